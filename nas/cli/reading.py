@@ -1,0 +1,242 @@
+"""The commands that read a ledger: searches, trials, trial, pareto."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nas.cli.options import json_option, storage_option
+from nas.cli.output import Column, print_json, print_pairs, print_table, say
+from nas.figure_data import (
+    MISSING,
+    SHORT_DIGEST,
+    describe_counts,
+    kilobytes,
+    layer_rows,
+    milliseconds,
+    pareto_data,
+    percent,
+    why_no_pareto,
+    workload_bars,
+)
+from search_spaces.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from nas.ledger import EpochRecord, Ledger, SearchRecord, TrialRecord
+
+# The states of nas.ledger.TrialState, which is not imported here: it would load SQLAlchemy for --help.
+STATES = ("queued", "running", "complete", "infeasible", "pruned", "failed")
+
+TRIAL_COLUMNS = (
+    Column("trial", right=True),
+    Column("state"),
+    Column("accuracy", right=True),
+    Column("predicted ms", right=True),
+    Column("measured ms", right=True),
+    Column("size kB", right=True),
+    Column("digest"),
+)
+
+
+@click.command()
+@storage_option
+@json_option
+def searches(storage: str, as_json: bool) -> None:
+    """List the searches in a ledger, the oldest first."""
+    with _open(storage) as ledger:
+        found = ledger.searches()
+    if as_json:
+        print_json([search.to_dict() for search in found])
+    elif not found:
+        say(f"No searches in {storage} yet; 'nas search --help' says how to start one.")
+    else:
+        titles = ("name", "space", "data", "device", "sampler")
+        counts = [Column(title, right=True) for title in ("trials", *STATES)]
+        columns = [*map(Column, titles), *counts, Column("started (UTC)")]
+        print_table(columns, [_search_row(search) for search in found])
+        say(f"Next: nas trials {found[-1].name}")
+
+
+@click.command()
+@click.argument("search")
+@click.option("--state", type=click.Choice(STATES), help="Only the trials in this state.")
+@storage_option
+@json_option
+def trials(search: str, state: str | None, storage: str, as_json: bool) -> None:
+    """List the trials of SEARCH.
+
+    Accuracy is that of the validation split. A figure that is missing is a dash: an infeasible trial was
+    never trained, and only the trials of the front are measured whole.
+    """
+    with _open(storage) as ledger:
+        record = ledger.search(search)
+        found = [trial for trial in ledger.trials(search) if state in (None, trial.state)]
+    if as_json:
+        print_json([_summary(trial) for trial in found])
+    elif not found:
+        say(f"No trial of '{search}' is {state} ({describe_counts(record)}).")
+    else:
+        print_table(TRIAL_COLUMNS, [_trial_row(trial) for trial in found])
+        say(f"{describe_counts(record)}. Next: nas trial {search} {found[0].number}, or nas pareto {search}")
+
+
+@click.command()
+@click.argument("search")
+@click.argument("number", type=click.IntRange(min=0))
+@storage_option
+@json_option
+def trial(search: str, number: int, storage: str, as_json: bool) -> None:
+    """Show trial NUMBER of SEARCH: its architecture, where its time goes, and its epochs."""
+    with _open(storage) as ledger:
+        record = ledger.trial(search, number)
+        epochs = ledger.epochs(search, number)
+    if as_json:
+        print_json(_full(record, epochs))
+        return
+    print_pairs(_facts(record))
+    _print_architecture(record)
+    _print_workloads(record)
+    _print_epochs(epochs)
+    if record.state == "complete":
+        say(f"Next: nas export {search} --trial {number} -o winner/")
+
+
+@click.command()
+@click.argument("search")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE.html", help="Also write a figure of all trials."
+)
+@storage_option
+@json_option
+def pareto(search: str, plot: Path | None, storage: str, as_json: bool) -> None:
+    """Show the trials of SEARCH that no other beats in accuracy, latency and size together."""
+    with _open(storage) as ledger:
+        record, found, front = ledger.search(search), ledger.trials(search), ledger.front(search)
+    if plot is not None:
+        _plot(plot, record, found, front)
+    front = sorted(front, key=lambda trial: (trial.latency_ms or 0.0, trial.number))
+    if as_json:
+        print_json([_summary(trial) for trial in front])
+    elif not front:
+        say(f"No trial of '{search}' is complete yet ({describe_counts(record)}).")
+    else:
+        print_table(TRIAL_COLUMNS, [_trial_row(trial) for trial in front])
+        say(f"Next: nas trial {search} {front[-1].number}, or nas export {search} -o winner/")
+
+
+def _open(storage: str) -> "Ledger":
+    from nas.ledger import Ledger
+
+    return Ledger.open(storage)
+
+
+def _search_row(search: "SearchRecord") -> list[str]:
+    config = search.config
+    counts = {str(state): count for state, count in search.counts.items()}
+    names = [search.name, config.space, config.data, config.device, config.sampler]
+    numbers = [str(sum(counts.values())), *(str(counts.get(state, 0)) for state in STATES)]
+    return [*names, *numbers, f"{search.created_at:%Y-%m-%d %H:%M}"]
+
+
+def _trial_row(trial: "TrialRecord") -> list[str]:
+    return [
+        str(trial.number),
+        str(trial.state),
+        percent(trial.accuracy),
+        milliseconds(trial.latency_ms),
+        milliseconds(trial.measured_latency_ms),
+        kilobytes(trial.size_kb),
+        (trial.digest or MISSING)[:SHORT_DIGEST],
+    ]
+
+
+def _summary(trial: "TrialRecord") -> dict[str, Any]:
+    """A trial within a list: all but the long fields, which ``nas trial --json`` has."""
+    long = ("architecture", "choices", "latency_by_workload")
+    return {name: value for name, value in trial.to_dict().items() if name not in long}
+
+
+def _full(trial: "TrialRecord", epochs: "list[EpochRecord]") -> dict[str, Any]:
+    """All of a trial, its architecture as an object instead of text."""
+    architecture = json.loads(trial.architecture) if trial.architecture else None
+    return {
+        **trial.to_dict(),
+        "architecture": architecture,
+        "epochs": [epoch.to_dict() for epoch in epochs],
+    }
+
+
+def _facts(trial: "TrialRecord") -> list[tuple[str, str]]:
+    facts = [
+        ("trial", f"{trial.search} {trial.number}"),
+        ("state", str(trial.state)),
+        ("accuracy", f"{percent(trial.accuracy)} (validation)" if trial.accuracy is not None else MISSING),
+        ("predicted", _with_unit(milliseconds(trial.latency_ms), "ms")),
+        ("measured", _with_unit(milliseconds(trial.measured_latency_ms), "ms")),
+        ("size", _with_unit(kilobytes(trial.size_kb), "kB")),
+        ("digest", trial.digest or MISSING),
+        ("worker", trial.worker or MISSING),
+    ]
+    return [*facts, ("error", trial.error)] if trial.error else facts
+
+
+def _with_unit(figure: str, unit: str) -> str:
+    return figure if figure == MISSING else f"{figure} {unit}"
+
+
+def _print_architecture(trial: "TrialRecord") -> None:
+    if not trial.architecture:
+        return
+    try:
+        rows = layer_rows(trial.architecture)
+    except InvalidInput as error:
+        say(f"The architecture cannot be read: {error}")
+        return
+    names = ("width", "kernel", "stride", "groups")
+    columns = [
+        Column("part"),
+        Column("kind"),
+        *(Column(name, right=True) for name in names),
+        Column("precision"),
+    ]
+    table = []
+    for row in rows:
+        shape = (row.width, row.kernel, row.stride, row.groups)
+        layers = ", ".join(f"{layer} {precision}" for layer, precision in row.precisions)
+        table.append([row.part, row.kind, *(MISSING if n is None else str(n) for n in shape), layers])
+    print_table(columns, table, title="Architecture")
+
+
+def _print_workloads(trial: "TrialRecord") -> None:
+    bars = workload_bars(trial.latency_by_workload or [])
+    if bars:
+        columns = (Column("workload"), Column("uses", right=True), Column("ms", right=True))
+        rows = [[bar.label, str(bar.uses), milliseconds(bar.milliseconds)] for bar in bars]
+        print_table(columns, rows, title="Predicted latency by workload")
+
+
+def _print_epochs(epochs: "list[EpochRecord]") -> None:
+    if epochs:
+        columns = [Column(name, right=True) for name in ("epoch", "train loss", "accuracy", "seconds")]
+        rows = [
+            [str(e.epoch), f"{e.train_loss:.4f}", percent(e.accuracy), f"{e.seconds:.1f}"] for e in epochs
+        ]
+        print_table(columns, rows, title="Epochs")
+
+
+def _plot(
+    path: Path, search: "SearchRecord", trials: "list[TrialRecord]", front: "list[TrialRecord]"
+) -> None:
+    from nas.cli.writing import write_figure
+
+    data = pareto_data(search, trials, front)
+    reason = why_no_pareto(search, data)
+    if reason:
+        raise InvalidInput("--plot", reason, "wait for the first trials")
+    from nas.figures import pareto_figure
+
+    figure = pareto_figure(data)
+    figure.update_layout(title={"text": f"Search {search.name}"})
+    write_figure("--plot", path, figure, f"{search.name}: accuracy against latency")
+    say(f"Wrote {path}")

@@ -1,0 +1,72 @@
+"""Writing a file that a command was asked for: whole or not at all, never over something that is no file."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from search_spaces.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def write_figure(option: str, path: Path, figure: "go.Figure", title: str) -> None:
+    """Write ``figure`` as one page that needs nothing else, no network either.
+
+    Raises:
+        InvalidInput: the file cannot be written; ``option`` is named as the parameter.
+    """
+    from html import escape
+
+    page = figure.to_html(
+        include_plotlyjs=True, full_html=True, config={"displaylogo": False, "responsive": True}
+    )
+    head = f'<head><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+    write_text(option, path, page.replace("<html>", '<html lang="en">', 1).replace("<head>", head, 1))
+
+
+def write_text(option: str, path: Path, text: str) -> None:
+    """Write ``text`` beside ``path`` and rename it there, so that nobody ever reads half a file.
+
+    Raises:
+        InvalidInput: the file cannot be written; ``option`` is named as the parameter.
+    """
+    _check_target(option, path)
+    path = path.resolve()  # through a link to the file behind it, which is what is replaced
+    try:
+        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
+    except OSError as error:
+        raise _cannot_write(option, path, error) from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), _mode(path))
+        Path(aside).replace(path)
+    except BaseException as error:
+        Path(aside).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _cannot_write(option, path, error) from error
+        raise
+
+
+def _check_target(option: str, path: Path) -> None:
+    if path.is_dir():
+        raise InvalidInput(option, f"'{path}' is a directory", "give the name of a file in it")
+    if path.exists() and not path.is_file():
+        raise InvalidInput(option, f"'{path}' is not a regular file", "give the name of a file")
+    if not path.resolve().parent.is_dir():
+        raise InvalidInput(option, f"there is no folder '{path.parent}'", "make it first or choose another")
+
+
+def _mode(path: Path) -> int:
+    """The permissions of the file that is replaced, or those that any new file gets."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def _cannot_write(option: str, path: Path, error: OSError) -> InvalidInput:
+    return InvalidInput(option, f"cannot write '{path}' ({error.strerror})", "choose another place")

@@ -1,0 +1,201 @@
+"""The Pareto figure of a search: accuracy against latency, drawn from nas.figure_data."""
+
+from collections.abc import Sequence
+from html import escape
+from math import log10
+from typing import TYPE_CHECKING, Any
+
+from nas.figure_data import ParetoData, Point, kilobytes, milliseconds, percent
+from nas.figure_style import ACCENT, INK, LIMIT, MUTED, SIZE_SCALE, STATE_COLOURS, blank_figure, percent_ticks
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+FRONT = "Pareto front"
+STRIP_ROW = 0.055  # height of one row of ticks under the plot, as a share of the whole
+LOG_FROM = 20.0  # a latency axis that spans more than this factor is logarithmic
+
+
+def pareto_figure(data: ParetoData) -> "go.Figure":
+    """Accuracy against latency, size as colour; ``customdata`` of every point is its trial's number."""
+    figure = blank_figure()
+    if len(data.best) > 1:
+        figure.add_trace(_staircase(data.best))
+    sizes = [p.size_kb for p in (*data.front, *data.dominated) if p.size_kb is not None]
+    if data.dominated:
+        figure.add_trace(_cloud("beaten by another", data.dominated, sizes, size=10, opacity=0.5))
+    if data.front:
+        figure.add_traces(_measured(data.front))
+        figure.add_trace(_cloud(FRONT, data.front, sizes, size=16, opacity=1.0))
+    if data.without_accuracy:
+        _add_strip(figure, data.without_accuracy)
+    _latency_axis(figure, data)
+    accuracies = [p.accuracy for p in (*data.front, *data.dominated) if p.accuracy is not None]
+    figure.update_yaxes(
+        title="Validation accuracy", tickformat=percent_ticks(accuracies), selector={"anchor": "x"}
+    )
+    return figure
+
+
+def _cloud(
+    name: str, points: Sequence[Point], sizes: Sequence[float], size: int, opacity: float
+) -> "go.Scatter":
+    """Trials as dots coloured by their size; both clouds share one colour scale."""
+    import plotly.graph_objects as go
+
+    on_front = name == FRONT
+    return go.Scatter(
+        name=name,
+        x=[p.latency_ms for p in points],
+        y=[p.accuracy for p in points],
+        customdata=[p.number for p in points],
+        hovertext=[_hover(p) for p in points],
+        hovertemplate="%{hovertext}<extra></extra>",
+        mode="markers+text" if on_front else "markers",
+        text=[str(p.number) for p in points],
+        textposition="top center",
+        textfont={"size": 12, "color": INK},
+        marker={
+            "size": size,
+            "opacity": opacity,
+            "color": [p.size_kb for p in points],
+            "colorscale": SIZE_SCALE,
+            "cmin": min(sizes, default=0.0),
+            "cmax": max(sizes, default=1.0),
+            "showscale": on_front and bool(sizes),
+            "colorbar": {"title": {"text": "Size (kB)", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+            "line": {"width": 2 if on_front else 1, "color": INK if on_front else "white"},
+        },
+    )  # fmt: skip
+
+
+def _staircase(best: Sequence[Point]) -> "go.Scatter":
+    import plotly.graph_objects as go
+
+    return go.Scatter(
+        name="most accurate within a latency",
+        x=[p.latency_ms for p in best],
+        y=[p.accuracy for p in best],
+        mode="lines",
+        line={"shape": "hv", "color": ACCENT, "width": 2},
+        hoverinfo="skip",
+    )
+
+
+def _measured(front: Sequence[Point]) -> list["go.Scatter"]:
+    """A tick at the measured latency, and a line to it from the predicted one."""
+    import plotly.graph_objects as go
+
+    pairs = [
+        (p.latency_ms, p.measured_latency_ms, p.accuracy) for p in front if p.measured_latency_ms is not None
+    ]
+    if not pairs:
+        return []
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for predicted, measured, accuracy in pairs:
+        x += [predicted, measured, None]
+        y += [accuracy, accuracy, None]
+    return [
+        go.Scatter(
+            name="measured latency",
+            x=x,
+            y=y,
+            mode="lines+markers",
+            line={"color": MUTED, "width": 1.5},
+            marker={
+                "symbol": "line-ns",
+                "size": [0, 12, 0] * len(pairs),
+                "line": {"width": 2, "color": MUTED},
+            },
+            hoverinfo="skip",
+        )
+    ]
+
+
+def _add_strip(figure: "go.Figure", points: Sequence[Point]) -> None:
+    """Trials without an accuracy: ticks at their latency under the plot, one row a state."""
+    import plotly.graph_objects as go
+
+    states = sorted({p.state for p in points})
+    top = STRIP_ROW * len(states)
+    for state in states:
+        there = [p for p in points if p.state == state]
+        figure.add_trace(
+            go.Scatter(
+                name=state,
+                x=[p.latency_ms for p in there],
+                y=[state] * len(there),
+                yaxis="y2",
+                customdata=[p.number for p in there],
+                hovertext=[_hover(p) for p in there],
+                hovertemplate="%{hovertext}<extra></extra>",
+                mode="markers",
+                showlegend=False,
+                marker={
+                    "symbol": "line-ns",
+                    "size": 14,
+                    "line": {"width": 2.5, "color": STATE_COLOURS.get(state, MUTED)},
+                },
+            )
+        )
+    figure.update_layout(
+        yaxis={"domain": [top + 0.04, 1.0]},
+        yaxis2={
+            "domain": [0.0, top],
+            "anchor": "x",
+            "type": "category",
+            "categoryarray": states,
+            "range": [-0.5, len(states) - 0.5],
+            "showgrid": False,
+            "ticks": "",
+            "fixedrange": True,
+        },
+        xaxis={"anchor": "y2"},
+    )
+
+
+def _latency_axis(figure: "go.Figure", data: ParetoData) -> None:
+    """A range that holds every latency, predicted or measured, and the limit."""
+    points = (*data.front, *data.dominated, *data.without_accuracy)
+    values = [p.latency_ms for p in points] + [
+        m for p in data.front if (m := p.measured_latency_ms) is not None
+    ]
+    limit = data.max_latency_ms
+    values += [limit] if limit else []
+    values = [value for value in values if value > 0] or [1.0]
+    low, high = min(values), max(values)
+    axis: dict[str, Any] = {"title": "Latency on the device (ms), predicted"}
+    if high > LOG_FROM * low:
+        axis |= {"type": "log", "range": [log10(low) - 0.08, log10(high) + 0.08], "dtick": "D2"}
+    else:
+        axis |= {
+            "range": [
+                0.0 if low < 0.5 * high else low - 0.08 * (high - low),
+                high + 0.06 * (high - low or high),
+            ]
+        }
+    figure.update_xaxes(**axis)
+    if limit:
+        figure.add_vline(limit, line={"color": LIMIT, "dash": "dash", "width": 1.5})
+        where = log10(limit) if "type" in axis else limit
+        figure.add_annotation(
+            x=where, yref="paper", y=1.0, yanchor="top", xanchor="right", xshift=-6, showarrow=False,
+            text=f"limit {milliseconds(limit)} ms", font={"color": LIMIT, "size": 12},
+        )  # fmt: skip
+
+
+def _hover(point: Point) -> str:
+    latency = f"{milliseconds(point.latency_ms)} ms predicted"
+    if point.measured_latency_ms is not None:
+        latency += f", {milliseconds(point.measured_latency_ms)} ms measured"
+    lines = [f"<b>Trial {point.number}</b>, {escape(point.state)}"]
+    if point.accuracy is not None:
+        lines.append(f"Accuracy {percent(point.accuracy)}")
+    lines += [
+        f"Latency {latency}",
+        f"Size {kilobytes(point.size_kb)} kB",
+        f"Layers {escape(point.precisions)}",
+        f"Digest {escape(point.digest)}",
+    ]
+    return "<br>".join(lines)

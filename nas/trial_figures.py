@@ -1,0 +1,66 @@
+"""The figures of one trial: where its time goes, and how its training went."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from nas.figure_data import TIMES, Bar, Curve, milliseconds
+from nas.figure_style import ACCENT, INK, MUTED, blank_figure, percent_ticks
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def workload_figure(bars: Sequence[Bar]) -> "go.Figure":
+    """Where the time of a network goes: one bar a workload, the slowest on top."""
+    import plotly.graph_objects as go
+
+    figure = blank_figure()
+    rows = list(range(len(bars)))  # rows by number: two workloads may read the same in short
+    figure.add_trace(
+        go.Bar(
+            orientation="h",
+            x=[bar.milliseconds for bar in bars],
+            y=rows,
+            text=[f"{milliseconds(bar.milliseconds)} ms" for bar in bars],
+            hovertext=[escape(bar.workload).replace(",", ", ") for bar in bars],
+            textposition="outside",
+            textfont={"color": INK},
+            cliponaxis=False,
+            marker={"color": ACCENT, "cornerradius": 3},
+            hovertemplate="%{hovertext}<br>%{text}<extra></extra>",
+        )
+    )
+    labels = [escape(bar.label) + (f" <b>{TIMES}{bar.uses}</b>" if bar.uses > 1 else "") for bar in bars]
+    figure.update_xaxes(title="Time on the device (ms)", rangemode="tozero")
+    figure.update_yaxes(
+        autorange="reversed", showgrid=False, automargin=True, ticks="", tickvals=rows, ticktext=labels
+    )
+    figure.update_layout(height=90 + 30 * len(bars), bargap=0.3, showlegend=False, margin={"r": 90, "t": 10})
+    return figure
+
+
+def training_figure(curve: Curve) -> "go.Figure":
+    """Validation accuracy above, training loss below, over the same epochs."""
+    figure = blank_figure()
+    figure.add_trace(_line(curve.epochs, curve.accuracy, "accuracy", ACCENT, "y"))
+    figure.add_trace(_line(curve.epochs, curve.train_loss, "training loss", MUTED, "y2"))
+    ticks = percent_ticks(curve.accuracy)
+    figure.update_layout(
+        showlegend=False,
+        height=360,
+        margin={"t": 20},
+        xaxis={"title": "Epoch", "tickformat": "d", "dtick": max(1, len(curve.epochs) // 10), "anchor": "y2"},
+        yaxis={"title": "Accuracy", "domain": [0.46, 1.0], "tickformat": ticks},
+        yaxis2={"title": "Loss", "domain": [0.0, 0.36], "rangemode": "tozero"},
+    )
+    return figure
+
+
+def _line(x: Sequence[int], y: Sequence[float], name: str, colour: str, axis: str) -> "go.Scatter":
+    import plotly.graph_objects as go
+
+    return go.Scatter(
+        x=x, y=y, name=name, yaxis=axis, mode="lines+markers", line={"color": colour, "width": 2},
+        marker={"size": 7}, hovertemplate=f"epoch %{{x}}: {name} %{{y}}<extra></extra>",
+    )  # fmt: skip
