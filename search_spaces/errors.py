@@ -1,0 +1,17 @@
+"""The errors that a user can cause; the command line turns each into one line and an exit code.
+
+BitnasError            exit code 1: the machine, the storage or an artifact is not as it should be
+  InvalidInput         exit code 2: a parameter breaks a rule (also a ValueError)
+"""
+
+
+class BitnasError(Exception):
+    """Something outside the code is wrong; the message is one line with the cause and the fix."""
+
+
+class InvalidInput(BitnasError, ValueError):  # noqa: N818 - it names the input, not the failure
+    """A parameter breaks its rule; the message names the parameter, the rule and the fix."""
+
+    def __init__(self, parameter: str, problem: str, fix: str) -> None:
+        super().__init__(f"{parameter}: {problem}; {fix}")
+        self.parameter = parameter

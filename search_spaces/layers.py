@@ -1,0 +1,248 @@
+"""Quantized layers: each quantizes its own input, then convolves it with quantized weights.
+
+A layer is *pre-activation*: the ReLU before it is part of it, so that a binary layer takes the sign of
+the batch norm's output and not of a ReLU's, which would be +1 everywhere.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from search_spaces.errors import InvalidInput
+from search_spaces.precision import Precision
+from search_spaces.quantizers import (
+    channel_scales,
+    dithered,
+    fake_quantize,
+    sign,
+    ternarize,
+    ternary_codes,
+)
+
+RANGE_MOMENTUM = 0.1
+"""Share of the newest batch's maximum in an observed int8 range, once ten batches were seen."""
+
+STEPS = {"uint8": (0, 255), "int8": (-127, 127)}
+"""Lowest and highest step of the two integer activation codes; the zero point of both is 0."""
+
+
+@dataclass(frozen=True)
+class WeightCodes:
+    """A layer's weights as they are stored: small codes and two scales per output channel.
+
+    The real weight is ``values * positive`` where values > 0 and ``values * negative`` where values < 0,
+    the scales running along the first axis. Scales may be negative: they are learned.
+
+    Attributes:
+        code: ``float``, ``int8``, ``ternary`` or ``binary``.
+        values: shape of the weight; float32 for ``float``, else int8.
+        positive: (O,) float32.
+        negative: (O,) float32.
+    """
+
+    code: str
+    values: NDArray[Any]
+    positive: NDArray[np.float32]
+    negative: NDArray[np.float32]
+
+
+class InputActivation(nn.Module):
+    """What a layer does to its input before it convolves; any shape with channels on axis 1.
+
+    Attributes:
+        code: ``float``, ``uint8`` (behind a ReLU), ``int8`` (signed) or ``binary``.
+        relu: whether negative inputs become 0; a binary input keeps its sign, so there it is ignored.
+        dither: the mask added before the sign: None, ``2d`` or ``3d``.
+        scale: 0-dim, the integer codes' step; follows the largest input while training. Always positive.
+    """
+
+    scale: Tensor
+    batches: Tensor
+
+    def __init__(self, precision: Precision, relu: bool) -> None:
+        super().__init__()
+        unsigned = precision.activation == "int8" and relu
+        self.code = "uint8" if unsigned else precision.activation
+        self.relu = relu
+        self.dither = precision.dither
+        self.register_buffer("scale", torch.tensor(1.0 / STEPS.get(self.code, (0, 1))[1]))
+        self.register_buffer("batches", torch.tensor(0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.code == "float":
+            return F.relu(x) if self.relu else x
+        if self.code == "binary":
+            return sign(x if self.dither is None else dithered(x, self.dither))
+        if self.training:
+            self._observe(x.detach())
+        return fake_quantize(x, self.scale, *STEPS[self.code])
+
+    @torch.no_grad()
+    def _observe(self, x: Tensor) -> None:
+        """Move the range towards this batch's maximum: the mean over the first ten, then a moving one."""
+        largest = x.max() if self.code == "uint8" else x.abs().max()
+        step = largest.clamp_min(1e-5) / STEPS[self.code][1]
+        self.batches += 1
+        self.scale.lerp_(step, (1.0 / self.batches).clamp_min(RANGE_MOMENTUM))
+
+
+class _QuantLayer(nn.Module):
+    """A weight of shape (O, ...) under a precision, and the activation of the layer's input."""
+
+    def __init__(self, shape: tuple[int, ...], precision: Precision, relu: bool) -> None:
+        super().__init__()
+        self.precision = precision
+        self.activation = InputActivation(precision, relu)
+        self.weight = nn.Parameter(torch.empty(shape))
+        nn.init.kaiming_normal_(self.weight)
+        if precision.weight == "ternary":
+            self.positive = nn.Parameter(torch.tensor(1.0))  # W^p, one per layer
+            self.negative = nn.Parameter(torch.tensor(1.0))  # W^n
+        if precision.weight == "binary":
+            # alpha; from here ±1 inputs give outputs of variance 1, with or without a batch norm behind
+            self.scale = nn.Parameter(torch.full(shape[:1], self.weight[0].numel() ** -0.5))
+
+    def quantized_weight(self) -> Tensor:
+        """The real weights that the layer computes with, (O, ...), with the quantizers' gradients."""
+        if self.precision.weight == "ternary":
+            return ternarize(self.weight, self.positive, self.negative)
+        if self.precision.weight == "binary":
+            return sign(self.weight) * _per_output(self.scale, self.weight)
+        if self.precision.weight == "int8":
+            scales = _per_output(channel_scales(self.weight), self.weight)
+            return fake_quantize(self.weight, scales, *STEPS["int8"])
+        return self.weight
+
+    @torch.no_grad()
+    def weight_codes(self) -> WeightCodes:
+        """The weights as they are stored, from the latent ones as they are now."""
+        ones = torch.ones(len(self.weight), device=self.weight.device)
+        if self.precision.weight == "ternary":
+            return self._coded(ternary_codes(self.weight), ones * self.positive, ones * self.negative)
+        if self.precision.weight == "binary":
+            return self._coded(sign(self.weight), self.scale, self.scale)
+        if self.precision.weight == "int8":
+            scales = channel_scales(self.weight)
+            return self._coded(torch.round(self.weight / _per_output(scales, self.weight)), scales, scales)
+        return self._coded(self.weight, ones, ones)
+
+    def _coded(self, values: Tensor, positive: Tensor, negative: Tensor) -> WeightCodes:
+        code = self.precision.weight
+        kind = np.float32 if code == "float" else np.int8
+        # copies, so that going on training does not change what was handed out
+        array = values.detach().cpu().numpy().astype(kind, copy=True)
+        scales = (s.detach().cpu().numpy().astype(np.float32, copy=True) for s in (positive, negative))
+        return WeightCodes(code, array, *scales)
+
+
+class QuantConv2d(_QuantLayer):
+    """A convolution (N, C, H, W) -> (N, O, H', W') under a precision, without bias: a batch norm follows.
+
+    Binary inputs are padded with +1, as a {-1, +1} code has no zero; all others with 0.
+    ``padding`` is ``kernel // 2`` where not given, which keeps the size at stride 1 and odd kernels.
+
+    Raises:
+        InvalidInput: a size below 1, a negative padding, or groups that do not divide the channels.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        precision: Precision,
+        *,
+        stride: int = 1,
+        padding: int | None = None,
+        groups: int = 1,
+        relu: bool = True,
+    ) -> None:
+        sizes = {"in_channels": in_channels, "out_channels": out_channels, "kernel": kernel}
+        _check_positive(**sizes, stride=stride, groups=groups)
+        _check_groups(groups, in_channels, out_channels)
+        if padding is not None and padding < 0:
+            raise InvalidInput("padding", f"{padding} is negative", "choose 0 or more")
+        super().__init__((out_channels, in_channels // groups, kernel, kernel), precision, relu)
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.kernel, self.stride, self.groups = kernel, stride, groups
+        self.padding = kernel // 2 if padding is None else padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.activation(x)  # (N, C, H, W)
+        if self.activation.code == "binary" and self.padding:
+            x = F.pad(x, [self.padding] * 4, value=1.0)  # (N, C, H + 2P, W + 2P)
+            return F.conv2d(x, self.quantized_weight(), stride=self.stride, groups=self.groups)
+        weight = self.quantized_weight()  # (O, C / groups, K, K)
+        return F.conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
+
+    def extra_repr(self) -> str:
+        shape = f"{self.in_channels}, {self.out_channels}, kernel={self.kernel}, stride={self.stride}"
+        return f"{shape}, padding={self.padding}, groups={self.groups}, precision={self.precision.name}"
+
+
+class QuantLinear(_QuantLayer):
+    """A dense layer (N, F) -> (N, O) under a precision; the bias stays float.
+
+    Raises:
+        InvalidInput: a size below 1.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        precision: Precision,
+        *,
+        relu: bool = False,
+        bias: bool = True,
+    ) -> None:
+        _check_positive(in_features=in_features, out_features=out_features)
+        super().__init__((out_features, in_features), precision, relu)
+        self.in_features, self.out_features = in_features, out_features
+        self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.activation(x)  # (N, F)
+        return F.linear(x, self.quantized_weight(), self.bias)  # (N, O)
+
+    def extra_repr(self) -> str:
+        return f"{self.in_features}, {self.out_features}, precision={self.precision.name}"
+
+
+class ChannelShuffle(nn.Module):
+    """Interleaves the channels of ``groups`` groups (ShuffleNet); (N, C, H, W) -> (N, C, H, W)."""
+
+    def __init__(self, groups: int) -> None:
+        _check_positive(groups=groups)
+        super().__init__()
+        self.groups = groups
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        x = x.view(n, self.groups, c // self.groups, h, w).transpose(1, 2)  # (N, C / groups, groups, H, W)
+        return x.reshape(n, c, h, w)
+
+
+def _per_output(scale: Tensor, weight: Tensor) -> Tensor:
+    """(O,) as (O, 1, ...), to multiply a weight of shape (O, ...)."""
+    return scale.view(-1, *[1] * (weight.dim() - 1))
+
+
+def _check_positive(**sizes: int) -> None:
+    for name, value in sizes.items():
+        if value < 1:
+            raise InvalidInput(name, f"{value} is below 1", "choose 1 or more")
+
+
+def _check_groups(groups: int, in_channels: int, out_channels: int) -> None:
+    for channels, name in ((in_channels, "in_channels"), (out_channels, "out_channels")):
+        if channels % groups:
+            problem = f"{groups} does not divide {name} = {channels}"
+            raise InvalidInput("groups", problem, "choose a divisor of both channel counts")

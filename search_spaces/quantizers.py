@@ -1,0 +1,125 @@
+"""Quantizers as pure functions: each with its formula, its gradient and the paper it is from.
+
+Papers: [TTQ+] Holesovsky and Maki, *Compact ConvNets with Ternary Weights and Binary Activations*;
+[BNN] Courbariaux et al., *Binarized Neural Networks*; [QNN] Hubara et al., *Quantized Neural Networks*.
+"""
+
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+
+from search_spaces.precision import Dither
+
+TERNARY_THRESHOLD = 0.05
+"""t of [TTQ+] equation 2, the same for the whole network."""
+
+
+class _Sign(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return _signs(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return grads[0] * (x.abs() <= 1)
+
+
+def _signs(x: Tensor) -> Tensor:
+    # torch.sign maps 0 to 0, and behind a ReLU zeros are everywhere
+    return (x >= 0).to(x.dtype) * 2 - 1
+
+
+def sign(x: Tensor) -> Tensor:
+    """+1 where x >= 0, else -1 ([TTQ+] equation 6: sign(0) = +1); any shape.
+
+    Gradient: straight through where |x| <= 1, else 0 ([TTQ+] equation 8, from [BNN]).
+    """
+    return cast(Tensor, _Sign.apply(x))  # type: ignore[no-untyped-call]
+
+
+@lru_cache(maxsize=32)
+def dither_mask(channels: int, height: int, width: int, mode: Dither) -> Tensor:
+    """The mask m of [TTQ+] equations 9 to 11, float32 of shape (channels, height, width), in [-1, 1].
+
+    With i_x the column, i_y the row, and i_z = 1 for every channel (``2d``) or the channel's index (``3d``)::
+
+        m = 2 m' - 1,    m' = ((((i_x + 67 i_z) + 236 i_y) * 119) & 255) / 255
+
+    The result is shared between callers: do not write into it.
+    """
+    i_x = torch.arange(width).view(1, 1, width)
+    i_y = torch.arange(height).view(1, height, 1)
+    i_z = torch.arange(channels).view(channels, 1, 1)
+    if mode == "2d":
+        i_z = torch.ones_like(i_z)
+    level = (((i_x + 67 * i_z) + 236 * i_y) * 119) & 255  # (C, H, W), integers
+    # float64 first, so that every platform rounds to the same float32
+    return (2.0 * (level.double() / 255.0) - 1.0).float()
+
+
+def dithered(x: Tensor, mode: Dither) -> Tensor:
+    """x + m, for x (N, C, H, W), or (N, F), whose features are channels of one pixel."""
+    channels, height, width = (*x.shape[1:], 1, 1)[:3]
+    return x + dither_mask(channels, height, width, mode).view(x.shape[1:]).to(x)
+
+
+def ternary_codes(weight: Tensor) -> Tensor:
+    """-1, 0 or +1 for each weight ([TTQ+] equations 1 and 2): 0 where |w| <= 0.05 max|w|; any shape."""
+    delta = TERNARY_THRESHOLD * weight.abs().max()
+    return (weight > delta).to(weight.dtype) - (weight < -delta).to(weight.dtype)
+
+
+class _Ternarize(Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        codes = ternary_codes(weight)
+        ctx.save_for_backward(codes, positive, negative)
+        return torch.where(codes > 0, positive, torch.where(codes < 0, -negative, torch.zeros_like(negative)))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        codes, positive, negative = ctx.saved_tensors
+        grad = grads[0]
+        to_weight = grad * torch.where(codes > 0, positive, torch.where(codes < 0, negative, 1.0))
+        return to_weight, (grad * (codes > 0)).sum(), -(grad * (codes < 0)).sum()
+
+
+def ternarize(weight: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+    """+W^p, 0 or -W^n for each weight ([TTQ+] equations 1 and 2); ``positive`` and ``negative`` are 0-dim.
+
+    Gradient, with g the gradient of the result ([TTQ+] equations 3 to 5): of W^p the sum of g over the
+    positive weights; of W^n *minus* the sum of g over the negative ones; of a weight g W^p, g or g W^n.
+    """
+    return cast(Tensor, _Ternarize.apply(weight, positive, negative))  # type: ignore[no-untyped-call]
+
+
+class _FakeQuantize(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+        steps = x / scale
+        ctx.save_for_backward((steps >= low) & (steps <= high))
+        return torch.round(steps).clamp(low, high) * scale
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+        (inside,) = ctx.saved_tensors
+        return grads[0] * inside, None, None, None
+
+
+def fake_quantize(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+    """``clamp(round(x / scale), low, high) * scale``, halves to even; ``scale`` broadcasts to x.
+
+    Gradient: straight through where x / scale lies in [low, high], else 0; none for the scale ([QNN]).
+    """
+    return cast(Tensor, _FakeQuantize.apply(x, scale, low, high))  # type: ignore[no-untyped-call]
+
+
+def channel_scales(weight: Tensor) -> Tensor:
+    """The int8 step of each output channel, max|w| / 127; weight (O, ...), result (O,), always positive."""
+    largest = weight.detach().abs().flatten(1).amax(1)
+    return largest.clamp_min(1e-8) / 127
