@@ -1,0 +1,53 @@
+"""The trial ledger: the SQL record of every search, trial, epoch, device, measurement and artifact."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nas.ledger.claims import Claim, StaleClaimError
+    from nas.ledger.front import non_dominated
+    from nas.ledger.records import (
+        ArtifactRecord,
+        EpochRecord,
+        SearchConfig,
+        SearchRecord,
+        TrialRecord,
+        TrialState,
+    )
+    from nas.ledger.store import Ledger
+    from nas.ledger.workers import Worker
+
+# Looked up on first use, so that importing the room does not load SQLAlchemy.
+_EXPORTS = {
+    "ArtifactRecord": "records",
+    "Claim": "claims",
+    "EpochRecord": "records",
+    "Ledger": "store",
+    "SearchConfig": "records",
+    "SearchRecord": "records",
+    "StaleClaimError": "claims",
+    "TrialRecord": "records",
+    "TrialState": "records",
+    "Worker": "workers",
+    "non_dominated": "front",
+}
+
+__all__ = [  # noqa: RUF022 - what a reader needs first
+    "Ledger",
+    "SearchRecord",
+    "SearchConfig",
+    "TrialRecord",
+    "TrialState",
+    "EpochRecord",
+    "ArtifactRecord",
+    "Claim",
+    "StaleClaimError",
+    "Worker",
+    "non_dominated",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_EXPORTS[name]}"), name)

@@ -1,0 +1,219 @@
+"""What a worker does to trials: claiming by compare-and-set, with a lease and a fence, and every write after.
+
+A claim raises the trial's ``fence`` by one and sets ``owner`` and ``expires_at``. The owner renews the
+lease while it works. A trial whose lease ran out, or whose owner is known to be dead, may be claimed by
+another; that raises the fence again, so that the former owner's writes, should it still live, are refused.
+Clocks of different hosts may differ by less than a lease; more than that costs double work, nothing else.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from nas.ledger.records import EpochRecord, Proposal, TrialRecord, TrialState, check_finite
+from nas.ledger.store import Ledger, find_search, trial_record
+from nas.ledger.tables import Epoch, Trial
+from nas.ledger.workers import Worker
+from search_spaces.errors import BitnasError
+
+LEASE_S = 60.0
+# A trial that takes its worker down with it this often (a crash in compiled code, say) is given up.
+MAX_DEATHS = 3
+
+RUNNING = TrialState.RUNNING
+
+
+class StaleClaimError(BitnasError):
+    """Another worker has claimed the trial since; this one must drop it."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to write to one trial until another claims it; ``trial`` is as it was when claimed."""
+
+    trial: TrialRecord
+    trial_id: int
+    fence: int
+    state: TrialState
+
+
+class Claims:
+    """The writing half of the ledger for one worker and one search; may be shared by threads."""
+
+    def __init__(self, ledger: Ledger, search: str, worker: Worker, lease_s: float = LEASE_S) -> None:
+        self._ledger = ledger
+        self._search = search
+        self._worker = worker
+        self._lease = timedelta(seconds=lease_s)
+        with ledger.reading() as session:
+            self._search_id = find_search(session, search).id
+
+    def claim(self) -> Claim | None:
+        """A trial to run: an abandoned one first, else the first queued one; None when there is neither."""
+        open_states = Trial.state.in_((TrialState.QUEUED, RUNNING))
+        for seen in self._candidates(open_states):
+            if seen.state is RUNNING and seen.deaths + 1 >= MAX_DEATHS:
+                self._give_up(seen)
+            elif claim := self._take(seen, RUNNING, started_at=datetime.now(UTC), error=None):
+                return claim
+        return None
+
+    def claim_measuring(self, numbers: Collection[int]) -> Claim | None:
+        """One of the complete trials ``numbers`` whose whole network nobody has timed or is timing."""
+        unmeasured = and_(
+            Trial.number.in_(numbers),
+            Trial.state == TrialState.COMPLETE,
+            Trial.measured_latency_ms.is_(None),
+            Trial.error.is_(None),
+            Trial.deaths < MAX_DEATHS,
+        )
+        for seen in self._candidates(unmeasured):
+            if claim := self._take(seen, TrialState.COMPLETE):
+                return claim
+        return None
+
+    def renew(self, claim: Claim) -> None:
+        """Put off the end of the lease; StaleClaimError when the trial is another's."""
+        with self._ledger.writing() as session:
+            self._write(session, claim)
+
+    def propose(self, claim: Claim, proposal: Proposal) -> None:
+        """Record the architecture and its predicted cost; StaleClaimError when the trial is another's."""
+        with self._ledger.writing() as session:
+            self._write(session, claim, **vars(proposal))
+
+    def record_epoch(self, claim: Claim, epoch: EpochRecord) -> None:
+        """Record one epoch; StaleClaimError when the trial is another's."""
+        check_finite(train_loss=epoch.train_loss, accuracy=epoch.accuracy, seconds=epoch.seconds)
+        with self._ledger.writing() as session:
+            self._write(session, claim)
+            session.execute(insert(Epoch).values(trial_id=claim.trial_id, **epoch.to_dict()))
+
+    def finish(
+        self,
+        claim: Claim,
+        state: TrialState,
+        *,
+        accuracy: float | None = None,
+        error: str | None = None,
+    ) -> None:
+        """End the trial: its state and its result in one transaction; StaleClaimError when it is another's.
+
+        Raises:
+            ValueError: ``state`` is not final, or a complete trial has no finite accuracy.
+        """
+        if not state.finished:
+            raise ValueError(f"'{state}' does not end a trial")
+        if state is TrialState.COMPLETE and accuracy is None:
+            raise ValueError("a complete trial has an accuracy")
+        if accuracy is not None:
+            check_finite(accuracy=accuracy)
+        result = {"state": state, "accuracy": accuracy, "error": error, "finished_at": datetime.now(UTC)}
+        with self._ledger.writing() as session:
+            self._write(session, claim, **result, expires_at=None, deaths=0)
+
+    def record_measured(self, claim: Claim, *, milliseconds: float | None, error: str | None = None) -> None:
+        """Record the whole network's time, or why there is none; StaleClaimError when the trial is another's."""
+        if milliseconds is not None:
+            check_finite(milliseconds=milliseconds)
+        result = {"measured_latency_ms": milliseconds, "error": error}
+        with self._ledger.writing() as session:
+            self._write(session, claim, **result, expires_at=None, deaths=0)
+
+    def release(self, claim: Claim) -> None:
+        """Give the trial back as it was before the claim, its proposal kept; no-op when it is another's."""
+        state = TrialState.QUEUED if claim.state is RUNNING else claim.state
+        with self._ledger.writing() as session:
+            held = update(Trial).where(_held(claim)).values(state=state, owner=None, expires_at=None)
+            if _rows(session, held) and state is TrialState.QUEUED:
+                session.execute(delete(Epoch).where(Epoch.trial_id == claim.trial_id))
+
+    def release_dead(self) -> None:
+        """Give back every trial whose owner is known to be dead, without holding it against the trial."""
+        for seen in self._candidates(Trial.expires_at.is_not(None)):
+            claim = Claim(trial_record(self._search, seen), seen.id, seen.fence, seen.state)
+            self.release(claim)
+
+    def epoch_accuracies(self, epoch: int) -> dict[int, float]:
+        """Validation accuracy after ``epoch`` of each complete trial that got there, by trial number."""
+        with self._ledger.reading() as session:
+            rows = session.execute(
+                select(Trial.number, Epoch.accuracy)
+                .join(Epoch, Epoch.trial_id == Trial.id)
+                .where(Trial.search_id == self._search_id, Trial.state == TrialState.COMPLETE)
+                .where(Epoch.epoch == epoch)
+            )
+            return {row.number: row.accuracy for row in rows}
+
+    def _candidates(self, condition: ColumnElement[bool]) -> Iterable[Trial]:
+        """The trials that meet ``condition`` and are nobody's, abandoned ones first."""
+        with self._ledger.reading() as session:
+            mine = select(Trial).where(Trial.search_id == self._search_id, condition)
+            held = session.scalars(mine.where(Trial.expires_at.is_not(None)).order_by(Trial.number)).all()
+            abandoned = [trial for trial in held if self._is_abandoned(trial)]
+            # One claimer at a time wins the first; the others need a few more to turn to.
+            free = session.scalars(
+                mine.where(Trial.expires_at.is_(None)).order_by(Trial.number).limit(64)
+            ).all()
+        return [*abandoned, *free]
+
+    def _is_abandoned(self, trial: Trial) -> bool:
+        expired = trial.expires_at is not None and trial.expires_at < datetime.now(UTC)
+        return expired or (trial.owner is not None and Worker.from_text(trial.owner).is_known_dead())
+
+    def _take(self, seen: Trial, state: TrialState, **values: Any) -> Claim | None:
+        """Claim a trial if it still is as it was ``seen``."""
+        lost_owner = seen.expires_at is not None
+        lease = {"owner": self._worker.to_text(), "expires_at": self._expiry(), "fence": seen.fence + 1}
+        deaths = seen.deaths + 1 if lost_owner else seen.deaths
+        with self._ledger.writing() as session:
+            taken = (
+                update(Trial).where(_unchanged(seen)).values(state=state, deaths=deaths, **lease, **values)
+            )
+            if not _rows(session, taken):
+                return None
+            if state is RUNNING:
+                session.execute(delete(Epoch).where(Epoch.trial_id == seen.id))
+        return Claim(trial_record(self._search, seen), seen.id, seen.fence + 1, state)
+
+    def _give_up(self, seen: Trial) -> None:
+        error = f"its worker died {MAX_DEATHS} times in this trial"
+        result = {"state": TrialState.FAILED, "error": error, "finished_at": datetime.now(UTC)}
+        with self._ledger.writing() as session:
+            given_up = update(Trial).where(_unchanged(seen))
+            _rows(session, given_up.values(**result, expires_at=None, fence=seen.fence + 1))
+
+    def _write(self, session: Session, claim: Claim, **values: Any) -> None:
+        values = {"expires_at": self._expiry(), **values}
+        if not _rows(session, update(Trial).where(_held(claim)).values(**values)):
+            raise StaleClaimError(
+                f"trial {claim.trial.number} of '{self._search}' was taken over by another worker"
+            )
+
+    def _expiry(self) -> datetime:
+        return datetime.now(UTC) + self._lease
+
+
+def _held(claim: Claim) -> ColumnElement[bool]:
+    """The trial while ``claim`` is the last claim of it and has not been ended."""
+    return and_(
+        Trial.id == claim.trial_id,
+        Trial.fence == claim.fence,
+        Trial.state == claim.state,
+        Trial.expires_at.is_not(None),
+    )
+
+
+def _unchanged(seen: Trial) -> ColumnElement[bool]:
+    return and_(Trial.id == seen.id, Trial.fence == seen.fence, Trial.state == seen.state)
+
+
+def _rows(session: Session, statement: Any) -> int:
+    """How many rows a statement changed."""
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    assert isinstance(result, CursorResult)  # noqa: S101 - a data-changing statement always gives one
+    return result.rowcount

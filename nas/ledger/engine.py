@@ -1,0 +1,154 @@
+"""Opening the ledger's database: the URL, SQLite's settings, the schema's version, and clear refusals."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from nas.ledger import migrate
+from search_spaces.errors import BitnasError, InvalidInput
+
+# A writer waits this long for another one; each write takes milliseconds.
+BUSY_TIMEOUT_S = 60
+_EXAMPLE = "give a URL such as sqlite:///nas.db or postgresql://user@host/name"
+
+
+def open_engine(url: str, *, create: bool) -> Engine:
+    """An engine on the database at ``url`` with the schema of this version.
+
+    An older schema is brought up to date. With ``create`` an absent database file or an empty database
+    becomes a ledger; without it nothing is written that is not there yet.
+
+    Raises:
+        InvalidInput: ``url`` is not a database URL.
+        BitnasError: the database does not open, is absent, is none of ours, or is of a newer version.
+    """
+    parsed = parse_url(url)
+    shown = parsed.render_as_string(hide_password=True)
+    _check_file(parsed, create)
+    with explained(shown):
+        engine = _engine(parsed)
+        try:
+            _bring_up_to_date(engine, shown, create)
+        except BaseException:
+            engine.dispose()
+            raise
+    return engine
+
+
+def parse_url(url: str) -> URL:
+    """``url`` in parts, with a driver that is installed.
+
+    Raises:
+        InvalidInput: it is not a URL, or of a database this project does not use.
+    """
+    try:
+        parsed = make_url(url)
+        parsed.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        # The text of a bad URL may hold a password, so it is not repeated.
+        raise InvalidInput("--storage", "not a database URL", _EXAMPLE) from error
+    backend = parsed.get_backend_name()
+    if backend not in ("sqlite", "postgresql"):
+        raise InvalidInput("--storage", f"'{backend}' is not a supported database", _EXAMPLE)
+    if backend == "sqlite" and (parsed.database or ":memory:") == ":memory:":
+        raise InvalidInput("--storage", "a database in memory is gone when the command ends", _EXAMPLE)
+    return parsed
+
+
+@contextmanager
+def explained(shown: str) -> Iterator[None]:
+    """Turn what a database or its driver raises into one line that names the database ``shown``.
+
+    Raises:
+        BitnasError: in place of the driver's own error.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        fix = "pip install 'psycopg[binary]'"
+        raise BitnasError(f"--storage: {shown} needs the driver '{error.name}'; {fix}") from error
+    except IntegrityError:
+        raise  # A broken rule of ours, which the caller knows how to name.
+    except SQLAlchemyError as error:
+        cause = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise BitnasError(f"--storage: {shown} cannot be used ({cause}); check the URL") from error
+
+
+def _check_file(url: URL, create: bool) -> None:
+    """Refuse a file that is not there or is no database before SQLite would create or touch it."""
+    if url.get_backend_name() != "sqlite":
+        return
+    path = Path(str(url.database))
+    if not path.exists():
+        if not create:
+            fix = "give the --storage that 'nas search' was given"
+            raise BitnasError(f"--storage: there is no database at {path}; {fix}")
+        if not path.parent.is_dir():
+            raise BitnasError(f"--storage: there is no folder {path.parent}; create it first")
+    elif not path.is_file():
+        raise BitnasError(f"--storage: {path} is not a file; give the path of a database file")
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    # Python's sqlite3 begins transactions late and never around DDL; _begin_sqlite does it instead.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys = ON")
+    # With a write-ahead log this loses at most the last transactions to a power cut, never the file.
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later can fail without waiting when another has
+    # written in between; one that will write takes the write lock at once.
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _bring_up_to_date(engine: Engine, shown: str, create: bool) -> None:
+    with engine.connect() as connection:
+        found = migrate.revision(connection)
+        if found == migrate.newest():
+            return
+        _refuse_foreign(connection, found, shown, create)
+    if engine.dialect.name == "sqlite":
+        _use_write_ahead_log(engine)
+    with engine.execution_options(writes=True).begin() as connection:
+        migrate.upgrade(connection)
+
+
+def _use_write_ahead_log(engine: Engine) -> None:
+    """Let readers go on while one writes; the file remembers it, and it cannot be set in a transaction."""
+    connection = engine.raw_connection()
+    try:
+        connection.cursor().execute("PRAGMA journal_mode = WAL")
+    finally:
+        connection.close()
+
+
+def _refuse_foreign(connection: Connection, found: str | None, shown: str, create: bool) -> None:
+    if found is not None and not migrate.is_known(found):
+        fix = "update bitnas, or use another database"
+        raise BitnasError(f"--storage: {shown} was written by a newer version of bitnas; {fix}")
+    if found is not None:
+        return
+    tables = inspect(connection).get_table_names()
+    if tables and (taken := sorted(set(tables) & migrate.table_names())):
+        fix = "use another database"
+        raise BitnasError(f"--storage: {shown} holds a foreign table '{taken[0]}'; {fix}")
+    if not create:
+        fix = "give the --storage that 'nas search' was given"
+        raise BitnasError(f"--storage: {shown} holds no searches yet; {fix}")

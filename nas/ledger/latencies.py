@@ -1,0 +1,94 @@
+"""The latency table that is kept in the ledger: what was measured on which device, and when."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from nas.ledger.records import check_finite
+from nas.ledger.store import Ledger
+from nas.ledger.tables import DeviceRow, MeasurementRow
+
+if TYPE_CHECKING:
+    from latency import Measurement
+
+
+class SqlLatencyTable:
+    """A ``latency.LatencyTable`` in SQL. Measurements are only ever added; the newest one counts."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._device_ids: dict[str, int] = {}
+
+    def get(self, device: str, workload_key: str) -> "Measurement | None":
+        """The newest measurement of a workload on a device; None when there is none."""
+        from latency import Measurement
+
+        newest = (
+            select(MeasurementRow)
+            .join(DeviceRow, DeviceRow.id == MeasurementRow.device_id)
+            .where(DeviceRow.name == device, MeasurementRow.workload == workload_key)
+            .order_by(MeasurementRow.id.desc())
+            .limit(1)
+        )
+        with self._ledger.reading() as session:
+            row = session.scalar(newest)
+        if row is None:
+            return None
+        return Measurement(
+            milliseconds=row.milliseconds,
+            iqr_ms=row.iqr_ms,
+            samples=row.samples,
+            date=row.date,
+            tvm_version=row.tvm_version,
+        )
+
+    def put(self, device: str, workload_key: str, measurement: "Measurement") -> None:
+        """Add a measurement; ValueError when it is not finite."""
+        check_finite(milliseconds=measurement.milliseconds, iqr_ms=measurement.iqr_ms)
+        row = {
+            "device_id": self._device_id(device),
+            "workload": workload_key,
+            "milliseconds": measurement.milliseconds,
+            "iqr_ms": measurement.iqr_ms,
+            "samples": measurement.samples,
+            "date": measurement.date,
+            "tvm_version": measurement.tvm_version,
+        }
+        with self._ledger.writing() as session:
+            session.execute(insert(MeasurementRow).values(**row))
+
+    def register(self, device: str, *, target: str, description: Mapping[str, Any]) -> None:
+        """Note what a device is, in place of what was noted before."""
+        noted = {"target": target, "description": dict(description)}
+        mine = DeviceRow.id == self._device_id(device)
+        with self._ledger.writing() as session:
+            session.execute(update(DeviceRow).where(mine).values(**noted))
+
+    def devices(self) -> dict[str, dict[str, Any] | None]:
+        """What is known of each device, by name."""
+        with self._ledger.reading() as session:
+            rows = session.execute(select(DeviceRow.name, DeviceRow.description).order_by(DeviceRow.id))
+            return {row.name: row.description for row in rows}
+
+    def _device_id(self, name: str) -> int:
+        if name not in self._device_ids:
+            self._device_ids[name] = self._find_or_add(name)
+        return self._device_ids[name]
+
+    def _find_or_add(self, name: str) -> int:
+        with self._ledger.reading() as session:
+            found = session.scalar(select(DeviceRow.id).where(DeviceRow.name == name))
+        if found is not None:
+            return found
+        try:
+            with self._ledger.writing() as session:
+                row = DeviceRow(name=name, created_at=datetime.now(UTC))
+                session.add(row)
+                session.flush()
+                return row.id
+        except IntegrityError:
+            # Another worker added it in between.
+            return self._find_or_add(name)

@@ -1,0 +1,1 @@
+"""The steps from an empty database to the tables of nas/ledger/tables.py, one module a step."""

@@ -1,0 +1,205 @@
+"""What the ledger hands out: frozen records of searches, trials, epochs and artifacts, free of SQL."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from search_spaces.errors import InvalidInput
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+class TrialState(StrEnum):
+    """Where a trial stands; all but the first two are final."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    COMPLETE = "complete"
+    INFEASIBLE = "infeasible"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to the trial's state."""
+        return self not in (TrialState.QUEUED, TrialState.RUNNING)
+
+
+def check_search_name(name: str) -> str:
+    """``name`` itself.
+
+    Raises:
+        InvalidInput: it is not 1 to 64 letters, digits, dots, dashes or underscores.
+    """
+    if not _NAME.fullmatch(name):
+        rule = "a name is 1 to 64 letters, digits, '.', '-' or '_' and starts with a letter or digit"
+        raise InvalidInput("--name", f"{name!r} is not a search name", rule)
+    return name
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """What a search was asked for; it is stored with the search and never changes.
+
+    Latency limits are in milliseconds, sizes in kB of 1000 bytes, None is no limit.
+
+    Raises:
+        InvalidInput: a number is outside its range.
+    """
+
+    space: str
+    data: str
+    device: str
+    trials: int
+    epochs: int
+    sampler: str = "tpe"
+    seed: int = 0
+    max_latency_ms: float | None = None
+    max_size_kb: float | None = None
+    pruner: str = "none"
+
+    def __post_init__(self) -> None:
+        for option, value, low, high in (
+            ("--trials", self.trials, 1, 1_000_000),
+            ("--epochs", self.epochs, 1, 100_000),
+            ("--seed", self.seed, 0, 2**32 - 1),
+        ):
+            if not low <= value <= high:
+                raise InvalidInput(
+                    option, f"{value} is out of range", f"give a whole number in {low}..{high}"
+                )
+        for option, limit in (
+            ("--max-latency-ms", self.max_latency_ms),
+            ("--max-size-kb", self.max_size_kb),
+        ):
+            if limit is not None and not (math.isfinite(limit) and limit > 0):
+                raise InvalidInput(
+                    option, f"{limit} is not a limit", "give a finite number above 0, or omit it"
+                )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON-able values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """One search and how many of its trials are in which state (every state has a count)."""
+
+    name: str
+    config: SearchConfig
+    created_at: datetime
+    counts: Mapping[TrialState, int]
+
+    @property
+    def finished(self) -> bool:
+        """Whether every trial has reached a final state."""
+        return not self.counts[TrialState.QUEUED] and not self.counts[TrialState.RUNNING]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON-able values; times are ISO 8601 in UTC."""
+        return {
+            "name": self.name,
+            "created_at": self.created_at.isoformat(),
+            "config": self.config.to_dict(),
+            "counts": {state.value: count for state, count in self.counts.items()},
+        }
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trial: what was proposed and what came out of it.
+
+    ``accuracy`` is the validation accuracy in 0..1, ``latency_ms`` the prediction made before training,
+    ``measured_latency_ms`` the time of the whole compiled network, ``size_kb`` in kB of 1000 bytes.
+    """
+
+    search: str
+    number: int
+    state: TrialState
+    accuracy: float | None = None
+    latency_ms: float | None = None
+    measured_latency_ms: float | None = None
+    size_kb: float | None = None
+    digest: str | None = None
+    architecture: str | None = None
+    choices: dict[str, str | int] | None = None
+    error: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    worker: str | None = None
+    latency_by_workload: list[tuple[str, float]] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON-able values; times are ISO 8601 in UTC, the architecture is its JSON text."""
+        record = asdict(self)
+        record["state"] = self.state.value
+        for field in ("started_at", "finished_at"):
+            time = record[field]
+            record[field] = None if time is None else time.isoformat()
+        return record
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """One epoch of a trial's training, counted from 1; accuracy on the validation split, in 0..1."""
+
+    epoch: int
+    train_loss: float
+    accuracy: float
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON-able values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ArtifactRecord:
+    """A compiled network that was written to ``path`` from trial ``number`` of a search."""
+
+    search: str
+    number: int
+    path: str
+    target: str
+    digest: str
+    created_at: datetime
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON-able values."""
+        return {**asdict(self), "created_at": self.created_at.isoformat()}
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What is known of a trial before training: the architecture, its cost, and how it was chosen."""
+
+    choices: dict[str, str | int]
+    architecture: str
+    digest: str
+    latency_ms: float
+    size_kb: float
+    latency_by_workload: list[tuple[str, float]]
+
+    def __post_init__(self) -> None:
+        check_finite(latency_ms=self.latency_ms, size_kb=self.size_kb)
+
+
+def check_finite(**numbers: float) -> None:
+    """Refuse what must never reach the ledger.
+
+    Raises:
+        ValueError: one of the numbers is NaN or infinite.
+    """
+    for name, number in numbers.items():
+        if not math.isfinite(number):
+            raise ValueError(f"{name} is {number}, which the ledger does not record")
+
+
+def config_from_dict(fields: Mapping[str, Any]) -> SearchConfig:
+    """The config that ``SearchConfig.to_dict`` gave."""
+    return SearchConfig(**fields)

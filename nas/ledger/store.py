@@ -1,0 +1,220 @@
+"""The ledger's front door: opening it, creating searches, and reading everything back as records."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Engine, func, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from nas.ledger.engine import explained, open_engine
+from nas.ledger.front import non_dominated
+from nas.ledger.records import (
+    ArtifactRecord,
+    EpochRecord,
+    SearchConfig,
+    SearchRecord,
+    TrialRecord,
+    TrialState,
+    check_search_name,
+    config_from_dict,
+)
+from nas.ledger.tables import Artifact, Epoch, Search, Trial
+from nas.ledger.workers import Worker
+from search_spaces.errors import InvalidInput
+
+
+class Ledger:
+    """A database of searches. It may be shared by threads and is a context manager.
+
+    What a worker does to a trial goes through ``nas.ledger.claims.Claims``, measured latencies through
+    ``nas.ledger.latencies.SqlLatencyTable``; both take a ledger.
+    """
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self._engine = engine
+        self.url = url
+        self._shown = engine.url.render_as_string(hide_password=True)
+
+    @classmethod
+    def open(cls, url: str, *, create: bool = False) -> Self:
+        """The ledger at ``url``, brought up to date; ``create`` makes an absent one.
+
+        Raises:
+            InvalidInput: ``url`` is not a database URL.
+            BitnasError: it does not open, is absent, is none of ours, or is of a newer version.
+        """
+        return cls(open_engine(url, create=create), url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """One transaction that sees one state of the database."""
+        with explained(self._shown), Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """One transaction that commits when the block ends and rolls back when it raises."""
+        engine = self._engine.execution_options(writes=True)
+        with explained(self._shown), Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def create_search(self, name: str, config: SearchConfig) -> SearchRecord:
+        """Add a search with its trials 0 to N-1, all queued, in one transaction.
+
+        Raises:
+            InvalidInput: the name is malformed or taken.
+        """
+        check_search_name(name)
+        with self.writing() as session:
+            try:
+                search = Search(name=name, config=config.to_dict(), created_at=datetime.now(UTC))
+                session.add(search)
+                session.flush()
+            except IntegrityError as error:
+                fix = f"choose another name, or go on with it: nas search --resume {name}"
+                raise InvalidInput("--name", f"'{name}' is taken", fix) from error
+            rows = [
+                {"search_id": search.id, "number": n, "state": TrialState.QUEUED}
+                for n in range(config.trials)
+            ]
+            session.execute(insert(Trial), rows)
+        return self.search(name)
+
+    def searches(self) -> list[SearchRecord]:
+        """All searches, oldest first."""
+        with self.reading() as session:
+            rows = session.scalars(select(Search).order_by(Search.id)).all()
+            counts = _counts(session, [row.id for row in rows])
+            return [_search_record(row, counts[row.id]) for row in rows]
+
+    def search(self, name: str) -> SearchRecord:
+        """The search called ``name``.
+
+        Raises:
+            InvalidInput: there is none; the message lists those there are.
+        """
+        with self.reading() as session:
+            row = find_search(session, name)
+            return _search_record(row, _counts(session, [row.id])[row.id])
+
+    def trials(self, name: str) -> list[TrialRecord]:
+        """All trials of a search by number; InvalidInput when there is no such search."""
+        with self.reading() as session:
+            search = find_search(session, name)
+            rows = session.scalars(select(Trial).where(Trial.search_id == search.id).order_by(Trial.number))
+            return [trial_record(name, row) for row in rows]
+
+    def trial(self, name: str, number: int) -> TrialRecord:
+        """One trial; InvalidInput when there is no such search or number."""
+        with self.reading() as session:
+            return trial_record(name, find_trial(session, name, number))
+
+    def epochs(self, name: str, number: int) -> list[EpochRecord]:
+        """The epochs a trial has been through; InvalidInput when there is no such search or number."""
+        with self.reading() as session:
+            trial = find_trial(session, name, number)
+            rows = session.scalars(select(Epoch).where(Epoch.trial_id == trial.id).order_by(Epoch.epoch))
+            return [EpochRecord(row.epoch, row.train_loss, row.accuracy, row.seconds) for row in rows]
+
+    def front(self, name: str) -> list[TrialRecord]:
+        """The complete trials that none dominates in accuracy, predicted latency and size."""
+        return non_dominated(self.trials(name))
+
+    def record_artifact(
+        self, name: str, number: int, *, path: str, target: str, digest: str
+    ) -> ArtifactRecord:
+        """Note that a compiled network was written; ``digest`` is the sha256 hex of its manifest."""
+        with self.writing() as session:
+            trial = find_trial(session, name, number)
+            now = datetime.now(UTC)
+            row = Artifact(trial_id=trial.id, path=path, target=target, digest=digest, created_at=now)
+            session.add(row)
+        return ArtifactRecord(name, number, path, target, digest, now)
+
+    def artifacts(self, name: str) -> list[ArtifactRecord]:
+        """What was exported from a search, oldest first."""
+        with self.reading() as session:
+            search = find_search(session, name)
+            rows = session.execute(
+                select(Artifact, Trial.number)
+                .join(Trial, Trial.id == Artifact.trial_id)
+                .where(Trial.search_id == search.id)
+                .order_by(Artifact.id)
+            )
+            return [
+                ArtifactRecord(name, number, row.path, row.target, row.digest, row.created_at)
+                for row, number in rows
+            ]
+
+
+def find_search(session: Session, name: str) -> Search:
+    """The row of a search; InvalidInput when there is none."""
+    row = session.scalar(select(Search).where(Search.name == name))
+    if row is None:
+        names = ", ".join(session.scalars(select(Search.name).order_by(Search.id))) or "none yet"
+        raise InvalidInput("search", f"there is no search '{name}'", f"the ledger holds: {names}")
+    return row
+
+
+def find_trial(session: Session, name: str, number: int) -> Trial:
+    """The row of a trial; InvalidInput when there is no such search or number."""
+    search = find_search(session, name)
+    row = session.scalar(select(Trial).where(Trial.search_id == search.id, Trial.number == number))
+    if row is None:
+        last = search.config["trials"] - 1
+        raise InvalidInput("trial", f"'{name}' has no trial {number}", f"give a number in 0..{last}")
+    return row
+
+
+def trial_record(search: str, row: Trial) -> TrialRecord:
+    """What the ledger hands out for a row of trials."""
+    by_workload = row.latency_by_workload
+    return TrialRecord(
+        search=search,
+        number=row.number,
+        state=row.state,
+        accuracy=row.accuracy,
+        latency_ms=row.latency_ms,
+        measured_latency_ms=row.measured_latency_ms,
+        size_kb=row.size_kb,
+        digest=row.digest,
+        architecture=row.architecture,
+        choices=row.choices,
+        error=row.error,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        worker=None if row.owner is None else Worker.from_text(row.owner).label,
+        latency_by_workload=None if by_workload is None else [(key, ms) for key, ms in by_workload],
+    )
+
+
+def _search_record(row: Search, counts: dict[TrialState, int]) -> SearchRecord:
+    return SearchRecord(row.name, config_from_dict(row.config), row.created_at, counts)
+
+
+def _counts(session: Session, searches: list[int]) -> dict[int, dict[TrialState, int]]:
+    counts = {search: dict.fromkeys(TrialState, 0) for search in searches}
+    rows = session.execute(
+        select(Trial.search_id, Trial.state, func.count())
+        .where(Trial.search_id.in_(searches))
+        .group_by(Trial.search_id, Trial.state)
+    )
+    for search, state, count in rows:
+        counts[search][state] = count
+    return counts

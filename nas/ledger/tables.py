@@ -1,0 +1,169 @@
+"""The ledger's SQL tables as SQLAlchemy classes; migrations/ creates the same ones step by step."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeDecorator
+
+from nas.ledger.records import TrialState
+
+STATES = ", ".join(f"'{state.value}'" for state in TrialState)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time that is aware and in UTC on both sides, also where the database drops the zone (SQLite)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware time to UTC; a naive one is a mistake of the caller."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("the ledger stores aware times only")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give an aware time in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class StateText(TypeDecorator[TrialState]):
+    """A trial's state as its text, so that every database keeps it alike."""
+
+    impl = String(16)
+    cache_ok = True
+
+    def process_bind_param(self, value: TrialState | None, dialect: Dialect) -> str | None:
+        """The state's text."""
+        return None if value is None else TrialState(value).value
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> TrialState | None:
+        """The state."""
+        return None if value is None else TrialState(value)
+
+
+class Base(DeclarativeBase):
+    """All tables of the ledger; constraints have fixed names so that migrations can refer to them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class Search(Base):
+    """One search and what it was asked for."""
+
+    __tablename__ = "searches"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    config: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class Trial(Base):
+    """One trial. ``owner``, ``expires_at`` and ``fence`` are its lease; see claims.py."""
+
+    __tablename__ = "trials"
+    __table_args__ = (
+        UniqueConstraint("search_id", "number"),
+        CheckConstraint(f"state IN ({STATES})", name="state"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    search_id: Mapped[int] = mapped_column(ForeignKey("searches.id"))
+    number: Mapped[int]
+    state: Mapped[TrialState] = mapped_column(StateText)
+
+    owner: Mapped[str | None] = mapped_column(Text)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    fence: Mapped[int] = mapped_column(default=0)
+    deaths: Mapped[int] = mapped_column(default=0)
+
+    choices: Mapped[dict[str, str | int] | None] = mapped_column(JSON(none_as_null=True))
+    architecture: Mapped[str | None] = mapped_column(Text)
+    digest: Mapped[str | None] = mapped_column(String(64))
+    latency_ms: Mapped[float | None]
+    latency_by_workload: Mapped[list[tuple[str, float]] | None] = mapped_column(JSON(none_as_null=True))
+    size_kb: Mapped[float | None]
+    accuracy: Mapped[float | None]
+    measured_latency_ms: Mapped[float | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class Epoch(Base):
+    """One epoch of one trial's training."""
+
+    __tablename__ = "epochs"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id"), primary_key=True)
+    epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    train_loss: Mapped[float]
+    accuracy: Mapped[float]
+    seconds: Mapped[float]
+
+
+class DeviceRow(Base):
+    """A device that something was measured on; ``description`` is its cpu, features and versions."""
+
+    __tablename__ = "devices"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    target: Mapped[str | None] = mapped_column(Text)
+    description: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class MeasurementRow(Base):
+    """One timing of one workload on one device; rows are only ever added, the newest counts."""
+
+    __tablename__ = "measurements"
+    __table_args__ = (Index(None, "device_id", "workload"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"))
+    workload: Mapped[str] = mapped_column(Text)
+    milliseconds: Mapped[float]
+    iqr_ms: Mapped[float]
+    samples: Mapped[int]
+    date: Mapped[str] = mapped_column(String(64))
+    tvm_version: Mapped[str] = mapped_column(String(64))
+
+
+class Artifact(Base):
+    """A compiled network that was written from a trial."""
+
+    __tablename__ = "artifacts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id"))
+    path: Mapped[str] = mapped_column(Text)
+    target: Mapped[str] = mapped_column(Text)
+    digest: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
