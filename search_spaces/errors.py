@@ -14,4 +14,4 @@ class InvalidInput(BitnasError, ValueError):  # noqa: N818 - it names the input,
 
     def __init__(self, parameter: str, problem: str, fix: str) -> None:
         super().__init__(f"{parameter}: {problem}; {fix}")
-        self.parameter = parameter
+        self.parameter, self.problem, self.fix = parameter, problem, fix

@@ -25,7 +25,7 @@ class _Sign(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
+        x: Tensor = ctx.saved_tensors[0]
         return grads[0] * (x.abs() <= 1)
 
 

@@ -1,0 +1,163 @@
+"""The architecture: what can be built, as plain data that crosses processes, machines and the database."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+
+from search_spaces.errors import InvalidInput
+
+MAX_JSON = 1_000_000
+"""Characters of JSON that are read at all; the largest architecture allowed takes far less."""
+
+
+class _Precisions(Mapping[str, str]):
+    """A mapping of layer role to precision that can be hashed and not be changed."""
+
+    def __init__(self, items: Mapping[str, str]) -> None:
+        self._items = dict(sorted(items.items()))
+
+    def __getitem__(self, role: str) -> str:
+        return self._items[role]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._items.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._items)
+
+
+def _odd(value: int) -> int:
+    if value % 2 == 0:
+        raise ValueError("should be odd")
+    return value
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Channels = Annotated[int, Field(ge=1, le=4096)]
+Kernel = Annotated[int, Field(ge=1, le=11), AfterValidator(_odd)]
+Stride = Annotated[int, Field(ge=1, le=4)]
+Pixels = Annotated[int, Field(ge=1, le=4096)]
+LayerPrecisions = Annotated[
+    Mapping[Name, Name], Field(max_length=16), AfterValidator(_Precisions), PlainSerializer(dict)
+]
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Stem(_Data):
+    """The first convolution: output channels, kernel size, stride and precision."""
+
+    width: Channels
+    kernel: Kernel
+    stride: Stride
+    precision: Name
+
+
+class Block(_Data):
+    """One block: its kind in the registry ``blocks``, its shape, and the precision of each of its layers.
+
+    Attributes:
+        kind: name in the registry ``blocks``.
+        width: output channels.
+        kernel: side of the spatial kernel, odd.
+        stride: of the spatial kernel.
+        groups: of the grouped 1x1 convolutions, in kinds that have them.
+        precisions: precision name by layer role; the kind says which roles there are.
+    """
+
+    kind: Name
+    width: Channels
+    kernel: Kernel
+    stride: Stride
+    groups: Channels = 1
+    precisions: LayerPrecisions
+
+
+class Head(_Data):
+    """The classifier behind the global average."""
+
+    precision: Name
+
+
+class Architecture(_Data):
+    """A network as data; equal architectures have equal JSON and equal digests.
+
+    Attributes:
+        space: name of the search space it comes from.
+        input_shape: (C, H, W) of one image.
+        classes: number of classes.
+    """
+
+    space: Name
+    input_shape: tuple[Channels, Pixels, Pixels]
+    classes: Annotated[int, Field(ge=2, le=100_000)]
+    stem: Stem
+    blocks: Annotated[tuple[Block, ...], Field(max_length=256)]
+    head: Head
+
+    def to_json(self) -> str:
+        """Canonical JSON: every field, keys sorted, no spaces, ASCII."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def digest(self) -> str:
+        """The architecture's identity: sha256 of its canonical JSON, in hexadecimal."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, text: str) -> "Architecture":
+        """Read and validate an architecture.
+
+        Raises:
+            InvalidInput: the text is not JSON, or a field is unknown, missing, of another type or out of
+                bounds; the message starts with the path of the first such field.
+        """
+        if len(text) > MAX_JSON:
+            problem = f"{len(text)} characters of JSON are more than {MAX_JSON}"
+            raise InvalidInput("architecture", problem, "give one architecture")
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise _invalid(error) from None
+
+
+_FIXES = {
+    "extra_forbidden": "remove it",
+    "missing": "add it",
+    "json_invalid": "give the JSON that Architecture.to_json() writes",
+}
+
+
+def _invalid(error: ValidationError) -> InvalidInput:
+    first = error.errors(include_url=False)[0]
+    problem = str(first["msg"]).removeprefix("Value error, ")
+    fix = _FIXES.get(first["type"], f"correct the value {_short(first['input'])}")
+    return InvalidInput(_path(first["loc"]), problem[:1].lower() + problem[1:], fix)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """('blocks', 2, 'kernel') as ``architecture.blocks[2].kernel``."""
+    path = "architecture"
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif step != "[key]":
+            path += f".{step}" if step.isidentifier() else f"[{_short(step)}]"
+    return path
+
+
+def _short(value: Any) -> str:
+    """The value on one line of at most 40 characters."""
+    text = ascii(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

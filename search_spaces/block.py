@@ -1,0 +1,133 @@
+"""Block kinds: MobileNet's, ShuffleNet's and SqueezeNet's, pre-activation and with a batch norm per layer.
+
+A kind is a class registered in ``blocks`` (entry-point group ``bitnas.blocks``): ``roles`` names the
+layers that take a precision, and the constructor takes the input channels, the block's data and a
+precision for each role. Forward passes must be traceable by torch.fx: no control flow on data.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.architecture import Block
+from search_spaces.errors import InvalidInput
+from search_spaces.layers import ChannelShuffle, QuantConv2d
+from search_spaces.precision import Precision
+from search_spaces.registry import Registry
+
+
+class BlockModule(nn.Module):
+    """A block: (N, in_channels, H, W) -> (N, block.width, H', W'), with H' = ceil(H / stride).
+
+    The output is a batch norm's, without a ReLU: whatever consumes it brings its own activation.
+    """
+
+    roles: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, in_channels: int, block: Block, precisions: Mapping[str, Precision]) -> None:
+        super().__init__()
+
+
+blocks: Registry[type[BlockModule]] = Registry("block", "blocks")
+
+
+def conv_norm(conv: QuantConv2d) -> nn.Sequential:
+    """The convolution with the batch norm that follows every one."""
+    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels))
+
+
+@blocks.register("separable")
+class Separable(BlockModule):
+    """MobileNet's depthwise-separable convolution: a depthwise KxK, then a 1x1."""
+
+    roles = ("depthwise", "pointwise")
+
+    def __init__(self, in_channels: int, block: Block, precisions: Mapping[str, Precision]) -> None:
+        super().__init__(in_channels, block, precisions)
+        depthwise = QuantConv2d(
+            in_channels,
+            in_channels,
+            block.kernel,
+            precisions["depthwise"],
+            stride=block.stride,
+            groups=in_channels,
+        )
+        self.depthwise = conv_norm(depthwise)
+        self.pointwise = conv_norm(QuantConv2d(in_channels, block.width, 1, precisions["pointwise"]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.depthwise(x)  # (N, in_channels, H', W')
+        y: Tensor = self.pointwise(x)  # (N, width, H', W')
+        return y
+
+
+@blocks.register("shuffle")
+class Shuffle(BlockModule):
+    """ShuffleNet's unit: grouped 1x1, channel shuffle, depthwise KxK, grouped 1x1, and a shortcut.
+
+    The bottleneck has a quarter of the output channels. Where the block keeps the channels the shortcut
+    is added, where it widens them it is concatenated; at a stride the shortcut is a 3x3 average. There is
+    no ReLU between the depthwise and the last 1x1 convolution, as in the paper.
+
+    Raises:
+        InvalidInput: the block narrows, or ``groups`` does not divide its channels.
+    """
+
+    roles = ("reduce", "depthwise", "expand")
+
+    def __init__(self, in_channels: int, block: Block, precisions: Mapping[str, Precision]) -> None:
+        super().__init__(in_channels, block, precisions)
+        groups, stride = block.groups, block.stride
+        self.adds = block.width == in_channels
+        branch = block.width if self.adds else block.width - in_channels
+        if branch < 1:
+            problem = f"{block.width} is below the {in_channels} channels that come in"
+            raise InvalidInput("width", problem, "a shuffle block keeps or widens its channels")
+        middle = bottleneck(block.width, groups)
+        reduce = QuantConv2d(in_channels, middle, 1, precisions["reduce"], groups=groups)
+        depthwise = QuantConv2d(
+            middle, middle, block.kernel, precisions["depthwise"], stride=stride, groups=middle
+        )
+        expand = QuantConv2d(middle, branch, 1, precisions["expand"], groups=groups, relu=False)
+        self.reduce, self.depthwise, self.expand = conv_norm(reduce), conv_norm(depthwise), conv_norm(expand)
+        self.shuffle = ChannelShuffle(groups) if groups > 1 else nn.Identity()
+        self.shortcut = nn.AvgPool2d(3, stride, 1) if stride > 1 else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.shuffle(self.reduce(x))  # (N, middle, H, W)
+        y = self.expand(self.depthwise(y))  # (N, branch, H', W')
+        shortcut: Tensor = self.shortcut(x)  # (N, in_channels, H', W')
+        return shortcut + y if self.adds else torch.cat([shortcut, y], dim=1)  # (N, width, H', W')
+
+
+def bottleneck(width: int, groups: int) -> int:
+    """A quarter of ``width``, up to the next multiple of ``groups``."""
+    return -(-max(width // 4, 1) // groups) * groups
+
+
+@blocks.register("fire")
+class Fire(BlockModule):
+    """SqueezeNet's fire module: a 1x1 squeeze, then a 1x1 and a KxK expansion side by side.
+
+    The squeeze has an eighth of the output channels as in SqueezeNet v1.1, but never fewer than 8, as
+    fewer carry next to nothing once binary. A stride is a 3x3 max pooling before the squeeze.
+    """
+
+    roles = ("squeeze", "expand1", "expand3")
+
+    def __init__(self, in_channels: int, block: Block, precisions: Mapping[str, Precision]) -> None:
+        super().__init__(in_channels, block, precisions)
+        if block.width < 2:
+            raise InvalidInput("width", f"{block.width} is below 2", "a fire block has two halves")
+        squeezed, half = max(8, block.width // 8), block.width // 2
+        self.pool = nn.MaxPool2d(3, block.stride, 1) if block.stride > 1 else nn.Identity()
+        self.squeeze = conv_norm(QuantConv2d(in_channels, squeezed, 1, precisions["squeeze"]))
+        self.expand1 = conv_norm(QuantConv2d(squeezed, half, 1, precisions["expand1"]))
+        wide = QuantConv2d(squeezed, block.width - half, block.kernel, precisions["expand3"])
+        self.expand3 = conv_norm(wide)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.squeeze(self.pool(x))  # (N, squeezed, H', W')
+        return torch.cat([self.expand1(x), self.expand3(x)], dim=1)  # (N, width, H', W')

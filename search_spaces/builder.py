@@ -1,0 +1,79 @@
+"""From an architecture to a torch network."""
+
+from collections import OrderedDict
+from typing import TypeVar
+
+from torch import nn
+
+from search_spaces.architecture import Architecture, Block, Head, Stem
+from search_spaces.block import BlockModule, blocks, conv_norm
+from search_spaces.errors import InvalidInput
+from search_spaces.layers import QuantConv2d, QuantLinear
+from search_spaces.precision import precisions
+from search_spaces.registry import Registry
+
+T = TypeVar("T")
+
+
+def build(architecture: Architecture) -> nn.Module:
+    """The network, freshly initialized from torch's random generator; (N, C, H, W) -> logits (N, classes).
+
+    Raises:
+        InvalidInput: an unknown block or precision, a missing or unknown layer role, or a shape that a
+            block cannot have; the message starts with the path of the field.
+    """
+    stem = architecture.stem
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    parts["stem"] = _stem(architecture.input_shape[0], stem)
+    channels = stem.width
+    for index, block in enumerate(architecture.blocks):
+        parts[f"block{index}"] = _block(channels, block, f"architecture.blocks[{index}]")
+        channels = block.width
+    parts["head"] = _head(channels, architecture.classes, architecture.head)
+    return nn.Sequential(parts)
+
+
+def _stem(channels: int, stem: Stem) -> nn.Module:
+    precision = _named(precisions, stem.precision, "architecture.stem.precision")
+    # no ReLU on the image itself
+    conv = QuantConv2d(channels, stem.width, stem.kernel, precision, stride=stem.stride, relu=False)
+    return conv_norm(conv)
+
+
+def _block(channels: int, block: Block, path: str) -> BlockModule:
+    kind = _named(blocks, block.kind, f"{path}.kind")
+    _check_roles(kind, block, f"{path}.precisions")
+    chosen = {
+        role: _named(precisions, name, f"{path}.precisions.{role}") for role, name in block.precisions.items()
+    }
+    try:
+        return kind(channels, block, chosen)
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}.{error.parameter}", error.problem, error.fix) from error
+
+
+def _head(channels: int, classes: int, head: Head) -> nn.Module:
+    precision = _named(precisions, head.precision, "architecture.head.precision")
+    # averages of a ReLU are never negative: a binary classifier would see +1 everywhere
+    relu = nn.Identity() if precision.activation == "binary" else nn.ReLU()
+    classifier = QuantLinear(channels, classes, precision)
+    return nn.Sequential(relu, nn.AdaptiveAvgPool2d(1), nn.Flatten(), classifier)
+
+
+def _check_roles(kind: type[BlockModule], block: Block, path: str) -> None:
+    for role in kind.roles:
+        if role not in block.precisions:
+            problem = f"missing, but {block.kind} has this layer"
+            raise InvalidInput(f"{path}.{role}", problem, f"give a precision for {', '.join(kind.roles)}")
+    for role in block.precisions:
+        if role not in kind.roles:
+            problem = f"{block.kind} has no such layer"
+            raise InvalidInput(f"{path}.{role}", problem, f"choose among {', '.join(kind.roles)}")
+
+
+def _named(registry: Registry[T], name: str, path: str) -> T:
+    """The thing called ``name``; the error names the field that holds the name."""
+    try:
+        return registry.get(name)
+    except InvalidInput as error:
+        raise InvalidInput(path, error.problem, error.fix) from error

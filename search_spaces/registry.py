@@ -1,0 +1,60 @@
+"""The one way in which blocks, precisions, spaces, kernels, devices and samplers are found by name."""
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from search_spaces.errors import InvalidInput
+
+T = TypeVar("T")
+
+
+class Registry(Generic[T]):
+    """Named things of one kind, open to other distributions.
+
+    A distribution adds to a registry by an entry point in the group ``bitnas.<plural>`` whose value is
+    the thing itself; entry points are read once, the first time the registry is asked for anything.
+    """
+
+    def __init__(self, kind: str, plural: str) -> None:
+        self.kind = kind
+        self._group = f"bitnas.{plural}"
+        self._things: dict[str, T] = {}
+        self._plugins_read = False
+
+    def add(self, name: str, thing: T) -> T:
+        """Register ``thing`` under ``name``; a name is taken once."""
+        if name in self._things:
+            raise InvalidInput(self.kind, f"'{name}' is already registered", "choose another name")
+        self._things[name] = thing
+        return thing
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Register the decorated class or function under ``name``."""
+        return lambda thing: self.add(name, thing)
+
+    def get(self, name: str) -> T:
+        """The thing called ``name``.
+
+        Raises:
+            InvalidInput: nothing has that name; the message lists those there are.
+        """
+        self._read_plugins()
+        if name not in self._things:
+            raise InvalidInput(self.kind, f"unknown name '{name}'", f"choose one of {', '.join(self)}")
+        return self._things[name]
+
+    def __contains__(self, name: object) -> bool:
+        self._read_plugins()
+        return name in self._things
+
+    def __iter__(self) -> Iterator[str]:
+        self._read_plugins()
+        return iter(sorted(self._things))
+
+    def _read_plugins(self) -> None:
+        if self._plugins_read:
+            return
+        self._plugins_read = True
+        for entry in entry_points(group=self._group):
+            self.add(entry.name, entry.load())

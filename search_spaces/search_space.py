@@ -1,0 +1,155 @@
+"""Search spaces: which architectures there are to choose from, and the one called ``tiny``."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import cast
+
+from search_spaces.architecture import Architecture, Block, Head, Stem
+from search_spaces.registry import Registry
+
+Option = str | int
+Choose = Callable[[str, tuple[Option, ...]], Option]
+"""Picks one of the options for the choice of this name: a sampler, a random generator, or a replay."""
+
+USER_PRECISIONS = ("float", "int8", "ternary", "binary", "dithered")
+
+
+class SearchSpace(ABC):
+    """A set of architectures, given by the choices that lead to one.
+
+    A space holds no state: one instance serves any number of threads. Every sequence of choices leads to
+    an architecture that builds and runs; nothing is drawn and thrown away.
+    """
+
+    name: str
+    description: str
+    input_shape: tuple[int, int, int]
+    classes: int
+
+    @abstractmethod
+    def propose(self, choose: Choose) -> Architecture:
+        """The architecture that ``choose`` leads to.
+
+        ``choose(name, options)`` is called once per choice. Which choices come may depend on earlier ones,
+        but a name always has the same options, and the names never change between releases: stored
+        choices can be replayed.
+        """
+
+    @abstractmethod
+    def size(self) -> int:
+        """How many architectures the space holds, each counted once."""
+
+    def sample(self, seed: int) -> Architecture:
+        """An architecture by uniform choices; the same seed gives the same one on every machine."""
+        generator = Random(seed)  # noqa: S311 - for sampling, not for secrets
+        # of the generator only random() promises the same numbers in later versions of Python
+        return self.propose(lambda _, options: options[int(generator.random() * len(options))])
+
+
+spaces: Registry[SearchSpace] = Registry("space", "spaces")
+
+
+def space(name: str) -> SearchSpace:
+    """The search space called ``name``.
+
+    Raises:
+        InvalidInput: there is none of that name; the message lists those there are.
+    """
+    return spaces.get(name)
+
+
+@dataclass(frozen=True)
+class Tiny(SearchSpace):
+    """A float stem, then stages, each one kind of block repeated, then a float classifier.
+
+    A stage chooses its kind, width, kernel, stride, how often the block repeats and, for shuffle blocks,
+    the groups; every layer of every block chooses its precision. ``stages`` holds the widths to choose
+    from, stage by stage: they grow, as shuffle blocks cannot narrow, and no width is in two stages, so
+    that no architecture is reached in two ways.
+    """
+
+    name: str = "tiny"
+    description: str = (
+        "8x8 grey images: two stages of separable, shuffle or fire blocks, a precision per layer"
+    )
+    input_shape: tuple[int, int, int] = (1, 8, 8)
+    classes: int = 10
+    stem_widths: tuple[int, ...] = (16, 32)
+    stages: tuple[tuple[int, ...], ...] = ((32, 48), (64, 96))
+    kinds: tuple[str, ...] = ("separable", "shuffle", "fire")
+    kernels: tuple[int, ...] = (3, 5)
+    strides: tuple[int, ...] = (1, 2)
+    repeats: tuple[int, ...] = (1, 2)
+    groups: tuple[int, ...] = (1, 2, 4)
+    precisions: tuple[str, ...] = USER_PRECISIONS
+
+    def propose(self, choose: Choose) -> Architecture:
+        stem = Stem(
+            width=_number(choose, "stem.width", self.stem_widths), kernel=3, stride=1, precision="float"
+        )
+        blocks: list[Block] = []
+        for index, widths in enumerate(self.stages, start=1):
+            blocks += self._stage(choose, f"stage{index}", widths)
+        return Architecture(
+            space=self.name,
+            input_shape=self.input_shape,
+            classes=self.classes,
+            stem=stem,
+            blocks=tuple(blocks),
+            head=Head(precision="float"),
+        )
+
+    def _stage(self, choose: Choose, stage: str, widths: tuple[int, ...]) -> list[Block]:
+        kind = _text(choose, f"{stage}.block", self.kinds)
+        width = _number(choose, f"{stage}.width", widths)
+        kernel = _number(choose, f"{stage}.kernel", self.kernels)
+        stride = _number(choose, f"{stage}.stride", self.strides)
+        groups = _number(choose, f"{stage}.groups", self.groups) if kind == "shuffle" else 1
+        return [
+            Block(
+                kind=kind,
+                width=width,
+                kernel=kernel,
+                stride=stride if repeat == 0 else 1,
+                groups=groups,
+                precisions={
+                    role: _text(choose, f"{stage}.repeat{repeat}.{role}.precision", self.precisions)
+                    for role in _roles(kind)
+                },
+            )
+            for repeat in range(_number(choose, f"{stage}.repeats", self.repeats))
+        ]
+
+    def size(self) -> int:
+        """Stem widths times, for each stage, the sum over kinds of shapes times precisions per layer."""
+        return len(self.stem_widths) * math.prod(self._stage_size(widths) for widths in self.stages)
+
+    def _stage_size(self, widths: tuple[int, ...]) -> int:
+        shapes = len(widths) * len(self.kernels) * len(self.strides)
+        return shapes * sum(self._kind_size(kind) for kind in self.kinds)
+
+    def _kind_size(self, kind: str) -> int:
+        per_block: int = len(self.precisions) ** len(_roles(kind))
+        groups = len(self.groups) if kind == "shuffle" else 1
+        return groups * sum(per_block**repeat for repeat in self.repeats)
+
+
+spaces.add("tiny", Tiny())
+
+
+def _roles(kind: str) -> Sequence[str]:
+    # here, as blocks are torch modules and a space is told by name before torch is needed
+    from search_spaces.block import blocks
+
+    return blocks.get(kind).roles
+
+
+def _number(choose: Choose, name: str, options: tuple[int, ...]) -> int:
+    return cast(int, choose(name, options))
+
+
+def _text(choose: Choose, name: str, options: tuple[str, ...]) -> str:
+    return cast(str, choose(name, options))
