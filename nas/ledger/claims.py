@@ -117,7 +117,7 @@ class Claims:
             self._write(session, claim, **result, expires_at=None, deaths=0)
 
     def record_measured(self, claim: Claim, *, milliseconds: float | None, error: str | None = None) -> None:
-        """Record the whole network's time, or why there is none; StaleClaimError when the trial is another's."""
+        """Record the whole network's time, or why there is none; StaleClaimError as above."""
         if milliseconds is not None:
             check_finite(milliseconds=milliseconds)
         result = {"measured_latency_ms": milliseconds, "error": error}

@@ -120,13 +120,15 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _bring_up_to_date(engine: Engine, shown: str, create: bool) -> None:
     with engine.connect() as connection:
-        found = migrate.revision(connection)
-        if found == migrate.newest():
+        if migrate.revision(connection) == migrate.newest():
             return
-        _refuse_foreign(connection, found, shown, create)
+        # Another command may be creating the tables right now; judge what it leaves.
+        migrate.wait_for_others(connection)
+        _refuse_foreign(connection, migrate.revision(connection), shown, create)
     if engine.dialect.name == "sqlite":
         _use_write_ahead_log(engine)
     with engine.execution_options(writes=True).begin() as connection:
+        migrate.wait_for_others(connection)
         migrate.upgrade(connection)
 
 

@@ -40,10 +40,14 @@ def table_names() -> set[str]:
     return set(Base.metadata.tables)
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the schema to the newest revision within the transaction of ``connection``."""
+def wait_for_others(connection: Connection) -> None:
+    """Let nobody else upgrade until this transaction ends (SQLite's own transactions see to that)."""
     if connection.dialect.name == "postgresql":
         connection.execute(select(func.pg_advisory_xact_lock(_UPGRADE_LOCK)))
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the schema to the newest revision within the transaction of ``connection``."""
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")

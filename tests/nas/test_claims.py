@@ -1,0 +1,271 @@
+"""Claiming: who owns a trial, for how long, and what becomes of it when its owner dies or dawdles."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas.ledger import EpochRecord, Ledger, SearchConfig, StaleClaimError, TrialState, Worker
+from nas.ledger.claims import MAX_DEATHS, Claim, Claims
+from nas.ledger.records import Proposal
+
+SPAWN = multiprocessing.get_context("spawn")
+PROPOSAL = Proposal(
+    choices={"stage1.block": "fire", "stage1.width": 16},
+    architecture='{"space":"tiny"}',
+    digest="ab" * 32,
+    latency_ms=1.5,
+    size_kb=12.0,
+    latency_by_workload=[("conv", 1.0), ("dense", 0.5)],
+)
+
+
+@pytest.fixture
+def demo(ledger: Ledger, config: SearchConfig) -> Iterator[Ledger]:
+    """A ledger with one search, ``demo``, of four trials."""
+    ledger.create_search("demo", config)
+    yield ledger
+
+
+def _claims(ledger: Ledger, lease_s: float = 60.0, **worker: object) -> Claims:
+    return Claims(ledger, "demo", replace(Worker.this_process(), **worker), lease_s)
+
+
+def _taken(claim: Claim | None) -> Claim:
+    assert claim is not None
+    return claim
+
+
+def test_a_trial_goes_through_its_states(demo: Ledger) -> None:
+    claims = _claims(demo)
+    claim = _taken(claims.claim())
+    running = demo.trial("demo", 0)
+    assert running.state is TrialState.RUNNING
+    assert running.worker == f"{Worker.this_process().host}:{os.getpid()}"
+    assert running.started_at is not None
+    claims.propose(claim, PROPOSAL)
+    claims.record_epoch(claim, EpochRecord(1, 2.0, 0.4, 0.1))
+    claims.record_epoch(claim, EpochRecord(2, 1.0, 0.5, 0.1))
+    claims.finish(claim, TrialState.COMPLETE, accuracy=0.5)
+    done = demo.trial("demo", 0)
+    assert (done.state, done.accuracy, done.latency_ms, done.size_kb) == ("complete", 0.5, 1.5, 12.0)
+    assert done.choices == PROPOSAL.choices
+    assert done.latency_by_workload == PROPOSAL.latency_by_workload
+    assert done.finished_at is not None
+    assert [epoch.accuracy for epoch in demo.epochs("demo", 0)] == [0.4, 0.5]
+    assert claims.epoch_accuracies(2) == {0: 0.5}
+    assert done.to_dict()["state"] == "complete"
+
+
+def test_each_trial_is_claimed_once_and_in_order(demo: Ledger) -> None:
+    one, two = _claims(demo), _claims(demo)
+    numbers = [_taken(claims.claim()).trial.number for claims in (one, two, one, two)]
+    assert numbers == [0, 1, 2, 3]
+    assert one.claim() is None
+
+
+def test_a_finished_trial_takes_no_more_writes(demo: Ledger) -> None:
+    claims = _claims(demo)
+    claim = _taken(claims.claim())
+    claims.finish(claim, TrialState.FAILED, error="it broke")
+    for write in (
+        lambda: claims.finish(claim, TrialState.COMPLETE, accuracy=1.0),
+        lambda: claims.propose(claim, PROPOSAL),
+        lambda: claims.renew(claim),
+    ):
+        with pytest.raises(StaleClaimError, match="trial 0 of 'demo' was taken over"):
+            write()
+    assert demo.trial("demo", 0).error == "it broke"
+
+
+def test_an_expired_lease_passes_the_trial_on_and_fences_the_former_owner_off(demo: Ledger) -> None:
+    slow, other = _claims(demo, lease_s=0.2), _claims(demo)
+    first = _taken(slow.claim())
+    slow.propose(first, PROPOSAL)
+    slow.record_epoch(first, EpochRecord(1, 2.0, 0.4, 0.1))
+    time.sleep(0.3)
+    second = _taken(other.claim())
+    assert second.trial.number == 0
+    assert second.fence == first.fence + 1
+    assert second.trial.architecture == PROPOSAL.architecture
+    assert demo.epochs("demo", 0) == []
+    for write in (
+        lambda: slow.renew(first),
+        lambda: slow.propose(first, PROPOSAL),
+        lambda: slow.record_epoch(first, EpochRecord(2, 2.0, 0.4, 0.1)),
+        lambda: slow.finish(first, TrialState.COMPLETE, accuracy=0.1),
+    ):
+        with pytest.raises(StaleClaimError):
+            write()
+    slow.release(first)
+    assert demo.trial("demo", 0).state is TrialState.RUNNING
+    assert demo.epochs("demo", 0) == []
+    other.finish(second, TrialState.COMPLETE, accuracy=0.9)
+    assert demo.trial("demo", 0).accuracy == 0.9
+
+
+def test_a_renewed_lease_keeps_the_trial(demo: Ledger) -> None:
+    claims = _claims(demo, lease_s=0.4)
+    claim = _taken(claims.claim())
+    for _ in range(3):
+        time.sleep(0.2)
+        claims.renew(claim)
+    assert _taken(_claims(demo).claim()).trial.number == 1
+
+
+def test_a_released_trial_is_queued_with_its_proposal(demo: Ledger) -> None:
+    claims = _claims(demo)
+    claim = _taken(claims.claim())
+    claims.propose(claim, PROPOSAL)
+    claims.record_epoch(claim, EpochRecord(1, 2.0, 0.4, 0.1))
+    claims.release(claim)
+    trial = demo.trial("demo", 0)
+    assert (trial.state, trial.worker, trial.digest) == (TrialState.QUEUED, None, PROPOSAL.digest)
+    assert demo.epochs("demo", 0) == []
+    assert _taken(claims.claim()).trial.architecture == PROPOSAL.architecture
+
+
+def _ended_process() -> Worker:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        started = int(Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[19])
+    return replace(Worker.this_process(), pid=process.pid, started=started)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="needs /proc to tell whether a process lives"
+)
+def test_a_dead_owner_on_this_host_is_noticed_before_its_lease_ends(demo: Ledger) -> None:
+    dead = _ended_process()
+    assert dead.is_known_dead()
+    assert not Worker.this_process().is_known_dead()
+    assert not replace(dead, host="elsewhere").is_known_dead()
+    assert replace(Worker.this_process(), started=1).is_known_dead()  # The pid was given to another.
+    assert replace(Worker.this_process(), machine="another-boot/1").is_known_dead()
+    assert Worker.from_text(dead.to_text()) == dead
+
+    _claims(demo, pid=dead.pid, started=dead.started).claim()
+    assert _taken(_claims(demo).claim()).trial.number == 0
+
+
+def test_a_trial_that_kills_every_worker_is_given_up(demo: Ledger) -> None:
+    for _ in range(MAX_DEATHS):
+        assert _taken(_claims(demo, started=1).claim()).trial.number == 0
+    assert _taken(_claims(demo).claim()).trial.number == 1
+    given_up = demo.trial("demo", 0)
+    assert (given_up.state, given_up.error) == (TrialState.FAILED, "its worker died 3 times in this trial")
+
+
+def test_trials_of_the_dead_can_be_given_back_without_blame(demo: Ledger) -> None:
+    for _ in range(MAX_DEATHS + 1):
+        _claims(demo, started=1).claim()
+        _claims(demo).release_dead()
+        assert demo.trial("demo", 0).state is TrialState.QUEUED
+    alive = _taken(_claims(demo).claim())
+    _claims(demo).release_dead()
+    assert demo.trial("demo", alive.trial.number).state is TrialState.RUNNING
+
+
+def test_measuring_is_claimed_once_too(demo: Ledger) -> None:
+    claims, other = _claims(demo), _claims(demo)
+    assert claims.claim_measuring([0, 1]) is None  # Nothing is complete yet.
+    for number in (0, 1):
+        claim = _taken(claims.claim())
+        claims.propose(claim, PROPOSAL)
+        claims.finish(claim, TrialState.COMPLETE, accuracy=0.5 + number / 10)
+    first = _taken(claims.claim_measuring([0]))
+    assert first.trial.number == 0
+    assert other.claim_measuring([0]) is None
+    claims.release(first)
+    assert demo.trial("demo", 0).state is TrialState.COMPLETE
+    again = _taken(other.claim_measuring([0]))
+    with pytest.raises(StaleClaimError):
+        claims.record_measured(first, milliseconds=9.0)
+    other.record_measured(again, milliseconds=2.5)
+    assert demo.trial("demo", 0).measured_latency_ms == 2.5
+    assert other.claim_measuring([0]) is None
+
+
+@pytest.mark.parametrize("accuracy", [float("nan"), float("inf"), None])
+def test_a_complete_trial_has_a_finite_accuracy(demo: Ledger, accuracy: float | None) -> None:
+    claims = _claims(demo)
+    claim = _taken(claims.claim())
+    with pytest.raises(ValueError, match="accuracy"):
+        claims.finish(claim, TrialState.COMPLETE, accuracy=accuracy)
+    assert demo.trial("demo", 0).state is TrialState.RUNNING
+
+
+def _run_all(storage: str, log: Path) -> None:
+    """Claim and finish trials until none is left, noting each claim; runs in its own process."""
+    with Ledger.open(storage) as ledger:
+        claims = Claims(ledger, "demo", Worker.this_process())
+        with log.open("a") as lines:
+            while claim := claims.claim():
+                lines.write(f"{claim.trial.number} {claim.fence}\n")
+                claims.propose(claim, PROPOSAL)
+                claims.record_epoch(claim, EpochRecord(1, 1.0, 0.5, 0.1))
+                claims.finish(claim, TrialState.COMPLETE, accuracy=0.5)
+
+
+def test_four_processes_share_the_trials_without_loss_or_doubling(storage: str, tmp_path: Path) -> None:
+    config = SearchConfig(space="tiny", data="digits", device="local", trials=80, epochs=1)
+    with Ledger.open(storage, create=True) as ledger:
+        ledger.create_search("demo", config)
+        logs = [tmp_path / f"{index}.log" for index in range(4)]
+        processes = [SPAWN.Process(target=_run_all, args=(storage, log)) for log in logs]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(60)
+            assert process.exitcode == 0
+        claimed = sorted(
+            tuple(map(int, line.split())) for log in logs for line in log.read_text().splitlines()
+        )
+        assert claimed == [(number, 1) for number in range(80)]
+        assert ledger.search("demo").counts[TrialState.COMPLETE] == 80
+        assert all(len(ledger.epochs("demo", number)) == 1 for number in (0, 40, 79))
+
+
+def _open_and_create(storage: str) -> None:
+    Ledger.open(storage, create=True).close()
+
+
+def test_four_processes_can_create_the_ledger_at_once(storage: str) -> None:
+    processes = [SPAWN.Process(target=_open_and_create, args=(storage,)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0, 0, 0]
+    with Ledger.open(storage) as ledger:
+        assert ledger.searches() == []
+
+
+def _claim_and_hang(storage: str, ready: Path) -> None:
+    with Ledger.open(storage) as ledger:
+        claims = Claims(ledger, "demo", Worker.this_process())
+        claims.propose(_taken(claims.claim()), PROPOSAL)
+        ready.touch()
+        time.sleep(60)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/stat").exists(), reason="needs /proc to tell whether a process lives"
+)
+def test_a_killed_process_loses_its_trial_at_once_and_nothing_else(demo: Ledger, tmp_path: Path) -> None:
+    process = SPAWN.Process(target=_claim_and_hang, args=(demo.url, tmp_path / "ready"))
+    process.start()
+    while not (tmp_path / "ready").exists():
+        assert process.is_alive()
+        time.sleep(0.02)
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(10)
+    claim = _taken(_claims(demo).claim())
+    assert (claim.trial.number, claim.trial.digest) == (0, PROPOSAL.digest)
