@@ -1,0 +1,28 @@
+"""The runtime room: torch models lowered to small graphs of kernels, compiled with TVM, saved and loaded."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtime.artifact import load
+    from runtime.lowering import UnsupportedLayer, workloads
+    from runtime.network import CompiledNetwork, compile
+    from runtime.workload import Workload
+
+__all__ = ["CompiledNetwork", "UnsupportedLayer", "Workload", "compile", "load", "workloads"]
+
+_HOMES = {
+    "CompiledNetwork": "runtime.network",
+    "UnsupportedLayer": "runtime.lowering",
+    "Workload": "runtime.workload",
+    "compile": "runtime.network",
+    "load": "runtime.artifact",
+    "workloads": "runtime.lowering",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for: torch and TVM are heavy."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'runtime' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,208 @@
+"""The artifact: a folder that holds a compiled network and all that is needed to run and to check it.
+
+    manifest.json            format, target, block sizes, constants' places, and a sha256 of every other file
+    network.so               the machine code; its one entry is ``network``
+    constants.safetensors    the packed weights, scales, biases and thresholds
+    sample.safetensors       an input and the output that this network gave for it
+    predict.py               runs the network with numpy and apache-tvm-ffi alone
+    ...                      whatever the exporter adds: the architecture, the card
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from runtime.assembly import Constant
+from runtime.network import CompiledNetwork, NetworkInfo
+from runtime.target import host_flags
+from runtime.workload import Workload
+from search_spaces.errors import BitnasError, InvalidInput
+
+MANIFEST, LIBRARY, CONSTANTS, SAMPLE, PREDICT = (
+    "manifest.json",
+    "network.so",
+    "constants.safetensors",
+    "sample.safetensors",
+    "predict.py",
+)
+FORMAT = 1
+MAX_BYTES = 1 << 32
+
+
+class ConstantPlace(BaseModel):
+    """Where a constant lies in the block of constants."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    name: str
+    offset: int = Field(ge=0, le=MAX_BYTES)
+
+
+class Manifest(BaseModel):
+    """The manifest of an artifact, as it is read: unknown fields and absurd sizes are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    format: Literal[1]
+    architecture: str
+    target: str
+    flags: tuple[str, ...]
+    tvm: str
+    input_shape: tuple[int, int, int, int]
+    output_shape: tuple[int, ...]
+    constant_bytes: int = Field(ge=0, le=MAX_BYTES)
+    workspace_bytes: int = Field(ge=0, le=MAX_BYTES)
+    live_bytes: int = Field(ge=0, le=MAX_BYTES)
+    constants: tuple[ConstantPlace, ...]
+    workloads: tuple[str, ...]
+    files: dict[str, str]
+
+
+def save(network: CompiledNetwork, directory: Path, extra: dict[str, str] | None = None) -> None:
+    """Write an artifact: aside, then renamed, so that a folder with a manifest is always whole.
+
+    Args:
+        network: what to save; it is run once for the sample.
+        directory: must not exist yet, or be an empty folder.
+        extra: further text files, by name.
+
+    Raises:
+        InvalidInput: the folder holds something.
+        BitnasError: it cannot be written.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise InvalidInput("output", f"'{directory}' is there already", "name a folder that is new or empty")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
+        try:
+            _write_files(network, aside, extra or {})
+            aside.chmod(0o755)
+            os.replace(aside, directory)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        raise BitnasError(f"output: '{directory}' cannot be written ({error.strerror}); choose another") from error
+
+
+def load(directory: str | Path) -> CompiledNetwork:
+    """Load an artifact, after checking every file's checksum and that its code runs on this CPU.
+
+    Raises:
+        BitnasError: a file is missing or changed, or the artifact is for another machine.
+    """
+    folder = Path(directory)
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    check_target(manifest)
+    try:
+        arrays = load_file(folder / CONSTANTS)
+        constants = tuple(Constant(c.name, arrays[c.name], c.offset) for c in manifest.constants)
+    except (SafetensorError, KeyError) as error:
+        raise BitnasError(f"{folder / CONSTANTS}: it does not hold the constants ({error}); export anew") from error
+    info = NetworkInfo(
+        input_shape=manifest.input_shape,
+        output_shape=manifest.output_shape,
+        target=manifest.target,
+        flags=manifest.flags,
+        constant_bytes=manifest.constant_bytes,
+        workspace_bytes=manifest.workspace_bytes,
+        live_bytes=manifest.live_bytes,
+        workloads=tuple(Workload.from_json(text) for text in manifest.workloads),
+    )
+    return CompiledNetwork(info, constants, (folder / LIBRARY).resolve())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and validate ``manifest.json``."""
+    path = folder / MANIFEST
+    try:
+        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise BitnasError(f"{path}: there is no artifact here; pass a folder that `nas export` wrote") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise BitnasError(f"{path}: it cannot be read ({error}); check the file") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise BitnasError(f"{path}: {where}: {first['msg'].lower()}; export the artifact anew") from error
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Refuse an artifact with a missing, changed or outside file."""
+    for name in (LIBRARY, CONSTANTS, SAMPLE, PREDICT):
+        if name not in manifest.files:
+            raise BitnasError(f"{folder / MANIFEST}: it lists no {name}; export the artifact anew")
+    for name, expected in manifest.files.items():
+        path = folder / name
+        if Path(name).name != name:
+            raise BitnasError(f"{folder / MANIFEST}: '{name}' lies outside the artifact; export it anew")
+        if not path.is_file():
+            raise BitnasError(f"{path}: the file is missing; export the artifact anew")
+        if checksum(path) != expected:
+            raise BitnasError(f"{path}: its checksum is wrong, the file was changed; export the artifact anew")
+
+
+def check_target(manifest: Manifest) -> None:
+    """Refuse code for another architecture or for instructions that this CPU lacks."""
+    if manifest.architecture != platform.machine():
+        raise BitnasError(
+            f"target: the artifact is for {manifest.architecture}, this machine is {platform.machine()}; "
+            "run it on its own device or export for this one"
+        )
+    missing = sorted(set(manifest.flags) - host_flags())
+    if missing:
+        raise BitnasError(
+            f"target: the artifact is for {manifest.target} and this CPU lacks {', '.join(missing)}; "
+            "run it on its own device or export for this one"
+        )
+
+
+def checksum(path: Path) -> str:
+    """The sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_sample(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The sample's input and output."""
+    arrays = load_file(folder / SAMPLE)
+    return arrays["input"], arrays["output"]
+
+
+def _write_files(network: CompiledNetwork, folder: Path, extra: dict[str, str]) -> None:
+    info = network.info
+    shutil.copyfile(network.library, folder / LIBRARY)
+    save_file({c.name: c.array for c in network.constants}, folder / CONSTANTS)
+    sample = np.random.default_rng(0).random(info.input_shape, np.float32)
+    save_file({"input": sample, "output": network.run(sample)}, folder / SAMPLE)
+    shutil.copyfile(Path(__file__).with_name("predict.py"), folder / PREDICT)
+    for name, text in extra.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    manifest = Manifest(
+        format=FORMAT,
+        architecture=platform.machine(),
+        target=info.target,
+        flags=info.flags,
+        tvm=version("apache-tvm"),
+        input_shape=info.input_shape,  # type: ignore[arg-type]  # lowering checked that it has four
+        output_shape=info.output_shape,
+        constant_bytes=info.constant_bytes,
+        workspace_bytes=info.workspace_bytes,
+        live_bytes=info.live_bytes,
+        constants=tuple(ConstantPlace(name=c.name, offset=c.offset) for c in network.constants),
+        workloads=tuple(w.to_json() for w in info.workloads),
+        files={path.name: checksum(path) for path in sorted(folder.iterdir())},
+    )
+    text = json.dumps(manifest.model_dump(), indent=1, sort_keys=True)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,163 @@
+"""Assembles a graph into one compiled unit: a function ``network`` that calls each kernel in turn.
+
+``network(input, constants, workspace, output)`` is machine code from end to end: the kernels are functions
+of the same library, each compiled once however often it is called, and each the very function that the
+latency table timed. All memory comes in as arguments, aligned to 64 bytes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.graph import Graph, Node
+from runtime.kernels.base import Buffer, kernel_for
+from runtime.planning import Lifetime, aligned, largest_live_set, plan
+from runtime.target import resolve_target
+from runtime.workload import Workload
+
+ENTRY = "network"
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A packed tensor and its place in the constants' block, in bytes."""
+
+    name: str
+    array: NDArray[Any]
+    offset: int
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """What ``assemble`` made beside the library: constants and the sizes of the blocks, in bytes."""
+
+    constants: tuple[Constant, ...]
+    constant_bytes: int
+    workspace_bytes: int
+    live_bytes: int
+
+
+@dataclass
+class _Layout:
+    """Where each buffer of each node lies: the block's name and the offset in it."""
+
+    places: list[dict[str, tuple[str, int]]]
+    constants: list[Constant]
+    constant_bytes: int = 0
+    workspace_bytes: int = 0
+    live_bytes: int = 0
+
+
+def compile_kernels(workloads: list[Workload], target: str) -> Any:
+    """A ``tvm.runtime.Executable`` with one function, named by its symbol, for each distinct workload."""
+    import tvm
+
+    functions = {w.symbol: _kernel_function(w) for w in dict.fromkeys(workloads)}
+    return tvm.compile(tvm.IRModule(functions), target=resolve_target(target))
+
+
+def assemble(graph: Graph, target: str, library: Path) -> Assembly:
+    """Compile a graph for a target into the shared library at ``library``."""
+    import tvm
+
+    layout = _lay_out(graph)
+    functions = {w.symbol: _kernel_function(w) for w in dict.fromkeys(graph.workloads)}
+    functions[ENTRY] = _entry_function(graph, layout)
+    tvm.compile(tvm.IRModule(functions), target=resolve_target(target)).export_library(str(library))
+    return Assembly(
+        tuple(layout.constants), layout.constant_bytes, layout.workspace_bytes, layout.live_bytes
+    )
+
+
+def _kernel_function(workload: Workload) -> Any:
+    return kernel_for(workload).prim_func(workload).with_attr("global_symbol", workload.symbol)
+
+
+def _lay_out(graph: Graph) -> _Layout:
+    """Place constants one after the other, and activations and scratch by their lifetimes."""
+    layout = _Layout([{} for _ in graph.nodes], [])
+    lifetimes: list[Lifetime] = []
+    users: list[list[tuple[int, str]]] = []  # for each lifetime, the (node, buffer name) pairs it serves
+    by_value: dict[int, int] = {}
+    for step, node in enumerate(graph.nodes):
+        buffers = kernel_for(node.workload).buffers(node.workload)
+        inputs = iter(node.inputs)
+        for buffer in buffers:
+            place = step, buffer.name
+            if buffer.role == "constant":
+                layout.places[step][buffer.name] = "constants", _add_constant(layout, node, buffer)
+            elif buffer.role == "scratch":
+                lifetimes.append(Lifetime(buffer.nbytes, step, step))
+                users.append([place])
+            elif buffer.role == "input":
+                value = next(inputs)
+                if value.index in (graph.input.index, graph.output.index):
+                    block = "input" if value.index == graph.input.index else "output"
+                    layout.places[step][buffer.name] = block, 0
+                else:
+                    users[by_value[value.index]].append(place)
+            elif node.output.index == graph.output.index:
+                layout.places[step][buffer.name] = "output", 0
+            else:
+                by_value[node.output.index] = len(lifetimes)
+                last = max((i for i, n in enumerate(graph.nodes) if _reads(n, node)), default=step)
+                lifetimes.append(Lifetime(buffer.nbytes, step, last))
+                users.append([place])
+    offsets, layout.workspace_bytes = plan(lifetimes)
+    layout.live_bytes = largest_live_set(lifetimes)
+    for offset, places in zip(offsets, users, strict=True):
+        for step, name in places:
+            layout.places[step][name] = "workspace", offset
+    return layout
+
+
+def _reads(reader: Node, writer: Node) -> bool:
+    return any(value.index == writer.output.index for value in reader.inputs)
+
+
+def _add_constant(layout: _Layout, node: Node, buffer: Buffer) -> int:
+    array = np.ascontiguousarray(node.constants[buffer.name], dtype=buffer.dtype).reshape(buffer.shape)
+    offset = layout.constant_bytes
+    layout.constants.append(Constant(f"{node.name}.{buffer.name}", array, offset))
+    layout.constant_bytes += aligned(array.nbytes)
+    return offset
+
+
+def _entry_function(graph: Graph, layout: _Layout) -> Any:
+    """The function ``network``: one direct call for each node, its arguments made on the stack."""
+    from tvm import ir, tirx
+
+    blocks = {
+        "input": tirx.decl_buffer(graph.input.shape, "float32", name="input"),
+        "constants": tirx.decl_buffer((max(1, layout.constant_bytes),), "uint8", name="constants"),
+        "workspace": tirx.decl_buffer((max(1, layout.workspace_bytes),), "uint8", name="workspace"),
+        "output": tirx.decl_buffer(graph.output.shape, "float32", name="output"),
+    }
+    calls = []
+    for node, places in zip(graph.nodes, layout.places, strict=True):
+        buffers = kernel_for(node.workload).buffers(node.workload)
+        arrays = [_stack_array(blocks[places[b.name][0]], places[b.name][1], b) for b in _call_order(buffers)]
+        arguments = [ir.StringImm(node.workload.symbol), *arrays]
+        calls.append(tirx.Evaluate(ir.Call(ir.Op.get("tirx.tvm_call_cpacked"), arguments, ret_ty="int32")))
+    body = calls[0] if len(calls) == 1 else tirx.SeqStmt(calls)
+    return tirx.PrimFunc(list(blocks.values()), body).with_attr("global_symbol", ENTRY)
+
+
+def _call_order(buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
+    """The order of a kernel's parameters: inputs and constants, then scratch, then the output."""
+    ranks = {"input": 0, "constant": 0, "scratch": 1, "output": 2}
+    return tuple(sorted(buffers, key=lambda b: ranks[b.role]))
+
+
+def _stack_array(block: Any, offset: int, buffer: Buffer) -> Any:
+    """A tensor of the buffer's shape that starts ``offset`` bytes into a block."""
+    from tvm import ir, tirx
+
+    start = [offset] if len(block.shape) == 1 else [0] * len(block.shape)
+    shape = tirx.op.tvm_stack_make_shape(*buffer.shape)
+    zero = tirx.const(0, buffer.dtype)
+    arguments = [tirx.address_of(tirx.BufferLoad(block, start)), shape, 0, len(buffer.shape), zero, 0]
+    return ir.Call(ir.Op.get("tirx.tvm_stack_make_array"), arguments, ret_ty="handle")

@@ -1,0 +1,56 @@
+"""The operator graph between a torch model and compiled code: values, and nodes that run one kernel each."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.workload import Workload
+
+
+@dataclass(frozen=True)
+class Value:
+    """A tensor that flows between nodes. Images lie in memory as (N, H, W, C), rows as (N, F).
+
+    ``layout`` says what the numbers mean: ``nchw`` and ``nhwc`` images, ``rows``, or ``codes`` that only
+    the next kernel understands.
+    """
+
+    index: int
+    shape: tuple[int, ...]
+    layout: str
+
+
+@dataclass
+class Node:
+    """One kernel call: the layer it came from, its workload, its inputs and constants in kernel layout."""
+
+    name: str
+    workload: Workload
+    inputs: list[Value]
+    constants: dict[str, NDArray[Any]]
+    output: Value
+
+
+@dataclass
+class Graph:
+    """Nodes in the order in which they run; the batch's images come in and its logits go out."""
+
+    input: Value
+    output: Value
+    nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def workloads(self) -> list[Workload]:
+        """One workload for each node, in order; the same workload may stand there more than once."""
+        return [node.workload for node in self.nodes]
+
+    def readers(self, value: Value) -> list[Node]:
+        """The nodes that read a value."""
+        return [node for node in self.nodes if value in node.inputs]
+
+
+def nhwc_size(shape: tuple[int, ...]) -> int:
+    """How many numbers a shape holds."""
+    return int(np.prod(shape))

@@ -1,0 +1,77 @@
+"""What a kernel is: its buffers, its TVM function, and how much work it does."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+import numpy as np
+
+from runtime.workload import Workload
+from search_spaces.registry import Registry
+
+W = TypeVar("W", bound=Workload)
+Role = Literal["input", "constant", "scratch", "output"]
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """One argument of a compiled kernel; arguments are passed in the order of ``Kernel.buffers``."""
+
+    name: str
+    role: Role
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the buffer takes."""
+        return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+
+class Kernel(ABC, Generic[W]):
+    """A family of kernels. All memory comes in as arguments: a kernel allocates nothing but registers."""
+
+    @abstractmethod
+    def buffers(self, workload: W) -> tuple[Buffer, ...]:
+        """The arguments of the compiled function, in order; exactly one is the output, the last."""
+
+    @abstractmethod
+    def prim_func(self, workload: W) -> Any:
+        """The scheduled ``tvm.tirx.PrimFunc`` over ``buffers(workload)``."""
+
+    def macs(self, workload: W) -> int:  # noqa: ARG002 - most kernels multiply nothing
+        """Multiply-accumulates of one call."""
+        return 0
+
+
+kernels: Registry[Kernel[Any]] = Registry("kernel", "kernels")
+
+
+def kernel_for(workload: Workload) -> Kernel[Any]:
+    """The kernel of the workload's family."""
+    import runtime.kernels  # noqa: F401 - registers the built-in kernels
+
+    return kernels.get(workload.family)
+
+
+def te_placeholders(buffers: tuple[Buffer, ...]) -> dict[str, Any]:
+    """A TE placeholder for each input and constant, by name."""
+    from tvm import te
+
+    return {
+        b.name: te.placeholder(b.shape, b.dtype, name=b.name) for b in buffers if b.role in ("input", "constant")
+    }
+
+
+def largest_divisor(number: int, at_most: int) -> int:
+    """The largest divisor of ``number`` that is not above ``at_most``."""
+    return next(d for d in range(max(1, min(number, at_most)), 0, -1) if number % d == 0)
+
+
+def lanes(*channels: int) -> int:
+    """Vector lanes over channels: the largest power of two up to 16 that divides all the numbers."""
+    return next(n for n in (16, 8, 4, 2, 1) if all(c % n == 0 for c in channels))
+
+
+Elementwise = Callable[..., Any]

@@ -1,0 +1,190 @@
+"""Kernels that move or map values one by one: quantize, ReLU, add, affine, concatenate, shuffle, layouts."""
+
+from collections.abc import Callable
+from itertools import accumulate
+from typing import Any
+
+from runtime.kernels.base import Buffer, Kernel, W, kernels, lanes, te_placeholders
+from runtime.kernels.convolution import affine_output
+from runtime.kernels.schedule import schedule_elementwise
+from runtime.workload import Add, Affine, ChannelShuffle, Concat, Quantize, Relu, ToNchw, ToNhwc
+
+QUANTIZED_RANGE = {"uint8": (0, 255), "int8": (-127, 127)}
+
+
+class ElementwiseKernel(Kernel[W]):
+    """A kernel whose output is one TE expression of its arguments, vectorized over the last axis."""
+
+    def prim_func(self, workload: W) -> Any:
+        """One vectorized loop nest."""
+        from tvm import te
+
+        buffers = self.buffers(workload)
+        args = te_placeholders(buffers)
+        result = te.compute(buffers[-1].shape, self.expression(workload, args), name="output")
+        return schedule_elementwise(te.create_prim_func([*args.values(), result]), "output")
+
+    def expression(self, workload: W, args: dict[str, Any]) -> Callable[..., Any]:
+        """The value of the output at an index."""
+        raise TypeError(f"{type(self).__name__} gives no expression for {workload.family}")
+
+
+class QuantizeKernel(ElementwiseKernel[Quantize]):
+    """round(x / step), half to even as in torch, clamped to the code's range."""
+
+    def buffers(self, workload: Quantize) -> tuple[Buffer, ...]:
+        """Data (size,) and step (1,) in float -> (size,) in the code."""
+        return (
+            Buffer("data", "input", (workload.size,), "float32"),
+            Buffer("step", "constant", (1,), "float32"),
+            Buffer("output", "output", (workload.size,), workload.code),
+        )
+
+    def expression(self, workload: Quantize, args: dict[str, Any]) -> Callable[..., Any]:
+        """Divided, rounded, clamped, cast."""
+        from tvm import tirx
+
+        low, high = (tirx.const(v, "float32") for v in QUANTIZED_RANGE[workload.code])
+
+        def quantized(i: Any) -> Any:
+            rounded = tirx.nearbyint(args["data"][i] / args["step"][0])
+            # Through int32: casting a float vector to a byte vector at once is slow on x86.
+            return tirx.max(tirx.min(rounded, high), low).astype("int32").astype(workload.code)
+
+        return quantized
+
+
+class ReluKernel(ElementwiseKernel[Relu]):
+    """max(x, 0)."""
+
+    def buffers(self, workload: Relu) -> tuple[Buffer, ...]:
+        """Data (size,) -> (size,)."""
+        shape = (workload.size,)
+        return Buffer("data", "input", shape, "float32"), Buffer("output", "output", shape, "float32")
+
+    def expression(self, workload: Relu, args: dict[str, Any]) -> Callable[..., Any]:
+        """The larger of the value and zero."""
+        from tvm import tirx
+
+        return lambda i: tirx.max(args["data"][i], tirx.const(0, "float32"))
+
+
+class AddKernel(ElementwiseKernel[Add]):
+    """a + b."""
+
+    def buffers(self, workload: Add) -> tuple[Buffer, ...]:
+        """Left and right (size,) -> (size,)."""
+        shape = (workload.size,)
+        return (
+            Buffer("left", "input", shape, "float32"),
+            Buffer("right", "input", shape, "float32"),
+            Buffer("output", "output", shape, "float32"),
+        )
+
+    def expression(self, workload: Add, args: dict[str, Any]) -> Callable[..., Any]:
+        """The sum."""
+        return lambda i: args["left"][i] + args["right"][i]
+
+
+class AffineKernel(ElementwiseKernel[Affine]):
+    """scale[c] * x + bias[c]."""
+
+    def buffers(self, workload: Affine) -> tuple[Buffer, ...]:
+        """Data (N * pixels, C), scale (C,), bias (C,) -> (N * pixels, C)."""
+        shape = (workload.batch * workload.pixels, workload.channels)
+        return (
+            Buffer("data", "input", shape, "float32"),
+            Buffer("scale", "constant", shape[1:], "float32"),
+            Buffer("bias", "constant", shape[1:], "float32"),
+            Buffer("output", "output", shape, "float32"),
+        )
+
+    def expression(self, workload: Affine, args: dict[str, Any]) -> Callable[..., Any]:
+        """Scaled and shifted."""
+        return lambda p, c: affine_output(args["data"][p, c], args["scale"][c], args["bias"][c], relu=False)
+
+
+class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):
+    """A transposition of (groups, C / groups)."""
+
+    def buffers(self, workload: ChannelShuffle) -> tuple[Buffer, ...]:
+        """Data (N * pixels, G, C/G) -> (N * pixels, C/G, G)."""
+        pixels, depth = workload.batch * workload.pixels, workload.channels // workload.groups
+        return (
+            Buffer("data", "input", (pixels, workload.groups, depth), "float32"),
+            Buffer("output", "output", (pixels, depth, workload.groups), "float32"),
+        )
+
+    def expression(self, workload: ChannelShuffle, args: dict[str, Any]) -> Callable[..., Any]:
+        """Groups and channels change places."""
+        return lambda p, c, g: args["data"][p, g, c]
+
+
+class ToNhwcKernel(ElementwiseKernel[ToNhwc]):
+    """NCHW -> NHWC."""
+
+    def buffers(self, workload: ToNhwc) -> tuple[Buffer, ...]:
+        """Data (N, C, H, W) -> (N, H, W, C)."""
+        w = workload
+        return (
+            Buffer("data", "input", (w.batch, w.channels, w.height, w.width), "float32"),
+            Buffer("output", "output", (w.batch, w.height, w.width, w.channels), "float32"),
+        )
+
+    def expression(self, workload: ToNhwc, args: dict[str, Any]) -> Callable[..., Any]:
+        """Channels go last."""
+        return lambda n, y, x, c: args["data"][n, c, y, x]
+
+
+class ToNchwKernel(ElementwiseKernel[ToNchw]):
+    """NHWC -> NCHW."""
+
+    def buffers(self, workload: ToNchw) -> tuple[Buffer, ...]:
+        """Data (N, H, W, C) -> (N, C, H, W)."""
+        w = workload
+        return (
+            Buffer("data", "input", (w.batch, w.height, w.width, w.channels), "float32"),
+            Buffer("output", "output", (w.batch, w.channels, w.height, w.width), "float32"),
+        )
+
+    def expression(self, workload: ToNchw, args: dict[str, Any]) -> Callable[..., Any]:
+        """Channels go second."""
+        return lambda n, c, y, x: args["data"][n, y, x, c]
+
+
+class ConcatKernel(ElementwiseKernel[Concat]):
+    """Side by side along the channels, a vector of channels at a time."""
+
+    def buffers(self, workload: Concat) -> tuple[Buffer, ...]:
+        """Data (N * pixels, C_i / lanes, lanes) for each i -> (N * pixels, sum C_i / lanes, lanes)."""
+        pixels, width = workload.batch * workload.pixels, lanes(*workload.channels)
+        inputs = [
+            Buffer(f"data{i}", "input", (pixels, channels // width, width), "float32")
+            for i, channels in enumerate(workload.channels)
+        ]
+        vectors = sum(workload.channels) // width
+        return (*inputs, Buffer("output", "output", (pixels, vectors, width), "float32"))
+
+    def expression(self, workload: Concat, args: dict[str, Any]) -> Callable[..., Any]:
+        """Which input a vector comes from depends on its index alone, never on the lane."""
+        from tvm import tirx
+
+        def chosen(p: Any, v: Any, i: Any) -> Any:
+            ends = list(accumulate(int(a.shape[1]) for a in args.values()))
+            value = None
+            for array, end in reversed(list(zip(args.values(), ends, strict=True))):
+                own = array[p, v - (end - int(array.shape[1])), i]
+                value = own if value is None else tirx.if_then_else(v < end, own, value)
+            return value
+
+        return chosen
+
+
+kernels.add("quantize", QuantizeKernel())
+kernels.add("relu", ReluKernel())
+kernels.add("add", AddKernel())
+kernels.add("affine", AffineKernel())
+kernels.add("concat", ConcatKernel())
+kernels.add("channel_shuffle", ChannelShuffleKernel())
+kernels.add("to_nhwc", ToNhwcKernel())
+kernels.add("to_nchw", ToNchwKernel())

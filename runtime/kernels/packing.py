@@ -1,0 +1,71 @@
+"""How codes are laid out in memory for the kernels, in numpy: once, when a network is compiled.
+
+Signs are bits: 1 stands for -1 and 0 for +1, as in the sign bit of a float. Bits and two-bit codes fill
+uint32 words from the lowest bit up; the unused bits of a last word are zero.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+WORD = 32
+
+
+def words(count: int, bits: int = 1) -> int:
+    """How many uint32 words hold ``count`` codes of ``bits`` bits."""
+    return -(-count * bits // WORD)
+
+
+def pack_codes(codes: Array, bits: int) -> NDArray[np.uint32]:
+    """Pack unsigned codes along the last axis: (..., K) -> (..., words(K, bits))."""
+    per_word = WORD // bits
+    *outer, count = codes.shape
+    padded = np.zeros((*outer, words(count, bits) * per_word), np.uint32)
+    padded[..., :count] = codes
+    shifts = (np.arange(per_word, dtype=np.uint32) * bits).astype(np.uint32)
+    grouped = padded.reshape(*outer, -1, per_word) << shifts
+    return np.asarray(np.bitwise_or.reduce(grouped, axis=-1), np.uint32)
+
+
+def pack_signs(values: Array) -> NDArray[np.uint32]:
+    """Pack the signs of values in {-1, +1} along the last axis; -1 becomes a set bit."""
+    return pack_codes(values < 0, 1)
+
+
+def lane_layout(weight: Array, lanes: int) -> Array:
+    """Convolution weights (O, C, K, K) -> (O / lanes, K, K, C, lanes), one vector of output channels last."""
+    out_channels, in_channels, height, width = weight.shape
+    vectors = weight.reshape(out_channels // lanes, lanes, in_channels, height, width)
+    return np.ascontiguousarray(vectors.transpose(0, 3, 4, 2, 1))
+
+
+def lane_vectors(values: Array, lanes: int) -> Array:
+    """Numbers per output channel (O,) -> (O / lanes, lanes)."""
+    return np.ascontiguousarray(values.reshape(-1, lanes))
+
+
+def pack_lane_codes(codes: Array, bits: int) -> NDArray[np.uint32]:
+    """Pack lane-layout codes (O / lanes, K, K, C, lanes) along K*K*C -> (O / lanes, words, lanes)."""
+    vectors, *_, lanes = codes.shape
+    flat = codes.reshape(vectors, -1, lanes).transpose(0, 2, 1)
+    return np.ascontiguousarray(pack_codes(flat, bits).transpose(0, 2, 1))
+
+
+def pack_bitserial_binary(weight: Array, lanes: int) -> NDArray[np.uint32]:
+    """Weights in {-1, +1} (O, C, K, K) -> (O / lanes, K, K, words(C), 1, lanes)."""
+    packed = pack_signs(weight.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)  # (O, words, K, K)
+    return np.ascontiguousarray(lane_layout(packed, lanes)[..., None, :])
+
+
+def pack_bitserial_ternary(weight: Array, lanes: int) -> NDArray[np.uint32]:
+    """Weights in {-1, 0, +1} (O, C, K, K) -> (O / lanes, K, K, words(C), 2, lanes): planes of +1 and of -1."""
+    last = weight.transpose(0, 2, 3, 1)
+    planes = [lane_layout(pack_codes(last == sign, 1).transpose(0, 3, 1, 2), lanes) for sign in (1, -1)]
+    return np.ascontiguousarray(np.stack(planes, axis=-2))
+
+
+def ternary_codes(values: Array) -> Array:
+    """{0, +1, -1} as the two-bit codes 0, 1, 2."""
+    return np.where(values < 0, 2, values).astype(np.uint32)

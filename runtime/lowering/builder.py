@@ -1,0 +1,88 @@
+"""Builds an operator graph node by node; equal steps on equal inputs become one node."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.graph import Graph, Node, Value
+from runtime.workload import Relu, ToNchw, ToNhwc, Workload
+from search_spaces.errors import BitnasError
+
+Constants = dict[str, NDArray[Any]]
+
+
+class UnsupportedLayer(BitnasError):
+    """A layer, or an option of it, that no kernel computes; the message names it."""
+
+
+class GraphBuilder:
+    """Collects nodes. Shapes are logical: (N, H, W, C) for images, (N, F) for rows."""
+
+    def __init__(self, input_shape: tuple[int, ...]) -> None:
+        self.batch, self.channels, self.height, self.width = input_shape
+        self.nodes: list[Node] = []
+        self._seen: dict[Any, Value] = {}
+        self._input = Value(0, (self.batch, self.height, self.width, self.channels), "nchw")
+        self._count = 1
+
+    def input_image(self) -> Value:
+        """The batch of images, in NHWC."""
+        n, h, w, c = self._input.shape
+        if c == 1 or h * w == 1:
+            return Value(self._input.index, self._input.shape, "nhwc")
+        return self.emit("input", ToNhwc(n, h, w, c), [self._input], self._input.shape)
+
+    def emit(
+        self,
+        name: str,
+        workload: Workload,
+        inputs: list[Value],
+        shape: tuple[int, ...],
+        constants: Constants | None = None,
+        layout: str = "",
+    ) -> Value:
+        """Add a node and return its output; layout is ``rows`` or ``nhwc`` by shape if not given."""
+        constants = constants or {}
+        same = (workload, tuple(v.index for v in inputs), tuple((k, v.tobytes()) for k, v in constants.items()))
+        if same in self._seen:
+            return self._seen[same]
+        output = Value(self._count, shape, layout or ("rows" if len(shape) == 2 else "nhwc"))
+        self._count += 1
+        self.nodes.append(Node(name, workload, inputs, constants, output))
+        self._seen[same] = output
+        return output
+
+    def view(self, value: Value, shape: tuple[int, ...]) -> Value:
+        """The same memory under another shape."""
+        return Value(value.index, shape, "rows" if len(shape) == 2 else "nhwc")
+
+    def relu(self, name: str, value: Value) -> Value:
+        """max(x, 0); ``fuse_relu`` moves it into its producer where it can."""
+        size = int(np.prod(value.shape))
+        return self.emit(f"{name}.relu", Relu(self.batch, size), [value], value.shape)
+
+    def rows(self, name: str, value: Value) -> Value:
+        """An image as rows of features in torch's order (C, H, W)."""
+        if len(value.shape) == 2:
+            return value
+        n, h, w, c = value.shape
+        if h * w > 1 and c > 1:
+            value = self.emit(f"{name}.to_nchw", ToNchw(n, h, w, c), [value], value.shape, layout="nchw")
+        return self.view(value, (n, h * w * c))
+
+    def producer(self, value: Value) -> Node | None:
+        """The node that made a value; none made the input."""
+        return next((node for node in self.nodes if node.output.index == value.index), None)
+
+    def finish(self, value: Value) -> Graph:
+        """The graph whose result is ``value``, as torch would give it: (N, F) or (N, C, H, W)."""
+        if value.index == self._input.index:
+            raise UnsupportedLayer("model: it returns its input; there is nothing to compile")
+        if len(value.shape) == 4:
+            n, h, w, c = value.shape
+            if h * w > 1 and c > 1:
+                value = self.emit("output", ToNchw(n, h, w, c), [value], value.shape, layout="nchw")
+            value = Value(value.index, (n, c, h, w), "nchw")
+        shape = (self.batch, self.channels, self.height, self.width)
+        return Graph(Value(self._input.index, shape, "nchw"), value, self.nodes)

@@ -1,0 +1,96 @@
+"""Lowering: a torch model is traced with torch.fx and each of its steps becomes kernel calls.
+
+Batch norms are folded into the scale and bias of the convolution before them, ReLUs into the kernel that
+produces their input where nothing else reads it, and equal steps on equal inputs run once.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from runtime.graph import Graph, Value
+from runtime.lowering.builder import GraphBuilder, UnsupportedLayer
+from runtime.lowering.fuse import fuse_relu
+from runtime.workload import Workload
+from search_spaces.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from torch import fx, nn
+
+
+def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
+    """The operator graph of a model in evaluation mode, for a batch of a fixed shape.
+
+    Args:
+        module: any model made of the layers of ``search_spaces.layers`` and of torch's convolution, linear,
+            batch norm, ReLU, pooling, flatten, add and concatenation.
+        input_shape: (N, C, H, W).
+
+    Raises:
+        InvalidInput: a shape that is not four positive numbers.
+        UnsupportedLayer: a layer, or an option of it, that the kernels do not compute.
+    """
+    from runtime.lowering.rules import rules
+
+    check_input_shape(input_shape)
+    builder = GraphBuilder(input_shape)
+    traced = _trace(module)
+    values: dict[Any, Value] = {}
+    modules = dict(module.named_modules())
+    for node in traced.nodes:
+        if node.op == "placeholder":
+            values[node] = builder.input_image()
+        elif node.op == "output":
+            return fuse_relu(builder.finish(values[cast(Any, node.args[0])]))
+        else:
+            rule = _find_rule(node, modules, rules)
+            values[node] = rule(builder, node, modules.get(str(node.target)), values)
+    raise UnsupportedLayer("model: it returns nothing; return one tensor from forward()")
+
+
+def workloads(module: "nn.Module", input_shape: tuple[int, ...]) -> list[Workload]:
+    """The kernels that the model would run, in order, without compiling any."""
+    return lower(module, input_shape).workloads
+
+
+def check_input_shape(input_shape: tuple[int, ...]) -> None:
+    """Refuse a shape that is not (N, C, H, W) with positive whole numbers."""
+    whole = all(isinstance(d, int | np.integer) and d > 0 for d in input_shape)
+    if len(input_shape) != 4 or not whole:
+        raise InvalidInput("input_shape", f"{input_shape} is not an image batch", "pass (N, C, H, W), all above 0")
+
+
+def _trace(module: "nn.Module") -> "fx.Graph":
+    """Trace with our layers as leaves."""
+    from torch import fx
+
+    from search_spaces.layers import ChannelShuffle, QuantConv2d, QuantLinear
+
+    class Tracer(fx.Tracer):
+        def is_leaf_module(self, m: "nn.Module", module_qualified_name: str) -> bool:
+            ours = isinstance(m, QuantConv2d | QuantLinear | ChannelShuffle)
+            return ours or super().is_leaf_module(m, module_qualified_name)
+
+    try:
+        return Tracer().trace(module)
+    except fx.proxy.TraceError as error:
+        reason = str(error).splitlines()[0]
+        fix = "make its forward() free of data-dependent control flow"
+        raise UnsupportedLayer(f"model: it cannot be traced ({reason}); {fix}") from error
+
+
+def _find_rule(
+    node: "fx.Node", modules: "dict[str, nn.Module]", rules: dict[Any, Callable[..., Value]]
+) -> Callable[..., Value]:
+    """The rule for a module's type, a function, or a tensor method's name."""
+    if node.op == "call_module":
+        module = modules[str(node.target)]
+        key: Any = next((kind for kind in type(module).__mro__ if kind in rules), type(module))
+        what = f"{type(module).__name__}"
+    else:
+        key, what = node.target, str(getattr(node.target, "__name__", node.target))
+    if key not in rules:
+        name = node.target if node.op == "call_module" else node.name
+        raise UnsupportedLayer(f"layer '{name}': {what} has no kernel; replace it by a layer that has one")
+    return rules[key]

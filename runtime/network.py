@@ -1,0 +1,147 @@
+"""A compiled network: one library, its constants, and the memory that it runs in."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.assembly import ENTRY, Constant, assemble
+from runtime.lowering import lower
+from runtime.planning import ALIGNMENT
+from runtime.target import required_flags, resolve_target
+from runtime.workload import Workload
+from search_spaces.errors import BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class NetworkInfo:
+    """What is known of a compiled network without running it; shapes are torch's, sizes in bytes.
+
+    ``live_bytes`` is the largest set of activations and scratch alive at once, the least that
+    ``workspace_bytes`` could be. ``flags`` are the CPU's instruction sets that the code may use.
+    """
+
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    target: str
+    flags: tuple[str, ...]
+    constant_bytes: int
+    workspace_bytes: int
+    live_bytes: int
+    workloads: tuple[Workload, ...]
+
+
+class CompiledNetwork:
+    """Runs a compiled network. Not for use by two threads at once: a run writes into its own workspace."""
+
+    def __init__(self, info: NetworkInfo, constants: tuple[Constant, ...], library: Path, keep: Any = None) -> None:
+        import tvm_ffi
+
+        self.info = info
+        self.constants = constants
+        self.library = library
+        self._keep = keep  # the temporary folder of a library that was not saved lives as long as this
+        try:
+            self._module = tvm_ffi.load_module(str(library))
+        except (RuntimeError, OSError) as error:
+            raise BitnasError(f"{library.name}: it is not a library that loads here; compile it anew") from error
+        self._arguments = self._allocate()
+
+    @property
+    def arguments(self) -> tuple[NDArray[Any], ...]:
+        """The arguments of the compiled function: input, constants, workspace, output."""
+        return self._arguments
+
+    @property
+    def entry(self) -> Any:
+        """The compiled function, to be called with ``arguments``."""
+        return self._module[ENTRY] if hasattr(self._module, "__getitem__") else getattr(self._module, ENTRY)
+
+    def run(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Run a batch of images.
+
+        Args:
+            images: float32 (n, C, H, W) with n a multiple of the compiled batch, which runs as often as needed.
+
+        Returns:
+            float32, a new array: torch's output of the model, (n, classes) for a classifier.
+
+        Raises:
+            InvalidInput: the array has another shape or is not of float32.
+        """
+        batch, *image = self.info.input_shape
+        if images.ndim != 4 or list(images.shape[1:]) != image or len(images) % batch:
+            wanted = f"(n, {', '.join(map(str, image))}) with n a multiple of {batch}"
+            raise InvalidInput("images", f"shape {images.shape} does not fit", f"pass shape {wanted}")
+        if images.dtype != np.float32:
+            raise InvalidInput("images", f"type {images.dtype} is not float32", "convert with .astype('float32')")
+        entry, (source, _, _, result) = self.entry, self._arguments
+        outputs = np.empty((len(images), *self.info.output_shape[1:]), np.float32)
+        for start in range(0, len(images), batch):
+            source[...] = images[start : start + batch]
+            entry(*self._arguments)
+            outputs[start : start + batch] = result
+        return outputs
+
+    def save(self, directory: str | Path) -> None:
+        """Write the network as an artifact; see ``runtime.artifact.save``."""
+        from runtime.artifact import save
+
+        save(self, Path(directory))
+
+    def _allocate(self) -> tuple[NDArray[Any], ...]:
+        info = self.info
+        constants = aligned_array((max(1, info.constant_bytes),), np.uint8)
+        for constant in self.constants:
+            raw = constant.array.reshape(-1).view(np.uint8)
+            constants[constant.offset : constant.offset + raw.size] = raw
+        return (
+            aligned_array(info.input_shape, np.float32),
+            constants,
+            aligned_array((max(1, info.workspace_bytes),), np.uint8),
+            aligned_array(info.output_shape, np.float32),
+        )
+
+
+def aligned_array(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    """Zeros that start at a multiple of 64 bytes."""
+    nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + nbytes].view(dtype).reshape(shape)
+
+
+def compile(module: "nn.Module", input_shape: tuple[int, ...], target: str = "native") -> CompiledNetwork:
+    """Compile a torch model, as it computes in evaluation mode, for a fixed batch.
+
+    Args:
+        module: a model made of the layers that ``runtime.lowering`` knows; its weights are copied.
+        input_shape: (N, C, H, W).
+        target: ``native`` or an LLVM CPU name.
+
+    Raises:
+        InvalidInput: the shape or the target is not one.
+        UnsupportedLayer: the model holds a layer that no kernel computes.
+    """
+    resolve_target(target)
+    graph = lower(module, input_shape)
+    folder = tempfile.TemporaryDirectory(prefix="bitnas-")
+    library = Path(folder.name) / "network.so"
+    assembly = assemble(graph, target, library)
+    info = NetworkInfo(
+        input_shape=graph.input.shape,
+        output_shape=graph.output.shape,
+        target=str(resolve_target(target).attrs["mcpu"]),
+        flags=required_flags(target),
+        constant_bytes=assembly.constant_bytes,
+        workspace_bytes=assembly.workspace_bytes,
+        live_bytes=assembly.live_bytes,
+        workloads=tuple(graph.workloads),
+    )
+    return CompiledNetwork(info, assembly.constants, library, keep=folder)

@@ -1,0 +1,248 @@
+"""Workloads: each names one compiled kernel by its family, shapes, strides, groups and codes.
+
+A workload is the key of the latency table and the name of a function in a compiled network, so it holds
+all that changes the machine code and nothing else: no weights, no layer names.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+from search_spaces.errors import InvalidInput
+
+WeightCode = Literal["float", "int8", "ternary", "binary"]
+InputCode = Literal["float", "uint8", "int8", "binary"]
+ThresholdKind = Literal["zero", "channel", "position", "element"]
+
+_families: dict[str, type["Workload"]] = {}
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The base of all workloads; ``batch`` is the number of images in one call."""
+
+    family: ClassVar[str] = ""
+    batch: int
+
+    def __init_subclass__(cls) -> None:
+        _families[cls.family] = cls
+
+    @property
+    def key(self) -> str:
+        """A readable, canonical and unique name: ``conv2d(batch=1,height=8,...)``."""
+        fields = ",".join(f"{name}={value}" for name, value in asdict(self).items())
+        return f"{self.family}({fields})"
+
+    @property
+    def symbol(self) -> str:
+        """The name of the compiled function, a valid C identifier."""
+        return f"{self.family}_{hashlib.sha256(self.key.encode()).hexdigest()[:16]}"
+
+    def to_json(self) -> str:
+        """The workload as canonical JSON."""
+        return json.dumps({"family": self.family, **asdict(self)}, sort_keys=True, separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str) -> "Workload":
+        """The workload that ``to_json`` wrote.
+
+        Raises:
+            InvalidInput: the text is not JSON, or the family or a field is unknown.
+        """
+        try:
+            fields: dict[str, Any] = json.loads(text)
+            kind = _families[fields.pop("family")]
+            return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+        except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidInput("workload", f"not a workload: {error!r}", "pass what to_json() wrote") from error
+
+
+@dataclass(frozen=True)
+class SpatialWorkload(Workload):
+    """A kernel that slides a square window over an NHWC image."""
+
+    height: int
+    width: int
+    kernel: int
+    stride: int
+    padding: int
+
+    @property
+    def out_height(self) -> int:
+        """Rows of the output."""
+        return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
+
+    @property
+    def out_width(self) -> int:
+        """Columns of the output."""
+        return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
+
+
+@dataclass(frozen=True)
+class Conv2d(SpatialWorkload):
+    """Convolution in float or int8, then a scale and a bias per output channel, then perhaps a ReLU."""
+
+    family: ClassVar[str] = "conv2d"
+    in_channels: int
+    out_channels: int
+    groups: int
+    weight: WeightCode
+    input: InputCode
+    relu: bool = False
+
+
+@dataclass(frozen=True)
+class BitserialConv2d(SpatialWorkload):
+    """Convolution of packed signs with binary or ternary weights by popcount, then scale, bias, ReLU."""
+
+    family: ClassVar[str] = "bitserial_conv2d"
+    in_channels: int
+    out_channels: int
+    groups: int
+    weight: WeightCode
+    relu: bool = False
+
+
+@dataclass(frozen=True)
+class DepthwiseConv2d(SpatialWorkload):
+    """Convolution of each channel with its own filter, then scale, bias and perhaps a ReLU."""
+
+    family: ClassVar[str] = "depthwise_conv2d"
+    channels: int
+    weight: WeightCode
+    input: InputCode
+    relu: bool = False
+
+
+@dataclass(frozen=True)
+class Dense(Workload):
+    """Matrix product of (batch, in_features) in float or int8, then scale, bias and perhaps a ReLU."""
+
+    family: ClassVar[str] = "dense"
+    in_features: int
+    out_features: int
+    weight: WeightCode
+    input: InputCode
+    relu: bool = False
+
+
+@dataclass(frozen=True)
+class BitserialDense(Workload):
+    """Matrix product of packed signs with binary or ternary weights by popcount, then scale and bias."""
+
+    family: ClassVar[str] = "bitserial_dense"
+    in_features: int
+    out_features: int
+    weight: WeightCode
+    relu: bool = False
+
+
+@dataclass(frozen=True)
+class SignPack(Workload):
+    """The bit ``x < threshold`` of each value, packed into uint32 words along the channels of a group."""
+
+    family: ClassVar[str] = "sign_pack"
+    height: int
+    width: int
+    channels: int
+    groups: int
+    threshold: ThresholdKind
+
+
+@dataclass(frozen=True)
+class Quantize(Workload):
+    """``round(x / step)`` clamped to the code: uint8 in 0..255 or int8 in -127..127."""
+
+    family: ClassVar[str] = "quantize"
+    size: int
+    code: InputCode
+
+
+@dataclass(frozen=True)
+class MaxPool2d(SpatialWorkload):
+    """The largest value in each window; padding counts as minus infinity."""
+
+    family: ClassVar[str] = "max_pool2d"
+    channels: int
+
+
+@dataclass(frozen=True)
+class AvgPool2d(SpatialWorkload):
+    """The mean of each window; padding counts as zero, as in torch's default."""
+
+    family: ClassVar[str] = "avg_pool2d"
+    channels: int
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool(Workload):
+    """The mean of each channel over all pixels of an image."""
+
+    family: ClassVar[str] = "global_avg_pool"
+    pixels: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Relu(Workload):
+    """``max(x, 0)`` where no kernel before it could take it in."""
+
+    family: ClassVar[str] = "relu"
+    size: int
+
+
+@dataclass(frozen=True)
+class Add(Workload):
+    """The sum of two tensors of the same shape."""
+
+    family: ClassVar[str] = "add"
+    size: int
+
+
+@dataclass(frozen=True)
+class Affine(Workload):
+    """A scale and a bias per channel: a batch norm that follows no convolution."""
+
+    family: ClassVar[str] = "affine"
+    pixels: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Concat(Workload):
+    """Tensors side by side along their channels."""
+
+    family: ClassVar[str] = "concat"
+    pixels: int
+    channels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ChannelShuffle(Workload):
+    """Channel ``g * (C / groups) + i`` goes to ``i * groups + g`` (ShuffleNet)."""
+
+    family: ClassVar[str] = "channel_shuffle"
+    pixels: int
+    channels: int
+    groups: int
+
+
+@dataclass(frozen=True)
+class ToNhwc(Workload):
+    """From torch's NCHW to the kernels' NHWC."""
+
+    family: ClassVar[str] = "to_nhwc"
+    height: int
+    width: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class ToNchw(Workload):
+    """From the kernels' NHWC back to torch's NCHW."""
+
+    family: ClassVar[str] = "to_nchw"
+    height: int
+    width: int
+    channels: int
