@@ -162,12 +162,12 @@ def percent(accuracy: float | None) -> str:
 
 
 def milliseconds(value: float | None) -> str:
-    """Three digits that count, and never a power of ten: 0.00412, 0.118, 12.3, 1530."""
+    """Three digits that count, and never a power of ten: 0.00412, 0.110, 12.3, 153, 1530."""
     if value is None:
         return MISSING
-    if value >= 1000:
+    if value >= 100:
         return f"{value:.0f}"
-    return f"{value:.3g}" if value >= 1e-4 else f"{value:.6f}"
+    return f"{value:#.3g}" if value >= 1e-4 else f"{value:.6f}"
 
 
 def kilobytes(value: float | None) -> str:

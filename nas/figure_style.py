@@ -21,7 +21,7 @@ STATE_COLOURS = {
     "pruned": "#f08c00",
     "failed": "#862e9c",
 }
-FONT = "Inter, 'Segoe UI', Roboto, 'Helvetica Neue', 'DejaVu Sans', Arial, sans-serif"
+FONT = "-apple-system, BlinkMacSystemFont, Segoe UI, Roboto, Helvetica, Arial, sans-serif"
 
 
 def blank_figure() -> "go.Figure":
@@ -45,8 +45,8 @@ def blank_figure() -> "go.Figure":
         xaxis=axis,
         yaxis=axis,
         hoverlabel={"bgcolor": "white", "bordercolor": "#ced4da", "font": font},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "itemsizing": "trace"},
-        margin={"l": 70, "r": 30, "t": 60, "b": 60},
+        legend={"orientation": "h", "x": 0, "y": 1.06, "yanchor": "bottom", "itemsizing": "trace"},
+        margin={"l": 70, "r": 30, "t": 70, "b": 60},
         hovermode="closest",
     )  # fmt: skip
     return go.Figure(layout={"template": {"layout": layout}})

@@ -30,11 +30,16 @@ def pareto_figure(data: ParetoData) -> "go.Figure":
     if data.without_accuracy:
         _add_strip(figure, data.without_accuracy)
     _latency_axis(figure, data)
-    accuracies = [p.accuracy for p in (*data.front, *data.dominated) if p.accuracy is not None]
-    figure.update_yaxes(
-        title="Validation accuracy", tickformat=percent_ticks(accuracies), selector={"anchor": "x"}
-    )
+    _accuracy_axis(figure, [p.accuracy for p in (*data.front, *data.dominated) if p.accuracy is not None])
     return figure
+
+
+def add_title(figure: "go.Figure", text: str) -> None:
+    """A title above the legend, for a figure that stands alone."""
+    place = {"x": 0.0, "xref": "paper", "xanchor": "left", "y": 1.0, "yref": "container", "yanchor": "top"}
+    figure.update_layout(
+        title={"text": escape(text), "font": {"size": 20}, "pad": {"t": 24}, **place}, margin={"t": 120}
+    )
 
 
 def _cloud(
@@ -51,6 +56,7 @@ def _cloud(
         customdata=[p.number for p in points],
         hovertext=[_hover(p) for p in points],
         hovertemplate="%{hovertext}<extra></extra>",
+        legendrank=1 if on_front else 2,
         mode="markers+text" if on_front else "markers",
         text=[str(p.number) for p in points],
         textposition="top center",
@@ -74,6 +80,7 @@ def _staircase(best: Sequence[Point]) -> "go.Scatter":
 
     return go.Scatter(
         name="most accurate within a latency",
+        legendrank=3,
         x=[p.latency_ms for p in best],
         y=[p.accuracy for p in best],
         mode="lines",
@@ -99,6 +106,7 @@ def _measured(front: Sequence[Point]) -> list["go.Scatter"]:
     return [
         go.Scatter(
             name="measured latency",
+            legendrank=4,
             x=x,
             y=y,
             mode="lines+markers",
@@ -106,7 +114,7 @@ def _measured(front: Sequence[Point]) -> list["go.Scatter"]:
             marker={
                 "symbol": "line-ns",
                 "size": [0, 12, 0] * len(pairs),
-                "line": {"width": 2, "color": MUTED},
+                "line": {"width": 2, "color": INK},
             },
             hoverinfo="skip",
         )
@@ -155,6 +163,14 @@ def _add_strip(figure: "go.Figure", points: Sequence[Point]) -> None:
     )
 
 
+def _accuracy_axis(figure: "go.Figure", accuracies: Sequence[float]) -> None:
+    """A range with room for the numbers above the dots."""
+    low, high = min(accuracies, default=0.0), max(accuracies, default=1.0)
+    room = 0.1 * (high - low or 0.1)
+    axis: dict[str, Any] = {"title": "Validation accuracy", "tickformat": percent_ticks(accuracies)}
+    figure.update_layout(yaxis={**axis, "range": [low - 0.6 * room, high + room]})
+
+
 def _latency_axis(figure: "go.Figure", data: ParetoData) -> None:
     """A range that holds every latency, predicted or measured, and the limit."""
     points = (*data.front, *data.dominated, *data.without_accuracy)
@@ -165,7 +181,7 @@ def _latency_axis(figure: "go.Figure", data: ParetoData) -> None:
     values += [limit] if limit else []
     values = [value for value in values if value > 0] or [1.0]
     low, high = min(values), max(values)
-    axis: dict[str, Any] = {"title": "Latency on the device (ms), predicted"}
+    axis: dict[str, Any] = {"title": "Latency on the device (ms, predicted)"}
     if high > LOG_FROM * low:
         axis |= {"type": "log", "range": [log10(low) - 0.08, log10(high) + 0.08], "dtick": "D2"}
     else:
@@ -180,7 +196,7 @@ def _latency_axis(figure: "go.Figure", data: ParetoData) -> None:
         figure.add_vline(limit, line={"color": LIMIT, "dash": "dash", "width": 1.5})
         where = log10(limit) if "type" in axis else limit
         figure.add_annotation(
-            x=where, yref="paper", y=1.0, yanchor="top", xanchor="right", xshift=-6, showarrow=False,
+            x=where, yref="paper", y=1.0, yanchor="bottom", showarrow=False,
             text=f"limit {milliseconds(limit)} ms", font={"color": LIMIT, "size": 12},
         )  # fmt: skip
 

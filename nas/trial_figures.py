@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
+GAP = "\N{EN SPACE}"  # between a label and its bar
+
+
 def workload_figure(bars: Sequence[Bar]) -> "go.Figure":
     """Where the time of a network goes: one bar a workload, the slowest on top."""
     import plotly.graph_objects as go
@@ -31,7 +34,9 @@ def workload_figure(bars: Sequence[Bar]) -> "go.Figure":
             hovertemplate="%{hovertext}<br>%{text}<extra></extra>",
         )
     )
-    labels = [escape(bar.label) + (f" <b>{TIMES}{bar.uses}</b>" if bar.uses > 1 else "") for bar in bars]
+    labels = [
+        escape(bar.label) + (f" <b>{TIMES}{bar.uses}</b>" if bar.uses > 1 else "") + GAP for bar in bars
+    ]
     figure.update_xaxes(title="Time on the device (ms)", rangemode="tozero")
     figure.update_yaxes(
         autorange="reversed", showgrid=False, automargin=True, ticks="", tickvals=rows, ticktext=labels

@@ -20,7 +20,7 @@ from nas.figure_data import (
     why_no_pareto,
     workload_bars,
 )
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from nas.ledger import EpochRecord, Ledger, SearchRecord, TrialRecord
@@ -111,8 +111,11 @@ def trial(search: str, number: int, storage: str, as_json: bool) -> None:
 @json_option
 def pareto(search: str, plot: Path | None, storage: str, as_json: bool) -> None:
     """Show the trials of SEARCH that no other beats in accuracy, latency and size together."""
+    from nas.ledger import non_dominated
+
     with _open(storage) as ledger:
-        record, found, front = ledger.search(search), ledger.trials(search), ledger.front(search)
+        record, found = ledger.search(search), ledger.trials(search)
+    front = non_dominated(found)
     if plot is not None:
         _plot(plot, record, found, front)
     front = sorted(front, key=lambda trial: (trial.latency_ms or 0.0, trial.number))
@@ -233,10 +236,10 @@ def _plot(
     data = pareto_data(search, trials, front)
     reason = why_no_pareto(search, data)
     if reason:
-        raise InvalidInput("--plot", reason, "wait for the first trials")
-    from nas.figures import pareto_figure
+        raise BitnasError(f"--plot: {reason}; wait for the first trials")
+    from nas.figures import add_title, pareto_figure
 
     figure = pareto_figure(data)
-    figure.update_layout(title={"text": f"Search {search.name}"})
+    add_title(figure, f"{search.name}: accuracy against latency")
     write_figure("--plot", path, figure, f"{search.name}: accuracy against latency")
     say(f"Wrote {path}")

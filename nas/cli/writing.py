@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -15,7 +15,8 @@ def write_figure(option: str, path: Path, figure: "go.Figure", title: str) -> No
     """Write ``figure`` as one page that needs nothing else, no network either.
 
     Raises:
-        InvalidInput: the file cannot be written; ``option`` is named as the parameter.
+        InvalidInput: ``path`` cannot be a file; ``option`` is named as the parameter.
+        BitnasError: the file cannot be written.
     """
     from html import escape
 
@@ -30,7 +31,8 @@ def write_text(option: str, path: Path, text: str) -> None:
     """Write ``text`` beside ``path`` and rename it there, so that nobody ever reads half a file.
 
     Raises:
-        InvalidInput: the file cannot be written; ``option`` is named as the parameter.
+        InvalidInput: ``path`` cannot be a file; ``option`` is named as the parameter.
+        BitnasError: the file cannot be written.
     """
     _check_target(option, path)
     path = path.resolve()  # through a link to the file behind it, which is what is replaced
@@ -68,5 +70,5 @@ def _mode(path: Path) -> int:
     return 0o666 & ~mask
 
 
-def _cannot_write(option: str, path: Path, error: OSError) -> InvalidInput:
-    return InvalidInput(option, f"cannot write '{path}' ({error.strerror})", "choose another place")
+def _cannot_write(option: str, path: Path, error: OSError) -> BitnasError:
+    return BitnasError(f"{option}: cannot write '{path}' ({error.strerror}); choose another place")

@@ -1,0 +1,36 @@
+"""The ``nas dashboard`` command; Dash is imported when it runs."""
+
+import click
+
+from nas.cli.options import storage_option
+
+
+@click.command()
+@storage_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8050, show_default=True, help="0 takes any that is free."
+)
+@click.option(
+    "--token",
+    envvar="NAS_DASHBOARD_TOKEN",
+    show_envvar=True,
+    help="Ask every request for this token; needed to listen on other addresses than this machine's own. "
+    "The variable is the safer way: an option can be read in the list of processes.",
+)
+def dashboard(storage: str, host: str, port: int, token: str | None) -> None:
+    """Serve the searches of a ledger as pages for a browser, until Ctrl-C."""
+    from dashboards.app import create_app
+    from dashboards.guard import guard
+    from dashboards.server import address, bind, check_access, make
+    from nas.ledger import Ledger
+
+    check_access(host, token)
+    Ledger.open(storage).close()  # a wrong --storage is told here, not on a page
+    listener = bind(host, port)
+    app = create_app(storage)
+    guard(app.server, token)
+    server = make(app.server, listener)
+    click.echo(f"Dashboard on {address(server)} (Ctrl-C stops it)", err=True)
+    server.serve_forever()  # comes back at Ctrl-C, its socket closed
+    raise click.Abort

@@ -1,0 +1,67 @@
+"""The first page: every search in the ledger, with how far it is."""
+
+from typing import Any
+
+import dash_mantine_components as dmc
+
+from dashboards.parts import grid, heading, link_column
+from dashboards.routes import search_path
+from dashboards.views import View
+from nas.figure_data import percent
+from nas.ledger import Ledger, SearchRecord, TrialState
+
+COLUMNS = [
+    link_column("link", "Search", minWidth=160),
+    {"field": "space", "headerName": "Space"},
+    {"field": "data", "headerName": "Data"},
+    {"field": "device", "headerName": "Device"},
+    {"field": "sampler", "headerName": "Sampler"},
+    {"field": "finished", "headerName": "Finished", "type": "rightAligned"},
+    {"field": "complete", "headerName": "Complete", "type": "rightAligned"},
+    {"field": "best", "headerName": "Best accuracy", "type": "rightAligned", "minWidth": 140},
+    {"field": "started", "headerName": "Started (UTC)", "minWidth": 170},
+]
+
+
+def page(ledger: Ledger) -> Any:
+    """The list of searches."""
+    view = View("In this ledger", lambda: _rows(ledger), _why_not, _draw)
+    return dmc.Stack([heading("Searches"), view.show()], gap="lg")
+
+
+def is_live(ledger: Ledger) -> bool:
+    """Whether some search still has trials to run."""
+    return any(not search.finished for search in ledger.searches())
+
+
+def _rows(ledger: Ledger) -> list[dict[str, Any]]:
+    return [_row(search, _best(ledger, search)) for search in reversed(ledger.searches())]
+
+
+def _why_not(rows: list[dict[str, Any]]) -> str | None:
+    return None if rows else "There are no searches yet; 'nas search --help' says how to start one."
+
+
+def _draw(rows: list[dict[str, Any]]) -> Any:
+    return grid("searches", COLUMNS, rows)
+
+
+def _best(ledger: Ledger, search: SearchRecord) -> float | None:
+    return max((t.accuracy for t in ledger.trials(search.name) if t.accuracy is not None), default=None)
+
+
+def _row(search: SearchRecord, best: float | None) -> dict[str, Any]:
+    config, total = search.config, sum(search.counts.values())
+    finished = sum(count for state, count in search.counts.items() if state.finished)
+    return {
+        "id": search.name,
+        "link": f"[{search.name}]({search_path(search.name)})",
+        "space": config.space,
+        "data": config.data,
+        "device": config.device,
+        "sampler": config.sampler,
+        "finished": f"{finished} of {total}",
+        "complete": search.counts[TrialState.COMPLETE],
+        "best": percent(best),
+        "started": f"{search.created_at:%Y-%m-%d %H:%M}",
+    }

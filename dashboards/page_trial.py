@@ -1,0 +1,154 @@
+"""The page of one trial: its figures, its architecture layer by layer, its time and its training."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import dash_mantine_components as dmc
+
+from dashboards.parts import (
+    card,
+    chart,
+    crumbs,
+    figures_of_merit,
+    heading,
+    notice,
+    precision_badge,
+    state_badge,
+)
+from dashboards.routes import search_path, trial_path
+from dashboards.views import View
+from nas.figure_data import (
+    MISSING,
+    LayerRow,
+    kilobytes,
+    layer_rows,
+    milliseconds,
+    percent,
+    training_curve,
+    workload_bars,
+)
+from nas.ledger import Ledger, TrialRecord
+from nas.trial_figures import training_figure, workload_figure
+
+# Why a figure is missing, by the state of the trial.
+WHY_UNTRAINED = {
+    "queued": "not started yet",
+    "running": "still running",
+    "infeasible": "over a limit, so never trained",
+    "pruned": "stopped early",
+    "failed": "failed",
+}
+
+
+def page(ledger: Ledger, name: str, number: int) -> Any:
+    """The page of trial ``number`` of search ``name``; InvalidInput when there is none."""
+    trial = ledger.trial(name, number)
+    parts = [
+        crumbs(("Searches", "/"), (name, search_path(name)), (f"trial {number}", "")),
+        dmc.Group(
+            [heading(f"Trial {number}", state_badge(trial.state)), _neighbours(ledger, trial)],
+            justify="space-between",
+        ),
+        card(_error_title(trial), notice(trial.error, failed=True)) if trial.error else None,
+        _merits(trial),
+        _architecture(trial).show(),
+        _workloads(trial).show(),
+        _training(ledger, trial).show(),
+        card("Record", _facts(trial)),
+    ]
+    return dmc.Stack([part for part in parts if part is not None], gap="lg")
+
+
+def _neighbours(ledger: Ledger, trial: TrialRecord) -> Any:
+    last = ledger.search(trial.search).config.trials - 1
+    links = [(trial.number - 1, "Previous trial"), (trial.number + 1, "Next trial")]
+    there = [(number, text) for number, text in links if 0 <= number <= last]
+    return dmc.Group([dmc.Anchor(text, href=trial_path(trial.search, n), size="sm") for n, text in there])
+
+
+def _error_title(trial: TrialRecord) -> str:
+    # A complete trial was trained; what failed was timing it whole.
+    return "Why it was not measured" if trial.state == "complete" else "What went wrong"
+
+
+def _merits(trial: TrialRecord) -> Any:
+    why = WHY_UNTRAINED.get(trial.state, "")
+    measured = (
+        "whole network, on the device"
+        if trial.measured_latency_ms is not None
+        else "only members of the front are"
+    )
+    return figures_of_merit(
+        [
+            ("Accuracy", percent(trial.accuracy), "validation split" if trial.accuracy is not None else why),
+            ("Latency, predicted", _unit(milliseconds(trial.latency_ms), "ms"), "sum of its workloads"),
+            ("Latency, measured", _unit(milliseconds(trial.measured_latency_ms), "ms"), measured),
+            ("Size", _unit(kilobytes(trial.size_kb), "kB"), "1 kB is 1000 bytes"),
+        ]
+    )
+
+
+def _architecture(trial: TrialRecord) -> View[list[LayerRow]]:
+    return View(
+        "Architecture",
+        lambda: layer_rows(trial.architecture) if trial.architecture else [],
+        lambda rows: None if rows else f"No architecture has been chosen yet (the trial is {trial.state}).",
+        _layer_table,
+        note="From the image to the classes; each layer with the precision of its weights and activations.",
+    )
+
+
+def _workloads(trial: TrialRecord) -> View[Any]:
+    return View(
+        "Where the time goes",
+        lambda: workload_bars(trial.latency_by_workload or []),
+        lambda bars: None if bars else f"Nothing has been timed yet (the trial is {trial.state}).",
+        lambda bars: chart("workloads", workload_figure(bars)),
+        note="The predicted latency is the sum of these kernels, each timed alone on the device.",
+    )
+
+
+def _training(ledger: Ledger, trial: TrialRecord) -> View[Any]:
+    why = WHY_UNTRAINED.get(trial.state, "no epoch was recorded")
+    return View(
+        "Training",
+        lambda: training_curve(ledger.epochs(trial.search, trial.number)),
+        lambda curve: None if curve.epochs else f"There are no epochs: {why}.",
+        lambda curve: chart("training", training_figure(curve)),
+    )
+
+
+def _layer_table(rows: Sequence[LayerRow]) -> Any:
+    titles = ("Part", "Kind", "Width", "Kernel", "Stride", "Groups", "Precision")
+    head = dmc.TableThead(dmc.TableTr([dmc.TableTh(title) for title in titles]))
+    body = dmc.TableTbody([dmc.TableTr([dmc.TableTd(cell) for cell in _cells(row)]) for row in rows])
+    return dmc.TableScrollContainer(
+        dmc.Table([head, body], verticalSpacing="xs", highlightOnHover=True, className="layers"), minWidth=640
+    )
+
+
+def _cells(row: LayerRow) -> list[Any]:
+    kernel = MISSING if row.kernel is None else f"{row.kernel}\N{MULTIPLICATION SIGN}{row.kernel}"
+    numbers = [MISSING if value is None else str(value) for value in (row.width, row.stride, row.groups)]
+    badges = dmc.Group([precision_badge(layer, precision) for layer, precision in row.precisions], gap=6)
+    return [dmc.Text(row.part, fw=600, size="sm"), row.kind, numbers[0], kernel, *numbers[1:], badges]
+
+
+def _facts(trial: TrialRecord) -> Any:
+    facts = [
+        ("Digest", dmc.Code(trial.digest or MISSING)),
+        ("Worker", trial.worker or MISSING),
+        ("Started (UTC)", _time(trial.started_at)),
+        ("Finished (UTC)", _time(trial.finished_at)),
+    ]
+    rows = [dmc.TableTr([dmc.TableTh(name, w=160), dmc.TableTd(value)]) for name, value in facts]
+    return dmc.Table(dmc.TableTbody(rows), withRowBorders=False, verticalSpacing=4)
+
+
+def _time(moment: datetime | None) -> str:
+    return MISSING if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _unit(figure: str, unit: str) -> str:
+    return figure if figure == MISSING else f"{figure} {unit}"

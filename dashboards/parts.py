@@ -1,0 +1,153 @@
+"""The pieces that pages are made of: cards, notices, badges, figures of merit, charts, tables."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dash_ag_grid as dag
+import dash_mantine_components as dmc
+from dash import dcc
+
+from nas.figure_style import STATE_COLOURS
+
+PRECISION_COLOURS = {
+    "float": "gray",
+    "int8": "blue",
+    "ternary": "teal",
+    "binary": "grape",
+    "dithered": "orange",
+}
+PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+
+
+def card(title: str, body: Any, note: str = "") -> Any:
+    """A titled box; ``note`` explains below the title how to read it."""
+    head = [dmc.Title(title, order=3, size="h4")]
+    if note:
+        head.append(dmc.Text(note, size="sm", c="dimmed"))
+    return dmc.Paper(
+        [dmc.Stack(head, gap=2, mb="sm"), body], withBorder=True, radius="md", p="lg", shadow="xs"
+    )
+
+
+def notice(reason: str, failed: bool = False) -> Any:
+    """A line in place of what cannot be shown."""
+    return dmc.Alert(reason, color="red" if failed else "gray", variant="light", radius="md")
+
+
+def problem(title: str, reason: str) -> Any:
+    """A whole page that says what is wrong and leads back."""
+    body = [dmc.Text(reason), dmc.Anchor("All searches", href="/", mt="md", display="block")]
+    return dmc.Container(card(title, dmc.Box(body)), size="sm", mt="xl", className="problem")
+
+
+def heading(title: str, *beside: Any) -> Any:
+    """The title of a page with badges beside it."""
+    return dmc.Group([dmc.Title(title, order=1, size="h2"), *beside], gap="sm")
+
+
+def crumbs(*links: tuple[str, str]) -> Any:
+    """The way from the list of searches to here."""
+    return dmc.Breadcrumbs([dmc.Anchor(text, href=href, size="sm") for text, href in links])
+
+
+def state_badge(state: str) -> Any:
+    """The state of a trial in its colour."""
+    return dmc.Badge(state, color=STATE_COLOURS.get(state, "gray"), variant="light", size="lg", tt="none")
+
+
+def precision_badge(layer: str, precision: str) -> Any:
+    """Which precision a layer has."""
+    family = precision.split("-")[0]
+    colour = PRECISION_COLOURS.get(family, "gray")
+    name = [dmc.Text(f"{layer} ", span=True, size="xs", c="dimmed"), precision]
+    return dmc.Badge(name, color=colour, variant="light", radius="sm", tt="none", fw=600)
+
+
+def figures_of_merit(pairs: Sequence[tuple[str, str, str]]) -> Any:
+    """Large figures in a row: what it is, the figure, and what to know about it."""
+    tiles = [
+        dmc.Paper(
+            [
+                dmc.Text(label, size="sm", c="dimmed"),
+                dmc.Text(figure, size="xl", fw=700, className="figure"),
+                dmc.Text(note, size="xs", c="dimmed"),
+            ],
+            withBorder=True, radius="md", p="md", shadow="xs",
+        )
+        for label, figure, note in pairs
+    ]  # fmt: skip
+    return dmc.SimpleGrid(tiles, cols={"base": 2, "sm": len(tiles)}, spacing="md")
+
+
+def count_bar(counts: Mapping[str, int]) -> Any:
+    """How many trials are in each state, as one bar with its legend."""
+    total = sum(counts.values()) or 1
+    present = {state: count for state, count in counts.items() if count}
+    sections = [
+        dmc.ProgressSection(value=100 * count / total, color=STATE_COLOURS.get(state, "gray"))
+        for state, count in present.items()
+    ]
+    legend = [
+        dmc.Group(
+            [
+                dmc.Box(w=10, h=10, bg=STATE_COLOURS.get(state, "gray"), style={"borderRadius": 2}),
+                dmc.Text(f"{count} {state}", size="sm"),
+            ],
+            gap=6,
+        )
+        for state, count in present.items()
+    ]
+    bar = dmc.ProgressRoot(sections, size="lg", radius="sm")
+    return dmc.Stack([bar, dmc.Group(legend, gap="lg", className="counts")], gap="xs")
+
+
+def chart(identity: str, figure: Any, height: int | None = None) -> Any:
+    """A plotly figure; zoom and selection survive a refresh."""
+    figure.update_layout(uirevision="kept", autosize=True)
+    style = {"height": height or figure.layout.height or 480}
+    return dcc.Graph(id=identity, figure=figure, config=PLOT_CONFIG, style=style, responsive=True)
+
+
+def grid(identity: str, columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Any:
+    """A table that sorts and filters in the browser; the field ``id`` tells its rows apart."""
+    return dag.AgGrid(
+        id=identity,
+        columnDefs=list(columns),
+        rowData=list(rows),
+        getRowId="params.data.id",
+        columnSize="responsiveSizeToFit",
+        defaultColDef={"sortable": True, "filter": True, "resizable": True, "minWidth": 80},
+        dashGridOptions={
+            "domLayout": "autoHeight",
+            "loadThemeGoogleFonts": False,  # nothing is fetched from elsewhere
+            "suppressCellFocus": True,
+            "pagination": len(rows) > PAGE_ROWS,
+            "paginationPageSize": PAGE_ROWS,
+            "paginationPageSizeSelector": [PAGE_ROWS, 100, 500],
+        },
+        style={"width": "100%", "height": None},
+    )
+
+
+PAGE_ROWS = 25
+
+
+def state_column(field: str, title: str) -> dict[str, Any]:
+    """A column of trial states, each in its colour."""
+    conditions = [
+        {"condition": f"params.value == '{state}'", "style": {"color": colour, "fontWeight": 600}}
+        for state, colour in STATE_COLOURS.items()
+    ]
+    return {"field": field, "headerName": title, "cellStyle": {"styleConditions": conditions}}
+
+
+def figure_column(field: str, title: str, spec: str, **more: Any) -> dict[str, Any]:
+    """A column of numbers with d3-format ``spec``; a missing one is a dash, sorted last by the grid."""
+    shown = f"params.value == null ? '—' : d3.format('{spec}')(params.value)"
+    return {"field": field, "headerName": title, "type": "rightAligned", "filter": "agNumberColumnFilter",
+            "valueFormatter": {"function": shown}, **more}  # fmt: skip
+
+
+def link_column(field: str, title: str, **more: Any) -> dict[str, Any]:
+    """A column whose cells are links, written as ``[text](address)``."""
+    return {"field": field, "headerName": title, "cellRenderer": "markdown", **more}
