@@ -33,9 +33,13 @@ class BlockModule(nn.Module):
 blocks: Registry[type[BlockModule]] = Registry("block", "blocks")
 
 
+NORM_MOMENTUM = 0.2
+"""Share of the newest batch in the running statistics, which short trainings would else leave behind."""
+
+
 def conv_norm(conv: QuantConv2d) -> nn.Sequential:
     """The convolution with the batch norm that follows every one."""
-    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels))
+    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels, momentum=NORM_MOMENTUM))
 
 
 @blocks.register("separable")

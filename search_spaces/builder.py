@@ -6,7 +6,7 @@ from typing import TypeVar
 from torch import nn
 
 from search_spaces.architecture import Architecture, Block, Head, Stem
-from search_spaces.block import BlockModule, blocks, conv_norm
+from search_spaces.block import NORM_MOMENTUM, BlockModule, blocks, conv_norm
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.precision import precisions
@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 def build(architecture: Architecture) -> nn.Module:
     """The network, freshly initialized from torch's random generator; (N, C, H, W) -> logits (N, classes).
+
+    In training N is at least 2: the head's batch norm sees one pixel an image.
 
     Raises:
         InvalidInput: an unknown block or precision, a missing or unknown layer role, or a shape that a
@@ -54,10 +56,12 @@ def _block(channels: int, block: Block, path: str) -> BlockModule:
 
 def _head(channels: int, classes: int, head: Head) -> nn.Module:
     precision = _named(precisions, head.precision, "architecture.head.precision")
-    # averages of a ReLU are never negative: a binary classifier would see +1 everywhere
-    relu = nn.Identity() if precision.activation == "binary" else nn.ReLU()
+    # Averages over an image differ little between images, and those of a ReLU are never negative, so that
+    # a binary classifier would see +1 everywhere. The norm spreads and centres them; without it a few
+    # epochs teach a classifier far less.
+    norm = nn.BatchNorm2d(channels, momentum=NORM_MOMENTUM)
     classifier = QuantLinear(channels, classes, precision)
-    return nn.Sequential(relu, nn.AdaptiveAvgPool2d(1), nn.Flatten(), classifier)
+    return nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1), norm, nn.Flatten(), classifier)
 
 
 def _check_roles(kind: type[BlockModule], block: Block, path: str) -> None:

@@ -27,6 +27,10 @@ from search_spaces.quantizers import (
 RANGE_MOMENTUM = 0.1
 """Share of the newest batch's maximum in an observed int8 range, once ten batches were seen."""
 
+LATENT_START = 0.1
+"""Factor on the latent weights that ternary and binary codes start from. The codes do not depend on it, but
+near 0 the first steps flip signs, where a short training would otherwise keep most of the random ones."""
+
 STEPS = {"uint8": (0, 255), "int8": (-127, 127)}
 """Lowest and highest step of the two integer activation codes; the zero point of both is 0."""
 
@@ -100,6 +104,8 @@ class _QuantLayer(nn.Module):
         self.activation = InputActivation(precision, relu)
         self.weight = nn.Parameter(torch.empty(shape))
         nn.init.kaiming_normal_(self.weight)
+        if precision.weight in ("ternary", "binary"):
+            self.weight.data *= LATENT_START
         if precision.weight == "ternary":
             self.positive = nn.Parameter(torch.tensor(1.0))  # W^p, one per layer
             self.negative = nn.Parameter(torch.tensor(1.0))  # W^n

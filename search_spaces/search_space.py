@@ -132,9 +132,9 @@ class Tiny(SearchSpace):
         return shapes * sum(self._kind_size(kind) for kind in self.kinds)
 
     def _kind_size(self, kind: str) -> int:
-        per_block: int = len(self.precisions) ** len(_roles(kind))
         groups = len(self.groups) if kind == "shuffle" else 1
-        return groups * sum(per_block**repeat for repeat in self.repeats)
+        layers = [len(_roles(kind)) * repeat for repeat in self.repeats]
+        return groups * sum(math.prod([len(self.precisions)] * count) for count in layers)
 
 
 spaces.add("tiny", Tiny())
