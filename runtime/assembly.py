@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.graph import Graph, Node
 from runtime.kernels.base import Buffer, kernel_for
+from runtime.pipeline import register_pipeline
 from runtime.planning import Lifetime, aligned, largest_live_set, plan
 from runtime.target import resolve_target
 from runtime.workload import Workload
@@ -53,23 +54,27 @@ class _Layout:
 
 def compile_kernels(workloads: list[Workload], target: str) -> Any:
     """A ``tvm.runtime.Executable`` with one function, named by its symbol, for each distinct workload."""
-    import tvm
-
     functions = {w.symbol: _kernel_function(w) for w in dict.fromkeys(workloads)}
-    return tvm.compile(tvm.IRModule(functions), target=resolve_target(target))
+    return build(functions, target)
 
 
 def assemble(graph: Graph, target: str, library: Path) -> Assembly:
     """Compile a graph for a target into the shared library at ``library``."""
-    import tvm
-
     layout = _lay_out(graph)
     functions = {w.symbol: _kernel_function(w) for w in dict.fromkeys(graph.workloads)}
     functions[ENTRY] = _entry_function(graph, layout)
-    tvm.compile(tvm.IRModule(functions), target=resolve_target(target)).export_library(str(library))
+    build(functions, target).export_library(str(library))
     return Assembly(
         tuple(layout.constants), layout.constant_bytes, layout.workspace_bytes, layout.live_bytes
     )
+
+
+def build(functions: dict[str, Any], target: str) -> Any:
+    """Compile functions, by name, into one ``tvm.runtime.Executable``."""
+    import tvm
+
+    module = tvm.IRModule(functions)
+    return tvm.compile(module, target=resolve_target(target), tir_pipeline=register_pipeline())
 
 
 def _kernel_function(workload: Workload) -> Any:
