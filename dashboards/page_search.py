@@ -76,7 +76,7 @@ def _settings(search: SearchRecord) -> list[Any]:
         config.data,
         config.device,
         config.sampler,
-        f"{config.epochs} epochs",
+        f"{config.epochs} epoch{'s' if config.epochs > 1 else ''}",
         f"seed {config.seed}",
     ]
     if config.max_latency_ms is not None:

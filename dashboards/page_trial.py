@@ -75,9 +75,7 @@ def _error_title(trial: TrialRecord) -> str:
 def _merits(trial: TrialRecord) -> Any:
     why = WHY_UNTRAINED.get(trial.state, "")
     measured = (
-        "whole network, on the device"
-        if trial.measured_latency_ms is not None
-        else "only members of the front are"
+        "the whole network" if trial.measured_latency_ms is not None else why or "only the front is measured"
     )
     return figures_of_merit(
         [

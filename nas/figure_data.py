@@ -94,7 +94,7 @@ def why_no_pareto(search: "SearchRecord", data: ParetoData) -> str | None:
     """Why the Pareto figure cannot be drawn yet; None when it can."""
     if data.front or data.dominated or data.without_accuracy:
         return None
-    return f"no trial of '{search.name}' has a latency yet ({describe_counts(search)})"
+    return f"No trial of '{search.name}' has a latency yet ({describe_counts(search)})"
 
 
 def describe_counts(search: "SearchRecord") -> str:

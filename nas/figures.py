@@ -49,6 +49,7 @@ def _cloud(
     import plotly.graph_objects as go
 
     on_front = name == FRONT
+    title = {"text": "Size (kB)", "side": "right", "font": {"size": 14}}
     return go.Scatter(
         name=name,
         x=[p.latency_ms for p in points],
@@ -69,7 +70,7 @@ def _cloud(
             "cmin": min(sizes, default=0.0),
             "cmax": max(sizes, default=1.0),
             "showscale": on_front and bool(sizes),
-            "colorbar": {"title": {"text": "Size (kB)", "side": "right"}, "thickness": 12, "outlinewidth": 0},
+            "colorbar": {"title": title, "thickness": 12, "outlinewidth": 0},
             "line": {"width": 2 if on_front else 1, "color": INK if on_front else "white"},
         },
     )  # fmt: skip
@@ -193,12 +194,16 @@ def _latency_axis(figure: "go.Figure", data: ParetoData) -> None:
         }
     figure.update_xaxes(**axis)
     if limit:
-        figure.add_vline(limit, line={"color": LIMIT, "dash": "dash", "width": 1.5})
-        where = log10(limit) if "type" in axis else limit
-        figure.add_annotation(
-            x=where, yref="paper", y=1.0, yanchor="bottom", showarrow=False,
-            text=f"limit {milliseconds(limit)} ms", font={"color": LIMIT, "size": 12},
-        )  # fmt: skip
+        _limit_line(figure, limit, is_log="type" in axis)
+
+
+def _limit_line(figure: "go.Figure", limit: float, is_log: bool) -> None:
+    line = {"color": LIMIT, "dash": "dash", "width": 1.5}
+    figure.add_shape(type="line", xref="x", yref="paper", x0=limit, x1=limit, y0=0.0, y1=1.0, line=line)
+    # On a logarithmic axis plotly places shapes by the value and annotations by its logarithm.
+    where = log10(limit) if is_log else limit
+    label = {"text": f"limit {milliseconds(limit)} ms", "font": {"color": LIMIT, "size": 12}}
+    figure.add_annotation(x=where, y=1.0, yref="paper", yanchor="bottom", showarrow=False, **label)
 
 
 def _hover(point: Point) -> str:

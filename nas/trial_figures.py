@@ -5,7 +5,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from nas.figure_data import TIMES, Bar, Curve, milliseconds
-from nas.figure_style import ACCENT, INK, MUTED, blank_figure, percent_ticks
+from nas.figure_style import ACCENT, INK, MUTED, blank_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -50,16 +50,25 @@ def training_figure(curve: Curve) -> "go.Figure":
     figure = blank_figure()
     figure.add_trace(_line(curve.epochs, curve.accuracy, "accuracy", ACCENT, "y"))
     figure.add_trace(_line(curve.epochs, curve.train_loss, "training loss", MUTED, "y2"))
-    ticks = percent_ticks(curve.accuracy)
+    axis = {"title": "Accuracy", "range": _accuracy_range(curve.accuracy), "tickformat": ".0%"}
+    ends = [min(curve.epochs) - 0.5, max(curve.epochs) + 0.5]
+    step = max(1, len(curve.epochs) // 10)
     figure.update_layout(
         showlegend=False,
         height=360,
         margin={"t": 20},
-        xaxis={"title": "Epoch", "tickformat": "d", "dtick": max(1, len(curve.epochs) // 10), "anchor": "y2"},
-        yaxis={"title": "Accuracy", "domain": [0.46, 1.0], "tickformat": ticks},
+        xaxis={"title": "Epoch", "range": ends, "tickformat": "d", "dtick": step, "anchor": "y2"},
+        yaxis={**axis, "domain": [0.46, 1.0]},
         yaxis2={"title": "Loss", "domain": [0.0, 0.36], "rangemode": "tozero"},
     )
     return figure
+
+
+def _accuracy_range(accuracy: Sequence[float]) -> list[float]:
+    """Around the values, within 0 and 1, and never so narrow that noise looks like progress."""
+    low, high = min(accuracy), max(accuracy)
+    room = max(0.05, 0.15 * (high - low))
+    return [max(0.0, low - room), min(1.0, high + room) + 0.005]
 
 
 def _line(x: Sequence[int], y: Sequence[float], name: str, colour: str, axis: str) -> "go.Scatter":

@@ -236,7 +236,7 @@ def _plot(
     data = pareto_data(search, trials, front)
     reason = why_no_pareto(search, data)
     if reason:
-        raise BitnasError(f"--plot: {reason}; wait for the first trials")
+        raise BitnasError(f"--plot: {reason[0].lower()}{reason[1:]}; wait for the first trials")
     from nas.figures import add_title, pareto_figure
 
     figure = pareto_figure(data)
