@@ -143,18 +143,16 @@ def _entry_function(graph: Graph, layout: _Layout) -> Any:
     }
     calls = []
     for node, places in zip(graph.nodes, layout.places, strict=True):
-        buffers = kernel_for(node.workload).buffers(node.workload)
-        arrays = [_stack_array(blocks[places[b.name][0]], places[b.name][1], b) for b in _call_order(buffers)]
+        arrays = [_stack_array(blocks[places[b.name][0]], places[b.name][1], b) for b in parameters(node.workload)]
         arguments = [ir.StringImm(node.workload.symbol), *arrays]
         calls.append(tirx.Evaluate(ir.Call(ir.Op.get("tirx.tvm_call_cpacked"), arguments, ret_ty="int32")))
     body = calls[0] if len(calls) == 1 else tirx.SeqStmt(calls)
     return tirx.PrimFunc(list(blocks.values()), body).with_attr("global_symbol", ENTRY)
 
 
-def _call_order(buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
-    """The order of a kernel's parameters: inputs and constants, then scratch, then the output."""
-    ranks = {"input": 0, "constant": 0, "scratch": 1, "output": 2}
-    return tuple(sorted(buffers, key=lambda b: ranks[b.role]))
+def parameters(workload: Workload) -> tuple[Buffer, ...]:
+    """The parameters of the compiled kernel, in order: inputs and constants, then scratch, then the output."""
+    return kernel_for(workload).buffers(workload)
 
 
 def _stack_array(block: Any, offset: int, buffer: Buffer) -> Any:

@@ -1,0 +1,96 @@
+"""What a measurement is, and the protocol by which a compiled function is timed.
+
+One core, warmed up; samples of at least ``SAMPLE_MS`` each, their median and interquartile range; rounds
+are repeated, up to ``ROUNDS``, until the spread is small. The round with the smallest spread counts.
+"""
+
+import fcntl
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from search_spaces.errors import BitnasError
+
+SAMPLES = 11
+SAMPLE_MS = 2
+ROUNDS = 4
+SPREAD = 0.03  # interquartile range over median that is good enough
+ABSURD_MS = 1e6
+
+
+class MeasurementError(BitnasError):
+    """A device gave no usable time."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A time that was measured, never a predicted one.
+
+    Attributes:
+        milliseconds: median over the samples; a sample is the mean of many runs.
+        iqr_ms: interquartile range of the samples.
+        samples: how many samples.
+        date: when, ISO 8601 in UTC.
+        tvm_version: the compiler that made the code.
+    """
+
+    milliseconds: float
+    iqr_ms: float
+    samples: int
+    date: str
+    tvm_version: str
+
+
+Sampler = Callable[[int, int], list[float]]
+"""Takes (number of samples, milliseconds a sample at least), returns milliseconds a run for each."""
+
+
+def measure(sampler: Sampler) -> Measurement:
+    """Time by the protocol.
+
+    Raises:
+        MeasurementError: a sample is not a finite, positive, sensible number.
+    """
+    sampler(1, SAMPLE_MS)  # warms up caches, clocks and page tables
+    best: Measurement | None = None
+    for _ in range(ROUNDS):
+        found = _summary(sampler(SAMPLES, SAMPLE_MS))
+        if best is None or found.iqr_ms / found.milliseconds < best.iqr_ms / best.milliseconds:
+            best = found
+        if best.iqr_ms <= SPREAD * best.milliseconds:
+            break
+    assert best is not None  # noqa: S101 - ROUNDS is above zero
+    return best
+
+
+def _summary(samples: list[float]) -> Measurement:
+    for sample in samples:
+        if not math.isfinite(sample) or not 0 < sample < ABSURD_MS:
+            raise MeasurementError(f"device: it measured {sample} ms, which is no time; measure again")
+    low, median, high = np.percentile(samples, [25, 50, 75])
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    return Measurement(float(median), float(high - low), len(samples), date, version("apache-tvm"))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Hold this machine's measuring lock, so that no two processes time anything at once, and one core."""
+    lock = Path(tempfile.gettempdir()) / f"bitnas-measuring-{os.getuid()}.lock"
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+        try:
+            if before:
+                os.sched_setaffinity(0, {max(before)})
+            yield
+        finally:
+            if before:
+                os.sched_setaffinity(0, before)
