@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas import seeds
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from search_spaces.architecture import Architecture
 from search_spaces.registry import Registry
@@ -82,7 +83,7 @@ class Proposer:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        seed = int(np.random.SeedSequence((self.config.seed, number, attempt)).generate_state(1)[0])
+        seed = seeds.derive(self.config.seed, seeds.PROPOSE, number, attempt)
         sampler = samplers.get(self.config.sampler)(seed, self.config)
         study = optuna.create_study(directions=["maximize", "minimize", "minimize"], sampler=sampler)
         study.add_trials(self._history(others, sampler))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas.ledger.claims import Claim, StaleClaimError
+    from nas.ledger.engine import StorageError
     from nas.ledger.front import non_dominated
     from nas.ledger.records import (
         ArtifactRecord,
@@ -26,6 +27,7 @@ _EXPORTS = {
     "SearchConfig": "records",
     "SearchRecord": "records",
     "StaleClaimError": "claims",
+    "StorageError": "engine",
     "TrialRecord": "records",
     "TrialState": "records",
     "Worker": "workers",
@@ -42,6 +44,7 @@ __all__ = [  # noqa: RUF022 - what a reader needs first
     "ArtifactRecord",
     "Claim",
     "StaleClaimError",
+    "StorageError",
     "Worker",
     "non_dominated",
 ]

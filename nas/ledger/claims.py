@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from nas.ledger.records import EpochRecord, Proposal, TrialRecord, TrialState, check_finite
+from nas.ledger.records import Cost, EpochRecord, Proposal, TrialRecord, TrialState, check_finite
 from nas.ledger.store import Ledger, find_search, trial_record
 from nas.ledger.tables import Epoch, Trial
 from nas.ledger.workers import Worker
@@ -82,9 +82,14 @@ class Claims:
             self._write(session, claim)
 
     def propose(self, claim: Claim, proposal: Proposal) -> None:
-        """Record the architecture and its predicted cost; StaleClaimError when the trial is another's."""
+        """Record the architecture, before it is costed; StaleClaimError when the trial is another's."""
         with self._ledger.writing() as session:
             self._write(session, claim, **vars(proposal))
+
+    def record_cost(self, claim: Claim, cost: Cost) -> None:
+        """Record the predicted cost; StaleClaimError when the trial is another's."""
+        with self._ledger.writing() as session:
+            self._write(session, claim, **vars(cost))
 
     def record_epoch(self, claim: Claim, epoch: EpochRecord) -> None:
         """Record one epoch; StaleClaimError when the trial is another's."""

@@ -17,6 +17,10 @@ BUSY_TIMEOUT_S = 60
 _EXAMPLE = "give a URL such as sqlite:///nas.db or postgresql://user@host/name"
 
 
+class StorageError(BitnasError):
+    """The database does not answer: absent, refused, full, damaged, or not one."""
+
+
 def open_engine(url: str, *, create: bool) -> Engine:
     """An engine on the database at ``url`` with the schema of this version.
 
@@ -65,7 +69,7 @@ def explained(shown: str) -> Iterator[None]:
     """Turn what a database or its driver raises into one line that names the database ``shown``.
 
     Raises:
-        BitnasError: in place of the driver's own error.
+        StorageError: in place of the driver's own error.
     """
     try:
         yield
@@ -76,7 +80,7 @@ def explained(shown: str) -> Iterator[None]:
         raise  # A broken rule of ours, which the caller knows how to name.
     except SQLAlchemyError as error:
         cause = " ".join(str(getattr(error, "orig", None) or error).split())
-        raise BitnasError(f"--storage: {shown} cannot be used ({cause}); check the URL") from error
+        raise StorageError(f"--storage: {shown} cannot be used ({cause}); check the URL") from error
 
 
 def _check_file(url: URL, create: bool) -> None:

@@ -176,11 +176,17 @@ class ArtifactRecord:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What is known of a trial before training: the architecture, its cost, and how it was chosen."""
+    """What a trial is to try: the choices that were made and the architecture they lead to."""
 
     choices: dict[str, str | int]
     architecture: str
     digest: str
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an architecture costs by prediction: milliseconds, in all and by workload key, and kB."""
+
     latency_ms: float
     size_kb: float
     latency_by_workload: list[tuple[str, float]]

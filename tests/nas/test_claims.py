@@ -14,17 +14,15 @@ import pytest
 
 from nas.ledger import EpochRecord, Ledger, SearchConfig, StaleClaimError, TrialState, Worker
 from nas.ledger.claims import MAX_DEATHS, Claim, Claims
-from nas.ledger.records import Proposal
+from nas.ledger.records import Cost, Proposal
 
 SPAWN = multiprocessing.get_context("spawn")
 PROPOSAL = Proposal(
     choices={"stage1.block": "fire", "stage1.width": 16},
     architecture='{"space":"tiny"}',
     digest="ab" * 32,
-    latency_ms=1.5,
-    size_kb=12.0,
-    latency_by_workload=[("conv", 1.0), ("dense", 0.5)],
 )
+COST = Cost(latency_ms=1.5, size_kb=12.0, latency_by_workload=[("conv", 1.0), ("dense", 0.5)])
 
 
 @pytest.fixture
@@ -51,13 +49,14 @@ def test_a_trial_goes_through_its_states(demo: Ledger) -> None:
     assert running.worker == f"{Worker.this_process().host}:{os.getpid()}"
     assert running.started_at is not None
     claims.propose(claim, PROPOSAL)
+    claims.record_cost(claim, COST)
     claims.record_epoch(claim, EpochRecord(1, 2.0, 0.4, 0.1))
     claims.record_epoch(claim, EpochRecord(2, 1.0, 0.5, 0.1))
     claims.finish(claim, TrialState.COMPLETE, accuracy=0.5)
     done = demo.trial("demo", 0)
     assert (done.state, done.accuracy, done.latency_ms, done.size_kb) == ("complete", 0.5, 1.5, 12.0)
     assert done.choices == PROPOSAL.choices
-    assert done.latency_by_workload == PROPOSAL.latency_by_workload
+    assert done.latency_by_workload == COST.latency_by_workload
     assert done.finished_at is not None
     assert [epoch.accuracy for epoch in demo.epochs("demo", 0)] == [0.4, 0.5]
     assert claims.epoch_accuracies(2) == {0: 0.5}
@@ -78,6 +77,7 @@ def test_a_finished_trial_takes_no_more_writes(demo: Ledger) -> None:
     for write in (
         lambda: claims.finish(claim, TrialState.COMPLETE, accuracy=1.0),
         lambda: claims.propose(claim, PROPOSAL),
+        lambda: claims.record_cost(claim, COST),
         lambda: claims.renew(claim),
     ):
         with pytest.raises(StaleClaimError, match="trial 0 of 'demo' was taken over"):

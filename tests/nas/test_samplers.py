@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
+import optuna
 import pytest
 
 from nas.ledger import SearchConfig, TrialRecord, TrialState, non_dominated
@@ -84,6 +85,27 @@ def test_infeasible_trials_steer_away_from_the_limit(sampler: str) -> None:
         return sum(trial.latency_ms or 0 for trial in done[20:]) / 20
 
     assert late_latency(limit=2.5) < late_latency(limit=None)
+
+
+def test_optuna_sees_costs_limits_and_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Spy(optuna.samplers.RandomSampler):
+        def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+            seen.extend(study.get_trials()[:-1])
+
+    seen: list[optuna.trial.FrozenTrial] = []
+    monkeypatch.setitem(samplers._things, "spy", lambda seed, config: Spy(seed=seed))
+    done = _run("random", trials=4)
+    trials = [
+        replace(done[0], latency_ms=3.0, size_kb=20.0),
+        replace(done[1], state=TrialState.INFEASIBLE, accuracy=None, latency_ms=6.0, size_kb=20.0),
+        replace(done[2], state=TrialState.FAILED),
+        replace(done[3], state=TrialState.RUNNING, accuracy=None),
+    ]
+    Proposer(TINY, replace(CONFIG, sampler="spy", max_latency_ms=4.0)).propose(4, trials)
+    assert [trial.state.name for trial in seen] == ["COMPLETE", "COMPLETE", "RUNNING"]
+    assert [trial.constraints for trial in seen] == [{"latency": -0.25}, {"latency": 0.5}, {}]
+    assert seen[0].values == [done[0].accuracy, 3.0, 20.0]
+    assert seen[2].params == done[3].choices
 
 
 def test_workers_at_the_same_time_propose_differently() -> None:
