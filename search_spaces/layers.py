@@ -218,9 +218,6 @@ class QuantLinear(_QuantLayer):
         x = self.activation(x)  # (N, F)
         return F.linear(x, self.quantized_weight(), self.bias)  # (N, O)
 
-    def extra_repr(self) -> str:
-        return f"{self.in_features}, {self.out_features}, precision={self.precision.name}"
-
 
 class ChannelShuffle(nn.Module):
     """Interleaves the channels of ``groups`` groups (ShuffleNet); (N, C, H, W) -> (N, C, H, W)."""
