@@ -116,7 +116,8 @@ class Fire(BlockModule):
     """SqueezeNet's fire module: a 1x1 squeeze, then a 1x1 and a KxK expansion side by side.
 
     The squeeze has an eighth of the output channels as in SqueezeNet v1.1, but never fewer than 8, as
-    fewer carry next to nothing once binary. A stride is a 3x3 max pooling before the squeeze.
+    fewer carry next to nothing once binary. A stride is a 3x3 max pooling before the squeeze, normed again
+    where the squeeze takes signs.
     """
 
     roles = ("squeeze", "expand1", "expand3")
@@ -127,11 +128,14 @@ class Fire(BlockModule):
             raise InvalidInput("width", f"{block.width} is below 2", "a fire block has two halves")
         squeezed, half = max(8, block.width // 8), block.width // 2
         self.pool = nn.MaxPool2d(3, block.stride, 1) if block.stride > 1 else nn.Identity()
+        # a maximum over nine is hardly ever negative: the norm gives a binary squeeze its signs back
+        recentres = block.stride > 1 and precisions["squeeze"].activation == "binary"
+        self.norm = nn.BatchNorm2d(in_channels, momentum=NORM_MOMENTUM) if recentres else nn.Identity()
         self.squeeze = conv_norm(QuantConv2d(in_channels, squeezed, 1, precisions["squeeze"]))
         self.expand1 = conv_norm(QuantConv2d(squeezed, half, 1, precisions["expand1"]))
         wide = QuantConv2d(squeezed, block.width - half, block.kernel, precisions["expand3"])
         self.expand3 = conv_norm(wide)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.squeeze(self.pool(x))  # (N, squeezed, H', W')
+        x = self.squeeze(self.norm(self.pool(x)))  # (N, squeezed, H', W')
         return torch.cat([self.expand1(x), self.expand3(x)], dim=1)  # (N, width, H', W')

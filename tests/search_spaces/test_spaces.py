@@ -1,0 +1,181 @@
+"""The space ``tiny``: every choice builds and trains, seeds decide, and the size is the number of choices."""
+
+from itertools import product
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from search_spaces.architecture import Architecture
+from search_spaces.builder import build
+from search_spaces.errors import InvalidInput
+from search_spaces.search_space import USER_PRECISIONS, Tiny, space
+
+TINY = space("tiny")
+
+
+def test_hundreds_of_samples_build():
+    for seed in range(300):
+        build(TINY.sample(seed))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_samples_train_a_step(seed):
+    torch.manual_seed(seed)
+    architecture = TINY.sample(seed)
+    network = build(architecture)
+    images, labels = torch.rand(8, *architecture.input_shape), torch.randint(architecture.classes, (8,))
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    for _ in range(2):
+        loss = F.cross_entropy(network(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        assert loss.isfinite()
+    gradients = [parameter.grad for parameter in network.parameters()]
+    assert all(g is not None and g.isfinite().all() for g in gradients)
+    logits = network.eval()(images)
+    assert logits.shape == (8, architecture.classes)
+    assert logits.isfinite().all()
+
+
+# one option at each of a stage's choices, whatever is chosen elsewhere
+@pytest.mark.parametrize("kind", Tiny.kinds)
+@pytest.mark.parametrize(("last", "groups"), [(False, 1), (True, 4), (True, 2)])
+@pytest.mark.parametrize("stem", Tiny.stem_widths)
+def test_the_corners_build_and_run(kind, last, groups, stem):
+    def choose(name, options):
+        wanted = {"block": kind, "groups": groups, "stem.width": stem}
+        by_name = wanted.get(name, wanted.get(name.rpartition(".")[2]))
+        return by_name if by_name in options else options[-1 if last else 0]
+
+    architecture = TINY.propose(choose)
+    assert {block.kind for block in architecture.blocks} == {kind}
+    assert build(architecture).eval()(torch.rand(1, 1, 8, 8)).shape == (1, 10)
+
+
+@pytest.mark.parametrize("shape", list(product(*[range(2)] * 3, Tiny.groups, Tiny.groups)))
+def test_shuffle_blocks_build_at_all_widths_and_groups(shape):
+    stem, one, two, first, second = shape
+    wanted = {
+        "stem.width": Tiny.stem_widths[stem],
+        "stage1.width": Tiny.stages[0][one],
+        "stage2.width": Tiny.stages[1][two],
+        "stage1.groups": first,
+        "stage2.groups": second,
+        "stage1.block": "shuffle",
+        "stage2.block": "shuffle",
+    }
+    build(TINY.propose(lambda name, options: wanted.get(name, options[-1])))
+
+
+def test_the_same_seed_gives_the_same_digest():
+    assert [TINY.sample(s).digest for s in range(50)] == [Tiny().sample(s).digest for s in range(50)]
+    assert len({TINY.sample(s).digest for s in range(50)}) == 50
+
+
+def test_seeds_give_the_same_architectures_in_every_release():
+    assert TINY.sample(7).digest == "f59476969a09315acb043170e4f4c5fcbf7823b27c506531e8bde16955b448f4"
+
+
+def test_samples_survive_json():
+    for seed in range(100):
+        architecture = TINY.sample(seed)
+        assert Architecture.from_json(architecture.to_json()) == architecture
+
+
+def recorded(architecture_space, seed):
+    """The choices behind a sample, by name, and the options of each."""
+    chosen, offered = {}, {}
+    generator = torch.Generator().manual_seed(seed)
+
+    def choose(name, options):
+        assert name not in chosen, "a name is asked for once"
+        pick = int(torch.randint(len(options), (), generator=generator))
+        chosen[name], offered[name] = options[pick], options
+        return options[pick]
+
+    return architecture_space.propose(choose), chosen, offered
+
+
+def test_stored_choices_replay():
+    for seed in range(50):
+        architecture, chosen, _ = recorded(TINY, seed)
+        assert TINY.propose(lambda name, _, chosen=chosen: chosen[name]) == architecture
+
+
+def test_a_choice_always_has_the_same_options():
+    seen = {}
+    for seed in range(300):
+        for name, options in recorded(TINY, seed)[2].items():
+            assert seen.setdefault(name, options) == options
+
+
+def test_every_option_is_reached():
+    reached, offered = {}, {}
+    for seed in range(600):
+        _, chosen, options = recorded(TINY, seed)
+        offered.update(options)
+        for name, option in chosen.items():
+            reached.setdefault(name, set()).add(option)
+    assert reached == {name: set(options) for name, options in offered.items()}
+    kinds = {"separable", "shuffle", "fire"}
+    assert reached["stage1.block"] == reached["stage2.block"] == kinds
+    precision_choices = [name for name in reached if name.endswith(".precision")]
+    assert (
+        len(precision_choices) == 2 * 2 * 7
+    )  # stages, repeats, and the three kinds' roles, depthwise shared
+    assert all(reached[name] == set(USER_PRECISIONS) for name in precision_choices)
+
+
+def test_samples_use_every_precision_and_kind():
+    samples = [TINY.sample(seed) for seed in range(40)]
+    chosen = [block for sample in samples for block in sample.blocks]
+    assert {block.kind for block in chosen} == {"separable", "shuffle", "fire"}
+    assert {name for block in chosen for name in block.precisions.values()} == set(USER_PRECISIONS)
+
+
+def test_first_convolution_and_classifier_stay_float():
+    for seed in range(20):
+        architecture = TINY.sample(seed)
+        assert (architecture.stem.precision, architecture.head.precision) == ("float", "float")
+
+
+def every_architecture(architecture_space):
+    """All that a space can propose, by walking its tree of choices."""
+    pending = [()]
+    while pending:
+        path = pending.pop()
+        asked = []
+
+        def choose(name, options, path=path, asked=asked):
+            asked.append(options)
+            return options[path[len(asked) - 1] if len(asked) <= len(path) else 0]
+
+        architecture = architecture_space.propose(choose)
+        pending += [
+            (*path, *[0] * (depth - len(path)), other)
+            for depth in range(len(path), len(asked))
+            for other in range(1, len(asked[depth]))
+        ]
+        yield architecture
+
+
+SMALL = [
+    Tiny(stem_widths=(8,), stages=((16,),), kernels=(3,), groups=(1, 2), precisions=("float",)),
+    Tiny(
+        strides=(1,), groups=(1,), repeats=(1,), kinds=("separable", "fire"), precisions=("float", "binary")
+    ),
+    Tiny(stages=((32,),), kernels=(3,), strides=(1,), kinds=("shuffle",), precisions=("float", "int8")),
+]
+
+
+@pytest.mark.parametrize("small", SMALL)
+def test_the_size_is_the_number_of_different_architectures(small):
+    everything = [architecture.digest for architecture in every_architecture(small)]
+    assert len(set(everything)) == len(everything) == small.size()
+
+
+def test_unknown_spaces_are_told_with_those_there_are():
+    with pytest.raises(InvalidInput, match="space: unknown name 'huge'; choose one of tiny"):
+        space("huge")
