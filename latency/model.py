@@ -45,7 +45,7 @@ class LatencyModel:
 
         Raises:
             InvalidInput: a module without a shape.
-            UnsupportedLayer: the module holds a layer that no kernel computes.
+            UnsupportedLayerError: the module holds a layer that no kernel computes.
             MeasurementError: the device gave no usable time.
         """
         return self.predict_workloads(workloads_of(network, input_shape))

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtime.artifact import load
-    from runtime.lowering import UnsupportedLayer, workloads
+    from runtime.lowering import UnsupportedLayerError, workloads
     from runtime.network import CompiledNetwork, compile
     from runtime.workload import Workload
 
-__all__ = ["CompiledNetwork", "UnsupportedLayer", "Workload", "compile", "load", "workloads"]
+__all__ = ["CompiledNetwork", "UnsupportedLayerError", "Workload", "compile", "load", "workloads"]
 
 _HOMES = {
     "CompiledNetwork": "runtime.network",
-    "UnsupportedLayer": "runtime.lowering",
+    "UnsupportedLayerError": "runtime.lowering",
     "Workload": "runtime.workload",
     "compile": "runtime.network",
     "load": "runtime.artifact",

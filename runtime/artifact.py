@@ -1,16 +1,15 @@
 """The artifact: a folder that holds a compiled network and all that is needed to run and to check it.
 
-    manifest.json            format, target, block sizes, constants' places, and a sha256 of every other file
-    network.so               the machine code; its one entry is ``network``
-    constants.safetensors    the packed weights, scales, biases and thresholds
-    sample.safetensors       an input and the output that this network gave for it
-    predict.py               runs the network with numpy and apache-tvm-ffi alone
-    ...                      whatever the exporter adds: the architecture, the card
+manifest.json            format, target, block sizes, constants' places, and a sha256 of every other file
+network.so               the machine code; its one entry is ``network``
+constants.safetensors    the packed weights, scales, biases and thresholds
+sample.safetensors       an input and the output that this network gave for it
+predict.py               runs the network with numpy and apache-tvm-ffi alone
+...                      whatever the exporter adds: the architecture, the card
 """
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 import tempfile
@@ -37,7 +36,7 @@ MANIFEST, LIBRARY, CONSTANTS, SAMPLE, PREDICT = (
     "sample.safetensors",
     "predict.py",
 )
-FORMAT = 1
+FORMAT: Literal[1] = 1
 MAX_BYTES = 1 << 32
 
 
@@ -68,13 +67,13 @@ class Manifest(BaseModel):
     files: dict[str, str]
 
 
-def save(network: CompiledNetwork, directory: Path, extra: dict[str, str] | None = None) -> None:
+def save(network: CompiledNetwork, directory: Path, extra: dict[str, bytes] | None = None) -> None:
     """Write an artifact: aside, then renamed, so that a folder with a manifest is always whole.
 
     Args:
         network: what to save; it is run once for the sample.
         directory: must not exist yet, or be an empty folder.
-        extra: further text files, by name.
+        extra: further files, by name.
 
     Raises:
         InvalidInput: the folder holds something.
@@ -88,11 +87,13 @@ def save(network: CompiledNetwork, directory: Path, extra: dict[str, str] | None
         try:
             _write_files(network, aside, extra or {})
             aside.chmod(0o755)
-            os.replace(aside, directory)
+            aside.replace(directory)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     except OSError as error:
-        raise BitnasError(f"output: '{directory}' cannot be written ({error.strerror}); choose another") from error
+        raise BitnasError(
+            f"output: '{directory}' cannot be written ({error.strerror}); choose another"
+        ) from error
 
 
 def load(directory: str | Path) -> CompiledNetwork:
@@ -109,7 +110,9 @@ def load(directory: str | Path) -> CompiledNetwork:
         arrays = load_file(folder / CONSTANTS)
         constants = tuple(Constant(c.name, arrays[c.name], c.offset) for c in manifest.constants)
     except (SafetensorError, KeyError) as error:
-        raise BitnasError(f"{folder / CONSTANTS}: it does not hold the constants ({error}); export anew") from error
+        raise BitnasError(
+            f"{folder / CONSTANTS}: it does not hold the constants ({error}); export anew"
+        ) from error
     info = NetworkInfo(
         input_shape=manifest.input_shape,
         output_shape=manifest.output_shape,
@@ -129,7 +132,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise BitnasError(f"{path}: there is no artifact here; pass a folder that `nas export` wrote") from error
+        raise BitnasError(
+            f"{path}: there is no artifact here; pass a folder that `nas export` wrote"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise BitnasError(f"{path}: it cannot be read ({error}); check the file") from error
     except ValidationError as error:
@@ -150,7 +155,9 @@ def check_files(folder: Path, manifest: Manifest) -> None:
         if not path.is_file():
             raise BitnasError(f"{path}: the file is missing; export the artifact anew")
         if checksum(path) != expected:
-            raise BitnasError(f"{path}: its checksum is wrong, the file was changed; export the artifact anew")
+            raise BitnasError(
+                f"{path}: its checksum is wrong, the file was changed; export the artifact anew"
+            )
 
 
 def check_target(manifest: Manifest) -> None:
@@ -180,15 +187,15 @@ def read_sample(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]
     return arrays["input"], arrays["output"]
 
 
-def _write_files(network: CompiledNetwork, folder: Path, extra: dict[str, str]) -> None:
+def _write_files(network: CompiledNetwork, folder: Path, extra: dict[str, bytes]) -> None:
     info = network.info
     shutil.copyfile(network.library, folder / LIBRARY)
     save_file({c.name: c.array for c in network.constants}, folder / CONSTANTS)
     sample = np.random.default_rng(0).random(info.input_shape, np.float32)
     save_file({"input": sample, "output": network.run(sample)}, folder / SAMPLE)
     shutil.copyfile(Path(__file__).with_name("predict.py"), folder / PREDICT)
-    for name, text in extra.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    for name, content in extra.items():
+        (folder / name).write_bytes(content)
     manifest = Manifest(
         format=FORMAT,
         architecture=platform.machine(),

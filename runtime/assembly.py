@@ -64,9 +64,7 @@ def assemble(graph: Graph, target: str, library: Path) -> Assembly:
     functions = {w.symbol: _kernel_function(w) for w in dict.fromkeys(graph.workloads)}
     functions[ENTRY] = _entry_function(graph, layout)
     build(functions, target).export_library(str(library))
-    return Assembly(
-        tuple(layout.constants), layout.constant_bytes, layout.workspace_bytes, layout.live_bytes
-    )
+    return Assembly(tuple(layout.constants), layout.constant_bytes, layout.workspace_bytes, layout.live_bytes)
 
 
 def build(functions: dict[str, Any], target: str) -> Any:
@@ -143,7 +141,9 @@ def _entry_function(graph: Graph, layout: _Layout) -> Any:
     }
     calls = []
     for node, places in zip(graph.nodes, layout.places, strict=True):
-        arrays = [_stack_array(blocks[places[b.name][0]], places[b.name][1], b) for b in parameters(node.workload)]
+        arrays = [
+            _stack_array(blocks[places[b.name][0]], places[b.name][1], b) for b in parameters(node.workload)
+        ]
         arguments = [ir.StringImm(node.workload.symbol), *arrays]
         calls.append(tirx.Evaluate(ir.Call(ir.Op.get("tirx.tvm_call_cpacked"), arguments, ret_ty="int32")))
     body = calls[0] if len(calls) == 1 else tirx.SeqStmt(calls)
@@ -151,7 +151,7 @@ def _entry_function(graph: Graph, layout: _Layout) -> Any:
 
 
 def parameters(workload: Workload) -> tuple[Buffer, ...]:
-    """The parameters of the compiled kernel, in order: inputs and constants, then scratch, then the output."""
+    """The parameters of the compiled kernel, in order: inputs, constants, scratch, output."""
     return kernel_for(workload).buffers(workload)
 
 

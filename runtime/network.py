@@ -40,7 +40,9 @@ class NetworkInfo:
 class CompiledNetwork:
     """Runs a compiled network. Not for use by two threads at once: a run writes into its own workspace."""
 
-    def __init__(self, info: NetworkInfo, constants: tuple[Constant, ...], library: Path, keep: Any = None) -> None:
+    def __init__(
+        self, info: NetworkInfo, constants: tuple[Constant, ...], library: Path, keep: Any = None
+    ) -> None:
         import tvm_ffi
 
         self.info = info
@@ -50,7 +52,9 @@ class CompiledNetwork:
         try:
             self._module = tvm_ffi.load_module(str(library))
         except (RuntimeError, OSError) as error:
-            raise BitnasError(f"{library.name}: it is not a library that loads here; compile it anew") from error
+            raise BitnasError(
+                f"{library.name}: it is not a library that loads here; compile it anew"
+            ) from error
         self._arguments = self._allocate()
 
     @property
@@ -67,7 +71,7 @@ class CompiledNetwork:
         """Run a batch of images.
 
         Args:
-            images: float32 (n, C, H, W) with n a multiple of the compiled batch, which runs as often as needed.
+            images: float32 (n, C, H, W), n a multiple of the compiled batch.
 
         Returns:
             float32, a new array: torch's output of the model, (n, classes) for a classifier.
@@ -80,7 +84,9 @@ class CompiledNetwork:
             wanted = f"(n, {', '.join(map(str, image))}) with n a multiple of {batch}"
             raise InvalidInput("images", f"shape {images.shape} does not fit", f"pass shape {wanted}")
         if images.dtype != np.float32:
-            raise InvalidInput("images", f"type {images.dtype} is not float32", "convert with .astype('float32')")
+            raise InvalidInput(
+                "images", f"type {images.dtype} is not float32", "convert with .astype('float32')"
+            )
         entry, (source, _, _, result) = self.entry, self._arguments
         outputs = np.empty((len(images), *self.info.output_shape[1:]), np.float32)
         for start in range(0, len(images), batch):
@@ -114,7 +120,7 @@ def aligned_array(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(nbytes + ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
-    return raw[start : start + nbytes].view(dtype).reshape(shape)
+    return np.asarray(raw[start : start + nbytes].view(dtype).reshape(shape))
 
 
 def compile(module: "nn.Module", input_shape: tuple[int, ...], target: str = "native") -> CompiledNetwork:
@@ -127,7 +133,7 @@ def compile(module: "nn.Module", input_shape: tuple[int, ...], target: str = "na
 
     Raises:
         InvalidInput: the shape or the target is not one.
-        UnsupportedLayer: the model holds a layer that no kernel computes.
+        UnsupportedLayerError: the model holds a layer that no kernel computes.
     """
     resolve_target(target)
     graph = lower(module, input_shape)

@@ -12,9 +12,9 @@ PIPELINE = "bitnas"
 def register_pipeline() -> str:
     """Register the pipeline with TVM, once, and return its name."""
     from tvm import tirx
+    from tvm.ir.transform import Sequential
     from tvm.s_tir.pipeline import default_s_tir_pipeline
     from tvm.tirx import compilation_pipeline
-    from tvm.ir.transform import Sequential
 
     def finalize_host() -> Any:
         keep = tirx.transform.prim_func_pass(_keep_allocations, opt_level=0, name="bitnas.KeepAllocations")
@@ -29,7 +29,7 @@ def register_pipeline() -> str:
     return PIPELINE
 
 
-def _keep_allocations(func: Any, module: Any, context: Any) -> Any:  # noqa: ARG001 - TVM's signature of a pass
+def _keep_allocations(func: Any, module: Any, context: Any) -> Any:
     return func.with_body(_rewrite(func.body))
 
 
@@ -38,7 +38,9 @@ def _rewrite(statement: Any) -> Any:
     from tvm import tirx
 
     if isinstance(statement, tirx.AllocBuffer):
-        return tirx.AllocBuffer(statement.buffer, {**statement.annotations, "disable_lower_builtin": tirx.IntImm("int32", 1)})
+        return tirx.AllocBuffer(
+            statement.buffer, {**statement.annotations, "disable_lower_builtin": tirx.IntImm("int32", 1)}
+        )
     if isinstance(statement, tirx.SeqStmt):
         return tirx.SeqStmt([_rewrite(s) for s in statement.seq])
     if isinstance(statement, tirx.For):

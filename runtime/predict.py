@@ -12,13 +12,14 @@ import platform
 import struct
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 DTYPES = {"F32": "<f4", "U32": "<u4", "I32": "<i4", "I8": "i1", "U8": "u1"}
 
 
-def read_safetensors(path):
+def read_safetensors(path: Path) -> dict[str, Any]:
     """The arrays of a safetensors file, by name."""
     data = path.read_bytes()
     (length,) = struct.unpack_from("<Q", data)
@@ -31,14 +32,14 @@ def read_safetensors(path):
     return arrays
 
 
-def aligned(nbytes):
+def aligned(nbytes: int) -> Any:
     """Zeroed bytes that start at a multiple of 64, as the compiled code expects."""
     raw = np.zeros(nbytes + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start : start + nbytes]
 
 
-def cpu_flags():
+def cpu_flags() -> set[str] | None:
     """The instruction sets of this CPU, as Linux names them; None where it does not tell."""
     source = Path("/proc/cpuinfo")
     if not source.exists():
@@ -50,7 +51,7 @@ def cpu_flags():
 class Network:
     """The compiled network of a folder."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path) -> None:
         folder = Path(folder)
         self.manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         self._check(folder)
@@ -68,7 +69,7 @@ class Network:
             raw = arrays[place["name"]].reshape(-1).view(np.uint8)
             self.constants[place["offset"] : place["offset"] + raw.size] = raw
 
-    def _check(self, folder):
+    def _check(self, folder: Path) -> None:
         """Stop with one line where a file is damaged or the code is for another machine."""
         for name, expected in self.manifest["files"].items():
             path = folder / name
@@ -82,7 +83,7 @@ class Network:
             wanted = f"{self.manifest['architecture']} {' '.join(missing)}".strip()
             raise SystemExit(f"Error: the network is compiled for {wanted}, which this machine is not")
 
-    def run(self, images):
+    def run(self, images: Any) -> Any:
         """Float32 (n, C, H, W), n a multiple of the compiled batch -> the network's output (n, ...)."""
         batch, *image = self.manifest["input_shape"]
         images = np.asarray(images, np.float32)
@@ -96,7 +97,7 @@ class Network:
         return outputs
 
 
-def main(arguments):
+def main(arguments: list[str]) -> None:
     """Run the sample or a file of images."""
     if len(arguments) > 1 or arguments[:1] in (["-h"], ["--help"]):
         raise SystemExit(__doc__)
@@ -108,12 +109,12 @@ def main(arguments):
         except (OSError, ValueError) as error:
             raise SystemExit(f"Error: {arguments[0]}: not a .npy file of images ({error})") from error
         for row in network.run(images):
-            print(int(row.argmax()))
+            sys.stdout.write(f"{int(row.argmax())}\n")
         return
     sample = read_safetensors(folder / "sample.safetensors")
     if not np.array_equal(network.run(sample["input"]), sample["output"]):
         raise SystemExit("Error: the sample's output differs from the one that was exported")
-    print("sample: the same output as when the network was exported, to the bit")
+    sys.stdout.write("sample: the same output as when the network was exported, to the bit\n")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ from typing import Any
 
 from search_spaces.errors import InvalidInput
 
-INSTRUCTION_SETS = (
-    "sse4_2 avx avx2 fma f16c bmi2 popcnt avx_vnni avx512f avx512bw avx512dq avx512vl avx512vbmi "
-    "avx512_vnni avx512_bf16 avx512_bitalg avx512_vpopcntdq amx_tile amx_int8 asimd asimddp i8mm sve"
-).split()
+INSTRUCTION_SETS = frozenset(
+    """
+    sse4_2 avx avx2 fma f16c bmi2 popcnt avx_vnni avx512f avx512bw avx512dq avx512vl avx512vbmi avx512_vnni
+    avx512_bf16 avx512_bitalg avx512_vpopcntdq amx_tile amx_int8 asimd asimddp i8mm sve
+    """.split()  # noqa: SIM905 - a table of words reads better
+)
 """The CPU flags, by the names of /proc/cpuinfo, that decide whether compiled code runs."""
 
 
@@ -22,7 +24,7 @@ def host_flags() -> frozenset[str]:
         return frozenset()
     lines = source.read_text(encoding="utf-8").splitlines()
     found = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return frozenset(found.partition(":")[2].split()) & frozenset(INSTRUCTION_SETS)
+    return frozenset(found.partition(":")[2].split()) & INSTRUCTION_SETS
 
 
 @lru_cache
@@ -53,5 +55,7 @@ def required_flags(name: str) -> tuple[str, ...]:
         return tuple(sorted(host_flags()))
     from tvm.target import codegen
 
-    features = {str(f).replace("avxvnni", "avx_vnni") for f in codegen.llvm_get_cpu_features(resolve_target(name))}
+    features = {
+        str(f).replace("avxvnni", "avx_vnni") for f in codegen.llvm_get_cpu_features(resolve_target(name))
+    }
     return tuple(s for s in sorted(INSTRUCTION_SETS) if s in features or s.replace("_", "") in features)

@@ -52,10 +52,15 @@ class Workload:
         """
         try:
             fields: dict[str, Any] = json.loads(text)
-            kind = _families[fields.pop("family")]
-            return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()})
+            kind: Any = _families[fields.pop("family")]
+            found: Workload = kind(
+                **{name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+            )
+            return found
         except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidInput("workload", f"not a workload: {error!r}", "pass what to_json() wrote") from error
+            raise InvalidInput(
+                "workload", f"not a workload: {error!r}", "pass what to_json() wrote"
+            ) from error
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Kernel(ABC, Generic[W]):
     def prim_func(self, workload: W) -> Any:
         """The scheduled ``tvm.tirx.PrimFunc`` over ``buffers(workload)``."""
 
-    def macs(self, workload: W) -> int:  # noqa: ARG002 - most kernels multiply nothing
+    def macs(self, workload: W) -> int:
         """Multiply-accumulates of one call."""
         return 0
 
@@ -60,7 +60,9 @@ def te_placeholders(buffers: tuple[Buffer, ...]) -> dict[str, Any]:
     from tvm import te
 
     return {
-        b.name: te.placeholder(b.shape, b.dtype, name=b.name) for b in buffers if b.role in ("input", "constant")
+        b.name: te.placeholder(b.shape, b.dtype, name=b.name)
+        for b in buffers
+        if b.role in ("input", "constant")
     }
 
 

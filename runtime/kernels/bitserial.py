@@ -81,7 +81,10 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         s, ternary = workload.stride, workload.weight == "ternary"
 
         def count(n: Any, y: Any, x: Any, o: Any, p: Any, i: Any) -> Any:
-            bits, plane = data[n, y * s + ky, x * s + kx, o // vectors_per_group, c], weight[o, ky, kx, c, p, i]
+            bits, plane = (
+                data[n, y * s + ky, x * s + kx, o // vectors_per_group, c],
+                weight[o, ky, kx, c, p, i],
+            )
             differing = bits & plane if ternary else bits ^ plane
             return te.sum(tirx.popcount(differing).astype("int32"), axis=[ky, kx, c])
 

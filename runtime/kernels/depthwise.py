@@ -40,7 +40,9 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             found.append(Buffer("padded", "scratch", padded, DTYPES.get(w.input, "float32")))
         if w.weight in CODE_BITS:
             found.append(Buffer("decoded", "scratch", taps, "float32"))
-        found.append(Buffer("output", "output", (w.batch, w.out_height, w.out_width, *per_channel), "float32"))
+        found.append(
+            Buffer("output", "output", (w.batch, w.out_height, w.out_width, *per_channel), "float32")
+        )
         return tuple(found)
 
     def prim_func(self, workload: DepthwiseConv2d) -> Any:

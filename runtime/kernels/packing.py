@@ -60,7 +60,7 @@ def pack_bitserial_binary(weight: Array, lanes: int) -> NDArray[np.uint32]:
 
 
 def pack_bitserial_ternary(weight: Array, lanes: int) -> NDArray[np.uint32]:
-    """Weights in {-1, 0, +1} (O, C, K, K) -> (O / lanes, K, K, words(C), 2, lanes): planes of +1 and of -1."""
+    """Weights in {-1, 0, +1} (O, C, K, K) -> (O / lanes, K, K, words(C), 2, lanes): where +1, where -1."""
     last = weight.transpose(0, 2, 3, 1)
     planes = [lane_layout(pack_codes(last == sign, 1).transpose(0, 3, 1, 2), lanes) for sign in (1, -1)]
     return np.ascontiguousarray(np.stack(planes, axis=-2))

@@ -72,7 +72,9 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
         args, output = te_placeholders(buffers), buffers[-1]
         pixel = te.reduce_axis((0, workload.pixels), "pixel")
         reduced = te.compute(
-            output.shape, lambda n, y, x, v, i: te.sum(args["data"][n, pixel, v, i], axis=pixel), name="accumulate"
+            output.shape,
+            lambda n, y, x, v, i: te.sum(args["data"][n, pixel, v, i], axis=pixel),
+            name="accumulate",
         )
         factor = tirx.const(1 / workload.pixels, "float32")
         result = te.compute(output.shape, lambda *i: reduced[i] * factor, name="output")

@@ -60,7 +60,9 @@ def threshold_at(workload: SignPack, args: dict[str, Any], y: Any, x: Any, g: An
 
     if workload.threshold == "zero":
         return tirx.const(0, "float32")
-    index = [i if extent > 1 else 0 for i, extent in zip((y, x, g, c), threshold_shape(workload), strict=True)]
+    index = [
+        i if extent > 1 else 0 for i, extent in zip((y, x, g, c), threshold_shape(workload), strict=True)
+    ]
     return args["threshold"][tuple(index)]
 
 

@@ -12,7 +12,7 @@ from search_spaces.errors import BitnasError
 Constants = dict[str, NDArray[Any]]
 
 
-class UnsupportedLayer(BitnasError):
+class UnsupportedLayerError(BitnasError):
     """A layer, or an option of it, that no kernel computes; the message names it."""
 
 
@@ -44,7 +44,11 @@ class GraphBuilder:
     ) -> Value:
         """Add a node and return its output; layout is ``rows`` or ``nhwc`` by shape if not given."""
         constants = constants or {}
-        same = (workload, tuple(v.index for v in inputs), tuple((k, v.tobytes()) for k, v in constants.items()))
+        same = (
+            workload,
+            tuple(v.index for v in inputs),
+            tuple((k, v.tobytes()) for k, v in constants.items()),
+        )
         if same in self._seen:
             return self._seen[same]
         output = Value(self._count, shape, layout or ("rows" if len(shape) == 2 else "nhwc"))
@@ -78,7 +82,7 @@ class GraphBuilder:
     def finish(self, value: Value) -> Graph:
         """The graph whose result is ``value``, as torch would give it: (N, F) or (N, C, H, W)."""
         if value.index == self._input.index:
-            raise UnsupportedLayer("model: it returns its input; there is nothing to compile")
+            raise UnsupportedLayerError("model: it returns its input; there is nothing to compile")
         if len(value.shape) == 4:
             n, h, w, c = value.shape
             if h * w > 1 and c > 1:

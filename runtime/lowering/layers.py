@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from runtime.graph import Value
 from runtime.kernels import packing
 from runtime.kernels.base import kernel_for, lanes
-from runtime.lowering.builder import Constants, GraphBuilder, UnsupportedLayer
+from runtime.lowering.builder import Constants, GraphBuilder, UnsupportedLayerError
 from runtime.workload import (
     BitserialConv2d,
     BitserialDense,
@@ -18,14 +18,13 @@ from runtime.workload import (
     DepthwiseConv2d,
     Quantize,
     SignPack,
+    SpatialWorkload,
     ThresholdKind,
     WeightCode,
     Workload,
 )
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from search_spaces.layers import InputActivation
 
 FLOAT_INPUT_WEIGHTS = ("float", "ternary", "binary")
@@ -53,21 +52,30 @@ class Window:
 
 
 def convolve(
-    builder: GraphBuilder, name: str, value: Value, activation: "InputActivation | None", weights: Weights, window: Window
+    builder: GraphBuilder,
+    name: str,
+    value: Value,
+    activation: "InputActivation | None",
+    weights: Weights,
+    window: Window,
 ) -> Value:
     """Emit the activation of the input and the convolution (or dense) kernel of a layer.
 
     Raises:
-        UnsupportedLayer: no kernel takes this input code with these weights, or the window does not fit.
+        UnsupportedLayerError: no kernel takes this input code with these weights, or the window does not fit.
     """
     out_channels, depth, *_ = weights.values.shape
     in_channels = depth * window.groups
     if value.shape[-1] != in_channels:
-        raise UnsupportedLayer(f"layer '{name}': it takes {in_channels} channels, but gets {value.shape[-1]}")
+        raise UnsupportedLayerError(
+            f"layer '{name}': it takes {in_channels} channels, but gets {value.shape[-1]}"
+        )
     is_depthwise = window.groups > 1 and in_channels == out_channels == window.groups
     code = activation.code if activation is not None else "float"
-    coded = value if activation is None else activate(
-        builder, name, value, activation, 1 if is_depthwise else window.groups
+    coded = (
+        value
+        if activation is None
+        else activate(builder, name, value, activation, 1 if is_depthwise else window.groups)
     )
     step = float(activation.scale) if activation is not None and code in ("uint8", "int8") else 1.0
     workload = _workload(name, value, code, weights, window, is_depthwise)
@@ -75,20 +83,21 @@ def convolve(
     kernel = kernel_for(workload)
     expected = {b.name: b.shape for b in kernel.buffers(workload) if b.role == "constant"}
     constants = {key: constants[key].reshape(shape) for key, shape in expected.items()}
-    if len(value.shape) == 2:
-        return builder.emit(name, workload, [coded], (value.shape[0], out_channels), constants)
-    shape = (value.shape[0], workload.out_height, workload.out_width, out_channels)  # type: ignore[attr-defined]  # spatial by the branch above
+    pixels = (workload.out_height, workload.out_width) if isinstance(workload, SpatialWorkload) else ()
+    shape = (value.shape[0], *pixels, out_channels)
     return builder.emit(name, workload, [coded], shape, constants)
 
 
-def activate(builder: GraphBuilder, name: str, value: Value, activation: "InputActivation", groups: int) -> Value:
+def activate(
+    builder: GraphBuilder, name: str, value: Value, activation: "InputActivation", groups: int
+) -> Value:
     """Emit what a layer does to its input: nothing, a ReLU, a quantization, or a sign."""
     if activation.code == "float":
         return builder.relu(name, value) if activation.relu else value
     if activation.code == "binary":
         return _sign_pack(builder, name, value, activation.dither, groups)
     step = np.array([float(activation.scale)], np.float32)
-    workload = Quantize(builder.batch, int(np.prod(value.shape)), activation.code)  # type: ignore[arg-type]  # one of the two integer codes
+    workload = Quantize(builder.batch, int(np.prod(value.shape)), activation.code)
     return builder.emit(f"{name}.quantize", workload, [value], value.shape, {"step": step}, layout="codes")
 
 
@@ -101,7 +110,7 @@ def _sign_pack(builder: GraphBuilder, name: str, value: Value, dither: str | Non
     kinds: dict[str | None, ThresholdKind] = {None: "zero", "2d": "position", "3d": "element"}
     constants: Constants = {}
     if dither is not None:
-        mask = -dither_mask(channels, height, width, dither).numpy().astype(np.float32)  # type: ignore[arg-type]  # checked by Precision
+        mask = -dither_mask(channels, height, width, dither).numpy().astype(np.float32)
         mask = np.broadcast_to(mask, (channels, height, width)).transpose(1, 2, 0)  # (H, W, C)
         table = mask[..., :1, None] if dither == "2d" else mask.reshape(height, width, groups, -1)
         constants["threshold"] = np.ascontiguousarray(table)
@@ -109,10 +118,14 @@ def _sign_pack(builder: GraphBuilder, name: str, value: Value, dither: str | Non
     return builder.emit(f"{name}.sign", workload, [value], value.shape, constants, layout="codes")
 
 
-def _workload(name: str, value: Value, code: Any, weights: Weights, window: Window, is_depthwise: bool) -> Workload:
+def _workload(
+    name: str, value: Value, code: Any, weights: Weights, window: Window, is_depthwise: bool
+) -> Workload:
     allowed = {"float": FLOAT_INPUT_WEIGHTS, "binary": ("binary", "ternary")}.get(code, ("int8",))
     if weights.code not in allowed:
-        raise UnsupportedLayer(f"layer '{name}': no kernel takes {weights.code} weights with {code} inputs")
+        raise UnsupportedLayerError(
+            f"layer '{name}': no kernel takes {weights.code} weights with {code} inputs"
+        )
     out_channels, depth, *_ = weights.values.shape
     if len(value.shape) == 2:
         if code == "binary":
@@ -121,7 +134,9 @@ def _workload(name: str, value: Value, code: Any, weights: Weights, window: Wind
     n, height, width, channels = value.shape
     spatial = (n, height, width, window.kernel, window.stride, window.padding)
     if min(height, width) + 2 * window.padding < window.kernel:
-        raise UnsupportedLayer(f"layer '{name}': its {window.kernel}x{window.kernel} window is larger than the image")
+        raise UnsupportedLayerError(
+            f"layer '{name}': its {window.kernel}x{window.kernel} window is larger than the image"
+        )
     if is_depthwise:
         return DepthwiseConv2d(*spatial, channels, weights.code, code)
     if code == "binary":
@@ -154,7 +169,12 @@ def _bitserial_constants(
     if workload.weight == "binary":
         packed = packing.pack_bitserial_binary(weights.values, width)
         total = np.full_like(vectors["bias"], np.prod(weights.values.shape[1:]), dtype=np.int32)[:, None]
-        return {"weight": packed, "total": total, "scale": vectors["positive"][:, None], "bias": vectors["bias"]}
+        return {
+            "weight": packed,
+            "total": total,
+            "scale": vectors["positive"][:, None],
+            "bias": vectors["bias"],
+        }
     counts = [packing.lane_vectors((weights.values == s).sum(axis=(1, 2, 3)), width) for s in (1, -1)]
     scales = [vectors["positive"], -vectors["negative"]]
     return {
@@ -165,26 +185,23 @@ def _bitserial_constants(
     }
 
 
-def quantized_weights(layer: "nn.Module") -> Weights:
+def quantized_weights(layer: Any) -> Weights:
     """The weights of one of our quantized layers."""
-    codes = layer.weight_codes()  # type: ignore[operator]  # QuantConv2d and QuantLinear have it
+    codes = layer.weight_codes()
     values = codes.values.reshape(*codes.values.shape[:2], *(codes.values.shape[2:] or (1, 1)))
     return Weights(codes.code, values, codes.positive, codes.negative, _bias(layer, len(values)))
 
 
-def float_weights(layer: "nn.Module") -> Weights:
+def float_weights(layer: Any) -> Weights:
     """The weights of torch's own convolution or linear layer."""
-    values: NDArray[Any] = layer.weight.detach().cpu().numpy().astype(np.float32)  # type: ignore[union-attr,operator]  # both have a weight
+    values: NDArray[Any] = layer.weight.detach().cpu().numpy().astype(np.float32)
     values = values.reshape(*values.shape[:2], *(values.shape[2:] or (1, 1)))
     ones = np.ones(len(values), np.float32)
     return Weights("float", values, ones, ones, _bias(layer, len(values)))
 
 
-def _bias(layer: "nn.Module", out_channels: int) -> NDArray[np.float32]:
+def _bias(layer: Any, out_channels: int) -> NDArray[np.float32]:
     bias = getattr(layer, "bias", None)
     if bias is None:
         return np.zeros(out_channels, np.float32)
     return np.asarray(bias.detach().cpu().numpy(), np.float32)
-
-
-__all__ = ["Dense", "Weights", "Window", "activate", "convolve", "float_weights", "quantized_weights"]

@@ -9,7 +9,7 @@ import torch
 from torch import fx, nn
 
 from runtime.graph import Value
-from runtime.lowering.builder import GraphBuilder, UnsupportedLayer
+from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
 from runtime.lowering.fuse import AFFINE_PRODUCERS
 from runtime.lowering.layers import Window, convolve, float_weights, quantized_weights
 from runtime.workload import Add, Affine, AvgPool2d, ChannelShuffle, Concat, GlobalAvgPool, MaxPool2d
@@ -38,19 +38,21 @@ def _one_number(name: str, option: str, value: Any) -> int:
     """A window's option as one number: both directions must agree."""
     numbers = set(value) if isinstance(value, tuple | list) else {value}
     if len(numbers) != 1 or not isinstance(next(iter(numbers)), int):
-        raise UnsupportedLayer(f"layer '{name}': {option} {value} is not the same in both directions")
+        raise UnsupportedLayerError(f"layer '{name}': {option} {value} is not the same in both directions")
     return int(numbers.pop())
 
 
-def _require(name: str, condition: bool, problem: str) -> None:
+def _require(name: str, condition: Any, problem: str) -> None:
     if not condition:
-        raise UnsupportedLayer(f"layer '{name}': {problem}")
+        raise UnsupportedLayerError(f"layer '{name}': {problem}")
 
 
 @rule(layers.QuantConv2d)
 def _quant_conv2d(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     window = Window(module.kernel, module.stride, module.padding, module.groups)
-    return convolve(builder, _name(node), values[node.args[0]], module.activation, quantized_weights(module), window)
+    return convolve(
+        builder, _name(node), values[node.args[0]], module.activation, quantized_weights(module), window
+    )
 
 
 @rule(layers.QuantLinear)
@@ -65,7 +67,8 @@ def _conv2d(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -
     _require(name, set(module.dilation) == {1}, "dilation is not computed; use dilation 1")
     _require(name, module.padding_mode == "zeros", "only zero padding is computed for float convolutions")
     options = (_one_number(name, o, getattr(module, o)) for o in ("kernel_size", "stride", "padding"))
-    window = Window(*options, module.groups)
+    kernel, stride, padding = options
+    window = Window(kernel, stride, padding, module.groups)
     return convolve(builder, name, values[node.args[0]], None, float_weights(module), window)
 
 
@@ -160,7 +163,9 @@ def _global_pool(builder: GraphBuilder, node: fx.Node, module: Any, values: Valu
 
 @rule(operator.add, operator.iadd, torch.add, "add")
 def _add(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
-    _require(_name(node), all(a in values for a in node.args) and len(node.args) == 2, "only tensors are added")
+    _require(
+        _name(node), all(a in values for a in node.args) and len(node.args) == 2, "only tensors are added"
+    )
     left, right = (values[a] for a in node.args)
     _require(_name(node), left.shape == right.shape, f"shapes {left.shape} and {right.shape} differ")
     return builder.emit(_name(node), Add(left.shape[0], int(np.prod(left.shape))), [left, right], left.shape)
@@ -184,6 +189,10 @@ def _concat(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -
 def _channel_shuffle(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     value = values[node.args[0]]
     n, height, width, channels = value.shape
-    _require(_name(node), channels % module.groups == 0, f"{module.groups} groups do not divide {channels} channels")
+    _require(
+        _name(node),
+        channels % module.groups == 0,
+        f"{module.groups} groups do not divide {channels} channels",
+    )
     workload = ChannelShuffle(n, height * width, channels, module.groups)
     return builder.emit(_name(node), workload, [value], value.shape)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from runtime.graph import Graph, Value
-from runtime.lowering.builder import GraphBuilder, UnsupportedLayer
+from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
 from runtime.lowering.fuse import fuse_relu
 from runtime.workload import Workload
 from search_spaces.errors import InvalidInput
@@ -29,7 +29,7 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
 
     Raises:
         InvalidInput: a shape that is not four positive numbers.
-        UnsupportedLayer: a layer, or an option of it, that the kernels do not compute.
+        UnsupportedLayerError: a layer, or an option of it, that the kernels do not compute.
     """
     from runtime.lowering.rules import rules
 
@@ -46,7 +46,7 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
         else:
             rule = _find_rule(node, modules, rules)
             values[node] = rule(builder, node, modules.get(str(node.target)), values)
-    raise UnsupportedLayer("model: it returns nothing; return one tensor from forward()")
+    raise UnsupportedLayerError("model: it returns nothing; return one tensor from forward()")
 
 
 def workloads(module: "nn.Module", input_shape: tuple[int, ...]) -> list[Workload]:
@@ -58,7 +58,9 @@ def check_input_shape(input_shape: tuple[int, ...]) -> None:
     """Refuse a shape that is not (N, C, H, W) with positive whole numbers."""
     whole = all(isinstance(d, int | np.integer) and d > 0 for d in input_shape)
     if len(input_shape) != 4 or not whole:
-        raise InvalidInput("input_shape", f"{input_shape} is not an image batch", "pass (N, C, H, W), all above 0")
+        raise InvalidInput(
+            "input_shape", f"{input_shape} is not an image batch", "pass (N, C, H, W), all above 0"
+        )
 
 
 def _trace(module: "nn.Module") -> "fx.Graph":
@@ -77,7 +79,7 @@ def _trace(module: "nn.Module") -> "fx.Graph":
     except fx.proxy.TraceError as error:
         reason = str(error).splitlines()[0]
         fix = "make its forward() free of data-dependent control flow"
-        raise UnsupportedLayer(f"model: it cannot be traced ({reason}); {fix}") from error
+        raise UnsupportedLayerError(f"model: it cannot be traced ({reason}); {fix}") from error
 
 
 def _find_rule(
@@ -92,5 +94,7 @@ def _find_rule(
         key, what = node.target, str(getattr(node.target, "__name__", node.target))
     if key not in rules:
         name = node.target if node.op == "call_module" else node.name
-        raise UnsupportedLayer(f"layer '{name}': {what} has no kernel; replace it by a layer that has one")
+        raise UnsupportedLayerError(
+            f"layer '{name}': {what} has no kernel; replace it by a layer that has one"
+        )
     return rules[key]

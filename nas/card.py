@@ -1,0 +1,94 @@
+"""The card of an exported network: what it is and what it does, each figure with how it was come by."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from search_spaces.errors import BitnasError
+
+CARD = "card.json"
+CARD_TEXT = "card.md"
+
+
+class Card(BaseModel):
+    """What an artifact states about itself; ``nas verify`` checks the figures.
+
+    Accuracies are shares of 0..1, times milliseconds for ``batch`` images, sizes kB of 1000 bytes.
+    ``size_kb`` counts the parameters at their codes' bits, ``artifact_kb`` the library and constants files.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    search: str
+    trial: int = Field(ge=0)
+    digest: str
+    data: str
+    data_digest: str
+    epochs: int = Field(ge=0)
+    seed: int
+    validation_accuracy: float = Field(ge=0, le=1)
+    test_accuracy: float = Field(ge=0, le=1)
+    test_images: int = Field(gt=0)
+    size_kb: float = Field(gt=0)
+    artifact_kb: float = Field(gt=0)
+    predicted_ms: float = Field(gt=0)
+    measured_ms: float = Field(gt=0)
+    measured_iqr_ms: float = Field(ge=0)
+    measured_at: str
+    batch: int = Field(gt=0)
+    device: dict[str, Any]
+    precisions: dict[str, int]
+
+    def to_json(self) -> str:
+        """The card for machines."""
+        return json.dumps(self.model_dump(), indent=1, sort_keys=True) + "\n"
+
+    def to_markdown(self) -> str:
+        """The card for people."""
+        lines = [
+            f"# Trial {self.trial} of search {self.search}",
+            "",
+            "| figure | value | how |",
+            "|---|---|---|",
+        ]
+        lines += [f"| {figure} | {value} | {how} |" for figure, value, how in self.rows()]
+        layers = ", ".join(f"{count} {name}" for name, count in self.precisions.items())
+        where = ", ".join(f"{key} {value}" for key, value in self.device.items() if key != "features")
+        lines += ["", f"Layers: {layers}.", "", f"Device: {where}.", "", f"Architecture: `{self.digest}`", ""]
+        lines += [
+            "`python predict.py` runs the network; `nas verify` on this folder checks these figures.",
+            "",
+        ]
+        return "\n".join(lines)
+
+    def rows(self) -> list[tuple[str, str, str]]:
+        """Figure, value, and how it was come by."""
+        compiled = f"compiled code on the {self.test_images} test images of {self.data}"
+        return [
+            ("test accuracy", f"{self.test_accuracy:.2%}", compiled),
+            ("validation accuracy", f"{self.validation_accuracy:.2%}", f"torch, after {self.epochs} epochs"),
+            ("latency, measured", f"{self.measured_ms:.5f} ms", f"whole network, {self.measured_at}"),
+            ("latency, predicted", f"{self.predicted_ms:.5f} ms", "sum over its kernels"),
+            ("size", f"{self.size_kb:.3f} kB", "parameters at their codes' bits"),
+            ("artifact", f"{self.artifact_kb:.1f} kB", "library and constants files"),
+        ]
+
+
+def read_card(folder: Path) -> Card:
+    """The card of an artifact.
+
+    Raises:
+        BitnasError: it is missing or malformed.
+    """
+    path = folder / CARD
+    try:
+        return Card.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BitnasError(
+            f"{path}: it cannot be read ({error.strerror}); pass what `nas export` wrote"
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise BitnasError(f"{path}: {where}: {first['msg'].lower()}; export the artifact anew") from error

@@ -1,0 +1,273 @@
+"""Export: the most accurate trial within the limits, trained, compiled whole, timed, tested and written."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nas.card import CARD, CARD_TEXT, Card
+from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
+from search_spaces.errors import BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from latency import Device, LatencyTable, Measurement
+    from nas.data import DataSet, Split
+    from runtime import CompiledNetwork
+    from search_spaces import Architecture
+
+ARCHITECTURE, EXPECTED = "architecture.json", "expected.safetensors"
+Say = Callable[[str], None]
+
+
+class NothingFitsError(BitnasError):
+    """No trial of the search is within the limits."""
+
+
+class DisagreementError(BitnasError):
+    """The compiled network and torch put an image into different classes."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an exported network may cost; None is no limit."""
+
+    max_latency_ms: float | None = None
+    max_size_kb: float | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trial's network, trained and compiled, with its measured time."""
+
+    trial: TrialRecord
+    architecture: "Architecture"
+    module: "nn.Module"
+    network: "CompiledNetwork"
+    measurement: "Measurement"
+    validation_accuracy: float
+    epochs: int
+
+
+def export(
+    ledger: Ledger,
+    search: str,
+    output: Path,
+    *,
+    limits: Limits,
+    number: int | None = None,
+    epochs: int = 0,
+    say: Say = lambda _: None,
+) -> Card:
+    """Write the best network of a search that keeps the limits when it is measured.
+
+    Args:
+        ledger: where the search is.
+        search: its name.
+        output: the folder to write, new or empty.
+        limits: what the network may cost on the search's device.
+        number: this trial and no other.
+        epochs: how many more epochs to train, on top of the trial's own.
+        say: is told what is being done.
+
+    Raises:
+        InvalidInput: there is no such search or trial, or the folder is taken.
+        NothingFitsError: no complete trial keeps the limits.
+        DisagreementError: the compiled network does not compute what torch does.
+    """
+    import latency
+    from nas.data import load
+
+    config = ledger.search(search).config
+    check_output(output)
+    device, data = latency.device(config.device), load(config.data)
+    for trial in candidates(ledger, search, limits, number):
+        say(f"trial {trial.number}: training {config.epochs + epochs} epochs, compiling, measuring")
+        candidate = prepare(trial, config, data, device, epochs)
+        if within(limits, candidate):
+            return _write(ledger, candidate, config, data, device, output)
+        say(f"trial {trial.number}: measured {candidate.measurement.milliseconds:.5f} ms, over the limit")
+    raise NothingFitsError(_nothing_fits(ledger, search, limits, number))
+
+
+def candidates(ledger: Ledger, search: str, limits: Limits, number: int | None) -> list[TrialRecord]:
+    """The complete trials that may fit by what is known so far, the most accurate first.
+
+    Raises:
+        InvalidInput: the trial asked for is not complete.
+    """
+    if number is not None:
+        trial = ledger.trial(search, number)
+        if trial.state is not TrialState.COMPLETE:
+            raise InvalidInput("--trial", f"trial {number} is {trial.state}", "choose one that is complete")
+        return [trial]
+    complete = [t for t in ledger.trials(search) if t.state is TrialState.COMPLETE]
+    fitting = [t for t in complete if _fits(limits, known_latency(t), t.size_kb)]
+    return sorted(fitting, key=lambda t: (-(t.accuracy or 0.0), known_latency(t), t.size_kb))
+
+
+def known_latency(trial: TrialRecord) -> float:
+    """The measured latency of a trial where there is one, else the predicted, in milliseconds."""
+    known = trial.measured_latency_ms if trial.measured_latency_ms is not None else trial.latency_ms
+    if known is None:
+        raise BitnasError(f"trial {trial.number}: it is complete but has no latency; the ledger is damaged")
+    return known
+
+
+def within(limits: Limits, candidate: Candidate) -> bool:
+    """Whether a compiled network keeps the limits."""
+    return _fits(limits, candidate.measurement.milliseconds, candidate.trial.size_kb)
+
+
+def prepare(
+    trial: TrialRecord, config: SearchConfig, data: "DataSet", device: "Device", epochs: int
+) -> Candidate:
+    """Train a trial's network as the search did, then on for ``epochs``; compile and time it."""
+    import runtime
+    from nas.seeds import training_seed
+    from nas.training import accuracy, train, train_architecture
+    from search_spaces import Architecture
+
+    architecture = Architecture.from_json(trial.architecture or "")
+    seed = training_seed(config.seed, trial.number)
+    module, _ = train_architecture(architecture, data, epochs=config.epochs, seed=seed)
+    if epochs:
+        train(module, data, epochs=epochs, seed=seed)
+    network = runtime.compile(module, (1, *architecture.input_shape), device.target)
+    return Candidate(
+        trial,
+        architecture,
+        module,
+        network,
+        device.measure_network(network),
+        accuracy(module, data.validation),
+        config.epochs + epochs,
+    )
+
+
+def check_output(output: Path) -> None:
+    """Refuse a folder that holds something, before any work is done."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InvalidInput("--output", f"'{output}' is there already", "name a folder that is new or empty")
+
+
+def data_digest(split: "Split") -> str:
+    """The sha256 of a split's images and labels."""
+    return hashlib.sha256(split.images.tobytes() + split.labels.tobytes()).hexdigest()
+
+
+def _write(
+    ledger: Ledger,
+    candidate: Candidate,
+    config: SearchConfig,
+    data: "DataSet",
+    device: "Device",
+    output: Path,
+) -> Card:
+    from safetensors.numpy import save
+
+    from nas.ledger.latencies import SqlLatencyTable
+    from nas.training import predict
+    from runtime.artifact import MANIFEST, checksum
+    from runtime.artifact import save as save_artifact
+
+    expected = predict(candidate.module, data.test)
+    classes = candidate.network.run(data.test.images).argmax(axis=1)
+    check_agreement(classes, expected)
+    test_accuracy = float((classes == data.test.labels).mean())
+    card = _card(candidate, config, data, device, SqlLatencyTable(ledger), test_accuracy)
+    extra = {
+        ARCHITECTURE: candidate.architecture.to_json().encode() + b"\n",
+        EXPECTED: save({"classes": expected.astype(np.int64)}),
+        CARD: card.to_json().encode(),
+        CARD_TEXT: card.to_markdown().encode(),
+    }
+    save_artifact(candidate.network, output, extra)
+    ledger.record_artifact(
+        candidate.trial.search,
+        candidate.trial.number,
+        path=str(output.resolve()),
+        target=candidate.network.info.target,
+        digest=checksum(output / MANIFEST),
+    )
+    return card
+
+
+def check_agreement(classes: "NDArray[Any]", expected: "NDArray[Any]") -> None:
+    """Refuse a network whose classes are not torch's on every image."""
+    differing = np.flatnonzero(classes != expected)
+    if len(differing):
+        raise DisagreementError(
+            f"network: {len(differing)} of {len(expected)} images are classed otherwise than by torch, "
+            f"the first is image {differing[0]}; report this with the trial's architecture"
+        )
+
+
+def _card(
+    candidate: Candidate,
+    config: SearchConfig,
+    data: "DataSet",
+    device: "Device",
+    table: "LatencyTable",
+    test_accuracy: float,
+) -> Card:
+    import latency
+    import search_spaces
+
+    prediction = latency.LatencyModel(device, table).predict_workloads(list(candidate.network.info.workloads))
+    network, measurement = candidate.network, candidate.measurement
+    return Card(
+        search=candidate.trial.search,
+        trial=candidate.trial.number,
+        digest=candidate.architecture.digest,
+        data=config.data,
+        data_digest=data_digest(data.test),
+        epochs=candidate.epochs,
+        seed=config.seed,
+        validation_accuracy=candidate.validation_accuracy,
+        test_accuracy=test_accuracy,
+        test_images=len(data.test),
+        size_kb=search_spaces.size(candidate.architecture).kilobytes,
+        artifact_kb=(network.library.stat().st_size + sum(c.array.nbytes for c in network.constants)) / 1000,
+        predicted_ms=prediction.milliseconds,
+        measured_ms=measurement.milliseconds,
+        measured_iqr_ms=measurement.iqr_ms,
+        measured_at=measurement.date,
+        batch=network.info.input_shape[0],
+        device={"name": device.name, **device.describe()},
+        precisions=dict(sorted(precision_counts(candidate.module).items())),
+    )
+
+
+def precision_counts(module: "nn.Module") -> Counter[str]:
+    """How many layers of a network have each precision."""
+    from search_spaces.layers import QuantConv2d, QuantLinear
+
+    return Counter(m.precision.name for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear))
+
+
+def _fits(limits: Limits, milliseconds: float, kilobytes: float | None) -> bool:
+    fast = limits.max_latency_ms is None or milliseconds <= limits.max_latency_ms
+    small = limits.max_size_kb is None or (kilobytes is not None and kilobytes <= limits.max_size_kb)
+    return fast and small
+
+
+def _nothing_fits(ledger: Ledger, search: str, limits: Limits, number: int | None) -> str:
+    """One line that says what the search has instead."""
+    if number is not None:
+        return f"trial {number}: it is over the limit when measured; raise the limit or choose another trial"
+    complete = [t for t in ledger.trials(search) if t.state is TrialState.COMPLETE]
+    if not complete:
+        return f"search '{search}': it has no complete trial; see `nas trials {search}`"
+    fastest = min(map(known_latency, complete))
+    smallest = min(t.size_kb for t in complete if t.size_kb is not None)
+    return (
+        f"search '{search}': no complete trial is within the limits; its fastest takes {fastest:.5f} ms, "
+        f"its smallest {smallest:.3f} kB; raise the limit"
+    )

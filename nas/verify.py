@@ -1,0 +1,107 @@
+"""Verification: an artifact is loaded, not recompiled, and each figure of its card is checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas.card import Card, read_card
+from nas.export import ARCHITECTURE, EXPECTED, data_digest
+from search_spaces.errors import BitnasError
+
+if TYPE_CHECKING:
+    from nas.data import Split
+    from runtime import CompiledNetwork
+
+LATENCY_TOLERANCE = 0.5  # a share of the stated time; machines are never quite as quiet twice
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was checked: what the card states, what was found, and whether they agree."""
+
+    name: str
+    stated: str
+    found: str
+    holds: bool
+
+
+def verify(folder: Path, tolerance: float = LATENCY_TOLERANCE) -> list[Check]:
+    """Check an artifact on the machine it was made for.
+
+    Args:
+        folder: what ``nas export`` wrote.
+        tolerance: by what share the latency measured now may be above the stated one.
+
+    Raises:
+        BitnasError: a file is missing or changed, the code is for another target, or the data set is not
+            the one of the card.
+    """
+    import runtime
+    from nas.data import load
+
+    network = runtime.load(folder)
+    card = read_card(folder)
+    test = load(card.data).test
+    if data_digest(test) != card.data_digest:
+        raise BitnasError(
+            f"data: '{card.data}' is not the data of the card; use the version it was exported with"
+        )
+    return [
+        _sample(folder, network),
+        *_predictions(folder, network, card, test),
+        *_sizes(folder, card),
+        _latency(network, card, tolerance),
+    ]
+
+
+def _sample(folder: Path, network: "CompiledNetwork") -> Check:
+    from runtime.artifact import read_sample
+
+    image, expected = read_sample(folder)
+    same = bool(np.array_equal(network.run(image), expected))
+    return Check("sample output", "to the bit", "the same" if same else "differs", same)
+
+
+def _predictions(folder: Path, network: "CompiledNetwork", card: Card, test: "Split") -> list[Check]:
+    from safetensors.numpy import load_file
+
+    expected = load_file(folder / EXPECTED)["classes"]
+    classes = network.run(test.images).argmax(axis=1)
+    if expected.shape != classes.shape:
+        raise BitnasError(f"{folder / EXPECTED}: it holds another number of images; export the artifact anew")
+    agree, accuracy = int((classes == expected).sum()), float((classes == test.labels).mean())
+    total = len(test)
+    return [
+        Check("same class as torch", f"{total} of {total}", f"{agree} of {total}", agree == total),
+        Check(
+            "test accuracy", f"{card.test_accuracy:.2%}", f"{accuracy:.2%}", accuracy == card.test_accuracy
+        ),
+    ]
+
+
+def _sizes(folder: Path, card: Card) -> list[Check]:
+    import search_spaces
+    from runtime.artifact import CONSTANTS, LIBRARY
+
+    text = (folder / ARCHITECTURE).read_text(encoding="utf-8")
+    architecture = search_spaces.Architecture.from_json(text)
+    kilobytes = search_spaces.size(architecture).kilobytes
+    files = sum((folder / name).stat().st_size for name in (LIBRARY, CONSTANTS)) / 1000
+    return [
+        Check("architecture", card.digest[:12], architecture.digest[:12], architecture.digest == card.digest),
+        Check(
+            "size", f"{card.size_kb:.3f} kB", f"{kilobytes:.3f} kB", bool(np.isclose(kilobytes, card.size_kb))
+        ),
+        Check("artifact", f"{card.artifact_kb:.1f} kB", f"{files:.1f} kB", files == card.artifact_kb),
+    ]
+
+
+def _latency(network: "CompiledNetwork", card: Card, tolerance: float) -> Check:
+    import latency
+
+    found = latency.device(str(card.device["name"])).measure_network(network).milliseconds
+    holds = found <= card.measured_ms * (1 + tolerance)
+    stated = f"{card.measured_ms:.5f} ms (+{tolerance:.0%} at most)"
+    return Check("latency", stated, f"{found:.5f} ms measured now", holds)
