@@ -1,15 +1,18 @@
 """What a search asks of a device: the predicted latency of an architecture, the time of a whole network."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from latency.hardware import Device, device
+from latency.measurement import Measurement
+from latency.model import LatencyModel
 from nas.ledger.latencies import SqlLatencyTable
 from nas.ledger.store import Ledger
 from nas.quiet import QuietRoom
 from search_spaces.architecture import Architecture
 
 if TYPE_CHECKING:
-    from torch import nn
+    from runtime import CompiledNetwork, Workload
 
 
 class Bench(Protocol):
@@ -18,45 +21,62 @@ class Bench(Protocol):
     def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
         """Milliseconds for one image, in all and by workload key, without training."""
 
-    def measure(self, module: "nn.Module", input_shape: tuple[int, int, int]) -> float:
-        """Milliseconds for one image (C, H, W) through the whole compiled network."""
+    def measure(self, architecture: Architecture) -> float:
+        """Milliseconds for one image through the whole compiled network."""
 
 
 BenchFactory = Callable[[str, Ledger, QuietRoom], Bench]
+"""Makes the bench for a device's name; it must be importable by name, as workers are other processes."""
 
 
 class DeviceBench:
     """The bench that compiles with TVM and times on a device; its latency table is the ledger's."""
 
-    def __init__(self, device: str, ledger: Ledger, room: QuietRoom) -> None:
-        import latency
-
-        self._device = latency.device(device)
-        self._table = SqlLatencyTable(ledger)
-        self._model = latency.LatencyModel(self._device, self._table)
-        self._room = room
-        self._table.register(device, target=self._device.target, description=self._device.describe())
+    def __init__(self, name: str, ledger: Ledger, room: QuietRoom) -> None:
+        self._device = QuietDevice(device(name), room)
+        table = SqlLatencyTable(ledger)
+        table.register(self._device.identity, target=self._device.target, description=self._device.describe())
+        self._model = LatencyModel(self._device, table)
 
     def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
-        """Sum the table's times; what it lacks is compiled and timed while the machine is quiet."""
-        if self._is_known(architecture):
-            prediction = self._model.predict(architecture)
-        else:
-            with self._room.alone():
-                prediction = self._model.predict(architecture)
+        """Sum the table's times; what it lacks is compiled and timed."""
+        prediction = self._model.predict(architecture)
         return prediction.milliseconds, [(work.key, ms) for work, ms in prediction.by_workload]
 
-    def measure(self, module: "nn.Module", input_shape: tuple[int, int, int]) -> float:
-        """Compile the network, then time it while the machine is quiet."""
+    def measure(self, architecture: Architecture) -> float:
+        """Compile the network and time it; untrained, as no kernel's time depends on the weights."""
         import runtime
+        import search_spaces
 
-        compiled = runtime.compile(module, (1, *input_shape), self._device.target)
+        module = search_spaces.build(architecture).eval()
+        compiled = runtime.compile(module, (1, *architecture.input_shape), self._device.target)
+        return self._device.measure_network(compiled).milliseconds
+
+
+class QuietDevice(Device):
+    """A device that measures only while nobody trains on this machine."""
+
+    def __init__(self, device: Device, room: QuietRoom) -> None:
+        self._device = device
+        self._room = room
+        self.name = device.name
+        self.target = device.target
+
+    @property
+    def identity(self) -> str:
+        """The device's own."""
+        return self._device.identity
+
+    def describe(self) -> dict[str, Any]:
+        """What the device says."""
+        return self._device.describe()
+
+    def measure(self, workload: "Workload") -> Measurement:
+        """Compile and time a kernel with the machine to itself."""
         with self._room.alone():
-            return float(self._device.measure_network(compiled).milliseconds)
+            return self._device.measure(workload)
 
-    def _is_known(self, architecture: Architecture) -> bool:
-        import runtime
-        from search_spaces.builder import build
-
-        works = runtime.workloads(build(architecture).eval(), (1, *architecture.input_shape))
-        return all(self._table.get(self._device.name, work.key) is not None for work in works)
+    def measure_network(self, network: "CompiledNetwork") -> Measurement:
+        """Time a network with the machine to itself."""
+        with self._room.alone():
+            return self._device.measure_network(network)

@@ -1,0 +1,196 @@
+"""Running a search: checking what is asked for, and keeping worker processes at it until it is finished."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from nas.ledger.claims import MAX_DEATHS, Claims
+from nas.ledger.records import SearchConfig, SearchRecord, check_search_name
+from nas.ledger.store import Ledger
+from nas.ledger.workers import Worker
+from search_spaces.errors import BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from nas.worker import Job
+
+OnChange = Callable[[SearchRecord], None]
+
+POLL_S = 0.3
+STOP_S = 15.0
+MAX_WORKERS = 256
+
+
+def check_config(config: SearchConfig) -> None:
+    """Refuse a search that could not run, before anything is written.
+
+    Raises:
+        InvalidInput: an unknown space, data set, device, sampler or pruner, or a space for other data.
+    """
+    from latency.hardware import devices
+    from nas.data import data_sets
+    from nas.pruners import pruners
+    from nas.samplers import samplers
+    from search_spaces.search_space import spaces
+
+    space = spaces.get(config.space)
+    data = data_sets.get(config.data)
+    devices.get(config.device)
+    samplers.get(config.sampler)
+    pruners.get(config.pruner)
+    if (space.input_shape, space.classes) != (data.input_shape, data.classes):
+        problem = f"'{space.name}' is for {space.input_shape} images of {space.classes} classes"
+        fix = f"'{data.name}' has {data.input_shape} and {data.classes}; choose another"
+        raise InvalidInput("--space", problem, fix)
+
+
+def check_workers(workers: int) -> None:
+    """InvalidInput when there are too few or too many."""
+    if not 1 <= workers <= MAX_WORKERS:
+        fix = f"give a whole number in 1..{MAX_WORKERS}"
+        raise InvalidInput("--workers", f"{workers} is out of range", fix)
+
+
+def create(storage: str, name: str, config: SearchConfig) -> SearchRecord:
+    """Write a new search to the ledger at ``storage``, which is made if it is not there.
+
+    Raises:
+        InvalidInput: the config could not run, or the name is malformed or taken; nothing is written.
+        BitnasError: the database does not open.
+    """
+    check_search_name(name)
+    check_config(config)
+    with Ledger.open(storage, create=True) as ledger:
+        return ledger.create_search(name, config)
+
+
+def resume(storage: str, name: str) -> SearchRecord:
+    """The search ``name``, checked to be one that this installation can go on with."""
+    with Ledger.open(storage) as ledger:
+        record = ledger.search(name)
+    check_config(record.config)
+    return record
+
+
+def run(job: "Job", workers: int = 1, on_change: OnChange | None = None) -> SearchRecord:
+    """Run what is left of a search on ``workers`` processes of this machine.
+
+    ``on_change`` gets the search whenever the count of any state has changed, and at the end. A worker that
+    dies is replaced. On Ctrl-C or SIGTERM the workers put their trials back and KeyboardInterrupt is raised.
+
+    Raises:
+        InvalidInput: too few or too many workers.
+        BitnasError: the workers die without getting anywhere.
+    """
+    check_workers(workers)
+    with Ledger.open(job.storage) as ledger, _sigterm_interrupts():
+        crew = _Crew(replace(job, parent=os.getpid()), workers)
+        try:
+            crew.start()
+            _supervise(crew, ledger, job.search, on_change)
+        finally:
+            crew.stop()
+            Claims(ledger, job.search, Worker.this_process()).release_dead()
+        return ledger.search(job.search)
+
+
+def _supervise(crew: "_Crew", ledger: Ledger, search: str, on_change: OnChange | None) -> None:
+    last, fruitless = ledger.search(search), 0
+    while crew.wait(POLL_S):
+        now = ledger.search(search)
+        if now.counts != last.counts:
+            last, fruitless = now, 0
+            if on_change is not None:
+                on_change(now)
+        fruitless += crew.replace_dead()
+        if fruitless > MAX_DEATHS + crew.size:
+            fix = f"see why with 'nas --debug search --resume {search}'"
+            raise BitnasError(f"search: its workers die (exit code {crew.last_code}) without a result; {fix}")
+    if on_change is not None:
+        on_change(ledger.search(search))
+
+
+class _Crew:
+    """The worker processes of one search."""
+
+    def __init__(self, job: "Job", size: int) -> None:
+        self._job = job
+        self.size = size
+        self.last_code: int | None = None
+        self._processes: list[BaseProcess] = []
+
+    def start(self) -> None:
+        """Start every worker."""
+        self._processes = [self._start_one() for _ in range(self.size)]
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until a worker ends or the time is up; False when all have done their work."""
+        if not self._processes:
+            return False
+        wait([process.sentinel for process in self._processes], timeout_s)
+        return True
+
+    def replace_dead(self) -> int:
+        """Forget the workers that have finished, replace those that died, and tell how many did."""
+        ended = [process for process in self._processes if process.exitcode is not None]
+        died = [process for process in ended if process.exitcode != 0]
+        self._processes = [process for process in self._processes if process not in ended]
+        for process in died:
+            self.last_code = process.exitcode
+            self._processes.append(self._start_one())
+        return len(died)
+
+    def stop(self) -> None:
+        """Tell the workers to put their trials back, and end those that do not listen."""
+        for process in self._processes:
+            process.terminate()
+        deadline = time.monotonic() + STOP_S
+        for process in self._processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+            if process.exitcode is None:
+                process.kill()
+                process.join()
+        self._processes = []
+
+    def _start_one(self) -> BaseProcess:
+        from nas import worker
+
+        # A forked copy of a process with TVM's or torch's threads in it can hang; a fresh one cannot.
+        process = multiprocessing.get_context("spawn").Process(target=worker.main, args=(self._job,))
+        # A worker ignores Ctrl-C from its first moment, as it inherits that from here.
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if _in_main_thread() else None
+        try:
+            process.start()
+        finally:
+            if before is not None:
+                signal.signal(signal.SIGINT, before)
+        return process
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Treat SIGTERM like Ctrl-C, so that the workers never outlive this process by it."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if not _in_main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()

@@ -1,0 +1,195 @@
+"""A worker: a process that claims trials and runs them until a search is finished, then times the front."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from nas.bench import BenchFactory, DeviceBench
+from nas.ledger.claims import LEASE_S, Claim, Claims, StaleClaimError
+from nas.ledger.engine import StorageError
+from nas.ledger.records import TrialState
+from nas.ledger.store import Ledger
+from nas.ledger.workers import Worker
+from nas.quiet import Check, QuietRoom
+from nas.trial import TrialRunner
+from search_spaces.errors import BitnasError
+
+log = logging.getLogger(__name__)
+
+_ERROR_LENGTH = 500
+
+
+class StoppedError(Exception):
+    """The worker was told to stop."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker process is to do; it travels to the process, so everything in it is plain or importable.
+
+    ``parent`` is the process whose end is a reason to stop; None where there is none.
+    """
+
+    storage: str
+    search: str
+    parent: int | None = None
+    bench: BenchFactory = DeviceBench
+    lease_s: float = LEASE_S
+    poll_s: float = 0.5
+
+
+def main(job: Job) -> None:
+    """The whole life of a worker process; ends it with code 0 when the search is finished, else 1."""
+    import torch
+
+    logging.basicConfig(level=logging.DEBUG if os.environ.get("NAS_DEBUG") else logging.WARNING)
+    stop = threading.Event()
+
+    def on_term(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    # Ctrl-C reaches every process of a terminal; the parent alone decides and says so by SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, on_term)
+    torch.set_num_threads(1)  # Workers share the machine, and idle threads spin while another measures.
+    try:
+        work(job, stop)
+    except StoppedError:
+        sys.exit(1)
+    except BitnasError as error:
+        log.debug("the worker ends", exc_info=True)
+        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - the only word of a process without a command
+        sys.exit(1)
+
+
+def work(job: Job, stop: threading.Event) -> None:
+    """Run trials until none of the search is left, and time the members of its front.
+
+    Raises:
+        StoppedError: ``stop`` was set; a trial that was begun is queued again.
+        StorageError: the database no longer answers.
+    """
+
+    def check() -> None:
+        if stop.is_set() or job.parent not in (None, os.getppid()):
+            stop.set()
+            raise StoppedError
+
+    with Ledger.open(job.storage) as ledger, closing(QuietRoom.of_this_machine(check)) as room:
+        claims = Claims(ledger, job.search, Worker.this_process(), job.lease_s)
+        runner = _runner(job, ledger, claims, room)
+        while not ledger.search(job.search).finished:
+            check()
+            claim = claims.claim()
+            if claim is None:
+                # Others are at the last trials; should one of them die, its trial is claimed here.
+                stop.wait(job.poll_s)
+            else:
+                _run_trial(runner, claim, job, check)
+        while claim := claims.claim_measuring([trial.number for trial in ledger.front(job.search)]):
+            check()
+            _measure(runner, claim, job, check)
+
+
+def _runner(job: Job, ledger: Ledger, claims: Claims, room: QuietRoom) -> TrialRunner:
+    from nas.data import load
+    from nas.samplers import Proposer
+    from search_spaces.search_space import space
+
+    config = ledger.search(job.search).config
+    bench = job.bench(config.device, ledger, room)
+    proposer = Proposer(space(config.space), config)
+    return TrialRunner(ledger, claims, job.search, config, load(config.data), proposer, bench, room)
+
+
+def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> None:
+    with _kept(runner.claims, claim, job.lease_s, check) as kept:
+        try:
+            runner.run(claim, kept.check)
+        except Exception as error:
+            _raise_if_not_the_trials(error)
+            log.debug("trial %d failed", claim.trial.number, exc_info=True)
+            runner.claims.finish(claim, TrialState.FAILED, error=one_line(error))
+
+
+def _measure(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> None:
+    from search_spaces.architecture import Architecture
+
+    with _kept(runner.claims, claim, job.lease_s, check):
+        milliseconds, problem = None, None
+        try:
+            milliseconds = runner.bench.measure(Architecture.from_json(str(claim.trial.architecture)))
+        except Exception as error:
+            _raise_if_not_the_trials(error)
+            log.debug("measuring trial %d failed", claim.trial.number, exc_info=True)
+            problem = f"its whole network could not be measured: {one_line(error)}"
+        runner.claims.record_measured(claim, milliseconds=milliseconds, error=problem)
+
+
+def _raise_if_not_the_trials(error: Exception) -> None:
+    """Let pass what says nothing about the trial that was running."""
+    if isinstance(error, StoppedError | StaleClaimError | StorageError):
+        raise error
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, in one line; our own errors explain themselves, others come with their kind."""
+    text = " ".join(str(error).split())
+    if not isinstance(error, BitnasError):
+        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return text[:_ERROR_LENGTH]
+
+
+class _Heartbeat(threading.Thread):
+    """Renews the lease of one claim until told to end, and notices when the claim is lost."""
+
+    def __init__(self, claims: Claims, claim: Claim, lease_s: float, check: Check) -> None:
+        super().__init__(name="heartbeat", daemon=True)
+        self._claims, self._claim, self._check_worker = claims, claim, check
+        self._pause_s = lease_s / 4  # so that a beat may fail, or come late
+        self._ended = threading.Event()
+        self._lost: StaleClaimError | None = None
+
+    def run(self) -> None:
+        """Beat."""
+        while not self._ended.wait(self._pause_s):
+            try:
+                self._claims.renew(self._claim)
+            except StaleClaimError as error:
+                self._lost = error
+                return
+            except StorageError:
+                log.debug("a heartbeat failed", exc_info=True)
+
+    def check(self) -> None:
+        """Raise when there is no point in going on with the trial."""
+        if self._lost is not None:
+            raise self._lost
+        self._check_worker()
+
+    def end(self) -> None:
+        """Stop beating."""
+        self._ended.set()
+        self.join()
+
+
+@contextmanager
+def _kept(claims: Claims, claim: Claim, lease_s: float, check: Check) -> Iterator[_Heartbeat]:
+    """Keep a claim's lease; drop a trial that was lost, release one that is left when told to stop."""
+    heartbeat = _Heartbeat(claims, claim, lease_s, check)
+    heartbeat.start()
+    try:
+        yield heartbeat
+    except StaleClaimError:
+        log.debug("trial %d is another's now", claim.trial.number, exc_info=True)
+    except StoppedError:
+        claims.release(claim)
+        raise
+    finally:
+        heartbeat.end()
