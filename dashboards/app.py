@@ -1,14 +1,13 @@
 """The Dash application: one shell, one callback that shows the page of an address, one for clicks."""
 
-import hashlib
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import Dash, Input, Output, State, dcc, html, no_update
-from plotly.utils import PlotlyJSONEncoder
+from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
 from dashboards import page_search, page_searches, page_trial
 from dashboards.parts import problem
+from dashboards.refresh import LIVE, Shown, changes
 from dashboards.routes import Route, parse, trial_path
 from dashboards.views import explain
 from nas.ledger import Ledger
@@ -96,12 +95,15 @@ def _shell() -> Any:
 
 
 def _show_pages(app: Dash, storage: str) -> None:
-    def show(path: str | None, _ticks: int | None, shown: str | None) -> tuple[Any, Any, int]:
+    def show(path: str | None, _ticks: int | None, shown: Shown | None) -> tuple[Any, Any, int]:
         page, live = render(storage, path or "/")
-        digest = hashlib.sha256(f"{path} {PlotlyJSONEncoder().encode(page)}".encode()).hexdigest()
-        # A page that has not changed is left alone, and with it the reader's zoom and selection.
-        fresh = (no_update, no_update) if digest == shown else (page, digest)
-        return (*fresh, LIVE_MS if live else IDLE_MS)
+        # After a step to another address ``shown`` may be about a page that has not arrived yet.
+        moved = "location.pathname" in ctx.triggered_prop_ids
+        told = changes(page, path or "/", None if moved else shown)
+        # Part by part, the reader's zoom, sorting and scrolling stay as they are.
+        for name, value in told.parts.items():
+            set_props(name, {LIVE[name]: value})
+        return page if told.redraw else no_update, told.shown, LIVE_MS if live else IDLE_MS
 
     app.callback(
         Output("page", "children"),

@@ -65,8 +65,11 @@ def page(ledger: Ledger, name: str) -> Any:
         lambda rows: None if rows else "This search has no trials.",
         lambda rows: grid("trials", COLUMNS, rows),
     )
+    merits = [dmc.Box(_merits(front), id="merits")] if front else []
     top = [crumbs(("Searches", "/"), (name, "")), heading(name, *_settings(search))]
-    return dmc.Stack([*top, _progress(search), _merits(front), pareto.show(), table.show()], gap="lg")
+    return dmc.Stack(
+        [*top, dmc.Box(_progress(search), id="progress"), *merits, pareto.show(), table.show()], gap="lg"
+    )
 
 
 def _settings(search: SearchRecord) -> list[Any]:
@@ -94,8 +97,6 @@ def _progress(search: SearchRecord) -> Any:
 
 def _merits(front: Sequence[TrialRecord]) -> Any:
     """The ends of the front: the most accurate, the fastest and the smallest of its members."""
-    if not front:
-        return None
     best = max(front, key=lambda t: t.accuracy or 0.0)
     fastest = min(front, key=lambda t: t.latency_ms or 0.0)
     smallest = min(front, key=lambda t: t.size_kb or 0.0)

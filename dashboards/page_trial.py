@@ -51,7 +51,7 @@ def page(ledger: Ledger, name: str, number: int) -> Any:
             justify="space-between",
         ),
         card(_error_title(trial), notice(trial.error, failed=True)) if trial.error else None,
-        _merits(trial),
+        dmc.Box(_merits(trial), id="merits"),
         _architecture(trial).show(),
         _workloads(trial).show(),
         _training(ledger, trial).show(),

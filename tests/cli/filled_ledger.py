@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialState, Worker
-from nas.ledger.claims import Claims
-from nas.ledger.records import Proposal
+from nas.ledger.claims import Claim, Claims
+from nas.ledger.records import Cost, Proposal
 
 CONFIG = SearchConfig(
     space="tiny",
@@ -41,6 +41,16 @@ KINDS = {
     "shuffle": ("reduce", "depthwise", "expand"),
     "fire": ("squeeze", "expand1", "expand3"),
 }
+# (key, share of the latency) of a network's workloads.
+WORKLOADS = [
+    ("conv2d(batch=1,height=8,width=8,kernel=3,stride=1,padding=1,in_channels=1,out_channels=16,"
+     "groups=1,weight=float,input=float,relu=False)", 0.5),
+    ("bitserial_conv2d(batch=1,height=8,width=8,kernel=1,stride=1,padding=0,in_channels=16,"
+     "out_channels=32,groups=1,weight=binary,relu=False)", 0.25),
+    ("sign_pack(batch=1,height=8,width=8,channels=16,groups=1,threshold=channel)", 0.05),
+    ("concat(batch=1,pixels=64,channels=(16, 32))", 0.15),
+    ("sign_pack(batch=1,height=8,width=8,channels=16,groups=1,threshold=channel)", 0.05),
+]  # fmt: skip
 PRECISIONS = ("binary", "dithered", "ternary", "int8", "float")
 
 
@@ -55,35 +65,26 @@ def fill(path: Path) -> str:
         for latency in INFEASIBLE:
             claim = claims.claim()
             assert claim is not None
-            claims.propose(claim, proposal(claim.trial.number, latency, 50.0))
+            propose(claims, claim, latency, 50.0)
             claims.finish(claim, TrialState.INFEASIBLE)
         _end(claims, TrialState.PRUNED, 0.12)
         _end(claims, TrialState.PRUNED, 0.19)
         _end(claims, TrialState.FAILED, 0.21, error="RuntimeError: [31mout of\nmemory[/bold]")
         running = claims.claim()
         assert running is not None
-        claims.propose(running, proposal(running.trial.number, 0.16, 10.0))
+        propose(claims, running, 0.16, 10.0)
         claims.record_epoch(running, EpochRecord(1, 1.31, 0.71, 2.0))
         ledger.create_search("empty", SearchConfig("tiny", "digits", "local", trials=2, epochs=1))
     return url
 
 
-def proposal(number: int, latency: float, size: float) -> Proposal:
-    """An architecture of two blocks that differs by ``number``, and its cost."""
-    architecture = architecture_json(number)
-    keys = [
-        "conv2d(batch=1,height=8,width=8,kernel=3,stride=1,padding=1,in_channels=1,out_channels=16,"
-        "groups=1,weight=float,input=float,relu=False)",
-        "bitserial_conv2d(batch=1,height=8,width=8,kernel=1,stride=1,padding=0,in_channels=16,"
-        "out_channels=32,groups=1,weight=binary,relu=False)",
-        "sign_pack(batch=1,height=8,width=8,channels=16,groups=1,threshold=channel)",
-        "concat(batch=1,pixels=64,channels=(16, 32))",
-        "sign_pack(batch=1,height=8,width=8,channels=16,groups=1,threshold=channel)",
-    ]
-    shares = (0.5, 0.25, 0.05, 0.15, 0.05)
-    by_workload = [(key, latency * share) for key, share in zip(keys, shares, strict=True)]
+def propose(claims: Claims, claim: Claim, latency: float, size: float) -> None:
+    """Record an architecture that differs by the trial's number, and its cost."""
+    number = claim.trial.number
     digest = f"{number:02d}" + "ab" * 31
-    return Proposal({"stage1.block": "shuffle"}, architecture, digest, latency, size, by_workload)
+    claims.propose(claim, Proposal({"stage1.block": "shuffle"}, architecture_json(number), digest))
+    by_workload = [(key, latency * share) for key, share in WORKLOADS]
+    claims.record_cost(claim, Cost(latency, size, by_workload))
 
 
 def architecture_json(number: int) -> str:
@@ -111,7 +112,7 @@ def _complete(claims: Claims, row: tuple[float, float, float | None, float]) -> 
     accuracy, latency, measured, size = row
     claim = claims.claim()
     assert claim is not None
-    claims.propose(claim, proposal(claim.trial.number, latency, size))
+    propose(claims, claim, latency, size)
     for epoch in (1, 2, 3):
         reached = accuracy - 0.09 * (3 - epoch) ** 1.5 / 2
         claims.record_epoch(claim, EpochRecord(epoch, 1.2 / epoch, reached, 1.9))
@@ -125,6 +126,6 @@ def _complete(claims: Claims, row: tuple[float, float, float | None, float]) -> 
 def _end(claims: Claims, state: TrialState, latency: float, error: str | None = None) -> None:
     claim = claims.claim()
     assert claim is not None
-    claims.propose(claim, proposal(claim.trial.number, latency, 14.0))
+    propose(claims, claim, latency, 14.0)
     claims.record_epoch(claim, EpochRecord(1, 1.5, 0.55, 2.1))
     claims.finish(claim, state, error=error)

@@ -1,0 +1,50 @@
+"""Fixtures: a filled ledger, a ledger of one's own, and a dashboard served on loopback."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from dashboards.app import create_app
+from dashboards.guard import guard
+from dashboards.server import address, bind, make
+from tests.cli.filled_ledger import fill
+
+Serve = Callable[[str], str]
+
+
+@pytest.fixture(scope="session")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The URL of a ledger that tests only read."""
+    return fill(tmp_path_factory.mktemp("ledger") / "nas.db")
+
+
+@pytest.fixture
+def own_storage(tmp_path: Path) -> str:
+    """The URL of a ledger that the test may change."""
+    return fill(tmp_path / "nas.db")
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serve a ledger; gives the address."""
+    with ExitStack() as stack:
+        yield lambda storage: stack.enter_context(served(storage))
+
+
+@contextmanager
+def served(storage: str) -> Iterator[str]:
+    """A dashboard on a free port of this machine, until the block ends."""
+    app = create_app(storage)
+    guard(app.server, None)
+    server = make(app.server, bind("127.0.0.1", 0))
+    thread = Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield address(server)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,124 @@
+"""Who is let in: tokens, cookies, the Host header, and which addresses may be listened on."""
+
+import socket
+from contextlib import closing
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from dashboards.guard import COOKIE, guard
+from dashboards.server import bind, check_access
+from search_spaces.errors import BitnasError, InvalidInput
+
+TOKEN = "correct-horse-battery"
+
+
+def client(token: str | None) -> FlaskClient:
+    """A browser in front of a guarded page."""
+    server = Flask("test")
+    server.add_url_rule("/", "home", lambda: "inside")
+    server.add_url_rule("/<path:rest>", "rest", lambda rest: "inside", methods=["GET", "POST"])
+    guard(server, token)
+    return server.test_client()
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8050", "127.0.0.1:1", "[::1]:8050", "127.0.0.5"])
+def test_this_machine_needs_no_token(host: str) -> None:
+    assert client(None).get("/", headers={"Host": host}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8050", "localhost.evil.example", "10.0.0.1", "[", ""]
+)
+def test_a_name_pointed_at_this_machine_is_refused(host: str) -> None:
+    assert client(None).get("/", headers={"Host": host}).status_code in (400, 403)
+
+
+def test_every_request_needs_the_token() -> None:
+    browser = client(TOKEN)
+    for path in ("/", "/search/demo", "/_dash-component-suites/x.js", "/?token=", "/?token=wrong"):
+        answer = browser.get(path)
+        assert answer.status_code == 401
+        assert b"inside" not in answer.data
+    assert browser.post("/_dash-update-component").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        (f"Bearer {TOKEN}", 200),
+        (f"bearer  {TOKEN}", 200),
+        (f"Bearer {TOKEN}x", 401),
+        (f"Basic {TOKEN}", 401),
+        ("Bearer", 401),
+        ("Bearer \xff", 401),
+    ],
+)
+def test_bearer(header: str, status: int) -> None:
+    assert client(TOKEN).get("/", headers={"Authorization": header}).status_code == status
+
+
+def test_the_address_with_the_token_sets_a_cookie_once() -> None:
+    browser = client(TOKEN)
+    answer = browser.get(f"/search/demo?token={TOKEN}&a=1")
+    assert answer.status_code == 302
+    assert answer.headers["Location"] == "/search/demo?a=1"
+    cookie = answer.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert TOKEN not in cookie
+    assert browser.get("/search/demo").status_code == 200
+
+
+def test_the_cookie_of_another_token_is_refused() -> None:
+    other = client("another-token-of-mine")
+    other.get("/?token=another-token-of-mine")
+    stolen = other.get_cookie(COOKIE)
+    assert stolen is not None
+    browser = client(TOKEN)
+    for value in (stolen.value, TOKEN, ""):
+        browser.set_cookie(COOKIE, value)
+        assert browser.get("/").status_code == 401
+
+
+def test_the_redirect_stays_on_this_host() -> None:
+    answer = client(TOKEN).get(f"//evil.example/x?token={TOKEN}")
+    assert answer.headers["Location"].startswith("/")
+    assert not answer.headers["Location"].startswith("//")
+
+
+def test_every_answer_is_hardened() -> None:
+    for answer in (client(None).get("/"), client(TOKEN).get("/")):
+        assert answer.headers["X-Frame-Options"] == "DENY"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
+def test_other_machines_need_a_token(host: str) -> None:
+    with pytest.raises(InvalidInput, match="--host"):
+        check_access(host, None)
+    check_access(host, TOKEN)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_loopback_needs_none(host: str) -> None:
+    check_access(host, None)
+
+
+@pytest.mark.parametrize("token", ["", "short"])
+def test_a_token_that_can_be_guessed_is_refused(token: str) -> None:
+    with pytest.raises(InvalidInput, match="--token"):
+        check_access("127.0.0.1", token)
+
+
+def test_a_port_that_is_taken() -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(BitnasError, match=f"--port: cannot listen on 127.0.0.1:{port}"):
+            bind("127.0.0.1", port)
+
+
+def test_an_address_that_is_none() -> None:
+    with pytest.raises(InvalidInput, match="--host"):
+        bind("no such host", 0)

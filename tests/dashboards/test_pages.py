@@ -1,0 +1,166 @@
+"""What the pages hold, without a browser: cards, problems, and reading afresh."""
+
+import json
+from pathlib import Path
+
+import pytest
+from plotly.utils import PlotlyJSONEncoder
+
+from dashboards import page_trial
+from dashboards.app import create_app, render
+from dashboards.routes import Route, parse, search_path, trial_path
+from dashboards.views import View
+from nas.ledger import Ledger, TrialState, Worker
+from nas.ledger.claims import Claims
+from search_spaces.errors import BitnasError
+from tests.cli.filled_ledger import CONFIG
+
+
+def text(storage: str, path: str) -> str:
+    """A page as the JSON that goes to the browser."""
+    return json.dumps(json.loads(PlotlyJSONEncoder().encode(render(storage, path)[0])), ensure_ascii=False)
+
+
+def test_list_of_searches(storage: str) -> None:
+    page = text(storage, "/")
+    assert "[demo](/search/demo)" in page
+    assert "23 of 26" in page
+    assert "98.6%" in page
+
+
+def test_search_page(storage: str) -> None:
+    page = text(storage, "/search/demo")
+    for told in ("23 of 26 trials finished", "14 complete", "6 infeasible", "at most 0.300 ms", "3 epochs"):
+        assert told in page
+    assert '"id": "pareto"' in page
+    assert page.count("](/search/demo/trial/") == CONFIG.trials
+
+
+def test_search_without_results_says_why(storage: str) -> None:
+    page = text(storage, "/search/empty")
+    assert "No trial of 'empty' has a latency yet (2 queued)" in page
+    assert '"id": "pareto"' not in page
+    assert '"id": "trials"' in page
+
+
+def test_trial_page(storage: str) -> None:
+    page = text(storage, "/search/demo/trial/6")
+    for told in ("97.4%", "0.152 ms", "0.149 ms", "11.30 kB", "separable", "depthwise ", "dithered"):
+        assert told in page
+    assert '"id": "workloads"' in page
+    assert '"id": "training"' in page
+    assert "/search/demo/trial/5" in page
+    assert "/search/demo/trial/7" in page
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (14, "over a limit, so never trained"),
+        (20, "stopped early"),
+        (22, "out of\\nmemory"),
+        (23, "still running"),
+        (25, "not started yet"),
+        (25, "No architecture has been chosen yet (the trial is queued)."),
+        (25, "Nothing has been timed yet (the trial is queued)."),
+        (1, "only the front is measured"),
+    ],
+)
+def test_a_missing_figure_comes_with_its_reason(storage: str, number: int, told: str) -> None:
+    page = text(storage, f"/search/demo/trial/{number}")
+    assert told in page
+    assert "This cannot be shown" not in page
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/search/nope", "there is no search 'nope'; the ledger holds: demo, empty"),
+        ("/search/demo/trial/26", "'demo' has no trial 26; give a number in 0..25"),
+        ("/search/demo/trial/-1", "Nothing lives at"),
+        ("/nowhere", "Nothing lives at /nowhere."),
+        ("/search/%3Cscript%3E", "there is no search '<script>'"),
+    ],
+)
+def test_unknown_addresses_get_a_clear_page(storage: str, path: str, told: str) -> None:
+    page = text(storage, path)
+    assert told in page
+    assert "All searches" in page
+
+
+def test_a_ledger_that_does_not_open_gets_a_clear_page(tmp_path: Path) -> None:
+    page = text(f"sqlite:///{tmp_path / 'none.db'}", "/")
+    assert "The ledger cannot be read" in page
+    assert "there is no database at" in page
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", [BitnasError("the disk is gone"), ZeroDivisionError("the disk is gone")])
+def test_a_view_that_fails_takes_only_its_own_card(
+    storage: str, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def fail(_rows: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(page_trial, "workload_bars", fail)
+    page = text(storage, "/search/demo/trial/6")
+    assert "the disk is gone" in page
+    assert '"id": "workloads"' not in page
+    assert '"id": "training"' in page
+
+
+def test_view_does_not_draw_what_is_not_ready() -> None:
+    drawn: list[int] = []
+    view = View("T", lambda: 7, lambda data: f"{data} is too few", drawn.append)
+    assert "7 is too few" in PlotlyJSONEncoder().encode(view.show())
+    assert drawn == []
+
+
+def test_the_ledger_is_read_afresh(own_storage: str) -> None:
+    assert "23 of 26" in text(own_storage, "/search/demo")
+    with Ledger.open(own_storage) as ledger:
+        claims = Claims(ledger, "demo", Worker.this_process())
+        claim = claims.claim()
+        assert claim is not None
+        claims.finish(claim, TrialState.FAILED, error="x")
+    assert "24 of 26" in text(own_storage, "/search/demo")
+
+
+def test_only_what_may_change_is_live(own_storage: str) -> None:
+    assert render(own_storage, "/")[1]
+    assert render(own_storage, "/search/demo/trial/1")[1]
+    assert not render(own_storage, "/nowhere")[1]
+    with Ledger.open(own_storage) as ledger:
+        claims = Claims(ledger, "empty", Worker.this_process())
+        while claim := claims.claim():
+            claims.finish(claim, TrialState.FAILED, error="x")
+    assert not render(own_storage, "/search/empty")[1]
+
+
+def test_showing_writes_nothing(own_storage: str) -> None:
+    def rows() -> object:
+        with Ledger.open(own_storage) as ledger:
+            return [(ledger.search(n), ledger.trials(n)) for n in ("demo", "empty")]
+
+    before = rows()
+    for path in ("/", "/search/demo", "/search/demo/trial/23", "/search/empty"):
+        render(own_storage, path)
+    assert rows() == before
+
+
+def test_routes_are_their_own_inverse() -> None:
+    for name in ("demo", "a.b-c_d", "übung 1/2%"):
+        assert parse(search_path(name)) == Route(name)
+        assert parse(trial_path(name, 12)) == Route(name, 12)
+    assert parse("/") == Route()
+    assert parse("/search/demo/") == Route("demo")
+    for path in ("/search", "/search/demo/trial", "/search/demo/trial/x", "/search/a/b", "/x"):
+        assert parse(path) is None
+
+
+def test_the_page_fetches_nothing_from_elsewhere(storage: str) -> None:
+    app = create_app(storage)
+    page = app.server.test_client().get("/").get_data(as_text=True)
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "/_dash-component-suites/" in page
