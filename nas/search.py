@@ -7,8 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
-from multiprocessing.connection import wait
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -94,12 +94,18 @@ def run(job: "Job", workers: int = 1, on_change: OnChange | None = None) -> Sear
     with Ledger.open(job.storage) as ledger, _sigterm_interrupts():
         crew = _Crew(replace(job, parent=os.getpid()), workers)
         try:
-            crew.start()
+            if _is_anything_left(ledger, job.search):
+                crew.start()
             _supervise(crew, ledger, job.search, on_change)
         finally:
             crew.stop()
             Claims(ledger, job.search, Worker.this_process()).release_dead()
         return ledger.search(job.search)
+
+
+def _is_anything_left(ledger: Ledger, search: str) -> bool:
+    unmeasured = [t for t in ledger.front(search) if t.measured_latency_ms is None and t.error is None]
+    return not ledger.search(search).finished or bool(unmeasured)
 
 
 def _supervise(crew: "_Crew", ledger: Ledger, search: str, on_change: OnChange | None) -> None:
@@ -111,11 +117,20 @@ def _supervise(crew: "_Crew", ledger: Ledger, search: str, on_change: OnChange |
             if on_change is not None:
                 on_change(now)
         fruitless += crew.replace_dead()
-        if fruitless > MAX_DEATHS + crew.size:
+        if fruitless > (1 if crew.last_words else MAX_DEATHS + crew.size):
             fix = f"see why with 'nas --debug search --resume {search}'"
-            raise BitnasError(f"search: its workers die (exit code {crew.last_code}) without a result; {fix}")
+            died = f"search: its workers die (exit code {crew.last_code}) without a result; {fix}"
+            raise BitnasError(crew.last_words or died)
     if on_change is not None:
         on_change(ledger.search(search))
+
+
+@dataclass(frozen=True)
+class _Hand:
+    """One worker process, and the end of a pipe that tells why it could not work."""
+
+    process: BaseProcess
+    words: Connection
 
 
 class _Crew:
@@ -125,46 +140,51 @@ class _Crew:
         self._job = job
         self.size = size
         self.last_code: int | None = None
-        self._processes: list[BaseProcess] = []
+        self.last_words: str | None = None
+        self._hands: list[_Hand] = []
 
     def start(self) -> None:
         """Start every worker."""
-        self._processes = [self._start_one() for _ in range(self.size)]
+        for _ in range(self.size):
+            self._hands.append(self._start_one())
 
     def wait(self, timeout_s: float) -> bool:
         """Wait until a worker ends or the time is up; False when all have done their work."""
-        if not self._processes:
+        if not self._hands:
             return False
-        wait([process.sentinel for process in self._processes], timeout_s)
+        wait([hand.process.sentinel for hand in self._hands], timeout_s)
         return True
 
     def replace_dead(self) -> int:
         """Forget the workers that have finished, replace those that died, and tell how many did."""
-        ended = [process for process in self._processes if process.exitcode is not None]
-        died = [process for process in ended if process.exitcode != 0]
-        self._processes = [process for process in self._processes if process not in ended]
-        for process in died:
-            self.last_code = process.exitcode
-            self._processes.append(self._start_one())
+        ended = [hand for hand in self._hands if hand.process.exitcode is not None]
+        died = [hand for hand in ended if hand.process.exitcode != 0]
+        self._hands = [hand for hand in self._hands if hand not in ended]
+        for hand in died:
+            self.last_code = hand.process.exitcode
+            self.last_words = _words(hand)
+            self._hands.append(self._start_one())
         return len(died)
 
     def stop(self) -> None:
         """Tell the workers to put their trials back, and end those that do not listen."""
-        for process in self._processes:
-            process.terminate()
+        for hand in self._hands:
+            hand.process.terminate()
         deadline = time.monotonic() + STOP_S
-        for process in self._processes:
-            process.join(max(0.0, deadline - time.monotonic()))
-            if process.exitcode is None:
-                process.kill()
-                process.join()
-        self._processes = []
+        for hand in self._hands:
+            hand.process.join(max(0.0, deadline - time.monotonic()))
+            if hand.process.exitcode is None:
+                hand.process.kill()
+                hand.process.join()
+        self._hands = []
 
-    def _start_one(self) -> BaseProcess:
+    def _start_one(self) -> _Hand:
         from nas import worker
 
         # A forked copy of a process with TVM's or torch's threads in it can hang; a fresh one cannot.
-        process = multiprocessing.get_context("spawn").Process(target=worker.main, args=(self._job,))
+        spawn = multiprocessing.get_context("spawn")
+        words, pen = spawn.Pipe(duplex=False)
+        process = spawn.Process(target=worker.main, args=(self._job, pen))
         # A worker ignores Ctrl-C from its first moment, as it inherits that from here.
         before = signal.signal(signal.SIGINT, signal.SIG_IGN) if _in_main_thread() else None
         try:
@@ -172,7 +192,16 @@ class _Crew:
         finally:
             if before is not None:
                 signal.signal(signal.SIGINT, before)
-        return process
+        pen.close()  # The worker has its own; when that one dies, the pipe ends.
+        return _Hand(process, words)
+
+
+def _words(hand: _Hand) -> str | None:
+    """What a worker that ended had to say; None when it was killed before it could."""
+    try:
+        return hand.words.recv_bytes().decode() if hand.words.poll() else None
+    except EOFError:
+        return None
 
 
 @contextmanager

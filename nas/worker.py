@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from types import FrameType
 
 from nas.bench import BenchFactory, DeviceBench
@@ -44,8 +45,11 @@ class Job:
     poll_s: float = 0.5
 
 
-def main(job: Job) -> None:
-    """The whole life of a worker process; ends it with code 0 when the search is finished, else 1."""
+def main(job: Job, words: Connection) -> None:
+    """The whole life of a worker process; ends it with code 0 when the search is finished, else 1.
+
+    What keeps it from working, in one line, goes to ``words`` as UTF-8.
+    """
     import torch
 
     logging.basicConfig(level=logging.DEBUG if os.environ.get("NAS_DEBUG") else logging.WARNING)
@@ -64,7 +68,7 @@ def main(job: Job) -> None:
         sys.exit(1)
     except BitnasError as error:
         log.debug("the worker ends", exc_info=True)
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - the only word of a process without a command
+        words.send_bytes(one_line(error).encode())
         sys.exit(1)
 
 

@@ -1,0 +1,83 @@
+"""Benches for tests of the search loop: real searches and trainings, with latencies that take no compiler.
+
+Worker processes import this module to get their bench, and with it the small data set.
+"""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from nas.data import data_sets, load
+from nas.ledger import Ledger
+from nas.quiet import QuietRoom
+from search_spaces import Architecture
+
+FEW = "few-digits"
+MARKS = "BITNAS_TEST_MARKS"
+
+
+def _register() -> None:
+    digits = load("digits")
+    if FEW not in data_sets:
+        data_sets.add(FEW, replace(digits, name=FEW, read=lambda: digits.read().at(np.arange(300))))
+
+
+_register()
+
+
+class ArithmeticBench:
+    """Latency is 0.1 ms a block and a little more for wide ones; the whole network takes twice as long."""
+
+    def __init__(self, device: str, ledger: Ledger, room: QuietRoom) -> None:
+        self.room = room
+
+    def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
+        """The sum over the blocks."""
+        works = [
+            (f"block{index}", 0.1 + block.width / 1e4) for index, block in enumerate(architecture.blocks)
+        ]
+        return sum(ms for _, ms in works), works
+
+    def measure(self, architecture: Architecture) -> float:
+        """Twice the prediction, taken while nobody trains."""
+        with self.room.alone():
+            return 2 * self.predict(architecture)[0]
+
+
+class SometimesBrokenBench(ArithmeticBench):
+    """Raises for networks of more than three blocks, and has no time for those of stem width 16."""
+
+    def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
+        """As above, if at all."""
+        if len(architecture.blocks) > 3:
+            raise RuntimeError("the compiler\n  does not like this one")
+        return (float("nan"), []) if architecture.stem.width == 16 else super().predict(architecture)
+
+    def measure(self, architecture: Architecture) -> float:
+        """Never works."""
+        raise OSError("no such counter")
+
+
+class OnceDeadlyBench(ArithmeticBench):
+    """Kills its process in the second prediction of all workers together, once."""
+
+    def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
+        """As above, unless it is the one."""
+        if _mark("calls") == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().predict(architecture)
+
+
+def _mark(name: str) -> int:
+    """Count a call over all processes: each makes one file, whose creation fails for all but one."""
+    count = 0
+    while True:
+        count += 1
+        try:
+            Path(os.environ[MARKS], f"{name}{count}").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return count

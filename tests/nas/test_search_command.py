@@ -1,0 +1,110 @@
+"""``nas search`` as it is typed: what it refuses before it writes anything, and what it says at the end."""
+
+import json
+from pathlib import Path
+
+import pytest
+from benches import FEW, ArithmeticBench
+from click.testing import CliRunner, Result
+
+import nas.worker
+from nas.cli.main import cli
+from nas.ledger import Ledger, TrialState
+
+NEW = ["--name", "demo", "--trials", "2", "--epochs", "1", "--data", FEW]
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the command keeps its ledger; its workers take no compiler."""
+    monkeypatch.delenv("NAS_STORAGE", raising=False)
+    monkeypatch.setattr(nas.worker.Job.__init__, "__defaults__", (None, ArithmeticBench, 60.0, 0.1))
+    return f"sqlite:///{tmp_path}/nas.db"
+
+
+def _search(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["search", *arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--space", "huge"], "space: unknown name 'huge'; choose one of tiny"),
+        (["--data", "mnist"], "data: unknown name 'mnist'; choose one of digits"),
+        (["--device", "toaster"], "device: unknown name 'toaster'; choose one of local"),
+        (["--sampler", "grid"], "sampler: unknown name 'grid'; choose one of nsga-ii, nsga2, random, tpe"),
+        (["--pruner", "axe"], "pruner: unknown name 'axe'; choose one of median, none"),
+        (["--trials", "0"], "--trials: 0 is out of range"),
+        (["--epochs", "-1"], "--epochs: -1 is out of range"),
+        (["--seed", "-1"], "--seed: -1 is out of range"),
+        (["--workers", "0"], "--workers: 0 is out of range"),
+        (["--max-latency-ms", "0"], "--max-latency-ms: 0.0 is not a limit"),
+        (["--max-latency-ms", "nan"], "--max-latency-ms: nan is not a limit"),
+        (["--max-size-kb", "-3"], "--max-size-kb: -3.0 is not a limit"),
+        (["--max-size-kb", "inf"], "--max-size-kb: inf is not a limit"),
+        (["--trials", "many"], "Invalid value for '--trials': 'many' is not a valid integer"),
+        (["--name", "../x"], "--name: '../x' is not a search name"),
+        (["--name", ""], "--name: '' is not a search name"),
+        (["--storage", "nonsense"], "--storage: not a database URL"),
+    ],
+)
+def test_bad_input_is_one_line_and_nothing_is_written(
+    storage: str, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    result = _search(*NEW, "--storage", storage, *arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"Error: {message}")
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_search_needs_a_name(storage: str, tmp_path: Path) -> None:
+    result = _search("--storage", storage)
+    assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert "--name: a new search needs a name" in result.stderr
+
+
+def test_a_storage_that_does_not_open_is_exit_code_1(tmp_path: Path) -> None:
+    result = _search(*NEW, "--storage", f"sqlite:///{tmp_path}/absent/nas.db")
+    assert result.exit_code == 1
+    assert "there is no folder" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_search_from_start_to_resume(storage: str) -> None:
+    first = _search(*NEW, "--storage", storage)
+    assert (first.exit_code, first.stderr) == (0, "")
+    assert first.stdout.startswith("demo: 2 trials (2 complete), ")
+    assert first.stdout.endswith(f"Next: nas pareto demo --storage {storage}\n")
+
+    taken = _search(*NEW, "--storage", storage)
+    assert taken.exit_code == 2
+    assert "--name: 'demo' is taken" in taken.stderr
+
+    again = _search("--resume", "demo", "--storage", storage, "--json")
+    report = json.loads(again.stdout)
+    assert report["counts"]["complete"] == 2
+    assert report["front"][0]["measured_latency_ms"] > 0
+    assert again.stderr == ""
+
+
+def test_resuming_takes_no_other_settings(storage: str) -> None:
+    result = _search("--resume", "demo", "--storage", storage, "--trials", "5")
+    assert result.exit_code == 2
+    assert "--trials: a search goes on with the settings it was made with; leave it out" in result.stderr
+
+
+def test_resuming_what_is_not_there_makes_nothing(storage: str, tmp_path: Path) -> None:
+    result = _search("--resume", "demo", "--storage", storage)
+    assert (result.exit_code, list(tmp_path.iterdir())) == (1, [])
+    assert "there is no database" in result.stderr
+
+
+def test_limits_that_nothing_meets_are_said(storage: str) -> None:
+    result = _search(*NEW, "--storage", storage, "--max-latency-ms", "0.001")
+    assert result.exit_code == 0
+    assert "2 infeasible), 0 on the front" in result.stdout
+    assert "Nothing was within the limits; see by how much: nas trials demo" in result.stdout
+    with Ledger.open(storage) as ledger:
+        assert ledger.search("demo").counts[TrialState.INFEASIBLE] == 2

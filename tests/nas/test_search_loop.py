@@ -1,0 +1,234 @@
+"""The search loop: what becomes of trials, and of a search whose processes are killed at any moment."""
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from benches import FEW, MARKS, ArithmeticBench, OnceDeadlyBench, SometimesBrokenBench
+
+from nas import search
+from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, non_dominated
+from nas.worker import Job, StoppedError, work
+from search_spaces.errors import BitnasError, InvalidInput
+
+CONFIG = SearchConfig(space="tiny", data=FEW, device="local", trials=6, epochs=2, seed=1)
+HERE = Path(__file__).parent
+
+
+def _job(folder: Path, config: SearchConfig = CONFIG, **fields: object) -> Job:
+    storage = f"sqlite:///{folder}/nas.db"
+    with Ledger.open(storage, create=True) as ledger:
+        ledger.create_search("demo", config)
+    return Job(storage, "demo", **{"bench": ArithmeticBench, "poll_s": 0.1, **fields})
+
+
+def _trials(job: Job) -> list[TrialRecord]:
+    with Ledger.open(job.storage) as ledger:
+        return ledger.trials("demo")
+
+
+def _outcomes(trials: list[TrialRecord]) -> list[tuple[object, ...]]:
+    return [(trial.number, trial.state, trial.digest, trial.accuracy, trial.latency_ms) for trial in trials]
+
+
+def _work(job: Job) -> list[TrialRecord]:
+    work(job, threading.Event())
+    return _trials(job)
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[TrialRecord]:
+    """The trials of ``CONFIG`` run by one worker in one go."""
+    return _work(_job(tmp_path_factory.mktemp("uninterrupted")))
+
+
+def test_every_trial_is_trained_and_recorded(uninterrupted: list[TrialRecord]) -> None:
+    assert [trial.number for trial in uninterrupted] == list(range(6))
+    for trial in uninterrupted:
+        assert trial.state is TrialState.COMPLETE
+        assert trial.accuracy is not None
+        assert trial.size_kb is not None
+        assert trial.latency_by_workload is not None
+        assert trial.latency_ms == pytest.approx(sum(ms for _, ms in trial.latency_by_workload))
+        assert trial.error is None
+    assert len({trial.digest for trial in uninterrupted}) == 6
+
+
+def test_the_front_and_nothing_else_is_measured_whole(uninterrupted: list[TrialRecord]) -> None:
+    measured = {trial.number for trial in uninterrupted if trial.measured_latency_ms is not None}
+    assert measured == {trial.number for trial in non_dominated(uninterrupted)}
+    for trial in uninterrupted:
+        assert trial.measured_latency_ms in (None, 2 * (trial.latency_ms or 0))
+
+
+def test_one_worker_repeats_itself(uninterrupted: list[TrialRecord], tmp_path: Path) -> None:
+    assert _outcomes(_work(_job(tmp_path))) == _outcomes(uninterrupted)
+
+
+def test_what_is_over_a_limit_is_recorded_and_never_trained(
+    uninterrupted: list[TrialRecord], tmp_path: Path
+) -> None:
+    latencies = sorted(trial.latency_ms or 0 for trial in uninterrupted)
+    job = _job(tmp_path, replace(CONFIG, sampler="random", max_latency_ms=latencies[3] - 1e-6))
+    trials = _work(job)
+    with Ledger.open(job.storage) as ledger:
+        for trial in trials:
+            over = (trial.latency_ms or 0) >= latencies[3]
+            assert trial.state is (TrialState.INFEASIBLE if over else TrialState.COMPLETE)
+            assert len(ledger.epochs("demo", trial.number)) == (0 if over else 2)
+            assert (trial.error or "").startswith("latency of") == over
+    assert {trial.state for trial in trials} == {TrialState.INFEASIBLE, TrialState.COMPLETE}
+
+
+def test_a_limit_on_size_counts_too(uninterrupted: list[TrialRecord], tmp_path: Path) -> None:
+    smallest = min(trial.size_kb or 0 for trial in uninterrupted)
+    job = _job(tmp_path, replace(CONFIG, trials=2, max_size_kb=smallest / 10))
+    assert [trial.state for trial in _work(job)] == [TrialState.INFEASIBLE] * 2
+
+
+def test_a_trial_that_raises_fails_alone(tmp_path: Path) -> None:
+    trials = _work(
+        _job(tmp_path, replace(CONFIG, trials=12, epochs=1, sampler="random"), bench=SometimesBrokenBench)
+    )
+    errors = {trial.error for trial in trials if trial.state is TrialState.FAILED}
+    assert errors == {
+        "RuntimeError: the compiler does not like this one",
+        "ValueError: latency_ms is nan, which the ledger does not record",
+    }
+    complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    assert complete
+    for trial in non_dominated(trials):
+        assert trial.error == "its whole network could not be measured: OSError: no such counter"
+
+
+def test_hopeless_trials_are_pruned(tmp_path: Path) -> None:
+    job = _job(tmp_path, replace(CONFIG, trials=20, epochs=2, pruner="median", sampler="random"))
+    trials = _work(job)
+    pruned = [trial for trial in trials if trial.state is TrialState.PRUNED]
+    assert pruned
+    assert {trial.state for trial in trials} == {TrialState.PRUNED, TrialState.COMPLETE}
+    with Ledger.open(job.storage) as ledger:
+        for trial in pruned:
+            assert [epoch.accuracy for epoch in ledger.epochs("demo", trial.number)] == [trial.accuracy]
+
+
+def test_a_worker_that_is_told_to_stop_gives_its_trial_back(tmp_path: Path) -> None:
+    job = _job(tmp_path, replace(CONFIG, epochs=1000, trials=1))
+    stop = threading.Event()
+
+    def stop_soon() -> None:
+        with Ledger.open(job.storage) as ledger:
+            _wait_until(lambda: len(ledger.epochs("demo", 0)) > 0)
+        stop.set()
+
+    other = threading.Thread(target=stop_soon)
+    other.start()
+    with pytest.raises(StoppedError):
+        work(job, stop)
+    other.join()
+    (trial,) = _trials(job)
+    assert trial.state is TrialState.QUEUED
+    assert trial.architecture is not None
+
+
+def test_a_killed_worker_is_replaced_and_its_trial_redone(
+    uninterrupted: list[TrialRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(MARKS, str(tmp_path))
+    job = _job(tmp_path, bench=OnceDeadlyBench)
+    seen: list[int] = []
+    record = search.run(job, 1, lambda now: seen.append(now.counts[TrialState.COMPLETE]))
+    assert record.counts[TrialState.COMPLETE] == 6
+    assert (tmp_path / "calls7").exists()  # Seven predictions for six trials.
+    assert seen[-1] == 6
+    assert seen == sorted(seen)
+    assert _outcomes(_trials(job)) == _outcomes(uninterrupted)
+
+
+def test_two_workers_survive_the_death_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MARKS, str(tmp_path))
+    job = _job(tmp_path, bench=OnceDeadlyBench)
+    assert search.run(job, 2).counts[TrialState.COMPLETE] == 6
+    trials = _trials(job)
+    assert len({trial.digest for trial in trials}) == 6
+    assert all(trial.measured_latency_ms for trial in non_dominated(trials))
+
+
+def _worker_process(job: Job) -> subprocess.Popen[bytes]:
+    code = (
+        f"import sys; sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]\n"
+        "from benches import ArithmeticBench\nfrom nas import search\nfrom nas.worker import Job\n"
+        f"search.run(Job({job.storage!r}, 'demo', bench=ArithmeticBench, poll_s=0.1), 1)"
+    )
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+
+
+def test_a_search_killed_at_any_moment_goes_on_to_the_same_end(
+    uninterrupted: list[TrialRecord], tmp_path: Path
+) -> None:
+    job = _job(tmp_path)
+    with Ledger.open(job.storage) as ledger:
+        process = _worker_process(job)
+        _wait_until(lambda: len(ledger.epochs("demo", 2)) > 0)
+        process.kill()
+        process.communicate()
+        # Whatever was killed, its workers stop by themselves and put their trial back.
+        _wait_until(lambda: ledger.search("demo").counts[TrialState.RUNNING] == 0)
+        counts = ledger.search("demo").counts
+        assert counts[TrialState.COMPLETE] in (2, 3)
+        assert counts[TrialState.QUEUED] in (4, 3)
+    search.run(job, 1)
+    assert _outcomes(_trials(job)) == _outcomes(uninterrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_search_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
+    job = _job(tmp_path, replace(CONFIG, epochs=1000, trials=2))
+    with Ledger.open(job.storage) as ledger:
+        process = _worker_process(job)
+        _wait_until(lambda: len(ledger.epochs("demo", 0)) > 0)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+        assert said.decode().strip().endswith("KeyboardInterrupt")
+        assert process.returncode != 0
+        assert ledger.search("demo").counts[TrialState.QUEUED] == 2
+        assert ledger.trial("demo", 0).architecture is not None
+
+
+def test_workers_that_cannot_work_end_the_search_with_their_reason(tmp_path: Path) -> None:
+    job = _job(tmp_path, replace(CONFIG, device="absent"), bench=_no_bench)
+    with pytest.raises(BitnasError, match=r"^device: it is not there$"):
+        search.run(job, 1)
+    assert {trial.state for trial in _trials(job)} == {TrialState.QUEUED}
+
+
+def _no_bench(device: str, ledger: Ledger, room: object) -> ArithmeticBench:
+    raise BitnasError("device: it is not there")
+
+
+def test_a_finished_search_can_be_resumed_for_nothing(
+    uninterrupted: list[TrialRecord], tmp_path: Path
+) -> None:
+    job = _job(tmp_path, replace(CONFIG, trials=1, epochs=1))
+    first = _work(job)
+    assert search.run(replace(job, bench=_no_bench)).counts[TrialState.COMPLETE] == 1
+    assert _trials(job) == first
+
+
+@pytest.mark.parametrize("workers", [0, -1, 1000])
+def test_the_number_of_workers_is_checked(tmp_path: Path, workers: int) -> None:
+    with pytest.raises(InvalidInput, match="--workers"):
+        search.run(Job(f"sqlite:///{tmp_path}/absent.db", "demo"), workers)
