@@ -1,7 +1,8 @@
 """What a measurement is, and the protocol by which a compiled function is timed.
 
-One core, warmed up; samples of at least ``SAMPLE_MS`` each, their median and interquartile range; rounds
-are repeated, up to ``ROUNDS``, until the spread is small. The round with the smallest spread counts.
+One core, warmed up; rounds of ``SAMPLES`` samples of at least ``SAMPLE_MS`` each, their median and
+interquartile range. What disturbs a measurement only ever adds time, and may go on for a whole round (another
+process on a sibling core): rounds are repeated, up to ``ROUNDS``, until two agree on the lowest median.
 """
 
 import fcntl
@@ -20,9 +21,9 @@ import numpy as np
 from search_spaces.errors import BitnasError
 
 SAMPLES = 11
-SAMPLE_MS = 2
-ROUNDS = 4
-SPREAD = 0.03  # interquartile range over median that is good enough
+SAMPLE_MS = 1
+ROUNDS = 8
+AGREEMENT = 0.03  # two medians this close, as a share, are the same
 ABSURD_MS = 1e6
 
 
@@ -60,15 +61,18 @@ def measure(sampler: Sampler) -> Measurement:
         MeasurementError: a sample is not a finite, positive, sensible number.
     """
     sampler(1, SAMPLE_MS)  # warms up caches, clocks and page tables
-    best: Measurement | None = None
-    for _ in range(ROUNDS):
-        found = _summary(sampler(SAMPLES, SAMPLE_MS))
-        if best is None or found.iqr_ms / found.milliseconds < best.iqr_ms / best.milliseconds:
-            best = found
-        if best.iqr_ms <= SPREAD * best.milliseconds:
-            break
-    assert best is not None  # noqa: S101 - ROUNDS is above zero
-    return best
+    rounds = [_summary(sampler(SAMPLES, SAMPLE_MS))]
+    while len(rounds) < ROUNDS and not _agree(rounds):
+        rounds.append(_summary(sampler(SAMPLES, SAMPLE_MS)))
+    return min(rounds, key=lambda found: found.milliseconds)
+
+
+def _agree(rounds: list[Measurement]) -> bool:
+    """Whether the two fastest rounds have the same median."""
+    if len(rounds) < 2:
+        return False
+    fastest, second = sorted(found.milliseconds for found in rounds)[:2]
+    return second <= fastest * (1 + AGREEMENT)
 
 
 def _summary(samples: list[float]) -> Measurement:

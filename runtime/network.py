@@ -1,6 +1,8 @@
 """A compiled network: one library, its constants, and the memory that it runs in."""
 
+import shutil
 import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,15 +42,12 @@ class NetworkInfo:
 class CompiledNetwork:
     """Runs a compiled network. Not for use by two threads at once: a run writes into its own workspace."""
 
-    def __init__(
-        self, info: NetworkInfo, constants: tuple[Constant, ...], library: Path, keep: Any = None
-    ) -> None:
+    def __init__(self, info: NetworkInfo, constants: tuple[Constant, ...], library: Path) -> None:
         import tvm_ffi
 
         self.info = info
         self.constants = constants
         self.library = library
-        self._keep = keep  # the temporary folder of a library that was not saved lives as long as this
         try:
             self._module = tvm_ffi.load_module(str(library))
         except (RuntimeError, OSError) as error:
@@ -65,7 +64,7 @@ class CompiledNetwork:
     @property
     def entry(self) -> Any:
         """The compiled function, to be called with ``arguments``."""
-        return self._module[ENTRY] if hasattr(self._module, "__getitem__") else getattr(self._module, ENTRY)
+        return getattr(self._module, ENTRY)
 
     def run(self, images: NDArray[Any]) -> NDArray[np.float32]:
         """Run a batch of images.
@@ -137,8 +136,8 @@ def compile(module: "nn.Module", input_shape: tuple[int, ...], target: str = "na
     """
     resolve_target(target)
     graph = lower(module, input_shape)
-    folder = tempfile.TemporaryDirectory(prefix="bitnas-")
-    library = Path(folder.name) / "network.so"
+    folder = Path(tempfile.mkdtemp(prefix="bitnas-"))
+    library = folder / "network.so"
     assembly = assemble(graph, target, library)
     info = NetworkInfo(
         input_shape=graph.input.shape,
@@ -150,4 +149,6 @@ def compile(module: "nn.Module", input_shape: tuple[int, ...], target: str = "na
         live_bytes=assembly.live_bytes,
         workloads=tuple(graph.workloads),
     )
-    return CompiledNetwork(info, assembly.constants, library, keep=folder)
+    network = CompiledNetwork(info, assembly.constants, library)
+    weakref.finalize(network, shutil.rmtree, folder, ignore_errors=True)
+    return network

@@ -34,6 +34,7 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
     from runtime.lowering.rules import rules
 
     check_input_shape(input_shape)
+    module = _with_children(module)
     builder = GraphBuilder(input_shape)
     traced = _trace(module)
     values: dict[Any, Value] = {}
@@ -61,6 +62,13 @@ def check_input_shape(input_shape: tuple[int, ...]) -> None:
         raise InvalidInput(
             "input_shape", f"{input_shape} is not an image batch", "pass (N, C, H, W), all above 0"
         )
+
+
+def _with_children(module: "nn.Module") -> "nn.Module":
+    """A model that is itself one layer, as a container of that layer: a trace stops at layers."""
+    from torch import nn
+
+    return module if any(module.children()) else nn.Sequential(module)
 
 
 def _trace(module: "nn.Module") -> "fx.Graph":

@@ -1,0 +1,59 @@
+# make demo   search, plot, export and verify on real digits, in a few minutes
+# make test   lint, type-check and test, as CI does
+# make bench  time the kernels beside each other (slow)
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO := demo
+# Milliseconds for one image. A slower machine wants more: make demo DEMO_LIMIT=0.02
+DEMO_LIMIT ?= 0.004
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types unit format clean
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# The commands are printed as they run; they are the README's.
+demo: $(STAMP)
+	rm -rf $(DEMO) && mkdir $(DEMO)
+	$(BIN)/nas search --name demo --space tiny --data digits --device local --trials 24 --epochs 3 \
+		--max-latency-ms $(DEMO_LIMIT) --storage sqlite:///$(DEMO)/nas.db
+	$(BIN)/nas pareto demo --plot $(DEMO)/pareto.html --storage sqlite:///$(DEMO)/nas.db
+	$(BIN)/nas export demo --max-latency-ms $(DEMO_LIMIT) -o $(DEMO)/winner --storage sqlite:///$(DEMO)/nas.db
+	$(BIN)/nas verify $(DEMO)/winner
+	$(BIN)/python $(DEMO)/winner/predict.py
+	@echo
+	@echo 'Done. Next:'
+	@echo '  $(BIN)/nas dashboard --storage sqlite:///$(DEMO)/nas.db    the search in your browser'
+	@echo '  $(BIN)/nas trials demo --storage sqlite:///$(DEMO)/nas.db  every trial'
+	@echo '  $(DEMO)/pareto.html, $(DEMO)/winner/card.md                     the front and the winner'
+
+test: lint types unit
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+unit: $(STAMP)
+	$(BIN)/python -m pytest -n 2
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) $(DEMO) *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,35 @@
+"""Compiles one kernel and runs it on named arrays."""
+
+import numpy as np
+import tvm
+
+from runtime.assembly import compile_kernels, parameters
+from runtime.kernels import packing
+from runtime.kernels.base import lanes
+
+
+def run_kernel(workload, **arrays):
+    """The kernel's output for its inputs and constants, given by name in any shape of the right size."""
+    tensors = []
+    for buffer in parameters(workload):
+        if buffer.role in ("scratch", "output"):
+            # Whatever lies in scratch memory or in the output must not matter.
+            array = np.full(buffer.shape, 0x7F, np.dtype(buffer.dtype))
+        else:
+            array = np.ascontiguousarray(arrays.pop(buffer.name), buffer.dtype).reshape(buffer.shape)
+        tensors.append(tvm.runtime.tensor(array, tvm.cpu()))
+    assert not arrays, f"not parameters of {workload.key}: {list(arrays)}"
+    compile_kernels([workload], "native").mod[workload.symbol](*tensors)
+    return tensors[-1].numpy()
+
+
+def pack_images(signs, groups=1):
+    """-1 and +1 (N, H, W, C) -> words (N, H, W, G, words)."""
+    n, height, width, channels = signs.shape
+    return packing.pack_signs(signs.reshape(n, height, width, groups, channels // groups))
+
+
+def lane_constants(out_channels, groups=1, **vectors):
+    """Vectors (O,) in the kernels' layout (O / lanes, lanes)."""
+    width = lanes(out_channels // groups)
+    return {name: packing.lane_vectors(values, width) for name, values in vectors.items()}

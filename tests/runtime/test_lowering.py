@@ -1,0 +1,171 @@
+"""Lowering: models compute what torch computes, fusions fuse, what has no kernel is refused by name."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import runtime
+import search_spaces
+from runtime.lowering import UnsupportedLayerError, lower
+from search_spaces import InvalidInput, precisions
+from search_spaces.layers import ChannelShuffle, QuantConv2d, QuantLinear
+
+EVERY_PRECISION = sorted(precisions)
+
+
+class Everything(nn.Module):
+    """One of each layer that has a kernel, wired with an add and a concatenation."""
+
+    def __init__(self, precision):
+        super().__init__()
+        p = precisions.get(precision)
+        self.stem = nn.Sequential(
+            QuantConv2d(3, 32, 3, precisions.get("float"), relu=False), nn.BatchNorm2d(32)
+        )
+        self.depthwise = nn.Sequential(QuantConv2d(32, 32, 3, p, groups=32, stride=2), nn.BatchNorm2d(32))
+        self.grouped = nn.Sequential(
+            QuantConv2d(32, 48, 1, p, groups=4), nn.BatchNorm2d(48), ChannelShuffle(4)
+        )
+        self.convolution = nn.Sequential(QuantConv2d(48, 20, 5, p, relu=False), nn.BatchNorm2d(20))
+        self.pools = nn.ModuleList([nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1)])
+        self.head = nn.Sequential(
+            nn.ReLU(), nn.BatchNorm2d(40), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout()
+        )
+        self.classifier = QuantLinear(40, 7, p, relu=True)
+
+    def forward(self, x):
+        x = self.convolution(self.grouped(self.depthwise(self.stem(x))))
+        x = torch.cat([self.pools[0](x) + x, self.pools[1](x)], dim=1)
+        return self.classifier(self.head(x))
+
+
+def trained(module, shape):
+    """A module whose ranges, means and scales are no longer those of its birth."""
+    torch.manual_seed(0)
+    module.train()
+    for _ in range(2):
+        module(torch.randn(8, *shape[1:]))
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.normal_(norm.weight)  # negative scales too
+            nn.init.normal_(norm.bias)
+    return module.eval()
+
+
+@pytest.mark.parametrize("precision", EVERY_PRECISION)
+@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (3, 3, 9, 13)])
+def test_compiled_models_compute_what_torch_computes(precision, shape):
+    module = trained(Everything(precision), shape)
+    images = torch.randn(6, *shape[1:])
+    with torch.no_grad():
+        expected = module(images).numpy()
+    found = runtime.compile(module, shape).run(images.numpy())
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_samples_of_a_space_compute_what_torch_computes(seed):
+    architecture = search_spaces.space("tiny").sample(seed)
+    shape = (2, *architecture.input_shape)
+    module = trained(search_spaces.build(architecture), shape)
+    images = torch.rand(32, *shape[1:])
+    with torch.no_grad():
+        expected = module(images).numpy()
+    found = runtime.compile(module, shape).run(images.numpy())
+    close = np.isclose(found, expected, rtol=1e-3, atol=1e-3).all(axis=1)
+    # A value within a rounding error of a threshold may fall on the other side of it.
+    assert close.mean() > 0.95
+
+
+def test_the_workloads_are_those_that_are_compiled():
+    module = trained(Everything("binary"), (1, 3, 8, 8))
+    assert (
+        tuple(runtime.workloads(module, (1, 3, 8, 8))) == runtime.compile(module, (1, 3, 8, 8)).info.workloads
+    )
+
+
+def families(module, shape):
+    return [w.family for w in lower(module.eval(), shape).workloads]
+
+
+def test_batch_norm_and_relu_join_the_convolution():
+    module = nn.Sequential(nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3))
+    graph = lower(module.eval(), (1, 1, 8, 8))
+    assert [w.family for w in graph.workloads] == ["conv2d", "conv2d", "to_nchw"]
+    assert [w.relu for w in graph.workloads[:2]] == [True, False]
+
+
+class Branches(nn.Module):
+    """A convolution that one reader takes with a ReLU and another without."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+
+    def forward(self, x):
+        x = self.convolution(x)
+        return torch.relu(x) + self.norm(x) + torch.relu(x)
+
+
+def test_nothing_is_fused_that_something_else_reads():
+    module = trained(Branches(), (2, 1, 5, 5))
+    assert families(module, (2, 1, 5, 5)) == ["conv2d", "relu", "affine", "add", "add", "to_nchw"]
+    images = torch.randn(2, 1, 5, 5)
+    with torch.no_grad():
+        expected = module(images).numpy()
+    np.testing.assert_allclose(runtime.compile(module, (2, 1, 5, 5)).run(images.numpy()), expected, atol=1e-5)
+
+
+def test_two_layers_share_the_signs_of_one_input():
+    class Expand(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one = QuantConv2d(32, 32, 1, precisions.get("binary"))
+            self.three = QuantConv2d(32, 32, 3, precisions.get("binary"))
+
+        def forward(self, x):
+            return torch.cat([self.one(x), self.three(x)], 1)
+
+    assert families(Expand(), (1, 32, 4, 4)).count("sign_pack") == 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "named"),
+    [
+        (nn.Conv2d(4, 4, 3, dilation=2), "dilation"),
+        (nn.Conv2d(4, 4, (3, 1)), "kernel_size"),
+        (nn.Conv2d(4, 4, 3, padding_mode="reflect", padding=1), "padding"),
+        (nn.MaxPool2d(2, ceil_mode=True), "ceil_mode"),
+        (nn.AdaptiveAvgPool2d(2), "mean over the whole image"),
+        (nn.Softmax(dim=1), "Softmax"),
+        (nn.Conv2d(4, 4, 11), "larger than the image"),
+        (nn.Conv2d(3, 4, 3), "3 channels"),
+    ],
+)
+def test_what_has_no_kernel_is_refused_by_the_layers_name(layer, named):
+    module = nn.Sequential(nn.Identity(), layer).eval()
+    with pytest.raises(UnsupportedLayerError, match=r"layer '1'.*" + named) as caught:
+        runtime.workloads(module, (1, 4, 8, 8))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 0, 8, 8), (1, 1, 8, -8), (1, 1, 8, 8.0)])
+def test_a_bad_input_shape_is_refused(shape):
+    with pytest.raises(InvalidInput, match="input_shape"):
+        runtime.workloads(nn.Conv2d(1, 1, 1), shape)
+
+
+def test_an_unknown_target_is_refused():
+    with pytest.raises(InvalidInput, match="target: unknown CPU 'pdp11'"):
+        runtime.compile(nn.Conv2d(1, 1, 1), (1, 1, 2, 2), target="pdp11")
+
+
+def test_bad_images_are_refused():
+    network = runtime.compile(nn.Conv2d(1, 1, 1), (2, 1, 4, 4))
+    for images in (np.zeros((3, 1, 4, 4), np.float32), np.zeros((2, 1, 4, 5), np.float32)):
+        with pytest.raises(InvalidInput, match="images: shape"):
+            network.run(images)
+    with pytest.raises(InvalidInput, match="float64"):
+        network.run(np.zeros((2, 1, 4, 4)))

@@ -1,0 +1,103 @@
+"""Sign-and-pack, quantize, pooling, add, concatenation, shuffle and layout kernels against numpy."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runtime import workload as w
+from tests.runtime import references
+from tests.runtime.harness import run_kernel
+
+CHANNELS = st.sampled_from([1, 3, 16, 17, 31, 32, 33, 64, 100])
+KERNELS = settings(max_examples=20, deadline=None, derandomize=True)
+SIDES, BATCHES, SEEDS = st.integers(1, 9), st.integers(1, 3), st.integers(0, 2**32 - 1)
+KINDS = st.sampled_from(["zero", "channel", "position", "element"])
+
+
+@KERNELS
+@given(BATCHES, SIDES, SIDES, CHANNELS, st.sampled_from([1, 2, 4]), KINDS, SEEDS)
+def test_sign_pack(batch, height, width, depth, groups, kind, seed):
+    values, channels = np.random.default_rng(seed), depth * groups
+    x = values.standard_normal((batch, height, width, channels), np.float32)
+    x[values.random(x.shape) < 0.1] = 0  # zeros are +1, and stand everywhere behind a ReLU
+    plane = (height, width) if kind in ("position", "element") else (1, 1)
+    per_channel = channels if kind in ("channel", "element") else 1
+    threshold = values.standard_normal((*plane, per_channel), np.float32) if kind != "zero" else 0.0
+    if kind != "zero":
+        x[0] = np.where(values.random(x[0].shape) < 0.3, threshold, x[0])  # ties are +1
+    table = {} if kind == "zero" else {"threshold": threshold}
+    found = run_kernel(w.SignPack(batch, height, width, channels, groups, kind), data=x, **table)
+    unpacked = references.unpack_signs(found, groups, depth)
+    np.testing.assert_array_equal(unpacked, references.signs(x, threshold))
+    unused = found.shape[-1] * 32 - depth
+    assert not (found[..., -1] >> np.uint32(32 - unused)).any() or not unused, "unused bits must be zero"
+
+
+@KERNELS
+@given(st.integers(1, 300), st.sampled_from(["uint8", "int8"]), SEEDS)
+def test_quantize(size, code, seed):
+    values = np.random.default_rng(seed)
+    step = np.float32(values.uniform(0.01, 0.1))
+    x = values.normal(0, 10, size).astype(np.float32)
+    x[::3] = np.round(x[::3] / step) * step + step / 2  # halves go to the even neighbour
+    found = run_kernel(w.Quantize(1, size, code), data=x, step=step)
+    low, high = (0, 255) if code == "uint8" else (-127, 127)
+    np.testing.assert_array_equal(found, np.clip(np.round(x / step), low, high))
+
+
+@st.composite
+def pools(draw):
+    kernel = draw(st.integers(1, 5))
+    padding = draw(st.integers(0, kernel // 2))
+    height, width = (draw(st.integers(kernel, kernel + 6)) for _ in range(2))
+    return draw(BATCHES), height, width, kernel, draw(st.integers(1, 3)), padding, draw(CHANNELS)
+
+
+@KERNELS
+@given(pools(), SEEDS)
+def test_pooling(shape, seed):
+    batch, height, width, kernel, stride, padding, channels = shape
+    x = np.random.default_rng(seed).standard_normal((batch, height, width, channels), np.float32)
+    window = {"kernel": kernel, "stride": stride, "padding": padding}
+    largest, mean = references.max_pool(x, **window), references.avg_pool(x, **window)
+    np.testing.assert_array_equal(run_kernel(w.MaxPool2d(*shape), data=x).reshape(largest.shape), largest)
+    found = run_kernel(w.AvgPool2d(*shape), data=x).reshape(mean.shape)
+    np.testing.assert_allclose(found, mean, rtol=1e-4, atol=1e-5)
+
+
+@KERNELS
+@given(BATCHES, st.integers(1, 60), CHANNELS, SEEDS)
+def test_global_pool_affine_add_relu(batch, pixels, channels, seed):
+    values = np.random.default_rng(seed)
+    x, y = values.standard_normal((2, batch, pixels, channels), np.float32)
+    scale, bias = values.standard_normal((2, channels), np.float32)
+    found = run_kernel(w.GlobalAvgPool(batch, pixels, channels), data=x)
+    np.testing.assert_allclose(found.reshape(batch, channels), x.mean(axis=1), rtol=1e-4, atol=1e-5)
+    found = run_kernel(w.Affine(batch, pixels, channels), data=x, scale=scale, bias=bias)
+    np.testing.assert_allclose(found.reshape(x.shape), x * scale + bias, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(run_kernel(w.Add(batch, x.size), left=x, right=y).reshape(x.shape), x + y)
+    np.testing.assert_array_equal(
+        run_kernel(w.Relu(batch, x.size), data=x).reshape(x.shape), np.maximum(x, 0)
+    )
+
+
+@KERNELS
+@given(BATCHES, st.integers(1, 30), st.lists(CHANNELS, min_size=2, max_size=4), SEEDS)
+def test_concat(batch, pixels, channels, seed):
+    values = np.random.default_rng(seed)
+    parts = [values.standard_normal((batch * pixels, c), np.float32) for c in channels]
+    inputs = {f"data{i}": part for i, part in enumerate(parts)}
+    found = run_kernel(w.Concat(batch, pixels, tuple(channels)), **inputs)
+    np.testing.assert_array_equal(found.reshape(batch * pixels, -1), np.concatenate(parts, axis=1))
+
+
+@KERNELS
+@given(BATCHES, SIDES, SIDES, CHANNELS, st.sampled_from([1, 2, 3, 4]), SEEDS)
+def test_shuffle_and_layouts(batch, height, width, depth, groups, seed):
+    channels = depth * groups
+    x = np.random.default_rng(seed).standard_normal((batch, height, width, channels), np.float32)
+    found = run_kernel(w.ChannelShuffle(batch, height * width, channels, groups), data=x)
+    np.testing.assert_array_equal(found.reshape(x.shape), references.channel_shuffle(x, groups))
+    nchw = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(run_kernel(w.ToNhwc(batch, height, width, channels), data=nchw), x)
+    np.testing.assert_array_equal(run_kernel(w.ToNchw(batch, height, width, channels), data=x), nchw)

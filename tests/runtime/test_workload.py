@@ -1,0 +1,51 @@
+"""Workloads: their keys and JSON name them uniquely, and every family has a kernel."""
+
+import pytest
+
+from runtime import workload as w
+from runtime.kernels import kernel_for, kernels
+from search_spaces import InvalidInput
+
+EXAMPLES = [
+    w.Conv2d(1, 8, 8, 3, 1, 1, 3, 16, 1, "float", "float"),
+    w.Conv2d(1, 8, 8, 3, 1, 1, 3, 16, 1, "float", "float", relu=True),
+    w.BitserialConv2d(1, 8, 8, 3, 1, 1, 64, 16, 1, "ternary"),
+    w.DepthwiseConv2d(1, 8, 8, 3, 1, 1, 16, "int8", "uint8"),
+    w.Dense(1, 16, 10, "float", "float"),
+    w.BitserialDense(1, 16, 10, "binary"),
+    w.SignPack(1, 8, 8, 64, 1, "channel"),
+    w.Quantize(1, 64, "uint8"),
+    w.MaxPool2d(1, 8, 8, 3, 2, 1, 16),
+    w.AvgPool2d(1, 8, 8, 3, 2, 1, 16),
+    w.GlobalAvgPool(1, 64, 16),
+    w.Relu(1, 64),
+    w.Add(1, 64),
+    w.Affine(1, 64, 16),
+    w.Concat(1, 64, (16, 32)),
+    w.ChannelShuffle(1, 64, 16, 4),
+    w.ToNhwc(1, 8, 8, 3),
+    w.ToNchw(1, 8, 8, 3),
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e.key)
+def test_json_round_trip(example):
+    assert w.Workload.from_json(example.to_json()) == example
+    assert kernel_for(example).buffers(example)[-1].role == "output"
+
+
+def test_keys_and_symbols_are_unique_and_every_family_is_here():
+    assert len({e.key for e in EXAMPLES}) == len({e.symbol for e in EXAMPLES}) == len(EXAMPLES)
+    assert {e.family for e in EXAMPLES} == set(kernels)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"family":"warp"}', '{"family":"add","batch":1}'])
+def test_what_is_no_workload_is_refused(text):
+    with pytest.raises(InvalidInput, match="workload"):
+        w.Workload.from_json(text)
+
+
+def test_multiply_accumulates_are_counted():
+    conv = w.Conv2d(2, 8, 8, 3, 2, 1, 16, 32, 4, "float", "float")
+    assert kernel_for(conv).macs(conv) == 2 * 4 * 4 * 32 * 4 * 9
+    assert kernel_for(w.Add(1, 9)).macs(w.Add(1, 9)) == 0
