@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from search_spaces.errors import BitnasError
+
+if TYPE_CHECKING:
+    from runtime import CompiledNetwork
 
 CARD = "card.json"
 CARD_TEXT = "card.md"
@@ -16,7 +19,7 @@ class Card(BaseModel):
     """What an artifact states about itself; ``nas verify`` checks the figures.
 
     Accuracies are shares of 0..1, times milliseconds for ``batch`` images, sizes kB of 1000 bytes.
-    ``size_kb`` counts the parameters at their codes' bits, ``artifact_kb`` the library and constants files.
+    ``size_kb`` counts the parameters at their codes' bits, ``artifact_kb`` the library and the constants.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -71,8 +74,13 @@ class Card(BaseModel):
             ("latency, measured", f"{self.measured_ms:.5f} ms", f"whole network, {self.measured_at}"),
             ("latency, predicted", f"{self.predicted_ms:.5f} ms", "sum over its kernels"),
             ("size", f"{self.size_kb:.3f} kB", "parameters at their codes' bits"),
-            ("artifact", f"{self.artifact_kb:.1f} kB", "library and constants files"),
+            ("artifact", f"{self.artifact_kb:.1f} kB", "library and constants"),
         ]
+
+
+def artifact_kilobytes(network: "CompiledNetwork") -> float:
+    """What a device must hold to run a network: its library and its constants, in kB of 1000 bytes."""
+    return (network.library.stat().st_size + sum(c.array.nbytes for c in network.constants)) / 1000
 
 
 def read_card(folder: Path) -> Card:

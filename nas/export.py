@@ -1,6 +1,7 @@
 """Export: the most accurate trial within the limits, trained, compiled whole, timed, tested and written."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.card import CARD, CARD_TEXT, Card
+from nas.card import CARD, CARD_TEXT, Card, artifact_kilobytes
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -36,10 +37,21 @@ class DisagreementError(BitnasError):
 
 @dataclass(frozen=True)
 class Limits:
-    """What an exported network may cost; None is no limit."""
+    """What an exported network may cost, in ms for one image and in kB of 1000 bytes; None is no limit.
+
+    Raises:
+        InvalidInput: a limit is not a finite number above zero.
+    """
 
     max_latency_ms: float | None = None
     max_size_kb: float | None = None
+
+    def __post_init__(self) -> None:
+        for option, limit in (("--max-latency-ms", self.max_latency_ms), ("--max-size-kb", self.max_size_kb)):
+            if limit is not None and not (math.isfinite(limit) and limit > 0):
+                raise InvalidInput(
+                    option, f"{limit} is not a limit", "give a finite number above 0, or omit it"
+                )
 
 
 @dataclass(frozen=True)
@@ -234,7 +246,7 @@ def _card(
         test_accuracy=test_accuracy,
         test_images=len(data.test),
         size_kb=search_spaces.size(candidate.architecture).kilobytes,
-        artifact_kb=(network.library.stat().st_size + sum(c.array.nbytes for c in network.constants)) / 1000,
+        artifact_kb=artifact_kilobytes(network),
         predicted_ms=prediction.milliseconds,
         measured_ms=measurement.milliseconds,
         measured_iqr_ms=measurement.iqr_ms,

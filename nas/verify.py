@@ -1,14 +1,15 @@
 """Verification: an artifact is loaded, not recompiled, and each figure of its card is checked."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.card import Card, read_card
+from nas.card import Card, artifact_kilobytes, read_card
 from nas.export import ARCHITECTURE, EXPECTED, data_digest
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from nas.data import Split
@@ -35,11 +36,17 @@ def verify(folder: Path, tolerance: float = LATENCY_TOLERANCE) -> list[Check]:
         tolerance: by what share the latency measured now may be above the stated one.
 
     Raises:
+        InvalidInput: the tolerance is negative or not finite.
         BitnasError: a file is missing or changed, the code is for another target, or the data set is not
             the one of the card.
     """
     import runtime
     from nas.data import load
+
+    if not (math.isfinite(tolerance) and tolerance >= 0):
+        raise InvalidInput(
+            "--latency-tolerance", f"{tolerance} is not a share", "give a number from 0 up, such as 0.5"
+        )
 
     network = runtime.load(folder)
     card = read_card(folder)
@@ -51,7 +58,7 @@ def verify(folder: Path, tolerance: float = LATENCY_TOLERANCE) -> list[Check]:
     return [
         _sample(folder, network),
         *_predictions(folder, network, card, test),
-        *_sizes(folder, card),
+        *_sizes(folder, network, card),
         _latency(network, card, tolerance),
     ]
 
@@ -81,20 +88,19 @@ def _predictions(folder: Path, network: "CompiledNetwork", card: Card, test: "Sp
     ]
 
 
-def _sizes(folder: Path, card: Card) -> list[Check]:
+def _sizes(folder: Path, network: "CompiledNetwork", card: Card) -> list[Check]:
     import search_spaces
-    from runtime.artifact import CONSTANTS, LIBRARY
 
     text = (folder / ARCHITECTURE).read_text(encoding="utf-8")
     architecture = search_spaces.Architecture.from_json(text)
     kilobytes = search_spaces.size(architecture).kilobytes
-    files = sum((folder / name).stat().st_size for name in (LIBRARY, CONSTANTS)) / 1000
+    stored = artifact_kilobytes(network)
     return [
         Check("architecture", card.digest[:12], architecture.digest[:12], architecture.digest == card.digest),
         Check(
             "size", f"{card.size_kb:.3f} kB", f"{kilobytes:.3f} kB", bool(np.isclose(kilobytes, card.size_kb))
         ),
-        Check("artifact", f"{card.artifact_kb:.1f} kB", f"{files:.1f} kB", files == card.artifact_kb),
+        Check("artifact", f"{card.artifact_kb:.1f} kB", f"{stored:.1f} kB", stored == card.artifact_kb),
     ]
 
 

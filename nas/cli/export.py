@@ -8,14 +8,12 @@ import click
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say
 
-positive = click.FloatRange(min=0, min_open=True)
-
 
 @click.command()
 @click.argument("search")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write.")
-@click.option("--max-latency-ms", type=positive, help="Export a trial that is at most this slow, measured.")
-@click.option("--max-size-kb", type=positive, help="Export a trial that is at most this large.")
+@click.option("--max-latency-ms", type=float, help="Export a trial that is at most this slow, measured.")
+@click.option("--max-size-kb", type=float, help="Export a trial that is at most this large.")
 @click.option("--trial", "number", type=click.IntRange(min=0), help="Export this trial and no other.")
 @click.option(
     "--epochs", type=click.IntRange(min=0), default=0, show_default=True, help="Train on for so many epochs."
@@ -60,7 +58,7 @@ def export(
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
     "--latency-tolerance",
-    type=click.FloatRange(min=0),
+    type=float,
     default=0.5,
     show_default=True,
     help="By what share the latency may be above the card's.",

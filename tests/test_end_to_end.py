@@ -1,0 +1,199 @@
+"""The whole way as a user goes it: search, look, export, verify, predict, each by its command."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nas.cli.main import COMMANDS
+
+LIMIT_MS = "1.0"  # far above what a network of `tiny` takes: here every trial is trained
+
+
+def nas(*arguments, cwd):
+    """Run `nas` in a process of its own; PYTHONWARNINGS makes every warning in it an error."""
+    command = [sys.executable, "-m", "nas.cli.main", *map(str, arguments)]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NAS_")}
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder in which a search of four trials was run and its winner exported."""
+    home = tmp_path_factory.mktemp("home")
+    searched = nas(
+        "search", "--name", "demo", "--trials", 4, "--epochs", 2, "--max-latency-ms", LIMIT_MS, cwd=home
+    )
+    assert searched.returncode == 0, searched.stderr
+    assert "nas pareto demo" in searched.stdout + searched.stderr
+    exported = nas("export", "demo", "--max-latency-ms", LIMIT_MS, "-o", "winner", "--json", cwd=home)
+    assert exported.returncode == 0, exported.stderr
+    assert "Next: nas verify winner" in exported.stderr
+    (home / "card-printed.json").write_text(exported.stdout)
+    return home
+
+
+@pytest.fixture
+def winner(home, tmp_path):
+    return shutil.copytree(home / "winner", tmp_path / "winner")
+
+
+def trials(home):
+    return json.loads(nas("trials", "demo", "--json", cwd=home).stdout)
+
+
+def test_every_trial_is_finished_and_the_front_is_measured(home):
+    found = trials(home)
+    assert [t["number"] for t in found] == [0, 1, 2, 3]
+    assert {t["state"] for t in found} <= {"complete", "infeasible"}
+    front = json.loads(nas("pareto", "demo", "--json", cwd=home).stdout)
+    assert front
+    assert all(t["measured_latency_ms"] > 0 and t["latency_ms"] > 0 for t in front)
+
+
+def test_the_winner_is_the_most_accurate_trial(home):
+    card = json.loads((home / "winner" / "card.json").read_text())
+    assert card == json.loads((home / "card-printed.json").read_text())
+    best = max(t["accuracy"] for t in trials(home) if t["state"] == "complete")
+    assert card["validation_accuracy"] == best, "training again from the seed gives the same network"
+    chosen = next(t for t in trials(home) if t["number"] == card["trial"])
+    assert (card["digest"], card["size_kb"]) == (chosen["digest"], pytest.approx(chosen["size_kb"]))
+    assert card["test_images"] == 360
+    assert 0.2 < card["test_accuracy"] <= 1
+
+
+def test_verify_holds(home):
+    found = nas("verify", "winner", "--latency-tolerance", 50, cwd=home)
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "360 of 360" in found.stdout
+    checks = json.loads(nas("verify", "winner", "--latency-tolerance", 50, "--json", cwd=home).stdout)
+    assert all(check["holds"] for check in checks)
+
+
+def test_predict_runs_the_sample(home):
+    command = [sys.executable, "winner/predict.py"]
+    found = subprocess.run(command, capture_output=True, text=True, cwd=home, check=True)
+    assert "to the bit" in found.stdout
+
+
+def rewrite(path, **changes):
+    """Change fields of a JSON file, and its checksum in the manifest, as a forger would."""
+    from runtime.artifact import checksum
+
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    manifest = path.with_name("manifest.json")
+    content = json.loads(manifest.read_text())
+    content["files"][path.name] = checksum(path)
+    manifest.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"test_accuracy": 0.01}, "test accuracy"),
+        ({"size_kb": 1.0}, "size"),
+        ({"artifact_kb": 1.0}, "artifact"),
+        ({"measured_ms": 1e-9}, "latency"),
+        ({"digest": "0" * 64}, "architecture"),
+    ],
+)
+def test_verify_finds_each_false_figure(winner, changes, named):
+    rewrite(winner / "card.json", **changes)
+    found = nas("verify", winner, cwd=winner.parent)
+    assert found.returncode == 1
+    assert named in found.stderr
+    assert found.stderr.startswith("Error: ")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda folder: (folder / "network.so").unlink(), "network.so: the file is missing"),
+        (lambda folder: (folder / "card.json").write_text("{}"), "checksum is wrong"),
+        (lambda folder: (folder / "manifest.json").unlink(), "there is no artifact here"),
+        (lambda folder: rewrite(folder / "card.json", surprise=1), "surprise"),
+        (lambda folder: rewrite(folder / "card.json", data_digest="0"), "is not the data of the card"),
+    ],
+)
+def test_a_broken_artifact_is_one_line(winner, spoil, says):
+    spoil(winner)
+    found = nas("verify", winner, cwd=winner.parent)
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr.startswith("Error: ")
+    assert says in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["search", "--name", "x", "--space", "giant"], 2, "space: unknown name 'giant'; choose one of"),
+        (["search", "--name", "x", "--device", "toaster"], 2, "device: unknown name 'toaster'"),
+        (["search", "--name", "x", "--sampler", "oracle"], 2, "sampler: unknown name 'oracle'"),
+        (["search", "--name", "x", "--data", "absent"], 2, "data: unknown name 'absent'"),
+        (["search", "--name", "x", "--trials", "0"], 2, "--trials: 0"),
+        (["search", "--name", "x", "--epochs", "-1"], 2, "--epochs: -1"),
+        (["search", "--name", "x", "--max-latency-ms", "nan"], 2, "--max-latency-ms: nan"),
+        (["search", "--name", "x", "--workers", "0"], 2, "--workers: 0"),
+        (["search", "--name", "../x"], 2, "--name"),
+        (["search"], 2, "--name"),
+        (["search", "--name", "x", "--storage", "nonsense"], 2, "storage"),
+        (["search", "--name", "x", "--storage", "sqlite:////absent/folder/nas.db"], 1, "storage"),
+        (["search", "--resume", "x"], 1, "nas.db"),
+        (["trials", "x"], 1, "nas.db"),
+        (["export", "x", "-o", "out"], 1, "nas.db"),
+        (["export", "x"], 2, "--output"),
+        (["verify", "absent"], 1, "there is no artifact here"),
+        (["frobnicate"], 2, "frobnicate"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(arguments, code, says, tmp_path):
+    found = nas(*arguments, cwd=tmp_path)
+    assert (found.returncode, found.stdout) == (code, ""), found.stderr
+    assert says in found.stderr
+    assert "Traceback" not in found.stderr
+    assert found.stderr.startswith("Error: ")
+    assert found.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["export", "demo", "-o", "winner"], 2, "--output: 'winner' is there already"),
+        (["export", "demo", "-o", "new", "--trial", "99"], 2, "99"),
+        (["export", "demo", "-o", "new", "--max-latency-ms", "1e-9"], 1, "no complete trial is within"),
+        (["export", "demo", "-o", "new", "--max-size-kb", "-1"], 2, "--max-size-kb"),
+        (["export", "other", "-o", "new"], 2, "there is no search 'other'"),
+        (["export", "demo", "-o", "new", "--max-latency-ms", "nan"], 2, "--max-latency-ms: nan"),
+        (["verify", "winner", "--latency-tolerance", "nan"], 2, "--latency-tolerance: nan"),
+        (["trial", "demo", "99"], 2, "99"),
+        (["search", "--name", "demo"], 2, "taken"),
+        (["search", "--resume", "other"], 2, "other"),
+    ],
+)
+def test_bad_input_about_a_search(home, arguments, code, says):
+    before = sorted(path.name for path in home.iterdir())
+    found = nas(*arguments, cwd=home)
+    assert (found.returncode, found.stdout) == (code, ""), found.stderr
+    assert says in found.stderr
+    assert found.stderr.count("\n") == 1
+    assert sorted(path.name for path in home.iterdir()) == before
+
+
+def test_every_command_and_option_is_documented():
+    import importlib
+
+    root = Path(__file__).parents[1]
+    text = (root / "docs" / "commands.md").read_text(encoding="utf-8")
+    for name, command in COMMANDS.items():
+        assert f"## nas {name}" in text
+        module, _, attribute = (command.target or "dashboards.command:dashboard").partition(":")
+        section = text.split(f"## nas {name}\n")[1].split("\n## ")[0]
+        for parameter in getattr(importlib.import_module(module), attribute).params:
+            flag = max(parameter.opts, key=len)
+            assert (f"`{flag}" if flag.startswith("-") else flag.upper()) in section, f"{name} {flag}"
