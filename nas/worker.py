@@ -52,7 +52,9 @@ def main(job: Job, words: Connection) -> None:
     """
     import torch
 
-    logging.basicConfig(level=logging.DEBUG if os.environ.get("NAS_DEBUG") else logging.WARNING)
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    if os.environ.get("NAS_DEBUG", "0") not in ("", "0"):
+        logging.getLogger("nas").setLevel(logging.DEBUG)
     stop = threading.Event()
 
     def on_term(_signal: int, _frame: FrameType | None) -> None:

@@ -84,13 +84,24 @@ def test_a_newer_database_is_refused_untouched(storage: str, config: SearchConfi
     engine.dispose()
 
 
-def test_a_failed_upgrade_leaves_nothing(storage: str) -> None:
+def test_a_table_that_is_not_ours_is_refused(storage: str) -> None:
     engine = create_engine(storage)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE artifacts (id INTEGER)"))
     with pytest.raises(BitnasError, match="holds a foreign table 'artifacts'"):
         Ledger.open(storage, create=True)
     assert inspect(engine).get_table_names() == ["artifacts"]
+    engine.dispose()
+
+
+def test_a_failed_upgrade_leaves_nothing(storage: str) -> None:
+    engine = create_engine(storage)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE notes (id INTEGER)"))
+        connection.execute(text("CREATE INDEX ix_measurements_device_id_workload ON notes (id)"))
+    with pytest.raises(BitnasError, match=r"ix_measurements_device_id_workload\"? already exists"):
+        Ledger.open(storage, create=True)
+    assert inspect(engine).get_table_names() == ["notes"]
     engine.dispose()
 
 
