@@ -5,6 +5,7 @@ Worker processes import this module to get their bench, and with it the small da
 
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,15 @@ class SometimesBrokenBench(ArithmeticBench):
     def measure(self, architecture: Architecture) -> float:
         """Never works."""
         raise OSError("no such counter")
+
+
+class SlowBench(ArithmeticBench):
+    """Takes more than a second for a prediction."""
+
+    def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
+        """As above, later."""
+        time.sleep(1.2)
+        return super().predict(architecture)
 
 
 class OnceDeadlyBench(ArithmeticBench):

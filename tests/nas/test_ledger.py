@@ -2,6 +2,7 @@
 
 import math
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -57,6 +58,18 @@ def test_artifacts_are_listed_with_their_trial(ledger: Ledger, config: SearchCon
     record = ledger.record_artifact("demo", 2, path="winner", target="llvm", digest="ab" * 32)
     assert ledger.artifacts("demo") == [record]
     assert record.number == 2
+
+
+def test_writers_that_read_first_wait_for_each_other(ledger: Ledger, config: SearchConfig) -> None:
+    ledger.create_search("demo", config)
+
+    def record(number: int) -> None:
+        for _ in range(25):
+            ledger.record_artifact("demo", number, path="winner", target="llvm", digest="ab" * 32)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(record, range(4)))
+    assert len(ledger.artifacts("demo")) == 100
 
 
 def test_migrations_make_exactly_the_tables_of_the_code(ledger: Ledger) -> None:
