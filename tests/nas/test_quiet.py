@@ -61,11 +61,13 @@ def test_training_lets_a_waiting_measurement_pass(tmp_path: Path) -> None:
             order.append("end")
 
     with closing(QuietRoom(tmp_path, _patient)) as room, room.shared() as give_way:
-        other = threading.Thread(target=measure)
+        other = threading.Thread(target=measure, daemon=True)
         other.start()
         time.sleep(0.1)
         assert order == []
+        deadline = time.monotonic() + 10
         while other.is_alive():
+            assert time.monotonic() < deadline
             give_way()
             assert order in ([], ["begin", "end"])
             time.sleep(0.005)
