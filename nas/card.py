@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from nas.figure_data import milliseconds
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
@@ -68,11 +69,16 @@ class Card(BaseModel):
     def rows(self) -> list[tuple[str, str, str]]:
         """Figure, value, and how it was come by."""
         compiled = f"compiled code on the {self.test_images} test images of {self.data}"
+        measured, predicted = milliseconds(self.measured_ms), milliseconds(self.predicted_ms)
         return [
             ("test accuracy", f"{self.test_accuracy:.2%}", compiled),
             ("validation accuracy", f"{self.validation_accuracy:.2%}", f"torch, after {self.epochs} epochs"),
-            ("latency, measured", f"{self.measured_ms:.5f} ms", f"whole network, {self.measured_at}"),
-            ("latency, predicted", f"{self.predicted_ms:.5f} ms", "sum over its kernels"),
+            (
+                "latency, measured",
+                f"{measured} ms",
+                f"whole network, {self.measured_at}",
+            ),
+            ("latency, predicted", f"{predicted} ms", "sum over its kernels"),
             ("size", f"{self.size_kb:.3f} kB", "parameters at their codes' bits"),
             ("artifact", f"{self.artifact_kb:.1f} kB", "library and constants"),
         ]

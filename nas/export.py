@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.card import CARD, CARD_TEXT, Card, artifact_kilobytes
+from nas.figure_data import milliseconds
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -104,7 +105,8 @@ def export(
         candidate = prepare(trial, config, data, device, epochs)
         if within(limits, candidate):
             return _write(ledger, candidate, config, data, device, output)
-        say(f"trial {trial.number}: measured {candidate.measurement.milliseconds:.5f} ms, over the limit")
+        time = milliseconds(candidate.measurement.milliseconds)
+        say(f"trial {trial.number}: measured {time} ms, over the limit")
     raise NothingFitsError(_nothing_fits(ledger, search, limits, number))
 
 
@@ -277,9 +279,9 @@ def _nothing_fits(ledger: Ledger, search: str, limits: Limits, number: int | Non
     complete = [t for t in ledger.trials(search) if t.state is TrialState.COMPLETE]
     if not complete:
         return f"search '{search}': it has no complete trial; see `nas trials {search}`"
-    fastest = min(map(known_latency, complete))
+    fastest = milliseconds(min(map(known_latency, complete)))
     smallest = min(t.size_kb for t in complete if t.size_kb is not None)
     return (
-        f"search '{search}': no complete trial is within the limits; its fastest takes {fastest:.5f} ms, "
+        f"search '{search}': no complete trial is within the limits; its fastest takes {fastest} ms, "
         f"its smallest {smallest:.3f} kB; raise the limit"
     )

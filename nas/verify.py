@@ -9,6 +9,7 @@ import numpy as np
 
 from nas.card import Card, artifact_kilobytes, read_card
 from nas.export import ARCHITECTURE, EXPECTED, data_digest
+from nas.figure_data import milliseconds
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -109,5 +110,5 @@ def _latency(network: "CompiledNetwork", card: Card, tolerance: float) -> Check:
 
     found = latency.device(str(card.device["name"])).measure_network(network).milliseconds
     holds = found <= card.measured_ms * (1 + tolerance)
-    stated = f"{card.measured_ms:.5f} ms (+{tolerance:.0%} at most)"
-    return Check("latency", stated, f"{found:.5f} ms measured now", holds)
+    stated = f"{milliseconds(card.measured_ms)} ms (+{tolerance:.0%} at most)"
+    return Check("latency", stated, f"{milliseconds(found)} ms measured now", holds)

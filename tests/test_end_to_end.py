@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from nas.cli.main import COMMANDS
@@ -40,6 +41,14 @@ def home(tmp_path_factory):
 @pytest.fixture
 def winner(home, tmp_path):
     return shutil.copytree(home / "winner", tmp_path / "winner")
+
+
+def test_a_network_that_disagrees_with_torch_is_never_exported():
+    from nas.export import DisagreementError, check_agreement
+
+    check_agreement(np.array([1, 2, 3]), np.array([1, 2, 3]))
+    with pytest.raises(DisagreementError, match=r"1 of 3 images .* the first is image 1"):
+        check_agreement(np.array([1, 5, 3]), np.array([1, 2, 3]))
 
 
 def trials(home):

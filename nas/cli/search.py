@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from nas.cli.options import DEFAULT_STORAGE, json_option, storage_option
+from nas.figure_data import milliseconds
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -130,7 +131,7 @@ def _line(trial: TrialRecord) -> str:
     colour = _COLOURS[trial.state]
     parts = [f"trial {trial.number:>4}  [{colour}]{trial.state:<10}[/{colour}]"]
     parts.append("accuracy  -   " if trial.accuracy is None else f"accuracy {trial.accuracy:.3f}")
-    parts.append("" if trial.latency_ms is None else f"latency {trial.latency_ms:.4f} ms")
+    parts.append("" if trial.latency_ms is None else f"latency {milliseconds(trial.latency_ms)} ms")
     parts.append("" if trial.size_kb is None else f"size {trial.size_kb:.1f} kB")
     if trial.state is TrialState.FAILED:
         parts.append(escape(trial.error or ""))
@@ -152,7 +153,7 @@ def _report(storage: str, name: str, as_json: bool) -> None:
             f"search: every trial failed; see why with: nas trial {name} 0{_storage_option(storage)}"
         )
     if not as_json:
-        click.echo(_next(record, front, storage))
+        click.echo(_next(record, front, storage), err=True)
 
 
 def _next(record: SearchRecord, front: list[TrialRecord], storage: str) -> str:

@@ -46,10 +46,13 @@ def trained(module, shape):
     module.train()
     for _ in range(2):
         module(torch.randn(8, *shape[1:]))
-    for norm in module.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            nn.init.normal_(norm.weight)  # negative scales too
-            nn.init.normal_(norm.bias)
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.normal_(layer.weight)  # negative scales too
+            nn.init.normal_(layer.bias)
+        if isinstance(layer, QuantConv2d | QuantLinear) and layer.precision.weight == "ternary":
+            nn.init.constant_(layer.positive, 0.7)  # W^p and W^n apart
+            nn.init.constant_(layer.negative, 1.3)
     return module.eval()
 
 
