@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.graph import Graph, Node
 from runtime.kernels.base import Buffer, kernel_for
-from runtime.pipeline import register_pipeline
+from runtime.pipeline import KERNEL, register_pipeline
 from runtime.planning import Lifetime, aligned, largest_live_set, plan
 from runtime.target import resolve_target
 from runtime.workload import Workload
@@ -63,7 +63,8 @@ def assemble(graph: Graph, target: str, library: Path) -> Assembly:
     layout = _lay_out(graph)
     functions = {w.symbol: _kernel_function(w) for w in dict.fromkeys(graph.workloads)}
     functions[ENTRY] = _entry_function(graph, layout)
-    build(functions, target).export_library(str(library))
+    # -s: no symbols for a debugger, which would be half of the library
+    build(functions, target).export_library(str(library), options=["-s"])
     return Assembly(tuple(layout.constants), layout.constant_bytes, layout.workspace_bytes, layout.live_bytes)
 
 
@@ -76,7 +77,7 @@ def build(functions: dict[str, Any], target: str) -> Any:
 
 
 def _kernel_function(workload: Workload) -> Any:
-    return kernel_for(workload).prim_func(workload).with_attr("global_symbol", workload.symbol)
+    return kernel_for(workload).prim_func(workload).with_attr({"global_symbol": workload.symbol, KERNEL: 1})
 
 
 def _lay_out(graph: Graph) -> _Layout:

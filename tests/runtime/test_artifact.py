@@ -152,3 +152,15 @@ def test_save_never_overwrites(network, folder):
         network.save(folder)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert [path.name for path in folder.parent.iterdir()] == [folder.name], "nothing is left aside"
+
+
+def test_the_entry_checks_what_it_is_given(network):
+    images, constants, workspace, output = network.arguments
+    with pytest.raises(ValueError, match=r"when calling"):
+        network.entry(images[..., :4].copy(), constants, workspace, output)
+    with pytest.raises(ValueError, match=r"when calling"):
+        network.entry(images, constants, workspace[:64], output)
+
+
+def test_the_library_is_little_more_than_its_kernels(network):
+    assert network.library.stat().st_size < 4000 * (len(set(network.info.workloads)) + 3)
