@@ -101,8 +101,9 @@ def export(
     check_output(output)
     device, data = latency.device(config.device), load(config.data)
     for trial in candidates(ledger, search, limits, number):
-        say(f"trial {trial.number}: training {config.epochs + epochs} epochs, compiling, measuring")
-        candidate = prepare(trial, config, data, device, epochs)
+        more = f"training {epochs} more epochs, " if epochs else ""
+        say(f"trial {trial.number}: {more}compiling, measuring")
+        candidate = prepare(ledger, trial, config, data, device, epochs)
         if within(limits, candidate):
             return _write(ledger, candidate, config, data, device, output)
         time = milliseconds(candidate.measurement.milliseconds)
@@ -140,19 +141,27 @@ def within(limits: Limits, candidate: Candidate) -> bool:
 
 
 def prepare(
-    trial: TrialRecord, config: SearchConfig, data: "DataSet", device: "Device", epochs: int
+    ledger: Ledger,
+    trial: TrialRecord,
+    config: SearchConfig,
+    data: "DataSet",
+    device: "Device",
+    epochs: int,
 ) -> Candidate:
-    """Train a trial's network as the search did, then on for ``epochs``; compile and time it."""
+    """Take a trial's trained network, train it on for ``epochs``, compile and time it."""
     import runtime
     from nas.seeds import training_seed
-    from nas.training import accuracy, train, train_architecture
-    from search_spaces import Architecture
+    from nas.training import accuracy, load_weights, train
+    from search_spaces import Architecture, build
 
     architecture = Architecture.from_json(trial.architecture or "")
-    seed = training_seed(config.seed, trial.number)
-    module, _ = train_architecture(architecture, data, epochs=config.epochs, seed=seed)
+    weights = ledger.weights(trial.search, trial.number)
+    if weights is None:
+        raise BitnasError(f"trial {trial.number}: the ledger has no weights of it; run the search again")
+    module = build(architecture)
+    load_weights(module, weights)
     if epochs:
-        train(module, data, epochs=epochs, seed=seed)
+        train(module, data, epochs=epochs, seed=training_seed(config.seed, trial.number))
     network = runtime.compile(module, (1, *architecture.input_shape), device.target)
     return Candidate(
         trial,

@@ -112,6 +112,28 @@ def train(
     return history
 
 
+def save_weights(module: nn.Module) -> bytes:
+    """A network's parameters and buffers as a safetensors file."""
+    from safetensors.torch import save
+
+    return save({name: tensor.contiguous() for name, tensor in module.state_dict().items()})
+
+
+def load_weights(module: nn.Module, weights: bytes) -> None:
+    """Put back what ``save_weights`` took from a network of the same architecture.
+
+    Raises:
+        BitnasError: the tensors are not those of this network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        module.load_state_dict(load(weights))
+    except (SafetensorError, RuntimeError) as error:
+        raise BitnasError("weights: they are not of this architecture; the ledger is damaged") from error
+
+
 def accuracy(module: nn.Module, split: Split) -> float:
     """The share of images, 0..1, whose class ``module`` in eval mode gives the highest logit."""
     return float((predict(module, split) == split.labels).mean())

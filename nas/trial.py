@@ -49,11 +49,11 @@ class TrialRunner:
             self.claims.finish(claim, TrialState.INFEASIBLE, error=over)
             return
         try:
-            accuracy = self._train(claim, architecture, cost, check)
+            accuracy, weights = self._train(claim, architecture, cost, check)
         except PrunedError as pruned:
             self.claims.finish(claim, TrialState.PRUNED, accuracy=pruned.accuracy)
         else:
-            self.claims.finish(claim, TrialState.COMPLETE, accuracy=accuracy)
+            self.claims.finish(claim, TrialState.COMPLETE, accuracy=accuracy, weights=weights)
 
     def _architecture(self, claim: Claim) -> Architecture:
         if claim.trial.architecture is not None:
@@ -71,8 +71,9 @@ class TrialRunner:
 
     def _train(
         self, claim: Claim, architecture: Architecture, cost: Cost, check: Callable[[], None]
-    ) -> float:
-        from nas.training import train_architecture
+    ) -> tuple[float, bytes]:
+        """The validation accuracy in the end, and the trained network's tensors."""
+        from nas.training import save_weights, train_architecture
 
         pruner = pruners.pruners.get(self.config.pruner)
 
@@ -87,7 +88,7 @@ class TrialRunner:
             give_way()
 
         with self.room.shared() as give_way:
-            _, history = train_architecture(
+            module, history = train_architecture(
                 architecture,
                 self.data,
                 epochs=self.config.epochs,
@@ -95,7 +96,7 @@ class TrialRunner:
                 on_epoch=on_epoch,
                 on_batch=on_batch,
             )
-        return history[-1].accuracy
+        return history[-1].accuracy, save_weights(module)
 
     def _rivals(self, cost: Cost, epoch: int) -> list[float]:
         cheaper = pruners.rivals(cost.latency_ms, cost.size_kb, self.ledger.trials(self.search))

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from nas.ledger.records import Cost, EpochRecord, Proposal, TrialRecord, TrialState, check_finite
 from nas.ledger.store import Ledger, find_search, trial_record
-from nas.ledger.tables import Epoch, Trial
+from nas.ledger.tables import Epoch, Trial, Weights
 from nas.ledger.workers import Worker
 from search_spaces.errors import BitnasError
 
@@ -104,9 +104,12 @@ class Claims:
         state: TrialState,
         *,
         accuracy: float | None = None,
+        weights: bytes | None = None,
         error: str | None = None,
     ) -> None:
         """End the trial: its state and its result in one transaction; StaleClaimError when it is another's.
+
+        ``weights`` are the trained network's tensors as a safetensors file.
 
         Raises:
             ValueError: ``state`` is not final, or a complete trial has no finite accuracy.
@@ -120,6 +123,8 @@ class Claims:
         result = {"state": state, "accuracy": accuracy, "error": error, "finished_at": datetime.now(UTC)}
         with self._ledger.writing() as session:
             self._write(session, claim, **result, expires_at=None, deaths=0)
+            if weights is not None:
+                session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
 
     def record_measured(self, claim: Claim, *, milliseconds: float | None, error: str | None = None) -> None:
         """Record the whole network's time, or why there is none; StaleClaimError as above."""

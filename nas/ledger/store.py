@@ -22,7 +22,7 @@ from nas.ledger.records import (
     check_search_name,
     config_from_dict,
 )
-from nas.ledger.tables import Artifact, Epoch, Search, Trial
+from nas.ledger.tables import Artifact, Epoch, Search, Trial, Weights
 from nas.ledger.workers import Worker
 from search_spaces.errors import InvalidInput
 
@@ -131,6 +131,12 @@ class Ledger:
             trial = find_trial(session, name, number)
             rows = session.scalars(select(Epoch).where(Epoch.trial_id == trial.id).order_by(Epoch.epoch))
             return [EpochRecord(row.epoch, row.train_loss, row.accuracy, row.seconds) for row in rows]
+
+    def weights(self, name: str, number: int) -> bytes | None:
+        """The tensors that a trial's training ended with, as a safetensors file; None unless complete."""
+        with self.reading() as session:
+            trial = find_trial(session, name, number)
+            return session.scalar(select(Weights.tensors).where(Weights.trial_id == trial.id))
 
     def front(self, name: str) -> list[TrialRecord]:
         """The complete trials that none dominates in accuracy, predicted latency and size."""

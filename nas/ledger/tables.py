@@ -9,6 +9,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     Index,
+    LargeBinary,
     MetaData,
     String,
     Text,
@@ -126,6 +127,15 @@ class Epoch(Base):
     train_loss: Mapped[float]
     accuracy: Mapped[float]
     seconds: Mapped[float]
+
+
+class Weights(Base):
+    """What a complete trial's training ended with: the network's tensors as a safetensors file."""
+
+    __tablename__ = "weights"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id"), primary_key=True)
+    tensors: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class DeviceRow(Base):

@@ -52,7 +52,10 @@ def test_a_trial_goes_through_its_states(demo: Ledger) -> None:
     claims.record_cost(claim, COST)
     claims.record_epoch(claim, EpochRecord(1, 2.0, 0.4, 0.1))
     claims.record_epoch(claim, EpochRecord(2, 1.0, 0.5, 0.1))
-    claims.finish(claim, TrialState.COMPLETE, accuracy=0.5)
+    assert demo.weights("demo", 0) is None
+    claims.finish(claim, TrialState.COMPLETE, accuracy=0.5, weights=b"\x00\xff tensors")
+    assert demo.weights("demo", 0) == b"\x00\xff tensors"
+    assert demo.weights("demo", 1) is None
     done = demo.trial("demo", 0)
     assert (done.state, done.accuracy, done.latency_ms, done.size_kb) == ("complete", 0.5, 1.5, 12.0)
     assert done.choices == PROPOSAL.choices

@@ -10,7 +10,17 @@ from torch import nn
 import search_spaces
 from nas.data import DataSet, load
 from nas.ledger import EpochRecord
-from nas.training import Recipe, TrainingError, accuracy, predict, train, train_architecture
+from nas.training import (
+    Recipe,
+    TrainingError,
+    accuracy,
+    load_weights,
+    predict,
+    save_weights,
+    train,
+    train_architecture,
+)
+from search_spaces import BitnasError
 
 
 @pytest.fixture
@@ -32,6 +42,21 @@ def test_training_learns_the_digits() -> None:
     assert [record.epoch for record in history] == [1, 2]
     assert not module.training
     assert accuracy(module, load("digits").validation) == history[-1].accuracy
+
+
+def test_weights_come_back_to_the_bit() -> None:
+    architecture = search_spaces.space("tiny").sample(5)
+    module, other = search_spaces.build(architecture), search_spaces.build(architecture)
+    load_weights(other, save_weights(module))
+    pairs = zip(module.state_dict().items(), other.state_dict().items(), strict=True)
+    assert all(name == its and torch.equal(tensor, own) for (name, tensor), (its, own) in pairs)
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    weights = save_weights(_linear())
+    for bad in (weights, weights[:-4], b"", b"no tensors"):
+        with pytest.raises(BitnasError, match="weights: they are not of this architecture"):
+            load_weights(search_spaces.build(search_spaces.space("tiny").sample(5)), bad)
 
 
 def test_the_seed_alone_decides(small: DataSet) -> None:
