@@ -124,6 +124,20 @@ class _QuantLayer(nn.Module):
             return fake_quantize(self.weight, scales, *STEPS["int8"])
         return self.weight
 
+    def unscaled_weight(self) -> Tensor:
+        """What the convolution runs with: the real weights, but for a binary layer's factor.
+
+        That one multiplies the output (XNOR-Net++, equation 3): sums of signs stay exact integers, and a
+        zero is a zero for the next sign, as it is in the compiled kernel.
+        """
+        return sign(self.weight) if self.precision.weight == "binary" else self.quantized_weight()
+
+    def scaled(self, y: Tensor) -> Tensor:
+        """The output (N, O, ...) times a binary layer's factor; any other layer's as it is."""
+        if self.precision.weight != "binary":
+            return y
+        return y * self.scale.view(-1, *[1] * (y.dim() - 2))
+
     @torch.no_grad()
     def weight_codes(self) -> WeightCodes:
         """The weights as they are stored, from the latent ones as they are now."""
@@ -182,9 +196,9 @@ class QuantConv2d(_QuantLayer):
         x = self.activation(x)  # (N, C, H, W)
         if self.activation.code == "binary" and self.padding:
             x = F.pad(x, [self.padding] * 4, value=1.0)  # (N, C, H + 2P, W + 2P)
-            return F.conv2d(x, self.quantized_weight(), stride=self.stride, groups=self.groups)
-        weight = self.quantized_weight()  # (O, C / groups, K, K)
-        return F.conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups)
+            return self.scaled(F.conv2d(x, self.unscaled_weight(), stride=self.stride, groups=self.groups))
+        weight = self.unscaled_weight()  # (O, C / groups, K, K)
+        return self.scaled(F.conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups))
 
     def extra_repr(self) -> str:
         shape = f"{self.in_channels}, {self.out_channels}, kernel={self.kernel}, stride={self.stride}"
@@ -216,7 +230,8 @@ class QuantLinear(_QuantLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.activation(x)  # (N, F)
-        return F.linear(x, self.quantized_weight(), self.bias)  # (N, O)
+        y = self.scaled(F.linear(x, self.unscaled_weight()))  # (N, O)
+        return y if self.bias is None else y + self.bias
 
 
 class ChannelShuffle(nn.Module):
