@@ -19,7 +19,8 @@ Choices = dict[str, Option]
 Params = dict[str, tuple[Option, tuple[Option, ...]]]
 """What was chosen for each name, and among which options."""
 
-# An architecture that was tried already is proposed again only when this many draws bring nothing new.
+# An architecture that was tried already is proposed again only when this many draws bring nothing new; the
+# last half of them is uniform, as a sampler that is sure of itself draws the same every time.
 ATTEMPTS = 10
 
 SamplerFactory = Callable[[int, SearchConfig], "optuna.samplers.BaseSampler"]
@@ -84,7 +85,8 @@ class Proposer:
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         seed = seeds.derive(self.config.seed, seeds.PROPOSE, number, attempt)
-        sampler = samplers.get(self.config.sampler)(seed, self.config)
+        name = self.config.sampler if attempt < ATTEMPTS // 2 else "random"
+        sampler = samplers.get(name)(seed, self.config)
         study = optuna.create_study(directions=["maximize", "minimize", "minimize"], sampler=sampler)
         study.add_trials(self._history(others, sampler))
         asked = study.ask()

@@ -37,7 +37,7 @@ def workload_figure(bars: Sequence[Bar]) -> "go.Figure":
     labels = [
         escape(bar.label) + (f" <b>{TIMES}{bar.uses}</b>" if bar.uses > 1 else "") + GAP for bar in bars
     ]
-    figure.update_xaxes(title="Time on the device (ms)", rangemode="tozero")
+    figure.update_xaxes(title="Time on the device (ms)", rangemode="tozero", exponentformat="none")
     figure.update_yaxes(
         autorange="reversed", showgrid=False, automargin=True, ticks="", tickvals=rows, ticktext=labels
     )

@@ -196,6 +196,8 @@ def _write_files(network: CompiledNetwork, folder: Path, extra: dict[str, bytes]
     shutil.copyfile(Path(__file__).with_name("predict.py"), folder / PREDICT)
     for name, content in extra.items():
         (folder / name).write_bytes(content)
+    for path in folder.iterdir():
+        path.chmod(0o644)  # safetensors makes files for their owner alone
     manifest = Manifest(
         format=FORMAT,
         architecture=platform.machine(),
