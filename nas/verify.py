@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.card import Card, artifact_kilobytes, read_card
+from nas.card import CARD, Card, artifact_kilobytes, read_card
 from nas.export import ARCHITECTURE, EXPECTED, data_digest
 from nas.figure_data import milliseconds
 from search_spaces.errors import BitnasError, InvalidInput
@@ -50,6 +50,7 @@ def verify(folder: Path, tolerance: float = LATENCY_TOLERANCE) -> list[Check]:
         )
 
     network = runtime.load(folder)
+    _check_listed(folder)
     card = read_card(folder)
     test = load(card.data).test
     if data_digest(test) != card.data_digest:
@@ -64,6 +65,15 @@ def verify(folder: Path, tolerance: float = LATENCY_TOLERANCE) -> list[Check]:
     ]
 
 
+def _check_listed(folder: Path) -> None:
+    """Refuse an artifact whose manifest vouches for less than ``nas export`` wrote."""
+    from runtime.artifact import MANIFEST, read_manifest
+
+    for name in (ARCHITECTURE, EXPECTED, CARD):
+        if name not in read_manifest(folder).files:
+            raise BitnasError(f"{folder / MANIFEST}: it lists no {name}; export the artifact anew")
+
+
 def _sample(folder: Path, network: "CompiledNetwork") -> Check:
     from runtime.artifact import read_sample
 
@@ -73,9 +83,11 @@ def _sample(folder: Path, network: "CompiledNetwork") -> Check:
 
 
 def _predictions(folder: Path, network: "CompiledNetwork", card: Card, test: "Split") -> list[Check]:
-    from safetensors.numpy import load_file
+    from runtime.artifact import read_tensors
 
-    expected = load_file(folder / EXPECTED)["classes"]
+    (expected,) = read_tensors(folder / EXPECTED, "classes")
+    if test.images.shape[1:] != network.info.input_shape[1:]:
+        raise BitnasError(f"data: '{card.data}' has images of another shape than the network; export it anew")
     classes = network.run(test.images).argmax(axis=1)
     if expected.shape != classes.shape:
         raise BitnasError(f"{folder / EXPECTED}: it holds another number of images; export the artifact anew")
@@ -93,7 +105,10 @@ def _sizes(folder: Path, network: "CompiledNetwork", card: Card) -> list[Check]:
     import search_spaces
 
     text = (folder / ARCHITECTURE).read_text(encoding="utf-8")
-    architecture = search_spaces.Architecture.from_json(text)
+    try:
+        architecture = search_spaces.Architecture.from_json(text)
+    except InvalidInput as error:
+        raise BitnasError(f"{folder / ARCHITECTURE}: {error}; export the artifact anew") from error
     kilobytes = search_spaces.size(architecture).kilobytes
     stored = artifact_kilobytes(network)
     return [

@@ -15,7 +15,7 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,14 +106,25 @@ def load(directory: str | Path) -> CompiledNetwork:
     manifest = read_manifest(folder)
     check_files(folder, manifest)
     check_target(manifest)
+    network = CompiledNetwork(
+        _info(folder, manifest), _constants(folder, manifest), (folder / LIBRARY).resolve()
+    )
+    image, expected = read_sample(folder)
     try:
-        arrays = load_file(folder / CONSTANTS)
-        constants = tuple(Constant(c.name, arrays[c.name], c.offset) for c in manifest.constants)
-    except (SafetensorError, KeyError) as error:
-        raise BitnasError(
-            f"{folder / CONSTANTS}: it does not hold the constants ({error}); export anew"
-        ) from error
-    info = NetworkInfo(
+        output = network.run(image)
+    except ValueError as error:  # what the library's entry says of blocks that are not its own
+        raise _misfit(folder, "library") from error
+    if output.shape != expected.shape:
+        raise _misfit(folder, "sample")
+    return network
+
+
+def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
+    try:
+        workloads = tuple(Workload.from_json(text) for text in manifest.workloads)
+    except InvalidInput as error:
+        raise _misfit(folder, "workloads") from error
+    return NetworkInfo(
         input_shape=manifest.input_shape,
         output_shape=manifest.output_shape,
         target=manifest.target,
@@ -121,9 +132,36 @@ def load(directory: str | Path) -> CompiledNetwork:
         constant_bytes=manifest.constant_bytes,
         workspace_bytes=manifest.workspace_bytes,
         live_bytes=manifest.live_bytes,
-        workloads=tuple(Workload.from_json(text) for text in manifest.workloads),
+        workloads=workloads,
     )
-    return CompiledNetwork(info, constants, (folder / LIBRARY).resolve())
+
+
+def _constants(folder: Path, manifest: Manifest) -> tuple[Constant, ...]:
+    arrays = read_tensors(folder / CONSTANTS, *(c.name for c in manifest.constants))
+    pairs = zip(manifest.constants, arrays, strict=True)
+    constants = tuple(Constant(c.name, array, c.offset) for c, array in pairs)
+    if any(c.offset + c.array.nbytes > manifest.constant_bytes for c in constants):
+        raise _misfit(folder, "constants")
+    return constants
+
+
+def _misfit(folder: Path, what: str) -> BitnasError:
+    return BitnasError(f"{folder / MANIFEST}: it does not fit the {what} beside it; export the artifact anew")
+
+
+def read_tensors(path: Path, *names: str) -> tuple[NDArray[Any], ...]:
+    """The tensors of a safetensors file, by name.
+
+    Raises:
+        BitnasError: the file is missing or malformed, or lacks one of them.
+    """
+    try:
+        arrays = load_file(path)
+        return tuple(arrays[name] for name in names)
+    except (OSError, SafetensorError, KeyError) as error:
+        raise BitnasError(
+            f"{path}: it does not hold its tensors ({error}); export the artifact anew"
+        ) from error
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -183,8 +221,8 @@ def checksum(path: Path) -> str:
 
 def read_sample(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """The sample's input and output."""
-    arrays = load_file(folder / SAMPLE)
-    return arrays["input"], arrays["output"]
+    image, output = read_tensors(folder / SAMPLE, "input", "output")
+    return image, output
 
 
 def _write_files(network: CompiledNetwork, folder: Path, extra: dict[str, bytes]) -> None:

@@ -137,6 +137,49 @@ def test_a_broken_artifact_is_one_line(winner, spoil, says):
     assert found.stderr.count("\n") == 1
 
 
+def forge(folder, name, content):
+    """Put other content into a file and its checksum into the manifest."""
+    from runtime.artifact import checksum
+
+    (folder / name).write_bytes(content)
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    edit_manifest(folder, files={**files, name: checksum(folder / name)})
+
+
+def edit_manifest(folder, **changes):
+    path = folder / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def unlist(folder, name):
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    edit_manifest(folder, files={key: value for key, value in files.items() if key != name})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda folder: edit_manifest(folder, workspace_bytes=64), "does not fit the library"),
+        (lambda folder: edit_manifest(folder, input_shape=[1, 1, 9, 9]), "does not fit the library"),
+        (lambda folder: edit_manifest(folder, output_shape=[]), "does not fit the library"),
+        (lambda folder: edit_manifest(folder, workloads=["{}"]), "does not fit the workloads"),
+        (lambda folder: edit_manifest(folder, constant_bytes=64), "does not fit the constants"),
+        (lambda folder: forge(folder, "network.so", b"junk"), "not a library that loads"),
+        (lambda folder: forge(folder, "constants.safetensors", b"junk"), "does not hold its tensors"),
+        (lambda folder: forge(folder, "expected.safetensors", b"junk"), "does not hold its tensors"),
+        (lambda folder: forge(folder, "architecture.json", b"[]"), "architecture: input should be an object"),
+        (lambda folder: unlist(folder, "expected.safetensors"), "lists no expected.safetensors"),
+    ],
+)
+def test_a_forged_artifact_is_one_line(winner, spoil, says):
+    spoil(winner)
+    found = nas("verify", winner, cwd=winner.parent)
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr.startswith("Error: ")
+    assert says in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
