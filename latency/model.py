@@ -41,7 +41,8 @@ class LatencyModel:
 
         Args:
             network: an architecture, or any module that lowers.
-            input_shape: (N, C, H, W). An architecture knows its own and runs one image unless told.
+            input_shape: (N, C, H, W). An architecture knows its own, and so does a module that
+                ``search_spaces.build`` made; they run one image unless told.
 
         Raises:
             InvalidInput: a module without a shape.
@@ -74,6 +75,9 @@ def workloads_of(
     if isinstance(network, Architecture):
         module = search_spaces.build(network)
         return runtime.workloads(module, input_shape or (1, *network.input_shape))
+    own = getattr(network, "input_shape", None)
+    if input_shape is None and isinstance(own, tuple):
+        input_shape = (1, *own)
     if input_shape is None:
         raise InvalidInput("input_shape", "a module does not know its own", "pass (N, C, H, W)")
     return runtime.workloads(network, input_shape)

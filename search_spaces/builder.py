@@ -18,7 +18,8 @@ T = TypeVar("T")
 def build(architecture: Architecture) -> nn.Module:
     """The network, freshly initialized from torch's random generator; (N, C, H, W) -> logits (N, classes).
 
-    In training N is at least 2: the head's batch norm sees one pixel an image.
+    Its ``input_shape`` is the architecture's (C, H, W). In training N is at least 2: the head's batch norm
+    sees one pixel an image.
 
     Raises:
         InvalidInput: an unknown block or precision, a missing or unknown layer role, or a shape that a
@@ -32,7 +33,9 @@ def build(architecture: Architecture) -> nn.Module:
         parts[f"block{index}"] = _block(channels, block, f"architecture.blocks[{index}]")
         channels = block.width
     parts["head"] = _head(channels, architecture.classes, architecture.head)
-    return nn.Sequential(parts)
+    network = nn.Sequential(parts)
+    network.input_shape = architecture.input_shape  # type: ignore[assignment]  # plain data beside the parts
+    return network
 
 
 def _stem(channels: int, stem: Stem) -> nn.Module:

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+from torch import nn
 
 import latency
 import search_spaces
@@ -58,7 +59,9 @@ def test_predictions_sum_the_table_and_measure_only_what_it_lacks():
 def test_a_module_needs_a_shape():
     model = latency.LatencyModel(latency.device("local"), latency.MemoryTable())
     with pytest.raises(InvalidInput, match="input_shape"):
-        model.predict(search_spaces.build(search_spaces.space("tiny").sample(0)))
+        model.predict(nn.Conv2d(1, 1, 1))
+    architecture = search_spaces.space("tiny").sample(7)
+    assert model.predict(search_spaces.build(architecture)) == model.predict(architecture)
 
 
 def test_more_work_takes_longer():

@@ -231,19 +231,26 @@ def test_low_bit_depthwise_convolution(case, code, input_code):
 
 
 @pytest.mark.parametrize(("batch", "inputs", "outputs"), [(1, 64, 10), (3, 33, 17), (5, 1, 100), (2, 100, 1)])
-@pytest.mark.parametrize("code", ["float", "int8", "binary"])
+@pytest.mark.parametrize("code", ["float", "int8", "binary", "ternary"])
 def test_dense(batch, inputs, outputs, code):
     values, width = np.random.default_rng(0), lanes(outputs)
     constants = lane_constants(outputs, scale=np.ones(outputs), bias=values.integers(-9, 9, outputs))
     bias = constants["bias"].reshape(-1)
-    if code == "binary":
-        x, weight = values.choice([-1, 1], (batch, inputs)), values.choice([-1, 1], (outputs, inputs))
+    if code in ("binary", "ternary"):
+        x = values.choice([-1, 1], (batch, inputs))
+        weight = values.choice([-1, 1] if code == "binary" else [-1, 0, 1], (outputs, inputs))
+        by_window = weight[..., None, None]
+        planes = {"binary": [np.abs(weight)], "ternary": [weight == 1, weight == -1]}[code]
+        totals = [plane.sum(axis=1).reshape(-1, width) for plane in planes]
+        pack = {"binary": packing.pack_bitserial_binary, "ternary": packing.pack_bitserial_ternary}[code]
+        signs = [np.ones((outputs // width, width)), -np.ones((outputs // width, width))][: len(planes)]
         found = run_kernel(
-            BitserialDense(batch, inputs, outputs, "binary"),
+            BitserialDense(batch, inputs, outputs, code),
             data=packing.pack_signs(x),
-            weight=packing.pack_bitserial_binary(weight[..., None, None], width),
-            total=np.full(outputs, inputs),
-            **constants,
+            weight=pack(by_window, width),
+            total=np.stack(totals, axis=1),
+            scale=np.stack(signs, axis=1),
+            bias=bias,
         )
     else:
         kind = np.float32 if code == "float" else np.int8
