@@ -1,6 +1,5 @@
 # make demo   search, plot, export and verify on real digits, in a few minutes
 # make test   lint, type-check and test, as CI does
-# make bench  time the kernels beside each other (slow)
 
 PYTHON ?= python3
 VENV := .venv

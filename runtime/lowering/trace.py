@@ -68,19 +68,23 @@ def _with_children(module: "nn.Module") -> "nn.Module":
     """A model that is itself one layer, as a container of that layer: a trace stops at layers."""
     from torch import nn
 
-    return module if any(module.children()) else nn.Sequential(module)
+    return nn.Sequential(module) if _is_ours(module) or not any(module.children()) else module
+
+
+def _is_ours(module: "nn.Module") -> bool:
+    """Whether a module is one of the layers that have rules of their own."""
+    from search_spaces.layers import ChannelShuffle, QuantConv2d, QuantLinear
+
+    return isinstance(module, QuantConv2d | QuantLinear | ChannelShuffle)
 
 
 def _trace(module: "nn.Module") -> "fx.Graph":
     """Trace with our layers as leaves."""
     from torch import fx
 
-    from search_spaces.layers import ChannelShuffle, QuantConv2d, QuantLinear
-
     class Tracer(fx.Tracer):
         def is_leaf_module(self, m: "nn.Module", module_qualified_name: str) -> bool:
-            ours = isinstance(m, QuantConv2d | QuantLinear | ChannelShuffle)
-            return ours or super().is_leaf_module(m, module_qualified_name)
+            return _is_ours(m) or super().is_leaf_module(m, module_qualified_name)
 
     try:
         return Tracer().trace(module)

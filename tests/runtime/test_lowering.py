@@ -160,6 +160,17 @@ def test_a_bad_input_shape_is_refused(shape):
         runtime.workloads(nn.Conv2d(1, 1, 1), shape)
 
 
+@pytest.mark.parametrize("precision", EVERY_PRECISION)
+def test_a_single_layer_is_a_model(precision):
+    torch.manual_seed(0)
+    layer = QuantConv2d(5, 6, 3, precisions.get(precision), stride=2).eval()
+    images = torch.randn(2, 5, 7, 9)
+    with torch.no_grad():
+        expected = layer(images).numpy()
+    found = runtime.compile(layer, (2, 5, 7, 9)).run(images.numpy())
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_an_unknown_target_is_refused():
     with pytest.raises(InvalidInput, match="target: unknown CPU 'pdp11'"):
         runtime.compile(nn.Conv2d(1, 1, 1), (1, 1, 2, 2), target="pdp11")
