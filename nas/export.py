@@ -151,7 +151,7 @@ def prepare(
     """Take a trial's trained network, train it on for ``epochs``, compile and time it."""
     import runtime
     from nas.seeds import training_seed
-    from nas.training import accuracy, load_weights, train
+    from nas.training import TRAIN_ON, accuracy, load_weights, train
     from search_spaces import Architecture, build
 
     architecture = Architecture.from_json(trial.architecture or "")
@@ -161,7 +161,7 @@ def prepare(
     module = build(architecture)
     load_weights(module, weights)
     if epochs:
-        train(module, data, epochs=epochs, seed=training_seed(config.seed, trial.number))
+        train(module, data, epochs=epochs, seed=training_seed(config.seed, trial.number), recipe=TRAIN_ON)
     network = runtime.compile(module, (1, *architecture.input_shape), device.target)
     return Candidate(
         trial,

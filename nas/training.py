@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -36,6 +36,8 @@ class Recipe:
 
 
 RECIPE = Recipe()
+# A trained network goes on at a tenth of the rate: the full one would first undo what it has learned.
+TRAIN_ON = replace(RECIPE, peak_rate=RECIPE.peak_rate / 10)
 
 
 class TrainingError(BitnasError):

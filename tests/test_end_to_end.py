@@ -75,6 +75,16 @@ def test_the_winner_is_the_most_accurate_trial(home):
     assert 0.2 < card["test_accuracy"] <= 1
 
 
+def test_export_trains_on_and_takes_the_trial_it_is_told(home, tmp_path):
+    complete = next(t for t in trials(home) if t["state"] == "complete")
+    options = ("--trial", complete["number"], "--epochs", 1, "-o", tmp_path / "more", "--json")
+    found = nas("export", "demo", *options, cwd=home)
+    assert found.returncode == 0, found.stderr
+    card = json.loads(found.stdout)
+    assert (card["trial"], card["epochs"]) == (complete["number"], 3), "two of the search and one more"
+    assert card["digest"] == complete["digest"]
+
+
 def test_verify_holds(home):
     found = nas("verify", "winner", "--latency-tolerance", 50, cwd=home)
     assert found.returncode == 0, found.stdout + found.stderr
