@@ -16,7 +16,7 @@ from runtime.graph import Graph, Node
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.pipeline import KERNEL, register_pipeline
 from runtime.planning import Lifetime, aligned, largest_live_set, plan
-from runtime.target import resolve_target
+from runtime.target import Cpu, cpu_of, resolve_target
 from runtime.workload import Workload
 
 ENTRY = "network"
@@ -54,14 +54,14 @@ class _Layout:
 
 def compile_kernels(workloads: list[Workload], target: str) -> Any:
     """A ``tvm.runtime.Executable`` with one function, named by its symbol, for each distinct workload."""
-    functions = {w.symbol: _kernel_function(w) for w in dict.fromkeys(workloads)}
+    functions = {w.symbol: _kernel_function(w, cpu_of(target)) for w in dict.fromkeys(workloads)}
     return build(functions, target)
 
 
 def assemble(graph: Graph, target: str, library: Path) -> Assembly:
     """Compile a graph for a target into the shared library at ``library``."""
     layout = _lay_out(graph)
-    functions = {w.symbol: _kernel_function(w) for w in dict.fromkeys(graph.workloads)}
+    functions = {w.symbol: _kernel_function(w, cpu_of(target)) for w in dict.fromkeys(graph.workloads)}
     functions[ENTRY] = _entry_function(graph, layout)
     # -s: no symbols for a debugger, which would be half of the library
     build(functions, target).export_library(str(library), options=["-s"])
@@ -76,8 +76,9 @@ def build(functions: dict[str, Any], target: str) -> Any:
     return tvm.compile(module, target=resolve_target(target), tir_pipeline=register_pipeline())
 
 
-def _kernel_function(workload: Workload) -> Any:
-    return kernel_for(workload).prim_func(workload).with_attr({"global_symbol": workload.symbol, KERNEL: 1})
+def _kernel_function(workload: Workload, cpu: Cpu) -> Any:
+    function = kernel_for(workload).prim_func(workload, cpu)
+    return function.with_attr({"global_symbol": workload.symbol, KERNEL: 1})
 
 
 def _lay_out(graph: Graph) -> _Layout:

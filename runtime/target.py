@@ -1,6 +1,7 @@
 """The machine that code is compiled for: the native CPU, or another of the same family by name."""
 
 import platform
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,34 @@ INSTRUCTION_SETS = frozenset(
     """.split()  # noqa: SIM905 - a table of words reads better
 )
 """The CPU flags, by the names of /proc/cpuinfo, that decide whether compiled code runs."""
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """What kernels may count on: the architecture and the instruction sets that code for a target may use.
+
+    Attributes:
+        architecture: as ``platform.machine()`` names it: ``x86_64``, ``aarch64``.
+        flags: instruction sets, by the names of ``INSTRUCTION_SETS``.
+    """
+
+    architecture: str
+    flags: frozenset[str]
+
+    @property
+    def accumulators(self) -> int:
+        """How many vectors of 16 numbers of 32 bits the registers hold beside operands and broadcasts."""
+        return 24 if "avx512f" in self.flags else 6
+
+    @property
+    def has_byte_dot(self) -> bool:
+        """Whether one instruction multiplies and sums four bytes in each of 16 lanes (VNNI)."""
+        return {"avx512_vnni", "avx512bw"} <= self.flags
+
+    @property
+    def has_lane_mask(self) -> bool:
+        """Whether a comparison of 16 lanes gives 16 bits."""
+        return {"avx512f", "avx512bw", "avx512vl"} <= self.flags
 
 
 @lru_cache
@@ -47,6 +76,12 @@ def resolve_target(name: str) -> Any:
 def cpu_name(name: str) -> str:
     """LLVM's name of the CPU that a target stands for."""
     return str(resolve_target(name).attrs["mcpu"])
+
+
+@lru_cache
+def cpu_of(name: str) -> Cpu:
+    """What kernels for a target may count on."""
+    return Cpu(platform.machine(), frozenset(required_flags(name)))
 
 
 def required_flags(name: str) -> tuple[str, ...]:

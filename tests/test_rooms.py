@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,14 @@ def test_entering_a_room_loads_nothing_heavy(room):
     code = f"import sys, {room}; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert not HEAVY & set(found.stdout.split())
+
+
+def test_every_package_is_installed():
+    """pyproject lists packages one by one: one left out would be missing from every installation but ours."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    found = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for room in MAY_IMPORT
+        for path in (ROOT / room).rglob("__init__.py")
+    }
+    assert set(project["tool"]["setuptools"]["packages"]) == found

@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
+from runtime.target import Cpu
 from runtime.workload import Workload
 from search_spaces.registry import Registry
 
@@ -37,7 +38,7 @@ class Kernel(ABC, Generic[W]):
         """The arguments of the compiled function, in order; exactly one is the output, the last."""
 
     @abstractmethod
-    def prim_func(self, workload: W) -> Any:
+    def prim_func(self, workload: W, cpu: Cpu) -> Any:
         """The scheduled ``tvm.tirx.PrimFunc`` over ``buffers(workload)``."""
 
     def macs(self, workload: W) -> int:

@@ -11,6 +11,7 @@ from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
 from runtime.kernels.convolution import pad_spatial
 from runtime.kernels.schedule import choose_tile, schedule_tiled
+from runtime.target import Cpu
 from runtime.workload import BitserialConv2d, BitserialDense
 
 
@@ -46,7 +47,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         found.append(Buffer("output", "output", (w.batch, *out, vectors, width), "float32"))
         return tuple(found)
 
-    def prim_func(self, workload: BitserialConv2d) -> Any:
+    def prim_func(self, workload: BitserialConv2d, cpu: Cpu) -> Any:
         """Pad, count in registers, scale."""
         from tvm import te, tirx
 
@@ -68,7 +69,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         result = te.compute(output.shape, scaled, name="output")
         func = te.create_prim_func([*args.values(), *prepare.values(), result])
         _, _, columns, vectors, _ = output.shape
-        tile = choose_tile(columns, vectors // workload.groups, planes(workload))
+        tile = choose_tile(cpu, columns, vectors // workload.groups, planes(workload))
         return schedule_tiled(func, tile, reductions=3, prepare=tuple(prepare))
 
     def _count(self, workload: BitserialConv2d, data: Any, weight: Any, output: Buffer) -> Any:
@@ -110,9 +111,9 @@ class BitserialDenseKernel(Kernel[BitserialDense]):
         """Those of the convolution."""
         return BitserialConv2dKernel().buffers(self.as_convolution(workload))
 
-    def prim_func(self, workload: BitserialDense) -> Any:
+    def prim_func(self, workload: BitserialDense, cpu: Cpu) -> Any:
         """That of the convolution."""
-        return BitserialConv2dKernel().prim_func(self.as_convolution(workload))
+        return BitserialConv2dKernel().prim_func(self.as_convolution(workload), cpu)
 
     def macs(self, workload: BitserialDense) -> int:
         """N * in * out."""

@@ -5,6 +5,7 @@ from typing import Any
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
 from runtime.kernels.schedule import choose_tile, schedule_tiled
+from runtime.target import Cpu
 from runtime.workload import Conv2d, Dense
 
 DTYPES = {"float": "float32", "uint8": "uint8", "int8": "int8"}
@@ -52,7 +53,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         found.append(Buffer("output", "output", (w.batch, *out, vectors, width), "float32"))
         return tuple(found)
 
-    def prim_func(self, workload: Conv2d) -> Any:
+    def prim_func(self, workload: Conv2d, cpu: Cpu) -> Any:
         """Pad, decode, accumulate in registers, scale."""
         from tvm import te
 
@@ -76,7 +77,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         )
         func = te.create_prim_func([*args.values(), *prepare.values(), result])
         _, _, columns, vectors, _ = output.shape
-        tile = choose_tile(columns, vectors // workload.groups)
+        tile = choose_tile(cpu, columns, vectors // workload.groups)
         return schedule_tiled(func, tile, reductions=3, prepare=tuple(prepare))
 
     def _accumulate(self, workload: Conv2d, data: Any, weight: Any, output: Buffer) -> Any:
@@ -118,9 +119,9 @@ class DenseKernel(Kernel[Dense]):
         """Those of the convolution."""
         return Conv2dKernel().buffers(self.as_convolution(workload))
 
-    def prim_func(self, workload: Dense) -> Any:
+    def prim_func(self, workload: Dense, cpu: Cpu) -> Any:
         """That of the convolution."""
-        return Conv2dKernel().prim_func(self.as_convolution(workload))
+        return Conv2dKernel().prim_func(self.as_convolution(workload), cpu)
 
     def macs(self, workload: Dense) -> int:
         """N * in * out."""

@@ -10,6 +10,7 @@ from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
 from runtime.kernels.convolution import CODE_BITS, DTYPES, affine_output, decode_codes, pad_spatial
 from runtime.kernels.schedule import choose_tile, schedule_tiled
+from runtime.target import Cpu
 from runtime.workload import DepthwiseConv2d
 
 
@@ -45,7 +46,7 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         )
         return tuple(found)
 
-    def prim_func(self, workload: DepthwiseConv2d) -> Any:
+    def prim_func(self, workload: DepthwiseConv2d, cpu: Cpu) -> Any:
         """Pad and decode, accumulate in registers, scale."""
         from tvm import te
 
@@ -79,7 +80,7 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             name="output",
         )
         func = te.create_prim_func([*args.values(), *prepare.values(), result])
-        tile = choose_tile(workload.out_width, output.shape[3])
+        tile = choose_tile(cpu, workload.out_width, output.shape[3])
         return schedule_tiled(func, tile, reductions=2, prepare=tuple(prepare))
 
     def macs(self, workload: DepthwiseConv2d) -> int:

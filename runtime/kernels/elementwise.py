@@ -7,6 +7,7 @@ from typing import Any
 from runtime.kernels.base import Buffer, Kernel, W, kernels, lanes, te_placeholders
 from runtime.kernels.convolution import affine_output
 from runtime.kernels.schedule import schedule_elementwise
+from runtime.target import Cpu
 from runtime.workload import Add, Affine, ChannelShuffle, Concat, Quantize, Relu, ToNchw, ToNhwc
 
 ROUNDING = 1.5 * 2.0**23  # added to a small float32, it leaves no bits for a fraction: half goes to even
@@ -17,7 +18,7 @@ QUANTIZED_RANGE = {"uint8": (0, 255), "int8": (-127, 127)}
 class ElementwiseKernel(Kernel[W]):
     """A kernel whose output is one TE expression of its arguments, vectorized over the last axis."""
 
-    def prim_func(self, workload: W) -> Any:
+    def prim_func(self, workload: W, cpu: Cpu) -> Any:
         """One vectorized loop nest."""
         from tvm import te
 

@@ -5,6 +5,7 @@ from typing import Any
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
 from runtime.kernels.convolution import pad_spatial
 from runtime.kernels.schedule import choose_tile, schedule_tiled
+from runtime.target import Cpu
 from runtime.workload import AvgPool2d, GlobalAvgPool, MaxPool2d
 
 LOWEST = -3.4028234663852886e38  # the most negative float32
@@ -28,7 +29,7 @@ class PoolKernel(Kernel[Any]):
         found.append(Buffer("output", "output", (w.batch, w.out_height, w.out_width, *rest), "float32"))
         return tuple(found)
 
-    def prim_func(self, workload: MaxPool2d | AvgPool2d) -> Any:
+    def prim_func(self, workload: MaxPool2d | AvgPool2d, cpu: Cpu) -> Any:
         """Pad, reduce in registers, and for a mean divide."""
         from tvm import te, tirx
 
@@ -48,7 +49,7 @@ class PoolKernel(Kernel[Any]):
         factor = tirx.const(1 / workload.kernel**2 if is_mean else 1, "float32")
         result = te.compute(output.shape, lambda *i: reduced[i] * factor, name="output")
         func = te.create_prim_func([*args.values(), *prepare.values(), result])
-        tile = choose_tile(workload.out_width, output.shape[3])
+        tile = choose_tile(cpu, workload.out_width, output.shape[3])
         return schedule_tiled(func, tile, reductions=2, prepare=tuple(prepare))
 
 
@@ -64,7 +65,7 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
             Buffer("output", "output", (workload.batch, 1, 1, *rest), "float32"),
         )
 
-    def prim_func(self, workload: GlobalAvgPool) -> Any:
+    def prim_func(self, workload: GlobalAvgPool, cpu: Cpu) -> Any:
         """Sum in registers, then multiply by 1 / pixels."""
         from tvm import te, tirx
 
@@ -79,7 +80,7 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
         factor = tirx.const(1 / workload.pixels, "float32")
         result = te.compute(output.shape, lambda *i: reduced[i] * factor, name="output")
         func = te.create_prim_func([*args.values(), result])
-        return schedule_tiled(func, choose_tile(1, output.shape[3]), reductions=1)
+        return schedule_tiled(func, choose_tile(cpu, 1, output.shape[3]), reductions=1)
 
 
 kernels.add("global_avg_pool", GlobalAvgPoolKernel())

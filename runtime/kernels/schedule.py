@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.kernels.base import largest_divisor
-
-REGISTERS = 24  # accumulators of one vector each; 32 registers leave room for loads and broadcasts
+from runtime.target import Cpu
 
 
 @dataclass(frozen=True)
@@ -16,10 +15,10 @@ class Tile:
     o: int
 
 
-def choose_tile(width: int, vectors: int, planes: int = 1) -> Tile:
+def choose_tile(cpu: Cpu, width: int, vectors: int, planes: int = 1) -> Tile:
     """A tile that divides the output and fits the registers; ``planes`` accumulators stand for one output."""
     o = largest_divisor(vectors, 4)
-    return Tile(x=largest_divisor(width, max(1, REGISTERS // (o * planes))), o=o)
+    return Tile(x=largest_divisor(width, max(1, cpu.accumulators // (o * planes))), o=o)
 
 
 def schedule_tiled(func: Any, tile: Tile, reductions: int, prepare: tuple[str, ...] = ()) -> Any:

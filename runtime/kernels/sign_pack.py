@@ -9,6 +9,7 @@ from typing import Any
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, te_placeholders
 from runtime.kernels.schedule import schedule_packed
+from runtime.target import Cpu
 from runtime.workload import SignPack
 
 
@@ -25,7 +26,7 @@ class SignPackKernel(Kernel[SignPack]):
         shape = (w.batch, w.height, w.width, w.groups, packing.words(depth))
         return (*found, Buffer("output", "output", shape, "uint32"))
 
-    def prim_func(self, workload: SignPack) -> Any:
+    def prim_func(self, workload: SignPack, cpu: Cpu) -> Any:
         """One word at a time: the bits of its channels are summed."""
         from tvm import te, tirx
 
