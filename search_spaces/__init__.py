@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from search_spaces.architecture import Architecture
     from search_spaces.block import blocks
     from search_spaces.builder import build
+    from search_spaces.networks import network
     from search_spaces.precision import Precision, precisions
     from search_spaces.search_space import SearchSpace, space, spaces
     from search_spaces.sizing import Size, size
@@ -28,6 +29,7 @@ _HOMES = {
     "Size": "sizing",
     "blocks": "block",
     "build": "builder",
+    "network": "networks",
     "precisions": "precision",
     "size": "sizing",
     "space": "search_space",
@@ -44,6 +46,7 @@ __all__ = [
     "Size",
     "blocks",
     "build",
+    "network",
     "precisions",
     "size",
     "space",

@@ -63,6 +63,9 @@ class GraphBuilder:
 
     def relu(self, name: str, value: Value) -> Value:
         """max(x, 0); ``fuse_relu`` moves it into its producer where it can."""
+        before = self.producer(value)
+        if before is not None and isinstance(before.workload, Relu):
+            return value
         size = int(np.prod(value.shape))
         return self.emit(f"{name}.relu", Relu(self.batch, size), [value], value.shape)
 
