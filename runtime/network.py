@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import threading
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,7 @@ class NetworkInfo:
 
 
 class CompiledNetwork:
-    """Runs a compiled network. Not for use by two threads at once: a run writes into its own workspace."""
+    """Runs a compiled network. Threads may share it: each runs in a workspace of its own."""
 
     def __init__(self, info: NetworkInfo, constants: tuple[Constant, ...], library: Path) -> None:
         import tvm_ffi
@@ -54,12 +55,16 @@ class CompiledNetwork:
             raise BitnasError(
                 f"{library.name}: it is not a library that loads here; compile it anew"
             ) from error
-        self._arguments = self._allocate()
+        self._constants = self._place_constants()
+        self._of_thread = threading.local()
 
     @property
     def arguments(self) -> tuple[NDArray[Any], ...]:
-        """The arguments of the compiled function: input, constants, workspace, output."""
-        return self._arguments
+        """The arguments of the compiled function for this thread: input, constants, workspace, output."""
+        if not hasattr(self._of_thread, "arguments"):
+            self._of_thread.arguments = self._allocate()
+        found: tuple[NDArray[Any], ...] = self._of_thread.arguments
+        return found
 
     @property
     def entry(self) -> Any:
@@ -76,8 +81,12 @@ class CompiledNetwork:
             float32, a new array: torch's output of the model, (n, classes) for a classifier.
 
         Raises:
-            InvalidInput: the array has another shape or is not of float32.
+            InvalidInput: it is no array, has another shape or is not of float32.
         """
+        if not isinstance(images, np.ndarray):
+            raise InvalidInput(
+                "images", f"a {type(images).__name__} is no numpy array", "convert with numpy.asarray()"
+            )
         batch, *image = self.info.input_shape
         if images.ndim != 4 or list(images.shape[1:]) != image or len(images) % batch:
             wanted = f"(n, {', '.join(map(str, image))}) with n a multiple of {batch}"
@@ -86,11 +95,12 @@ class CompiledNetwork:
             raise InvalidInput(
                 "images", f"type {images.dtype} is not float32", "convert with .astype('float32')"
             )
-        entry, (source, _, _, result) = self.entry, self._arguments
+        entry, arguments = self.entry, self.arguments
+        source, _, _, result = arguments
         outputs = np.empty((len(images), *self.info.output_shape[1:]), np.float32)
         for start in range(0, len(images), batch):
             source[...] = images[start : start + batch]
-            entry(*self._arguments)
+            entry(*arguments)
             outputs[start : start + batch] = result
         return outputs
 
@@ -100,17 +110,19 @@ class CompiledNetwork:
 
         save(self, Path(directory))
 
-    def _allocate(self) -> tuple[NDArray[Any], ...]:
-        info = self.info
-        constants = aligned_array((max(1, info.constant_bytes),), np.uint8)
+    def _place_constants(self) -> NDArray[np.uint8]:
+        block = aligned_array((max(1, self.info.constant_bytes),), np.uint8)
         for constant in self.constants:
             raw = constant.array.reshape(-1).view(np.uint8)
-            constants[constant.offset : constant.offset + raw.size] = raw
+            block[constant.offset : constant.offset + raw.size] = raw
+        return block
+
+    def _allocate(self) -> tuple[NDArray[Any], ...]:
         return (
-            aligned_array(info.input_shape, np.float32),
-            constants,
-            aligned_array((max(1, info.workspace_bytes),), np.uint8),
-            aligned_array(info.output_shape, np.float32),
+            aligned_array(self.info.input_shape, np.float32),
+            self._constants,
+            aligned_array((max(1, self.info.workspace_bytes),), np.uint8),
+            aligned_array(self.info.output_shape, np.float32),
         )
 
 

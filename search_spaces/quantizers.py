@@ -31,7 +31,7 @@ class _Sign(Function):
 
 def _signs(x: Tensor) -> Tensor:
     # torch.sign maps 0 to 0, and behind a ReLU zeros are everywhere
-    return (x >= 0).to(x.dtype) * 2 - 1
+    return 1 - (x < 0).to(x.dtype) * 2
 
 
 def sign(x: Tensor) -> Tensor:

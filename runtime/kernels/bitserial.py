@@ -9,7 +9,7 @@ from typing import Any
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
-from runtime.kernels.convolution import pad_spatial
+from runtime.kernels.convolution import pad_spatial, rectified
 from runtime.kernels.schedule import choose_tile, schedule_tiled
 from runtime.target import Cpu
 from runtime.workload import BitserialConv2d, BitserialDense
@@ -49,7 +49,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
 
     def prim_func(self, workload: BitserialConv2d, cpu: Cpu) -> Any:
         """Pad, count in registers, scale."""
-        from tvm import te, tirx
+        from tvm import te
 
         buffers = self.buffers(workload)
         args, output = te_placeholders(buffers), buffers[-1]
@@ -64,7 +64,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             for p in range(planes(workload)):
                 dot = args["total"][o, p, i] - 2 * counted[n, y, x, o, p, i]
                 value = dot.astype("float32") * args["scale"][o, p, i] + value
-            return tirx.max(value, tirx.const(0, "float32")) if workload.relu else value
+            return rectified(value) if workload.relu else value
 
         result = te.compute(output.shape, scaled, name="output")
         func = te.create_prim_func([*args.values(), *prepare.values(), result])

@@ -14,10 +14,15 @@ CODE_BITS = {"ternary": 2, "binary": 1}
 
 def affine_output(accumulated: Any, scale: Any, bias: Any, relu: bool) -> Any:
     """``scale * accumulated + bias`` in float32, then perhaps a ReLU."""
+    value = accumulated.astype("float32") * scale + bias
+    return rectified(value) if relu else value
+
+
+def rectified(value: Any) -> Any:
+    """max(0, x) with the operands in the order that lets a NaN through, as torch does."""
     from tvm import tirx
 
-    value = accumulated.astype("float32") * scale + bias
-    return tirx.max(value, tirx.const(0, "float32")) if relu else value
+    return tirx.max(tirx.const(0, "float32"), value)
 
 
 def is_pointwise(workload: Conv2d) -> bool:

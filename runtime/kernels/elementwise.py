@@ -5,7 +5,7 @@ from itertools import accumulate
 from typing import Any
 
 from runtime.kernels.base import Buffer, Kernel, W, kernels, lanes, te_placeholders
-from runtime.kernels.convolution import affine_output
+from runtime.kernels.convolution import affine_output, rectified
 from runtime.kernels.schedule import schedule_elementwise
 from runtime.target import Cpu
 from runtime.workload import Add, Affine, ChannelShuffle, Concat, Quantize, Relu, ToNchw, ToNhwc
@@ -68,9 +68,7 @@ class ReluKernel(ElementwiseKernel[Relu]):
 
     def expression(self, workload: Relu, args: dict[str, Any]) -> Callable[..., Any]:
         """The larger of the value and zero."""
-        from tvm import tirx
-
-        return lambda i: tirx.max(args["data"][i], tirx.const(0, "float32"))
+        return lambda i: rectified(args["data"][i])
 
 
 class AddKernel(ElementwiseKernel[Add]):

@@ -34,6 +34,7 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
     from runtime.lowering.rules import rules
 
     check_input_shape(input_shape)
+    check_module(module)
     module = _with_children(module)
     builder = GraphBuilder(input_shape)
     traced = _trace(module)
@@ -41,8 +42,12 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
     modules = dict(module.named_modules())
     for node in traced.nodes:
         if node.op == "placeholder":
+            if values:
+                raise UnsupportedLayerError("model: it takes more than one input; pass one image batch")
             values[node] = builder.input_image()
         elif node.op == "output":
+            if node.args[0] not in values:
+                raise UnsupportedLayerError("model: it returns more than one tensor; return one")
             return fuse_relu(builder.finish(values[cast(Any, node.args[0])]))
         else:
             rule = _find_rule(node, modules, rules)
@@ -57,10 +62,20 @@ def workloads(module: "nn.Module", input_shape: tuple[int, ...]) -> list[Workloa
 
 def check_input_shape(input_shape: tuple[int, ...]) -> None:
     """Refuse a shape that is not (N, C, H, W) with positive whole numbers."""
-    whole = all(isinstance(d, int | np.integer) and d > 0 for d in input_shape)
-    if len(input_shape) != 4 or not whole:
+    is_batch = isinstance(input_shape, tuple | list) and len(input_shape) == 4
+    if not is_batch or not all(isinstance(d, int | np.integer) and d > 0 for d in input_shape):
         raise InvalidInput(
             "input_shape", f"{input_shape} is not an image batch", "pass (N, C, H, W), all above 0"
+        )
+
+
+def check_module(module: "nn.Module") -> None:
+    """Refuse what is not a torch module."""
+    from torch import nn
+
+    if not isinstance(module, nn.Module):
+        raise InvalidInput(
+            "module", f"a {type(module).__name__} is no torch module", "pass a torch.nn.Module"
         )
 
 
@@ -68,7 +83,8 @@ def _with_children(module: "nn.Module") -> "nn.Module":
     """A model that is itself one layer, as a container of that layer: a trace stops at layers."""
     from torch import nn
 
-    return nn.Sequential(module) if _is_ours(module) or not any(module.children()) else module
+    is_leaf = _is_ours(module) or type(module).__module__.startswith("torch.nn")
+    return nn.Sequential(module) if is_leaf and not isinstance(module, nn.Sequential) else module
 
 
 def _is_ours(module: "nn.Module") -> bool:

@@ -1,5 +1,7 @@
 """Lowering: models compute what torch computes, fusions fuse, what has no kernel is refused by name."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -183,3 +185,60 @@ def test_bad_images_are_refused():
             network.run(images)
     with pytest.raises(InvalidInput, match="float64"):
         network.run(np.zeros((2, 1, 4, 4)))
+
+
+class Applied(nn.Module):
+    """A model that is one function of its inputs."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, x):
+        return self.function(x)
+
+
+class TwoInputs(nn.Module):
+    def forward(self, x, y):
+        return x + y
+
+
+@pytest.mark.parametrize(
+    ("module", "named"),
+    [
+        (Applied(lambda x: (x + x, x)), "model: it returns more than one tensor"),
+        (TwoInputs(), "model: it takes more than one input"),
+        (Applied(lambda x: x - x), "layer 'sub': sub has no kernel"),
+    ],
+)
+def test_models_of_another_form_are_refused(module, named):
+    with pytest.raises(UnsupportedLayerError, match=named):
+        runtime.compile(module, (1, 3, 4, 4))
+
+
+def test_what_is_no_module_or_no_array_is_refused():
+    with pytest.raises(InvalidInput, match="module: a str is no torch module"):
+        runtime.compile("resnet20", (1, 3, 4, 4))
+    with pytest.raises(InvalidInput, match="images: a list is no numpy array"):
+        runtime.compile(nn.Conv2d(3, 4, 1), (1, 3, 4, 4)).run([[1.0]])
+
+
+def test_threads_may_share_a_network():
+    network = runtime.compile(nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU()), (1, 3, 8, 8))
+    images = np.random.default_rng(0).standard_normal((4, 32, 3, 8, 8), np.float32)
+    expected = [network.run(batch) for batch in images]
+
+    def repeat(index):
+        return all(np.array_equal(network.run(images[index]), expected[index]) for _ in range(100))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(repeat, range(4)))
+
+
+@pytest.mark.parametrize("precision", ["float", "ternary", "binary", "dithered"])
+def test_a_nan_stays_what_torch_makes_of_it(precision):
+    layer = QuantConv2d(3, 8, 3, precisions.get(precision)).eval()
+    x = np.random.default_rng(0).standard_normal((1, 3, 6, 6), np.float32)
+    x[0, 1, 2, 3] = np.nan
+    found = runtime.compile(layer, x.shape).run(x)
+    np.testing.assert_allclose(found, layer(torch.from_numpy(x)).detach().numpy(), rtol=1e-4, atol=1e-4)

@@ -1,0 +1,95 @@
+"""Surrounds images with a border, row by row: the rows lie in one piece, so that they are copied as such."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+VECTOR_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Image:
+    """A flat TE tensor that holds an image of ``shape`` (N, H, W, ...)."""
+
+    tensor: Any
+    shape: tuple[int, ...]
+
+    def __getitem__(self, index: tuple[Any, ...]) -> Any:
+        flat = 0
+        for extent, i in zip(self.shape, index, strict=True):
+            flat = flat * extent + i
+        return self.tensor[flat]
+
+
+def flat_placeholder(name: str, shape: tuple[int, ...], dtype: str) -> Image:
+    """An argument of the kernel that is indexed as (N, H, W, ...) and lies flat."""
+    from tvm import te
+
+    return Image(te.placeholder((prod(shape),), dtype, name=name), shape)
+
+
+def pad_rows(image: Image, padding: int, value: int | float, name: str = "padded") -> Image:
+    """The image (N, H, W, ...) with ``padding`` pixels of ``value`` on each side."""
+    from tvm import te, tirx
+
+    n, height, width, *rest = image.shape
+    depth, dtype = prod(rest), str(image.tensor.dtype)
+    padded_height, padded_width = height + 2 * padding, width + 2 * padding
+    row, border, inner = padded_width * depth, padding * depth, width * depth
+    fill = tirx.const(value, dtype)
+
+    def statement(ins: list[Any], outs: list[Any]) -> Any:
+        source, target = ins[0], outs[0]
+
+        def padded_row(i: Any, y: Any) -> Any:
+            start = (i * padded_height + y) * row
+            first = (i * height + y - padding) * inner
+            filled = _store(target, start, row, lambda j: fill, dtype)
+            copied = tirx.SeqStmt(
+                [
+                    _store(target, start, border, lambda j: fill, dtype),
+                    _store(target, start + border, inner, lambda j: source[first + j], dtype),
+                    _store(target, start + border + inner, border, lambda j: fill, dtype),
+                ]
+            )
+            is_outside = tirx.any(y < padding, y >= height + padding)
+            return tirx.IfThenElse(is_outside, filled, copied)
+
+        return _loop(n, lambda i: _loop(padded_height, lambda y: padded_row(i, y)))
+
+    shape = (n, padded_height, padded_width, *rest)
+    return Image(te.extern((prod(shape),), [image.tensor], statement, name=name, dtype=dtype), shape)
+
+
+def _store(target: Any, start: Any, count: int, value: Callable[[Any], Any], dtype: str) -> Any:
+    """Store ``value(j)`` at ``start + j`` for j below ``count``: full vectors, then ever smaller ones."""
+    import numpy as np
+    from tvm import tirx
+
+    parts, done = [], 0
+    width = VECTOR_BYTES // np.dtype(dtype).itemsize
+    while done < count:
+        while width > count - done:
+            width //= 2
+        vectors = (count - done) // width
+
+        def vector(k: Any, done: int = done, width: int = width) -> Any:
+            def lane(i: Any) -> Any:
+                j = done + k * width + i
+                return tirx.BufferStore(target, value(j), [start + j])
+
+            return _loop(width, lane, tirx.ForKind.VECTORIZED) if width > 1 else lane(0)
+
+        parts.append(_loop(vectors, vector))
+        done += vectors * width
+    return parts[0] if len(parts) == 1 else tirx.SeqStmt(parts)
+
+
+def _loop(extent: int, body: Callable[[Any], Any], kind: Any = None) -> Any:
+    from tvm import tirx
+
+    if extent == 1:
+        return body(0)
+    variable = tirx.Var("i", "int32")
+    return tirx.For(variable, 0, extent, tirx.ForKind.SERIAL if kind is None else kind, body(variable))
