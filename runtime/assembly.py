@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.graph import Graph, Node
+from runtime.graph import Graph, Node, Value
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.pipeline import KERNEL, register_pipeline
 from runtime.planning import Lifetime, aligned, largest_live_set, plan
@@ -89,7 +89,7 @@ def _lay_out(graph: Graph) -> _Layout:
     by_value: dict[int, int] = {}
     for step, node in enumerate(graph.nodes):
         buffers = kernel_for(node.workload).buffers(node.workload)
-        inputs = iter(node.inputs)
+        inputs, outputs = iter(node.inputs), iter(node.outputs)
         for buffer in buffers:
             place = step, buffer.name
             if buffer.role == "constant":
@@ -104,11 +104,11 @@ def _lay_out(graph: Graph) -> _Layout:
                     layout.places[step][buffer.name] = block, 0
                 else:
                     users[by_value[value.index]].append(place)
-            elif node.output.index == graph.output.index:
+            elif (result := next(outputs)).index == graph.output.index:
                 layout.places[step][buffer.name] = "output", 0
             else:
-                by_value[node.output.index] = len(lifetimes)
-                last = max((i for i, n in enumerate(graph.nodes) if _reads(n, node)), default=step)
+                by_value[result.index] = len(lifetimes)
+                last = max((i for i, n in enumerate(graph.nodes) if _reads(n, result)), default=step)
                 lifetimes.append(Lifetime(buffer.nbytes, step, last))
                 users.append([place])
     offsets, layout.workspace_bytes = plan(lifetimes)
@@ -119,8 +119,8 @@ def _lay_out(graph: Graph) -> _Layout:
     return layout
 
 
-def _reads(reader: Node, writer: Node) -> bool:
-    return any(value.index == writer.output.index for value in reader.inputs)
+def _reads(reader: Node, result: Value) -> bool:
+    return any(value.index == result.index for value in reader.inputs)
 
 
 def _add_constant(layout: _Layout, node: Node, buffer: Buffer) -> int:

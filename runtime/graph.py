@@ -24,13 +24,21 @@ class Value:
 
 @dataclass
 class Node:
-    """One kernel call: the layer it came from, its workload, its inputs and constants in kernel layout."""
+    """One kernel call: the layer it came from, its workload, its inputs and constants in kernel layout.
+
+    ``outputs`` are in the order of the kernel's: the float one, the coded one, or both.
+    """
 
     name: str
     workload: Workload
     inputs: list[Value]
     constants: dict[str, NDArray[Any]]
-    output: Value
+    outputs: list[Value]
+
+    @property
+    def output(self) -> Value:
+        """The first output, and mostly the only one."""
+        return self.outputs[0]
 
 
 @dataclass
@@ -46,9 +54,13 @@ class Graph:
         """One workload for each node, in order; the same workload may stand there more than once."""
         return [node.workload for node in self.nodes]
 
+    def producer(self, value: Value) -> Node | None:
+        """The node that writes a value; none writes the input."""
+        return next((n for n in self.nodes if any(v.index == value.index for v in n.outputs)), None)
+
     def readers(self, value: Value) -> list[Node]:
         """The nodes that read a value."""
-        return [node for node in self.nodes if value in node.inputs]
+        return [node for node in self.nodes if any(value.index == v.index for v in node.inputs)]
 
 
 def nhwc_size(shape: tuple[int, ...]) -> int:

@@ -6,13 +6,14 @@ all that changes the machine code and nothing else: no weights, no layer names.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
 from search_spaces.errors import InvalidInput
 
 WeightCode = Literal["float", "int8", "ternary", "binary"]
 InputCode = Literal["float", "uint8", "int8", "binary"]
+OutputCode = Literal["float", "uint8", "int8", "binary"]
 ThresholdKind = Literal["zero", "channel", "position", "element"]
 
 _families: dict[str, type["Workload"]] = {}
@@ -85,7 +86,27 @@ class SpatialWorkload(Workload):
 
 
 @dataclass(frozen=True)
-class Conv2d(SpatialWorkload):
+class FusedOutput:
+    """What a convolution does before its result leaves the registers.
+
+    Attributes:
+        residual: a tensor of the output's shape is added, before the ReLU.
+        output: the code in which the result is written, for the next layer to read.
+        also_float: with a code, the float is written as well.
+        threshold: of what shape the thresholds of a binary output are.
+        output_groups: in how many groups the next layer reads a binary output.
+    """
+
+    relu: bool = field(default=False, kw_only=True)
+    residual: bool = field(default=False, kw_only=True)
+    output: OutputCode = field(default="float", kw_only=True)
+    also_float: bool = field(default=False, kw_only=True)
+    threshold: ThresholdKind = field(default="zero", kw_only=True)
+    output_groups: int = field(default=1, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Conv2d(FusedOutput, SpatialWorkload):
     """Convolution in float or int8, then a scale and a bias per output channel, then perhaps a ReLU."""
 
     family: ClassVar[str] = "conv2d"
@@ -94,30 +115,43 @@ class Conv2d(SpatialWorkload):
     groups: int
     weight: WeightCode
     input: InputCode
-    relu: bool = False
 
 
 @dataclass(frozen=True)
-class BitserialConv2d(SpatialWorkload):
-    """Convolution of packed signs with binary or ternary weights by popcount, then scale, bias, ReLU."""
+class BitserialConv2d(FusedOutput, SpatialWorkload):
+    """Convolution of packed signs with binary or ternary weights by popcount, then scale, bias, ReLU.
+
+    Attributes:
+        symmetric: ternary weights are +-1 times one scale, so that one sum serves both signs.
+    """
 
     family: ClassVar[str] = "bitserial_conv2d"
     in_channels: int
     out_channels: int
     groups: int
     weight: WeightCode
-    relu: bool = False
+    symmetric: bool = False
+
+    @property
+    def planes(self) -> int:
+        """Sums that are kept apart: one, or one for each sign of a ternary weight."""
+        return 2 if self.weight == "ternary" and not self.symmetric else 1
+
+    @property
+    def compares_counts(self) -> bool:
+        """Whether a count of differing bits alone decides each output bit, so that nothing is scaled."""
+        is_plain = self.threshold in ("zero", "channel") and not self.residual and not self.also_float
+        return self.output == "binary" and is_plain and self.planes == 1
 
 
 @dataclass(frozen=True)
-class DepthwiseConv2d(SpatialWorkload):
+class DepthwiseConv2d(FusedOutput, SpatialWorkload):
     """Convolution of each channel with its own filter, then scale, bias and perhaps a ReLU."""
 
     family: ClassVar[str] = "depthwise_conv2d"
     channels: int
     weight: WeightCode
     input: InputCode
-    relu: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,6 +174,7 @@ class BitserialDense(Workload):
     in_features: int
     out_features: int
     weight: WeightCode
+    symmetric: bool = False
     relu: bool = False
 
 
@@ -157,7 +192,7 @@ class SignPack(Workload):
 
 @dataclass(frozen=True)
 class Quantize(Workload):
-    """``round(x / step)`` clamped to the code: uint8 in 0..255 or int8 in -127..127."""
+    """``round(x / step)`` clamped to the code: uint8 (0..255), or int8 (-127..127) stored with 128 added."""
 
     family: ClassVar[str] = "quantize"
     size: int

@@ -148,7 +148,9 @@ class _QuantLayer(nn.Module):
             return self._coded(sign(self.weight), self.scale, self.scale)
         if self.precision.weight == "int8":
             scales = channel_scales(self.weight)
-            return self._coded(torch.round(self.weight / _per_output(scales, self.weight)), scales, scales)
+            return self._coded(
+                torch.round(self.weight * (1 / _per_output(scales, self.weight))), scales, scales
+            )
         return self._coded(self.weight, ones, ones)
 
     def _coded(self, values: Tensor, positive: Tensor, negative: Tensor) -> WeightCodes:

@@ -35,7 +35,7 @@ class Kernel(ABC, Generic[W]):
 
     @abstractmethod
     def buffers(self, workload: W) -> tuple[Buffer, ...]:
-        """The arguments of the compiled function, in order; exactly one is the output, the last."""
+        """The arguments of the compiled function, in order; the last one or two are outputs."""
 
     @abstractmethod
     def prim_func(self, workload: W, cpu: Cpu) -> Any:

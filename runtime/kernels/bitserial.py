@@ -1,22 +1,34 @@
 """Convolution and dense kernels over packed signs: popcount in place of multiply-add.
 
 For x and w in {-1, +1} of length M packed as bits, x . w = M - 2 popcount(x ^ w). A ternary weight is two
-planes of bits, where it is +1 and where it is -1; over each plane p, x . p = popcount(p) - 2 popcount(x & p),
-and the two sums are kept apart because TTQ scales them by W^p and W^n.
+planes of bits. With one scale they say where it is not 0 and where it is -1, and one sum is enough:
+x . w = popcount(nonzero) - 2 popcount((x ^ negative) & nonzero). With TTQ's two scales they say where it is
++1 and where it is -1; over each plane p, x . p = popcount(p) - 2 popcount(x & p), and the sums stay apart.
 """
 
 from typing import Any
 
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
-from runtime.kernels.convolution import pad_spatial, rectified
+from runtime.kernels.base import Buffer, Kernel, kernels, lanes
+from runtime.kernels.convolution import image_shapes
+from runtime.kernels.epilogue import (
+    Stages,
+    epilogue_constants,
+    epilogue_inputs,
+    epilogue_outputs,
+    finish,
+    write_bits,
+)
+from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.schedule import choose_tile, schedule_tiled
 from runtime.target import Cpu
 from runtime.workload import BitserialConv2d, BitserialDense
 
+Shape = tuple[int, int, int, int, int]
 
-def planes(workload: BitserialConv2d) -> int:
-    """Bit planes of the weights: one for binary, two for ternary."""
+
+def weight_planes(workload: BitserialConv2d) -> int:
+    """Bits of one weight."""
     return 2 if workload.weight == "ternary" else 1
 
 
@@ -24,72 +36,101 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
     """Vector lanes run over output channels, words over input channels; padding counts as +1."""
 
     def buffers(self, workload: BitserialConv2d) -> tuple[Buffer, ...]:
-        """Input (N, H, W, G, words), weight planes, counts, scales, bias -> (N, Ho, Wo, O/lanes, lanes).
+        """Input (N, H, W, G, words), residual, weight planes, ... -> (N, Ho, Wo, O/lanes, lanes).
 
-        ``total`` (O/lanes, planes, lanes) counts the weights in each plane that are not zero.
+        ``total`` (O/lanes, planes, lanes) counts the weights in each plane that are not zero. Where counts
+        alone decide the output's bits, ``limit`` (O/lanes, lanes) stands in place of totals, scales and bias:
+        a bit is set where more than that many bits differ.
         """
         w = workload
-        width = lanes(w.out_channels // w.groups)
-        vectors, depth = w.out_channels // width, packing.words(w.in_channels // w.groups)
-        flat = w.kernel == 1 and w.stride == 1 and w.padding == 0
-        image = (1, w.height * w.width) if flat else (w.height, w.width)
-        out = (1, w.height * w.width) if flat else (w.out_height, w.out_width)
-        found = [
-            Buffer("data", "input", (w.batch, *image, w.groups, depth), "uint32"),
-            Buffer("weight", "constant", (vectors, w.kernel, w.kernel, depth, planes(w), width), "uint32"),
-            Buffer("total", "constant", (vectors, planes(w), width), "int32"),
-            Buffer("scale", "constant", (vectors, planes(w), width), "float32"),
-            Buffer("bias", "constant", (vectors, width), "float32"),
-        ]
+        vectors, width = self._shape(w)[3:]
+        depth = packing.words(w.in_channels // w.groups)
+        image, _ = image_shapes(w)
+        shape, planes = self._shape(w), (vectors, w.planes, width)
+        found = [Buffer("data", "input", (w.batch, *image, w.groups, depth), "uint32")]
+        found += epilogue_inputs(w, shape)
+        taps = (vectors, w.kernel, w.kernel, depth, weight_planes(w), width)
+        found.append(Buffer("weight", "constant", taps, "uint32"))
+        if w.compares_counts:
+            found.append(Buffer("limit", "constant", (vectors, width), "int32"))
+        else:
+            found.append(Buffer("total", "constant", planes, "int32"))
+            found.append(Buffer("scale", "constant", planes, "float32"))
+            found.append(Buffer("bias", "constant", (vectors, width), "float32"))
+            found += epilogue_constants(w, shape)
         if w.padding:
             padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, w.groups, depth)
             found.append(Buffer("padded", "scratch", padded, "uint32"))
-        found.append(Buffer("output", "output", (w.batch, *out, vectors, width), "float32"))
-        return tuple(found)
+        return (*found, *epilogue_outputs(w, shape))
 
     def prim_func(self, workload: BitserialConv2d, cpu: Cpu) -> Any:
-        """Pad, count in registers, scale."""
+        """Pad, count in registers, compare or scale."""
         from tvm import te
 
         buffers = self.buffers(workload)
-        args, output = te_placeholders(buffers), buffers[-1]
-        data, prepare = args["data"], {}
+        args: dict[str, Any] = {
+            b.name: te.placeholder(b.shape, b.dtype, name=b.name)
+            for b in buffers[1:]
+            if b.role in ("input", "constant")
+        }
+        shape = self._shape(workload)
+        image = data = flat_placeholder("data", buffers[0].shape, "uint32")
         if workload.padding:
-            data = prepare["padded"] = pad_spatial(data, workload.padding, 0)
-        counted = self._count(workload, data, args["weight"], output)
+            data = pad_rows(image, workload.padding, 0)
+        counted = self._count(workload, shape, data, args["weight"])
+        stages = self._finish(workload, cpu, shape, args, counted)
+        padded = [data.tensor] if workload.padding else []
+        func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
+        tile = choose_tile(cpu, shape[2], shape[3] // workload.groups, workload.planes)
+        return schedule_tiled(func, tile, 3, stages.tensors)
+
+    @staticmethod
+    def _shape(workload: BitserialConv2d) -> Shape:
+        width = lanes(workload.out_channels // workload.groups)
+        return (workload.batch, *image_shapes(workload)[1], workload.out_channels // width, width)
+
+    @staticmethod
+    def _count(workload: BitserialConv2d, shape: Shape, data: Image, weight: Any) -> Any:
+        """How many bits differ, for each plane that is kept apart."""
+        from tvm import te, tirx
+
+        n, rows, columns, vectors, width = shape
+        vectors_per_group = vectors // workload.groups
+        ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
+        c = te.reduce_axis((0, data.shape[-1]), "c")
+        s = workload.stride
+
+        def count(n: Any, y: Any, x: Any, o: Any, p: Any, i: Any) -> Any:
+            bits = data[n, y * s + ky, x * s + kx, o // vectors_per_group, c]
+            if workload.weight == "binary":
+                differing = bits ^ weight[o, ky, kx, c, 0, i]
+            elif workload.symmetric:
+                differing = (bits ^ weight[o, ky, kx, c, 1, i]) & weight[o, ky, kx, c, 0, i]
+            else:
+                differing = bits & weight[o, ky, kx, c, p, i]
+            return te.sum(tirx.popcount(differing).astype("int32"), axis=[ky, kx, c])
+
+        return te.compute((n, rows, columns, vectors, workload.planes, width), count, name="accumulate")
+
+    @staticmethod
+    def _finish(
+        workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: dict[str, Any], counted: Any
+    ) -> Stages:
+        if workload.compares_counts:
+            tensors = write_bits(
+                workload, cpu, shape, lambda n, y, x, o, i: counted[n, y, x, o, 0, i] > args["limit"][o, i]
+            )
+            return Stages(tensors, (tensors["codes"],))
 
         def scaled(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
             # The integer dot product comes first, so that a true zero is an exact zero for the next sign.
             value = args["bias"][o, i]
-            for p in range(planes(workload)):
+            for p in range(workload.planes):
                 dot = args["total"][o, p, i] - 2 * counted[n, y, x, o, p, i]
                 value = dot.astype("float32") * args["scale"][o, p, i] + value
-            return rectified(value) if workload.relu else value
+            return value
 
-        result = te.compute(output.shape, scaled, name="output")
-        func = te.create_prim_func([*args.values(), *prepare.values(), result])
-        _, _, columns, vectors, _ = output.shape
-        tile = choose_tile(cpu, columns, vectors // workload.groups, planes(workload))
-        return schedule_tiled(func, tile, reductions=3, prepare=tuple(prepare))
-
-    def _count(self, workload: BitserialConv2d, data: Any, weight: Any, output: Buffer) -> Any:
-        from tvm import te, tirx
-
-        n, rows, columns, vectors, width = output.shape
-        vectors_per_group = vectors // workload.groups
-        ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
-        c = te.reduce_axis((0, int(data.shape[4])), "c")
-        s, ternary = workload.stride, workload.weight == "ternary"
-
-        def count(n: Any, y: Any, x: Any, o: Any, p: Any, i: Any) -> Any:
-            bits, plane = (
-                data[n, y * s + ky, x * s + kx, o // vectors_per_group, c],
-                weight[o, ky, kx, c, p, i],
-            )
-            differing = bits & plane if ternary else bits ^ plane
-            return te.sum(tirx.popcount(differing).astype("int32"), axis=[ky, kx, c])
-
-        return te.compute((n, rows, columns, vectors, planes(workload), width), count, name="accumulate")
+        return finish(workload, cpu, shape, args, scaled)
 
     def macs(self, workload: BitserialConv2d) -> int:
         """N * Ho * Wo * O * (C / groups) * K * K."""
@@ -99,13 +140,16 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
 
 
 class BitserialDenseKernel(Kernel[BitserialDense]):
-    """A dense layer is a 1x1 convolution of a one-pixel image."""
+    """A dense layer is a 1x1 convolution of one row of pixels, one for each image of the batch."""
 
     @staticmethod
     def as_convolution(workload: BitserialDense) -> BitserialConv2d:
         """The convolution that computes the same."""
         w = workload
-        return BitserialConv2d(w.batch, 1, 1, 1, 1, 0, w.in_features, w.out_features, 1, w.weight, w.relu)
+        spatial = (1, 1, w.batch, 1, 1, 0)
+        return BitserialConv2d(
+            *spatial, w.in_features, w.out_features, 1, w.weight, symmetric=w.symmetric, relu=w.relu
+        )
 
     def buffers(self, workload: BitserialDense) -> tuple[Buffer, ...]:
         """Those of the convolution."""

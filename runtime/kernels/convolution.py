@@ -3,106 +3,190 @@
 from typing import Any
 
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
+from runtime.kernels.base import Buffer, Kernel, kernels, lanes
+from runtime.kernels.epilogue import epilogue_constants, epilogue_inputs, epilogue_outputs, finish
+from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
+from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.schedule import choose_tile, schedule_tiled
 from runtime.target import Cpu
-from runtime.workload import Conv2d, Dense
+from runtime.workload import Conv2d, Dense, SpatialWorkload
 
-DTYPES = {"float": "float32", "uint8": "uint8", "int8": "int8"}
+DTYPES = {"float": "float32", "uint8": "uint8", "int8": "uint8"}
+ZERO_POINTS = {"float": 0, "uint8": 0, "int8": 128}
+"""What stands for zero: signed bytes are stored with 128 added, as dot product instructions want them."""
 CODE_BITS = {"ternary": 2, "binary": 1}
+QUAD = packing.QUAD  # bytes of one dot product
 
 
-def affine_output(accumulated: Any, scale: Any, bias: Any, relu: bool) -> Any:
-    """``scale * accumulated + bias`` in float32, then perhaps a ReLU."""
-    value = accumulated.astype("float32") * scale + bias
-    return rectified(value) if relu else value
-
-
-def rectified(value: Any) -> Any:
-    """max(0, x) with the operands in the order that lets a NaN through, as torch does."""
-    from tvm import tirx
-
-    return tirx.max(tirx.const(0, "float32"), value)
-
-
-def is_pointwise(workload: Conv2d) -> bool:
+def is_pointwise(workload: SpatialWorkload) -> bool:
     """Whether each output pixel reads just its own input pixel, so that an image is one long row."""
     return workload.kernel == 1 and workload.stride == 1 and workload.padding == 0
+
+
+def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Rows and columns of the input and of the output, as the kernel goes through them."""
+    w = workload
+    if is_pointwise(w):
+        return (1, w.height * w.width), (1, w.height * w.width)
+    return (w.height, w.width), (w.out_height, w.out_width)
 
 
 class Conv2dKernel(Kernel[Conv2d]):
     """Vector lanes run over output channels; the padded image and decoded weights lie in scratch memory."""
 
     def buffers(self, workload: Conv2d) -> tuple[Buffer, ...]:
-        """Input (N, H, W, G, C/G), weight, scales, bias -> output (N, Ho, Wo, O/lanes, lanes)."""
+        """Input (N, H, W, G, C/G), residual, weight, scales, bias, ... -> (N, Ho, Wo, O/lanes, lanes)."""
         w = workload
         width = lanes(w.out_channels // w.groups)
         vectors, depth = w.out_channels // width, w.in_channels // w.groups
-        image = (1, w.height * w.width) if is_pointwise(w) else (w.height, w.width)
-        out = (1, w.height * w.width) if is_pointwise(w) else (w.out_height, w.out_width)
-        dtype = DTYPES[w.input]
+        image, out = image_shapes(w)
+        shape = (w.batch, *out, vectors, width)
+        per_channel, dtype = (vectors, width), DTYPES[w.input]
         found = [Buffer("data", "input", (w.batch, *image, w.groups, depth), dtype)]
+        found += epilogue_inputs(w, shape)
         taps = (vectors, w.kernel, w.kernel, depth, width)
         if w.weight in CODE_BITS:
             count = packing.words(w.kernel * w.kernel * depth, CODE_BITS[w.weight])
             found.append(Buffer("weight", "constant", (vectors, count, width), "uint32"))
-            found += [Buffer(n, "constant", (vectors, width), "float32") for n in ("positive", "negative")]
+            found += [Buffer(n, "constant", per_channel, "float32") for n in ("positive", "negative")]
+        elif w.weight == "int8":
+            quads = (vectors, w.kernel, w.kernel, packing.quads(depth), width, QUAD)
+            found.append(Buffer("weight", "constant", quads, "int8"))
+            found.append(Buffer("offset", "constant", per_channel, "int32"))
         else:
-            found.append(Buffer("weight", "constant", taps, DTYPES[w.weight]))
-        found += [Buffer(n, "constant", (vectors, width), "float32") for n in ("scale", "bias")]
-        if w.padding:
-            padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, w.groups, depth)
+            found.append(Buffer("weight", "constant", taps, "float32"))
+        found += [Buffer(n, "constant", per_channel, "float32") for n in ("scale", "bias")]
+        found += epilogue_constants(w, shape)
+        stored = packing.quads(depth) * QUAD if w.weight == "int8" else depth
+        if w.padding or stored != depth:
+            padded = (w.batch, image[0] + 2 * w.padding, image[1] + 2 * w.padding, w.groups, stored)
             found.append(Buffer("padded", "scratch", padded, dtype))
         if w.weight in CODE_BITS:
             found.append(Buffer("decoded", "scratch", taps, "float32"))
-        found.append(Buffer("output", "output", (w.batch, *out, vectors, width), "float32"))
-        return tuple(found)
+        return (*found, *epilogue_outputs(w, shape))
 
     def prim_func(self, workload: Conv2d, cpu: Cpu) -> Any:
-        """Pad, decode, accumulate in registers, scale."""
+        """Pad, decode, accumulate in registers, finish."""
         from tvm import te
 
-        buffers = self.buffers(workload)
-        args, output = te_placeholders(buffers), buffers[-1]
-        prepare = {}
-        data, weight = args["data"], args["weight"]
+        buffers = {b.name: b for b in self.buffers(workload)}
+        shape = self._shape(workload)
+        args: dict[str, Any] = {
+            b.name: te.placeholder(b.shape, b.dtype, name=b.name)
+            for b in buffers.values()
+            if b.role in ("input", "constant") and b.name != "data"
+        }
+        scratch: dict[str, Any] = {}
+        if workload.weight == "int8":
+            image, accumulated = self._accumulate_bytes(workload, cpu, shape, buffers, args, scratch)
+        else:
+            image, accumulated = self._accumulate_floats(workload, shape, buffers, args, scratch)
+
+        def value(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+            total = accumulated[n, y, x, o, i]
+            if workload.input == "int8":
+                total = total + args["offset"][o, i]
+            return affine_output(total, args["scale"][o, i], args["bias"][o, i])
+
+        stages = finish(workload, cpu, shape, args, value)
+        arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
+        tile = choose_tile(cpu, shape[2], shape[3] // workload.groups)
+        reductions = len(accumulated.op.reduce_axis)
+        vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
+        return schedule_tiled(te.create_prim_func(arguments), tile, reductions, stages.tensors, vectorized)
+
+    @staticmethod
+    def _shape(workload: Conv2d) -> tuple[int, int, int, int, int]:
+        width = lanes(workload.out_channels // workload.groups)
+        return (workload.batch, *image_shapes(workload)[1], workload.out_channels // width, width)
+
+    def _accumulate_floats(
+        self,
+        workload: Conv2d,
+        shape: tuple[int, int, int, int, int],
+        buffers: dict[str, Buffer],
+        args: dict[str, Any],
+        scratch: dict[str, Any],
+    ) -> tuple[Image, Any]:
+        """Multiply and add floats; low-bit weights are decoded first."""
+        from tvm import te
+
+        image = flat_placeholder("data", buffers["data"].shape, buffers["data"].dtype)
+        data, weight = image, args["weight"]
         if workload.padding:
-            data = prepare["padded"] = pad_spatial(data, workload.padding, 0)
+            data = pad_rows(image, workload.padding, 0)
+            scratch["padded"] = data.tensor
         if workload.weight in CODE_BITS:
-            taps = next(b.shape for b in buffers if b.name == "decoded")
-            scales = args["positive"], args["negative"]
-            weight = prepare["decoded"] = decode_codes(weight, *scales, CODE_BITS[workload.weight], taps)
-        accumulated = self._accumulate(workload, data, weight, output)
-        result = te.compute(
-            output.shape,
-            lambda n, y, x, o, i: affine_output(
-                accumulated[n, y, x, o, i], args["scale"][o, i], args["bias"][o, i], workload.relu
-            ),
-            name="output",
-        )
-        func = te.create_prim_func([*args.values(), *prepare.values(), result])
-        _, _, columns, vectors, _ = output.shape
-        tile = choose_tile(cpu, columns, vectors // workload.groups)
-        return schedule_tiled(func, tile, reductions=3, prepare=tuple(prepare))
+            scales, taps = (args["positive"], args["negative"]), buffers["decoded"].shape
+            weight = scratch["decoded"] = decode_codes(weight, *scales, CODE_BITS[workload.weight], taps)
+        ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
+        c = te.reduce_axis((0, data.shape[-1]), "c")
+        s, vectors_per_group = workload.stride, shape[3] // workload.groups
 
-    def _accumulate(self, workload: Conv2d, data: Any, weight: Any, output: Buffer) -> Any:
+        def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+            pixel = data[n, y * s + ky, x * s + kx, o // vectors_per_group, c]
+            return te.sum(pixel * weight[o, ky, kx, c, i], axis=[ky, kx, c])
+
+        return image, te.compute(shape, product, name="accumulate")
+
+    def _accumulate_bytes(
+        self,
+        workload: Conv2d,
+        cpu: Cpu,
+        shape: tuple[int, int, int, int, int],
+        buffers: dict[str, Buffer],
+        args: dict[str, Any],
+        scratch: dict[str, Any],
+    ) -> tuple[Image, Any]:
+        """Multiply and add bytes in int32, four by one instruction where the CPU has it."""
         from tvm import te
 
-        *_, depth, _ = weight.shape
-        dtype = "float32" if workload.input == "float" else "int32"
-        vectors_per_group = output.shape[3] // workload.groups
+        depth, zero = buffers["data"].shape[-1], ZERO_POINTS[workload.input]
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
-        c = te.reduce_axis((0, depth), "c")
-        s = workload.stride
-        return te.compute(
-            output.shape,
-            lambda n, y, x, o, i: te.sum(
-                data[n, y * s + ky, x * s + kx, o // vectors_per_group, c].astype(dtype)
-                * weight[o, ky, kx, c, i].astype(dtype),
-                axis=[ky, kx, c],
-            ),
-            name="accumulate",
-        )
+        quad = te.reduce_axis((0, packing.quads(depth)), "quad")
+        s, vectors_per_group = workload.stride, shape[3] // workload.groups
+        if cpu.has_byte_dot and shape[4] in DOT_LANES:
+            image, data = self._words(workload, buffers, zero, scratch)
+            vectors, *taps, width, _ = buffers["weight"].shape
+            weight = args["weight"] = te.placeholder((vectors, *taps, width), "int32", name="weight")
+
+            def dot(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+                word = data[n, y * s + ky, x * s + kx, o // vectors_per_group, quad]
+                return byte_dot_sum(word, weight[o, ky, kx, quad, i], axis=[ky, kx, quad])
+
+            return image, te.compute(shape, dot, name="accumulate")
+        image = data = flat_placeholder("data", buffers["data"].shape, "uint8")
+        if depth % QUAD:
+            data = _fill_quads(image, workload.padding, zero)
+            scratch["padded"] = data.tensor
+        elif workload.padding:
+            data = pad_rows(image, workload.padding, zero)
+            scratch["padded"] = data.tensor
+        byte = te.reduce_axis((0, QUAD), "byte")
+
+        def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+            pixel = data[n, y * s + ky, x * s + kx, o // vectors_per_group, quad * QUAD + byte]
+            weight = args["weight"][o, ky, kx, quad, i, byte]
+            return te.sum(pixel.astype("int32") * weight.astype("int32"), axis=[ky, kx, quad, byte])
+
+        return image, te.compute(shape, product, name="accumulate")
+
+    @staticmethod
+    def _words(
+        workload: Conv2d, buffers: dict[str, Buffer], zero: int, scratch: dict[str, Any]
+    ) -> tuple[Image, Image]:
+        """The image, padded where it must be, as int32 words of four bytes."""
+        *outer, depth = buffers["data"].shape
+        if depth % QUAD:
+            image = flat_placeholder("data", (*outer, depth), "uint8")
+            data = _join_quads(image, workload.padding, zero)
+        else:
+            image = data = flat_placeholder("data", (*outer, depth // QUAD), "int32")
+            if workload.padding:
+                data = pad_rows(image, workload.padding, -0x7F7F7F80 if zero else 0)
+        if data is not image:
+            scratch["padded"] = data.tensor
+        return image, data
 
     def macs(self, workload: Conv2d) -> int:
         """N * Ho * Wo * O * (C / groups) * K * K."""
@@ -112,13 +196,14 @@ class Conv2dKernel(Kernel[Conv2d]):
 
 
 class DenseKernel(Kernel[Dense]):
-    """A dense layer is a 1x1 convolution of a one-pixel image."""
+    """A dense layer is a 1x1 convolution of one row of pixels, one for each image of the batch."""
 
     @staticmethod
     def as_convolution(workload: Dense) -> Conv2d:
         """The convolution that computes the same."""
         w = workload
-        return Conv2d(w.batch, 1, 1, 1, 1, 0, w.in_features, w.out_features, 1, w.weight, w.input, w.relu)
+        spatial = (1, 1, w.batch, 1, 1, 0)
+        return Conv2d(*spatial, w.in_features, w.out_features, 1, w.weight, w.input, relu=w.relu)
 
     def buffers(self, workload: Dense) -> tuple[Buffer, ...]:
         """Those of the convolution."""
@@ -133,19 +218,64 @@ class DenseKernel(Kernel[Dense]):
         return workload.batch * workload.in_features * workload.out_features
 
 
-def pad_spatial(data: Any, padding: int, value: float, name: str = "padded") -> Any:
-    """Surround the second and third axis of ``data`` (N, H, W, ...) with ``value``."""
+def affine_output(accumulated: Any, scale: Any, bias: Any) -> Any:
+    """``scale * accumulated + bias`` in float32."""
+    return accumulated.astype("float32") * scale + bias
+
+
+def is_extern(tensor: Any) -> bool:
+    """Whether a tensor's loops were written by hand and have no schedule."""
+    from tvm import te
+
+    return isinstance(tensor.op, te.ExternOp)
+
+
+def _inside(image: Image, padding: int, y: Any, x: Any) -> Any:
+    from tvm import tirx
+
+    _, height, width, *_ = image.shape
+    return tirx.all(y >= padding, y < height + padding, x >= padding, x < width + padding)
+
+
+def _byte(image: Image, padding: int, zero: int, index: tuple[Any, ...], channel: Any) -> Any:
+    """A byte of the padded image with channels beyond the last, which meet weights of zero."""
+    from tvm import tirx
+
+    n, y, x, g = index
+    present = tirx.all(_inside(image, padding, y, x), channel < image.shape[-1])
+    return tirx.if_then_else(
+        present, image[n, y - padding, x - padding, g, channel], tirx.const(zero, "uint8")
+    )
+
+
+def _padded_shape(image: Image, padding: int, depth: int) -> tuple[int, ...]:
+    n, height, width, groups, _ = image.shape
+    return n, height + 2 * padding, width + 2 * padding, groups, depth
+
+
+def _fill_quads(image: Image, padding: int, zero: int) -> Image:
+    """The image of bytes (N, H, W, G, C) padded, and its channels filled up to whole quads."""
+    from tvm import te
+
+    shape = _padded_shape(image, padding, packing.quads(image.shape[-1]) * QUAD)
+    filled = te.compute(shape, lambda *i: _byte(image, padding, zero, i[:4], i[4]), name="padded")
+    return Image(filled, shape, is_flat=False)
+
+
+def _join_quads(image: Image, padding: int, zero: int) -> Image:
+    """As ``_fill_quads``, each quad as one int32 word."""
     from tvm import te, tirx
 
-    n, height, width, *rest = (int(d) for d in data.shape)
+    def word(*index: Any) -> Any:
+        *pixel, quad = index
+        found = tirx.const(0, "uint32")
+        for k in range(QUAD):
+            byte = _byte(image, padding, zero, tuple(pixel), quad * QUAD + k).astype("uint32")
+            found = found | (byte << tirx.const(8 * k, "uint32"))
+        return tirx.reinterpret("int32", found)
 
-    def padded(i: Any, y: Any, x: Any, *others: Any) -> Any:
-        inside = tirx.all(y >= padding, y < height + padding, x >= padding, x < width + padding)
-        return tirx.if_then_else(
-            inside, data[(i, y - padding, x - padding, *others)], tirx.const(value, str(data.dtype))
-        )
-
-    return te.compute((n, height + 2 * padding, width + 2 * padding, *rest), padded, name=name)
+    shape = _padded_shape(image, padding, packing.quads(image.shape[-1]))
+    return Image(te.compute(shape, word, name="padded"), shape, is_flat=False)
 
 
 def decode_codes(packed: Any, positive: Any, negative: Any, bits: int, taps: tuple[int, ...]) -> Any:

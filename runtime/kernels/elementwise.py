@@ -5,14 +5,11 @@ from itertools import accumulate
 from typing import Any
 
 from runtime.kernels.base import Buffer, Kernel, W, kernels, lanes, te_placeholders
-from runtime.kernels.convolution import affine_output, rectified
+from runtime.kernels.convolution import affine_output
+from runtime.kernels.epilogue import quantized, rectified
 from runtime.kernels.schedule import schedule_elementwise
 from runtime.target import Cpu
 from runtime.workload import Add, Affine, ChannelShuffle, Concat, Quantize, Relu, ToNchw, ToNhwc
-
-ROUNDING = 1.5 * 2.0**23  # added to a small float32, it leaves no bits for a fraction: half goes to even
-ROUNDING_BITS = 0x4B400000  # the bits of that float32; what they grew by is the rounded number
-QUANTIZED_RANGE = {"uint8": (0, 255), "int8": (-127, 127)}
 
 
 class ElementwiseKernel(Kernel[W]):
@@ -36,26 +33,16 @@ class QuantizeKernel(ElementwiseKernel[Quantize]):
     """round(x / step), half to even as in torch, clamped to the code's range."""
 
     def buffers(self, workload: Quantize) -> tuple[Buffer, ...]:
-        """Data (size,) and step (1,) in float -> (size,) in the code."""
+        """Data (size,) and 1 / step (1,) in float -> (size,) bytes."""
         return (
             Buffer("data", "input", (workload.size,), "float32"),
-            Buffer("step", "constant", (1,), "float32"),
-            Buffer("output", "output", (workload.size,), workload.code),
+            Buffer("inverse_step", "constant", (1,), "float32"),
+            Buffer("output", "output", (workload.size,), "uint8"),
         )
 
     def expression(self, workload: Quantize, args: dict[str, Any]) -> Callable[..., Any]:
-        """Divided, clamped, rounded, cast; TVM does not vectorize its own rounding."""
-        from tvm import tirx
-
-        low, high = (tirx.const(v, "float32") for v in QUANTIZED_RANGE[workload.code])
-        magic = tirx.const(ROUNDING, "float32")
-
-        def quantized(i: Any) -> Any:
-            clamped = tirx.max(tirx.min(args["data"][i] / args["step"][0], high), low)
-            shifted = tirx.reinterpret("int32", clamped + magic)
-            return (shifted - tirx.const(ROUNDING_BITS, "int32")).astype(workload.code)
-
-        return quantized
+        """Multiplied, clamped, rounded, cast."""
+        return lambda i: quantized(args["data"][i], args["inverse_step"][0], workload.code)
 
 
 class ReluKernel(ElementwiseKernel[Relu]):
@@ -103,7 +90,7 @@ class AffineKernel(ElementwiseKernel[Affine]):
 
     def expression(self, workload: Affine, args: dict[str, Any]) -> Callable[..., Any]:
         """Scaled and shifted."""
-        return lambda p, c: affine_output(args["data"][p, c], args["scale"][c], args["bias"][c], relu=False)
+        return lambda p, c: affine_output(args["data"][p, c], args["scale"][c], args["bias"][c])
 
 
 class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):

@@ -11,11 +11,26 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 WORD = 32
+QUAD = 4  # bytes that one dot product instruction multiplies
 
 
 def words(count: int, bits: int = 1) -> int:
     """How many uint32 words hold ``count`` codes of ``bits`` bits."""
     return -(-count * bits // WORD)
+
+
+def quads(count: int) -> int:
+    """How many groups of four hold ``count`` bytes."""
+    return -(-count // QUAD)
+
+
+def pack_quads(weight: Array, lanes: int) -> NDArray[np.int8]:
+    """Weights in int8 (O, C, K, K) -> (O / lanes, K, K, quads(C), lanes, 4); missing channels are zero."""
+    arranged = lane_layout(weight.astype(np.int8), lanes)  # (O / lanes, K, K, C, lanes)
+    *outer, channels, _ = arranged.shape
+    padded = np.zeros((*outer, quads(channels) * QUAD, lanes), np.int8)
+    padded[..., :channels, :] = arranged
+    return np.ascontiguousarray(padded.reshape(*outer, -1, QUAD, lanes).swapaxes(-1, -2))
 
 
 def pack_codes(codes: Array, bits: int) -> NDArray[np.uint32]:
@@ -57,6 +72,13 @@ def pack_bitserial_binary(weight: Array, lanes: int) -> NDArray[np.uint32]:
     """Weights in {-1, +1} (O, C, K, K) -> (O / lanes, K, K, words(C), 1, lanes)."""
     packed = pack_signs(weight.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)  # (O, words, K, K)
     return np.ascontiguousarray(lane_layout(packed, lanes)[..., None, :])
+
+
+def pack_bitserial_symmetric(weight: Array, lanes: int) -> NDArray[np.uint32]:
+    """Weights in {-1, 0, +1} (O, C, K, K) -> (O / lanes, K, K, words(C), 2, lanes): where not 0, where -1."""
+    last = weight.transpose(0, 2, 3, 1)
+    planes = [pack_codes(bits, 1).transpose(0, 3, 1, 2) for bits in (last != 0, last < 0)]
+    return np.ascontiguousarray(np.stack([lane_layout(plane, lanes) for plane in planes], axis=-2))
 
 
 def pack_bitserial_ternary(weight: Array, lanes: int) -> NDArray[np.uint32]:

@@ -10,12 +10,15 @@ VECTOR_BYTES = 64
 
 @dataclass(frozen=True)
 class Image:
-    """A flat TE tensor that holds an image of ``shape`` (N, H, W, ...)."""
+    """A TE tensor that holds an image of ``shape`` (N, H, W, ...), as one flat row unless told otherwise."""
 
     tensor: Any
     shape: tuple[int, ...]
+    is_flat: bool = True
 
     def __getitem__(self, index: tuple[Any, ...]) -> Any:
+        if not self.is_flat:
+            return self.tensor[index]
         flat = 0
         for extent, i in zip(self.shape, index, strict=True):
             flat = flat * extent + i

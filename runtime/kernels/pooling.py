@@ -3,7 +3,7 @@
 from typing import Any
 
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
-from runtime.kernels.convolution import pad_spatial
+from runtime.kernels.padding import flat_placeholder, pad_rows
 from runtime.kernels.schedule import choose_tile, schedule_tiled
 from runtime.target import Cpu
 from runtime.workload import AvgPool2d, GlobalAvgPool, MaxPool2d
@@ -34,10 +34,10 @@ class PoolKernel(Kernel[Any]):
         from tvm import te, tirx
 
         buffers = self.buffers(workload)
-        args, output = te_placeholders(buffers), buffers[-1]
-        data, prepare = args["data"], {}
+        output = buffers[-1]
+        image = data = flat_placeholder("data", buffers[0].shape, "float32")
         if workload.padding:
-            data = prepare["padded"] = pad_spatial(data, workload.padding, self.pad_value)
+            data = pad_rows(image, workload.padding, self.pad_value)
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         s, is_mean = workload.stride, isinstance(workload, AvgPool2d)
         reduce = te.sum if is_mean else te.max
@@ -48,9 +48,9 @@ class PoolKernel(Kernel[Any]):
         )
         factor = tirx.const(1 / workload.kernel**2 if is_mean else 1, "float32")
         result = te.compute(output.shape, lambda *i: reduced[i] * factor, name="output")
-        func = te.create_prim_func([*args.values(), *prepare.values(), result])
+        func = te.create_prim_func([image.tensor, *([data.tensor] if workload.padding else []), result])
         tile = choose_tile(cpu, workload.out_width, output.shape[3])
-        return schedule_tiled(func, tile, reductions=2, prepare=tuple(prepare))
+        return schedule_tiled(func, tile, 2, {"output": result})
 
 
 class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
@@ -80,7 +80,7 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
         factor = tirx.const(1 / workload.pixels, "float32")
         result = te.compute(output.shape, lambda *i: reduced[i] * factor, name="output")
         func = te.create_prim_func([*args.values(), result])
-        return schedule_tiled(func, choose_tile(cpu, 1, output.shape[3]), reductions=1)
+        return schedule_tiled(func, choose_tile(cpu, 1, output.shape[3]), 1, {"output": result})
 
 
 kernels.add("global_avg_pool", GlobalAvgPoolKernel())

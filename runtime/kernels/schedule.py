@@ -1,10 +1,13 @@
 """Schedules shared by the kernels: a register tile with vector lanes over channels, and plain vectorizing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from runtime.kernels.base import largest_divisor
 from runtime.target import Cpu
+
+TILED_AXES = 5  # (batch, y, x, channel vectors, lanes)
 
 
 @dataclass(frozen=True)
@@ -14,42 +17,80 @@ class Tile:
     x: int
     o: int
 
+    @property
+    def reuse(self) -> float:
+        """Operations for each operand that is loaded."""
+        return self.x * self.o / (self.x + self.o)
+
 
 def choose_tile(cpu: Cpu, width: int, vectors: int, planes: int = 1) -> Tile:
-    """A tile that divides the output and fits the registers; ``planes`` accumulators stand for one output."""
-    o = largest_divisor(vectors, 4)
-    return Tile(x=largest_divisor(width, max(1, cpu.accumulators // (o * planes))), o=o)
+    """The tile of most reuse that divides the output and fits the registers.
+
+    ``planes`` accumulators stand for one output.
+    """
+    room = max(1, cpu.accumulators // planes)
+    tiles = [
+        Tile(x, o)
+        for x in range(1, min(width, room) + 1)
+        for o in (largest_divisor(vectors, max(1, room // x)), largest_divisor(vectors, 2), 1)
+        if width % x == 0 and x * o <= room
+    ]
+    return max(tiles, key=lambda tile: (tile.reuse, tile.x))
 
 
-def schedule_tiled(func: Any, tile: Tile, reductions: int, prepare: tuple[str, ...] = ()) -> Any:
-    """Schedule blocks ``accumulate`` and ``output`` as a register tile.
+def schedule_tiled(
+    func: Any, tile: Tile, reductions: int, stages: Mapping[str, Any], prepare: tuple[str, ...] = ()
+) -> Any:
+    """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
 
-    ``output`` runs over (batch, y, x, channel vectors, lanes); ``accumulate`` over the same axes, perhaps
-    one for planes before the lanes, and ``reductions`` more. The blocks in ``prepare`` (padding, decoding
-    of weights) run before, vectorized over their last axis.
+    ``stages`` are TE tensors by block name. The first runs over (batch, y, x, channel vectors, lanes), the
+    others over the same axes or all but the lanes. ``accumulate`` runs over the same axes, perhaps one for
+    planes before the lanes, and ``reductions`` more. The blocks in ``prepare`` (decoding of weights) run
+    before, vectorized over their last axis.
     """
     from tvm.s_tir import Schedule
 
     schedule = Schedule(func)
     for name in prepare:
         _vectorize_last(schedule, schedule.get_sblock(name))
-    output, accumulate = schedule.get_sblock("output"), schedule.get_sblock("accumulate")
-    n, y, x, o, lane = schedule.get_loops(output)
+    first, *others = (schedule.get_sblock(name) for name in stages)
+    accumulate = schedule.get_sblock("accumulate")
+    n, y, x, o, lane = schedule.get_loops(first)
     x_outer, x_inner = schedule.split(x, [None, tile.x])
     o_outer, o_inner = schedule.split(o, [None, tile.o])
     schedule.reorder(n, o_outer, y, x_outer, x_inner, o_inner, lane)
     schedule.compute_at(accumulate, x_outer, preserve_unit_loops=True)
     schedule.set_scope(accumulate, 0, "local")
+    for block in others:
+        schedule.reverse_compute_at(block, x_outer, preserve_unit_loops=True)
+    for name, block in zip(stages, (first, *others), strict=True):
+        if name == "mask":
+            schedule.set_scope(block, 0, "local")
+        _unroll(schedule, block, has_lanes=len(stages[name].shape) == TILED_AXES)
 
     loops = schedule.get_loops(accumulate)
     reduced, spatial = loops[-reductions:], loops[6:-reductions]  # 4 outer loops, then the unit n and y
     schedule.reorder(*reduced, *spatial)
-    for block, unrolled in ((accumulate, spatial[:-1]), (output, [x_inner, o_inner])):
-        schedule.vectorize(schedule.get_loops(block)[-1])
-        for loop in unrolled:
-            schedule.unroll(loop)
+    schedule.vectorize(schedule.get_loops(accumulate)[-1])
+    for loop in spatial[:-1]:
+        schedule.unroll(loop)
     schedule.decompose_reduction(accumulate, reduced[0])
     return schedule.mod["main"]
+
+
+def _unroll(schedule: Any, block: Any, has_lanes: bool) -> None:
+    """Unroll a stage's loops within the tile (four loops lie outside), the lanes as a vector."""
+    loops = schedule.get_loops(block)[4:]
+    if has_lanes:
+        schedule.vectorize(loops.pop())
+    for loop in loops:
+        schedule.unroll(loop)
+    if _is_reduction(schedule, block):
+        schedule.decompose_reduction(block, loops[-1])
+
+
+def _is_reduction(schedule: Any, block: Any) -> bool:
+    return schedule.get(block).init is not None
 
 
 def schedule_elementwise(func: Any, *blocks: str) -> Any:

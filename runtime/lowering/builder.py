@@ -53,7 +53,7 @@ class GraphBuilder:
             return self._seen[same]
         output = Value(self._count, shape, layout or ("rows" if len(shape) == 2 else "nhwc"))
         self._count += 1
-        self.nodes.append(Node(name, workload, inputs, constants, output))
+        self.nodes.append(Node(name, workload, inputs, constants, [output]))
         self._seen[same] = output
         return output
 

@@ -1,15 +1,69 @@
-"""Fusions over a finished graph."""
+"""Fusions over a finished graph: what follows a convolution is done before its sums leave the registers."""
 
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
-from runtime.graph import Graph, Node
-from runtime.workload import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d, Relu
+import numpy as np
+
+from runtime.graph import Graph, Node, Value
+from runtime.kernels.base import kernel_for, lanes
+from runtime.kernels.epilogue import LANES, can_write_bits
+from runtime.lowering.thresholds import count_limits
+from runtime.workload import (
+    Add,
+    BitserialConv2d,
+    BitserialDense,
+    Conv2d,
+    Dense,
+    DepthwiseConv2d,
+    FusedOutput,
+    Quantize,
+    Relu,
+    SignPack,
+)
 
 AFFINE_PRODUCERS = (Conv2d, DepthwiseConv2d, Dense, BitserialConv2d, BitserialDense)
 """Workloads that end in a scale, a bias and an optional ReLU."""
 
 
-def fuse_relu(graph: Graph) -> Graph:
+def fuse(graph: Graph) -> Graph:
+    """All fusions, in the order in which one makes the next possible."""
+    _fuse_residuals(graph)
+    _fuse_relus(graph)
+    _fuse_codes(graph)
+    return graph
+
+
+def _fuse_residuals(graph: Graph) -> None:
+    """Move each addition into a convolution that nothing but the addition reads: the last to run of the two.
+
+    The convolution then runs where the addition did, when the other tensor is there.
+    """
+    for add in [node for node in graph.nodes if isinstance(node.workload, Add)]:
+        producer = max(_addable(graph, add), key=graph.nodes.index, default=None)
+        if producer is None:
+            continue
+        other = next(v for v in add.inputs if v.index != producer.output.index)
+        producer.workload = replace(producer.workload, residual=True)  # type: ignore[call-arg]
+        producer.inputs = [*producer.inputs, other]
+        producer.outputs = add.outputs
+        graph.nodes.remove(producer)
+        graph.nodes[graph.nodes.index(add)] = producer
+
+
+def _addable(graph: Graph, add: Node) -> Iterator[Node]:
+    for value in add.inputs:
+        producer = graph.producer(value)
+        if producer is None or not isinstance(producer.workload, FusedOutput):
+            continue
+        is_plain = not producer.workload.residual and not producer.workload.relu
+        is_read_once = sum(v.index == value.index for node in graph.nodes for v in node.inputs) == 1
+        if is_plain and is_read_once and value.index != graph.output.index:
+            yield producer
+
+
+def _fuse_relus(graph: Graph) -> None:
     """Move each ReLU into the kernel before it, where every reader of that kernel is a ReLU."""
     for producer in list(graph.nodes):
         readers = graph.readers(producer.output)
@@ -20,7 +74,6 @@ def fuse_relu(graph: Graph) -> Graph:
             producer.workload = replace(producer.workload, relu=True)
             for reader in readers:
                 _bypass(graph, reader)
-    return graph
 
 
 def _bypass(graph: Graph, node: Node) -> None:
@@ -33,3 +86,50 @@ def _bypass(graph: Graph, node: Node) -> None:
     if graph.output.index == node.output.index:
         graph.output = replace(graph.output, index=source.index)
     graph.nodes.remove(node)
+
+
+def _fuse_codes(graph: Graph) -> None:
+    """Let convolutions write what the next layer reads: bits or bytes, and the float where it is read too."""
+    for producer in list(graph.nodes):
+        workload = producer.workload
+        if not isinstance(workload, FusedOutput):
+            continue
+        readers = graph.readers(producer.output)
+        coder = next((r for r in readers if _can_write(producer, r)), None)
+        if coder is None or coder.output.index == graph.output.index:
+            continue
+        also_float = len(readers) > 1 or producer.output.index == graph.output.index
+        _write_codes(producer, coder, also_float)
+        graph.nodes.remove(coder)
+
+
+def _can_write(producer: Node, reader: Node) -> bool:
+    """Whether the producer can write the code that the reader makes of its output."""
+    if isinstance(reader.workload, Quantize):
+        return True
+    if not isinstance(reader.workload, SignPack):
+        return False
+    channels = producer.output.shape[-1]
+    per_group = channels // getattr(producer.workload, "groups", 1)
+    return lanes(per_group) == LANES and can_write_bits(channels, reader.workload.groups)
+
+
+def _write_codes(producer: Node, coder: Node, also_float: bool) -> None:
+    outputs: list[Value] = [coder.output]
+    if also_float:
+        outputs.insert(0, producer.output)
+    producer.outputs = outputs
+    changes: dict[str, Any] = {"also_float": also_float}
+    if isinstance(coder.workload, Quantize):
+        changes |= {"output": coder.workload.code}
+    elif isinstance(coder.workload, SignPack):
+        groups = coder.workload.groups
+        changes |= {"output": "binary", "threshold": coder.workload.threshold, "output_groups": groups}
+    workload = replace(producer.workload, **changes)
+    producer.workload = workload
+    if isinstance(workload, BitserialConv2d) and workload.compares_counts:
+        producer.constants = count_limits(workload, producer.constants, coder.constants.get("threshold"))
+        return
+    shapes = {b.name: b.shape for b in kernel_for(workload).buffers(workload)}
+    constants = {name: array.reshape(shapes[name]) for name, array in coder.constants.items()}
+    producer.constants = {**producer.constants, **{k: np.ascontiguousarray(v) for k, v in constants.items()}}

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from runtime.graph import Value
 from runtime.kernels import packing
 from runtime.kernels.base import kernel_for, lanes
+from runtime.kernels.convolution import ZERO_POINTS
 from runtime.lowering.builder import Constants, GraphBuilder, UnsupportedLayerError
 from runtime.workload import (
     BitserialConv2d,
@@ -39,6 +40,11 @@ class Weights:
     positive: NDArray[np.float32]
     negative: NDArray[np.float32]
     bias: NDArray[np.float32]
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether ternary weights are +-1 times one scale for each output channel."""
+        return self.code == "ternary" and bool(np.array_equal(self.positive, self.negative))
 
 
 @dataclass(frozen=True)
@@ -96,9 +102,11 @@ def activate(
         return builder.relu(name, value) if activation.relu else value
     if activation.code == "binary":
         return _sign_pack(builder, name, value, activation.dither, groups)
-    step = np.array([float(activation.scale)], np.float32)
+    inverse = np.array([1 / np.float32(activation.scale)], np.float32)
     workload = Quantize(builder.batch, int(np.prod(value.shape)), activation.code)
-    return builder.emit(f"{name}.quantize", workload, [value], value.shape, {"step": step}, layout="codes")
+    return builder.emit(
+        f"{name}.quantize", workload, [value], value.shape, {"inverse_step": inverse}, layout="codes"
+    )
 
 
 def _sign_pack(builder: GraphBuilder, name: str, value: Value, dither: str | None, groups: int) -> Value:
@@ -129,7 +137,7 @@ def _workload(
     out_channels, depth, *_ = weights.values.shape
     if len(value.shape) == 2:
         if code == "binary":
-            return BitserialDense(value.shape[0], depth, out_channels, weights.code)
+            return BitserialDense(value.shape[0], depth, out_channels, weights.code, weights.is_symmetric)
         return Dense(value.shape[0], depth, out_channels, weights.code, code)
     n, height, width, channels = value.shape
     spatial = (n, height, width, window.kernel, window.stride, window.padding)
@@ -140,7 +148,8 @@ def _workload(
     if is_depthwise:
         return DepthwiseConv2d(*spatial, channels, weights.code, code)
     if code == "binary":
-        return BitserialConv2d(*spatial, channels, out_channels, window.groups, weights.code)
+        groups, symmetric = window.groups, weights.is_symmetric
+        return BitserialConv2d(*spatial, channels, out_channels, groups, weights.code, symmetric)
     return Conv2d(*spatial, channels, out_channels, window.groups, weights.code, code)
 
 
@@ -160,7 +169,13 @@ def _constants(workload: Workload, weights: Weights, step: float, is_depthwise: 
         packed = packing.pack_lane_codes(codes, 2 if weights.code == "ternary" else 1)
         return {**vectors, "weight": packed, "scale": np.ones_like(vectors["bias"])}
     scale = (vectors["positive"] * np.float32(step)).astype(np.float32)
-    return {"weight": arranged, "scale": scale, "bias": vectors["bias"]}
+    constants = {"weight": arranged, "scale": scale, "bias": vectors["bias"]}
+    if weights.code == "int8" and not is_depthwise:
+        constants["weight"] = packing.pack_quads(weights.values, width)
+        sums = weights.values.astype(np.int64).sum(axis=(1, 2, 3))
+        zero = ZERO_POINTS[workload.input] if isinstance(workload, Conv2d | Dense) else 0
+        constants["offset"] = packing.lane_vectors((-zero * sums).astype(np.int32), width)
+    return constants
 
 
 def _bitserial_constants(
@@ -172,6 +187,14 @@ def _bitserial_constants(
         return {
             "weight": packed,
             "total": total,
+            "scale": vectors["positive"][:, None],
+            "bias": vectors["bias"],
+        }
+    if workload.symmetric:
+        nonzero = (weights.values != 0).sum(axis=(1, 2, 3)).astype(np.int32)
+        return {
+            "weight": packing.pack_bitserial_symmetric(weights.values, width),
+            "total": packing.lane_vectors(nonzero, width)[:, None],
             "scale": vectors["positive"][:, None],
             "bias": vectors["bias"],
         }

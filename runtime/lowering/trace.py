@@ -11,7 +11,7 @@ import numpy as np
 
 from runtime.graph import Graph, Value
 from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
-from runtime.lowering.fuse import fuse_relu
+from runtime.lowering.fuse import fuse
 from runtime.workload import Workload
 from search_spaces.errors import InvalidInput
 
@@ -48,7 +48,7 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
         elif node.op == "output":
             if node.args[0] not in values:
                 raise UnsupportedLayerError("model: it returns more than one tensor; return one")
-            return fuse_relu(builder.finish(values[cast(Any, node.args[0])]))
+            return fuse(builder.finish(values[cast(Any, node.args[0])]))
         else:
             rule = _find_rule(node, modules, rules)
             values[node] = rule(builder, node, modules.get(str(node.target)), values)

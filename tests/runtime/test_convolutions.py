@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from runtime.kernels import packing
 from runtime.kernels.base import lanes
+from runtime.kernels.convolution import ZERO_POINTS
 from runtime.workload import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d
 from tests.runtime import references
 from tests.runtime.harness import lane_constants, pack_images, run_kernel
@@ -76,7 +77,9 @@ def test_float_convolution(case, relu):
     x = values.standard_normal((case.batch, case.height, case.width, case.in_channels), np.float32)
     weight = values.standard_normal(weight_shape(case), np.float32) / np.sqrt(np.prod(weight_shape(case)[1:]))
     scale, bias = values.standard_normal((2, case.out_channels), np.float32)
-    workload = Conv2d(*case.spatial, case.in_channels, case.out_channels, case.groups, "float", "float", relu)
+    workload = Conv2d(
+        *case.spatial, case.in_channels, case.out_channels, case.groups, "float", "float", relu=relu
+    )
     width = lanes(case.out_channels // case.groups)
     constants = lane_constants(case.out_channels, case.groups, scale=scale, bias=bias)
     found = run_kernel(workload, data=x, weight=packing.lane_layout(weight, width), **constants)
@@ -90,14 +93,18 @@ def test_float_convolution(case, relu):
 def test_int8_convolution_is_exact(case, code):
     values, limits = case.values(), np.iinfo(code)
     image = (case.batch, case.height, case.width, case.in_channels)
-    x = values.integers(limits.min, limits.max, image, code, endpoint=True)
+    x = values.integers(limits.min, limits.max, image, np.int64, endpoint=True)
     weight = values.integers(-127, 127, weight_shape(case), np.int8, endpoint=True)
     ones, zeros = np.ones(case.out_channels, np.float32), np.zeros(case.out_channels, np.float32)
     workload = Conv2d(*case.spatial, case.in_channels, case.out_channels, case.groups, "int8", code)
     width = lanes(case.out_channels // case.groups)
     constants = lane_constants(case.out_channels, case.groups, scale=ones, bias=zeros)
-    found = run_kernel(workload, data=x, weight=packing.lane_layout(weight, width), **constants)
-    expected = references.conv2d(x.astype(np.int64), weight.astype(np.int64), **case.window)
+    zero = ZERO_POINTS[code]
+    offset = -zero * weight.astype(np.int64).sum(axis=(1, 2, 3))
+    found = run_kernel(
+        workload, data=x + zero, weight=packing.pack_quads(weight, width), offset=offset, **constants
+    )
+    expected = references.conv2d(x, weight.astype(np.int64), **case.window)
     # The kernel counts in int32 and hands out float32: both roundings are those of numpy.
     np.testing.assert_array_equal(found.reshape(expected.shape), expected.astype(np.float32))
 
@@ -154,7 +161,7 @@ def test_ternary_convolution_of_signs_is_exact_in_each_plane(case, relu):
     # Whole numbers as scales: the sum over the two planes stays exact in float32.
     positive, negative = values.integers(1, 4, (2, case.out_channels))
     workload = BitserialConv2d(
-        *case.spatial, case.in_channels, case.out_channels, case.groups, "ternary", relu
+        *case.spatial, case.in_channels, case.out_channels, case.groups, "ternary", relu=relu
     )
     width = lanes(case.out_channels // case.groups)
     totals = [(weight == sign).sum(axis=(1, 2, 3)).reshape(-1, width) for sign in (1, -1)]
@@ -183,13 +190,15 @@ def test_depthwise_convolution(case, code, relu):
         x = values.standard_normal(image, np.float32)
         weight = values.standard_normal((channels, 1, case.kernel, case.kernel), np.float32)
     else:
-        x = values.integers(np.iinfo(code).min, np.iinfo(code).max, image, code, endpoint=True)
+        x = values.integers(np.iinfo(code).min, np.iinfo(code).max, image, np.int64, endpoint=True)
         weight = values.integers(-127, 127, (channels, 1, case.kernel, case.kernel), np.int8, endpoint=True)
     scale, bias = np.ones(channels, np.float32), np.zeros(channels, np.float32)
     weight_code = "float" if code == "float" else "int8"
-    workload = DepthwiseConv2d(*case.spatial, channels, weight_code, code, relu)
+    workload = DepthwiseConv2d(*case.spatial, channels, weight_code, code, relu=relu)
     constants = lane_constants(channels, scale=scale, bias=bias)
-    found = run_kernel(workload, data=x, weight=packing.lane_layout(weight, lanes(channels)), **constants)
+    found = run_kernel(
+        workload, data=x + ZERO_POINTS[code], weight=packing.lane_layout(weight, lanes(channels)), **constants
+    )
     kind = float if code == "float" else np.int64
     window = {"stride": case.stride, "padding": case.padding, "groups": channels}
     expected = references.conv2d(x.astype(kind), weight.astype(kind), **window)
@@ -253,12 +262,13 @@ def test_dense(batch, inputs, outputs, code):
             bias=bias,
         )
     else:
-        kind = np.float32 if code == "float" else np.int8
         x, weight = values.integers(-99, 99, (batch, inputs)), values.integers(-99, 99, (outputs, inputs))
+        by_window = weight[..., None, None]
+        if code == "float":
+            arrays = {"weight": packing.lane_layout(by_window.astype(np.float32), width)}
+        else:
+            arrays = {"weight": packing.pack_quads(by_window, width), "offset": -128 * weight.sum(axis=1)}
         found = run_kernel(
-            Dense(batch, inputs, outputs, code, code),
-            data=x.astype(kind),
-            weight=packing.lane_layout(weight[..., None, None].astype(kind), width),
-            **constants,
+            Dense(batch, inputs, outputs, code, code), data=x + ZERO_POINTS[code], **arrays, **constants
         )
     np.testing.assert_array_equal(found.reshape(batch, outputs), x @ weight.T + bias)

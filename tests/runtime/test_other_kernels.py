@@ -37,12 +37,13 @@ def test_sign_pack(batch, height, width, depth, groups, kind, seed):
 @given(st.integers(1, 300), st.sampled_from(["uint8", "int8"]), SEEDS)
 def test_quantize(size, code, seed):
     values = np.random.default_rng(seed)
-    step = np.float32(values.uniform(0.01, 0.1))
+    inverse = np.float32(values.uniform(10, 100))
     x = values.normal(0, 10, size).astype(np.float32)
-    x[::3] = np.round(x[::3] / step) * step + step / 2  # halves go to the even neighbour
-    found = run_kernel(w.Quantize(1, size, code), data=x, step=step)
-    low, high = (0, 255) if code == "uint8" else (-127, 127)
-    np.testing.assert_array_equal(found, np.clip(np.round(x / step), low, high))
+    inverse = np.float32(2.0) ** np.floor(np.log2(inverse)) if seed % 2 else inverse
+    x[::3] = (np.round(x[::3] * inverse) + 0.5) / inverse  # halves go to the even neighbour
+    found = run_kernel(w.Quantize(1, size, code), data=x, inverse_step=inverse)
+    low, high, zero = (0, 255, 0) if code == "uint8" else (-127, 127, 128)
+    np.testing.assert_array_equal(found, np.clip(np.round(x * inverse), low, high) + zero)
 
 
 @st.composite
