@@ -8,8 +8,11 @@ from runtime.kernels import packing
 from runtime.kernels.base import lanes
 
 
-def run_kernel(workload, **arrays):
-    """The kernel's output for its inputs and constants, given by name in any shape of the right size."""
+def run_kernel(workload, target="native", **arrays):
+    """The kernel's output for its inputs and constants, given by name in any shape of the right size.
+
+    A kernel of two outputs gives both.
+    """
     tensors = []
     for buffer in parameters(workload):
         if buffer.role in ("scratch", "output"):
@@ -19,8 +22,9 @@ def run_kernel(workload, **arrays):
             array = np.ascontiguousarray(arrays.pop(buffer.name), buffer.dtype).reshape(buffer.shape)
         tensors.append(tvm.runtime.tensor(array, tvm.cpu()))
     assert not arrays, f"not parameters of {workload.key}: {list(arrays)}"
-    compile_kernels([workload], "native").mod[workload.symbol](*tensors)
-    return tensors[-1].numpy()
+    compile_kernels([workload], target).mod[workload.symbol](*tensors)
+    outputs = [t.numpy() for t, b in zip(tensors, parameters(workload), strict=True) if b.role == "output"]
+    return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 def pack_images(signs, groups=1):

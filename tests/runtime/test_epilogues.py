@@ -1,0 +1,205 @@
+"""What convolutions do before they write: residual, ReLU, the next layer's bits or bytes, on every CPU."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import runtime
+from runtime.kernels import packing
+from runtime.kernels.epilogue import epilogue_constants, epilogue_inputs
+from runtime.lowering import lower
+from runtime.lowering.thresholds import count_limits
+from runtime.workload import BitserialConv2d, Conv2d, DepthwiseConv2d
+from search_spaces import precisions
+from search_spaces.layers import QuantConv2d
+from tests.runtime import references
+from tests.runtime.harness import pack_images, run_kernel
+
+TARGETS = ["native", "x86-64-v2", "x86-64-v3"]  # with the newest instructions, with SSE, with AVX2
+SOME = settings(max_examples=20, deadline=None, derandomize=True)
+SHAPE = (2, 5, 7)  # images, rows, columns
+
+
+@st.composite
+def endings(draw):
+    """Fields of an epilogue, and the number of channels that it can write."""
+    output = draw(st.sampled_from(["float", "uint8", "int8", "binary"]))
+    fields = {"relu": draw(st.booleans()), "residual": draw(st.booleans()), "output": output}
+    channels = draw(st.sampled_from([16, 32, 64, 96]))
+    if output != "float":
+        fields["also_float"] = draw(st.booleans())
+    if output == "binary":
+        fields["threshold"] = draw(st.sampled_from(["zero", "channel", "position", "element"]))
+        fields["output_groups"] = draw(st.sampled_from([1, channels // 16 if channels != 96 else 3]))
+    return channels, fields
+
+
+def expected_codes(workload, value, constants):
+    if workload.output == "binary":
+        return value < constants.get("threshold", np.float32(0))
+    low, high, zero = (0, 255, 0) if workload.output == "uint8" else (-127, 127, 128)
+    return np.clip(np.round(value * constants["inverse_step"]), low, high) + zero
+
+
+def unpack(codes, groups, channels):
+    """Masks of 16 lanes -> bits (N, H, W, C)."""
+    words = codes if codes.dtype == np.uint32 else codes.reshape(*codes.shape[:3], -1).view(np.uint32)
+    by_group = np.ascontiguousarray(words).reshape(*codes.shape[:3], groups, -1)
+    return references.unpack_signs(by_group, groups, channels // groups) < 0
+
+
+def check(workload, channels, found, value, constants):
+    """Compare a kernel's outputs with its value (N, H, W, C) before the residual."""
+    value = value + constants["residual"] if workload.residual else value
+    value = np.maximum(value, 0) if workload.relu else value
+    outputs = list(found) if isinstance(found, tuple) else [found]
+    if workload.output == "float" or workload.also_float:
+        np.testing.assert_array_equal(outputs.pop(0).reshape(value.shape), value)
+    if workload.output == "binary":
+        bits = unpack(outputs.pop(0), workload.output_groups, channels)
+        np.testing.assert_array_equal(bits.reshape(value.shape), expected_codes(workload, value, constants))
+    elif workload.output != "float":
+        codes = outputs.pop(0).reshape(value.shape)
+        np.testing.assert_array_equal(codes, expected_codes(workload, value, constants))
+    assert not outputs
+
+
+def endings_constants(workload, channels, values):
+    """Whole numbers, so that float sums are exact, with ties at the thresholds."""
+    shape = (*SHAPE, channels // 16, 16)
+    buffers = epilogue_inputs(workload, shape) + epilogue_constants(workload, shape)
+    arrays = {b.name: values.integers(-9, 9, b.shape).astype(np.float32) for b in buffers}
+    if "inverse_step" in arrays:
+        arrays["inverse_step"] = np.float32([0.5])  # halves occur
+    logical = {name: array.reshape(*array.shape[:-2], -1) for name, array in arrays.items() if array.ndim > 1}
+    return arrays, {**arrays, **logical}
+
+
+@SOME
+@given(endings(), st.sampled_from(TARGETS), st.integers(0, 2**32 - 1))
+def test_float_and_depthwise_convolutions(ending, target, seed):
+    (channels, fields), values = ending, np.random.default_rng(seed)
+    x = values.integers(-3, 4, (*SHAPE, channels)).astype(np.float32)
+    weight = values.integers(-2, 3, (channels, 1, 3, 3)).astype(np.float32)
+    bias = values.integers(-3, 4, channels).astype(np.float32)
+    common = {"data": x, "bias": bias, "scale": np.ones(channels)}
+    depthwise = DepthwiseConv2d(*SHAPE, 3, 1, 1, channels, "float", "float", **fields)
+    arrays, logical = endings_constants(depthwise, channels, values)
+    found = run_kernel(depthwise, target, weight=packing.lane_layout(weight, 16), **common, **arrays)
+    value = references.conv2d(x, weight, stride=1, padding=1, groups=channels) + bias
+    check(depthwise, channels, found, value, logical)
+
+    dense = Conv2d(*SHAPE, 1, 1, 0, channels, channels, 1, "float", "float", **fields)
+    weight = values.integers(-2, 3, (channels, channels, 1, 1)).astype(np.float32)
+    found = run_kernel(dense, target, weight=packing.lane_layout(weight, 16), **common, **arrays)
+    check(dense, channels, found, references.conv2d(x, weight, stride=1, padding=0) + bias, logical)
+
+
+@SOME
+@given(endings(), st.sampled_from(TARGETS), st.sampled_from(["uint8", "int8"]), st.integers(0, 2**32 - 1))
+def test_byte_convolutions(ending, target, code, seed):
+    (channels, fields), values = ending, np.random.default_rng(seed)
+    depth, zero = int(values.integers(1, 10)), 128 if code == "int8" else 0
+    x = values.integers(-127 if zero else 0, 128, (*SHAPE, depth))
+    weight = values.integers(-127, 128, (channels, depth, 3, 3))
+    workload = Conv2d(*SHAPE, 3, 1, 1, depth, channels, 1, "int8", code, **fields)
+    arrays, logical = endings_constants(workload, channels, values)
+    found = run_kernel(
+        workload,
+        target,
+        data=x + zero,
+        weight=packing.pack_quads(weight, 16),
+        offset=-zero * weight.sum(axis=(1, 2, 3)),
+        scale=np.full(channels, 2.0**-12),
+        bias=np.zeros(channels),
+        **arrays,
+    )
+    check(workload, channels, found, references.conv2d(x, weight, stride=1, padding=1) * 2.0**-12, logical)
+
+
+@SOME
+@given(
+    endings(),
+    st.sampled_from(TARGETS),
+    st.sampled_from(["binary", "symmetric", "ternary"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_bitserial_convolutions(ending, target, code, seed):
+    (channels, fields), values = ending, np.random.default_rng(seed)
+    depth, symmetric = int(values.choice([1, 16, 33, 64])), code == "symmetric"
+    x = values.choice([-1, 1], (*SHAPE, depth))
+    weight = values.choice([-1, 1] if code == "binary" else [-1, 0, 1], (channels, depth, 3, 3))
+    kind = "binary" if code == "binary" else "ternary"
+    workload = BitserialConv2d(*SHAPE, 3, 1, 1, depth, channels, 1, kind, symmetric, **fields)
+    vectors = (channels // 16, 16)
+    bias = values.integers(-3, 4, channels).astype(np.float32)
+    positive, negative = values.integers(-2, 3, (2, channels)).astype(np.float32)
+    if code == "ternary":
+        totals = [(weight == sign).sum(axis=(1, 2, 3)).reshape(vectors) for sign in (1, -1)]
+        scales, packed = [positive, -negative], packing.pack_bitserial_ternary(weight, 16)
+    else:
+        totals, scales = [np.abs(weight).sum(axis=(1, 2, 3)).reshape(vectors)], [positive]
+        pack = packing.pack_bitserial_symmetric if symmetric else packing.pack_bitserial_binary
+        packed, negative = pack(weight, 16), positive
+    constants = {
+        "weight": packed,
+        "total": np.stack(totals, axis=1),
+        "scale": np.stack([s.reshape(vectors) for s in scales], axis=1),
+        "bias": bias.reshape(vectors),
+    }
+    arrays, logical = endings_constants(workload, channels, values)
+    if workload.compares_counts:
+        constants, arrays = count_limits(workload, constants, arrays.get("threshold")), {}
+    found = run_kernel(workload, target, data=pack_images(x), **constants, **arrays)
+    by_output = (-1, 1, 1, 1)
+    real = np.where(weight > 0, positive.reshape(by_output), -negative.reshape(by_output)) * (weight != 0)
+    value = references.conv2d(x, real, stride=1, padding=1, pad_value=1) + bias
+    check(workload, channels, found, value, logical)
+
+
+class Residual(nn.Module):
+    """Two layers and a shortcut, in a precision."""
+
+    def __init__(self, precision):
+        super().__init__()
+        p = precisions.get(precision)
+        self.layers = nn.Sequential(
+            QuantConv2d(32, 32, 3, p), nn.BatchNorm2d(32), QuantConv2d(32, 32, 3, p), nn.BatchNorm2d(32)
+        )
+
+    def forward(self, x):
+        return torch.relu(self.layers(x) + x)
+
+
+def outputs(precision):
+    found = lower(Residual(precision).eval(), (1, 32, 6, 6)).workloads
+    return [(w.family, w.output, w.residual, w.relu) for w in found if hasattr(w, "output")]
+
+
+def test_a_residual_block_is_two_kernels():
+    assert outputs("binary") == [
+        ("bitserial_conv2d", "binary", False, False),
+        ("bitserial_conv2d", "float", True, True),
+    ]
+    assert outputs("int8") == [("conv2d", "uint8", False, False), ("conv2d", "float", True, True)]
+    assert outputs("float") == [("conv2d", "float", False, True), ("conv2d", "float", True, True)]
+
+
+@pytest.mark.parametrize("precision", sorted(precisions))
+def test_residual_blocks_compute_what_torch_computes(precision):
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.Conv2d(3, 32, 1), Residual(precision), Residual(precision))
+    for norm in (m for m in module.modules() if isinstance(m, nn.BatchNorm2d)):
+        nn.init.normal_(norm.weight)  # of both signs
+        nn.init.normal_(norm.bias)
+    module(torch.randn(8, 3, 9, 6))
+    module.eval()
+    x = torch.randn(20, 3, 9, 6)
+    found = runtime.compile(module, (2, 3, 9, 6)).run(x.numpy())
+    with torch.no_grad():
+        expected = module(x).numpy()
+    close = np.isclose(found, expected, rtol=1e-3, atol=1e-3)
+    assert close.mean() > 0.97  # a value within a rounding error of a threshold may fall on its other side
