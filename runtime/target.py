@@ -30,9 +30,9 @@ class Cpu:
     flags: frozenset[str]
 
     @property
-    def accumulators(self) -> int:
-        """How many vectors of 16 numbers of 32 bits the registers hold beside operands and broadcasts."""
-        return 24 if "avx512f" in self.flags else 6
+    def registers(self) -> int:
+        """How many vectors of 16 numbers of 32 bits the registers hold."""
+        return 32 if "avx512f" in self.flags else 8
 
     @property
     def has_byte_dot(self) -> bool:

@@ -81,7 +81,9 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         stages = self._finish(workload, cpu, shape, args, counted)
         padded = [data.tensor] if workload.padding else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
-        tile = choose_tile(cpu, shape[2], shape[3] // workload.groups, workload.planes)
+        tile = choose_tile(
+            cpu, shape[2], shape[3] // workload.groups, workload.planes, weight_planes(workload)
+        )
         return schedule_tiled(func, tile, 3, stages.tensors)
 
     @staticmethod

@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.kernels.base import largest_divisor
 from runtime.target import Cpu
 
 TILED_AXES = 5  # (batch, y, x, channel vectors, lanes)
+
+
+WIDEST_TILE = 28
+MOST_VECTORS = 8
+WEIGHT_COST = 3  # a vector of weights comes from a farther cache than a pixel, which is broadcast
 
 
 @dataclass(frozen=True)
@@ -19,23 +23,31 @@ class Tile:
 
     @property
     def reuse(self) -> float:
-        """Operations for each operand that is loaded."""
-        return self.x * self.o / (self.x + self.o)
+        """Operations for what is loaded."""
+        return self.x * self.o / (self.x + WEIGHT_COST * self.o)
+
+    def __str__(self) -> str:
+        return f"{self.x}x{self.o}"
 
 
-def choose_tile(cpu: Cpu, width: int, vectors: int, planes: int = 1) -> Tile:
-    """The tile of most reuse that divides the output and fits the registers.
+def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: int = 1) -> list[Tile]:
+    """The tiles that divide the output and fit the registers, the most promising first.
 
-    ``planes`` accumulators stand for one output.
+    ``planes`` sums stand for one output, ``weight_planes`` vectors for one of weights. The registers hold all
+    sums and weights of a step, and a pixel.
     """
-    room = max(1, cpu.accumulators // planes)
-    tiles = [
+    found = [
         Tile(x, o)
-        for x in range(1, min(width, room) + 1)
-        for o in (largest_divisor(vectors, max(1, room // x)), largest_divisor(vectors, 2), 1)
-        if width % x == 0 and x * o <= room
+        for x in range(1, min(width, WIDEST_TILE) + 1)
+        for o in range(1, min(vectors, MOST_VECTORS) + 1)
+        if width % x == 0 and vectors % o == 0 and x * o * planes + o * weight_planes < cpu.registers
     ]
-    return max(tiles, key=lambda tile: (tile.reuse, tile.x))
+    return sorted(found or [Tile(1, 1)], key=lambda tile: -tile.reuse)
+
+
+def choose_tile(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: int = 1) -> Tile:
+    """The most promising tile."""
+    return tiles(cpu, width, vectors, planes, weight_planes)[0]
 
 
 def schedule_tiled(
@@ -121,4 +133,17 @@ def schedule_packed(func: Any) -> Any:
     block = schedule.get_sblock("output")
     bits = schedule.get_loops(block)[-1]
     schedule.decompose_reduction(block, bits)
+    return schedule.mod["main"]
+
+
+def schedule_masks(func: Any) -> Any:
+    """Schedule ``mask``, a byte a lane, in registers below ``output``, a mask of 16 lanes."""
+    from tvm.s_tir import Schedule
+
+    schedule = Schedule(func)
+    mask, output = schedule.get_sblock("mask"), schedule.get_sblock("output")
+    *outer, lane = schedule.get_loops(mask)
+    schedule.reverse_compute_at(output, schedule.fuse(*outer), preserve_unit_loops=True)
+    schedule.set_scope(mask, 0, "local")
+    schedule.vectorize(lane)
     return schedule.mod["main"]

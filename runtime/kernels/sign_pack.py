@@ -8,7 +8,9 @@ from typing import Any
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, te_placeholders
-from runtime.kernels.schedule import schedule_packed
+from runtime.kernels.epilogue import LANES, can_write_bits
+from runtime.kernels.intrinsics import lane_mask
+from runtime.kernels.schedule import schedule_masks, schedule_packed
 from runtime.target import Cpu
 from runtime.workload import SignPack
 
@@ -27,12 +29,39 @@ class SignPackKernel(Kernel[SignPack]):
         return (*found, Buffer("output", "output", shape, "uint32"))
 
     def prim_func(self, workload: SignPack, cpu: Cpu) -> Any:
+        """By masks of 16 lanes where the CPU has them and they fill the words, else bit by bit."""
+        depth = workload.channels // workload.groups
+        if cpu.has_lane_mask and can_write_bits(workload.channels, workload.groups):
+            return self._by_masks(workload, depth)
+        return self._by_bits(workload, depth)
+
+    def _by_masks(self, workload: SignPack, depth: int) -> Any:
+        """One comparison and one mask for each 16 channels."""
+        from tvm import te, tirx
+
+        buffers = self.buffers(workload)
+        args = te_placeholders(buffers)
+        *outer, words = buffers[-1].shape
+        vectors = depth // LANES
+
+        def byte(n: Any, y: Any, x: Any, g: Any, v: Any, i: Any) -> Any:
+            c = v * LANES + i
+            below = args["data"][n, y, x, g, c] < threshold_at(workload, args, y, x, g, c)
+            return tirx.Select(below, tirx.const(-1, "int8"), tirx.const(0, "int8"))
+
+        mask = te.compute((*outer, vectors, LANES), byte, name="mask")
+        dtype = "uint32" if depth == LANES else "uint16"
+        shape = (*outer, words if depth == LANES else vectors)
+        packed = te.compute(shape, lambda *i: lane_mask(mask[(*i, 0)]).astype(dtype), name="output")
+        return schedule_masks(te.create_prim_func([*args.values(), packed]))
+
+    def _by_bits(self, workload: SignPack, depth: int) -> Any:
         """One word at a time: the bits of its channels are summed."""
         from tvm import te, tirx
 
         buffers = self.buffers(workload)
         args, output = te_placeholders(buffers), buffers[-1]
-        data, depth = args["data"], workload.channels // workload.groups
+        data = args["data"]
         bit = te.reduce_axis((0, min(packing.WORD, depth)), "bit")
         zero = tirx.const(0, "uint32")
 

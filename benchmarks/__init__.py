@@ -1,0 +1,1 @@
+"""Benchmarks: our kernels and networks beside their rivals, as ratios from one run on one thread."""

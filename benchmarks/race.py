@@ -1,0 +1,45 @@
+"""Times contenders in turn, round after round, so that what disturbs the machine disturbs all of them."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+SAMPLE_MS = 10.0
+Run = Callable[[int], float]
+"""Runs something so many times and returns the seconds that one of them took."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How many rounds, and how long a contender runs in each."""
+
+    rounds: int = 15
+    sample_ms: float = SAMPLE_MS
+
+
+def race(contenders: dict[str, Run], effort: Effort) -> dict[str, float]:
+    """Median milliseconds of one run of each contender."""
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    repeats = {}
+    for name, run in contenders.items():
+        run(1)  # warms up
+        repeats[name] = max(1, int(effort.sample_ms / 1e3 / max(run(3), 1e-9)))
+    samples: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(effort.rounds):
+        for name, run in contenders.items():
+            samples[name].append(run(repeats[name]) * 1e3)
+    return {name: median(found) for name, found in samples.items()}
+
+
+def calls(function: Callable[[], object]) -> Run:
+    """A contender that is a Python call."""
+
+    def run(repeats: int) -> float:
+        start = time.perf_counter()
+        for _ in range(repeats):
+            function()
+        return (time.perf_counter() - start) / repeats
+
+    return run
