@@ -1,5 +1,6 @@
 # make demo   search, plot, export and verify on real digits, in a few minutes
 # make test   lint, type-check and test, as CI does
+# make bench  our kernels and networks beside onnxruntime, torch and numkong, in two minutes
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ DEMO := demo
 DEMO_LIMIT ?= 0.004
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types unit format clean
+.PHONY: help install demo bench test lint types unit format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -37,6 +38,12 @@ demo: $(STAMP)
 	@echo '  $(BIN)/nas dashboard --storage sqlite:///$(DEMO)/nas.db    the search in your browser'
 	@echo '  $(BIN)/nas trials demo --storage sqlite:///$(DEMO)/nas.db  every trial'
 	@echo '  $(DEMO)/pareto.html, $(DEMO)/winner/card.md                     the front and the winner'
+
+# On one thread; a quiet machine gives the steadiest ratios. make bench BENCH='--only resnet20'
+BENCH ?= --json benchmarks/latest.json
+bench: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m benchmarks $(BENCH)
 
 test: lint types unit
 

@@ -175,8 +175,8 @@ def networks(name: str, required: dict[str, float], effort: Effort) -> Iterator[
     for precision in required:
         module = ours.settled(search_spaces.network(name, precision), shape)
         expected = _answer(module, x)
-        compiled = runtime.compile(module, shape)
-        # int8 sums in another order than torch's floats: a value on the edge between two steps takes the other
+        compiled = runtime.compile(module, shape, schedules=ours.schedules(module, shape))
+        # int8 sums in another order than torch's floats: values on the edge between two steps take the other
         rivals.same(
             f"our {precision} {name}", compiled.run(x), expected, close=0.05 if precision == "int8" else 1e-3
         )

@@ -3,18 +3,22 @@
 import os
 import platform
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latency.measurement import Measurement, alone, measure
+from latency.measurement import Measurement, Sampler, alone, fastest, measure
 from search_spaces.registry import Registry
 
 if TYPE_CHECKING:
     from runtime import CompiledNetwork, Workload
     from runtime.kernels import Buffer
+
+SCHEDULES = 5
+"""How many ways of making a kernel are tried."""
 
 
 class Device(ABC):
@@ -79,16 +83,19 @@ class LocalDevice(Device):
         }
 
     def measure(self, workload: "Workload") -> Measurement:
-        """In this process, with random data."""
+        """In this process, with random data; the fastest of a few schedules counts."""
         import tvm
 
-        from runtime.assembly import compile_kernels, parameters
+        from runtime.assembly import compile_schedules, parameters
 
-        executable = compile_kernels([workload], self.target)
+        executable, names = compile_schedules(workload, self.target, SCHEDULES)
         generator = np.random.default_rng(0)
         arrays = [_random_array(b, generator) for b in parameters(workload)]
         tensors = [tvm.runtime.tensor(array, tvm.cpu()) for array in arrays]
-        return _time(executable.mod, workload.symbol, tensors)
+        samplers = {schedule: _sampler(executable.mod, name, tensors) for schedule, name in names.items()}
+        with alone():
+            schedule = fastest(samplers)
+            return replace(measure(samplers[schedule]), schedule=schedule)
 
     def measure_network(self, network: "CompiledNetwork") -> Measurement:
         """In this process, on the input that the network holds."""
@@ -99,7 +106,8 @@ class LocalDevice(Device):
         source = network.arguments[0]
         source[...] = np.random.default_rng(0).random(source.shape, np.float32)
         tensors = [tvm.runtime.tensor(array, tvm.cpu()) for array in network.arguments]
-        return _time(tvm.runtime.load_module(str(network.library)), ENTRY, tensors)
+        with alone():
+            return measure(_sampler(tvm.runtime.load_module(str(network.library)), ENTRY, tensors))
 
 
 devices: Registry[Device] = Registry("device", "devices")
@@ -115,15 +123,14 @@ def device(name: str) -> Device:
     return devices.get(name)
 
 
-def _time(module: Any, symbol: str, tensors: list[Any]) -> Measurement:
+def _sampler(module: Any, symbol: str, tensors: list[Any]) -> Sampler:
     import tvm
 
     def sample(samples: int, sample_ms: int) -> list[float]:
         timer = module.time_evaluator(symbol, tvm.cpu(), number=1, repeat=samples, min_repeat_ms=sample_ms)
         return [seconds * 1e3 for seconds in timer(*tensors).results]
 
-    with alone():
-        return measure(sample)
+    return sample
 
 
 def _random_array(buffer: "Buffer", generator: np.random.Generator) -> Any:

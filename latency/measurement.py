@@ -23,6 +23,7 @@ from search_spaces.errors import BitnasError
 SAMPLES = 11
 SAMPLE_MS = 1
 ROUNDS = 8
+TRIAL_SAMPLES = 5  # to choose among schedules, each
 AGREEMENT = 0.03  # two medians this close, as a share, are the same
 ABSURD_MS = 1e6
 
@@ -41,6 +42,7 @@ class Measurement:
         samples: how many samples.
         date: when, ISO 8601 in UTC.
         tvm_version: the compiler that made the code.
+        schedule: how the kernel was made, the fastest way of those tried; empty where there is but one.
     """
 
     milliseconds: float
@@ -48,6 +50,7 @@ class Measurement:
     samples: int
     date: str
     tvm_version: str
+    schedule: str = ""
 
 
 Sampler = Callable[[int, int], list[float]]
@@ -82,6 +85,15 @@ def _summary(samples: list[float]) -> Measurement:
     low, median, high = np.percentile(samples, [25, 50, 75])
     date = datetime.now(UTC).isoformat(timespec="seconds")
     return Measurement(float(median), float(high - low), len(samples), date, version("apache-tvm"))
+
+
+def fastest(samplers: dict[str, Sampler]) -> str:
+    """The name of the fastest of several ways, by the lowest of a few samples each, taken in turn."""
+    lowest = dict.fromkeys(samplers, math.inf)
+    for _ in range(TRIAL_SAMPLES if len(samplers) > 1 else 0):
+        for name, sampler in samplers.items():
+            lowest[name] = min(lowest[name], *sampler(1, SAMPLE_MS))
+    return min(lowest, key=lambda name: lowest[name])
 
 
 @contextmanager

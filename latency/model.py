@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from latency.hardware import Device
+from latency.measurement import Measurement
 from latency.table import LatencyTable
 from search_spaces.architecture import Architecture
 from search_spaces.errors import InvalidInput
@@ -56,13 +57,20 @@ class LatencyModel:
         by_workload = [(workload, self.milliseconds(workload)) for workload in workloads]
         return Prediction(sum(ms for _, ms in by_workload), by_workload)
 
+    def schedules(self, workloads: "list[Workload]") -> dict[str, str]:
+        """How the fastest code for each kernel was made, by the workload's key, for ``runtime.compile``."""
+        return {w.key: known.schedule for w in workloads if (known := self._known(w)).schedule}
+
     def milliseconds(self, workload: "Workload") -> float:
         """One kernel's time: from the table, or measured now and put there."""
+        return self._known(workload).milliseconds
+
+    def _known(self, workload: "Workload") -> Measurement:
         known = self.table.get(self.device.identity, workload.key)
         if known is None:
             known = self.device.measure(workload)
             self.table.put(self.device.identity, workload.key, known)
-        return known.milliseconds
+        return known
 
 
 def workloads_of(

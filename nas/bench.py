@@ -49,7 +49,9 @@ class DeviceBench:
         import search_spaces
 
         module = search_spaces.build(architecture).eval()
-        compiled = runtime.compile(module, (1, *architecture.input_shape), self._device.target)
+        shape = (1, *architecture.input_shape)
+        schedules = self._model.schedules(runtime.workloads(module, shape))
+        compiled = runtime.compile(module, shape, self._device.target, schedules)
         return self._device.measure_network(compiled).milliseconds
 
 

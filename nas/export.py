@@ -150,6 +150,8 @@ def prepare(
 ) -> Candidate:
     """Take a trial's trained network, train it on for ``epochs``, compile and time it."""
     import runtime
+    from latency import LatencyModel
+    from nas.ledger.latencies import SqlLatencyTable
     from nas.seeds import training_seed
     from nas.training import TRAIN_ON, accuracy, load_weights, train
     from search_spaces import Architecture, build
@@ -162,7 +164,10 @@ def prepare(
     load_weights(module, weights)
     if epochs:
         train(module, data, epochs=epochs, seed=training_seed(config.seed, trial.number), recipe=TRAIN_ON)
-    network = runtime.compile(module, (1, *architecture.input_shape), device.target)
+    shape = (1, *architecture.input_shape)
+    model = LatencyModel(device, SqlLatencyTable(ledger))
+    schedules = model.schedules(runtime.workloads(module, shape))
+    network = runtime.compile(module, shape, device.target, schedules)
     return Candidate(
         trial,
         architecture,

@@ -5,6 +5,7 @@ of the same library, each compiled once however often it is called, and each the
 latency table timed. All memory comes in as arguments, aligned to 64 bytes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 
 from runtime.graph import Graph, Node, Value
 from runtime.kernels.base import Buffer, kernel_for
+from runtime.kernels.schedule import Tile
 from runtime.pipeline import KERNEL, register_pipeline
 from runtime.planning import Lifetime, aligned, largest_live_set, plan
-from runtime.target import Cpu, cpu_of, resolve_target
+from runtime.target import cpu_of, resolve_target
 from runtime.workload import Workload
 
 ENTRY = "network"
@@ -54,14 +56,28 @@ class _Layout:
 
 def compile_kernels(workloads: list[Workload], target: str) -> Any:
     """A ``tvm.runtime.Executable`` with one function, named by its symbol, for each distinct workload."""
-    functions = {w.symbol: _kernel_function(w, cpu_of(target)) for w in dict.fromkeys(workloads)}
+    functions = {w.symbol: kernel_function(w, target, w.symbol, "") for w in dict.fromkeys(workloads)}
     return build(functions, target)
 
 
-def assemble(graph: Graph, target: str, library: Path) -> Assembly:
-    """Compile a graph for a target into the shared library at ``library``."""
+def compile_schedules(workload: Workload, target: str, most: int) -> tuple[Any, dict[str, str]]:
+    """One kernel in the ``most`` promising schedules: the executable, and function names by schedule."""
+    found = [str(tile) for tile in kernel_for(workload).tiles(workload, cpu_of(target))[:most]] or [""]
+    names = {schedule: f"{workload.symbol}_{schedule}" for schedule in found}
+    functions = {n: kernel_function(workload, target, n, schedule) for schedule, n in names.items()}
+    return build(functions, target), names
+
+
+def assemble(graph: Graph, target: str, library: Path, schedules: Mapping[str, str]) -> Assembly:
+    """Compile a graph for a target into the shared library at ``library``.
+
+    ``schedules`` are by the workload's key; what it lacks is made by the most promising schedule.
+    """
     layout = _lay_out(graph)
-    functions = {w.symbol: _kernel_function(w, cpu_of(target)) for w in dict.fromkeys(graph.workloads)}
+    functions = {
+        w.symbol: kernel_function(w, target, w.symbol, schedules.get(w.key, ""))
+        for w in dict.fromkeys(graph.workloads)
+    }
     functions[ENTRY] = _entry_function(graph, layout)
     # -s: no symbols for a debugger, which would be half of the library
     build(functions, target).export_library(str(library), options=["-s"])
@@ -76,9 +92,11 @@ def build(functions: dict[str, Any], target: str) -> Any:
     return tvm.compile(module, target=resolve_target(target), tir_pipeline=register_pipeline())
 
 
-def _kernel_function(workload: Workload, cpu: Cpu) -> Any:
-    function = kernel_for(workload).prim_func(workload, cpu)
-    return function.with_attr({"global_symbol": workload.symbol, KERNEL: 1})
+def kernel_function(workload: Workload, target: str, name: str, schedule: str) -> Any:
+    """The ``PrimFunc`` of a kernel, in a schedule that was measured or the most promising one (empty)."""
+    tile = Tile.parse(schedule) if schedule else None
+    function = kernel_for(workload).prim_func(workload, cpu_of(target), tile)
+    return function.with_attr({"global_symbol": name, KERNEL: 1})
 
 
 def _lay_out(graph: Graph) -> _Layout:

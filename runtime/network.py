@@ -4,6 +4,7 @@ import shutil
 import tempfile
 import threading
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,13 +135,20 @@ def aligned_array(shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
     return np.asarray(raw[start : start + nbytes].view(dtype).reshape(shape))
 
 
-def compile(module: "nn.Module", input_shape: tuple[int, ...], target: str = "native") -> CompiledNetwork:
+def compile(
+    module: "nn.Module",
+    input_shape: tuple[int, ...],
+    target: str = "native",
+    schedules: Mapping[str, str] | None = None,
+) -> CompiledNetwork:
     """Compile a torch model, as it computes in evaluation mode, for a fixed batch.
 
     Args:
         module: a model made of the layers that ``runtime.lowering`` knows; its weights are copied.
         input_shape: (N, C, H, W).
         target: ``native`` or an LLVM CPU name.
+        schedules: how to make a kernel, by its workload's key, as ``latency.LatencyModel.schedules`` found by
+            measuring; others are made as seems best for the target.
 
     Raises:
         InvalidInput: the shape or the target is not one.
@@ -150,7 +158,7 @@ def compile(module: "nn.Module", input_shape: tuple[int, ...], target: str = "na
     graph = lower(module, input_shape)
     folder = Path(tempfile.mkdtemp(prefix="bitnas-"))
     library = folder / "network.so"
-    assembly = assemble(graph, target, library)
+    assembly = assemble(graph, target, library, schedules or {})
     info = NetworkInfo(
         input_shape=graph.input.shape,
         output_shape=graph.output.shape,

@@ -43,6 +43,7 @@ class SqlLatencyTable:
             samples=row.samples,
             date=row.date,
             tvm_version=row.tvm_version,
+            schedule=row.schedule,
         )
 
     def put(self, device: str, workload_key: str, measurement: "Measurement") -> None:
@@ -56,6 +57,7 @@ class SqlLatencyTable:
             "samples": measurement.samples,
             "date": measurement.date,
             "tvm_version": measurement.tvm_version,
+            "schedule": measurement.schedule,
         }
         with self._ledger.writing() as session:
             session.execute(insert(MeasurementRow).values(**row))

@@ -164,6 +164,7 @@ class MeasurementRow(Base):
     samples: Mapped[int]
     date: Mapped[str] = mapped_column(String(64))
     tvm_version: Mapped[str] = mapped_column(String(64))
+    schedule: Mapped[str] = mapped_column(String(64), server_default="")
 
 
 class Artifact(Base):

@@ -7,6 +7,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
+from runtime.kernels.schedule import Tile
 from runtime.target import Cpu
 from runtime.workload import Workload
 from search_spaces.registry import Registry
@@ -38,8 +39,12 @@ class Kernel(ABC, Generic[W]):
         """The arguments of the compiled function, in order; the last one or two are outputs."""
 
     @abstractmethod
-    def prim_func(self, workload: W, cpu: Cpu) -> Any:
+    def prim_func(self, workload: W, cpu: Cpu, tile: Tile | None = None) -> Any:
         """The scheduled ``tvm.tirx.PrimFunc`` over ``buffers(workload)``."""
+
+    def tiles(self, workload: W, cpu: Cpu) -> list[Tile]:
+        """Register tiles that the kernel can be made with, the most promising first; none to choose from."""
+        return []
 
     def macs(self, workload: W) -> int:
         """Multiply-accumulates of one call."""

@@ -20,7 +20,7 @@ from runtime.kernels.epilogue import (
     write_bits,
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
-from runtime.kernels.schedule import choose_tile, schedule_tiled
+from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
 from runtime.workload import BitserialConv2d, BitserialDense
 
@@ -63,7 +63,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             found.append(Buffer("padded", "scratch", padded, "uint32"))
         return (*found, *epilogue_outputs(w, shape))
 
-    def prim_func(self, workload: BitserialConv2d, cpu: Cpu) -> Any:
+    def prim_func(self, workload: BitserialConv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
         """Pad, count in registers, compare or scale."""
         from tvm import te
 
@@ -81,10 +81,13 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         stages = self._finish(workload, cpu, shape, args, counted)
         padded = [data.tensor] if workload.padding else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
-        tile = choose_tile(
-            cpu, shape[2], shape[3] // workload.groups, workload.planes, weight_planes(workload)
-        )
+        tile = tile or self.tiles(workload, cpu)[0]
         return schedule_tiled(func, tile, 3, stages.tensors)
+
+    def tiles(self, workload: BitserialConv2d, cpu: Cpu) -> list[Tile]:
+        """Pixels of a row times vectors of output channels."""
+        columns, vectors = self._shape(workload)[2:4]
+        return tiles(cpu, columns, vectors // workload.groups, workload.planes, weight_planes(workload))
 
     @staticmethod
     def _shape(workload: BitserialConv2d) -> Shape:
@@ -157,9 +160,13 @@ class BitserialDenseKernel(Kernel[BitserialDense]):
         """Those of the convolution."""
         return BitserialConv2dKernel().buffers(self.as_convolution(workload))
 
-    def prim_func(self, workload: BitserialDense, cpu: Cpu) -> Any:
+    def prim_func(self, workload: BitserialDense, cpu: Cpu, tile: Tile | None = None) -> Any:
         """That of the convolution."""
-        return BitserialConv2dKernel().prim_func(self.as_convolution(workload), cpu)
+        return BitserialConv2dKernel().prim_func(self.as_convolution(workload), cpu, tile)
+
+    def tiles(self, workload: BitserialDense, cpu: Cpu) -> list[Tile]:
+        """Those of the convolution."""
+        return BitserialConv2dKernel().tiles(self.as_convolution(workload), cpu)
 
     def macs(self, workload: BitserialDense) -> int:
         """N * in * out."""

@@ -7,7 +7,7 @@ from runtime.kernels.base import Buffer, Kernel, kernels, lanes
 from runtime.kernels.epilogue import epilogue_constants, epilogue_inputs, epilogue_outputs, finish
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
-from runtime.kernels.schedule import choose_tile, schedule_tiled
+from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
 from runtime.workload import Conv2d, Dense, SpatialWorkload
 
@@ -65,7 +65,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             found.append(Buffer("decoded", "scratch", taps, "float32"))
         return (*found, *epilogue_outputs(w, shape))
 
-    def prim_func(self, workload: Conv2d, cpu: Cpu) -> Any:
+    def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
         """Pad, decode, accumulate in registers, finish."""
         from tvm import te
 
@@ -90,10 +90,15 @@ class Conv2dKernel(Kernel[Conv2d]):
 
         stages = finish(workload, cpu, shape, args, value)
         arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
-        tile = choose_tile(cpu, shape[2], shape[3] // workload.groups)
+        tile = tile or self.tiles(workload, cpu)[0]
         reductions = len(accumulated.op.reduce_axis)
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
         return schedule_tiled(te.create_prim_func(arguments), tile, reductions, stages.tensors, vectorized)
+
+    def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
+        """Pixels of a row times vectors of output channels."""
+        shape = self._shape(workload)
+        return tiles(cpu, shape[2], shape[3] // workload.groups)
 
     @staticmethod
     def _shape(workload: Conv2d) -> tuple[int, int, int, int, int]:
@@ -209,9 +214,13 @@ class DenseKernel(Kernel[Dense]):
         """Those of the convolution."""
         return Conv2dKernel().buffers(self.as_convolution(workload))
 
-    def prim_func(self, workload: Dense, cpu: Cpu) -> Any:
+    def prim_func(self, workload: Dense, cpu: Cpu, tile: Tile | None = None) -> Any:
         """That of the convolution."""
-        return Conv2dKernel().prim_func(self.as_convolution(workload), cpu)
+        return Conv2dKernel().prim_func(self.as_convolution(workload), cpu, tile)
+
+    def tiles(self, workload: Dense, cpu: Cpu) -> list[Tile]:
+        """Those of the convolution."""
+        return Conv2dKernel().tiles(self.as_convolution(workload), cpu)
 
     def macs(self, workload: Dense) -> int:
         """N * in * out."""

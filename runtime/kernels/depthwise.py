@@ -11,7 +11,7 @@ from runtime.kernels.base import Buffer, Kernel, kernels, lanes
 from runtime.kernels.convolution import CODE_BITS, DTYPES, ZERO_POINTS, affine_output, decode_codes, is_extern
 from runtime.kernels.epilogue import epilogue_constants, epilogue_inputs, epilogue_outputs, finish
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
-from runtime.kernels.schedule import choose_tile, schedule_tiled
+from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
 from runtime.workload import DepthwiseConv2d
 
@@ -47,7 +47,7 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             found.append(Buffer("decoded", "scratch", taps, "float32"))
         return (*found, *epilogue_outputs(w, shape))
 
-    def prim_func(self, workload: DepthwiseConv2d, cpu: Cpu) -> Any:
+    def prim_func(self, workload: DepthwiseConv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
         """Pad and decode, accumulate in registers, finish."""
         from tvm import te
 
@@ -87,9 +87,13 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
 
         stages = finish(workload, cpu, shape, args, value)
         func = te.create_prim_func([image.tensor, *args.values(), *scratch.values(), *stages.results])
-        tile = choose_tile(cpu, shape[2], shape[3])
+        tile = tile or self.tiles(workload, cpu)[0]
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
         return schedule_tiled(func, tile, 2, stages.tensors, vectorized)
+
+    def tiles(self, workload: DepthwiseConv2d, cpu: Cpu) -> list[Tile]:
+        """Pixels of a row times vectors of channels."""
+        return tiles(cpu, workload.out_width, workload.channels // lanes(workload.channels))
 
     def macs(self, workload: DepthwiseConv2d) -> int:
         """N * Ho * Wo * C * K * K."""

@@ -7,7 +7,7 @@ from typing import Any
 from runtime.kernels.base import Buffer, Kernel, W, kernels, lanes, te_placeholders
 from runtime.kernels.convolution import affine_output
 from runtime.kernels.epilogue import quantized, rectified
-from runtime.kernels.schedule import schedule_elementwise
+from runtime.kernels.schedule import Tile, schedule_elementwise
 from runtime.target import Cpu
 from runtime.workload import Add, Affine, ChannelShuffle, Concat, Quantize, Relu, ToNchw, ToNhwc
 
@@ -15,7 +15,7 @@ from runtime.workload import Add, Affine, ChannelShuffle, Concat, Quantize, Relu
 class ElementwiseKernel(Kernel[W]):
     """A kernel whose output is one TE expression of its arguments, vectorized over the last axis."""
 
-    def prim_func(self, workload: W, cpu: Cpu) -> Any:
+    def prim_func(self, workload: W, cpu: Cpu, tile: Tile | None = None) -> Any:
         """One vectorized loop nest."""
         from tvm import te
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
 from runtime.kernels.padding import flat_placeholder, pad_rows
-from runtime.kernels.schedule import choose_tile, schedule_tiled
+from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
 from runtime.workload import AvgPool2d, GlobalAvgPool, MaxPool2d
 
@@ -29,7 +29,7 @@ class PoolKernel(Kernel[Any]):
         found.append(Buffer("output", "output", (w.batch, w.out_height, w.out_width, *rest), "float32"))
         return tuple(found)
 
-    def prim_func(self, workload: MaxPool2d | AvgPool2d, cpu: Cpu) -> Any:
+    def prim_func(self, workload: MaxPool2d | AvgPool2d, cpu: Cpu, tile: Tile | None = None) -> Any:
         """Pad, reduce in registers, and for a mean divide."""
         from tvm import te, tirx
 
@@ -49,7 +49,7 @@ class PoolKernel(Kernel[Any]):
         factor = tirx.const(1 / workload.kernel**2 if is_mean else 1, "float32")
         result = te.compute(output.shape, lambda *i: reduced[i] * factor, name="output")
         func = te.create_prim_func([image.tensor, *([data.tensor] if workload.padding else []), result])
-        tile = choose_tile(cpu, workload.out_width, output.shape[3])
+        tile = tile or tiles(cpu, workload.out_width, output.shape[3])[0]
         return schedule_tiled(func, tile, 2, {"output": result})
 
 
@@ -65,7 +65,7 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
             Buffer("output", "output", (workload.batch, 1, 1, *rest), "float32"),
         )
 
-    def prim_func(self, workload: GlobalAvgPool, cpu: Cpu) -> Any:
+    def prim_func(self, workload: GlobalAvgPool, cpu: Cpu, tile: Tile | None = None) -> Any:
         """Sum in registers, then multiply by 1 / pixels."""
         from tvm import te, tirx
 
@@ -80,7 +80,7 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
         factor = tirx.const(1 / workload.pixels, "float32")
         result = te.compute(output.shape, lambda *i: reduced[i] * factor, name="output")
         func = te.create_prim_func([*args.values(), result])
-        return schedule_tiled(func, choose_tile(cpu, 1, output.shape[3]), 1, {"output": result})
+        return schedule_tiled(func, tile or tiles(cpu, 1, output.shape[3])[0], 1, {"output": result})
 
 
 kernels.add("global_avg_pool", GlobalAvgPoolKernel())

@@ -29,6 +29,12 @@ class Tile:
     def __str__(self) -> str:
         return f"{self.x}x{self.o}"
 
+    @staticmethod
+    def parse(text: str) -> "Tile":
+        """The tile that ``str`` wrote."""
+        x, o = text.split("x")
+        return Tile(int(x), int(o))
+
 
 def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: int = 1) -> list[Tile]:
     """The tiles that divide the output and fit the registers, the most promising first.
@@ -43,11 +49,6 @@ def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: in
         if width % x == 0 and vectors % o == 0 and x * o * planes + o * weight_planes < cpu.registers
     ]
     return sorted(found or [Tile(1, 1)], key=lambda tile: -tile.reuse)
-
-
-def choose_tile(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: int = 1) -> Tile:
-    """The most promising tile."""
-    return tiles(cpu, width, vectors, planes, weight_planes)[0]
 
 
 def schedule_tiled(

@@ -10,7 +10,7 @@ from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, te_placeholders
 from runtime.kernels.epilogue import LANES, can_write_bits
 from runtime.kernels.intrinsics import lane_mask
-from runtime.kernels.schedule import schedule_masks, schedule_packed
+from runtime.kernels.schedule import Tile, schedule_masks, schedule_packed
 from runtime.target import Cpu
 from runtime.workload import SignPack
 
@@ -28,7 +28,7 @@ class SignPackKernel(Kernel[SignPack]):
         shape = (w.batch, w.height, w.width, w.groups, packing.words(depth))
         return (*found, Buffer("output", "output", shape, "uint32"))
 
-    def prim_func(self, workload: SignPack, cpu: Cpu) -> Any:
+    def prim_func(self, workload: SignPack, cpu: Cpu, tile: Tile | None = None) -> Any:
         """By masks of 16 lanes where the CPU has them and they fill the words, else bit by bit."""
         depth = workload.channels // workload.groups
         if cpu.has_lane_mask and can_write_bits(workload.channels, workload.groups):

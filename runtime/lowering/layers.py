@@ -33,18 +33,18 @@ FLOAT_INPUT_WEIGHTS = ("float", "ternary", "binary")
 
 @dataclass(frozen=True)
 class Weights:
-    """A layer's weights: codes (O, C/G, K, K), scales of positive and of negative codes (O,), bias (O,)."""
+    """A layer's weights: codes (O, C/G, K, K), scales of positive and of negative codes (O,), bias (O,).
+
+    ``is_symmetric`` says that a ternary code has one scale by its rule. That two learned ones happen to be
+    equal, as before training, is no reason: a network must not change its kernels while it learns.
+    """
 
     code: WeightCode
     values: NDArray[Any]
     positive: NDArray[np.float32]
     negative: NDArray[np.float32]
     bias: NDArray[np.float32]
-
-    @property
-    def is_symmetric(self) -> bool:
-        """Whether ternary weights are +-1 times one scale for each output channel."""
-        return self.code == "ternary" and bool(np.array_equal(self.positive, self.negative))
+    is_symmetric: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,21 @@
 
 import math
 
+import numpy as np
 import pytest
+import torch
 from torch import nn
 
 import latency
+import runtime
 import search_spaces
-from latency.measurement import Measurement, MeasurementError, measure
+from latency import hardware
+from latency.measurement import Measurement, MeasurementError, fastest, measure
+from runtime.kernels import kernel_for
+from runtime.target import cpu_of
 from runtime.workload import Add, Relu
 from search_spaces import InvalidInput
+from search_spaces.layers import QuantConv2d
 
 
 def test_a_disturbed_round_does_not_count():
@@ -79,3 +86,29 @@ def test_the_newest_measurement_counts_and_devices_are_kept_apart():
     table.put("a", "add", new)
     assert table.get("a", "add") == new
     assert table.get("b", "add") is None
+
+
+def test_the_schedule_that_was_fastest_is_the_one_that_ships():
+    convolution = QuantConv2d(32, 32, 3, search_spaces.precisions.get("float"))
+    shape = (1, 32, 12, 12)
+    model = latency.LatencyModel(latency.device("local"), latency.MemoryTable())
+    (work,) = (w for w in runtime.workloads(convolution, shape) if w.family == "conv2d")
+    tried = {str(tile) for tile in kernel_for(work).tiles(work, cpu_of("native"))[: hardware.SCHEDULES]}
+    schedules = model.schedules([work])
+    assert len(tried) == hardware.SCHEDULES
+    assert set(schedules) == {work.key}
+    assert schedules[work.key] in tried
+
+    x = np.random.default_rng(0).standard_normal(shape, np.float32)
+    expected = convolution(torch.from_numpy(x)).detach().numpy()
+    for schedule in tried:
+        network = runtime.compile(convolution, shape, schedules={work.key: schedule})
+        np.testing.assert_allclose(network.run(x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_fastest_is_found():
+    def sampler(milliseconds):
+        return lambda samples, sample_ms: [milliseconds] * samples
+
+    assert fastest({"4x4": sampler(2.0), "14x2": sampler(1.0), "7x2": sampler(3.0)}) == "14x2"
+    assert fastest({"": sampler(1.0)}) == ""
