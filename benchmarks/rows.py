@@ -12,7 +12,7 @@ import runtime
 import search_spaces
 from benchmarks import ours, registers, rivals
 from benchmarks.race import Effort, Run, race
-from runtime.workload import BitserialConv2d, BitserialDense, SignPack, Workload
+from runtime.workload import BitserialConv2d, BitserialDense, Conv2d, Workload
 
 SHAPES = ((64, 56, 3), (128, 28, 3), (256, 14, 3), (512, 7, 3), (256, 14, 1))
 """Channels, rows and columns, kernel."""
@@ -136,6 +136,30 @@ def ternary_weights(effort: Effort) -> Iterator[Row]:
         yield Row(f"ternary weights, {name}, our binary kernel", geometric_mean(found_ratios), least)
 
 
+@group("bits")
+def more_bits(effort: Effort) -> Iterator[Row]:
+    """Codes of several bits by their time over one bit by one bit: it grows with the product of the bits."""
+    binary = BitserialConv2d(1, 14, 14, 3, 1, 1, 256, 256, 1, "binary")
+    pairs = [(1, 1), (2, 1), (1, 2), (2, 2), (3, 2), (3, 3), (4, 4)]
+    contenders = {f"{a}x{b}": ours.kernel(replace(binary, input_bits=a, weight_bits=b)) for a, b in pairs}
+    found = race(contenders, effort)
+    for a, b in pairs[1:]:
+        name = f"{a} bits x {b} bit{'s' * (b > 1)} over 1 x 1, time"
+        yield Row(name, found[f"{a}x{b}"] / found["1x1"], 1.05 * a * b, at_most=True, times=found)
+
+
+@group("ternary bytes")
+def ternary_bytes(effort: Effort) -> Iterator[Row]:
+    """Ternary weights under bytes by our int8 kernel's speed."""
+    ratios = []
+    for channels, size, kernel in SHAPES[:4]:
+        int8 = Conv2d(1, size, size, kernel, 1, kernel // 2, channels, channels, 1, "int8", "uint8")
+        contenders = {"int8": ours.kernel(int8), "ternary": ours.kernel(replace(int8, weight="ternary"))}
+        found = race(contenders, effort)
+        ratios.append(found["int8"] / found["ternary"])
+    yield Row("ternary weights x int8, our int8 kernel", geometric_mean(ratios), 0.95)
+
+
 @group("float and int8")
 def float_and_int8(effort: Effort) -> Iterator[Row]:
     """3x3, 1x1 and depthwise convolutions against onnxruntime's."""
@@ -205,6 +229,3 @@ def networks(name: str, required: dict[str, float], effort: Effort) -> Iterator[
 def _answer(module: nn.Module, x: np.ndarray) -> np.ndarray:
     with torch.no_grad():
         return np.asarray(module(torch.from_numpy(x)).numpy())
-
-
-__all__ = ["Row", "SignPack", "groups"]

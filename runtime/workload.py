@@ -119,10 +119,12 @@ class Conv2d(FusedOutput, SpatialWorkload):
 
 @dataclass(frozen=True)
 class BitserialConv2d(FusedOutput, SpatialWorkload):
-    """Convolution of packed signs with binary or ternary weights by popcount, then scale, bias, ReLU.
+    """Convolution of packed codes with binary, ternary or n-bit weights by popcount, then scale, bias, ReLU.
 
     Attributes:
         symmetric: ternary weights are +-1 times one scale, so that one sum serves both signs.
+        input_bits: planes of signs that make one input: s_0 + 2 s_1 + 4 s_2 + ..., each s in {-1, +1}.
+        weight_bits: the same of a weight whose code is ``binary``.
     """
 
     family: ClassVar[str] = "bitserial_conv2d"
@@ -131,11 +133,15 @@ class BitserialConv2d(FusedOutput, SpatialWorkload):
     groups: int
     weight: WeightCode
     symmetric: bool = False
+    input_bits: int = 1
+    weight_bits: int = 1
 
     @property
     def planes(self) -> int:
-        """Sums that are kept apart: one, or one for each sign of a ternary weight."""
-        return 2 if self.weight == "ternary" and not self.symmetric else 1
+        """Sums that are kept apart: one for each pair of bits, or for each sign of a ternary weight."""
+        if self.weight == "ternary":
+            return 1 if self.symmetric else 2
+        return self.input_bits * self.weight_bits
 
     @property
     def compares_counts(self) -> bool:

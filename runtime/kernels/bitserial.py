@@ -4,6 +4,9 @@ For x and w in {-1, +1} of length M packed as bits, x . w = M - 2 popcount(x ^ w
 planes of bits. With one scale they say where it is not 0 and where it is -1, and one sum is enough:
 x . w = popcount(nonzero) - 2 popcount((x ^ negative) & nonzero). With TTQ's two scales they say where it is
 +1 and where it is -1; over each plane p, x . p = popcount(p) - 2 popcount(x & p), and the sums stay apart.
+
+Codes of n bits are planes of signs, s_0 + 2 s_1 + 4 s_2 + ...: all evenly spaced levels are that, times a
+step, plus a shift that goes into the bias. Each pair of planes is a binary convolution of its own.
 """
 
 from typing import Any
@@ -29,14 +32,14 @@ Shape = tuple[int, int, int, int, int]
 
 def weight_planes(workload: BitserialConv2d) -> int:
     """Bits of one weight."""
-    return 2 if workload.weight == "ternary" else 1
+    return 2 if workload.weight == "ternary" else workload.weight_bits
 
 
 class BitserialConv2dKernel(Kernel[BitserialConv2d]):
     """Vector lanes run over output channels, words over input channels; padding counts as +1."""
 
     def buffers(self, workload: BitserialConv2d) -> tuple[Buffer, ...]:
-        """Input (N, H, W, G, words), residual, weight planes, ... -> (N, Ho, Wo, O/lanes, lanes).
+        """Input (N, H, W, G, words, bits), residual, weight planes, ... -> (N, Ho, Wo, O/lanes, lanes).
 
         ``total`` (O/lanes, planes, lanes) counts the weights in each plane that are not zero. Where counts
         alone decide the output's bits, ``limit`` (O/lanes, lanes) stands in place of totals, scales and bias:
@@ -47,7 +50,8 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         depth = packing.words(w.in_channels // w.groups)
         image, _ = image_shapes(w)
         shape, planes = self._shape(w), (vectors, w.planes, width)
-        found = [Buffer("data", "input", (w.batch, *image, w.groups, depth), "uint32")]
+        data = (w.groups, depth, w.input_bits)
+        found = [Buffer("data", "input", (w.batch, *image, *data), "uint32")]
         found += epilogue_inputs(w, shape)
         taps = (vectors, w.kernel, w.kernel, depth, weight_planes(w), width)
         found.append(Buffer("weight", "constant", taps, "uint32"))
@@ -59,7 +63,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             found.append(Buffer("bias", "constant", (vectors, width), "float32"))
             found += epilogue_constants(w, shape)
         if w.padding:
-            padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, w.groups, depth)
+            padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *data)
             found.append(Buffer("padded", "scratch", padded, "uint32"))
         return (*found, *epilogue_outputs(w, shape))
 
@@ -102,13 +106,14 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         n, rows, columns, vectors, width = shape
         vectors_per_group = vectors // workload.groups
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
-        c = te.reduce_axis((0, data.shape[-1]), "c")
-        s = workload.stride
+        c = te.reduce_axis((0, data.shape[-2]), "c")
+        s, is_binary = workload.stride, workload.weight == "binary"
 
         def count(n: Any, y: Any, x: Any, o: Any, p: Any, i: Any) -> Any:
-            bits = data[n, y * s + ky, x * s + kx, o // vectors_per_group, c]
-            if workload.weight == "binary":
-                differing = bits ^ weight[o, ky, kx, c, 0, i]
+            plane, own = (p // workload.weight_bits, p % workload.weight_bits) if is_binary else (0, p)
+            bits = data[n, y * s + ky, x * s + kx, o // vectors_per_group, c, plane]
+            if is_binary:
+                differing = bits ^ weight[o, ky, kx, c, own, i]
             elif workload.symmetric:
                 differing = (bits ^ weight[o, ky, kx, c, 1, i]) & weight[o, ky, kx, c, 0, i]
             else:

@@ -23,6 +23,11 @@ def is_pointwise(workload: SpatialWorkload) -> bool:
     return workload.kernel == 1 and workload.stride == 1 and workload.padding == 0
 
 
+def has_byte_inputs(workload: Conv2d) -> bool:
+    """Whether inputs are bytes, which are multiplied four at a time."""
+    return workload.input in ("uint8", "int8")
+
+
 def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int, int]]:
     """Rows and columns of the input and of the output, as the kernel goes through them."""
     w = workload
@@ -45,24 +50,28 @@ class Conv2dKernel(Kernel[Conv2d]):
         found = [Buffer("data", "input", (w.batch, *image, w.groups, depth), dtype)]
         found += epilogue_inputs(w, shape)
         taps = (vectors, w.kernel, w.kernel, depth, width)
-        if w.weight in CODE_BITS:
+        quads = (vectors, w.kernel, w.kernel, packing.quads(depth), width, QUAD)
+        if has_byte_inputs(w):
+            words = (vectors, packing.quads(w.kernel * w.kernel * packing.quads(depth)), width)
+            packed = Buffer("weight", "constant", words, "uint32")
+            whole = Buffer("weight", "constant", quads, "int8")
+            found.append(packed if w.weight == "ternary" else whole)
+            found.append(Buffer("offset", "constant", per_channel, "int32"))
+        elif w.weight in CODE_BITS:
             count = packing.words(w.kernel * w.kernel * depth, CODE_BITS[w.weight])
             found.append(Buffer("weight", "constant", (vectors, count, width), "uint32"))
             found += [Buffer(n, "constant", per_channel, "float32") for n in ("positive", "negative")]
-        elif w.weight == "int8":
-            quads = (vectors, w.kernel, w.kernel, packing.quads(depth), width, QUAD)
-            found.append(Buffer("weight", "constant", quads, "int8"))
-            found.append(Buffer("offset", "constant", per_channel, "int32"))
         else:
             found.append(Buffer("weight", "constant", taps, "float32"))
         found += [Buffer(n, "constant", per_channel, "float32") for n in ("scale", "bias")]
         found += epilogue_constants(w, shape)
-        stored = packing.quads(depth) * QUAD if w.weight == "int8" else depth
+        stored = packing.quads(depth) * QUAD if has_byte_inputs(w) else depth
         if w.padding or stored != depth:
             padded = (w.batch, image[0] + 2 * w.padding, image[1] + 2 * w.padding, w.groups, stored)
             found.append(Buffer("padded", "scratch", padded, dtype))
         if w.weight in CODE_BITS:
-            found.append(Buffer("decoded", "scratch", taps, "float32"))
+            decoded = (quads, "int8") if has_byte_inputs(w) else (taps, "float32")
+            found.append(Buffer("decoded", "scratch", *decoded))
         return (*found, *epilogue_outputs(w, shape))
 
     def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
@@ -77,7 +86,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             if b.role in ("input", "constant") and b.name != "data"
         }
         scratch: dict[str, Any] = {}
-        if workload.weight == "int8":
+        if has_byte_inputs(workload):
             image, accumulated = self._accumulate_bytes(workload, cpu, shape, buffers, args, scratch)
         else:
             image, accumulated = self._accumulate_floats(workload, shape, buffers, args, scratch)
@@ -152,8 +161,11 @@ class Conv2dKernel(Kernel[Conv2d]):
         s, vectors_per_group = workload.stride, shape[3] // workload.groups
         if cpu.has_byte_dot and shape[4] in DOT_LANES:
             image, data = self._words(workload, buffers, zero, scratch)
-            vectors, *taps, width, _ = buffers["weight"].shape
-            weight = args["weight"] = te.placeholder((vectors, *taps, width), "int32", name="weight")
+            taps = (shape[3], workload.kernel, workload.kernel, packing.quads(depth), shape[4])
+            if workload.weight == "ternary":
+                weight = scratch["decoded"] = decode_ternary_words(args["weight"], taps)
+            else:
+                weight = args["weight"] = te.placeholder(taps, "int32", name="weight")
 
             def dot(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
                 word = data[n, y * s + ky, x * s + kx, o // vectors_per_group, quad]
@@ -167,11 +179,13 @@ class Conv2dKernel(Kernel[Conv2d]):
         elif workload.padding:
             data = pad_rows(image, workload.padding, zero)
             scratch["padded"] = data.tensor
-        byte = te.reduce_axis((0, QUAD), "byte")
+        byte, weights = te.reduce_axis((0, QUAD), "byte"), args["weight"]
+        if workload.weight == "ternary":
+            weights = scratch["decoded"] = decode_ternary_bytes(weights, buffers["decoded"].shape)
 
         def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
             pixel = data[n, y * s + ky, x * s + kx, o // vectors_per_group, quad * QUAD + byte]
-            weight = args["weight"][o, ky, kx, quad, i, byte]
+            weight = weights[o, ky, kx, quad, i, byte]
             return te.sum(pixel.astype("int32") * weight.astype("int32"), axis=[ky, kx, quad, byte])
 
         return image, te.compute(shape, product, name="accumulate")
@@ -285,6 +299,38 @@ def _join_quads(image: Image, padding: int, zero: int) -> Image:
 
     shape = _padded_shape(image, padding, packing.quads(image.shape[-1]))
     return Image(te.compute(shape, word, name="padded"), shape, is_flat=False)
+
+
+def decode_ternary_words(packed: Any, taps: tuple[int, ...]) -> Any:
+    """Packed codes (O/lanes, words, lanes) -> words of four weights (O/lanes, K, K, quads, lanes)."""
+    from tvm import te, tirx
+
+    _, kernel, _, quads, _ = taps
+
+    def decoded(o: Any, ky: Any, kx: Any, q: Any, i: Any) -> Any:
+        position = (ky * kernel + kx) * quads + q
+        shift = (position % QUAD * 2).astype("uint32")
+        codes = (packed[o, position // QUAD, i] >> shift) & tirx.const(0x03030303, "uint32")
+        # 3 stands for -1: its second bit fills the six above
+        signs = (codes & tirx.const(0x02020202, "uint32")) * tirx.const(0x7E, "uint32")
+        return tirx.reinterpret("int32", codes | signs)
+
+    return te.compute(taps, decoded, name="decoded")
+
+
+def decode_ternary_bytes(packed: Any, taps: tuple[int, ...]) -> Any:
+    """As ``decode_ternary_words``, byte by byte: (O/lanes, K, K, quads, lanes, 4)."""
+    from tvm import te, tirx
+
+    _, kernel, _, quads, _, _ = taps
+
+    def decoded(o: Any, ky: Any, kx: Any, q: Any, i: Any, byte: Any) -> Any:
+        position = (ky * kernel + kx) * quads + q
+        shift = (position % QUAD * 2 + byte * 8).astype("uint32")
+        code = ((packed[o, position // QUAD, i] >> shift) & tirx.const(3, "uint32")).astype("int32")
+        return ((code ^ tirx.const(2, "int32")) - tirx.const(2, "int32")).astype("int8")
+
+    return te.compute(taps, decoded, name="decoded")
 
 
 def decode_codes(packed: Any, positive: Any, negative: Any, bits: int, taps: tuple[int, ...]) -> Any:

@@ -33,6 +33,20 @@ def pack_quads(weight: Array, lanes: int) -> NDArray[np.int8]:
     return np.ascontiguousarray(padded.reshape(*outer, -1, QUAD, lanes).swapaxes(-1, -2))
 
 
+def pack_ternary_quads(weight: Array, lanes: int) -> NDArray[np.uint32]:
+    """Weights in {-1, 0, +1} (O, C, K, K) -> (O / lanes, words, lanes), four quads in a word.
+
+    Byte k of a word holds channel k of four quads, in two bits each, as two's complement.
+    """
+    quad_codes = pack_quads(weight, lanes).view(np.uint8) & 3  # (O / lanes, K, K, quads, lanes, 4)
+    vectors, count = len(quad_codes), int(np.prod(quad_codes.shape[1:4]))
+    padded = np.zeros((vectors, quads(count) * QUAD, lanes, QUAD), np.uint32)
+    padded[:, :count] = quad_codes.reshape(vectors, count, lanes, QUAD)
+    by_word = padded.reshape(vectors, -1, QUAD, lanes, QUAD)
+    shifts = 2 * np.arange(QUAD)[:, None, None] + 8 * np.arange(QUAD)
+    return np.asarray((by_word << shifts.astype(np.uint32)).sum(axis=(2, 4)), np.uint32)
+
+
 def pack_codes(codes: Array, bits: int) -> NDArray[np.uint32]:
     """Pack unsigned codes along the last axis: (..., K) -> (..., words(K, bits))."""
     per_word = WORD // bits
@@ -66,6 +80,23 @@ def pack_lane_codes(codes: Array, bits: int) -> NDArray[np.uint32]:
     vectors, *_, lanes = codes.shape
     flat = codes.reshape(vectors, -1, lanes).transpose(0, 2, 1)
     return np.ascontiguousarray(pack_codes(flat, bits).transpose(0, 2, 1))
+
+
+def level_planes(values: Array, bits: int) -> Array:
+    """Levels -(2^n - 1), ..., -1, +1, ..., 2^n - 1 as n planes of signs, the lowest first: (n, ...)."""
+    raised = (values.astype(np.int64) + (1 << bits) - 1) >> 1  # 0 to 2^n - 1
+    return np.stack([2 * ((raised >> plane) & 1) - 1 for plane in range(bits)])
+
+
+def pack_levels(values: Array, bits: int) -> NDArray[np.uint32]:
+    """Pack levels along the last axis: (..., K) -> (..., words, bits)."""
+    return np.ascontiguousarray(np.stack([pack_signs(p) for p in level_planes(values, bits)], axis=-1))
+
+
+def pack_bitserial_levels(weight: Array, bits: int, lanes: int) -> NDArray[np.uint32]:
+    """Weights in levels (O, C, K, K) -> (O / lanes, K, K, words(C), bits, lanes)."""
+    planes = [pack_bitserial_binary(plane, lanes) for plane in level_planes(weight, bits)]
+    return np.ascontiguousarray(np.concatenate(planes, axis=-2))
 
 
 def pack_bitserial_binary(weight: Array, lanes: int) -> NDArray[np.uint32]:

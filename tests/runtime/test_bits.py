@@ -1,0 +1,104 @@
+"""Codes of 2 to 4 bits by planes, and ternary weights under bytes: exact on random shapes and CPUs."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runtime.kernels import packing
+from runtime.kernels.base import lanes
+from runtime.workload import BitserialConv2d, Conv2d
+from tests.runtime import references
+from tests.runtime.harness import lane_constants, run_kernel
+
+SOME = settings(max_examples=20, deadline=None, derandomize=True)
+TARGETS = ["native", "x86-64-v2", "x86-64-v3"]
+
+
+def levels(values, shape, bits):
+    """Random odd numbers in -(2^n - 1) .. 2^n - 1."""
+    return 2 * values.integers(0, 1 << bits, shape) - (1 << bits) + 1
+
+
+@given(st.integers(1, 4), st.integers(0, 2**32 - 1))
+@SOME
+def test_levels_are_sums_of_their_planes(bits, seed):
+    found = levels(np.random.default_rng(seed), (3, 40), bits)
+    planes = packing.level_planes(found, bits)
+    assert set(np.unique(planes)) <= {-1, 1}
+    np.testing.assert_array_equal(sum(plane << k for k, plane in enumerate(planes)), found)
+
+
+@given(
+    st.integers(1, 4),
+    st.integers(1, 4),
+    st.sampled_from([1, 17, 33, 64]),
+    st.sampled_from([3, 16, 40]),
+    st.sampled_from([(1, 1, 0), (3, 1, 1), (3, 2, 1), (5, 2, 2)]),
+    st.sampled_from(TARGETS),
+    st.integers(0, 2**32 - 1),
+)
+@SOME
+def test_products_of_levels_are_exact(x_bits, w_bits, depth, channels, window, target, seed):
+    values, (kernel, stride, padding) = np.random.default_rng(seed), window
+    x = levels(values, (2, 7, 5, depth), x_bits)
+    weight = levels(values, (channels, depth, kernel, kernel), w_bits)
+    width = lanes(channels)
+    workload = BitserialConv2d(
+        2, 7, 5, kernel, stride, padding, depth, channels, 1, "binary", input_bits=x_bits, weight_bits=w_bits
+    )
+    shape = (channels // width, workload.planes, width)
+    powers = np.array([1 << (a + b) for a in range(x_bits) for b in range(w_bits)])
+    found = run_kernel(
+        workload,
+        target,
+        data=packing.pack_levels(x, x_bits),
+        weight=packing.pack_bitserial_levels(weight, w_bits, width),
+        total=np.full(shape, depth * kernel * kernel),
+        scale=np.broadcast_to(powers[:, None], shape),
+        bias=np.zeros(channels),
+    )
+    highest = (1 << x_bits) - 1  # bits of zero
+    expected = references.conv2d(x, weight, stride=stride, padding=padding, pad_value=highest)
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
+@given(
+    st.sampled_from(["uint8", "int8"]),
+    st.sampled_from([1, 3, 4, 17, 32]),
+    st.sampled_from([3, 8, 16, 48]),
+    st.sampled_from([1, 1, 2, 3]),
+    st.sampled_from([(1, 1, 0), (3, 1, 1), (3, 2, 1), (5, 2, 2)]),
+    st.sampled_from(TARGETS),
+    st.integers(0, 2**32 - 1),
+)
+@SOME
+def test_ternary_weights_under_bytes_are_exact(code, depth, channels, groups, window, target, seed):
+    values, (kernel, stride, padding) = np.random.default_rng(seed), window
+    zero = 128 if code == "int8" else 0
+    x = values.integers(-127 if zero else 0, 128 if zero else 256, (2, 7, 5, depth * groups))
+    weight = values.choice([-1, 0, 1], (channels * groups, depth, kernel, kernel))
+    workload = Conv2d(
+        2, 7, 5, kernel, stride, padding, depth * groups, channels * groups, groups, "ternary", code
+    )
+    ones, zeros = np.ones(channels * groups), np.zeros(channels * groups)
+    found = run_kernel(
+        workload,
+        target,
+        data=x + zero,
+        weight=packing.pack_ternary_quads(weight, lanes(channels)),
+        offset=-zero * weight.sum(axis=(1, 2, 3)),
+        **lane_constants(channels * groups, groups, scale=ones, bias=zeros),
+    )
+    expected = references.conv2d(x, weight, stride=stride, padding=padding, groups=groups)
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 16, 33])
+def test_ternary_quads_hold_every_code(count):
+    weight = np.random.default_rng(count).choice([-1, 0, 1], (4, count, 3, 3))
+    packed = packing.pack_ternary_quads(weight, 4)  # (1, words, 4)
+    quads = packing.pack_quads(weight, 4)  # (1, 3, 3, quads, 4, 4)
+    for t, quad in enumerate(quads.reshape(-1, 4, 4)):
+        codes = (packed[0, t // 4, :, None] >> np.uint32(2 * (t % 4)) >> np.arange(0, 32, 8)) & 3
+        np.testing.assert_array_equal(np.where(codes == 3, -1, codes), quad)
