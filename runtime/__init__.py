@@ -5,19 +5,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runtime.artifact import load
+    from runtime.c_network import c_source, write_c
     from runtime.lowering import UnsupportedLayerError, workloads
     from runtime.network import CompiledNetwork, compile
     from runtime.workload import Workload
 
-__all__ = ["CompiledNetwork", "UnsupportedLayerError", "Workload", "compile", "load", "workloads"]
+__all__ = [
+    "CompiledNetwork",
+    "UnsupportedLayerError",
+    "Workload",
+    "c_source",
+    "compile",
+    "load",
+    "workloads",
+    "write_c",
+]
 
 _HOMES = {
     "CompiledNetwork": "runtime.network",
     "UnsupportedLayerError": "runtime.lowering",
     "Workload": "runtime.workload",
+    "c_source": "runtime.c_network",
     "compile": "runtime.network",
     "load": "runtime.artifact",
     "workloads": "runtime.lowering",
+    "write_c": "runtime.c_network",
 }
 
 

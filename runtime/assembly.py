@@ -44,7 +44,7 @@ class Assembly:
 
 
 @dataclass
-class _Layout:
+class Layout:
     """Where each buffer of each node lies: the block's name and the offset in it."""
 
     places: list[dict[str, tuple[str, int]]]
@@ -73,7 +73,7 @@ def assemble(graph: Graph, target: str, library: Path, schedules: Mapping[str, s
 
     ``schedules`` are by the workload's key; what it lacks is made by the most promising schedule.
     """
-    layout = _lay_out(graph)
+    layout = lay_out(graph)
     functions = {
         w.symbol: kernel_function(w, target, w.symbol, schedules.get(w.key, ""))
         for w in dict.fromkeys(graph.workloads)
@@ -99,9 +99,9 @@ def kernel_function(workload: Workload, target: str, name: str, schedule: str) -
     return function.with_attr({"global_symbol": name, KERNEL: 1})
 
 
-def _lay_out(graph: Graph) -> _Layout:
+def lay_out(graph: Graph) -> Layout:
     """Place constants one after the other, and activations and scratch by their lifetimes."""
-    layout = _Layout([{} for _ in graph.nodes], [])
+    layout = Layout([{} for _ in graph.nodes], [])
     lifetimes: list[Lifetime] = []
     users: list[list[tuple[int, str]]] = []  # for each lifetime, the (node, buffer name) pairs it serves
     by_value: dict[int, int] = {}
@@ -141,7 +141,7 @@ def _reads(reader: Node, result: Value) -> bool:
     return any(value.index == result.index for value in reader.inputs)
 
 
-def _add_constant(layout: _Layout, node: Node, buffer: Buffer) -> int:
+def _add_constant(layout: Layout, node: Node, buffer: Buffer) -> int:
     array = np.ascontiguousarray(node.constants[buffer.name], dtype=buffer.dtype).reshape(buffer.shape)
     offset = layout.constant_bytes
     layout.constants.append(Constant(f"{node.name}.{buffer.name}", array, offset))
@@ -149,7 +149,7 @@ def _add_constant(layout: _Layout, node: Node, buffer: Buffer) -> int:
     return offset
 
 
-def _entry_function(graph: Graph, layout: _Layout) -> Any:
+def _entry_function(graph: Graph, layout: Layout) -> Any:
     """The function ``network``: one direct call for each node, its arguments made on the stack."""
     from tvm import ir, tirx
 

@@ -56,7 +56,8 @@ class Conv2dKernel(Kernel[Conv2d]):
             packed = Buffer("weight", "constant", words, "uint32")
             whole = Buffer("weight", "constant", quads, "int8")
             found.append(packed if w.weight == "ternary" else whole)
-            found.append(Buffer("offset", "constant", per_channel, "int32"))
+            if w.input == "int8":
+                found.append(Buffer("offset", "constant", per_channel, "int32"))
         elif w.weight in CODE_BITS:
             count = packing.words(w.kernel * w.kernel * depth, CODE_BITS[w.weight])
             found.append(Buffer("weight", "constant", (vectors, count, width), "uint32"))

@@ -62,7 +62,12 @@ def pad_rows(image: Image, padding: int, value: int | float, name: str = "padded
         return _loop(n, lambda i: _loop(padded_height, lambda y: padded_row(i, y)))
 
     shape = (n, padded_height, padded_width, *rest)
-    return Image(te.extern((prod(shape),), [image.tensor], statement, name=name, dtype=dtype), shape)
+    flat = (prod(shape),)
+    buffers = {  # of offset zero, which TVM would else keep as an unknown
+        "in_buffers": [tirx.decl_buffer(image.tensor.shape, dtype, "source")],
+        "out_buffers": [tirx.decl_buffer(flat, dtype, name)],
+    }
+    return Image(te.extern(flat, [image.tensor], statement, name=name, dtype=dtype, **buffers), shape)
 
 
 def _store(target: Any, start: Any, count: int, value: Callable[[Any], Any], dtype: str) -> Any:

@@ -1,0 +1,129 @@
+"""A whole network as portable C: kernels, constants and one function, for a device without Python or TVM."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from runtime.assembly import Constant, Layout, lay_out
+from runtime.c_source import PRELUDE, TYPES, kernel_source
+from runtime.graph import Graph
+from runtime.kernels.base import Buffer, kernel_for
+from runtime.lowering import lower
+from search_spaces.errors import BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
+HEADER, SOURCE = "network.h", "network.c"
+PER_LINE = 12
+
+
+def c_source(module: "nn.Module", input_shape: tuple[int, ...]) -> dict[str, str]:
+    """A torch model, as it computes in evaluation mode, as C99 that needs math.h, stdint.h and string.h.
+
+    Args:
+        module: a model made of the layers that ``runtime.lowering`` knows; its weights become constants.
+        input_shape: (N, C, H, W).
+
+    Returns:
+        ``network.h`` and ``network.c`` by name. ``bitnas_network(input, output)`` takes and gives torch's
+        float32 arrays. It keeps its activations in static memory: one call at a time.
+
+    Raises:
+        InvalidInput: the shape is not one.
+        UnsupportedLayerError: the model holds a layer that no kernel computes.
+    """
+    graph = lower(module, input_shape)
+    layout = lay_out(graph)
+    return {HEADER: _header(graph, layout), SOURCE: _source(graph, layout)}
+
+
+def write_c(module: "nn.Module", input_shape: tuple[int, ...], directory: str | Path) -> None:
+    """Write ``c_source`` into a new or empty folder: aside, then renamed.
+
+    Raises:
+        InvalidInput: the folder holds something.
+        BitnasError: it cannot be written.
+    """
+    folder = Path(directory)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidInput("output", f"'{folder}' is there already", "name a folder that is new or empty")
+    files = c_source(module, input_shape)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            for name, text in files.items():
+                (aside / name).write_text(text, encoding="utf-8")
+            aside.chmod(0o755)
+            aside.replace(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except OSError as error:
+        raise BitnasError(
+            f"output: '{folder}' cannot be written ({error.strerror}); choose another"
+        ) from error
+
+
+def _header(graph: Graph, layout: Layout) -> str:
+    given, result = (int(np.prod(v.shape)) for v in (graph.input, graph.output))
+    return f"""\
+/* A network compiled by bitnas. Build with: cc -std=c99 -O3 -c network.c
+
+   input   float[{given}], shape {graph.input.shape}
+   output  float[{result}], shape {graph.output.shape}
+   constants {layout.constant_bytes} bytes, activations {layout.workspace_bytes} bytes */
+#ifndef BITNAS_NETWORK_H
+#define BITNAS_NETWORK_H
+
+#define BITNAS_INPUT_SIZE {given}
+#define BITNAS_OUTPUT_SIZE {result}
+
+/* Not for two threads at once: activations lie in static memory. */
+void bitnas_network(const float *input, float *output);
+
+#endif
+"""
+
+
+def _source(graph: Graph, layout: Layout) -> str:
+    parts = [f'#include "{HEADER}"\n{PRELUDE}']
+    names = {w: f"{w.family}_{index}" for index, w in enumerate(dict.fromkeys(graph.workloads))}
+    parts += [f"/* {w.key} */\n{kernel_source(w, name)}" for w, name in names.items()]
+    constants = {c.offset: f"constant_{index}" for index, c in enumerate(layout.constants)}
+    parts += [_constant(constants[c.offset], c) for c in layout.constants]
+    if layout.workspace_bytes:
+        parts.append(f"static u8 workspace[{layout.workspace_bytes}] ALIGNED;\n")
+    calls = []
+    for node, places in zip(graph.nodes, layout.places, strict=True):
+        buffers = kernel_for(node.workload).buffers(node.workload)
+        arguments = [_argument(b, *places[b.name], constants) for b in buffers]
+        calls.append(f"  {names[node.workload]}({', '.join(arguments)}); /* {node.name} */\n")
+    parts.append(f"void bitnas_network(const float *input, float *output) {{\n{''.join(calls)}}}\n")
+    return "\n".join(parts)
+
+
+def _argument(buffer: Buffer, block: str, offset: int, constants: dict[int, str]) -> str:
+    """A pointer to a buffer, in the type by which the kernel knows it."""
+    kind = TYPES[buffer.dtype]
+    if block == "constants":
+        return constants[offset]
+    const = "const " if buffer.role == "input" else ""
+    place = f"workspace + {offset}" if block == "workspace" else block
+    return f"({const}{kind} *)({place})"
+
+
+def _constant(name: str, constant: Constant) -> str:
+    kind = TYPES[str(constant.array.dtype)]
+    flat = constant.array.reshape(-1)
+    if constant.array.dtype == np.float32:
+        numbers = [f"{float(v).hex()}f" for v in flat]
+    else:
+        numbers = [f"{v}u" if kind == "u32" else str(v) for v in flat.tolist()]
+    lines = (", ".join(numbers[i : i + PER_LINE]) for i in range(0, len(numbers), PER_LINE))
+    rows = ",\n  ".join(lines)
+    what = f"/* {constant.name} {constant.array.shape} */"
+    return f"{what}\nstatic const {kind} {name}[{flat.size}] ALIGNED = {{\n  {rows}\n}};\n"

@@ -1,0 +1,279 @@
+"""Kernels as portable C: a scheduled function is lowered to plain loops and printed, line by line."""
+
+from collections.abc import Callable
+from typing import Any
+
+from runtime.kernels.base import kernel_for
+from runtime.target import Cpu
+from runtime.workload import Workload
+
+PLAIN = Cpu("c", frozenset())
+"""A machine that has nothing but scalar instructions, as far as kernels need to know."""
+
+TYPES = {
+    "float32": "f32",
+    "int8": "i8",
+    "uint8": "u8",
+    "uint16": "u16",
+    "int32": "i32",
+    "uint32": "u32",
+    "int64": "i64",
+    "bool": "i32",
+}
+INFIX = {
+    "Add": "+",
+    "Sub": "-",
+    "Mul": "*",
+    "Div": "/",
+    "LT": "<",
+    "LE": "<=",
+    "GT": ">",
+    "GE": ">=",
+    "EQ": "==",
+    "NE": "!=",
+    "And": "&&",
+    "Or": "||",
+    "BitwiseAnd": "&",
+    "BitwiseOr": "|",
+    "BitwiseXor": "^",
+    "LShift": "<<",
+    "RShift": ">>",
+}
+CALLS = {"FloorDiv": "floor_div", "FloorMod": "floor_mod"}
+BITWISE = {
+    "bitwise_and": "&",
+    "bitwise_or": "|",
+    "bitwise_xor": "^",
+    "shift_left": "<<",
+    "shift_right": ">>",
+}
+
+PRELUDE = """\
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__GNUC__)
+#define ALIAS __attribute__((may_alias))
+#define ALIGNED __attribute__((aligned(64)))
+#else
+#define ALIAS
+#define ALIGNED
+#endif
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "packed bits are read in the order of a little-endian machine"
+#endif
+
+/* Memory is used again under other types, bits are written as 16 and read as 32. */
+typedef float ALIAS f32;
+typedef int8_t ALIAS i8;
+typedef uint8_t ALIAS u8;
+typedef uint16_t ALIAS u16;
+typedef int32_t ALIAS i32;
+typedef uint32_t ALIAS u32;
+typedef int64_t ALIAS i64;
+
+#if defined(__GNUC__) && (defined(__POPCNT__) || defined(__ARM_NEON))
+#define popcount(x) ((u32)__builtin_popcount(x))
+#else
+static inline uint32_t popcount(uint32_t x) {
+  x -= (x >> 1) & 0x55555555u;
+  x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
+  return (((x + (x >> 4)) & 0x0F0F0F0Fu) * 0x01010101u) >> 24;
+}
+#endif
+
+/* One rounding where the machine does it in one instruction, as compiled networks do. */
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+#define multiply_add(a, b, c) fmaf(a, b, c)
+#else
+#define multiply_add(a, b, c) ((a) * (b) + (c))
+#endif
+
+static inline int32_t floor_div(int32_t a, int32_t b) {
+  return a / b - ((a % b != 0) && ((a < 0) != (b < 0)));
+}
+static inline int32_t floor_mod(int32_t a, int32_t b) {
+  return a - floor_div(a, b) * b;
+}
+static inline int32_t float_bits(float x) {
+  int32_t bits;
+  memcpy(&bits, &x, 4);
+  return bits;
+}
+"""
+
+
+def kernel_source(workload: Workload, name: str) -> str:
+    """A static C function that computes a workload; its parameters are pointers to the kernel's buffers."""
+    function = _lowered(workload)
+    buffers = kernel_for(workload).buffers(workload)
+    names: dict[Any, str] = {}
+    parameters = []
+    for variable, buffer in zip(function.params, buffers, strict=True):
+        names[variable] = buffer.name
+        const = "const " if buffer.role in ("input", "constant") else ""
+        parameters.append(f"{const}{TYPES[str(variable.dtype)]} *restrict {buffer.name}")
+    body = _Printer(names).block(function.body, 1)
+    return f"static void {name}({', '.join(parameters)}) {{\n{body}}}\n"
+
+
+def _lowered(workload: Workload) -> Any:
+    """The kernel as plain loops over flat buffers."""
+    import tvm
+    from tvm import s_tir, tirx
+
+    function = kernel_for(workload).prim_func(workload, PLAIN)
+    passes = [
+        s_tir.transform.CanonicalizeLoop(),
+        s_tir.transform.LowerInitBlock(),
+        s_tir.transform.PlanAndUpdateBufferAllocationLocation(),
+        s_tir.transform.ConvertBlocksToOpaque(),
+        s_tir.transform.CompactBufferAllocation(),
+        s_tir.transform.LowerMatchBuffer(),
+        s_tir.transform.StmtSimplify(),
+        s_tir.transform.LowerOpaqueBlock(),
+        tirx.transform.FlattenBuffer(),
+        tirx.transform.NarrowDataType(32),
+        tirx.transform.VectorizeLoop(False),
+        s_tir.transform.StmtSimplify(),
+        tirx.transform.RemoveNoOp(),
+    ]
+    module = tvm.IRModule({"kernel": function.with_attr("global_symbol", "kernel")})
+    return tvm.ir.transform.Sequential(passes)(module)["kernel"]
+
+
+class _Printer:
+    """Prints statements and expressions; every variable has a name of its own."""
+
+    def __init__(self, names: dict[Any, str]) -> None:
+        self._names = names
+
+    def block(self, statement: Any, depth: int) -> str:
+        """A statement, indented."""
+        print_kind: Callable[[Any, int], str] | None = getattr(self, f"_{type(statement).__name__}", None)
+        if print_kind is None:
+            raise TypeError(f"no C for the statement {type(statement).__name__}")
+        return print_kind(statement, depth)
+
+    def _SeqStmt(self, statement: Any, depth: int) -> str:  # noqa: N802 - TVM's names, here and below
+        return "".join(self.block(s, depth) for s in statement.seq)
+
+    def _DeclBuffer(self, statement: Any, depth: int) -> str:  # noqa: N802
+        self._names[statement.buffer] = self._names[statement.data.args[0]]
+        return ""
+
+    def _AllocBuffer(self, statement: Any, depth: int) -> str:  # noqa: N802
+        buffer = statement.buffer
+        name = self._new(buffer)
+        count = 1
+        for extent in buffer.shape:
+            count *= int(extent)
+        return f"{_indent(depth)}{TYPES[str(buffer.dtype)]} {name}[{count}];\n"
+
+    def _For(self, loop: Any, depth: int) -> str:  # noqa: N802
+        name = self._new(loop.loop_var)
+        first, count = self.value(loop.min), self.value(loop.extent)
+        last = count if first == "0" else f"{first} + {count}"
+        head = f"{_indent(depth)}for (i32 {name} = {first}; {name} < {last}; ++{name}) {{\n"
+        return head + self.block(loop.body, depth + 1) + f"{_indent(depth)}}}\n"
+
+    def _IfThenElse(self, branch: Any, depth: int) -> str:  # noqa: N802
+        text = f"{_indent(depth)}if ({self.value(branch.condition)}) {{\n"
+        text += self.block(branch.then_case, depth + 1)
+        if branch.else_case is not None:
+            text += f"{_indent(depth)}}} else {{\n{self.block(branch.else_case, depth + 1)}"
+        return text + f"{_indent(depth)}}}\n"
+
+    def _BufferStore(self, store: Any, depth: int) -> str:  # noqa: N802
+        place = f"{self._names[store.buffer]}[{self.value(store.indices[0])}]"
+        return f"{_indent(depth)}{place} = {self.value(store.value)};\n"
+
+    def _Bind(self, bind: Any, depth: int) -> str:  # noqa: N802
+        value, name = self.value(bind.value), self._new(bind.var)
+        return f"{_indent(depth)}const {TYPES[_dtype(bind.var)]} {name} = {value};\n"
+
+    def _AttrStmt(self, statement: Any, depth: int) -> str:  # noqa: N802
+        return self.block(statement.body, depth)
+
+    def value(self, e: Any) -> str:
+        """An expression, in parentheses where it is more than a name."""
+        kind = type(e).__name__
+        if kind == "Var":
+            return self._names[e]
+        if kind == "IntImm":
+            return _integer(int(e.value), _dtype(e))
+        if kind == "FloatImm":
+            return _float(float(e.value))
+        if kind == "TensorLoad":
+            return f"{self._names[e.source]}[{self.value(e.indices[0])}]"
+        if kind == "Cast":
+            return f"(({TYPES[_dtype(e)]}){self.value(e.value)})"
+        if kind == "Select":
+            return self._choice(e.condition, e.true_value, e.false_value)
+        if kind == "Not":
+            return f"(!{self.value(e.a)})"
+        if kind in ("Max", "Min"):
+            # the first only where it is strictly beyond: so a NaN in the second passes
+            a, b = self.value(e.a), self.value(e.b)
+            return f"({a} {'>' if kind == 'Max' else '<'} {b} ? {a} : {b})"
+        if kind == "Add" and _dtype(e) == "float32":
+            for product, other in ((e.a, e.b), (e.b, e.a)):
+                if type(product).__name__ == "Mul":
+                    factors = self.value(product.a), self.value(product.b)
+                    return f"multiply_add({factors[0]}, {factors[1]}, {self.value(other)})"
+        if kind in INFIX:
+            return f"({self.value(e.a)} {INFIX[kind]} {self.value(e.b)})"
+        if kind in CALLS:
+            return f"{CALLS[kind]}({self.value(e.a)}, {self.value(e.b)})"
+        if kind == "Call":
+            return self._call(e)
+        raise TypeError(f"no C for the expression {kind}")
+
+    def _call(self, e: Any) -> str:
+        name, arguments = str(e.op.name).rpartition(".")[2], list(e.args)
+        if name == "if_then_else":
+            return self._choice(*arguments)
+        values = [self.value(a) for a in arguments]
+        if name in BITWISE:
+            return f"({values[0]} {BITWISE[name]} {values[1]})"
+        if name == "popcount":
+            return f"popcount({values[0]})"
+        if name == "reinterpret" and (_dtype(arguments[0]), _dtype(e)) == ("float32", "int32"):
+            return f"float_bits({values[0]})"
+        raise TypeError(f"no C for the operator {name}")
+
+    def _choice(self, condition: Any, yes: Any, no: Any) -> str:
+        return f"({self.value(condition)} ? {self.value(yes)} : {self.value(no)})"
+
+    def _new(self, variable: Any) -> str:
+        name = "".join(c if c.isalnum() else "_" for c in str(variable.name))
+        taken = set(self._names.values())
+        found, count = name, 1
+        while found in taken:
+            found, count = f"{name}_{count}", count + 1
+        self._names[variable] = found
+        return found
+
+
+def _indent(depth: int) -> str:
+    return "  " * depth
+
+
+def _dtype(e: Any) -> str:
+    return str(e.ty)
+
+
+def _integer(value: int, dtype: str) -> str:
+    if dtype == "uint32":
+        return f"{value}u"
+    return f"({value})" if value < 0 else str(value)
+
+
+def _float(value: float) -> str:
+    """A float32 to the bit, in hexadecimal."""
+    import math
+
+    if math.isinf(value):
+        return "INFINITY" if value > 0 else "(-INFINITY)"
+    return f"({value.hex()}f)"

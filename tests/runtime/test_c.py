@@ -1,0 +1,116 @@
+"""The C form: gcc compiles it without a warning, and it computes what the compiled network computes."""
+
+import ctypes
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import runtime
+import search_spaces
+from search_spaces import InvalidInput, precisions
+from search_spaces.layers import QuantConv2d, QuantLinear
+
+STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-O2", "-ffp-contract=off"]
+
+if shutil.which("gcc") is None:
+    pytest.skip("gcc is not installed: nothing compiles the C form here", allow_module_level=True)
+
+
+def trained(module, shape):
+    torch.manual_seed(1)
+    module.train()
+    with torch.no_grad():
+        for _ in range(3):
+            module(torch.randn(8, *shape[1:]))
+    return module.eval()
+
+
+def run_c(module, images, folder, *options):
+    """The output of the C form, compiled into a library of its own."""
+    shape = (1, *images.shape[1:])
+    runtime.write_c(module, shape, folder)
+    library = folder / "network.so"
+    source = folder / "network.c"
+    subprocess.run(["gcc", *STRICT, *options, "-shared", "-fPIC", source, "-o", library, "-lm"], check=True)
+    entry = ctypes.CDLL(str(library)).bitnas_network
+    pointer = np.ctypeslib.ndpointer(np.float32, flags="C_CONTIGUOUS")
+    entry.argtypes, entry.restype = [pointer, pointer], None
+    outputs = []
+    for image in images:
+        output = np.full(runtime.compile(module, shape).info.output_shape, np.nan, np.float32)
+        entry(np.ascontiguousarray(image), output)
+        outputs.append(output[0])
+    return np.stack(outputs)
+
+
+def numbers(shape):
+    return np.random.default_rng(3).standard_normal(shape).astype(np.float32)
+
+
+@pytest.mark.parametrize("options", [("-march=native",), ()], ids=["native", "generic"])
+@pytest.mark.parametrize("precision", sorted(precisions))
+def test_every_precision_in_c(precision, options, tmp_path):
+    p = precisions.get(precision)
+    module = nn.Sequential(
+        nn.Conv2d(3, 32, 3, stride=2, padding=1),
+        nn.BatchNorm2d(32),
+        QuantConv2d(32, 32, 3, p),
+        nn.BatchNorm2d(32),
+        QuantConv2d(32, 32, 3, p, groups=32),
+        nn.BatchNorm2d(32),
+        QuantConv2d(32, 20, 1, p, groups=4),
+        nn.BatchNorm2d(20),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        QuantLinear(20 * 9, 7, p),
+    )
+    images = numbers((3, 3, 12, 12))
+    trained(module, images.shape)
+    expected = runtime.compile(module, (1, *images.shape[1:])).run(images)
+    found = run_c(module, images, tmp_path / "c", *options)
+    if options and has_fma():
+        np.testing.assert_array_equal(found, expected)
+        return
+    close = np.isclose(found, expected, rtol=1e-4, atol=1e-4).all(axis=1)
+    # other roundings: a value within a rounding error of a threshold may fall on its other side
+    assert close.all() if p.activation == "float" else close.sum() >= 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_samples_of_a_space_in_c(seed, tmp_path):
+    architecture = search_spaces.space("tiny").sample(seed)
+    images = numbers((4, *architecture.input_shape))
+    module = trained(search_spaces.build(architecture), images.shape)
+    expected = runtime.compile(module, (1, *architecture.input_shape)).run(images)
+    found = run_c(module, images, tmp_path / "c", "-march=native")
+    if has_fma():
+        np.testing.assert_array_equal(found, expected)
+    else:
+        assert (found.argmax(1) == expected.argmax(1)).all()
+
+
+def test_an_integer_layer_is_the_same_to_the_bit_anywhere(tmp_path):
+    layer = QuantConv2d(40, 24, 3, precisions.get("binary"))
+    nn.init.ones_(layer.scale)
+    images = numbers((2, 40, 6, 5))
+    expected = runtime.compile(layer.eval(), (1, 40, 6, 5)).run(images)
+    np.testing.assert_array_equal(run_c(layer, images, tmp_path / "c", "-mno-popcnt"), expected)
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path):
+    (tmp_path / "mine").touch()
+    with pytest.raises(InvalidInput, match="is there already"):
+        runtime.write_c(nn.Conv2d(3, 4, 1), (1, 3, 4, 4), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def has_fma():
+    """Whether gcc, told to compile for this machine, rounds a product and a sum once."""
+    told = subprocess.run(
+        ["gcc", "-march=native", "-dM", "-E", "-x", "c", "/dev/null"], check=True, capture_output=True
+    )
+    return b"__FMA__" in told.stdout or b"__ARM_FEATURE_FMA" in told.stdout
