@@ -127,6 +127,7 @@ def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
     return NetworkInfo(
         input_shape=manifest.input_shape,
         output_shape=manifest.output_shape,
+        architecture=manifest.architecture,
         target=manifest.target,
         flags=manifest.flags,
         constant_bytes=manifest.constant_bytes,
@@ -230,7 +231,7 @@ def _write_files(network: CompiledNetwork, folder: Path, extra: dict[str, bytes]
     shutil.copyfile(network.library, folder / LIBRARY)
     save_file({c.name: c.array for c in network.constants}, folder / CONSTANTS)
     sample = np.random.default_rng(0).random(info.input_shape, np.float32)
-    save_file({"input": sample, "output": network.run(sample)}, folder / SAMPLE)
+    save_file({"input": sample, "output": (network.twin or network).run(sample)}, folder / SAMPLE)
     shutil.copyfile(Path(__file__).with_name("predict.py"), folder / PREDICT)
     for name, content in extra.items():
         (folder / name).write_bytes(content)
@@ -238,7 +239,7 @@ def _write_files(network: CompiledNetwork, folder: Path, extra: dict[str, bytes]
         path.chmod(0o644)  # safetensors makes files for their owner alone
     manifest = Manifest(
         format=FORMAT,
-        architecture=platform.machine(),
+        architecture=info.architecture,
         target=info.target,
         flags=info.flags,
         tvm=version("apache-tvm"),

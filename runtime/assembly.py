@@ -18,7 +18,7 @@ from runtime.kernels.base import Buffer, kernel_for
 from runtime.kernels.schedule import Tile
 from runtime.pipeline import KERNEL, register_pipeline
 from runtime.planning import Lifetime, aligned, largest_live_set, plan
-from runtime.target import cpu_of, resolve_target
+from runtime.target import cpu_of, linker_of, resolve_target
 from runtime.workload import Workload
 
 ENTRY = "network"
@@ -80,7 +80,10 @@ def assemble(graph: Graph, target: str, library: Path, schedules: Mapping[str, s
     }
     functions[ENTRY] = _entry_function(graph, layout)
     # -s: no symbols for a debugger, which would be half of the library
-    build(functions, target).export_library(str(library), options=["-s"])
+    link: dict[str, Any] = {"options": ["-s"]}
+    if (linker := linker_of(target)) is not None:
+        link["cc"] = linker
+    build(functions, target).export_library(str(library), **link)
     return Assembly(tuple(layout.constants), layout.constant_bytes, layout.workspace_bytes, layout.live_bytes)
 
 

@@ -1,5 +1,6 @@
 """A compiled network: one library, its constants, and the memory that it runs in."""
 
+import platform
 import shutil
 import tempfile
 import threading
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from runtime.assembly import ENTRY, Constant, assemble
 from runtime.lowering import lower
 from runtime.planning import ALIGNMENT
-from runtime.target import required_flags, resolve_target
+from runtime.target import architecture_of, board_of, required_flags, resolve_target
 from runtime.workload import Workload
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -33,6 +34,7 @@ class NetworkInfo:
 
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
+    architecture: str
     target: str
     flags: tuple[str, ...]
     constant_bytes: int
@@ -42,22 +44,34 @@ class NetworkInfo:
 
 
 class CompiledNetwork:
-    """Runs a compiled network. Threads may share it: each runs in a workspace of its own."""
+    """Runs a compiled network. Threads may share it: each runs in a workspace of its own.
 
-    def __init__(self, info: NetworkInfo, constants: tuple[Constant, ...], library: Path) -> None:
+    A network for another architecture does not run here; its ``twin`` is the same compiled for this machine.
+    """
+
+    def __init__(
+        self,
+        info: NetworkInfo,
+        constants: tuple[Constant, ...],
+        library: Path,
+        twin: "CompiledNetwork | None" = None,
+    ) -> None:
         import tvm_ffi
 
         self.info = info
         self.constants = constants
         self.library = library
+        self.twin = twin
+        self._constants = self._place_constants()
+        self._of_thread = threading.local()
+        if info.architecture != platform.machine():
+            return
         try:
             self._module = tvm_ffi.load_module(str(library))
         except (RuntimeError, OSError) as error:
             raise BitnasError(
                 f"{library.name}: it is not a library that loads here; compile it anew"
             ) from error
-        self._constants = self._place_constants()
-        self._of_thread = threading.local()
 
     @property
     def arguments(self) -> tuple[NDArray[Any], ...]:
@@ -69,7 +83,16 @@ class CompiledNetwork:
 
     @property
     def entry(self) -> Any:
-        """The compiled function, to be called with ``arguments``."""
+        """The compiled function, to be called with ``arguments``.
+
+        Raises:
+            BitnasError: it is for another architecture.
+        """
+        if self.info.architecture != platform.machine():
+            raise BitnasError(
+                f"target: the network is for {self.info.architecture}, this machine is {platform.machine()}; "
+                "save it and run it on its own device"
+            )
         return getattr(self._module, ENTRY)
 
     def run(self, images: NDArray[Any]) -> NDArray[np.float32]:
@@ -146,12 +169,14 @@ def compile(
     Args:
         module: a model made of the layers that ``runtime.lowering`` knows; its weights are copied.
         input_shape: (N, C, H, W).
-        target: ``native`` or an LLVM CPU name.
+        target: ``native``; an LLVM CPU name of this machine's family; or ``aarch64`` or ``armv7``, perhaps
+            with a CPU (``aarch64/cortex-a72``), whose networks can be saved and run on such a machine.
         schedules: how to make a kernel, by its workload's key, as ``latency.LatencyModel.schedules`` found by
             measuring; others are made as seems best for the target.
 
     Raises:
         InvalidInput: the shape or the target is not one.
+        BitnasError: the target's linker is not installed.
         UnsupportedLayerError: the model holds a layer that no kernel computes.
     """
     resolve_target(target)
@@ -162,6 +187,7 @@ def compile(
     info = NetworkInfo(
         input_shape=graph.input.shape,
         output_shape=graph.output.shape,
+        architecture=architecture_of(target),
         target=str(resolve_target(target).attrs["mcpu"]),
         flags=required_flags(target),
         constant_bytes=assembly.constant_bytes,
@@ -169,6 +195,7 @@ def compile(
         live_bytes=assembly.live_bytes,
         workloads=tuple(graph.workloads),
     )
-    network = CompiledNetwork(info, assembly.constants, library)
+    twin = None if board_of(target) is None else compile(module, input_shape)
+    network = CompiledNetwork(info, assembly.constants, library, twin)
     weakref.finalize(network, shutil.rmtree, folder, ignore_errors=True)
     return network

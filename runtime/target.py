@@ -1,17 +1,18 @@
-"""The machine that code is compiled for: the native CPU, or another of the same family by name."""
+"""The machine that code is compiled for: the native CPU, another of its family by name, or an ARM board."""
 
 import platform
+import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput
 
 INSTRUCTION_SETS = frozenset(
     """
     sse4_2 avx avx2 fma f16c bmi2 popcnt avx_vnni avx512f avx512bw avx512dq avx512vl avx512vbmi avx512_vnni
-    avx512_bf16 avx512_bitalg avx512_vpopcntdq amx_tile amx_int8 asimd asimddp i8mm sve
+    avx512_bf16 avx512_bitalg avx512_vpopcntdq amx_tile amx_int8 asimd asimddp i8mm sve neon vfpv4
     """.split()  # noqa: SIM905 - a table of words reads better
 )
 """The CPU flags, by the names of /proc/cpuinfo, that decide whether compiled code runs."""
@@ -45,6 +46,41 @@ class Cpu:
         return {"avx512f", "avx512bw", "avx512vl"} <= self.flags
 
 
+@dataclass(frozen=True)
+class Board:
+    """A family of machines that this one can compile for.
+
+    Attributes:
+        machine: the architecture, as ``platform.machine()`` names it there.
+        triple: LLVM's name of the architecture and system.
+        cpu: LLVM's name of the least CPU of the family.
+        flags: the instruction sets that all of the family have, of ``INSTRUCTION_SETS``.
+        linker: the C compiler that links for it.
+    """
+
+    machine: str
+    triple: str
+    cpu: str
+    flags: tuple[str, ...]
+    linker: str
+
+
+BOARDS = {
+    "aarch64": Board("aarch64", "aarch64-linux-gnu", "generic", ("asimd",), "aarch64-linux-gnu-gcc"),
+    "armv7": Board(
+        "armv7l", "armv7a-linux-gnueabihf", "cortex-a7", ("neon", "vfpv4"), "arm-linux-gnueabihf-gcc"
+    ),
+}
+ARM_FEATURES = {"dotprod": "asimddp", "i8mm": "i8mm", "sve": "sve"}
+"""LLVM's names of what some 64-bit ARM CPUs have beyond the least, and the system's names."""
+
+
+def board_of(name: str) -> Board | None:
+    """The board of a target such as ``aarch64`` or ``aarch64/cortex-a72``; None for this machine's family."""
+    board = BOARDS.get(name.partition("/")[0])
+    return None if board is None or board.machine == platform.machine() else board
+
+
 @lru_cache
 def host_flags() -> frozenset[str]:
     """The instruction sets that this machine's CPU has; empty where the system does not tell."""
@@ -58,17 +94,31 @@ def host_flags() -> frozenset[str]:
 
 @lru_cache
 def resolve_target(name: str) -> Any:
-    """The TVM target for ``native`` or an LLVM CPU name such as ``znver4`` or ``x86-64-v3``.
+    """The TVM target for a name.
+
+    ``native``; an LLVM CPU name of this machine's family, such as ``znver4`` or ``x86-64-v3``; or a board,
+    ``aarch64`` or ``armv7``, perhaps with its CPU: ``aarch64/cortex-a72``.
 
     Raises:
-        InvalidInput: LLVM has no such CPU for this machine's architecture.
+        InvalidInput: LLVM has no such CPU.
     """
     import tvm
     from tvm.target import codegen
 
+    board, cpu = board_of(name), name.partition("/")[2]
+    if board is not None:
+        cpu = cpu or board.cpu
+        if not codegen.llvm_is_valid_cpu(cpu, board.triple):
+            fix = f"choose one that LLVM knows for {board.machine}"
+            raise InvalidInput("target", f"unknown CPU '{cpu}'", fix)
+        options = {"mtriple": board.triple, "mcpu": cpu, "mattr": ["+neon"]}
+        if board.triple.endswith("hf"):
+            options["mfloat-abi"] = "hard"
+        return tvm.target.Target({"kind": "llvm", **options})
+    name = cpu or ("native" if name in BOARDS else name)
     cpu = codegen.llvm_get_system_cpu() if name == "native" else name
     if name != "native" and not codegen.llvm_is_valid_cpu(cpu, codegen.llvm_get_system_triple()):
-        fix = f"choose 'native' or a CPU that LLVM knows for {platform.machine()}"
+        fix = f"choose 'native', {' or '.join(BOARDS)}, or a CPU that LLVM knows for {platform.machine()}"
         raise InvalidInput("target", f"unknown CPU '{name}'", fix)
     return tvm.target.Target({"kind": "llvm", "mcpu": cpu})
 
@@ -81,7 +131,25 @@ def cpu_name(name: str) -> str:
 @lru_cache
 def cpu_of(name: str) -> Cpu:
     """What kernels for a target may count on."""
-    return Cpu(platform.machine(), frozenset(required_flags(name)))
+    return Cpu(architecture_of(name), frozenset(required_flags(name)))
+
+
+def architecture_of(name: str) -> str:
+    """The architecture of a target, as ``platform.machine()`` names it there."""
+    board = board_of(name)
+    return platform.machine() if board is None else board.machine
+
+
+def linker_of(name: str) -> str | None:
+    """The C compiler that links for a target; None for the system's own.
+
+    Raises:
+        BitnasError: it is not installed.
+    """
+    board = board_of(name)
+    if board is not None and shutil.which(board.linker) is None:
+        raise BitnasError(f"target: '{name}' is linked by {board.linker}, which is not here; install it")
+    return None if board is None else board.linker
 
 
 def required_flags(name: str) -> tuple[str, ...]:
@@ -90,6 +158,11 @@ def required_flags(name: str) -> tuple[str, ...]:
         return tuple(sorted(host_flags()))
     from tvm.target import codegen
 
+    board = board_of(name)
+    if board is not None:
+        found = {str(f) for f in codegen.llvm_get_cpu_features(resolve_target(name))}
+        more = (flag for feature, flag in ARM_FEATURES.items() if feature in found and "/" in name)
+        return tuple(sorted({*board.flags, *more}))
     features = {
         str(f).replace("avxvnni", "avx_vnni") for f in codegen.llvm_get_cpu_features(resolve_target(name))
     }

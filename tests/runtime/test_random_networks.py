@@ -1,5 +1,7 @@
 """Two hundred random networks, of every space and every precision: compiled code computes what torch does."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -48,7 +50,7 @@ class Stack(nn.Module):
         widths.append(widths[-1])  # room for a shortcut
         self.layers = nn.ModuleList()
         self.has_shortcut = []
-        for index, (c, o) in enumerate(zip(widths, widths[1:], strict=False)):
+        for index, (c, o) in enumerate(pairwise(widths)):
             kernel, stride = int(pick.choice([1, 2, 3, 5])), int(pick.choice([1, 1, 2]))
             kind = precision if index else precisions.get("float")
             groups = int(pick.choice([g for g in (1, 2, 4, c) if c % g == 0 and o % g == 0]))

@@ -1,0 +1,109 @@
+"""Networks for ARM boards: they link, they are refused here, and under an emulator they compute the same."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import runtime
+import search_spaces
+from runtime.target import BOARDS, board_of, cpu_of
+from search_spaces import BitnasError, InvalidInput, precisions
+from search_spaces.layers import QuantConv2d
+
+HARNESS = Path(__file__).with_name("device.c")
+EMULATORS = {
+    "aarch64": ("qemu-aarch64-static", "/usr/aarch64-linux-gnu"),
+    "armv7": ("qemu-arm-static", "/usr/arm-linux-gnueabihf"),
+}
+
+
+def needs(name, *programs):
+    """Skip where a cross compiler or an emulator is missing."""
+    if board_of(name) is None:
+        pytest.skip(f"this machine is {name} itself")
+    missing = [p for p in (BOARDS[name].linker, *programs) if shutil.which(p) is None]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def trained(module, shape):
+    torch.manual_seed(0)
+    module.train()
+    with torch.no_grad():
+        for _ in range(3):
+            module(torch.randn(8, *shape[1:]))
+    return module.eval()
+
+
+def emulated(network, image, board, folder):
+    """The output of a network for a board, run by an emulator through a small C program."""
+    emulator, root = EMULATORS[board]
+    info = network.info
+    shutil.copy(network.library, folder / "network.so")
+    program = folder / "device"
+    options = ["-O1", "-o", program, HARNESS, folder / "network.so", "-Wl,-rpath," + str(folder), "-rdynamic"]
+    subprocess.run([BOARDS[board].linker, *options], check=True)
+    network.arguments[1].tofile(folder / "constants")
+    image.tofile(folder / "input")
+    sizes = [len(info.input_shape), int(np.prod(info.output_shape)), max(1, info.workspace_bytes)]
+    shapes = [len(info.output_shape), *info.input_shape, *info.output_shape]
+    words = [folder / "constants", folder / "input", folder / "output", *map(str, sizes + shapes)]
+    subprocess.run([emulator, "-cpu", "max", "-L", root, program, *words], check=True, timeout=300)
+    return np.fromfile(folder / "output", np.float32).reshape(info.output_shape)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+@pytest.mark.parametrize("precision", ["float", "int8", "ternary", "binary", "dithered"])
+def test_boards_compute_what_this_machine_computes(board, precision, tmp_path):
+    needs(board, EMULATORS[board][0])
+    p = precisions.get(precision)
+    module = torch.nn.Sequential(
+        QuantConv2d(3, 32, 3, precisions.get("float"), stride=2),
+        torch.nn.BatchNorm2d(32),
+        QuantConv2d(32, 32, 3, p),
+        torch.nn.BatchNorm2d(32),
+        QuantConv2d(32, 32, 3, p, groups=32),
+        torch.nn.BatchNorm2d(32),
+        QuantConv2d(32, 20, 1, p),
+    )
+    shape = (1, 3, 9, 7)
+    trained(module, shape)
+    image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    network = runtime.compile(module, shape, target=board)
+    expected = runtime.compile(module, shape).run(image)
+    found = emulated(network, image, board, tmp_path)
+    if board == "armv7" and p.activation == "float":  # it rounds a product before it adds
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    else:
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_an_artifact_for_a_board_is_refused_here(board, tmp_path):
+    needs(board)
+    architecture = search_spaces.space("tiny").sample(2)
+    module = search_spaces.build(architecture).eval()
+    network = runtime.compile(module, (1, *architecture.input_shape), target=board)
+    image = np.zeros((1, *architecture.input_shape), np.float32)
+    with pytest.raises(BitnasError, match=f"the network is for {BOARDS[board].machine}, this machine is"):
+        network.run(image)
+    network.save(tmp_path / "artifact")
+    with pytest.raises(BitnasError, match=f"the artifact is for {BOARDS[board].machine}, this machine is"):
+        runtime.load(tmp_path / "artifact")
+
+
+def test_boards_by_cpu():
+    assert cpu_of("aarch64/cortex-a76").flags == {"asimd", "asimddp"}
+    assert cpu_of("aarch64").flags == {"asimd"}
+    with pytest.raises(InvalidInput, match="unknown CPU 'znver4'"):
+        cpu_of("aarch64/znver4")
+
+
+def test_a_missing_linker_is_one_line(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BitnasError, match="linked by aarch64-linux-gnu-gcc, which is not here; install it"):
+        runtime.compile(torch.nn.Conv2d(3, 4, 1), (1, 3, 4, 4), target="aarch64")
