@@ -76,6 +76,7 @@ def export(
     limits: Limits,
     number: int | None = None,
     epochs: int = 0,
+    c_source: Path | None = None,
     say: Say = lambda _: None,
 ) -> Card:
     """Write the best network of a search that keeps the limits when it is measured.
@@ -87,6 +88,7 @@ def export(
         limits: what the network may cost on the search's device.
         number: this trial and no other.
         epochs: how many more epochs to train, on top of the trial's own.
+        c_source: a folder for the same network as C, new or empty.
         say: is told what is being done.
 
     Raises:
@@ -95,17 +97,23 @@ def export(
         DisagreementError: the compiled network does not compute what torch does.
     """
     import latency
+    import runtime
     from nas.data import load
 
     config = ledger.search(search).config
-    check_output(output)
+    check_output("--output", output)
+    if c_source is not None:
+        check_output("--c-source", c_source)
     device, data = latency.device(config.device), load(config.data)
     for trial in candidates(ledger, search, limits, number):
         more = f"training {epochs} more epochs, " if epochs else ""
         say(f"trial {trial.number}: {more}compiling, measuring")
         candidate = prepare(ledger, trial, config, data, device, epochs)
         if within(limits, candidate):
-            return _write(ledger, candidate, config, data, device, output)
+            card = _write(ledger, candidate, config, data, device, output)
+            if c_source is not None:
+                runtime.write_c(candidate.module, candidate.network.info.input_shape, c_source)
+            return card
         time = milliseconds(candidate.measurement.milliseconds)
         say(f"trial {trial.number}: measured {time} ms, over the limit")
     raise NothingFitsError(_nothing_fits(ledger, search, limits, number))
@@ -179,10 +187,10 @@ def prepare(
     )
 
 
-def check_output(output: Path) -> None:
+def check_output(parameter: str, output: Path) -> None:
     """Refuse a folder that holds something, before any work is done."""
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InvalidInput("--output", f"'{output}' is there already", "name a folder that is new or empty")
+        raise InvalidInput(parameter, f"'{output}' is there already", "name a folder that is new or empty")
 
 
 def data_digest(split: "Split") -> str:

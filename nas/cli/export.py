@@ -18,6 +18,7 @@ from nas.cli.output import Column, print_json, print_table, say
 @click.option(
     "--epochs", type=click.IntRange(min=0), default=0, show_default=True, help="Train on for so many epochs."
 )
+@click.option("--c-source", type=click.Path(path_type=Path), help="Write the network as C here, too.")
 @storage_option
 @json_option
 def export(
@@ -27,6 +28,7 @@ def export(
     max_size_kb: float | None,
     number: int | None,
     epochs: int,
+    c_source: Path | None,
     storage: str,
     as_json: bool,
 ) -> None:
@@ -45,12 +47,16 @@ def export(
             max_latency_ms if max_latency_ms is not None else config.max_latency_ms,
             max_size_kb if max_size_kb is not None else config.max_size_kb,
         )
-        card = run(ledger, search, output, limits=limits, number=number, epochs=epochs, say=say)
+        card = run(
+            ledger, search, output, limits=limits, number=number, epochs=epochs, c_source=c_source, say=say
+        )
     if as_json:
         print_json(card.model_dump())
     else:
         print_table([Column("figure"), Column("value", right=True), Column("how")], card.rows())
     say(f"Wrote trial {card.trial} to {output}")
+    if c_source is not None:
+        say(f"Wrote it as C to {c_source}; build it with: cc -std=c99 -O3 -c {c_source / 'network.c'}")
     say(f"Next: nas verify {output}")
 
 
