@@ -42,7 +42,6 @@ demo: $(STAMP)
 # On one thread; a quiet machine gives the steadiest ratios. make bench BENCH='--only resnet20'
 BENCH ?= --json benchmarks/latest.json
 bench: $(STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks $(BENCH)
 
 test: lint types unit

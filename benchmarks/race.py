@@ -21,7 +21,15 @@ class Effort:
 
 def race(contenders: dict[str, Run], effort: Effort) -> dict[str, float]:
     """Median milliseconds of one run of each contender."""
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        return _race(contenders, effort)
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def _race(contenders: dict[str, Run], effort: Effort) -> dict[str, float]:
     repeats = {}
     for name, run in contenders.items():
         run(1)  # warms up

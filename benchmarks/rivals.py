@@ -8,7 +8,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-import torch.fx.experimental.optimization
 import tvm
 from onnx import TensorProto, helper, numpy_helper
 from tvm import te, topi
@@ -136,14 +135,13 @@ def float_network(module: torch.nn.Module, x: np.ndarray, expected: np.ndarray) 
 
 
 def onnx_of(module: torch.nn.Module, shape: tuple[int, ...]) -> onnx.ModelProto:
-    """The ONNX form of a traced float module, batch norms folded into the convolutions before them."""
-    traced = torch.fx.symbolic_trace(_plain(module))
-    folded = torch.fx.experimental.optimization.fuse(traced.eval())
-    layers = dict(folded.named_modules())
+    """The ONNX form of a traced float module; onnxruntime folds the batch norms itself."""
+    traced = torch.fx.symbolic_trace(_plain(module).eval())
+    layers = dict(traced.named_modules())
     nodes: list[Any] = []
     constants: list[Any] = []
     names: dict[Any, str] = {}
-    for node in folded.graph.nodes:
+    for node in traced.graph.nodes:
         names[node] = "x" if node.op == "placeholder" else node.name
         inputs = [names[a] for a in node.all_input_nodes]
         if node.op == "output":
@@ -163,6 +161,9 @@ def _operator(node: Any, layer: Any) -> tuple[str, dict[str, Any], list[torch.Te
     if isinstance(layer, torch.nn.Conv2d):
         options = {"pads": list(layer.padding) * 2, "strides": list(layer.stride), "group": layer.groups}
         return "Conv", options, [layer.weight] + ([] if layer.bias is None else [layer.bias])
+    if isinstance(layer, torch.nn.BatchNorm2d):
+        statistics = [layer.weight, layer.bias, layer.running_mean, layer.running_var]
+        return "BatchNormalization", {"epsilon": layer.eps}, statistics
     if isinstance(layer, torch.nn.Linear):
         return "Gemm", {"transB": 1}, [layer.weight, layer.bias]
     if isinstance(layer, torch.nn.MaxPool2d):
@@ -198,15 +199,14 @@ def _plain(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def torch_network(module: torch.nn.Module, x: np.ndarray) -> Run:
-    """A torch module, traced and frozen, on one thread."""
+    """A torch module as it is, on one thread, channels last."""
     torch.set_num_threads(1)
-    images = torch.from_numpy(x)
-    with torch.inference_mode():
-        frozen = torch.jit.optimize_for_inference(torch.jit.trace(module, images))
+    images = torch.from_numpy(x).to(memory_format=torch.channels_last)
+    own = copy.deepcopy(module).to(memory_format=torch.channels_last)
 
     def infer() -> None:
         with torch.inference_mode():
-            frozen(images)
+            own(images)
 
     return calls(infer)
 

@@ -66,9 +66,12 @@ class LocalDevice(Device):
 
     @property
     def identity(self) -> str:
-        """Name, CPU model, LLVM's name of it, and the version of TVM."""
+        """Name, CPU model, LLVM's name of it, the version of TVM, and the generation of our kernels."""
+        from runtime.kernels.base import GENERATION
+
         known = self.describe()
-        return f"{self.name} | {known['cpu']} | {known['llvm_cpu']} | tvm {known['tvm']}"
+        code = f"tvm {known['tvm']} | kernels {GENERATION}"
+        return f"{self.name} | {known['cpu']} | {known['llvm_cpu']} | {code}"
 
     def describe(self) -> dict[str, Any]:
         """Read from the operating system."""

@@ -81,7 +81,10 @@ def workloads_of(
     import search_spaces
 
     if isinstance(network, Architecture):
-        module = search_spaces.build(network)
+        import torch
+
+        with torch.random.fork_rng(devices=[]):  # a prediction leaves the caller's random numbers alone
+            module = search_spaces.build(network)
         return runtime.workloads(module, input_shape or (1, *network.input_shape))
     own = getattr(network, "input_shape", None)
     if input_shape is None and isinstance(own, tuple):

@@ -16,6 +16,7 @@ from nas.ledger.records import EpochRecord
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
 from search_spaces.errors import BitnasError
+from search_spaces.layers import QuantConv2d, QuantLinear
 
 OnEpoch = Callable[[EpochRecord], None]
 OnBatch = Callable[[], None]
@@ -93,6 +94,7 @@ def train(
         optimizer, max_lr=recipe.peak_rate, total_steps=epochs * batches
     )
     history = []
+    latent = [m for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear)]
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
         module.train()
@@ -104,6 +106,8 @@ def train(
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
+            for layer in latent:
+                layer.clip()
             if on_batch is not None:
                 on_batch()
         right = accuracy(module, data.validation)

@@ -10,20 +10,23 @@ predict.py               runs the network with numpy and apache-tvm-ffi alone
 
 import hashlib
 import json
+import math
 import platform
 import shutil
 import tempfile
+import weakref
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from runtime.assembly import Constant
+from runtime.folders import new_folder
 from runtime.network import CompiledNetwork, NetworkInfo
 from runtime.target import host_flags
 from runtime.workload import Workload
@@ -38,6 +41,10 @@ MANIFEST, LIBRARY, CONSTANTS, SAMPLE, PREDICT = (
 )
 FORMAT: Literal[1] = 1
 MAX_BYTES = 1 << 32
+MAX_EXTENT = 1 << 16
+
+
+Extent = Annotated[int, Field(ge=1, le=MAX_EXTENT)]
 
 
 class ConstantPlace(BaseModel):
@@ -57,14 +64,21 @@ class Manifest(BaseModel):
     target: str
     flags: tuple[str, ...]
     tvm: str
-    input_shape: tuple[int, int, int, int]
-    output_shape: tuple[int, ...]
+    input_shape: tuple[Extent, Extent, Extent, Extent]
+    output_shape: tuple[Extent, ...] = Field(max_length=4)
     constant_bytes: int = Field(ge=0, le=MAX_BYTES)
     workspace_bytes: int = Field(ge=0, le=MAX_BYTES)
     live_bytes: int = Field(ge=0, le=MAX_BYTES)
     constants: tuple[ConstantPlace, ...]
     workloads: tuple[str, ...]
     files: dict[str, str]
+
+    @field_validator("input_shape", "output_shape")
+    @classmethod
+    def _fits_memory(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if 4 * math.prod(shape) > MAX_BYTES:
+            raise ValueError("the shape is too large")
+        return shape
 
 
 def save(network: CompiledNetwork, directory: Path, extra: dict[str, bytes] | None = None) -> None:
@@ -79,21 +93,8 @@ def save(network: CompiledNetwork, directory: Path, extra: dict[str, bytes] | No
         InvalidInput: the folder holds something.
         BitnasError: it cannot be written.
     """
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise InvalidInput("output", f"'{directory}' is there already", "name a folder that is new or empty")
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{directory.name}-", dir=directory.parent))
-        try:
-            _write_files(network, aside, extra or {})
-            aside.chmod(0o755)
-            aside.replace(directory)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    except OSError as error:
-        raise BitnasError(
-            f"output: '{directory}' cannot be written ({error.strerror}); choose another"
-        ) from error
+    with new_folder(directory) as aside:
+        _write_files(network, aside, extra or {})
 
 
 def load(directory: str | Path) -> CompiledNetwork:
@@ -106,15 +107,21 @@ def load(directory: str | Path) -> CompiledNetwork:
     manifest = read_manifest(folder)
     check_files(folder, manifest)
     check_target(manifest)
-    network = CompiledNetwork(
-        _info(folder, manifest), _constants(folder, manifest), (folder / LIBRARY).resolve()
-    )
+    # A copy of its own: a library that was loaded from this path before would be given again, changed or not.
+    private = Path(tempfile.mkdtemp(prefix="bitnas-"))
+    try:
+        library = Path(shutil.copy(folder / LIBRARY, private))
+        network = CompiledNetwork(_info(folder, manifest), _constants(folder, manifest), library)
+    except BaseException:
+        shutil.rmtree(private, ignore_errors=True)
+        raise
+    weakref.finalize(network, shutil.rmtree, private, ignore_errors=True)
     image, expected = read_sample(folder)
     try:
         output = network.run(image)
     except ValueError as error:  # what the library's entry says of blocks that are not its own
         raise _misfit(folder, "library") from error
-    if output.shape != expected.shape:
+    if not np.array_equal(output, expected, equal_nan=True):
         raise _misfit(folder, "sample")
     return network
 

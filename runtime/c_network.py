@@ -1,7 +1,5 @@
 """A whole network as portable C: kernels, constants and one function, for a device without Python or TVM."""
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +7,10 @@ import numpy as np
 
 from runtime.assembly import Constant, Layout, lay_out
 from runtime.c_source import PRELUDE, TYPES, kernel_source
+from runtime.folders import new_folder
 from runtime.graph import Graph
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.lowering import lower
-from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,30 +40,15 @@ def c_source(module: "nn.Module", input_shape: tuple[int, ...]) -> dict[str, str
 
 
 def write_c(module: "nn.Module", input_shape: tuple[int, ...], directory: str | Path) -> None:
-    """Write ``c_source`` into a new or empty folder: aside, then renamed.
+    """Write ``c_source`` into a new or empty folder.
 
     Raises:
         InvalidInput: the folder holds something.
         BitnasError: it cannot be written.
     """
-    folder = Path(directory)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InvalidInput("output", f"'{folder}' is there already", "name a folder that is new or empty")
-    files = c_source(module, input_shape)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            for name, text in files.items():
-                (aside / name).write_text(text, encoding="utf-8")
-            aside.chmod(0o755)
-            aside.replace(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    except OSError as error:
-        raise BitnasError(
-            f"output: '{folder}' cannot be written ({error.strerror}); choose another"
-        ) from error
+    with new_folder(Path(directory)) as aside:
+        for name, text in c_source(module, input_shape).items():
+            (aside / name).write_text(text, encoding="utf-8")
 
 
 def _header(graph: Graph, layout: Layout) -> str:

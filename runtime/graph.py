@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from runtime.workload import Workload
@@ -61,8 +60,3 @@ class Graph:
     def readers(self, value: Value) -> list[Node]:
         """The nodes that read a value."""
         return [node for node in self.nodes if any(value.index == v.index for v in node.inputs)]
-
-
-def nhwc_size(shape: tuple[int, ...]) -> int:
-    """How many numbers a shape holds."""
-    return int(np.prod(shape))

@@ -183,7 +183,11 @@ def compile(
     graph = lower(module, input_shape)
     folder = Path(tempfile.mkdtemp(prefix="bitnas-"))
     library = folder / "network.so"
-    assembly = assemble(graph, target, library, schedules or {})
+    try:
+        assembly = assemble(graph, target, library, schedules or {})
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     info = NetworkInfo(
         input_shape=graph.input.shape,
         output_shape=graph.output.shape,

@@ -207,7 +207,7 @@ class Quantize(Workload):
 
 @dataclass(frozen=True)
 class MaxPool2d(SpatialWorkload):
-    """The largest value in each window; padding counts as minus infinity."""
+    """The largest value in each window; padding counts as the lowest float32."""
 
     family: ClassVar[str] = "max_pool2d"
     channels: int

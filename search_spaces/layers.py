@@ -113,6 +113,12 @@ class _QuantLayer(nn.Module):
             # alpha; from here ±1 inputs give outputs of variance 1, with or without a batch norm behind
             self.scale = nn.Parameter(torch.full(shape[:1], self.weight[0].numel() ** -0.5))
 
+    @torch.no_grad()
+    def clip(self) -> None:
+        """Bring latent binary weights back to [-1, 1]: beyond, they get no gradient (BNN, algorithm 1)."""
+        if self.precision.weight == "binary":
+            self.weight.clamp_(-1, 1)
+
     def quantized_weight(self) -> Tensor:
         """The real weights that the layer computes with, (O, ...), with the quantizers' gradients."""
         if self.precision.weight == "ternary":

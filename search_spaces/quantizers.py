@@ -52,9 +52,10 @@ def dither_mask(channels: int, height: int, width: int, mode: Dither) -> Tensor:
 
     The result is shared between callers: do not write into it.
     """
-    i_x = torch.arange(width).view(1, 1, width)
-    i_y = torch.arange(height).view(1, height, 1)
-    i_z = torch.arange(channels).view(channels, 1, 1)
+    # on the CPU whatever the default device is: the mask is kept for all
+    i_x = torch.arange(width, device="cpu").view(1, 1, width)
+    i_y = torch.arange(height, device="cpu").view(1, height, 1)
+    i_z = torch.arange(channels, device="cpu").view(channels, 1, 1)
     if mode == "2d":
         i_z = torch.ones_like(i_z)
     level = (((i_x + 67 * i_z) + 236 * i_y) * 119) & 255  # (C, H, W), integers

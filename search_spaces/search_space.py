@@ -8,6 +8,7 @@ from random import Random
 from typing import cast
 
 from search_spaces.architecture import Architecture, Block, Head, Stem
+from search_spaces.errors import InvalidInput
 from search_spaces.registry import Registry
 
 Option = str | int
@@ -43,7 +44,13 @@ class SearchSpace(ABC):
         """How many architectures the space holds, each counted once."""
 
     def sample(self, seed: int) -> Architecture:
-        """An architecture by uniform choices; the same seed gives the same one on every machine."""
+        """An architecture by uniform choices; the same seed gives the same one on every machine.
+
+        Raises:
+            InvalidInput: the seed is no whole number of 0 or more.
+        """
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise InvalidInput("seed", f"{seed!r} is no seed", "give a whole number of 0 or more")
         generator = Random(seed)  # noqa: S311 - for sampling, not for secrets
         # of the generator only random() promises the same numbers in later versions of Python
         return self.propose(lambda _, options: options[int(generator.random() * len(options))])

@@ -77,12 +77,15 @@ def test_the_winner_is_the_most_accurate_trial(home):
 
 def test_export_trains_on_and_takes_the_trial_it_is_told(home, tmp_path):
     complete = next(t for t in trials(home) if t["state"] == "complete")
-    options = ("--trial", complete["number"], "--epochs", 1, "-o", tmp_path / "more", "--json")
+    source = ("--c-source", tmp_path / "c")
+    options = ("--trial", complete["number"], "--epochs", 1, "-o", tmp_path / "more", *source, "--json")
     found = nas("export", "demo", *options, cwd=home)
     assert found.returncode == 0, found.stderr
     card = json.loads(found.stdout)
     assert (card["trial"], card["epochs"]) == (complete["number"], 3), "two of the search and one more"
     assert card["digest"] == complete["digest"]
+    subprocess.run(["gcc", "-std=c99", "-Wall", "-Werror", "-c", "network.c"], cwd=tmp_path / "c", check=True)
+    assert f"Wrote it as C to {tmp_path / 'c'}" in found.stderr
 
 
 def test_verify_holds(home):
@@ -227,6 +230,7 @@ def test_bad_input_is_one_line_and_writes_nothing(arguments, code, says, tmp_pat
     ("arguments", "code", "says"),
     [
         (["export", "demo", "-o", "winner"], 2, "--output: 'winner' is there already"),
+        (["export", "demo", "-o", "new", "--c-source", "winner"], 2, "--c-source: 'winner' is there already"),
         (["export", "demo", "-o", "new", "--trial", "99"], 2, "99"),
         (["export", "demo", "-o", "new", "--max-latency-ms", "1e-9"], 1, "no complete trial is within"),
         (["export", "demo", "-o", "new", "--max-size-kb", "-1"], 2, "--max-size-kb"),

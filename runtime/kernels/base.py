@@ -1,7 +1,6 @@
 """What a kernel is: its buffers, its TVM function, and how much work it does."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -11,6 +10,9 @@ from runtime.kernels.schedule import Tile
 from runtime.target import Cpu
 from runtime.workload import Workload
 from search_spaces.registry import Registry
+
+GENERATION = 2
+"""Raised when kernels or schedules change: what was measured of older ones is measured anew."""
 
 W = TypeVar("W", bound=Workload)
 Role = Literal["input", "constant", "scratch", "output"]
@@ -72,14 +74,6 @@ def te_placeholders(buffers: tuple[Buffer, ...]) -> dict[str, Any]:
     }
 
 
-def largest_divisor(number: int, at_most: int) -> int:
-    """The largest divisor of ``number`` that is not above ``at_most``."""
-    return next(d for d in range(max(1, min(number, at_most)), 0, -1) if number % d == 0)
-
-
 def lanes(*channels: int) -> int:
     """Vector lanes over channels: the largest power of two up to 16 that divides all the numbers."""
     return next(n for n in (16, 8, 4, 2, 1) if all(c % n == 0 for c in channels))
-
-
-Elementwise = Callable[..., Any]

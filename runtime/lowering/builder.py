@@ -49,8 +49,8 @@ class GraphBuilder:
             tuple(v.index for v in inputs),
             tuple((k, v.tobytes()) for k, v in constants.items()),
         )
-        if same in self._seen:
-            return self._seen[same]
+        if same in self._seen:  # perhaps under another shape: a view of the same input
+            return Value(self._seen[same].index, shape, layout or ("rows" if len(shape) == 2 else "nhwc"))
         output = Value(self._count, shape, layout or ("rows" if len(shape) == 2 else "nhwc"))
         self._count += 1
         self.nodes.append(Node(name, workload, inputs, constants, [output]))

@@ -12,6 +12,7 @@ from runtime.kernels.epilogue import LANES, can_write_bits
 from runtime.lowering.thresholds import count_limits
 from runtime.workload import (
     Add,
+    Affine,
     BitserialConv2d,
     BitserialDense,
     Conv2d,
@@ -29,10 +30,30 @@ AFFINE_PRODUCERS = (Conv2d, DepthwiseConv2d, Dense, BitserialConv2d, BitserialDe
 
 def fuse(graph: Graph) -> Graph:
     """All fusions, in the order in which one makes the next possible."""
+    _fuse_affines(graph)
     _fuse_residuals(graph)
     _fuse_relus(graph)
     _fuse_codes(graph)
     return graph
+
+
+def _fuse_affines(graph: Graph) -> None:
+    """Fold each batch norm into the scale and bias of the kernel before it, where nothing else reads that."""
+    for affine in [node for node in graph.nodes if isinstance(node.workload, Affine)]:
+        producer = graph.producer(affine.inputs[0])
+        if producer is None or not isinstance(producer.workload, AFFINE_PRODUCERS):
+            continue
+        constants, bias = producer.constants, producer.constants["bias"]
+        is_read_once = len(graph.readers(producer.output)) == 1
+        if not is_read_once or producer.output.index == graph.output.index:
+            continue
+        if bias.size != affine.constants["bias"].size:
+            continue  # rows of flattened images: their features are not channels
+        a, b = (affine.constants[name].reshape(bias.shape) for name in ("scale", "bias"))
+        per_plane = a[:, None] if constants["scale"].ndim == 3 else a
+        scale = (constants["scale"] * per_plane).astype(np.float32)
+        producer.constants = {**constants, "scale": scale, "bias": (bias * a + b).astype(np.float32)}
+        _bypass(graph, affine)
 
 
 def _fuse_residuals(graph: Graph) -> None:

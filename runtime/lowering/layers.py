@@ -28,6 +28,8 @@ from runtime.workload import (
 if TYPE_CHECKING:
     from search_spaces.layers import InputActivation
 
+MOST_BYTES = (1 << 31) // (255 * 127)
+"""Products of an unsigned and a signed byte whose sum fits an int32 for certain."""
 FLOAT_INPUT_WEIGHTS = ("float", "ternary", "binary")
 
 
@@ -135,6 +137,11 @@ def _workload(
             f"layer '{name}': no kernel takes {weights.code} weights with {code} inputs"
         )
     out_channels, depth, *_ = weights.values.shape
+    if code in ("uint8", "int8") and depth * window.kernel**2 > MOST_BYTES:
+        raise UnsupportedLayerError(
+            f"layer '{name}': a sum of {depth * window.kernel**2} bytes may not fit 32 bits, "
+            f"of {MOST_BYTES} it does"
+        )
     if len(value.shape) == 2:
         if code == "binary":
             return BitserialDense(value.shape[0], depth, out_channels, weights.code, weights.is_symmetric)

@@ -10,7 +10,6 @@ from torch import fx, nn
 
 from runtime.graph import Value
 from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
-from runtime.lowering.fuse import AFFINE_PRODUCERS
 from runtime.lowering.layers import Window, convolve, float_weights, quantized_weights
 from runtime.workload import Add, Affine, AvgPool2d, ChannelShuffle, Concat, GlobalAvgPool, MaxPool2d
 from search_spaces import layers
@@ -36,6 +35,8 @@ def _name(node: fx.Node) -> str:
 
 def _one_number(name: str, option: str, value: Any) -> int:
     """A window's option as one number: both directions must agree."""
+    if isinstance(value, str):
+        raise UnsupportedLayerError(f"layer '{name}': {option} '{value}' is not computed; give a number")
     numbers = set(value) if isinstance(value, tuple | list) else {value}
     if len(numbers) != 1 or not isinstance(next(iter(numbers)), int):
         raise UnsupportedLayerError(f"layer '{name}': {option} {value} is not the same in both directions")
@@ -47,8 +48,24 @@ def _require(name: str, condition: Any, problem: str) -> None:
         raise UnsupportedLayerError(f"layer '{name}': {problem}")
 
 
+def _require_image(name: str, value: Value) -> None:
+    _require(name, len(value.shape) == 4, "it takes images, but gets rows of features")
+
+
+def _require_rows(name: str, value: Value) -> Value:
+    _require(name, len(value.shape) == 2, "it takes rows of features, but gets images; flatten them first")
+    return value
+
+
+def _require_own_tensor(node: fx.Node, in_place: bool) -> None:
+    """Refuse to work in place on a tensor that something else reads: it would see the change."""
+    others = len(node.all_input_nodes[0].users) > 1
+    _require(_name(node), not (in_place and others), "it changes in place what another layer reads")
+
+
 @rule(layers.QuantConv2d)
 def _quant_conv2d(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
+    _require_image(_name(node), values[node.args[0]])
     window = Window(module.kernel, module.stride, module.padding, module.groups)
     return convolve(
         builder, _name(node), values[node.args[0]], module.activation, quantized_weights(module), window
@@ -57,13 +74,14 @@ def _quant_conv2d(builder: GraphBuilder, node: fx.Node, module: Any, values: Val
 
 @rule(layers.QuantLinear)
 def _quant_linear(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
-    rows = builder.rows(_name(node), values[node.args[0]])
+    rows = _require_rows(_name(node), values[node.args[0]])
     return convolve(builder, _name(node), rows, module.activation, quantized_weights(module), Window())
 
 
 @rule(nn.Conv2d)
 def _conv2d(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     name = _name(node)
+    _require_image(name, values[node.args[0]])
     _require(name, set(module.dilation) == {1}, "dilation is not computed; use dilation 1")
     _require(name, module.padding_mode == "zeros", "only zero padding is computed for float convolutions")
     options = (_one_number(name, o, getattr(module, o)) for o in ("kernel_size", "stride", "padding"))
@@ -74,7 +92,7 @@ def _conv2d(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -
 
 @rule(nn.Linear)
 def _linear(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
-    rows = builder.rows(_name(node), values[node.args[0]])
+    rows = _require_rows(_name(node), values[node.args[0]])
     return convolve(builder, _name(node), rows, None, float_weights(module), Window())
 
 
@@ -82,24 +100,11 @@ def _linear(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -
 def _batch_norm(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     name, value = _name(node), values[node.args[0]]
     _require(name, module.running_mean is not None, "a batch norm without running statistics is not computed")
+    found, channels = value.shape[-1], module.num_features
+    _require(name, found == channels, f"it takes {channels} channels, but gets {found}")
     scale, bias = _batch_norm_affine(module)
-    producer = builder.producer(value)
-    read_once = len(node.all_input_nodes[0].users) == 1
-    if producer is not None and read_once and isinstance(producer.workload, AFFINE_PRODUCERS):
-        constants = producer.constants
-        shape = constants["bias"].shape
-        a, b = scale.reshape(shape), bias.reshape(shape)
-        per_plane = a[:, None] if constants["scale"].ndim == 3 else a
-        producer.constants = {
-            **constants,
-            "scale": (constants["scale"] * per_plane).astype(np.float32),
-            "bias": (constants["bias"] * a + b).astype(np.float32),
-        }
-        return value
-    pixels = int(np.prod(value.shape[1:-1]))
-    workload = Affine(value.shape[0], pixels, value.shape[-1])
-    constants = {"scale": scale.astype(np.float32), "bias": bias.astype(np.float32)}
-    return builder.emit(name, workload, [value], value.shape, constants)
+    workload = Affine(value.shape[0], int(np.prod(value.shape[1:-1])), channels)
+    return builder.emit(name, workload, [value], value.shape, {"scale": scale, "bias": bias})
 
 
 def _batch_norm_affine(module: Any) -> tuple[Any, Any]:
@@ -114,6 +119,7 @@ def _batch_norm_affine(module: Any) -> tuple[Any, Any]:
 
 @rule(nn.ReLU, torch.relu, nn.functional.relu, "relu")
 def _relu(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
+    _require_own_tensor(node, bool(node.kwargs.get("inplace") or getattr(module, "inplace", False)))
     return builder.relu(_name(node), values[node.args[0]])
 
 
@@ -124,14 +130,21 @@ def _identity(builder: GraphBuilder, node: fx.Node, module: Any, values: Values)
 
 @rule(nn.Flatten, torch.flatten, "flatten")
 def _flatten(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
-    start = module.start_dim if module is not None else (node.args[1:2] or (node.kwargs.get("start_dim"),))[0]
-    _require(_name(node), start == 1, "only flattening from dimension 1 is computed")
+    if module is not None:
+        first, last = module.start_dim, module.end_dim
+    else:
+        given = dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)) | node.kwargs
+        first, last = given.get("start_dim", 0), given.get("end_dim", -1)
+    _require(
+        _name(node), first == 1 and last == -1, "only flattening from dimension 1 to the last is computed"
+    )
     return builder.rows(_name(node), values[node.args[0]])
 
 
 @rule(nn.MaxPool2d)
 def _max_pool(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
-    _require(_name(node), module.dilation == 1, "dilation is not computed; use dilation 1")
+    _require(_name(node), module.dilation in (1, (1, 1)), "dilation is not computed; use dilation 1")
+    _require(_name(node), not module.return_indices, "indices are not computed; use return_indices=False")
     return _pool(builder, node, module, values[node.args[0]], MaxPool2d)
 
 
@@ -145,6 +158,7 @@ def _avg_pool(builder: GraphBuilder, node: fx.Node, module: Any, values: Values)
 
 def _pool(builder: GraphBuilder, node: fx.Node, module: Any, value: Value, kind: Any) -> Value:
     name = _name(node)
+    _require_image(name, value)
     _require(name, not module.ceil_mode, "ceil_mode is not computed; use ceil_mode=False")
     options = [_one_number(name, o, getattr(module, o)) for o in ("kernel_size", "stride", "padding")]
     n, height, width, channels = value.shape
@@ -156,6 +170,7 @@ def _pool(builder: GraphBuilder, node: fx.Node, module: Any, value: Value, kind:
 @rule(nn.AdaptiveAvgPool2d)
 def _global_pool(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     name, value = _name(node), values[node.args[0]]
+    _require_image(name, value)
     _require(name, module.output_size in (1, (1, 1)), "only the mean over the whole image is computed")
     n, height, width, channels = value.shape
     return builder.emit(name, GlobalAvgPool(n, height * width, channels), [value], (n, 1, 1, channels))
@@ -166,6 +181,8 @@ def _add(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> V
     _require(
         _name(node), all(a in values for a in node.args) and len(node.args) == 2, "only tensors are added"
     )
+    _require(_name(node), node.kwargs.get("alpha", 1) == 1, "only alpha=1 is computed")
+    _require_own_tensor(node, node.target is operator.iadd)
     left, right = (values[a] for a in node.args)
     _require(_name(node), left.shape == right.shape, f"shapes {left.shape} and {right.shape} differ")
     return builder.emit(_name(node), Add(left.shape[0], int(np.prod(left.shape))), [left, right], left.shape)
@@ -176,6 +193,8 @@ def _concat(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -
     dim = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else 0)
     _require(_name(node), dim == 1, "only concatenation along the channels (dim=1) is computed")
     parts: Any = node.args[0] if node.args else node.kwargs["tensors"]
+    is_list = isinstance(parts, list | tuple) and all(part in values for part in parts)
+    _require(_name(node), is_list, "only a list of tensors is concatenated")
     inputs = [values[part] for part in parts]
     n, *plane, _ = inputs[0].shape
     agree = all(v.shape[:-1] == inputs[0].shape[:-1] for v in inputs)

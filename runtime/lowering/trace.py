@@ -4,7 +4,8 @@ Batch norms are folded into the scale and bias of the convolution before them, R
 produces their input where nothing else reads it, and equal steps on equal inputs run once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -31,11 +32,15 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
         InvalidInput: a shape that is not four positive numbers.
         UnsupportedLayerError: a layer, or an option of it, that the kernels do not compute.
     """
-    from runtime.lowering.rules import rules
-
     check_input_shape(input_shape)
     check_module(module)
-    module = _with_children(module)
+    with _evaluating(module):
+        return _lower(_with_children(module), tuple(int(d) for d in input_shape))
+
+
+def _lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
+    from runtime.lowering.rules import rules
+
     builder = GraphBuilder(input_shape)
     traced = _trace(module)
     values: dict[Any, Value] = {}
@@ -51,7 +56,9 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
             return fuse(builder.finish(values[cast(Any, node.args[0])]))
         else:
             rule = _find_rule(node, modules, rules)
-            values[node] = rule(builder, node, modules.get(str(node.target)), values)
+            layer = modules[str(node.target)] if node.op == "call_module" else None
+            _refuse_hooks(str(node.target), layer)
+            values[node] = rule(builder, node, layer, values)
     raise UnsupportedLayerError("model: it returns nothing; return one tensor from forward()")
 
 
@@ -63,7 +70,8 @@ def workloads(module: "nn.Module", input_shape: tuple[int, ...]) -> list[Workloa
 def check_input_shape(input_shape: tuple[int, ...]) -> None:
     """Refuse a shape that is not (N, C, H, W) with positive whole numbers."""
     is_batch = isinstance(input_shape, tuple | list) and len(input_shape) == 4
-    if not is_batch or not all(isinstance(d, int | np.integer) and d > 0 for d in input_shape):
+    whole = is_batch and all(isinstance(d, int | np.integer) and not isinstance(d, bool) for d in input_shape)
+    if not whole or min(input_shape) < 1:
         raise InvalidInput(
             "input_shape", f"{input_shape} is not an image batch", "pass (N, C, H, W), all above 0"
         )
@@ -87,11 +95,29 @@ def _with_children(module: "nn.Module") -> "nn.Module":
     return nn.Sequential(module) if is_leaf and not isinstance(module, nn.Sequential) else module
 
 
+@contextmanager
+def _evaluating(module: "nn.Module") -> Iterator[None]:
+    """The module in evaluation mode for a while: a forward() may do something else in training."""
+    before = {m: m.training for m in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for m, training in before.items():
+            m.training = training
+
+
+def _refuse_hooks(name: str, layer: "nn.Module | None") -> None:
+    if layer is not None and (layer._forward_hooks or layer._forward_pre_hooks):
+        raise UnsupportedLayerError(f"layer '{name}': its hooks are not computed; remove them")
+
+
 def _is_ours(module: "nn.Module") -> bool:
-    """Whether a module is one of the layers that have rules of their own."""
+    """Whether a module is one of the layers that have rules of their own, and computes as they do."""
     from search_spaces.layers import ChannelShuffle, QuantConv2d, QuantLinear
 
-    return isinstance(module, QuantConv2d | QuantLinear | ChannelShuffle)
+    kind = next((k for k in (QuantConv2d, QuantLinear, ChannelShuffle) if isinstance(module, k)), None)
+    return kind is not None and type(module).forward is kind.forward
 
 
 def _trace(module: "nn.Module") -> "fx.Graph":
@@ -104,8 +130,8 @@ def _trace(module: "nn.Module") -> "fx.Graph":
 
     try:
         return Tracer().trace(module)
-    except fx.proxy.TraceError as error:
-        reason = str(error).splitlines()[0]
+    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         fix = "make its forward() free of data-dependent control flow"
         raise UnsupportedLayerError(f"model: it cannot be traced ({reason}); {fix}") from error
 

@@ -112,3 +112,11 @@ def test_the_fastest_is_found():
 
     assert fastest({"4x4": sampler(2.0), "14x2": sampler(1.0), "7x2": sampler(3.0)}) == "14x2"
     assert fastest({"": sampler(1.0)}) == ""
+
+
+def test_a_prediction_leaves_random_numbers_alone():
+    architecture = search_spaces.space("tiny").sample(1)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    latency.LatencyModel(latency.device("local"), latency.MemoryTable()).predict(architecture)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import runtime
 import search_spaces
@@ -164,3 +166,37 @@ def test_the_entry_checks_what_it_is_given(network):
 
 def test_the_library_is_little_more_than_its_kernels(network):
     assert network.library.stat().st_size < 4000 * (len(set(network.info.workloads)) + 3)
+
+
+def test_a_folder_that_is_written_again_is_read_again(tmp_path):
+    x = np.random.default_rng(0).standard_normal((1, 4, 6, 6), np.float32)
+    for pool in (nn.MaxPool2d(2), nn.AvgPool2d(2)):
+        runtime.compile(pool, x.shape).save(tmp_path / "w")
+        found = runtime.load(tmp_path / "w").run(x)
+        np.testing.assert_allclose(found, pool(torch.from_numpy(x)).numpy(), atol=1e-6)
+        shutil.rmtree(tmp_path / "w")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("constants", []),
+        ("input_shape", [1, 4, 4, -4]),
+        ("input_shape", [0, 4, 4, 4]),
+        ("input_shape", [1, 4, 10**7, 10**7]),
+        ("output_shape", [1, 60000, 60000, 4]),
+    ],
+)
+def test_manifests_of_other_networks_are_refused(field, value, tmp_path):
+    runtime.compile(nn.Conv2d(3, 4, 3), (1, 3, 6, 6)).save(tmp_path / "w")
+    path = tmp_path / "w" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    with pytest.raises(search_spaces.BitnasError, match=r"manifest\.json: .*export the artifact anew"):
+        runtime.load(tmp_path / "w")
+
+
+def test_the_working_folder_may_be_saved_to(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    runtime.compile(nn.Conv2d(3, 4, 3), (1, 3, 6, 6)).save(".")
+    assert runtime.load(tmp_path / "here").info.input_shape == (1, 3, 6, 6)

@@ -242,3 +242,103 @@ def test_a_nan_stays_what_torch_makes_of_it(precision):
     x[0, 1, 2, 3] = np.nan
     found = runtime.compile(layer, x.shape).run(x)
     np.testing.assert_allclose(found, layer(torch.from_numpy(x)).detach().numpy(), rtol=1e-4, atol=1e-4)
+
+
+class Shared(nn.Module):
+    """Two readers of one convolution, of which a fusion must not forget one."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.convolution = nn.Conv2d(3, 8, 3)
+        self.norm, self.other = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+        self.dropout, self.relu = nn.Dropout(), nn.ReLU(inplace=True)
+        self.left, self.right = nn.Linear(8, 4), nn.Linear(8, 4)
+        self.pool, self.function = nn.AdaptiveAvgPool2d(1), function
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def flat(x):
+    return torch.flatten(x, 1)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda s, x: s.norm(s.convolution(x)) + s.other(s.convolution(x)),
+        lambda s, x: s.norm(s.convolution(x)) + s.convolution(x),
+        lambda s, x: (lambda y: s.norm(s.dropout(y)) + y)(s.convolution(x)),
+        lambda s, x: (lambda y: s.left(flat(y)) + s.right(flat(torch.relu(y))))(s.pool(s.convolution(x))),
+        lambda s, x: (lambda y: s.left(torch.relu(flat(y))) + s.right(flat(torch.relu(y))))(
+            s.pool(s.convolution(x))
+        ),
+        lambda s, x: s.norm(s.relu(s.convolution(x))),
+    ],
+)
+def test_fusions_leave_other_readers_what_they_read(function):
+    torch.manual_seed(0)
+    module = trained(Shared(function), (2, 3, 6, 6))
+    x = torch.randn(2, 3, 6, 6)
+    found = runtime.compile(module, (2, 3, 6, 6)).run(x.numpy())
+    with torch.no_grad():
+        expected = module(x).numpy()
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_runs_in_training_only_is_not_compiled():
+    class Auxiliary(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.main, self.auxiliary = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1)
+
+        def forward(self, x):
+            return self.auxiliary(x) if self.training else self.main(x)
+
+    module, x = Auxiliary(), torch.randn(1, 3, 4, 4)
+    found = runtime.compile(module, (1, 3, 4, 4)).run(x.numpy())
+    assert module.training
+    np.testing.assert_allclose(found, module.eval()(x).detach().numpy(), rtol=1e-4, atol=1e-4)
+
+
+def hooked():
+    layer = nn.Conv2d(3, 4, 1)
+    layer.register_forward_hook(lambda module, inputs, output: output * 2)
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("module", "named"),
+    [
+        (Applied(lambda x: torch.add(x, x, alpha=2)), "only alpha=1"),
+        (Applied(lambda x: torch.flatten(x, 1, 2)), "from dimension 1 to the last"),
+        (nn.Sequential(nn.Flatten(1, 2)), "from dimension 1 to the last"),
+        (Shared(lambda s, x: (lambda y: s.relu(y) + y)(s.convolution(x))), "changes in place"),
+        (nn.Sequential(hooked()), "its hooks are not computed"),
+        (nn.Sequential(nn.MaxPool2d(2, return_indices=True)), "return_indices=False"),
+        (nn.Sequential(nn.Linear(4, 4)), "flatten them first"),
+        (nn.Sequential(nn.Flatten(), nn.Conv2d(3, 4, 1)), "gets rows of features"),
+        (nn.Sequential(nn.Flatten(), nn.MaxPool2d(2)), "gets rows of features"),
+        (nn.Sequential(nn.BatchNorm2d(5)), "it takes 5 channels, but gets 3"),
+        (nn.Sequential(nn.Conv2d(3, 4, 3, padding="same")), "give a number"),
+        (Applied(lambda x: torch.cat(x, 1)), "only a list of tensors"),
+        (Applied(lambda x: x + len(x)), "cannot be traced"),
+        (nn.Sequential(nn.Flatten(), QuantLinear(70_000, 1, precisions.get("int8"))), "channels|32 bits"),
+    ],
+)
+def test_options_are_computed_or_refused(module, named):
+    with pytest.raises(UnsupportedLayerError, match=named) as caught:
+        runtime.compile(module, (1, 3, 4, 4))
+    assert "\n" not in str(caught.value)
+
+
+def test_sums_that_may_overflow_are_refused():
+    module = nn.Sequential(nn.Flatten(), QuantLinear(70_000, 1, precisions.get("int8")))
+    with pytest.raises(UnsupportedLayerError, match="a sum of 70000 bytes may not fit 32 bits"):
+        runtime.compile(module, (1, 70_000, 1, 1))
+
+
+def test_shapes_of_numpy_numbers_are_shapes():
+    shape = tuple(np.array([1, 3, 4, 4]))
+    assert runtime.compile(nn.Conv2d(3, 4, 1), shape).info.input_shape == (1, 3, 4, 4)

@@ -8,6 +8,7 @@ from torch import nn
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import ChannelShuffle, InputActivation, QuantConv2d, QuantLinear
 from search_spaces.precision import Precision, precisions
+from search_spaces.quantizers import dither_mask
 
 CODES = {
     "float": (np.float32, None),
@@ -248,3 +249,20 @@ def test_the_five_names_users_know():
         "binary": ("binary", "binary", None, 1),
         "dithered": ("ternary", "binary", "2d", 2),
     }
+
+
+def test_latent_binary_weights_are_brought_back_to_where_they_learn():
+    binary = QuantConv2d(2, 3, 1, precisions.get("binary"))
+    ternary = QuantConv2d(2, 3, 1, precisions.get("ternary"))
+    for layer in (binary, ternary):
+        layer.weight.data.fill_(1.5)
+        layer.clip()
+    assert (binary.weight == 1).all()
+    assert (ternary.weight == 1.5).all()
+
+
+def test_a_mask_made_under_another_default_device_serves_all():
+    dither_mask.cache_clear()
+    with torch.device("meta"):
+        dither_mask(3, 5, 7, "3d")
+    assert dither_mask(3, 5, 7, "3d").device.type == "cpu"

@@ -179,3 +179,9 @@ def test_the_size_is_the_number_of_different_architectures(small):
 def test_unknown_spaces_are_told_with_those_there_are():
     with pytest.raises(InvalidInput, match="space: unknown name 'huge'; choose one of tiny"):
         space("huge")
+
+
+@pytest.mark.parametrize("seed", [None, -7, "7", 1.0, True, [1]])
+def test_seeds_are_whole_numbers(seed):
+    with pytest.raises(InvalidInput, match=r"seed: .* give a whole number of 0 or more"):
+        TINY.sample(seed)

@@ -1,0 +1,72 @@
+"""The benchmark in its short form: rows come out, wrong results end it; times are nobody's business here."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from benchmarks import rivals, rows
+from benchmarks.__main__ import main
+from benchmarks.race import Effort, race
+
+QUICK = Effort(rounds=1, sample_ms=0.2)
+
+
+@pytest.mark.parametrize("group", ["binary product", "resnet20"])
+def test_rows_come_out(group, tmp_path):
+    path = tmp_path / "rows.json"
+    result = CliRunner().invoke(main, ["--quick", "--only", group, "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    found = json.loads(path.read_text())
+    assert {"cpu", "date", "onnxruntime", "apache-tvm"} <= set(found["machine"])
+    assert len(found["rows"]) == (1 if group == "binary product" else 7)
+    assert all(row["found"] > 0 and row["name"] in " ".join(result.stdout.split()) for row in found["rows"])
+
+
+def test_a_wrong_result_ends_it(monkeypatch):
+    def wrong(*arguments, **options):
+        raise rivals.WrongResultError("our binary resnet20: 3.0% of the numbers agree, not 100%")
+
+    monkeypatch.setattr(rivals, "same", wrong)
+    result = CliRunner().invoke(main, ["--quick", "--only", "binary product"])
+    assert result.exit_code == 1
+    assert "wrong result: our binary resnet20" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_what_differs_is_wrong():
+    numbers = np.arange(10.0)
+    rivals.same("the same", numbers, numbers)
+    with pytest.raises(rivals.WrongResultError, match=r"another: 90\.0% of the numbers agree, not 100%"):
+        rivals.same("another", np.where(numbers == 3, 4, numbers), numbers)
+
+
+def test_an_unknown_group_is_one_line():
+    result = CliRunner().invoke(main, ["--only", "abacus"])
+    assert result.exit_code == 2
+    assert "no group holds 'abacus'; choose from binary convolution" in result.output
+
+
+def test_contenders_take_turns():
+    order = []
+
+    def contender(name, seconds):
+        def run(repeats):
+            order.append(name)
+            return seconds
+
+        return run
+
+    times = race({"a": contender("a", 1e-3), "b": contender("b", 2e-3)}, Effort(rounds=3))
+    assert times == {"a": 1.0, "b": 2.0}
+    assert order[-6:] == ["a", "b"] * 3
+
+
+def test_what_is_asked_is_compared():
+    row = rows.Row("x", 1.0, 0.9)
+    assert row.is_met
+    assert not replace(row, required=1.1).is_met
+    assert replace(row, required=1.1, at_most=True).is_met
+    assert QUICK.rounds == 1
