@@ -4,9 +4,11 @@ from typing import Any
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
+from runtime.kernels.decoding import decode_codes
 from runtime.kernels.epilogue import epilogue_constants, epilogue_inputs, epilogue_outputs, finish
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
+from runtime.kernels.quads import decode_ternary_bytes, decode_ternary_words, fill_quads, join_quads
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
 from runtime.workload import Conv2d, Dense, SpatialWorkload
@@ -175,7 +177,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             return image, te.compute(shape, dot, name="accumulate")
         image = data = flat_placeholder("data", buffers["data"].shape, "uint8")
         if depth % QUAD:
-            data = _fill_quads(image, workload.padding, zero)
+            data = fill_quads(image, workload.padding, zero)
             scratch["padded"] = data.tensor
         elif workload.padding:
             data = pad_rows(image, workload.padding, zero)
@@ -199,7 +201,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         *outer, depth = buffers["data"].shape
         if depth % QUAD:
             image = flat_placeholder("data", (*outer, depth), "uint8")
-            data = _join_quads(image, workload.padding, zero)
+            data = join_quads(image, workload.padding, zero)
         else:
             image = data = flat_placeholder("data", (*outer, depth // QUAD), "int32")
             if workload.padding:
@@ -252,109 +254,6 @@ def is_extern(tensor: Any) -> bool:
     from tvm import te
 
     return isinstance(tensor.op, te.ExternOp)
-
-
-def _inside(image: Image, padding: int, y: Any, x: Any) -> Any:
-    from tvm import tirx
-
-    _, height, width, *_ = image.shape
-    return tirx.all(y >= padding, y < height + padding, x >= padding, x < width + padding)
-
-
-def _byte(image: Image, padding: int, zero: int, index: tuple[Any, ...], channel: Any) -> Any:
-    """A byte of the padded image with channels beyond the last, which meet weights of zero."""
-    from tvm import tirx
-
-    n, y, x, g = index
-    present = tirx.all(_inside(image, padding, y, x), channel < image.shape[-1])
-    return tirx.if_then_else(
-        present, image[n, y - padding, x - padding, g, channel], tirx.const(zero, "uint8")
-    )
-
-
-def _padded_shape(image: Image, padding: int, depth: int) -> tuple[int, ...]:
-    n, height, width, groups, _ = image.shape
-    return n, height + 2 * padding, width + 2 * padding, groups, depth
-
-
-def _fill_quads(image: Image, padding: int, zero: int) -> Image:
-    """The image of bytes (N, H, W, G, C) padded, and its channels filled up to whole quads."""
-    from tvm import te
-
-    shape = _padded_shape(image, padding, packing.quads(image.shape[-1]) * QUAD)
-    filled = te.compute(shape, lambda *i: _byte(image, padding, zero, i[:4], i[4]), name="padded")
-    return Image(filled, shape, is_flat=False)
-
-
-def _join_quads(image: Image, padding: int, zero: int) -> Image:
-    """As ``_fill_quads``, each quad as one int32 word."""
-    from tvm import te, tirx
-
-    def word(*index: Any) -> Any:
-        *pixel, quad = index
-        found = tirx.const(0, "uint32")
-        for k in range(QUAD):
-            byte = _byte(image, padding, zero, tuple(pixel), quad * QUAD + k).astype("uint32")
-            found = found | (byte << tirx.const(8 * k, "uint32"))
-        return tirx.reinterpret("int32", found)
-
-    shape = _padded_shape(image, padding, packing.quads(image.shape[-1]))
-    return Image(te.compute(shape, word, name="padded"), shape, is_flat=False)
-
-
-def decode_ternary_words(packed: Any, taps: tuple[int, ...]) -> Any:
-    """Packed codes (O/lanes, words, lanes) -> words of four weights (O/lanes, K, K, quads, lanes)."""
-    from tvm import te, tirx
-
-    _, kernel, _, quads, _ = taps
-
-    def decoded(o: Any, ky: Any, kx: Any, q: Any, i: Any) -> Any:
-        position = (ky * kernel + kx) * quads + q
-        shift = (position % QUAD * 2).astype("uint32")
-        codes = (packed[o, position // QUAD, i] >> shift) & tirx.const(0x03030303, "uint32")
-        # 3 stands for -1: its second bit fills the six above
-        signs = (codes & tirx.const(0x02020202, "uint32")) * tirx.const(0x7E, "uint32")
-        return tirx.reinterpret("int32", codes | signs)
-
-    return te.compute(taps, decoded, name="decoded")
-
-
-def decode_ternary_bytes(packed: Any, taps: tuple[int, ...]) -> Any:
-    """As ``decode_ternary_words``, byte by byte: (O/lanes, K, K, quads, lanes, 4)."""
-    from tvm import te, tirx
-
-    _, kernel, _, quads, _, _ = taps
-
-    def decoded(o: Any, ky: Any, kx: Any, q: Any, i: Any, byte: Any) -> Any:
-        position = (ky * kernel + kx) * quads + q
-        shift = (position % QUAD * 2 + byte * 8).astype("uint32")
-        code = ((packed[o, position // QUAD, i] >> shift) & tirx.const(3, "uint32")).astype("int32")
-        return ((code ^ tirx.const(2, "int32")) - tirx.const(2, "int32")).astype("int8")
-
-    return te.compute(taps, decoded, name="decoded")
-
-
-def decode_codes(packed: Any, positive: Any, negative: Any, bits: int, taps: tuple[int, ...]) -> Any:
-    """Packed codes (O/lanes, words, lanes) -> float weights of shape ``taps`` (O/lanes, K, K, C, lanes).
-
-    Two-bit codes 0, 1, 2 stand for 0, +W^p, -W^n (TTQ, equation 1); one-bit codes 0, 1 for the latter two.
-    """
-    from tvm import te, tirx
-
-    _, kernel, _, depth, _ = taps
-    per_word = 32 // bits
-
-    def decoded(o: Any, ky: Any, kx: Any, c: Any, i: Any) -> Any:
-        position = (ky * kernel + kx) * depth + c
-        shifted = packed[o, position // per_word, i] >> (position % per_word * bits).astype("uint32")
-        code = shifted & tirx.const((1 << bits) - 1, "uint32")
-        is_one, plus, minus = code == tirx.const(1, "uint32"), positive[o, i], -negative[o, i]
-        if bits == 1:
-            return tirx.Select(is_one, minus, plus)
-        unless_plus = tirx.Select(code == tirx.const(2, "uint32"), minus, tirx.const(0, "float32"))
-        return tirx.Select(is_one, plus, unless_plus)
-
-    return te.compute(taps, decoded, name="decoded")
 
 
 kernels.add("conv2d", Conv2dKernel())

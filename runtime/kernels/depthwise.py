@@ -8,7 +8,8 @@ from typing import Any
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
-from runtime.kernels.convolution import CODE_BITS, DTYPES, ZERO_POINTS, affine_output, decode_codes, is_extern
+from runtime.kernels.convolution import CODE_BITS, DTYPES, ZERO_POINTS, affine_output, is_extern
+from runtime.kernels.decoding import decode_codes
 from runtime.kernels.epilogue import epilogue_constants, epilogue_inputs, epilogue_outputs, finish
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles

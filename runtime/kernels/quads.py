@@ -1,0 +1,86 @@
+"""Bytes by fours, as dot product instructions take them: images are filled up, ternary weights decoded."""
+
+from typing import Any
+
+from runtime.kernels.packing import QUAD, quads
+from runtime.kernels.padding import Image
+
+
+def _inside(image: Image, padding: int, y: Any, x: Any) -> Any:
+    from tvm import tirx
+
+    _, height, width, *_ = image.shape
+    return tirx.all(y >= padding, y < height + padding, x >= padding, x < width + padding)
+
+
+def _byte(image: Image, padding: int, zero: int, index: tuple[Any, ...], channel: Any) -> Any:
+    """A byte of the padded image with channels beyond the last, which meet weights of zero."""
+    from tvm import tirx
+
+    n, y, x, g = index
+    present = tirx.all(_inside(image, padding, y, x), channel < image.shape[-1])
+    return tirx.if_then_else(
+        present, image[n, y - padding, x - padding, g, channel], tirx.const(zero, "uint8")
+    )
+
+
+def _padded_shape(image: Image, padding: int, depth: int) -> tuple[int, ...]:
+    n, height, width, groups, _ = image.shape
+    return n, height + 2 * padding, width + 2 * padding, groups, depth
+
+
+def fill_quads(image: Image, padding: int, zero: int) -> Image:
+    """The image of bytes (N, H, W, G, C) padded, and its channels filled up to whole quads."""
+    from tvm import te
+
+    shape = _padded_shape(image, padding, quads(image.shape[-1]) * QUAD)
+    filled = te.compute(shape, lambda *i: _byte(image, padding, zero, i[:4], i[4]), name="padded")
+    return Image(filled, shape, is_flat=False)
+
+
+def join_quads(image: Image, padding: int, zero: int) -> Image:
+    """As ``fill_quads``, each quad as one int32 word."""
+    from tvm import te, tirx
+
+    def word(*index: Any) -> Any:
+        *pixel, quad = index
+        found = tirx.const(0, "uint32")
+        for k in range(QUAD):
+            byte = _byte(image, padding, zero, tuple(pixel), quad * QUAD + k).astype("uint32")
+            found = found | (byte << tirx.const(8 * k, "uint32"))
+        return tirx.reinterpret("int32", found)
+
+    shape = _padded_shape(image, padding, quads(image.shape[-1]))
+    return Image(te.compute(shape, word, name="padded"), shape, is_flat=False)
+
+
+def decode_ternary_words(packed: Any, taps: tuple[int, ...]) -> Any:
+    """Packed codes (O/lanes, words, lanes) -> words of four weights (O/lanes, K, K, quads, lanes)."""
+    from tvm import te, tirx
+
+    _, kernel, _, depth, _ = taps
+
+    def decoded(o: Any, ky: Any, kx: Any, q: Any, i: Any) -> Any:
+        position = (ky * kernel + kx) * depth + q
+        shift = (position % QUAD * 2).astype("uint32")
+        codes = (packed[o, position // QUAD, i] >> shift) & tirx.const(0x03030303, "uint32")
+        # 3 stands for -1: its second bit fills the six above
+        signs = (codes & tirx.const(0x02020202, "uint32")) * tirx.const(0x7E, "uint32")
+        return tirx.reinterpret("int32", codes | signs)
+
+    return te.compute(taps, decoded, name="decoded")
+
+
+def decode_ternary_bytes(packed: Any, taps: tuple[int, ...]) -> Any:
+    """As ``decode_ternary_words``, byte by byte: (O/lanes, K, K, quads, lanes, 4)."""
+    from tvm import te, tirx
+
+    _, kernel, _, depth, _, _ = taps
+
+    def decoded(o: Any, ky: Any, kx: Any, q: Any, i: Any, byte: Any) -> Any:
+        position = (ky * kernel + kx) * depth + q
+        shift = (position % QUAD * 2 + byte * 8).astype("uint32")
+        code = ((packed[o, position // QUAD, i] >> shift) & tirx.const(3, "uint32")).astype("int32")
+        return ((code ^ tirx.const(2, "int32")) - tirx.const(2, "int32")).astype("int8")
+
+    return te.compute(taps, decoded, name="decoded")
