@@ -1,6 +1,6 @@
 # make demo   search, plot, export and verify on real digits, in a few minutes
 # make test   lint, type-check and test, as CI does
-# make bench  our kernels and networks beside onnxruntime, torch and numkong, in two minutes
+# make bench  our kernels and networks beside onnxruntime, torch and numkong, in a few minutes
 
 PYTHON ?= python3
 VENV := .venv

@@ -66,7 +66,7 @@ def _fuse_residuals(graph: Graph) -> None:
         if producer is None:
             continue
         other = next(v for v in add.inputs if v.index != producer.output.index)
-        producer.workload = replace(producer.workload, residual=True)  # type: ignore[call-arg]
+        producer.workload = replace(producer.workload, residual=True)  # type: ignore[call-arg]  # all that are addable have it
         producer.inputs = [*producer.inputs, other]
         producer.outputs = add.outputs
         graph.nodes.remove(producer)

@@ -1,6 +1,7 @@
 """Compiles one kernel and runs it on named arrays."""
 
 import numpy as np
+import torch
 import tvm
 
 from runtime.assembly import compile_kernels, parameters
@@ -27,6 +28,16 @@ def run_kernel(workload, target="native", **arrays):
     compile_kernels([workload], target).mod[workload.symbol](*tensors)
     outputs = [t.numpy() for t, b in zip(tensors, parameters(workload), strict=True) if b.role == "output"]
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+
+def trained(module, shape):
+    """The module in evaluation mode, after its batch norms and int8 ranges have seen some images."""
+    torch.manual_seed(0)
+    module.train()
+    with torch.no_grad():
+        for _ in range(3):
+            module(torch.randn(8, *shape[1:]))
+    return module.eval()
 
 
 def pack_images(signs, groups=1):

@@ -13,6 +13,7 @@ import search_spaces
 from runtime.target import BOARDS, board_of, cpu_of
 from search_spaces import BitnasError, InvalidInput, precisions
 from search_spaces.layers import QuantConv2d
+from tests.runtime.harness import trained
 
 HARNESS = Path(__file__).with_name("device.c")
 EMULATORS = {
@@ -28,15 +29,6 @@ def needs(name, *programs):
     missing = [p for p in (BOARDS[name].linker, *programs) if shutil.which(p) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
-
-
-def trained(module, shape):
-    torch.manual_seed(0)
-    module.train()
-    with torch.no_grad():
-        for _ in range(3):
-            module(torch.randn(8, *shape[1:]))
-    return module.eval()
 
 
 def emulated(network, image, board, folder):

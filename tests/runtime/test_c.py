@@ -6,27 +6,18 @@ import subprocess
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
 import runtime
 import search_spaces
 from search_spaces import InvalidInput, precisions
 from search_spaces.layers import QuantConv2d, QuantLinear
+from tests.runtime.harness import trained
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-O2", "-ffp-contract=off"]
 
 if shutil.which("gcc") is None:
     pytest.skip("gcc is not installed: nothing compiles the C form here", allow_module_level=True)
-
-
-def trained(module, shape):
-    torch.manual_seed(1)
-    module.train()
-    with torch.no_grad():
-        for _ in range(3):
-            module(torch.randn(8, *shape[1:]))
-    return module.eval()
 
 
 def run_c(module, images, folder, *options):
