@@ -10,30 +10,32 @@ from torch import nn
 
 import runtime
 from benchmarks.race import Run
-from latency import LatencyModel, MemoryTable, device
-from runtime.assembly import ENTRY, build, kernel_function, parameters
+from latency import LatencyModel, MemoryTable
+from latency.hardware import LocalDevice
+from runtime.assembly import ENTRY, kernel_function, parameters
 from runtime.kernels import kernel_for
+from runtime.linking import build
 from runtime.workload import Workload
 from search_spaces import precisions
 from search_spaces.layers import QuantConv2d
 
 Shape = tuple[int, int, int, int]
-MODEL = LatencyModel(device("local"), MemoryTable())
+MODELS = {threads: LatencyModel(LocalDevice(threads=threads), MemoryTable()) for threads in (1, 2)}
 
 
 def kernel(workload: Workload) -> Run:
     """One kernel on random data, in the schedule that measuring finds best."""
     function = kernel_function(
-        workload, "native", "kernel", MODEL.schedules([workload]).get(workload.key, "")
+        workload, "native", "kernel", MODELS[1].schedules([workload]).get(workload.key, "")
     )
     values = np.random.default_rng(0)
     tensors = [_tensor(buffer.shape, buffer.dtype, values) for buffer in parameters(workload)]
     return timed(build({"kernel": function}, "native").mod, "kernel", tensors)
 
 
-def schedules(module: nn.Module, shape: Shape) -> dict[str, str]:
-    """The best schedule of each of a network's kernels."""
-    return MODEL.schedules(runtime.workloads(module, shape))
+def compiled(module: nn.Module, shape: Shape, threads: int = 1) -> runtime.CompiledNetwork:
+    """A network whose kernels are made in the way that is fastest on so many threads."""
+    return MODELS[threads].compile(module, shape)
 
 
 def timed(module: Any, symbol: str, tensors: Sequence[Any]) -> Run:

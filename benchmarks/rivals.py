@@ -14,7 +14,7 @@ from tvm import te, topi
 
 from benchmarks.ours import timed
 from benchmarks.race import Run, calls
-from runtime.assembly import build
+from runtime.linking import build
 from search_spaces.layers import QuantConv2d
 
 

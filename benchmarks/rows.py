@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import nn
 
-import runtime
 import search_spaces
 from benchmarks import ours, registers, rivals
 from benchmarks.race import Effort, Run, race
@@ -190,6 +189,21 @@ def resnet18(effort: Effort) -> Iterator[Row]:
     return networks("resnet18", {"float": 0.95, "int8": 2, "binary": 5}, effort)
 
 
+@group("two threads")
+def two_threads(effort: Effort) -> Iterator[Row]:
+    """ResNet-18 on two cores over the same on one."""
+    shape = NETWORKS["resnet18"]
+    x = np.random.default_rng(0).standard_normal(shape, np.float32)
+    for precision in ("float", "int8", "binary"):
+        module = ours.settled(search_spaces.network("resnet18", precision), shape)
+        one, two = (ours.compiled(module, shape, threads) for threads in (1, 2))
+        rivals.same(f"our {precision} resnet18 on two threads", two.run(x), one.run(x), close=0)
+        found = race({"one": ours.network(one, x), "two": ours.network(two, x)}, effort, cores=2)
+        yield Row(
+            f"resnet18 {precision}, two threads over one", found["one"] / found["two"], 1.7, times=found
+        )
+
+
 def networks(name: str, required: dict[str, float], effort: Effort) -> Iterator[Row]:
     """A network in each precision against onnxruntime's float, and against the sum of its own kernels."""
     shape = NETWORKS[name]
@@ -199,7 +213,7 @@ def networks(name: str, required: dict[str, float], effort: Effort) -> Iterator[
     for precision in required:
         module = ours.settled(search_spaces.network(name, precision), shape)
         expected = _answer(module, x)
-        compiled = runtime.compile(module, shape, schedules=ours.schedules(module, shape))
+        compiled = ours.compiled(module, shape)
         # int8 sums in another order than torch's floats: values on the edge between two steps take the other
         rivals.same(
             f"our {precision} {name}", compiled.run(x), expected, close=0.05 if precision == "int8" else 1e-3

@@ -27,10 +27,12 @@ class Device(ABC):
     Attributes:
         name: what users call it.
         target: what to compile for, as ``runtime.compile`` takes it.
+        threads: how many threads run a network there.
     """
 
     name: str
     target: str
+    threads: int
 
     @property
     @abstractmethod
@@ -59,18 +61,23 @@ class Device(ABC):
 
 
 class LocalDevice(Device):
-    """This machine, in this process, on one core."""
+    """This machine, in this process, on one core or more."""
 
-    name = "local"
     target = "native"
+
+    def __init__(self, name: str = "local", threads: int = 1) -> None:
+        self.name = name
+        self.threads = threads
 
     @property
     def identity(self) -> str:
-        """Name, CPU model, LLVM's name of it, the version of TVM, and the generation of our kernels."""
+        """Name, CPU model, LLVM's name of it, TVM's version, the generation of our kernels, and threads."""
         from runtime.kernels.base import GENERATION
 
         known = self.describe()
         code = f"tvm {known['tvm']} | kernels {GENERATION}"
+        if self.threads > 1:
+            code += f" | {self.threads} threads"
         return f"{self.name} | {known['cpu']} | {known['llvm_cpu']} | {code}"
 
     def describe(self) -> dict[str, Any]:
@@ -81,6 +88,7 @@ class LocalDevice(Device):
             "cpu": _cpu_model(),
             "llvm_cpu": cpu_name(self.target),
             "cores": os.cpu_count(),
+            "threads": self.threads,
             "features": sorted(host_flags()),
             "tvm": version("apache-tvm"),
         }
@@ -91,12 +99,12 @@ class LocalDevice(Device):
 
         from runtime.assembly import compile_schedules, parameters
 
-        executable, names = compile_schedules(workload, self.target, SCHEDULES)
+        module, names = compile_schedules(workload, self.target, SCHEDULES, self.threads)
         generator = np.random.default_rng(0)
         arrays = [_random_array(b, generator) for b in parameters(workload)]
         tensors = [tvm.runtime.tensor(array, tvm.cpu()) for array in arrays]
-        samplers = {schedule: _sampler(executable.mod, name, tensors) for schedule, name in names.items()}
-        with alone():
+        samplers = {schedule: _sampler(module, name, tensors) for schedule, name in names.items()}
+        with alone(self.threads):
             schedule = fastest(samplers)
             return replace(measure(samplers[schedule]), schedule=schedule)
 
@@ -109,7 +117,7 @@ class LocalDevice(Device):
         source = network.arguments[0]
         source[...] = np.random.default_rng(0).random(source.shape, np.float32)
         tensors = [tvm.runtime.tensor(array, tvm.cpu()) for array in network.arguments]
-        with alone():
+        with alone(network.info.threads):
             return measure(_sampler(tvm.runtime.load_module(str(network.library)), ENTRY, tensors))
 
 

@@ -97,15 +97,15 @@ def fastest(samplers: dict[str, Sampler]) -> str:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Hold this machine's measuring lock, so that no two processes time anything at once, and one core."""
+def alone(cores: int = 1) -> Iterator[None]:
+    """Hold this machine's measuring lock, so that no two processes time anything at once, and some cores."""
     lock = Path(tempfile.gettempdir()) / f"bitnas-measuring-{os.getuid()}.lock"
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
         try:
             if before:
-                os.sched_setaffinity(0, {max(before)})
+                os.sched_setaffinity(0, sorted(before)[-cores:])
             yield
         finally:
             if before:

@@ -12,7 +12,7 @@ from search_spaces.errors import InvalidInput
 if TYPE_CHECKING:
     from torch import nn
 
-    from runtime import Workload
+    from runtime import CompiledNetwork, Workload
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,17 @@ class LatencyModel:
     def schedules(self, workloads: "list[Workload]") -> dict[str, str]:
         """How the fastest code for each kernel was made, by the workload's key, for ``runtime.compile``."""
         return {w.key: known.schedule for w in workloads if (known := self._known(w)).schedule}
+
+    def compile(self, module: "nn.Module", input_shape: tuple[int, ...]) -> "CompiledNetwork":
+        """Compile a model for the device, each kernel in the way that was fastest there.
+
+        Raises:
+            What ``runtime.compile`` raises; MeasurementError: the device gave no usable time.
+        """
+        import runtime
+
+        schedules = self.schedules(runtime.workloads(module, input_shape))
+        return runtime.compile(module, input_shape, self.device.target, schedules, self.device.threads)
 
     def milliseconds(self, workload: "Workload") -> float:
         """One kernel's time: from the table, or measured now and put there."""

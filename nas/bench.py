@@ -45,13 +45,10 @@ class DeviceBench:
 
     def measure(self, architecture: Architecture) -> float:
         """Compile the network and time it; untrained, as no kernel's time depends on the weights."""
-        import runtime
         import search_spaces
 
         module = search_spaces.build(architecture).eval()
-        shape = (1, *architecture.input_shape)
-        schedules = self._model.schedules(runtime.workloads(module, shape))
-        compiled = runtime.compile(module, shape, self._device.target, schedules)
+        compiled = self._model.compile(module, (1, *architecture.input_shape))
         return self._device.measure_network(compiled).milliseconds
 
 
@@ -63,6 +60,7 @@ class QuietDevice(Device):
         self._room = room
         self.name = device.name
         self.target = device.target
+        self.threads = device.threads
 
     @property
     def identity(self) -> str:

@@ -157,7 +157,6 @@ def prepare(
     epochs: int,
 ) -> Candidate:
     """Take a trial's trained network, train it on for ``epochs``, compile and time it."""
-    import runtime
     from latency import LatencyModel
     from nas.ledger.latencies import SqlLatencyTable
     from nas.seeds import training_seed
@@ -172,10 +171,8 @@ def prepare(
     load_weights(module, weights)
     if epochs:
         train(module, data, epochs=epochs, seed=training_seed(config.seed, trial.number), recipe=TRAIN_ON)
-    shape = (1, *architecture.input_shape)
     model = LatencyModel(device, SqlLatencyTable(ledger))
-    schedules = model.schedules(runtime.workloads(module, shape))
-    network = runtime.compile(module, shape, device.target, schedules)
+    network = model.compile(module, (1, *architecture.input_shape))
     return Candidate(
         trial,
         architecture,

@@ -27,7 +27,7 @@ from safetensors.numpy import load_file, save_file
 
 from runtime.assembly import Constant
 from runtime.folders import new_folder
-from runtime.network import CompiledNetwork, NetworkInfo
+from runtime.network import MOST_THREADS, CompiledNetwork, NetworkInfo
 from runtime.target import host_flags
 from runtime.workload import Workload
 from search_spaces.errors import BitnasError, InvalidInput
@@ -69,6 +69,7 @@ class Manifest(BaseModel):
     constant_bytes: int = Field(ge=0, le=MAX_BYTES)
     workspace_bytes: int = Field(ge=0, le=MAX_BYTES)
     live_bytes: int = Field(ge=0, le=MAX_BYTES)
+    threads: int = Field(ge=1, le=MOST_THREADS)
     constants: tuple[ConstantPlace, ...]
     workloads: tuple[str, ...]
     files: dict[str, str]
@@ -140,6 +141,7 @@ def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
         constant_bytes=manifest.constant_bytes,
         workspace_bytes=manifest.workspace_bytes,
         live_bytes=manifest.live_bytes,
+        threads=manifest.threads,
         workloads=workloads,
     )
 
@@ -255,6 +257,7 @@ def _write_files(network: CompiledNetwork, folder: Path, extra: dict[str, bytes]
         constant_bytes=info.constant_bytes,
         workspace_bytes=info.workspace_bytes,
         live_bytes=info.live_bytes,
+        threads=info.threads,
         constants=tuple(ConstantPlace(name=c.name, offset=c.offset) for c in network.constants),
         workloads=tuple(w.to_json() for w in info.workloads),
         files={path.name: checksum(path) for path in sorted(folder.iterdir())},

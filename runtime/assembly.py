@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from runtime.graph import Graph, Node, Value
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.kernels.schedule import Tile
-from runtime.pipeline import KERNEL, register_pipeline
+from runtime.linking import link, load
+from runtime.pipeline import KERNEL
 from runtime.planning import Lifetime, aligned, largest_live_set, plan
-from runtime.target import cpu_of, linker_of, resolve_target
+from runtime.sharing import THREADS
+from runtime.target import cpu_of
 from runtime.workload import Workload
 
 ENTRY = "network"
@@ -54,52 +56,46 @@ class Layout:
     live_bytes: int = 0
 
 
-def compile_kernels(workloads: list[Workload], target: str) -> Any:
-    """A ``tvm.runtime.Executable`` with one function, named by its symbol, for each distinct workload."""
-    functions = {w.symbol: kernel_function(w, target, w.symbol, "") for w in dict.fromkeys(workloads)}
-    return build(functions, target)
+def compile_kernels(workloads: list[Workload], target: str, threads: int = 1) -> Any:
+    """A module with one function, named by its symbol, for each distinct workload."""
+    functions = {
+        w.symbol: kernel_function(w, target, w.symbol, "", threads) for w in dict.fromkeys(workloads)
+    }
+    return load(functions, target, threads)
 
 
-def compile_schedules(workload: Workload, target: str, most: int) -> tuple[Any, dict[str, str]]:
-    """One kernel in the ``most`` promising schedules: the executable, and function names by schedule."""
+def compile_schedules(
+    workload: Workload, target: str, most: int, threads: int = 1
+) -> tuple[Any, dict[str, str]]:
+    """One kernel in the ``most`` promising schedules: a module, and its functions' names by schedule."""
     found = [str(tile) for tile in kernel_for(workload).tiles(workload, cpu_of(target))[:most]] or [""]
     names = {schedule: f"{workload.symbol}_{schedule}" for schedule in found}
-    functions = {n: kernel_function(workload, target, n, schedule) for schedule, n in names.items()}
-    return build(functions, target), names
+    functions = {n: kernel_function(workload, target, n, schedule, threads) for schedule, n in names.items()}
+    return load(functions, target, threads), names
 
 
-def assemble(graph: Graph, target: str, library: Path, schedules: Mapping[str, str]) -> Assembly:
-    """Compile a graph for a target into the shared library at ``library``.
+def assemble(
+    graph: Graph, target: str, library: Path, schedules: Mapping[str, str], threads: int = 1
+) -> Assembly:
+    """Compile a graph for a target, to be run by ``threads``, into the shared library at ``library``.
 
     ``schedules`` are by the workload's key; what it lacks is made by the most promising schedule.
     """
     layout = lay_out(graph)
     functions = {
-        w.symbol: kernel_function(w, target, w.symbol, schedules.get(w.key, ""))
+        w.symbol: kernel_function(w, target, w.symbol, schedules.get(w.key, ""), threads)
         for w in dict.fromkeys(graph.workloads)
     }
     functions[ENTRY] = _entry_function(graph, layout)
-    # -s: no symbols for a debugger, which would be half of the library
-    link: dict[str, Any] = {"options": ["-s"]}
-    if (linker := linker_of(target)) is not None:
-        link["cc"] = linker
-    build(functions, target).export_library(str(library), **link)
+    link(functions, [ENTRY], target, library, threads)
     return Assembly(tuple(layout.constants), layout.constant_bytes, layout.workspace_bytes, layout.live_bytes)
 
 
-def build(functions: dict[str, Any], target: str) -> Any:
-    """Compile functions, by name, into one ``tvm.runtime.Executable``."""
-    import tvm
-
-    module = tvm.IRModule(functions)
-    return tvm.compile(module, target=resolve_target(target), tir_pipeline=register_pipeline())
-
-
-def kernel_function(workload: Workload, target: str, name: str, schedule: str) -> Any:
+def kernel_function(workload: Workload, target: str, name: str, schedule: str, threads: int = 1) -> Any:
     """The ``PrimFunc`` of a kernel, in a schedule that was measured or the most promising one (empty)."""
     tile = Tile.parse(schedule) if schedule else None
     function = kernel_for(workload).prim_func(workload, cpu_of(target), tile)
-    return function.with_attr({"global_symbol": name, KERNEL: 1})
+    return function.with_attr({"global_symbol": name, KERNEL: 1, THREADS: threads})
 
 
 def lay_out(graph: Graph) -> Layout:

@@ -23,13 +23,16 @@ from search_spaces.errors import BitnasError, InvalidInput
 if TYPE_CHECKING:
     from torch import nn
 
+MOST_THREADS = 256
+
 
 @dataclass(frozen=True)
 class NetworkInfo:
     """What is known of a compiled network without running it; shapes are torch's, sizes in bytes.
 
     ``live_bytes`` is the largest set of activations and scratch alive at once, the least that
-    ``workspace_bytes`` could be. ``flags`` are the CPU's instruction sets that the code may use.
+    ``workspace_bytes`` could be. ``flags`` are the CPU's instruction sets that the code may use. ``threads``
+    share the work of one call.
     """
 
     input_shape: tuple[int, ...]
@@ -41,6 +44,7 @@ class NetworkInfo:
     workspace_bytes: int
     live_bytes: int
     workloads: tuple[Workload, ...]
+    threads: int = 1
 
 
 class CompiledNetwork:
@@ -67,7 +71,7 @@ class CompiledNetwork:
         if info.architecture != platform.machine():
             return
         try:
-            self._module = tvm_ffi.load_module(str(library))
+            self._module = tvm_ffi.load_module(str(library), keep_module_alive=False)
         except (RuntimeError, OSError) as error:
             raise BitnasError(
                 f"{library.name}: it is not a library that loads here; compile it anew"
@@ -163,6 +167,7 @@ def compile(
     input_shape: tuple[int, ...],
     target: str = "native",
     schedules: Mapping[str, str] | None = None,
+    threads: int = 1,
 ) -> CompiledNetwork:
     """Compile a torch model, as it computes in evaluation mode, for a fixed batch.
 
@@ -173,18 +178,21 @@ def compile(
             with a CPU (``aarch64/cortex-a72``), whose networks can be saved and run on such a machine.
         schedules: how to make a kernel, by its workload's key, as ``latency.LatencyModel.schedules`` found by
             measuring; others are made as seems best for the target.
+        threads: how many share the work of one call, 1 to 256.
 
     Raises:
-        InvalidInput: the shape or the target is not one.
+        InvalidInput: the shape or the target is not one, or the number of threads is out of its range.
         BitnasError: the target's linker is not installed.
         UnsupportedLayerError: the model holds a layer that no kernel computes.
     """
     resolve_target(target)
+    if not 1 <= threads <= MOST_THREADS:
+        raise InvalidInput("threads", f"{threads} is out of range", f"pass 1 to {MOST_THREADS}")
     graph = lower(module, input_shape)
     folder = Path(tempfile.mkdtemp(prefix="bitnas-"))
     library = folder / "network.so"
     try:
-        assembly = assemble(graph, target, library, schedules or {})
+        assembly = assemble(graph, target, library, schedules or {}, threads)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -198,6 +206,7 @@ def compile(
         workspace_bytes=assembly.workspace_bytes,
         live_bytes=assembly.live_bytes,
         workloads=tuple(graph.workloads),
+        threads=threads,
     )
     twin = None if board_of(target) is None else compile(module, input_shape)
     network = CompiledNetwork(info, assembly.constants, library, twin)

@@ -1,4 +1,5 @@
-"""TVM's lowering pipeline with two changes: register tiles are on the stack, kernels check no arguments.
+"""TVM's lowering pipeline with three changes: register tiles are on the stack, kernels check no arguments,
+and parallel loops are shared by the threads of a network rather than by those of TVM's runtime.
 
 TVM takes every allocation of 1024 bytes or more from a workspace pool of its runtime. A compiled network
 must run where that runtime is not installed, and its accumulators are meant to become registers.
@@ -9,6 +10,8 @@ passes on to the kernels is fixed when it is compiled.
 """
 
 from typing import Any
+
+from runtime.sharing import share_loops
 
 PIPELINE = "bitnas"
 KERNEL = "bitnas.kernel"  # the attribute of functions that only compiled code calls
@@ -24,7 +27,8 @@ def register_pipeline() -> str:
     def finalize_host() -> Any:
         keep = tirx.transform.prim_func_pass(_keep_allocations, opt_level=0, name="bitnas.KeepAllocations")
         skip = module_pass(_skip_kernel_checks, opt_level=0, name="bitnas.SkipKernelChecks")
-        return Sequential([keep, skip, tirx.transform.LowerTVMBuiltin(), tirx.transform.LowerIntrin()])
+        share = tirx.transform.prim_func_pass(_share_loops, opt_level=0, name="bitnas.ShareLoops")
+        return Sequential([share, keep, skip, tirx.transform.LowerTVMBuiltin(), tirx.transform.LowerIntrin()])
 
     def factory() -> Any:
         lower, _, finalize_device = default_s_tir_pipeline()
@@ -46,12 +50,16 @@ def _skip_kernel_checks(module: Any, context: Any) -> Any:
     return IRModule(found, attrs=module.attrs)
 
 
+def _share_loops(func: Any, module: Any, context: Any) -> Any:
+    return share_loops(func)
+
+
 def _keep_allocations(func: Any, module: Any, context: Any) -> Any:
     return func.with_body(_rewrite(func.body))
 
 
 def _rewrite(statement: Any) -> Any:
-    """Mark every allocation in a statement as one that codegen makes itself."""
+    """Mark every allocation as one that codegen makes itself; what threads share is split by now."""
     from tvm import tirx
 
     if isinstance(statement, tirx.AllocBuffer):
@@ -65,7 +73,7 @@ def _rewrite(statement: Any) -> Any:
             statement.loop_var,
             statement.min,
             statement.extent,
-            statement.kind,
+            tirx.ForKind.SERIAL if statement.kind == tirx.ForKind.PARALLEL else statement.kind,
             _rewrite(statement.body),
             statement.thread_binding,
             statement.annotations,

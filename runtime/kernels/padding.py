@@ -59,7 +59,10 @@ def pad_rows(image: Image, padding: int, value: int | float, name: str = "padded
             is_outside = tirx.any(y < padding, y >= height + padding)
             return tirx.IfThenElse(is_outside, filled, copied)
 
-        return _loop(n, lambda i: _loop(padded_height, lambda y: padded_row(i, y)))
+        def image_rows(i: Any) -> Any:
+            return _loop(padded_height, lambda y: padded_row(i, y), tirx.ForKind.PARALLEL)
+
+        return _loop(n, image_rows, tirx.ForKind.PARALLEL)
 
     shape = (n, padded_height, padded_width, *rest)
     flat = (prod(shape),)

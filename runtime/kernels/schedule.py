@@ -76,6 +76,7 @@ def schedule_tiled(
     schedule.set_scope(accumulate, 0, "local")
     for block in others:
         schedule.reverse_compute_at(block, x_outer, preserve_unit_loops=True)
+    _share(schedule, schedule.get_loops(first)[:4])
     for name, block in zip(stages, (first, *others), strict=True):
         if name == "mask":
             schedule.set_scope(block, 0, "local")
@@ -89,6 +90,12 @@ def schedule_tiled(
         schedule.unroll(loop)
     schedule.decompose_reduction(accumulate, reduced[0])
     return schedule.mod["main"]
+
+
+def _share(schedule: Any, loops: list[Any]) -> None:
+    """Mark loops whose steps know nothing of each other, so that threads may share any of them."""
+    for loop in loops:
+        schedule.parallel(loop)
 
 
 def _unroll(schedule: Any, block: Any, has_lanes: bool) -> None:
@@ -118,12 +125,13 @@ def schedule_elementwise(func: Any, *blocks: str) -> Any:
 
 def _vectorize_last(schedule: Any, block: Any) -> None:
     """Vectorize the last loop by the largest power of two up to 16 that divides its extent."""
-    last = schedule.get_loops(block)[-1]
+    *outer, last = schedule.get_loops(block)
     extent = int(schedule.get(last).extent)
     width = next(n for n in (16, 8, 4, 2, 1) if extent % n == 0)
     if width > 1:
-        _, inner = schedule.split(last, [None, width])
+        last, inner = schedule.split(last, [None, width])
         schedule.vectorize(inner)
+    _share(schedule, [*outer, last])
 
 
 def schedule_packed(func: Any) -> Any:
@@ -132,7 +140,8 @@ def schedule_packed(func: Any) -> Any:
 
     schedule = Schedule(func)
     block = schedule.get_sblock("output")
-    bits = schedule.get_loops(block)[-1]
+    *outer, bits = schedule.get_loops(block)
+    _share(schedule, outer)
     schedule.decompose_reduction(block, bits)
     return schedule.mod["main"]
 
@@ -144,7 +153,9 @@ def schedule_masks(func: Any) -> Any:
     schedule = Schedule(func)
     mask, output = schedule.get_sblock("mask"), schedule.get_sblock("output")
     *outer, lane = schedule.get_loops(mask)
-    schedule.reverse_compute_at(output, schedule.fuse(*outer), preserve_unit_loops=True)
+    words = schedule.fuse(*outer)
+    schedule.reverse_compute_at(output, words, preserve_unit_loops=True)
     schedule.set_scope(mask, 0, "local")
     schedule.vectorize(lane)
+    _share(schedule, [words])
     return schedule.mod["main"]

@@ -9,7 +9,7 @@ from runtime.kernels import packing
 from runtime.kernels.base import lanes
 
 
-def run_kernel(workload, target="native", **arrays):
+def run_kernel(workload, target="native", threads=1, **arrays):
     """The kernel's output for its inputs and constants, given by name in any shape of the right size.
 
     A kernel of two outputs gives both. An ``offset`` is for signed bytes alone.
@@ -25,7 +25,7 @@ def run_kernel(workload, target="native", **arrays):
             array = np.ascontiguousarray(arrays.pop(buffer.name), buffer.dtype).reshape(buffer.shape)
         tensors.append(tvm.runtime.tensor(array, tvm.cpu()))
     assert not arrays, f"not parameters of {workload.key}: {list(arrays)}"
-    compile_kernels([workload], target).mod[workload.symbol](*tensors)
+    compile_kernels([workload], target, threads)[workload.symbol](*tensors)
     outputs = [t.numpy() for t, b in zip(tensors, parameters(workload), strict=True) if b.role == "output"]
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
 

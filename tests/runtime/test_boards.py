@@ -49,8 +49,11 @@ def emulated(network, image, board, folder):
 
 
 @pytest.mark.parametrize("board", BOARDS)
-@pytest.mark.parametrize("precision", ["float", "int8", "ternary", "binary", "dithered"])
-def test_boards_compute_what_this_machine_computes(board, precision, tmp_path):
+@pytest.mark.parametrize(
+    ("precision", "threads"),
+    [("float", 1), ("int8", 1), ("ternary", 1), ("binary", 1), ("dithered", 1), ("binary", 2)],
+)
+def test_boards_compute_what_this_machine_computes(board, precision, threads, tmp_path):
     needs(board, EMULATORS[board][0])
     p = precisions.get(precision)
     module = torch.nn.Sequential(
@@ -65,7 +68,7 @@ def test_boards_compute_what_this_machine_computes(board, precision, tmp_path):
     shape = (1, 3, 9, 7)
     trained(module, shape)
     image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-    network = runtime.compile(module, shape, target=board)
+    network = runtime.compile(module, shape, target=board, threads=threads)
     expected = runtime.compile(module, shape).run(image)
     found = emulated(network, image, board, tmp_path)
     if board == "armv7" and p.activation == "float":  # it rounds a product before it adds
