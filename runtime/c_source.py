@@ -1,5 +1,6 @@
 """Kernels as portable C: a scheduled function is lowered to plain loops and printed, line by line."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -115,6 +116,9 @@ def kernel_source(workload: Workload, name: str) -> str:
         const = "const " if buffer.role in ("input", "constant") else ""
         parameters.append(f"{const}{TYPES[str(variable.dtype)]} *restrict {buffer.name}")
     body = _Printer(names).block(function.body, 1)
+    for buffer in buffers:  # what only kernels for other CPUs read
+        if not re.search(rf"\b{buffer.name}\b", body):
+            body = f"{_indent(1)}(void){buffer.name};\n{body}"
     return f"static void {name}({', '.join(parameters)}) {{\n{body}}}\n"
 
 

@@ -5,7 +5,7 @@ import shutil
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -16,6 +16,8 @@ INSTRUCTION_SETS = frozenset(
     """.split()  # noqa: SIM905 - a table of words reads better
 )
 """The CPU flags, by the names of /proc/cpuinfo, that decide whether compiled code runs."""
+
+ByteDot = Literal["unsigned", "signed"]
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,14 @@ class Cpu:
         return 32 if "avx512f" in self.flags else 8
 
     @property
-    def has_byte_dot(self) -> bool:
-        """Whether one instruction multiplies and sums four bytes in each of 16 lanes (VNNI)."""
-        return {"avx512_vnni", "avx512bw"} <= self.flags
+    def byte_dot(self) -> ByteDot | None:
+        """What the instruction that multiplies and sums four bytes in each lane takes bytes of images for.
+
+        ``unsigned``: vpdpbusd of AVX-512 VNNI; ``signed``: sdot of 64-bit ARM; None where there is neither.
+        """
+        if {"avx512_vnni", "avx512bw"} <= self.flags:
+            return "unsigned"
+        return "signed" if "asimddp" in self.flags else None
 
     @property
     def has_lane_mask(self) -> bool:

@@ -30,6 +30,11 @@ def has_byte_inputs(workload: Conv2d) -> bool:
     return workload.input in ("uint8", "int8")
 
 
+def takes_signed_bytes(workload: Conv2d, cpu: Cpu) -> bool:
+    """Whether bytes lose 128 on the way into the products, for a dot product of signed bytes."""
+    return cpu.byte_dot == "signed" and lanes(workload.out_channels // workload.groups) in DOT_LANES
+
+
 def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int, int]]:
     """Rows and columns of the input and of the output, as the kernel goes through them."""
     w = workload
@@ -58,8 +63,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             packed = Buffer("weight", "constant", words, "uint32")
             whole = Buffer("weight", "constant", quads, "int8")
             found.append(packed if w.weight == "ternary" else whole)
-            if w.input == "int8":
-                found.append(Buffer("offset", "constant", per_channel, "int32"))
+            found.append(Buffer("offset", "constant", per_channel, "int32"))
         elif w.weight in CODE_BITS:
             count = packing.words(w.kernel * w.kernel * depth, CODE_BITS[w.weight])
             found.append(Buffer("weight", "constant", (vectors, count, width), "uint32"))
@@ -79,7 +83,7 @@ class Conv2dKernel(Kernel[Conv2d]):
 
     def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
         """Pad, decode, accumulate in registers, finish."""
-        from tvm import te
+        from tvm import te, tirx
 
         buffers = {b.name: b for b in self.buffers(workload)}
         shape = self._shape(workload)
@@ -96,8 +100,11 @@ class Conv2dKernel(Kernel[Conv2d]):
 
         def value(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
             total = accumulated[n, y, x, o, i]
-            if workload.input == "int8":
-                total = total + args["offset"][o, i]
+            if has_byte_inputs(workload):
+                # bytes as they are stored, less what is meant; a signed dot product has taken off 128
+                excess = ZERO_POINTS[workload.input] - (128 if takes_signed_bytes(workload, cpu) else 0)
+                if excess:
+                    total = total + args["offset"][o, i] * tirx.const(excess // 128, "int32")
             return affine_output(total, args["scale"][o, i], args["bias"][o, i])
 
         stages = finish(workload, cpu, shape, args, value)
@@ -156,13 +163,15 @@ class Conv2dKernel(Kernel[Conv2d]):
         scratch: dict[str, Any],
     ) -> tuple[Image, Any]:
         """Multiply and add bytes in int32, four by one instruction where the CPU has it."""
-        from tvm import te
+        from tvm import te, tirx
 
         depth, zero = buffers["data"].shape[-1], ZERO_POINTS[workload.input]
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         quad = te.reduce_axis((0, packing.quads(depth)), "quad")
         s, vectors_per_group = workload.stride, shape[3] // workload.groups
-        if cpu.has_byte_dot and shape[4] in DOT_LANES:
+        if cpu.byte_dot is not None and shape[4] in DOT_LANES:
+            kind = cpu.byte_dot
+            flip = tirx.const(-0x7F7F7F80, "int32")  # the highest bit of each byte: 128 less, with a sign
             image, data = self._words(workload, buffers, zero, scratch)
             taps = (shape[3], workload.kernel, workload.kernel, packing.quads(depth), shape[4])
             if workload.weight == "ternary":
@@ -172,7 +181,8 @@ class Conv2dKernel(Kernel[Conv2d]):
 
             def dot(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
                 word = data[n, y * s + ky, x * s + kx, o // vectors_per_group, quad]
-                return byte_dot_sum(word, weight[o, ky, kx, quad, i], axis=[ky, kx, quad])
+                word = word ^ flip if kind == "signed" else word
+                return byte_dot_sum(kind, word, weight[o, ky, kx, quad, i], axis=[ky, kx, quad])
 
             return image, te.compute(shape, dot, name="accumulate")
         image = data = flat_placeholder("data", buffers["data"].shape, "uint8")

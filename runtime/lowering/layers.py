@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from runtime.graph import Value
 from runtime.kernels import packing
 from runtime.kernels.base import kernel_for, lanes
-from runtime.kernels.convolution import ZERO_POINTS
 from runtime.lowering.builder import Constants, GraphBuilder, UnsupportedLayerError
 from runtime.workload import (
     BitserialConv2d,
@@ -180,8 +179,7 @@ def _constants(workload: Workload, weights: Weights, step: float, is_depthwise: 
     if weights.code == "int8" and not is_depthwise:
         constants["weight"] = packing.pack_quads(weights.values, width)
         sums = weights.values.astype(np.int64).sum(axis=(1, 2, 3))
-        zero = ZERO_POINTS[workload.input] if isinstance(workload, Conv2d | Dense) else 0
-        constants["offset"] = packing.lane_vectors((-zero * sums).astype(np.int32), width)
+        constants["offset"] = packing.lane_vectors((-128 * sums).astype(np.int32), width)
     return constants
 
 

@@ -12,10 +12,8 @@ from runtime.kernels.base import lanes
 def run_kernel(workload, target="native", threads=1, **arrays):
     """The kernel's output for its inputs and constants, given by name in any shape of the right size.
 
-    A kernel of two outputs gives both. An ``offset`` is for signed bytes alone.
+    A kernel of two outputs gives both.
     """
-    if getattr(workload, "input", "") == "uint8":
-        arrays.pop("offset", None)
     tensors = []
     for buffer in parameters(workload):
         if buffer.role in ("scratch", "output"):

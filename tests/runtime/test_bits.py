@@ -87,7 +87,7 @@ def test_ternary_weights_under_bytes_are_exact(code, depth, channels, groups, wi
         target,
         data=x + zero,
         weight=packing.pack_ternary_quads(weight, lanes(channels)),
-        offset=-zero * weight.sum(axis=(1, 2, 3)),
+        offset=-128 * weight.sum(axis=(1, 2, 3)),
         **lane_constants(channels * groups, groups, scale=ones, bias=zeros),
     )
     expected = references.conv2d(x, weight, stride=stride, padding=padding, groups=groups)

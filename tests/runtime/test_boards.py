@@ -77,6 +77,25 @@ def test_boards_compute_what_this_machine_computes(board, precision, threads, tm
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a76"])
+@pytest.mark.parametrize("relu", [False, True])
+def test_dot_products_of_bytes_where_the_cpu_has_them(cpu, relu, tmp_path):
+    needs("aarch64", EMULATORS["aarch64"][0])
+    target, p = f"aarch64/{cpu}", precisions.get("int8")
+    assert cpu_of(target).byte_dot == ("signed" if cpu == "cortex-a76" else None)
+    shape = (1, 5, 9, 7)
+    layers = [QuantConv2d(5, 16, 3, p, relu=relu), QuantConv2d(16, 8, 3, p, stride=2, relu=relu)]
+    module = trained(torch.nn.Sequential(*layers, QuantConv2d(8, 20, 1, p, relu=relu)), shape)
+    image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    expected = runtime.compile(module, shape).run(image)
+    network = runtime.compile(module, shape, target=target)
+    np.testing.assert_array_equal(emulated(network, image, "aarch64", tmp_path), expected)
+    disassembled = subprocess.run(
+        ["aarch64-linux-gnu-objdump", "-d", network.library], check=True, capture_output=True, text=True
+    ).stdout
+    assert ("sdot" in disassembled) == (cpu == "cortex-a76")
+
+
 @pytest.mark.parametrize("board", BOARDS)
 def test_an_artifact_for_a_board_is_refused_here(board, tmp_path):
     needs(board)

@@ -100,7 +100,7 @@ def test_int8_convolution_is_exact(case, code):
     width = lanes(case.out_channels // case.groups)
     constants = lane_constants(case.out_channels, case.groups, scale=ones, bias=zeros)
     zero = ZERO_POINTS[code]
-    offset = -zero * weight.astype(np.int64).sum(axis=(1, 2, 3))
+    offset = -128 * weight.astype(np.int64).sum(axis=(1, 2, 3))
     found = run_kernel(
         workload, data=x + zero, weight=packing.pack_quads(weight, width), offset=offset, **constants
     )

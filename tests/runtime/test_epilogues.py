@@ -112,7 +112,7 @@ def test_byte_convolutions(ending, target, code, seed):
         target,
         data=x + zero,
         weight=packing.pack_quads(weight, 16),
-        offset=-zero * weight.sum(axis=(1, 2, 3)),
+        offset=-128 * weight.sum(axis=(1, 2, 3)),
         scale=np.full(channels, 2.0**-12),
         bias=np.zeros(channels),
         **arrays,

@@ -1,4 +1,4 @@
-"""Networks that several threads run: the output is that of one thread, to the bit, whoever calls, and however."""
+"""Networks that several threads run: the output is that of one thread, to the bit, whoever calls."""
 
 import gc
 import os
