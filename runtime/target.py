@@ -3,9 +3,10 @@
 import platform
 import shutil
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -17,7 +18,24 @@ INSTRUCTION_SETS = frozenset(
 )
 """The CPU flags, by the names of /proc/cpuinfo, that decide whether compiled code runs."""
 
-ByteDot = Literal["unsigned", "signed"]
+
+class ByteDot(Enum):
+    """Instructions that multiply and sum four bytes in each lane, the second factor's signed.
+
+    Attributes:
+        intrinsic: LLVM's name of it.
+        lanes: how many int32 lanes it has at most.
+        is_signed: whether it takes the first factor's bytes as signed.
+    """
+
+    VPDPBUSD_512 = "llvm.x86.avx512.vpdpbusd.{bits}", 16, False
+    VPDPBUSD_256 = "llvm.x86.avx512.vpdpbusd.{bits}", 8, False  # AVX-VNNI, by the same name
+    SDOT = "llvm.aarch64.neon.sdot.v{lanes}i32.v{bytes}i8", 4, True
+
+    def __init__(self, intrinsic: str, lanes: int, is_signed: bool) -> None:
+        self.intrinsic = intrinsic
+        self.lanes = lanes
+        self.is_signed = is_signed
 
 
 @dataclass(frozen=True)
@@ -39,13 +57,12 @@ class Cpu:
 
     @property
     def byte_dot(self) -> ByteDot | None:
-        """What the instruction that multiplies and sums four bytes in each lane takes bytes of images for.
-
-        ``unsigned``: vpdpbusd of AVX-512 VNNI; ``signed``: sdot of 64-bit ARM; None where there is neither.
-        """
+        """The widest instruction that multiplies and sums four bytes in each lane."""
         if {"avx512_vnni", "avx512bw"} <= self.flags:
-            return "unsigned"
-        return "signed" if "asimddp" in self.flags else None
+            return ByteDot.VPDPBUSD_512
+        if "avx_vnni" in self.flags:
+            return ByteDot.VPDPBUSD_256
+        return ByteDot.SDOT if "asimddp" in self.flags else None
 
     @property
     def has_lane_mask(self) -> bool:

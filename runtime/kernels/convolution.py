@@ -32,7 +32,8 @@ def has_byte_inputs(workload: Conv2d) -> bool:
 
 def takes_signed_bytes(workload: Conv2d, cpu: Cpu) -> bool:
     """Whether bytes lose 128 on the way into the products, for a dot product of signed bytes."""
-    return cpu.byte_dot == "signed" and lanes(workload.out_channels // workload.groups) in DOT_LANES
+    kind, width = cpu.byte_dot, lanes(workload.out_channels // workload.groups)
+    return kind is not None and kind.is_signed and width in DOT_LANES
 
 
 def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -181,7 +182,7 @@ class Conv2dKernel(Kernel[Conv2d]):
 
             def dot(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
                 word = data[n, y * s + ky, x * s + kx, o // vectors_per_group, quad]
-                word = word ^ flip if kind == "signed" else word
+                word = word ^ flip if kind.is_signed else word
                 return byte_dot_sum(kind, word, weight[o, ky, kx, quad, i], axis=[ky, kx, quad])
 
             return image, te.compute(shape, dot, name="accumulate")

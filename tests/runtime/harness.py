@@ -1,5 +1,7 @@
 """Compiles one kernel and runs it on named arrays."""
 
+import platform
+
 import numpy as np
 import torch
 import tvm
@@ -7,6 +9,11 @@ import tvm
 from runtime.assembly import compile_kernels, parameters
 from runtime.kernels import packing
 from runtime.kernels.base import lanes
+from runtime.target import host_flags, required_flags
+
+FAMILY = ["x86-64-v2", "x86-64-v3", "alderlake"] if platform.machine() == "x86_64" else []
+TARGETS = ["native", *(name for name in FAMILY if set(required_flags(name)) <= host_flags())]
+"""What code can be made for and run here: the newest instructions, SSE, AVX2, AVX-VNNI."""
 
 
 def run_kernel(workload, target="native", threads=1, **arrays):

@@ -9,10 +9,9 @@ from runtime.kernels import packing
 from runtime.kernels.base import lanes
 from runtime.workload import BitserialConv2d, Conv2d
 from tests.runtime import references
-from tests.runtime.harness import lane_constants, run_kernel
+from tests.runtime.harness import TARGETS, lane_constants, run_kernel
 
 SOME = settings(max_examples=20, deadline=None, derandomize=True)
-TARGETS = ["native", "x86-64-v2", "x86-64-v3"]
 
 
 def levels(values, shape, bits):

@@ -10,7 +10,7 @@ import torch
 
 import runtime
 import search_spaces
-from runtime.target import BOARDS, board_of, cpu_of
+from runtime.target import BOARDS, ByteDot, board_of, cpu_of
 from search_spaces import BitnasError, InvalidInput, precisions
 from search_spaces.layers import QuantConv2d
 from tests.runtime.harness import trained
@@ -82,7 +82,7 @@ def test_boards_compute_what_this_machine_computes(board, precision, threads, tm
 def test_dot_products_of_bytes_where_the_cpu_has_them(cpu, relu, tmp_path):
     needs("aarch64", EMULATORS["aarch64"][0])
     target, p = f"aarch64/{cpu}", precisions.get("int8")
-    assert cpu_of(target).byte_dot == ("signed" if cpu == "cortex-a76" else None)
+    assert cpu_of(target).byte_dot == (ByteDot.SDOT if cpu == "cortex-a76" else None)
     shape = (1, 5, 9, 7)
     layers = [QuantConv2d(5, 16, 3, p, relu=relu), QuantConv2d(16, 8, 3, p, stride=2, relu=relu)]
     module = trained(torch.nn.Sequential(*layers, QuantConv2d(8, 20, 1, p, relu=relu)), shape)
@@ -94,6 +94,16 @@ def test_dot_products_of_bytes_where_the_cpu_has_them(cpu, relu, tmp_path):
         ["aarch64-linux-gnu-objdump", "-d", network.library], check=True, capture_output=True, text=True
     ).stdout
     assert ("sdot" in disassembled) == (cpu == "cortex-a76")
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_bits_are_counted_by_neon(board):
+    needs(board)
+    module = trained(torch.nn.Sequential(QuantConv2d(32, 32, 3, precisions.get("binary"))), (1, 32, 6, 6))
+    network = runtime.compile(module, (1, 32, 6, 6), target=board)
+    objdump = BOARDS[board].linker.removesuffix("gcc") + "objdump"
+    code = subprocess.run([objdump, "-d", network.library], check=True, capture_output=True, text=True).stdout
+    assert "vcnt" in code if board == "armv7" else "\tcnt\t" in code
 
 
 @pytest.mark.parametrize("board", BOARDS)

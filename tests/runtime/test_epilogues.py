@@ -16,9 +16,8 @@ from runtime.workload import BitserialConv2d, Conv2d, DepthwiseConv2d
 from search_spaces import precisions
 from search_spaces.layers import QuantConv2d
 from tests.runtime import references
-from tests.runtime.harness import pack_images, run_kernel
+from tests.runtime.harness import TARGETS, pack_images, run_kernel
 
-TARGETS = ["native", "x86-64-v2", "x86-64-v3"]  # with the newest instructions, with SSE, with AVX2
 SOME = settings(max_examples=20, deadline=None, derandomize=True)
 SHAPE = (2, 5, 7)  # images, rows, columns
 
