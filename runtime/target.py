@@ -97,12 +97,28 @@ BOARDS = {
 }
 ARM_FEATURES = {"dotprod": "asimddp", "i8mm": "i8mm", "sve": "sve"}
 """LLVM's names of what some 64-bit ARM CPUs have beyond the least, and the system's names."""
+FEATURES = {"neon", *ARM_FEATURES}
+"""What a target's name may add, as in ``aarch64+dotprod``."""
 
 
 def board_of(name: str) -> Board | None:
     """The board of a target such as ``aarch64`` or ``aarch64/cortex-a72``; None for this machine's family."""
-    board = BOARDS.get(name.partition("/")[0])
+    board = BOARDS.get(_split(name)[0].partition("/")[0])
     return None if board is None or board.machine == platform.machine() else board
+
+
+def _split(name: str) -> tuple[str, list[str]]:
+    """The name of a CPU or a board, and the features that follow it behind plus signs.
+
+    Raises:
+        InvalidInput: a feature that no kernel asks for.
+    """
+    cpu, *features = name.split("+")
+    for feature in features:
+        if feature not in FEATURES:
+            known = ", ".join(sorted(FEATURES))
+            raise InvalidInput("target", f"unknown feature '{feature}'", f"choose among {known}")
+    return cpu, features
 
 
 @lru_cache
@@ -121,21 +137,23 @@ def resolve_target(name: str) -> Any:
     """The TVM target for a name.
 
     ``native``; an LLVM CPU name of this machine's family, such as ``znver4`` or ``x86-64-v3``; or a board,
-    ``aarch64`` or ``armv7``, perhaps with its CPU: ``aarch64/cortex-a72``.
+    ``aarch64`` or ``armv7``, perhaps with its CPU or with features: ``aarch64/cortex-a72``, ``aarch64+dotprod``.
 
     Raises:
-        InvalidInput: LLVM has no such CPU.
+        InvalidInput: LLVM has no such CPU, or no kernel asks for such a feature.
     """
     import tvm
     from tvm.target import codegen
 
-    board, cpu = board_of(name), name.partition("/")[2]
+    board, (name, features) = board_of(name), _split(name)
+    cpu = name.partition("/")[2]
     if board is not None:
         cpu = cpu or board.cpu
         if not codegen.llvm_is_valid_cpu(cpu, board.triple):
             fix = f"choose one that LLVM knows for {board.machine}"
             raise InvalidInput("target", f"unknown CPU '{cpu}'", fix)
-        options = {"mtriple": board.triple, "mcpu": cpu, "mattr": ["+neon"]}
+        wanted = ["+neon", *(f"+{feature}" for feature in features if feature != "neon")]
+        options = {"mtriple": board.triple, "mcpu": cpu, "mattr": wanted}
         if board.triple.endswith("hf"):
             options["mfloat-abi"] = "hard"
         return tvm.target.Target({"kind": "llvm", **options})
@@ -184,8 +202,9 @@ def required_flags(name: str) -> tuple[str, ...]:
 
     board = board_of(name)
     if board is not None:
-        found = {str(f) for f in codegen.llvm_get_cpu_features(resolve_target(name))}
-        more = (flag for feature, flag in ARM_FEATURES.items() if feature in found and "/" in name)
+        found = {str(f) for f in codegen.llvm_get_cpu_features(resolve_target(name))} if "/" in name else set()
+        found |= set(_split(name)[1])
+        more = (flag for feature, flag in ARM_FEATURES.items() if feature in found)
         return tuple(sorted({*board.flags, *more}))
     features = {
         str(f).replace("avxvnni", "avx_vnni") for f in codegen.llvm_get_cpu_features(resolve_target(name))

@@ -41,6 +41,7 @@ class CountingDevice(latency.device("local").__class__):
     """The local device, counting what it times."""
 
     def __init__(self):
+        super().__init__()
         self.timed = []
 
     def measure(self, workload):
