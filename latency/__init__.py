@@ -4,31 +4,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latency.hardware import Device, device, devices
-    from latency.measurement import Measurement, MeasurementError
+    from latency.hardware import Device, connect, device, devices
+    from latency.measurement import Measurement, MeasurementError, NoDeviceError
     from latency.model import LatencyModel, Prediction
+    from latency.record import DeviceRecord
     from latency.table import LatencyTable, MemoryTable
 
 __all__ = [
     "Device",
+    "DeviceRecord",
     "LatencyModel",
     "LatencyTable",
     "Measurement",
     "MeasurementError",
     "MemoryTable",
+    "NoDeviceError",
     "Prediction",
+    "connect",
     "device",
     "devices",
 ]
 
 _HOMES = {
     "Device": "hardware",
+    "DeviceRecord": "record",
     "LatencyModel": "model",
     "LatencyTable": "table",
     "Measurement": "measurement",
     "MeasurementError": "measurement",
     "MemoryTable": "table",
+    "NoDeviceError": "measurement",
     "Prediction": "model",
+    "connect": "hardware",
     "device": "hardware",
     "devices": "hardware",
 }

@@ -1,21 +1,25 @@
 """Devices: where kernels and networks are timed. ``local`` is the machine that this process runs on."""
 
-import os
-import platform
+import tempfile
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from collections.abc import Callable
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latency.measurement import Measurement, Sampler, alone, fastest, measure
+from latency.client import CONNECT_S, Client
+from latency.conditions import describe
+from latency.measurement import Measurement, alone
+from latency.record import DeviceRecord
+from latency.timing import Bench, random_arrays
+from search_spaces.errors import BitnasError
 from search_spaces.registry import Registry
 
 if TYPE_CHECKING:
     from runtime import CompiledNetwork, Workload
-    from runtime.kernels import Buffer
 
 SCHEDULES = 5
 """How many ways of making a kernel are tried."""
@@ -25,53 +29,29 @@ class Device(ABC):
     """A machine that can time compiled code.
 
     Attributes:
-        name: what users call it.
-        target: what to compile for, as ``runtime.compile`` takes it.
-        threads: how many threads run a network there.
+        record: how it is reached and used.
     """
 
-    name: str
-    target: str
-    threads: int
+    record: DeviceRecord
 
     @property
-    @abstractmethod
-    def identity(self) -> str:
-        """The key of the device's rows in a latency table: changes when its CPU or compiler does."""
-
-    @abstractmethod
-    def describe(self) -> dict[str, Any]:
-        """What is known of the device, JSON-able: cpu, cores, features, tvm."""
-
-    @abstractmethod
-    def measure(self, workload: "Workload") -> Measurement:
-        """Compile a workload's kernel, the very code that a network would call, and time it.
-
-        Raises:
-            MeasurementError: the device gave no usable time.
-        """
-
-    @abstractmethod
-    def measure_network(self, network: "CompiledNetwork") -> Measurement:
-        """Time one run of a compiled network, copies of its input and output not included.
-
-        Raises:
-            MeasurementError: the device gave no usable time.
-        """
-
-
-class LocalDevice(Device):
-    """This machine, in this process, on one core or more."""
-
-    target = "native"
-
-    def __init__(self, name: str = "local", threads: int = 1) -> None:
-        self.name = name
-        self.threads = threads
+    def name(self) -> str:
+        """What users call it."""
+        return self.record.name
 
     @property
+    def target(self) -> str:
+        """What to compile for, as ``runtime.compile`` takes it."""
+        return self.record.target
+
+    @property
+    def threads(self) -> int:
+        """How many threads run a network there."""
+        return self.record.threads
+
+    @cached_property
     def identity(self) -> str:
-        """Name, CPU model, LLVM's name of it, TVM's version, the generation of our kernels, and threads."""
+        """The key of the device's rows in a latency table: changes when its CPU, compiler or use does."""
         from runtime.kernels.base import GENERATION
 
         known = self.describe()
@@ -81,44 +61,140 @@ class LocalDevice(Device):
         return f"{self.name} | {known['cpu']} | {known['llvm_cpu']} | {code}"
 
     def describe(self) -> dict[str, Any]:
-        """Read from the operating system."""
-        from runtime.target import cpu_name, host_flags
+        """What is known of the device, JSON-able: cpu, cores, clock, memory, features, TVM's version.
 
-        return {
-            "cpu": _cpu_model(),
-            "llvm_cpu": cpu_name(self.target),
-            "cores": os.cpu_count(),
-            "threads": self.threads,
-            "features": sorted(host_flags()),
-            "tvm": version("apache-tvm"),
-        }
+        Raises:
+            NoDeviceError: it does not answer.
+        """
+        from runtime.target import cpu_name
+
+        use = {"llvm_cpu": cpu_name(self.target), "threads": self.threads, "tvm": version("apache-tvm")}
+        return {**self.look(), **use}
+
+    @abstractmethod
+    def look(self) -> dict[str, Any]:
+        """What the device's own files say of it.
+
+        Raises:
+            NoDeviceError: it does not answer.
+        """
+
+    @abstractmethod
+    def measure(self, workload: "Workload") -> Measurement:
+        """Compile a workload's kernel, the very code that a network would call, and time it.
+
+        Raises:
+            MeasurementError: the device gave no usable time.
+            NoDeviceError: it does not answer.
+        """
+
+    @abstractmethod
+    def measure_network(self, network: "CompiledNetwork") -> Measurement:
+        """Time one run of a compiled network, copies of its input and output not included.
+
+        Raises:
+            MeasurementError: the device gave no usable time.
+            NoDeviceError: it does not answer.
+        """
+
+    def close(self) -> None:  # noqa: B027 - most devices have nothing to end
+        """End what was begun on the device; it may be used again."""
+
+
+class LocalDevice(Device):
+    """This machine, in this process."""
+
+    def __init__(self, name: str = "local", threads: int = 1, target: str = "native") -> None:
+        self.record = DeviceRecord(name, target=target, threads=threads)
+
+    def look(self) -> dict[str, Any]:
+        """Read from the operating system."""
+        return describe(_read)
 
     def measure(self, workload: "Workload") -> Measurement:
-        """In this process, with random data; the fastest of a few schedules counts."""
-        import tvm
+        """On random data; the fastest of a few schedules counts."""
+        from runtime.assembly import link_schedules, parameters
 
-        from runtime.assembly import compile_schedules, parameters
-
-        module, names = compile_schedules(workload, self.target, SCHEDULES, self.threads)
-        generator = np.random.default_rng(0)
-        arrays = [_random_array(b, generator) for b in parameters(workload)]
-        tensors = [tvm.runtime.tensor(array, tvm.cpu()) for array in arrays]
-        samplers = {schedule: _sampler(module, name, tensors) for schedule, name in names.items()}
-        with alone(self.threads):
-            schedule = fastest(samplers)
-            return replace(measure(samplers[schedule]), schedule=schedule)
+        with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
+            library = Path(folder) / "kernel.so"
+            names = link_schedules(workload, self.target, SCHEDULES, library, self.threads)
+            arrays = random_arrays([(b.shape, b.dtype) for b in parameters(workload)])
+            return self._alone(lambda bench: bench.kernel(library, names, arrays))
 
     def measure_network(self, network: "CompiledNetwork") -> Measurement:
-        """In this process, on the input that the network holds."""
-        import tvm
-
+        """On the input that the network holds."""
         from runtime.assembly import ENTRY
 
-        source = network.arguments[0]
-        source[...] = np.random.default_rng(0).random(source.shape, np.float32)
-        tensors = [tvm.runtime.tensor(array, tvm.cpu()) for array in network.arguments]
-        with alone(network.info.threads):
-            return measure(_sampler(tvm.runtime.load_module(str(network.library)), ENTRY, tensors))
+        arrays = list(_arguments(network))
+        return self._alone(lambda bench: bench.network(network.library, ENTRY, arrays))
+
+    def _alone(self, measure: Callable[[Bench], Measurement]) -> Measurement:
+        with alone(self.threads):
+            return measure(self._bench)
+
+    @cached_property
+    def _bench(self) -> Bench:
+        from latency.place import ThisProcess
+        from latency.reference import compile_reference
+
+        place = ThisProcess()
+        with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
+            reference = Path(folder) / "reference.so"
+            arrays = random_arrays(compile_reference(self.target, reference))
+            return Bench(place, _read, reference, arrays)
+
+
+class RpcDevice(Device):
+    """A machine behind TVM's RPC, reached at its own address or through a tracker."""
+
+    def __init__(self, record: DeviceRecord, cooldown_s: float = 0.0) -> None:
+        self.record = record
+        self._client = Client(record, cooldown_s)
+
+    def look(self) -> dict[str, Any]:
+        """Through the probe; code for the target must run there.
+
+        Raises:
+            BitnasError: it would not.
+        """
+        from runtime.target import architecture_of, required_flags
+
+        found = self._client.ask({"job": "describe"}, CONNECT_S)
+        missing = sorted(set(required_flags(self.target)) - set(found["features"]))
+        if found["architecture"] != architecture_of(self.target) or missing:
+            lacks = f", without {', '.join(missing)}" if missing else ""
+            raise BitnasError(
+                f"target: '{self.target}' does not fit '{self.name}', a {found['cpu']} of "
+                f"{found['architecture']}{lacks}; name its own CPU with --target"
+            )
+        return found
+
+    def measure(self, workload: "Workload") -> Measurement:
+        """Compiled here, run there on random data; the fastest of a few schedules counts."""
+        from runtime.assembly import link_schedules, parameters
+
+        with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
+            library = Path(folder) / f"{workload.symbol}.so"
+            names = link_schedules(workload, self.target, SCHEDULES, library, self.threads)
+            buffers = [(b.shape, b.dtype) for b in parameters(workload)]
+            job = {"job": "kernel", "library": str(library), "names": names, "buffers": buffers}
+            return Measurement(**self._client.ask(job))
+
+    def measure_network(self, network: "CompiledNetwork") -> Measurement:
+        """Sent there with its constants, and run on random input."""
+        from runtime.assembly import ENTRY
+
+        with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
+            paths = [Path(folder) / f"{i}.npy" for i in range(4)]
+            for path, array in zip(paths, _arguments(network), strict=True):
+                np.save(path, array)
+            arrays = [str(path) for path in paths]
+            job = {"job": "network", "library": str(network.library), "name": ENTRY, "arrays": arrays}
+            return Measurement(**self._client.ask(job))
+
+    def close(self) -> None:
+        """End the session."""
+        self._client.close()
 
 
 devices: Registry[Device] = Registry("device", "devices")
@@ -126,7 +202,7 @@ devices.add("local", LocalDevice())
 
 
 def device(name: str) -> Device:
-    """The device called ``name``.
+    """The device called ``name``, of those that need no record.
 
     Raises:
         InvalidInput: there is none; the message lists those there are.
@@ -134,30 +210,22 @@ def device(name: str) -> Device:
     return devices.get(name)
 
 
-def _sampler(module: Any, symbol: str, tensors: list[Any]) -> Sampler:
-    import tvm
-
-    def sample(samples: int, sample_ms: int) -> list[float]:
-        timer = module.time_evaluator(symbol, tvm.cpu(), number=1, repeat=samples, min_repeat_ms=sample_ms)
-        return [seconds * 1e3 for seconds in timer(*tensors).results]
-
-    return sample
+def connect(record: DeviceRecord, cooldown_s: float = 0.0) -> Device:
+    """The device of a record; nothing is sent before it is asked for something."""
+    if record.reach == "local":
+        return LocalDevice(record.name, record.threads, record.target)
+    return RpcDevice(record, cooldown_s)
 
 
-def _random_array(buffer: "Buffer", generator: np.random.Generator) -> Any:
-    """Data of ordinary size: denormal or infinite floats would be timed as no network ever runs them."""
-    dtype = np.dtype(buffer.dtype)
-    if dtype.kind == "f":
-        signs = generator.choice([-1.0, 1.0], buffer.shape)
-        return (generator.uniform(0.5, 1.5, buffer.shape) * signs).astype(dtype)
-    limits = np.iinfo(dtype)
-    return generator.integers(limits.min, limits.max, buffer.shape, dtype, endpoint=True)
+def _arguments(network: "CompiledNetwork") -> tuple[Any, ...]:
+    """The network's arguments, with random numbers for its input."""
+    source = network.arguments[0]
+    source[...] = np.random.default_rng(0).random(source.shape, np.float32)
+    return network.arguments
 
 
-def _cpu_model() -> str:
-    source = Path("/proc/cpuinfo")
-    if source.exists():
-        for line in source.read_text(encoding="utf-8").splitlines():
-            if line.startswith(("model name", "CPU part")):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+def _read(path: str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return None

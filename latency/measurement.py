@@ -1,35 +1,43 @@
 """What a measurement is, and the protocol by which a compiled function is timed.
 
-One core, warmed up; rounds of ``SAMPLES`` samples of at least ``SAMPLE_MS`` each, their median and
-interquartile range. What disturbs a measurement only ever adds time, and may go on for a whole round (another
-process on a sibling core): rounds are repeated, up to ``ROUNDS``, until two agree on the lowest median.
+Warmed up; rounds of ``SAMPLES`` samples of at least ``SAMPLE_MS`` each, their median and interquartile range.
+What disturbs a measurement only ever adds time, and may go on for a whole round (another process on a sibling
+core): rounds are repeated, up to ``ROUNDS``, until two agree on the lowest median and that one's spread is
+small.
 """
 
 import fcntl
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from search_spaces.errors import BitnasError
 
 SAMPLES = 11
-SAMPLE_MS = 1
+SAMPLE_MS = 10
 ROUNDS = 8
 TRIAL_SAMPLES = 5  # to choose among schedules, each
-AGREEMENT = 0.03  # two medians this close, as a share, are the same
+TRIAL_MS = 1
+AGREEMENT = 0.02  # two medians this close, as a share, are the same
+SPREAD = 0.05  # the largest interquartile range, as a share of the median, that ends a measurement early
 ABSURD_MS = 1e6
 
 
 class MeasurementError(BitnasError):
     """A device gave no usable time."""
+
+
+class NoDeviceError(MeasurementError):
+    """A device does not answer; it may be back later."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,8 @@ class Measurement:
         date: when, ISO 8601 in UTC.
         tvm_version: the compiler that made the code.
         schedule: how the kernel was made, the fastest way of those tried; empty where there is but one.
+        cold_ms: the median of single runs whose arguments, but the first, are in no cache; None if not taken.
+        conditions: how the device was: governor, frequency, load, cores, and the reference kernel's time.
     """
 
     milliseconds: float
@@ -51,6 +61,8 @@ class Measurement:
     date: str
     tvm_version: str
     schedule: str = ""
+    cold_ms: float | None = None
+    conditions: Mapping[str, Any] = field(default_factory=dict)
 
 
 Sampler = Callable[[int, int], list[float]]
@@ -63,7 +75,7 @@ def measure(sampler: Sampler) -> Measurement:
     Raises:
         MeasurementError: a sample is not a finite, positive, sensible number.
     """
-    sampler(1, SAMPLE_MS)  # warms up caches, clocks and page tables
+    sampler(1, TRIAL_MS)  # warms up caches, clocks and page tables
     rounds = [_summary(sampler(SAMPLES, SAMPLE_MS))]
     while len(rounds) < ROUNDS and not _agree(rounds):
         rounds.append(_summary(sampler(SAMPLES, SAMPLE_MS)))
@@ -71,11 +83,12 @@ def measure(sampler: Sampler) -> Measurement:
 
 
 def _agree(rounds: list[Measurement]) -> bool:
-    """Whether the two fastest rounds have the same median."""
+    """Whether the two fastest rounds have the same median, and the fastest little spread."""
     if len(rounds) < 2:
         return False
-    fastest, second = sorted(found.milliseconds for found in rounds)[:2]
-    return second <= fastest * (1 + AGREEMENT)
+    fastest, second = sorted(rounds, key=lambda found: found.milliseconds)[:2]
+    is_steady = fastest.iqr_ms <= SPREAD * fastest.milliseconds
+    return is_steady and second.milliseconds <= fastest.milliseconds * (1 + AGREEMENT)
 
 
 def _summary(samples: list[float]) -> Measurement:
@@ -92,7 +105,7 @@ def fastest(samplers: dict[str, Sampler]) -> str:
     lowest = dict.fromkeys(samplers, math.inf)
     for _ in range(TRIAL_SAMPLES if len(samplers) > 1 else 0):
         for name, sampler in samplers.items():
-            lowest[name] = min(lowest[name], *sampler(1, SAMPLE_MS))
+            lowest[name] = min(lowest[name], *sampler(1, TRIAL_MS))
     return min(lowest, key=lambda name: lowest[name])
 
 

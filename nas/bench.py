@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from latency.hardware import Device, device
+from latency.hardware import Device
 from latency.measurement import Measurement
 from latency.model import LatencyModel
+from nas.devices import open_device
 from nas.ledger.latencies import SqlLatencyTable
 from nas.ledger.store import Ledger
 from nas.quiet import QuietRoom
@@ -33,7 +34,7 @@ class DeviceBench:
     """The bench that compiles with TVM and times on a device; its latency table is the ledger's."""
 
     def __init__(self, name: str, ledger: Ledger, room: QuietRoom) -> None:
-        self._device = QuietDevice(device(name), room)
+        self._device = QuietDevice(open_device(ledger, name), room)
         table = SqlLatencyTable(ledger)
         table.register(self._device.identity, target=self._device.target, description=self._device.describe())
         self._model = LatencyModel(self._device, table)
@@ -58,18 +59,11 @@ class QuietDevice(Device):
     def __init__(self, device: Device, room: QuietRoom) -> None:
         self._device = device
         self._room = room
-        self.name = device.name
-        self.target = device.target
-        self.threads = device.threads
+        self.record = device.record
 
-    @property
-    def identity(self) -> str:
-        """The device's own."""
-        return self._device.identity
-
-    def describe(self) -> dict[str, Any]:
+    def look(self) -> dict[str, Any]:
         """What the device says."""
-        return self._device.describe()
+        return self._device.look()
 
     def measure(self, workload: "Workload") -> Measurement:
         """Compile and time a kernel with the machine to itself."""

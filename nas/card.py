@@ -58,7 +58,9 @@ class Card(BaseModel):
         ]
         lines += [f"| {figure} | {value} | {how} |" for figure, value, how in self.rows()]
         layers = ", ".join(f"{count} {name}" for name, count in self.precisions.items())
-        where = ", ".join(f"{key} {value}" for key, value in self.device.items() if key != "features")
+        where = ", ".join(
+            f"{key} {value}" for key, value in self.device.items() if key not in ("features", "record")
+        )
         lines += ["", f"Layers: {layers}.", "", f"Device: {where}.", "", f"Architecture: `{self.digest}`", ""]
         lines += [
             "`python predict.py` runs the network; `nas verify` on this folder checks these figures.",

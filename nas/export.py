@@ -4,13 +4,14 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nas.card import CARD, CARD_TEXT, Card, artifact_kilobytes
+from nas.devices import open_device
 from nas.figure_data import milliseconds
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
@@ -96,7 +97,6 @@ def export(
         NothingFitsError: no complete trial keeps the limits.
         DisagreementError: the compiled network does not compute what torch does.
     """
-    import latency
     import runtime
     from nas.data import load
 
@@ -104,7 +104,7 @@ def export(
     check_output("--output", output)
     if c_source is not None:
         check_output("--c-source", c_source)
-    device, data = latency.device(config.device), load(config.data)
+    device, data = open_device(ledger, config.device), load(config.data)
     for trial in candidates(ledger, search, limits, number):
         more = f"training {epochs} more epochs, " if epochs else ""
         say(f"trial {trial.number}: {more}compiling, measuring")
@@ -273,7 +273,7 @@ def _card(
         measured_iqr_ms=measurement.iqr_ms,
         measured_at=measurement.date,
         batch=network.info.input_shape[0],
-        device={"name": device.name, **device.describe()},
+        device={"name": device.name, "record": asdict(device.record), **device.describe()},
         precisions=dict(sorted(precision_counts(candidate.module).items())),
     )
 

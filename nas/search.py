@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from nas.devices import check_device
 from nas.ledger.claims import MAX_DEATHS, Claims
 from nas.ledger.records import SearchConfig, SearchRecord, check_search_name
 from nas.ledger.store import Ledger
@@ -33,9 +34,8 @@ def check_config(config: SearchConfig) -> None:
     """Refuse a search that could not run, before anything is written.
 
     Raises:
-        InvalidInput: an unknown space, data set, device, sampler or pruner, or a space for other data.
+        InvalidInput: an unknown space, data set, sampler or pruner, or a space for other data.
     """
-    from latency.hardware import devices
     from nas.data import data_sets
     from nas.pruners import pruners
     from nas.samplers import samplers
@@ -43,7 +43,6 @@ def check_config(config: SearchConfig) -> None:
 
     space = spaces.get(config.space)
     data = data_sets.get(config.data)
-    devices.get(config.device)
     samplers.get(config.sampler)
     pruners.get(config.pruner)
     if (space.input_shape, space.classes) != (data.input_shape, data.classes):
@@ -68,6 +67,7 @@ def create(storage: str, name: str, config: SearchConfig) -> SearchRecord:
     """
     check_search_name(name)
     check_config(config)
+    check_device(storage, config.device)
     with Ledger.open(storage, create=True) as ledger:
         return ledger.create_search(name, config)
 
@@ -77,6 +77,7 @@ def resume(storage: str, name: str) -> SearchRecord:
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
     check_config(record.config)
+    check_device(storage, record.config.device)
     return record
 
 

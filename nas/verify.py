@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from nas.card import CARD, Card, artifact_kilobytes, read_card
 from nas.export import ARCHITECTURE, EXPECTED, data_digest
@@ -123,7 +124,11 @@ def _sizes(folder: Path, network: "CompiledNetwork", card: Card) -> list[Check]:
 def _latency(network: "CompiledNetwork", card: Card, tolerance: float) -> Check:
     import latency
 
-    found = latency.device(str(card.device["name"])).measure_network(network).milliseconds
+    try:
+        record = TypeAdapter(latency.DeviceRecord).validate_python(card.device.get("record"))
+    except ValidationError as error:
+        raise BitnasError("card.json: it does not say how its device is reached; export anew") from error
+    found = latency.connect(record).measure_network(network).milliseconds
     holds = found <= card.measured_ms * (1 + tolerance)
     stated = f"{milliseconds(card.measured_ms)} ms (+{tolerance:.0%} at most)"
     return Check("latency", stated, f"{milliseconds(found)} ms measured now", holds)

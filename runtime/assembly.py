@@ -64,14 +64,15 @@ def compile_kernels(workloads: list[Workload], target: str, threads: int = 1) ->
     return load(functions, target, threads)
 
 
-def compile_schedules(
-    workload: Workload, target: str, most: int, threads: int = 1
-) -> tuple[Any, dict[str, str]]:
-    """One kernel in the ``most`` promising schedules: a module, and its functions' names by schedule."""
+def link_schedules(
+    workload: Workload, target: str, most: int, library: Path, threads: int = 1
+) -> dict[str, str]:
+    """Compile one kernel in the ``most`` promising schedules into ``library``: its functions by schedule."""
     found = [str(tile) for tile in kernel_for(workload).tiles(workload, cpu_of(target))[:most]] or [""]
     names = {schedule: f"{workload.symbol}_{schedule}" for schedule in found}
     functions = {n: kernel_function(workload, target, n, schedule, threads) for schedule, n in names.items()}
-    return load(functions, target, threads), names
+    link(functions, list(names.values()), target, library, threads)
+    return names
 
 
 def assemble(

@@ -137,7 +137,8 @@ def resolve_target(name: str) -> Any:
     """The TVM target for a name.
 
     ``native``; an LLVM CPU name of this machine's family, such as ``znver4`` or ``x86-64-v3``; or a board,
-    ``aarch64`` or ``armv7``, perhaps with its CPU or with features: ``aarch64/cortex-a72``, ``aarch64+dotprod``.
+    ``aarch64`` or ``armv7``, perhaps with its CPU or with features: ``aarch64/cortex-a72``,
+    ``aarch64+dotprod``.
 
     Raises:
         InvalidInput: LLVM has no such CPU, or no kernel asks for such a feature.
@@ -202,7 +203,9 @@ def required_flags(name: str) -> tuple[str, ...]:
 
     board = board_of(name)
     if board is not None:
-        found = {str(f) for f in codegen.llvm_get_cpu_features(resolve_target(name))} if "/" in name else set()
+        found = (
+            {str(f) for f in codegen.llvm_get_cpu_features(resolve_target(name))} if "/" in name else set()
+        )
         found |= set(_split(name)[1])
         more = (flag for feature, flag in ARM_FEATURES.items() if feature in found)
         return tuple(sorted({*board.flags, *more}))

@@ -260,6 +260,10 @@ def test_every_command_and_option_is_documented():
         assert f"## nas {name}" in text
         module, _, attribute = (command.target or "dashboards.command:dashboard").partition(":")
         section = text.split(f"## nas {name}\n")[1].split("\n## ")[0]
-        for parameter in getattr(importlib.import_module(module), attribute).params:
+        found = getattr(importlib.import_module(module), attribute)
+        parts = getattr(found, "commands", {})  # of a group
+        for part in parts:
+            assert f"`nas {name} {part}" in section
+        for parameter in (p for command in (found, *parts.values()) for p in command.params):
             flag = max(parameter.opts, key=len)
             assert (f"`{flag}" if flag.startswith("-") else flag.upper()) in section, f"{name} {flag}"

@@ -21,6 +21,10 @@ class StorageError(BitnasError):
     """The database does not answer: absent, refused, full, damaged, or not one."""
 
 
+class AbsentLedgerError(BitnasError):
+    """There is no database where one was looked for."""
+
+
 def open_engine(url: str, *, create: bool) -> Engine:
     """An engine on the database at ``url`` with the schema of this version.
 
@@ -91,7 +95,7 @@ def _check_file(url: URL, create: bool) -> None:
     if not path.exists():
         if not create:
             fix = "give the --storage that 'nas search' was given"
-            raise BitnasError(f"--storage: there is no database at {path}; {fix}")
+            raise AbsentLedgerError(f"--storage: there is no database at {path}; {fix}")
         if not path.parent.is_dir():
             raise BitnasError(f"--storage: there is no folder {path.parent}; create it first")
     elif not path.is_file():

@@ -44,6 +44,8 @@ class SqlLatencyTable:
             date=row.date,
             tvm_version=row.tvm_version,
             schedule=row.schedule,
+            cold_ms=row.cold_ms,
+            conditions=row.conditions or {},
         )
 
     def put(self, device: str, workload_key: str, measurement: "Measurement") -> None:
@@ -58,6 +60,8 @@ class SqlLatencyTable:
             "date": measurement.date,
             "tvm_version": measurement.tvm_version,
             "schedule": measurement.schedule,
+            "cold_ms": measurement.cold_ms,
+            "conditions": dict(measurement.conditions),
         }
         with self._ledger.writing() as session:
             session.execute(insert(MeasurementRow).values(**row))

@@ -165,6 +165,38 @@ class MeasurementRow(Base):
     date: Mapped[str] = mapped_column(String(64))
     tvm_version: Mapped[str] = mapped_column(String(64))
     schedule: Mapped[str] = mapped_column(String(64), server_default="")
+    cold_ms: Mapped[float | None]
+    conditions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class NetworkMeasurementRow(Base):
+    """One timing of one whole network on one device; ``workloads`` are the keys of its kernels, in order."""
+
+    __tablename__ = "network_measurements"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    device_id: Mapped[int] = mapped_column(ForeignKey("devices.id"), index=True)
+    purpose: Mapped[str] = mapped_column(String(16))
+    workloads: Mapped[list[str]] = mapped_column(JSON)
+    milliseconds: Mapped[float]
+    iqr_ms: Mapped[float]
+    samples: Mapped[int]
+    date: Mapped[str] = mapped_column(String(64))
+    tvm_version: Mapped[str] = mapped_column(String(64))
+    conditions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+
+
+class KnownDevice(Base):
+    """A device added by name; ``record`` says how it is reached, ``description`` what was found there."""
+
+    __tablename__ = "known_devices"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    record: Mapped[dict[str, Any]] = mapped_column(JSON)
+    description: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    probed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class Artifact(Base):

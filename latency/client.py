@@ -1,0 +1,140 @@
+"""Asks a device through a process that is killed when it takes too long, and started anew when it is lost."""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from latency.measurement import MeasurementError, NoDeviceError
+from latency.place import compile_probe
+from latency.record import DeviceRecord
+
+TRIES = 3
+CONNECT_S = 30.0
+MEASURE_S = 120.0
+SESSION_S = 3600
+PAUSE_S = 0.5  # before a fresh session, so that a server may come back
+
+
+class LostSessionError(Exception):
+    """The process, or its session, ended or took too long."""
+
+
+class Client:
+    """Jobs for a device, each within a time limit; see ``latency.runner`` for what they are."""
+
+    def __init__(self, record: DeviceRecord, cooldown_s: float = 0.0) -> None:
+        self._record = record
+        self._cooldown_s = cooldown_s
+        self._folder = tempfile.TemporaryDirectory(prefix="bitnas-")
+        self._words = Path(self._folder.name) / "words"
+        self._opening: dict[str, Any] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._send = self._receive = -1
+
+    def ask(self, job: Mapping[str, Any], seconds: float = MEASURE_S) -> dict[str, Any]:
+        """The answer to a job; a lost session is replaced by a fresh one, up to ``TRIES``.
+
+        Raises:
+            MeasurementError: the device gave no usable time.
+            NoDeviceError: it does not answer.
+        """
+        for _ in range(TRIES):
+            try:
+                if self._process is None:
+                    self._open()
+                answer = self._exchange(job, seconds)
+            except LostSessionError as error:
+                lost = error
+                self.close()
+                time.sleep(PAUSE_S)
+                continue
+            if "error" in answer:
+                raise MeasurementError(answer["error"])
+            found: dict[str, Any] = answer["found"]
+            return found
+        where = f"'{self._record.name}' at {self._record.address}"
+        raise NoDeviceError(
+            f"device: {where} does not answer ({lost}); see that `nas device serve` runs there with the same "
+            f"key, and try `nas device probe {self._record.name}`"
+        )
+
+    def close(self) -> None:
+        """End the process and with it the session."""
+        if self._process is None:
+            return
+        self._process.kill()
+        self._process.wait()
+        for descriptor in (self._send, self._receive):
+            os.close(descriptor)
+        self._process = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        """Start a process and have it connect."""
+        if self._opening is None:
+            self._opening = self._prepare()
+        child_reads, self._send = os.pipe()
+        self._receive, child_writes = os.pipe()
+        command = [sys.executable, "-m", "latency.runner", str(child_reads), str(child_writes)]
+        with self._words.open("wb") as words:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                command,
+                pass_fds=(child_reads, child_writes),
+                stdin=subprocess.DEVNULL,
+                stdout=words,
+                stderr=words,
+            )
+        os.close(child_reads)
+        os.close(child_writes)
+        self._exchange(self._opening, CONNECT_S)
+
+    def _prepare(self) -> dict[str, Any]:
+        """Compile what every session loads: the probe and the reference kernel."""
+        from latency.reference import compile_reference
+
+        folder = Path(self._folder.name)
+        compile_probe(self._record.target, folder / "probe.so")
+        buffers = compile_reference(self._record.target, folder / "reference.so")
+        return {
+            "record": asdict(self._record),
+            "seconds": SESSION_S,
+            "probe": str(folder / "probe.so"),
+            "reference": str(folder / "reference.so"),
+            "reference_buffers": buffers,
+            "cooldown_s": self._cooldown_s,
+        }
+
+    def _exchange(self, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:
+        try:
+            os.write(self._send, json.dumps(job).encode() + b"\n")
+        except BrokenPipeError as error:
+            raise LostSessionError(self._last_words()) from error
+        deadline = time.monotonic() + seconds
+        line = b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._receive, selectors.EVENT_READ)
+            while not line.endswith(b"\n"):
+                left = deadline - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    raise LostSessionError(f"no answer within {seconds:.0f} s")
+                part = os.read(self._receive, 1 << 16)
+                if not part:
+                    raise LostSessionError(self._last_words())
+                line += part
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _last_words(self) -> str:
+        """The last line that an ended process wrote."""
+        lines = self._words.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1][:200] if lines else "the session ended without a word"

@@ -1,0 +1,81 @@
+"""The process that talks to a device: it can be killed at any moment, and its parent does when time is up.
+
+``python -m latency.runner IN OUT`` reads jobs, a line of JSON each, from the file descriptor IN and answers
+each by a line on OUT: ``{"found": ...}``, or ``{"error": ...}`` when the device gave no usable time. Anything
+worse ends the process; the parent then starts another, with a session of its own.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latency.conditions import describe
+from latency.measurement import MeasurementError
+from latency.place import Probe, RpcSession
+from latency.record import DeviceRecord
+from latency.timing import Bench, random_arrays
+
+
+class Runner:
+    """A session with one device, and what it is asked to do."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        """Connect and send what every measurement needs."""
+        record = DeviceRecord(**job["record"])
+        place = RpcSession(record, job["seconds"])
+        self._probe = Probe(place, Path(job["probe"]))
+        self._probe.use_cores(record.threads)
+        arrays = random_arrays(_buffers(job["reference_buffers"]))
+        self._bench = Bench(place, self._probe.read, Path(job["reference"]), arrays, job["cooldown_s"])
+
+    def describe(self, job: dict[str, Any]) -> dict[str, Any]:
+        """What the device is."""
+        return describe(self._probe.read)
+
+    def kernel(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Time a kernel on random data."""
+        arrays = random_arrays(_buffers(job["buffers"]))
+        return asdict(self._bench.kernel(Path(job["library"]), job["names"], arrays))
+
+    def network(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Time a network on arrays that lie in files."""
+        arrays = [np.load(path, allow_pickle=False) for path in job["arrays"]]
+        return asdict(self._bench.network(Path(job["library"]), job["name"], arrays))
+
+
+def _buffers(listed: list[tuple[list[int], str]]) -> list[tuple[tuple[int, ...], str]]:
+    return [(tuple(shape), dtype) for shape, dtype in listed]
+
+
+def main(read_from: int, write_to: int) -> None:
+    """Answer jobs until there are no more; the first says what to connect to."""
+    with (
+        os.fdopen(read_from, encoding="utf-8") as jobs,
+        os.fdopen(write_to, "w", encoding="utf-8") as answers,
+    ):
+
+        def answer(**fields: Any) -> None:
+            answers.write(json.dumps(fields) + "\n")
+            answers.flush()
+
+        runner = Runner(json.loads(next(jobs)))
+        answer(found={})
+        for line in jobs:
+            job = json.loads(line)
+            try:
+                answer(found=getattr(runner, job["job"])(job))
+            except MeasurementError as error:
+                answer(error=str(error))
+
+
+if __name__ == "__main__":
+    try:
+        main(int(sys.argv[1]), int(sys.argv[2]))
+    except (RuntimeError, OSError, ValueError) as problem:  # what TVM makes of a lost connection
+        lines = [line for line in str(problem).splitlines() if line.strip()]
+        sys.exit(f"{type(problem).__name__}: {lines[0] if lines else 'no message'}")

@@ -1,0 +1,222 @@
+"""``nas device``: the devices that latency is measured on, and the server that runs on them."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nas.cli.options import json_option, storage_option
+from nas.cli.output import Column, print_json, print_pairs, print_table, say
+from search_spaces.errors import BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from nas.ledger.devices import DeviceEntry
+
+WARNING = """\
+Whoever reaches {address} can run any code as {user}: TVM's RPC knows no password."""
+TUNNEL = """\
+Keep it on loopback and come in through SSH, from the machine that searches:
+  ssh -N -L {port}:127.0.0.1:{port} {user}@THIS-DEVICE
+  nas device add NAME --rpc 127.0.0.1:{port} --key {key}"""
+DASH = "-"
+
+
+@click.group()
+def device() -> None:
+    """The devices that latency is measured on."""
+
+
+@device.command()
+@click.argument("name")
+@click.option("--rpc", metavar="HOST:PORT", help="Where `nas device serve` or TVM's RPC server listens.")
+@click.option("--tracker", metavar="HOST:PORT", help="Where a tracker of TVM's RPC listens, instead.")
+@click.option("--key", default="bitnas", show_default=True, help="The key that the server was started with.")
+@click.option("--target", default="native", show_default=True, help="What to compile for, as aarch64+neon.")
+@click.option("--threads", type=int, default=1, show_default=True, help="How many threads run a network.")
+@storage_option
+def add(
+    name: str, rpc: str | None, tracker: str | None, key: str, target: str, threads: int, storage: str
+) -> None:
+    """Add a device called NAME to the ledger, which is made if it is not there.
+
+    Without --rpc and --tracker it is this machine, used in another way: --threads 2, or --target x86-64-v3.
+    Nothing is sent to it yet.
+    """
+    from latency import DeviceRecord
+    from nas.ledger import Ledger
+    from nas.ledger.devices import DeviceBook
+    from runtime.target import resolve_target
+
+    if rpc is not None and tracker is not None:
+        raise InvalidInput("--tracker", "a device is reached in one way", "leave out --rpc or --tracker")
+    if rpc is not None:
+        record = DeviceRecord(name, "rpc", rpc, key, target, threads)
+    elif tracker is not None:
+        record = DeviceRecord(name, "tracker", tracker, key, target, threads)
+    else:
+        record = DeviceRecord(name, target=target, threads=threads)
+    resolve_target(target)
+    with Ledger.open(storage, create=True) as ledger:
+        DeviceBook(ledger).add(record)
+    say(f"Added {name}. Next: nas device probe {name}")
+
+
+@device.command("list")
+@storage_option
+@json_option
+def list_(storage: str, as_json: bool) -> None:
+    """List the devices: how each is reached and what the last probe found."""
+    entries = _entries(storage)
+    if as_json:
+        print_json([entry.to_dict() for entry in entries])
+        return
+    titles = ("name", "reached", "target", "threads", "cpu", "cores", "probed (UTC)")
+    print_table([Column(title, right=title in ("threads", "cores")) for title in titles], _rows(entries))
+    say(f"Next: nas device probe {entries[-1].record.name}")
+
+
+@device.command()
+@click.argument("name")
+@storage_option
+@json_option
+def show(name: str, storage: str, as_json: bool) -> None:
+    """Show what is known of the device NAME, without asking it."""
+    from nas.ledger import Ledger
+    from nas.ledger.devices import DeviceBook
+
+    with Ledger.open(storage) as ledger:
+        entry = DeviceBook(ledger).entry(name)
+    _print_entry(entry, as_json)
+    if entry.description is None:
+        say(f"Next: nas device probe {name}")
+
+
+@device.command()
+@click.argument("name")
+@storage_option
+@json_option
+def probe(name: str, storage: str, as_json: bool) -> None:
+    """Ask the device NAME what it is, by a real round trip, and keep the answer."""
+    from dataclasses import replace
+
+    import latency
+    from nas.devices import open_device
+    from nas.ledger import Ledger
+    from nas.ledger.devices import LOCAL, DeviceBook, local_entry
+
+    if name == LOCAL:  # it is kept nowhere, so that it needs no ledger
+        entry = replace(local_entry(), description=latency.device(LOCAL).describe())
+        _print_entry(entry, as_json)
+        return
+    with Ledger.open(storage) as ledger:
+        found = open_device(ledger, name)
+        try:
+            description = found.describe()
+        finally:
+            found.close()
+        book = DeviceBook(ledger)
+        book.note(name, description)
+        _print_entry(book.entry(name), as_json)
+
+
+@device.command()
+@click.argument("name")
+@storage_option
+def remove(name: str, storage: str) -> None:
+    """Forget how the device NAME is reached; what was measured on it stays in the ledger."""
+    from nas.ledger import Ledger
+    from nas.ledger.devices import DeviceBook
+
+    with Ledger.open(storage) as ledger:
+        DeviceBook(ledger).remove(name)
+    say(f"Removed {name}.")
+
+
+@device.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="The port; 0: any."
+)
+@click.option("--key", default="bitnas", show_default=True, help="What a client must say to be served.")
+@click.option("--tracker", metavar="HOST:PORT", help="Offer sessions through this tracker, too.")
+@click.option(
+    "--public-host", default="", help="The host that the tracker tells clients; the one it sees if empty."
+)
+@click.option(
+    "--idle-s",
+    type=float,
+    default=60.0,
+    show_default=True,
+    help="End a session that does nothing for so long.",
+)
+def serve(host: str, port: int, key: str, tracker: str | None, public_host: str, idle_s: float) -> None:
+    """Run a measuring server on this machine until Ctrl-C; searches elsewhere time their kernels here.
+
+    It speaks TVM's RPC: whoever reaches it runs code here. It listens on loopback unless told otherwise.
+    """
+    import getpass
+    import logging
+
+    from latency.record import KEY, split_address
+    from latency.server import Server, ServerOptions
+
+    if not KEY.fullmatch(key):
+        raise InvalidInput("--key", f"{key!r} is not a key", "1 to 64 letters, digits, '.', '-' or '_'")
+    if tracker is not None:
+        split_address("--tracker", tracker)
+    if not idle_s > 0:
+        raise InvalidInput("--idle-s", f"{idle_s:g} is not a time", "give seconds above 0")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    options = ServerOptions(host, port, key, tracker or "", public_host, idle_s)
+    try:
+        server = Server(options)
+    except (OSError, OverflowError) as error:
+        fix = "choose another --port or --host"
+        raise BitnasError(f"--port: cannot listen on {host}:{port} ({error}); {fix}") from error
+    user, address = getpass.getuser(), f"{host}:{server.port}"
+    say(f"Serving on {address}, key {key}. Ctrl-C ends it.")
+    say(WARNING.format(address=address, user=user))
+    say(TUNNEL.format(port=server.port, user=user, key=key))
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        server.stop()
+        say("Stopped.")
+
+
+def _entries(storage: str) -> "list[DeviceEntry]":
+    from nas.ledger import Ledger
+    from nas.ledger.devices import DeviceBook, local_entry
+    from nas.ledger.engine import AbsentLedgerError
+
+    try:
+        with Ledger.open(storage) as ledger:
+            return DeviceBook(ledger).entries()
+    except AbsentLedgerError:
+        return [local_entry()]
+
+
+def _rows(entries: "list[DeviceEntry]") -> list[list[str]]:
+    rows = []
+    for entry in entries:
+        record, found = entry.record, entry.description or {}
+        reached = "here" if record.reach == "local" else f"{record.reach} {record.address}"
+        probed = entry.probed_at.strftime("%Y-%m-%d %H:%M") if entry.probed_at else DASH
+        known = [str(found.get("cpu", DASH)), str(found.get("cores", DASH)), probed]
+        rows.append([record.name, reached, record.target, str(record.threads), *known])
+    return rows
+
+
+def _print_entry(entry: "DeviceEntry", as_json: bool) -> None:
+    if as_json:
+        print_json(entry.to_dict())
+        return
+    pairs: list[tuple[str, Any]] = list(entry.to_dict().items())
+    description = dict(pairs).pop("description") or {}
+    pairs = [(name, value) for name, value in pairs if name != "description"] + list(description.items())
+    print_pairs([(name.replace("_", " "), _text(value)) for name, value in dict(pairs).items()])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return DASH if value in (None, "") else str(value)

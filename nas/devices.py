@@ -1,0 +1,39 @@
+"""Devices by name for the service: ``local``, or one that the ledger knows how to reach."""
+
+from typing import TYPE_CHECKING
+
+from nas.ledger.devices import LOCAL, DeviceBook, unknown_device
+from nas.ledger.engine import AbsentLedgerError
+from nas.ledger.store import Ledger
+
+if TYPE_CHECKING:
+    from latency import Device
+
+
+def open_device(ledger: Ledger, name: str, cooldown_s: float = 0.0) -> "Device":
+    """The device called ``name``; nothing is sent to it before it is asked for something.
+
+    Raises:
+        InvalidInput: the ledger knows none of that name.
+    """
+    import latency
+
+    if name == LOCAL:
+        return latency.device(name)
+    return latency.connect(DeviceBook(ledger).entry(name).record, cooldown_s)
+
+
+def check_device(storage: str, name: str) -> None:
+    """Refuse a name that the ledger at ``storage`` does not know; ``local`` needs no ledger.
+
+    Raises:
+        InvalidInput: it knows none of that name.
+        BitnasError: the ledger does not open.
+    """
+    if name == LOCAL:
+        return
+    try:
+        with Ledger.open(storage) as ledger:
+            DeviceBook(ledger).entry(name)
+    except AbsentLedgerError as error:
+        raise unknown_device(name, [LOCAL]) from error
