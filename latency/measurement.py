@@ -22,7 +22,7 @@ import numpy as np
 
 from search_spaces.errors import BitnasError
 
-SAMPLES = 11
+SAMPLES = 7
 SAMPLE_MS = 10
 ROUNDS = 8
 TRIAL_SAMPLES = 5  # to choose among schedules, each

@@ -1,18 +1,29 @@
-"""The latency model: a network costs what its kernels cost, each measured on the device."""
+"""The latency model: a network costs what its kernels cost, and what their sum misses.
 
+Kernels are measured, each alone; one that cannot be is estimated from those that were. Where whole networks
+of the device were measured (``nas latency calibrate``), the sum is corrected by what they showed.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from latency.hardware import Device
-from latency.measurement import Measurement
-from latency.table import LatencyTable
+from latency.measurement import Measurement, MeasurementError
+from latency.table import LatencyTable, NetworkMeasurement
 from search_spaces.architecture import Architecture
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from latency.correction import Correction, KernelTime
+    from latency.regressor import KernelRegressor
     from runtime import CompiledNetwork, Workload
+
+REMEMBERED = 4096
+"""Architectures whose kernels are kept, so that asking again costs no lowering."""
 
 
 @dataclass(frozen=True)
@@ -20,20 +31,32 @@ class Prediction:
     """A predicted latency of one run of a network.
 
     Attributes:
-        milliseconds: the sum over the kernels.
-        by_workload: each kernel call in order, with its measured milliseconds.
+        milliseconds: the sum over the kernels, corrected where the device is calibrated.
+        by_workload: each kernel call in order, with the milliseconds it takes alone.
+        low: the low end of the interval that holds nine in ten measurements; None without a calibration.
+        high: its high end.
+        estimated: kernels of ``by_workload`` that were never measured.
     """
 
     milliseconds: float
     by_workload: list[tuple["Workload", float]]
+    low: float | None = None
+    high: float | None = None
+    estimated: frozenset["Workload"] = frozenset()
 
 
 class LatencyModel:
     """Predicts a network's latency on a device from a table, measuring what the table lacks."""
 
-    def __init__(self, device: Device, table: LatencyTable) -> None:
+    def __init__(self, device: Device, table: LatencyTable, measure: bool = True) -> None:
+        """``measure``: whether what the table lacks is measured; if not, it is estimated."""
         self.device = device
         self.table = table
+        self._measure = measure
+        self._known: dict[str, Measurement] = {}
+        self._regressor: KernelRegressor | None = None
+        self._correction: Correction | None = None
+        self._is_fitted = False
 
     def predict(
         self, network: "nn.Module | Architecture", input_shape: tuple[int, ...] | None = None
@@ -52,14 +75,40 @@ class LatencyModel:
         """
         return self.predict_workloads(workloads_of(network, input_shape))
 
-    def predict_workloads(self, workloads: "list[Workload]") -> Prediction:
+    def predict_workloads(self, workloads: "Sequence[Workload]") -> Prediction:
         """Predict the latency of kernels that run one after the other."""
-        by_workload = [(workload, self.milliseconds(workload)) for workload in workloads]
-        return Prediction(sum(ms for _, ms in by_workload), by_workload)
+        times = self.times(workloads)
+        by_workload = [(time.workload, time.milliseconds) for time in times]
+        estimated = frozenset(time.workload for time in times if not time.is_measured)
+        correction = self._fitted_correction()
+        if correction is None:
+            return Prediction(sum(ms for _, ms in by_workload), by_workload, estimated=estimated)
+        found = correction.predict(times)
+        return Prediction(found.milliseconds, by_workload, found.low, found.high, estimated)
 
-    def schedules(self, workloads: "list[Workload]") -> dict[str, str]:
+    def times(self, workloads: "Sequence[Workload]") -> "list[KernelTime]":
+        """What each kernel takes alone, measured or estimated.
+
+        Raises:
+            MeasurementError: the device gave no usable time, or there is too little to estimate from.
+        """
+        from latency.correction import KernelTime
+
+        missing = [w for w in dict.fromkeys(workloads) if self._measurement(w) is None]
+        estimates = self._estimate(missing)
+        found = []
+        for workload in workloads:
+            known = self._measurement(workload)
+            if known is None:
+                found.append(KernelTime(workload, estimates[workload], None, False))
+            else:
+                found.append(KernelTime(workload, known.milliseconds, known.cold_ms))
+        return found
+
+    def schedules(self, workloads: "Sequence[Workload]") -> dict[str, str]:
         """How the fastest code for each kernel was made, by the workload's key, for ``runtime.compile``."""
-        return {w.key: known.schedule for w in workloads if (known := self._known(w)).schedule}
+        found = ((w.key, self._measurement(w)) for w in workloads)
+        return {key: known.schedule for key, known in found if known is not None and known.schedule}
 
     def compile(self, module: "nn.Module", input_shape: tuple[int, ...]) -> "CompiledNetwork":
         """Compile a model for the device, each kernel in the way that was fastest there.
@@ -72,16 +121,87 @@ class LatencyModel:
         schedules = self.schedules(runtime.workloads(module, input_shape))
         return runtime.compile(module, input_shape, self.device.target, schedules, self.device.threads)
 
-    def milliseconds(self, workload: "Workload") -> float:
-        """One kernel's time: from the table, or measured now and put there."""
-        return self._known(workload).milliseconds
+    def measure_network(self, architecture: Architecture) -> Measurement:
+        """Compile an architecture's network and time it whole; untrained: weights change no kernel's time."""
+        import search_spaces
 
-    def _known(self, workload: "Workload") -> Measurement:
-        known = self.table.get(self.device.identity, workload.key)
-        if known is None:
+        module = search_spaces.build(architecture).eval()
+        return self.device.measure_network(self.compile(module, (1, *architecture.input_shape)))
+
+    def learn(self, architecture: Architecture, measurement: Measurement) -> None:
+        """Keep a whole network's time; the next prediction is corrected by it, too."""
+        keys = tuple(w.key for w in workloads_of(architecture))
+        self.table.put_network(self.device.identity, NetworkMeasurement(keys, measurement))
+        self._is_fitted = False
+
+    def lacking(self, workloads: "Sequence[Workload]") -> "list[Workload]":
+        """Those that the table does not hold, each once."""
+        return [w for w in dict.fromkeys(workloads) if self._read(w) is None]
+
+    def fit_on(self, networks: Sequence[NetworkMeasurement]) -> "Correction | None":
+        """A correction fitted on networks whose kernels the table holds; None where they are too few."""
+        from latency import correction
+        from runtime import Workload
+
+        rows = self.table.rows(self.device.identity)
+        whole = [network for network in networks if all(key in rows for key in network.workloads)]
+        if len(whole) < correction.LEAST:
+            return None
+        times = [
+            [
+                correction.KernelTime(Workload.from_key(key), rows[key].milliseconds, rows[key].cold_ms)
+                for key in network.workloads
+            ]
+            for network in whole
+        ]
+        return correction.Correction(times, [network.measurement.milliseconds for network in whole])
+
+    def _fitted_correction(self) -> "Correction | None":
+        if not self._is_fitted:
+            self._correction = self.fit_on(self.table.networks(self.device.identity))
+            self._is_fitted = True
+        return self._correction
+
+    def _measurement(self, workload: "Workload") -> Measurement | None:
+        """From the table, or measured now and put there; None where that is not wanted."""
+        known = self._read(workload)
+        if known is None and self._measure:
             known = self.device.measure(workload)
             self.table.put(self.device.identity, workload.key, known)
+            self._known[workload.key] = known
         return known
+
+    def _read(self, workload: "Workload") -> Measurement | None:
+        key = workload.key
+        if key not in self._known:
+            found = self.table.get(self.device.identity, key)
+            if found is None:
+                return None
+            self._known[key] = found
+        return self._known[key]
+
+    def _estimate(self, workloads: "list[Workload]") -> "dict[Workload, float]":
+        if not workloads:
+            return {}
+        if self._regressor is None:
+            self._regressor = self._fitted_regressor()
+        estimates = self._regressor.predict(workloads)
+        return {w: e.milliseconds for w, e in zip(workloads, estimates, strict=True)}
+
+    def _fitted_regressor(self) -> "KernelRegressor":
+        from latency.regressor import KernelRegressor
+        from runtime import Workload
+
+        rows = self.table.rows(self.device.identity)
+        try:
+            return KernelRegressor(
+                [Workload.from_key(key) for key in rows], [row.milliseconds for row in rows.values()]
+            )
+        except ValueError as error:
+            raise MeasurementError(
+                f"device: the table of '{self.device.name}' cannot be learned from ({error}); "
+                f"measure first: nas latency measure --device {self.device.name}"
+            ) from error
 
 
 def workloads_of(
@@ -89,17 +209,24 @@ def workloads_of(
 ) -> "list[Workload]":
     """The kernels of a model or an architecture, in order."""
     import runtime
-    import search_spaces
 
     if isinstance(network, Architecture):
-        import torch
-
-        with torch.random.fork_rng(devices=[]):  # a prediction leaves the caller's random numbers alone
-            module = search_spaces.build(network)
-        return runtime.workloads(module, input_shape or (1, *network.input_shape))
+        return list(_of_architecture(network.to_json(), input_shape or (1, *network.input_shape)))
     own = getattr(network, "input_shape", None)
     if input_shape is None and isinstance(own, tuple):
         input_shape = (1, *own)
     if input_shape is None:
         raise InvalidInput("input_shape", "a module does not know its own", "pass (N, C, H, W)")
     return runtime.workloads(network, input_shape)
+
+
+@lru_cache(REMEMBERED)
+def _of_architecture(text: str, input_shape: tuple[int, ...]) -> "tuple[Workload, ...]":
+    import torch
+
+    import runtime
+    import search_spaces
+
+    with torch.random.fork_rng(devices=[]):  # a prediction leaves the caller's random numbers alone
+        module = search_spaces.build(Architecture.from_json(text))
+    return tuple(runtime.workloads(module, input_shape))

@@ -1,8 +1,18 @@
-"""The latency table: the newest measurement of each workload on each device."""
+"""The latency table: the newest measurement of each workload on each device, and whole networks, too."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from latency.measurement import Measurement
+
+
+@dataclass(frozen=True)
+class NetworkMeasurement:
+    """A whole network that was timed: the keys of its kernels, in order."""
+
+    workloads: tuple[str, ...]
+    measurement: Measurement
 
 
 class LatencyTable(Protocol):
@@ -14,12 +24,22 @@ class LatencyTable(Protocol):
     def put(self, device: str, workload_key: str, measurement: Measurement) -> None:
         """Keep a measurement; it supersedes an older one."""
 
+    def rows(self, device: str) -> Mapping[str, Measurement]:
+        """The newest measurement of every workload."""
+
+    def networks(self, device: str) -> list[NetworkMeasurement]:
+        """Whole networks that were timed to learn from, the oldest first."""
+
+    def put_network(self, device: str, network: NetworkMeasurement) -> None:
+        """Keep a network to learn from."""
+
 
 class MemoryTable:
     """A latency table that lasts as long as the process."""
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], Measurement] = {}
+        self._networks: dict[str, list[NetworkMeasurement]] = {}
 
     def get(self, device: str, workload_key: str) -> Measurement | None:
         """The newest measurement, or None where there is none."""
@@ -28,3 +48,15 @@ class MemoryTable:
     def put(self, device: str, workload_key: str, measurement: Measurement) -> None:
         """Keep a measurement; it supersedes an older one."""
         self._rows[device, workload_key] = measurement
+
+    def rows(self, device: str) -> Mapping[str, Measurement]:
+        """The newest measurement of every workload."""
+        return {key: found for (of, key), found in self._rows.items() if of == device}
+
+    def networks(self, device: str) -> list[NetworkMeasurement]:
+        """Whole networks that were timed to learn from, the oldest first."""
+        return list(self._networks.get(device, ()))
+
+    def put_network(self, device: str, network: NetworkMeasurement) -> None:
+        """Keep a network to learn from."""
+        self._networks.setdefault(device, []).append(network)

@@ -1,5 +1,6 @@
 """Times functions of a library at a place: the one way for kernels and networks, here and over RPC."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,8 +17,11 @@ from latency.place import Place
 COLD_RUNS = 15
 FLUSH = "cache_flush_cpu_non_first_arg"  # TVM's: it flushes the lines of all arguments but the first
 DRIFT = 0.1  # the reference kernel may take this share longer than at its best
-PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0)  # seconds, before what was measured in a drift is measured anew
-REFERENCE_SAMPLES = 5
+PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, before what was measured in a drift is measured anew
+SETTLED = 5  # times of the reference kernel that agree: the machine has another speed now
+REFERENCE_SAMPLES = 10
+
+log = logging.getLogger("nas.latency")
 
 Arrays = list[NDArray[Any]]
 
@@ -26,7 +30,7 @@ class Bench:
     """Measures at a place, and watches a reference kernel between measurements.
 
     Attributes:
-        rejected: how many measurements were thrown away because the reference had drifted.
+        rejected: how many measurements were thrown away because the reference kernel had drifted.
     """
 
     def __init__(
@@ -60,27 +64,36 @@ class Bench:
         return self._watched(lambda: measure(sampler))
 
     def _watched(self, once: Callable[[], Measurement]) -> Measurement:
-        """Measure until the reference kernel is as fast afterwards as it was at its best."""
+        """Measure while the reference kernel is as fast as it was at its best, before and afterwards.
+
+        Where the machine has settled at another speed, that becomes the one to compare with, and is said.
+        """
         time.sleep(self._cooldown_s)
+        seen = [self._time_reference()]
         for pause in (*PAUSES, None):
-            before = self._time_reference()
             found: Measurement = once()
-            drift = max(before, self._time_reference()) / self._best - 1
+            seen.append(self._time_reference())
+            self._best = min(self._best, *seen)
+            drift = max(seen[-2:]) / self._best - 1
             if drift <= DRIFT:
                 conditions = {**now(self._read), "reference_ms": self._best, "drift": round(drift, 4)}
                 return replace(found, conditions=conditions)
             self.rejected += 1
+            log.debug("rejected: the reference kernel takes %.0f %% longer than before", 100 * drift)
             if pause is not None:
                 time.sleep(pause)
+                seen.append(self._time_reference())
+        if max(seen[-SETTLED:]) <= min(seen[-SETTLED:]) * (1 + DRIFT / 2):
+            log.warning("the machine has settled at a speed %.0f %% lower than before", drift * 100)
+            self._best = min(seen[-SETTLED:])
+            return self._watched(once)
         raise MeasurementError(
-            f"device: its reference kernel takes {drift:.0%} longer than before, no time can be trusted; "
+            f"device: its reference kernel takes {drift:.0%} longer than at best, no time can be trusted; "
             "let it cool down, end what else runs on it, and measure again"
         )
 
     def _time_reference(self) -> float:
-        found = min(self._reference(REFERENCE_SAMPLES, 1))
-        self._best = min(self._best, found)
-        return found
+        return min(self._reference(REFERENCE_SAMPLES, 1))
 
     def _sampler(self, module: Any, name: str, tensors: list[Any]) -> Sampler:
         def sample(samples: int, sample_ms: int) -> list[float]:

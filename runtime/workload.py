@@ -6,6 +6,7 @@ all that changes the machine code and nothing else: no weights, no layer names.
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -17,6 +18,15 @@ OutputCode = Literal["float", "uint8", "int8", "binary"]
 ThresholdKind = Literal["zero", "channel", "position", "element"]
 
 _families: dict[str, type["Workload"]] = {}
+
+
+def _value(text: str) -> Any:
+    """What ``str`` made a field of a key from."""
+    if text in ("True", "False"):
+        return text == "True"
+    if text.startswith("("):
+        return tuple(int(part) for part in text.strip("()").split(",") if part.strip())
+    return int(text) if text.lstrip("-").isdigit() else text
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,22 @@ class Workload:
     def symbol(self) -> str:
         """The name of the compiled function, a valid C identifier."""
         return f"{self.family}_{hashlib.sha256(self.key.encode()).hexdigest()[:16]}"
+
+    @staticmethod
+    def from_key(key: str) -> "Workload":
+        """The workload that has this key.
+
+        Raises:
+            InvalidInput: no workload has.
+        """
+        family, _, rest = key.partition("(")
+        try:
+            pairs = (part.partition("=") for part in re.split(r",(?=\w+=)", rest.removesuffix(")")))
+            kind: Any = _families[family]
+            found: Workload = kind(**{name: _value(text) for name, _, text in pairs})
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInput("workload", f"not a workload's key: {key!r}", "pass one of a table") from error
+        return found
 
     def to_json(self) -> str:
         """The workload as canonical JSON."""

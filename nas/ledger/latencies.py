@@ -9,10 +9,13 @@ from sqlalchemy.exc import IntegrityError
 
 from nas.ledger.records import check_finite
 from nas.ledger.store import Ledger
-from nas.ledger.tables import DeviceRow, MeasurementRow
+from nas.ledger.tables import DeviceRow, MeasurementRow, NetworkMeasurementRow
 
 if TYPE_CHECKING:
     from latency import Measurement
+    from latency.table import NetworkMeasurement
+
+CALIBRATION = "calibration"
 
 
 class SqlLatencyTable:
@@ -24,8 +27,6 @@ class SqlLatencyTable:
 
     def get(self, device: str, workload_key: str) -> "Measurement | None":
         """The newest measurement of a workload on a device; None when there is none."""
-        from latency import Measurement
-
         newest = (
             select(MeasurementRow)
             .join(DeviceRow, DeviceRow.id == MeasurementRow.device_id)
@@ -35,18 +36,7 @@ class SqlLatencyTable:
         )
         with self._ledger.reading() as session:
             row = session.scalar(newest)
-        if row is None:
-            return None
-        return Measurement(
-            milliseconds=row.milliseconds,
-            iqr_ms=row.iqr_ms,
-            samples=row.samples,
-            date=row.date,
-            tvm_version=row.tvm_version,
-            schedule=row.schedule,
-            cold_ms=row.cold_ms,
-            conditions=row.conditions or {},
-        )
+        return None if row is None else _measurement(row)
 
     def put(self, device: str, workload_key: str, measurement: "Measurement") -> None:
         """Add a measurement; ValueError when it is not finite."""
@@ -65,6 +55,50 @@ class SqlLatencyTable:
         }
         with self._ledger.writing() as session:
             session.execute(insert(MeasurementRow).values(**row))
+
+    def rows(self, device: str) -> "dict[str, Measurement]":
+        """The newest measurement of every workload on a device, by the workload's key."""
+        mine = (
+            select(MeasurementRow)
+            .join(DeviceRow, DeviceRow.id == MeasurementRow.device_id)
+            .where(DeviceRow.name == device)
+            .order_by(MeasurementRow.id)
+        )
+        with self._ledger.reading() as session:
+            return {row.workload: _measurement(row) for row in session.scalars(mine)}
+
+    def networks(self, device: str) -> "list[NetworkMeasurement]":
+        """The whole networks that were timed on a device to learn from, the oldest first."""
+        from latency.table import NetworkMeasurement
+
+        mine = (
+            select(NetworkMeasurementRow)
+            .join(DeviceRow, DeviceRow.id == NetworkMeasurementRow.device_id)
+            .where(DeviceRow.name == device, NetworkMeasurementRow.purpose == CALIBRATION)
+            .order_by(NetworkMeasurementRow.id)
+        )
+        with self._ledger.reading() as session:
+            return [
+                NetworkMeasurement(tuple(row.workloads), _measurement(row)) for row in session.scalars(mine)
+            ]
+
+    def put_network(self, device: str, network: "NetworkMeasurement") -> None:
+        """Add a whole network to learn from; ValueError when its time is not finite."""
+        found = network.measurement
+        check_finite(milliseconds=found.milliseconds, iqr_ms=found.iqr_ms)
+        row = {
+            "device_id": self._device_id(device),
+            "purpose": CALIBRATION,
+            "workloads": list(network.workloads),
+            "milliseconds": found.milliseconds,
+            "iqr_ms": found.iqr_ms,
+            "samples": found.samples,
+            "date": found.date,
+            "tvm_version": found.tvm_version,
+            "conditions": dict(found.conditions),
+        }
+        with self._ledger.writing() as session:
+            session.execute(insert(NetworkMeasurementRow).values(**row))
 
     def register(self, device: str, *, target: str, description: Mapping[str, Any]) -> None:
         """Note what a device is, in place of what was noted before."""
@@ -98,3 +132,18 @@ class SqlLatencyTable:
         except IntegrityError:
             # Another worker added it in between.
             return self._find_or_add(name)
+
+
+def _measurement(row: MeasurementRow | NetworkMeasurementRow) -> "Measurement":
+    from latency import Measurement
+
+    return Measurement(
+        milliseconds=row.milliseconds,
+        iqr_ms=row.iqr_ms,
+        samples=row.samples,
+        date=row.date,
+        tvm_version=row.tvm_version,
+        schedule=row.schedule if isinstance(row, MeasurementRow) else "",
+        cold_ms=row.cold_ms if isinstance(row, MeasurementRow) else None,
+        conditions=row.conditions or {},
+    )
