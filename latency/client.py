@@ -3,10 +3,12 @@
 import json
 import os
 import selectors
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -31,12 +33,13 @@ class Client:
     """Jobs for a device, each within a time limit; see ``latency.runner`` for what they are."""
 
     def __init__(self, record: DeviceRecord, cooldown_s: float = 0.0) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
         self._record = record
         self._cooldown_s = cooldown_s
-        self._folder = tempfile.TemporaryDirectory(prefix="bitnas-")
-        self._words = Path(self._folder.name) / "words"
+        self._folder = Path(tempfile.mkdtemp(prefix="bitnas-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        self._words = self._folder / "words"
         self._opening: dict[str, Any] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
         self._send = self._receive = -1
 
     def ask(self, job: Mapping[str, Any], seconds: float = MEASURE_S) -> dict[str, Any]:
@@ -102,7 +105,7 @@ class Client:
         """Compile what every session loads: the probe and the reference kernel."""
         from latency.reference import compile_reference
 
-        folder = Path(self._folder.name)
+        folder = self._folder
         compile_probe(self._record.target, folder / "probe.so")
         buffers = compile_reference(self._record.target, folder / "reference.so")
         return {

@@ -2,9 +2,11 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,8 @@ from latency.place import Place
 
 COLD_RUNS = 15
 FLUSH = "cache_flush_cpu_non_first_arg"  # TVM's: it flushes the lines of all arguments but the first
-DRIFT = 0.1  # the reference kernel may take this share longer than at its best
+DRIFT = 0.1  # the reference kernel may take this share longer than it lately did
+LATELY = 25  # times of the reference kernel whose median is what it lately took
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, before what was measured in a drift is measured anew
 SETTLED = 5  # times of the reference kernel that agree: the machine has another speed now
 REFERENCE_SAMPLES = 10
@@ -42,7 +45,7 @@ class Bench:
         self._cooldown_s = cooldown_s
         module = place.load(reference)
         self._reference = self._sampler(module, "reference", [place.tensor(a) for a in arrays])
-        self._best = float("inf")
+        self._lately: deque[float] = deque(maxlen=LATELY)
 
     def kernel(self, library: Path, names: Mapping[str, str], arrays: Arrays) -> Measurement:
         """Time a kernel in its fastest schedule; ``names`` are of functions, by schedule."""
@@ -64,31 +67,34 @@ class Bench:
         return self._watched(lambda: measure(sampler))
 
     def _watched(self, once: Callable[[], Measurement]) -> Measurement:
-        """Measure while the reference kernel is as fast as it was at its best, before and afterwards.
+        """Measure while the reference kernel is about as fast as it lately was, before and afterwards.
 
         Where the machine has settled at another speed, that becomes the one to compare with, and is said.
         """
         time.sleep(self._cooldown_s)
-        seen = [self._time_reference()]
+        before = self._time_reference()
+        tried = []
         for pause in (*PAUSES, None):
             found: Measurement = once()
-            seen.append(self._time_reference())
-            self._best = min(self._best, *seen)
-            drift = max(seen[-2:]) / self._best - 1
+            after = self._time_reference()
+            usual = median(self._lately or [before, after])
+            drift = max(before, after) / usual - 1
             if drift <= DRIFT:
-                conditions = {**now(self._read), "reference_ms": self._best, "drift": round(drift, 4)}
+                self._lately += [before, after]
+                conditions = {**now(self._read), "reference_ms": usual, "drift": round(drift, 4)}
                 return replace(found, conditions=conditions)
             self.rejected += 1
-            log.debug("rejected: the reference kernel takes %.0f %% longer than before", 100 * drift)
+            log.debug("rejected: the reference kernel takes %.0f %% longer than usual", 100 * drift)
+            tried.append(after)
             if pause is not None:
                 time.sleep(pause)
-                seen.append(self._time_reference())
-        if max(seen[-SETTLED:]) <= min(seen[-SETTLED:]) * (1 + DRIFT / 2):
-            log.warning("the machine has settled at a speed %.0f %% lower than before", drift * 100)
-            self._best = min(seen[-SETTLED:])
+                before = self._time_reference()
+        if max(tried[-SETTLED:]) <= min(tried[-SETTLED:]) * (1 + DRIFT):
+            log.warning("the machine has settled at a speed %.0f %% lower than before", 100 * drift)
+            self._lately.clear()
             return self._watched(once)
         raise MeasurementError(
-            f"device: its reference kernel takes {drift:.0%} longer than at best, no time can be trusted; "
+            f"device: its reference kernel takes {drift:.0%} longer than usual, no time can be trusted; "
             "let it cool down, end what else runs on it, and measure again"
         )
 

@@ -209,7 +209,10 @@ def required_flags(name: str) -> tuple[str, ...]:
         found |= set(_split(name)[1])
         more = (flag for feature, flag in ARM_FEATURES.items() if feature in found)
         return tuple(sorted({*board.flags, *more}))
-    features = {
-        str(f).replace("avxvnni", "avx_vnni") for f in codegen.llvm_get_cpu_features(resolve_target(name))
-    }
-    return tuple(s for s in sorted(INSTRUCTION_SETS) if s in features or s.replace("_", "") in features)
+    features = {_plain(str(f)) for f in codegen.llvm_get_cpu_features(resolve_target(name))}
+    return tuple(flag for flag in sorted(INSTRUCTION_SETS) if _plain(flag) in features)
+
+
+def _plain(flag: str) -> str:
+    """A flag without the marks that LLVM and the system set differently: sse4.2, sse4_2; amx-tile, amx_tile."""
+    return flag.replace("-", "").replace("_", "").replace(".", "")

@@ -35,6 +35,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "export": LazyCommand("nas.cli.export:export", "Train, compile and write the network of a trial."),
     "verify": LazyCommand("nas.cli.export:verify", "Check an exported network against its card."),
     "device": LazyCommand("nas.cli.device:device", "Add, list, probe and serve measuring devices."),
+    "latency": LazyCommand("nas.cli.latency:latency", "Measure, calibrate, judge and explain latency."),
     # Nothing below the dashboards may import them: the entry point is the way from here to there.
     "dashboard": LazyCommand("", "Serve the searches as pages for a browser."),
 }

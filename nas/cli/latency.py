@@ -1,0 +1,356 @@
+"""``nas latency``: fill a device's table, calibrate, judge and explain predictions, move tables about."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nas.cli.options import json_option, storage_option
+from nas.cli.output import Column, print_json, print_pairs, print_table, say
+from nas.cli.writing import write_figure, write_text
+from nas.figure_data import milliseconds, percent
+from search_spaces.errors import BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from latency import LatencyModel
+    from nas.calibration import Evaluation, Progress
+    from search_spaces import Architecture
+
+device_option = click.option("--device", default="local", show_default=True, help="The device.")
+space_option = click.option("--space", default="tiny", show_default=True, help="The space of the networks.")
+cooldown_option = click.option(
+    "--cooldown-s",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="Wait before each measurement.",
+)
+
+
+@click.group()
+def latency() -> None:
+    """What networks cost on a device: measured, predicted, explained."""
+
+
+@latency.command()
+@space_option
+@device_option
+@click.option(
+    "--networks", type=click.IntRange(1), default=100, show_default=True, help="How many to take kernels of."
+)
+@cooldown_option
+@storage_option
+def measure(space: str, device: str, networks: int, cooldown_s: float, storage: str) -> None:
+    """Measure, ahead of a search, the kernels of many networks of a space; what is there is not repeated."""
+    from nas.calibration import measure_space
+
+    with _model(storage, device, cooldown_s) as model, _progress() as progress:
+        count = measure_space(model, _space(space), networks, progress)
+    say(f"Measured {count} kernels of {networks} networks on {device}.")
+    say(f"Next: nas latency calibrate --space {space} --device {device}")
+
+
+@latency.command()
+@space_option
+@device_option
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    default=30.0,
+    show_default=True,
+    help="How long at most.",
+)
+@click.option(
+    "--networks",
+    type=click.IntRange(10, 150),
+    default=100,
+    show_default=True,
+    help="How many to learn from at most.",
+)
+@cooldown_option
+@storage_option
+@json_option
+def calibrate(
+    space: str, device: str, minutes: float, networks: int, cooldown_s: float, storage: str, as_json: bool
+) -> None:
+    """Learn what networks of a space take on a device, and report the error on networks not learned from."""
+    from nas.calibration import calibrate as run
+
+    with _model(storage, device, cooldown_s) as model, _progress() as progress:
+        found = run(model, _space(space), minutes, networks, progress)
+    _report(found, as_json)
+    say(f"Next: nas search --name NAME --space {space} --device {device}")
+
+
+@latency.command()
+@space_option
+@device_option
+@click.option(
+    "--networks", type=click.IntRange(2), default=100, show_default=True, help="How many to judge by."
+)
+@click.option("--seed", type=click.IntRange(0), default=2_000_000, show_default=True, help="Which networks.")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw predicted against measured."
+)
+@cooldown_option
+@storage_option
+@json_option
+def evaluate(
+    space: str,
+    device: str,
+    networks: int,
+    seed: int,
+    plot: Path | None,
+    cooldown_s: float,
+    storage: str,
+    as_json: bool,
+) -> None:
+    """Predict networks drawn by a seed, measure each as compiled, and print how far apart the two are.
+
+    The regressor is judged as well, on kernels of a family and size that it has not seen.
+    """
+    from nas.calibration import evaluate as run
+
+    with _model(storage, device, cooldown_s) as model, _progress() as progress:
+        found = run(model, _space(space), networks, seed, progress)
+        unseen = _unseen(model)
+    _report(found, as_json, unseen)
+    if plot is not None:
+        from nas.latency_figures import scatter
+
+        title = f"{networks} networks of {space} on {device}"
+        write_figure("--plot", plot, scatter(found, title), title)
+        say(f"Wrote {plot}")
+
+
+@latency.command()
+@click.argument("architecture", metavar="ARCH")
+@device_option
+@click.option("--whole", is_flag=True, help="Compile the whole network and measure it, too.")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the time by layer.")
+@storage_option
+@json_option
+def explain(
+    architecture: str, device: str, whole: bool, plot: Path | None, storage: str, as_json: bool
+) -> None:
+    """Show where the network of ARCH spends its time, layer by layer.
+
+    ARCH is a trial, as demo:19, or a file, as winner/architecture.json.
+    """
+    with _model(storage, device, 0.0) as model:
+        found = _architecture(architecture, storage)
+        prediction = model.predict(found)
+        layers = _layers(found)
+        measured = model.measure_network(found).milliseconds if whole else None
+    rows: list[dict[str, Any]] = [
+        {
+            "layer": layer,
+            "workload": workload.key,
+            "milliseconds": ms,
+            "share": ms / sum(t for _, t in prediction.by_workload),
+            "how": "estimated" if workload in prediction.estimated else "measured",
+        }
+        for layer, (workload, ms) in zip(layers, prediction.by_workload, strict=True)
+    ]
+    total = {
+        "predicted_ms": prediction.milliseconds,
+        "low_ms": prediction.low,
+        "high_ms": prediction.high,
+        "measured_ms": measured,
+    }
+    if as_json:
+        print_json({"layers": rows, **total})
+    else:
+        columns = [
+            Column("layer"),
+            Column("kernel"),
+            Column("ms", right=True),
+            Column("share", right=True),
+            Column("how"),
+        ]
+        print_table(columns, [_layer_row(row) for row in rows])
+        print_pairs([(name.replace("_", " "), milliseconds(value)) for name, value in total.items()])
+    if plot is not None:
+        from nas.latency_figures import bars
+
+        title = f"{architecture} on {device}"
+        write_figure("--plot", plot, bars([(str(r["layer"]), r["milliseconds"]) for r in rows], title), title)
+        say(f"Wrote {plot}")
+
+
+@latency.command("export")
+@device_option
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@storage_option
+def export_(device: str, output: Path, storage: str) -> None:
+    """Write a device's table, a line of JSON for each kernel, to be imported elsewhere."""
+    from dataclasses import asdict
+
+    with _model(storage, device, 0.0) as model:
+        identity = model.device.identity
+        rows = model.table.rows(identity)
+    lines = [{"device": identity, "workload": key, **asdict(row)} for key, row in rows.items()]
+    if not lines:
+        raise BitnasError(f"device: nothing was measured on '{device}'; measure first: nas latency measure")
+    write_text("--output", output, "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
+    say(f"Wrote {len(lines)} measurements to {output}. Next: nas latency import {output}")
+
+
+@latency.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@storage_option
+def import_(file: Path, storage: str) -> None:
+    """Add the measurements of FILE, which `nas latency export` wrote; what is there already is left."""
+    from nas.ledger import Ledger
+    from nas.ledger.latencies import SqlLatencyTable
+
+    found = list(_read_table(file))
+    with Ledger.open(storage, create=True) as ledger:
+        table = SqlLatencyTable(ledger)
+        added = 0
+        for device, workload, measurement in found:
+            if table.get(device, workload) is None:
+                table.put(device, workload, measurement)
+                added += 1
+    say(f"Added {added} of {len(found)} measurements; the others were there.")
+
+
+@contextmanager
+def _model(storage: str, device: str, cooldown_s: float) -> "Iterator[LatencyModel]":
+    from latency import LatencyModel
+    from nas.devices import check_device, open_device
+    from nas.ledger import Ledger
+    from nas.ledger.latencies import SqlLatencyTable
+
+    check_device(storage, device)
+    with Ledger.open(storage, create=True) as ledger:
+        found = open_device(ledger, device, cooldown_s)
+        table = SqlLatencyTable(ledger)
+        try:
+            table.register(found.identity, target=found.target, description=found.describe())
+            yield LatencyModel(found, table)
+        finally:
+            found.close()
+
+
+def _space(name: str) -> Any:
+    from search_spaces.search_space import spaces
+
+    return spaces.get(name)
+
+
+@contextmanager
+def _progress() -> "Iterator[Progress]":
+    """A bar on a terminal, silence elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, count: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=count)
+            bar.update(tasks[what], completed=done)
+
+        yield show
+
+
+def _report(found: "Evaluation", as_json: bool, unseen: float | None = None) -> None:
+    if as_json:
+        print_json({**found.to_dict(), "regressor_mape_unseen": unseen})
+        return
+    coverage = found.coverage
+    pairs = [
+        ("networks", str(len(found.networks))),
+        ("mean absolute error", percent(found.mape)),
+        ("within 5 %", percent(found.within(0.05))),
+        ("within 10 %", percent(found.within(0.1))),
+        ("Kendall's tau", f"{found.tau:.3f}"),
+        (
+            "in their interval",
+            "-, not calibrated" if coverage is None else f"{percent(coverage)} (promised 90%)",
+        ),
+    ]
+    if unseen is not None:
+        pairs.append(("regressor, unseen kernels", percent(unseen)))
+    print_pairs(pairs)
+
+
+def _unseen(model: "LatencyModel") -> float | None:
+    """The regressor's error on kernels of unseen families and sizes; None where too few were measured."""
+    from latency.regressor import LEAST
+    from nas.calibration import unseen_kernels
+    from runtime import Workload
+
+    rows = model.table.rows(model.device.identity)
+    if len(rows) < 3 * LEAST:
+        return None
+    return unseen_kernels([Workload.from_key(k) for k in rows], [row.milliseconds for row in rows.values()])
+
+
+def _architecture(text: str, storage: str) -> "Architecture":
+    """An architecture by SEARCH:NUMBER or from a file."""
+    from search_spaces import Architecture
+
+    search, colon, number = text.rpartition(":")
+    if colon and number.isdigit():
+        from nas.ledger import Ledger
+
+        with Ledger.open(storage) as ledger:
+            trial = ledger.trial(search, int(number))
+        if trial.architecture is None:
+            raise BitnasError(f"trial {number}: it has no architecture yet; choose another")
+        return Architecture.from_json(trial.architecture)
+    try:
+        return Architecture.from_json(Path(text).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        fix = "give a trial, as demo:19, or a file, as winner/architecture.json"
+        raise InvalidInput("ARCH", f"{text!r} cannot be read ({error})", fix) from error
+
+
+def _layers(architecture: "Architecture") -> list[str]:
+    """The layer that each kernel came from."""
+    import search_spaces
+    from runtime.lowering import lower
+
+    module = search_spaces.build(architecture).eval()
+    return [node.name for node in lower(module, (1, *architecture.input_shape)).nodes]
+
+
+def _layer_row(row: dict[str, Any]) -> list[str]:
+    family = str(row["workload"]).partition("(")[0]
+    return [row["layer"], family, milliseconds(row["milliseconds"]), percent(row["share"]), row["how"]]
+
+
+def _read_table(file: Path) -> Iterator[tuple[str, str, Any]]:
+    from pydantic import TypeAdapter, ValidationError
+
+    from latency import Measurement
+    from runtime import Workload
+
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            "FILE", f"'{file}' cannot be read ({error})", "give a file of `nas latency export`"
+        ) from error
+    measurements = TypeAdapter(Measurement)
+    for number, line in enumerate(lines, start=1):
+        try:
+            fields = json.loads(line)
+            device, workload = str(fields.pop("device")), str(fields.pop("workload"))
+            Workload.from_key(workload)
+            yield device, workload, measurements.validate_python(fields)
+        except (ValueError, KeyError, AttributeError, TypeError, ValidationError, InvalidInput) as error:
+            first = str(error).splitlines()[0]
+            problem = f"line {number} of '{file}' is no measurement ({first})"
+            raise InvalidInput("FILE", problem, "give a file that `nas latency export` wrote") from error

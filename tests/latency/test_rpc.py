@@ -1,0 +1,254 @@
+"""Devices behind TVM's RPC, with a real server in another process: what works, and every known fault."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import latency
+import search_spaces
+from latency import DeviceRecord, LatencyModel, MemoryTable, NoDeviceError, client
+from latency.hardware import RpcDevice
+from latency.server import MAGIC
+from runtime.workload import Relu
+from search_spaces import BitnasError, InvalidInput
+from tests.latency.proxy import Proxy
+
+NAS = Path(sys.executable).with_name("nas")
+KEY = "pi4"
+
+
+class Serving:
+    """`nas device serve` in a process of its own."""
+
+    def __init__(self, *options):
+        self.process = subprocess.Popen(
+            [NAS, "device", "serve", "--port", "0", "--key", KEY, *options],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.told = []
+        while not (found := re.search(r"127\.0\.0\.1:(\d+)", "".join(self.told))):
+            line = self.process.stderr.readline()
+            assert line, "".join(self.told)
+            self.told.append(line)
+        self.port = int(found[1])
+
+    def end(self):
+        """As Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(20)
+        finally:
+            self.process.kill()
+            self.process.stderr.close()
+
+    def sessions(self):
+        """The processes that serve a session."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
+        found = {pid for task in threads for pid in (task / "children").read_text().split()}
+        return sorted(int(pid) for pid in found | set(children.split()))
+
+
+@pytest.fixture(scope="module")
+def serving():
+    found = Serving("--idle-s", "4")
+    yield found
+    found.end()
+
+
+@pytest.fixture
+def on():
+    """Makes devices that are closed in the end."""
+    made = []
+
+    def device(port, reach="rpc", key=KEY):
+        made.append(RpcDevice(DeviceRecord("pi", reach, f"127.0.0.1:{port}", key)))
+        return made[-1]
+
+    yield device
+    for one in made:
+        one.close()
+
+
+def test_a_remote_device_measures_kernels_and_networks(serving, on):
+    device = on(serving.port)
+    known = device.describe()
+    assert known["cpu"] == latency.device("local").describe()["cpu"]
+    assert known["memory_mb"] > 0
+    model = LatencyModel(device, MemoryTable())
+    architecture = search_spaces.space("tiny").sample(11)
+    predicted = model.predict(architecture)
+    measured = model.measure_network(architecture)
+    assert measured.milliseconds == pytest.approx(predicted.milliseconds, rel=0.9)
+    assert {"load", "governor", "frequency_mhz", "reference_ms", "drift"} <= set(measured.conditions)
+    row = model.table.rows(device.identity)[predicted.by_workload[0][0].key]
+    assert row.cold_ms > 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"GET / HTTP/1.0\r\n\r\n",
+        struct.pack("<ii", MAGIC, 0),
+        struct.pack("<ii", MAGIC, -5),
+        struct.pack("<ii", MAGIC, 3) + b"\xff\xfe\xfd",
+        struct.pack("<ii", MAGIC, 1 << 30),
+        struct.pack("<ii", MAGIC, 7) + b"client:",
+        b"",
+    ],
+    ids=["http", "empty key", "negative", "not utf-8", "long", "no key", "nothing"],
+)
+def test_a_wrong_handshake_hurts_nobody(serving, on, words):
+    with socket.create_connection(("127.0.0.1", serving.port)) as stranger:
+        stranger.sendall(words)
+        assert on(serving.port).look()["cores"] > 0, "while the stranger is still connected"
+
+
+def test_an_idle_session_ends_and_the_next_is_served(serving, on):
+    key = f"client:{KEY}".encode()
+    with socket.create_connection(("127.0.0.1", serving.port)) as idler:
+        idler.sendall(struct.pack("<ii", MAGIC, len(key)) + key)
+        assert struct.unpack("<i", idler.recv(4))[0] == MAGIC
+        assert on(serving.port).look()["cores"] > 0
+
+
+def test_a_session_that_dies_is_replaced(serving, on):
+    device = on(serving.port)
+    device.look()
+    (session,) = serving.sessions()
+    os.kill(session, signal.SIGKILL)
+    assert device.measure(Relu(1, 1000)).milliseconds > 0
+
+
+def test_a_cut_connection_is_replaced(serving, on):
+    with Proxy(serving.port) as proxy:
+        device = on(proxy.port)
+        device.look()
+        proxy.cut_after = 0
+        assert device.measure(Relu(1, 100_000)).milliseconds > 0
+        assert proxy.cuts == 1
+
+
+def test_a_slow_connection_is_slow_and_right(serving, on):
+    with Proxy(serving.port) as proxy:
+        proxy.delay_s = 0.02
+        slow = on(proxy.port).measure(Relu(1, 100_000)).milliseconds
+    fast = on(serving.port).measure(Relu(1, 100_000)).milliseconds
+    assert slow == pytest.approx(fast, rel=0.9), "the network is not in the time"
+
+
+def test_a_black_hole_ends_in_no_device(serving, on, monkeypatch):
+    monkeypatch.setattr(client, "CONNECT_S", 6.0)
+    with Proxy(serving.port) as proxy:
+        proxy.swallow = True
+        started = time.monotonic()
+        with pytest.raises(
+            NoDeviceError, match=r"'pi' at 127.0.0.1:.* does not answer .no answer within 6 s"
+        ):
+            on(proxy.port).measure(Relu(1, 100))
+        assert time.monotonic() - started < 40
+
+
+def test_nobody_there_and_a_wrong_key_end_in_no_device(serving, on):
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    for device in (on(port), on(serving.port, key="other")):
+        with pytest.raises(NoDeviceError, match="does not answer") as told:
+            device.look()
+        assert "\n" not in str(told.value)
+
+
+def test_code_that_the_device_cannot_run_is_refused(serving):
+    record = DeviceRecord("pi", "rpc", f"127.0.0.1:{serving.port}", KEY, "sapphirerapids")
+    device = RpcDevice(record)
+    with pytest.raises(BitnasError, match=r"target: 'sapphirerapids' does not fit 'pi'.* without .*amx"):
+        device.look()
+    device.close()
+
+
+@contextlib.contextmanager
+def tracker():
+    """TVM's own tracker, on a port of this machine."""
+    command = [sys.executable, "-m", "tvm.exec.rpc_tracker", "--host", "127.0.0.1", "--port", "9190"]
+    process = subprocess.Popen(
+        [*command, "--port-end", "9290"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    try:
+        told = ""
+        while not (found := re.search(r"bind to 127\.0\.0\.1:(\d+)", told)):
+            line = process.stderr.readline()
+            assert line, told
+            told += line
+        yield int(found[1])
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def test_devices_of_a_tracker(on):
+    pytest.importorskip("tornado", reason="TVM's tracker needs tornado")
+    with tracker() as port:
+        serving = Serving("--tracker", f"127.0.0.1:{port}")
+        try:
+            for _ in range(2):  # each session has a key of its own
+                device = on(port, "tracker")
+                assert device.measure(Relu(1, 100)).milliseconds > 0
+                device.close()
+        finally:
+            serving.end()
+
+
+def test_tvms_own_server_serves_as_well(on):
+    command = [
+        sys.executable,
+        "-m",
+        "tvm.exec.rpc_server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        "9390",
+            "--port-end",
+            "9490",
+        "--key",
+        KEY,
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        told = ""
+        while not (found := re.search(r"bind to 127\.0\.0\.1:(\d+)", told)):
+            line = process.stderr.readline()
+            assert line, told
+            told += line
+        assert on(int(found[1])).measure(Relu(1, 100)).milliseconds > 0
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"name": "no spaces"}, "NAME: "),
+        ({"reach": "rpc", "address": "host", "key": KEY}, "--rpc: 'host' is not HOST:PORT"),
+        ({"reach": "rpc", "address": "host:0", "key": KEY}, "--rpc: "),
+        ({"reach": "tracker", "address": "host:99999", "key": KEY}, "--tracker: "),
+        ({"reach": "rpc", "address": "host:1", "key": ""}, "--key: '' is not a key"),
+        ({"reach": "rpc", "address": "host:1", "key": "\udcff"}, "--key: "),
+        ({"threads": 0}, "--threads: "),
+    ],
+)
+def test_a_record_that_is_none_is_refused(fields, says):
+    with pytest.raises(InvalidInput, match=re.escape(says)):
+        DeviceRecord(**{"name": "pi", **fields})
