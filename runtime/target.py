@@ -214,5 +214,5 @@ def required_flags(name: str) -> tuple[str, ...]:
 
 
 def _plain(flag: str) -> str:
-    """A flag without the marks that LLVM and the system set differently: sse4.2, sse4_2; amx-tile, amx_tile."""
+    """A flag without the marks that LLVM and the system set differently: amx-tile, amx_tile."""
     return flag.replace("-", "").replace("_", "").replace(".", "")
