@@ -23,6 +23,10 @@ Progress = Callable[[str, int, int], None]
 SEED_LEARNED, SEED_UNSEEN = 0, 1_000_000  # where the seeds begin of what is learned from and what is judged
 UNSEEN = 30
 """Networks that a calibration is judged by; they are not learned from."""
+FEWEST = 5
+"""Networks that a calibration is judged by at least, however little time there was."""
+LEARNING = 0.75
+"""The share of a calibration's time that goes into learning."""
 POOL = 8
 """Architectures among which the next to learn from is chosen."""
 
@@ -141,42 +145,43 @@ def calibrate(
     """
     from latency.correction import LEAST
 
-    deadline = time.monotonic() + minutes * 60
+    started = time.monotonic()
+    deadline = started + minutes * 60
     learned = len(model.table.networks(model.device.identity))
     source = architectures(space, SEED_LEARNED + 10_000 * learned)
     measured: list[NDArray[Any]] = []
-    started = learned
-    while learned < most:
-        share = (time.monotonic() - (deadline - minutes * 60)) / (minutes * 60)
-        if share > 1 - UNSEEN / (UNSEEN + most) and learned >= LEAST:
-            break
-        if share > 1:
-            raise InvalidInput(
-                "--minutes",
-                f"only {learned} networks were measured in {minutes:g}",
-                f"{LEAST} are needed; go on",
-            )
+    while learned < most and (learned < LEAST or time.monotonic() < started + LEARNING * minutes * 60):
         progress("networks", learned, most)
         architecture = _least_like(source, measured)
         if architecture is None:
             break
+        if time.monotonic() > deadline:
+            problem = f"{minutes:g} were too few for {LEAST} networks, {learned} are measured"
+            raise InvalidInput("--minutes", problem, "repeat the command, it goes on from there")
         model.times(_workloads(architecture))
         model.learn(architecture, model.measure_network(architecture))
         measured.append(_place(architecture))
         learned += 1
-    progress("networks", most, most)
-    if learned == started == 0:
-        raise InvalidInput("--networks", "nothing was measured", "give a larger number")
-    return evaluate(model, space, UNSEEN, SEED_UNSEEN, progress)
+    progress("networks", learned, learned)
+    return evaluate(model, space, UNSEEN, SEED_UNSEEN, progress, deadline)
 
 
 def evaluate(
-    model: "LatencyModel", space: "SearchSpace", count: int, seed: int, progress: Progress
+    model: "LatencyModel",
+    space: "SearchSpace",
+    count: int,
+    seed: int,
+    progress: Progress,
+    deadline: float | None = None,
 ) -> Evaluation:
-    """Predict ``count`` networks of a space, then measure each as it is compiled."""
-    judged = []
+    """Predict ``count`` networks of a space, then measure each as it is compiled.
+
+    Past the ``deadline``, of ``time.monotonic()``, no more than ``FEWEST`` are.
+    """
+    judged: list[Judged] = []
     for done, architecture in enumerate(architectures(space, seed)):
-        if done == count:
+        is_late = deadline is not None and time.monotonic() > deadline and done >= FEWEST
+        if done == count or is_late:
             break
         progress("unseen networks", done, count)
         predicted = model.predict(architecture)
@@ -184,7 +189,7 @@ def evaluate(
         judged.append(
             Judged(architecture.digest, predicted.milliseconds, predicted.low, predicted.high, measured)
         )
-    progress("unseen networks", count, count)
+    progress("unseen networks", len(judged), len(judged))
     return Evaluation(tuple(judged))
 
 

@@ -5,12 +5,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import FrameType
 
+from latency.measurement import NoDeviceError
 from nas.bench import BenchFactory, DeviceBench
 from nas.ledger.claims import LEASE_S, Claim, Claims, StaleClaimError
 from nas.ledger.engine import StorageError
@@ -23,6 +25,7 @@ from search_spaces.errors import BitnasError
 
 log = logging.getLogger(__name__)
 
+NO_DEVICE = "no_device"  # begins the error of a queued trial that waits for its device
 _ERROR_LENGTH = 500
 
 
@@ -34,7 +37,8 @@ class StoppedError(Exception):
 class Job:
     """What a worker process is to do; it travels to the process, so everything in it is plain or importable.
 
-    ``parent`` is the process whose end is a reason to stop; None where there is none.
+    ``parent`` is the process whose end is a reason to stop; None where there is none. A device that does not
+    answer is asked again after ``device_pause_s``.
     """
 
     storage: str
@@ -43,6 +47,7 @@ class Job:
     bench: BenchFactory = DeviceBench
     lease_s: float = LEASE_S
     poll_s: float = 0.5
+    device_pause_s: float = 15.0
 
 
 def main(job: Job, words: Connection) -> None:
@@ -115,27 +120,50 @@ def _runner(job: Job, ledger: Ledger, claims: Claims, room: QuietRoom) -> TrialR
 
 
 def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> None:
+    is_device_away = False
     with _kept(runner.claims, claim, job.lease_s, check) as kept:
         try:
             runner.run(claim, kept.check)
+        except NoDeviceError as error:
+            log.debug("trial %d waits for the device", claim.trial.number, exc_info=True)
+            runner.claims.release(claim, why=f"{NO_DEVICE}: {one_line(error)}")
+            is_device_away = True
         except Exception as error:
             _raise_if_not_the_trials(error)
             log.debug("trial %d failed", claim.trial.number, exc_info=True)
             runner.claims.finish(claim, TrialState.FAILED, error=one_line(error))
+    if is_device_away:
+        _wait_for_device(job, check)
 
 
 def _measure(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> None:
     from search_spaces.architecture import Architecture
 
+    is_device_away = False
     with _kept(runner.claims, claim, job.lease_s, check):
         milliseconds, problem = None, None
         try:
             milliseconds = runner.bench.measure(Architecture.from_json(str(claim.trial.architecture)))
+        except NoDeviceError:
+            log.debug("measuring trial %d waits for the device", claim.trial.number, exc_info=True)
+            runner.claims.release(claim)
+            is_device_away = True
         except Exception as error:
             _raise_if_not_the_trials(error)
             log.debug("measuring trial %d failed", claim.trial.number, exc_info=True)
             problem = f"its whole network could not be measured: {one_line(error)}"
-        runner.claims.record_measured(claim, milliseconds=milliseconds, error=problem)
+        if not is_device_away:
+            runner.claims.record_measured(claim, milliseconds=milliseconds, error=problem)
+    if is_device_away:
+        _wait_for_device(job, check)
+
+
+def _wait_for_device(job: Job, check: Check) -> None:
+    """Leave a device that does not answer time to come back, ready to stop meanwhile."""
+    until = time.monotonic() + job.device_pause_s
+    while time.monotonic() < until:
+        check()
+        time.sleep(job.poll_s)
 
 
 def _raise_if_not_the_trials(error: Exception) -> None:

@@ -120,6 +120,8 @@ def _progress(ledger: "Ledger", record: SearchRecord) -> Iterator[Callable[[Sear
                     shown.add(trial.number)
                     console.print(_line(trial), highlight=False)
             timing = ", timing the front" if now.finished else ""
+            if any(t.state is TrialState.QUEUED and t.error for t in ledger.trials(now.name)):
+                timing = ", waiting for the device"
             progress.update(task, completed=len(shown), description=f"{now.name}{timing}")
 
         yield show

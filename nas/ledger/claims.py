@@ -134,11 +134,15 @@ class Claims:
         with self._ledger.writing() as session:
             self._write(session, claim, **result, expires_at=None, deaths=0)
 
-    def release(self, claim: Claim) -> None:
-        """Give the trial back as it was before the claim, its proposal kept; no-op when it is another's."""
+    def release(self, claim: Claim, why: str | None = None) -> None:
+        """Give the trial back as it was before the claim, its proposal kept; no-op when it is another's.
+
+        ``why`` is shown with the trial until it is claimed again.
+        """
         state = TrialState.QUEUED if claim.state is RUNNING else claim.state
         with self._ledger.writing() as session:
-            held = update(Trial).where(_held(claim)).values(state=state, owner=None, expires_at=None)
+            values = {"state": state, "owner": None, "expires_at": None, "error": why}
+            held = update(Trial).where(_held(claim)).values(**values)
             if _rows(session, held) and state is TrialState.QUEUED:
                 session.execute(delete(Epoch).where(Epoch.trial_id == claim.trial_id))
 

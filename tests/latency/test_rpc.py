@@ -218,8 +218,8 @@ def test_tvms_own_server_serves_as_well(on):
         "127.0.0.1",
         "--port",
         "9390",
-            "--port-end",
-            "9490",
+        "--port-end",
+        "9490",
         "--key",
         KEY,
     ]

@@ -1,0 +1,150 @@
+"""Predictions: kernels estimated from others, sums corrected by whole networks, and what is promised."""
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+import search_spaces
+from latency import Device, DeviceRecord, LatencyModel, Measurement, MeasurementError, MemoryTable
+from latency.correction import LEAST, Correction, KernelTime, terms
+from latency.features import amounts_of, features
+from latency.model import workloads_of
+from latency.regressor import KernelRegressor
+from nas.calibration import calibrate, evaluate, kendall_tau, measure_space, unseen_kernels
+from runtime.workload import Workload
+from search_spaces import InvalidInput
+
+SPACE = search_spaces.space("tiny")
+
+
+def milliseconds(workload):
+    """A made-up machine: so much for each operation, each byte and each call."""
+    amounts = amounts_of(workload)
+    moved = amounts["input"] + amounts["constant"] + amounts["output"]
+    return 1e-5 + amounts["macs"] / 5e7 + moved / 2e7
+
+
+def kernels(count):
+    found = {w: None for seed in range(count) for w in workloads_of(SPACE.sample(seed))}
+    return list(found)
+
+
+class MadeUpDevice(Device):
+    """A device whose times are computed, so that what is learned can be compared with what is so."""
+
+    def __init__(self):
+        self.record = DeviceRecord("made-up")
+        self.asked = []
+
+    def look(self):
+        return {"cpu": "none", "cores": 1, "features": []}
+
+    def measure(self, workload):
+        self.asked.append(workload)
+        ms = milliseconds(workload)
+        return Measurement(ms, ms / 100, 7, "2026-01-01T00:00:00+00:00", "0", cold_ms=1.5 * ms)
+
+    def measure_network(self, network):
+        alone = [milliseconds(w) for w in network.info.workloads]
+        ms = 1.04 * sum(alone) + 3e-6 * len(alone)
+        return Measurement(ms, ms / 100, 7, "2026-01-01T00:00:00+00:00", "0")
+
+
+def quietly(what, done, count):
+    assert 0 <= done <= count
+
+
+def test_every_workload_is_found_again_by_its_key():
+    for workload in kernels(60):
+        assert Workload.from_key(workload.key) == workload
+    for bad in ("", "nonsense", "conv2d(batch=1)", "conv2d(batch=x,height=1)", "relu(batch=1,size=2,more=3)"):
+        with pytest.raises(InvalidInput, match="not a workload's key"):
+            Workload.from_key(bad)
+
+
+def test_features_tell_kernels_apart():
+    found = kernels(30)
+    assert len({features(w).tobytes() for w in found}) >= 0.95 * len(found)
+
+
+def test_kernels_are_estimated_from_others():
+    found = kernels(60)
+    order = np.random.default_rng(0).permutation(len(found))
+    known, held = [found[i] for i in order[50:]], [found[i] for i in order[:50]]
+    regressor = KernelRegressor(known, [milliseconds(w) for w in known])
+    estimates = regressor.predict(held)
+    errors = [abs(e.milliseconds / milliseconds(w) - 1) for e, w in zip(estimates, held, strict=True)]
+    assert np.mean(errors) < 0.1
+    inside = [e.low <= milliseconds(w) <= e.high for e, w in zip(estimates, held, strict=True)]
+    assert np.mean(inside) >= 0.8, "nine in ten are promised"
+    assert unseen_kernels(known, [milliseconds(w) for w in known]) < 0.6
+    with pytest.raises(ValueError, match="too few"):
+        KernelRegressor(found[:5], [1.0] * 5)
+
+
+def test_a_correction_finds_what_the_sum_misses():
+    networks = [
+        [KernelTime(w, milliseconds(w), 2 * milliseconds(w)) for w in workloads_of(SPACE.sample(seed))]
+        for seed in range(40)
+    ]
+    noise = np.random.default_rng(0).normal(1, 0.01, 40)
+    whole = [(1.05 * terms(n)[1] + 5e-6 * terms(n)[0]) for n in networks]
+    correction = Correction(networks[:30], [w * e for w, e in zip(whole, noise, strict=False)])
+    assert (correction.coefficients >= 0).all()
+    for network, ms in zip(networks[30:], whole[30:], strict=True):
+        found = correction.predict(network)
+        assert found.milliseconds == pytest.approx(ms, rel=0.02)
+        assert found.low < found.milliseconds < found.high
+    with pytest.raises(ValueError, match="too few"):
+        Correction(networks[: LEAST - 1], whole[: LEAST - 1])
+
+
+def test_a_calibrated_device_is_predicted_better_and_with_an_interval():
+    device = MadeUpDevice()
+    model = LatencyModel(device, MemoryTable())
+    before = evaluate(model, SPACE, 10, 500, quietly)
+    assert before.coverage is None
+    assert before.mape > 0.03
+    after = calibrate(model, SPACE, 5.0, 12, quietly)
+    assert len(model.table.networks(device.identity)) == 12
+    assert after.mape < 0.005
+    assert after.coverage >= 0.8
+    assert after.within(0.05) == 1.0
+    assert after.tau > 0.95
+    again = calibrate(model, SPACE, 5.0, 12, quietly)
+    assert len(model.table.networks(device.identity)) == 12, "what is learned is not learned again"
+    assert again.networks == after.networks
+
+
+def test_a_table_is_filled_ahead_and_goes_on_where_it_was():
+    device = MadeUpDevice()
+    model = LatencyModel(device, MemoryTable())
+    first = measure_space(model, SPACE, 3, quietly)
+    assert first == len(device.asked) == len(set(device.asked))
+    assert measure_space(model, SPACE, 3, quietly) == 0
+    assert measure_space(model, SPACE, 4, quietly) == len(device.asked) - first
+
+
+def test_a_device_that_is_away_is_predicted_and_marked():
+    device, table = MadeUpDevice(), MemoryTable()
+    measure_space(LatencyModel(device, table), SPACE, 30, quietly)
+    asked = len(device.asked)
+    model = LatencyModel(device, table, measure=False)
+    architecture = SPACE.sample(12345)
+    found = model.predict(architecture)
+    assert len(device.asked) == asked
+    measured = {w for w in workloads_of(architecture) if table.get(device.identity, w.key)}
+    assert found.estimated == set(workloads_of(architecture)) - measured
+    assert found.estimated
+    true = sum(milliseconds(w) for w in workloads_of(architecture))
+    assert found.milliseconds == pytest.approx(true, rel=0.2)
+    with pytest.raises(MeasurementError, match="measure first: nas latency measure"):
+        LatencyModel(device, MemoryTable(), measure=False).predict(architecture)
+
+
+def test_kendalls_tau_is_that_of_scipy():
+    values = np.random.default_rng(0)
+    for _ in range(20):
+        a, b = values.integers(0, 9, 30).astype(float), values.integers(0, 9, 30).astype(float)
+        assert kendall_tau(a, b) == pytest.approx(kendalltau(a, b).statistic)
+    assert kendall_tau(np.ones(4), np.arange(4.0)) == 0.0
