@@ -128,21 +128,19 @@ def evaluate(
 
 
 @latency.command()
-@click.argument("architecture", metavar="ARCH")
+@click.argument("arch")
 @device_option
 @click.option("--whole", is_flag=True, help="Compile the whole network and measure it, too.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the time by layer.")
 @storage_option
 @json_option
-def explain(
-    architecture: str, device: str, whole: bool, plot: Path | None, storage: str, as_json: bool
-) -> None:
+def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str, as_json: bool) -> None:
     """Show where the network of ARCH spends its time, layer by layer.
 
     ARCH is a trial, as demo:19, or a file, as winner/architecture.json.
     """
+    found = _architecture(arch, storage)
     with _model(storage, device, 0.0) as model:
-        found = _architecture(architecture, storage)
         prediction = model.predict(found)
         layers = _layers(found)
         measured = model.measure_network(found).milliseconds if whole else None
@@ -177,7 +175,7 @@ def explain(
     if plot is not None:
         from nas.latency_figures import bars
 
-        title = f"{architecture} on {device}"
+        title = f"{arch} on {device}"
         write_figure("--plot", plot, bars([(str(r["layer"]), r["milliseconds"]) for r in rows], title), title)
         say(f"Wrote {plot}")
 

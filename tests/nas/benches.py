@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from latency import NoDeviceError
 from nas.data import data_sets, load
 from nas.ledger import Ledger
 from nas.quiet import QuietRoom
@@ -60,6 +61,28 @@ class SometimesBrokenBench(ArithmeticBench):
     def measure(self, architecture: Architecture) -> float:
         """Never works."""
         raise OSError("no such counter")
+
+
+class AwayBench(ArithmeticBench):
+    """Its device answers every other call."""
+
+    calls = 0
+
+    def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
+        """As above, if the device is there."""
+        self._knock()
+        return super().predict(architecture)
+
+    def measure(self, architecture: Architecture) -> float:
+        """As above, if the device is there."""
+        self._knock()
+        with self.room.alone():
+            return 2 * super().predict(architecture)[0]
+
+    def _knock(self) -> None:
+        self.calls += 1
+        if self.calls % 2:
+            raise NoDeviceError("device: 'pi' does not answer")
 
 
 class SlowBench(ArithmeticBench):

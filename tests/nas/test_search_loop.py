@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benches import FEW, MARKS, ArithmeticBench, OnceDeadlyBench, SlowBench, SometimesBrokenBench
+from benches import FEW, MARKS, ArithmeticBench, AwayBench, OnceDeadlyBench, SlowBench, SometimesBrokenBench
 
 from nas import search
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker, non_dominated
@@ -56,6 +56,20 @@ def _wait_until(condition: Callable[[], bool]) -> None:
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[TrialRecord]:
     """The trials of ``CONFIG`` run by one worker in one go."""
     return _work(_job(tmp_path_factory.mktemp("uninterrupted")))
+
+
+def test_trials_wait_for_a_device_that_is_away(
+    tmp_path: Path, uninterrupted: list[TrialRecord], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+    job = _job(tmp_path, bench=AwayBench, device_pause_s=0.0)
+    monkeypatch.setattr("nas.worker._wait_for_device", lambda *_: seen.append(_trials(job)[0].error))
+    found = _work(job)
+    assert _outcomes(found) == _outcomes(uninterrupted)
+    assert seen[0] == "no_device: device: 'pi' does not answer"
+    with Ledger.open(job.storage) as ledger:
+        assert all(trial.measured_latency_ms for trial in ledger.front("demo"))
+    assert all(trial.error is None for trial in found)
 
 
 def test_every_trial_is_trained_and_recorded(uninterrupted: list[TrialRecord]) -> None:
