@@ -44,14 +44,9 @@ class SqlLatencyTable:
         row = {
             "device_id": self._device_id(device),
             "workload": workload_key,
-            "milliseconds": measurement.milliseconds,
-            "iqr_ms": measurement.iqr_ms,
-            "samples": measurement.samples,
-            "date": measurement.date,
-            "tvm_version": measurement.tvm_version,
             "schedule": measurement.schedule,
             "cold_ms": measurement.cold_ms,
-            "conditions": dict(measurement.conditions),
+            **_timing(measurement),
         }
         with self._ledger.writing() as session:
             session.execute(insert(MeasurementRow).values(**row))
@@ -90,12 +85,7 @@ class SqlLatencyTable:
             "device_id": self._device_id(device),
             "purpose": CALIBRATION,
             "workloads": list(network.workloads),
-            "milliseconds": found.milliseconds,
-            "iqr_ms": found.iqr_ms,
-            "samples": found.samples,
-            "date": found.date,
-            "tvm_version": found.tvm_version,
-            "conditions": dict(found.conditions),
+            **_timing(found),
         }
         with self._ledger.writing() as session:
             session.execute(insert(NetworkMeasurementRow).values(**row))
@@ -132,6 +122,18 @@ class SqlLatencyTable:
         except IntegrityError:
             # Another worker added it in between.
             return self._find_or_add(name)
+
+
+def _timing(measurement: "Measurement") -> dict[str, Any]:
+    """The columns that kernels and networks share."""
+    return {
+        "milliseconds": measurement.milliseconds,
+        "iqr_ms": measurement.iqr_ms,
+        "samples": measurement.samples,
+        "date": measurement.date,
+        "tvm_version": measurement.tvm_version,
+        "conditions": dict(measurement.conditions),
+    }
 
 
 def _measurement(row: MeasurementRow | NetworkMeasurementRow) -> "Measurement":

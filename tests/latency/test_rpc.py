@@ -26,6 +26,16 @@ NAS = Path(sys.executable).with_name("nas")
 KEY = "pi4"
 
 
+def port_told_by(process):
+    """The port of this machine that a process says it listens on."""
+    told = ""
+    while not (found := re.search(r"127\.0\.0\.1:(\d+)", told)):
+        line = process.stderr.readline()
+        assert line, told
+        told += line
+    return int(found[1])
+
+
 class Serving:
     """`nas device serve` in a process of its own."""
 
@@ -35,12 +45,7 @@ class Serving:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.told = []
-        while not (found := re.search(r"127\.0\.0\.1:(\d+)", "".join(self.told))):
-            line = self.process.stderr.readline()
-            assert line, "".join(self.told)
-            self.told.append(line)
-        self.port = int(found[1])
+        self.port = port_told_by(self.process)
 
     def end(self):
         """As Ctrl-C does."""
@@ -184,12 +189,7 @@ def tracker():
         [*command, "--port-end", "9290"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
     try:
-        told = ""
-        while not (found := re.search(r"bind to 127\.0\.0\.1:(\d+)", told)):
-            line = process.stderr.readline()
-            assert line, told
-            told += line
-        yield int(found[1])
+        yield port_told_by(process)
     finally:
         process.kill()
         process.wait()
@@ -225,12 +225,7 @@ def test_tvms_own_server_serves_as_well(on):
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
     try:
-        told = ""
-        while not (found := re.search(r"bind to 127\.0\.0\.1:(\d+)", told)):
-            line = process.stderr.readline()
-            assert line, told
-            told += line
-        assert on(int(found[1])).measure(Relu(1, 100)).milliseconds > 0
+        assert on(port_told_by(process)).measure(Relu(1, 100)).milliseconds > 0
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
