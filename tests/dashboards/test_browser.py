@@ -112,6 +112,7 @@ def test_table_twin(reader: Reader, serve: Serve, storage: str) -> None:
     page.locator("#trials .ag-header-cell", has_text="Accuracy").click()
     page.locator("#trials .ag-row[row-index='0'] .ag-cell", has_text="98.6%").click()
     page.wait_for_url("**/search/demo/trial/10")
+    page.get_by_role("heading", name="Trial 10").wait_for()  # a step back before it is there may be undone
     page.go_back()
     page.locator("#trials .ag-row[row-index='3']").get_by_role("link", name="3").click()
     page.wait_for_url("**/search/demo/trial/3")
