@@ -15,6 +15,7 @@ from search_spaces.errors import InvalidInput
 WeightCode = Literal["float", "int8", "ternary", "binary"]
 InputCode = Literal["float", "uint8", "int8", "binary"]
 OutputCode = Literal["float", "uint8", "int8", "binary"]
+PooledCode = Literal["float", "byte", "binary"]
 ThresholdKind = Literal["zero", "channel", "position", "element"]
 
 _families: dict[str, type["Workload"]] = {}
@@ -233,10 +234,18 @@ class Quantize(Workload):
 
 @dataclass(frozen=True)
 class MaxPool2d(SpatialWorkload):
-    """The largest value in each window; padding counts as the lowest float32."""
+    """The largest value in each window; padding counts for nothing.
+
+    Attributes:
+        channels: of packed signs, the words of a pixel.
+        code: what a channel is. Of signs the largest is +1 unless all are -1.
+        mixed: of signs, some channels take the smallest in place of the largest, as a constant tells.
+    """
 
     family: ClassVar[str] = "max_pool2d"
     channels: int
+    code: PooledCode = "float"
+    mixed: bool = False
 
 
 @dataclass(frozen=True)

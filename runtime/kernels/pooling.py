@@ -1,4 +1,4 @@
-"""Pooling kernels over NHWC float images: windows, and the mean over a whole image."""
+"""Pooling kernels over NHWC images: windows, of bytes and bits too, and the mean over a whole image."""
 
 from typing import Any
 
@@ -8,16 +8,62 @@ from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
 from runtime.workload import AvgPool2d, GlobalAvgPool, MaxPool2d
 
-LOWEST = -3.4028234663852886e38  # the most negative float32
+ALL_BITS = 0xFFFFFFFF
+ELEMENTS = {"float": "float32", "byte": "uint8", "binary": "uint32"}
 
 
-class PoolKernel(Kernel[Any]):
+class MaxPoolKernel(Kernel[MaxPool2d]):
+    """Vector lanes run over the channels.
+
+    Pixels beyond the image are read as the nearest one within it, which lies in the same window, so that no
+    padded copy is needed. Of packed signs, where a set bit is a -1, the largest has the bits that all have.
+    """
+
+    def buffers(self, workload: MaxPool2d) -> tuple[Buffer, ...]:
+        """Data (N, H, W, C/lanes, lanes), smallest (C/lanes, lanes) -> (N, Ho, Wo, C/lanes, lanes)."""
+        w, dtype = workload, ELEMENTS[workload.code]
+        width = lanes(w.channels)
+        rest = (w.channels // width, width)
+        found = [Buffer("data", "input", (w.batch, w.height, w.width, *rest), dtype)]
+        if w.mixed:
+            found.append(Buffer("smallest", "constant", rest, dtype))
+        found.append(Buffer("output", "output", (w.batch, w.out_height, w.out_width, *rest), dtype))
+        return tuple(found)
+
+    def prim_func(self, workload: MaxPool2d, cpu: Cpu, tile: Tile | None = None) -> Any:
+        """Reduce in registers."""
+        from tvm import te, tirx
+
+        w = workload
+        buffers = self.buffers(w)
+        args, output = te_placeholders(buffers), buffers[-1]
+        ky, kx = (te.reduce_axis((0, w.kernel), name) for name in ("ky", "kx"))
+        reduce = te.max
+        if w.code == "binary":
+            reduce = te.comm_reducer(lambda a, b: a & b, lambda dtype: tirx.const(ALL_BITS, dtype), "both")
+
+        def inside(index: Any, extent: int) -> Any:
+            return tirx.max(0, tirx.min(index - w.padding, extent - 1)) if w.padding else index
+
+        def turned(value: Any, v: Any, i: Any) -> Any:
+            return value ^ args["smallest"][v, i] if w.mixed else value
+
+        def window(n: Any, y: Any, x: Any, v: Any, i: Any) -> Any:
+            row, column = inside(y * w.stride + ky, w.height), inside(x * w.stride + kx, w.width)
+            return reduce(turned(args["data"][n, row, column, v, i], v, i), axis=[ky, kx])
+
+        reduced = te.compute(output.shape, window, name="accumulate")
+        result = te.compute(output.shape, lambda *i: turned(reduced[i], *i[-2:]), name="output")
+        func = te.create_prim_func([*args.values(), result])
+        return schedule_tiled(
+            func, tile or tiles(cpu, w.out_width, output.shape[3])[0], 2, {"output": result}
+        )
+
+
+class AvgPoolKernel(Kernel[AvgPool2d]):
     """Vector lanes run over the channels; the padded image lies in scratch memory."""
 
-    def __init__(self, pad_value: float) -> None:
-        self.pad_value = pad_value
-
-    def buffers(self, workload: MaxPool2d | AvgPool2d) -> tuple[Buffer, ...]:
+    def buffers(self, workload: AvgPool2d) -> tuple[Buffer, ...]:
         """Data (N, H, W, C/lanes, lanes) -> (N, Ho, Wo, C/lanes, lanes)."""
         w = workload
         width = lanes(w.channels)
@@ -29,24 +75,23 @@ class PoolKernel(Kernel[Any]):
         found.append(Buffer("output", "output", (w.batch, w.out_height, w.out_width, *rest), "float32"))
         return tuple(found)
 
-    def prim_func(self, workload: MaxPool2d | AvgPool2d, cpu: Cpu, tile: Tile | None = None) -> Any:
-        """Pad, reduce in registers, and for a mean divide."""
+    def prim_func(self, workload: AvgPool2d, cpu: Cpu, tile: Tile | None = None) -> Any:
+        """Pad with zeros, sum in registers, then multiply by one over the window's size."""
         from tvm import te, tirx
 
         buffers = self.buffers(workload)
         output = buffers[-1]
         image = data = flat_placeholder("data", buffers[0].shape, "float32")
         if workload.padding:
-            data = pad_rows(image, workload.padding, self.pad_value)
+            data = pad_rows(image, workload.padding, 0)
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
-        s, is_mean = workload.stride, isinstance(workload, AvgPool2d)
-        reduce = te.sum if is_mean else te.max
+        s = workload.stride
         reduced = te.compute(
             output.shape,
-            lambda n, y, x, v, i: reduce(data[n, y * s + ky, x * s + kx, v, i], axis=[ky, kx]),
+            lambda n, y, x, v, i: te.sum(data[n, y * s + ky, x * s + kx, v, i], axis=[ky, kx]),
             name="accumulate",
         )
-        factor = tirx.const(1 / workload.kernel**2 if is_mean else 1, "float32")
+        factor = tirx.const(1 / workload.kernel**2, "float32")
         result = te.compute(output.shape, lambda *i: reduced[i] * factor, name="output")
         func = te.create_prim_func([image.tensor, *([data.tensor] if workload.padding else []), result])
         tile = tile or tiles(cpu, workload.out_width, output.shape[3])[0]
@@ -84,5 +129,5 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
 
 
 kernels.add("global_avg_pool", GlobalAvgPoolKernel())
-kernels.add("max_pool2d", PoolKernel(LOWEST))
-kernels.add("avg_pool2d", PoolKernel(0))
+kernels.add("max_pool2d", MaxPoolKernel())
+kernels.add("avg_pool2d", AvgPoolKernel())

@@ -9,6 +9,7 @@ import numpy as np
 from runtime.graph import Graph, Node, Value
 from runtime.kernels.base import kernel_for, lanes
 from runtime.kernels.epilogue import LANES, can_write_bits
+from runtime.lowering.pools import pool_codes, pool_normed_signs, pool_rectified
 from runtime.lowering.thresholds import count_limits
 from runtime.workload import (
     Add,
@@ -30,9 +31,12 @@ AFFINE_PRODUCERS = (Conv2d, DepthwiseConv2d, Dense, BitserialConv2d, BitserialDe
 
 def fuse(graph: Graph) -> Graph:
     """All fusions, in the order in which one makes the next possible."""
+    pool_normed_signs(graph, lambda producer, affine: _can_scale(graph, producer, affine))
     _fuse_affines(graph)
     _fuse_residuals(graph)
+    pool_rectified(graph, lambda producer, relu: _is_affine_for_one(graph, producer))
     _fuse_relus(graph)
+    pool_codes(graph, _can_write)
     _fuse_codes(graph)
     return graph
 
@@ -41,19 +45,28 @@ def _fuse_affines(graph: Graph) -> None:
     """Fold each batch norm into the scale and bias of the kernel before it, where nothing else reads that."""
     for affine in [node for node in graph.nodes if isinstance(node.workload, Affine)]:
         producer = graph.producer(affine.inputs[0])
-        if producer is None or not isinstance(producer.workload, AFFINE_PRODUCERS):
+        if producer is None or not _can_scale(graph, producer, affine):
             continue
         constants, bias = producer.constants, producer.constants["bias"]
-        is_read_once = len(graph.readers(producer.output)) == 1
-        if not is_read_once or producer.output.index == graph.output.index:
-            continue
-        if bias.size != affine.constants["bias"].size:
-            continue  # rows of flattened images: their features are not channels
         a, b = (affine.constants[name].reshape(bias.shape) for name in ("scale", "bias"))
         per_plane = a[:, None] if constants["scale"].ndim == 3 else a
         scale = (constants["scale"] * per_plane).astype(np.float32)
         producer.constants = {**constants, "scale": scale, "bias": (bias * a + b).astype(np.float32)}
         _bypass(graph, affine)
+
+
+def _can_scale(graph: Graph, producer: Node, affine: Node) -> bool:
+    """Whether the producer's scale and bias can take in another one."""
+    if not _is_affine_for_one(graph, producer):
+        return False
+    # they differ for rows of flattened images: their features are not channels
+    return bool(producer.constants["bias"].size == affine.constants["bias"].size)
+
+
+def _is_affine_for_one(graph: Graph, producer: Node) -> bool:
+    """Whether it ends in a scale and a bias, and only one node reads what it writes."""
+    is_read_once = len(graph.readers(producer.output)) == 1 and producer.output.index != graph.output.index
+    return isinstance(producer.workload, AFFINE_PRODUCERS) and is_read_once
 
 
 def _fuse_residuals(graph: Graph) -> None:
@@ -126,6 +139,8 @@ def _fuse_codes(graph: Graph) -> None:
 
 def _can_write(producer: Node, reader: Node) -> bool:
     """Whether the producer can write the code that the reader makes of its output."""
+    if not isinstance(producer.workload, FusedOutput):
+        return False
     if isinstance(reader.workload, Quantize):
         return True
     if not isinstance(reader.workload, SignPack):

@@ -27,7 +27,8 @@ def conv2d(x, weight, *, stride, padding, groups=1, pad_value=0):
 
 def max_pool(x, *, kernel, stride, padding):
     """The largest value in each window."""
-    return windows(pad(x, padding, -np.inf), kernel, stride).max(axis=(-2, -1))
+    lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    return windows(pad(x, padding, lowest), kernel, stride).max(axis=(-2, -1))
 
 
 def avg_pool(x, *, kernel, stride, padding):

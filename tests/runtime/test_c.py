@@ -55,7 +55,10 @@ def test_every_precision_in_c(precision, options, tmp_path):
         nn.BatchNorm2d(32),
         QuantConv2d(32, 20, 1, p, groups=4),
         nn.BatchNorm2d(20),
-        nn.MaxPool2d(2),
+        QuantConv2d(20, 32, 1, p),
+        nn.MaxPool2d(3, 2, 1),
+        nn.BatchNorm2d(32),
+        QuantConv2d(32, 20, 1, p),
         nn.Flatten(),
         QuantLinear(20 * 9, 7, p),
     )

@@ -342,3 +342,50 @@ def test_sums_that_may_overflow_are_refused():
 def test_shapes_of_numpy_numbers_are_shapes():
     shape = tuple(np.array([1, 3, 4, 4]))
     assert runtime.compile(nn.Conv2d(3, 4, 1), shape).info.input_shape == (1, 3, 4, 4)
+
+
+class Pooled(nn.Module):
+    """A convolution, a pool, perhaps a batch norm, and a layer with a code of its own."""
+
+    def __init__(self, precision, window, normed):
+        super().__init__()
+        p = precisions.get(precision)
+        self.stem, self.pool = nn.Conv2d(3, 64, 3), nn.MaxPool2d(*window)
+        self.norm = nn.BatchNorm2d(64) if normed else nn.Identity()
+        self.layer = QuantConv2d(64, 20, 3, p)
+
+    def forward(self, x):
+        return self.layer(self.norm(self.pool(self.stem(x))))
+
+
+@pytest.mark.parametrize("window", [(2,), (3, 2, 1), (5, 1, 2)])
+@pytest.mark.parametrize(
+    ("precision", "normed", "expected"),
+    [
+        ("float", False, ["conv2d float", "max_pool2d float", "conv2d float"]),
+        ("float", True, ["conv2d float", "max_pool2d float", "affine", "relu", "conv2d float"]),
+        ("int8", False, ["conv2d uint8", "max_pool2d byte", "conv2d float"]),
+        ("binary", False, ["conv2d binary", "max_pool2d binary", "bitserial_conv2d float"]),
+        ("binary", True, ["conv2d binary", "max_pool2d binary", "bitserial_conv2d float"]),
+        ("ternary-binary", True, ["conv2d binary", "max_pool2d binary", "bitserial_conv2d float"]),
+    ],
+)
+def test_pools_read_what_the_next_layer_reads(precision, normed, expected, window):
+    module = trained(Pooled(precision, window, normed), (2, 3, 11, 9))
+    assert not normed or {-1.0, 1.0} <= set(module.norm.weight.sign().tolist())
+    found = [
+        (w.family, getattr(w, "code", getattr(w, "output", "")))
+        for w in lower(module, (2, 3, 11, 9)).workloads
+    ]
+    assert [" ".join(filter(None, told)) for told in found[1:-1]] == expected
+    images = torch.randn(6, 3, 11, 9)
+    with torch.no_grad():
+        wanted = module(images).numpy()
+    np.testing.assert_allclose(
+        runtime.compile(module, (2, 3, 11, 9)).run(images.numpy()), wanted, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_a_dithered_sign_stays_behind_a_pool():
+    told = families(Pooled("dithered-binary", (2,), False), (1, 3, 12, 12))
+    assert told[1:-1] == ["conv2d", "max_pool2d", "sign_pack", "bitserial_conv2d"]

@@ -1,12 +1,15 @@
 """Sign-and-pack, quantize, pooling, add, concatenation, shuffle and layout kernels against numpy."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import workload as w
+from runtime.kernels import packing
 from tests.runtime import references
-from tests.runtime.harness import run_kernel
+from tests.runtime.harness import pack_images, run_kernel
 
 CHANNELS = st.sampled_from([1, 3, 16, 17, 31, 32, 33, 64, 100])
 KERNELS = settings(max_examples=20, deadline=None, derandomize=True)
@@ -62,6 +65,18 @@ def test_pooling(shape, seed):
     window = {"kernel": kernel, "stride": stride, "padding": padding}
     largest, mean = references.max_pool(x, **window), references.avg_pool(x, **window)
     np.testing.assert_array_equal(run_kernel(w.MaxPool2d(*shape), data=x).reshape(largest.shape), largest)
+    bytes_ = np.random.default_rng(seed).integers(0, 256, x.shape, np.uint8)
+    found = run_kernel(w.MaxPool2d(*shape, "byte"), data=bytes_)
+    np.testing.assert_array_equal(found.ravel(), references.max_pool(bytes_, **window).ravel())
+    signs = np.where(x < 0, -1, 1)
+    words, smallest = pack_images(signs), np.random.default_rng(seed).random(channels) < 0.5
+    bits = w.MaxPool2d(*shape[:-1], words.shape[-1], "binary")
+    found = run_kernel(bits, data=words)
+    np.testing.assert_array_equal(found.ravel(), pack_images(references.max_pool(signs, **window)).ravel())
+    found = run_kernel(replace(bits, mixed=True), data=words, smallest=packing.pack_codes(smallest, 1))
+    turned = np.where(smallest, -1, 1)
+    expected = turned * references.max_pool(turned * signs, **window)
+    np.testing.assert_array_equal(found.ravel(), pack_images(expected).ravel())
     found = run_kernel(w.AvgPool2d(*shape), data=x).reshape(mean.shape)
     np.testing.assert_allclose(found, mean, rtol=1e-4, atol=1e-5)
 

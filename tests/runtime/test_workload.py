@@ -16,6 +16,7 @@ EXAMPLES = [
     w.SignPack(1, 8, 8, 64, 1, "channel"),
     w.Quantize(1, 64, "uint8"),
     w.MaxPool2d(1, 8, 8, 3, 2, 1, 16),
+    w.MaxPool2d(1, 8, 8, 3, 2, 1, 2, "binary"),
     w.AvgPool2d(1, 8, 8, 3, 2, 1, 16),
     w.GlobalAvgPool(1, 64, 16),
     w.Relu(1, 64),

@@ -1,0 +1,107 @@
+"""Moves codes in front of max pools, which then read packed bits or bytes: 32 or 4 times less.
+
+``max(f(x)) = f(max(x))`` for every f that never falls: a ReLU, the rounding to bytes, a sign with one
+threshold per channel. Where f falls, as a sign after a batch norm with a negative scale does, the largest
+becomes the smallest: such channels are told to the pool by a mask, so that a network has the same kernels
+whatever its batch norms have learned.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.graph import Graph, Node, Value
+from runtime.kernels import packing
+from runtime.kernels.base import kernel_for
+from runtime.workload import Affine, MaxPool2d, Quantize, Relu, SignPack, Workload
+
+CanJoin = Callable[[Node, Node], bool]
+"""Whether the first node's kernel could take the second node in."""
+
+
+def pool_codes(graph: Graph, can_join: CanJoin) -> None:
+    """Turn pool, sign or pool, rounding into the code and a pool of codes, where the code can join."""
+    _move(graph, (SignPack, Quantize), can_join)
+
+
+def pool_rectified(graph: Graph, can_join: CanJoin) -> None:
+    """Turn pool, ReLU into ReLU, pool, where the ReLU can join what is before."""
+    _move(graph, (Relu,), can_join)
+
+
+def pool_normed_signs(graph: Graph, can_join: CanJoin) -> None:
+    """Turn pool, batch norm, sign into batch norm, sign and a mixed pool of bits.
+
+    ``can_join`` is asked about the batch norm.
+    """
+    for sign in _nodes(graph, (SignPack,)):
+        affine = _only_source(graph, sign, Affine)
+        pool = affine and _only_source(graph, affine, MaxPool2d)
+        before = pool and graph.producer(pool.inputs[0])
+        if not affine or not pool or not before or not _keeps_order(sign) or not can_join(before, affine):
+            continue
+        falling = affine.constants["scale"] < 0
+        _change_places(graph, pool, affine)
+        _change_places(graph, pool, sign)
+        pool.workload = replace(pool.workload, mixed=True)  # type: ignore[call-arg]
+        pool.constants = {"smallest": _smallest(sign.workload, pool.workload, falling)}
+
+
+def _move(graph: Graph, kinds: tuple[type[Workload], ...], can_join: CanJoin) -> None:
+    for step in _nodes(graph, kinds):
+        pool = _only_source(graph, step, MaxPool2d)
+        before = pool and graph.producer(pool.inputs[0])
+        if pool and before and _keeps_order(step) and can_join(before, step):
+            _change_places(graph, pool, step)
+
+
+def _nodes(graph: Graph, kinds: tuple[type[Workload], ...]) -> list[Node]:
+    return [node for node in graph.nodes if isinstance(node.workload, kinds)]
+
+
+def _only_source(graph: Graph, node: Node, kind: type[Workload]) -> Node | None:
+    """The node of that kind whose image ``node`` alone reads, channel by channel."""
+    source = graph.producer(node.inputs[0])
+    if source is None or not isinstance(source.workload, kind) or len(graph.readers(source.output)) > 1:
+        return None
+    # they differ for rows of flattened images: their features are not channels
+    has_channels = node.inputs[0].shape[-1] == source.output.shape[-1]
+    return source if has_channels and source.output.index != graph.output.index else None
+
+
+def _keeps_order(step: Node) -> bool:
+    """Whether it does the same to every pixel of a channel."""
+    return not isinstance(step.workload, SignPack) or step.workload.threshold in ("zero", "channel")
+
+
+def _change_places(graph: Graph, pool: Node, step: Node) -> None:
+    """Let ``step``, which reads the pool, run before it."""
+    source, result = pool.inputs[0], step.output
+    between = Value(pool.output.index, source.shape, result.layout)
+    step.inputs, step.outputs = [source], [between]
+    pool.inputs, pool.outputs = [between], [result]
+    step.workload, pool.workload = _changed(step.workload, pool.workload)
+    first, second = graph.nodes.index(pool), graph.nodes.index(step)
+    graph.nodes[first], graph.nodes[second] = step, pool
+
+
+def _changed(step: Any, pool: Any) -> tuple[Workload, Workload]:
+    """The step on the image that the pool read, and the pool of what the step makes."""
+    pixels = pool.height * pool.width
+    if isinstance(step, Affine):
+        return replace(step, pixels=pixels), pool
+    if isinstance(step, SignPack):
+        words = step.groups * packing.words(step.channels // step.groups)
+        over = replace(step, height=pool.height, width=pool.width)
+        return over, replace(pool, channels=words, code="binary")
+    over = replace(step, size=pool.batch * pixels * pool.channels)
+    return over, replace(pool, code="byte") if isinstance(step, Quantize) else pool
+
+
+def _smallest(sign: Any, pool: Workload, falling: NDArray[np.bool_]) -> NDArray[Any]:
+    """A bit for each channel whose smallest value is wanted, packed as the signs are."""
+    shape = kernel_for(pool).buffers(pool)[1].shape
+    return packing.pack_codes(falling.reshape(sign.groups, -1), 1).reshape(shape)
