@@ -24,12 +24,13 @@ from nas.figure_data import (
     SHORT_DIGEST,
     kilobytes,
     milliseconds,
+    notes,
     pareto_data,
     percent,
     why_no_pareto,
 )
 from nas.figures import pareto_figure
-from nas.ledger import Ledger, SearchRecord, TrialRecord, non_dominated
+from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, non_dominated
 
 COLUMNS = [
     link_column("link", "Trial", width=90, comparator={"function": "nodeA.data.number - nodeB.data.number"}),
@@ -41,6 +42,7 @@ COLUMNS = [
     figure_column("size_kb", "Size (kB)", ".2f"),
     {"field": "digest", "headerName": "Digest", "cellStyle": {"fontFamily": "monospace"}, "minWidth": 140},
 ]
+NOTE = {"field": "note", "headerName": "Note"}
 HOW_TO_READ = (
     "Each dot is a trained network; up and to the left is better, green is smaller. "
     "Ticks below the plot are trials without an accuracy. Click any of them to open its page."
@@ -59,11 +61,12 @@ def page(ledger: Ledger, name: str) -> Any:
         note=HOW_TO_READ,
     )
     chosen = {trial.number for trial in front}
+    columns = [*COLUMNS, NOTE] if any(notes(search.config, trial) for trial in trials) else COLUMNS
     table = View(
         "Trials",
-        lambda: [_row(trial, trial.number in chosen) for trial in trials],
+        lambda: [_row(search.config, trial, trial.number in chosen) for trial in trials],
         lambda rows: None if rows else "This search has no trials.",
-        lambda rows: grid("trials", COLUMNS, rows),
+        lambda rows: grid("trials", columns, rows),
     )
     merits = [dmc.Box(_merits(front), id="merits")] if front else []
     top = [crumbs(("Searches", "/"), (name, "")), heading(name, *_settings(search))]
@@ -115,7 +118,7 @@ def _costs(trial: TrialRecord) -> str:
     return f"trial {trial.number}: {costs}"
 
 
-def _row(trial: TrialRecord, on_front: bool) -> dict[str, Any]:
+def _row(config: SearchConfig, trial: TrialRecord, on_front: bool) -> dict[str, Any]:
     return {
         "id": str(trial.number),
         "number": trial.number,
@@ -127,4 +130,5 @@ def _row(trial: TrialRecord, on_front: bool) -> dict[str, Any]:
         "measured_latency_ms": trial.measured_latency_ms,
         "size_kb": trial.size_kb,
         "digest": (trial.digest or MISSING)[:SHORT_DIGEST],
+        "note": notes(config, trial),
     }

@@ -44,6 +44,7 @@ WHY_UNTRAINED = {
 def page(ledger: Ledger, name: str, number: int) -> Any:
     """The page of trial ``number`` of search ``name``; InvalidInput when there is none."""
     trial = ledger.trial(name, number)
+    is_over = ledger.search(name).config.is_over(trial.measured_latency_ms)
     parts = [
         crumbs(("Searches", "/"), (name, search_path(name)), (f"trial {number}", "")),
         dmc.Group(
@@ -51,7 +52,7 @@ def page(ledger: Ledger, name: str, number: int) -> Any:
             justify="space-between",
         ),
         card(_error_title(trial), notice(trial.error, failed=True)) if trial.error else None,
-        dmc.Box(_merits(trial), id="merits"),
+        dmc.Box(_merits(trial, is_over), id="merits"),
         _architecture(trial).show(),
         _workloads(trial).show(),
         _training(ledger, trial).show(),
@@ -72,15 +73,18 @@ def _error_title(trial: TrialRecord) -> str:
     return "Why it was not measured" if trial.state == "complete" else "What went wrong"
 
 
-def _merits(trial: TrialRecord) -> Any:
+def _merits(trial: TrialRecord, is_over: bool) -> Any:
     why = WHY_UNTRAINED.get(trial.state, "")
     measured = (
         "the whole network" if trial.measured_latency_ms is not None else why or "only the front is measured"
     )
+    measured = "over the limit, so never exported" if is_over else measured
+    estimated = len(trial.estimated)
+    predicted = f"{estimated} of its kernels estimated" if estimated else "from its kernels"
     return figures_of_merit(
         [
             ("Accuracy", percent(trial.accuracy), "validation split" if trial.accuracy is not None else why),
-            ("Latency, predicted", _unit(milliseconds(trial.latency_ms), "ms"), "sum of its workloads"),
+            ("Latency, predicted", _unit(milliseconds(trial.latency_ms), "ms"), predicted),
             ("Latency, measured", _unit(milliseconds(trial.measured_latency_ms), "ms"), measured),
             ("Size", _unit(kilobytes(trial.size_kb), "kB"), "1 kB is 1000 bytes"),
         ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from latency.client import CONNECT_S, Client
 from latency.conditions import describe
-from latency.measurement import Measurement, alone
+from latency.measurement import Measurement, NoDeviceError, alone
 from latency.record import DeviceRecord
 from latency.timing import Bench, random_arrays
 from search_spaces.errors import BitnasError
@@ -195,6 +195,26 @@ class RpcDevice(Device):
     def close(self) -> None:
         """End the session."""
         self._client.close()
+
+
+class AbsentDevice(Device):
+    """A device that is away: what was known of it is, and nothing can be measured."""
+
+    def __init__(self, record: DeviceRecord, description: dict[str, Any]) -> None:
+        self.record = record
+        self._description = description
+
+    def look(self) -> dict[str, Any]:
+        """As it was."""
+        return self._description
+
+    def measure(self, workload: "Workload") -> Measurement:
+        """Not now."""
+        raise NoDeviceError(f"device: '{self.name}' is away")
+
+    def measure_network(self, network: "CompiledNetwork") -> Measurement:
+        """Not now."""
+        raise NoDeviceError(f"device: '{self.name}' is away")
 
 
 devices: Registry[Device] = Registry("device", "devices")

@@ -6,6 +6,9 @@ from typing import Protocol
 
 from latency.measurement import Measurement
 
+CALIBRATION = "calibration"
+FRONT = "front"  # a member of a search's front
+
 
 @dataclass(frozen=True)
 class NetworkMeasurement:
@@ -30,8 +33,8 @@ class LatencyTable(Protocol):
     def networks(self, device: str) -> list[NetworkMeasurement]:
         """Whole networks that were timed to learn from, the oldest first."""
 
-    def put_network(self, device: str, network: NetworkMeasurement) -> None:
-        """Keep a network to learn from."""
+    def put_network(self, device: str, network: NetworkMeasurement, purpose: str = CALIBRATION) -> None:
+        """Keep a network's time: to learn from, or for another purpose."""
 
 
 class MemoryTable:
@@ -57,6 +60,7 @@ class MemoryTable:
         """Whole networks that were timed to learn from, the oldest first."""
         return list(self._networks.get(device, ()))
 
-    def put_network(self, device: str, network: NetworkMeasurement) -> None:
-        """Keep a network to learn from."""
-        self._networks.setdefault(device, []).append(network)
+    def put_network(self, device: str, network: NetworkMeasurement, purpose: str = CALIBRATION) -> None:
+        """Keep a network to learn from; any other is not asked for again."""
+        if purpose == CALIBRATION:
+            self._networks.setdefault(device, []).append(network)

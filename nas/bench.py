@@ -1,13 +1,17 @@
 """What a search asks of a device: the predicted latency of an architecture, the time of a whole network."""
 
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from latency.hardware import Device
-from latency.measurement import Measurement
-from latency.model import LatencyModel
-from nas.devices import open_device
+from latency.measurement import Measurement, MeasurementError, NoDeviceError
+from latency.model import LatencyModel, Prediction, workloads_of
+from latency.table import FRONT, NetworkMeasurement
+from nas.devices import open_absent, open_device
 from nas.ledger.latencies import SqlLatencyTable
+from nas.ledger.records import PREDICT, SearchConfig
 from nas.ledger.store import Ledger
 from nas.quiet import QuietRoom
 from search_spaces.architecture import Architecture
@@ -15,38 +19,96 @@ from search_spaces.architecture import Architecture
 if TYPE_CHECKING:
     from runtime import CompiledNetwork, Workload
 
+AWAY_S = 30.0
+"""How long a device that did not answer is left alone while predictions do without it."""
+
+
+class Predicted(NamedTuple):
+    """Milliseconds for one image, in all and by workload key; the workloads that were never measured."""
+
+    milliseconds: float
+    by_workload: list[tuple[str, float]]
+    estimated: tuple[str, ...] = ()
+
 
 class Bench(Protocol):
     """Puts a time to networks. One per worker; what it measures it keeps for the others."""
 
-    def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
-        """Milliseconds for one image, in all and by workload key, without training."""
+    def predict(self, architecture: Architecture) -> Predicted:
+        """What an architecture takes, without training."""
 
     def measure(self, architecture: Architecture) -> float:
         """Milliseconds for one image through the whole compiled network."""
 
 
-BenchFactory = Callable[[str, Ledger, QuietRoom], Bench]
-"""Makes the bench for a device's name; it must be importable by name, as workers are other processes."""
+BenchFactory = Callable[[SearchConfig, Ledger, QuietRoom], Bench]
+"""Makes the bench of a search; it must be importable by name, as workers are other processes."""
 
 
 class DeviceBench:
-    """The bench that compiles with TVM and times on a device; its latency table is the ledger's."""
+    """The bench that compiles with TVM and times on a device; its latency table is the ledger's.
 
-    def __init__(self, name: str, ledger: Ledger, room: QuietRoom) -> None:
-        self._device = QuietDevice(open_device(ledger, name), room)
-        table = SqlLatencyTable(ledger)
-        table.register(self._device.identity, target=self._device.target, description=self._device.describe())
-        self._model = LatencyModel(self._device, table)
+    Where the search says so, predictions do without a device that is away: what the table lacks is estimated
+    by a regressor that was trained on it.
+    """
 
-    def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
-        """Sum the table's times; what it lacks is compiled and timed."""
-        prediction = self._model.predict(architecture)
-        return prediction.milliseconds, [(work.key, ms) for work, ms in prediction.by_workload]
+    def __init__(self, config: SearchConfig, ledger: Ledger, room: QuietRoom) -> None:
+        self._ledger, self._name = ledger, config.device
+        self._predicts_when_away = config.when_away == PREDICT
+        self._device = QuietDevice(open_device(ledger, config.device), room)
+        self._table = SqlLatencyTable(ledger)
+        self._model = LatencyModel(self._device, self._table)
+        self._is_registered = False
+        with suppress(NoDeviceError):  # it may come; any other problem with it ends the search at once
+            self._register()
+        self._absent: LatencyModel | None = None
+        self._away_until = 0.0
+
+    def predict(self, architecture: Architecture) -> Predicted:
+        """Sum the table's times; what it lacks is compiled and timed, or estimated."""
+        if time.monotonic() < self._away_until:
+            return self._estimate(architecture)
+        try:
+            self._register()
+            return _predicted(self._model.predict(architecture))
+        except NoDeviceError:
+            if not self._predicts_when_away:
+                raise
+            self._away_until = time.monotonic() + AWAY_S
+            return self._estimate(architecture)
 
     def measure(self, architecture: Architecture) -> float:
         """Compile the network and time it."""
-        return self._model.measure_network(architecture).milliseconds
+        self._register()
+        found = self._model.measure_network(architecture)
+        keys = tuple(work.key for work in workloads_of(architecture))
+        self._table.put_network(self._device.identity, NetworkMeasurement(keys, found), FRONT)
+        return found.milliseconds
+
+    def _register(self) -> None:
+        if not self._is_registered:
+            name, described = self._device.identity, self._device.describe()
+            self._table.register(name, target=self._device.target, description=described)
+            self._is_registered = True
+
+    def _estimate(self, architecture: Architecture) -> Predicted:
+        """From the table alone.
+
+        Raises:
+            NoDeviceError: the table holds too little.
+        """
+        if self._absent is None:
+            self._absent = LatencyModel(open_absent(self._ledger, self._name), self._table, measure=False)
+        try:
+            return _predicted(self._absent.predict(architecture))
+        except MeasurementError as error:
+            self._absent = None  # others may measure meanwhile
+            raise NoDeviceError(f"device: '{self._name}' does not answer, and {error}") from error
+
+
+def _predicted(found: Prediction) -> Predicted:
+    by_workload = [(work.key, ms) for work, ms in found.by_workload]
+    return Predicted(found.milliseconds, by_workload, tuple(sorted(work.key for work in found.estimated)))
 
 
 class QuietDevice(Device):

@@ -23,6 +23,26 @@ def open_device(ledger: Ledger, name: str, cooldown_s: float = 0.0) -> "Device":
     return latency.connect(DeviceBook(ledger).entry(name).record, cooldown_s)
 
 
+def open_absent(ledger: Ledger, name: str) -> "Device":
+    """The device called ``name`` as it was when it was last asked, for what needs no answer from it.
+
+    Raises:
+        NoDeviceError: it never answered.
+    """
+    from latency.hardware import AbsentDevice
+    from latency.measurement import NoDeviceError
+    from nas.ledger.latencies import SqlLatencyTable
+
+    book = DeviceBook(ledger).entry(name)
+    table = SqlLatencyTable(ledger)
+    described = table.last_description(name) or book.description
+    if described is None:
+        raise NoDeviceError(
+            f"device: '{name}' does not answer, and never did; probe it: nas device probe {name}"
+        )
+    return AbsentDevice(book.record, described)
+
+
 def check_device(storage: str, name: str) -> None:
     """Refuse a name that the ledger at ``storage`` does not know; ``local`` needs no ledger.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
-    from nas.ledger import EpochRecord, SearchRecord, TrialRecord
+    from nas.ledger import EpochRecord, SearchConfig, SearchRecord, TrialRecord
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 MISSING = "—"  # a figure that is not there; the trial's state says why
@@ -26,6 +26,7 @@ class Point(NamedTuple):
     size_kb: float | None
     digest: str
     precisions: str
+    notes: str
 
 
 class ParetoData(NamedTuple):
@@ -77,7 +78,9 @@ def pareto_data(
     search: "SearchRecord", trials: Sequence["TrialRecord"], front: Sequence["TrialRecord"]
 ) -> ParetoData:
     """Sort the trials of a search into what the Pareto figure draws."""
-    points = sorted((_point(t) for t in trials if t.latency_ms is not None), key=lambda p: p.latency_ms)
+    points = sorted(
+        (_point(search.config, t) for t in trials if t.latency_ms is not None), key=lambda p: p.latency_ms
+    )
     chosen = {trial.number for trial in front}
     complete = [p for p in points if p.state == "complete" and p.accuracy is not None]
     return ParetoData(
@@ -156,6 +159,14 @@ def training_curve(epochs: Sequence["EpochRecord"]) -> Curve:
     )
 
 
+def notes(config: "SearchConfig", trial: "TrialRecord") -> str:
+    """What to know of a trial: that it broke its limit when measured, that kernels were estimated."""
+    told = ["over the limit"] if config.is_over(trial.measured_latency_ms) else []
+    if trial.estimated:
+        told.append(f"{len(trial.estimated)} kernels estimated")
+    return ", ".join(told)
+
+
 def percent(accuracy: float | None) -> str:
     """Such as ``97.2%``."""
     return MISSING if accuracy is None else f"{accuracy:.1%}"
@@ -175,7 +186,7 @@ def kilobytes(value: float | None) -> str:
     return MISSING if value is None else f"{value:.2f}"
 
 
-def _point(trial: "TrialRecord") -> Point:
+def _point(config: "SearchConfig", trial: "TrialRecord") -> Point:
     assert trial.latency_ms is not None  # noqa: S101
     return Point(
         trial.number,
@@ -186,6 +197,7 @@ def _point(trial: "TrialRecord") -> Point:
         trial.size_kb,
         (trial.digest or MISSING)[:SHORT_DIGEST],
         _precisions(trial),
+        notes(config, trial),
     )
 
 

@@ -213,6 +213,8 @@ def _hover(point: Point) -> str:
     lines = [f"<b>Trial {point.number}</b>, {escape(point.state)}"]
     if point.accuracy is not None:
         lines.append(f"Accuracy {percent(point.accuracy)}")
+    if point.notes:
+        lines.append(f"<b>{escape(point.notes.capitalize())}</b>")
     lines += [
         f"Latency {latency}",
         f"Size {kilobytes(point.size_kb)} kB",

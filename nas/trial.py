@@ -66,8 +66,9 @@ class TrialRunner:
     def _cost(self, claim: Claim, architecture: Architecture) -> Cost:
         from search_spaces.sizing import size
 
-        milliseconds, by_workload = self.bench.predict(architecture)
-        return Cost(milliseconds, size(architecture).kilobytes, by_workload)
+        found = self.bench.predict(architecture)
+        kilobytes = size(architecture).kilobytes
+        return Cost(found.milliseconds, kilobytes, found.by_workload, list(found.estimated))
 
     def _train(
         self, claim: Claim, architecture: Architecture, cost: Cost, check: Callable[[], None]

@@ -16,7 +16,7 @@ from latency.measurement import NoDeviceError
 from nas.bench import BenchFactory, DeviceBench
 from nas.ledger.claims import LEASE_S, Claim, Claims, StaleClaimError
 from nas.ledger.engine import StorageError
-from nas.ledger.records import TrialState
+from nas.ledger.records import PREDICT, TrialState
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.quiet import Check, QuietRoom
@@ -105,7 +105,11 @@ def work(job: Job, stop: threading.Event) -> None:
                 _run_trial(runner, claim, job, check)
         while claim := claims.claim_measuring([trial.number for trial in ledger.front(job.search)]):
             check()
-            _measure(runner, claim, job, check)
+            if _measure(runner, claim, job, check):
+                continue
+            if runner.config.when_away == PREDICT:
+                return  # the front is measured when the device is back
+            _wait_for_device(job, check)
 
 
 def _runner(job: Job, ledger: Ledger, claims: Claims, room: QuietRoom) -> TrialRunner:
@@ -114,7 +118,7 @@ def _runner(job: Job, ledger: Ledger, claims: Claims, room: QuietRoom) -> TrialR
     from search_spaces.search_space import space
 
     config = ledger.search(job.search).config
-    bench = job.bench(config.device, ledger, room)
+    bench = job.bench(config, ledger, room)
     proposer = Proposer(space(config.space), config)
     return TrialRunner(ledger, claims, job.search, config, load(config.data), proposer, bench, room)
 
@@ -136,7 +140,8 @@ def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> Non
         _wait_for_device(job, check)
 
 
-def _measure(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> None:
+def _measure(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> bool:
+    """Time a member of the front whole; False where its device is away."""
     from search_spaces.architecture import Architecture
 
     is_device_away = False
@@ -154,8 +159,7 @@ def _measure(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> None:
             problem = f"its whole network could not be measured: {one_line(error)}"
         if not is_device_away:
             runner.claims.record_measured(claim, milliseconds=milliseconds, error=problem)
-    if is_device_away:
-        _wait_for_device(job, check)
+    return not is_device_away
 
 
 def _wait_for_device(job: Job, check: Check) -> None:

@@ -12,12 +12,13 @@ import click
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
 from nas.cli.writing import write_figure, write_text
-from nas.figure_data import milliseconds, percent
+from nas.figure_data import MISSING, milliseconds, percent
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from latency import LatencyModel
     from nas.calibration import Evaluation, Progress
+    from nas.front_check import Checked
     from search_spaces import Architecture
 
 device_option = click.option("--device", default="local", show_default=True, help="The device.")
@@ -180,6 +181,34 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
         say(f"Wrote {plot}")
 
 
+@latency.command()
+@click.argument("search")
+@storage_option
+@json_option
+@click.pass_context
+def verify(context: click.Context, search: str, storage: str, as_json: bool) -> None:
+    """Compile each member of SEARCH's front whole, time it on its device, and compare with the prediction.
+
+    The new times take the place of older ones. A member that breaks the search's limit is marked, and left
+    out of what is exported.
+    """
+    from nas.bench import DeviceBench
+    from nas.front_check import check_front
+    from nas.ledger import Ledger
+
+    with Ledger.open(storage) as ledger, _progress() as show:
+        found = list(check_front(ledger, search, DeviceBench, lambda *at: show("networks", *at)))
+    if as_json:
+        print_json([member.to_dict() for member in found])
+    else:
+        titles = ("trial", "accuracy", "predicted ms", "measured ms", "error")
+        print_table([*(Column(t, right=True) for t in titles), Column("note")], [_member(m) for m in found])
+    if unmeasured := [str(member.number) for member in found if member.problem]:
+        say(f"Error: trials {', '.join(unmeasured)}: not measured; repeat it when the device is quieter")
+        context.exit(1)
+    say(f"Next: nas export {search} -o winner/")
+
+
 @latency.command("export")
 @device_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
@@ -327,6 +356,13 @@ def _layers(architecture: "Architecture") -> list[str]:
 def _layer_row(row: dict[str, Any]) -> list[str]:
     family = str(row["workload"]).partition("(")[0]
     return [row["layer"], family, milliseconds(row["milliseconds"]), percent(row["share"]), row["how"]]
+
+
+def _member(member: "Checked") -> list[str]:
+    error = MISSING if member.error is None else f"{member.error:+.1%}"
+    figures = [percent(member.accuracy), milliseconds(member.predicted_ms), milliseconds(member.measured_ms)]
+    note = member.problem or ("over the limit" if member.is_over else "")
+    return [str(member.number), *figures, error, note]
 
 
 def _read_table(file: Path) -> Iterator[tuple[str, str, Any]]:

@@ -1,6 +1,7 @@
 """The commands that read a ledger: searches, trials, trial, pareto."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from nas.figure_data import (
     kilobytes,
     layer_rows,
     milliseconds,
+    notes,
     pareto_data,
     percent,
     why_no_pareto,
@@ -23,7 +25,7 @@ from nas.figure_data import (
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
-    from nas.ledger import EpochRecord, Ledger, SearchRecord, TrialRecord
+    from nas.ledger import EpochRecord, Ledger, SearchConfig, SearchRecord, TrialRecord
 
 # The states of nas.ledger.TrialState, which is not imported here: it would load SQLAlchemy for --help.
 STATES = ("queued", "running", "complete", "infeasible", "pruned", "failed")
@@ -37,6 +39,7 @@ TRIAL_COLUMNS = (
     Column("size kB", right=True),
     Column("digest"),
 )
+NOTE = Column("note")
 
 
 @click.command()
@@ -73,11 +76,11 @@ def trials(search: str, state: str | None, storage: str, as_json: bool) -> None:
         record = ledger.search(search)
         found = [trial for trial in ledger.trials(search) if state in (None, trial.state)]
     if as_json:
-        print_json([_summary(trial) for trial in found])
+        print_json([_summary(record.config, trial) for trial in found])
     elif not found:
         say(f"No trial of '{search}' is {state} ({describe_counts(record)}).")
     else:
-        print_table(TRIAL_COLUMNS, [_trial_row(trial) for trial in found])
+        print_trials(record.config, found)
         say(f"{describe_counts(record)}. Next: nas trial {search} {found[0].number}, or nas pareto {search}")
 
 
@@ -90,11 +93,11 @@ def trial(search: str, number: int, storage: str, as_json: bool) -> None:
     """Show trial NUMBER of SEARCH: its architecture, where its time goes, and its epochs."""
     with _open(storage) as ledger:
         record = ledger.trial(search, number)
-        epochs = ledger.epochs(search, number)
+        epochs, config = ledger.epochs(search, number), ledger.search(search).config
     if as_json:
         print_json(_full(record, epochs))
         return
-    print_pairs(_facts(record))
+    print_pairs(_facts(record, notes(config, record)))
     _print_architecture(record)
     _print_workloads(record)
     _print_epochs(epochs)
@@ -120,11 +123,11 @@ def pareto(search: str, plot: Path | None, storage: str, as_json: bool) -> None:
         _plot(plot, record, found, front)
     front = sorted(front, key=lambda trial: (trial.latency_ms or 0.0, trial.number))
     if as_json:
-        print_json([_summary(trial) for trial in front])
+        print_json([_summary(record.config, trial) for trial in front])
     elif not front:
         say(f"No trial of '{search}' is complete yet ({describe_counts(record)}).")
     else:
-        print_table(TRIAL_COLUMNS, [_trial_row(trial) for trial in front])
+        print_trials(record.config, front)
         say(f"Next: nas trial {search} {front[-1].number}, or nas export {search} -o winner/")
 
 
@@ -154,10 +157,21 @@ def _trial_row(trial: "TrialRecord") -> list[str]:
     ]
 
 
-def _summary(trial: "TrialRecord") -> dict[str, Any]:
+def print_trials(config: "SearchConfig", trials: "Sequence[TrialRecord]") -> None:
+    """A table of trials; what there is to know of their latencies is in a last column."""
+    told = [notes(config, trial) for trial in trials]
+    columns, rows = list(TRIAL_COLUMNS), [_trial_row(trial) for trial in trials]
+    if any(told):
+        columns.append(NOTE)
+        rows = [[*row, note] for row, note in zip(rows, told, strict=True)]
+    print_table(columns, rows)
+
+
+def _summary(config: "SearchConfig", trial: "TrialRecord") -> dict[str, Any]:
     """A trial within a list: all but the long fields, which ``nas trial --json`` has."""
     long = ("architecture", "choices", "latency_by_workload")
-    return {name: value for name, value in trial.to_dict().items() if name not in long}
+    short = {name: value for name, value in trial.to_dict().items() if name not in long}
+    return {**short, "is_over": config.is_over(trial.measured_latency_ms)}
 
 
 def _full(trial: "TrialRecord", epochs: "list[EpochRecord]") -> dict[str, Any]:
@@ -170,7 +184,7 @@ def _full(trial: "TrialRecord", epochs: "list[EpochRecord]") -> dict[str, Any]:
     }
 
 
-def _facts(trial: "TrialRecord") -> list[tuple[str, str]]:
+def _facts(trial: "TrialRecord", note: str) -> list[tuple[str, str]]:
     facts = [
         ("trial", f"{trial.search} {trial.number}"),
         ("state", str(trial.state)),
@@ -181,6 +195,7 @@ def _facts(trial: "TrialRecord") -> list[tuple[str, str]]:
         ("digest", trial.digest or MISSING),
         ("worker", trial.worker or MISSING),
     ]
+    facts += [("note", note)] if note else []
     return [*facts, ("error", trial.error)] if trial.error else facts
 
 

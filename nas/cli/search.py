@@ -42,6 +42,13 @@ _COLOURS = {
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes a search repeatable.")
 @click.option("--workers", type=int, default=1, show_default=True, help="How many processes run trials.")
 @click.option("--pruner", default="none", show_default=True, help="Who stops hopeless trials: none, median.")
+@click.option(
+    "--when-away",
+    type=click.Choice(["wait", "predict"]),
+    default="wait",
+    show_default=True,
+    help="While the device does not answer: wait for it, or predict from what was measured.",
+)
 @storage_option
 @json_option
 @click.pass_context
@@ -72,7 +79,7 @@ def _name(options: dict[str, Any]) -> str:
 
 
 def _config(options: dict[str, Any]) -> SearchConfig:
-    fields = ("space", "data", "device", "trials", "epochs", "sampler", "seed", "pruner")
+    fields = ("space", "data", "device", "trials", "epochs", "sampler", "seed", "pruner", "when_away")
     limits = ("max_latency_ms", "max_size_kb")
     return SearchConfig(**{field: options[field] for field in (*fields, *limits)})
 
@@ -154,14 +161,19 @@ def _report(storage: str, name: str, as_json: bool) -> None:
         raise BitnasError(
             f"search: every trial failed; see why with: nas trial {name} 0{_storage_option(storage)}"
         )
-    if not as_json:
-        click.echo(_next(record, front, storage), err=True)
+    if as_json:
+        return
+    if over := [str(t.number) for t in front if record.config.is_over(t.measured_latency_ms)]:
+        click.echo(f"Over the limit when measured, so never exported: {', '.join(over)}", err=True)
+    click.echo(_next(record, front, storage), err=True)
 
 
 def _next(record: SearchRecord, front: list[TrialRecord], storage: str) -> str:
     where = _storage_option(storage)
     if not front and record.counts[TrialState.INFEASIBLE]:
         return f"Nothing was within the limits; see by how much: nas trials {record.name}{where}"
+    if any(trial.measured_latency_ms is None and trial.error is None for trial in front):
+        return f"The front is not measured; when the device is back: nas latency verify {record.name}{where}"
     return f"Next: nas pareto {record.name}{where}"
 
 

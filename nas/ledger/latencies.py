@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from latency.table import CALIBRATION
 from nas.ledger.records import check_finite
 from nas.ledger.store import Ledger
 from nas.ledger.tables import DeviceRow, MeasurementRow, NetworkMeasurementRow
@@ -14,8 +15,6 @@ from nas.ledger.tables import DeviceRow, MeasurementRow, NetworkMeasurementRow
 if TYPE_CHECKING:
     from latency import Measurement
     from latency.table import NetworkMeasurement
-
-CALIBRATION = "calibration"
 
 
 class SqlLatencyTable:
@@ -77,13 +76,13 @@ class SqlLatencyTable:
                 NetworkMeasurement(tuple(row.workloads), _measurement(row)) for row in session.scalars(mine)
             ]
 
-    def put_network(self, device: str, network: "NetworkMeasurement") -> None:
-        """Add a whole network to learn from; ValueError when its time is not finite."""
+    def put_network(self, device: str, network: "NetworkMeasurement", purpose: str = CALIBRATION) -> None:
+        """Add a whole network, to learn from or not; ValueError when its time is not finite."""
         found = network.measurement
         check_finite(milliseconds=found.milliseconds, iqr_ms=found.iqr_ms)
         row = {
             "device_id": self._device_id(device),
-            "purpose": CALIBRATION,
+            "purpose": purpose,
             "workloads": list(network.workloads),
             **_timing(found),
         }
@@ -96,6 +95,18 @@ class SqlLatencyTable:
         mine = DeviceRow.id == self._device_id(device)
         with self._ledger.writing() as session:
             session.execute(update(DeviceRow).where(mine).values(**noted))
+
+    def last_description(self, name: str) -> dict[str, Any] | None:
+        """What was last noted of the device that users call ``name``; None where nothing was."""
+        newest = (
+            select(DeviceRow.description)
+            .where(DeviceRow.name.startswith(f"{name} | ", autoescape=True))
+            .where(DeviceRow.description.is_not(None))
+            .order_by(DeviceRow.id.desc())
+            .limit(1)
+        )
+        with self._ledger.reading() as session:
+            return session.scalar(newest)
 
     def devices(self) -> dict[str, dict[str, Any] | None]:
         """What is known of each device, by name."""

@@ -3,12 +3,15 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from search_spaces.errors import InvalidInput
+
+WAIT, PREDICT = "wait", "predict"
+"""What a search does while its device does not answer: nothing, or predict all it can."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -61,8 +64,12 @@ class SearchConfig:
     max_latency_ms: float | None = None
     max_size_kb: float | None = None
     pruner: str = "none"
+    when_away: str = WAIT
 
     def __post_init__(self) -> None:
+        if self.when_away not in (WAIT, PREDICT):
+            problem = f"{self.when_away!r} is not known"
+            raise InvalidInput("--when-away", problem, f"choose one of {WAIT}, {PREDICT}")
         for option, value, low, high in (
             ("--trials", self.trials, 1, 1_000_000),
             ("--epochs", self.epochs, 1, 100_000),
@@ -80,6 +87,11 @@ class SearchConfig:
                 raise InvalidInput(
                     option, f"{limit} is not a limit", "give a finite number above 0, or omit it"
                 )
+
+    def is_over(self, measured_latency_ms: float | None) -> bool:
+        """Whether a network that was measured breaks the limit that it kept by prediction."""
+        limit = self.max_latency_ms
+        return limit is not None and measured_latency_ms is not None and measured_latency_ms > limit
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
@@ -116,6 +128,7 @@ class TrialRecord:
 
     ``accuracy`` is the validation accuracy in 0..1, ``latency_ms`` the prediction made before training,
     ``measured_latency_ms`` the time of the whole compiled network, ``size_kb`` in kB of 1000 bytes.
+    ``estimated`` are the workloads of the prediction that had never been measured.
     """
 
     search: str
@@ -133,14 +146,15 @@ class TrialRecord:
     finished_at: datetime | None = None
     worker: str | None = None
     latency_by_workload: list[tuple[str, float]] | None = None
+    estimated: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-able values; times are ISO 8601 in UTC, the architecture is its JSON text."""
         record = asdict(self)
         record["state"] = self.state.value
-        for field in ("started_at", "finished_at"):
-            time = record[field]
-            record[field] = None if time is None else time.isoformat()
+        for name in ("started_at", "finished_at"):
+            time = record[name]
+            record[name] = None if time is None else time.isoformat()
         return record
 
 
@@ -185,11 +199,15 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Cost:
-    """What an architecture costs by prediction: milliseconds, in all and by workload key, and kB."""
+    """What an architecture costs by prediction: milliseconds, in all and by workload key, and kB.
+
+    ``estimated`` are the workloads that were never measured.
+    """
 
     latency_ms: float
     size_kb: float
     latency_by_workload: list[tuple[str, float]]
+    estimated: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         check_finite(latency_ms=self.latency_ms, size_kb=self.size_kb)

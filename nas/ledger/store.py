@@ -19,6 +19,7 @@ from nas.ledger.records import (
     SearchRecord,
     TrialRecord,
     TrialState,
+    check_finite,
     check_search_name,
     config_from_dict,
 )
@@ -142,6 +143,13 @@ class Ledger:
         """The complete trials that none dominates in accuracy, predicted latency and size."""
         return non_dominated(self.trials(name))
 
+    def record_verified(self, name: str, number: int, milliseconds: float) -> None:
+        """Put a new time of a complete trial's whole network in place of an older one."""
+        check_finite(milliseconds=milliseconds)
+        with self.writing() as session:
+            trial = find_trial(session, name, number)
+            trial.measured_latency_ms, trial.error = milliseconds, None
+
     def record_artifact(
         self, name: str, number: int, *, path: str, target: str, digest: str
     ) -> ArtifactRecord:
@@ -207,6 +215,7 @@ def trial_record(search: str, row: Trial) -> TrialRecord:
         finished_at=row.finished_at,
         worker=None if row.owner is None else Worker.from_text(row.owner).label,
         latency_by_workload=None if by_workload is None else [(key, ms) for key, ms in by_workload],
+        estimated=tuple(row.estimated or ()),
     )
 
 

@@ -87,7 +87,16 @@ def test_trials_by_state(storage: str) -> None:
 
 def test_trials_table_tells_predicted_from_measured(storage: str) -> None:
     table = rows(run(storage, "trials", "demo").stdout)
-    assert table[0] == ["trial", "state", "accuracy", "predicted ms", "measured ms", "size kB", "digest"]
+    assert table[0] == [
+        "trial",
+        "state",
+        "accuracy",
+        "predicted ms",
+        "measured ms",
+        "size kB",
+        "digest",
+        "note",
+    ]
     assert table[1] == ["0", "complete", "91.2%", "0.0410", "0.0440", "3.10", "00ababababab"]
     assert table[2][4] == "—"
     first_infeasible = table[1 + len(COMPLETE)]
@@ -95,8 +104,18 @@ def test_trials_table_tells_predicted_from_measured(storage: str) -> None:
     assert table[-1] == ["25", "queued", "—", "—", "—", "—", "—"]
 
 
+def test_who_breaks_the_limit_when_measured_is_marked(storage: str) -> None:
+    for command in ("trials", "pareto"):
+        marked = [row for row in rows(run(storage, command, "demo").stdout) if row[-1] == "over the limit"]
+        assert [row[0] for row in marked] == ["10"]
+        listed = json.loads(run(storage, command, "demo", "--json").stdout)
+        assert [trial["number"] for trial in listed if trial["is_over"]] == [10]
+    assert "over the limit" in run(storage, "trial", "demo", "10").stdout
+    assert "note" not in rows(run(storage, "trials", "demo", "--state", "pruned").stdout)[0]
+
+
 def test_plain_table_is_aligned(storage: str) -> None:
-    lines = run(storage, "trials", "demo").stdout.splitlines()
+    lines = run(storage, "trials", "demo", "--state", "infeasible").stdout.splitlines()
     assert len({line.rindex(row[-1]) for line, row in zip(lines, rows("\n".join(lines)), strict=True)}) == 1
 
 

@@ -107,12 +107,14 @@ def test_table_twin(reader: Reader, serve: Serve, storage: str) -> None:
     page.wait_for_selector("#trials .ag-row")
     assert f"of {CONFIG.trials}" in page.locator("#trials .ag-paging-panel").inner_text()
     first = page.locator("#trials .ag-row[row-index='0'] .ag-cell").all_inner_texts()
-    assert first == ["0", "complete", "yes", "91.2%", "0.0410", "0.0440", "3.10", "00ababababab"]
+    assert first == ["0", "complete", "yes", "91.2%", "0.0410", "0.0440", "3.10", "00ababababab", ""]
     page.locator("#trials .ag-header-cell", has_text="Accuracy").click()
     page.locator("#trials .ag-header-cell", has_text="Accuracy").click()
+    assert "over the limit" in page.locator("#trials .ag-row[row-index='0']").inner_text()
     page.locator("#trials .ag-row[row-index='0'] .ag-cell", has_text="98.6%").click()
     page.wait_for_url("**/search/demo/trial/10")
     page.get_by_role("heading", name="Trial 10").wait_for()  # a step back before it is there may be undone
+    page.get_by_text("over the limit, so never exported").wait_for()
     page.go_back()
     page.locator("#trials .ag-row[row-index='3']").get_by_role("link", name="3").click()
     page.wait_for_url("**/search/demo/trial/3")

@@ -1,6 +1,7 @@
 """Devices behind TVM's RPC, with a real server in another process: what works, and every known fault."""
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -39,9 +40,9 @@ def port_told_by(process):
 class Serving:
     """`nas device serve` in a process of its own."""
 
-    def __init__(self, *options):
+    def __init__(self, *options, port=0):
         self.process = subprocess.Popen(
-            [NAS, "device", "serve", "--port", "0", "--key", KEY, *options],
+            [NAS, "device", "serve", "--port", str(port), "--key", KEY, *options],
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -207,6 +208,41 @@ def test_devices_of_a_tracker(on):
                 device.close()
         finally:
             serving.end()
+
+
+def nas(folder, *arguments, code=0):
+    """Run `nas` on the folder's ledger and give what it printed."""
+    told = subprocess.run(
+        [NAS, *arguments, "--storage", f"sqlite:///{folder}/nas.db"], capture_output=True, text=True
+    )
+    assert told.returncode == code, told.stderr
+    return told.stdout if "--json" in arguments else told.stderr
+
+
+def test_a_search_predicts_while_its_device_is_away_and_verifies_when_it_is_back(tmp_path):
+    serving = Serving()
+    nas(tmp_path, "device", "add", "pi", "--rpc", f"127.0.0.1:{serving.port}", "--key", KEY)
+    nas(tmp_path, "latency", "measure", "--device", "pi", "--networks", "2")
+    serving.end()
+    search = ["search", "--name", "away", "--device", "pi", "--trials", "2", "--epochs", "1"]
+    told = nas(tmp_path, *search, "--max-latency-ms", "1", "--when-away", "predict")
+    assert "nas latency verify away" in told
+    trials = json.loads(nas(tmp_path, "trials", "away", "--json"))
+    assert {trial["state"] for trial in trials} == {"complete"}
+    assert {trial["measured_latency_ms"] for trial in trials} == {None}
+    assert any(trial["estimated"] for trial in trials)
+    assert "does not answer" in nas(tmp_path, "latency", "verify", "away", code=1)
+
+    back = Serving(port=serving.port)
+    try:
+        found = json.loads(nas(tmp_path, "latency", "verify", "away", "--json"))
+    finally:
+        back.end()
+    front = {trial["number"]: trial for trial in json.loads(nas(tmp_path, "pareto", "away", "--json"))}
+    assert {member["number"]: member["measured_ms"] for member in found} == {
+        number: trial["measured_latency_ms"] for number, trial in front.items()
+    }
+    assert all(0.2 < member["predicted_ms"] / member["measured_ms"] < 5 for member in found)
 
 
 def test_tvms_own_server_serves_as_well(on):

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from latency import NoDeviceError
+from nas.bench import Predicted
 from nas.data import data_sets, load
-from nas.ledger import Ledger
+from nas.ledger import Ledger, SearchConfig
 from nas.quiet import QuietRoom
 from search_spaces import Architecture
 
@@ -33,15 +34,15 @@ _register()
 class ArithmeticBench:
     """Latency is 0.1 ms a block and a little more for wide ones; the whole network takes twice as long."""
 
-    def __init__(self, device: str, ledger: Ledger, room: QuietRoom) -> None:
+    def __init__(self, config: SearchConfig, ledger: Ledger, room: QuietRoom) -> None:
         self.room = room
 
-    def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
+    def predict(self, architecture: Architecture) -> Predicted:
         """The sum over the blocks."""
         works = [
             (f"block{index}", 0.1 + block.width / 1e4) for index, block in enumerate(architecture.blocks)
         ]
-        return sum(ms for _, ms in works), works
+        return Predicted(sum(ms for _, ms in works), works)
 
     def measure(self, architecture: Architecture) -> float:
         """Twice the prediction, taken while nobody trains."""
@@ -52,11 +53,11 @@ class ArithmeticBench:
 class SometimesBrokenBench(ArithmeticBench):
     """Raises for networks of more than three blocks, and has no time for those of stem width 16."""
 
-    def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
+    def predict(self, architecture: Architecture) -> Predicted:
         """As above, if at all."""
         if len(architecture.blocks) > 3:
             raise RuntimeError("the compiler\n  does not like this one")
-        return (float("nan"), []) if architecture.stem.width == 16 else super().predict(architecture)
+        return Predicted(float("nan"), []) if architecture.stem.width == 16 else super().predict(architecture)
 
     def measure(self, architecture: Architecture) -> float:
         """Never works."""
@@ -68,7 +69,7 @@ class AwayBench(ArithmeticBench):
 
     calls = 0
 
-    def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
+    def predict(self, architecture: Architecture) -> Predicted:
         """As above, if the device is there."""
         self._knock()
         return super().predict(architecture)
@@ -88,7 +89,7 @@ class AwayBench(ArithmeticBench):
 class SlowBench(ArithmeticBench):
     """Takes more than a second for a prediction."""
 
-    def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
+    def predict(self, architecture: Architecture) -> Predicted:
         """As above, later."""
         time.sleep(1.2)
         return super().predict(architecture)
@@ -97,7 +98,7 @@ class SlowBench(ArithmeticBench):
 class OnceDeadlyBench(ArithmeticBench):
     """Kills its process in the second prediction of all workers together, once."""
 
-    def predict(self, architecture: Architecture) -> tuple[float, list[tuple[str, float]]]:
+    def predict(self, architecture: Architecture) -> Predicted:
         """As above, unless it is the one."""
         if _mark("calls") == 2:
             os.kill(os.getpid(), signal.SIGKILL)
