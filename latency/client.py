@@ -107,13 +107,13 @@ class Client:
 
         folder = self._folder
         compile_probe(self._record.target, folder / "probe.so")
-        buffers = compile_reference(self._record.target, folder / "reference.so")
+        reference = compile_reference(self._record.target, folder / "reference.so")
         return {
             "record": asdict(self._record),
             "seconds": SESSION_S,
             "probe": str(folder / "probe.so"),
-            "reference": str(folder / "reference.so"),
-            "reference_buffers": buffers,
+            "library": str(folder / "reference.so"),
+            "reference": reference,
             "cooldown_s": self._cooldown_s,
         }
 

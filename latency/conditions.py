@@ -49,7 +49,7 @@ def describe(read: ReadFile) -> dict[str, Any]:
 
 
 def now(read: ReadFile) -> dict[str, Any]:
-    """What may change from one measurement to the next: governor, clock of the last core, load."""
+    """What may change from one measurement to the next: governor, clock of the last core, load, affinity."""
     load = (read("/proc/loadavg") or "").split()
     core = max(
         0, sum(line.startswith("processor") for line in (read("/proc/cpuinfo") or "").splitlines()) - 1
@@ -60,6 +60,7 @@ def now(read: ReadFile) -> dict[str, Any]:
         "governor": governor.strip() if governor else None,
         "frequency_mhz": int(clock) // 1000 if clock else None,
         "load": float(load[0]) if load else None,
+        "affinity": _fields(read("/proc/self/status") or "").get("Cpus_allowed_list"),
     }
 
 

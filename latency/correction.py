@@ -54,7 +54,7 @@ class Correction:
 
 
 def terms(network: Sequence[KernelTime]) -> NDArray[np.float64]:
-    """The terms of the sum for one network, in milliseconds but for the first, a count."""
+    """The terms of the sum for one network: one, its calls, and milliseconds."""
     amounts = [amounts_of(kernel.workload) for kernel in network]
     constants = sum(a["constant"] for a in amounts)
     total = sum(kernel.milliseconds for kernel in network)
@@ -64,7 +64,7 @@ def terms(network: Sequence[KernelTime]) -> NDArray[np.float64]:
         own = amount["constant"]
         cold += extra
         shared += extra * (1 - own / constants) if constants else 0.0
-    return np.array([len(network), total, cold, shared, constants * 1e-9])
+    return np.array([1.0, len(network), total, cold, shared, constants * 1e-9])
 
 
 def _fit(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from latency.client import CONNECT_S, Client
 from latency.conditions import describe
 from latency.measurement import Measurement, NoDeviceError, alone
 from latency.record import DeviceRecord
-from latency.timing import Bench, random_arrays
+from latency.timing import Bench, memory_of
 from search_spaces.errors import BitnasError
 from search_spaces.registry import Registry
 
@@ -30,9 +30,12 @@ class Device(ABC):
 
     Attributes:
         record: how it is reached and used.
+        usual_ms: what the reference kernel takes there at the speed that times are given for; None until
+            something is measured.
     """
 
     record: DeviceRecord
+    usual_ms: float | None = None
 
     @property
     def name(self) -> str:
@@ -113,13 +116,12 @@ class LocalDevice(Device):
 
     def measure(self, workload: "Workload") -> Measurement:
         """On random data; the fastest of a few schedules counts."""
-        from runtime.assembly import link_schedules, parameters
+        from runtime.assembly import link_schedules
 
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
             library = Path(folder) / "kernel.so"
             names = link_schedules(workload, self.target, SCHEDULES, library, self.threads)
-            arrays = random_arrays([(b.shape, b.dtype) for b in parameters(workload)])
-            return self._alone(lambda bench: bench.kernel(library, names, arrays))
+            return self._alone(lambda bench: bench.kernel(library, names, memory_of(workload)))
 
     def measure_network(self, network: "CompiledNetwork") -> Measurement:
         """On the input that the network holds."""
@@ -130,7 +132,10 @@ class LocalDevice(Device):
 
     def _alone(self, measure: Callable[[Bench], Measurement]) -> Measurement:
         with alone(self.threads):
-            return measure(self._bench)
+            self._bench.usual_ms = self.usual_ms
+            found = measure(self._bench)
+            self.usual_ms = self._bench.usual_ms
+            return found
 
     @cached_property
     def _bench(self) -> Bench:
@@ -139,9 +144,8 @@ class LocalDevice(Device):
 
         place = ThisProcess()
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
-            reference = Path(folder) / "reference.so"
-            arrays = random_arrays(compile_reference(self.target, reference))
-            return Bench(place, _read, reference, arrays)
+            library = Path(folder) / "reference.so"
+            return Bench(place, _read, library, compile_reference(self.target, library))
 
 
 class RpcDevice(Device):
@@ -171,14 +175,13 @@ class RpcDevice(Device):
 
     def measure(self, workload: "Workload") -> Measurement:
         """Compiled here, run there on random data; the fastest of a few schedules counts."""
-        from runtime.assembly import link_schedules, parameters
+        from runtime.assembly import link_schedules
 
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
             library = Path(folder) / f"{workload.symbol}.so"
             names = link_schedules(workload, self.target, SCHEDULES, library, self.threads)
-            buffers = [(b.shape, b.dtype) for b in parameters(workload)]
-            job = {"job": "kernel", "library": str(library), "names": names, "buffers": buffers}
-            return Measurement(**self._client.ask(job))
+            memory = memory_of(workload)
+            return self._ask({"job": "kernel", "library": str(library), "names": names, "memory": memory})
 
     def measure_network(self, network: "CompiledNetwork") -> Measurement:
         """Sent there with its constants, and run on random input."""
@@ -189,8 +192,13 @@ class RpcDevice(Device):
             for path, array in zip(paths, _arguments(network), strict=True):
                 np.save(path, array)
             arrays = [str(path) for path in paths]
-            job = {"job": "network", "library": str(network.library), "name": ENTRY, "arrays": arrays}
-            return Measurement(**self._client.ask(job))
+            library = str(network.library)
+            return self._ask({"job": "network", "library": library, "name": ENTRY, "arrays": arrays})
+
+    def _ask(self, job: dict[str, Any]) -> Measurement:
+        found = Measurement(**self._client.ask({**job, "usual_ms": self.usual_ms}))
+        self.usual_ms = found.conditions["usual_ms"]
+        return found
 
     def close(self) -> None:
         """End the session."""

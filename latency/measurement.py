@@ -2,8 +2,8 @@
 
 Warmed up; rounds of ``SAMPLES`` samples of at least ``SAMPLE_MS`` each, their median and interquartile range.
 What disturbs a measurement only ever adds time, and may go on for a whole round (another process on a sibling
-core): rounds are repeated, up to ``ROUNDS``, until two agree on the lowest median and that one's spread is
-small.
+core), and so does an unlucky place of its memory, which rounds take turns with: they are repeated, from
+``FEWEST`` up to ``ROUNDS``, until two agree on the lowest median and that one's spread is small.
 """
 
 import fcntl
@@ -24,7 +24,8 @@ from search_spaces.errors import BitnasError
 
 SAMPLES = 7
 SAMPLE_MS = 10
-ROUNDS = 8
+FEWEST, ROUNDS = 3, 9
+NETWORK_ROUNDS = 6  # at least: errors of kernels cancel out in a sum, those of networks do not
 TRIAL_SAMPLES = 5  # to choose among schedules, each
 TRIAL_MS = 1
 AGREEMENT = 0.02  # two medians this close, as a share, are the same
@@ -69,15 +70,15 @@ Sampler = Callable[[int, int], list[float]]
 """Takes (number of samples, milliseconds a sample at least), returns milliseconds a run for each."""
 
 
-def measure(sampler: Sampler) -> Measurement:
-    """Time by the protocol.
+def measure(sampler: Sampler, fewest: int = FEWEST) -> Measurement:
+    """Time by the protocol, in at least so many rounds.
 
     Raises:
         MeasurementError: a sample is not a finite, positive, sensible number.
     """
     sampler(1, TRIAL_MS)  # warms up caches, clocks and page tables
     rounds = [_summary(sampler(SAMPLES, SAMPLE_MS))]
-    while len(rounds) < ROUNDS and not _agree(rounds):
+    while len(rounds) < ROUNDS and (len(rounds) < fewest or not _agree(rounds)):
         rounds.append(_summary(sampler(SAMPLES, SAMPLE_MS)))
     return min(rounds, key=lambda found: found.milliseconds)
 

@@ -126,6 +126,7 @@ class LatencyModel:
         import search_spaces
 
         module = search_spaces.build(architecture).eval()
+        self._recall_speed()
         return self.device.measure_network(self.compile(module, (1, *architecture.input_shape)))
 
     def learn(self, architecture: Architecture, measurement: Measurement) -> None:
@@ -166,10 +167,19 @@ class LatencyModel:
         """From the table, or measured now and put there; None where that is not wanted."""
         known = self._read(workload)
         if known is None and self._measure:
+            self._recall_speed()
             known = self.device.measure(workload)
             self.table.put(self.device.identity, workload.key, known)
             self._known[workload.key] = known
         return known
+
+    def _recall_speed(self) -> None:
+        """Have the device give times for the speed that the table's are for."""
+        if self.device.usual_ms is None:
+            rows = self.table.rows(self.device.identity).values()
+            self.device.usual_ms = next(
+                (r.conditions["usual_ms"] for r in rows if "usual_ms" in r.conditions), None
+            )
 
     def _read(self, workload: "Workload") -> Measurement | None:
         key = workload.key

@@ -18,7 +18,7 @@ from latency.conditions import describe
 from latency.measurement import MeasurementError
 from latency.place import Probe, RpcSession
 from latency.record import DeviceRecord
-from latency.timing import Bench, random_arrays
+from latency.timing import Bench
 
 
 class Runner:
@@ -30,8 +30,8 @@ class Runner:
         place = RpcSession(record, job["seconds"])
         self._probe = Probe(place, Path(job["probe"]))
         self._probe.use_cores(record.threads)
-        arrays = random_arrays(_buffers(job["reference_buffers"]))
-        self._bench = Bench(place, self._probe.read, Path(job["reference"]), arrays, job["cooldown_s"])
+        library, reference = Path(job["library"]), job["reference"]
+        self._bench = Bench(place, self._probe.read, library, reference, job["cooldown_s"])
 
     def describe(self, job: dict[str, Any]) -> dict[str, Any]:
         """What the device is."""
@@ -39,17 +39,14 @@ class Runner:
 
     def kernel(self, job: dict[str, Any]) -> dict[str, Any]:
         """Time a kernel on random data."""
-        arrays = random_arrays(_buffers(job["buffers"]))
-        return asdict(self._bench.kernel(Path(job["library"]), job["names"], arrays))
+        self._bench.usual_ms = job["usual_ms"]
+        return asdict(self._bench.kernel(Path(job["library"]), job["names"], job["memory"]))
 
     def network(self, job: dict[str, Any]) -> dict[str, Any]:
         """Time a network on arrays that lie in files."""
+        self._bench.usual_ms = job["usual_ms"]
         arrays = [np.load(path, allow_pickle=False) for path in job["arrays"]]
         return asdict(self._bench.network(Path(job["library"]), job["name"], arrays))
-
-
-def _buffers(listed: list[tuple[list[int], str]]) -> list[tuple[tuple[int, ...], str]]:
-    return [(tuple(shape), dtype) for shape, dtype in listed]
 
 
 def main(read_from: int, write_to: int) -> None:

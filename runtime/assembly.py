@@ -24,6 +24,8 @@ from runtime.target import cpu_of
 from runtime.workload import Workload
 
 ENTRY = "network"
+ONCE = "_once"
+ALONE = ("workspace", "constants")  # the memory of a kernel that is timed alone
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,52 @@ def compile_kernels(workloads: list[Workload], target: str, threads: int = 1) ->
 def link_schedules(
     workload: Workload, target: str, most: int, library: Path, threads: int = 1
 ) -> dict[str, str]:
-    """Compile one kernel in the ``most`` promising schedules into ``library``: its functions by schedule."""
+    """Compile one kernel in the ``most`` promising schedules into ``library``: functions by schedule.
+
+    Each calls the kernel ``count`` times as a network would, ``f(workspace, constants, count)``, on the two
+    blocks of ``blocks_of``; with ``ONCE`` behind its name, ``f_once(workspace, constants)`` does so once.
+    """
     found = [str(tile) for tile in kernel_for(workload).tiles(workload, cpu_of(target))[:most]] or [""]
-    names = {schedule: f"{workload.symbol}_{schedule}" for schedule in found}
-    functions = {n: kernel_function(workload, target, n, schedule, threads) for schedule, n in names.items()}
-    link(functions, list(names.values()), target, library, threads)
+    names = {schedule: f"alone_{workload.symbol}_{schedule}" for schedule in found}
+    blocks = dict(zip(ALONE, blocks_of(workload), strict=True))
+    places = {name: (block, offset) for block, b in blocks.items() for name, offset in b.offsets.items()}
+    functions = {}
+    for schedule, name in names.items():
+        symbol = f"{workload.symbol}_{schedule}"
+        functions[symbol] = kernel_function(workload, target, symbol, schedule, threads)
+        memory = {block: _bytes(block, b.nbytes) for block, b in blocks.items()}
+        call = _call(symbol, workload, places, memory)
+        functions[name] = _repeated(name, memory, call)
+        functions[name + ONCE] = _function(name + ONCE, memory, [call])
+    entries = [name + end for name in names.values() for end in ("", ONCE)]
+    link(functions, entries, target, library, threads)
     return names
+
+
+@dataclass(frozen=True)
+class Block:
+    """Memory in which buffers lie; ``offsets`` are in bytes, by the buffer's name."""
+
+    nbytes: int
+    offsets: dict[str, int]
+
+    def parts(self, workload: Workload) -> list[tuple[int, tuple[int, ...], str]]:
+        """Offset, shape and dtype of each buffer."""
+        found = {b.name: b for b in parameters(workload)}
+        return [(offset, found[name].shape, found[name].dtype) for name, offset in self.offsets.items()]
+
+
+def blocks_of(workload: Workload) -> tuple[Block, Block]:
+    """Where the buffers of a kernel that is timed alone lie, as in a network: workspace, constants."""
+    workspace = [b for b in parameters(workload) if b.role != "constant"]
+    offsets, nbytes = plan([Lifetime(b.nbytes, 0, 0) for b in workspace])
+    found = Block(nbytes, {b.name: offset for b, offset in zip(workspace, offsets, strict=True)})
+    constants, end = {}, 0
+    for buffer in parameters(workload):
+        if buffer.role == "constant":
+            constants[buffer.name] = end
+            end += aligned(buffer.nbytes)
+    return found, Block(end, constants)
 
 
 def assemble(
@@ -150,24 +192,53 @@ def _add_constant(layout: Layout, node: Node, buffer: Buffer) -> int:
 
 
 def _entry_function(graph: Graph, layout: Layout) -> Any:
-    """The function ``network``: one direct call for each node, its arguments made on the stack."""
-    from tvm import ir, tirx
+    """The function ``network``: one direct call for each node."""
+    from tvm import tirx
 
     blocks = {
         "input": tirx.decl_buffer(graph.input.shape, "float32", name="input"),
-        "constants": tirx.decl_buffer((max(1, layout.constant_bytes),), "uint8", name="constants"),
-        "workspace": tirx.decl_buffer((max(1, layout.workspace_bytes),), "uint8", name="workspace"),
+        "constants": _bytes("constants", layout.constant_bytes),
+        "workspace": _bytes("workspace", layout.workspace_bytes),
         "output": tirx.decl_buffer(graph.output.shape, "float32", name="output"),
     }
-    calls = []
-    for node, places in zip(graph.nodes, layout.places, strict=True):
-        arrays = [
-            _stack_array(blocks[places[b.name][0]], places[b.name][1], b) for b in parameters(node.workload)
-        ]
-        arguments = [ir.StringImm(node.workload.symbol), *arrays]
-        calls.append(tirx.Evaluate(ir.Call(ir.Op.get("tirx.tvm_call_cpacked"), arguments, ret_ty="int32")))
+    calls = [
+        _call(node.workload.symbol, node.workload, places, blocks)
+        for node, places in zip(graph.nodes, layout.places, strict=True)
+    ]
+    return _function(ENTRY, blocks, calls)
+
+
+def _bytes(name: str, nbytes: int) -> Any:
+    from tvm import tirx
+
+    return tirx.decl_buffer((max(1, nbytes),), "uint8", name=name)
+
+
+def _function(name: str, blocks: Mapping[str, Any], calls: list[Any]) -> Any:
+    from tvm import tirx
+
     body = calls[0] if len(calls) == 1 else tirx.SeqStmt(calls)
-    return tirx.PrimFunc(list(blocks.values()), body).with_attr("global_symbol", ENTRY)
+    return tirx.PrimFunc(list(blocks.values()), body).with_attr("global_symbol", name)
+
+
+def _repeated(name: str, blocks: Mapping[str, Any], call: Any) -> Any:
+    """A function that makes a call as often as its last argument tells."""
+    from tvm import tirx
+
+    count, step = tirx.Var("count", "int32"), tirx.Var("step", "int32")
+    body = tirx.For(step, 0, count, tirx.ForKind.SERIAL, call)
+    return tirx.PrimFunc([*blocks.values(), count], body).with_attr("global_symbol", name)
+
+
+def _call(
+    symbol: str, workload: Workload, places: Mapping[str, tuple[str, int]], blocks: Mapping[str, Any]
+) -> Any:
+    """A direct call of a kernel, its arguments made on the stack."""
+    from tvm import ir, tirx
+
+    arrays = [_stack_array(blocks[places[b.name][0]], places[b.name][1], b) for b in parameters(workload)]
+    arguments = [ir.StringImm(symbol), *arrays]
+    return tirx.Evaluate(ir.Call(ir.Op.get("tirx.tvm_call_cpacked"), arguments, ret_ty="int32"))
 
 
 def parameters(workload: Workload) -> tuple[Buffer, ...]:

@@ -88,7 +88,7 @@ def test_a_correction_finds_what_the_sum_misses():
         for seed in range(40)
     ]
     noise = np.random.default_rng(0).normal(1, 0.01, 30)
-    whole = [(1.05 * terms(n)[1] + 5e-6 * terms(n)[0]) for n in networks]
+    whole = [(1.05 * terms(n)[2] + 5e-6 * terms(n)[1]) for n in networks]
     correction = Correction(networks[:30], [w * e for w, e in zip(whole[:30], noise, strict=True)])
     assert (correction.coefficients >= 0).all()
     for network, ms in zip(networks[30:], whole[30:], strict=True):

@@ -1,0 +1,147 @@
+"""The protocol on a machine whose speed the tests choose: drift, other speeds, unlucky places of memory."""
+
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from latency import MeasurementError
+from latency.place import Place
+from latency.timing import PLACEMENTS, Bench, memory_of, random_block
+from runtime.assembly import ONCE, blocks_of, link_schedules
+from runtime.workload import Conv2d, Relu
+
+LIBRARY = Path("made-up.so")
+
+
+class Machine(Place):
+    """Runs made-up functions: each takes a given time, times the machine's speed."""
+
+    device = None
+
+    def __init__(self):
+        self.slowness = lambda: 1.0
+        self.milliseconds = {"reference": 0.006, "kernel": 0.5, "kernel" + ONCE: 0.8, "network": 2.0}
+        self.unlucky = {}
+
+    def load(self, library):
+        return self
+
+    def tensor(self, array):
+        return array.copy()
+
+    def time_evaluator(self, name, device, number, repeat, min_repeat_ms=0, f_preproc=""):
+        def timer(*arguments):
+            count = arguments[-1] if isinstance(arguments[-1], int) else 1
+            where = self.unlucky.setdefault(name, {})
+            place = where.setdefault(id(arguments[0]), 1.3 if len(where) == 1 and not f_preproc else 1.0)
+            seconds = self.milliseconds[name] / 1e3 * self.slowness() * place * count
+            return SimpleNamespace(results=[seconds] * repeat)
+
+        return timer
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    monkeypatch.setattr("latency.timing.time.sleep", lambda seconds: None)
+    return Machine()
+
+
+def bench(machine):
+    return Bench(machine, lambda path: None, LIBRARY, "reference")
+
+
+def measure(bench):
+    return bench.kernel(LIBRARY, {"": "kernel"}, memory_of(Relu(1, 16)))
+
+
+def test_a_kernel_is_timed_by_many_calls_and_cold_by_one(machine):
+    found = measure(bench(machine))
+    assert found.milliseconds == pytest.approx(0.5)
+    assert found.cold_ms == pytest.approx(0.8)
+    assert found.conditions["scale"] == 1
+
+
+def test_an_unlucky_place_of_memory_does_not_count(machine):
+    assert measure(bench(machine)).milliseconds == pytest.approx(0.5)
+    found = bench(machine).network(LIBRARY, "network", [np.zeros(4, np.float32)])
+    assert found.milliseconds == pytest.approx(2.0)
+    assert len(machine.unlucky["network"]) == PLACEMENTS
+
+
+def test_times_are_given_for_the_usual_speed(machine):
+    timer = bench(machine)
+    before = measure(timer)
+    machine.slowness = lambda: 1.05
+    after = measure(timer)
+    assert after.milliseconds == pytest.approx(before.milliseconds)
+    assert after.cold_ms == pytest.approx(before.cold_ms)
+    assert after.conditions["scale"] == pytest.approx(1 / 1.05, abs=1e-4)
+    assert after.conditions["usual_ms"] == before.conditions["usual_ms"]
+
+
+def test_the_usual_speed_may_be_that_of_an_earlier_bench(machine):
+    timer = bench(machine)
+    timer.usual_ms = 0.0063
+    assert measure(timer).milliseconds == pytest.approx(0.5 * 1.05)
+
+
+def test_what_was_measured_in_a_drift_is_measured_again(machine):
+    timer = bench(machine)
+    measure(timer)
+    machine.slowness = lambda: 1.4 if timer.rejected == 0 else 1.0
+    assert measure(timer).milliseconds == pytest.approx(0.5)
+    assert timer.rejected == 1
+
+
+def test_a_machine_that_settles_at_another_speed_is_taken_as_it_is(machine, caplog):
+    timer = bench(machine)
+    measure(timer)
+    machine.slowness = lambda: 1.5
+    assert measure(timer).milliseconds == pytest.approx(0.75)
+    assert "settled at a speed 50 % lower" in caplog.text
+
+
+def test_a_machine_that_goes_up_and_down_is_refused(machine):
+    timer = bench(machine)
+    measure(timer)
+    speeds = np.random.default_rng(0)
+    machine.slowness = lambda: float(speeds.uniform(1.5, 4.0))
+    with pytest.raises(MeasurementError, match="no time can be trusted"):
+        measure(timer)
+
+
+def test_memory_holds_each_buffer_at_its_place():
+    workload = Conv2d(1, 5, 5, 3, 1, 1, 8, 16, 1, "float", "float")
+    for (nbytes, parts), block in zip(memory_of(workload), blocks_of(workload), strict=True):
+        found = random_block(nbytes, parts)
+        assert found.nbytes == max(1, block.nbytes)
+        ends = sorted(
+            (offset, offset + int(np.prod(shape)) * np.dtype(d).itemsize) for offset, shape, d in parts
+        )
+        assert all(end <= start for (_, end), (start, _) in pairwise(ends))
+        for offset, shape, dtype in parts:
+            assert offset % 64 == 0
+            floats = found[offset : offset + 4 * int(np.prod(shape))].view(dtype)
+            assert (np.abs(floats) >= 0.5).all()
+
+
+def test_a_kernel_alone_computes_what_it_computes_in_a_network(tmp_path):
+    import tvm
+
+    library = tmp_path / "kernel.so"
+    (name,) = link_schedules(Relu(1, 40), "native", 1, library).values()
+    workspace, constants = blocks_of(Relu(1, 40))
+    values = np.random.default_rng(0).standard_normal(40).astype(np.float32)
+    for function, count in ((name, [3]), (name + ONCE, [])):
+        memory = np.zeros(workspace.nbytes, np.uint8)
+        memory[workspace.offsets["data"] :][:160] = values.view(np.uint8)
+        tensors = [
+            tvm.runtime.tensor(memory),
+            tvm.runtime.tensor(np.zeros(max(1, constants.nbytes), np.uint8)),
+        ]
+        tvm.runtime.load_module(str(library))[function](*tensors, *count)
+        found = tensors[0].numpy()[workspace.offsets["output"] :][:160].view(np.float32)
+        np.testing.assert_array_equal(found, np.maximum(values, 0))
