@@ -28,7 +28,7 @@ from safetensors.numpy import load_file, save_file
 from runtime.assembly import Constant
 from runtime.folders import new_folder
 from runtime.network import MOST_THREADS, CompiledNetwork, NetworkInfo
-from runtime.target import host_flags
+from runtime.target import missing_flags
 from runtime.workload import Workload
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -39,7 +39,7 @@ MANIFEST, LIBRARY, CONSTANTS, SAMPLE, PREDICT = (
     "sample.safetensors",
     "predict.py",
 )
-FORMAT: Literal[1] = 1
+FORMAT: Literal[2] = 2
 MAX_BYTES = 1 << 32
 MAX_EXTENT = 1 << 16
 
@@ -59,7 +59,7 @@ class Manifest(BaseModel):
     """The manifest of an artifact, as it is read: unknown fields and absurd sizes are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    format: Literal[1]
+    format: Literal[2]
     architecture: str
     target: str
     flags: tuple[str, ...]
@@ -73,6 +73,7 @@ class Manifest(BaseModel):
     constants: tuple[ConstantPlace, ...]
     workloads: tuple[str, ...]
     files: dict[str, str]
+    digest: str
 
     @field_validator("input_shape", "output_shape")
     @classmethod
@@ -104,6 +105,8 @@ def load(directory: str | Path) -> CompiledNetwork:
     Raises:
         BitnasError: a file is missing or changed, or the artifact is for another machine.
     """
+    if not isinstance(directory, str | Path) or "\0" in str(directory):
+        raise InvalidInput("directory", f"{directory!r} is no path", "pass a folder that `nas export` wrote")
     folder = Path(directory)
     manifest = read_manifest(folder)
     check_files(folder, manifest)
@@ -178,7 +181,10 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and validate ``manifest.json``."""
     path = folder / MANIFEST
     try:
-        return Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+        manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
+        if own_digest(manifest.model_dump(mode="json")) != manifest.digest:
+            raise BitnasError(f"{path}: its digest is wrong, it was changed; export the artifact anew")
+        return manifest
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BitnasError(
             f"{path}: there is no artifact here; pass a folder that `nas export` wrote"
@@ -215,7 +221,7 @@ def check_target(manifest: Manifest) -> None:
             f"target: the artifact is for {manifest.architecture}, this machine is {platform.machine()}; "
             "run it on its own device or export for this one"
         )
-    missing = sorted(set(manifest.flags) - host_flags())
+    missing = missing_flags(manifest.flags)
     if missing:
         raise BitnasError(
             f"target: the artifact is for {manifest.target} and this CPU lacks {', '.join(missing)}; "
@@ -227,6 +233,12 @@ def checksum(path: Path) -> str:
     """The sha256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def own_digest(fields: dict[str, Any]) -> str:
+    """The sha256 of a manifest's fields but for the digest itself, in hex."""
+    rest = {name: value for name, value in fields.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def read_sample(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -261,6 +273,8 @@ def _write_files(network: CompiledNetwork, folder: Path, extra: dict[str, bytes]
         constants=tuple(ConstantPlace(name=c.name, offset=c.offset) for c in network.constants),
         workloads=tuple(w.to_json() for w in info.workloads),
         files={path.name: checksum(path) for path in sorted(folder.iterdir())},
+        digest="",
     )
-    text = json.dumps(manifest.model_dump(), indent=1, sort_keys=True)
+    fields = manifest.model_dump(mode="json")
+    text = json.dumps(fields | {"digest": own_digest(fields)}, indent=1, sort_keys=True)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

@@ -22,6 +22,7 @@ from runtime.planning import Lifetime, aligned, largest_live_set, plan
 from runtime.sharing import THREADS
 from runtime.target import cpu_of
 from runtime.workload import Workload
+from search_spaces.errors import InvalidInput
 
 ENTRY = "network"
 ONCE = "_once"
@@ -136,9 +137,19 @@ def assemble(
 
 def kernel_function(workload: Workload, target: str, name: str, schedule: str, threads: int = 1) -> Any:
     """The ``PrimFunc`` of a kernel, in a schedule that was measured or the most promising one (empty)."""
-    tile = Tile.parse(schedule) if schedule else None
-    function = kernel_for(workload).prim_func(workload, cpu_of(target), tile)
+    function = kernel_for(workload).prim_func(workload, cpu_of(target), _tile(workload, target, schedule))
     return function.with_attr({"global_symbol": name, KERNEL: 1, THREADS: threads})
+
+
+def _tile(workload: Workload, target: str, schedule: str) -> Tile | None:
+    if not schedule:
+        return None
+    known = kernel_for(workload).tiles(workload, cpu_of(target))
+    for tile in known:
+        if str(tile) == schedule:
+            return tile
+    fix = f"choose among {', '.join(map(str, known[:8]))}" if known else "leave it out"
+    raise InvalidInput("schedules", f"'{schedule}' is no schedule of {workload.key}", fix)
 
 
 def lay_out(graph: Graph) -> Layout:

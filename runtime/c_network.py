@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.assembly import Constant, Layout, lay_out
-from runtime.c_source import PRELUDE, TYPES, kernel_source
+from runtime.c_source import PRELUDE, TYPES, float_literal, kernel_source
 from runtime.folders import new_folder
 from runtime.graph import Graph
 from runtime.kernels.base import Buffer, kernel_for
@@ -103,7 +103,7 @@ def _constant(name: str, constant: Constant) -> str:
     kind = TYPES[str(constant.array.dtype)]
     flat = constant.array.reshape(-1)
     if constant.array.dtype == np.float32:
-        numbers = [f"{float(v).hex()}f" for v in flat]
+        numbers = [float_literal(float(v)) for v in flat]
     else:
         numbers = [f"{v}u" if kind == "u32" else str(v) for v in flat.tolist()]
     lines = (", ".join(numbers[i : i + PER_LINE]) for i in range(0, len(numbers), PER_LINE))

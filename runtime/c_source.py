@@ -208,7 +208,7 @@ class _Printer:
         if kind == "IntImm":
             return _integer(int(e.value), _dtype(e))
         if kind == "FloatImm":
-            return _float(float(e.value))
+            return float_literal(float(e.value))
         if kind == "TensorLoad":
             return f"{self._names[e.source]}[{self.value(e.indices[0])}]"
         if kind == "Cast":
@@ -274,10 +274,12 @@ def _integer(value: int, dtype: str) -> str:
     return f"({value})" if value < 0 else str(value)
 
 
-def _float(value: float) -> str:
+def float_literal(value: float) -> str:
     """A float32 to the bit, in hexadecimal."""
     import math
 
+    if math.isnan(value):
+        return "NAN"
     if math.isinf(value):
         return "INFINITY" if value > 0 else "(-INFINITY)"
     return f"({value.hex()}f)"

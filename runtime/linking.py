@@ -6,6 +6,7 @@ from typing import Any
 
 from runtime.pipeline import register_pipeline
 from runtime.target import linker_of, resolve_target
+from search_spaces.errors import BitnasError
 
 THREADS_C = Path(__file__).with_name("threads.c")
 
@@ -34,7 +35,12 @@ def link(functions: dict[str, Any], entries: list[str], target: str, library: Pa
         options += ["-x", "c", str(source), "-x", "none"]
     compiler = linker_of(target)
     chosen = {} if compiler is None else {"cc": compiler}
-    build(functions, target).export_library(str(library), options=options, **chosen)
+    built = build(functions, target)
+    try:
+        built.export_library(str(library), options=options, **chosen)
+    except RuntimeError as error:
+        last = (str(error).strip().splitlines() or ["no message"])[-1]
+        raise BitnasError(f"target: code for '{target}' cannot be linked ({last})") from error
 
 
 def load(functions: dict[str, Any], target: str, threads: int) -> Any:

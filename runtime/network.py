@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from runtime.assembly import ENTRY, Constant, assemble
 from runtime.lowering import lower
 from runtime.planning import ALIGNMENT
-from runtime.target import architecture_of, board_of, required_flags, resolve_target
+from runtime.target import architecture_of, board_of, missing_flags, required_flags, resolve_target
 from runtime.workload import Workload
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -50,7 +50,7 @@ class NetworkInfo:
 class CompiledNetwork:
     """Runs a compiled network. Threads may share it: each runs in a workspace of its own.
 
-    A network for another architecture does not run here; its ``twin`` is the same compiled for this machine.
+    A network for another CPU does not run here; its ``twin`` is the same compiled for this machine.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class CompiledNetwork:
         self.twin = twin
         self._constants = self._place_constants()
         self._of_thread = threading.local()
+        self._lacking = missing_flags(info.flags)
         if info.architecture != platform.machine():
             return
         try:
@@ -90,11 +91,17 @@ class CompiledNetwork:
         """The compiled function, to be called with ``arguments``.
 
         Raises:
-            BitnasError: it is for another architecture.
+            BitnasError: it is for another architecture, or for a CPU that has what this one lacks.
         """
         if self.info.architecture != platform.machine():
             raise BitnasError(
                 f"target: the network is for {self.info.architecture}, this machine is {platform.machine()}; "
+                "save it and run it on its own device"
+            )
+        if self._lacking:
+            lacking = ", ".join(self._lacking)
+            raise BitnasError(
+                f"target: the network is for {self.info.target} and this CPU lacks {lacking}; "
                 "save it and run it on its own device"
             )
         return getattr(self._module, ENTRY)
@@ -186,8 +193,9 @@ def compile(
         UnsupportedLayerError: the model holds a layer that no kernel computes.
     """
     resolve_target(target)
-    if not 1 <= threads <= MOST_THREADS:
-        raise InvalidInput("threads", f"{threads} is out of range", f"pass 1 to {MOST_THREADS}")
+    if not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
+        fix = f"pass a whole number from 1 to {MOST_THREADS}"
+        raise InvalidInput("threads", f"{threads!r} is not a number of threads", fix)
     graph = lower(module, input_shape)
     folder = Path(tempfile.mkdtemp(prefix="bitnas-"))
     library = folder / "network.so"
@@ -208,7 +216,8 @@ def compile(
         workloads=tuple(graph.workloads),
         threads=threads,
     )
-    twin = None if board_of(target) is None else compile(module, input_shape)
+    runs_here = board_of(target) is None and not missing_flags(info.flags)
+    twin = None if runs_here else compile(module, input_shape)
     network = CompiledNetwork(info, assembly.constants, library, twin)
     weakref.finalize(network, shutil.rmtree, folder, ignore_errors=True)
     return network

@@ -71,6 +71,11 @@ class Network:
 
     def _check(self, folder: Path) -> None:
         """Stop with one line where a file is damaged or the code is for another machine."""
+        rest = {name: value for name, value in self.manifest.items() if name != "digest"}
+        if hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest() != self.manifest.get(
+            "digest"
+        ):
+            raise SystemExit(f"Error: {folder / 'manifest.json'}: it was changed; export the artifact anew")
         for name, expected in self.manifest["files"].items():
             path = folder / name
             if not path.is_file():

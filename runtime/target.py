@@ -2,6 +2,7 @@
 
 import platform
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
@@ -10,12 +11,36 @@ from typing import Any
 
 from search_spaces.errors import BitnasError, InvalidInput
 
-INSTRUCTION_SETS = frozenset(
-    """
-    sse4_2 avx avx2 fma f16c bmi2 popcnt avx_vnni avx512f avx512bw avx512dq avx512vl avx512vbmi avx512_vnni
-    avx512_bf16 avx512_bitalg avx512_vpopcntdq amx_tile amx_int8 asimd asimddp i8mm sve neon vfpv4
-    """.split()  # noqa: SIM905 - a table of words reads better
+_SAME = (
+    "avx avx2 fma fma4 xop tbm sse4a f16c bmi2 popcnt movbe gfni "
+    "avx512f avx512bw avx512cd avx512dq avx512vl avx512vbmi avx512ifma"
 )
+X86_FEATURES = {name: name for name in _SAME.split()} | {
+    "sse4.2": "sse4_2",
+    "bmi": "bmi1",
+    "lzcnt": "abm",
+    "avxvnni": "avx_vnni",
+    "avxvnniint8": "avx_vnni_int8",
+    "avxvnniint16": "avx_vnni_int16",
+    "avxneconvert": "avx_ne_convert",
+    "avxifma": "avx_ifma",
+    "avx512vbmi2": "avx512_vbmi2",
+    "avx512vnni": "avx512_vnni",
+    "avx512bf16": "avx512_bf16",
+    "avx512fp16": "avx512_fp16",
+    "avx512bitalg": "avx512_bitalg",
+    "avx512vpopcntdq": "avx512_vpopcntdq",
+    "avx10.2": "avx10_2",
+    "egpr": "apx",
+    "cmpccxadd": "cmpccxadd",
+    "movrs": "movrs",
+    "amx-tile": "amx_tile",
+    "amx-int8": "amx_int8",
+}
+"""LLVM's names of what x86 CPUs have and compiled code may use, and the system's names in /proc/cpuinfo."""
+UNUSED = {"amx_tile", "amx_int8"}
+"""What is recognized, but no kernel asks for and no compiler uses unasked."""
+INSTRUCTION_SETS = frozenset({*X86_FEATURES.values(), "asimd", "asimddp", "i8mm", "sve", "neon", "vfpv4"})
 """The CPU flags, by the names of /proc/cpuinfo, that decide whether compiled code runs."""
 
 
@@ -80,6 +105,7 @@ class Board:
         cpu: LLVM's name of the least CPU of the family.
         flags: the instruction sets that all of the family have, of ``INSTRUCTION_SETS``.
         linker: the C compiler that links for it.
+        features: what a target's name may add, as in ``aarch64+dotprod``.
     """
 
     machine: str
@@ -87,18 +113,29 @@ class Board:
     cpu: str
     flags: tuple[str, ...]
     linker: str
+    features: frozenset[str]
 
 
-BOARDS = {
-    "aarch64": Board("aarch64", "aarch64-linux-gnu", "generic", ("asimd",), "aarch64-linux-gnu-gcc"),
-    "armv7": Board(
-        "armv7l", "armv7a-linux-gnueabihf", "cortex-a7", ("neon", "vfpv4"), "arm-linux-gnueabihf-gcc"
-    ),
-}
 ARM_FEATURES = {"dotprod": "asimddp", "i8mm": "i8mm", "sve": "sve"}
 """LLVM's names of what some 64-bit ARM CPUs have beyond the least, and the system's names."""
-FEATURES = {"neon", *ARM_FEATURES}
-"""What a target's name may add, as in ``aarch64+dotprod``."""
+BOARDS = {
+    "aarch64": Board(
+        "aarch64",
+        "aarch64-linux-gnu",
+        "generic",
+        ("asimd",),
+        "aarch64-linux-gnu-gcc",
+        frozenset({"neon", *ARM_FEATURES}),
+    ),
+    "armv7": Board(
+        "armv7l",
+        "armv7a-linux-gnueabihf",
+        "cortex-a7",
+        ("neon", "vfpv4"),
+        "arm-linux-gnueabihf-gcc",
+        frozenset({"neon"}),
+    ),
+}
 
 
 def board_of(name: str) -> Board | None:
@@ -111,13 +148,19 @@ def _split(name: str) -> tuple[str, list[str]]:
     """The name of a CPU or a board, and the features that follow it behind plus signs.
 
     Raises:
-        InvalidInput: a feature that no kernel asks for.
+        InvalidInput: it is no name, of no board, or has a feature that no kernel asks for.
     """
+    if not isinstance(name, str) or not name:
+        raise InvalidInput("target", f"{name!r} is no name", "pass 'native', a CPU's name or a board's")
     cpu, *features = name.split("+")
+    family, slash, _ = cpu.partition("/")
+    if slash and family not in BOARDS:
+        raise InvalidInput("target", f"unknown board '{family}'", f"choose among {', '.join(BOARDS)}")
+    known = BOARDS[family].features if family in BOARDS else frozenset[str]()
     for feature in features:
-        if feature not in FEATURES:
-            known = ", ".join(sorted(FEATURES))
-            raise InvalidInput("target", f"unknown feature '{feature}'", f"choose among {known}")
+        if feature not in known:
+            fix = f"choose among {', '.join(sorted(known))}" if known else "leave it out"
+            raise InvalidInput("target", f"'{cpu}' has no feature '{feature}' to name", fix)
     return cpu, features
 
 
@@ -153,6 +196,10 @@ def resolve_target(name: str) -> Any:
         if not codegen.llvm_is_valid_cpu(cpu, board.triple):
             fix = f"choose one that LLVM knows for {board.machine}"
             raise InvalidInput("target", f"unknown CPU '{cpu}'", fix)
+        if "mclass" in _llvm_features({"mtriple": board.triple, "mcpu": cpu}):
+            raise InvalidInput(
+                "target", f"'{cpu}' runs no Linux", "export for it as C: nas export --c-source"
+            )
         wanted = ["+neon", *(f"+{feature}" for feature in features if feature != "neon")]
         options = {"mtriple": board.triple, "mcpu": cpu, "mattr": wanted}
         if board.triple.endswith("hf"):
@@ -163,7 +210,17 @@ def resolve_target(name: str) -> Any:
     if name != "native" and not codegen.llvm_is_valid_cpu(cpu, codegen.llvm_get_system_triple()):
         fix = f"choose 'native', {' or '.join(BOARDS)}, or a CPU that LLVM knows for {platform.machine()}"
         raise InvalidInput("target", f"unknown CPU '{name}'", fix)
+    if platform.machine() == "x86_64" and "64bit" not in _llvm_features({"mcpu": cpu}):
+        raise InvalidInput("target", f"'{name}' is a CPU of 32 bits", "choose one of 64 bits")
     return tvm.target.Target({"kind": "llvm", "mcpu": cpu})
+
+
+def _llvm_features(options: dict[str, str]) -> set[str]:
+    import tvm
+    from tvm.target import codegen
+
+    target = tvm.target.Target({"kind": "llvm", **options})
+    return {str(feature) for feature in codegen.llvm_get_cpu_features(target)}
 
 
 def cpu_name(name: str) -> str:
@@ -198,7 +255,7 @@ def linker_of(name: str) -> str | None:
 def required_flags(name: str) -> tuple[str, ...]:
     """The instruction sets that code for a target may use; for ``native`` all that the host has."""
     if name == "native":
-        return tuple(sorted(host_flags()))
+        return tuple(sorted(host_flags() - UNUSED))
     from tvm.target import codegen
 
     board = board_of(name)
@@ -209,10 +266,10 @@ def required_flags(name: str) -> tuple[str, ...]:
         found |= set(_split(name)[1])
         more = (flag for feature, flag in ARM_FEATURES.items() if feature in found)
         return tuple(sorted({*board.flags, *more}))
-    features = {_plain(str(f)) for f in codegen.llvm_get_cpu_features(resolve_target(name))}
-    return tuple(flag for flag in sorted(INSTRUCTION_SETS) if _plain(flag) in features)
+    features = {str(f) for f in codegen.llvm_get_cpu_features(resolve_target(name))}
+    return tuple(sorted({flag for feature, flag in X86_FEATURES.items() if feature in features} - UNUSED))
 
 
-def _plain(flag: str) -> str:
-    """A flag without the marks that LLVM and the system set differently: amx-tile, amx_tile."""
-    return flag.replace("-", "").replace("_", "").replace(".", "")
+def missing_flags(flags: Iterable[str]) -> list[str]:
+    """What code with these flags may use and this machine's CPU lacks."""
+    return sorted(set(flags) - host_flags()) if host_flags() else []

@@ -234,7 +234,7 @@ class Quantize(Workload):
 
 @dataclass(frozen=True)
 class MaxPool2d(SpatialWorkload):
-    """The largest value in each window; padding counts for nothing.
+    """The largest value in each window; padding counts for nothing, and neither does a NaN.
 
     Attributes:
         channels: of packed signs, the words of a pixel.

@@ -4,6 +4,7 @@ A layer is *pre-activation*: the ReLU before it is part of it, so that a binary 
 the batch norm's output and not of a ReLU's, which would be +1 everywhere.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +131,20 @@ class _QuantLayer(nn.Module):
             return fake_quantize(self.weight, scales, *STEPS["int8"])
         return self.weight
 
+    def convolved(self, x: Tensor, convolve: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """``convolve(x, weight)`` of a coded input, scaled: (N, O, ...).
+
+        Signs and ternary codes multiply to whole numbers, and so they are summed in evaluation, where a zero
+        must be a zero for the next sign as it is in the compiled kernel: with the codes t of TTQ's weights,
+        ``x . w = (W^p + W^n) / 2 (x . t) + (W^p - W^n) / 2 (x . |t|)``.
+        """
+        is_exact = self.activation.code == "binary" and self.precision.weight == "ternary"
+        if self.training or not is_exact:
+            return self.scaled(convolve(x, self.unscaled_weight()))
+        codes = ternary_codes(self.weight)
+        mean, half = (self.positive + self.negative) / 2, (self.positive - self.negative) / 2
+        return mean * convolve(x, codes) + half * convolve(x, codes.abs())
+
     def unscaled_weight(self) -> Tensor:
         """What the convolution runs with: the real weights, but for a binary layer's factor.
 
@@ -204,9 +219,12 @@ class QuantConv2d(_QuantLayer):
         x = self.activation(x)  # (N, C, H, W)
         if self.activation.code == "binary" and self.padding:
             x = F.pad(x, [self.padding] * 4, value=1.0)  # (N, C, H + 2P, W + 2P)
-            return self.scaled(F.conv2d(x, self.unscaled_weight(), stride=self.stride, groups=self.groups))
-        weight = self.unscaled_weight()  # (O, C / groups, K, K)
-        return self.scaled(F.conv2d(x, weight, stride=self.stride, padding=self.padding, groups=self.groups))
+        padding = 0 if self.activation.code == "binary" else self.padding
+
+        def convolve(x: Tensor, weight: Tensor) -> Tensor:
+            return F.conv2d(x, weight, stride=self.stride, padding=padding, groups=self.groups)
+
+        return self.convolved(x, convolve)  # (N, O, H', W')
 
     def extra_repr(self) -> str:
         shape = f"{self.in_channels}, {self.out_channels}, kernel={self.kernel}, stride={self.stride}"
@@ -238,7 +256,7 @@ class QuantLinear(_QuantLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.activation(x)  # (N, F)
-        y = self.scaled(F.linear(x, self.unscaled_weight()))  # (N, O)
+        y = self.convolved(x, F.linear)  # (N, O)
         return y if self.bias is None else y + self.bias
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nas.cli.main import COMMANDS
+from tests.runtime.harness import edit_manifest
 
 LIMIT_MS = "1.0"  # far above what a network of `tiny` takes: here every trial is trained
 
@@ -107,10 +108,8 @@ def rewrite(path, **changes):
     from runtime.artifact import checksum
 
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-    manifest = path.with_name("manifest.json")
-    content = json.loads(manifest.read_text())
-    content["files"][path.name] = checksum(path)
-    manifest.write_text(json.dumps(content))
+    files = json.loads(path.with_name("manifest.json").read_text())["files"]
+    edit_manifest(path.parent, files={**files, path.name: checksum(path)})
 
 
 @pytest.mark.parametrize(
@@ -157,11 +156,6 @@ def forge(folder, name, content):
     (folder / name).write_bytes(content)
     files = json.loads((folder / "manifest.json").read_text())["files"]
     edit_manifest(folder, files={**files, name: checksum(folder / name)})
-
-
-def edit_manifest(folder, **changes):
-    path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def unlist(folder, name):

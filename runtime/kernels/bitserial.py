@@ -3,7 +3,9 @@
 For x and w in {-1, +1} of length M packed as bits, x . w = M - 2 popcount(x ^ w). A ternary weight is two
 planes of bits. With one scale they say where it is not 0 and where it is -1, and one sum is enough:
 x . w = popcount(nonzero) - 2 popcount((x ^ negative) & nonzero). With TTQ's two scales they say where it is
-+1 and where it is -1; over each plane p, x . p = popcount(p) - 2 popcount(x & p), and the sums stay apart.
++1 and where it is -1; over each plane p, x . p = popcount(p) - 2 popcount(x & p), and the sums stay apart:
+their difference is the product with the codes, times (W^p + W^n) / 2, their sum that with the codes' sizes,
+times (W^p - W^n) / 2. So equal scales give whole numbers times one scale, and no rounding tips a zero.
 
 Codes of n bits are planes of signs, s_0 + 2 s_1 + 4 s_2 + ...: all evenly spaced levels are that, times a
 step, plus a shift that goes into the bias. Each pair of planes is a binary convolution of its own.
@@ -133,11 +135,13 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             return Stages(tensors, (tensors["codes"],))
 
         def scaled(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
-            # The integer dot product comes first, so that a true zero is an exact zero for the next sign.
+            # The integer dot products come first, so that a true zero is an exact zero for the next sign.
+            dots = [args["total"][o, p, i] - 2 * counted[n, y, x, o, p, i] for p in range(workload.planes)]
+            if workload.weight == "ternary" and not workload.symmetric:
+                dots = [dots[0] - dots[1], dots[0] + dots[1]]
             value = args["bias"][o, i]
-            for p in range(workload.planes):
-                dot = args["total"][o, p, i] - 2 * counted[n, y, x, o, p, i]
-                value = dot.astype("float32") * args["scale"][o, p, i] + value
+            for p in reversed(range(workload.planes)):
+                value = dots[p].astype("float32") * args["scale"][o, p, i] + value
             return value
 
         return finish(workload, cpu, shape, args, scaled)

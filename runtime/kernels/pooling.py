@@ -1,12 +1,13 @@
 """Pooling kernels over NHWC images: windows, of bytes and bits too, and the mean over a whole image."""
 
+import math
 from typing import Any
 
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
 from runtime.kernels.padding import flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
-from runtime.workload import AvgPool2d, GlobalAvgPool, MaxPool2d
+from runtime.workload import AvgPool2d, GlobalAvgPool, MaxPool2d, PooledCode
 
 ALL_BITS = 0xFFFFFFFF
 ELEMENTS = {"float": "float32", "byte": "uint8", "binary": "uint32"}
@@ -38,9 +39,7 @@ class MaxPoolKernel(Kernel[MaxPool2d]):
         buffers = self.buffers(w)
         args, output = te_placeholders(buffers), buffers[-1]
         ky, kx = (te.reduce_axis((0, w.kernel), name) for name in ("ky", "kx"))
-        reduce = te.max
-        if w.code == "binary":
-            reduce = te.comm_reducer(lambda a, b: a & b, lambda dtype: tirx.const(ALL_BITS, dtype), "both")
+        reduce = _reduction(w.code)
 
         def inside(index: Any, extent: int) -> Any:
             return tirx.max(0, tirx.min(index - w.padding, extent - 1)) if w.padding else index
@@ -58,6 +57,18 @@ class MaxPoolKernel(Kernel[MaxPool2d]):
         return schedule_tiled(
             func, tile or tiles(cpu, w.out_width, output.shape[3])[0], 2, {"output": result}
         )
+
+
+def _reduction(code: PooledCode) -> Any:
+    """TE's reduction to the largest. A NaN among floats is passed over: it would cost as much again."""
+    from tvm import te, tirx
+
+    if code == "binary":
+        return te.comm_reducer(lambda a, b: a & b, lambda dtype: tirx.const(ALL_BITS, dtype), "both")
+    if code == "byte":
+        return te.max
+
+    return te.comm_reducer(lambda a, b: tirx.max(a, b), lambda dtype: tirx.const(-math.inf, dtype), "larger")
 
 
 class AvgPoolKernel(Kernel[AvgPool2d]):

@@ -29,12 +29,6 @@ class Tile:
     def __str__(self) -> str:
         return f"{self.x}x{self.o}"
 
-    @staticmethod
-    def parse(text: str) -> "Tile":
-        """The tile that ``str`` wrote."""
-        x, o = text.split("x")
-        return Tile(int(x), int(o))
-
 
 def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: int = 1) -> list[Tile]:
     """The tiles that divide the output and fit the registers, the most promising first.

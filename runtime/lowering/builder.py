@@ -1,6 +1,7 @@
 """Builds an operator graph node by node; equal steps on equal inputs become one node."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 from runtime.graph import Graph, Node, Value
 from runtime.workload import Relu, ToNchw, ToNhwc, Workload
 from search_spaces.errors import BitnasError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Constants = dict[str, NDArray[Any]]
 
@@ -19,7 +23,11 @@ class UnsupportedLayerError(BitnasError):
 class GraphBuilder:
     """Collects nodes. Shapes are logical: (N, H, W, C) for images, (N, F) for rows."""
 
-    def __init__(self, input_shape: tuple[int, ...]) -> None:
+    def __init__(
+        self, input_shape: tuple[int, ...], modules: "Mapping[str, nn.Module] | None" = None
+    ) -> None:
+        """``modules`` are the model's, by name."""
+        self.modules = modules or {}
         self.batch, self.channels, self.height, self.width = input_shape
         self.nodes: list[Node] = []
         self._seen: dict[Any, Value] = {}

@@ -204,7 +204,8 @@ def _bitserial_constants(
             "bias": vectors["bias"],
         }
     counts = [packing.lane_vectors((weights.values == s).sum(axis=(1, 2, 3)), width) for s in (1, -1)]
-    scales = [vectors["positive"], -vectors["negative"]]
+    positive, negative = vectors["positive"], vectors["negative"]
+    scales = [(positive + negative) / 2, (positive - negative) / 2]
     return {
         "weight": packing.pack_bitserial_ternary(weights.values, width),
         "total": np.stack(counts, axis=1).astype(np.int32),

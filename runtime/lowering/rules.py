@@ -17,6 +17,8 @@ from search_spaces import layers
 Values = dict[Any, Value]
 Rule = Callable[[GraphBuilder, fx.Node, Any, Values], Value]
 rules: dict[Any, Rule] = {}
+VIEWS = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten)
+"""Modules that give what they get, under another name or shape."""
 
 
 def rule(*keys: Any) -> Callable[[Rule], Rule]:
@@ -57,10 +59,23 @@ def _require_rows(name: str, value: Value) -> Value:
     return value
 
 
-def _require_own_tensor(node: fx.Node, in_place: bool) -> None:
+def _require_own_tensor(builder: GraphBuilder, node: fx.Node, in_place: bool) -> None:
     """Refuse to work in place on a tensor that something else reads: it would see the change."""
-    others = len(node.all_input_nodes[0].users) > 1
-    _require(_name(node), not (in_place and others), "it changes in place what another layer reads")
+    if not in_place:
+        return
+
+    def is_view(step: fx.Node) -> bool:
+        module = builder.modules.get(str(step.target)) if step.op == "call_module" else None
+        return isinstance(module, VIEWS) or step.target in (torch.flatten, "flatten", "contiguous")
+
+    root = node.all_input_nodes[0]
+    while is_view(root):
+        root = root.all_input_nodes[0]
+    readers, names = 0, [root]
+    for name in names:  # which grows by the other names of the same memory
+        names += [user for user in name.users if is_view(user)]
+        readers += sum(not is_view(user) for user in name.users)
+    _require(_name(node), readers <= 1, "it changes in place what another layer reads")
 
 
 @rule(layers.QuantConv2d)
@@ -119,7 +134,7 @@ def _batch_norm_affine(module: Any) -> tuple[Any, Any]:
 
 @rule(nn.ReLU, torch.relu, nn.functional.relu, "relu")
 def _relu(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
-    _require_own_tensor(node, bool(node.kwargs.get("inplace") or getattr(module, "inplace", False)))
+    _require_own_tensor(builder, node, bool(node.kwargs.get("inplace") or getattr(module, "inplace", False)))
     return builder.relu(_name(node), values[node.args[0]])
 
 
@@ -182,7 +197,7 @@ def _add(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> V
         _name(node), all(a in values for a in node.args) and len(node.args) == 2, "only tensors are added"
     )
     _require(_name(node), node.kwargs.get("alpha", 1) == 1, "only alpha=1 is computed")
-    _require_own_tensor(node, node.target is operator.iadd)
+    _require_own_tensor(builder, node, node.target is operator.iadd)
     left, right = (values[a] for a in node.args)
     _require(_name(node), left.shape == right.shape, f"shapes {left.shape} and {right.shape} differ")
     return builder.emit(_name(node), Add(left.shape[0], int(np.prod(left.shape))), [left, right], left.shape)
@@ -207,6 +222,7 @@ def _concat(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -
 @rule(layers.ChannelShuffle)
 def _channel_shuffle(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     value = values[node.args[0]]
+    _require_image(_name(node), value)
     n, height, width, channels = value.shape
     _require(
         _name(node),

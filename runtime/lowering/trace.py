@@ -4,6 +4,7 @@ Batch norms are folded into the scale and bias of the convolution before them, R
 produces their input where nothing else reads it, and equal steps on equal inputs run once.
 """
 
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -41,10 +42,10 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
 def _lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
     from runtime.lowering.rules import rules
 
-    builder = GraphBuilder(input_shape)
+    modules = dict(module.named_modules())
+    builder = GraphBuilder(input_shape, modules)
     traced = _trace(module)
     values: dict[Any, Value] = {}
-    modules = dict(module.named_modules())
     for node in traced.nodes:
         if node.op == "placeholder":
             if values:
@@ -58,8 +59,23 @@ def _lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
             rule = _find_rule(node, modules, rules)
             layer = modules[str(node.target)] if node.op == "call_module" else None
             _refuse_hooks(str(node.target), layer)
+            _by_position(node)
             values[node] = rule(builder, node, layer, values)
     raise UnsupportedLayerError("model: it returns nothing; return one tensor from forward()")
+
+
+def _by_position(node: "fx.Node") -> None:
+    """Put tensors that were passed by keyword where rules look: ``relu(input=x)``, ``add(x, other=y)``."""
+    given = dict(node.kwargs)
+    for at, names in enumerate((("input", "x", "self"), ("other",))):
+        name = next((n for n in names if n in given), None)
+        if name is not None and len(node.args) == at:
+            node.args = (*node.args, given.pop(name))
+    node.kwargs = given
+    if not node.args and "tensors" not in given:
+        raise UnsupportedLayerError(
+            f"layer '{node.name}': its input is not found; pass it first, by position"
+        )
 
 
 def workloads(module: "nn.Module", input_shape: tuple[int, ...]) -> list[Workload]:
@@ -124,7 +140,14 @@ def _trace(module: "nn.Module") -> "fx.Graph":
     """Trace with our layers as leaves."""
     from torch import fx
 
+    class Proxy(fx.Proxy):
+        def __iadd__(self, other: object) -> fx.Proxy:
+            return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
     class Tracer(fx.Tracer):
+        def proxy(self, node: fx.Node) -> fx.Proxy:
+            return Proxy(node, self)  # fx's own takes `a += b` for a new tensor
+
         def is_leaf_module(self, m: "nn.Module", module_qualified_name: str) -> bool:
             return _is_ours(m) or super().is_leaf_module(m, module_qualified_name)
 

@@ -16,6 +16,7 @@ from torch import nn
 import runtime
 import search_spaces
 from search_spaces import BitnasError, InvalidInput
+from tests.runtime.harness import edit_manifest
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +103,19 @@ def test_a_changed_or_missing_file_is_one_line(folder, name):
         runtime.load(folder)
 
 
-def edit_manifest(folder, **changes):
-    path = folder / "manifest.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+def test_a_changed_manifest_is_refused(folder):
+    edit_manifest(folder, signed=False, flags=[])
+    with pytest.raises(BitnasError, match=r"manifest\.json: its digest is wrong, it was changed"):
+        runtime.load(folder)
+    told = subprocess.run([sys.executable, folder / "predict.py"], capture_output=True, text=True)
+    assert told.returncode == 1
+    assert "it was changed; export the artifact anew" in told.stderr
+
+
+@pytest.mark.parametrize("path", [5, None, "a\0b"])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(InvalidInput, match="is no path"):
+        runtime.load(path)
 
 
 def test_code_for_another_machine_is_refused(folder):
@@ -122,7 +133,7 @@ def test_code_for_another_machine_is_refused(folder):
         ({"workspace_bytes": -1}, "workspace_bytes"),
         ({"constant_bytes": 1 << 60}, "constant_bytes"),
         ({"surprise": 1}, "surprise"),
-        ({"format": 2}, "format"),
+        ({"format": 1}, "format"),
         ({"files": {}}, "lists no network.so"),
     ],
 )
@@ -189,8 +200,7 @@ def test_a_folder_that_is_written_again_is_read_again(tmp_path):
 )
 def test_manifests_of_other_networks_are_refused(field, value, tmp_path):
     runtime.compile(nn.Conv2d(3, 4, 3), (1, 3, 6, 6)).save(tmp_path / "w")
-    path = tmp_path / "w" / "manifest.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {field: value}))
+    edit_manifest(tmp_path / "w", **{field: value})
     with pytest.raises(search_spaces.BitnasError, match=r"manifest\.json: .*export the artifact anew"):
         runtime.load(tmp_path / "w")
 

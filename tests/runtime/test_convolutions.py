@@ -165,7 +165,7 @@ def test_ternary_convolution_of_signs_is_exact_in_each_plane(case, relu):
     )
     width = lanes(case.out_channels // case.groups)
     totals = [(weight == sign).sum(axis=(1, 2, 3)).reshape(-1, width) for sign in (1, -1)]
-    scales = [positive.reshape(-1, width), -negative.reshape(-1, width)]
+    scales = [(positive + negative).reshape(-1, width) / 2, (positive - negative).reshape(-1, width) / 2]
     found = run_kernel(
         workload,
         data=pack_images(x, case.groups),
@@ -252,13 +252,13 @@ def test_dense(batch, inputs, outputs, code):
         planes = {"binary": [np.abs(weight)], "ternary": [weight == 1, weight == -1]}[code]
         totals = [plane.sum(axis=1).reshape(-1, width) for plane in planes]
         pack = {"binary": packing.pack_bitserial_binary, "ternary": packing.pack_bitserial_ternary}[code]
-        signs = [np.ones((outputs // width, width)), -np.ones((outputs // width, width))][: len(planes)]
+        scales = [np.ones((outputs // width, width)), np.zeros((outputs // width, width))][: len(planes)]
         found = run_kernel(
             BitserialDense(batch, inputs, outputs, code),
             data=packing.pack_signs(x),
             weight=pack(by_window, width),
             total=np.stack(totals, axis=1),
-            scale=np.stack(signs, axis=1),
+            scale=np.stack(scales, axis=1),
             bias=bias,
         )
     else:

@@ -12,6 +12,7 @@ import search_spaces
 from runtime.lowering import UnsupportedLayerError, lower
 from search_spaces import InvalidInput, precisions
 from search_spaces.layers import ChannelShuffle, QuantConv2d, QuantLinear
+from tests.runtime.harness import TARGETS
 
 EVERY_PRECISION = sorted(precisions)
 
@@ -389,3 +390,113 @@ def test_pools_read_what_the_next_layer_reads(precision, normed, expected, windo
 def test_a_dithered_sign_stays_behind_a_pool():
     told = families(Pooled("dithered-binary", (2,), False), (1, 3, 12, 12))
     assert told[1:-1] == ["conv2d", "max_pool2d", "sign_pack", "bitserial_conv2d"]
+
+
+class InPlace(nn.Module):
+    """Changes a tensor in place, by another of its names."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.convolution, self.function = nn.Conv2d(4, 4, 1), function
+        self.identity, self.dropout, self.relu = nn.Identity(), nn.Dropout(), nn.ReLU(inplace=True)
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def behind_an_identity(m, x):
+    a = m.convolution(x)
+    z = m.relu(m.identity(a))
+    return m.convolution(a) + z
+
+
+def on_the_input(m, x):
+    z = m.relu(m.dropout(x))
+    return m.convolution(x) + z
+
+
+def behind_a_flattening(m, x):
+    a = m.convolution(x)
+    m.relu(torch.flatten(a, 1))
+    return m.convolution(a)
+
+
+def by_an_addition(m, x):
+    a = m.convolution(x)
+    b = m.identity(a)
+    b += x
+    return m.convolution(a)
+
+
+def alone(m, x):
+    return m.relu(m.identity(m.convolution(x)))
+
+
+@pytest.mark.parametrize(
+    "function", [behind_an_identity, on_the_input, behind_a_flattening, by_an_addition, alone]
+)
+def test_what_is_changed_in_place_under_another_name_is_seen_or_refused(function):
+    module = InPlace(function).eval()
+    if function is not alone:
+        with pytest.raises(UnsupportedLayerError, match="changes in place what another layer reads"):
+            lower(module, (1, 4, 3, 3))
+        return
+    images = torch.randn(1, 4, 3, 3)
+    with torch.no_grad():
+        expected = module(images.clone()).numpy()
+    found = runtime.compile(module, (1, 4, 3, 3)).run(images.numpy())
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+class ByKeyword(nn.Module):
+    """Passes its tensors by keyword."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        y = torch.relu(input=self.convolution(input=x))
+        return torch.flatten(input=torch.add(y, other=x), start_dim=1)
+
+
+def test_tensors_may_be_passed_by_keyword():
+    images = torch.randn(1, 4, 3, 3)
+    module = ByKeyword().eval()
+    with torch.no_grad():
+        expected = module(images).numpy()
+    found = runtime.compile(module, (1, 4, 3, 3)).run(images.numpy())
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_shuffle_of_rows_is_refused():
+    with pytest.raises(UnsupportedLayerError, match="takes images"):
+        lower(nn.Sequential(nn.Flatten(), ChannelShuffle(2)).eval(), (1, 4, 1, 1))
+
+
+@pytest.mark.parametrize("scales", [(1.0, 1.0), (0.7, 0.7), (1.1, 0.9)])
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_true_zero_of_a_ternary_layer_is_one_for_the_next_sign(target, scales):
+    torch.manual_seed(0)
+    p = precisions.get("ternary-binary")
+    layers = (QuantConv2d(16, 32, 3, p), nn.BatchNorm2d(32), QuantConv2d(32, 16, 3, p))
+    module = nn.Sequential(nn.Conv2d(3, 16, 1), nn.BatchNorm2d(16), *layers).eval()
+    for layer in (layers[0], layers[2]):
+        nn.init.constant_(layer.positive, scales[0])
+        nn.init.constant_(layer.negative, scales[1])
+    images = torch.randn(2, 3, 8, 8)
+    with torch.no_grad():
+        expected, exact = module(images).numpy(), module.double()(images.double()).numpy()
+    found = runtime.compile(module.float(), (2, 3, 8, 8), target=target).run(images.numpy())
+    np.testing.assert_allclose(expected, exact, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2, 1), nn.MaxPool2d(2)])
+@pytest.mark.parametrize("value", [float("-inf"), float("inf")])
+def test_a_pool_gives_what_torch_gives_of_infinities(pool, value):
+    images = torch.randn(1, 20, 7, 6)
+    images[:, :, 2:5, 1:5] = value
+    images[:, 3] = float("-inf")
+    found = runtime.compile(pool, (1, 20, 7, 6)).run(images.numpy())
+    np.testing.assert_array_equal(found, pool(images).numpy())
