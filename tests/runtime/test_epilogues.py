@@ -138,7 +138,8 @@ def test_bitserial_convolutions(ending, target, code, seed):
     positive, negative = values.integers(-2, 3, (2, channels)).astype(np.float32)
     if code == "ternary":
         totals = [(weight == sign).sum(axis=(1, 2, 3)).reshape(vectors) for sign in (1, -1)]
-        scales, packed = [positive, -negative], packing.pack_bitserial_ternary(weight, 16)
+        scales = [(positive + negative) / 2, (positive - negative) / 2]
+        packed = packing.pack_bitserial_ternary(weight, 16)
     else:
         totals, scales = [np.abs(weight).sum(axis=(1, 2, 3)).reshape(vectors)], [positive]
         pack = packing.pack_bitserial_symmetric if symmetric else packing.pack_bitserial_binary
