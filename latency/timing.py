@@ -32,8 +32,13 @@ if TYPE_CHECKING:
 COLD_RUNS = 15
 FLUSH = "cache_flush_cpu_non_first_arg"  # TVM's: it flushes the lines of all arguments but the first
 DRIFT = 0.1  # the reference kernel may take this share longer than it lately did
+OTHER_MACHINE = 0.2  # a share of speed by which it is no longer the machine that it was
 LATELY = 25  # times of the reference kernel whose median is what it lately took
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, before what was measured in a drift is measured anew
+QUIET = 0.04  # the reference kernel may take this share longer than in its quietest moments
+QUIET_SHARE = 20  # percent of its times that are taken for quiet ones
+GLANCES = 200  # times of the reference kernel beside rounds
+DISTURBED_S = 0.02  # seconds, before the next round
 SETTLED = 5  # times of the reference kernel that agree: the machine has another speed now
 REFERENCE_SAMPLES = 10
 
@@ -72,6 +77,7 @@ class Bench:
         tensors = self._tensors(memory_of(REFERENCE))
         self._reference = self._kernel_sampler(place.load(library), reference, [tensors])
         self._lately: deque[float] = deque(maxlen=LATELY)
+        self._glances: deque[float] = deque(maxlen=GLANCES)
 
     def kernel(self, library: Path, names: Mapping[str, str], memory: Memory) -> Measurement:
         """Time a kernel in its fastest schedule; ``names`` are of functions, by schedule."""
@@ -81,7 +87,7 @@ class Bench:
 
         def once() -> Measurement:
             schedule = fastest(samplers)
-            found = replace(measure(samplers[schedule]), schedule=schedule)
+            found = replace(measure(samplers[schedule], is_quiet=self._is_quiet), schedule=schedule)
             return replace(found, cold_ms=self._cold(module, names[schedule] + ONCE, copies[0]))
 
         return self._watched(once)
@@ -96,7 +102,7 @@ class Bench:
         def sample(samples: int, sample_ms: int) -> list[float]:
             return evaluator(samples, sample_ms, *next(turn))
 
-        return self._watched(lambda: measure(sample, NETWORK_ROUNDS))
+        return self._watched(lambda: measure(sample, NETWORK_ROUNDS, self._is_quiet))
 
     def _watched(self, once: Callable[[], Measurement]) -> Measurement:
         """Measure while the reference kernel is about as fast as it lately was, before and afterwards.
@@ -113,7 +119,8 @@ class Bench:
             drift = max(before, after) / usual - 1
             if drift <= DRIFT:
                 self._lately += [before, after]
-                return self._at_usual_speed(replace(found, conditions=now(self._read)), (before + after) / 2)
+                found = replace(found, conditions={**now(self._read), **found.conditions})
+                return self._at_usual_speed(found, (before + after) / 2)
             self.rejected += 1
             log.debug("rejected: the reference kernel takes %.0f %% longer than usual", 100 * drift)
             tried.append(after)
@@ -132,12 +139,14 @@ class Bench:
     def _at_usual_speed(self, found: Measurement, reference_ms: float) -> Measurement:
         """The times as they would be were the reference kernel as fast as usual.
 
-        A shared machine is some percent faster or slower from one minute to the next. One that has changed by
-        more than the drift that is let pass is another machine: its times are left as they are.
+        A shared machine is some percent faster or slower from one minute to the next. Where it has changed by
+        more than ``OTHER_MACHINE``, times are left as they are.
         """
-        if self.usual_ms is None or abs(reference_ms / self.usual_ms - 1) > DRIFT:
-            self.usual_ms = reference_ms
+        self.usual_ms = self.usual_ms or reference_ms
         scale = self.usual_ms / reference_ms
+        if abs(scale - 1) > OTHER_MACHINE:
+            log.warning("the device's speed is no longer comparable with that of its first measurements")
+            scale = 1.0
         speed = {"reference_ms": reference_ms, "usual_ms": self.usual_ms, "scale": round(scale, 4)}
         return replace(
             found,
@@ -146,6 +155,19 @@ class Bench:
             cold_ms=None if found.cold_ms is None else found.cold_ms * scale,
             conditions={**found.conditions, **speed},
         )
+
+    def _is_quiet(self) -> bool:
+        """Whether the reference kernel is as fast now as it is when nothing else runs on its core.
+
+        What runs on a sibling of the core, perhaps for another virtual machine, comes and goes within a
+        second and costs a quarter of the speed.
+        """
+        found = median(self._reference(3, 1))
+        self._glances.append(found)
+        is_quiet = found <= float(np.percentile(self._glances, QUIET_SHARE)) * (1 + QUIET)
+        if not is_quiet:
+            time.sleep(DISTURBED_S)
+        return is_quiet
 
     def _time_reference(self) -> float:
         return min(self._reference(REFERENCE_SAMPLES, 1))

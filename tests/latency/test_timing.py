@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from latency import MeasurementError
+from latency import MeasurementError, measurement
 from latency.place import Place
 from latency.timing import PLACEMENTS, Bench, memory_of, random_block
 from runtime.assembly import ONCE, blocks_of, link_schedules
@@ -71,6 +71,29 @@ def test_an_unlucky_place_of_memory_does_not_count(machine):
     assert len(machine.unlucky["network"]) == PLACEMENTS
 
 
+def test_a_disturbed_round_does_not_count(machine):
+    timer = bench(machine)
+    measure(timer)
+    calls = 0
+
+    def slowness():  # every other round, and the reference kernel beside it, is slow
+        nonlocal calls
+        calls += 1
+        return 1.25 if calls // 12 % 2 else 1.0
+
+    machine.slowness = slowness
+    found = [measure(timer) for _ in range(5)]
+    assert [f.milliseconds for f in found] == pytest.approx([0.5] * 5)
+    assert any(f.conditions["disturbed"] for f in found)
+
+
+def test_where_all_is_disturbed_the_lowest_counts():
+    rounds = iter(range(40, 0, -1))
+    found = measurement.measure(lambda samples, ms: [float(next(rounds, 1))] * samples, 3, lambda: False)
+    assert found.conditions == {"rounds": 0, "disturbed": 3 * measurement.ATTEMPTS}
+    assert found.milliseconds == 40 - 3 * measurement.ATTEMPTS
+
+
 def test_times_are_given_for_the_usual_speed(machine):
     timer = bench(machine)
     before = measure(timer)
@@ -86,6 +109,16 @@ def test_the_usual_speed_may_be_that_of_an_earlier_bench(machine):
     timer = bench(machine)
     timer.usual_ms = 0.0063
     assert measure(timer).milliseconds == pytest.approx(0.5 * 1.05)
+
+
+def test_the_usual_speed_stays_that_of_the_first_measurement(machine):
+    timer = bench(machine)
+    before = measure(timer)
+    for slowness in (1.05, 1.1, 1.15, 1.1, 1.0):  # each step is let pass, the whole is more than one may be
+        machine.slowness = lambda slowness=slowness: slowness
+        found = measure(timer)
+        assert found.milliseconds == pytest.approx(before.milliseconds)
+        assert found.conditions["usual_ms"] == before.conditions["usual_ms"]
 
 
 def test_what_was_measured_in_a_drift_is_measured_again(machine):
