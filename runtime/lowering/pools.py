@@ -46,7 +46,7 @@ def pool_normed_signs(graph: Graph, can_join: CanJoin) -> None:
         falling = affine.constants["scale"] < 0
         _change_places(graph, pool, affine)
         _change_places(graph, pool, sign)
-        pool.workload = replace(pool.workload, mixed=True)  # type: ignore[call-arg]
+        pool.workload = replace(pool.workload, mixed=True)  # type: ignore[call-arg]  # a MaxPool2d, see above
         pool.constants = {"smallest": _smallest(sign.workload, pool.workload, falling)}
 
 

@@ -60,6 +60,13 @@ def test_where_an_order_by_size_wastes_memory_another_is_found(shape):
     assert info.workspace_bytes <= 1.2 * info.live_bytes
 
 
+def test_where_no_rule_finds_a_tight_plan_a_random_order_does():
+    sizes = [320, 2048, 2496, 1408, 1856, 1728, 128]
+    spans = [(1, 3), (6, 6), (0, 2), (0, 1), (2, 5), (5, 7), (3, 6)]
+    buffers = [Lifetime(nbytes, *span) for nbytes, span in zip(sizes, spans, strict=True)]
+    assert plan(buffers)[1] <= 1.2 * largest_live_set(buffers)
+
+
 def test_a_plan_is_the_same_every_time():
     generator = random.Random(1)
     for _ in range(20):
