@@ -1,6 +1,8 @@
 """Memory planning: no two live buffers overlap, all are aligned, and little is wasted."""
 
 import random
+import re
+import subprocess
 
 import pytest
 import torch
@@ -74,3 +76,14 @@ def test_a_plan_is_the_same_every_time():
         buffers = [Lifetime(generator.randrange(1, 9000), f, f + generator.randrange(5)) for f in firsts]
         assert plan(buffers) == plan(buffers)
         assert plan(buffers)[1] <= 1.2 * largest_live_set(buffers)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_compiled_code_has_nothing_to_allocate_with_in_a_run(threads):
+    architecture = search_spaces.space("tiny").sample(0)
+    module = search_spaces.build(architecture)
+    network = runtime.compile(module, (1, *architecture.input_shape), threads=threads)
+    listed = subprocess.run(["nm", "-D", network.library], capture_output=True, text=True, check=True).stdout
+    asked = {line.split()[-1].partition("@")[0] for line in listed.splitlines()}
+    assert asked
+    assert not {name for name in asked if re.search("alloc|workspace|mmap", name, re.IGNORECASE)}
