@@ -2,7 +2,7 @@
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latency.client import CONNECT_S, Client
+from latency.client import CONNECT_S, MEASURE_EACH_S, MEASURE_S, Client
 from latency.conditions import describe
 from latency.measurement import Measurement, NoDeviceError, alone
 from latency.record import DeviceRecord
-from latency.timing import Bench, memory_of
+from latency.timing import Bench, Kernel, Network, memory_of
 from search_spaces.errors import BitnasError
 from search_spaces.registry import Registry
 
@@ -83,8 +83,12 @@ class Device(ABC):
         """
 
     @abstractmethod
-    def measure(self, workload: "Workload") -> Measurement:
-        """Compile a workload's kernel, the very code that a network would call, and time it.
+    def measure_kernels(
+        self, workloads: "Sequence[Workload]", schedules: Mapping[str, str] | None = None
+    ) -> list[Measurement]:
+        """Compile workloads' kernels, the very code that a network would call, and time them in turn.
+
+        Each is made in a few ways, of which the fastest counts, unless ``schedules`` names one for its key.
 
         Raises:
             MeasurementError: the device gave no usable time.
@@ -92,13 +96,30 @@ class Device(ABC):
         """
 
     @abstractmethod
-    def measure_network(self, network: "CompiledNetwork") -> Measurement:
-        """Time one run of a compiled network, copies of its input and output not included.
+    def measure_networks(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
+        """Time one run of each compiled network, copies of its input and output not included.
 
         Raises:
             MeasurementError: the device gave no usable time.
             NoDeviceError: it does not answer.
         """
+
+    def measure(self, workload: "Workload") -> Measurement:
+        """Time one kernel; see ``measure_kernels``."""
+        return self.measure_kernels([workload])[0]
+
+    def measure_network(self, network: "CompiledNetwork") -> Measurement:
+        """Time one network; see ``measure_networks``."""
+        return self.measure_networks([network])[0]
+
+    def _link(
+        self, workloads: "Sequence[Workload]", library: Path, schedules: Mapping[str, str] | None
+    ) -> list[Kernel]:
+        """Compile kernels to be timed into one library."""
+        from runtime.assembly import link_schedules
+
+        names = link_schedules(workloads, self.target, SCHEDULES, library, self.threads, schedules)
+        return [Kernel(ways, memory_of(work)) for ways, work in zip(names, workloads, strict=True)]
 
     def close(self) -> None:  # noqa: B027 - most devices have nothing to end
         """End what was begun on the device; it may be used again."""
@@ -114,27 +135,27 @@ class LocalDevice(Device):
         """Read from the operating system."""
         return describe(_read)
 
-    def measure(self, workload: "Workload") -> Measurement:
+    def measure_kernels(
+        self, workloads: "Sequence[Workload]", schedules: Mapping[str, str] | None = None
+    ) -> list[Measurement]:
         """On random data; the fastest of a few schedules counts."""
-        from runtime.assembly import link_schedules
-
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
-            library = Path(folder) / "kernel.so"
-            names = link_schedules(workload, self.target, SCHEDULES, library, self.threads)
-            return self._alone(lambda bench: bench.kernel(library, names, memory_of(workload)))
+            library = Path(folder) / "kernels.so"
+            kernels = self._link(workloads, library, schedules)
+            return self._alone(lambda bench: bench.kernels(library, kernels))
 
-    def measure_network(self, network: "CompiledNetwork") -> Measurement:
-        """On the input that the network holds."""
+    def measure_networks(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
+        """On the inputs that the networks hold."""
         from runtime.assembly import ENTRY
 
-        arrays = list(_arguments(network))
-        return self._alone(lambda bench: bench.network(network.library, ENTRY, arrays))
+        jobs = [Network(network.library, ENTRY, list(_arguments(network))) for network in networks]
+        return self._alone(lambda bench: bench.networks(jobs))
 
-    def _alone(self, measure: Callable[[Bench], Measurement]) -> Measurement:
+    def _alone(self, measure: Callable[[Bench], list[Measurement]]) -> list[Measurement]:
         with alone(self.threads):
-            self._bench.usual_ms = self.usual_ms
+            self._bench.speed.usual_ms = self.usual_ms
             found = measure(self._bench)
-            self.usual_ms = self._bench.usual_ms
+            self.usual_ms = self._bench.speed.usual_ms
             return found
 
     @cached_property
@@ -173,32 +194,26 @@ class RpcDevice(Device):
             )
         return found
 
-    def measure(self, workload: "Workload") -> Measurement:
+    def measure_kernels(
+        self, workloads: "Sequence[Workload]", schedules: Mapping[str, str] | None = None
+    ) -> list[Measurement]:
         """Compiled here, run there on random data; the fastest of a few schedules counts."""
-        from runtime.assembly import link_schedules
-
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
-            library = Path(folder) / f"{workload.symbol}.so"
-            names = link_schedules(workload, self.target, SCHEDULES, library, self.threads)
-            memory = memory_of(workload)
-            return self._ask({"job": "kernel", "library": str(library), "names": names, "memory": memory})
+            library = Path(folder) / "kernels.so"
+            kernels = self._link(workloads, library, schedules)
+            return self._ask({"job": "kernels", "library": str(library), "kernels": kernels}, len(kernels))
 
-    def measure_network(self, network: "CompiledNetwork") -> Measurement:
-        """Sent there with its constants, and run on random input."""
-        from runtime.assembly import ENTRY
-
+    def measure_networks(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
+        """Sent there with their constants, and run on random input."""
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
-            paths = [Path(folder) / f"{i}.npy" for i in range(4)]
-            for path, array in zip(paths, _arguments(network), strict=True):
-                np.save(path, array)
-            arrays = [str(path) for path in paths]
-            library = str(network.library)
-            return self._ask({"job": "network", "library": library, "name": ENTRY, "arrays": arrays})
+            jobs = [_filed(network, Path(folder) / str(i)) for i, network in enumerate(networks)]
+            return self._ask({"job": "networks", "networks": jobs}, len(jobs))
 
-    def _ask(self, job: dict[str, Any]) -> Measurement:
-        found = Measurement(**self._client.ask({**job, "usual_ms": self.usual_ms}))
-        self.usual_ms = found.conditions["usual_ms"]
-        return found
+    def _ask(self, job: dict[str, Any], count: int) -> list[Measurement]:
+        seconds = MEASURE_S + count * MEASURE_EACH_S
+        answer = self._client.ask({**job, "usual_ms": self.usual_ms}, seconds)
+        self.usual_ms = answer["usual_ms"]
+        return [Measurement(**found) for found in answer["measured"]]
 
     def close(self) -> None:
         """End the session."""
@@ -216,11 +231,13 @@ class AbsentDevice(Device):
         """As it was."""
         return self._description
 
-    def measure(self, workload: "Workload") -> Measurement:
+    def measure_kernels(
+        self, workloads: "Sequence[Workload]", schedules: Mapping[str, str] | None = None
+    ) -> list[Measurement]:
         """Not now."""
         raise NoDeviceError(f"device: '{self.name}' is away")
 
-    def measure_network(self, network: "CompiledNetwork") -> Measurement:
+    def measure_networks(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
         """Not now."""
         raise NoDeviceError(f"device: '{self.name}' is away")
 
@@ -243,6 +260,18 @@ def connect(record: DeviceRecord, cooldown_s: float = 0.0) -> Device:
     if record.reach == "local":
         return LocalDevice(record.name, record.threads, record.target)
     return RpcDevice(record, cooldown_s)
+
+
+def _filed(network: "CompiledNetwork", folder: Path) -> tuple[str, str, list[str]]:
+    """A network to time whose arrays lie in files of a folder."""
+    from runtime.assembly import ENTRY
+
+    folder.mkdir()
+    paths = []
+    for index, array in enumerate(_arguments(network)):
+        paths.append(str(folder / f"{index}.npy"))
+        np.save(paths[-1], array)
+    return str(network.library), ENTRY, paths
 
 
 def _arguments(network: "CompiledNetwork") -> tuple[Any, ...]:

@@ -4,14 +4,14 @@ Kernels are measured, each alone; one that cannot be is estimated from those tha
 of the device were measured (``nas latency calibrate``), the sum is corrected by what they showed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from latency.hardware import Device
 from latency.measurement import Measurement, MeasurementError
-from latency.table import LatencyTable, NetworkMeasurement
+from latency.table import LatencyTable, NetworkMeasurement, lowest
 from search_spaces.architecture import Architecture
 from search_spaces.errors import InvalidInput
 
@@ -21,9 +21,18 @@ if TYPE_CHECKING:
     from latency.correction import Correction, KernelTime
     from latency.regressor import KernelRegressor
     from runtime import CompiledNetwork, Workload
+    from runtime.lowering import Trace
+    from search_spaces.builder import Part
 
 REMEMBERED = 4096
-"""Architectures whose kernels are kept, so that asking again costs no lowering."""
+"""Architectures whose kernels are kept, so that asking again costs no lowering, and traced parts of them."""
+
+BATCH = 24
+"""Kernels that are compiled and measured together, in turn: so many that each is timed over some seconds."""
+
+
+def _silent(done: int, of: int) -> None:
+    """Progress that nobody is told."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +103,12 @@ class LatencyModel:
         """
         from latency.correction import KernelTime
 
-        missing = [w for w in dict.fromkeys(workloads) if self._measurement(w) is None]
-        estimates = self._estimate(missing)
+        if self._measure:
+            self.fill(workloads)
+        estimates = self._estimate(self.lacking(workloads))
         found = []
         for workload in workloads:
-            known = self._measurement(workload)
+            known = self._read(workload)
             if known is None:
                 found.append(KernelTime(workload, estimates[workload], None, False))
             else:
@@ -107,7 +117,8 @@ class LatencyModel:
 
     def schedules(self, workloads: "Sequence[Workload]") -> dict[str, str]:
         """How the fastest code for each kernel was made, by the workload's key, for ``runtime.compile``."""
-        found = ((w.key, self._measurement(w)) for w in workloads)
+        self.fill(workloads)
+        found = ((w.key, self._read(w)) for w in workloads)
         return {key: known.schedule for key, known in found if known is not None and known.schedule}
 
     def compile(self, module: "nn.Module", input_shape: tuple[int, ...]) -> "CompiledNetwork":
@@ -121,13 +132,54 @@ class LatencyModel:
         schedules = self.schedules(runtime.workloads(module, input_shape))
         return runtime.compile(module, input_shape, self.device.target, schedules, self.device.threads)
 
-    def measure_network(self, architecture: Architecture) -> Measurement:
-        """Compile an architecture's network and time it whole; untrained: weights change no kernel's time."""
+    def compiled(self, architecture: Architecture) -> "CompiledNetwork":
+        """An architecture's network; untrained: weights change no kernel's time."""
         import search_spaces
 
-        module = search_spaces.build(architecture).eval()
+        return self.compile(search_spaces.build(architecture).eval(), (1, *architecture.input_shape))
+
+    def measure_compiled(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
+        """Time compiled networks in turn, at the speed that the table's times are for."""
         self._recall_speed()
-        return self.device.measure_network(self.compile(module, (1, *architecture.input_shape)))
+        return self.device.measure_networks(networks)
+
+    def measure_network(self, architecture: Architecture) -> Measurement:
+        """Compile an architecture's network and time it whole."""
+        return self.measure_compiled([self.compiled(architecture)])[0]
+
+    def fill(self, workloads: "Sequence[Workload]", progress: Callable[[int, int], None] = _silent) -> int:
+        """Measure what the table lacks, if that is wanted at all, and put it there; how many those were.
+
+        ``progress`` is told how many are done, and of how many. Every batch is kept when it is done.
+        """
+        lacking = self.lacking(workloads) if self._measure else []
+        for start in range(0, len(lacking), BATCH):
+            progress(start, len(lacking))
+            batch = lacking[start : start + BATCH]
+            self._recall_speed()
+            for workload, found in zip(batch, self.device.measure_kernels(batch), strict=True):
+                self._put(workload, found)
+        progress(len(lacking), len(lacking))
+        return len(lacking)
+
+    def measure_again(self, workloads: "Sequence[Workload]") -> None:
+        """Measure kernels that the table holds once more; the lower time counts, as disturbances only add.
+
+        A machine may be disturbed for minutes: what is measured at two times is hardly so at both.
+        """
+        self._recall_speed()
+        schedules = self.schedules(workloads)
+        for start in range(0, len(workloads), BATCH):
+            batch = workloads[start : start + BATCH]
+            for workload, found in zip(batch, self.device.measure_kernels(batch, schedules), strict=True):
+                known = self._read(workload)
+                if known is None or found.milliseconds < known.milliseconds:
+                    self._put(workload, found)
+
+    def _put(self, workload: "Workload", found: Measurement) -> None:
+        self.table.put(self.device.identity, workload.key, found)
+        self._known[workload.key] = found
+        self._is_fitted = False
 
     def learn(self, architecture: Architecture, measurement: Measurement) -> None:
         """Keep a whole network's time; the next prediction is corrected by it, too."""
@@ -145,7 +197,7 @@ class LatencyModel:
         from runtime import Workload
 
         rows = self.table.rows(self.device.identity)
-        whole = [network for network in networks if all(key in rows for key in network.workloads)]
+        whole = [network for network in lowest(networks) if all(key in rows for key in network.workloads)]
         if len(whole) < correction.LEAST:
             return None
         times = [
@@ -162,16 +214,6 @@ class LatencyModel:
             self._correction = self.fit_on(self.table.networks(self.device.identity))
             self._is_fitted = True
         return self._correction
-
-    def _measurement(self, workload: "Workload") -> Measurement | None:
-        """From the table, or measured now and put there; None where that is not wanted."""
-        known = self._read(workload)
-        if known is None and self._measure:
-            self._recall_speed()
-            known = self.device.measure(workload)
-            self.table.put(self.device.identity, workload.key, known)
-            self._known[workload.key] = known
-        return known
 
     def _recall_speed(self) -> None:
         """Have the device give times for the speed that the table's are for."""
@@ -232,11 +274,18 @@ def workloads_of(
 
 @lru_cache(REMEMBERED)
 def _of_architecture(text: str, input_shape: tuple[int, ...]) -> "tuple[Workload, ...]":
+    from runtime.lowering import lower_parts
+    from search_spaces.builder import parts
+
+    traces = (_trace_of(part) for part in parts(Architecture.from_json(text)))
+    return tuple(lower_parts(traces, input_shape).workloads)
+
+
+@lru_cache(REMEMBERED)
+def _trace_of(part: "Part") -> "Trace":
     import torch
 
-    import runtime
-    import search_spaces
+    from runtime.lowering import trace
 
     with torch.random.fork_rng(devices=[]):  # a prediction leaves the caller's random numbers alone
-        module = search_spaces.build(Architecture.from_json(text))
-    return tuple(runtime.workloads(module, input_shape))
+        return trace(part.build())

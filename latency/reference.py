@@ -12,4 +12,5 @@ def compile_reference(target: str, library: Path) -> str:
     """Compile it in its most promising schedule; the function's name."""
     from runtime.assembly import link_schedules
 
-    return next(iter(link_schedules(REFERENCE, target, 1, library).values()))
+    (names,) = link_schedules([REFERENCE], target, 1, library)
+    return next(iter(names.values()))

@@ -8,6 +8,7 @@ worse ends the process; the parent then starts another, with a session of its ow
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from latency.conditions import describe
-from latency.measurement import MeasurementError
+from latency.measurement import Measurement, MeasurementError
 from latency.place import Probe, RpcSession
 from latency.record import DeviceRecord
-from latency.timing import Bench
+from latency.timing import Bench, Kernel, Network
 
 
 class Runner:
@@ -37,16 +38,23 @@ class Runner:
         """What the device is."""
         return describe(self._probe.read)
 
-    def kernel(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Time a kernel on random data."""
-        self._bench.usual_ms = job["usual_ms"]
-        return asdict(self._bench.kernel(Path(job["library"]), job["names"], job["memory"]))
+    def kernels(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Time kernels on random data."""
+        kernels = [Kernel(*kernel) for kernel in job["kernels"]]
+        return self._timed(job, lambda: self._bench.kernels(Path(job["library"]), kernels))
 
-    def network(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Time a network on arrays that lie in files."""
-        self._bench.usual_ms = job["usual_ms"]
-        arrays = [np.load(path, allow_pickle=False) for path in job["arrays"]]
-        return asdict(self._bench.network(Path(job["library"]), job["name"], arrays))
+    def networks(self, job: dict[str, Any]) -> dict[str, Any]:
+        """Time networks on arrays that lie in files."""
+        networks = [
+            Network(Path(library), name, [np.load(path, allow_pickle=False) for path in paths])
+            for library, name, paths in job["networks"]
+        ]
+        return self._timed(job, lambda: self._bench.networks(networks))
+
+    def _timed(self, job: dict[str, Any], measure: Callable[[], list[Measurement]]) -> dict[str, Any]:
+        self._bench.speed.usual_ms = job["usual_ms"]
+        measured = [asdict(found) for found in measure()]
+        return {"measured": measured, "usual_ms": self._bench.speed.usual_ms}
 
 
 def main(read_from: int, write_to: int) -> None:

@@ -1,6 +1,6 @@
 """The latency table: the newest measurement of each workload on each device, and whole networks, too."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,16 @@ class NetworkMeasurement:
 
     workloads: tuple[str, ...]
     measurement: Measurement
+
+
+def lowest(networks: Iterable[NetworkMeasurement]) -> list[NetworkMeasurement]:
+    """Of each network the lowest time: some were measured more than once."""
+    found: dict[tuple[str, ...], NetworkMeasurement] = {}
+    for network in networks:
+        known = found.setdefault(network.workloads, network)
+        if network.measurement.milliseconds < known.measurement.milliseconds:
+            found[network.workloads] = network
+    return list(found.values())
 
 
 class LatencyTable(Protocol):

@@ -5,25 +5,20 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import cycle
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from latency.conditions import ReadFile, now
-from latency.measurement import (
-    NETWORK_ROUNDS,
-    Measurement,
-    MeasurementError,
-    Sampler,
-    fastest,
-    measure,
-)
+from latency.measurement import Measurement, MeasurementError
 from latency.place import Place
 from latency.reference import REFERENCE
+from latency.sampling import Sampler, Speed, fastest, measure_in_turn, scale_of
 from runtime.assembly import ONCE
 
 if TYPE_CHECKING:
@@ -32,19 +27,13 @@ if TYPE_CHECKING:
 COLD_RUNS = 15
 FLUSH = "cache_flush_cpu_non_first_arg"  # TVM's: it flushes the lines of all arguments but the first
 DRIFT = 0.1  # the reference kernel may take this share longer than it lately did
-OTHER_MACHINE = 0.2  # a share of speed by which it is no longer the machine that it was
-LATELY = 25  # times of the reference kernel whose median is what it lately took
+LATELY = 25  # batches whose median is what it lately took
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, before what was measured in a drift is measured anew
-QUIET = 0.04  # the reference kernel may take this share longer than in its quietest moments
-QUIET_SHARE = 20  # percent of its times that are taken for quiet ones
-GLANCES = 200  # times of the reference kernel beside rounds
-DISTURBED_S = 0.02  # seconds, before the next round
-SETTLED = 5  # times of the reference kernel that agree: the machine has another speed now
-REFERENCE_SAMPLES = 10
+SETTLED = 5  # batches of another speed that agree: the machine has that speed now
 
 log = logging.getLogger("nas.latency")
 
-PLACEMENTS = 3  # copies of the memory that rounds take turns with
+PLACEMENTS = 3  # copies of the memory that samples take turns with
 CALLED_MS = 0.02  # what a kernel's calls take together, at least
 MOST_CALLS = 1000
 FLOOR_MS = 1e-7
@@ -56,13 +45,27 @@ Memory = Sequence[tuple[int, Parts]]
 """Bytes and parts of each block that a kernel is called with."""
 
 
+class Kernel(NamedTuple):
+    """A kernel to time: its functions, by schedule, and its memory."""
+
+    names: Mapping[str, str]
+    memory: Memory
+
+
+class Network(NamedTuple):
+    """A network to time: its library, its function there, and the arrays that it is called with."""
+
+    library: Path
+    name: str
+    arrays: Arrays
+
+
 class Bench:
-    """Measures at a place, and watches a reference kernel between measurements.
+    """Measures at a place, batch by batch, and watches a reference kernel meanwhile.
 
     Attributes:
-        rejected: how many measurements were thrown away because the reference kernel had drifted.
-        usual_ms: what the reference kernel takes at the speed that times are given for: at that of the first
-            measurement, unless it is set before.
+        speed: what the reference kernel tells.
+        rejected: how many batches were thrown away because the reference kernel had drifted.
     """
 
     def __init__(
@@ -70,129 +73,106 @@ class Bench:
     ) -> None:
         """``reference`` is the reference kernel's function in ``library``."""
         self.rejected = 0
-        self.usual_ms: float | None = None
         self._place = place
         self._read = read
         self._cooldown_s = cooldown_s
         tensors = self._tensors(memory_of(REFERENCE))
-        self._reference = self._kernel_sampler(place.load(library), reference, [tensors])
+        self.speed = Speed(self._kernel_sampler(place.load(library), reference, [tensors]))
         self._lately: deque[float] = deque(maxlen=LATELY)
-        self._glances: deque[float] = deque(maxlen=GLANCES)
 
-    def kernel(self, library: Path, names: Mapping[str, str], memory: Memory) -> Measurement:
-        """Time a kernel in its fastest schedule; ``names`` are of functions, by schedule."""
+    def kernels(self, library: Path, kernels: Sequence[Kernel]) -> list[Measurement]:
+        """Time kernels of a library, each in its fastest schedule."""
         module = self._place.load(library)
-        copies = [self._tensors(memory) for _ in range(PLACEMENTS)]
-        samplers = {s: self._kernel_sampler(module, name, copies) for s, name in names.items()}
+        copies = [[self._tensors(kernel.memory) for _ in range(PLACEMENTS)] for kernel in kernels]
+        ways = [
+            {way: self._kernel_sampler(module, name, copies[i]) for way, name in kernel.names.items()}
+            for i, kernel in enumerate(kernels)
+        ]
 
-        def once() -> Measurement:
-            schedule = fastest(samplers)
-            found = replace(measure(samplers[schedule], is_quiet=self._is_quiet), schedule=schedule)
-            return replace(found, cold_ms=self._cold(module, names[schedule] + ONCE, copies[0]))
+        def once() -> list[Measurement]:
+            chosen = fastest(ways)
+            found = measure_in_turn([ways[i][way] for i, way in enumerate(chosen)], self.speed)
+            cold = [
+                self._cold(module, kernel.names[way] + ONCE, memories[0])
+                for way, kernel, memories in zip(chosen, kernels, copies, strict=True)
+            ]
+            return [
+                replace(measured, schedule=way, cold_ms=ms * scale_of(measured))
+                for measured, way, ms in zip(found, chosen, cold, strict=True)
+            ]
 
         return self._watched(once)
 
-    def network(self, library: Path, name: str, arrays: Arrays) -> Measurement:
-        """Time a whole network."""
-        module = self._place.load(library)
-        copies = [[self._place.tensor(array) for array in arrays] for _ in range(PLACEMENTS)]
-        evaluator = self._evaluator(module, name)
-        turn = cycle(copies)
+    def networks(self, networks: Sequence[Network]) -> list[Measurement]:
+        """Time whole networks."""
+        samplers = [self._network_sampler(network) for network in networks]
+        return self._watched(lambda: measure_in_turn(samplers, self.speed))
 
-        def sample(samples: int, sample_ms: int) -> list[float]:
-            return evaluator(samples, sample_ms, *next(turn))
-
-        return self._watched(lambda: measure(sample, NETWORK_ROUNDS, self._is_quiet))
-
-    def _watched(self, once: Callable[[], Measurement]) -> Measurement:
-        """Measure while the reference kernel is about as fast as it lately was, before and afterwards.
+    def _watched(self, once: Callable[[], list[Measurement]]) -> list[Measurement]:
+        """Measure while the reference kernel, in its quietest moments, is about as fast as it lately was.
 
         Where the machine has settled at another speed, that becomes the one to compare with, and is said.
         """
         time.sleep(self._cooldown_s)
-        before = self._time_reference()
         tried = []
         for pause in (*PAUSES, None):
-            found: Measurement = once()
-            after = self._time_reference()
-            usual = median(self._lately or [before, after])
-            drift = max(before, after) / usual - 1
+            self.speed.begin()
+            found = once()
+            quietest = self.speed.quietest_ms
+            drift = quietest / median(self._lately or [quietest]) - 1
             if drift <= DRIFT:
-                self._lately += [before, after]
-                found = replace(found, conditions={**now(self._read), **found.conditions})
-                return self._at_usual_speed(found, (before + after) / 2)
+                return self._accepted(found, quietest)
             self.rejected += 1
             log.debug("rejected: the reference kernel takes %.0f %% longer than usual", 100 * drift)
-            tried.append(after)
+            tried.append(quietest)
+            self.speed.forget()
             if pause is not None:
                 time.sleep(pause)
-                before = self._time_reference()
         if max(tried[-SETTLED:]) <= min(tried[-SETTLED:]) * (1 + DRIFT):
             log.warning("the machine has settled at a speed %.0f %% lower than before", 100 * drift)
             self._lately.clear()
+            self.speed.settle()
             return self._watched(once)
         raise MeasurementError(
             f"device: its reference kernel takes {drift:.0%} longer than usual, no time can be trusted; "
             "let it cool down, end what else runs on it, and measure again"
         )
 
-    def _at_usual_speed(self, found: Measurement, reference_ms: float) -> Measurement:
-        """The times as they would be were the reference kernel as fast as usual.
-
-        A shared machine is some percent faster or slower from one minute to the next. Where it has changed by
-        more than ``OTHER_MACHINE``, times are left as they are.
-        """
-        self.usual_ms = self.usual_ms or reference_ms
-        scale = self.usual_ms / reference_ms
-        if abs(scale - 1) > OTHER_MACHINE:
+    def _accepted(self, found: list[Measurement], quietest: float) -> list[Measurement]:
+        self._lately.append(quietest)
+        if not self.speed.is_comparable:
             log.warning("the device's speed is no longer comparable with that of its first measurements")
-            scale = 1.0
-        speed = {"reference_ms": reference_ms, "usual_ms": self.usual_ms, "scale": round(scale, 4)}
-        return replace(
-            found,
-            milliseconds=found.milliseconds * scale,
-            iqr_ms=found.iqr_ms * scale,
-            cold_ms=None if found.cold_ms is None else found.cold_ms * scale,
-            conditions={**found.conditions, **speed},
-        )
-
-    def _is_quiet(self) -> bool:
-        """Whether the reference kernel is as fast now as it is when nothing else runs on its core.
-
-        What runs on a sibling of the core, perhaps for another virtual machine, comes and goes within a
-        second and costs a quarter of the speed.
-        """
-        found = median(self._reference(3, 1))
-        self._glances.append(found)
-        is_quiet = found <= float(np.percentile(self._glances, QUIET_SHARE)) * (1 + QUIET)
-        if not is_quiet:
-            time.sleep(DISTURBED_S)
-        return is_quiet
-
-    def _time_reference(self) -> float:
-        return min(self._reference(REFERENCE_SAMPLES, 1))
+        self.speed.usual_ms = self.speed.usual_ms or found[0].conditions["usual_ms"]
+        around = now(self._read)
+        return [replace(each, conditions={**around, **each.conditions}) for each in found]
 
     def _kernel_sampler(self, module: Any, name: str, copies: list[list[Any]]) -> Sampler:
-        """Each round uses another copy of the memory: where it lies can cost a tenth of the time."""
+        """Each sample uses another copy of the memory: where it lies can cost a tenth of the time."""
         evaluator, turn = self._evaluator(module, name), cycle(copies)
         count = 1
 
         def sample(samples: int, sample_ms: int) -> list[float]:
             tensors = next(turn)
-            return [ms / count for ms in evaluator(samples, sample_ms, *tensors, count)]
+            return [ms / count for ms in evaluator(samples, sample_ms)(*tensors, count)]
 
         # so many calls at once that the one call from outside costs nothing beside them
         count = max(1, min(MOST_CALLS, round(CALLED_MS / max(min(sample(3, 1)), FLOOR_MS))))
         return sample
 
-    def _evaluator(self, module: Any, name: str) -> Callable[..., list[float]]:
-        def evaluate(samples: int, sample_ms: int, *arguments: Any) -> list[float]:
+    def _network_sampler(self, network: Network) -> Sampler:
+        evaluator = self._evaluator(self._place.load(network.library), network.name)
+        turn = cycle([[self._place.tensor(array) for array in network.arrays] for _ in range(PLACEMENTS)])
+        return lambda samples, sample_ms: evaluator(samples, sample_ms)(*next(turn))
+
+    def _evaluator(self, module: Any, name: str) -> Callable[[int, int], Callable[..., list[float]]]:
+        @cache  # over RPC each costs a round trip
+        def evaluator(samples: int, sample_ms: int) -> Callable[..., list[float]]:
             timer = module.time_evaluator(
                 name, self._place.device, number=1, repeat=samples, min_repeat_ms=sample_ms
             )
-            return [seconds * 1e3 for seconds in timer(*arguments).results]
+            return lambda *arguments: [seconds * 1e3 for seconds in timer(*arguments).results]
 
-        return evaluate
+        return evaluator
 
     def _tensors(self, memory: Memory) -> list[Any]:
         return [self._place.tensor(random_block(nbytes, parts)) for nbytes, parts in memory]

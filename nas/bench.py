@@ -1,7 +1,7 @@
 """What a search asks of a device: the predicted latency of an architecture, the time of a whole network."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -123,14 +123,16 @@ class QuietDevice(Device):
         """What the device says."""
         return self._device.look()
 
-    def measure(self, workload: "Workload") -> Measurement:
-        """Compile and time a kernel with the machine to itself."""
+    def measure_kernels(
+        self, workloads: "Sequence[Workload]", schedules: Mapping[str, str] | None = None
+    ) -> list[Measurement]:
+        """Compile and time kernels with the machine to itself."""
         with self._room.alone():
             self._device.usual_ms = self._device.usual_ms or self.usual_ms
-            return self._device.measure(workload)
+            return self._device.measure_kernels(workloads, schedules)
 
-    def measure_network(self, network: "CompiledNetwork") -> Measurement:
-        """Time a network with the machine to itself."""
+    def measure_networks(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
+        """Time networks with the machine to itself."""
         with self._room.alone():
             self._device.usual_ms = self._device.usual_ms or self.usual_ms
-            return self._device.measure_network(network)
+            return self._device.measure_networks(networks)

@@ -1,14 +1,17 @@
 """Fills a device's latency table, learns from whole networks, and says how far predictions can be trusted."""
 
+import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nas.visits import Visits
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -25,10 +28,14 @@ UNSEEN = 30
 """Networks that a calibration is judged by; they are not learned from."""
 FEWEST = 5
 """Networks that a calibration is judged by at least, however little time there was."""
-LEARNING = 0.75
-"""The share of a calibration's time that goes into learning."""
+LEARNING, REFINING = 0.45, 0.7
+"""The shares of a calibration's time after which no new networks are learned from, and none again."""
+TURN = 0.65
+"""The share of an evaluation's time after which networks are measured again."""
 POOL = 8
 """Architectures among which the next to learn from is chosen."""
+TOGETHER = 8
+"""Networks that are measured in turn."""
 
 
 @dataclass(frozen=True)
@@ -124,12 +131,7 @@ def measure_space(model: "LatencyModel", space: "SearchSpace", count: int, progr
     wanted: dict[Workload, None] = {}
     for architecture, _ in zip(architectures(space, SEED_LEARNED), range(count), strict=False):
         wanted |= dict.fromkeys(workloads_of(architecture))
-    lacking = model.lacking(list(wanted))
-    for done, workload in enumerate(lacking):
-        progress("kernels", done, len(lacking))
-        model.times([workload])
-    progress("kernels", len(lacking), len(lacking))
-    return len(lacking)
+    return model.fill(list(wanted), lambda done, of: progress("kernels", done, of))
 
 
 def calibrate(
@@ -138,7 +140,7 @@ def calibrate(
     """Measure whole networks to learn from for so long, then judge by others.
 
     The next network is the one of a few that is least like those measured: where none was near, the error is
-    likely the largest.
+    likely the largest. Then those with the largest errors are measured again, and so are their kernels.
 
     Raises:
         InvalidInput: the time was too short for a single fit.
@@ -149,21 +151,37 @@ def calibrate(
     deadline = started + minutes * 60
     learned = len(model.table.networks(model.device.identity))
     source = architectures(space, SEED_LEARNED + 10_000 * learned)
-    measured: list[NDArray[Any]] = []
+    visits, places = Visits(model), list[NDArray[Any]]()
     while learned < most and (learned < LEAST or time.monotonic() < started + LEARNING * minutes * 60):
         progress("networks", learned, most)
-        architecture = _least_like(source, measured)
-        if architecture is None:
+        chosen = list(_unlike(source, places, min(TOGETHER, most - learned)))
+        if not chosen:
             break
         if time.monotonic() > deadline:
             problem = f"{minutes:g} were too few for {LEAST} networks, {learned} are measured"
             raise InvalidInput("--minutes", problem, "repeat the command, it goes on from there")
-        model.times(_workloads(architecture))
-        model.learn(architecture, model.measure_network(architecture))
-        measured.append(_place(architecture))
-        learned += 1
+        visits.first(chosen)
+        _learn(model, visits, chosen)
+        learned += len(chosen)
     progress("networks", learned, learned)
+    _learn_again(model, visits, started + REFINING * minutes * 60, progress)
     return evaluate(model, space, UNSEEN, SEED_UNSEEN, progress, deadline)
+
+
+def _learn(model: "LatencyModel", visits: Visits, chosen: "Iterable[Architecture]") -> None:
+    for architecture in chosen:
+        model.learn(architecture, visits.times[architecture])
+
+
+def _learn_again(model: "LatencyModel", visits: Visits, until: float, progress: Progress) -> None:
+    """Measure again, the largest errors first, each network once."""
+    due, count = set(visits.times), len(visits.times)
+    while due and time.monotonic() < until:
+        progress("networks again", count - len(due), count)
+        errors = {a: abs(model.predict(a).milliseconds / visits.times[a].milliseconds - 1) for a in due}
+        worst = sorted(due, key=lambda a: (-errors[a], a.digest))[:TOGETHER]
+        _learn(model, visits, visits.again(worst))
+        due -= set(worst)
 
 
 def evaluate(
@@ -172,25 +190,33 @@ def evaluate(
     count: int,
     seed: int,
     progress: Progress,
-    deadline: float | None = None,
+    deadline: float = math.inf,
 ) -> Evaluation:
-    """Predict ``count`` networks of a space, then measure each as it is compiled.
+    """Measure ``count`` networks of a space as they are compiled, all at two times, and predict each.
 
-    Past the ``deadline``, of ``time.monotonic()``, no more than ``FEWEST`` are.
+    Close to the ``deadline``, of ``time.monotonic()``, no more than ``FEWEST`` are, and some but once.
     """
-    judged: list[Judged] = []
-    for done, architecture in enumerate(architectures(space, seed)):
-        is_late = deadline is not None and time.monotonic() > deadline and done >= FEWEST
-        if done == count or is_late:
+    visits = Visits(model)
+    source = islice(architectures(space, seed), count)
+    turn = time.monotonic() + (deadline - time.monotonic()) * TURN
+    while chosen := list(islice(source, TOGETHER)):
+        progress("unseen networks", len(visits.times), count)
+        visits.first(chosen)
+        if time.monotonic() > turn and len(visits.times) >= FEWEST:
             break
-        progress("unseen networks", done, count)
-        predicted = model.predict(architecture)
-        measured = model.measure_network(architecture).milliseconds
-        judged.append(
-            Judged(architecture.digest, predicted.milliseconds, predicted.low, predicted.high, measured)
-        )
-    progress("unseen networks", len(judged), len(judged))
-    return Evaluation(tuple(judged))
+    measured = list(visits.times)
+    for start in range(0, len(measured), TOGETHER):
+        if time.monotonic() > deadline:
+            break
+        progress("unseen networks again", start, len(measured))
+        visits.again(measured[start : start + TOGETHER])
+    progress("unseen networks", len(measured), len(measured))
+    return Evaluation(tuple(_judged(model, a, visits.times[a].milliseconds) for a in measured))
+
+
+def _judged(model: "LatencyModel", architecture: "Architecture", measured_ms: float) -> Judged:
+    found = model.predict(architecture)
+    return Judged(architecture.digest, found.milliseconds, found.low, found.high, measured_ms)
 
 
 def unseen_kernels(workloads: "Sequence[Workload]", milliseconds: Sequence[float]) -> float:
@@ -223,14 +249,19 @@ def _workloads(architecture: "Architecture") -> "list[Workload]":
     return workloads_of(architecture)
 
 
-def _least_like(source: "Iterator[Architecture]", measured: list[NDArray[Any]]) -> "Architecture | None":
-    pool = [architecture for architecture, _ in zip(source, range(POOL), strict=False)]
-    if not pool:
-        return None
-    if not measured:
-        return pool[0]
-    known = np.stack(measured)
-    return max(pool, key=lambda a: float(np.abs(known - _place(a)).sum(axis=1).min()))
+def _unlike(
+    source: "Iterator[Architecture]", known: list[NDArray[Any]], count: int
+) -> "Iterator[Architecture]":
+    """``count`` architectures, each the least like those known of the next few; known are then they, too."""
+    for _ in range(count):
+        pool = list(islice(source, POOL))
+        if not pool:
+            return
+        places = [_place(architecture) for architecture in pool]
+        distances = [min((float(np.abs(k - place).sum()) for k in known), default=0.0) for place in places]
+        chosen = int(np.argmax(distances))
+        known.append(places[chosen])
+        yield pool[chosen]
 
 
 def _place(architecture: "Architecture") -> NDArray[Any]:

@@ -5,7 +5,7 @@ of the same library, each compiled once however often it is called, and each the
 latency table timed. All memory comes in as arguments, aligned to 64 bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,18 +68,38 @@ def compile_kernels(workloads: list[Workload], target: str, threads: int = 1) ->
 
 
 def link_schedules(
-    workload: Workload, target: str, most: int, library: Path, threads: int = 1
-) -> dict[str, str]:
-    """Compile one kernel in the ``most`` promising schedules into ``library``: functions by schedule.
+    workloads: Sequence[Workload],
+    target: str,
+    most: int,
+    library: Path,
+    threads: int = 1,
+    schedules: Mapping[str, str] | None = None,
+) -> list[dict[str, str]]:
+    """Compile kernels, each in its ``most`` promising schedules, into ``library``: functions by schedule.
+
+    One whose key is in ``schedules`` is compiled in that one only.
 
     Each calls the kernel ``count`` times as a network would, ``f(workspace, constants, count)``, on the two
     blocks of ``blocks_of``; with ``ONCE`` behind its name, ``f_once(workspace, constants)`` does so once.
     """
-    found = [str(tile) for tile in kernel_for(workload).tiles(workload, cpu_of(target))[:most]] or [""]
-    names = {schedule: f"alone_{workload.symbol}_{schedule}" for schedule in found}
+    functions: dict[str, Any] = {}
+    given = schedules or {}
+    found = []
+    for workload in workloads:
+        tiles = kernel_for(workload).tiles(workload, cpu_of(target))[:most]
+        chosen = [given[workload.key]] if workload.key in given else [str(t) for t in tiles] or [""]
+        found.append(_add_schedules(functions, workload, target, chosen, threads))
+    entries = [name + end for names in found for name in names.values() for end in ("", ONCE)]
+    link(functions, entries, target, library, threads)
+    return found
+
+
+def _add_schedules(
+    functions: dict[str, Any], workload: Workload, target: str, schedules: Sequence[str], threads: int
+) -> dict[str, str]:
+    names = {schedule: f"alone_{workload.symbol}_{schedule}" for schedule in schedules}
     blocks = dict(zip(ALONE, blocks_of(workload), strict=True))
     places = {name: (block, offset) for block, b in blocks.items() for name, offset in b.offsets.items()}
-    functions = {}
     for schedule, name in names.items():
         symbol = f"{workload.symbol}_{schedule}"
         functions[symbol] = kernel_function(workload, target, symbol, schedule, threads)
@@ -87,8 +107,6 @@ def link_schedules(
         call = _call(symbol, workload, places, memory)
         functions[name] = _repeated(name, memory, call)
         functions[name + ONCE] = _function(name + ONCE, memory, [call])
-    entries = [name + end for name in names.values() for end in ("", ONCE)]
-    link(functions, entries, target, library, threads)
     return names
 
 
@@ -159,12 +177,15 @@ def lay_out(graph: Graph) -> Layout:
     users: list[list[tuple[int, str]]] = []  # for each lifetime, the (node, buffer name) pairs it serves
     by_value: dict[int, int] = {}
     for step, node in enumerate(graph.nodes):
-        buffers = kernel_for(node.workload).buffers(node.workload)
+        buffers, constants = kernel_for(node.workload).buffers(node.workload), node.constants
         inputs, outputs = iter(node.inputs), iter(node.outputs)
         for buffer in buffers:
             place = step, buffer.name
             if buffer.role == "constant":
-                layout.places[step][buffer.name] = "constants", _add_constant(layout, node, buffer)
+                layout.places[step][buffer.name] = (
+                    "constants",
+                    _add_constant(layout, f"{node.name}.{buffer.name}", buffer, constants[buffer.name]),
+                )
             elif buffer.role == "scratch":
                 lifetimes.append(Lifetime(buffer.nbytes, step, step))
                 users.append([place])
@@ -194,10 +215,10 @@ def _reads(reader: Node, result: Value) -> bool:
     return any(value.index == result.index for value in reader.inputs)
 
 
-def _add_constant(layout: Layout, node: Node, buffer: Buffer) -> int:
-    array = np.ascontiguousarray(node.constants[buffer.name], dtype=buffer.dtype).reshape(buffer.shape)
+def _add_constant(layout: Layout, name: str, buffer: Buffer, values: NDArray[Any]) -> int:
+    array = np.ascontiguousarray(values, dtype=buffer.dtype).reshape(buffer.shape)
     offset = layout.constant_bytes
-    layout.constants.append(Constant(f"{node.name}.{buffer.name}", array, offset))
+    layout.constants.append(Constant(name, array, offset))
     layout.constant_bytes += aligned(array.nbytes)
     return offset
 

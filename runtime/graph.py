@@ -1,11 +1,16 @@
 """The operator graph between a torch model and compiled code: values, and nodes that run one kernel each."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
 
 from runtime.workload import Workload
+
+Constants = dict[str, NDArray[Any]]
+MakeConstants = Callable[[], Constants]
+"""Packs weights when they are asked for: which kernels a network has can be told without."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,23 @@ class Node:
     name: str
     workload: Workload
     inputs: list[Value]
-    constants: dict[str, NDArray[Any]]
+    make_constants: MakeConstants
     outputs: list[Value]
 
     @property
     def output(self) -> Value:
         """The first output, and mostly the only one."""
         return self.outputs[0]
+
+    @property
+    def constants(self) -> Constants:
+        """Constants by the name of the kernel's buffer, made each time that they are asked for."""
+        return self.make_constants()
+
+    def change_constants(self, change: Callable[[Constants], Constants]) -> None:
+        """Have the constants changed once they are made."""
+        before = self.make_constants
+        self.make_constants = lambda: change(before())
 
 
 @dataclass
@@ -55,8 +70,19 @@ class Graph:
 
     def producer(self, value: Value) -> Node | None:
         """The node that writes a value; none writes the input."""
-        return next((n for n in self.nodes if any(v.index == value.index for v in n.outputs)), None)
+        index = value.index
+        for node in self.nodes:  # plain loops: a search predicts thousands of networks
+            for output in node.outputs:
+                if output.index == index:
+                    return node
+        return None
 
     def readers(self, value: Value) -> list[Node]:
         """The nodes that read a value."""
-        return [node for node in self.nodes if any(value.index == v.index for v in node.inputs)]
+        index, found = value.index, []
+        for node in self.nodes:
+            for read in node.inputs:
+                if read.index == index:
+                    found.append(node)
+                    break
+        return found

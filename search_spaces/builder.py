@@ -1,6 +1,8 @@
 """From an architecture to a torch network."""
 
 from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from torch import nn
@@ -25,17 +27,48 @@ def build(architecture: Architecture) -> nn.Module:
         InvalidInput: an unknown block or precision, a missing or unknown layer role, or a shape that a
             block cannot have; the message starts with the path of the field.
     """
-    stem = architecture.stem
-    parts: OrderedDict[str, nn.Module] = OrderedDict()
-    parts["stem"] = _stem(architecture.input_shape[0], stem)
-    channels = stem.width
-    for index, block in enumerate(architecture.blocks):
-        parts[f"block{index}"] = _block(channels, block, f"architecture.blocks[{index}]")
-        channels = block.width
-    parts["head"] = _head(channels, architecture.classes, architecture.head)
-    network = nn.Sequential(parts)
+    network = nn.Sequential(OrderedDict((part.name, part.build()) for part in parts(architecture)))
     network.input_shape = architecture.input_shape  # type: ignore[assignment]  # plain data beside the parts
     return network
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the modules that a network runs one after the other; equal ones differ in nothing but weights.
+
+    Attributes:
+        name: what the network calls it.
+        channels: that come in.
+        data: what it is.
+        classes: of the network.
+    """
+
+    name: str = field(compare=False)
+    channels: int
+    data: Stem | Block | Head
+    classes: int
+
+    def build(self) -> nn.Module:
+        """The module, freshly initialized.
+
+        Raises:
+            InvalidInput: as ``build`` says.
+        """
+        if isinstance(self.data, Stem):
+            return _stem(self.channels, self.data)
+        if isinstance(self.data, Head):
+            return _head(self.channels, self.classes, self.data)
+        return _block(self.channels, self.data, f"architecture.blocks[{self.name.removeprefix('block')}]")
+
+
+def parts(architecture: Architecture) -> Iterator[Part]:
+    """Stem, blocks and head of an architecture's network, in order."""
+    classes, channels = architecture.classes, architecture.stem.width
+    yield Part("stem", architecture.input_shape[0], architecture.stem, classes)
+    for index, block in enumerate(architecture.blocks):
+        yield Part(f"block{index}", channels, block, classes)
+        channels = block.width
+    yield Part("head", channels, architecture.head, classes)
 
 
 def _stem(channels: int, stem: Stem) -> nn.Module:

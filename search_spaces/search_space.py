@@ -1,4 +1,4 @@
-"""Search spaces: which architectures there are to choose from, and the one called ``tiny``."""
+"""Search spaces: which architectures there are to choose from, and those called ``tiny`` and ``cifar``."""
 
 import math
 from abc import ABC, abstractmethod
@@ -69,7 +69,7 @@ def space(name: str) -> SearchSpace:
 
 
 @dataclass(frozen=True)
-class Tiny(SearchSpace):
+class Staged(SearchSpace):
     """A float stem, then stages, each one kind of block repeated, then a float classifier.
 
     A stage chooses its kind, width, kernel, stride, how often the block repeats and, for shuffle blocks,
@@ -78,14 +78,12 @@ class Tiny(SearchSpace):
     that no architecture is reached in two ways.
     """
 
-    name: str = "tiny"
-    description: str = (
-        "8x8 grey images: two stages of separable, shuffle or fire blocks, a precision per layer"
-    )
-    input_shape: tuple[int, int, int] = (1, 8, 8)
-    classes: int = 10
+    name: str
+    description: str
+    input_shape: tuple[int, int, int]
+    classes: int
+    stages: tuple[tuple[int, ...], ...]
     stem_widths: tuple[int, ...] = (16, 32)
-    stages: tuple[tuple[int, ...], ...] = ((32, 48), (64, 96))
     kinds: tuple[str, ...] = ("separable", "shuffle", "fire")
     kernels: tuple[int, ...] = (3, 5)
     strides: tuple[int, ...] = (1, 2)
@@ -144,7 +142,23 @@ class Tiny(SearchSpace):
         return groups * sum(math.prod([len(self.precisions)] * count) for count in layers)
 
 
-spaces.add("tiny", Tiny())
+TINY = Staged(
+    name="tiny",
+    description="8x8 grey images: two stages of separable, shuffle or fire blocks, a precision per layer",
+    input_shape=(1, 8, 8),
+    classes=10,
+    stages=((32, 48), (64, 96)),
+)
+CIFAR = Staged(
+    name="cifar",
+    description="32x32 colour images: three stages of blocks as in tiny, a precision per layer",
+    input_shape=(3, 32, 32),
+    classes=10,
+    stages=((32, 48), (64, 96), (128, 192)),
+    repeats=(1, 2, 3),
+)
+spaces.add("tiny", TINY)
+spaces.add("cifar", CIFAR)
 
 
 def _roles(kind: str) -> Sequence[str]:

@@ -1,19 +1,15 @@
 """Builds an operator graph node by node; equal steps on equal inputs become one node."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from runtime.graph import Graph, Node, Value
+from runtime.graph import Graph, MakeConstants, Node, Value
 from runtime.workload import Relu, ToNchw, ToNhwc, Workload
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
     from torch import nn
-
-Constants = dict[str, NDArray[Any]]
 
 
 class UnsupportedLayerError(BitnasError):
@@ -23,11 +19,9 @@ class UnsupportedLayerError(BitnasError):
 class GraphBuilder:
     """Collects nodes. Shapes are logical: (N, H, W, C) for images, (N, F) for rows."""
 
-    def __init__(
-        self, input_shape: tuple[int, ...], modules: "Mapping[str, nn.Module] | None" = None
-    ) -> None:
-        """``modules`` are the model's, by name."""
-        self.modules = modules or {}
+    def __init__(self, input_shape: tuple[int, ...]) -> None:
+        self.modules: Mapping[str, nn.Module] = {}
+        """Those of the model whose steps are added, by name."""
         self.batch, self.channels, self.height, self.width = input_shape
         self.nodes: list[Node] = []
         self._seen: dict[Any, Value] = {}
@@ -47,21 +41,20 @@ class GraphBuilder:
         workload: Workload,
         inputs: list[Value],
         shape: tuple[int, ...],
-        constants: Constants | None = None,
+        make_constants: MakeConstants = dict,
+        constants_of: Hashable = None,
         layout: str = "",
     ) -> Value:
-        """Add a node and return its output; layout is ``rows`` or ``nhwc`` by shape if not given."""
-        constants = constants or {}
-        same = (
-            workload,
-            tuple(v.index for v in inputs),
-            tuple((k, v.tobytes()) for k, v in constants.items()),
-        )
+        """Add a node and return its output; layout is ``rows`` or ``nhwc`` by shape if not given.
+
+        ``constants_of`` is what the constants are made of: where it is equal, so are they.
+        """
+        same = (workload, tuple(v.index for v in inputs), constants_of)
         if same in self._seen:  # perhaps under another shape: a view of the same input
             return Value(self._seen[same].index, shape, layout or ("rows" if len(shape) == 2 else "nhwc"))
         output = Value(self._count, shape, layout or ("rows" if len(shape) == 2 else "nhwc"))
         self._count += 1
-        self.nodes.append(Node(name, workload, inputs, constants, [output]))
+        self.nodes.append(Node(name, workload, inputs, make_constants, [output]))
         self._seen[same] = output
         return output
 
@@ -74,7 +67,7 @@ class GraphBuilder:
         before = self.producer(value)
         if before is not None and isinstance(before.workload, Relu):
             return value
-        size = int(np.prod(value.shape))
+        size = math.prod(value.shape)
         return self.emit(f"{name}.relu", Relu(self.batch, size), [value], value.shape)
 
     def rows(self, name: str, value: Value) -> Value:

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from runtime.graph import Graph, Node, Value
+from runtime.graph import Constants, Graph, MakeConstants, Node, Value
 from runtime.kernels.base import kernel_for, lanes
 from runtime.kernels.epilogue import LANES, can_write_bits
 from runtime.lowering.pools import pool_codes, pool_normed_signs, pool_rectified
@@ -23,6 +24,7 @@ from runtime.workload import (
     Quantize,
     Relu,
     SignPack,
+    Workload,
 )
 
 AFFINE_PRODUCERS = (Conv2d, DepthwiseConv2d, Dense, BitserialConv2d, BitserialDense)
@@ -47,12 +49,17 @@ def _fuse_affines(graph: Graph) -> None:
         producer = graph.producer(affine.inputs[0])
         if producer is None or not _can_scale(graph, producer, affine):
             continue
-        constants, bias = producer.constants, producer.constants["bias"]
-        a, b = (affine.constants[name].reshape(bias.shape) for name in ("scale", "bias"))
-        per_plane = a[:, None] if constants["scale"].ndim == 3 else a
-        scale = (constants["scale"] * per_plane).astype(np.float32)
-        producer.constants = {**constants, "scale": scale, "bias": (bias * a + b).astype(np.float32)}
+        producer.change_constants(partial(_scaled, affine.make_constants))
         _bypass(graph, affine)
+
+
+def _scaled(make_affine: MakeConstants, constants: Constants) -> Constants:
+    """Constants of a kernel whose scale and bias take in those of a batch norm."""
+    affine, bias = make_affine(), constants["bias"]
+    a, b = (affine[name].reshape(bias.shape) for name in ("scale", "bias"))
+    per_plane = a[:, None] if constants["scale"].ndim == 3 else a
+    scale = (constants["scale"] * per_plane).astype(np.float32)
+    return {**constants, "scale": scale, "bias": (bias * a + b).astype(np.float32)}
 
 
 def _can_scale(graph: Graph, producer: Node, affine: Node) -> bool:
@@ -60,7 +67,7 @@ def _can_scale(graph: Graph, producer: Node, affine: Node) -> bool:
     if not _is_affine_for_one(graph, producer):
         return False
     # they differ for rows of flattened images: their features are not channels
-    return bool(producer.constants["bias"].size == affine.constants["bias"].size)
+    return bool(producer.output.shape[-1] == affine.output.shape[-1])
 
 
 def _is_affine_for_one(graph: Graph, producer: Node) -> bool:
@@ -112,12 +119,10 @@ def _fuse_relus(graph: Graph) -> None:
 
 def _bypass(graph: Graph, node: Node) -> None:
     """Remove a node of one input: whoever read its output reads its input instead."""
-    source = node.inputs[0]
-    for other in graph.nodes:
-        other.inputs = [
-            replace(v, index=source.index) if v.index == node.output.index else v for v in other.inputs
-        ]
-    if graph.output.index == node.output.index:
+    source, index = node.inputs[0], node.output.index
+    for reader in graph.readers(node.output):
+        reader.inputs = [replace(v, index=source.index) if v.index == index else v for v in reader.inputs]
+    if graph.output.index == index:
         graph.output = replace(graph.output, index=source.index)
     graph.nodes.remove(node)
 
@@ -161,11 +166,14 @@ def _write_codes(producer: Node, coder: Node, also_float: bool) -> None:
     elif isinstance(coder.workload, SignPack):
         groups = coder.workload.groups
         changes |= {"output": "binary", "threshold": coder.workload.threshold, "output_groups": groups}
-    workload = replace(producer.workload, **changes)
-    producer.workload = workload
+    producer.workload = replace(producer.workload, **changes)
+    producer.change_constants(partial(_coding, producer.workload, coder.make_constants))
+
+
+def _coding(workload: Workload, make_coder: MakeConstants, constants: Constants) -> Constants:
+    """Constants of a kernel that writes codes: those of its sums, and of the step that made the codes."""
+    coder = make_coder()
     if isinstance(workload, BitserialConv2d) and workload.compares_counts:
-        producer.constants = count_limits(workload, producer.constants, coder.constants.get("threshold"))
-        return
+        return count_limits(workload, constants, coder.get("threshold"))
     shapes = {b.name: b.shape for b in kernel_for(workload).buffers(workload)}
-    constants = {name: array.reshape(shapes[name]) for name, array in coder.constants.items()}
-    producer.constants = {**producer.constants, **{k: np.ascontiguousarray(v) for k, v in constants.items()}}
+    return {**constants, **{k: np.ascontiguousarray(v.reshape(shapes[k])) for k, v in coder.items()}}

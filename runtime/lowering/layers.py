@@ -1,15 +1,18 @@
 """Rules for the layers with weights: which kernel family a layer becomes, and its packed constants."""
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.graph import Value
+from runtime.graph import Constants, Value
 from runtime.kernels import packing
 from runtime.kernels.base import kernel_for, lanes
-from runtime.lowering.builder import Constants, GraphBuilder, UnsupportedLayerError
+from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
 from runtime.workload import (
     BitserialConv2d,
     BitserialDense,
@@ -34,17 +37,31 @@ FLOAT_INPUT_WEIGHTS = ("float", "ternary", "binary")
 
 @dataclass(frozen=True)
 class Weights:
-    """A layer's weights: codes (O, C/G, K, K), scales of positive and of negative codes (O,), bias (O,).
+    """A layer's weights: codes (O, C/G, K, K), scales of positive and of negative codes (O,), bias (O,)."""
 
-    ``is_symmetric`` says that a ternary code has one scale by its rule. That two learned ones happen to be
-    equal, as before training, is no reason: a network must not change its kernels while it learns.
-    """
-
-    code: WeightCode
     values: NDArray[Any]
     positive: NDArray[np.float32]
     negative: NDArray[np.float32]
     bias: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What decides on a layer's kernel, without its weights' values.
+
+    Attributes:
+        layer: the module.
+        code: of its weights.
+        shape: (O, C/G, K, K).
+        read: gives the weights.
+        is_symmetric: whether a ternary code has one scale by its rule. That two learned ones happen to be
+            equal, as before training, is no reason: a network must not change its kernels while it learns.
+    """
+
+    layer: Any
+    code: WeightCode
+    shape: tuple[int, int, int, int]
+    read: Callable[[Any], Weights]
     is_symmetric: bool = False
 
 
@@ -63,7 +80,7 @@ def convolve(
     name: str,
     value: Value,
     activation: "InputActivation | None",
-    weights: Weights,
+    weights: Outline,
     window: Window,
 ) -> Value:
     """Emit the activation of the input and the convolution (or dense) kernel of a layer.
@@ -71,7 +88,7 @@ def convolve(
     Raises:
         UnsupportedLayerError: no kernel takes this input code with these weights, or the window does not fit.
     """
-    out_channels, depth, *_ = weights.values.shape
+    out_channels, depth, *_ = weights.shape
     in_channels = depth * window.groups
     if value.shape[-1] != in_channels:
         raise UnsupportedLayerError(
@@ -84,15 +101,17 @@ def convolve(
         if activation is None
         else activate(builder, name, value, activation, 1 if is_depthwise else window.groups)
     )
-    step = float(activation.scale) if activation is not None and code in ("uint8", "int8") else 1.0
     workload = _workload(name, value, code, weights, window, is_depthwise)
-    constants = _constants(workload, weights, step, is_depthwise)
-    kernel = kernel_for(workload)
-    expected = {b.name: b.shape for b in kernel.buffers(workload) if b.role == "constant"}
-    constants = {key: constants[key].reshape(shape) for key, shape in expected.items()}
+
+    def constants() -> Constants:
+        step = float(activation.scale) if activation is not None and code in ("uint8", "int8") else 1.0
+        found = _constants(workload, weights.read(weights.layer), step, is_depthwise)
+        expected = [b for b in kernel_for(workload).buffers(workload) if b.role == "constant"]
+        return {b.name: found[b.name].reshape(b.shape) for b in expected}
+
     pixels = (workload.out_height, workload.out_width) if isinstance(workload, SpatialWorkload) else ()
     shape = (value.shape[0], *pixels, out_channels)
-    return builder.emit(name, workload, [coded], shape, constants)
+    return builder.emit(name, workload, [coded], shape, constants, weights.layer)
 
 
 def activate(
@@ -103,39 +122,45 @@ def activate(
         return builder.relu(name, value) if activation.relu else value
     if activation.code == "binary":
         return _sign_pack(builder, name, value, activation.dither, groups)
-    inverse = np.array([1 / np.float32(activation.scale)], np.float32)
-    workload = Quantize(builder.batch, int(np.prod(value.shape)), activation.code)
-    return builder.emit(
-        f"{name}.quantize", workload, [value], value.shape, {"inverse_step": inverse}, layout="codes"
-    )
+    step = np.float32(activation.scale)
+    workload = Quantize(builder.batch, math.prod(value.shape), activation.code)
+
+    def constants() -> Constants:
+        return {"inverse_step": np.array([1 / step], np.float32)}
+
+    return builder.emit(f"{name}.quantize", workload, [value], value.shape, constants, step, "codes")
 
 
 def _sign_pack(builder: GraphBuilder, name: str, value: Value, dither: str | None, groups: int) -> Value:
     """Emit the packing of signs; a dither mask m becomes the threshold -m."""
-    from search_spaces.quantizers import dither_mask
-
     n, *plane, channels = value.shape
     height, width = plane or (1, 1)
     kinds: dict[str | None, ThresholdKind] = {None: "zero", "2d": "position", "3d": "element"}
-    constants: Constants = {}
-    if dither is not None:
-        mask = -dither_mask(channels, height, width, dither).numpy().astype(np.float32)
-        mask = np.broadcast_to(mask, (channels, height, width)).transpose(1, 2, 0)  # (H, W, C)
-        table = mask[..., :1, None] if dither == "2d" else mask.reshape(height, width, groups, -1)
-        constants["threshold"] = np.ascontiguousarray(table)
     workload = SignPack(n, height, width, channels, groups, kinds[dither])
-    return builder.emit(f"{name}.sign", workload, [value], value.shape, constants, layout="codes")
+    make = dict if dither is None else partial(_thresholds, workload, dither)
+    return builder.emit(f"{name}.sign", workload, [value], value.shape, make, dither, "codes")
+
+
+def _thresholds(signs: SignPack, dither: str) -> Constants:
+    """The dither mask as the thresholds of a sign: one for each pixel (2d), or each pixel and channel."""
+    from search_spaces.quantizers import dither_mask
+
+    shape = signs.channels, signs.height, signs.width
+    mask = -dither_mask(*shape, dither).numpy().astype(np.float32)
+    mask = np.broadcast_to(mask, shape).transpose(1, 2, 0)  # (H, W, C)
+    table = mask[..., :1, None] if dither == "2d" else mask.reshape(*shape[1:], signs.groups, -1)
+    return {"threshold": np.ascontiguousarray(table)}
 
 
 def _workload(
-    name: str, value: Value, code: Any, weights: Weights, window: Window, is_depthwise: bool
+    name: str, value: Value, code: Any, weights: Outline, window: Window, is_depthwise: bool
 ) -> Workload:
     allowed = {"float": FLOAT_INPUT_WEIGHTS, "binary": ("binary", "ternary")}.get(code, ("int8",))
     if weights.code not in allowed:
         raise UnsupportedLayerError(
             f"layer '{name}': no kernel takes {weights.code} weights with {code} inputs"
         )
-    out_channels, depth, *_ = weights.values.shape
+    out_channels, depth, *_ = weights.shape
     if code in ("uint8", "int8") and depth * window.kernel**2 > MOST_BYTES:
         raise UnsupportedLayerError(
             f"layer '{name}': a sum of {depth * window.kernel**2} bytes may not fit 32 bits, "
@@ -159,7 +184,7 @@ def _workload(
     return Conv2d(*spatial, channels, out_channels, window.groups, weights.code, code)
 
 
-def _constants(workload: Workload, weights: Weights, step: float, is_depthwise: bool) -> Constants:
+def _constants(workload: Any, weights: Weights, step: float, is_depthwise: bool) -> Constants:
     """Weights, scales and bias in the kernel's layout."""
     out_channels = len(weights.values)
     groups = 1 if is_depthwise else getattr(workload, "groups", 1)
@@ -170,13 +195,14 @@ def _constants(workload: Workload, weights: Weights, step: float, is_depthwise: 
     if isinstance(workload, BitserialConv2d | BitserialDense):
         return _bitserial_constants(workload, weights, vectors, width)
     arranged = packing.lane_layout(weights.values, width)
-    if weights.code in ("ternary", "binary"):
-        codes = packing.ternary_codes(arranged) if weights.code == "ternary" else arranged < 0
-        packed = packing.pack_lane_codes(codes, 2 if weights.code == "ternary" else 1)
+    code = workload.weight
+    if code in ("ternary", "binary"):
+        codes = packing.ternary_codes(arranged) if code == "ternary" else arranged < 0
+        packed = packing.pack_lane_codes(codes, 2 if code == "ternary" else 1)
         return {**vectors, "weight": packed, "scale": np.ones_like(vectors["bias"])}
     scale = (vectors["positive"] * np.float32(step)).astype(np.float32)
     constants = {"weight": arranged, "scale": scale, "bias": vectors["bias"]}
-    if weights.code == "int8" and not is_depthwise:
+    if code == "int8" and not is_depthwise:
         constants["weight"] = packing.pack_quads(weights.values, width)
         sums = weights.values.astype(np.int64).sum(axis=(1, 2, 3))
         constants["offset"] = packing.lane_vectors((-128 * sums).astype(np.int32), width)
@@ -214,19 +240,32 @@ def _bitserial_constants(
     }
 
 
-def quantized_weights(layer: Any) -> Weights:
-    """The weights of one of our quantized layers."""
+def quantized(layer: Any) -> Outline:
+    """One of our quantized layers."""
+    return Outline(layer, layer.precision.weight, _window_shape(layer), _quantized_weights)
+
+
+def plain(layer: Any) -> Outline:
+    """Torch's own convolution or linear layer."""
+    return Outline(layer, "float", _window_shape(layer), _float_weights)
+
+
+def _window_shape(layer: Any) -> tuple[int, int, int, int]:
+    """(O, C/G, K, K); the weights of a dense layer are those of a 1x1 window."""
+    out_channels, depth, *window = layer.weight.shape
+    return (out_channels, depth, *(window or (1, 1)))
+
+
+def _quantized_weights(layer: Any) -> Weights:
     codes = layer.weight_codes()
-    values = codes.values.reshape(*codes.values.shape[:2], *(codes.values.shape[2:] or (1, 1)))
-    return Weights(codes.code, values, codes.positive, codes.negative, _bias(layer, len(values)))
+    values = codes.values.reshape(_window_shape(layer))
+    return Weights(values, codes.positive, codes.negative, _bias(layer, len(values)))
 
 
-def float_weights(layer: Any) -> Weights:
-    """The weights of torch's own convolution or linear layer."""
+def _float_weights(layer: Any) -> Weights:
     values: NDArray[Any] = layer.weight.detach().cpu().numpy().astype(np.float32)
-    values = values.reshape(*values.shape[:2], *(values.shape[2:] or (1, 1)))
     ones = np.ones(len(values), np.float32)
-    return Weights("float", values, ones, ones, _bias(layer, len(values)))
+    return Weights(values.reshape(_window_shape(layer)), ones, ones, _bias(layer, len(values)))
 
 
 def _bias(layer: Any, out_channels: int) -> NDArray[np.float32]:

@@ -8,12 +8,10 @@ whatever its batch norms have learned.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from runtime.graph import Graph, Node, Value
+from runtime.graph import Constants, Graph, MakeConstants, Node, Value
 from runtime.kernels import packing
 from runtime.kernels.base import kernel_for
 from runtime.workload import Affine, MaxPool2d, Quantize, Relu, SignPack, Workload
@@ -43,11 +41,10 @@ def pool_normed_signs(graph: Graph, can_join: CanJoin) -> None:
         before = pool and graph.producer(pool.inputs[0])
         if not affine or not pool or not before or not _keeps_order(sign) or not can_join(before, affine):
             continue
-        falling = affine.constants["scale"] < 0
         _change_places(graph, pool, affine)
         _change_places(graph, pool, sign)
         pool.workload = replace(pool.workload, mixed=True)  # type: ignore[call-arg]  # a MaxPool2d, see above
-        pool.constants = {"smallest": _smallest(sign.workload, pool.workload, falling)}
+        pool.make_constants = partial(_smallest, sign.workload, pool.workload, affine.make_constants)
 
 
 def _move(graph: Graph, kinds: tuple[type[Workload], ...], can_join: CanJoin) -> None:
@@ -101,7 +98,8 @@ def _changed(step: Any, pool: Any) -> tuple[Workload, Workload]:
     return over, replace(pool, code="byte") if isinstance(step, Quantize) else pool
 
 
-def _smallest(sign: Any, pool: Workload, falling: NDArray[np.bool_]) -> NDArray[Any]:
+def _smallest(sign: Any, pool: Workload, make_affine: MakeConstants) -> Constants:
     """A bit for each channel whose smallest value is wanted, packed as the signs are."""
+    falling = make_affine()["scale"] < 0
     shape = kernel_for(pool).buffers(pool)[1].shape
-    return packing.pack_codes(falling.reshape(sign.groups, -1), 1).reshape(shape)
+    return {"smallest": packing.pack_codes(falling.reshape(sign.groups, -1), 1).reshape(shape)}

@@ -1,16 +1,18 @@
 """The rule for each traced step: torch module types, functions and tensor methods -> kernels."""
 
+import math
 import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from torch import fx, nn
 
-from runtime.graph import Value
+from runtime.graph import Constants, Value
 from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
-from runtime.lowering.layers import Window, convolve, float_weights, quantized_weights
+from runtime.lowering.layers import Window, convolve, plain, quantized
 from runtime.workload import Add, Affine, AvgPool2d, ChannelShuffle, Concat, GlobalAvgPool, MaxPool2d
 from search_spaces import layers
 
@@ -82,15 +84,13 @@ def _require_own_tensor(builder: GraphBuilder, node: fx.Node, in_place: bool) ->
 def _quant_conv2d(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     _require_image(_name(node), values[node.args[0]])
     window = Window(module.kernel, module.stride, module.padding, module.groups)
-    return convolve(
-        builder, _name(node), values[node.args[0]], module.activation, quantized_weights(module), window
-    )
+    return convolve(builder, _name(node), values[node.args[0]], module.activation, quantized(module), window)
 
 
 @rule(layers.QuantLinear)
 def _quant_linear(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     rows = _require_rows(_name(node), values[node.args[0]])
-    return convolve(builder, _name(node), rows, module.activation, quantized_weights(module), Window())
+    return convolve(builder, _name(node), rows, module.activation, quantized(module), Window())
 
 
 @rule(nn.Conv2d)
@@ -102,13 +102,13 @@ def _conv2d(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -
     options = (_one_number(name, o, getattr(module, o)) for o in ("kernel_size", "stride", "padding"))
     kernel, stride, padding = options
     window = Window(kernel, stride, padding, module.groups)
-    return convolve(builder, name, values[node.args[0]], None, float_weights(module), window)
+    return convolve(builder, name, values[node.args[0]], None, plain(module), window)
 
 
 @rule(nn.Linear)
 def _linear(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     rows = _require_rows(_name(node), values[node.args[0]])
-    return convolve(builder, _name(node), rows, None, float_weights(module), Window())
+    return convolve(builder, _name(node), rows, None, plain(module), Window())
 
 
 @rule(nn.BatchNorm2d, nn.BatchNorm1d)
@@ -117,19 +117,18 @@ def _batch_norm(builder: GraphBuilder, node: fx.Node, module: Any, values: Value
     _require(name, module.running_mean is not None, "a batch norm without running statistics is not computed")
     found, channels = value.shape[-1], module.num_features
     _require(name, found == channels, f"it takes {channels} channels, but gets {found}")
-    scale, bias = _batch_norm_affine(module)
-    workload = Affine(value.shape[0], int(np.prod(value.shape[1:-1])), channels)
-    return builder.emit(name, workload, [value], value.shape, {"scale": scale, "bias": bias})
+    workload = Affine(value.shape[0], math.prod(value.shape[1:-1]), channels)
+    return builder.emit(name, workload, [value], value.shape, partial(_affine_constants, module), module)
 
 
-def _batch_norm_affine(module: Any) -> tuple[Any, Any]:
+def _affine_constants(module: Any) -> Constants:
     """Scale and bias of a batch norm at inference, in float64: (C,), (C,)."""
     mean, variance = (t.detach().cpu().double().numpy() for t in (module.running_mean, module.running_var))
     scale = 1 / np.sqrt(variance + module.eps)
     if module.affine:
         scale = scale * module.weight.detach().cpu().double().numpy()
-        return scale, module.bias.detach().cpu().double().numpy() - mean * scale
-    return scale, -mean * scale
+        return {"scale": scale, "bias": module.bias.detach().cpu().double().numpy() - mean * scale}
+    return {"scale": scale, "bias": -mean * scale}
 
 
 @rule(nn.ReLU, torch.relu, nn.functional.relu, "relu")
@@ -200,7 +199,7 @@ def _add(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> V
     _require_own_tensor(builder, node, node.target is operator.iadd)
     left, right = (values[a] for a in node.args)
     _require(_name(node), left.shape == right.shape, f"shapes {left.shape} and {right.shape} differ")
-    return builder.emit(_name(node), Add(left.shape[0], int(np.prod(left.shape))), [left, right], left.shape)
+    return builder.emit(_name(node), Add(left.shape[0], math.prod(left.shape)), [left, right], left.shape)
 
 
 @rule(torch.cat, torch.concat)
@@ -215,7 +214,7 @@ def _concat(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -
     agree = all(v.shape[:-1] == inputs[0].shape[:-1] for v in inputs)
     _require(_name(node), agree, "the images to concatenate differ in size")
     channels = tuple(v.shape[-1] for v in inputs)
-    workload = Concat(n, int(np.prod(plane)), channels)
+    workload = Concat(n, math.prod(plane), channels)
     return builder.emit(_name(node), workload, inputs, (n, *plane, sum(channels)))
 
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.workload import BitserialConv2d
-
-Constants = dict[str, NDArray[Any]]
 
 
 def count_limits(

@@ -5,9 +5,10 @@ produces their input where nothing else reads it, and equal steps on equal input
 """
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     from torch import fx, nn
+
+
+NONE_WRAPPED: Any = ()  # numbers need no proxies, and to wrap the functions of ``math`` takes long
 
 
 def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
@@ -34,33 +38,89 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
         UnsupportedLayerError: a layer, or an option of it, that the kernels do not compute.
     """
     check_input_shape(input_shape)
+    return lower_parts([trace(module)], tuple(int(d) for d in input_shape))
+
+
+def lower_parts(parts: "Iterable[Trace]", input_shape: tuple[int, ...]) -> Graph:
+    """The operator graph of models that run one after the other, for a batch of a fixed shape.
+
+    Raises:
+        UnsupportedLayerError: a layer, or an option of it, that the kernels do not compute.
+    """
+    builder = GraphBuilder(input_shape)
+    value = builder.input_image()
+    for part in parts:
+        value = part.add_to(builder, value)
+    return fuse(builder.finish(value))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a forward pass, the rule that lowers it, and the layer that it calls, if it calls one."""
+
+    node: "fx.Node"
+    rule: Callable[..., Value]
+    layer: "nn.Module | None"
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the forward pass of a module does, in order: it may be lowered many times, in any shape.
+
+    Attributes:
+        modules: the module's and those below it, by name.
+        input: the step that stands for what comes in.
+        output: the step whose result goes out.
+    """
+
+    modules: "Mapping[str, nn.Module]"
+    steps: Sequence[Step]
+    input: "fx.Node"
+    output: "fx.Node"
+
+    def add_to(self, builder: GraphBuilder, value: Value) -> Value:
+        """Lower it after what was lowered before: from its input to its output."""
+        builder.modules = self.modules
+        values: dict[Any, Value] = {self.input: value}
+        for step in self.steps:
+            values[step.node] = step.rule(builder, step.node, step.layer, values)
+        return values[self.output]
+
+
+def trace(module: "nn.Module") -> Trace:
+    """Trace a model in evaluation mode.
+
+    Raises:
+        InvalidInput: it is no module.
+        UnsupportedLayerError: a layer that no kernel computes, or a forward pass that branches on data.
+    """
     check_module(module)
     with _evaluating(module):
-        return _lower(_with_children(module), tuple(int(d) for d in input_shape))
+        return _steps(_with_children(module))
 
 
-def _lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
+def _steps(module: "nn.Module") -> Trace:
     from runtime.lowering.rules import rules
 
     modules = dict(module.named_modules())
-    builder = GraphBuilder(input_shape, modules)
-    traced = _trace(module)
-    values: dict[Any, Value] = {}
-    for node in traced.nodes:
+    inputs: list[fx.Node] = []
+    steps: list[Step] = []
+    for node in _traced(module).nodes:
         if node.op == "placeholder":
-            if values:
-                raise UnsupportedLayerError("model: it takes more than one input; pass one image batch")
-            values[node] = builder.input_image()
+            inputs.append(node)
         elif node.op == "output":
-            if node.args[0] not in values:
+            result: Any = node.args[0]
+            if result not in (*inputs, *(step.node for step in steps)):
                 raise UnsupportedLayerError("model: it returns more than one tensor; return one")
-            return fuse(builder.finish(values[cast(Any, node.args[0])]))
+            return Trace(modules, steps, inputs[0], result)
         else:
             rule = _find_rule(node, modules, rules)
             layer = modules[str(node.target)] if node.op == "call_module" else None
             _refuse_hooks(str(node.target), layer)
             _by_position(node)
-            values[node] = rule(builder, node, layer, values)
+            steps.append(Step(node, rule, layer))
+        if len(inputs) > 1:
+            raise UnsupportedLayerError("model: it takes more than one input; pass one image batch")
     raise UnsupportedLayerError("model: it returns nothing; return one tensor from forward()")
 
 
@@ -136,7 +196,7 @@ def _is_ours(module: "nn.Module") -> bool:
     return kind is not None and type(module).forward is kind.forward
 
 
-def _trace(module: "nn.Module") -> "fx.Graph":
+def _traced(module: "nn.Module") -> "fx.Graph":
     """Trace with our layers as leaves."""
     from torch import fx
 
@@ -152,7 +212,7 @@ def _trace(module: "nn.Module") -> "fx.Graph":
             return _is_ours(m) or super().is_leaf_module(m, module_qualified_name)
 
     try:
-        return Tracer().trace(module)
+        return Tracer(autowrap_modules=NONE_WRAPPED).trace(module)
     except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         fix = "make its forward() free of data-dependent control flow"

@@ -39,15 +39,15 @@ class MadeUpDevice(Device):
     def look(self):
         return {"cpu": "none", "cores": 1, "features": []}
 
-    def measure(self, workload):
-        self.asked.append(workload)
-        ms = milliseconds(workload)
-        return Measurement(ms, ms / 100, 7, "2026-01-01T00:00:00+00:00", "0", cold_ms=1.5 * ms)
+    def measure_kernels(self, workloads, schedules=None):
+        self.asked += workloads
+        times = [milliseconds(workload) for workload in workloads]
+        return [Measurement(ms, ms / 100, 7, "2026-01-01T00:00:00+00:00", "0", "", 1.5 * ms) for ms in times]
 
-    def measure_network(self, network):
-        alone = [milliseconds(w) for w in network.info.workloads]
-        ms = 1.04 * sum(alone) + 3e-6 * len(alone)
-        return Measurement(ms, ms / 100, 7, "2026-01-01T00:00:00+00:00", "0")
+    def measure_networks(self, networks):
+        alone = [[milliseconds(w) for w in network.info.workloads] for network in networks]
+        times = [1.04 * sum(each) + 3e-6 * len(each) for each in alone]
+        return [Measurement(ms, ms / 100, 7, "2026-01-01T00:00:00+00:00", "0") for ms in times]
 
 
 def quietly(what, done, count):

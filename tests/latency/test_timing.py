@@ -7,13 +7,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from latency import MeasurementError, measurement
+from latency import MeasurementError
 from latency.place import Place
-from latency.timing import PLACEMENTS, Bench, memory_of, random_block
+from latency.sampling import FEWEST, SAMPLES, VISITS, scale_of
+from latency.timing import PLACEMENTS, Bench, Kernel, Network, memory_of, random_block
 from runtime.assembly import ONCE, blocks_of, link_schedules
 from runtime.workload import Conv2d, Relu
 
 LIBRARY = Path("made-up.so")
+KERNEL = Kernel({"": "kernel"}, memory_of(Relu(1, 16)))
 
 
 class Machine(Place):
@@ -54,29 +56,29 @@ def bench(machine):
 
 
 def measure(bench):
-    return bench.kernel(LIBRARY, {"": "kernel"}, memory_of(Relu(1, 16)))
+    return bench.kernels(LIBRARY, [KERNEL])[0]
 
 
 def test_a_kernel_is_timed_by_many_calls_and_cold_by_one(machine):
     found = measure(bench(machine))
     assert found.milliseconds == pytest.approx(0.5)
     assert found.cold_ms == pytest.approx(0.8)
-    assert found.conditions["scale"] == 1
+    assert scale_of(found) == 1
 
 
 def test_an_unlucky_place_of_memory_does_not_count(machine):
     assert measure(bench(machine)).milliseconds == pytest.approx(0.5)
-    found = bench(machine).network(LIBRARY, "network", [np.zeros(4, np.float32)])
+    (found,) = bench(machine).networks([Network(LIBRARY, "network", [np.zeros(4, np.float32)])])
     assert found.milliseconds == pytest.approx(2.0)
     assert len(machine.unlucky["network"]) == PLACEMENTS
 
 
-def test_a_disturbed_round_does_not_count(machine):
+def test_a_disturbed_sample_does_not_count(machine):
     timer = bench(machine)
     measure(timer)
     calls = 0
 
-    def slowness():  # every other round, and the reference kernel beside it, is slow
+    def slowness():  # now and then the kernel, and the reference kernel beside it, are slow for a while
         nonlocal calls
         calls += 1
         return 1.25 if calls // 12 % 2 else 1.0
@@ -84,14 +86,41 @@ def test_a_disturbed_round_does_not_count(machine):
     machine.slowness = slowness
     found = [measure(timer) for _ in range(5)]
     assert [f.milliseconds for f in found] == pytest.approx([0.5] * 5)
+    assert all(f.samples >= SAMPLES for f in found)
     assert any(f.conditions["disturbed"] for f in found)
 
 
-def test_where_all_is_disturbed_the_lowest_counts():
-    rounds = iter(range(40, 0, -1))
-    found = measurement.measure(lambda samples, ms: [float(next(rounds, 1))] * samples, 3, lambda: False)
-    assert found.conditions == {"rounds": 0, "disturbed": 3 * measurement.ATTEMPTS}
-    assert found.milliseconds == 40 - 3 * measurement.ATTEMPTS
+def test_where_all_is_disturbed_the_quietest_count(machine):
+    timer = bench(machine)
+    timer.speed.usual_ms = machine.milliseconds["reference"]
+    slow = iter(np.linspace(1.15, 1.05, 10_000))
+    machine.slowness = lambda: next(slow)
+    found = measure(timer)
+    assert (found.samples, found.conditions["disturbed"]) == (FEWEST, VISITS)
+    assert found.milliseconds == pytest.approx(0.5, rel=0.01), "at the speed that the reference kernel tells"
+
+
+def test_samples_of_many_take_turns(machine):
+    order = []
+    machine.milliseconds |= {"a": 0.1, "b": 0.2}
+    timed = machine.time_evaluator
+
+    def watching(name, device, **options):
+        timer = timed(name, device, **options)
+
+        def run(*arguments):
+            if options.get("min_repeat_ms") == 10:
+                order.append(name)
+            return timer(*arguments)
+
+        return run
+
+    machine.time_evaluator = watching
+    machine.milliseconds |= {"a" + ONCE: 1.0, "b" + ONCE: 1.0}
+    kernels = [Kernel({"": name}, KERNEL.memory) for name in ("a", "b")]
+    found = bench(machine).kernels(LIBRARY, kernels)
+    assert [f.milliseconds for f in found] == pytest.approx([0.1, 0.2])
+    assert order == ["a", "b"] * SAMPLES
 
 
 def test_times_are_given_for_the_usual_speed(machine):
@@ -101,13 +130,13 @@ def test_times_are_given_for_the_usual_speed(machine):
     after = measure(timer)
     assert after.milliseconds == pytest.approx(before.milliseconds)
     assert after.cold_ms == pytest.approx(before.cold_ms)
-    assert after.conditions["scale"] == pytest.approx(1 / 1.05, abs=1e-4)
+    assert scale_of(after) == pytest.approx(1 / 1.05, abs=1e-4)
     assert after.conditions["usual_ms"] == before.conditions["usual_ms"]
 
 
 def test_the_usual_speed_may_be_that_of_an_earlier_bench(machine):
     timer = bench(machine)
-    timer.usual_ms = 0.0063
+    timer.speed.usual_ms = 0.0063
     assert measure(timer).milliseconds == pytest.approx(0.5 * 1.05)
 
 
@@ -165,7 +194,7 @@ def test_a_kernel_alone_computes_what_it_computes_in_a_network(tmp_path):
     import tvm
 
     library = tmp_path / "kernel.so"
-    (name,) = link_schedules(Relu(1, 40), "native", 1, library).values()
+    ((name,),) = (names.values() for names in link_schedules([Relu(1, 40)], "native", 1, library))
     workspace, constants = blocks_of(Relu(1, 40))
     values = np.random.default_rng(0).standard_normal(40).astype(np.float32)
     for function, count in ((name, [3]), (name + ONCE, [])):

@@ -29,7 +29,7 @@ def _search(*arguments: str) -> Result:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--space", "huge"], "space: unknown name 'huge'; choose one of tiny"),
+        (["--space", "huge"], "space: unknown name 'huge'; choose one of cifar, tiny"),
         (["--data", "mnist"], "data: unknown name 'mnist'; choose one of digits"),
         (["--device", "toaster"], "device: unknown name 'toaster'; choose one of local"),
         (["--sampler", "grid"], "sampler: unknown name 'grid'; choose one of nsga-ii, nsga2, random, tpe"),

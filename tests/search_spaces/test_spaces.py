@@ -1,5 +1,6 @@
-"""The space ``tiny``: every choice builds and trains, seeds decide, and the size is the number of choices."""
+"""Spaces: every choice builds and trains, seeds decide, and the size is the number of choices."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -9,14 +10,23 @@ import torch.nn.functional as F
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
 from search_spaces.errors import InvalidInput
-from search_spaces.search_space import USER_PRECISIONS, Tiny, space
+from search_spaces.search_space import USER_PRECISIONS, space
 
 TINY = space("tiny")
+CIFAR = space("cifar")
 
 
-def test_hundreds_of_samples_build():
-    for seed in range(300):
-        build(TINY.sample(seed))
+@pytest.mark.parametrize(("architecture_space", "samples"), [(TINY, 300), (CIFAR, 60)])
+def test_many_samples_build(architecture_space, samples):
+    for seed in range(samples):
+        build(architecture_space.sample(seed))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_samples_for_larger_images_run(seed):
+    architecture = CIFAR.sample(seed)
+    images = torch.rand(2, *architecture.input_shape)
+    assert build(architecture).eval()(images).shape == (2, architecture.classes)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -40,9 +50,9 @@ def test_samples_train_a_step(seed):
 
 
 # one option at each of a stage's choices, whatever is chosen elsewhere
-@pytest.mark.parametrize("kind", Tiny.kinds)
+@pytest.mark.parametrize("kind", TINY.kinds)
 @pytest.mark.parametrize(("last", "groups"), [(False, 1), (True, 4), (True, 2)])
-@pytest.mark.parametrize("stem", Tiny.stem_widths)
+@pytest.mark.parametrize("stem", TINY.stem_widths)
 def test_the_corners_build_and_run(kind, last, groups, stem):
     def choose(name, options):
         wanted = {"block": kind, "groups": groups, "stem.width": stem}
@@ -54,13 +64,13 @@ def test_the_corners_build_and_run(kind, last, groups, stem):
     assert build(architecture).eval()(torch.rand(1, 1, 8, 8)).shape == (1, 10)
 
 
-@pytest.mark.parametrize("shape", list(product(*[range(2)] * 3, Tiny.groups, Tiny.groups)))
+@pytest.mark.parametrize("shape", list(product(*[range(2)] * 3, TINY.groups, TINY.groups)))
 def test_shuffle_blocks_build_at_all_widths_and_groups(shape):
     stem, one, two, first, second = shape
     wanted = {
-        "stem.width": Tiny.stem_widths[stem],
-        "stage1.width": Tiny.stages[0][one],
-        "stage2.width": Tiny.stages[1][two],
+        "stem.width": TINY.stem_widths[stem],
+        "stage1.width": TINY.stages[0][one],
+        "stage2.width": TINY.stages[1][two],
         "stage1.groups": first,
         "stage2.groups": second,
         "stage1.block": "shuffle",
@@ -70,7 +80,7 @@ def test_shuffle_blocks_build_at_all_widths_and_groups(shape):
 
 
 def test_the_same_seed_gives_the_same_digest():
-    assert [TINY.sample(s).digest for s in range(50)] == [Tiny().sample(s).digest for s in range(50)]
+    assert [TINY.sample(s).digest for s in range(50)] == [replace(TINY).sample(s).digest for s in range(50)]
     assert len({TINY.sample(s).digest for s in range(50)}) == 50
 
 
@@ -162,11 +172,18 @@ def every_architecture(architecture_space):
 
 
 SMALL = [
-    Tiny(stem_widths=(8,), stages=((16,),), kernels=(3,), groups=(1, 2), precisions=("float",)),
-    Tiny(
-        strides=(1,), groups=(1,), repeats=(1,), kinds=("separable", "fire"), precisions=("float", "binary")
+    replace(TINY, stem_widths=(8,), stages=((16,),), kernels=(3,), groups=(1, 2), precisions=("float",)),
+    replace(
+        TINY,
+        strides=(1,),
+        groups=(1,),
+        repeats=(1,),
+        kinds=("separable", "fire"),
+        precisions=("float", "binary"),
     ),
-    Tiny(stages=((32,),), kernels=(3,), strides=(1,), kinds=("shuffle",), precisions=("float", "int8")),
+    replace(
+        TINY, stages=((32,),), kernels=(3,), strides=(1,), kinds=("shuffle",), precisions=("float", "int8")
+    ),
 ]
 
 
@@ -177,7 +194,7 @@ def test_the_size_is_the_number_of_different_architectures(small):
 
 
 def test_unknown_spaces_are_told_with_those_there_are():
-    with pytest.raises(InvalidInput, match="space: unknown name 'huge'; choose one of tiny"):
+    with pytest.raises(InvalidInput, match="space: unknown name 'huge'; choose one of cifar, tiny"):
         space("huge")
 
 

@@ -1,0 +1,54 @@
+"""Networks of a device that are measured, and measured again at another time: the lower time counts.
+
+What disturbs a machine may go on for minutes, and only ever adds time.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from latency.model import workloads_of
+
+if TYPE_CHECKING:
+    from latency import LatencyModel, Measurement
+    from runtime import CompiledNetwork, Workload
+    from search_spaces import Architecture
+
+
+class Visits:
+    """Measures networks and what the table lacks of their kernels.
+
+    Attributes:
+        times: the lowest measurement of each network, in the order of the first.
+    """
+
+    def __init__(self, model: "LatencyModel") -> None:
+        self.times: dict[Architecture, Measurement] = {}
+        self._model = model
+        self._compiled: dict[Architecture, CompiledNetwork] = {}
+        self._once: set[Workload] = set()  # measured here, and but once
+
+    def first(self, architectures: "Sequence[Architecture]") -> None:
+        """Measure what was not measured."""
+        kernels = [work for architecture in architectures for work in workloads_of(architecture)]
+        self._once |= set(self._model.lacking(kernels))
+        self._model.fill(kernels)
+        self._compiled |= {a: self._model.compiled(a) for a in architectures}
+        self._time(architectures)
+
+    def again(self, architectures: "Sequence[Architecture]") -> "list[Architecture]":
+        """Measure once more; gives those networks whose time is lower now."""
+        kernels = [work for architecture in architectures for work in workloads_of(architecture)]
+        due = [work for work in dict.fromkeys(kernels) if work in self._once]
+        self._model.measure_again(due)
+        self._once -= set(due)
+        return self._time(architectures)
+
+    def _time(self, architectures: "Sequence[Architecture]") -> "list[Architecture]":
+        lower = []
+        networks = [self._compiled[architecture] for architecture in architectures]
+        for architecture, found in zip(architectures, self._model.measure_compiled(networks), strict=True):
+            known = self.times.get(architecture)
+            if known is None or found.milliseconds < known.milliseconds:
+                self.times[architecture] = found
+                lower.append(architecture)
+        return lower
