@@ -1,6 +1,7 @@
 """Times functions of a library at a place: the one way for kernels and networks, here and over RPC."""
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,8 @@ PLACEMENTS = 3  # copies of the memory that samples take turns with
 CALLED_MS = 0.02  # what a kernel's calls take together, at least
 MOST_CALLS = 1000
 FLOOR_MS = 1e-7
+WARM_MS = 1
+MARGIN = 1.1  # runs are so many that a sample is not shorter than asked for, though a machine gets faster
 
 Arrays = list[NDArray[Any]]
 Parts = Sequence[tuple[int, tuple[int, ...], str]]
@@ -148,31 +151,40 @@ class Bench:
 
     def _kernel_sampler(self, module: Any, name: str, copies: list[list[Any]]) -> Sampler:
         """Each sample uses another copy of the memory: where it lies can cost a tenth of the time."""
-        evaluator, turn = self._evaluator(module, name), cycle(copies)
-        count = 1
-
-        def sample(samples: int, sample_ms: int) -> list[float]:
-            tensors = next(turn)
-            return [ms / count for ms in evaluator(samples, sample_ms)(*tensors, count)]
-
+        once = self._sampler(module, name, [[*copies[0], 1]])(3, WARM_MS)
         # so many calls at once that the one call from outside costs nothing beside them
-        count = max(1, min(MOST_CALLS, round(CALLED_MS / max(min(sample(3, 1)), FLOOR_MS))))
-        return sample
+        count = max(1, min(MOST_CALLS, round(CALLED_MS / max(min(once), FLOOR_MS))))
+        sample = self._sampler(module, name, [[*tensors, count] for tensors in copies])
+        return lambda samples, sample_ms: [ms / count for ms in sample(samples, sample_ms)]
 
     def _network_sampler(self, network: Network) -> Sampler:
-        evaluator = self._evaluator(self._place.load(network.library), network.name)
-        turn = cycle([[self._place.tensor(array) for array in network.arrays] for _ in range(PLACEMENTS)])
-        return lambda samples, sample_ms: evaluator(samples, sample_ms)(*next(turn))
+        module = self._place.load(network.library)
+        copies = [[self._place.tensor(array) for array in network.arrays] for _ in range(PLACEMENTS)]
+        return self._sampler(module, network.name, copies)
 
-    def _evaluator(self, module: Any, name: str) -> Callable[[int, int], Callable[..., list[float]]]:
+    def _sampler(self, module: Any, name: str, copies: list[list[Any]]) -> Sampler:
+        """Samples of a function, of so many runs as take the time that is asked for, on each copy in turn.
+
+        How many runs that are is found once: TVM's own search for it takes as long again as the sample.
+        """
+
         @cache  # over RPC each costs a round trip
-        def evaluator(samples: int, sample_ms: int) -> Callable[..., list[float]]:
-            timer = module.time_evaluator(
-                name, self._place.device, number=1, repeat=samples, min_repeat_ms=sample_ms
+        def evaluator(samples: int, runs: int, least_ms: int = 0) -> Callable[..., Any]:
+            return module.time_evaluator(  # type: ignore[no-any-return]
+                name, self._place.device, number=runs, repeat=samples, min_repeat_ms=least_ms
             )
-            return lambda *arguments: [seconds * 1e3 for seconds in timer(*arguments).results]
 
-        return evaluator
+        turn = cycle(copies)
+        known = evaluator(1, 1, WARM_MS)(*copies[0]).results[0] * 1e3
+
+        def sample(samples: int, sample_ms: int) -> list[float]:
+            nonlocal known
+            runs = max(1, math.ceil(sample_ms * MARGIN / max(known, FLOOR_MS)))
+            found = [seconds * 1e3 for seconds in evaluator(samples, runs)(*next(turn)).results]
+            known = min(known, *found)
+            return found
+
+        return sample
 
     def _tensors(self, memory: Memory) -> list[Any]:
         return [self._place.tensor(random_block(nbytes, parts)) for nbytes, parts in memory]

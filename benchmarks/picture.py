@@ -1,0 +1,30 @@
+"""``python -m benchmarks.picture PAGE.html PICTURE.svg``: the figure of a page as a picture."""
+
+import urllib.parse
+from pathlib import Path
+
+import click
+
+WIDTH, HEIGHT = 720, 540
+DRAW = """([width, height]) => Plotly.toImage(
+    document.querySelector(".js-plotly-plot"), {format: "svg", width, height})"""
+
+
+@click.command()
+@click.argument("page", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("picture", type=click.Path(dir_okay=False, path_type=Path))
+def main(page: Path, picture: Path) -> None:
+    """Draw the figure of PAGE, which a command wrote with --plot, into PICTURE."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as tools:
+        browser = tools.chromium.launch()
+        opened = browser.new_page()
+        opened.goto(page.resolve().as_uri())
+        found = opened.evaluate(DRAW, [WIDTH, HEIGHT])
+        browser.close()
+    picture.write_text(urllib.parse.unquote(found.split(",", 1)[1]), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
