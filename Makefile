@@ -1,6 +1,7 @@
 # make demo   search, plot, export and verify on real digits, in a few minutes
 # make test   lint, type-check and test, as CI does
 # make bench  our kernels and networks beside onnxruntime, torch and numkong, in a few minutes
+# make accuracy  how far predicted latencies are from measured ones, here and over RPC, in an hour or two
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ DEMO := demo
 DEMO_LIMIT ?= 0.004
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench test lint types unit format clean
+.PHONY: help install demo bench accuracy test lint types unit format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -43,6 +44,23 @@ demo: $(STAMP)
 BENCH ?= --json benchmarks/latest.json
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+# What docs/latency.md shows. On a quiet machine; goes on where it was interrupted.
+ACCURACY := accuracy
+JUDGE = nas latency evaluate --space tiny --networks 200 --storage sqlite:///$(ACCURACY)/nas.db
+LEARN = nas latency calibrate --space tiny --minutes 20 --storage sqlite:///$(ACCURACY)/nas.db
+accuracy: $(STAMP)
+	mkdir -p $(ACCURACY)
+	$(BIN)/$(LEARN)
+	$(BIN)/$(JUDGE) --plot $(ACCURACY)/local.html --json > $(ACCURACY)/local.json
+	$(BIN)/python -m benchmarks.picture $(ACCURACY)/local.html $(ACCURACY)/local.svg
+	$(BIN)/nas device add loop --rpc 127.0.0.1:9191 --key loop --storage sqlite:///$(ACCURACY)/nas.db || true
+	$(BIN)/nas device serve --port 9191 --key loop & trap "kill $$!" EXIT; sleep 5; \
+		$(BIN)/$(LEARN) --device loop && \
+		$(BIN)/$(JUDGE) --device loop --plot $(ACCURACY)/rpc.html --json > $(ACCURACY)/rpc.json
+	$(BIN)/python -m benchmarks.picture $(ACCURACY)/rpc.html $(ACCURACY)/rpc.svg
+	$(BIN)/python -m benchmarks.repeat
+	$(BIN)/python -m benchmarks.repeat --loaded
 
 test: lint types unit
 

@@ -20,7 +20,7 @@ from latency.record import DeviceRecord
 
 TRIES = 3
 CONNECT_S = 30.0
-MEASURE_S, MEASURE_EACH_S = 120.0, 10.0  # for a batch, and for each of what is in it
+MEASURE_S, MEASURE_EACH_S = 120.0, 20.0  # for a batch, and for each of what is in it
 SESSION_S = 3600
 PAUSE_S = 0.5  # before a fresh session, so that a server may come back
 

@@ -1,7 +1,8 @@
-"""What a regressor sees of a kernel: shapes, operations, bytes and codes as numbers."""
+"""What a regressor sees of a kernel: shapes, vector operations, bytes and codes as numbers."""
 
+import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,38 +10,78 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from runtime import Workload
 
-SIZES = (
-    "height",
-    "width",
-    "in_channels",
-    "out_channels",
-    "channels",
-    "in_features",
-    "out_features",
-    "pixels",
-)
 SMALL = ("batch", "kernel", "stride", "padding", "groups", "output_groups", "input_bits", "weight_bits")
-FLAGS = ("relu", "residual", "also_float", "symmetric", "dither")
+FLAGS = ("relu", "residual", "also_float", "symmetric", "dither", "mixed")
 CODES = ("weight", "input", "output", "code", "threshold")
-CODE_NAMES = ("float", "uint8", "int8", "ternary", "binary", "zero", "channel", "position", "element")
+CODE_NAMES = ("float", "uint8", "int8", "ternary", "binary", "byte", "zero", "channel", "position", "element")
 ROLES = ("input", "constant", "scratch", "output")
 
 
+class Effort(NamedTuple):
+    """What a kernel does: the width of its vectors, how many it writes, and the steps that each takes."""
+
+    lanes: int
+    vectors: float
+    steps: float
+
+
 def features(workload: "Workload") -> NDArray[np.float64]:
-    """Logarithms of operations, bytes and sizes; small numbers, flags, codes and the family as they are."""
-    from runtime.kernels import kernel_for
+    """Logarithms of efforts, bytes and sizes, the same by family; small numbers, flags, codes, the family.
+
+    By family, as a line through the logarithms has another slope for each.
+    """
     from runtime.kernels.base import kernels
 
-    kernel, fields = kernel_for(workload), asdict(workload)
-    buffers = kernel.buffers(workload)
-    amounts: list[float] = [kernel.macs(workload)]
-    amounts += [sum(b.nbytes for b in buffers if b.role == role) for role in ROLES]
-    amounts += [_number(fields.get(name)) for name in SIZES]
+    fields, effort, amounts = asdict(workload), effort_of(workload), amounts_of(workload)
+    sizes = [effort.vectors * effort.steps, effort.vectors, effort.steps, effort.lanes]
+    sizes += [amounts["macs"], *(amounts[role] for role in ROLES)]
+    sizes += [_pixels(fields), _number(fields.get("channels")) or _number(fields.get("in_channels"))]
+    logarithms = np.log1p(np.asarray(sizes, np.float64))
+    families = np.asarray([workload.family == family for family in sorted(kernels)], np.float64)
     plain = [_number(fields.get(name)) for name in (*SMALL, *FLAGS)]
     plain += [float(fields.get(code) == name) for code in CODES for name in CODE_NAMES]
-    plain += [float(workload.family == family) for family in sorted(kernels)]
-    plain.append(_lanes(fields))
-    return np.concatenate([np.log1p(np.asarray(amounts, np.float64)), np.asarray(plain, np.float64)])
+    by_family = np.outer(families, logarithms).reshape(-1)
+    return np.concatenate([logarithms, np.asarray(plain), families, by_family])
+
+
+def effort_of(workload: "Workload") -> Effort:
+    """The vectors of a kernel's output and the steps for each, as its family computes them."""
+    from runtime.kernels.base import lanes
+    from runtime.kernels.epilogue import LANES, can_write_bits
+    from runtime.kernels.packing import WORD
+    from runtime.workload import SignPack
+
+    fields, amounts = asdict(workload), amounts_of(workload)
+    groups = int(fields.get("groups") or 1)
+    if isinstance(workload, SignPack):
+        depth = workload.channels // groups
+        pixels = workload.batch * workload.height * workload.width * groups
+        if can_write_bits(workload.channels, groups):
+            return Effort(LANES, pixels * math.ceil(depth / LANES), 1.0)  # by masks
+        return Effort(1, pixels * math.ceil(depth / WORD), float(min(depth, WORD)))  # bit by bit
+    channels = fields.get("out_channels") or fields.get("out_features") or fields.get("channels") or 1
+    per_group = channels if isinstance(channels, tuple) else (max(1, channels // groups),)
+    is_depthwise = workload.family == "depthwise_conv2d"
+    width = lanes(*(channels,) if is_depthwise else per_group)
+    if "weight" in fields:
+        depth = 1 if is_depthwise else int(fields.get("in_channels") or fields["in_features"]) // groups
+        window = int(fields.get("kernel") or 1) ** 2
+        outputs = amounts["macs"] / (depth * window)
+        return Effort(width, outputs / width, window * _words(workload.family, fields, depth))
+    window = int(fields.get("kernel") or 1) ** 2
+    if workload.family == "global_avg_pool":
+        window = int(fields["pixels"])
+    return Effort(width, amounts["output"] / 4 / width, window)
+
+
+def _words(family: str, fields: dict[str, Any], depth: int) -> int:
+    """Steps through the channels of one pixel: bits in words, bytes in fours."""
+    from runtime.kernels.packing import WORD
+
+    if family.startswith("bitserial"):
+        return math.ceil(depth / WORD) * (2 if fields["weight"] == "ternary" else 1)
+    is_dense = family != "depthwise_conv2d"
+    return math.ceil(depth / 4) if fields["input"] in ("uint8", "int8") and is_dense else depth
 
 
 def amounts_of(workload: "Workload") -> dict[str, int]:
@@ -53,17 +94,12 @@ def amounts_of(workload: "Workload") -> dict[str, int]:
     return {"macs": kernel.macs(workload), **found}
 
 
+def _pixels(fields: dict[str, Any]) -> float:
+    """Of the input's plane; 1 where it has none."""
+    return _number(fields.get("pixels")) or _number(fields.get("height", 1)) * _number(fields.get("width", 1))
+
+
 def _number(value: Any) -> float:
     if isinstance(value, tuple):
         return float(sum(value))
     return float(value) if isinstance(value, int | float) else 0.0
-
-
-def _lanes(fields: dict[str, Any]) -> float:
-    """Vector lanes over the output's channels: what does not fill them is slow."""
-    from runtime.kernels.base import lanes
-
-    channels = fields.get("out_channels") or fields.get("out_features") or fields.get("channels") or 1
-    if not isinstance(channels, int):
-        return float(lanes(*channels))
-    return float(lanes(max(1, channels // max(1, int(fields.get("groups") or 1)))))

@@ -48,7 +48,9 @@ class KernelRegressor:
         x = np.stack([features(w) for w in workloads])
         y = np.log(np.asarray(milliseconds, np.float64))
         self._line, self._trees = _fit(x, y)
-        self._spread = quantile(_errors_unseen(x, y), COVERAGE)
+        order = np.random.default_rng(0).permutation(len(y))
+        folds = [order[fold::FOLDS] for fold in range(FOLDS)]
+        self._spread = quantile(np.abs(_held_out(x, y, folds) - y), COVERAGE)
 
     def predict(self, workloads: Sequence["Workload"]) -> list[Estimate]:
         """An estimate for each kernel."""
@@ -77,15 +79,22 @@ def _predict(line: Any, trees: Any, x: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(line.predict(x) + trees.predict(x))
 
 
-def _errors_unseen(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    """The absolute error of each logarithm, by a fit that did not see it."""
-    order = np.random.default_rng(0).permutation(len(y))
-    errors = np.empty(len(y))
-    for fold in range(FOLDS):
-        held = order[fold::FOLDS]
-        kept = np.setdiff1d(order, held)
-        errors[held] = np.abs(_predict(*_fit(x[kept], y[kept]), x[held]) - y[held])
-    return errors
+def estimates_unseen(
+    workloads: Sequence["Workload"], milliseconds: Sequence[float], folds: Sequence[Sequence[int]]
+) -> NDArray[np.float64]:
+    """What each kernel is estimated to take by a fit that saw nothing of its fold, in milliseconds."""
+    x = np.stack([features(w) for w in workloads])
+    y = np.log(np.asarray(milliseconds, np.float64))
+    return np.asarray(np.exp(_held_out(x, y, [np.asarray(fold) for fold in folds])))
+
+
+def _held_out(x: NDArray[Any], y: NDArray[Any], folds: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Each logarithm as it is predicted by a fit without its fold."""
+    found = np.empty(len(y))
+    for held in folds:
+        kept = np.setdiff1d(np.arange(len(y)), held)
+        found[held] = _predict(*_fit(x[kept], y[kept]), x[held])
+    return found
 
 
 def quantile(errors: NDArray[Any], coverage: float) -> float:

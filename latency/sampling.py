@@ -25,6 +25,7 @@ SAMPLES = 12  # quiet ones, of each function
 VISITS = 36  # at most, to find so many
 FEWEST = 4  # samples, the quietest, where there were not even so many quiet ones
 LOW = 10  # percent of the samples that are below the time
+LONGEST_S = 3.0  # what a slow function may take of a batch, once it has so few
 WARM_MS = 1
 TRIALS, TRIAL_SAMPLES, TRIAL_MS = (
     3,
@@ -100,11 +101,12 @@ class Speed:
 
 @dataclass(frozen=True)
 class Sample:
-    """A function's time, and the reference kernel's before and after it, in milliseconds."""
+    """A function's time, and the reference kernel's before and after it, in milliseconds; how long it took."""
 
     milliseconds: float
     before: float
     after: float
+    seconds: float
 
     @property
     def reference(self) -> float:
@@ -128,7 +130,7 @@ def measure_in_turn(samplers: Sequence[Sampler], speed: Speed) -> list[Measureme
     taken: list[list[Sample]] = [[] for _ in samplers]
     for _ in range(VISITS):
         limit = speed.quiet_ms * (1 + QUIET)
-        pending = [i for i, found in enumerate(taken) if _quiet_ones(found, limit) < SAMPLES]
+        pending = [i for i, found in enumerate(taken) if not _is_enough(found, limit)]
         if not pending:
             break
         for i, sample in zip(pending, _turn([samplers[i] for i in pending], speed), strict=True):
@@ -158,13 +160,21 @@ def _turn(samplers: Sequence[Sampler], speed: Speed) -> list[Sample]:
     found = []
     before = speed.glance()
     for sampler in samplers:
+        started = time.monotonic()
         milliseconds = sampler(1, SAMPLE_MS)[0]
+        seconds = time.monotonic() - started
         if not math.isfinite(milliseconds) or not 0 < milliseconds < ABSURD_MS:
             raise MeasurementError(f"device: it measured {milliseconds} ms, which is no time; measure again")
         after = speed.glance()
-        found.append(Sample(milliseconds, before, after))
+        found.append(Sample(milliseconds, before, after, seconds))
         before = after
     return found
+
+
+def _is_enough(samples: Sequence[Sample], limit: float) -> bool:
+    """Whether so many were quiet, or so much time went by."""
+    took_long = len(samples) >= FEWEST and sum(sample.seconds for sample in samples) > LONGEST_S
+    return took_long or _quiet_ones(samples, limit) >= SAMPLES
 
 
 def _quiet_ones(samples: Sequence[Sample], limit: float) -> int:

@@ -84,7 +84,7 @@ class Bench:
         self._lately: deque[float] = deque(maxlen=LATELY)
 
     def kernels(self, library: Path, kernels: Sequence[Kernel]) -> list[Measurement]:
-        """Time kernels of a library, each in its fastest schedule."""
+        """Time kernels of a library, at least one, each in its fastest schedule."""
         module = self._place.load(library)
         copies = [[self._tensors(kernel.memory) for _ in range(PLACEMENTS)] for kernel in kernels]
         ways = [
@@ -107,7 +107,7 @@ class Bench:
         return self._watched(once)
 
     def networks(self, networks: Sequence[Network]) -> list[Measurement]:
-        """Time whole networks."""
+        """Time whole networks, at least one."""
         samplers = [self._network_sampler(network) for network in networks]
         return self._watched(lambda: measure_in_turn(samplers, self.speed))
 

@@ -3,7 +3,7 @@
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -219,28 +219,43 @@ def _judged(model: "LatencyModel", architecture: "Architecture", measured_ms: fl
     return Judged(architecture.digest, found.milliseconds, found.low, found.high, measured_ms)
 
 
-def unseen_kernels(workloads: "Sequence[Workload]", milliseconds: Sequence[float]) -> float:
-    """The regressor's mean absolute relative error on kernels of a family and size that it has not seen.
+@dataclass(frozen=True)
+class Unseen:
+    """The mean absolute relative error of the regressor alone, where it has not seen a family in that size.
 
-    Each group of one family and one power of two of work is left out in turn.
+    Attributes:
+        kernels: of kernels.
+        networks: of sums over the kernels of networks.
+    """
+
+    kernels: float
+    networks: float
+
+
+def judge_regressor(times: "Mapping[Workload, float]", networks: "Iterable[Sequence[Workload]]") -> Unseen:
+    """Estimate kernels, in milliseconds, without those of their family in that size, and so networks.
+
+    Each group of one family and one power of two of work is left out in turn, a tenth of the groups at once.
     """
     from latency.features import amounts_of
-    from latency.regressor import KernelRegressor
+    from latency.regressor import estimates_unseen
 
     groups: dict[tuple[str, int], list[int]] = defaultdict(list)
-    for index, workload in enumerate(workloads):
+    for index, workload in enumerate(times):
         amounts = amounts_of(workload)
         groups[workload.family, int(np.log2(1 + amounts["macs"] + amounts["output"]))].append(index)
     folds: list[list[int]] = [[] for _ in range(min(10, len(groups)))]
     for number, key in enumerate(sorted(groups)):
         folds[number % len(folds)] += groups[key]
-    errors = []
-    for held in folds:
-        kept = sorted(set(range(len(workloads))) - set(held))
-        regressor = KernelRegressor([workloads[i] for i in kept], [milliseconds[i] for i in kept])
-        found = regressor.predict([workloads[i] for i in held])
-        errors += [abs(e.milliseconds / milliseconds[i] - 1) for i, e in zip(held, found, strict=True)]
-    return float(np.mean(errors))
+    found = estimates_unseen(list(times), list(times.values()), folds)
+    estimates = dict(zip(times, found, strict=True))
+    sums = [
+        sum(estimates[w] for w in network) / sum(times[w] for w in network)
+        for network in networks
+        if all(w in times for w in network)
+    ]
+    kernels = [estimates[w] / times[w] for w in times]
+    return Unseen(*(float(np.mean(np.abs(np.asarray(ratios) - 1))) for ratios in (kernels, sums)))
 
 
 def _workloads(architecture: "Architecture") -> "list[Workload]":

@@ -17,9 +17,10 @@ from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from latency import LatencyModel
-    from nas.calibration import Evaluation, Progress
+    from nas.calibration import Evaluation, Progress, Unseen
     from nas.front_check import Checked
     from search_spaces import Architecture
+    from search_spaces.search_space import SearchSpace
 
 device_option = click.option("--device", default="local", show_default=True, help="The device.")
 space_option = click.option("--space", default="tiny", show_default=True, help="The space of the networks.")
@@ -118,7 +119,7 @@ def evaluate(
 
     with _model(storage, device, cooldown_s) as model, _progress() as progress:
         found = run(model, _space(space), networks, seed, progress)
-        unseen = _unseen(model)
+        unseen = _unseen(model, _space(space), networks, seed)
     _report(found, as_json, unseen)
     if plot is not None:
         from nas.latency_figures import scatter
@@ -291,9 +292,10 @@ def _progress() -> "Iterator[Progress]":
         yield show
 
 
-def _report(found: "Evaluation", as_json: bool, unseen: float | None = None) -> None:
+def _report(found: "Evaluation", as_json: bool, unseen: "Unseen | None" = None) -> None:
     if as_json:
-        print_json({**found.to_dict(), "regressor_mape_unseen": unseen})
+        alone = {"kernels": unseen.kernels, "networks": unseen.networks} if unseen else None
+        print_json({**found.to_dict(), "regressor_mape_unseen": alone})
         return
     coverage = found.coverage
     pairs = [
@@ -308,20 +310,25 @@ def _report(found: "Evaluation", as_json: bool, unseen: float | None = None) -> 
         ),
     ]
     if unseen is not None:
-        pairs.append(("regressor, unseen kernels", percent(unseen)))
+        pairs.append(("regressor alone, unseen kernels", percent(unseen.kernels)))
+        pairs.append(("regressor alone, their networks", percent(unseen.networks)))
     print_pairs(pairs)
 
 
-def _unseen(model: "LatencyModel") -> float | None:
+def _unseen(model: "LatencyModel", space: "SearchSpace", count: int, seed: int) -> "Unseen | None":
     """The regressor's error on kernels of unseen families and sizes; None where too few were measured."""
+    from itertools import islice
+
+    from latency.model import workloads_of
     from latency.regressor import LEAST
-    from nas.calibration import unseen_kernels
+    from nas.calibration import architectures, judge_regressor
     from runtime import Workload
 
     rows = model.table.rows(model.device.identity)
     if len(rows) < 3 * LEAST:
         return None
-    return unseen_kernels([Workload.from_key(k) for k in rows], [row.milliseconds for row in rows.values()])
+    times = {Workload.from_key(key): row.milliseconds for key, row in rows.items()}
+    return judge_regressor(times, map(workloads_of, islice(architectures(space, seed), count)))
 
 
 def _architecture(text: str, storage: str) -> "Architecture":

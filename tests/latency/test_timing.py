@@ -206,3 +206,13 @@ def test_a_kernel_alone_computes_what_it_computes_in_a_network(tmp_path):
         tvm.runtime.load_module(str(library))[function](*tensors, *count)
         found = tensors[0].numpy()[workspace.offsets["output"] :][:160].view(np.float32)
         np.testing.assert_array_equal(found, np.maximum(values, 0))
+
+
+def test_a_slow_function_is_sampled_less(machine, monkeypatch):
+    times = iter(range(1_000_000))
+    monkeypatch.setattr(
+        "latency.sampling.time.monotonic", lambda: float(next(times))
+    )  # each sample takes 1 s
+    found = measure(bench(machine))
+    assert found.samples == FEWEST
+    assert found.milliseconds == pytest.approx(0.5)
