@@ -101,7 +101,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Sample:
-    """A function's time, and the reference kernel's before and after it, in milliseconds; how long it took."""
+    """A time, and the reference kernel's before and after it, in milliseconds; how long the sample took."""
 
     milliseconds: float
     before: float
