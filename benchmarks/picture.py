@@ -1,5 +1,6 @@
 """``python -m benchmarks.picture PAGE.html PICTURE.svg``: the figure of a page as a picture."""
 
+import shutil
 import urllib.parse
 from pathlib import Path
 
@@ -18,12 +19,13 @@ def main(page: Path, picture: Path) -> None:
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as tools:
-        browser = tools.chromium.launch()
+        found = shutil.which("chromium")  # or the one that `playwright install` brings
+        browser = tools.chromium.launch(executable_path=found, args=["--no-sandbox"])
         opened = browser.new_page()
         opened.goto(page.resolve().as_uri())
-        found = opened.evaluate(DRAW, [WIDTH, HEIGHT])
+        drawn = opened.evaluate(DRAW, [WIDTH, HEIGHT])
         browser.close()
-    picture.write_text(urllib.parse.unquote(found.split(",", 1)[1]), encoding="utf-8")
+    picture.write_text(urllib.parse.unquote(drawn.split(",", 1)[1]), encoding="utf-8")
 
 
 if __name__ == "__main__":
