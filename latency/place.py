@@ -3,6 +3,7 @@
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,7 @@ class RpcSession(Place):
         """Connect; the server ends the session after ``seconds``."""
         from tvm import rpc
 
+        self._numbers = count()
         host, port = split_address(record.reach, record.address)
         if record.reach == "tracker":
             tracker = rpc.connect_tracker(host, port)
@@ -72,9 +74,15 @@ class RpcSession(Place):
         return self._session.cpu(0)
 
     def load(self, library: Path) -> Any:
-        """Send the library and load it there."""
-        self._session.upload(str(library))
-        return self._session.load_module(library.name)
+        """Send the library, under a name of its own, and load it there.
+
+        To write over the file of one that is loaded would kill whoever calls into that.
+        """
+        name = f"{next(self._numbers)}-{library.name}"
+        self._session.upload(str(library), name)
+        module = self._session.load_module(name)
+        self._session.remove(name)
+        return module
 
 
 class Probe:

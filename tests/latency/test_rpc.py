@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 import latency
+import runtime
 import search_spaces
 from latency import DeviceRecord, LatencyModel, MemoryTable, NoDeviceError, client
 from latency.hardware import RpcDevice
@@ -100,6 +102,20 @@ def test_a_remote_device_measures_kernels_and_networks(serving, on):
     assert known <= set(measured.conditions)
     row = model.table.rows(device.identity)[predicted.by_workload[0][0].key]
     assert row.cold_ms > 0
+
+
+def test_one_session_measures_many_batches(serving, on):
+    device = on(serving.port)
+    kernels = [Relu(1, size) for size in (100, 200, 300)]
+    small = nn.Sequential(nn.Conv2d(3, 16, 3), nn.ReLU())
+    networks = [runtime.compile(small, (1, 3, size, size)) for size in (8, 12)]
+    device.look()
+    before = serving.sessions()
+    for _ in range(3):  # libraries of the same name, while those before are still loaded
+        assert all(found.milliseconds > 0 for found in device.measure_kernels(kernels))
+        first, second = device.measure_networks(networks)
+        assert first.milliseconds < second.milliseconds
+    assert serving.sessions() == before, "none died on the way"
 
 
 @pytest.mark.parametrize(
