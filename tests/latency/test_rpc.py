@@ -206,12 +206,16 @@ def tracker():
     """TVM's own tracker, on a port of this machine."""
     command = [sys.executable, "-m", "tvm.exec.rpc_tracker", "--host", "127.0.0.1", "--port", "9190"]
     process = subprocess.Popen(
-        [*command, "--port-end", "9290"], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [*command, "--port-end", "9290"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     )
     try:
         yield port_told_by(process)
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # it has a worker that would live on
         process.wait()
         process.stderr.close()
 
