@@ -281,6 +281,13 @@ def _of_architecture(text: str, input_shape: tuple[int, ...]) -> "tuple[Workload
     return tuple(lower_parts(traces, input_shape).workloads)
 
 
+def forget_networks(blocks: bool) -> None:
+    """Forget the kernels of all networks, and, if wanted, the traced blocks."""
+    _of_architecture.cache_clear()
+    if blocks:
+        _trace_of.cache_clear()
+
+
 @lru_cache(REMEMBERED)
 def _trace_of(part: "Part") -> "Trace":
     import torch

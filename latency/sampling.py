@@ -27,11 +27,8 @@ FEWEST = 4  # samples, the quietest, where there were not even so many quiet one
 LOW = 10  # percent of the samples that are below the time
 LONGEST_S = 3.0  # what a slow function may take of a batch, once it has so few
 WARM_MS = 1
-TRIALS, TRIAL_SAMPLES, TRIAL_MS = (
-    3,
-    2,
-    1,
-)  # turns, and samples in each, to choose among ways of making a kernel
+TRIALS = 3  # turns to choose among ways of making a kernel
+TRIAL_SAMPLES, TRIAL_MS = 2, 1  # of each way in each turn
 ABSURD_MS = 1e6
 
 QUIET = 0.05  # the reference kernel may take this share longer than in its quietest moments
@@ -39,7 +36,7 @@ QUIET_SHARE = 10  # percent of its times that are taken for quiet ones
 GLANCES = 2000  # times of it that are remembered
 GLANCE_SAMPLES, GLANCE_MS = 3, 1
 FIRST_GLANCES = 20
-DISTURBED_S = 0.02  # seconds, after a turn in which most was disturbed
+DISTURBED_S = 0.02  # after a turn in which most was disturbed: nobody tells when a neighbour is done
 OTHER_MACHINE = 0.2  # a share of speed by which it is no longer the machine that it was
 
 Sampler = Callable[[int, int], list[float]]

@@ -19,7 +19,7 @@ from latency.conditions import ReadFile, now
 from latency.measurement import Measurement, MeasurementError
 from latency.place import Place
 from latency.reference import REFERENCE
-from latency.sampling import Sampler, Speed, fastest, measure_in_turn, scale_of
+from latency.sampling import WARM_MS, Sampler, Speed, fastest, measure_in_turn, scale_of
 from runtime.assembly import ONCE
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ PLACEMENTS = 3  # copies of the memory that samples take turns with
 CALLED_MS = 0.02  # what a kernel's calls take together, at least
 MOST_CALLS = 1000
 FLOOR_MS = 1e-7
-WARM_MS = 1
 MARGIN = 1.1  # runs are so many that a sample is not shorter than asked for, though a machine gets faster
 
 Arrays = list[NDArray[Any]]
@@ -170,9 +169,10 @@ class Bench:
 
         @cache  # over RPC each costs a round trip
         def evaluator(samples: int, runs: int, least_ms: int = 0) -> Callable[..., Any]:
-            return module.time_evaluator(  # type: ignore[no-any-return]
+            timer: Callable[..., Any] = module.time_evaluator(
                 name, self._place.device, number=runs, repeat=samples, min_repeat_ms=least_ms
             )
+            return timer
 
         turn = cycle(copies)
         known = evaluator(1, 1, WARM_MS)(*copies[0]).results[0] * 1e3

@@ -1,16 +1,20 @@
 """Predictions: kernels estimated from others, sums corrected by whole networks, and what is promised."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
+import runtime
 import search_spaces
 from latency import Device, DeviceRecord, LatencyModel, Measurement, MeasurementError, MemoryTable
 from latency.correction import LEAST, Correction, KernelTime, terms
 from latency.features import amounts_of, features
-from latency.model import workloads_of
+from latency.model import BATCH, workloads_of
 from latency.regressor import KernelRegressor
 from nas.calibration import calibrate, evaluate, judge_regressor, kendall_tau, measure_space
+from nas.visits import Visits
 from runtime.workload import Workload
 from search_spaces import InvalidInput
 
@@ -150,3 +154,39 @@ def test_kendalls_tau_is_that_of_scipy():
         a, b = values.integers(0, 9, 30).astype(float), values.integers(0, 9, 30).astype(float)
         assert kendall_tau(a, b) == pytest.approx(kendalltau(a, b).statistic)
     assert kendall_tau(np.ones(4), np.arange(4.0)) == 0.0
+
+
+@pytest.mark.parametrize("name", ["tiny", "cifar"])
+def test_kernels_from_traced_blocks_are_those_of_the_whole_network(name):
+    space = search_spaces.space(name)
+    for seed in range(12):
+        architecture = space.sample(seed)
+        module = search_spaces.build(architecture)
+        assert workloads_of(architecture) == runtime.workloads(module, (1, *architecture.input_shape))
+
+
+def test_of_two_measurements_the_lower_counts():
+    model = LatencyModel(MadeUpDevice(), MemoryTable())
+    architecture = SPACE.sample(3)
+    visits = Visits(model)
+    slow = iter([1.3, 1.3, 1.0, 1.0, 1.5, 1.5])  # kernels, then the network; then both again, and once more
+
+    def slowly(measure):
+        def measured(*arguments):
+            factor = next(slow)
+            return [replace(found, milliseconds=found.milliseconds * factor) for found in measure(*arguments)]
+
+        return measured
+
+    model.device.measure_kernels = slowly(model.device.measure_kernels)
+    model.device.measure_networks = slowly(model.device.measure_networks)
+    kernels = list(dict.fromkeys(workloads_of(architecture)))
+    assert len(kernels) <= BATCH
+    visits.first([architecture])
+    before = visits.times[architecture].milliseconds
+    assert visits.again([architecture]) == [architecture]
+    assert visits.times[architecture].milliseconds == pytest.approx(before / 1.3)
+    assert [time.milliseconds for time in model.times(kernels)] == pytest.approx(
+        [milliseconds(kernel) for kernel in kernels]
+    )
+    assert visits.again([architecture]) == [], "its kernels are not measured a third time, and it was slower"

@@ -19,7 +19,8 @@ CIFAR = space("cifar")
 @pytest.mark.parametrize(("architecture_space", "samples"), [(TINY, 300), (CIFAR, 60)])
 def test_many_samples_build(architecture_space, samples):
     for seed in range(samples):
-        build(architecture_space.sample(seed))
+        architecture = architecture_space.sample(seed)
+        assert len(build(architecture)) == 1 + len(architecture.blocks) + 1, "stem, blocks, head"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -76,7 +77,8 @@ def test_shuffle_blocks_build_at_all_widths_and_groups(shape):
         "stage1.block": "shuffle",
         "stage2.block": "shuffle",
     }
-    build(TINY.propose(lambda name, options: wanted.get(name, options[-1])))
+    architecture = TINY.propose(lambda name, options: wanted.get(name, options[-1]))
+    assert build(architecture).eval()(torch.rand(1, 1, 8, 8)).shape == (1, 10)
 
 
 def test_the_same_seed_gives_the_same_digest():

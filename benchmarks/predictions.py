@@ -1,0 +1,40 @@
+"""``python -m benchmarks.predictions``: what a prediction takes once its kernels are in the table."""
+
+import time
+from itertools import islice
+
+import click
+
+import search_spaces
+from latency import LatencyModel, device
+from latency.model import forget_networks, workloads_of
+from nas.calibration import architectures
+from nas.ledger import Ledger
+from nas.ledger.latencies import SqlLatencyTable
+
+
+@click.command()
+@click.option("--storage", default="sqlite:///nas.db", show_default=True, help="Whose table.")
+@click.option("--space", default="tiny", show_default=True, help="The space of the networks.")
+@click.option("--seed", default=2_000_000, show_default=True, help="Which networks.")
+@click.option("--networks", default=200, show_default=True, help="How many are looked at.")
+def main(storage: str, space: str, seed: int, networks: int) -> None:
+    """Time predictions of networks whose kernels a table holds: new ones, of known blocks, and repeated."""
+    with Ledger.open(storage) as ledger:
+        model = LatencyModel(device("local"), SqlLatencyTable(ledger), measure=False)
+        drawn = islice(architectures(search_spaces.space(space), seed), networks)
+        known = [a for a in drawn if not model.lacking(workloads_of(a))]
+        model.predict(known[0])  # fits the correction
+        forget_networks(blocks=True)
+        for what in ("new blocks", "known blocks", "repeated"):
+            started = time.perf_counter()
+            for architecture in known:
+                model.predict(architecture)
+            each = (time.perf_counter() - started) / len(known)
+            print(f"{what}: {each * 1e3:.2f} ms each, {1 / each:.0f} a second, {len(known)} networks")
+            if what == "new blocks":
+                forget_networks(blocks=False)
+
+
+if __name__ == "__main__":
+    main()
