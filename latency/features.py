@@ -1,7 +1,10 @@
 """What a regressor sees of a kernel: shapes, vector operations, bytes and codes as numbers."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,6 +18,7 @@ FLAGS = ("relu", "residual", "also_float", "symmetric", "dither", "mixed")
 CODES = ("weight", "input", "output", "code", "threshold")
 CODE_NAMES = ("float", "uint8", "int8", "ternary", "binary", "byte", "zero", "channel", "position", "element")
 ROLES = ("input", "constant", "scratch", "output")
+REMEMBERED = 1 << 14  # kernels whose amounts are kept: those of a table are asked for again and again
 
 
 class Effort(NamedTuple):
@@ -84,14 +88,15 @@ def _words(family: str, fields: dict[str, Any], depth: int) -> int:
     return math.ceil(depth / 4) if fields["input"] in ("uint8", "int8") and is_dense else depth
 
 
-def amounts_of(workload: "Workload") -> dict[str, int]:
+@lru_cache(REMEMBERED)
+def amounts_of(workload: "Workload") -> Mapping[str, int]:
     """Operations and bytes of a kernel: ``macs`` and the roles of its arguments."""
     from runtime.kernels import kernel_for
 
     kernel = kernel_for(workload)
     buffers = kernel.buffers(workload)
     found = {role: sum(b.nbytes for b in buffers if b.role == role) for role in ROLES}
-    return {"macs": kernel.macs(workload), **found}
+    return MappingProxyType({"macs": kernel.macs(workload), **found})
 
 
 def _pixels(fields: dict[str, Any]) -> float:

@@ -7,7 +7,7 @@ all that changes the machine code and nothing else: no weights, no layer names.
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from search_spaces.errors import InvalidInput
@@ -43,8 +43,8 @@ class Workload:
     @property
     def key(self) -> str:
         """A readable, canonical and unique name: ``conv2d(batch=1,height=8,...)``."""
-        fields = ",".join(f"{name}={value}" for name, value in asdict(self).items())
-        return f"{self.family}({fields})"
+        values = ",".join(f"{each.name}={getattr(self, each.name)}" for each in fields(self))
+        return f"{self.family}({values})"
 
     @property
     def symbol(self) -> str:
