@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.direct import DIRECT, call
 from runtime.graph import Graph, Node, Value
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.kernels.schedule import Tile
 from runtime.linking import link, load
-from runtime.pipeline import KERNEL
 from runtime.planning import Lifetime, aligned, largest_live_set, plan
 from runtime.sharing import THREADS
 from runtime.target import cpu_of
@@ -90,8 +90,17 @@ def link_schedules(
         chosen = [given[workload.key]] if workload.key in given else [str(t) for t in tiles] or [""]
         found.append(_add_schedules(functions, workload, target, chosen, threads))
     entries = [name + end for names in found for name in names.values() for end in ("", ONCE)]
-    link(functions, entries, target, library, threads)
+    link(functions, entries, target, library, threads, has_symbols=True)
     return found
+
+
+def code_symbol(workload: Workload, schedule: str) -> str:
+    """The symbol of a kernel's own code in the library of ``link_schedules``."""
+    return f"{_scheduled(workload, schedule)}_compute_"
+
+
+def _scheduled(workload: Workload, schedule: str) -> str:
+    return f"{workload.symbol}_{schedule}"
 
 
 def _add_schedules(
@@ -101,12 +110,12 @@ def _add_schedules(
     blocks = dict(zip(ALONE, blocks_of(workload), strict=True))
     places = {name: (block, offset) for block, b in blocks.items() for name, offset in b.offsets.items()}
     for schedule, name in names.items():
-        symbol = f"{workload.symbol}_{schedule}"
-        functions[symbol] = kernel_function(workload, target, symbol, schedule, threads)
+        symbol = _scheduled(workload, schedule)
+        functions[symbol] = _direct(kernel_function(workload, target, symbol, schedule, threads))
         memory = {block: _bytes(block, b.nbytes) for block, b in blocks.items()}
-        call = _call(symbol, workload, places, memory)
-        functions[name] = _repeated(name, memory, call)
-        functions[name + ONCE] = _function(name + ONCE, memory, [call])
+        once = _call(symbol, workload, places, memory)
+        functions[name] = _repeated(name, memory, once)
+        functions[name + ONCE] = _function(name + ONCE, memory, [once])
     return names
 
 
@@ -145,7 +154,7 @@ def assemble(
     """
     layout = lay_out(graph)
     functions = {
-        w.symbol: kernel_function(w, target, w.symbol, schedules.get(w.key, ""), threads)
+        w.symbol: _direct(kernel_function(w, target, w.symbol, schedules.get(w.key, ""), threads))
         for w in dict.fromkeys(graph.workloads)
     }
     functions[ENTRY] = _entry_function(graph, layout)
@@ -156,7 +165,11 @@ def assemble(
 def kernel_function(workload: Workload, target: str, name: str, schedule: str, threads: int = 1) -> Any:
     """The ``PrimFunc`` of a kernel, in a schedule that was measured or the most promising one (empty)."""
     function = kernel_for(workload).prim_func(workload, cpu_of(target), _tile(workload, target, schedule))
-    return function.with_attr({"global_symbol": name, KERNEL: 1, THREADS: threads})
+    return function.with_attr({"global_symbol": name, THREADS: threads})
+
+
+def _direct(function: Any) -> Any:
+    return function.with_attr(DIRECT, 1)
 
 
 def _tile(workload: Workload, target: str, schedule: str) -> Tile | None:
@@ -265,12 +278,9 @@ def _repeated(name: str, blocks: Mapping[str, Any], call: Any) -> Any:
 def _call(
     symbol: str, workload: Workload, places: Mapping[str, tuple[str, int]], blocks: Mapping[str, Any]
 ) -> Any:
-    """A direct call of a kernel, its arguments made on the stack."""
-    from tvm import ir, tirx
-
-    arrays = [_stack_array(blocks[places[b.name][0]], places[b.name][1], b) for b in parameters(workload)]
-    arguments = [ir.StringImm(symbol), *arrays]
-    return tirx.Evaluate(ir.Call(ir.Op.get("tirx.tvm_call_cpacked"), arguments, ret_ty="int32"))
+    """A direct call of a kernel with the addresses of its buffers."""
+    found = [places[b.name] for b in parameters(workload)]
+    return call(symbol, [_address(blocks[block], offset) for block, offset in found])
 
 
 def parameters(workload: Workload) -> tuple[Buffer, ...]:
@@ -278,12 +288,9 @@ def parameters(workload: Workload) -> tuple[Buffer, ...]:
     return kernel_for(workload).buffers(workload)
 
 
-def _stack_array(block: Any, offset: int, buffer: Buffer) -> Any:
-    """A tensor of the buffer's shape that starts ``offset`` bytes into a block."""
-    from tvm import ir, tirx
+def _address(block: Any, offset: int) -> Any:
+    """Of what starts ``offset`` bytes into a block."""
+    from tvm import tirx
 
     start = [offset] if len(block.shape) == 1 else [0] * len(block.shape)
-    shape = tirx.op.tvm_stack_make_shape(*buffer.shape)
-    zero = tirx.const(0, buffer.dtype)
-    arguments = [tirx.address_of(tirx.BufferLoad(block, start)), shape, 0, len(buffer.shape), zero, 0]
-    return ir.Call(ir.Op.get("tirx.tvm_stack_make_array"), arguments, ret_ty="handle")
+    return tirx.address_of(tirx.BufferLoad(block, start))

@@ -19,12 +19,20 @@ def build(functions: dict[str, Any], target: str) -> Any:
     return tvm.compile(module, target=resolve_target(target), tir_pipeline=register_pipeline())
 
 
-def link(functions: dict[str, Any], entries: list[str], target: str, library: Path, threads: int) -> None:
+def link(
+    functions: dict[str, Any],
+    entries: list[str],
+    target: str,
+    library: Path,
+    threads: int,
+    has_symbols: bool = False,
+) -> None:
     """Compile functions into a shared library; those of ``entries`` are called from outside.
 
     For more than one thread, ``threads.c`` is linked in: an entry then runs its function on all of them.
+    ``has_symbols``: whether the names of all functions are kept, which would be half of a network's library.
     """
-    options = ["-s"]  # no symbols for a debugger, which would be half of the library
+    options = [] if has_symbols else ["-s"]
     if threads > 1:
         functions = {_inner(name, entries): function for name, function in functions.items()}
         functions = {name: f.with_attr("global_symbol", name) for name, f in functions.items()}

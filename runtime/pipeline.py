@@ -1,34 +1,29 @@
-"""TVM's lowering pipeline with three changes: register tiles are on the stack, kernels check no arguments,
-and parallel loops are shared by the threads of a network rather than by those of TVM's runtime.
+"""TVM's lowering pipeline with three changes: register tiles are on the stack, kernels take the addresses of
+their buffers, and parallel loops are shared by the threads of a network, not by those of TVM's runtime.
 
 TVM takes every allocation of 1024 bytes or more from a workspace pool of its runtime. A compiled network
 must run where that runtime is not installed, and its accumulators are meant to become registers.
-
-The checks of a kernel's arguments are three times the code of the kernel, and fetching them costs a small
-network more than a tenth of its time. Only the entry, which the outside calls, keeps its checks: what it
-passes on to the kernels is fixed when it is compiled.
 """
 
+from collections.abc import Callable
 from typing import Any
 
+from runtime.direct import take_addresses
 from runtime.sharing import share_loops
 
 PIPELINE = "bitnas"
-KERNEL = "bitnas.kernel"  # the attribute of functions that only compiled code calls
 
 
 def register_pipeline() -> str:
     """Register the pipeline with TVM, once, and return its name."""
     from tvm import tirx
-    from tvm.ir.transform import Sequential, module_pass
+    from tvm.ir.transform import Sequential
     from tvm.s_tir.pipeline import default_s_tir_pipeline
     from tvm.tirx import compilation_pipeline
 
     def finalize_host() -> Any:
-        keep = tirx.transform.prim_func_pass(_keep_allocations, opt_level=0, name="bitnas.KeepAllocations")
-        skip = module_pass(_skip_kernel_checks, opt_level=0, name="bitnas.SkipKernelChecks")
-        share = tirx.transform.prim_func_pass(_share_loops, opt_level=0, name="bitnas.ShareLoops")
-        return Sequential([share, keep, skip, tirx.transform.LowerTVMBuiltin(), tirx.transform.LowerIntrin()])
+        ours = [_change(share_loops), _change(_keep_allocations), _change(take_addresses)]
+        return Sequential([*ours, tirx.transform.LowerTVMBuiltin(), tirx.transform.LowerIntrin()])
 
     def factory() -> Any:
         lower, _, finalize_device = default_s_tir_pipeline()
@@ -39,22 +34,15 @@ def register_pipeline() -> str:
     return PIPELINE
 
 
-def _skip_kernel_checks(module: Any, context: Any) -> Any:
-    from tvm import IRModule, tirx
+def _change(function: Callable[[Any], Any]) -> Any:
+    """A pass that changes every function."""
+    from tvm import tirx
 
-    skip = tirx.transform.SkipAssert()
-    found = {
-        name: skip(IRModule({name: function}))[name] if KERNEL in (function.attrs or {}) else function
-        for name, function in module.functions.items()
-    }
-    return IRModule(found, attrs=module.attrs)
+    name = f"bitnas.{function.__name__.strip('_')}"
+    return tirx.transform.prim_func_pass(lambda f, *_: function(f), opt_level=0, name=name)
 
 
-def _share_loops(func: Any, module: Any, context: Any) -> Any:
-    return share_loops(func)
-
-
-def _keep_allocations(func: Any, module: Any, context: Any) -> Any:
+def _keep_allocations(func: Any) -> Any:
     return func.with_body(_rewrite(func.body))
 
 

@@ -1,0 +1,52 @@
+"""Kernels that take the addresses of their buffers, for code that is compiled with them.
+
+TVM passes a kernel its arguments as tensors with shape and strides, made for every call. That is 500 bytes of
+code a call, more than many kernels of a small network have, and as much time; of it all the kernel reads but
+the addresses, as it knows the rest.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from runtime.sharing import SCOPE
+
+INTERNAL = "_internal_"  # what TVM puts before the name of a function that is not called from outside
+DIRECT = "bitnas.direct"  # the attribute of kernels that are called by ``call``
+
+
+def call(name: str, addresses: Sequence[Any]) -> Any:
+    """A statement that calls the kernel of that name in the same module."""
+    from tvm import tirx
+
+    return tirx.Evaluate(tirx.call_extern("int32", INTERNAL + name, *addresses))
+
+
+def take_addresses(function: Any) -> Any:
+    """Have a lowered kernel, if it has the attribute, take addresses in place of tensors."""
+    from tvm import tirx
+    from tvm.tirx.buffer import buffer_data_pointer_type
+
+    attributes = dict(function.attrs or {})
+    if DIRECT not in attributes:
+        return function
+    outer = _outer(function.body)
+    declared = [s.buffer for s in outer if isinstance(s, tirx.DeclBuffer)]
+    pointers = [tirx.Var(buffer.name, buffer_data_pointer_type(buffer)) for buffer in declared]
+    bound = [tirx.DeclBuffer(b, data=p) for b, p in zip(declared, pointers, strict=True)]
+    aligned = [s for s in outer if isinstance(s, tirx.AttrStmt) and s.attr_key == "storage_alignment"]
+    (own,) = (s for s in outer if isinstance(s, tirx.AttrStmt) and s.attr_key == SCOPE)
+    body = tirx.SeqStmt([*bound, own, tirx.Return(tirx.const(0, "int32"))])
+    for attribute in aligned:
+        body = tirx.AttrStmt(attribute.node, attribute.attr_key, attribute.value, body)
+    return tirx.PrimFunc(pointers, body, function.ret_type, function.attrs).without_attr("global_symbol")
+
+
+def _outer(statement: Any) -> list[Any]:
+    """The statements around a kernel's own ones, in order."""
+    from tvm import tirx
+
+    if isinstance(statement, tirx.SeqStmt):
+        return [found for part in statement.seq for found in _outer(part)]
+    if isinstance(statement, tirx.AttrStmt) and statement.attr_key != SCOPE:
+        return [statement, *_outer(statement.body)]
+    return [statement]
