@@ -15,23 +15,46 @@ if TYPE_CHECKING:
 
 LEAST = 10
 """Networks that a fit needs."""
+
+CALL_CODE = 30
+"""Bytes of code for each call of a kernel, on x86-64."""
+
+CODE_KNOTS = (8, 16, 32, 64)
+"""Kilobytes from which more code may cost another time: the sizes of instruction caches."""
+
+TOTAL = 2  # the index of the kernels' sum among the terms
+RIDGE = 1.0  # how strongly a network is taken for the sum of its kernels
+OUTLIER = 1.35  # errors of so many standard deviations count as one that is linear (Huber 1964)
+STEPS = 1000
+FOLDS = 10
 FLOOR = 1e-12
 
 
 @dataclass(frozen=True)
 class KernelTime:
-    """One kernel of a network: its time alone, warm and cold (None if not known), in milliseconds."""
+    """One kernel of a network: its time alone, in milliseconds, and how much code it has.
+
+    Attributes:
+        workload: what it computes.
+        milliseconds: its time.
+        cold_ms: its time when nothing but its input is in a cache; None if not known.
+        code_bytes: its machine code; 0 if not known.
+        is_measured: whether the time was measured, not estimated.
+    """
 
     workload: "Workload"
     milliseconds: float
     cold_ms: float | None = None
+    code_bytes: float = 0.0
     is_measured: bool = True
 
 
 class Correction:
     """Turns the times of kernels into that of their network.
 
-    measured = c . terms, with c >= 0, by least squares of relative errors; ``terms`` says which.
+    measured = sum of the kernels + c . terms; ``terms`` says which. The coefficients are small ones (ridge)
+    that fit the relative errors, of which large ones count less (Huber 1964, "Robust Estimation of a Location
+    Parameter").
     """
 
     def __init__(self, networks: Sequence[Sequence[KernelTime]], milliseconds: Sequence[float]) -> None:
@@ -49,37 +72,49 @@ class Correction:
 
     def predict(self, network: Sequence[KernelTime]) -> Estimate:
         """A network's time, and the interval that holds ``COVERAGE`` of measurements."""
-        found = float(terms(network) @ self.coefficients)
+        found = float(_predict(terms(network)[None], self.coefficients)[0])
         return Estimate(found, found * (1 - self._spread), found * (1 + self._spread))
 
 
 def terms(network: Sequence[KernelTime]) -> NDArray[np.float64]:
-    """The terms of the sum for one network: one, its calls, and milliseconds."""
-    amounts = [amounts_of(kernel.workload) for kernel in network]
-    constants = sum(a["constant"] for a in amounts)
-    total = sum(kernel.milliseconds for kernel in network)
-    cold = shared = 0.0
-    for kernel, amount in zip(network, amounts, strict=True):
-        extra = max(0.0, (kernel.cold_ms or kernel.milliseconds) - kernel.milliseconds)
-        own = amount["constant"]
-        cold += extra
-        shared += extra * (1 - own / constants) if constants else 0.0
-    return np.array([1.0, len(network), total, cold, shared, constants * 1e-9])
+    """A network's terms: one, its calls, its kernels' milliseconds, those of cold constants, kB of code.
+
+    Constants are cold to the share that other kernels' constants have of all. Code counts once more from
+    each of ``CODE_KNOTS`` on.
+    """
+    constants = [amounts_of(kernel.workload)["constant"] for kernel in network]
+    everything = sum(constants)
+    total = cold = 0.0
+    for kernel, own in zip(network, constants, strict=True):
+        total += kernel.milliseconds
+        if kernel.cold_ms is not None and everything:
+            cold += max(0.0, kernel.cold_ms - kernel.milliseconds) * (1 - own / everything)
+    code = sum({kernel.workload: kernel.code_bytes for kernel in network}.values())
+    kilobytes = (code + len(network) * CALL_CODE) / 1e3
+    beyond = [max(0.0, kilobytes - knot) for knot in CODE_KNOTS]
+    return np.array([1.0, len(network), total, cold, kilobytes, *beyond])
+
+
+def _predict(x: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
+    return np.asarray(x[:, TOTAL] + x @ coefficients)
 
 
 def _fit(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    from sklearn.linear_model import LinearRegression
+    from sklearn.linear_model import HuberRegressor
 
-    scale = np.maximum(np.abs(x).max(axis=0), FLOOR)  # terms differ by orders of magnitude
-    model = LinearRegression(fit_intercept=False, positive=True)
-    model.fit(x / scale / y[:, None], np.ones(len(y)))
+    relative = x / y[:, None]
+    scale = np.maximum(np.sqrt((relative**2).mean(axis=0)), FLOOR)  # terms differ by orders of magnitude
+    model = HuberRegressor(epsilon=OUTLIER, alpha=RIDGE, fit_intercept=False, max_iter=STEPS)
+    model.fit(relative / scale, 1 - relative[:, TOTAL])
     return np.asarray(model.coef_ / scale)
 
 
 def _errors_unseen(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     """The relative error on each network, by a fit that did not see it."""
+    order = np.random.default_rng(0).permutation(len(y))
     errors = np.empty(len(y))
-    for i in range(len(y)):
-        kept = np.arange(len(y)) != i
-        errors[i] = abs(x[i] @ _fit(x[kept], y[kept]) / max(y[i], FLOOR) - 1)
+    for fold in range(FOLDS):
+        held = order[fold::FOLDS]
+        kept = np.setdiff1d(order, held)
+        errors[held] = np.abs(_predict(x[held], _fit(x[kept], y[kept])) / y[held] - 1)
     return errors

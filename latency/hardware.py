@@ -3,6 +3,7 @@
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from latency.agreement import measure_until_agreed
 from latency.client import CONNECT_S, MEASURE_EACH_S, MEASURE_S, Client
 from latency.conditions import describe
 from latency.measurement import Measurement, NoDeviceError, alone
@@ -109,8 +111,8 @@ class Device(ABC):
         return self.measure_kernels([workload])[0]
 
     def measure_network(self, network: "CompiledNetwork") -> Measurement:
-        """Time one network; see ``measure_networks``."""
-        return self.measure_networks([network])[0]
+        """Time one network until two times agree; see ``measure_networks``."""
+        return measure_until_agreed(lambda _: self.measure_networks([network]), [[]])[0]
 
     def _link(
         self, workloads: "Sequence[Workload]", library: Path, schedules: Mapping[str, str] | None
@@ -142,7 +144,8 @@ class LocalDevice(Device):
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
             library = Path(folder) / "kernels.so"
             kernels = self._link(workloads, library, schedules)
-            return self._alone(lambda bench: bench.kernels(library, kernels))
+            found = self._alone(lambda bench: bench.kernels(library, kernels))
+            return _with_code(found, workloads, library)
 
     def measure_networks(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
         """On the inputs that the networks hold."""
@@ -201,7 +204,8 @@ class RpcDevice(Device):
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
             library = Path(folder) / "kernels.so"
             kernels = self._link(workloads, library, schedules)
-            return self._ask({"job": "kernels", "library": str(library), "kernels": kernels}, len(kernels))
+            job = {"job": "kernels", "library": str(library), "kernels": kernels}
+            return _with_code(self._ask(job, len(kernels)), workloads, library)
 
     def measure_networks(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
         """Sent there with their constants, and run on random input."""
@@ -260,6 +264,20 @@ def connect(record: DeviceRecord, cooldown_s: float = 0.0) -> Device:
     if record.reach == "local":
         return LocalDevice(record.name, record.threads, record.target)
     return RpcDevice(record, cooldown_s)
+
+
+def _with_code(
+    measured: Sequence[Measurement], workloads: "Sequence[Workload]", library: Path
+) -> list[Measurement]:
+    """Measurements of kernels, and how much code they have in the library."""
+    from runtime.assembly import code_symbol
+    from runtime.code_size import function_sizes
+
+    sizes = function_sizes(library)
+    return [
+        replace(found, code_bytes=sizes.get(code_symbol(work, found.schedule)))
+        for found, work in zip(measured, workloads, strict=True)
+    ]
 
 
 def _filed(network: "CompiledNetwork", folder: Path) -> tuple[str, str, list[str]]:

@@ -32,8 +32,9 @@ class Measurement:
         tvm_version: the compiler that made the code.
         schedule: how the kernel was made, the fastest way of those tried; empty where there is but one.
         cold_ms: the median of single runs whose arguments, but the first, are in no cache; None if not taken.
+        code_bytes: machine code of a kernel; None if not known.
         conditions: how the device was: governor, frequency, load, cores, the reference kernel's time, the
-            samples' median, and how many samples were disturbed.
+            samples' median, how many samples were disturbed, and how often it was measured.
     """
 
     milliseconds: float
@@ -43,6 +44,7 @@ class Measurement:
     tvm_version: str
     schedule: str = ""
     cold_ms: float | None = None
+    code_bytes: int | None = None
     conditions: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -4,11 +4,14 @@ Kernels are measured, each alone; one that cannot be is estimated from those tha
 of the device were measured (``nas latency calibrate``), the sum is corrected by what they showed.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import median
 from typing import TYPE_CHECKING
 
+from latency.agreement import measure_until_agreed
 from latency.hardware import Device
 from latency.measurement import Measurement, MeasurementError
 from latency.table import LatencyTable, NetworkMeasurement, lowest
@@ -66,6 +69,7 @@ class LatencyModel:
         self._regressor: KernelRegressor | None = None
         self._correction: Correction | None = None
         self._is_fitted = False
+        self._codes: dict[str, float] | None = None
 
     def predict(
         self, network: "nn.Module | Architecture", input_shape: tuple[int, ...] | None = None
@@ -110,10 +114,30 @@ class LatencyModel:
         for workload in workloads:
             known = self._read(workload)
             if known is None:
-                found.append(KernelTime(workload, estimates[workload], None, False))
+                code = self._usual_code(workload)
+                found.append(KernelTime(workload, estimates[workload], None, code, False))
             else:
-                found.append(KernelTime(workload, known.milliseconds, known.cold_ms))
+                found.append(self._kernel_time(workload, known))
         return found
+
+    def _kernel_time(self, workload: "Workload", measured: Measurement) -> "KernelTime":
+        from latency.correction import KernelTime
+
+        code = measured.code_bytes
+        known = self._usual_code(workload) if code is None else float(code)
+        return KernelTime(workload, measured.milliseconds, measured.cold_ms, known)
+
+    def _usual_code(self, workload: "Workload") -> float:
+        """The median of the code, in bytes, that kernels of the same family have."""
+        if self._codes is None:
+            from runtime import Workload
+
+            sizes = defaultdict(list)
+            for key, row in self.table.rows(self.device.identity).items():
+                if row.code_bytes is not None:
+                    sizes[Workload.from_key(key).family].append(row.code_bytes)
+            self._codes = {family: median(found) for family, found in sizes.items()}
+        return self._codes.get(workload.family, 0.0)
 
     def schedules(self, workloads: "Sequence[Workload]") -> dict[str, str]:
         """How the fastest code for each kernel was made, by the workload's key, for ``runtime.compile``."""
@@ -138,10 +162,17 @@ class LatencyModel:
 
         return self.compile(search_spaces.build(architecture).eval(), (1, *architecture.input_shape))
 
-    def measure_compiled(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
+    def measure_once(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
         """Time compiled networks in turn, at the speed that the table's times are for."""
         self._recall_speed()
         return self.device.measure_networks(networks)
+
+    def measure_compiled(
+        self, networks: "Sequence[CompiledNetwork]", known: Sequence[Sequence[Measurement]] | None = None
+    ) -> list[Measurement]:
+        """Time compiled networks until two times of each agree; ``known`` are those taken before."""
+        earlier = known or [[] for _ in networks]
+        return measure_until_agreed(lambda some: self.measure_once([networks[i] for i in some]), earlier)
 
     def measure_network(self, architecture: Architecture) -> Measurement:
         """Compile an architecture's network and time it whole."""
@@ -163,22 +194,25 @@ class LatencyModel:
         return len(lacking)
 
     def measure_again(self, workloads: "Sequence[Workload]") -> None:
-        """Measure kernels that the table holds once more; the lower time counts, as disturbances only add.
-
-        A machine may be disturbed for minutes: what is measured at two times is hardly so at both.
-        """
+        """Measure kernels that the table holds until two times of each agree; the lowest counts."""
         self._recall_speed()
         schedules = self.schedules(workloads)
         for start in range(0, len(workloads), BATCH):
             batch = workloads[start : start + BATCH]
-            for workload, found in zip(batch, self.device.measure_kernels(batch, schedules), strict=True):
-                known = self._read(workload)
-                if known is None or found.milliseconds < known.milliseconds:
+            known = [self._known[workload.key] for workload in batch]
+
+            def measure(some: list[int], batch: "Sequence[Workload]" = batch) -> list[Measurement]:
+                return self.device.measure_kernels([batch[i] for i in some], schedules)
+
+            lowest = measure_until_agreed(measure, [[measured] for measured in known])
+            for workload, before, found in zip(batch, known, lowest, strict=True):
+                if found.milliseconds < before.milliseconds:
                     self._put(workload, found)
 
     def _put(self, workload: "Workload", found: Measurement) -> None:
         self.table.put(self.device.identity, workload.key, found)
         self._known[workload.key] = found
+        self._codes = None
         self._is_fitted = False
 
     def learn(self, architecture: Architecture, measurement: Measurement) -> None:
@@ -201,10 +235,7 @@ class LatencyModel:
         if len(whole) < correction.LEAST:
             return None
         times = [
-            [
-                correction.KernelTime(Workload.from_key(key), rows[key].milliseconds, rows[key].cold_ms)
-                for key in network.workloads
-            ]
+            [self._kernel_time(Workload.from_key(key), rows[key]) for key in network.workloads]
             for network in whole
         ]
         return correction.Correction(times, [network.measurement.milliseconds for network in whole])

@@ -1,7 +1,4 @@
-"""Networks of a device that are measured, and measured again at another time: the lower time counts.
-
-What disturbs a machine may go on for minutes, and only ever adds time.
-"""
+"""Networks of a device that are measured, and measured again at another time, until two times agree."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -28,27 +25,26 @@ class Visits:
         self._once: set[Workload] = set()  # measured here, and but once
 
     def first(self, architectures: "Sequence[Architecture]") -> None:
-        """Measure what was not measured."""
+        """Measure what was not measured, once."""
         kernels = [work for architecture in architectures for work in workloads_of(architecture)]
         self._once |= set(self._model.lacking(kernels))
         self._model.fill(kernels)
         self._compiled |= {a: self._model.compiled(a) for a in architectures}
-        self._time(architectures)
+        networks = [self._compiled[architecture] for architecture in architectures]
+        self.times |= zip(architectures, self._model.measure_once(networks), strict=True)
 
     def again(self, architectures: "Sequence[Architecture]") -> "list[Architecture]":
-        """Measure once more; gives those networks whose time is lower now."""
+        """Measure until two times of each network and kernel agree; gives those whose time is lower now."""
         kernels = [work for architecture in architectures for work in workloads_of(architecture)]
         due = [work for work in dict.fromkeys(kernels) if work in self._once]
         self._model.measure_again(due)
         self._once -= set(due)
-        return self._time(architectures)
-
-    def _time(self, architectures: "Sequence[Architecture]") -> "list[Architecture]":
-        lower = []
         networks = [self._compiled[architecture] for architecture in architectures]
-        for architecture, found in zip(architectures, self._model.measure_compiled(networks), strict=True):
-            known = self.times.get(architecture)
-            if known is None or found.milliseconds < known.milliseconds:
-                self.times[architecture] = found
-                lower.append(architecture)
-        return lower
+        before = [self.times[architecture] for architecture in architectures]
+        lowest = self._model.measure_compiled(networks, [[measured] for measured in before])
+        self.times |= zip(architectures, lowest, strict=True)
+        return [
+            architecture
+            for architecture, earlier, found in zip(architectures, before, lowest, strict=True)
+            if found.milliseconds < earlier.milliseconds
+        ]

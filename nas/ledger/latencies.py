@@ -45,6 +45,7 @@ class SqlLatencyTable:
             "workload": workload_key,
             "schedule": measurement.schedule,
             "cold_ms": measurement.cold_ms,
+            "code_bytes": measurement.code_bytes,
             **_timing(measurement),
         }
         with self._ledger.writing() as session:
@@ -156,7 +157,13 @@ def _measurement(row: MeasurementRow | NetworkMeasurementRow) -> "Measurement":
         samples=row.samples,
         date=row.date,
         tvm_version=row.tvm_version,
-        schedule=row.schedule if isinstance(row, MeasurementRow) else "",
-        cold_ms=row.cold_ms if isinstance(row, MeasurementRow) else None,
         conditions=row.conditions or {},
+        **_of_kernel(row),
     )
+
+
+def _of_kernel(row: MeasurementRow | NetworkMeasurementRow) -> dict[str, Any]:
+    """What only kernels have."""
+    if not isinstance(row, MeasurementRow):
+        return {}
+    return {"schedule": row.schedule, "cold_ms": row.cold_ms, "code_bytes": row.code_bytes}

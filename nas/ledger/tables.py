@@ -167,6 +167,7 @@ class MeasurementRow(Base):
     tvm_version: Mapped[str] = mapped_column(String(64))
     schedule: Mapped[str] = mapped_column(String(64), server_default="")
     cold_ms: Mapped[float | None]
+    code_bytes: Mapped[int | None]
     conditions: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 

@@ -9,7 +9,7 @@ from scipy.stats import kendalltau
 import runtime
 import search_spaces
 from latency import Device, DeviceRecord, LatencyModel, Measurement, MeasurementError, MemoryTable
-from latency.correction import LEAST, Correction, KernelTime, terms
+from latency.correction import LEAST, TOTAL, Correction, KernelTime, terms
 from latency.features import amounts_of, features
 from latency.model import BATCH, workloads_of
 from latency.regressor import KernelRegressor
@@ -89,14 +89,20 @@ def test_kernels_are_estimated_from_others():
 
 
 def test_a_correction_finds_what_the_sum_misses():
+    code = np.random.default_rng(1)
     networks = [
-        [KernelTime(w, milliseconds(w), 2 * milliseconds(w)) for w in workloads_of(SPACE.sample(seed))]
+        [
+            KernelTime(w, milliseconds(w), 2 * milliseconds(w), code.integers(200, 4000))
+            for w in workloads_of(SPACE.sample(seed))
+        ]
         for seed in range(40)
     ]
     noise = np.random.default_rng(0).normal(1, 0.01, 30)
-    whole = [(1.05 * terms(n)[2] + 5e-6 * terms(n)[1]) for n in networks]
+    noise[3] = 1.4  # disturbed, both times
+    # calls, and code that the instruction cache has no room for
+    whole = [1.05 * terms(n)[TOTAL] + 5e-6 * len(n) + 2e-5 * max(0, terms(n)[4] - 16) for n in networks]
+    assert max(w / terms(n)[TOTAL] for w, n in zip(whole, networks, strict=True)) > 1.2
     correction = Correction(networks[:30], [w * e for w, e in zip(whole[:30], noise, strict=True)])
-    assert (correction.coefficients >= 0).all()
     for network, ms in zip(networks[30:], whole[30:], strict=True):
         found = correction.predict(network)
         assert found.milliseconds == pytest.approx(ms, rel=0.02)
@@ -165,11 +171,37 @@ def test_kernels_from_traced_blocks_are_those_of_the_whole_network(name):
         assert workloads_of(architecture) == runtime.workloads(module, (1, *architecture.input_shape))
 
 
-def test_of_two_measurements_the_lower_counts():
+def test_code_that_two_calls_share_counts_once():
+    first, second, *_ = workloads_of(SPACE.sample(0))
+    twice = [KernelTime(first, 1.0, None, 3000.0)] * 2
+    other = [KernelTime(first, 1.0, None, 3000.0), KernelTime(second, 1.0, None, 3000.0)]
+    assert terms(other)[4] - terms(twice)[4] == pytest.approx(3.0)
+
+
+def test_code_that_is_not_known_is_taken_for_that_of_its_family():
+    device, table = MadeUpDevice(), MemoryTable()
+    measure_space(LatencyModel(device, table), SPACE, 30, quietly)
+    rows = table.rows(device.identity)
+    convolutions = [key for key in rows if Workload.from_key(key).family == "conv2d"]
+    for size, key in zip((700, 900, 800), convolutions, strict=False):
+        table.put(device.identity, key, replace(rows[key], code_bytes=size))
+    model = LatencyModel(device, table, measure=False)
+    found = model.times([Workload.from_key(key) for key in (*convolutions[:4], *rows)])
+    assert [time.code_bytes for time in found[:4]] == [700, 900, 800, 800]
+    assert {t.code_bytes for t in found if t.workload.family != "conv2d"} == {0.0}
+
+
+def test_of_two_measurements_the_lower_counts(monkeypatch):
+    monkeypatch.setattr("latency.agreement.time.sleep", lambda seconds: None)
     model = LatencyModel(MadeUpDevice(), MemoryTable())
     architecture = SPACE.sample(3)
     visits = Visits(model)
-    slow = iter([1.3, 1.3, 1.0, 1.0, 1.5, 1.5])  # kernels, then the network; then both again, and once more
+    slow = iter(
+        [1.3, 1.3]  # the kernels, then the network, which is slow
+        + [1.0, 1.2, 1.0]  # the kernels until two times agree
+        + [1.0, 1.0]  # the network likewise
+        + [1.5] * 6  # the network once more: it agrees with none
+    )
 
     def slowly(measure):
         def measured(*arguments):

@@ -1,0 +1,45 @@
+"""A time counts once it was met twice.
+
+What disturbs a machine only ever adds time, may go on for minutes, and hardly adds the same twice. So things
+are measured again, after longer and longer pauses, until the two lowest times of each are about the same.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from latency.measurement import Measurement
+
+AGREE = 0.015  # the share by which two times that are the same may differ
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds
+
+MeasureSome = Callable[[list[int]], list[Measurement]]
+"""Measures the things of the given indices."""
+
+
+def measure_until_agreed(measure: MeasureSome, known: Sequence[Sequence[Measurement]]) -> list[Measurement]:
+    """The lowest time of each thing; ``known`` are those that are there already, of each thing in order.
+
+    ``visits`` in its conditions tells how often it was measured. Where the last pause brings no agreement,
+    the lowest time counts nevertheless.
+    """
+    found = [list(times) for times in known]
+    for pause in (0.0, *PAUSES):
+        pending = [index for index, times in enumerate(found) if not _agree(times)]
+        if not pending:
+            break
+        if any(found[index] for index in pending):
+            time.sleep(pause)
+        for index, measured in zip(pending, measure(pending), strict=True):
+            found[index].append(measured)
+    return [_lowest(times) for times in found]
+
+
+def _agree(times: Sequence[Measurement]) -> bool:
+    low = sorted(measured.milliseconds for measured in times)[:2]
+    return len(low) == 2 and low[1] <= low[0] * (1 + AGREE)
+
+
+def _lowest(times: Sequence[Measurement]) -> Measurement:
+    low = min(times, key=lambda measured: measured.milliseconds)
+    return replace(low, conditions={**low.conditions, "visits": len(times)})
