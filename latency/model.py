@@ -65,7 +65,7 @@ class LatencyModel:
         self.device = device
         self.table = table
         self._measure = measure
-        self._known: dict[str, Measurement] = {}
+        self._known: dict[Workload, Measurement] = {}
         self._regressor: KernelRegressor | None = None
         self._correction: Correction | None = None
         self._is_fitted = False
@@ -199,7 +199,7 @@ class LatencyModel:
         schedules = self.schedules(workloads)
         for start in range(0, len(workloads), BATCH):
             batch = workloads[start : start + BATCH]
-            known = [self._known[workload.key] for workload in batch]
+            known = [self._known[workload] for workload in batch]
 
             def measure(some: list[int], batch: "Sequence[Workload]" = batch) -> list[Measurement]:
                 return self.device.measure_kernels([batch[i] for i in some], schedules)
@@ -211,7 +211,7 @@ class LatencyModel:
 
     def _put(self, workload: "Workload", found: Measurement) -> None:
         self.table.put(self.device.identity, workload.key, found)
-        self._known[workload.key] = found
+        self._known[workload] = found
         self._codes = None
         self._is_fitted = False
 
@@ -255,13 +255,12 @@ class LatencyModel:
             )
 
     def _read(self, workload: "Workload") -> Measurement | None:
-        key = workload.key
-        if key not in self._known:
-            found = self.table.get(self.device.identity, key)
+        if workload not in self._known:
+            found = self.table.get(self.device.identity, workload.key)
             if found is None:
                 return None
-            self._known[key] = found
-        return self._known[key]
+            self._known[workload] = found
+        return self._known[workload]
 
     def _estimate(self, workloads: "list[Workload]") -> "dict[Workload, float]":
         if not workloads:
