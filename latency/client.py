@@ -102,7 +102,7 @@ class Client:
         self._exchange(self._opening, CONNECT_S)
 
     def _prepare(self) -> dict[str, Any]:
-        """Compile what every session loads: the probe and the reference kernel."""
+        """Compile what every session loads: the probe and the reference."""
         from latency.reference import compile_reference
 
         folder = self._folder

@@ -32,7 +32,7 @@ class Device(ABC):
 
     Attributes:
         record: how it is reached and used.
-        usual_ms: what the reference kernel takes there at the speed that times are given for; None until
+        usual_ms: what the reference takes there at the speed that times are given for; None until
             something is measured.
     """
 
@@ -57,10 +57,11 @@ class Device(ABC):
     @cached_property
     def identity(self) -> str:
         """The key of the device's rows in a latency table: changes when its CPU, compiler or use does."""
+        from latency.reference import PROTOCOL
         from runtime.kernels.base import GENERATION
 
         known = self.describe()
-        code = f"tvm {known['tvm']} | kernels {GENERATION}"
+        code = f"tvm {known['tvm']} | kernels {GENERATION} | protocol {PROTOCOL}"
         if self.threads > 1:
             code += f" | {self.threads} threads"
         return f"{self.name} | {known['cpu']} | {known['llvm_cpu']} | {code}"

@@ -33,7 +33,7 @@ class Measurement:
         schedule: how the kernel was made, the fastest way of those tried; empty where there is but one.
         cold_ms: the median of single runs whose arguments, but the first, are in no cache; None if not taken.
         code_bytes: machine code of a kernel; None if not known.
-        conditions: how the device was: governor, frequency, load, cores, the reference kernel's time, the
+        conditions: how the device was: governor, frequency, load, cores, the reference's time, the
             samples' median, how many samples were disturbed, and how often it was measured.
     """
 

@@ -1,10 +1,10 @@
-"""The protocol: samples of many functions in turn, each between two glances at a reference kernel.
+"""The protocol: samples of many functions in turn, each between two glances at a reference.
 
 What disturbs a measurement only ever adds time, goes on for seconds (another machine on the sibling of a
 core), and shows in the time of a kernel that is always the same work. So the samples of one function are
-spread over those of others; those count beside which the reference kernel was about as fast as it can be, at
+spread over those of others; those count beside which the reference was about as fast as it can be, at
 the speed that it tells. Of those a low one is the time, the first decile: an unlucky place of the memory,
-which samples take turns with, adds time, too, and so does what the reference kernel does not feel.
+which samples take turns with, adds time, too, and so does what the reference does not feel.
 """
 
 import math
@@ -31,7 +31,7 @@ TRIALS = 3  # turns to choose among ways of making a kernel
 TRIAL_SAMPLES, TRIAL_MS = 2, 1  # of each way in each turn
 ABSURD_MS = 1e6
 
-QUIET = 0.05  # the reference kernel may take this share longer than in its quietest moments
+QUIET = 0.05  # the reference may take this share longer than in its quietest moments
 QUIET_SHARE = 10  # percent of its times that are taken for quiet ones
 GLANCES = 2000  # times of it that are remembered
 GLANCE_SAMPLES, GLANCE_MS = 3, 1
@@ -44,10 +44,10 @@ Sampler = Callable[[int, int], list[float]]
 
 
 class Speed:
-    """How fast a machine is at the moment, told by a reference kernel.
+    """How fast a machine is at the moment, told by a reference.
 
     Attributes:
-        usual_ms: what the reference kernel takes at the speed that times are given for, once that is known.
+        usual_ms: what the reference takes at the speed that times are given for, once that is known.
     """
 
     def __init__(self, reference: Sampler) -> None:
@@ -66,7 +66,7 @@ class Speed:
         return float(np.percentile(self._batch, QUIET_SHARE))
 
     def glance(self) -> float:
-        """What the reference kernel takes now, in milliseconds."""
+        """What the reference takes now, in milliseconds."""
         found = median(self._reference(GLANCE_SAMPLES, GLANCE_MS))
         self._glances.append(found)
         self._batch.append(found)
@@ -98,7 +98,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Sample:
-    """A time, and the reference kernel's before and after it, in milliseconds; how long the sample took."""
+    """A time, and the reference's before and after it, in milliseconds; how long the sample took."""
 
     milliseconds: float
     before: float
@@ -107,12 +107,12 @@ class Sample:
 
     @property
     def reference(self) -> float:
-        """What the reference kernel took meanwhile."""
+        """What the reference took meanwhile."""
         return (self.before + self.after) / 2
 
     @property
     def disturbance(self) -> float:
-        """The longer of the two times of the reference kernel."""
+        """The longer of the two times of the reference."""
         return max(self.before, self.after)
 
 

@@ -27,24 +27,29 @@ if TYPE_CHECKING:
 
 COLD_RUNS = 15
 FLUSH = "cache_flush_cpu_non_first_arg"  # TVM's: it flushes the lines of all arguments but the first
-DRIFT = 0.1  # the reference kernel may take this share longer than it lately did
+DRIFT = 0.1  # the reference may take this share longer than it lately did
 LATELY = 25  # batches whose median is what it lately took
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, before what was measured in a drift is measured anew
 SETTLED = 5  # batches of another speed that agree: the machine has that speed now
 
 log = logging.getLogger("nas.latency")
 
-PLACEMENTS = 3  # copies of the memory that samples take turns with
+PLACEMENTS = 3  # copies of code and memory that samples take turns with
 CALLED_MS = 0.02  # what a kernel's calls take together, at least
 MOST_CALLS = 1000
 FLOOR_MS = 1e-7
 MARGIN = 1.1  # runs are so many that a sample is not shorter than asked for, though a machine gets faster
 
 Arrays = list[NDArray[Any]]
-Parts = Sequence[tuple[int, tuple[int, ...], str]]
-"""Offset, shape and dtype of the arrays in a block."""
+Part = tuple[int, tuple[int, ...], str]
+"""Offset, shape and dtype of an array in a block."""
+Parts = Sequence[Part]
 Memory = Sequence[tuple[int, Parts]]
 """Bytes and parts of each block that a kernel is called with."""
+
+
+Copy = tuple[Any, list[Any]]
+"""Code, and the arguments that it is called with."""
 
 
 class Kernel(NamedTuple):
@@ -63,39 +68,38 @@ class Network(NamedTuple):
 
 
 class Bench:
-    """Measures at a place, batch by batch, and watches a reference kernel meanwhile.
+    """Measures at a place, batch by batch, and watches a reference meanwhile.
 
     Attributes:
-        speed: what the reference kernel tells.
-        rejected: how many batches were thrown away because the reference kernel had drifted.
+        speed: what the reference tells.
+        rejected: how many batches were thrown away because the reference had drifted.
     """
 
     def __init__(
         self, place: Place, read: ReadFile, library: Path, reference: str, cooldown_s: float = 0.0
     ) -> None:
-        """``reference`` is the reference kernel's function in ``library``."""
+        """``reference`` is the reference's function in ``library``."""
         self.rejected = 0
         self._place = place
         self._read = read
         self._cooldown_s = cooldown_s
-        tensors = self._tensors(memory_of(REFERENCE))
-        self.speed = Speed(self._kernel_sampler(place.load(library), reference, [tensors]))
+        self.speed = Speed(self._luckiest(library, reference))
         self._lately: deque[float] = deque(maxlen=LATELY)
 
     def kernels(self, library: Path, kernels: Sequence[Kernel]) -> list[Measurement]:
         """Time kernels of a library, at least one, each in its fastest schedule."""
-        module = self._place.load(library)
-        copies = [[self._tensors(kernel.memory) for _ in range(PLACEMENTS)] for kernel in kernels]
+        modules = self._modules(library)
+        copies = [self._memories(kernel.memory) for kernel in kernels]
         ways = [
-            {way: self._kernel_sampler(module, name, copies[i]) for way, name in kernel.names.items()}
-            for i, kernel in enumerate(kernels)
+            {way: self._kernel_sampler(modules, name, memories) for way, name in kernel.names.items()}
+            for kernel, memories in zip(kernels, copies, strict=True)
         ]
 
         def once() -> list[Measurement]:
             chosen = fastest(ways)
             found = measure_in_turn([ways[i][way] for i, way in enumerate(chosen)], self.speed)
             cold = [
-                self._cold(module, kernel.names[way] + ONCE, memories[0])
+                self._cold(modules[0], kernel.names[way] + ONCE, memories[0])
                 for way, kernel, memories in zip(chosen, kernels, copies, strict=True)
             ]
             return [
@@ -111,7 +115,7 @@ class Bench:
         return self._watched(lambda: measure_in_turn(samplers, self.speed))
 
     def _watched(self, once: Callable[[], list[Measurement]]) -> list[Measurement]:
-        """Measure while the reference kernel, in its quietest moments, is about as fast as it lately was.
+        """Measure while the reference, in its quietest moments, is about as fast as it lately was.
 
         Where the machine has settled at another speed, that becomes the one to compare with, and is said.
         """
@@ -125,7 +129,7 @@ class Bench:
             if drift <= DRIFT:
                 return self._accepted(found, quietest)
             self.rejected += 1
-            log.debug("rejected: the reference kernel takes %.0f %% longer than usual", 100 * drift)
+            log.debug("rejected: the reference takes %.0f %% longer than usual", 100 * drift)
             tried.append(quietest)
             self.speed.forget()
             if pause is not None:
@@ -136,7 +140,7 @@ class Bench:
             self.speed.settle()
             return self._watched(once)
         raise MeasurementError(
-            f"device: its reference kernel takes {drift:.0%} longer than usual, no time can be trusted; "
+            f"device: its reference takes {drift:.0%} longer than usual, no time can be trusted; "
             "let it cool down, end what else runs on it, and measure again"
         )
 
@@ -148,57 +152,80 @@ class Bench:
         around = now(self._read)
         return [replace(each, conditions={**around, **each.conditions}) for each in found]
 
-    def _kernel_sampler(self, module: Any, name: str, copies: list[list[Any]]) -> Sampler:
-        """Each sample uses another copy of the memory: where it lies can cost a tenth of the time."""
-        once = self._sampler(module, name, [[*copies[0], 1]])(3, WARM_MS)
+    def _luckiest(self, library: Path, reference: str) -> Sampler:
+        """The reference's copy whose place costs least: a process would be slower than others by that."""
+        copies = zip(self._modules(library), self._memories(memory_of(*REFERENCE)), strict=True)
+        samplers = {str(i): self._kernel_sampler([m], reference, [t]) for i, (m, t) in enumerate(copies)}
+        (found,) = fastest([samplers])
+        return samplers[found]
+
+    def _kernel_sampler(self, modules: list[Any], name: str, memories: list[list[Any]]) -> Sampler:
+        first = [(modules[0], [*memories[0], 1])]
+        once = self._sampler(name, first)(3, WARM_MS)
         # so many calls at once that the one call from outside costs nothing beside them
         count = max(1, min(MOST_CALLS, round(CALLED_MS / max(min(once), FLOOR_MS))))
-        sample = self._sampler(module, name, [[*tensors, count] for tensors in copies])
+        copies = [(m, [*tensors, count]) for m, tensors in zip(modules, memories, strict=True)]
+        sample = self._sampler(name, copies)
         return lambda samples, sample_ms: [ms / count for ms in sample(samples, sample_ms)]
 
     def _network_sampler(self, network: Network) -> Sampler:
-        module = self._place.load(network.library)
-        copies = [[self._place.tensor(array) for array in network.arrays] for _ in range(PLACEMENTS)]
-        return self._sampler(module, network.name, copies)
+        modules = self._modules(network.library)
+        return self._sampler(
+            network.name, [(m, [self._place.tensor(a) for a in network.arrays]) for m in modules]
+        )
 
-    def _sampler(self, module: Any, name: str, copies: list[list[Any]]) -> Sampler:
-        """Samples of a function, of so many runs as take the time that is asked for, on each copy in turn.
+    def _sampler(self, name: str, copies: list[Copy]) -> Sampler:
+        """Samples of a function, of so many runs as take the time that is asked for, of each copy in turn.
 
         How many runs that are is found once: TVM's own search for it takes as long again as the sample.
         """
 
         @cache  # over RPC each costs a round trip
-        def evaluator(samples: int, runs: int, least_ms: int = 0) -> Callable[..., Any]:
+        def evaluator(copy: int, samples: int, runs: int, least_ms: int = 0) -> Callable[..., Any]:
+            module, _ = copies[copy]
             timer: Callable[..., Any] = module.time_evaluator(
                 name, self._place.device, number=runs, repeat=samples, min_repeat_ms=least_ms
             )
             return timer
 
-        turn = cycle(copies)
-        known = evaluator(1, 1, WARM_MS)(*copies[0]).results[0] * 1e3
+        turn = cycle(range(len(copies)))
+        known = evaluator(0, 1, 1, WARM_MS)(*copies[0][1]).results[0] * 1e3
 
         def sample(samples: int, sample_ms: int) -> list[float]:
             nonlocal known
             runs = max(1, math.ceil(sample_ms * MARGIN / max(known, FLOOR_MS)))
-            found = [seconds * 1e3 for seconds in evaluator(samples, runs)(*next(turn)).results]
+            copy = next(turn)
+            found = [seconds * 1e3 for seconds in evaluator(copy, samples, runs)(*copies[copy][1]).results]
             known = min(known, *found)
             return found
 
         return sample
 
-    def _tensors(self, memory: Memory) -> list[Any]:
-        return [self._place.tensor(random_block(nbytes, parts)) for nbytes, parts in memory]
+    def _modules(self, library: Path) -> list[Any]:
+        """Copies of the code: where it lies costs some networks a fifth of their time."""
+        return [self._place.load(library) for _ in range(PLACEMENTS)]
+
+    def _memories(self, memory: Memory) -> list[list[Any]]:
+        """Copies of the memory: where it lies costs some kernels a tenth of their time."""
+        return [
+            [self._place.tensor(random_block(n, parts)) for n, parts in memory] for _ in range(PLACEMENTS)
+        ]
 
     def _cold(self, module: Any, name: str, tensors: list[Any]) -> float:
         timer = module.time_evaluator(name, self._place.device, number=1, repeat=COLD_RUNS, f_preproc=FLUSH)
         return float(np.median(timer(*tensors).results) * 1e3)
 
 
-def memory_of(workload: "Workload") -> Memory:
-    """The memory of a kernel that is timed alone."""
-    from runtime.assembly import blocks_of
+def memory_of(*workloads: "Workload") -> Memory:
+    """The memory of kernels that are timed alone, or one after the other."""
+    from runtime.assembly import ALONE, blocks_of
 
-    return [(block.nbytes, block.parts(workload)) for block in blocks_of(workload)]
+    sizes, parts = [0 for _ in ALONE], [list[Part]() for _ in ALONE]
+    for workload in workloads:
+        for index, block in enumerate(blocks_of(workload)):
+            parts[index] += [(sizes[index] + at, shape, dtype) for at, shape, dtype in block.parts(workload)]
+            sizes[index] += block.nbytes
+    return list(zip(sizes, parts, strict=True))
 
 
 def random_block(nbytes: int, parts: Parts) -> NDArray[np.uint8]:

@@ -114,9 +114,29 @@ def _add_schedules(
         functions[symbol] = _direct(kernel_function(workload, target, symbol, schedule, threads))
         memory = {block: _bytes(block, b.nbytes) for block, b in blocks.items()}
         once = _call(symbol, workload, places, memory)
-        functions[name] = _repeated(name, memory, once)
+        functions[name] = _repeated(name, memory, [once])
         functions[name + ONCE] = _function(name + ONCE, memory, [once])
     return names
+
+
+def link_sequence(workloads: Sequence[Workload], target: str, name: str, library: Path) -> None:
+    """Compile kernels and one function that calls each in turn, ``f(workspace, constants, count)``.
+
+    They work on the blocks of ``blocks_of``, those of all kernels one after the other.
+    """
+    functions = {w.symbol: _direct(kernel_function(w, target, w.symbol, "")) for w in workloads}
+    ends = dict.fromkeys(ALONE, 0)
+    found: list[dict[str, tuple[str, int]]] = []
+    for workload in workloads:
+        places: dict[str, tuple[str, int]] = {}
+        for block, own in zip(ALONE, blocks_of(workload), strict=True):
+            places |= {buffer: (block, ends[block] + offset) for buffer, offset in own.offsets.items()}
+            ends[block] += own.nbytes
+        found.append(places)
+    memory = {block: _bytes(block, end) for block, end in ends.items()}
+    calls = [_call(w.symbol, w, places, memory) for w, places in zip(workloads, found, strict=True)]
+    functions[name] = _repeated(name, memory, calls)
+    link(functions, [name], target, library, threads=1)
 
 
 @dataclass(frozen=True)
@@ -262,16 +282,21 @@ def _bytes(name: str, nbytes: int) -> Any:
 def _function(name: str, blocks: Mapping[str, Any], calls: list[Any]) -> Any:
     from tvm import tirx
 
-    body = calls[0] if len(calls) == 1 else tirx.SeqStmt(calls)
-    return tirx.PrimFunc(list(blocks.values()), body).with_attr("global_symbol", name)
+    return tirx.PrimFunc(list(blocks.values()), _in_turn(calls)).with_attr("global_symbol", name)
 
 
-def _repeated(name: str, blocks: Mapping[str, Any], call: Any) -> Any:
-    """A function that makes a call as often as its last argument tells."""
+def _in_turn(calls: list[Any]) -> Any:
+    from tvm import tirx
+
+    return calls[0] if len(calls) == 1 else tirx.SeqStmt(calls)
+
+
+def _repeated(name: str, blocks: Mapping[str, Any], calls: list[Any]) -> Any:
+    """A function that makes calls as often as its last argument tells."""
     from tvm import tirx
 
     count, step = tirx.Var("count", "int32"), tirx.Var("step", "int32")
-    body = tirx.For(step, 0, count, tirx.ForKind.SERIAL, call)
+    body = tirx.For(step, 0, count, tirx.ForKind.SERIAL, _in_turn(calls))
     return tirx.PrimFunc([*blocks.values(), count], body).with_attr("global_symbol", name)
 
 

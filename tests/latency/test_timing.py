@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from latency import MeasurementError
-from latency.place import Place
+from latency.place import Place, ThisProcess
 from latency.sampling import FEWEST, SAMPLE_MS, SAMPLES, VISITS, scale_of
 from latency.timing import PLACEMENTS, Bench, Kernel, Network, memory_of, random_block
-from runtime.assembly import ONCE, blocks_of, link_schedules
+from runtime.assembly import ONCE, blocks_of, link_schedules, link_sequence
 from runtime.workload import Conv2d, Relu
 
 LIBRARY = Path("made-up.so")
@@ -73,12 +73,62 @@ def test_an_unlucky_place_of_memory_does_not_count(machine):
     assert len(machine.unlucky["network"]) == PLACEMENTS
 
 
+def test_an_unlucky_place_of_code_does_not_count(machine):
+    """The first copy of all that is loaded is slow, the reference's too."""
+    loaded = {}
+
+    def load(library):
+        number = loaded[library] = loaded.get(library, -1) + 1
+        slow = 1.2 if number % PLACEMENTS == 0 else 1.0
+
+        def time_evaluator(name, *arguments, **options):
+            timer = machine.time_evaluator(name, *arguments, **options)
+            return lambda *given: SimpleNamespace(results=[slow * s for s in timer(*given).results])
+
+        return SimpleNamespace(time_evaluator=time_evaluator)
+
+    machine.load = load
+    machine.unlucky = {name: {} for name in machine.milliseconds}
+    machine.milliseconds["reference"] = 0.006
+    timer = bench(machine)
+    (found,) = timer.networks([Network(Path("network.so"), "network", [np.zeros(4, np.float32)])])
+    assert found.milliseconds == pytest.approx(2.0)
+    assert found.conditions["reference_ms"] == pytest.approx(0.006)
+    assert loaded == {LIBRARY: PLACEMENTS - 1, Path("network.so"): PLACEMENTS - 1}
+
+
+def test_each_copy_of_a_library_lies_elsewhere(tmp_path):
+    (names,) = link_schedules([Relu(1, 40)], "native", 1, tmp_path / "kernel.so")
+    place = ThisProcess()
+    copies = [place.load(tmp_path / "kernel.so") for _ in range(2)]
+    assert all(copy.implements_function(name) for copy in copies for name in names.values())
+    maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    code = [line for line in maps if " r-xp " in line and "bitnas-" in line and line.endswith("(deleted)")]
+    assert len({line.split()[4] for line in code}) >= 2, "two files, each mapped for itself"
+
+
+def test_a_sequence_computes_what_its_kernels_compute(tmp_path):
+    import tvm
+
+    relus = [Relu(1, 40), Relu(1, 24)]
+    link_sequence(relus, "native", "both", tmp_path / "both.so")
+    (workspace_bytes, parts), (constant_bytes, _) = memory_of(*relus)
+    memory = random_block(workspace_bytes, parts)
+    tensors = [tvm.runtime.tensor(memory), tvm.runtime.tensor(np.zeros(max(1, constant_bytes), np.uint8))]
+    tvm.runtime.load_module(str(tmp_path / "both.so"))["both"](*tensors, 2)
+    found = tensors[0].numpy()
+    values = [found[at : at + 4 * int(np.prod(shape))].view(np.float32) for at, shape, _ in parts]
+    for given, result in zip(values[::2], values[1::2], strict=True):
+        assert (given < 0).any()
+        np.testing.assert_array_equal(result, np.maximum(given, 0))
+
+
 def test_a_disturbed_sample_does_not_count(machine):
     timer = bench(machine)
     measure(timer)
     calls = 0
 
-    def slowness():  # now and then the kernel, and the reference kernel beside it, are slow for a while
+    def slowness():  # now and then the kernel, and the reference beside it, are slow for a while
         nonlocal calls
         calls += 1
         return 1.25 if calls // 12 % 2 else 1.0
@@ -97,7 +147,7 @@ def test_where_all_is_disturbed_the_quietest_count(machine):
     machine.slowness = lambda: next(slow)
     found = measure(timer)
     assert (found.samples, found.conditions["disturbed"]) == (FEWEST, VISITS)
-    assert found.milliseconds == pytest.approx(0.5, rel=0.01), "at the speed that the reference kernel tells"
+    assert found.milliseconds == pytest.approx(0.5, rel=0.01), "at the speed that the reference tells"
 
 
 def test_samples_of_many_take_turns(machine):
