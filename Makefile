@@ -48,7 +48,7 @@ bench: $(STAMP)
 # What docs/latency.md shows. On a quiet machine; goes on where it was interrupted.
 ACCURACY := accuracy
 JUDGE = nas latency evaluate --space tiny --networks 200 --storage sqlite:///$(ACCURACY)/nas.db
-LEARN = nas latency calibrate --space tiny --minutes 20 --storage sqlite:///$(ACCURACY)/nas.db
+LEARN = nas latency calibrate --space tiny --minutes 15 --storage sqlite:///$(ACCURACY)/nas.db
 accuracy: $(STAMP)
 	mkdir -p $(ACCURACY)
 	$(BIN)/$(LEARN)
