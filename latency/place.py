@@ -49,11 +49,11 @@ class ThisProcess(Place):
 
     def load(self, library: Path) -> Any:
         """Load a file that nobody has loaded: the system would give the same memory again."""
-        import tvm
+        import tvm_ffi
 
         with tempfile.NamedTemporaryFile(prefix="bitnas-", suffix=library.suffix) as copy:
-            shutil.copyfile(library, copy.name)
-            return tvm.runtime.load_module(copy.name)  # what is loaded outlives its file
+            shutil.copyfile(library, copy.name)  # what is loaded outlives its file
+            return tvm_ffi.load_module(copy.name, keep_module_alive=False)
 
 
 class RpcSession(Place):

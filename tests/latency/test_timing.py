@@ -1,5 +1,6 @@
 """The protocol on a machine whose speed the tests choose: drift, other speeds, unlucky places of memory."""
 
+import gc
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from latency import MeasurementError
+from latency.hardware import LocalDevice
 from latency.place import Place, ThisProcess
 from latency.sampling import FEWEST, SAMPLE_MS, SAMPLES, VISITS, scale_of
 from latency.timing import PLACEMENTS, Bench, Kernel, Network, memory_of, random_block
@@ -105,6 +107,16 @@ def test_each_copy_of_a_library_lies_elsewhere(tmp_path):
     maps = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
     code = [line for line in maps if " r-xp " in line and "bitnas-" in line and line.endswith("(deleted)")]
     assert len({line.split()[4] for line in code}) >= 2, "two files, each mapped for itself"
+
+
+def test_what_was_measured_is_unloaded():
+    device = LocalDevice()
+    counts = []
+    for size in (40, 56, 72):
+        device.measure_kernels([Relu(1, size)])
+        gc.collect()
+        counts.append(Path("/proc/self/maps").read_text(encoding="utf-8").count("r-xp"))
+    assert counts[0] == counts[1] == counts[2]
 
 
 def test_a_sequence_computes_what_its_kernels_compute(tmp_path):
