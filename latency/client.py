@@ -1,5 +1,6 @@
 """Asks a device through a process that is killed when it takes too long, and started anew when it is lost."""
 
+import contextlib
 import json
 import os
 import selectors
@@ -22,6 +23,7 @@ TRIES = 3
 CONNECT_S = 30.0
 MEASURE_S, MEASURE_EACH_S = 120.0, 20.0  # for a batch, and for each of what is in it
 SESSION_S = 3600
+LAST_WORDS_S = 2.0  # a process closes its pipes before it says why
 PAUSE_S = 0.5  # before a fresh session, so that a server may come back
 
 
@@ -138,6 +140,9 @@ class Client:
         return answer
 
     def _last_words(self) -> str:
-        """The last line that an ended process wrote."""
+        """The last line that a process wrote that ended, or is about to."""
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(LAST_WORDS_S)
         lines = self._words.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else "the session ended without a word"

@@ -25,6 +25,7 @@ CODE_KNOTS = (8, 16, 32, 64)
 TOTAL = 2  # the index of the kernels' sum among the terms
 RIDGE = 1.0  # how strongly a network is taken for the sum of its kernels
 OUTLIER = 1.35  # errors of so many standard deviations count as one that is linear (Huber 1964)
+MOST = 2.0  # a network takes at most so many times what its kernels take, and at least the inverse
 STEPS = 1000
 FOLDS = 10
 FLOOR = 1e-12
@@ -39,14 +40,14 @@ class KernelTime:
         milliseconds: its time.
         cold_ms: its time when nothing but its input is in a cache; None if not known.
         code_bytes: its machine code; 0 if not known.
-        is_measured: whether the time was measured, not estimated.
+        estimate: the interval of a time that was estimated; None of one that was measured.
     """
 
     workload: "Workload"
     milliseconds: float
     cold_ms: float | None = None
     code_bytes: float = 0.0
-    is_measured: bool = True
+    estimate: Estimate | None = None
 
 
 class Correction:
@@ -71,9 +72,28 @@ class Correction:
         self._spread = quantile(_errors_unseen(x, y), COVERAGE)
 
     def predict(self, network: Sequence[KernelTime]) -> Estimate:
-        """A network's time, and the interval that holds ``COVERAGE`` of measurements."""
-        found = float(_predict(terms(network)[None], self.coefficients)[0])
-        return Estimate(found, found * (1 - self._spread), found * (1 + self._spread))
+        """A network's time, and the interval that holds ``COVERAGE`` of measurements.
+
+        Networks unlike those of the fit are taken for the sum of their kernels where it would tell nonsense.
+        """
+        row = terms(network)
+        total = float(row[TOTAL])
+        found = float(np.clip(_predict(row[None], self.coefficients)[0], total / MOST, total * MOST))
+        below, above = doubts(network)
+        low = max(0.0, found * (1 - self._spread) - below)
+        return Estimate(found, low, found * (1 + self._spread) + above)
+
+
+def doubts(network: Sequence[KernelTime]) -> tuple[float, float]:
+    """How far estimated kernels may lie below and above their times, together, in milliseconds.
+
+    The errors are added up: those of kernels of one kind go the same way.
+    """
+    estimates = [kernel.estimate for kernel in network if kernel.estimate is not None]
+    return (
+        sum(e.milliseconds - e.low for e in estimates),
+        sum(e.high - e.milliseconds for e in estimates),
+    )
 
 
 def terms(network: Sequence[KernelTime]) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Devices: where kernels and networks are timed. ``local`` is the machine that this process runs on."""
 
+import logging
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +17,16 @@ from latency.client import CONNECT_S, MEASURE_EACH_S, MEASURE_S, Client
 from latency.conditions import describe
 from latency.measurement import Measurement, NoDeviceError, alone
 from latency.record import DeviceRecord
-from latency.timing import Bench, Kernel, Network, memory_of
-from search_spaces.errors import BitnasError
+from latency.timing import PAUSES, Bench, Kernel, Network, memory_of
+from search_spaces.errors import BitnasError, InvalidInput
 from search_spaces.registry import Registry
 
 if TYPE_CHECKING:
     from runtime import CompiledNetwork, Workload
+
+log = logging.getLogger("nas.latency")
+
+BATCHES = 1 + len(PAUSES)  # how often a batch is begun at most
 
 SCHEDULES = 5
 """How many ways of making a kernel are tried."""
@@ -61,21 +66,26 @@ class Device(ABC):
         from runtime.kernels.base import GENERATION
 
         known = self.describe()
+        features = "".join(f"+{name}" for name in sorted(set(self.target.split("+")[1:])))
         code = f"tvm {known['tvm']} | kernels {GENERATION} | protocol {PROTOCOL}"
         if self.threads > 1:
             code += f" | {self.threads} threads"
-        return f"{self.name} | {known['cpu']} | {known['llvm_cpu']} | {code}"
+        return f"{self.name} | {known['cpu']} | {known['llvm_cpu']}{features} | {code}"
 
     def describe(self) -> dict[str, Any]:
         """What is known of the device, JSON-able: cpu, cores, clock, memory, features, TVM's version.
 
         Raises:
-            NoDeviceError: it does not answer.
+            NoDeviceError: it does not answer. InvalidInput: it has fewer cores than threads are asked for.
         """
         from runtime.target import cpu_name
 
+        found = self.look()
+        if self.threads > found.get("cores", self.threads):
+            problem = f"'{self.name}' has {found['cores']} cores for {self.threads} threads"
+            raise InvalidInput("--threads", problem, "add it anew with as many at most")
         use = {"llvm_cpu": cpu_name(self.target), "threads": self.threads, "tvm": version("apache-tvm")}
-        return {**self.look(), **use}
+        return {**found, **use}
 
     @abstractmethod
     def look(self) -> dict[str, Any]:
@@ -131,8 +141,12 @@ class Device(ABC):
 class LocalDevice(Device):
     """This machine, in this process."""
 
-    def __init__(self, name: str = "local", threads: int = 1, target: str = "native") -> None:
+    def __init__(
+        self, name: str = "local", threads: int = 1, target: str = "native", cooldown_s: float = 0.0
+    ) -> None:
+        """``cooldown_s``: how long to wait before each batch of measurements."""
         self.record = DeviceRecord(name, target=target, threads=threads)
+        self._cooldown_s = cooldown_s
 
     def look(self) -> dict[str, Any]:
         """Read from the operating system."""
@@ -170,7 +184,8 @@ class LocalDevice(Device):
         place = ThisProcess()
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
             library = Path(folder) / "reference.so"
-            return Bench(place, _read, library, compile_reference(self.target, library))
+            entry = compile_reference(self.target, library)
+            return Bench(place, _read, library, entry, self._cooldown_s)
 
 
 class RpcDevice(Device):
@@ -178,6 +193,7 @@ class RpcDevice(Device):
 
     def __init__(self, record: DeviceRecord, cooldown_s: float = 0.0) -> None:
         self.record = record
+        self._cooldown_s = cooldown_s
         self._client = Client(record, cooldown_s)
 
     def look(self) -> dict[str, Any]:
@@ -215,8 +231,10 @@ class RpcDevice(Device):
             return self._ask({"job": "networks", "networks": jobs}, len(jobs))
 
     def _ask(self, job: dict[str, Any], count: int) -> list[Measurement]:
-        seconds = MEASURE_S + count * MEASURE_EACH_S
+        seconds = MEASURE_S + count * MEASURE_EACH_S + BATCHES * self._cooldown_s
         answer = self._client.ask({**job, "usual_ms": self.usual_ms}, seconds)
+        for warning in answer["warnings"]:
+            log.warning("%s: %s", self.name, warning)
         self.usual_ms = answer["usual_ms"]
         return [Measurement(**found) for found in answer["measured"]]
 
@@ -263,7 +281,7 @@ def device(name: str) -> Device:
 def connect(record: DeviceRecord, cooldown_s: float = 0.0) -> Device:
     """The device of a record; nothing is sent before it is asked for something."""
     if record.reach == "local":
-        return LocalDevice(record.name, record.threads, record.target)
+        return LocalDevice(record.name, record.threads, record.target, cooldown_s)
     return RpcDevice(record, cooldown_s)
 
 

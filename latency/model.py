@@ -6,7 +6,7 @@ of the device were measured (``nas latency calibrate``), the sum is corrected by
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import median
 from typing import TYPE_CHECKING
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from torch import nn
 
     from latency.correction import Correction, KernelTime
-    from latency.regressor import KernelRegressor
+    from latency.regressor import Estimate, KernelRegressor
     from runtime import CompiledNetwork, Workload
     from runtime.lowering import Trace
     from search_spaces.builder import Part
 
 REMEMBERED = 4096
 """Architectures whose kernels are kept, so that asking again costs no lowering, and traced parts of them."""
+
+SPACE = "space"  # among a network's conditions: which space it is of
 
 BATCH = 24
 """Kernels that are compiled and measured together, in turn: so many that each is timed over some seconds."""
@@ -45,7 +47,8 @@ class Prediction:
     Attributes:
         milliseconds: the sum over the kernels, corrected where the device is calibrated.
         by_workload: each kernel call in order, with the milliseconds it takes alone.
-        low: the low end of the interval that holds nine in ten measurements; None without a calibration.
+        low: the low end of the interval that holds nine in ten measurements; None without a calibration where
+            no kernel was estimated.
         high: its high end.
         estimated: kernels of ``by_workload`` that were never measured.
     """
@@ -92,10 +95,10 @@ class LatencyModel:
         """Predict the latency of kernels that run one after the other."""
         times = self.times(workloads)
         by_workload = [(time.workload, time.milliseconds) for time in times]
-        estimated = frozenset(time.workload for time in times if not time.is_measured)
+        estimated = frozenset(time.workload for time in times if time.estimate is not None)
         correction = self._fitted_correction()
         if correction is None:
-            return Prediction(sum(ms for _, ms in by_workload), by_workload, estimated=estimated)
+            return _uncorrected(times, by_workload, estimated)
         found = correction.predict(times)
         return Prediction(found.milliseconds, by_workload, found.low, found.high, estimated)
 
@@ -115,7 +118,8 @@ class LatencyModel:
             known = self._read(workload)
             if known is None:
                 code = self._usual_code(workload)
-                found.append(KernelTime(workload, estimates[workload], None, code, False))
+                estimate = estimates[workload]
+                found.append(KernelTime(workload, estimate.milliseconds, None, code, estimate))
             else:
                 found.append(self._kernel_time(workload, known))
         return found
@@ -205,9 +209,13 @@ class LatencyModel:
                 return self.device.measure_kernels([batch[i] for i in some], schedules)
 
             lowest = measure_until_agreed(measure, [[measured] for measured in known])
-            for workload, before, found in zip(batch, known, lowest, strict=True):
-                if found.milliseconds < before.milliseconds:
-                    self._put(workload, found)
+            for workload, found in zip(batch, lowest, strict=True):
+                self._put(workload, found)
+
+    def met_once(self, workloads: "Sequence[Workload]") -> "list[Workload]":
+        """Those that the table holds, but that were measured once only."""
+        found = ((w, self._read(w)) for w in dict.fromkeys(workloads))
+        return [w for w, known in found if known is not None and known.conditions.get("visits", 1) < 2]
 
     def _put(self, workload: "Workload", found: Measurement) -> None:
         self.table.put(self.device.identity, workload.key, found)
@@ -217,9 +225,14 @@ class LatencyModel:
 
     def learn(self, architecture: Architecture, measurement: Measurement) -> None:
         """Keep a whole network's time; the next prediction is corrected by it, too."""
-        keys = tuple(w.key for w in workloads_of(architecture))
-        self.table.put_network(self.device.identity, NetworkMeasurement(keys, measurement))
+        noted = replace(measurement, conditions={**measurement.conditions, SPACE: architecture.space})
+        self.table.put_network(self.device.identity, NetworkMeasurement(keys_of(architecture), noted))
         self._is_fitted = False
+
+    def learned(self, space: str | None = None) -> set[tuple[str, ...]]:
+        """The kernels' keys of each network that was learned from, of one space or of all."""
+        networks = self.table.networks(self.device.identity)
+        return {n.workloads for n in networks if space in (None, n.measurement.conditions.get(SPACE))}
 
     def lacking(self, workloads: "Sequence[Workload]") -> "list[Workload]":
         """Those that the table does not hold, each once."""
@@ -262,13 +275,12 @@ class LatencyModel:
             self._known[workload] = found
         return self._known[workload]
 
-    def _estimate(self, workloads: "list[Workload]") -> "dict[Workload, float]":
+    def _estimate(self, workloads: "list[Workload]") -> "dict[Workload, Estimate]":
         if not workloads:
             return {}
         if self._regressor is None:
             self._regressor = self._fitted_regressor()
-        estimates = self._regressor.predict(workloads)
-        return {w: e.milliseconds for w, e in zip(workloads, estimates, strict=True)}
+        return dict(zip(workloads, self._regressor.predict(workloads), strict=True))
 
     def _fitted_regressor(self) -> "KernelRegressor":
         from latency.regressor import KernelRegressor
@@ -286,6 +298,21 @@ class LatencyModel:
             ) from error
 
 
+def _uncorrected(
+    times: "Sequence[KernelTime]",
+    by_workload: "list[tuple[Workload, float]]",
+    estimated: "frozenset[Workload]",
+) -> Prediction:
+    """The sum; how far it is from the whole network nobody knows, but how good its estimates are."""
+    from latency.correction import doubts
+
+    total = sum(ms for _, ms in by_workload)
+    if not estimated:
+        return Prediction(total, by_workload)
+    below, above = doubts(times)
+    return Prediction(total, by_workload, max(0.0, total - below), total + above, estimated)
+
+
 def workloads_of(
     network: "nn.Module | Architecture", input_shape: tuple[int, ...] | None = None
 ) -> "list[Workload]":
@@ -300,6 +327,11 @@ def workloads_of(
     if input_shape is None:
         raise InvalidInput("input_shape", "a module does not know its own", "pass (N, C, H, W)")
     return runtime.workloads(network, input_shape)
+
+
+def keys_of(architecture: Architecture) -> tuple[str, ...]:
+    """The keys of an architecture's kernels, in order: what its network is known by in a table."""
+    return tuple(work.key for work in workloads_of(architecture))
 
 
 @lru_cache(REMEMBERED)

@@ -9,6 +9,7 @@ from search_spaces.errors import InvalidInput
 Reach = Literal["local", "rpc", "tracker"]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
+PORT = re.compile(r"[0-9]{1,5}")
 MOST_THREADS = 256
 
 
@@ -57,6 +58,6 @@ def split_address(option: str, address: str) -> tuple[str, int]:
     """
     host, colon, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not (colon and host and port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+    if not (colon and host and PORT.fullmatch(port) and 1 <= int(port) <= 65535):
         raise InvalidInput(option, f"{address!r} is not HOST:PORT", "for example 192.168.1.7:9090")
     return host, int(port)

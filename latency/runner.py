@@ -6,6 +6,7 @@ worse ends the process; the parent then starts another, with a session of its ow
 """
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -27,6 +28,7 @@ class Runner:
 
     def __init__(self, job: dict[str, Any]) -> None:
         """Connect and send what every measurement needs."""
+        self._warnings = listen()
         record = DeviceRecord(**job["record"])
         place = RpcSession(record, job["seconds"])
         self._probe = Probe(place, Path(job["probe"]))
@@ -53,8 +55,25 @@ class Runner:
 
     def _timed(self, job: dict[str, Any], measure: Callable[[], list[Measurement]]) -> dict[str, Any]:
         self._bench.speed.usual_ms = job["usual_ms"]
+        self._warnings.clear()
         measured = [asdict(found) for found in measure()]
-        return {"measured": measured, "usual_ms": self._bench.speed.usual_ms}
+        return {
+            "measured": measured,
+            "usual_ms": self._bench.speed.usual_ms,
+            "warnings": list(self._warnings),
+        }
+
+
+def listen() -> list[str]:
+    """A list that warnings of a measurement come into, for those who asked for it elsewhere."""
+    found: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append(record.getMessage())
+
+    logging.getLogger("nas.latency").addHandler(Listener(logging.WARNING))
+    return found
 
 
 def main(read_from: int, write_to: int) -> None:

@@ -18,7 +18,7 @@ from statistics import median
 
 import numpy as np
 
-from latency.measurement import Measurement, MeasurementError
+from latency.measurement import Measurement
 
 SAMPLE_MS = 10
 SAMPLES = 12  # quiet ones, of each function
@@ -117,11 +117,7 @@ class Sample:
 
 
 def measure_in_turn(samplers: Sequence[Sampler], speed: Speed) -> list[Measurement]:
-    """Time functions by the protocol.
-
-    Raises:
-        MeasurementError: a sample is not a finite, positive, sensible number.
-    """
+    """Time functions by the protocol."""
     for sampler in samplers:
         sampler(1, WARM_MS)  # caches, clocks and page tables
     taken: list[list[Sample]] = [[] for _ in samplers]
@@ -160,8 +156,6 @@ def _turn(samplers: Sequence[Sampler], speed: Speed) -> list[Sample]:
         started = time.monotonic()
         milliseconds = sampler(1, SAMPLE_MS)[0]
         seconds = time.monotonic() - started
-        if not math.isfinite(milliseconds) or not 0 < milliseconds < ABSURD_MS:
-            raise MeasurementError(f"device: it measured {milliseconds} ms, which is no time; measure again")
         after = speed.glance()
         found.append(Sample(milliseconds, before, after, seconds))
         before = after

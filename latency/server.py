@@ -8,7 +8,6 @@ Whoever reaches the port runs code as the user who started the server: RPC knows
 loopback, and reach it from elsewhere through SSH.
 """
 
-import contextlib
 import logging
 import os
 import queue
@@ -18,6 +17,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -32,6 +32,7 @@ HANDSHAKE_S = 5.0
 IDLE_S = 60.0
 SESSION_S = 3600.0
 POLL_S = 0.5
+SOON_S = 0.001  # a timeout of 0 would mean not to wait at all
 LONGEST_KEY = 256
 TCP_INFO_LAST_RECEIVED = 52  # struct tcp_info: milliseconds since data last came
 CLOCK_TICKS = 14  # /proc/PID/stat: utime and stime are its 14th and 15th fields
@@ -40,7 +41,7 @@ TRACKER_PAUSE_S = 2.0
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """How a server is run; ``cores`` are those its sessions may use, None all."""
+    """How a server is run."""
 
     host: str = "127.0.0.1"
     port: int = 9090
@@ -74,29 +75,44 @@ class Server:
             threads.append(threading.Thread(target=self._report, daemon=True))
         for thread in threads:
             thread.start()
-        with self._listener:
-            while not self._stop.is_set():
-                ready, _, _ = select.select([self._listener], [], [], POLL_S)
-                if ready:
-                    with contextlib.suppress(OSError):
-                        connection, peer = self._listener.accept()
-                        name = f"{peer[0]}:{peer[1]}"
-                        threading.Thread(target=self._greet, args=(connection, name), daemon=True).start()
-        for thread in threads:
-            thread.join()
+        try:
+            with self._listener:
+                while not self._stop.is_set():
+                    ready, _, _ = select.select([self._listener], [], [], POLL_S)
+                    if ready:
+                        self._accept()
+        finally:  # whatever ends it, no session is left behind
+            self.stop()
+            for thread in threads:
+                thread.join()
 
     def stop(self) -> None:
         """End ``run``, and the session that it serves."""
         self._stop.set()
 
+    def _accept(self) -> None:
+        """Let a client in; where there is no room for one more, the next try may find some."""
+        try:
+            connection, peer = self._listener.accept()
+        except OSError as error:
+            log.warning("nobody let in: %s", error)
+            self._stop.wait(POLL_S)
+            return
+        name = f"{peer[0]}:{peer[1]}"
+        try:
+            threading.Thread(target=self._greet, args=(connection, name), daemon=True).start()
+        except RuntimeError as error:  # no more threads
+            log.warning("%s sent away: %s", name, error)
+            connection.close()
+
     def _greet(self, connection: socket.socket, peer: str) -> None:
         """Shake hands within a time limit; a stranger is sent away, a client waits its turn."""
-        connection.settimeout(HANDSHAKE_S)
+        deadline = time.monotonic() + HANDSHAKE_S
         try:
-            magic, length = struct.unpack("<ii", _receive(connection, 8))
+            magic, length = struct.unpack("<ii", _receive(connection, 8, deadline))
             if magic != MAGIC or not 0 < length <= LONGEST_KEY:
                 raise ValueError("no client of TVM's RPC")
-            words = _receive(connection, length).decode("utf-8").split()
+            words = _receive(connection, length, deadline).decode("utf-8").split()
             if not words or words[0] != f"client:{self._match}":
                 connection.sendall(struct.pack("<i", MISMATCH))
                 raise ValueError("another key")
@@ -118,21 +134,30 @@ class Server:
                     server_key = f"server:{self.options.key}".encode()
                     connection.settimeout(HANDSHAKE_S)
                     connection.sendall(struct.pack("<ii", SUCCESS, len(server_key)) + server_key)
-                except OSError as error:
-                    log.warning("%s went away: %s", peer, error)
-                    continue
-                connection.settimeout(None)
-                log.info("%s: session begins", peer)
-                ended = self._session(connection)
-                log.info("%s: session ended, %s", peer, ended)
+                    connection.settimeout(None)
+                    log.info("%s: session begins", peer)
+                    log.info("%s: session ended, %s", peer, self._session(connection))
+                except OSError as error:  # it went away, or there is no room for a process
+                    log.warning("%s: no session, %s", peer, error)
                 self._match_anew()
 
     def _session(self, connection: socket.socket) -> str:
-        """Run a session in a process until it ends, is idle, is too old, or the server stops."""
-        command = [sys.executable, "-m", "latency.server", str(connection.fileno())]
-        process = subprocess.Popen(  # noqa: S603 - our own module
-            command, pass_fds=[connection.fileno()], stdin=subprocess.DEVNULL
-        )
+        """Run a session in a process until it ends, is idle, is too old, or the server stops.
+
+        Its files are in a folder that goes away with it, even if it is killed.
+        """
+        with tempfile.TemporaryDirectory(prefix="bitnas-session-") as folder:
+            command = [sys.executable, "-m", "latency.server", str(connection.fileno()), folder]
+            process = subprocess.Popen(  # noqa: S603 - our own module
+                command,
+                pass_fds=[connection.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "TMPDIR": folder},
+            )
+            return self._watch(process, connection)
+
+    def _watch(self, process: "subprocess.Popen[bytes]", connection: socket.socket) -> str:
+        """Wait for a session's end, or end it; why it ended."""
         started = busy = time.monotonic()
         ticks = 0
         try:
@@ -167,8 +192,10 @@ class Server:
             try:
                 with socket.create_connection(address, timeout=HANDSHAKE_S) as tracker:
                     tracker.sendall(struct.pack("<i", RPC_TRACKER_MAGIC))
-                    if struct.unpack("<i", _receive(tracker, 4))[0] != RPC_TRACKER_MAGIC:
+                    deadline = time.monotonic() + HANDSHAKE_S
+                    if struct.unpack("<i", _receive(tracker, 4, deadline))[0] != RPC_TRACKER_MAGIC:
                         raise ValueError("it is no tracker")
+                    tracker.settimeout(HANDSHAKE_S)
                     sendjson(
                         tracker,
                         [TrackerCode.UPDATE_INFO, {"key": f"server:{key}", "addr": (host, self.port)}],
@@ -193,9 +220,15 @@ class Server:
                 self._stop.wait(TRACKER_PAUSE_S)
 
 
-def _receive(connection: socket.socket, count: int) -> bytes:
+def _receive(connection: socket.socket, count: int, deadline: float) -> bytes:
+    """So many bytes before the deadline, however few come at a time.
+
+    Raises:
+        OSError: the time was up. ValueError: the connection was closed.
+    """
     found = b""
     while len(found) < count:
+        connection.settimeout(max(deadline - time.monotonic(), SOON_S))
         part = connection.recv(count - len(found))
         if not part:
             raise ValueError("the connection was closed early")
@@ -218,20 +251,16 @@ def _cpu_ticks(pid: int) -> int:
     return int(fields[CLOCK_TICKS - 3]) + int(fields[CLOCK_TICKS - 2])
 
 
-def serve_session(descriptor: int) -> None:
-    """TVM's server loop on a connection, in a folder of its own that goes away with it."""
-    import tempfile
-
+def serve_session(descriptor: int, folder: str) -> None:
+    """TVM's server loop on a connection, in a folder of its own."""
     from tvm.rpc import _ffi_api
     from tvm.rpc.server import _server_env
 
-    with tempfile.TemporaryDirectory(prefix="bitnas-session-") as folder:
-        os.chdir(folder)
-        environment = _server_env([])
-        _ffi_api.ServerLoop(descriptor)
-        environment.remove()
-        os.chdir("/")
+    os.chdir(folder)
+    environment = _server_env([])
+    _ffi_api.ServerLoop(descriptor)
+    environment.remove()
 
 
 if __name__ == "__main__":
-    serve_session(int(sys.argv[1]))
+    serve_session(int(sys.argv[1]), sys.argv[2])

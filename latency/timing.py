@@ -19,7 +19,7 @@ from latency.conditions import ReadFile, now
 from latency.measurement import Measurement, MeasurementError
 from latency.place import Place
 from latency.reference import REFERENCE
-from latency.sampling import WARM_MS, Sampler, Speed, fastest, measure_in_turn, scale_of
+from latency.sampling import ABSURD_MS, WARM_MS, Sampler, Speed, fastest, measure_in_turn, scale_of
 from runtime.assembly import ONCE
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Bench:
             if drift <= DRIFT:
                 return self._accepted(found, quietest)
             self.rejected += 1
-            log.debug("rejected: the reference takes %.0f %% longer than usual", 100 * drift)
+            log.warning("a batch is rejected: the reference takes %.0f %% longer than usual", 100 * drift)
             tried.append(quietest)
             self.speed.forget()
             if pause is not None:
@@ -189,13 +189,13 @@ class Bench:
             return timer
 
         turn = cycle(range(len(copies)))
-        known = evaluator(0, 1, 1, WARM_MS)(*copies[0][1]).results[0] * 1e3
+        (known,) = in_milliseconds(evaluator(0, 1, 1, WARM_MS)(*copies[0][1]).results)
 
         def sample(samples: int, sample_ms: int) -> list[float]:
             nonlocal known
             runs = max(1, math.ceil(sample_ms * MARGIN / max(known, FLOOR_MS)))
             copy = next(turn)
-            found = [seconds * 1e3 for seconds in evaluator(copy, samples, runs)(*copies[copy][1]).results]
+            found = in_milliseconds(evaluator(copy, samples, runs)(*copies[copy][1]).results)
             known = min(known, *found)
             return found
 
@@ -213,7 +213,20 @@ class Bench:
 
     def _cold(self, module: Any, name: str, tensors: list[Any]) -> float:
         timer = module.time_evaluator(name, self._place.device, number=1, repeat=COLD_RUNS, f_preproc=FLUSH)
-        return float(np.median(timer(*tensors).results) * 1e3)
+        return median(in_milliseconds(timer(*tensors).results))
+
+
+def in_milliseconds(seconds: Sequence[float]) -> list[float]:
+    """What a device measured.
+
+    Raises:
+        MeasurementError: one is not a finite, positive, sensible number.
+    """
+    found = [1e3 * each for each in seconds]
+    for each in found:
+        if not math.isfinite(each) or not 0 < each < ABSURD_MS:
+            raise MeasurementError(f"device: it measured {each} ms, which is no time; measure again")
+    return found
 
 
 def memory_of(*workloads: "Workload") -> Memory:

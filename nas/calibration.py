@@ -1,5 +1,6 @@
 """Fills a device's latency table, learns from whole networks, and says how far predictions can be trusted."""
 
+import logging
 import math
 import time
 from collections import defaultdict
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from search_spaces import Architecture
     from search_spaces.search_space import SearchSpace
 
+log = logging.getLogger("nas.latency")
+
 Progress = Callable[[str, int, int], None]
 """Told what is done, how many are, and of how many."""
 
-SEED_LEARNED, SEED_UNSEEN = 0, 1_000_000  # where the seeds begin of what is learned from and what is judged
+SEED_LEARNED, SEED_UNSEEN = 0, 100_000_000  # where the seeds begin of what is learned from and what is judged
 UNSEEN = 30
 """Networks that a calibration is judged by; they are not learned from."""
 FEWEST = 5
@@ -121,6 +124,14 @@ def architectures(space: "SearchSpace", first_seed: int) -> "Iterator[Architectu
         yield architecture
 
 
+def _not_learned(model: "LatencyModel", source: "Iterable[Architecture]") -> "Iterator[Architecture]":
+    """Those whose networks were not learned from until now."""
+    from latency.model import keys_of
+
+    learned = model.learned()
+    return (architecture for architecture in source if keys_of(architecture) not in learned)
+
+
 def measure_space(model: "LatencyModel", space: "SearchSpace", count: int, progress: Progress) -> int:
     """Measure the kernels of ``count`` architectures that the table lacks; how many those were.
 
@@ -149,8 +160,10 @@ def calibrate(
 
     started = time.monotonic()
     deadline = started + minutes * 60
-    learned = len(model.table.networks(model.device.identity))
-    source = architectures(space, SEED_LEARNED + 10_000 * learned)
+    learned = len(model.learned(space.name))
+    if learned >= most:
+        log.warning("%d networks of %s are learned already; --networks may be up to 150", learned, space.name)
+    source = _not_learned(model, architectures(space, SEED_LEARNED + 10_000 * learned))
     visits, places = Visits(model), list[NDArray[Any]]()
     while learned < most and (learned < LEAST or time.monotonic() < started + LEARNING * minutes * 60):
         progress("networks", learned, most)
@@ -192,12 +205,13 @@ def evaluate(
     progress: Progress,
     deadline: float = math.inf,
 ) -> Evaluation:
-    """Measure ``count`` networks of a space as they are compiled, all at two times, and predict each.
+    """Measure ``count`` networks of a space that were not learned from as they are compiled; predict each.
 
-    Close to the ``deadline``, of ``time.monotonic()``, no more than ``FEWEST`` are, and some but once.
+    All are measured at two times. Close to the ``deadline``, of ``time.monotonic()``, no more than ``FEWEST``
+    are, and some but once.
     """
     visits = Visits(model)
-    source = islice(architectures(space, seed), count)
+    source = islice(_not_learned(model, architectures(space, seed)), count)
     turn = time.monotonic() + (deadline - time.monotonic()) * TURN
     while chosen := list(islice(source, TOGETHER)):
         progress("unseen networks", len(visits.times), count)

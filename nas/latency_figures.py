@@ -1,7 +1,7 @@
 """Figures of latency: predicted against measured, and the time of a network by layer."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from nas.figure_style import ACCENT, MUTED, blank_figure
 from nas.figures import add_title
@@ -42,23 +42,29 @@ def scatter(found: "Evaluation", title: str) -> "go.Figure":
     return figure
 
 
-def bars(layers: Sequence[tuple[str, float]], title: str) -> "go.Figure":
-    """The time of each kernel, by layer, in the order in which they run."""
+def bars(layers: Sequence[Mapping[str, Any]], title: str) -> "go.Figure":
+    """The time of each kernel, by layer, in the order in which they run.
+
+    ``layers`` hold each kernel's ``layer``, ``milliseconds`` and ``how`` it is known: measured or estimated.
+    """
     import plotly.graph_objects as go
 
     figure = blank_figure()
-    names = [f"{number}. {layer}" for number, (layer, _) in enumerate(layers, start=1)]
-    figure.add_trace(
-        go.Bar(
-            x=[ms for _, ms in layers],
-            y=names,
-            orientation="h",
-            marker={"color": ACCENT},
-            hovertemplate="%{y}<br>%{x:.3g} ms<extra></extra>",
+    names = [f"{number}. {row['layer']}" for number, row in enumerate(layers, start=1)]
+    for how, color in (("measured", ACCENT), ("estimated", MUTED)):
+        chosen = [i for i, row in enumerate(layers) if row["how"] == how]
+        figure.add_trace(
+            go.Bar(
+                name=f"{how}, each alone",
+                x=[layers[i]["milliseconds"] for i in chosen],
+                y=[names[i] for i in chosen],
+                orientation="h",
+                marker={"color": color},
+                hovertemplate=f"%{{y}}<br>%{{x:.3g}} ms, {how}<extra></extra>",
+            )
         )
-    )
     figure.update_xaxes(title="Milliseconds")
-    figure.update_yaxes(autorange="reversed", type="category")
-    figure.update_layout(height=max(400, 24 * len(layers)), showlegend=False)
+    figure.update_yaxes(autorange="reversed", type="category", categoryorder="array", categoryarray=names)
+    figure.update_layout(height=max(400, 24 * len(layers)), barmode="overlay")
     add_title(figure, title)
     return figure

@@ -22,23 +22,17 @@ class Visits:
         self.times: dict[Architecture, Measurement] = {}
         self._model = model
         self._compiled: dict[Architecture, CompiledNetwork] = {}
-        self._once: set[Workload] = set()  # measured here, and but once
 
     def first(self, architectures: "Sequence[Architecture]") -> None:
         """Measure what was not measured, once."""
-        kernels = [work for architecture in architectures for work in workloads_of(architecture)]
-        self._once |= set(self._model.lacking(kernels))
-        self._model.fill(kernels)
+        self._model.fill(_kernels(architectures))
         self._compiled |= {a: self._model.compiled(a) for a in architectures}
         networks = [self._compiled[architecture] for architecture in architectures]
         self.times |= zip(architectures, self._model.measure_once(networks), strict=True)
 
     def again(self, architectures: "Sequence[Architecture]") -> "list[Architecture]":
         """Measure until two times of each network and kernel agree; gives those whose time is lower now."""
-        kernels = [work for architecture in architectures for work in workloads_of(architecture)]
-        due = [work for work in dict.fromkeys(kernels) if work in self._once]
-        self._model.measure_again(due)
-        self._once -= set(due)
+        self._model.measure_again(self._model.met_once(_kernels(architectures)))
         networks = [self._compiled[architecture] for architecture in architectures]
         before = [self.times[architecture] for architecture in architectures]
         lowest = self._model.measure_compiled(networks, [[measured] for measured in before])
@@ -48,3 +42,7 @@ class Visits:
             for architecture, earlier, found in zip(architectures, before, lowest, strict=True)
             if found.milliseconds < earlier.milliseconds
         ]
+
+
+def _kernels(architectures: "Sequence[Architecture]") -> "list[Workload]":
+    return [work for architecture in architectures for work in workloads_of(architecture)]

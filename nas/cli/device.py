@@ -18,6 +18,7 @@ Keep it on loopback and come in through SSH, from the machine that searches:
   ssh -N -L {port}:127.0.0.1:{port} {user}@THIS-DEVICE
   nas device add NAME --rpc 127.0.0.1:{port} --key {key}"""
 DASH = "-"
+SERVER_KEY = "bitnas"
 
 
 @click.group()
@@ -29,12 +30,18 @@ def device() -> None:
 @click.argument("name")
 @click.option("--rpc", metavar="HOST:PORT", help="Where `nas device serve` or TVM's RPC server listens.")
 @click.option("--tracker", metavar="HOST:PORT", help="Where a tracker of TVM's RPC listens, instead.")
-@click.option("--key", default="bitnas", show_default=True, help="The key that the server was started with.")
+@click.option("--key", help="The key that the server was started with.  [default: bitnas]")
 @click.option("--target", default="native", show_default=True, help="What to compile for, as aarch64+neon.")
 @click.option("--threads", type=int, default=1, show_default=True, help="How many threads run a network.")
 @storage_option
 def add(
-    name: str, rpc: str | None, tracker: str | None, key: str, target: str, threads: int, storage: str
+    name: str,
+    rpc: str | None,
+    tracker: str | None,
+    key: str | None,
+    target: str,
+    threads: int,
+    storage: str,
 ) -> None:
     """Add a device called NAME to the ledger, which is made if it is not there.
 
@@ -49,9 +56,11 @@ def add(
     if rpc is not None and tracker is not None:
         raise InvalidInput("--tracker", "a device is reached in one way", "leave out --rpc or --tracker")
     if rpc is not None:
-        record = DeviceRecord(name, "rpc", rpc, key, target, threads)
+        record = DeviceRecord(name, "rpc", rpc, SERVER_KEY if key is None else key, target, threads)
     elif tracker is not None:
-        record = DeviceRecord(name, "tracker", tracker, key, target, threads)
+        record = DeviceRecord(name, "tracker", tracker, SERVER_KEY if key is None else key, target, threads)
+    elif key is not None:
+        raise InvalidInput("--key", "this machine has none", "give --rpc or --tracker, too, or leave it out")
     else:
         record = DeviceRecord(name, target=target, threads=threads)
     resolve_target(target)
@@ -81,10 +90,16 @@ def list_(storage: str, as_json: bool) -> None:
 def show(name: str, storage: str, as_json: bool) -> None:
     """Show what is known of the device NAME, without asking it."""
     from nas.ledger import Ledger
-    from nas.ledger.devices import DeviceBook
+    from nas.ledger.devices import LOCAL, DeviceBook, local_entry
+    from nas.ledger.engine import AbsentLedgerError
 
-    with Ledger.open(storage) as ledger:
-        entry = DeviceBook(ledger).entry(name)
+    try:
+        with Ledger.open(storage) as ledger:
+            entry = DeviceBook(ledger).entry(name)
+    except AbsentLedgerError:
+        if name != LOCAL:
+            raise
+        entry = local_entry()
     _print_entry(entry, as_json)
     if entry.description is None:
         say(f"Next: nas device probe {name}")
@@ -136,7 +151,7 @@ def remove(name: str, storage: str) -> None:
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="The port; 0: any."
 )
-@click.option("--key", default="bitnas", show_default=True, help="What a client must say to be served.")
+@click.option("--key", default=SERVER_KEY, show_default=True, help="What a client must say to be served.")
 @click.option("--tracker", metavar="HOST:PORT", help="Offer sessions through this tracker, too.")
 @click.option(
     "--public-host", default="", help="The host that the tracker tells clients; the one it sees if empty."
@@ -155,31 +170,37 @@ def serve(host: str, port: int, key: str, tracker: str | None, public_host: str,
     """
     import getpass
     import logging
+    import math
+    import signal
+    import socket
 
     from latency.record import KEY, split_address
     from latency.server import Server, ServerOptions
 
     if not KEY.fullmatch(key):
         raise InvalidInput("--key", f"{key!r} is not a key", "1 to 64 letters, digits, '.', '-' or '_'")
+    if not host:  # the system would take it for all addresses
+        raise InvalidInput("--host", "it is empty", "give an address; 127.0.0.1 is this machine only")
     if tracker is not None:
         split_address("--tracker", tracker)
-    if not idle_s > 0:
+    if not 0 < idle_s < math.inf:
         raise InvalidInput("--idle-s", f"{idle_s:g} is not a time", "give seconds above 0")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     options = ServerOptions(host, port, key, tracker or "", public_host, idle_s)
     try:
         server = Server(options)
     except (OSError, OverflowError) as error:
+        option = "--host" if isinstance(error, socket.gaierror) else "--port"
         fix = "choose another --port or --host"
-        raise BitnasError(f"--port: cannot listen on {host}:{port} ({error}); {fix}") from error
+        raise BitnasError(f"{option}: cannot listen on {host}:{port} ({error}); {fix}") from error
     user, address = getpass.getuser(), f"{host}:{server.port}"
     say(f"Serving on {address}, key {key}. Ctrl-C ends it.")
     say(WARNING.format(address=address, user=user))
     say(TUNNEL.format(port=server.port, user=user, key=key))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service's stop ends sessions as Ctrl-C does
     try:
         server.run()
     except KeyboardInterrupt:
-        server.stop()
         say("Stopped.")
 
 

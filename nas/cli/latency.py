@@ -1,6 +1,6 @@
 """``nas latency``: fill a device's table, calibrate, judge and explain predictions, move tables about."""
 
-import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ import click
 
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
-from nas.cli.writing import write_figure, write_text
+from nas.cli.writing import check_target, write_figure, write_text
 from nas.figure_data import MISSING, milliseconds, percent
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -24,12 +24,24 @@ if TYPE_CHECKING:
 
 device_option = click.option("--device", default="local", show_default=True, help="The device.")
 space_option = click.option("--space", default="tiny", show_default=True, help="The space of the networks.")
+MOST_COOLDOWN_S = 30.0
+"""A server ends a session that does nothing for twice as long."""
+
+
+def finite(context: click.Context, option: click.Parameter, value: float) -> float:
+    """Refuse what click's ranges let through: no number is above or below ``nan``."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value:g} is no number of its range; give a finite one")
+    return value
+
+
 cooldown_option = click.option(
     "--cooldown-s",
-    type=click.FloatRange(0),
+    type=click.FloatRange(0, MOST_COOLDOWN_S),
+    callback=finite,
     default=0.0,
     show_default=True,
-    help="Wait before each measurement.",
+    help="Wait before each batch of measurements.",
 )
 
 
@@ -50,8 +62,9 @@ def measure(space: str, device: str, networks: int, cooldown_s: float, storage: 
     """Measure, ahead of a search, the kernels of many networks of a space; what is there is not repeated."""
     from nas.calibration import measure_space
 
+    chosen = _space(space)
     with _model(storage, device, cooldown_s) as model, _progress() as progress:
-        count = measure_space(model, _space(space), networks, progress)
+        count = measure_space(model, chosen, networks, progress)
     say(f"Measured {count} kernels of {networks} networks on {device}.")
     say(f"Next: nas latency calibrate --space {space} --device {device}")
 
@@ -62,6 +75,7 @@ def measure(space: str, device: str, networks: int, cooldown_s: float, storage: 
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
+    callback=finite,
     default=30.0,
     show_default=True,
     help="How long at most.",
@@ -82,8 +96,9 @@ def calibrate(
     """Learn what networks of a space take on a device, and report the error on networks not learned from."""
     from nas.calibration import calibrate as run
 
+    chosen = _space(space)
     with _model(storage, device, cooldown_s) as model, _progress() as progress:
-        found = run(model, _space(space), minutes, networks, progress)
+        found = run(model, chosen, minutes, networks, progress)
     _report(found, as_json)
     say(f"Next: nas search --name NAME --space {space} --device {device}")
 
@@ -117,9 +132,12 @@ def evaluate(
     """
     from nas.calibration import evaluate as run
 
+    chosen = _space(space)
+    if plot is not None:
+        check_target("--plot", plot)
     with _model(storage, device, cooldown_s) as model, _progress() as progress:
-        found = run(model, _space(space), networks, seed, progress)
-        unseen = _unseen(model, _space(space), networks, seed)
+        found = run(model, chosen, networks, seed, progress)
+        unseen = _unseen(model, chosen, networks, seed)
     _report(found, as_json, unseen)
     if plot is not None:
         from nas.latency_figures import scatter
@@ -142,7 +160,9 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
     ARCH is a trial, as demo:19, or a file, as winner/architecture.json.
     """
     found = _architecture(arch, storage)
-    with _model(storage, device, 0.0) as model:
+    if plot is not None:
+        check_target("--plot", plot)
+    with _model(storage, device, is_needed=whole) as model:
         prediction = model.predict(found)
         layers = _layers(found)
         measured = model.measure_network(found).milliseconds if whole else None
@@ -177,8 +197,8 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
     if plot is not None:
         from nas.latency_figures import bars
 
-        title = f"{arch} on {device}"
-        write_figure("--plot", plot, bars([(str(r["layer"]), r["milliseconds"]) for r in rows], title), title)
+        title = f"{arch} on {device}: {_whole(total)}"
+        write_figure("--plot", plot, bars(rows, title), title)
         say(f"Wrote {plot}")
 
 
@@ -215,16 +235,14 @@ def verify(context: click.Context, search: str, storage: str, as_json: bool) -> 
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
 @storage_option
 def export_(device: str, output: Path, storage: str) -> None:
-    """Write a device's table, a line of JSON for each kernel, to be imported elsewhere."""
-    from dataclasses import asdict
+    """Write a device's table, a line of JSON for each kernel and each network that was learned from."""
+    from nas.table_file import write_lines
 
-    with _model(storage, device, 0.0) as model:
-        identity = model.device.identity
-        rows = model.table.rows(identity)
-    lines = [{"device": identity, "workload": key, **asdict(row)} for key, row in rows.items()]
+    with _model(storage, device, is_needed=False) as model:
+        lines = write_lines(model.table, model.device.identity)
     if not lines:
         raise BitnasError(f"device: nothing was measured on '{device}'; measure first: nas latency measure")
-    write_text("--output", output, "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines))
+    write_text("--output", output, "".join(line + "\n" for line in lines))
     say(f"Wrote {len(lines)} measurements to {output}. Next: nas latency import {output}")
 
 
@@ -232,25 +250,29 @@ def export_(device: str, output: Path, storage: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @storage_option
 def import_(file: Path, storage: str) -> None:
-    """Add the measurements of FILE, which `nas latency export` wrote; what is there already is left."""
+    """Add the measurements of FILE, which `nas latency export` wrote, all or none.
+
+    What is there already is left, unless it is older.
+    """
     from nas.ledger import Ledger
     from nas.ledger.latencies import SqlLatencyTable
+    from nas.table_file import newer, read_lines
 
-    found = list(_read_table(file))
+    found = read_lines(file)
     with Ledger.open(storage, create=True) as ledger:
         table = SqlLatencyTable(ledger)
-        added = 0
-        for device, workload, measurement in found:
-            if table.get(device, workload) is None:
-                table.put(device, workload, measurement)
-                added += 1
-    say(f"Added {added} of {len(found)} measurements; the others were there.")
+        lines = list(newer(table, found))
+        table.put_lines(lines)
+    say(f"Added {len(lines)} of {len(found)} measurements; the others were there.")
 
 
 @contextmanager
-def _model(storage: str, device: str, cooldown_s: float) -> "Iterator[LatencyModel]":
-    from latency import LatencyModel
-    from nas.devices import check_device, open_device
+def _model(
+    storage: str, device: str, cooldown_s: float = 0.0, is_needed: bool = True
+) -> "Iterator[LatencyModel]":
+    """The model of a device; of one that is away and not needed, what was measured of it and estimates."""
+    from latency import LatencyModel, NoDeviceError
+    from nas.devices import check_device, open_absent, open_device
     from nas.ledger import Ledger
     from nas.ledger.latencies import SqlLatencyTable
 
@@ -259,7 +281,14 @@ def _model(storage: str, device: str, cooldown_s: float) -> "Iterator[LatencyMod
         found = open_device(ledger, device, cooldown_s)
         table = SqlLatencyTable(ledger)
         try:
-            table.register(found.identity, target=found.target, description=found.describe())
+            try:
+                table.register(found.identity, target=found.target, description=found.describe())
+            except NoDeviceError as error:
+                if is_needed:
+                    raise
+                say(f"{error}; going on from what was measured before")
+                yield LatencyModel(open_absent(ledger, device), table, measure=False)
+                return
             yield LatencyModel(found, table)
         finally:
             found.close()
@@ -336,7 +365,7 @@ def _architecture(text: str, storage: str) -> "Architecture":
     from search_spaces import Architecture
 
     search, colon, number = text.rpartition(":")
-    if colon and number.isdigit():
+    if colon and number.isascii() and number.isdigit():
         from nas.ledger import Ledger
 
         with Ledger.open(storage) as ledger:
@@ -365,33 +394,14 @@ def _layer_row(row: dict[str, Any]) -> list[str]:
     return [row["layer"], family, milliseconds(row["milliseconds"]), percent(row["share"]), row["how"]]
 
 
+def _whole(total: dict[str, float | None]) -> str:
+    """The figures of a whole network that there are."""
+    named = [("predicted", total["predicted_ms"]), ("measured", total["measured_ms"])]
+    return ", ".join(f"{milliseconds(ms)} ms {name}" for name, ms in named if ms is not None)
+
+
 def _member(member: "Checked") -> list[str]:
     error = MISSING if member.error is None else f"{member.error:+.1%}"
     figures = [percent(member.accuracy), milliseconds(member.predicted_ms), milliseconds(member.measured_ms)]
     note = member.problem or ("over the limit" if member.is_over else "")
     return [str(member.number), *figures, error, note]
-
-
-def _read_table(file: Path) -> Iterator[tuple[str, str, Any]]:
-    from pydantic import TypeAdapter, ValidationError
-
-    from latency import Measurement
-    from runtime import Workload
-
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(
-            "FILE", f"'{file}' cannot be read ({error})", "give a file of `nas latency export`"
-        ) from error
-    measurements = TypeAdapter(Measurement)
-    for number, line in enumerate(lines, start=1):
-        try:
-            fields = json.loads(line)
-            device, workload = str(fields.pop("device")), str(fields.pop("workload"))
-            Workload.from_key(workload)
-            yield device, workload, measurements.validate_python(fields)
-        except (ValueError, KeyError, AttributeError, TypeError, ValidationError, InvalidInput) as error:
-            first = str(error).splitlines()[0]
-            problem = f"line {number} of '{file}' is no measurement ({first})"
-            raise InvalidInput("FILE", problem, "give a file that `nas latency export` wrote") from error

@@ -34,7 +34,7 @@ def write_text(option: str, path: Path, text: str) -> None:
         InvalidInput: ``path`` cannot be a file; ``option`` is named as the parameter.
         BitnasError: the file cannot be written.
     """
-    _check_target(option, path)
+    check_target(option, path)
     path = path.resolve()  # through a link to the file behind it, which is what is replaced
     try:
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
@@ -52,7 +52,12 @@ def write_text(option: str, path: Path, text: str) -> None:
         raise
 
 
-def _check_target(option: str, path: Path) -> None:
+def check_target(option: str, path: Path) -> None:
+    """Refuse what cannot be a file, before work is done for it.
+
+    Raises:
+        InvalidInput: ``path`` cannot be a file; ``option`` is named as the parameter.
+    """
     if path.is_dir():
         raise InvalidInput(option, f"'{path}' is a directory", "give the name of a file in it")
     if path.exists() and not path.is_file():

@@ -1,6 +1,6 @@
 """The latency table that is kept in the ledger: what was measured on which device, and when."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,11 @@ from nas.ledger.tables import DeviceRow, MeasurementRow, NetworkMeasurementRow
 if TYPE_CHECKING:
     from latency import Measurement
     from latency.table import NetworkMeasurement
+    from nas.table_file import Line
+
+
+TIMING = {"milliseconds", "iqr_ms", "samples", "date", "tvm_version", "conditions"}
+"""What kernels and networks share, by the names of a measurement and of the columns."""
 
 
 class SqlLatencyTable:
@@ -50,6 +55,19 @@ class SqlLatencyTable:
         }
         with self._ledger.writing() as session:
             session.execute(insert(MeasurementRow).values(**row))
+
+    def put_lines(self, lines: "Sequence[Line]") -> None:
+        """Add lines of another ledger's table, all or none; they were checked when they were read."""
+        ids = {device: self._device_id(device) for device in {line.device for line in lines}}
+        with self._ledger.writing() as session:
+            for line in lines:
+                shared = {"device_id": ids[line.device], **line.model_dump(include=TIMING)}
+                if line.network is None:
+                    kernel = line.model_dump(include={"workload", "schedule", "cold_ms", "code_bytes"})
+                    session.execute(insert(MeasurementRow).values(**shared, **kernel))
+                else:
+                    network = {"purpose": CALIBRATION, "workloads": line.network}
+                    session.execute(insert(NetworkMeasurementRow).values(**shared, **network))
 
     def rows(self, device: str) -> "dict[str, Measurement]":
         """The newest measurement of every workload on a device, by the workload's key."""
@@ -138,14 +156,8 @@ class SqlLatencyTable:
 
 def _timing(measurement: "Measurement") -> dict[str, Any]:
     """The columns that kernels and networks share."""
-    return {
-        "milliseconds": measurement.milliseconds,
-        "iqr_ms": measurement.iqr_ms,
-        "samples": measurement.samples,
-        "date": measurement.date,
-        "tvm_version": measurement.tvm_version,
-        "conditions": dict(measurement.conditions),
-    }
+    found = {name: getattr(measurement, name) for name in TIMING}
+    return {**found, "conditions": dict(measurement.conditions)}
 
 
 def _measurement(row: MeasurementRow | NetworkMeasurementRow) -> "Measurement":

@@ -7,6 +7,9 @@ from click.testing import CliRunner
 
 import search_spaces
 from nas.cli.main import cli
+from nas.ledger import Ledger
+from nas.ledger.latencies import SqlLatencyTable
+from nas.table_file import write_lines
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +59,84 @@ def test_a_table_moves_to_another_ledger(home):
     assert before == after
 
 
+ROW = {
+    "device": "d | cpu",
+    "workload": "relu(batch=1,size=8)",
+    "milliseconds": 1e-5,
+    "iqr_ms": 0,
+    "samples": 12,
+    "date": "2026-11-21T12:00:00+00:00",
+    "tvm_version": "0.27.0",
+}
+
+
+def imported(home, storage, *rows):
+    (home / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return run(home, "latency", "import", home / "rows.jsonl", storage=storage)
+
+
+def test_what_was_learned_moves_with_the_table_and_the_newer_counts(tmp_path):
+    network = {**{k: v for k, v in ROW.items() if k != "workload"}, "network": [ROW["workload"]] * 2}
+    assert "Added 2 of 2" in imported(tmp_path, "a.db", ROW, network).stderr
+    older = {**ROW, "date": "2026-11-21T12:30:00+02:00", "milliseconds": 3e-5}
+    assert "Added 0 of 2" in imported(tmp_path, "a.db", older, network).stderr
+    newer = {**ROW, "date": "2026-11-22T12:00:00+00:00", "milliseconds": 2e-5}
+    assert "Added 1 of 1" in imported(tmp_path, "a.db", newer).stderr
+    with Ledger.open(f"sqlite:///{tmp_path / 'a.db'}") as ledger:
+        table = SqlLatencyTable(ledger)
+        assert table.get(ROW["device"], ROW["workload"]).milliseconds == 2e-5
+        assert [n.workloads for n in table.networks(ROW["device"])] == [(ROW["workload"],) * 2]
+        lines = write_lines(table, ROW["device"])
+    (tmp_path / "again.jsonl").write_text("\n".join(lines))
+    assert (
+        "Added 2 of 2" in run(tmp_path, "latency", "import", tmp_path / "again.jsonl", storage="b.db").stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("milliseconds", -1),
+        ("milliseconds", 0),
+        ("milliseconds", 1e300),
+        ("milliseconds", float("nan")),
+        ("iqr_ms", float("inf")),
+        ("cold_ms", float("nan")),
+        ("schedule", "no-such-schedule"),
+        ("conditions", {"usual_ms": "abc"}),
+        ("date", ""),
+        ("date", "2026-11-21T12:00:00"),
+        ("date", "2026\0"),
+        ("code_bytes", 10**30),
+        ("samples", 10**30),
+        ("tvm_version", "\ud800"),
+        ("workload", "relu(batch=1)"),
+        ("network", ["relu(batch=1,size=8)"]),
+        ("more", 1),
+    ],
+)
+def test_one_wrong_line_keeps_a_table_out(tmp_path, field, value):
+    found = imported(tmp_path, "nas.db", ROW, {**ROW, field: value})
+    assert (found.exit_code, found.stderr.count("\n")) == (2, 1), found.stderr
+    assert "line 2 of" in found.stderr
+    assert field in found.stderr or "either" in found.stderr or "JSON" in found.stderr
+    assert not (tmp_path / "nas.db").exists()
+
+
+def test_local_is_there_without_a_ledger(tmp_path):
+    found = run(tmp_path, "device", "show", "local", "--json", storage="none.db")
+    assert json.loads(found.stdout)["name"] == "local"
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_more_threads_than_cores_are_told(tmp_path):
+    assert run(tmp_path, "device", "add", "many", "--threads", 256).exit_code == 0
+    found = run(tmp_path, "device", "probe", "many")
+    assert found.exit_code == 2
+    assert "--threads: 'many' has" in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
 def test_devices_are_added_listed_shown_and_removed(home):
     assert run(home, "device", "list", storage="none.db").stdout.count("\n") == 2
     assert run(home, "device", "add", "two", "--threads", "2", storage="d.db").exit_code == 0
@@ -85,6 +166,13 @@ def test_devices_are_added_listed_shown_and_removed(home):
         (["device", "add", "x", "--target", "z80"], 2, "target: unknown CPU 'z80'"),
         (["device", "add", "x", "--target", "aarch64+x"], 2, "target: 'aarch64' has no feature 'x' to name"),
         (["device", "add", "x", "--threads", "0"], 2, "--threads: 0 is out of range"),
+        (["device", "add", "x", "--key", "k"], 2, "--key: this machine has none"),
+        (["device", "add", "x", "--rpc", "h:" + "9" * 5000], 2, "is not HOST:PORT"),
+        (["latency", "measure", "--cooldown-s", "nan"], 2, "--cooldown-s"),
+        (["latency", "measure", "--cooldown-s", "100"], 2, "--cooldown-s"),
+        (["latency", "calibrate", "--minutes", "inf"], 2, "--minutes"),
+        (["latency", "evaluate", "--plot", "/nowhere/x.html"], 2, "--plot: there is no folder '/nowhere'"),
+        (["latency", "explain", "demo:²"], 2, "ARCH: 'demo:²' cannot be read"),
         (["device", "remove", "local"], 1, "there is no database"),
         (["device", "probe", "absent"], 1, "there is no database"),
         (["latency", "measure", "--device", "absent"], 2, "device: unknown name 'absent'"),
@@ -103,14 +191,14 @@ def test_bad_input_is_one_line(tmp_path, arguments, code, says):
 
 
 @pytest.mark.parametrize(
-    "line", ["{}", "[]", "nonsense", '{"device": "d", "workload": "relu(batch=1,size=1)"}']
+    "line", ["{}", "[]", "nonsense", '{"device": "d", "workload": "relu(batch=1,size=1)"}', "[" * 100_000, ""]
 )
 def test_a_table_that_is_none_is_refused(tmp_path, line):
     file = tmp_path / "table.jsonl"
-    file.write_text(line + "\n")
+    file.write_text(line and line + "\n")
     storage = f"sqlite:///{tmp_path / 'nas.db'}"
     found = CliRunner().invoke(cli, ["latency", "import", str(file), "--storage", storage])
     assert found.exit_code == 2
-    assert "line 1 of" in found.stderr
+    assert ("line 1 of" in found.stderr) != ("is empty" in found.stderr)
     assert found.stderr.count("\n") == 1
     assert not (tmp_path / "nas.db").exists()

@@ -171,6 +171,60 @@ def test_kernels_from_traced_blocks_are_those_of_the_whole_network(name):
         assert workloads_of(architecture) == runtime.workloads(module, (1, *architecture.input_shape))
 
 
+def test_a_prediction_is_never_nonsense():
+    """Of a network unlike those of the fit it is near the sum of its kernels, and in its interval."""
+    networks = [[KernelTime(w, milliseconds(w)) for w in workloads_of(SPACE.sample(s))] for s in range(30)]
+    noise = np.random.default_rng(0).normal(1, 0.2, 30)
+    whole = [terms(n)[TOTAL] * e - 3e-4 for n, e in zip(networks, noise, strict=True)]
+    correction = Correction(networks, whole)
+    for kernel in networks[0]:
+        found = correction.predict([kernel])
+        assert kernel.milliseconds / 2 <= found.milliseconds <= kernel.milliseconds * 2
+        assert 0 <= found.low <= found.milliseconds <= found.high
+
+
+def test_what_is_estimated_widens_the_interval():
+    device, table = MadeUpDevice(), MemoryTable()
+    measure_space(LatencyModel(device, table), SPACE, 30, quietly)
+    model = LatencyModel(device, table, measure=False)
+    known, unknown = SPACE.sample(0), SPACE.sample(12345)
+    assert model.predict(known).low is None, "how far the sum is from the whole nobody knows"
+    found = model.predict(unknown)
+    assert found.low < found.milliseconds < found.high
+    calibrate(LatencyModel(device, table), SPACE, 5.0, 12, quietly)
+    model = LatencyModel(device, table, measure=False)
+    architecture = next(a for a in map(SPACE.sample, range(99_000, 100_000)) if model.predict(a).estimated)
+    corrected = model.predict(architecture)
+    doubt = sum(
+        t.estimate.high - t.milliseconds for t in model.times(workloads_of(architecture)) if t.estimate
+    )
+    assert corrected.high - corrected.milliseconds > doubt > 0
+
+
+def test_each_space_is_learned_for_itself_and_judged_by_others():
+    device, table = MadeUpDevice(), MemoryTable()
+    model = LatencyModel(device, table)
+    calibrate(model, SPACE, 5.0, 11, quietly)
+    assert (len(model.learned("tiny")), len(model.learned("cifar"))) == (11, 0)
+    for seed in range(200):  # whatever was learned is not judged by
+        model.learn(SPACE.sample(500 + seed), Measurement(1.0, 0.0, 7, "2026-01-01T00:00:00+00:00", "0"))
+    judged = evaluate(model, SPACE, 5, 500, quietly)
+    seen = {SPACE.sample(500 + seed).digest for seed in range(200)}
+    assert not seen & {network.digest for network in judged.networks}
+
+
+def test_kernels_of_an_earlier_run_are_met_again():
+    device, table = MadeUpDevice(), MemoryTable()
+    model = LatencyModel(device, table)
+    architecture = SPACE.sample(0)
+    model.fill(workloads_of(architecture))
+    assert set(model.met_once(workloads_of(architecture))) == set(workloads_of(architecture))
+    visits = Visits(LatencyModel(device, table))
+    visits.first([architecture])
+    visits.again([architecture])
+    assert LatencyModel(device, table).met_once(workloads_of(architecture)) == []
+
+
 def test_code_that_two_calls_share_counts_once():
     first, second, *_ = workloads_of(SPACE.sample(0))
     twice = [KernelTime(first, 1.0, None, 3000.0)] * 2

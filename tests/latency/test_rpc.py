@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import runtime
 import search_spaces
 from latency import DeviceRecord, LatencyModel, MemoryTable, NoDeviceError, client
 from latency.hardware import RpcDevice
-from latency.server import MAGIC
+from latency.server import HANDSHAKE_S, MAGIC, Server, ServerOptions
 from runtime.workload import Relu
 from search_spaces import BitnasError, InvalidInput
 from tests.latency.proxy import Proxy
@@ -42,11 +43,12 @@ def port_told_by(process):
 class Serving:
     """`nas device serve` in a process of its own."""
 
-    def __init__(self, *options, port=0):
+    def __init__(self, *options, port=0, env=None):
         self.process = subprocess.Popen(
             [NAS, "device", "serve", "--port", str(port), "--key", KEY, *options],
             stderr=subprocess.PIPE,
             text=True,
+            env=env,
         )
         self.port = port_told_by(self.process)
 
@@ -141,11 +143,63 @@ def test_a_wrong_handshake_hurts_nobody(serving, on, words):
         assert on(serving.port).look()["cores"] > 0, "while the stranger is still connected"
 
 
-def test_an_idle_session_ends_and_the_next_is_served(serving, on):
+def begin_session(port):
+    """A client that has shaken hands, and says nothing more."""
     key = f"client:{KEY}".encode()
-    with socket.create_connection(("127.0.0.1", serving.port)) as idler:
-        idler.sendall(struct.pack("<ii", MAGIC, len(key)) + key)
-        assert struct.unpack("<i", idler.recv(4))[0] == MAGIC
+    client = socket.create_connection(("127.0.0.1", port))
+    client.sendall(struct.pack("<ii", MAGIC, len(key)) + key)
+    assert struct.unpack("<i", client.recv(4))[0] == MAGIC
+    return client
+
+
+def test_a_handshake_has_its_time_however_it_dribbles(serving):
+    with socket.create_connection(("127.0.0.1", serving.port), timeout=20) as stranger:
+        started = time.monotonic()
+        with contextlib.suppress(OSError):  # a closed connection may be told by either side
+            for byte in struct.pack("<ii", MAGIC, 200) + b"client:" + b"x" * 100:
+                stranger.sendall(bytes([byte]))
+                time.sleep(0.2)
+        assert time.monotonic() - started < HANDSHAKE_S + 3
+
+
+def test_a_stopped_service_leaves_no_session_and_no_folder(tmp_path):
+    serving = Serving(env={**os.environ, "TMPDIR": str(tmp_path)})
+    with begin_session(serving.port):
+        deadline = time.monotonic() + 20
+        while not (sessions := serving.sessions()) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        (session,) = sessions
+        assert [path.name.startswith("bitnas-session-") for path in tmp_path.iterdir()] == [True]
+        serving.process.send_signal(signal.SIGTERM)
+        assert serving.process.wait(20) == 0
+        assert not Path(f"/proc/{session}").exists()
+        assert list(tmp_path.iterdir()) == []
+    serving.end()
+
+
+def test_where_no_process_can_be_made_the_next_client_is_served_later(monkeypatch):
+    server = Server(ServerOptions(port=0, key=KEY))
+    monkeypatch.setattr(server, "_session", lambda connection: next(tries)())
+    served = threading.Event()
+
+    def full():
+        raise BlockingIOError("no room for a process")
+
+    tries = iter([full, lambda: served.set() or "done"])
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        for _ in range(2):
+            begin_session(server.port).close()
+        assert served.wait(10)
+    finally:
+        server.stop()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_an_idle_session_ends_and_the_next_is_served(serving, on):
+    with begin_session(serving.port):
         assert on(serving.port).look()["cores"] > 0
 
 

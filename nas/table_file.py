@@ -1,0 +1,142 @@
+"""A device's latency table as lines of JSON, a kernel or a whole network each, to move between ledgers."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from search_spaces.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from latency import LatencyTable
+    from latency.table import NetworkMeasurement
+
+LONGEST = 10_000
+"""Kernels of a network, and characters of a line's texts, at most."""
+MOST_MS = 1e6
+MOST = 2**31 - 1
+SCHEDULE = re.compile(r"(\d{1,3}x\d{1,3})?")
+
+
+def _plain(text: str) -> str:
+    """Text that every database takes."""
+    if "\0" in text or not text.isprintable():
+        raise ValueError("holds what is not printable")
+    return text
+
+
+def _date(text: str) -> str:
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError("tells no time zone")
+    return text
+
+
+def _workload(key: str) -> str:
+    from runtime import Workload
+
+    try:
+        Workload.from_key(key)
+    except InvalidInput as error:
+        raise ValueError(error.problem) from error
+    return key
+
+
+def _conditions(found: dict[str, Any]) -> dict[str, Any]:
+    """The two that are computed with are numbers; the others are only shown."""
+    for name in ("usual_ms", "reference_ms"):
+        value = found.get(name, 1.0)
+        if not isinstance(value, int | float) or not 0 < value < MOST_MS:
+            raise ValueError(f"{name} is no time")
+    return found
+
+
+Text = Annotated[str, Field(max_length=LONGEST), AfterValidator(_plain)]
+Key = Annotated[Text, AfterValidator(_workload)]
+Milliseconds = Annotated[float, Field(gt=0, lt=MOST_MS, allow_inf_nan=False)]
+
+
+class Line(BaseModel):
+    """What a line of the file may hold: a kernel's measurement, or a network's with its kernels in order."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    device: Annotated[Text, Field(min_length=1)]
+    workload: Key | None = None
+    network: Annotated[list[Key], Field(min_length=1, max_length=LONGEST)] | None = None
+    milliseconds: Milliseconds
+    iqr_ms: Annotated[float, Field(ge=0, lt=MOST_MS, allow_inf_nan=False)]
+    samples: Annotated[int, Field(ge=1, le=MOST)]
+    date: Annotated[str, Field(max_length=64), AfterValidator(_date)]
+    tvm_version: Annotated[Text, Field(max_length=64)]
+    schedule: Annotated[str, Field(pattern=f"^{SCHEDULE.pattern}$")] = ""
+    cold_ms: Milliseconds | None = None
+    code_bytes: Annotated[int, Field(ge=0, le=MOST)] | None = None
+    conditions: Annotated[dict[str, Any], AfterValidator(_conditions)] = {}
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Line":
+        if (self.workload is None) == (self.network is None):
+            raise ValueError("give either workload or network")
+        return self
+
+
+def write_lines(table: "LatencyTable", device: str) -> list[str]:
+    """A device's kernels and the networks that were learned from."""
+    kernels = [{"device": device, "workload": key, **asdict(row)} for key, row in table.rows(device).items()]
+    networks = [
+        {"device": device, "network": list(network.workloads), **asdict(network.measurement)}
+        for network in table.networks(device)
+    ]
+    return [json.dumps(line, sort_keys=True) for line in [*kernels, *networks]]
+
+
+def read_lines(file: Path) -> list[Line]:
+    """The lines of a file, all of them right.
+
+    Raises:
+        InvalidInput: it cannot be read, or a line is not right; the message names the line and the field.
+    """
+    fix = "give a file that `nas latency export` wrote"
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput("FILE", f"'{file}' cannot be read ({error})", fix) from error
+    if not lines:
+        raise InvalidInput("FILE", f"'{file}' is empty", fix)
+    return [_read(file, number, line, fix) for number, line in enumerate(lines, start=1)]
+
+
+def _read(file: Path, number: int, line: str, fix: str) -> Line:
+    try:
+        return Line.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        reason = first["msg"].removeprefix("Value error, ")
+        problem = f"line {number} of '{file}' is no measurement ({where + ': ' if where else ''}{reason})"
+        raise InvalidInput("FILE", problem, fix) from error
+
+
+def newer(table: "LatencyTable", lines: list[Line]) -> Iterator[Line]:
+    """Those that a table lacks, or holds an older measurement of."""
+    devices = {line.device for line in lines}
+    rows = {device: table.rows(device) for device in devices}
+    networks = {device: _dates(table.networks(device)) for device in devices}
+    for line in lines:
+        if line.workload is not None:
+            known = rows[line.device].get(line.workload)
+            date = None if known is None else known.date
+        else:
+            date = networks[line.device].get(tuple(line.network or ()))
+        if date is None or datetime.fromisoformat(date) < datetime.fromisoformat(line.date):
+            yield line
+
+
+def _dates(networks: "list[NetworkMeasurement]") -> Mapping[tuple[str, ...], str]:
+    """When each network was measured last."""
+    return {network.workloads: network.measurement.date for network in networks}
