@@ -73,7 +73,8 @@ class Device(ABC):
         return f"{self.name} | {known['cpu']} | {known['llvm_cpu']}{features} | {code}"
 
     def describe(self) -> dict[str, Any]:
-        """What is known of the device, JSON-able: cpu, cores, clock, memory, features, TVM's version.
+        """What is known of the device, JSON-able: cpu, cores, clock, memory, features, TVM's version here
+        (which compiles) and there (None where its server does not tell).
 
         Raises:
             NoDeviceError: it does not answer. InvalidInput: it has fewer cores than threads are asked for.
@@ -150,7 +151,7 @@ class LocalDevice(Device):
 
     def look(self) -> dict[str, Any]:
         """Read from the operating system."""
-        return describe(_read)
+        return {**describe(_read), "tvm_on_device": version("apache-tvm")}
 
     def measure_kernels(
         self, workloads: "Sequence[Workload]", schedules: Mapping[str, str] | None = None

@@ -76,6 +76,16 @@ class RpcSession(Place):
         """The other machine's CPU."""
         return self._session.cpu(0)
 
+    @property
+    def tvm_version(self) -> str | None:
+        """Of the server's TVM; None where the server is not ours, as TVM's own does not tell."""
+        from latency.server import VERSION_FUNCTION
+
+        try:
+            return str(self._session.get_function(VERSION_FUNCTION)())
+        except (AttributeError, RuntimeError, ValueError):
+            return None
+
     def load(self, library: Path) -> Any:
         """Send the library, under a name of its own, and load it there.
 

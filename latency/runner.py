@@ -30,7 +30,7 @@ class Runner:
         """Connect and send what every measurement needs."""
         self._warnings = listen()
         record = DeviceRecord(**job["record"])
-        place = RpcSession(record, job["seconds"])
+        self._place = place = RpcSession(record, job["seconds"])
         self._probe = Probe(place, Path(job["probe"]))
         self._probe.use_cores(record.threads)
         library, reference = Path(job["library"]), job["reference"]
@@ -38,7 +38,7 @@ class Runner:
 
     def describe(self, job: dict[str, Any]) -> dict[str, Any]:
         """What the device is."""
-        return describe(self._probe.read)
+        return {**describe(self._probe.read), "tvm_on_device": self._place.tvm_version}
 
     def kernels(self, job: dict[str, Any]) -> dict[str, Any]:
         """Time kernels on random data."""

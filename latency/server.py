@@ -25,6 +25,8 @@ from pathlib import Path
 
 from latency.record import split_address
 
+VERSION_FUNCTION = "bitnas.tvm_version"  # tells a client which TVM it is
+
 log = logging.getLogger("nas.serve")
 
 MAGIC, SUCCESS, MISMATCH = 0xFF271, 0xFF271, 0xFF271 + 2
@@ -253,10 +255,14 @@ def _cpu_ticks(pid: int) -> int:
 
 def serve_session(descriptor: int, folder: str) -> None:
     """TVM's server loop on a connection, in a folder of its own."""
+    from importlib.metadata import version
+
+    import tvm_ffi
     from tvm.rpc import _ffi_api
     from tvm.rpc.server import _server_env
 
     os.chdir(folder)
+    tvm_ffi.register_global_func(VERSION_FUNCTION, lambda: version("apache-tvm"))
     environment = _server_env([])
     _ffi_api.ServerLoop(descriptor)
     environment.remove()

@@ -95,6 +95,7 @@ def test_a_remote_device_measures_kernels_and_networks(serving, on):
     known = device.describe()
     assert known["cpu"] == latency.device("local").describe()["cpu"]
     assert known["memory_mb"] > 0
+    assert known["tvm_on_device"] == known["tvm"]
     model = LatencyModel(device, MemoryTable())
     architecture = search_spaces.space("tiny").sample(11)
     predicted = model.predict(architecture)
