@@ -19,21 +19,21 @@ from nas.ledger.latencies import SqlLatencyTable
 @click.option("--seed", default=2_000_000, show_default=True, help="Which networks.")
 @click.option("--networks", default=200, show_default=True, help="How many are looked at.")
 def main(storage: str, space: str, seed: int, networks: int) -> None:
-    """Time predictions of networks whose kernels a table holds: new ones, of known blocks, and repeated."""
+    """Time predictions of networks whose kernels a table holds, by what else of them was met before."""
     with Ledger.open(storage) as ledger:
         model = LatencyModel(device("local"), SqlLatencyTable(ledger), measure=False)
         drawn = islice(architectures(search_spaces.space(space), seed), networks)
         known = [a for a in drawn if not model.lacking(workloads_of(a))]
         model.predict(known[0])  # fits the correction
-        forget_networks(blocks=True)
-        for what in ("new blocks", "known blocks", "repeated"):
+        forget_networks(blocks=True, shapes=True)
+        for what in ("new shapes of blocks", "new blocks", "known blocks", "repeated"):
             started = time.perf_counter()
             for architecture in known:
                 model.predict(architecture)
             each = (time.perf_counter() - started) / len(known)
             print(f"{what}: {each * 1e3:.2f} ms each, {1 / each:.0f} a second, {len(known)} networks")
-            if what == "new blocks":
-                forget_networks(blocks=False)
+            if what != "known blocks":
+                forget_networks(blocks=what == "new shapes of blocks")
 
 
 if __name__ == "__main__":

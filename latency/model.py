@@ -5,7 +5,7 @@ of the device were measured (``nas latency calibrate``), the sum is corrected by
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from statistics import median
@@ -16,7 +16,7 @@ from latency.hardware import Device
 from latency.measurement import Measurement, MeasurementError
 from latency.table import LatencyTable, NetworkMeasurement, lowest
 from search_spaces.architecture import Architecture
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn
@@ -161,10 +161,21 @@ class LatencyModel:
         return runtime.compile(module, input_shape, self.device.target, schedules, self.device.threads)
 
     def compiled(self, architecture: Architecture) -> "CompiledNetwork":
-        """An architecture's network; untrained: weights change no kernel's time."""
+        """An architecture's network; untrained: weights change no kernel's time.
+
+        Raises:
+            BitnasError: its kernels are not those that predictions count with.
+        """
+        import runtime
         import search_spaces
 
-        return self.compile(search_spaces.build(architecture).eval(), (1, *architecture.input_shape))
+        module, shape = search_spaces.build(architecture).eval(), (1, *architecture.input_shape)
+        if runtime.workloads(module, shape) != workloads_of(architecture):
+            raise BitnasError(
+                f"space: a block of '{architecture.space}' computes something else in another precision; "
+                "have its forward() not look at precisions"
+            )
+        return self.compile(module, shape)
 
     def measure_once(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
         """Time compiled networks in turn, at the speed that the table's times are for."""
@@ -343,18 +354,28 @@ def _of_architecture(text: str, input_shape: tuple[int, ...]) -> "tuple[Workload
     return tuple(lower_parts(traces, input_shape).workloads)
 
 
-def forget_networks(blocks: bool) -> None:
-    """Forget the kernels of all networks, and, if wanted, the traced blocks."""
+def forget_networks(blocks: bool, shapes: bool = False) -> None:
+    """Forget the kernels of all networks, and, if wanted, the blocks, and even the shapes of blocks."""
     _of_architecture.cache_clear()
     if blocks:
         _trace_of.cache_clear()
+    if shapes:
+        _by_shape.clear()
+
+
+_by_shape: "dict[Hashable, Trace]" = {}
+"""Of parts that differ in precisions only one is traced: that takes longer than all else of a prediction."""
 
 
 @lru_cache(REMEMBERED)
 def _trace_of(part: "Part") -> "Trace":
     import torch
 
-    from runtime.lowering import trace
+    from runtime.lowering import structure, trace
 
     with torch.random.fork_rng(devices=[]):  # a prediction leaves the caller's random numbers alone
-        return trace(part.build())
+        module = part.build()
+    like = part.shape, structure(module)
+    if like in _by_shape:
+        return _by_shape[like].of(module)
+    return _by_shape.setdefault(like, trace(module))

@@ -2,7 +2,8 @@
 
 A kind is a class registered in ``blocks`` (entry-point group ``bitnas.blocks``): ``roles`` names the
 layers that take a precision, and the constructor takes the input channels, the block's data and a
-precision for each role. Forward passes must be traceable by torch.fx: no control flow on data.
+precision for each role. Forward passes must be traceable by torch.fx, with no control flow on data, and
+must not look at the precisions: what depends on them is in the layers.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """From an architecture to a torch network."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -47,6 +47,12 @@ class Part:
     channels: int
     data: Stem | Block | Head
     classes: int
+
+    @property
+    def shape(self) -> Hashable:
+        """All but the precisions: parts of one shape whose modules are alike have one forward pass."""
+        fields = self.data.model_dump(exclude={"precision", "precisions"})
+        return type(self.data), self.channels, self.classes, tuple(fields.items())
 
     def build(self) -> nn.Module:
         """The module, freshly initialized.

@@ -5,9 +5,9 @@ produces their input where nothing else reads it, and equal steps on equal input
 """
 
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,6 +78,15 @@ class Trace:
     input: "fx.Node"
     output: "fx.Node"
 
+    def of(self, module: "nn.Module") -> "Trace":
+        """The trace of another module whose ``structure`` and forward pass are the same."""
+        modules = dict(_with_children(module).named_modules())
+        steps = [
+            step if step.layer is None else replace(step, layer=modules[str(step.node.target)])
+            for step in self.steps
+        ]
+        return Trace(modules, steps, self.input, self.output)
+
     def add_to(self, builder: GraphBuilder, value: Value) -> Value:
         """Lower it after what was lowered before: from its input to its output."""
         builder.modules = self.modules
@@ -85,6 +94,11 @@ class Trace:
         for step in self.steps:
             values[step.node] = step.rule(builder, step.node, step.layer, values)
         return values[self.output]
+
+
+def structure(module: "nn.Module") -> Hashable:
+    """The names and kinds of a module's parts."""
+    return tuple((name, type(part)) for name, part in module.named_modules())
 
 
 def trace(module: "nn.Module") -> Trace:

@@ -11,12 +11,17 @@ import search_spaces
 from latency import Device, DeviceRecord, LatencyModel, Measurement, MeasurementError, MemoryTable
 from latency.correction import LEAST, TOTAL, Correction, KernelTime, terms
 from latency.features import amounts_of, features
-from latency.model import BATCH, workloads_of
+from latency.model import BATCH, forget_networks, workloads_of
 from latency.regressor import KernelRegressor
 from nas.calibration import calibrate, evaluate, judge_regressor, kendall_tau, measure_space
 from nas.visits import Visits
+from runtime.lowering import trace
 from runtime.workload import Workload
-from search_spaces import InvalidInput
+from search_spaces import Architecture, InvalidInput
+from search_spaces.architecture import Block, Head, Stem
+from search_spaces.block import Separable
+from search_spaces.errors import BitnasError
+from search_spaces.search_space import USER_PRECISIONS
 
 SPACE = search_spaces.space("tiny")
 
@@ -246,6 +251,44 @@ def test_code_that_is_not_known_is_taken_for_that_of_its_family():
     found = model.times([Workload.from_key(key) for key in (*convolutions[:4], *rows)])
     assert [time.code_bytes for time in found[:4]] == [700, 900, 800, 800]
     assert {t.code_bytes for t in found if t.workload.family != "conv2d"} == {0.0}
+
+
+def separable(precision):
+    """A network of one block."""
+    chosen = {"depthwise": precision, "pointwise": "float"}
+    stem = Stem(width=16, kernel=3, stride=1, precision="float")
+    block = Block(kind="separable", width=32, kernel=3, stride=2, precisions=chosen)
+    head = Head(precision="float")
+    return Architecture(
+        space="tiny", input_shape=(1, 8, 8), classes=10, stem=stem, blocks=(block,), head=head
+    )
+
+
+def test_blocks_that_differ_in_precisions_are_traced_once(monkeypatch):
+    traced = []
+    monkeypatch.setattr(
+        "runtime.lowering.trace", lambda module: traced.append(module) or trace(module), raising=True
+    )
+    forget_networks(blocks=True, shapes=True)
+    for precision in USER_PRECISIONS:
+        architecture = separable(precision)
+        module = search_spaces.build(architecture)
+        assert workloads_of(architecture) == runtime.workloads(module, (1, 1, 8, 8))
+    assert len(traced) == 3, "stem, block and head"
+
+
+def test_a_block_that_looks_at_its_precision_is_refused(monkeypatch):
+    def forward(self, x):
+        y = self.pointwise(self.depthwise(x))
+        return y if self.depthwise[0].precision.weight == "float" else y + y
+
+    monkeypatch.setattr(Separable, "forward", forward)
+    forget_networks(blocks=True, shapes=True)
+    model = LatencyModel(MadeUpDevice(), MemoryTable())
+    model.compiled(separable("float"))
+    with pytest.raises(BitnasError, match="not look at precisions"):
+        model.compiled(separable("ternary"))
+    forget_networks(blocks=True, shapes=True)
 
 
 def test_of_two_measurements_the_lower_counts(monkeypatch):
