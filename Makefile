@@ -48,7 +48,7 @@ bench: $(STAMP)
 # What docs/latency.md shows. On a quiet machine; goes on where it was interrupted.
 ACCURACY := accuracy
 JUDGE = nas latency evaluate --space tiny --networks 200 --storage sqlite:///$(ACCURACY)/nas.db
-LEARN = nas latency calibrate --space tiny --minutes 15 --storage sqlite:///$(ACCURACY)/nas.db
+LEARN = nas latency calibrate --space tiny --minutes 12 --storage sqlite:///$(ACCURACY)/nas.db
 accuracy: $(STAMP)
 	mkdir -p $(ACCURACY)
 	$(BIN)/$(LEARN)
@@ -59,6 +59,7 @@ accuracy: $(STAMP)
 		$(BIN)/$(LEARN) --device loop && \
 		$(BIN)/$(JUDGE) --device loop --plot $(ACCURACY)/rpc.html --json > $(ACCURACY)/rpc.json
 	$(BIN)/python -m benchmarks.picture $(ACCURACY)/rpc.html $(ACCURACY)/rpc.svg
+	$(BIN)/python -m benchmarks.predictions --storage sqlite:///$(ACCURACY)/nas.db
 	$(BIN)/python -m benchmarks.repeat
 	$(BIN)/python -m benchmarks.repeat --loaded
 
