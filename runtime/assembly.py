@@ -18,6 +18,7 @@ from runtime.graph import Graph, Node, Value
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.kernels.schedule import Tile
 from runtime.linking import link, load
+from runtime.pipeline import KERNEL
 from runtime.planning import Lifetime, aligned, largest_live_set, plan
 from runtime.sharing import THREADS
 from runtime.target import cpu_of
@@ -185,7 +186,7 @@ def assemble(
 def kernel_function(workload: Workload, target: str, name: str, schedule: str, threads: int = 1) -> Any:
     """The ``PrimFunc`` of a kernel, in a schedule that was measured or the most promising one (empty)."""
     function = kernel_for(workload).prim_func(workload, cpu_of(target), _tile(workload, target, schedule))
-    return function.with_attr({"global_symbol": name, THREADS: threads})
+    return function.with_attr({"global_symbol": name, KERNEL: 1, THREADS: threads})
 
 
 def _direct(function: Any) -> Any:
