@@ -12,7 +12,8 @@ import runtime
 import search_spaces
 from latency import hardware
 from latency.measurement import Measurement, MeasurementError
-from latency.sampling import Speed, fastest, measure_in_turn
+from latency.sampling import fastest
+from latency.timing import in_milliseconds
 from runtime.kernels import kernel_for
 from runtime.target import cpu_of
 from runtime.workload import Add, Relu
@@ -22,8 +23,9 @@ from search_spaces.layers import QuantConv2d
 
 @pytest.mark.parametrize("sample", [math.nan, math.inf, 0.0, -1.0, 1e9])
 def test_absurd_times_are_refused(sample):
+    assert in_milliseconds([1.0, 0.5]) == [1000.0, 500.0]
     with pytest.raises(MeasurementError, match="which is no time"):
-        measure_in_turn([lambda samples, ms: [sample] * samples], Speed(lambda samples, ms: [1.0] * samples))
+        in_milliseconds([1.0, sample])
 
 
 def test_an_unknown_device_is_refused():

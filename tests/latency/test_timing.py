@@ -185,6 +185,14 @@ def test_samples_of_many_take_turns(machine):
     assert order == ["a", "b"] * SAMPLES
 
 
+@pytest.mark.parametrize("name", ["reference", "kernel", "kernel" + ONCE, "network"])
+def test_no_time_of_a_device_is_taken_unseen(machine, name):
+    machine.milliseconds[name] = float("nan")
+    with pytest.raises(MeasurementError, match="which is no time"):
+        measure(bench(machine))
+        bench(machine).networks([Network(LIBRARY, "network", [np.zeros(4, np.float32)])])
+
+
 def test_times_are_given_for_the_usual_speed(machine):
     timer = bench(machine)
     before = measure(timer)
