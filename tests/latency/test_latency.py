@@ -28,6 +28,19 @@ def test_absurd_times_are_refused(sample):
         in_milliseconds([1.0, sample])
 
 
+def test_other_features_are_another_identity():
+    targets = ("aarch64", "aarch64+neon", "aarch64+dotprod", "aarch64+dotprod+i8mm")
+    assert len({hardware.LocalDevice("pi", target=target).identity for target in targets}) == len(targets)
+
+
+def test_a_device_cools_down_before_each_batch(monkeypatch):
+    pauses = []
+    device = latency.connect(latency.DeviceRecord("local"), cooldown_s=1.5)
+    monkeypatch.setattr("latency.timing.time.sleep", pauses.append)
+    device.measure_kernels([Relu(1, 64)])
+    assert pauses[0] == 1.5
+
+
 def test_an_unknown_device_is_refused():
     with pytest.raises(InvalidInput, match="device: unknown name 'toaster'; choose one of local"):
         latency.device("toaster")
