@@ -7,6 +7,9 @@ from typing import Literal
 from search_spaces.errors import InvalidInput
 
 Reach = Literal["local", "rpc", "tracker"]
+SERVER_KEY = "bitnas"
+"""What a server is started with, and asked for, where nobody says otherwise."""
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 PORT = re.compile(r"[0-9]{1,5}")

@@ -23,7 +23,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from latency.record import split_address
+from latency.record import SERVER_KEY, split_address
 
 VERSION_FUNCTION = "bitnas.tvm_version"  # tells a client which TVM it is
 
@@ -47,7 +47,7 @@ class ServerOptions:
 
     host: str = "127.0.0.1"
     port: int = 9090
-    key: str = "bitnas"
+    key: str = SERVER_KEY
     tracker: str = ""
     public_host: str = ""
     idle_s: float = IDLE_S

@@ -1,7 +1,6 @@
 """A device's latency table as lines of JSON, a kernel or a whole network each, to move between ledgers."""
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
@@ -20,7 +19,7 @@ LONGEST = 10_000
 """Kernels of a network, and characters of a line's texts, at most."""
 MOST_MS = 1e6
 MOST = 2**31 - 1
-SCHEDULE = re.compile(r"(\d{1,3}x\d{1,3})?")
+SCHEDULE = r"^(\d{1,3}x\d{1,3})?$"
 
 
 def _plain(text: str) -> str:
@@ -73,7 +72,7 @@ class Line(BaseModel):
     samples: Annotated[int, Field(ge=1, le=MOST)]
     date: Annotated[str, Field(max_length=64), AfterValidator(_date)]
     tvm_version: Annotated[Text, Field(max_length=64)]
-    schedule: Annotated[str, Field(pattern=f"^{SCHEDULE.pattern}$")] = ""
+    schedule: Annotated[str, Field(pattern=SCHEDULE)] = ""
     cold_ms: Milliseconds | None = None
     code_bytes: Annotated[int, Field(ge=0, le=MOST)] | None = None
     conditions: Annotated[dict[str, Any], AfterValidator(_conditions)] = {}

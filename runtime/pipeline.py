@@ -1,5 +1,6 @@
-"""TVM's lowering pipeline with three changes: register tiles are on the stack, kernels take the addresses of
-their buffers, and parallel loops are shared by the threads of a network, not by those of TVM's runtime.
+"""TVM's lowering pipeline with four changes: register tiles are on the stack, kernels take the addresses of
+their buffers, those that are called alone check no arguments, and parallel loops are shared by the threads of
+a network, not by those of TVM's runtime.
 
 TVM takes every allocation of 1024 bytes or more from a workspace pool of its runtime. A compiled network
 must run where that runtime is not installed, and its accumulators are meant to become registers.
@@ -12,7 +13,7 @@ from runtime.direct import take_addresses
 from runtime.sharing import share_loops
 
 PIPELINE = "bitnas"
-KERNEL = "bitnas.kernel"  # the attribute of kernels, which take no notice of their arguments' shapes
+KERNEL = "bitnas.kernel"  # the attribute of kernels, which check no arguments
 
 
 def register_pipeline() -> str:

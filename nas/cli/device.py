@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from latency.record import SERVER_KEY
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
 from search_spaces.errors import BitnasError, InvalidInput
@@ -18,7 +19,6 @@ Keep it on loopback and come in through SSH, from the machine that searches:
   ssh -N -L {port}:127.0.0.1:{port} {user}@THIS-DEVICE
   nas device add NAME --rpc 127.0.0.1:{port} --key {key}"""
 DASH = "-"
-SERVER_KEY = "bitnas"
 
 
 @click.group()
@@ -30,7 +30,7 @@ def device() -> None:
 @click.argument("name")
 @click.option("--rpc", metavar="HOST:PORT", help="Where `nas device serve` or TVM's RPC server listens.")
 @click.option("--tracker", metavar="HOST:PORT", help="Where a tracker of TVM's RPC listens, instead.")
-@click.option("--key", help="The key that the server was started with.  [default: bitnas]")
+@click.option("--key", help=f"The key that the server was started with.  [default: {SERVER_KEY}]")
 @click.option("--target", default="native", show_default=True, help="What to compile for, as aarch64+neon.")
 @click.option("--threads", type=int, default=1, show_default=True, help="How many threads run a network.")
 @storage_option

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ import runtime
 import search_spaces
 from latency import DeviceRecord, LatencyModel, MemoryTable, NoDeviceError, client
 from latency.hardware import RpcDevice
+from latency.runner import listen
 from latency.server import HANDSHAKE_S, MAGIC, Server, ServerOptions
 from runtime.workload import Relu
 from search_spaces import BitnasError, InvalidInput
@@ -314,6 +316,10 @@ def test_a_search_predicts_while_its_device_is_away_and_verifies_when_it_is_back
     assert {trial["measured_latency_ms"] for trial in trials} == {None}
     assert any(trial["estimated"] for trial in trials)
     assert "does not answer" in nas(tmp_path, "latency", "verify", "away", code=1)
+    explained = nas(tmp_path, "latency", "explain", f"away:{trials[0]['number']}", "--device", "pi", "--json")
+    layers = json.loads(explained)["layers"]
+    assert {layer["how"] for layer in layers} <= {"measured", "estimated"}
+    assert "Wrote" in nas(tmp_path, "latency", "export", "--device", "pi", "-o", tmp_path / "pi.jsonl")
 
     back = Serving(port=serving.port)
     try:
@@ -325,6 +331,15 @@ def test_a_search_predicts_while_its_device_is_away_and_verifies_when_it_is_back
         number: trial["measured_latency_ms"] for number, trial in front.items()
     }
     assert all(0.2 < member["predicted_ms"] / member["measured_ms"] < 5 for member in found)
+
+
+def test_warnings_of_a_session_are_told():
+    told = listen()
+    log = logging.getLogger("nas.latency")
+    log.warning("rejected: %d %%", 12)
+    log.info("all is well")
+    assert told == ["rejected: 12 %"]
+    log.handlers.pop()
 
 
 def test_tvms_own_server_serves_as_well(on):
