@@ -1,28 +1,26 @@
-"""``nas latency``: fill a device's table, calibrate, judge and explain predictions, move tables about."""
+"""``nas latency``: fill a device's table, calibrate, judge and explain predictions."""
 
 import math
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas.cli.latency_model import device_option, open_model, show_progress, space_called
+from nas.cli.latency_tables import export_, import_
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
-from nas.cli.writing import check_target, write_figure, write_text
+from nas.cli.writing import check_target, write_figure
 from nas.figure_data import MISSING, milliseconds, percent
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from latency import LatencyModel
-    from nas.calibration import Evaluation, Progress, Unseen
+    from nas.calibration import Evaluation, Unseen
     from nas.front_check import Checked
     from search_spaces import Architecture
     from search_spaces.search_space import SearchSpace
 
-device_option = click.option("--device", default="local", show_default=True, help="The device.")
 space_option = click.option("--space", default="tiny", show_default=True, help="The space of the networks.")
 MOST_COOLDOWN_S = 30.0
 """A server ends a session that does nothing for twice as long."""
@@ -62,8 +60,8 @@ def measure(space: str, device: str, networks: int, cooldown_s: float, storage: 
     """Measure, ahead of a search, the kernels of many networks of a space; what is there is not repeated."""
     from nas.calibration import measure_space
 
-    chosen = _space(space)
-    with _model(storage, device, cooldown_s) as model, _progress() as progress:
+    chosen = space_called(space)
+    with open_model(storage, device, cooldown_s) as model, show_progress() as progress:
         count = measure_space(model, chosen, networks, progress)
     say(f"Measured {count} kernels of {networks} networks on {device}.")
     say(f"Next: nas latency calibrate --space {space} --device {device}")
@@ -96,8 +94,8 @@ def calibrate(
     """Learn what networks of a space take on a device, and report the error on networks not learned from."""
     from nas.calibration import calibrate as run
 
-    chosen = _space(space)
-    with _model(storage, device, cooldown_s) as model, _progress() as progress:
+    chosen = space_called(space)
+    with open_model(storage, device, cooldown_s) as model, show_progress() as progress:
         found = run(model, chosen, minutes, networks, progress)
     _report(found, as_json)
     say(f"Next: nas search --name NAME --space {space} --device {device}")
@@ -132,10 +130,10 @@ def evaluate(
     """
     from nas.calibration import evaluate as run
 
-    chosen = _space(space)
+    chosen = space_called(space)
     if plot is not None:
         check_target("--plot", plot)
-    with _model(storage, device, cooldown_s) as model, _progress() as progress:
+    with open_model(storage, device, cooldown_s) as model, show_progress() as progress:
         found = run(model, chosen, networks, seed, progress)
         unseen = _unseen(model, chosen, networks, seed)
     _report(found, as_json, unseen)
@@ -162,7 +160,7 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
     found = _architecture(arch, storage)
     if plot is not None:
         check_target("--plot", plot)
-    with _model(storage, device, is_needed=whole) as model:
+    with open_model(storage, device, is_needed=whole) as model:
         prediction = model.predict(found)
         layers = _layers(found)
         measured = model.measure_network(found).milliseconds if whole else None
@@ -217,7 +215,7 @@ def verify(context: click.Context, search: str, storage: str, as_json: bool) -> 
     from nas.front_check import check_front
     from nas.ledger import Ledger
 
-    with Ledger.open(storage) as ledger, _progress() as show:
+    with Ledger.open(storage) as ledger, show_progress() as show:
         found = list(check_front(ledger, search, DeviceBench, lambda *at: show("networks", *at)))
     if as_json:
         print_json([member.to_dict() for member in found])
@@ -228,97 +226,6 @@ def verify(context: click.Context, search: str, storage: str, as_json: bool) -> 
         say(f"Error: trials {', '.join(unmeasured)}: not measured; repeat it when the device is quieter")
         context.exit(1)
     say(f"Next: nas export {search} -o winner/")
-
-
-@latency.command("export")
-@device_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
-@storage_option
-def export_(device: str, output: Path, storage: str) -> None:
-    """Write a device's table, a line of JSON for each kernel and each network that was learned from."""
-    from nas.table_file import write_lines
-
-    with _model(storage, device, is_needed=False) as model:
-        lines = write_lines(model.table, model.device.identity)
-    if not lines:
-        raise BitnasError(f"device: nothing was measured on '{device}'; measure first: nas latency measure")
-    write_text("--output", output, "".join(line + "\n" for line in lines))
-    say(f"Wrote {len(lines)} measurements to {output}. Next: nas latency import {output}")
-
-
-@latency.command("import")
-@click.argument("file", type=click.Path(path_type=Path))
-@storage_option
-def import_(file: Path, storage: str) -> None:
-    """Add the measurements of FILE, which `nas latency export` wrote, all or none.
-
-    What is there already is left, unless it is older.
-    """
-    from nas.ledger import Ledger
-    from nas.ledger.latencies import SqlLatencyTable
-    from nas.table_file import newer, read_lines
-
-    found = read_lines(file)
-    with Ledger.open(storage, create=True) as ledger:
-        table = SqlLatencyTable(ledger)
-        lines = list(newer(table, found))
-        table.put_lines(lines)
-    say(f"Added {len(lines)} of {len(found)} measurements; the others were there.")
-
-
-@contextmanager
-def _model(
-    storage: str, device: str, cooldown_s: float = 0.0, is_needed: bool = True
-) -> "Iterator[LatencyModel]":
-    """The model of a device; of one that is away and not needed, what was measured of it and estimates."""
-    from latency import LatencyModel, NoDeviceError
-    from nas.devices import check_device, open_absent, open_device
-    from nas.ledger import Ledger
-    from nas.ledger.latencies import SqlLatencyTable
-
-    check_device(storage, device)
-    with Ledger.open(storage, create=True) as ledger:
-        found = open_device(ledger, device, cooldown_s)
-        table = SqlLatencyTable(ledger)
-        try:
-            try:
-                table.register(found.identity, target=found.target, description=found.describe())
-            except NoDeviceError as error:
-                if is_needed:
-                    raise
-                say(f"{error}; going on from what was measured before")
-                yield LatencyModel(open_absent(ledger, device), table, measure=False)
-                return
-            yield LatencyModel(found, table)
-        finally:
-            found.close()
-
-
-def _space(name: str) -> Any:
-    from search_spaces.search_space import spaces
-
-    return spaces.get(name)
-
-
-@contextmanager
-def _progress() -> "Iterator[Progress]":
-    """A bar on a terminal, silence elsewhere."""
-    if not sys.stderr.isatty():
-        yield lambda what, done, count: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(what: str, done: int, count: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=count)
-            bar.update(tasks[what], completed=done)
-
-        yield show
 
 
 def _report(found: "Evaluation", as_json: bool, unseen: "Unseen | None" = None) -> None:
@@ -405,3 +312,7 @@ def _member(member: "Checked") -> list[str]:
     figures = [percent(member.accuracy), milliseconds(member.predicted_ms), milliseconds(member.measured_ms)]
     note = member.problem or ("over the limit" if member.is_over else "")
     return [str(member.number), *figures, error, note]
+
+
+latency.add_command(export_)
+latency.add_command(import_)

@@ -1,0 +1,72 @@
+"""What the commands of ``nas latency`` share: the model of a device, a space by name, a bar of progress."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nas.cli.output import say
+
+if TYPE_CHECKING:
+    from latency import LatencyModel
+    from nas.calibration import Progress
+
+device_option = click.option("--device", default="local", show_default=True, help="The device.")
+
+
+@contextmanager
+def open_model(
+    storage: str, device: str, cooldown_s: float = 0.0, is_needed: bool = True
+) -> "Iterator[LatencyModel]":
+    """The model of a device; of one that is away and not needed, what was measured of it and estimates."""
+    from latency import LatencyModel, NoDeviceError
+    from nas.devices import check_device, open_absent, open_device
+    from nas.ledger import Ledger
+    from nas.ledger.latencies import SqlLatencyTable
+
+    check_device(storage, device)
+    with Ledger.open(storage, create=True) as ledger:
+        found = open_device(ledger, device, cooldown_s)
+        table = SqlLatencyTable(ledger)
+        try:
+            try:
+                table.register(found.identity, target=found.target, description=found.describe())
+            except NoDeviceError as error:
+                if is_needed:
+                    raise
+                say(f"{error}; going on from what was measured before")
+                yield LatencyModel(open_absent(ledger, device), table, measure=False)
+                return
+            yield LatencyModel(found, table)
+        finally:
+            found.close()
+
+
+def space_called(name: str) -> Any:
+    """The search space of that name; InvalidInput where there is none."""
+    from search_spaces.search_space import spaces
+
+    return spaces.get(name)
+
+
+@contextmanager
+def show_progress() -> "Iterator[Progress]":
+    """A bar on a terminal, silence elsewhere."""
+    if not sys.stderr.isatty():
+        yield lambda what, done, count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(what: str, done: int, count: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=count)
+            bar.update(tasks[what], completed=done)
+
+        yield show

@@ -1,0 +1,47 @@
+"""``nas latency export`` and ``import``: a device's table moves between ledgers."""
+
+from pathlib import Path
+
+import click
+
+from nas.cli.latency_model import device_option, open_model
+from nas.cli.options import storage_option
+from nas.cli.output import say
+from nas.cli.writing import write_text
+from search_spaces.errors import BitnasError
+
+
+@click.command("export")
+@device_option
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
+@storage_option
+def export_(device: str, output: Path, storage: str) -> None:
+    """Write a device's table, a line of JSON for each kernel and each network that was learned from."""
+    from nas.table_file import write_lines
+
+    with open_model(storage, device, is_needed=False) as model:
+        lines = write_lines(model.table, model.device.identity)
+    if not lines:
+        raise BitnasError(f"device: nothing was measured on '{device}'; measure first: nas latency measure")
+    write_text("--output", output, "".join(line + "\n" for line in lines))
+    say(f"Wrote {len(lines)} measurements to {output}. Next: nas latency import {output}")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@storage_option
+def import_(file: Path, storage: str) -> None:
+    """Add the measurements of FILE, which `nas latency export` wrote, all or none.
+
+    What is there already is left, unless it is older.
+    """
+    from nas.ledger import Ledger
+    from nas.ledger.latencies import SqlLatencyTable
+    from nas.table_file import newer, read_lines
+
+    found = read_lines(file)
+    with Ledger.open(storage, create=True) as ledger:
+        table = SqlLatencyTable(ledger)
+        lines = list(newer(table, found))
+        table.put_lines(lines)
+    say(f"Added {len(lines)} of {len(found)} measurements; the others were there.")
