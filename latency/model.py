@@ -355,12 +355,15 @@ def _of_architecture(text: str, input_shape: tuple[int, ...]) -> "tuple[Workload
 
 
 def forget_networks(blocks: bool, shapes: bool = False) -> None:
-    """Forget the kernels of all networks, and, if wanted, the blocks, and even the shapes of blocks."""
+    """Forget the kernels of all networks, and, if wanted, the blocks, and even their shapes and layers."""
+    from search_spaces.block import forget_layers
+
     _of_architecture.cache_clear()
     if blocks:
         _trace_of.cache_clear()
     if shapes:
         _by_shape.clear()
+        forget_layers()
 
 
 _by_shape: "dict[Hashable, Trace]" = {}
@@ -369,12 +372,9 @@ _by_shape: "dict[Hashable, Trace]" = {}
 
 @lru_cache(REMEMBERED)
 def _trace_of(part: "Part") -> "Trace":
-    import torch
-
     from runtime.lowering import structure, trace
 
-    with torch.random.fork_rng(devices=[]):  # a prediction leaves the caller's random numbers alone
-        module = part.build()
+    module = part.outline()
     like = part.shape, structure(module)
     if like in _by_shape:
         return _by_shape[like].of(module)

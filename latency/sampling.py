@@ -22,6 +22,7 @@ from latency.measurement import Measurement
 
 SAMPLE_MS = 10
 SAMPLES = 12  # quiet ones, of each function
+SPREAD = 0.05  # their interquartile range may be this share of their median; where it is more, more are taken
 VISITS = 36  # at most, to find so many
 FEWEST = 4  # samples, the quietest, where there were not even so many quiet ones
 LOW = 10  # percent of the samples that are below the time
@@ -128,7 +129,7 @@ def measure_in_turn(samplers: Sequence[Sampler], speed: Speed) -> list[Measureme
             break
         for i, sample in zip(pending, _turn([samplers[i] for i in pending], speed), strict=True):
             taken[i].append(sample)
-        if _quiet_ones([taken[i][-1] for i in pending], limit) < len(pending) / 2:
+        if len(_quiet([taken[i][-1] for i in pending], limit)) < len(pending) / 2:
             time.sleep(DISTURBED_S)
     return [_summary(samples, speed) for samples in taken]
 
@@ -163,27 +164,36 @@ def _turn(samplers: Sequence[Sampler], speed: Speed) -> list[Sample]:
 
 
 def _is_enough(samples: Sequence[Sample], limit: float) -> bool:
-    """Whether so many were quiet, or so much time went by."""
-    took_long = len(samples) >= FEWEST and sum(sample.seconds for sample in samples) > LONGEST_S
-    return took_long or _quiet_ones(samples, limit) >= SAMPLES
+    """Whether so many were quiet, and alike, or so much time went by."""
+    if len(samples) >= FEWEST and sum(sample.seconds for sample in samples) > LONGEST_S:
+        return True
+    quiet = _quiet(samples, limit)
+    return len(quiet) >= SAMPLES and _spread(quiet) <= SPREAD
 
 
-def _quiet_ones(samples: Sequence[Sample], limit: float) -> int:
-    return sum(sample.disturbance <= limit for sample in samples)
+def _quiet(samples: Sequence[Sample], limit: float) -> list[Sample]:
+    return [sample for sample in samples if sample.disturbance <= limit]
+
+
+def _spread(samples: Sequence[Sample]) -> float:
+    """The interquartile range as a share of the median, at one speed."""
+    times = [sample.milliseconds / sample.reference for sample in samples]
+    quarter, middle, three = (float(x) for x in np.percentile(times, [25, 50, 75]))
+    return (three - quarter) / middle
 
 
 def _summary(samples: Sequence[Sample], speed: Speed) -> Measurement:
     """The quiet samples at the usual speed, or the quietest where hardly one was quiet."""
     limit = speed.quiet_ms * (1 + QUIET)
     calm = sorted(samples, key=lambda sample: sample.disturbance)
-    used = calm[: max(FEWEST, _quiet_ones(samples, limit))]
+    used = calm[: max(FEWEST, len(_quiet(samples, limit)))]
     base = speed.usual_ms if speed.usual_ms is not None and speed.is_comparable else speed.quiet_ms
     times = [sample.milliseconds * base / sample.reference for sample in used]
     low, quarter, middle, three = (float(x) for x in np.percentile(times, [LOW, 25, 50, 75]))
     reference = median(sample.reference for sample in used)
     conditions = {
         "median_ms": middle,
-        "disturbed": len(samples) - _quiet_ones(samples, limit),
+        "disturbed": len(samples) - len(_quiet(samples, limit)),
         "reference_ms": reference,
         "usual_ms": base,
     }

@@ -6,8 +6,12 @@ precision for each role. Forward passes must be traceable by torch.fx, with no c
 must not look at the precisions: what depends on them is in the layers.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -38,9 +42,59 @@ NORM_MOMENTUM = 0.2
 """Share of the newest batch in the running statistics, which short trainings would else leave behind."""
 
 
-def conv_norm(conv: QuantConv2d) -> nn.Sequential:
-    """The convolution with the batch norm that follows every one."""
-    return nn.Sequential(conv, nn.BatchNorm2d(conv.out_channels, momentum=NORM_MOMENTUM))
+def conv_norm(
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    precision: Precision,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    relu: bool = True,
+) -> nn.Sequential:
+    """A convolution with the batch norm that follows every one; the arguments are ``QuantConv2d``'s."""
+    options = in_channels, out_channels, kernel, precision, stride, groups, relu
+    made = _shared.get()
+    if made is None:
+        return _conv_norm(*options)
+    made[options] += 1
+    return _shared_conv_norm(made[options], *options)
+
+
+def _conv_norm(
+    in_channels: int,
+    out_channels: int,
+    kernel: int,
+    precision: Precision,
+    stride: int,
+    groups: int,
+    relu: bool,
+) -> nn.Sequential:
+    conv = QuantConv2d(in_channels, out_channels, kernel, precision, stride=stride, groups=groups, relu=relu)
+    return nn.Sequential(conv, nn.BatchNorm2d(out_channels, momentum=NORM_MOMENTUM))
+
+
+_shared: ContextVar[Counter[Hashable] | None] = ContextVar("shared", default=None)
+
+
+@lru_cache(4096)
+def _shared_conv_norm(_nth: int, *options: Any) -> nn.Sequential:
+    return _conv_norm(*options)
+
+
+@contextmanager
+def shared_layers() -> Iterator[None]:
+    """A module made here shares its layers with others, not with itself: it is to look at, and soon made."""
+    token = _shared.set(Counter())
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def forget_layers() -> None:
+    """Have ``shared_layers`` make its layers anew."""
+    _shared_conv_norm.cache_clear()
 
 
 @blocks.register("separable")
@@ -51,7 +105,7 @@ class Separable(BlockModule):
 
     def __init__(self, in_channels: int, block: Block, precisions: Mapping[str, Precision]) -> None:
         super().__init__(in_channels, block, precisions)
-        depthwise = QuantConv2d(
+        self.depthwise = conv_norm(
             in_channels,
             in_channels,
             block.kernel,
@@ -59,8 +113,7 @@ class Separable(BlockModule):
             stride=block.stride,
             groups=in_channels,
         )
-        self.depthwise = conv_norm(depthwise)
-        self.pointwise = conv_norm(QuantConv2d(in_channels, block.width, 1, precisions["pointwise"]))
+        self.pointwise = conv_norm(in_channels, block.width, 1, precisions["pointwise"])
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.depthwise(x)  # (N, in_channels, H', W')
@@ -91,12 +144,11 @@ class Shuffle(BlockModule):
             problem = f"{block.width} is below the {in_channels} channels that come in"
             raise InvalidInput("width", problem, "a shuffle block keeps or widens its channels")
         middle = bottleneck(block.width, groups)
-        reduce = QuantConv2d(in_channels, middle, 1, precisions["reduce"], groups=groups)
-        depthwise = QuantConv2d(
+        self.reduce = conv_norm(in_channels, middle, 1, precisions["reduce"], groups=groups)
+        self.depthwise = conv_norm(
             middle, middle, block.kernel, precisions["depthwise"], stride=stride, groups=middle
         )
-        expand = QuantConv2d(middle, branch, 1, precisions["expand"], groups=groups, relu=False)
-        self.reduce, self.depthwise, self.expand = conv_norm(reduce), conv_norm(depthwise), conv_norm(expand)
+        self.expand = conv_norm(middle, branch, 1, precisions["expand"], groups=groups, relu=False)
         self.shuffle = ChannelShuffle(groups) if groups > 1 else nn.Identity()
         self.shortcut = nn.AvgPool2d(3, stride, 1) if stride > 1 else nn.Identity()
 
@@ -132,10 +184,9 @@ class Fire(BlockModule):
         # a maximum over nine is hardly ever negative: the norm gives a binary squeeze its signs back
         recentres = block.stride > 1 and precisions["squeeze"].activation == "binary"
         self.norm = nn.BatchNorm2d(in_channels, momentum=NORM_MOMENTUM) if recentres else nn.Identity()
-        self.squeeze = conv_norm(QuantConv2d(in_channels, squeezed, 1, precisions["squeeze"]))
-        self.expand1 = conv_norm(QuantConv2d(squeezed, half, 1, precisions["expand1"]))
-        wide = QuantConv2d(squeezed, block.width - half, block.kernel, precisions["expand3"])
-        self.expand3 = conv_norm(wide)
+        self.squeeze = conv_norm(in_channels, squeezed, 1, precisions["squeeze"])
+        self.expand1 = conv_norm(squeezed, half, 1, precisions["expand1"])
+        self.expand3 = conv_norm(squeezed, block.width - half, block.kernel, precisions["expand3"])
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.squeeze(self.norm(self.pool(x)))  # (N, squeezed, H', W')

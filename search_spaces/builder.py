@@ -5,12 +5,13 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import torch
 from torch import nn
 
 from search_spaces.architecture import Architecture, Block, Head, Stem
-from search_spaces.block import NORM_MOMENTUM, BlockModule, blocks, conv_norm
+from search_spaces.block import NORM_MOMENTUM, BlockModule, blocks, conv_norm, shared_layers
 from search_spaces.errors import InvalidInput
-from search_spaces.layers import QuantConv2d, QuantLinear
+from search_spaces.layers import QuantLinear
 from search_spaces.precision import precisions
 from search_spaces.registry import Registry
 
@@ -54,6 +55,15 @@ class Part:
         fields = self.data.model_dump(exclude={"precision", "precisions"})
         return type(self.data), self.channels, self.classes, tuple(fields.items())
 
+    def outline(self) -> nn.Module:
+        """A module to look at, whose layers are those of other outlines, too: do not change it.
+
+        Raises:
+            InvalidInput: as ``build`` says.
+        """
+        with torch.random.fork_rng(devices=[]), shared_layers():  # the caller's random numbers stay
+            return self.build()
+
     def build(self) -> nn.Module:
         """The module, freshly initialized.
 
@@ -80,8 +90,7 @@ def parts(architecture: Architecture) -> Iterator[Part]:
 def _stem(channels: int, stem: Stem) -> nn.Module:
     precision = _named(precisions, stem.precision, "architecture.stem.precision")
     # no ReLU on the image itself
-    conv = QuantConv2d(channels, stem.width, stem.kernel, precision, stride=stem.stride, relu=False)
-    return conv_norm(conv)
+    return conv_norm(channels, stem.width, stem.kernel, precision, stride=stem.stride, relu=False)
 
 
 def _block(channels: int, block: Block, path: str) -> BlockModule:

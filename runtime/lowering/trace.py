@@ -80,7 +80,7 @@ class Trace:
 
     def of(self, module: "nn.Module") -> "Trace":
         """The trace of another module whose ``structure`` and forward pass are the same."""
-        modules = dict(_with_children(module).named_modules())
+        modules = _by_name(_with_children(module))
         steps = [
             step if step.layer is None else replace(step, layer=modules[str(step.node.target)])
             for step in self.steps
@@ -98,7 +98,12 @@ class Trace:
 
 def structure(module: "nn.Module") -> Hashable:
     """The names and kinds of a module's parts."""
-    return tuple((name, type(part)) for name, part in module.named_modules())
+    return tuple((name, type(part)) for name, part in _by_name(module).items())
+
+
+def _by_name(module: "nn.Module") -> "dict[str, nn.Module]":
+    """The module's parts; one that it holds twice has two names."""
+    return dict(module.named_modules(remove_duplicate=False))
 
 
 def trace(module: "nn.Module") -> Trace:
@@ -116,7 +121,7 @@ def trace(module: "nn.Module") -> Trace:
 def _steps(module: "nn.Module") -> Trace:
     from runtime.lowering.rules import rules
 
-    modules = dict(module.named_modules())
+    modules = _by_name(module)
     inputs: list[fx.Node] = []
     steps: list[Step] = []
     for node in _traced(module).nodes:

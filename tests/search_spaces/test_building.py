@@ -4,9 +4,11 @@ import pytest
 import torch
 from torch import fx, nn
 
+import runtime
+from latency.model import workloads_of
 from search_spaces.architecture import Architecture, Block, Head, Stem
 from search_spaces.block import blocks, bottleneck
-from search_spaces.builder import build
+from search_spaces.builder import build, parts
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import ChannelShuffle, QuantConv2d, QuantLinear
 from search_spaces.precision import precisions
@@ -193,3 +195,12 @@ def test_an_unknown_block_is_told_with_those_there_are():
     architecture = network(Block(kind="dense", width=8, kernel=3, stride=1, precisions={}))
     with pytest.raises(InvalidInput, match="unknown name 'dense'; choose one of fire, separable, shuffle"):
         build(architecture)
+
+
+def test_an_outline_shares_layers_with_others_but_not_with_itself():
+    twins = network(block("fire", kernel=1))  # its two expansions are alike
+    fire = list(parts(twins))[1]
+    one, other, trained = fire.outline(), fire.outline(), fire.build()
+    assert one.expand1 is other.expand1 is not one.expand3
+    assert one.expand3 is other.expand3 is not trained.expand3
+    assert workloads_of(twins) == runtime.workloads(build(twins), (1, *twins.input_shape))
