@@ -1,5 +1,6 @@
 """``python -m benchmarks.predictions``: what a prediction takes once its kernels are in the table."""
 
+import gc
 import time
 from itertools import islice
 
@@ -25,15 +26,16 @@ def main(storage: str, space: str, seed: int, networks: int) -> None:
         drawn = islice(architectures(search_spaces.space(space), seed), networks)
         known = [a for a in drawn if not model.lacking(workloads_of(a))]
         model.predict(known[0])  # fits the correction
-        forget_networks(blocks=True, shapes=True)
-        for what in ("new shapes of blocks", "new blocks", "known blocks", "repeated"):
+        forget_networks(blocks=True, traces=True)
+        gc.freeze()  # as workers do
+        for what in ("nothing known", "new blocks", "known blocks", "repeated"):
             started = time.perf_counter()
             for architecture in known:
                 model.predict(architecture)
             each = (time.perf_counter() - started) / len(known)
             print(f"{what}: {each * 1e3:.2f} ms each, {1 / each:.0f} a second, {len(known)} networks")
             if what != "known blocks":
-                forget_networks(blocks=what == "new shapes of blocks")
+                forget_networks(blocks=what == "nothing known")
 
 
 if __name__ == "__main__":

@@ -164,18 +164,9 @@ class LatencyModel:
         """An architecture's network; untrained: weights change no kernel's time.
 
         Raises:
-            BitnasError: its kernels are not those that predictions count with.
+            BitnasError: as ``checked`` says.
         """
-        import runtime
-        import search_spaces
-
-        module, shape = search_spaces.build(architecture).eval(), (1, *architecture.input_shape)
-        if runtime.workloads(module, shape) != workloads_of(architecture):
-            raise BitnasError(
-                f"space: a block of '{architecture.space}' computes something else in another precision; "
-                "have its forward() not look at precisions"
-            )
-        return self.compile(module, shape)
+        return self.compile(checked(architecture), (1, *architecture.input_shape))
 
     def measure_once(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
         """Time compiled networks in turn, at the speed that the table's times are for."""
@@ -340,6 +331,24 @@ def workloads_of(
     return runtime.workloads(network, input_shape)
 
 
+def checked(architecture: Architecture) -> "nn.Module":
+    """An architecture's network, untrained.
+
+    Raises:
+        BitnasError: its kernels are not those that predictions count with.
+    """
+    import runtime
+    import search_spaces
+
+    module = search_spaces.build(architecture).eval()
+    if runtime.workloads(module, (1, *architecture.input_shape)) != workloads_of(architecture):
+        raise BitnasError(
+            f"space: a block of '{architecture.space}' computes something else with other layers; "
+            "have its forward() not look into them, but at attributes of its own"
+        )
+    return module
+
+
 def keys_of(architecture: Architecture) -> tuple[str, ...]:
     """The keys of an architecture's kernels, in order: what its network is known by in a table."""
     return tuple(work.key for work in workloads_of(architecture))
@@ -354,20 +363,20 @@ def _of_architecture(text: str, input_shape: tuple[int, ...]) -> "tuple[Workload
     return tuple(lower_parts(traces, input_shape).workloads)
 
 
-def forget_networks(blocks: bool, shapes: bool = False) -> None:
-    """Forget the kernels of all networks, and, if wanted, the blocks, and even their shapes and layers."""
+def forget_networks(blocks: bool, traces: bool = False) -> None:
+    """Forget the kernels of all networks, and, if wanted, the blocks, and even their traces and layers."""
     from search_spaces.block import forget_layers
 
     _of_architecture.cache_clear()
     if blocks:
         _trace_of.cache_clear()
-    if shapes:
-        _by_shape.clear()
+    if traces:
+        _traces.clear()
         forget_layers()
 
 
-_by_shape: "dict[Hashable, Trace]" = {}
-"""Of parts that differ in precisions only one is traced: that takes longer than all else of a prediction."""
+_traces: "dict[Hashable, Trace]" = {}
+"""Of parts that differ in their layers only one is traced: that takes longer than all else of a prediction."""
 
 
 @lru_cache(REMEMBERED)
@@ -375,7 +384,7 @@ def _trace_of(part: "Part") -> "Trace":
     from runtime.lowering import structure, trace
 
     module = part.outline()
-    like = part.shape, structure(module)
-    if like in _by_shape:
-        return _by_shape[like].of(module)
-    return _by_shape.setdefault(like, trace(module))
+    like = structure(module)
+    if like in _traces:
+        return _traces[like].of(module)
+    return _traces.setdefault(like, trace(module))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from latency.hardware import Device
 from latency.measurement import Measurement, MeasurementError, NoDeviceError
-from latency.model import LatencyModel, Prediction, workloads_of
+from latency.model import LatencyModel, Prediction, checked, workloads_of
 from latency.table import FRONT, NetworkMeasurement
 from nas.devices import open_absent, open_device
 from nas.ledger.latencies import SqlLatencyTable
@@ -66,6 +66,7 @@ class DeviceBench:
 
     def predict(self, architecture: Architecture) -> Predicted:
         """Sum the table's times; what it lacks is compiled and timed, or estimated."""
+        checked(architecture)  # takes milliseconds, and the front that it may spoil minutes
         if time.monotonic() < self._away_until:
             return self._estimate(architecture)
         try:

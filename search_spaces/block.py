@@ -3,7 +3,7 @@
 A kind is a class registered in ``blocks`` (entry-point group ``bitnas.blocks``): ``roles`` names the
 layers that take a precision, and the constructor takes the input channels, the block's data and a
 precision for each role. Forward passes must be traceable by torch.fx, with no control flow on data, and
-must not look at the precisions: what depends on them is in the layers.
+must not look into layers, at their precisions or shapes: what a pass decides by is an attribute of the block.
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """From an architecture to a torch network."""
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -48,12 +48,6 @@ class Part:
     channels: int
     data: Stem | Block | Head
     classes: int
-
-    @property
-    def shape(self) -> Hashable:
-        """All but the precisions: parts of one shape whose modules are alike have one forward pass."""
-        fields = self.data.model_dump(exclude={"precision", "precisions"})
-        return type(self.data), self.channels, self.classes, tuple(fields.items())
 
     def outline(self) -> nn.Module:
         """A module to look at, whose layers are those of other outlines, too: do not change it.

@@ -8,6 +8,7 @@ import operator
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import fx, nn
 
 
+PLAIN = bool | int | float | str | None
 NONE_WRAPPED: Any = ()  # numbers need no proxies, and to wrap the functions of ``math`` takes long
 
 
@@ -97,8 +99,24 @@ class Trace:
 
 
 def structure(module: "nn.Module") -> Hashable:
-    """The names and kinds of a module's parts."""
-    return tuple((name, type(part)) for name, part in _by_name(module).items())
+    """What a forward pass may depend on: the parts' names and kinds, and what those with parts remember."""
+    return tuple((name, type(part), _remembered(part)) for name, part in _by_name(module).items())
+
+
+def _remembered(module: "nn.Module") -> Hashable:
+    """The numbers, flags and texts that a module holds beside torch's; those of a layer decide no step."""
+    if _is_layer(module):
+        return ()
+    own = ((name, value) for name, value in vars(module).items() if name not in _torchs())
+    return tuple((name, value if isinstance(value, PLAIN) else id(value)) for name, value in own)
+
+
+@cache
+def _torchs() -> frozenset[str]:
+    """The attributes that every module has."""
+    from torch import nn
+
+    return frozenset(vars(nn.Module()))
 
 
 def _by_name(module: "nn.Module") -> "dict[str, nn.Module]":
@@ -186,8 +204,13 @@ def _with_children(module: "nn.Module") -> "nn.Module":
     """A model that is itself one layer, as a container of that layer: a trace stops at layers."""
     from torch import nn
 
-    is_leaf = _is_ours(module) or type(module).__module__.startswith("torch.nn")
-    return nn.Sequential(module) if is_leaf and not isinstance(module, nn.Sequential) else module
+    is_container = isinstance(module, nn.Sequential)
+    return nn.Sequential(module) if _is_layer(module) and not is_container else module
+
+
+def _is_layer(module: "nn.Module") -> bool:
+    """Whether a module is one of torch's or of our layers."""
+    return type(module).__module__.startswith(("torch.nn", "search_spaces.layers")) or _is_ours(module)
 
 
 @contextmanager

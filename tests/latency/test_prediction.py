@@ -1,6 +1,7 @@
 """Predictions: kernels estimated from others, sums corrected by whole networks, and what is promised."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -253,25 +254,25 @@ def test_code_that_is_not_known_is_taken_for_that_of_its_family():
     assert {t.code_bytes for t in found if t.workload.family != "conv2d"} == {0.0}
 
 
-def separable(precision):
+def separable(precision, width=32):
     """A network of one block."""
     chosen = {"depthwise": precision, "pointwise": "float"}
     stem = Stem(width=16, kernel=3, stride=1, precision="float")
-    block = Block(kind="separable", width=32, kernel=3, stride=2, precisions=chosen)
+    block = Block(kind="separable", width=width, kernel=3, stride=2, precisions=chosen)
     head = Head(precision="float")
     return Architecture(
         space="tiny", input_shape=(1, 8, 8), classes=10, stem=stem, blocks=(block,), head=head
     )
 
 
-def test_blocks_that_differ_in_precisions_are_traced_once(monkeypatch):
+def test_blocks_that_differ_in_layers_are_traced_once(monkeypatch):
     traced = []
     monkeypatch.setattr(
         "runtime.lowering.trace", lambda module: traced.append(module) or trace(module), raising=True
     )
-    forget_networks(blocks=True, shapes=True)
-    for precision in USER_PRECISIONS:
-        architecture = separable(precision)
+    forget_networks(blocks=True, traces=True)
+    for precision, width in product(USER_PRECISIONS, (32, 48)):
+        architecture = separable(precision, width)
         module = search_spaces.build(architecture)
         assert workloads_of(architecture) == runtime.workloads(module, (1, 1, 8, 8))
     assert len(traced) == 3, "stem, block and head"
@@ -283,12 +284,12 @@ def test_a_block_that_looks_at_its_precision_is_refused(monkeypatch):
         return y if self.depthwise[0].precision.weight == "float" else y + y
 
     monkeypatch.setattr(Separable, "forward", forward)
-    forget_networks(blocks=True, shapes=True)
+    forget_networks(blocks=True, traces=True)
     model = LatencyModel(MadeUpDevice(), MemoryTable())
     model.compiled(separable("float"))
-    with pytest.raises(BitnasError, match="not look at precisions"):
+    with pytest.raises(BitnasError, match="not look into them"):
         model.compiled(separable("ternary"))
-    forget_networks(blocks=True, shapes=True)
+    forget_networks(blocks=True, traces=True)
 
 
 def test_of_two_measurements_the_lower_counts(monkeypatch):
