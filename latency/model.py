@@ -376,7 +376,7 @@ def forget_networks(blocks: bool, traces: bool = False) -> None:
 
 
 _traces: "dict[Hashable, Trace]" = {}
-"""Of parts that differ in their layers only one is traced, which takes longer than all else of a prediction."""
+"""Of parts that differ in their layers only one is traced: that takes longer than all else here."""
 
 
 @lru_cache(REMEMBERED)
