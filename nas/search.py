@@ -36,13 +36,13 @@ def check_config(config: SearchConfig) -> None:
     Raises:
         InvalidInput: an unknown space, data set, sampler or pruner, or a space for other data.
     """
-    from nas.data import data_sets
+    from nas.data import load
     from nas.pruners import pruners
     from nas.samplers import samplers
     from search_spaces.search_space import spaces
 
     space = spaces.get(config.space)
-    data = data_sets.get(config.data)
+    data = load(config.data)
     samplers.get(config.sampler)
     pruners.get(config.pruner)
     if (space.input_shape, space.classes) != (data.input_shape, data.classes):

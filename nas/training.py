@@ -1,44 +1,47 @@
 """Training a network on a data set, the same way every time for the same seed."""
 
 import math
+import os
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nas.data import DataSet, Split
-from nas.ledger.records import EpochRecord
+from nas.data.batches import batch_count, batches, tensor
+from nas.data.data_set import PART
+from nas.optimizers import optimizers, parameter_groups, schedules
+from nas.recipe import Recipe, recipe_for
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
 from search_spaces.errors import BitnasError
 from search_spaces.layers import QuantConv2d, QuantLinear
 
-OnEpoch = Callable[[EpochRecord], None]
-OnBatch = Callable[[], None]
-
 
 @dataclass(frozen=True)
-class Recipe:
-    """How networks are trained: AdamW, its rate going up and down once (one-cycle) over all epochs.
+class Epoch:
+    """One epoch, counted from 1; the accuracy on the validation split in 0..1, None where there is none."""
 
-    Sums of floats depend on how they are shared out among threads. One thread makes the result a function
-    of the seed alone, and for small images it is also the fastest.
-    """
+    epoch: int
+    train_loss: float
+    accuracy: float | None
+    seconds: float
 
-    batch_size: int = 32
-    peak_rate: float = 0.03
-    weight_decay: float = 0.01
-    threads: int = 1
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON-able values."""
+        return asdict(self)
 
 
-RECIPE = Recipe()
-# A trained network goes on at a tenth of the rate: the full one would first undo what it has learned.
-TRAIN_ON = replace(RECIPE, peak_rate=RECIPE.peak_rate / 10)
+OnEpoch = Callable[[Epoch], None]
+OnBatch = Callable[[], None]
 
 
 class TrainingError(BitnasError):
@@ -53,7 +56,7 @@ def train_architecture(
     seed: int,
     on_epoch: OnEpoch | None = None,
     on_batch: OnBatch | None = None,
-) -> tuple[nn.Module, list[EpochRecord]]:
+) -> tuple[nn.Module, list[Epoch]]:
     """Build a network and train it; the same arguments give the same weights on the same machine.
 
     Raises:
@@ -62,7 +65,10 @@ def train_architecture(
     """
     torch.manual_seed(seed)
     module = build(architecture)
-    history = train(module, data, epochs=epochs, seed=seed, on_epoch=on_epoch, on_batch=on_batch)
+    recipe = recipe_for(data)
+    history = train(
+        module, data, epochs=epochs, seed=seed, recipe=recipe, on_epoch=on_epoch, on_batch=on_batch
+    )
     return module, history
 
 
@@ -74,48 +80,135 @@ def train(
     seed: int,
     on_epoch: OnEpoch | None = None,
     on_batch: OnBatch | None = None,
-    recipe: Recipe = RECIPE,
-) -> list[EpochRecord]:
+    recipe: Recipe | None = None,
+) -> list[Epoch]:
     """Fit ``module`` to the training split in place and judge it on the validation split every epoch.
 
     ``module`` takes images (N, C, H, W) and gives logits (N, classes); it is left in eval mode. After
-    every epoch ``on_epoch`` gets its record and after every batch ``on_batch`` is called; what they raise
+    every epoch ``on_epoch`` gets it and after every batch ``on_batch`` is called; what they raise
     ends the training. Sets torch's number of threads and its seed.
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    torch.set_num_threads(recipe.threads)
-    torch.manual_seed(seed)
-    images, labels = _tensors(data.train)
-    optimizer = torch.optim.AdamW(_groups(module, recipe))
-    batches = math.ceil(len(labels) / recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=recipe.peak_rate, total_steps=epochs * batches
-    )
-    history = []
-    latent = [m for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear)]
-    for epoch in range(1, epochs + 1):
-        start = time.perf_counter()
-        module.train()
-        losses = []
-        for chosen in torch.randperm(len(labels)).tensor_split(batches):
-            optimizer.zero_grad(set_to_none=True)
-            loss = F.cross_entropy(module(images[chosen]), labels[chosen])
-            losses.append(_finite(loss, epoch) * len(chosen))
+    training = Training(module, data, epochs, seed, recipe or recipe_for(data))
+    for epoch in training.run(on_batch):
+        if on_epoch is not None:
+            on_epoch(epoch)
+    return training.history
+
+
+class Training:
+    """A training as it goes on, epoch by epoch: what ``nas.checkpoint`` keeps and brings back.
+
+    Attributes:
+        module: the network that is trained.
+        average: of its weights over the last steps, where the recipe wants one.
+        history: the epochs that are done.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        data: DataSet,
+        epochs: int,
+        seed: int,
+        recipe: Recipe,
+        teacher: nn.Module | None = None,
+    ) -> None:
+        self.module, self.data, self.epochs, self.seed, self.recipe = module, data, epochs, seed, recipe
+        self.history: list[Epoch] = []
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.teacher = None if teacher is None else teacher.to(self.device).eval()
+        self.optimizer = optimizers.get(recipe.optimizer)(parameter_groups(module, recipe), recipe)
+        steps = epochs * batch_count(len(data.train), recipe.batch_size)
+        self.schedule = schedules.get(recipe.schedule)(self.optimizer, recipe, steps)
+        self.average: AveragedModel | None = None
+        if recipe.average:
+            decay = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
+            self.average = AveragedModel(module, multi_avg_fn=decay, use_buffers=True)
+        self._latent = [m for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear)]
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that predictions are made with: the average, or the one that is trained."""
+        return self.module if self.average is None else self.average.module
+
+    def run(self, on_batch: OnBatch | None = None) -> Iterator[Epoch]:
+        """Train the epochs that are left; in the end the module has the weights that are judged.
+
+        Raises:
+            TrainingError: the loss is not finite.
+        """
+        torch.set_num_threads(self.recipe.threads or os.cpu_count() or 1)
+        for number in range(len(self.history) + 1, self.epochs + 1):
+            start = time.perf_counter()
+            loss = self._train_epoch(number, on_batch)
+            right = accuracy(self.judged, self.data.validation) if len(self.data.validation) else None
+            self.history.append(Epoch(number, loss, right, time.perf_counter() - start))
+            yield self.history[-1]
+        if self.average is not None:
+            self.module.load_state_dict(self.average.module.state_dict())
+        self.module.eval()
+
+    def _train_epoch(self, number: int, on_batch: OnBatch | None) -> float:
+        """One epoch; the mean of the loss."""
+        torch.manual_seed(_seed(self.seed, number))  # of dropout and the like, whenever it is trained
+        self.module.train()
+        recipe, losses = self.recipe, []
+        parts = batches(self.data.train, recipe.batch_size, self.seed, number, recipe.augmentation)
+        for images, labels in parts:
+            loss = self._loss(images.to(self.device), labels.to(self.device))
+            losses.append(_finite(loss, number) * len(labels))
+            self.optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            for layer in latent:
+            self.optimizer.step()
+            self.schedule.step()
+            for layer in self._latent:
                 layer.clip()
+            if self.average is not None:
+                self.average.update_parameters(self.module)
             if on_batch is not None:
                 on_batch()
-        right = accuracy(module, data.validation)
-        record = EpochRecord(epoch, math.fsum(losses) / len(labels), right, time.perf_counter() - start)
-        history.append(record)
-        if on_epoch is not None:
-            on_epoch(record)
-    return history
+        return math.fsum(losses) / len(self.data.train)
+
+    def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
+        recipe = self.recipe
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.bf16):
+            logits = self.module(images)
+            taught = None if self.teacher is None else _teach(self.teacher, images)
+        logits = logits.float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
+        if taught is None:
+            return loss
+        return torch.lerp(
+            loss,
+            distillation_loss(logits, taught.float(), recipe.temperature),
+            recipe.distillation,
+        )
+
+
+def distillation_loss(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """How far a student's softened distribution is from its teacher's (Hinton et al., 2015, section 2).
+
+    Both are logits (N, classes). Times T squared, so that gradients do not depend on the temperature.
+    """
+    soft = F.log_softmax(student / temperature, 1)
+    target = F.log_softmax(teacher / temperature, 1)
+    return F.kl_div(soft, target, reduction="batchmean", log_target=True) * temperature**2
+
+
+@torch.no_grad()
+def _teach(teacher: nn.Module, images: Tensor) -> Tensor:
+    logits: Tensor = teacher(images)
+    return logits
+
+
+def _seed(seed: int, epoch: int) -> int:
+    from nas import seeds
+
+    return seeds.derive(seed, epoch)
 
 
 def save_weights(module: nn.Module) -> bytes:
@@ -145,27 +238,25 @@ def accuracy(module: nn.Module, split: Split) -> float:
     return float((predict(module, split) == split.labels).mean())
 
 
-def predict(module: nn.Module, split: Split, batch_size: int = 256) -> NDArray[np.int64]:
+def predict(module: nn.Module, split: Split, batch_size: int = PART) -> NDArray[np.int64]:
     """The class (N,) that ``module`` gives each image; leaves it in eval mode."""
-    images, _ = _tensors(split)
-    module.eval()
-    with torch.inference_mode():
-        classes = [module(part).argmax(1) for part in torch.split(images, batch_size)]
+    with _judging(module) as device:
+        classes = [module(part.to(device)).argmax(1).cpu() for part in _parts(split, batch_size)]
     return torch.cat(classes).numpy()
 
 
-def _tensors(split: Split) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(split.images), torch.from_numpy(split.labels)
+def _parts(split: Split, size: int) -> Iterator[Tensor]:
+    for start in range(0, len(split), size):
+        chosen = np.arange(start, min(start + size, len(split)))
+        yield tensor(split.take(chosen), split.scaling)
 
 
-def _groups(module: nn.Module, recipe: Recipe) -> list[dict[str, object]]:
-    """Weights decay; scales, biases and batch norms, which have one axis or none, do not."""
-    weights = [parameter for parameter in module.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in module.parameters() if parameter.ndim <= 1]
-    return [
-        {"params": weights, "lr": recipe.peak_rate, "weight_decay": recipe.weight_decay},
-        {"params": others, "lr": recipe.peak_rate, "weight_decay": 0.0},
-    ]
+@contextmanager
+def _judging(module: nn.Module) -> Iterator[torch.device]:
+    """The module in eval mode, and where its weights lie."""
+    module.eval()
+    with torch.inference_mode():
+        yield next((p.device for p in module.parameters()), torch.device("cpu"))
 
 
 def _finite(loss: Tensor, epoch: int) -> float:

@@ -74,22 +74,28 @@ class TrialRunner:
         self, claim: Claim, architecture: Architecture, cost: Cost, check: Callable[[], None]
     ) -> tuple[float, bytes]:
         """The validation accuracy in the end, and the trained network's tensors."""
-        from nas.training import save_weights, train_architecture
+        from nas.training import Epoch, save_weights, train_architecture
 
         pruner = pruners.pruners.get(self.config.pruner)
 
-        def on_epoch(epoch: EpochRecord) -> None:
-            self.claims.record_epoch(claim, epoch)
+        accuracy = 0.0
+
+        def on_epoch(epoch: Epoch) -> None:
+            nonlocal accuracy
+            accuracy = epoch.accuracy or 0.0
+            self.claims.record_epoch(
+                claim, EpochRecord(epoch.epoch, epoch.train_loss, accuracy, epoch.seconds)
+            )
             last = epoch.epoch == self.config.epochs
-            if not last and pruner.should_prune(epoch.accuracy, self._rivals(cost, epoch.epoch)):
-                raise PrunedError(epoch.accuracy)
+            if not last and pruner.should_prune(accuracy, self._rivals(cost, epoch.epoch)):
+                raise PrunedError(accuracy)
 
         def on_batch() -> None:
             check()
             give_way()
 
         with self.room.shared() as give_way:
-            module, history = train_architecture(
+            module, _ = train_architecture(
                 architecture,
                 self.data,
                 epochs=self.config.epochs,
@@ -97,7 +103,7 @@ class TrialRunner:
                 on_epoch=on_epoch,
                 on_batch=on_batch,
             )
-        return history[-1].accuracy, save_weights(module)
+        return accuracy, save_weights(module)
 
     def _rivals(self, cost: Cost, epoch: int) -> list[float]:
         cheaper = pruners.rivals(cost.latency_ms, cost.size_kb, self.ledger.trials(self.search))

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from nas.card import CARD, Card, artifact_kilobytes, read_card
-from nas.export import ARCHITECTURE, EXPECTED, data_digest
+from nas.export import ARCHITECTURE, EXPECTED, classes_of, data_digest
 from nas.figure_data import milliseconds
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -87,9 +87,10 @@ def _predictions(folder: Path, network: "CompiledNetwork", card: Card, test: "Sp
     from runtime.artifact import read_tensors
 
     (expected,) = read_tensors(folder / EXPECTED, "classes")
-    if test.images.shape[1:] != network.info.input_shape[1:]:
+    height, width, channels = test.pixels.shape[1:]
+    if (channels, height, width) != network.info.input_shape[1:]:
         raise BitnasError(f"data: '{card.data}' has images of another shape than the network; export it anew")
-    classes = network.run(test.images).argmax(axis=1)
+    classes = classes_of(network, test)
     if expected.shape != classes.shape:
         raise BitnasError(f"{folder / EXPECTED}: it holds another number of images; export the artifact anew")
     agree, accuracy = int((classes == expected).sum()), float((classes == test.labels).mean())

@@ -291,6 +291,53 @@ class Affine(Workload):
 
 
 @dataclass(frozen=True)
+class Relu6(Workload):
+    """``min(max(x, 0), 6)``."""
+
+    family: ClassVar[str] = "relu6"
+    size: int
+
+
+@dataclass(frozen=True)
+class Sigmoid(Workload):
+    """``1 / (1 + exp(-x))``."""
+
+    family: ClassVar[str] = "sigmoid"
+    size: int
+
+
+@dataclass(frozen=True)
+class ScaleChannels(Workload):
+    """Each channel of an image times a number of that image (squeeze-and-excitation)."""
+
+    family: ClassVar[str] = "scale_channels"
+    pixels: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Subsample(Workload):
+    """Every ``stride``-th pixel, and zeros for ``added`` channels behind the others."""
+
+    family: ClassVar[str] = "subsample"
+    height: int
+    width: int
+    channels: int
+    stride: int
+    added: int
+
+    @property
+    def out_height(self) -> int:
+        """Rows of the output."""
+        return -(-self.height // self.stride)
+
+    @property
+    def out_width(self) -> int:
+        """Columns of the output."""
+        return -(-self.width // self.stride)
+
+
+@dataclass(frozen=True)
 class Concat(Workload):
     """Tensors side by side along their channels."""
 

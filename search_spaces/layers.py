@@ -184,7 +184,7 @@ class _QuantLayer(nn.Module):
 
 
 class QuantConv2d(_QuantLayer):
-    """A convolution (N, C, H, W) -> (N, O, H', W') under a precision, without bias: a batch norm follows.
+    """A convolution (N, C, H, W) -> (N, O, H', W') under a precision; without bias, as a batch norm follows.
 
     Binary inputs are padded with +1, as a {-1, +1} code has no zero; all others with 0.
     ``padding`` is ``kernel // 2`` where not given, which keeps the size at stride 1 and odd kernels.
@@ -192,6 +192,8 @@ class QuantConv2d(_QuantLayer):
     Raises:
         InvalidInput: a size below 1, a negative padding, or groups that do not divide the channels.
     """
+
+    bias: nn.Parameter | None
 
     def __init__(
         self,
@@ -204,6 +206,7 @@ class QuantConv2d(_QuantLayer):
         padding: int | None = None,
         groups: int = 1,
         relu: bool = True,
+        bias: bool = False,
     ) -> None:
         sizes = {"in_channels": in_channels, "out_channels": out_channels, "kernel": kernel}
         _check_positive(**sizes, stride=stride, groups=groups)
@@ -214,6 +217,7 @@ class QuantConv2d(_QuantLayer):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel, self.stride, self.groups = kernel, stride, groups
         self.padding = kernel // 2 if padding is None else padding
+        self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.activation(x)  # (N, C, H, W)
@@ -224,7 +228,8 @@ class QuantConv2d(_QuantLayer):
         def convolve(x: Tensor, weight: Tensor) -> Tensor:
             return F.conv2d(x, weight, stride=self.stride, padding=padding, groups=self.groups)
 
-        return self.convolved(x, convolve)  # (N, O, H', W')
+        y = self.convolved(x, convolve)  # (N, O, H', W')
+        return y if self.bias is None else y + self.bias.view(-1, 1, 1)
 
     def extra_repr(self) -> str:
         shape = f"{self.in_channels}, {self.out_channels}, kernel={self.kernel}, stride={self.stride}"
@@ -272,6 +277,23 @@ class ChannelShuffle(nn.Module):
         n, c, h, w = x.shape
         x = x.view(n, self.groups, c // self.groups, h, w).transpose(1, 2)  # (N, C / groups, groups, H, W)
         return x.reshape(n, c, h, w)
+
+
+class Subsample(nn.Module):
+    """Every ``stride``-th pixel, and zeros for ``added`` channels behind the others (He et al., option A).
+
+    (N, C, H, W) -> (N, C + added, ceil(H / stride), ceil(W / stride)).
+    """
+
+    def __init__(self, stride: int, added: int) -> None:
+        _check_positive(stride=stride)
+        if added < 0:
+            raise InvalidInput("added", f"{added} is negative", "choose 0 or more")
+        super().__init__()
+        self.stride, self.added = stride, added
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[:, :, :: self.stride, :: self.stride], [0, 0, 0, 0, 0, self.added])
 
 
 def _per_output(scale: Tensor, weight: Tensor) -> Tensor:

@@ -1,13 +1,15 @@
-"""How much a network's parameters take, from its shapes and precisions alone."""
+"""How much a network's parameters take and what it computes, from its shapes and precisions alone."""
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
+from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.precision import BITS
 
@@ -78,3 +80,73 @@ def _int8_scales(layer: QuantConv2d | QuantLinear) -> int:
     """The scales that int8 codes need and that are not learned: one per output channel, one for the input."""
     weight = len(layer.weight) if layer.precision.weight == "int8" else 0
     return weight + int(layer.precision.activation == "int8")
+
+
+@dataclass(frozen=True)
+class LayerSize:
+    """One layer with weights.
+
+    Attributes:
+        name: where the network has it.
+        kind: ``conv 3x3``, ``depthwise 3x3``, ``dense``.
+        weight: the code of its weights.
+        activation: the code of its inputs.
+        weights: how many.
+        bits: that they take.
+        macs: multiply-accumulates for one image.
+    """
+
+    name: str
+    kind: str
+    weight: str
+    activation: str
+    weights: int
+    bits: int
+    macs: int
+
+
+def layers(module: nn.Module, input_shape: tuple[int, ...]) -> list[LayerSize]:
+    """The layers with weights in the order in which an image (C, H, W) meets them; nothing is trained.
+
+    Raises:
+        InvalidInput: the network does not take images of this shape.
+    """
+    found: list[LayerSize] = []
+
+    def hook(name: str) -> Any:
+        def note(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
+            found.append(_layer_size(name, layer, output))
+
+        return note
+
+    kinds = (QuantConv2d, QuantLinear, nn.Conv2d, nn.Linear)
+    hooks = [
+        m.register_forward_hook(hook(name)) for name, m in module.named_modules() if isinstance(m, kinds)
+    ]
+    was_training = module.training
+    device = next((p.device for p in module.parameters()), torch.device("cpu"))
+    try:
+        with torch.inference_mode():
+            module.eval()(torch.zeros(1, *input_shape, device=device))
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        problem = f"images of shape {input_shape} do not fit the network ({reason})"
+        raise InvalidInput("input_shape", problem, "give the shape that it is made for") from error
+    finally:
+        module.train(was_training)
+        for each in hooks:
+            each.remove()
+    return found
+
+
+def _layer_size(name: str, layer: Any, output: Tensor) -> LayerSize:
+    weights, precision = layer.weight.numel(), getattr(layer, "precision", None)
+    code = "float" if precision is None else precision.weight
+    activation = "float" if precision is None else layer.activation.code
+    pixels = output[0, 0].numel()  # of one channel, or one for a dense layer
+    if layer.weight.dim() == 2:
+        return LayerSize(name, "dense", code, activation, weights, weights * BITS[code], weights)
+    side = f"{layer.weight.shape[2]}x{layer.weight.shape[3]}"
+    is_depthwise = layer.groups == layer.weight.shape[0] > 1
+    kind = f"{'depthwise' if is_depthwise else 'conv'} {side}"
+    return LayerSize(name, kind, code, activation, weights, weights * BITS[code], weights * pixels)

@@ -34,6 +34,9 @@ COMMANDS: dict[str, LazyCommand] = {
     "pareto": LazyCommand("nas.cli.reading:pareto", "Show the best trials of a search, or plot them."),
     "export": LazyCommand("nas.cli.export:export", "Train, compile and write the network of a trial."),
     "verify": LazyCommand("nas.cli.export:verify", "Check an exported network against its card."),
+    "networks": LazyCommand("nas.cli.networks:networks", "List the published networks."),
+    "size": LazyCommand("nas.cli.networks:size", "Show what a published network holds and computes."),
+    "train": LazyCommand("nas.cli.train:train", "Train a published network."),
     "device": LazyCommand("nas.cli.device:device", "Add, list, probe and serve measuring devices."),
     "latency": LazyCommand("nas.cli.latency:latency", "Measure, calibrate, judge and explain latency."),
     # Nothing below the dashboards may import them: the entry point is the way from here to there.

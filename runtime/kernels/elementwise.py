@@ -9,7 +9,20 @@ from runtime.kernels.convolution import affine_output
 from runtime.kernels.epilogue import quantized, rectified
 from runtime.kernels.schedule import Tile, schedule_elementwise
 from runtime.target import Cpu
-from runtime.workload import Add, Affine, ChannelShuffle, Concat, Quantize, Relu, ToNchw, ToNhwc
+from runtime.workload import (
+    Add,
+    Affine,
+    ChannelShuffle,
+    Concat,
+    Quantize,
+    Relu,
+    Relu6,
+    ScaleChannels,
+    Sigmoid,
+    Subsample,
+    ToNchw,
+    ToNhwc,
+)
 
 
 class ElementwiseKernel(Kernel[W]):
@@ -56,6 +69,84 @@ class ReluKernel(ElementwiseKernel[Relu]):
     def expression(self, workload: Relu, args: dict[str, Any]) -> Callable[..., Any]:
         """The larger of the value and zero."""
         return lambda i: rectified(args["data"][i])
+
+
+class Relu6Kernel(ElementwiseKernel[Relu6]):
+    """min(max(x, 0), 6)."""
+
+    def buffers(self, workload: Relu6) -> tuple[Buffer, ...]:
+        """Data (size,) -> (size,)."""
+        shape = (workload.size,)
+        return Buffer("data", "input", shape, "float32"), Buffer("output", "output", shape, "float32")
+
+    def expression(self, workload: Relu6, args: dict[str, Any]) -> Callable[..., Any]:
+        """Clamped."""
+        from tvm import tirx
+
+        return lambda i: tirx.min(rectified(args["data"][i]), tirx.const(6.0, "float32"))
+
+
+class SigmoidKernel(ElementwiseKernel[Sigmoid]):
+    """1 / (1 + exp(-x)), of the few numbers of a squeeze-and-excitation."""
+
+    def buffers(self, workload: Sigmoid) -> tuple[Buffer, ...]:
+        """Data (size,) -> (size,)."""
+        shape = (workload.size,)
+        return Buffer("data", "input", shape, "float32"), Buffer("output", "output", shape, "float32")
+
+    def expression(self, workload: Sigmoid, args: dict[str, Any]) -> Callable[..., Any]:
+        """By the exponential of the processor's mathematical library."""
+        from tvm import tirx
+
+        one = tirx.const(1.0, "float32")
+        return lambda i: one / (one + tirx.exp(-args["data"][i]))
+
+
+class ScaleChannelsKernel(ElementwiseKernel[ScaleChannels]):
+    """x[n, p, c] * s[n, c]."""
+
+    def buffers(self, workload: ScaleChannels) -> tuple[Buffer, ...]:
+        """Data (N, pixels, C), factor (N, C) -> (N, pixels, C)."""
+        w = workload
+        shape = (w.batch, w.pixels, w.channels)
+        return (
+            Buffer("data", "input", shape, "float32"),
+            Buffer("factor", "input", (w.batch, w.channels), "float32"),
+            Buffer("output", "output", shape, "float32"),
+        )
+
+    def expression(self, workload: ScaleChannels, args: dict[str, Any]) -> Callable[..., Any]:
+        """The product."""
+        return lambda n, p, c: args["data"][n, p, c] * args["factor"][n, c]
+
+
+class SubsampleKernel(ElementwiseKernel[Subsample]):
+    """Some of the pixels, a vector of channels at a time, and zeros."""
+
+    def buffers(self, workload: Subsample) -> tuple[Buffer, ...]:
+        """Data (N, H, W, C / lanes, lanes) -> (N, H', W', (C + added) / lanes, lanes)."""
+        w = workload
+        width = lanes(w.channels, w.added) if w.added else lanes(w.channels)
+        shape = (w.batch, w.out_height, w.out_width, (w.channels + w.added) // width, width)
+        return (
+            Buffer("data", "input", (w.batch, w.height, w.width, w.channels // width, width), "float32"),
+            Buffer("output", "output", shape, "float32"),
+        )
+
+    def expression(self, workload: Subsample, args: dict[str, Any]) -> Callable[..., Any]:
+        """Zero beyond the channels that there are."""
+        from tvm import tirx
+
+        data, stride = args["data"], workload.stride
+        there = int(data.shape[3])
+
+        def value(n: Any, y: Any, x: Any, v: Any, i: Any) -> Any:
+            if not workload.added:
+                return data[n, y * stride, x * stride, v, i]
+            zero = tirx.const(0.0, "float32")
+            return tirx.if_then_else(v < there, data[n, y * stride, x * stride, v, i], zero)
+
+        return value
 
 
 class AddKernel(ElementwiseKernel[Add]):
@@ -171,6 +262,10 @@ class ConcatKernel(ElementwiseKernel[Concat]):
 
 kernels.add("quantize", QuantizeKernel())
 kernels.add("relu", ReluKernel())
+kernels.add("relu6", Relu6Kernel())
+kernels.add("sigmoid", SigmoidKernel())
+kernels.add("scale_channels", ScaleChannelsKernel())
+kernels.add("subsample", SubsampleKernel())
 kernels.add("add", AddKernel())
 kernels.add("affine", AffineKernel())
 kernels.add("concat", ConcatKernel())

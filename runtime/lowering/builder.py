@@ -5,7 +5,7 @@ from collections.abc import Hashable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from runtime.graph import Graph, MakeConstants, Node, Value
-from runtime.workload import Relu, ToNchw, ToNhwc, Workload
+from runtime.workload import Relu, Relu6, ToNchw, ToNhwc, Workload
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class GraphBuilder:
     def relu(self, name: str, value: Value) -> Value:
         """max(x, 0); ``fuse_relu`` moves it into its producer where it can."""
         before = self.producer(value)
-        if before is not None and isinstance(before.workload, Relu):
+        if before is not None and isinstance(before.workload, Relu | Relu6):
             return value
         size = math.prod(value.shape)
         return self.emit(f"{name}.relu", Relu(self.batch, size), [value], value.shape)

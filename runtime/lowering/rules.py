@@ -13,7 +13,19 @@ from torch import fx, nn
 from runtime.graph import Constants, Value
 from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
 from runtime.lowering.layers import Window, convolve, plain, quantized
-from runtime.workload import Add, Affine, AvgPool2d, ChannelShuffle, Concat, GlobalAvgPool, MaxPool2d
+from runtime.workload import (
+    Add,
+    Affine,
+    AvgPool2d,
+    ChannelShuffle,
+    Concat,
+    GlobalAvgPool,
+    MaxPool2d,
+    Relu6,
+    ScaleChannels,
+    Sigmoid,
+    Subsample,
+)
 from search_spaces import layers
 
 Values = dict[Any, Value]
@@ -135,6 +147,41 @@ def _affine_constants(module: Any) -> Constants:
 def _relu(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     _require_own_tensor(builder, node, bool(node.kwargs.get("inplace") or getattr(module, "inplace", False)))
     return builder.relu(_name(node), values[node.args[0]])
+
+
+@rule(nn.ReLU6, nn.functional.relu6)
+def _relu6(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
+    _require_own_tensor(builder, node, bool(node.kwargs.get("inplace") or getattr(module, "inplace", False)))
+    value = values[node.args[0]]
+    return builder.emit(_name(node), Relu6(builder.batch, math.prod(value.shape)), [value], value.shape)
+
+
+@rule(nn.Sigmoid, torch.sigmoid, nn.functional.sigmoid, "sigmoid")
+def _sigmoid(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
+    value = values[node.args[0]]
+    return builder.emit(_name(node), Sigmoid(builder.batch, math.prod(value.shape)), [value], value.shape)
+
+
+@rule(operator.mul, torch.mul, "mul")
+def _scale_channels(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
+    name = _name(node)
+    _require(name, all(a in values for a in node.args) and len(node.args) == 2, "only tensors are multiplied")
+    image, factor = sorted((values[a] for a in node.args), key=lambda v: -math.prod(v.shape))
+    _require_image(name, image)
+    n, height, width, channels = image.shape
+    fits = factor.shape == (n, 1, 1, channels)
+    _require(name, fits, f"only a number for each channel multiplies an image, not {factor.shape}")
+    return builder.emit(name, ScaleChannels(n, height * width, channels), [image, factor], image.shape)
+
+
+@rule(layers.Subsample)
+def _subsample(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
+    value = values[node.args[0]]
+    _require_image(_name(node), value)
+    n, height, width, channels = value.shape
+    work = Subsample(n, height, width, channels, module.stride, module.added)
+    shape = (n, work.out_height, work.out_width, channels + module.added)
+    return builder.emit(_name(node), work, [value], shape)
 
 
 @rule(nn.Identity, nn.Dropout, nn.Dropout2d, "contiguous")

@@ -1,0 +1,124 @@
+"""Checkpoints: a training as one safetensors file after every epoch, to go on from with the same result."""
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from nas.training import Epoch, Training
+from search_spaces.errors import BitnasError
+
+FORMAT = "bitnas-checkpoint-1"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint as it was read: tensors by name, and what else there is to know."""
+
+    path: Path
+    tensors: dict[str, Tensor]
+    about: dict[str, Any]
+
+
+def save(path: Path, training: Training, about: dict[str, Any]) -> None:
+    """Write a training as it is now; the file is whole or the old one.
+
+    ``about`` is JSON that the caller wants back.
+    """
+    optimizer = training.optimizer.state_dict()
+    tensors = {f"module.{name}": t for name, t in training.module.state_dict().items()}
+    if training.average is not None:
+        tensors |= {f"average.{name}": t for name, t in training.average.state_dict().items()}
+    numbers: dict[str, dict[str, Any]] = {}
+    for index, state in optimizer["state"].items():
+        for name, value in state.items():
+            if isinstance(value, Tensor):
+                tensors[f"optimizer.{index}.{name}"] = value
+            else:
+                numbers.setdefault(str(index), {})[name] = value
+    meta = {
+        "format": FORMAT,
+        "about": about,
+        "history": [epoch.to_dict() for epoch in training.history],
+        "groups": optimizer["param_groups"],
+        "numbers": numbers,
+        "schedule": training.schedule.state_dict(),
+    }
+    write_tensors(path, tensors, meta)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
+    """Write a safetensors file with a JSON note aside, then rename it."""
+    from safetensors.torch import save as to_bytes
+
+    data = to_bytes(
+        {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
+        {"bitnas": json.dumps(meta, sort_keys=True)},
+    )
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(file.name).chmod(0o644)
+    Path(file.name).replace(path)
+
+
+def read(path: Path) -> Loaded:
+    """A file of ``save`` or ``write_tensors``.
+
+    Raises:
+        BitnasError: it is missing or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+            meta = json.loads((file.metadata() or {}).get("bitnas", "null"))
+    except (OSError, SafetensorError, json.JSONDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise BitnasError(f"{path}: it cannot be read ({reason}); train anew") from error
+    if not isinstance(meta, dict):
+        raise BitnasError(f"{path}: it is no file of `nas train`; name one")
+    return Loaded(path, tensors, meta)
+
+
+def resume(training: Training, loaded: Loaded) -> None:
+    """Bring a new training of the same network, data and recipe to where the checkpoint was.
+
+    Raises:
+        BitnasError: it is of another network or recipe.
+    """
+    meta = loaded.about
+    try:
+        training.module.load_state_dict(_part(loaded, "module."))
+        if training.average is not None:
+            training.average.load_state_dict(_part(loaded, "average."))
+        training.optimizer.load_state_dict(
+            {"state": _optimizer_state(loaded), "param_groups": meta["groups"]}
+        )
+        training.schedule.load_state_dict(meta["schedule"])
+        training.history = [Epoch(**epoch) for epoch in meta["history"]]
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise BitnasError(f"{loaded.path}: it is of another training ({reason}); train anew") from error
+
+
+def _part(loaded: Loaded, prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in loaded.tensors.items() if name.startswith(prefix)}
+
+
+def _optimizer_state(loaded: Loaded) -> dict[int, dict[str, Any]]:
+    state: dict[int, dict[str, Any]] = {}
+    for name, tensor in _part(loaded, "optimizer.").items():
+        index, _, key = name.partition(".")
+        # torch changes these in place, and what was read may be shared
+        state.setdefault(int(index), {})[key] = tensor.clone(memory_format=torch.preserve_format)
+    for number, values in loaded.about["numbers"].items():
+        state.setdefault(int(number), {}).update(values)
+    return state

@@ -1,0 +1,216 @@
+"""``nas train``: train a published network, watch it, and go on after a kill."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from nas.cli.networks import classifier_option, precision_option
+from nas.cli.options import json_option
+from nas.cli.output import print_json, print_pairs, say
+from search_spaces.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from nas.recipe import Recipe
+    from nas.train_job import Progress, TrainJob
+    from nas.training import Epoch
+
+_WITH_RESUME = {"resume", "as_json"}
+_RECIPE = {
+    "optimizer": "optimizer",
+    "schedule": "schedule",
+    "batch_size": "batch_size",
+    "rate": "peak_rate",
+    "weight_decay": "weight_decay",
+    "label_smoothing": "label_smoothing",
+    "average": "average",
+    "bf16": "bf16",
+    "threads": "threads",
+    "distillation": "distillation",
+    "temperature": "temperature",
+}
+"""Options that are fields of a recipe; what is not given is the data's usual."""
+
+
+@click.command()
+@click.argument("network", required=False)
+@click.option("--data", metavar="NAME_OR_PATH", help="The data set: digits, a folder, OWNER/NAME on the hub.")
+@click.option("--image-size", type=int, help="Bring images to a square of this side.")
+@precision_option
+@classifier_option
+@click.option("--epochs", type=int, default=30, show_default=True, help="How long to train.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Makes a training repeatable.")
+@click.option(
+    "--validation",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="The share of the training images to judge by after each epoch; 0 trains on all.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The folder to write, new or empty.")
+@click.option(
+    "--resume", type=click.Path(path_type=Path), metavar="FOLDER", help="Go on with what is in a folder."
+)
+@click.option("--from", "start", metavar="FILE", help="Start from these weights, of any precision.")
+@click.option("--teacher", metavar="FILE", help="Learn from the network of these weights, too.")
+@click.option("--optimizer", metavar="NAME", help="adamw, adam or sgd.")
+@click.option("--schedule", metavar="NAME", help="Of the rate: one-cycle, cosine or step.")
+@click.option("--batch-size", type=int, help="Images a step.")
+@click.option("--rate", type=float, help="The highest learning rate.")
+@click.option("--weight-decay", type=float, help="Of weights.")
+@click.option("--label-smoothing", type=float, help="The share of a target spread over all classes.")
+@click.option("--average", type=float, help="The decay a step of an average of weights; 0: none.")
+@click.option("--bf16/--no-bf16", default=None, help="Multiply in bfloat16.")
+@click.option("--threads", type=int, help="Of the CPU; 0: as many as it has cores, the default here.")
+@click.option("--distillation", type=float, help="The teacher's share of the loss.")
+@click.option("--temperature", type=float, help="Of the teacher's logits.")
+@click.option("--crop", type=int, help="Pixels that training images are shifted by at most.")
+@click.option("--flip/--no-flip", default=None, help="Mirror every other training image.")
+@click.option("--cutout", type=int, help="The side of a square cut out of each training image; 0: none.")
+@json_option
+@click.pass_context
+def train(context: click.Context, /, **options: Any) -> None:
+    """Train a published network (see `nas networks`) into a folder.
+
+    Written are a checkpoint after every epoch, and in the end the weights and a result with the accuracy on
+    the test images. A training that was killed goes on with --resume.
+    """
+    from nas import checkpoint, train_job
+
+    loaded = None
+    if options["resume"] is not None:
+        _refuse_settings(context)
+        folder = options["resume"]
+        loaded = checkpoint.read(folder / train_job.CHECKPOINT)
+        job = train_job.job_of(loaded)
+    else:
+        folder = _folder(options["output"])
+        job = _job(options)
+        folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    try:
+        with _shown(job) as progress:
+            result = train_job.run(job, folder, progress, loaded)
+    except KeyboardInterrupt:
+        kept = (folder / train_job.CHECKPOINT).exists()
+        click.echo(f"\nGo on with: nas train --resume {folder}" if kept else "\nNothing is kept.", err=True)
+        raise click.Abort from None
+    if options["as_json"]:
+        print_json(result)
+        return
+    accuracy = f"{result['test_accuracy']:.2%} of {result['test_images']:,} images"
+    print_pairs(
+        [
+            ("test accuracy", accuracy),
+            ("weights", f"{result['weight_kb']:.3f} kB"),
+            ("all that is stored", f"{result['size_kb']:.3f} kB"),
+            ("took", f"{(time.monotonic() - started) / 60:.1f} min"),
+            ("written", f"{folder / train_job.WEIGHTS}, {folder / train_job.RESULT}"),
+        ]
+    )
+    say(f"Next: nas train {job.network} --from {folder / train_job.WEIGHTS} --precision ternary --data ...")
+
+
+def _folder(output: Path | None) -> Path:
+    from nas.export import check_output
+
+    if output is None:
+        raise InvalidInput("--output", "a training needs a folder", "give -o FOLDER")
+    check_output("--output", output)
+    return output
+
+
+def _job(options: dict[str, Any]) -> "TrainJob":
+    from nas.data import load
+    from nas.data.opening import canonical
+    from nas.recipe import recipe_for
+    from nas.train_job import TrainJob
+    from search_spaces.networks import networks
+    from search_spaces.plan import plan
+
+    if options["network"] is None:
+        raise InvalidInput("NETWORK", "none is named", f"choose one of {', '.join(networks)}")
+    if options["data"] is None:
+        raise InvalidInput("--data", "a training needs images", "give digits, a folder, or OWNER/NAME")
+    networks.get(options["network"])
+    plan(options["precision"], options["classifier"])
+    with _decoding() as on_data:
+        data = load(options["data"], options["image_size"], on_data)
+    fields = ("network", "precision", "classifier", "image_size", "epochs", "seed", "validation")
+    return TrainJob(
+        **{name: options[name] for name in fields},
+        start=_absolute(options["start"]),
+        teacher=_absolute(options["teacher"]),
+        data=canonical(options["data"]),
+        recipe=_recipe(options, replace(recipe_for(data), threads=0)),
+    )
+
+
+def _absolute(name: str | None) -> str | None:
+    return None if name is None else str(Path(name).resolve())
+
+
+def _recipe(options: dict[str, Any], usual: "Recipe") -> "Recipe":
+    given = {to: options[name] for name, to in _RECIPE.items() if options[name] is not None}
+    varied = {name: options[name] for name in ("crop", "flip", "cutout") if options[name] is not None}
+    return replace(usual, **given, augmentation=replace(usual.augmentation, **varied))
+
+
+def _refuse_settings(context: click.Context) -> None:
+    for name in context.params:
+        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and name not in _WITH_RESUME:
+            option = name.upper() if name == "network" else "--" + name.replace("_", "-")
+            problem = "a training goes on with the settings it was begun with"
+            raise InvalidInput(option, problem, "leave it out")
+
+
+@contextmanager
+def _decoding() -> Iterator[Any]:
+    """A bar while images are decoded the first time."""
+    from nas.cli.latency_model import show_progress
+
+    with show_progress() as show:
+        yield lambda done, of: show("decoding", done, of)
+
+
+@contextmanager
+def _shown(job: "TrainJob") -> "Iterator[Progress]":
+    """A bar with images a second and a line for each epoch on a terminal; silence elsewhere."""
+    from nas.train_job import Progress
+
+    if not sys.stderr.isatty():
+        yield Progress()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[speed]}"))
+    with Bar(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(job.network, total=None, speed="")
+        begun = time.monotonic()
+        done = 0
+
+        def on_start(epoch: int, batches: int) -> None:
+            bar.update(task, total=job.epochs * batches, completed=(epoch - 1) * batches)
+
+        def on_batch() -> None:
+            nonlocal done
+            done += 1
+            speed = done * job.recipe.batch_size / (time.monotonic() - begun)
+            bar.update(task, advance=1, speed=f"{speed:,.0f} images/s")
+
+        yield Progress(on_start=on_start, on_batch=on_batch, on_epoch=lambda e: console.print(_line(e)))
+
+
+def _line(epoch: "Epoch") -> str:
+    right = "" if epoch.accuracy is None else f"  accuracy {epoch.accuracy:.4f}"
+    return f"epoch {epoch.epoch:>4}  loss {epoch.train_loss:.4f}{right}  {epoch.seconds:.1f} s"

@@ -1,0 +1,70 @@
+"""Reads CIFAR-10 and CIFAR-100 in their binary form: records of labels and 3072 bytes, plane by plane."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from nas.data.images import Collection, Found, Item
+from search_spaces.errors import InvalidInput
+
+PIXELS = 3 * 32 * 32
+TEN = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
+HUNDRED = {"train": ["train.bin"], "test": ["test.bin"]}
+TEN_NAMES, HUNDRED_NAMES = "batches.meta.txt", "fine_label_names.txt"
+
+
+def is_cifar(folder: Path) -> bool:
+    """Whether a folder holds either of them."""
+    return (folder / TEN["train"][0]).exists() or (folder / HUNDRED["train"][0]).exists()
+
+
+def is_pickled(folder: Path) -> bool:
+    """Whether a folder holds the form for Python, which is pickled."""
+    return (folder / "batches.meta").exists() or ((folder / "meta").exists() and (folder / "train").is_file())
+
+
+def files(folder: Path) -> list[Path]:
+    """The files that are read."""
+    names = [name for names in _parts(folder).values() for name in names]
+    return [folder / name for name in (*names, TEN_NAMES, HUNDRED_NAMES) if (folder / name).exists()]
+
+
+def read(folder: Path) -> Collection:
+    """The data set in a folder; CIFAR-100 with its hundred fine labels.
+
+    Raises:
+        InvalidInput: a file is missing or no whole number of records long.
+    """
+    is_ten = _parts(folder) is TEN
+    splits = {
+        split: _found([folder / name for name in names], 1 if is_ten else 2)
+        for split, names in _parts(folder).items()
+    }
+    names = folder / (TEN_NAMES if is_ten else HUNDRED_NAMES)
+    return Collection(splits, names.read_text(encoding="utf-8").split() if names.exists() else ())
+
+
+def _parts(folder: Path) -> dict[str, list[str]]:
+    return TEN if (folder / TEN["train"][0]).exists() else HUNDRED
+
+
+def _found(paths: Sequence[Path], labels: int) -> Found:
+    record = labels + PIXELS
+    sizes = []
+    for path in paths:
+        if not path.exists():
+            raise InvalidInput("--data", f"'{path.name}' is missing beside the others", "fetch it anew")
+        size = path.stat().st_size
+        if size % record or not size:
+            problem = f"'{path.name}' has {size} bytes, which are no whole number of {record}-byte records"
+            raise InvalidInput("--data", problem, "fetch it anew")
+        sizes.append(size // record)
+
+    def items() -> Iterator[Item]:
+        for path in paths:
+            for one in np.fromfile(path, np.uint8).reshape(-1, record):
+                # the last label is the finest
+                yield one[labels:].reshape(3, 32, 32).transpose(1, 2, 0), int(one[labels - 1])
+
+    return Found(sum(sizes), items)

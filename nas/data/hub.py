@@ -1,0 +1,144 @@
+"""Reads what the ``datasets`` library reads: folders of images, parquet files, and names on its hub."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from nas.data.images import Collection, Found, Item
+from search_spaces.errors import InvalidInput
+
+FORMATS = ("parquet", "arrow", "imagefolder")
+"""Its builders that hold images, and that open nothing pickled."""
+
+_SPLITS = {"val": "validation", "valid": "validation", "dev": "validation"}
+_LABELS = ("label", "labels", "fine_label")  # the column that counts where several could
+
+
+class Hub:
+    """A data set of the library's, by a path or a name; nothing is read before it is asked for.
+
+    Raises:
+        InvalidInput: the library does not know it, or not in a format that holds images.
+    """
+
+    def __init__(self, name: str, cache: Path) -> None:
+        """``cache`` is a folder for what the library writes meanwhile, None for its own place."""
+        import datasets
+
+        datasets.disable_progress_bars()
+        self._name = name
+        path = Path(name)
+        options: dict[str, Any] = {"cache_dir": str(cache)}
+        if path.is_file():
+            options["data_files"] = str(path)
+            name = path.suffix.lstrip(".")
+            if name not in FORMATS:
+                problem = f"'{self._name}' is no {' or '.join(FORMATS[:2])} file"
+                raise InvalidInput("--data", problem, "give one, or a folder of images by class")
+        self._builder = _clearly(self._name, lambda: datasets.load_dataset_builder(name, **options))
+        if self._builder.dataset_name is None or _format(self._builder) not in FORMATS:
+            problem = f"'{self._name}' is read as {_format(self._builder)}, which holds no images"
+            raise InvalidInput("--data", problem, f"give one of {', '.join(FORMATS)}")
+
+    @property
+    def files(self) -> list[str]:
+        """What is read: paths, or addresses that hold a revision."""
+        return sorted(
+            str(path) for paths in (self._builder.config.data_files or {}).values() for path in paths
+        )
+
+    def read(self) -> Collection:
+        """The data set.
+
+        Raises:
+            InvalidInput: a file is broken, or which column holds the images or the labels cannot be told.
+        """
+        import datasets
+
+        def prepare() -> Any:
+            self._builder.download_and_prepare()
+            return self._builder.as_dataset()
+
+        tables = _clearly(self._name, prepare)
+        first = next(iter(tables.values()))
+        image = self._column(first.features, lambda kind: isinstance(kind, datasets.Image), "images")
+        label = self._label(first.features)
+        names = self._names(first, label)
+        splits = {
+            _SPLITS.get(str(name), str(name)): self._found(table, image, label, names)
+            for name, table in tables.items()
+        }
+        return Collection(splits, names)
+
+    def _label(self, features: Any) -> str:
+        import datasets
+
+        classed = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
+        known = [name for name in _LABELS if name in classed] or [
+            name for name in _LABELS if name in features
+        ]
+        if known:
+            return known[0]
+
+        def is_label(kind: Any) -> bool:
+            if isinstance(kind, datasets.ClassLabel):
+                return True
+            whole = isinstance(kind, datasets.Value) and ("int" in kind.dtype or kind.dtype == "string")
+            return not classed and whole
+
+        return self._column(features, is_label, "labels")
+
+    def _column(self, features: Any, fits: Any, what: str) -> str:
+        names = [name for name, kind in features.items() if fits(kind)]
+        if len(names) == 1:
+            return str(names[0])
+        found = f"columns {', '.join(names)} could be" if names else "no column is"
+        problem = f"'{self._name}': {found} its {what}; it has {', '.join(features)}"
+        fix = "keep one column of images, and one called label"
+        raise InvalidInput("--data", problem, fix)
+
+    def _names(self, table: Any, label: str) -> Sequence[str]:
+        kind = table.features[label]
+        if getattr(kind, "names", None):
+            return [str(name) for name in kind.names]
+        if getattr(kind, "dtype", None) == "string":
+            return sorted(str(name) for name in table.unique(label) if name is not None)
+        return ()
+
+    def _found(self, table: Any, image: str, label: str, names: Sequence[str]) -> Found:
+        numbers: dict[Any, int] = {name: number for number, name in enumerate(names)}
+
+        def items() -> Iterator[Item]:
+            rows = iter(table.select_columns([image, label]))
+            for index in range(len(table)):
+                row = _clearly(f"image {index} of {self._name}", lambda: next(rows))
+                picture, value = row[image], row[label]
+                if picture is None:
+                    raise InvalidInput("--data", f"image {index} is missing", "remove its row")
+                yield picture, numbers[value] if isinstance(value, str) else value
+
+        return Found(len(table), items)
+
+
+def _format(builder: Any) -> str:
+    """``parquet`` for the builder of that format."""
+    return str(type(builder).__module__).rsplit(".", 1)[-1]
+
+
+def _clearly(what: str, do: Any) -> Any:
+    """Do it; what the library raises becomes one line."""
+    import datasets.exceptions
+    import pyarrow
+
+    try:
+        return do()
+    except (
+        datasets.exceptions.DatasetsError,
+        datasets.exceptions.DatasetGenerationError,
+        pyarrow.ArrowInvalid,
+        OSError,  # PIL's and the network's, too
+        ValueError,
+        SyntaxError,  # PIL's for broken PNG files
+    ) as error:
+        reason = " ".join(str(error.__cause__ or error).split())[:200] or type(error).__name__
+        raise InvalidInput("--data", f"'{what}' cannot be read ({reason})", "mend or replace it") from error

@@ -1,0 +1,100 @@
+"""``load``: from what a user types after ``--data`` to a data set."""
+
+import tempfile
+from pathlib import Path
+
+from nas.data import cache, cifar_binary, idx
+from nas.data.data_set import DataSet, data_sets
+from search_spaces.errors import InvalidInput
+
+UNPACK = (".zip", ".tar", ".gz", ".tgz", ".7z")
+PICKLED = (".pkl", ".pickle", ".pt", ".pth", ".npy", ".npz")
+LARGEST = 1024
+
+
+def _silent(done: int, of: int) -> None:
+    """Progress that nobody is told."""
+
+
+def load(name: str, image_size: int | None = None, progress: cache.Progress = _silent) -> DataSet:
+    """A data set by its name here, by a path, or by its name on the hub (OWNER/NAME).
+
+    Args:
+        name: ``digits``; a folder of IDX files, of CIFAR's binary form, of parquet files, or with a folder of
+            images for each class; a parquet file; a name on the hub.
+        image_size: the side of the square that each image is brought to; None leaves them as they are.
+        progress: is told how many images are decoded, the first time.
+
+    Raises:
+        InvalidInput: there is none of that name, or it cannot be read; one line says why.
+    """
+    if image_size is not None and not 1 <= image_size <= LARGEST:
+        raise InvalidInput("--image-size", f"{image_size} is out of range", f"give 1..{LARGEST}")
+    path = Path(name).expanduser()
+    if name in data_sets and image_size is None:
+        return data_sets.get(name)
+    if path.is_dir():
+        return _of_folder(path, image_size, progress)
+    if path.exists():
+        _refuse_file(path)
+        return _of_hub(str(path), path.stem, image_size, progress)
+    if name in data_sets:
+        raise InvalidInput("--image-size", f"'{name}' has a size of its own", "leave it out")
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return _of_hub(name, name, image_size, progress)
+    problem = f"'{name}' is neither a data set here ({', '.join(data_sets)}) nor a path"
+    raise InvalidInput("--data", problem, "give one of these, or OWNER/NAME on the hub")
+
+
+def canonical(name: str) -> str:
+    """The name under which a search stores its data: paths are absolute, so that it goes on from anywhere."""
+    path = Path(name).expanduser()
+    return str(path.resolve()) if name not in data_sets and path.exists() else name
+
+
+def _of_folder(folder: Path, size: int | None, progress: cache.Progress) -> DataSet:
+    for reader in (cifar_binary, idx):
+        is_its = cifar_binary.is_cifar(folder) if reader is cifar_binary else idx.is_idx(folder)
+        if is_its:
+            key = cache.key_of(reader.files(folder), size)
+            found = cache.about(cache.entry(key)) or cache.write(
+                cache.entry(key), reader.read(folder), size, progress
+            )
+            return _data_set(folder.resolve().name, key, found)
+    if cifar_binary.is_pickled(folder):
+        problem = f"'{folder}' is CIFAR's pickled form, and a pickle runs whatever is in it"
+        raise InvalidInput("--data", problem, "take the binary form")
+    if not any(folder.iterdir()):
+        raise InvalidInput("--data", f"'{folder}' is empty", "name the folder that holds the images")
+    return _of_hub(str(folder), folder.resolve().name, size, progress)
+
+
+def _of_hub(name: str, title: str, size: int | None, progress: cache.Progress) -> DataSet:
+    from nas.data.hub import Hub
+
+    with tempfile.TemporaryDirectory(prefix="bitnas-") as aside:
+        hub = Hub(name, Path(aside))
+        key = cache.key_of(hub.files, size)
+        folder = cache.entry(key)
+        found = cache.about(folder) or cache.write(folder, hub.read(), size, progress)
+    return _data_set(title, key, found)
+
+
+def _data_set(name: str, key: str, found: cache.About) -> DataSet:
+    height, width, channels = found.shape
+    return DataSet(
+        name,
+        found.classes,
+        (channels, height, width),
+        lambda: cache.read(cache.entry(key), found),
+        validation_share=0.1,
+        class_names=tuple(found.class_names),
+    )
+
+
+def _refuse_file(path: Path) -> None:
+    if path.suffix in PICKLED:
+        problem = f"'{path.name}' may hold a pickle, and a pickle runs whatever is in it"
+        raise InvalidInput("--data", problem, "give images, parquet, IDX, or CIFAR's binary form")
+    if path.suffix in UNPACK:
+        raise InvalidInput("--data", f"'{path.name}' is an archive", "unpack it and give the folder")

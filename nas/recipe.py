@@ -1,0 +1,90 @@
+"""The recipe of a training: everything but the network, the data, the seed and how long."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from nas.data.batches import Augmentation
+from nas.data.data_set import DataSet
+from nas.optimizers import optimizers, schedules
+from search_spaces.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How networks are trained.
+
+    Sums of floats depend on how they are shared out among threads. One thread makes the result a function
+    of the seed alone, and for small images it is also the fastest.
+
+    Attributes:
+        optimizer: a name in the registry ``optimizers``.
+        schedule: of the learning rate, a name in the registry ``schedules``.
+        batch_size: images a step, at most.
+        peak_rate: the highest learning rate.
+        weight_decay: of weights; scales, biases, batch norms and latent binary weights have none.
+        label_smoothing: the share of the target that is spread over all classes.
+        augmentation: of the training images.
+        average: the decay, a step, of the average of the weights that is judged and kept; 0 for none.
+        bf16: whether layers multiply in bfloat16 while training.
+        threads: of the CPU; 0 for as many as it has cores.
+        distillation: the share of the loss that is a teacher's, where there is one (Hinton et al., 2015).
+        temperature: of the teacher's and the student's logits there.
+    """
+
+    optimizer: str = "adamw"
+    schedule: str = "one-cycle"
+    batch_size: int = 32
+    peak_rate: float = 0.03
+    weight_decay: float = 0.01
+    label_smoothing: float = 0.0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    average: float = 0.0
+    bf16: bool = False
+    threads: int = 1
+    distillation: float = 0.5
+    temperature: float = 4.0
+
+    def __post_init__(self) -> None:
+        optimizers.get(self.optimizer)
+        schedules.get(self.schedule)
+        for option, value, low, high in (
+            ("--batch-size", self.batch_size, 2, 65_536),
+            ("--rate", self.peak_rate, 1e-9, 1e3),
+            ("--weight-decay", self.weight_decay, 0, 10),
+            ("--label-smoothing", self.label_smoothing, 0, 0.99),
+            ("--average", self.average, 0, 0.999999),
+            ("--threads", self.threads, 0, 1024),
+            ("--distillation", self.distillation, 0, 1),
+            ("--temperature", self.temperature, 0.01, 1000),
+        ):
+            if not low <= value <= high:  # NaN is in no range
+                raise InvalidInput(option, f"{value:g} is out of range", f"give {low:g} to {high:g}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Recipe":
+        """What ``to_dict`` gave."""
+        return cls(**{**fields, "augmentation": Augmentation(**fields["augmentation"])})
+
+
+RECIPE = Recipe()
+
+IMAGES = Recipe(
+    batch_size=128,
+    peak_rate=0.01,
+    augmentation=Augmentation(crop=4, flip=True),
+    bf16=True,
+    weight_decay=0.05,
+)
+"""For colour images of 32 pixels and more."""
+
+LARGE = 24
+"""Pixels of the shorter side from which on ``IMAGES`` is the recipe."""
+
+
+def recipe_for(data: DataSet) -> Recipe:
+    """How a search trains on a data set."""
+    return IMAGES if min(data.input_shape[1:]) >= LARGE else RECIPE

@@ -1,0 +1,255 @@
+"""``nas train`` without the terminal: a published network or an architecture, trained into a folder."""
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.recipe import Recipe
+from search_spaces.errors import BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.checkpoint import Loaded
+    from nas.data import DataSet
+    from nas.training import Epoch, Training
+
+CHECKPOINT, WEIGHTS, RESULT = "checkpoint.safetensors", "weights.safetensors", "result.json"
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What is trained, on what, and how.
+
+    Attributes:
+        network: the name of a published one.
+        precision: of its layers, or a plan of them.
+        classifier: the precision of the last layer, if another is wanted.
+        data: what ``--data`` names.
+        image_size: that images are brought to, if they are.
+        epochs: how many.
+        seed: of the weights and the batches.
+        validation: the share of the training images that is held back and judged by after each epoch.
+        recipe: everything else.
+        start: weights of another training of the network, perhaps in another precision, to start from.
+        teacher: weights of a network to learn from as well.
+    """
+
+    network: str
+    data: str
+    epochs: int
+    precision: str = "float"
+    classifier: str | None = None
+    image_size: int | None = None
+    seed: int = 0
+    validation: float = 0.1
+    recipe: Recipe = field(default_factory=Recipe)
+    start: str | None = None
+    teacher: str | None = None
+
+    def __post_init__(self) -> None:
+        for option, value, low, high in (
+            ("--epochs", self.epochs, 1, 100_000),
+            ("--seed", self.seed, 0, 2**32 - 1),
+        ):
+            if not low <= value <= high:
+                raise InvalidInput(
+                    option, f"{value} is out of range", f"give a whole number in {low}..{high}"
+                )
+        if not 0 <= self.validation <= 0.9:
+            raise InvalidInput("--validation", f"{self.validation:g} is out of range", "give 0 to 0.9")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "TrainJob":
+        """What ``to_dict`` gave."""
+        return cls(**{**fields, "recipe": Recipe.from_dict(fields["recipe"])})
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Who is told how a training goes.
+
+    Attributes:
+        on_data: of decoding, images done and in all.
+        on_start: the first epoch to come, and batches in an epoch.
+        on_batch: after each.
+        on_epoch: after each.
+    """
+
+    on_data: Callable[[int, int], None] = lambda done, of: None
+    on_start: Callable[[int, int], None] = lambda epoch, batches: None
+    on_batch: Callable[[], None] = lambda: None
+    on_epoch: "Callable[[Epoch], None]" = lambda epoch: None
+
+
+def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None" = None) -> dict[str, Any]:
+    """Train, judge by the test images once, and write checkpoint, weights and result; gives the result.
+
+    Raises:
+        InvalidInput: an unknown network, precision or data set.
+        BitnasError: what training and checkpoints raise.
+    """
+    from nas import checkpoint
+    from nas.data.batches import batch_count
+    from nas.training import accuracy
+
+    data = _data(job, progress)
+    training = _training(job, data)
+    if loaded is not None:
+        checkpoint.resume(training, loaded)
+    elif job.start is not None:
+        transfer(training.module, Path(job.start))
+    progress.on_start(len(training.history) + 1, batch_count(len(data.train), job.recipe.batch_size))
+    started = time.perf_counter()
+    for epoch in training.run(progress.on_batch):
+        checkpoint.save(folder / CHECKPOINT, training, job.to_dict())
+        progress.on_epoch(epoch)
+    result = _result(job, training, accuracy(training.module, data.test), time.perf_counter() - started)
+    about = {"job": job.to_dict(), "classes": data.classes}
+    checkpoint.write_tensors(folder / WEIGHTS, dict(training.module.state_dict()), about)
+    _write(folder / RESULT, result)
+    return result
+
+
+def job_of(loaded: "Loaded") -> TrainJob:
+    """The job of a checkpoint or of weights.
+
+    Raises:
+        BitnasError: it does not say.
+    """
+    fields = loaded.about.get("job") or loaded.about.get("about")
+    try:
+        return TrainJob.from_dict(fields)  # type: ignore[arg-type]
+    except (TypeError, KeyError, AttributeError) as error:
+        raise BitnasError(f"{loaded.path}: it does not say what was trained; train anew") from error
+
+
+def transfer(module: "nn.Module", path: Path) -> list[str]:
+    """Take over all tensors that fit by name and shape; gives the names of those that stay as they are.
+
+    A layer that has a code where the weights come from a float one starts at them, made small as its own
+    would be; scales stay as new.
+
+    Raises:
+        BitnasError: not one of the layers' weights fits.
+    """
+    from nas import checkpoint
+    from search_spaces.layers import LATENT_START, QuantConv2d, QuantLinear
+
+    loaded = checkpoint.read(path)
+    given = {name.removeprefix("module."): t for name, t in loaded.tensors.items()}
+    own = module.state_dict()
+    fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
+    layers = {n: m for n, m in module.named_modules() if isinstance(m, QuantConv2d | QuantLinear)}
+    if not any(f"{name}.weight" in fitting for name in layers or {""}) and layers:
+        raise BitnasError(f"{path}: none of its tensors fits this network; name weights of the same one")
+    scale_names = {f"{name}.{kind}" for name in layers for kind in ("positive", "negative", "scale")}
+    is_same_code = scale_names & set(own) <= set(fitting)
+    for name, layer in layers.items():
+        weight = f"{name}.weight"
+        if weight in fitting and layer.precision.weight in ("ternary", "binary") and not is_same_code:
+            fitting[weight] = fitting[weight] * LATENT_START
+    module.load_state_dict(fitting, strict=False)
+    return sorted(set(own) - set(fitting))
+
+
+def load_network(path: Path) -> "nn.Module":
+    """The network of a file of weights, with them, in eval mode.
+
+    Raises:
+        BitnasError: the file is missing, damaged, or a checkpoint.
+    """
+    import search_spaces
+    from nas import checkpoint
+
+    loaded = checkpoint.read(path)
+    job, classes = job_of(loaded), loaded.about.get("classes")
+    if not isinstance(classes, int):
+        raise BitnasError(f"{path}: it is a checkpoint; name the {WEIGHTS} of a training that is done")
+    module = search_spaces.network(job.network, job.precision, classes, job.classifier)
+    try:
+        module.load_state_dict(loaded.tensors)
+    except RuntimeError as error:
+        raise BitnasError(f"{path}: it does not hold a '{job.network}'; train anew") from error
+    return module.eval()
+
+
+def _data(job: TrainJob, progress: Progress) -> "DataSet":
+    from nas.data import load
+
+    data = load(job.data, job.image_size, progress.on_data)
+    return replace(data, validation_share=job.validation)
+
+
+def _training(job: TrainJob, data: "DataSet") -> "Training":
+    import torch
+
+    import search_spaces
+    from nas.training import Training
+
+    torch.manual_seed(job.seed)
+    module = search_spaces.network(job.network, job.precision, data.classes, job.classifier)
+    _check_fit(module, data, job)
+    teacher = None if job.teacher is None else load_network(Path(job.teacher))
+    return Training(module, data, job.epochs, job.seed, job.recipe, teacher)
+
+
+def _check_fit(module: "nn.Module", data: "DataSet", job: TrainJob) -> None:
+    """Refuse images that the network cannot take, before an epoch of them."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            module.eval()(torch.zeros(1, *data.input_shape))
+    except RuntimeError as error:
+        channels, height, width = data.input_shape
+        problem = f"'{job.network}' does not take {width}x{height} images of {channels} channels"
+        shape = _usual(job.network)
+        fix = f"it is made for {shape[2]}x{shape[1]} of {shape[0]}; --image-size brings images to a size"
+        raise InvalidInput("--data", problem, fix) from error
+
+
+def _usual(name: str) -> tuple[int, int, int]:
+    from search_spaces.networks import networks
+
+    return networks.get(name).input_shape
+
+
+def _result(job: TrainJob, training: "Training", test_accuracy: float, seconds: float) -> dict[str, Any]:
+    import torch
+
+    import search_spaces
+
+    size = search_spaces.size(training.module)
+    last = training.history[-1]
+    return {
+        "job": job.to_dict(),
+        "test_accuracy": test_accuracy,
+        "test_images": len(training.data.test),
+        "train_images": len(training.data.train),
+        "validation_accuracy": last.accuracy,
+        "weight_kb": size.weight_bytes / 1000,
+        "size_kb": size.kilobytes,
+        "epochs": [epoch.to_dict() for epoch in training.history],
+        "seconds": sum(epoch.seconds for epoch in training.history),
+        "last_run_seconds": seconds,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    aside = path.with_name(f".{path.name}-aside")
+    aside.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    aside.replace(path)

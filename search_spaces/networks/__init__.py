@@ -1,0 +1,14 @@
+"""Published networks, by name, each in any precision; the first convolution stays float."""
+
+from search_spaces.networks import (  # noqa: F401 - each registers its own
+    alexnet,
+    bcnn,
+    mnasnet,
+    mobilenet,
+    resnet,
+    shufflenet,
+    squeezenet,
+)
+from search_spaces.networks.published import Published, network, networks
+
+__all__ = ["Published", "network", "networks"]

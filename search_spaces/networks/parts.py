@@ -1,0 +1,108 @@
+"""Parts that several published networks are made of."""
+
+import torch
+from torch import Tensor, nn
+
+from search_spaces.layers import QuantConv2d, QuantLinear
+from search_spaces.plan import Plan
+from search_spaces.precision import Precision
+
+
+def normed(
+    in_channels: int,
+    channels: int,
+    kernel: int,
+    precision: Precision,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    relu: bool = True,
+) -> nn.Sequential:
+    """A convolution with its batch norm; ``relu`` is of its input."""
+    conv = QuantConv2d(in_channels, channels, kernel, precision, stride=stride, groups=groups, relu=relu)
+    return nn.Sequential(conv, nn.BatchNorm2d(channels))
+
+
+def stem(channels: int) -> nn.Module:
+    """The first convolution, 3x3 at stride 2, in float; its ReLU is the next layer's."""
+    conv = nn.Conv2d(3, channels, 3, 2, padding=1, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(channels))
+
+
+def classifier(features: int, classes: int, plan: Plan) -> nn.Module:
+    """The last layer, on means over an image, which hardly change their sign: never on binary inputs."""
+    if plan.classifier.activation == "binary" or plan.classifier.name == "float":
+        return nn.Linear(features, classes)
+    return QuantLinear(features, classes, plan.classifier)
+
+
+class SqueezeExcitation(nn.Module):
+    """Each channel times a number in 0..1 that depends on all (Hu et al., *Squeeze-and-Excitation*, 2018).
+
+    (N, C, H, W) -> the same; the mean over the image, two layers with ``squeezed`` numbers between them, and
+    a sigmoid tell the number.
+    """
+
+    def __init__(self, channels: int, squeezed: int, precision: Precision) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.squeeze = QuantConv2d(channels, squeezed, 1, precision, relu=False, bias=True)
+        self.excite = QuantConv2d(squeezed, channels, 1, precision, bias=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        share = torch.sigmoid(self.excite(self.squeeze(self.pool(x))))  # (N, C, 1, 1)
+        return x * share  # (N, C, H, W)
+
+
+class InvertedResidual(nn.Module):
+    """A 1x1 expansion, a depthwise KxK, perhaps squeeze-and-excitation, a linear 1x1, perhaps a shortcut.
+
+    (N, in, H, W) -> (N, channels, H', W') with H' = ceil(H / stride). The output is a batch norm's without a
+    ReLU (MobileNetV2, section 3.2); where shape and stride allow it, the input is added.
+
+    Args:
+        in_channels: that come in.
+        channels: that go out.
+        expansion: how many times as many the depthwise convolution has; 1 leaves the first 1x1 out.
+        kernel: its side.
+        stride: its stride.
+        plan: of the layers.
+        squeeze_ratio: of the input's channels, what squeeze-and-excitation squeezes to; 0 leaves it out.
+        clips: whether ReLUs end at 6.
+        skips: whether the input is added at all.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        expansion: int,
+        kernel: int,
+        stride: int,
+        plan: Plan,
+        *,
+        squeeze_ratio: float = 0.0,
+        clips: bool = False,
+        skips: bool = True,
+    ) -> None:
+        super().__init__()
+        middle = in_channels * expansion
+        self.adds = skips and stride == 1 and in_channels == channels
+        clip = nn.ReLU6() if clips and not plan.is_binary else nn.Identity()
+        self.clip = clip
+        self.expand: nn.Module = nn.Identity()
+        if expansion > 1:
+            self.expand = normed(in_channels, middle, 1, plan.pointwise, relu=False)
+        self.depthwise = normed(middle, middle, kernel, plan.depthwise, stride=stride, groups=middle)
+        self.attention: nn.Module = nn.Identity()
+        self.has_attention = squeeze_ratio > 0
+        if self.has_attention:
+            squeezed = max(1, int(in_channels * squeeze_ratio))
+            rectify: nn.Module = nn.Identity() if plan.is_binary else nn.ReLU()
+            self.attention = nn.Sequential(rectify, SqueezeExcitation(middle, squeezed, plan.attention))
+        self.project = normed(middle, channels, 1, plan.pointwise)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.depthwise(self.clip(self.expand(x)))  # (N, middle, H', W')
+        z: Tensor = self.project(self.attention(self.clip(y)))  # (N, channels, H', W')
+        return x + z if self.adds else z

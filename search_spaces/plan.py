@@ -1,0 +1,90 @@
+"""A plan: which precision each kind of layer of a published network has, from one name that users type."""
+
+from dataclasses import dataclass, replace
+
+from search_spaces.errors import InvalidInput
+from search_spaces.precision import Precision, precisions
+
+ONLY_1X1 = "-1x1"
+"""Ends the name of a plan that leaves all but the 1x1 convolutions and the classifier in float."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The precisions of a network's layers; the first convolution, which sees the image, is always float.
+
+    Attributes:
+        name: what users call it.
+        spatial: of convolutions with windows of more than one pixel over all channels, and of dense layers.
+        depthwise: of convolutions of each channel by itself.
+        pointwise: of 1x1 convolutions.
+        classifier: of the last layer.
+    """
+
+    name: str
+    spatial: Precision
+    depthwise: Precision
+    pointwise: Precision
+    classifier: Precision
+
+    @property
+    def first(self) -> Precision:
+        """Of the first convolution."""
+        return precisions.get("float")
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether inputs of layers are signs: a ReLU before one would leave nothing but +1."""
+        return self.pointwise.activation == "binary"
+
+    @property
+    def shortcut(self) -> Precision:
+        """Of a projection in a shortcut, which networks with binary inputs keep real (Bi-Real, XNOR-Net)."""
+        return precisions.get("float") if self.is_binary else self.pointwise
+
+    @property
+    def attention(self) -> Precision:
+        """Of the two layers of a squeeze-and-excitation: they see one pixel an image, and are few."""
+        return self.pointwise if self.pointwise.weight == "int8" else precisions.get("float")
+
+    @property
+    def undithered(self) -> "Plan":
+        """The plan for all layers but those that the paper dithers (Holesovsky and Maki, section 3.3)."""
+        wide, deep, point = _plain(self.spatial), _plain(self.depthwise), _plain(self.pointwise)
+        return Plan(self.name, wide, deep, point, _plain(self.classifier))
+
+
+def plan(name: str, classifier: str | None = None) -> Plan:
+    """The plan called ``name``: a precision, or a precision followed by ``-1x1``.
+
+    Args:
+        name: ``ternary`` puts all layers but the first in ternary, ``ternary-1x1`` the 1x1 convolutions and
+            the classifier only.
+        classifier: the precision of the last layer, if another is wanted.
+
+    Raises:
+        InvalidInput: there is no precision of that name.
+    """
+    full = precisions.get("float")
+    is_partial = name not in precisions and name.endswith(ONLY_1X1)
+    chosen = _named(name.removesuffix(ONLY_1X1) if is_partial else name, "precision")
+    wide = full if is_partial else chosen
+    last = chosen if classifier is None else _named(classifier, "classifier")
+    return Plan(name, wide, wide, chosen, last)
+
+
+def _named(name: str, parameter: str) -> Precision:
+    try:
+        return precisions.get(name)
+    except InvalidInput as error:
+        also = f", or one of these followed by {ONLY_1X1}" if parameter == "precision" else ""
+        raise InvalidInput(parameter, error.problem, error.fix + also) from error
+
+
+def _plain(precision: Precision) -> Precision:
+    """The precision of the same codes without a mask."""
+    if precision.dither is None:
+        return precision
+    plain = replace(precision, name="", dither=None)
+    candidates = (precisions.get(name) for name in precisions)
+    return next((p for p in candidates if replace(p, name="") == plain), plain)
