@@ -14,6 +14,8 @@ from nas.training import Epoch, Training
 from search_spaces.errors import BitnasError
 
 FORMAT = "bitnas-checkpoint-1"
+SCHEDULE = ("last_epoch", "_step_count", "_last_lr", "base_lrs")
+"""What a schedule's state comes to; the rest of it follows from the recipe."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def save(path: Path, training: Training, about: dict[str, Any]) -> None:
         "history": [epoch.to_dict() for epoch in training.history],
         "groups": optimizer["param_groups"],
         "numbers": numbers,
-        "schedule": training.schedule.state_dict(),
+        "schedule": {name: getattr(training.schedule, name) for name in SCHEDULE},
     }
     write_tensors(path, tensors, meta)
 
@@ -61,11 +63,16 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) 
         {"bitnas": json.dumps(meta, sort_keys=True)},
     )
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(file.name).chmod(0o644)
-    Path(file.name).replace(path)
+        aside = Path(file.name)
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        except OSError:
+            aside.unlink()
+            raise
+    aside.chmod(0o644)
+    aside.replace(path)
 
 
 def read(path: Path) -> Loaded:

@@ -1,6 +1,8 @@
 """Reads what the ``datasets`` library reads: folders of images, parquet files, and names on its hub."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -109,15 +111,31 @@ class Hub:
         numbers: dict[Any, int] = {name: number for number, name in enumerate(names)}
 
         def items() -> Iterator[Item]:
-            rows = iter(table.select_columns([image, label]))
-            for index in range(len(table)):
-                row = _clearly(f"image {index} of {self._name}", lambda: next(rows))
-                picture, value = row[image], row[label]
-                if picture is None:
+            undecoded = table.select_columns([image, label]).cast_column(image, _undecoded())
+            for index, row in enumerate(undecoded):
+                packed, value = row[image], row[label]
+                if packed is None:
                     raise InvalidInput("--data", f"image {index} is missing", "remove its row")
+                picture = _clearly(f"image {index} of {self._name}", partial(_decoded, packed))
                 yield picture, numbers[value] if isinstance(value, str) else value
 
         return Found(len(table), items)
+
+
+def _undecoded() -> Any:
+    import datasets
+
+    return datasets.Image(decode=False)
+
+
+def _decoded(packed: dict[str, Any]) -> Any:
+    """The picture in a row: the bytes of a file, or its path. The library itself would leave it open."""
+    from PIL import Image
+
+    data = packed["bytes"] if packed["bytes"] is not None else Path(packed["path"]).read_bytes()
+    picture = Image.open(BytesIO(data))
+    picture.load()
+    return picture
 
 
 def _format(builder: Any) -> str:
@@ -129,6 +147,7 @@ def _clearly(what: str, do: Any) -> Any:
     """Do it; what the library raises becomes one line."""
     import datasets.exceptions
     import pyarrow
+    from PIL.Image import DecompressionBombError
 
     try:
         return do()
@@ -139,6 +158,7 @@ def _clearly(what: str, do: Any) -> Any:
         OSError,  # PIL's and the network's, too
         ValueError,
         SyntaxError,  # PIL's for broken PNG files
+        DecompressionBombError,
     ) as error:
         reason = " ".join(str(error.__cause__ or error).split())[:200] or type(error).__name__
         raise InvalidInput("--data", f"'{what}' cannot be read ({reason})", "mend or replace it") from error

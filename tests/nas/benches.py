@@ -13,7 +13,7 @@ import numpy as np
 
 from latency import NoDeviceError
 from nas.bench import Predicted
-from nas.data import data_sets, load
+from nas.data import Source, data_sets, load
 from nas.ledger import Ledger, SearchConfig
 from nas.quiet import QuietRoom
 from search_spaces import Architecture
@@ -25,7 +25,8 @@ MARKS = "BITNAS_TEST_MARKS"
 def _register() -> None:
     digits = load("digits")
     if FEW not in data_sets:
-        data_sets.add(FEW, replace(digits, name=FEW, read=lambda: digits.read().at(np.arange(300))))
+        few = Source(digits.read().train.at(np.arange(300)))
+        data_sets.add(FEW, replace(digits, name=FEW, read=lambda: few))
 
 
 _register()

@@ -30,7 +30,7 @@ def _search(*arguments: str) -> Result:
     ("arguments", "message"),
     [
         (["--space", "huge"], "space: unknown name 'huge'; choose one of cifar, tiny"),
-        (["--data", "mnist"], "data: unknown name 'mnist'; choose one of digits"),
+        (["--data", "mnist"], "--data: 'mnist' is neither a data set here (digits"),
         (["--device", "toaster"], "device: unknown name 'toaster'; choose one of local"),
         (["--sampler", "grid"], "sampler: unknown name 'grid'; choose one of nsga-ii, nsga2, random, tpe"),
         (["--pruner", "axe"], "pruner: unknown name 'axe'; choose one of median, none"),

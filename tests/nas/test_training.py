@@ -1,6 +1,8 @@
 """Training: it learns, it repeats itself, it stays out of the test split, and it says when it diverged."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,26 +10,34 @@ import torch
 from torch import nn
 
 import search_spaces
-from nas.data import DataSet, load
-from nas.ledger import EpochRecord
+from nas import checkpoint
+from nas.data import DataSet, Source, load
+from nas.data.batches import Augmentation
+from nas.optimizers import optimizers, parameter_groups, schedules
+from nas.recipe import IMAGES, RECIPE, Recipe
 from nas.training import (
-    Recipe,
+    Epoch,
+    Training,
     TrainingError,
     accuracy,
+    distillation_loss,
     load_weights,
     predict,
     save_weights,
     train,
     train_architecture,
 )
-from search_spaces import BitnasError
+from search_spaces import BitnasError, InvalidInput
+from search_spaces.layers import QuantLinear
+from search_spaces.precision import precisions
 
 
 @pytest.fixture
 def small() -> DataSet:
     """Three hundred of the digits, so that an epoch is short."""
     digits = load("digits")
-    return replace(digits, name="small", read=lambda: digits.read().at(np.arange(300)))
+    few = Source(digits.read().train.at(np.arange(300)))
+    return replace(digits, name="small", read=lambda: few)
 
 
 def _linear() -> nn.Module:
@@ -79,18 +89,18 @@ def test_only_training_images_move_the_weights(small: DataSet) -> None:
         train(module, data, epochs=1, seed=0)
         return module.state_dict()["1.weight"]
 
-    whole = small.read()
+    whole = small.read().train
     held_out = {image.tobytes() for split in (small.validation, small.test) for image in split.images}
-    altered = whole.images.copy()
-    for image in altered:
+    pixels = whole.pixels.copy()
+    for index, image in zip(whole.chosen, whole.images, strict=True):
         if image.tobytes() in held_out:
-            image[:] = 0.5
-    other = replace(small, read=lambda: replace(whole, images=altered))
-    assert torch.equal(trained(small), trained(other))
+            pixels[index] = 8
+    altered = Source(replace(whole, pixels=pixels))
+    assert torch.equal(trained(small), trained(replace(small, read=lambda: altered)))
 
 
 def test_every_epoch_is_reported_and_every_batch_can_stop_it(small: DataSet) -> None:
-    seen: list[EpochRecord] = []
+    seen: list[Epoch] = []
     batches = []
     history = train(
         _linear(), small, epochs=2, seed=0, on_epoch=seen.append, on_batch=lambda: batches.append(1)
@@ -117,3 +127,137 @@ def test_predictions_do_not_depend_on_the_batch(small: DataSet) -> None:
     torch.manual_seed(0)
     module = nn.Sequential(nn.BatchNorm2d(1), _linear())
     assert np.array_equal(predict(module, small.test, 7), predict(module, small.test))
+
+
+@pytest.mark.parametrize("optimizer", sorted(optimizers))
+@pytest.mark.parametrize("schedule", sorted(schedules))
+def test_every_optimizer_learns_by_every_schedule(small: DataSet, optimizer: str, schedule: str) -> None:
+    torch.manual_seed(0)
+    recipe = Recipe(optimizer=optimizer, schedule=schedule, label_smoothing=0.1)
+    history = train(_linear(), small, epochs=4, seed=0, recipe=recipe)
+    assert history[-1].train_loss < history[0].train_loss
+
+
+def test_latent_binary_weights_do_not_decay() -> None:
+    layers = {name: QuantLinear(4, 4, precisions.get(name)) for name in ("binary", "ternary", "float")}
+    decaying, others = parameter_groups(nn.ModuleList(layers.values()), RECIPE)
+    ids = {id(p) for p in decaying["params"]}  # type: ignore[attr-defined]
+    assert ids == {id(layers["ternary"].weight), id(layers["float"].weight)}
+    assert (decaying["weight_decay"], others["weight_decay"]) == (RECIPE.weight_decay, 0.0)
+
+
+def test_distillation_is_least_where_the_student_agrees() -> None:
+    teacher = torch.randn(5, 10, generator=torch.Generator().manual_seed(0))
+    assert distillation_loss(teacher + 3, teacher, 4.0) == pytest.approx(0, abs=1e-5), "a shift is the same"
+    assert distillation_loss(teacher * 0, teacher, 4.0) > 0.01
+    softened = [torch.softmax(t / 4.0, 1).double() for t in (torch.zeros_like(teacher), teacher)]
+    divergence = (softened[1] * (softened[1] / softened[0]).log()).sum(1).mean() * 16
+    assert distillation_loss(teacher * 0, teacher, 4.0) == pytest.approx(float(divergence), rel=1e-4)
+
+
+def test_a_teacher_teaches(small: DataSet) -> None:
+    torch.manual_seed(0)
+    teacher = _linear()
+    train(teacher, small, epochs=20, seed=0)
+    wrong = replace(small, read=lambda: _mislabelled(small))  # what the labels say is of no use
+    student = _linear()
+    training = Training(student, wrong, 20, 0, replace(RECIPE, distillation=1.0), teacher)
+    list(training.run())
+    assert (predict(student, small.test) == predict(teacher, small.test)).mean() > 0.8
+
+
+def _mislabelled(data: DataSet) -> Source:
+    whole = data.read().train
+    return Source(replace(whole, all_labels=np.roll(whole.all_labels, 1)))
+
+
+def test_the_average_is_judged_and_kept(small: DataSet) -> None:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.BatchNorm2d(1), _linear())
+    training = Training(module, small, 2, 0, replace(RECIPE, average=0.9))
+    history = list(training.run())
+    assert accuracy(module, small.validation) == history[-1].accuracy
+    average = training.average
+    assert average is not None
+    assert torch.equal(module[1][1].weight, average.module[1][1].weight)
+
+
+def test_without_validation_images_nothing_is_judged(small: DataSet) -> None:
+    whole = replace(small, validation_share=0.0)
+    (epoch,) = train(_linear(), whole, epochs=1, seed=0)
+    assert epoch.accuracy is None
+    assert len(whole.train) == 240
+
+
+def _training(data: DataSet, recipe: Recipe = RECIPE) -> Training:
+    torch.manual_seed(0)
+    module = nn.Sequential(nn.BatchNorm2d(1), nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 10))
+    return Training(module, data, 4, 0, recipe)
+
+
+@pytest.mark.parametrize("optimizer", sorted(optimizers))
+@pytest.mark.parametrize("schedule", sorted(schedules))
+def test_a_training_goes_on_as_if_nothing_had_been(
+    small: DataSet, tmp_path: Path, optimizer: str, schedule: str
+) -> None:
+    recipe = Recipe(
+        optimizer=optimizer, schedule=schedule, average=0.9, augmentation=Augmentation(1, True, 2)
+    )
+    straight = _training(small, recipe)
+    list(straight.run())
+    begun = _training(small, recipe)
+    for epoch in begun.run():
+        checkpoint.save(tmp_path / "c", begun, {"about": "it"})
+        if epoch.epoch == 2:
+            break
+    resumed, loaded = _training(small, recipe), checkpoint.read(tmp_path / "c")
+    nn.init.zeros_(resumed.module[3].weight)  # type: ignore[index, arg-type]
+    checkpoint.resume(resumed, loaded)
+    assert [e.epoch for e in resumed.run()] == [3, 4]
+    assert loaded.about["about"] == {"about": "it"}
+    ours, theirs = resumed.module.state_dict(), straight.module.state_dict()
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert [e.train_loss for e in resumed.history] == [e.train_loss for e in straight.history]
+
+
+def test_a_damaged_or_foreign_checkpoint_is_one_line(small: DataSet, tmp_path: Path) -> None:
+    training, path = _training(small), tmp_path / "c"
+    checkpoint.save(path, training, {})
+    whole = path.read_bytes()
+    other = Training(_linear(), small, 4, 0, RECIPE)
+    with pytest.raises(BitnasError, match="it is of another training"):
+        checkpoint.resume(other, checkpoint.read(path))
+    for data in (whole[:-5], b"", b"nonsense" * 20):
+        path.write_bytes(data)
+        with pytest.raises(BitnasError, match="it cannot be read"):
+            checkpoint.read(path)
+    path.write_bytes(save_weights(_linear()))
+    with pytest.raises(BitnasError, match="it is no file of `nas train`"):
+        checkpoint.read(path)
+
+
+def test_a_checkpoint_that_is_not_whole_does_not_replace_one(
+    small: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, path = _training(small), tmp_path / "c"
+    checkpoint.save(path, training, {})
+    before = path.read_bytes()
+    monkeypatch.setattr("nas.checkpoint.os.fsync", lambda _: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        checkpoint.save(path, training, {"more": 1})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("batch_size", 1), ("peak_rate", 0.0), ("peak_rate", float("nan")), ("average", 1.0), ("threads", -1)],
+)
+def test_a_recipe_refuses_what_makes_no_sense(option: str, value: float) -> None:
+    with pytest.raises(InvalidInput, match="out of range"):
+        replace(RECIPE, **{option: value})
+
+
+def test_recipes_survive_json() -> None:
+    recipe = replace(IMAGES, average=0.99)
+    assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe

@@ -117,3 +117,33 @@ def test_shuffle_and_layouts(batch, height, width, depth, groups, seed):
     nchw = np.ascontiguousarray(x.transpose(0, 3, 1, 2))
     np.testing.assert_array_equal(run_kernel(w.ToNhwc(batch, height, width, channels), data=nchw), x)
     np.testing.assert_array_equal(run_kernel(w.ToNchw(batch, height, width, channels), data=x), nchw)
+
+
+@KERNELS
+@given(BATCHES, st.integers(1, 60), CHANNELS, SEEDS)
+def test_relu6_sigmoid_and_scaled_channels(batch, pixels, channels, seed):
+    values = np.random.default_rng(seed)
+    x = (6 * values.standard_normal((batch, pixels, channels))).astype(np.float32)
+    found = run_kernel(w.Relu6(batch, x.size), data=x).reshape(x.shape)
+    np.testing.assert_array_equal(found, np.clip(x, 0, 6))
+    found = run_kernel(w.Sigmoid(batch, x.size), data=x).reshape(x.shape)
+    np.testing.assert_allclose(found, 1 / (1 + np.exp(-x.astype(np.float64))), rtol=1e-5)
+    factor = values.standard_normal((batch, channels), np.float32)
+    found = run_kernel(w.ScaleChannels(batch, pixels, channels), data=x, factor=factor)
+    np.testing.assert_array_equal(found.reshape(x.shape), x * factor[:, None])
+
+
+def test_the_sigmoid_of_large_numbers():
+    x = np.array([-1e30, -200, -90, 0, 90, 200, 1e30], np.float32)
+    found = run_kernel(w.Sigmoid(1, x.size), data=x).reshape(-1)
+    np.testing.assert_allclose(found, [0, 0, 0, 0.5, 1, 1, 1], atol=1e-30)
+
+
+@KERNELS
+@given(BATCHES, SIDES, SIDES, CHANNELS, st.integers(1, 3), st.integers(0, 40), SEEDS)
+def test_subsample(batch, height, width, channels, stride, added, seed):
+    x = np.random.default_rng(seed).standard_normal((batch, height, width, channels), np.float32)
+    work = w.Subsample(batch, height, width, channels, stride, added)
+    found = run_kernel(work, data=x)
+    expected = np.pad(x[:, ::stride, ::stride], [(0, 0)] * 3 + [(0, added)])
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)

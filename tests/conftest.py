@@ -1,0 +1,5 @@
+"""For all tests: one thread of torch each, as two workers share the machine and waiting threads spin."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -1,0 +1,359 @@
+"""Reading data: every format gives the pixels that are in it, and what is broken is one clear line."""
+
+import gzip
+import io
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from nas.data import DataSet, cache, load
+from nas.data.opening import canonical
+from search_spaces.errors import InvalidInput
+
+SHARED = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test sees the user's cache."""
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def pictures(count: int, *shape: int, seed: int = 0) -> Any:
+    """Random pictures, and labels of three classes in turn."""
+    random = np.random.default_rng(seed)
+    return random.integers(0, 256, (count, *shape), dtype=np.uint8), np.arange(count) % 3
+
+
+def png(array: Any, mode: str | None = None) -> bytes:
+    """A picture as a file."""
+    stream = io.BytesIO()
+    image = Image.fromarray(array)
+    (image.convert(mode) if mode else image).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def found(data: DataSet) -> tuple[Any, Any]:
+    """All training and validation images that the data set holds, in their order in the file."""
+    train = data.read().train
+    return train.take(np.arange(len(train))), train.labels
+
+
+def idx_folder(folder: Path, packed: bool = False) -> tuple[Any, Any]:
+    """MNIST's four files."""
+    folder.mkdir()
+    given = {}
+    for split, seed in (("train", 1), ("t10k", 2)):
+        images, labels = pictures(60, 6, 5, seed=seed)
+        given[split] = images, labels
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels.astype(np.uint8))):
+            header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+            data = header + array.tobytes()
+            name = f"{split}-{kind}-ubyte"
+            if packed:
+                (folder / f"{name}.gz").write_bytes(gzip.compress(data))
+            else:
+                (folder / name).write_bytes(data)
+    return given["train"]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_idx_files(tmp_path: Path, packed: bool) -> None:
+    images, labels = idx_folder(tmp_path / "mnist", packed)
+    data = load(str(tmp_path / "mnist"))
+    assert (data.name, data.classes, data.input_shape) == ("mnist", 3, (1, 6, 5))
+    pixels, its_labels = found(data)
+    np.testing.assert_array_equal(pixels[..., 0], images)
+    np.testing.assert_array_equal(its_labels, labels)
+    assert [len(s) for s in (data.train, data.validation, data.test)] == [54, 6, 60]
+    seen = data.train.images
+    assert seen.mean() == pytest.approx(0, abs=0.1)
+    assert seen.std() == pytest.approx(1, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "problem"),
+    [
+        ("train-images-idx3-ubyte", lambda d: d[:-1], "holds less than its header says"),
+        ("train-images-idx3-ubyte", lambda d: d + b"1", "holds more than its header says"),
+        ("train-images-idx3-ubyte", lambda d: b"PK" + d[2:], "is no IDX file of bytes in 3 dimensions"),
+        ("train-labels-idx1-ubyte", lambda d: d[:3], "is no IDX file of bytes in 1 dimensions"),
+        (
+            "train-labels-idx1-ubyte",
+            lambda d: d[:4] + struct.pack(">I", 9) + d[8:17],
+            "60 images, but there are 9",
+        ),
+        ("train-labels-idx1-ubyte", None, "has no labels beside it"),
+        ("train-labels-idx1-ubyte", lambda d: d[:8] + bytes(60), "images are of one class"),
+        ("train-labels-idx1-ubyte", lambda d: d[:8] + bytes([2, 0] * 30), "no training image is of class 1"),
+    ],
+)
+def test_broken_idx_files(tmp_path: Path, name: str, change: Any, problem: str) -> None:
+    idx_folder(tmp_path / "mnist")
+    path = tmp_path / "mnist" / name
+    if change is None:
+        path.unlink()
+    else:
+        path.write_bytes(change(path.read_bytes()))
+    refused(tmp_path / "mnist", problem)
+
+
+def refused(path: Path | str, problem: str, **options: Any) -> None:
+    """One line says what is wrong, and nothing is left in the cache."""
+    with pytest.raises(InvalidInput, match=problem) as caught:
+        load(str(path), **options)
+    assert "\n" not in str(caught.value)
+    assert not list(cache.cache_folder().glob("data/*"))
+
+
+def test_a_broken_archive_member(tmp_path: Path) -> None:
+    idx_folder(tmp_path / "mnist", packed=True)
+    path = tmp_path / "mnist" / "train-images-idx3-ubyte.gz"
+    path.write_bytes(path.read_bytes()[:-20])
+    refused(tmp_path / "mnist", "cannot be read")
+
+
+def cifar_folder(folder: Path, hundred: bool = False) -> tuple[Any, Any]:
+    """CIFAR in its binary form, with fewer images."""
+    folder.mkdir()
+    images, labels = pictures(60, 32, 32, 3)
+    planes = images.transpose(0, 3, 1, 2).reshape(60, -1)
+    columns = [labels[:, None] * 0, labels[:, None]] if hundred else [labels[:, None]]
+    records = np.concatenate([*columns, planes], axis=1).astype(np.uint8)
+    if hundred:
+        names = ["train.bin"]
+    else:
+        names = [f"data_batch_{i}.bin" for i in range(1, 6)]
+        (folder / "batches.meta.txt").write_text("cat\ndog\nfrog\n\n")
+    for name, part in zip(names, np.array_split(records, len(names)), strict=True):
+        (folder / name).write_bytes(part.tobytes())
+    (folder / ("test.bin" if hundred else "test_batch.bin")).write_bytes(records[:6].tobytes())
+    return images, labels
+
+
+@pytest.mark.parametrize("hundred", [False, True])
+def test_cifar_in_its_binary_form(tmp_path: Path, hundred: bool) -> None:
+    images, labels = cifar_folder(tmp_path / "cifar", hundred)
+    data = load(str(tmp_path / "cifar"))
+    pixels, its_labels = found(data)
+    np.testing.assert_array_equal(pixels, images)
+    np.testing.assert_array_equal(its_labels, labels)
+    assert (data.input_shape, len(data.test)) == ((3, 32, 32), 6)
+    assert data.class_names == (() if hundred else ("cat", "dog", "frog"))
+
+
+def test_broken_cifar_files(tmp_path: Path) -> None:
+    cifar_folder(tmp_path / "cifar")
+    batch = tmp_path / "cifar" / "data_batch_3.bin"
+    whole = batch.read_bytes()
+    batch.write_bytes(whole[:-7])
+    refused(tmp_path / "cifar", "no whole number of 3073-byte records")
+    batch.write_bytes(b"\x07" + whole[1:])
+    refused(tmp_path / "cifar", "image 24 of train has label 7, but there are 3 classes")
+    batch.unlink()
+    refused(tmp_path / "cifar", "'data_batch_3.bin' is missing")
+
+
+def test_no_pickle_is_opened(tmp_path: Path) -> None:
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    (folder / "batches.meta").write_bytes(b"\x80\x02.")
+    refused(folder, "is CIFAR's pickled form")
+    (tmp_path / "data.pkl").write_bytes(b"\x80\x02.")
+    refused(tmp_path / "data.pkl", "may hold a pickle")
+
+
+def image_folder(folder: Path, side: int = 8) -> None:
+    """A folder of pictures for each of three classes, the first being grey."""
+    images, labels = pictures(30, side, side, 3)
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        path = folder / "train" / ("apple", "bean", "corn")[label] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(image, "L" if label == 0 else None))
+
+
+def test_a_folder_of_images_by_class(tmp_path: Path) -> None:
+    image_folder(tmp_path / "food")
+    data = load(str(tmp_path / "food"))
+    assert data.class_names == ("apple", "bean", "corn")
+    assert data.input_shape == (3, 8, 8), "colour, as some have it"
+    pixels, labels = found(data)
+    grey = pixels[labels == 0]
+    np.testing.assert_array_equal(grey[..., 0], grey[..., 2])
+    assert len(data.test) == 6, "cut off, as there is none"
+
+
+def test_images_of_mixed_size(tmp_path: Path) -> None:
+    image_folder(tmp_path / "food")
+    (tmp_path / "food" / "train" / "corn" / "odd.png").write_bytes(png(pictures(1, 9, 12, 3)[0][0]))
+    refused(
+        tmp_path / "food", "of train is 12x9, those before it 8x8; bring them to one size with --image-size"
+    )
+    assert load(str(tmp_path / "food"), image_size=16).input_shape == (3, 16, 16)
+
+
+def test_a_broken_image(tmp_path: Path) -> None:
+    image_folder(tmp_path / "food")
+    path = next((tmp_path / "food" / "train" / "bean").iterdir())
+    path.write_bytes(path.read_bytes()[:60])
+    refused(tmp_path / "food", "cannot be read")
+    path.write_bytes(b"GIF89a no picture")
+    refused(tmp_path / "food", "cannot be read")
+
+
+def test_pixels_of_more_than_eight_bits(tmp_path: Path) -> None:
+    folder = tmp_path / "deep" / "train"
+    for label in "ab":
+        (folder / label).mkdir(parents=True)
+        for index in range(3):
+            Image.fromarray(np.full((4, 4), 9000, np.uint16)).save(folder / label / f"{index}.png")
+    refused(tmp_path / "deep", "of more than 8 bits")
+
+
+def parquet(path: Path, columns: dict[str, Any]) -> None:
+    """A parquet file of the hub's kind: images as structs of bytes, and a note of what the columns are."""
+    features = {
+        "img": {"_type": "Image"},
+        "other": {"_type": "Image"},
+        "label": {"names": ["x", "y", "z"], "_type": "ClassLabel"},
+        "name": {"dtype": "string", "_type": "Value"},
+        "number": {"dtype": "int64", "_type": "Value"},
+    }
+    note = {"info": {"features": {name: features[name] for name in columns}}}
+    picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    arrays = {
+        name: pyarrow.array(values, picture if "Image" in str(features[name]) else None)
+        for name, values in columns.items()
+    }
+    table = pyarrow.table(arrays).replace_schema_metadata({"huggingface": json.dumps(note)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(table, path)
+
+
+def packed(images: Any) -> list[dict[str, Any]]:
+    """Images as the hub's files hold them."""
+    return [{"bytes": png(image), "path": None} for image in images]
+
+
+def test_parquet_files(tmp_path: Path) -> None:
+    images, labels = pictures(30, 8, 8, 3)
+    parquet(tmp_path / "p" / "train-00000-of-00001.parquet", {"img": packed(images), "label": labels})
+    parquet(tmp_path / "p" / "test-00000-of-00001.parquet", {"img": packed(images[:6]), "label": labels[:6]})
+    for name in (tmp_path / "p", tmp_path / "p" / "train-00000-of-00001.parquet"):
+        data = load(str(name))
+        pixels, its_labels = found(data)
+        np.testing.assert_array_equal(pixels, images)
+        np.testing.assert_array_equal(its_labels, labels)
+        assert data.class_names == ("x", "y", "z")
+
+
+def test_labels_in_words(tmp_path: Path) -> None:
+    images, labels = pictures(30, 8, 8, 3)
+    words = [("fig", "date", "kiwi")[label] for label in labels]
+    parquet(tmp_path / "p" / "train.parquet", {"img": packed(images), "name": words})
+    data = load(str(tmp_path / "p"))
+    assert data.class_names == ("date", "fig", "kiwi")
+    np.testing.assert_array_equal(found(data)[1], [data.class_names.index(word) for word in words])
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda c: c | {"other": c["img"]}, "columns img, other could be its images"),
+        (lambda c: {"label": c["label"]}, "no column is its images"),
+        (lambda c: {"img": c["img"]}, "no column is its labels"),
+        (
+            lambda c: {"img": c["img"], "name": ["q"] * 30, "number": range(30)},
+            "name, number could be its labels",
+        ),
+        (lambda c: c | {"label": [None, *c["label"][1:]]}, "image 0 of train has no label"),
+        (lambda c: c | {"label": [-1, *c["label"][1:]]}, "image 0 of train has no label"),
+        (lambda c: c | {"img": [None, *c["img"][1:]]}, "image 0 is missing"),
+        (
+            lambda c: c | {"img": [{"bytes": b"?", "path": None}, *c["img"][1:]]},
+            "image 0 of .* cannot be read",
+        ),
+    ],
+)
+def test_broken_parquet_files(tmp_path: Path, change: Any, problem: str) -> None:
+    images, labels = pictures(30, 8, 8, 3)
+    columns = change({"img": packed(images), "label": list(labels)})
+    parquet(tmp_path / "p" / "train.parquet", {n: list(c) for n, c in columns.items()})
+    refused(tmp_path / "p", problem)
+
+
+def test_what_is_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused("mnist", "'mnist' is neither a data set here \\(digits.*\\) nor a path")
+    refused(tmp_path / "nothing", "is neither a data set here")
+    (tmp_path / "empty").mkdir()
+    refused(tmp_path / "empty", "is empty")
+    (tmp_path / "archive.zip").write_bytes(b"PK")
+    refused(tmp_path / "archive.zip", "is an archive")
+    (tmp_path / "notes.txt").write_text("none")
+    refused(tmp_path / "notes.txt", "is no parquet or arrow file")
+    (tmp_path / "broken.parquet").write_bytes(b"PAR1 but no more")
+    refused(tmp_path / "broken.parquet", "cannot be read")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    refused("nobody/nothing-here", "'nobody/nothing-here' cannot be read")
+    refused("digits", "has a size of its own", image_size=16)
+    refused(tmp_path / "empty", "0 is out of range", image_size=0)
+
+
+def test_decoded_once_and_known_by_content(tmp_path: Path, own_cache: Path) -> None:
+    idx_folder(tmp_path / "mnist")
+    told: list[tuple[int, int]] = []
+
+    def tell(done: int, of: int) -> None:
+        told.append((done, of))
+
+    first = load(str(tmp_path / "mnist"), progress=tell)
+    assert told[-1] == (120, 120)
+    told.clear()
+    again = load(str(tmp_path / "mnist"), progress=tell)
+    assert not told, "nothing is decoded again"
+    assert isinstance(again.train.pixels, np.memmap)
+    np.testing.assert_array_equal(first.train.images, again.train.images)
+    labels = tmp_path / "mnist" / "train-labels-idx1-ubyte"
+    data = labels.read_bytes()
+    labels.write_bytes(data[:-1] + bytes([(data[-1] + 1) % 3]))
+    load(str(tmp_path / "mnist"), progress=tell)
+    assert told, "other bytes, another entry"
+    assert len(list((own_cache / "data").iterdir())) == 2
+
+
+def test_half_an_entry_is_made_anew(tmp_path: Path, own_cache: Path) -> None:
+    images, _ = idx_folder(tmp_path / "mnist")
+    load(str(tmp_path / "mnist"))
+    (entry,) = (own_cache / "data").iterdir()
+    (entry / "about.json").write_text("{")
+    np.testing.assert_array_equal(found(load(str(tmp_path / "mnist")))[0][..., 0], images)
+    assert [path.name for path in (own_cache / "data").iterdir()] == [entry.name]
+
+
+def test_searches_store_paths_that_hold_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idx_folder(tmp_path / "mnist")
+    monkeypatch.chdir(tmp_path)
+    assert canonical("mnist") == str(tmp_path / "mnist")
+    assert canonical("digits") == "digits"
+    assert canonical("owner/name") == "owner/name"
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="CIFAR-10 is not here")
+def test_cifar10_from_the_hubs_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NAS_CACHE")  # decoding takes seconds; whoever has trained on it has it
+    monkeypatch.setenv("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+    data = load(str(SHARED))
+    assert [len(s) for s in (data.train, data.validation, data.test)] == [45_000, 5_000, 10_000]
+    assert (data.classes, data.input_shape, data.class_names[3]) == (10, (3, 32, 32), "cat")
+    assert (np.bincount(data.test.labels) == 1000).all()
+    assert (np.bincount(data.validation.labels) == 500).all()
