@@ -28,6 +28,7 @@ class Card(BaseModel):
     trial: int = Field(ge=0)
     digest: str
     data: str
+    image_size: int | None = None
     data_digest: str
     epochs: int = Field(ge=0)
     seed: int

@@ -104,7 +104,7 @@ def export(
     check_output("--output", output)
     if c_source is not None:
         check_output("--c-source", c_source)
-    device, data = open_device(ledger, config.device), load(config.data)
+    device, data = open_device(ledger, config.device), load(config.data, config.image_size)
     for trial in candidates(ledger, search, limits, number):
         more = f"training {epochs} more epochs, " if epochs else ""
         say(f"trial {trial.number}: {more}compiling, measuring")
@@ -269,6 +269,7 @@ def _card(
         trial=candidate.trial.number,
         digest=candidate.architecture.digest,
         data=config.data,
+        image_size=config.image_size,
         data_digest=data_digest(data.test),
         epochs=candidate.epochs,
         seed=config.seed,

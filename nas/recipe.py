@@ -1,6 +1,6 @@
 """The recipe of a training: everything but the network, the data, the seed and how long."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from nas.data.batches import Augmentation
@@ -85,6 +85,18 @@ LARGE = 24
 """Pixels of the shorter side from which on ``IMAGES`` is the recipe."""
 
 
-def recipe_for(data: DataSet) -> Recipe:
-    """How a search trains on a data set."""
-    return IMAGES if min(data.input_shape[1:]) >= LARGE else RECIPE
+def recipe_for(data: DataSet, threads: int = 1) -> Recipe:
+    """How a data set is trained on; in bfloat16 only where the machine has it, as it is slow elsewhere.
+
+    ``threads`` are for larger images; on small ones they would wait for each other.
+    """
+    if min(data.input_shape[1:]) < LARGE:
+        return RECIPE
+    return replace(IMAGES, bf16=has_bfloat16(), threads=threads)
+
+
+def has_bfloat16() -> bool:
+    """Whether the machine multiplies in bfloat16."""
+    import torch
+
+    return torch.cuda.is_available() or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -34,7 +34,8 @@ def check_config(config: SearchConfig) -> None:
     """Refuse a search that could not run, before anything is written.
 
     Raises:
-        InvalidInput: an unknown space, data set, sampler or pruner, or a space for other data.
+        InvalidInput: an unknown space, sampler or pruner; data that cannot be read, or that the space is not
+            for.
     """
     from nas.data import load
     from nas.pruners import pruners
@@ -42,13 +43,10 @@ def check_config(config: SearchConfig) -> None:
     from search_spaces.search_space import spaces
 
     space = spaces.get(config.space)
-    data = load(config.data)
     samplers.get(config.sampler)
     pruners.get(config.pruner)
-    if (space.input_shape, space.classes) != (data.input_shape, data.classes):
-        problem = f"'{space.name}' is for {space.input_shape} images of {space.classes} classes"
-        fix = f"'{data.name}' has {data.input_shape} and {data.classes}; choose another"
-        raise InvalidInput("--space", problem, fix)
+    data = load(config.data, config.image_size)
+    space.fitted(data.input_shape, data.classes)
 
 
 def check_workers(workers: int) -> None:

@@ -136,29 +136,26 @@ def job_of(loaded: "Loaded") -> TrainJob:
 def transfer(module: "nn.Module", path: Path) -> list[str]:
     """Take over all tensors that fit by name and shape; gives the names of those that stay as they are.
 
-    A layer that has a code where the weights come from a float one starts at them, made small as its own
-    would be; scales stay as new.
+    A layer that has a code where the weights come from a float one starts at them, with fitting scales.
 
     Raises:
         BitnasError: not one of the layers' weights fits.
     """
     from nas import checkpoint
-    from search_spaces.layers import LATENT_START, QuantConv2d, QuantLinear
+    from search_spaces.layers import QuantConv2d, QuantLinear
 
     loaded = checkpoint.read(path)
     given = {name.removeprefix("module."): t for name, t in loaded.tensors.items()}
     own = module.state_dict()
     fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
     layers = {n: m for n, m in module.named_modules() if isinstance(m, QuantConv2d | QuantLinear)}
-    if not any(f"{name}.weight" in fitting for name in layers or {""}) and layers:
+    if not any(name.endswith("weight") and t.ndim > 1 for name, t in fitting.items()):
         raise BitnasError(f"{path}: none of its tensors fits this network; name weights of the same one")
-    scale_names = {f"{name}.{kind}" for name in layers for kind in ("positive", "negative", "scale")}
-    is_same_code = scale_names & set(own) <= set(fitting)
-    for name, layer in layers.items():
-        weight = f"{name}.weight"
-        if weight in fitting and layer.precision.weight in ("ternary", "binary") and not is_same_code:
-            fitting[weight] = fitting[weight] * LATENT_START
     module.load_state_dict(fitting, strict=False)
+    for name, layer in layers.items():
+        scales = {f"{name}.{kind}" for kind in ("positive", "negative", "scale")} & set(own)
+        if f"{name}.weight" in fitting and scales and not scales <= set(given):
+            layer.start_from(fitting[f"{name}.weight"])
     return sorted(set(own) - set(fitting))
 
 

@@ -53,7 +53,7 @@ def verify(folder: Path, tolerance: float = LATENCY_TOLERANCE) -> list[Check]:
     network = runtime.load(folder)
     _check_listed(folder)
     card = read_card(folder)
-    test = load(card.data).test
+    test = load(card.data, card.image_size).test
     if data_digest(test) != card.data_digest:
         raise BitnasError(
             f"data: '{card.data}' is not the data of the card; use the version it was exported with"

@@ -121,8 +121,9 @@ def _runner(job: Job, ledger: Ledger, claims: Claims, room: QuietRoom) -> TrialR
 
     config = ledger.search(job.search).config
     bench = job.bench(config, ledger, room)
-    proposer = Proposer(space(config.space), config)
-    return TrialRunner(ledger, claims, job.search, config, load(config.data), proposer, bench, room)
+    data = load(config.data, config.image_size)
+    proposer = Proposer(space(config.space).fitted(data.input_shape, data.classes), config)
+    return TrialRunner(ledger, claims, job.search, config, data, proposer, bench, room)
 
 
 def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> None:

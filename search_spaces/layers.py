@@ -120,6 +120,18 @@ class _QuantLayer(nn.Module):
         if self.precision.weight == "binary":
             self.weight.clamp_(-1, 1)
 
+    @torch.no_grad()
+    def start_from(self, weight: Tensor) -> None:
+        """Start at the real weights (O, ...) of another layer, with the scales that fit them best."""
+        ternary, binary = self.precision.weight == "ternary", self.precision.weight == "binary"
+        self.weight.copy_(weight * LATENT_START if ternary or binary else weight)
+        if ternary:
+            codes = ternary_codes(weight)
+            for scale, chosen in ((self.positive, weight[codes > 0]), (self.negative, -weight[codes < 0])):
+                scale.fill_(chosen.mean() if len(chosen) else 1.0)
+        if binary:
+            self.scale.copy_(weight.abs().flatten(1).mean(1))
+
     def quantized_weight(self) -> Tensor:
         """The real weights that the layer computes with, (O, ...), with the quantizers' gradients."""
         if self.precision.weight == "ternary":

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import cast
 
@@ -42,6 +42,17 @@ class SearchSpace(ABC):
     @abstractmethod
     def size(self) -> int:
         """How many architectures the space holds, each counted once."""
+
+    def fitted(self, input_shape: tuple[int, int, int], classes: int) -> "SearchSpace":
+        """The same choices for other images: (C, H, W), and so many classes.
+
+        Raises:
+            InvalidInput: the space is for its own images only.
+        """
+        if (input_shape, classes) == (self.input_shape, self.classes):
+            return self
+        problem = f"'{self.name}' is for {self.input_shape} images of {self.classes} classes only"
+        raise InvalidInput("--space", problem, f"the data has {input_shape} and {classes}; choose another")
 
     def sample(self, seed: int) -> Architecture:
         """An architecture by uniform choices; the same seed gives the same one on every machine.
@@ -90,6 +101,10 @@ class Staged(SearchSpace):
     repeats: tuple[int, ...] = (1, 2)
     groups: tuple[int, ...] = (1, 2, 4)
     precisions: tuple[str, ...] = USER_PRECISIONS
+
+    def fitted(self, input_shape: tuple[int, int, int], classes: int) -> "Staged":
+        """The same choices for other images; any will do."""
+        return replace(self, input_shape=input_shape, classes=classes)
 
     def propose(self, choose: Choose) -> Architecture:
         stem = Stem(

@@ -5,6 +5,7 @@ import os
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,7 +33,14 @@ _COLOURS = {
 @click.option("--name", metavar="NAME", help="What to call the search.")
 @click.option("--resume", metavar="NAME", help="Go on with a search, with the settings it was made with.")
 @click.option("--space", default="tiny", show_default=True, help="The search space.")
-@click.option("--data", default="digits", show_default=True, help="The data set.")
+@click.option(
+    "--data",
+    default="digits",
+    show_default=True,
+    metavar="NAME_OR_PATH",
+    help="The data set: digits, a folder, OWNER/NAME on the hub.",
+)
+@click.option("--image-size", type=int, help="Bring images to a square of this side.")
 @click.option("--device", default="local", show_default=True, help="The device whose latency counts.")
 @click.option("--trials", type=int, default=24, show_default=True, help="How many architectures to try.")
 @click.option("--epochs", type=int, default=3, show_default=True, help="How long to train each.")
@@ -79,9 +87,14 @@ def _name(options: dict[str, Any]) -> str:
 
 
 def _config(options: dict[str, Any]) -> SearchConfig:
-    fields = ("space", "data", "device", "trials", "epochs", "sampler", "seed", "pruner", "when_away")
-    limits = ("max_latency_ms", "max_size_kb")
-    return SearchConfig(**{field: options[field] for field in (*fields, *limits)})
+    from nas.cli.train import decoding
+    from nas.data import load
+    from nas.data.opening import canonical
+
+    with decoding() as progress:
+        load(options["data"], options["image_size"], progress)
+    options = {**options, "data": canonical(options["data"])}
+    return SearchConfig(**{field.name: options[field.name] for field in fields(SearchConfig)})
 
 
 def _refuse_settings(context: click.Context) -> None:

@@ -140,7 +140,7 @@ def _job(options: dict[str, Any]) -> "TrainJob":
         raise InvalidInput("--data", "a training needs images", "give digits, a folder, or OWNER/NAME")
     networks.get(options["network"])
     plan(options["precision"], options["classifier"])
-    with _decoding() as on_data:
+    with decoding() as on_data:
         data = load(options["data"], options["image_size"], on_data)
     fields = ("network", "precision", "classifier", "image_size", "epochs", "seed", "validation")
     return TrainJob(
@@ -148,7 +148,7 @@ def _job(options: dict[str, Any]) -> "TrainJob":
         start=_absolute(options["start"]),
         teacher=_absolute(options["teacher"]),
         data=canonical(options["data"]),
-        recipe=_recipe(options, replace(recipe_for(data), threads=0)),
+        recipe=_recipe(options, recipe_for(data, threads=0)),
     )
 
 
@@ -172,7 +172,7 @@ def _refuse_settings(context: click.Context) -> None:
 
 
 @contextmanager
-def _decoding() -> Iterator[Any]:
+def decoding() -> Iterator[Any]:
     """A bar while images are decoded the first time."""
     from nas.cli.latency_model import show_progress
 

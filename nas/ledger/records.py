@@ -65,6 +65,7 @@ class SearchConfig:
     max_size_kb: float | None = None
     pruner: str = "none"
     when_away: str = WAIT
+    image_size: int | None = None
 
     def __post_init__(self) -> None:
         if self.when_away not in (WAIT, PREDICT):

@@ -1,0 +1,199 @@
+"""``nas train``, ``nas networks`` and ``nas size`` as they are typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from torch import nn
+
+import nas.train_job
+from nas.cli.main import cli
+from nas.data import load
+from nas.train_job import WEIGHTS, load_network, transfer
+from search_spaces import BitnasError, precisions, size
+from search_spaces.layers import LATENT_START, QuantConv2d, QuantLinear
+from search_spaces.networks import networks
+from search_spaces.networks.published import Published
+from search_spaces.plan import Plan
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, [str(a) for a in arguments])
+
+
+def _small(plan: Plan, classes: int) -> nn.Module:
+    """A network for the digits."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1, bias=False),
+        nn.BatchNorm2d(16),
+        QuantConv2d(16, 16, 1, plan.pointwise),
+        nn.BatchNorm2d(16),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        QuantLinear(256, classes, plan.classifier, relu=True),
+    )
+
+
+@pytest.fixture(autouse=True)
+def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network called ``small`` beside the published ones."""
+    known = {**networks._things, "small": Published(_small, (1, 8, 8), 10, "none")}
+    monkeypatch.setattr(networks, "_things", known)
+
+
+def trained(folder: Path, *more: str) -> dict[str, object]:
+    options = ["--data", "digits", "--epochs", "3", "--json", "-o", folder, *more]
+    done = run("train", "small", *map(str, options))
+    assert done.exit_code == 0, done.stderr
+    result: dict[str, object] = json.loads(done.stdout)
+    return result
+
+
+def test_a_training_writes_weights_and_a_result(tmp_path: Path) -> None:
+    result = trained(tmp_path / "out", "--precision", "ternary")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "checkpoint.safetensors",
+        "result.json",
+        "weights.safetensors",
+    ]
+    assert json.loads((tmp_path / "out" / "result.json").read_text()) == result
+    assert result["test_accuracy"] > 0.8  # type: ignore[operator]
+    module = load_network(tmp_path / "out" / WEIGHTS)
+    assert nas.training.accuracy(module, load("digits").test) == result["test_accuracy"]
+    assert size(module).kilobytes == result["size_kb"]
+    assert len(module[2].quantized_weight().unique()) == 3  # type: ignore[index, operator]
+
+
+def test_the_same_command_gives_the_same_weights(tmp_path: Path) -> None:
+    for name in "ab":
+        trained(tmp_path / name)
+    assert (tmp_path / "a" / WEIGHTS).read_bytes() == (tmp_path / "b" / WEIGHTS).read_bytes()
+
+
+def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trained(tmp_path / "whole")
+    epochs = 0
+    real = nas.train_job.Progress
+
+    def stopping(**options: object) -> object:
+        def on_epoch(epoch: object) -> None:
+            nonlocal epochs
+            epochs += 1
+            if epochs == 2:
+                raise KeyboardInterrupt
+
+        return real(**options, on_epoch=on_epoch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(nas.train_job, "Progress", stopping)
+    folder = tmp_path / "out"
+    arguments = ["small", "--data", "digits", "--epochs", "3", "-o", str(folder)]
+    stopped = run("train", *arguments)
+    assert stopped.exit_code == 130
+    assert f"nas train --resume {folder}" in stopped.stderr
+    assert not (folder / WEIGHTS).exists()
+    done = run("train", "--resume", str(folder), "--json")
+    assert done.exit_code == 0
+    assert (folder / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
+    assert json.loads(done.stdout)["test_accuracy"] == whole["test_accuracy"]
+
+
+def test_float_weights_become_ternary_ones_and_teach(tmp_path: Path) -> None:
+    trained(tmp_path / "float")
+    weights = str(tmp_path / "float" / WEIGHTS)
+    more = ("--precision", "ternary", "--from", weights, "--teacher", weights, "--epochs", "1")
+    started = trained(tmp_path / "started", *more)
+    alone = trained(tmp_path / "alone", "--precision", "ternary", "--epochs", "1")
+    assert started["test_accuracy"] > alone["test_accuracy"]  # type: ignore[operator]
+
+
+def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:
+    trained(tmp_path / "float")
+    path = tmp_path / "float" / WEIGHTS
+    given = load_network(path)
+    names = {p: precisions.get(p) for p in ("float", "ternary")}
+    plans = {name: Plan(name, p, p, p, p) for name, p in names.items()}
+    ternary = _small(plans["ternary"], 10)
+    assert transfer(ternary, path) == ["2.negative", "2.positive", "6.negative", "6.positive"]
+    weight, layer = given[2].weight, ternary[2]  # type: ignore[index]
+    torch.testing.assert_close(layer.weight, weight * LATENT_START)
+    codes = layer.quantized_weight().sign()
+    assert layer.positive.item() == pytest.approx(weight[codes > 0].mean().item(), rel=1e-5)
+    assert layer.negative.item() == pytest.approx(-weight[codes < 0].mean().item(), rel=1e-5)
+    assert torch.equal(ternary[0].weight, given[0].weight)  # type: ignore[index]
+    again = _small(plans["float"], 10)
+    assert transfer(again, path) == []
+    assert torch.equal(again[2].weight, given[2].weight)  # type: ignore[index]
+    with pytest.raises(BitnasError, match="none of its tensors fits this network"):
+        transfer(nn.Sequential(QuantLinear(3, 3, names["float"])), path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "NETWORK: none is named; choose one of alexnet, bcnn"),
+        (["resnet21"], "network: unknown name 'resnet21'"),
+        (["small", "--precision", "thirdary"], "precision: unknown name 'thirdary'"),
+        (["small", "--data", "nowhere"], "--data: 'nowhere' is neither a data set here"),
+        (
+            ["resnet20"],
+            "--data: 'resnet20' does not take 8x8 images of 1 channels; it is made for 32x32 of 3",
+        ),
+        (["small", "--epochs", "0"], "--epochs: 0 is out of range"),
+        (["small", "--validation", "1"], "--validation: 1 is out of range"),
+        (["small", "--optimizer", "lion"], "optimizer: unknown name 'lion'; choose one of adam, adamw, sgd"),
+        (["small", "--schedule", "none"], "schedule: unknown name 'none'"),
+        (["small", "--rate", "nan"], "--rate: nan is out of range"),
+        (["small", "--crop", "-1"], "--crop: -1 is out of range"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path, arguments: list[str], message: str) -> None:
+    given = ["train", *arguments, "-o", str(tmp_path / "out")]
+    done = run(*given, *([] if "--data" in arguments else ["--data", "digits"]))
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"Error: {message}")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_folders_and_files_that_do_not_serve(tmp_path: Path) -> None:
+    digits = ("--data", "digits", "--epochs", "1")
+    assert "--output: a training needs a folder" in run("train", "small", *digits).stderr
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    assert "is there already" in run("train", "small", *digits, "-o", str(tmp_path / "full")).stderr
+    done = run("train", "--resume", str(tmp_path / "full"))
+    assert (done.exit_code, "it cannot be read" in done.stderr) == (1, True)
+    done = run("train", "--resume", str(tmp_path / "full"), "--epochs", "9")
+    assert "--epochs: a training goes on with the settings it was begun with" in done.stderr
+    trained(tmp_path / "out", "--epochs", "1")
+    checkpoint = str(tmp_path / "out" / "checkpoint.safetensors")
+    done = run("train", "small", *digits, "--teacher", checkpoint, "-o", str(tmp_path / "new"))
+    assert "it is a checkpoint; name the weights.safetensors" in done.stderr
+
+
+def test_networks_are_listed(tmp_path: Path) -> None:
+    found = {entry["name"]: entry for entry in json.loads(run("networks", "--json").stdout)}
+    assert found["resnet20"]["parameters"] == 269_722
+    assert found["mobilenet-1.0"]["macs"] == 568_740_352
+    assert "resnet20-dw" in run("networks").stdout
+
+
+def test_a_size_by_code_and_layer() -> None:
+    found = json.loads(run("size", "resnet20-dw", "--precision", "ternary-1x1", "--json").stdout)
+    assert found["weight_kb"] == 31.776
+    assert found["weight_kb_by_code"] == {"float": 24.192, "ternary": 7.584}
+    assert sum(layer["weights"] for layer in found["layers"]) == 36_384
+    assert found["macs"] == sum(layer["macs"] for layer in found["layers"])
+    text = run("size", "resnet20-dw", "--precision", "ternary-1x1").stdout
+    assert "weights               31.776 kB" in text
+    given = ("--image-size", "128", "--classes", "10", "--json")
+    assert json.loads(run("size", "mobilenet-1.0", *given).stdout)["input_shape"] == [3, 128, 128]
+    for arguments, message in (
+        (["resnet20", "--image-size", "0"], "--image-size: 0 is out of range"),
+        (["bcnn", "--image-size", "16"], "do not fit the network"),
+        (["none"], "network: unknown name"),
+    ):
+        done = run("size", *arguments)
+        assert (done.exit_code, message in done.stderr) == (2, True)
