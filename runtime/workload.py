@@ -14,7 +14,10 @@ from search_spaces.errors import InvalidInput
 
 WeightCode = Literal["float", "int8", "ternary", "binary"]
 InputCode = Literal["float", "uint8", "int8", "binary"]
-OutputCode = Literal["float", "uint8", "int8", "binary"]
+ByteCode = Literal["uint2", "uint3", "uint4", "uint5", "uint6", "uint7", "uint8", "int8"]
+"""What a byte holds: so many steps from 0, or int8's. Who reads ``uint2`` to ``uint8`` does the same."""
+
+OutputCode = ByteCode | Literal["float", "binary"]
 PooledCode = Literal["float", "byte", "binary"]
 ThresholdKind = Literal["zero", "channel", "position", "element"]
 
@@ -225,11 +228,11 @@ class SignPack(Workload):
 
 @dataclass(frozen=True)
 class Quantize(Workload):
-    """``round(x / step)`` clamped to the code: uint8 (0..255), or int8 (-127..127) stored with 128 added."""
+    """``round(x / step)`` clamped: uintN (0..2^N - 1), or int8 (-127..127) stored with 128 added."""
 
     family: ClassVar[str] = "quantize"
     size: int
-    code: InputCode
+    code: ByteCode
 
 
 @dataclass(frozen=True)
@@ -296,6 +299,24 @@ class Relu6(Workload):
 
     family: ClassVar[str] = "relu6"
     size: int
+
+
+@dataclass(frozen=True)
+class Prelu(Workload):
+    """``max(x, 0) + slope * min(x, 0)``, a slope per channel."""
+
+    family: ClassVar[str] = "prelu"
+    pixels: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class AffineMap(Workload):
+    """A scale for each channel of each pixel, and a bias per channel."""
+
+    family: ClassVar[str] = "affine_map"
+    pixels: int
+    channels: int
 
 
 @dataclass(frozen=True)

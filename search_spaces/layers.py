@@ -15,13 +15,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from search_spaces.errors import InvalidInput
-from search_spaces.precision import Precision
+from search_spaces.precision import LEVEL_BITS, Precision
 from search_spaces.quantizers import (
+    binarize_analytically,
     channel_scales,
     dithered,
+    dorefa_weight,
     fake_quantize,
+    output_scales,
     sign,
+    symmetric_codes,
+    symmetric_scale,
     ternarize,
+    ternarize_symmetrically,
     ternary_codes,
 )
 
@@ -32,8 +38,8 @@ LATENT_START = 0.1
 """Factor on the latent weights that ternary and binary codes start from. The codes do not depend on it, but
 near 0 the first steps flip signs, where a short training would otherwise keep most of the random ones."""
 
-STEPS = {"uint8": (0, 255), "int8": (-127, 127)}
-"""Lowest and highest step of the two integer activation codes; the zero point of both is 0."""
+STEPS = {"uint8": (0, 255), "int8": (-127, 127), **{f"uint{n}": (0, 2**n - 1) for n in range(2, 8)}}
+"""Lowest and highest step of the integer activation codes; the zero point of all is 0."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +50,8 @@ class WeightCodes:
     the scales running along the first axis. Scales may be negative: they are learned.
 
     Attributes:
-        code: ``float``, ``int8``, ``ternary`` or ``binary``.
-        values: shape of the weight; float32 for ``float``, else int8.
+        code: ``float``, ``int8``, ``ternary``, ``binary`` or one of DoReFa's.
+        values: shape of the weight; float32 for ``float``, int16 for ``dorefa8``, else int8.
         positive: (O,) float32.
         negative: (O,) float32.
     """
@@ -60,10 +66,12 @@ class InputActivation(nn.Module):
     """What a layer does to its input before it convolves; any shape with channels on axis 1.
 
     Attributes:
-        code: ``float``, ``uint8`` (behind a ReLU), ``int8`` (signed) or ``binary``.
+        code: ``float``, ``uint8`` (behind a ReLU), ``int8`` (signed), ``binary``, or for DoReFa's codes
+            ``uint2`` to ``uint8``.
         relu: whether negative inputs become 0; a binary input keeps its sign, so there it is ignored.
         dither: the mask added before the sign: None, ``2d`` or ``3d``.
-        scale: 0-dim, the integer codes' step; follows the largest input while training. Always positive.
+        scale: 0-dim, the integer codes' step; follows the largest input while training, but that of DoReFa's
+            codes is fixed: 0 to 1 is what they cover. Always positive.
     """
 
     scale: Tensor
@@ -71,19 +79,24 @@ class InputActivation(nn.Module):
 
     def __init__(self, precision: Precision, relu: bool) -> None:
         super().__init__()
-        unsigned = precision.activation == "int8" and relu
-        self.code = "uint8" if unsigned else precision.activation
+        self.code = _input_code(precision.activation, relu)
+        self.is_fixed = precision.activation in LEVEL_BITS
         self.relu = relu
         self.dither = precision.dither
         self.register_buffer("scale", torch.tensor(1.0 / STEPS.get(self.code, (0, 1))[1]))
         self.register_buffer("batches", torch.tensor(0))
+
+    @property
+    def is_bytes(self) -> bool:
+        """Whether the input is an integer."""
+        return self.code in STEPS
 
     def forward(self, x: Tensor) -> Tensor:
         if self.code == "float":
             return F.relu(x) if self.relu else x
         if self.code == "binary":
             return sign(x if self.dither is None else dithered(x, self.dither))
-        if self.training:
+        if self.training and not self.is_fixed:
             self._observe(x.detach())
         return fake_quantize(x, self.scale, *STEPS[self.code])
 
@@ -96,6 +109,12 @@ class InputActivation(nn.Module):
         self.scale.lerp_(step, (1.0 / self.batches).clamp_min(RANGE_MOMENTUM))
 
 
+def _input_code(activation: str, relu: bool) -> str:
+    if activation in LEVEL_BITS:
+        return f"uint{LEVEL_BITS[activation]}"
+    return "uint8" if activation == "int8" and relu else activation
+
+
 class _QuantLayer(nn.Module):
     """A weight of shape (O, ...) under a precision, and the activation of the layer's input."""
 
@@ -105,6 +124,8 @@ class _QuantLayer(nn.Module):
         self.activation = InputActivation(precision, relu)
         self.weight = nn.Parameter(torch.empty(shape))
         nn.init.kaiming_normal_(self.weight)
+        if precision.scale != "learned":
+            return
         if precision.weight in ("ternary", "binary"):
             self.weight.data *= LATENT_START
         if precision.weight == "ternary":
@@ -123,25 +144,49 @@ class _QuantLayer(nn.Module):
     @torch.no_grad()
     def start_from(self, weight: Tensor) -> None:
         """Start at the real weights (O, ...) of another layer, with the scales that fit them best."""
-        ternary, binary = self.precision.weight == "ternary", self.precision.weight == "binary"
-        self.weight.copy_(weight * LATENT_START if ternary or binary else weight)
-        if ternary:
+        learns = self.precision.scale == "learned" and self.precision.weight in ("ternary", "binary")
+        self.weight.copy_(weight * LATENT_START if learns else weight)
+        if learns and self.precision.weight == "ternary":
             codes = ternary_codes(weight)
             for scale, chosen in ((self.positive, weight[codes > 0]), (self.negative, -weight[codes < 0])):
                 scale.fill_(chosen.mean() if len(chosen) else 1.0)
-        if binary:
-            self.scale.copy_(weight.abs().flatten(1).mean(1))
+        elif learns:
+            self.scale.copy_(output_scales(weight))
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether ternary weights have one scale by their rule."""
+        return self.precision.weight == "ternary" and self.precision.scale == "analytic"
 
     def quantized_weight(self) -> Tensor:
         """The real weights that the layer computes with, (O, ...), with the quantizers' gradients."""
-        if self.precision.weight == "ternary":
-            return ternarize(self.weight, self.positive, self.negative)
-        if self.precision.weight == "binary":
-            return sign(self.weight) * _per_output(self.scale, self.weight)
-        if self.precision.weight == "int8":
+        code, is_analytic = self.precision.weight, self.precision.scale == "analytic"
+        if code == "ternary" and is_analytic:
+            return ternarize_symmetrically(self.weight)
+        if code == "ternary":
+            return ternarize(self.weight, *self._ternary_scales())
+        if code == "binary" and is_analytic:
+            return binarize_analytically(self.weight)
+        if code == "binary":
+            factor = 1.0 if self.precision.scale == "none" else _per_output(self.scale, self.weight)
+            return sign(self.weight) * factor
+        if code == "int8":
             scales = _per_output(channel_scales(self.weight), self.weight)
             return fake_quantize(self.weight, scales, *STEPS["int8"])
+        if code in LEVEL_BITS:
+            return dorefa_weight(self.weight, LEVEL_BITS[code])
         return self.weight
+
+    def _ternary_scales(self) -> tuple[Tensor, Tensor]:
+        """W^p and W^n, 0-dim; for integer inputs both are multiples of one step: sums are integers."""
+        if not self.activation.is_bytes:
+            return self.positive, self.negative
+        step = self._ternary_step()
+        return fake_quantize(self.positive, step, -127, 127), fake_quantize(self.negative, step, -127, 127)
+
+    def _ternary_step(self) -> Tensor:
+        largest = torch.maximum(self.positive.detach().abs(), self.negative.detach().abs())
+        return largest.clamp_min(1e-8) / 127
 
     def convolved(self, x: Tensor, convolve: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """``convolve(x, weight)`` of a coded input, scaled: (N, O, ...).
@@ -153,6 +198,8 @@ class _QuantLayer(nn.Module):
         is_exact = self.activation.code == "binary" and self.precision.weight == "ternary"
         if self.training or not is_exact:
             return self.scaled(convolve(x, self.unscaled_weight()))
+        if self.is_symmetric:
+            return symmetric_scale(self.weight) * convolve(x, symmetric_codes(self.weight))
         codes = ternary_codes(self.weight)
         mean, half = (self.positive + self.negative) / 2, (self.positive - self.negative) / 2
         return mean * convolve(x, codes) + half * convolve(x, codes.abs())
@@ -161,34 +208,60 @@ class _QuantLayer(nn.Module):
         """What the convolution runs with: the real weights, but for a binary layer's factor.
 
         That one multiplies the output (XNOR-Net++, equation 3): sums of signs stay exact integers, and a
-        zero is a zero for the next sign, as it is in the compiled kernel.
+        zero is a zero for the next sign, as it is in the compiled kernel. So it is in training, too, but for
+        an analytic factor, which has a gradient of its own.
         """
-        return sign(self.weight) if self.precision.weight == "binary" else self.quantized_weight()
+        is_apart = self._factor() is not None
+        return sign(self.weight) if is_apart else self.quantized_weight()
 
     def scaled(self, y: Tensor) -> Tensor:
         """The output (N, O, ...) times a binary layer's factor; any other layer's as it is."""
-        if self.precision.weight != "binary":
-            return y
-        return y * self.scale.view(-1, *[1] * (y.dim() - 2))
+        factor = self._factor()
+        return y if factor is None else y * factor.view(-1, *[1] * (y.dim() - 2))
+
+    def _factor(self) -> Tensor | None:
+        """What the outputs of +-1 weights are multiplied by, (O,); None where the weights hold it."""
+        if self.precision.weight != "binary" or self.precision.scale == "none":
+            return None
+        if self.precision.scale == "learned":
+            return self.scale
+        return None if self.training else output_scales(self.weight)
 
     @torch.no_grad()
     def weight_codes(self) -> WeightCodes:
-        """The weights as they are stored, from the latent ones as they are now."""
-        ones = torch.ones(len(self.weight), device=self.weight.device)
-        if self.precision.weight == "ternary":
+        """The weights as they are stored, from the latent ones as they are now.
+
+        TTQ's under integer inputs are small integers, as their two scales are.
+        """
+        ones, code = torch.ones(len(self.weight), device=self.weight.device), self.precision.weight
+        if self.is_symmetric:
+            scale = ones * symmetric_scale(self.weight)
+            return self._coded(symmetric_codes(self.weight), scale, scale)
+        if code == "ternary" and self.activation.is_bytes:
+            step = self._ternary_step()
+            return self._coded(torch.round(self.quantized_weight() * (1 / step)), ones * step, ones * step)
+        if code == "ternary":
             return self._coded(ternary_codes(self.weight), ones * self.positive, ones * self.negative)
-        if self.precision.weight == "binary":
-            return self._coded(sign(self.weight), self.scale, self.scale)
-        if self.precision.weight == "int8":
+        if code == "binary":
+            factor = self._stored_factor(ones)
+            return self._coded(sign(self.weight), factor, factor)
+        if code == "int8":
             scales = channel_scales(self.weight)
-            return self._coded(
-                torch.round(self.weight * (1 / _per_output(scales, self.weight))), scales, scales
-            )
+            steps = torch.round(self.weight * (1 / _per_output(scales, self.weight)))
+            return self._coded(steps, scales, scales)
+        if code in LEVEL_BITS:
+            highest = 2 ** LEVEL_BITS[code] - 1
+            return self._coded(torch.round(self.quantized_weight() * highest), ones / highest, ones / highest)
         return self._coded(self.weight, ones, ones)
+
+    def _stored_factor(self, ones: Tensor) -> Tensor:
+        if self.precision.scale == "learned":
+            return self.scale
+        return ones if self.precision.scale == "none" else output_scales(self.weight)
 
     def _coded(self, values: Tensor, positive: Tensor, negative: Tensor) -> WeightCodes:
         code = self.precision.weight
-        kind = np.float32 if code == "float" else np.int8
+        kind = {"float": np.float32, "dorefa8": np.int16}.get(code, np.int8)
         # copies, so that going on training does not change what was handed out
         array = values.detach().cpu().numpy().astype(kind, copy=True)
         scales = (s.detach().cpu().numpy().astype(np.float32, copy=True) for s in (positive, negative))
@@ -289,6 +362,61 @@ class ChannelShuffle(nn.Module):
         n, c, h, w = x.shape
         x = x.view(n, self.groups, c // self.groups, h, w).transpose(1, 2)  # (N, C / groups, groups, H, W)
         return x.reshape(n, c, h, w)
+
+
+class OutputScale(nn.Module):
+    """A learned factor for the output of a binary layer (XNOR-Net++, equations 4 to 7).
+
+    (N, C, H, W) -> the same, times G. Case 1: G = a over channels. Case 2: G over channels and pixels. Case
+    3: G is the outer product of a over channels and b over pixels. Case 4: of a over channels, b over rows, c
+    over columns. However it was learned, ``merged`` is what a network computes with once it is trained.
+
+    Raises:
+        InvalidInput: a case that is not 1 to 4, or a size below 1.
+    """
+
+    def __init__(self, channels: int, height: int, width: int, case: int) -> None:
+        _check_positive(channels=channels, height=height, width=width)
+        if case not in (1, 2, 3, 4):
+            raise InvalidInput("case", f"there is no case {case}", "choose 1 to 4")
+        super().__init__()
+        shapes = {
+            1: [(channels, 1, 1)],
+            2: [(channels, height, width)],
+            3: [(channels, 1, 1), (1, height, width)],
+            4: [(channels, 1, 1), (1, height, 1), (1, 1, width)],
+        }
+        self.case, self.size = case, (channels, height, width)
+        self.factors = nn.ParameterList([nn.Parameter(torch.ones(shape)) for shape in shapes[case]])
+
+    def merged(self) -> Tensor:
+        """G, (C, H, W), or (C, 1, 1) in case 1."""
+        product: Tensor = self.factors[0]
+        for factor in list(self.factors)[1:]:
+            product = product * factor
+        return product
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.merged()
+
+
+class ChannelShift(nn.Module):
+    """A learned number added to each channel (ReActNet, equations 1 and 2); (N, C, H, W) -> the same."""
+
+    def __init__(self, channels: int) -> None:
+        _check_positive(channels=channels)
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.shift.view(-1, 1, 1)
+
+
+class ShiftedPReLU(nn.Sequential):
+    """A PReLU between two learned shifts (ReActNet, equation 2: RPReLU); (N, C, H, W) -> the same."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(ChannelShift(channels), nn.PReLU(channels), ChannelShift(channels))
 
 
 class Subsample(nn.Module):

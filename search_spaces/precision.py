@@ -1,20 +1,29 @@
 """Precisions: how a layer codes its weights and its input, under the names that users know."""
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 from search_spaces.errors import InvalidInput
 from search_spaces.registry import Registry
 
-WeightCode = Literal["float", "int8", "ternary", "binary"]
-ActivationCode = Literal["float", "int8", "binary"]
-Dither = Literal["2d", "3d"]
+WeightCode = str
+"""``float``, ``int8``, ``ternary``, ``binary``, or ``dorefa2`` to ``dorefa8``."""
 
-BITS = {"float": 32, "int8": 8, "ternary": 2, "binary": 1}
+ActivationCode = str
+"""``float``, ``int8``, ``binary``, or ``dorefa2`` to ``dorefa8``."""
+
+Dither = Literal["2d", "3d"]
+Scale = Literal["learned", "analytic", "none"]
+
+LEVEL_BITS = {f"dorefa{bits}": bits for bits in range(2, 9)}
+"""Bits of DoReFa's codes, whose levels are evenly spaced."""
+
+BITS = {"float": 32, "int8": 8, "ternary": 2, "binary": 1, **LEVEL_BITS}
 """Bits that one stored weight of each code takes."""
 
-ACTIVATION_CODES = ("float", "int8", "binary")
+ACTIVATION_CODES = ("float", "int8", "binary", *LEVEL_BITS)
 DITHERS = (None, "2d", "3d")
+SCALES = ("learned", "analytic", "none")
 
 
 @dataclass(frozen=True)
@@ -23,31 +32,41 @@ class Precision:
 
     Attributes:
         name: what users call it.
-        weight: ``float``, ``int8`` (one scale per output channel), ``ternary`` (TTQ) or ``binary``
-            (XNOR-Net++, case 1).
-        activation: the code of the layer's input: ``float``, ``int8`` or ``binary``.
+        weight: ``float``, ``int8`` (one scale per output channel), ``ternary``, ``binary``, or ``dorefa2`` to
+            ``dorefa8``.
+        activation: the code of the layer's input: ``float``, ``int8``, ``binary``, or one of DoReFa's.
         dither: the mask added before a binary activation's sign: None, ``2d`` or ``3d``.
+        scale: where the scales of ternary and binary weights come from. ``learned``: two for a layer (TTQ),
+            one per output channel (XNOR-Net++, case 1). ``analytic``: those that fit the latent weights best,
+            one for a layer (TWN), one per output channel (XNOR-Net). ``none``: binary weights are +-1 (BNN).
 
     Raises:
-        InvalidInput: a code that is not one of these, or a dither without a binary activation.
+        InvalidInput: a code that is not one of these, or a dither or a scale that does not go with the codes.
     """
 
     name: str
     weight: WeightCode
     activation: ActivationCode
     dither: Dither | None = None
+    scale: Scale = "learned"
 
     def __post_init__(self) -> None:
         _one_of("precision.weight", self.weight, tuple(BITS))
         _one_of("precision.activation", self.activation, ACTIVATION_CODES)
         _one_of("precision.dither", self.dither, DITHERS)
+        _one_of("precision.scale", self.scale, SCALES)
         if self.dither is not None and self.activation != "binary":
             problem = f"'{self.dither}' needs a binary activation, not '{self.activation}'"
             raise InvalidInput("precision.dither", problem, "choose activation 'binary' or no dither")
+        if self.scale != "learned" and self.weight not in ("ternary", "binary"):
+            problem = f"'{self.scale}' is for ternary and binary weights, not '{self.weight}'"
+            raise InvalidInput("precision.scale", problem, "leave it out")
+        if self.scale == "none" and self.weight != "binary":
+            raise InvalidInput("precision.scale", "'none' is for binary weights", "choose 'analytic'")
 
     @property
     def weight_bits(self) -> int:
-        """Bits that one stored weight takes: 32, 8, 2 or 1."""
+        """Bits that one stored weight takes: 32 to 1."""
         return BITS[self.weight]
 
 
@@ -59,19 +78,32 @@ def _one_of(parameter: str, value: str | None, allowed: tuple[str | None, ...]) 
 
 precisions: Registry[Precision] = Registry("precision", "precisions")
 
-_BUILT_IN = {
+_BUILT_IN: dict[str, tuple[WeightCode, ActivationCode, Dither | None, Scale]] = {
     # the five that users know
-    "float": ("float", "float", None),
-    "int8": ("int8", "int8", None),
-    "ternary": ("ternary", "float", None),
-    "binary": ("binary", "binary", None),
-    "dithered": ("ternary", "binary", "2d"),
+    "float": ("float", "float", None, "learned"),
+    "int8": ("int8", "int8", None, "learned"),
+    "ternary": ("ternary", "float", None, "learned"),
+    "binary": ("binary", "binary", None, "learned"),
+    "dithered": ("ternary", "binary", "2d", "learned"),
     # the other combinations that the paper on ternary weights and binary activations measures
-    "dithered-3d": ("ternary", "binary", "3d"),
-    "dithered-binary": ("binary", "binary", "2d"),
-    "dithered-binary-3d": ("binary", "binary", "3d"),
-    "ternary-binary": ("ternary", "binary", None),
+    "dithered-3d": ("ternary", "binary", "3d", "learned"),
+    "dithered-binary": ("binary", "binary", "2d", "learned"),
+    "dithered-binary-3d": ("binary", "binary", "3d", "learned"),
+    "ternary-binary": ("ternary", "binary", None, "learned"),
+    "ternary-int8": ("ternary", "int8", None, "learned"),
+    # ternary weight networks: one scale in closed form
+    "twn": ("ternary", "float", None, "analytic"),
+    "twn-int8": ("ternary", "int8", None, "analytic"),
+    "twn-binary": ("ternary", "binary", None, "analytic"),
+    # binary weights: BNN's are +-1, XNOR-Net's and BWN's have an analytic scale per output channel
+    "bnn": ("binary", "binary", None, "none"),
+    "xnor": ("binary", "binary", None, "analytic"),
+    "bwn": ("binary", "float", None, "analytic"),
+    "bwn-int8": ("binary", "int8", None, "analytic"),
+    # DoReFa-Net: n bits for weights and inputs; two wider inputs
+    **{name: (name, name, None, "learned") for name in LEVEL_BITS},
+    "dorefa2-4": ("dorefa2", "dorefa4", None, "learned"),
+    "dorefa4-8": ("dorefa4", "dorefa8", None, "learned"),
 }
-for _name, (_weight, _activation, _dither) in _BUILT_IN.items():
-    _codes = cast(WeightCode, _weight), cast(ActivationCode, _activation), cast(Dither | None, _dither)
+for _name, _codes in _BUILT_IN.items():
     precisions.add(_name, Precision(_name, *_codes))

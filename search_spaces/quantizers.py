@@ -1,7 +1,9 @@
 """Quantizers as pure functions: each with its formula, its gradient and the paper it is from.
 
 Papers: [TTQ+] Holesovsky and Maki, *Compact ConvNets with Ternary Weights and Binary Activations*;
-[BNN] Courbariaux et al., *Binarized Neural Networks*; [QNN] Hubara et al., *Quantized Neural Networks*.
+[BNN] Courbariaux et al., *Binarized Neural Networks*; [QNN] Hubara et al., *Quantized Neural Networks*;
+[TWN] Li et al., *Ternary Weight Networks*; [XNOR] Rastegari et al., *XNOR-Net*; [XNOR++] Bulat and
+Tzimiropoulos, *XNOR-Net++*; [DoReFa] Zhou et al., *DoReFa-Net*.
 """
 
 from functools import lru_cache
@@ -15,6 +17,9 @@ from search_spaces.precision import Dither
 
 TERNARY_THRESHOLD = 0.05
 """t of [TTQ+] equation 2, the same for the whole network."""
+
+SYMMETRIC_THRESHOLD = 0.7
+"""Of the mean of |w|: [TWN] equation 6."""
 
 
 class _Sign(Function):
@@ -97,6 +102,83 @@ def ternarize(weight: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     positive weights; of W^n *minus* the sum of g over the negative ones; of a weight g W^p, g or g W^n.
     """
     return cast(Tensor, _Ternarize.apply(weight, positive, negative))  # type: ignore[no-untyped-call]
+
+
+def symmetric_codes(weight: Tensor) -> Tensor:
+    """-1, 0 or +1 for each weight ([TWN] equations 3 and 6): 0 where |w| <= 0.7 mean|w|; any shape."""
+    delta = SYMMETRIC_THRESHOLD * weight.abs().mean()
+    return (weight > delta).to(weight.dtype) - (weight < -delta).to(weight.dtype)
+
+
+def symmetric_scale(weight: Tensor) -> Tensor:
+    """The one scale that fits best: the mean of |w| where the code is not 0 ([TWN] equation 5); 0-dim."""
+    chosen = symmetric_codes(weight) != 0
+    return (weight.abs() * chosen).sum() / chosen.sum().clamp_min(1)
+
+
+class _TernarizeSymmetrically(Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor) -> Tensor:
+        return symmetric_codes(weight) * symmetric_scale(weight)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0]
+
+
+def ternarize_symmetrically(weight: Tensor) -> Tensor:
+    """+a, 0 or -a for each weight ([TWN] equations 3, 5 and 6), a in closed form; any shape.
+
+    Gradient: the latent weights take that of the ternary ones as it is ([TWN] section 2.3).
+    """
+    return cast(Tensor, _TernarizeSymmetrically.apply(weight))  # type: ignore[no-untyped-call]
+
+
+def output_scales(weight: Tensor) -> Tensor:
+    """The mean of |w| of each output channel ([XNOR] equation 6); weight (O, ...), result (O,)."""
+    return weight.detach().abs().flatten(1).mean(1)
+
+
+class _BinarizeAnalytically(Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor) -> Tensor:
+        scales = output_scales(weight).view(-1, *[1] * (weight.dim() - 1))
+        ctx.save_for_backward(weight, scales)
+        return _signs(weight) * scales
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        weight, scales = ctx.saved_tensors
+        passed: Tensor = 1 / weight[0].numel() + scales * (weight.abs() <= 1)
+        return grads[0] * passed
+
+
+def binarize_analytically(weight: Tensor) -> Tensor:
+    """sign(w) times the mean of |w| of its output channel ([XNOR] equations 4 and 6); weight (O, ...).
+
+    Gradient ([XNOR] section 3.1): g (1 / n + a 1{|w| <= 1}), with a the scale and n the weights of a channel.
+    """
+    return cast(Tensor, _BinarizeAnalytically.apply(weight))  # type: ignore[no-untyped-call]
+
+
+def dorefa_weight(weight: Tensor, bits: int) -> Tensor:
+    """2 q(tanh w / (2 max|tanh w|) + 1/2) - 1 ([DoReFa] equation 9), q rounding to 2^bits levels in 0..1.
+
+    The result is an odd number from -(2^bits - 1) to 2^bits - 1, over 2^bits - 1. Gradient: q passes it on.
+    """
+    bent = weight.tanh()
+    unit: Tensor = bent / (2 * bent.detach().abs().max().clamp_min(1e-12)) + 0.5
+    found: Tensor = 2 * levels(unit, bits) - 1
+    return found
+
+
+def levels(x: Tensor, bits: int) -> Tensor:
+    """x clamped to 0..1 and rounded to a multiple of 1 / (2^bits - 1) ([DoReFa] equations 5 and 6).
+
+    Gradient: straight through within 0..1, else 0.
+    """
+    highest = 2**bits - 1
+    return fake_quantize(x, torch.tensor(1 / highest, device=x.device), 0, highest)
 
 
 class _FakeQuantize(Function):

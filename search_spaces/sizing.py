@@ -60,7 +60,7 @@ def size(network: Architecture | nn.Module) -> Size:
     for module in network.modules():
         if isinstance(module, QuantConv2d | QuantLinear):
             weights[module.precision.weight] += module.weight.numel() * BITS[module.precision.weight]
-            others += _parameters(module) - module.weight.numel() + _int8_scales(module)
+            others += _parameters(module) - module.weight.numel() + _unlearned_scales(module)
         elif isinstance(module, nn.modules.batchnorm._BatchNorm):
             others += 2 * module.num_features
         elif isinstance(module, nn.Conv2d | nn.Linear):
@@ -76,9 +76,11 @@ def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters(recurse=False))
 
 
-def _int8_scales(layer: QuantConv2d | QuantLinear) -> int:
-    """The scales that int8 codes need and that are not learned: one per output channel, one for the input."""
-    weight = len(layer.weight) if layer.precision.weight == "int8" else 0
+def _unlearned_scales(layer: QuantConv2d | QuantLinear) -> int:
+    """Scales that codes need and that are no parameters: int8's, and analytic ones."""
+    code, is_analytic = layer.precision.weight, layer.precision.scale == "analytic"
+    per_output = code == "int8" or (code == "binary" and is_analytic)
+    weight = len(layer.weight) if per_output else int(code == "ternary" and is_analytic)
     return weight + int(layer.precision.activation == "int8")
 
 

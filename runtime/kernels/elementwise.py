@@ -12,8 +12,10 @@ from runtime.target import Cpu
 from runtime.workload import (
     Add,
     Affine,
+    AffineMap,
     ChannelShuffle,
     Concat,
+    Prelu,
     Quantize,
     Relu,
     Relu6,
@@ -184,6 +186,49 @@ class AffineKernel(ElementwiseKernel[Affine]):
         return lambda p, c: affine_output(args["data"][p, c], args["scale"][c], args["bias"][c])
 
 
+class AffineMapKernel(ElementwiseKernel[AffineMap]):
+    """scale[p, c] * x + bias[c]."""
+
+    def buffers(self, workload: AffineMap) -> tuple[Buffer, ...]:
+        """Data (N, pixels, C), scale (pixels, C), bias (C,) -> (N, pixels, C)."""
+        shape = (workload.batch, workload.pixels, workload.channels)
+        return (
+            Buffer("data", "input", shape, "float32"),
+            Buffer("scale", "constant", shape[1:], "float32"),
+            Buffer("bias", "constant", shape[2:], "float32"),
+            Buffer("output", "output", shape, "float32"),
+        )
+
+    def expression(self, workload: AffineMap, args: dict[str, Any]) -> Callable[..., Any]:
+        """Scaled and shifted."""
+        return lambda n, p, c: affine_output(args["data"][n, p, c], args["scale"][p, c], args["bias"][c])
+
+
+class PreluKernel(ElementwiseKernel[Prelu]):
+    """max(x, 0) + slope[c] * min(x, 0)."""
+
+    def buffers(self, workload: Prelu) -> tuple[Buffer, ...]:
+        """Data (N * pixels, C), slope (C,) -> (N * pixels, C)."""
+        shape = (workload.batch * workload.pixels, workload.channels)
+        return (
+            Buffer("data", "input", shape, "float32"),
+            Buffer("slope", "constant", shape[1:], "float32"),
+            Buffer("output", "output", shape, "float32"),
+        )
+
+    def expression(self, workload: Prelu, args: dict[str, Any]) -> Callable[..., Any]:
+        """The value, or its multiple."""
+        from tvm import tirx
+
+        zero = tirx.const(0.0, "float32")
+
+        def value(p: Any, c: Any) -> Any:
+            x = args["data"][p, c]
+            return tirx.Select(x > zero, x, x * args["slope"][c])
+
+        return value
+
+
 class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):
     """A transposition of (groups, C / groups)."""
 
@@ -262,6 +307,8 @@ class ConcatKernel(ElementwiseKernel[Concat]):
 
 kernels.add("quantize", QuantizeKernel())
 kernels.add("relu", ReluKernel())
+kernels.add("affine_map", AffineMapKernel())
+kernels.add("prelu", PreluKernel())
 kernels.add("relu6", Relu6Kernel())
 kernels.add("sigmoid", SigmoidKernel())
 kernels.add("scale_channels", ScaleChannelsKernel())

@@ -18,7 +18,11 @@ from runtime.workload import FusedOutput
 LANES = 16  # one mask of 16 bits
 ROUNDING = 1.5 * 2.0**23  # added to a small float32, it leaves no bits for a fraction: half goes to even
 ROUNDING_BITS = 0x4B400000  # the bits of that float32; what they grew by is the rounded number
-STEPS = {"uint8": (0, 255, 0), "int8": (-127, 127, 128)}
+STEPS = {
+    "uint8": (0, 255, 0),
+    "int8": (-127, 127, 128),
+    **{f"uint{n}": (0, 2**n - 1, 0) for n in range(2, 8)},
+}
 """Lowest and highest step of a byte, and what is added to store it: bytes are stored without a sign."""
 
 Shape = tuple[int, int, int, int, int]

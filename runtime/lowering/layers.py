@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,11 @@ from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
 from runtime.workload import (
     BitserialConv2d,
     BitserialDense,
+    ByteCode,
     Conv2d,
     Dense,
     DepthwiseConv2d,
+    InputCode,
     Quantize,
     SignPack,
     SpatialWorkload,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 MOST_BYTES = (1 << 31) // (255 * 127)
 """Products of an unsigned and a signed byte whose sum fits an int32 for certain."""
 FLOAT_INPUT_WEIGHTS = ("float", "ternary", "binary")
+BYTE_INPUT_WEIGHTS = ("int8", "ternary")
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def convolve(
             f"layer '{name}': it takes {in_channels} channels, but gets {value.shape[-1]}"
         )
     is_depthwise = window.groups > 1 and in_channels == out_channels == window.groups
-    code = activation.code if activation is not None else "float"
+    code = _kernel_input(activation)
     coded = (
         value
         if activation is None
@@ -104,7 +107,7 @@ def convolve(
     workload = _workload(name, value, code, weights, window, is_depthwise)
 
     def constants() -> Constants:
-        step = float(activation.scale) if activation is not None and code in ("uint8", "int8") else 1.0
+        step = float(activation.scale) if activation is not None and activation.is_bytes else 1.0
         found = _constants(workload, weights.read(weights.layer), step, is_depthwise)
         expected = [b for b in kernel_for(workload).buffers(workload) if b.role == "constant"]
         return {b.name: found[b.name].reshape(b.shape) for b in expected}
@@ -123,7 +126,7 @@ def activate(
     if activation.code == "binary":
         return _sign_pack(builder, name, value, activation.dither, groups)
     step = np.float32(activation.scale)
-    workload = Quantize(builder.batch, math.prod(value.shape), activation.code)
+    workload = Quantize(builder.batch, math.prod(value.shape), cast(ByteCode, activation.code))
 
     def constants() -> Constants:
         return {"inverse_step": np.array([1 / step], np.float32)}
@@ -155,7 +158,7 @@ def _thresholds(signs: SignPack, dither: str) -> Constants:
 def _workload(
     name: str, value: Value, code: Any, weights: Outline, window: Window, is_depthwise: bool
 ) -> Workload:
-    allowed = {"float": FLOAT_INPUT_WEIGHTS, "binary": ("binary", "ternary")}.get(code, ("int8",))
+    allowed = {"float": FLOAT_INPUT_WEIGHTS, "binary": ("binary", "ternary")}.get(code, BYTE_INPUT_WEIGHTS)
     if weights.code not in allowed:
         raise UnsupportedLayerError(
             f"layer '{name}': no kernel takes {weights.code} weights with {code} inputs"
@@ -196,17 +199,28 @@ def _constants(workload: Any, weights: Weights, step: float, is_depthwise: bool)
         return _bitserial_constants(workload, weights, vectors, width)
     arranged = packing.lane_layout(weights.values, width)
     code = workload.weight
+    if code == "ternary" and workload.input in ("uint8", "int8") and not is_depthwise:
+        offset = _byte_offset(weights, width)
+        scale = (vectors["positive"] * np.float32(step)).astype(np.float32)
+        packed = packing.pack_ternary_quads(weights.values, width)
+        return {"weight": packed, "scale": scale, "bias": vectors["bias"], "offset": offset}
     if code in ("ternary", "binary"):
         codes = packing.ternary_codes(arranged) if code == "ternary" else arranged < 0
         packed = packing.pack_lane_codes(codes, 2 if code == "ternary" else 1)
-        return {**vectors, "weight": packed, "scale": np.ones_like(vectors["bias"])}
+        return {**vectors, "weight": packed, "scale": np.full_like(vectors["bias"], step)}
     scale = (vectors["positive"] * np.float32(step)).astype(np.float32)
     constants = {"weight": arranged, "scale": scale, "bias": vectors["bias"]}
     if code == "int8" and not is_depthwise:
         constants["weight"] = packing.pack_quads(weights.values, width)
-        sums = weights.values.astype(np.int64).sum(axis=(1, 2, 3))
-        constants["offset"] = packing.lane_vectors((-128 * sums).astype(np.int32), width)
+        constants["offset"] = _byte_offset(weights, width)
     return constants
+
+
+def _byte_offset(weights: Weights, width: int) -> NDArray[np.int32]:
+    """What a sum is too large by where bytes have 128 added, (O / lanes, lanes)."""
+    sums = weights.values.astype(np.int64).sum(axis=(1, 2, 3))
+    found: NDArray[np.int32] = packing.lane_vectors((-128 * sums).astype(np.int32), width)
+    return found
 
 
 def _bitserial_constants(
@@ -240,9 +254,31 @@ def _bitserial_constants(
     }
 
 
+def _kernel_input(activation: "InputActivation | None") -> InputCode:
+    """What kernels read: unsigned bytes are the same to them however many steps they have."""
+    if activation is None:
+        return "float"
+    return "uint8" if activation.code.startswith("uint") else cast(InputCode, activation.code)
+
+
 def quantized(layer: Any) -> Outline:
     """One of our quantized layers."""
-    return Outline(layer, layer.precision.weight, _window_shape(layer), _quantized_weights)
+    code = _kernel_weights(layer)
+    read = _real_weights if code == "float" and layer.precision.weight != "float" else _quantized_weights
+    return Outline(layer, code, _window_shape(layer), read, layer.is_symmetric)
+
+
+def _kernel_weights(layer: Any) -> WeightCode:
+    """The code in which a kernel takes a layer's weights: bytes where inputs are, floats if need be."""
+    code, inputs = layer.precision.weight, layer.activation.code
+    if layer.activation.is_bytes and code != "float":
+        if code == "dorefa8":
+            problem = "its 256 weight levels are odd numbers that no byte holds"
+            raise UnsupportedLayerError(f"layer: {problem}; use int8, or dorefa7 weights")
+        return "ternary" if layer.is_symmetric else "int8"
+    if code.startswith("dorefa") and inputs == "float":
+        return "float"
+    return cast(WeightCode, code)
 
 
 def plain(layer: Any) -> Outline:
@@ -260,6 +296,12 @@ def _quantized_weights(layer: Any) -> Weights:
     codes = layer.weight_codes()
     values = codes.values.reshape(_window_shape(layer))
     return Weights(values, codes.positive, codes.negative, _bias(layer, len(values)))
+
+
+def _real_weights(layer: Any) -> Weights:
+    values: NDArray[Any] = layer.quantized_weight().detach().cpu().numpy().astype(np.float32)
+    ones = np.ones(len(values), np.float32)
+    return Weights(values.reshape(_window_shape(layer)), ones, ones, _bias(layer, len(values)))
 
 
 def _float_weights(layer: Any) -> Weights:

@@ -16,11 +16,13 @@ from runtime.lowering.layers import Window, convolve, plain, quantized
 from runtime.workload import (
     Add,
     Affine,
+    AffineMap,
     AvgPool2d,
     ChannelShuffle,
     Concat,
     GlobalAvgPool,
     MaxPool2d,
+    Prelu,
     Relu6,
     ScaleChannels,
     Sigmoid,
@@ -154,6 +156,53 @@ def _relu6(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) ->
     _require_own_tensor(builder, node, bool(node.kwargs.get("inplace") or getattr(module, "inplace", False)))
     value = values[node.args[0]]
     return builder.emit(_name(node), Relu6(builder.batch, math.prod(value.shape)), [value], value.shape)
+
+
+@rule(nn.PReLU)
+def _prelu(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
+    name, value = _name(node), values[node.args[0]]
+    channels, slopes = value.shape[-1], module.weight
+    _require(name, len(slopes) in (1, channels), f"it has {len(slopes)} slopes for {channels} channels")
+
+    def constants() -> Constants:
+        slope = slopes.detach().cpu().numpy().astype(np.float32)
+        return {"slope": np.ascontiguousarray(np.broadcast_to(slope, channels))}
+
+    workload = Prelu(value.shape[0], math.prod(value.shape[1:-1]), channels)
+    return builder.emit(name, workload, [value], value.shape, constants, module)
+
+
+@rule(layers.ChannelShift)
+def _channel_shift(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
+    name, value = _name(node), values[node.args[0]]
+    _require_image(name, value)
+    channels = len(module.shift)
+    _require(name, value.shape[-1] == channels, f"it takes {channels} channels, but gets {value.shape[-1]}")
+
+    def constants() -> Constants:
+        shift = module.shift.detach().cpu().numpy().astype(np.float32)
+        return {"scale": np.ones_like(shift), "bias": shift}
+
+    workload = Affine(value.shape[0], math.prod(value.shape[1:-1]), channels)
+    return builder.emit(name, workload, [value], value.shape, constants, module)
+
+
+@rule(layers.OutputScale)
+def _output_scale(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
+    name, value = _name(node), values[node.args[0]]
+    _require_image(name, value)
+    n, height, width, channels = value.shape
+    fits = (module.case == 1 and module.size[0] == channels) or module.size == (channels, height, width)
+    _require(name, fits, f"it is made for {module.size}, but gets {(channels, height, width)}")
+    pixels = height * width
+
+    def constants() -> Constants:
+        merged = module.merged().detach().cpu().numpy().astype(np.float32).transpose(1, 2, 0)
+        scale = merged.reshape(channels) if module.case == 1 else merged.reshape(pixels, channels)
+        return {"scale": np.ascontiguousarray(scale), "bias": np.zeros(channels, np.float32)}
+
+    workload = (Affine if module.case == 1 else AffineMap)(n, pixels, channels)
+    return builder.emit(name, workload, [value], value.shape, constants, module)
 
 
 @rule(nn.Sigmoid, torch.sigmoid, nn.functional.sigmoid, "sigmoid")

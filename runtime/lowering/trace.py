@@ -232,9 +232,10 @@ def _refuse_hooks(name: str, layer: "nn.Module | None") -> None:
 
 def _is_ours(module: "nn.Module") -> bool:
     """Whether a module is one of the layers that have rules of their own, and computes as they do."""
-    from search_spaces.layers import ChannelShuffle, QuantConv2d, QuantLinear, Subsample
+    from search_spaces import layers
 
-    ours = (QuantConv2d, QuantLinear, ChannelShuffle, Subsample)
+    convolving = (layers.QuantConv2d, layers.QuantLinear)
+    ours = (*convolving, layers.ChannelShuffle, layers.ChannelShift, layers.OutputScale, layers.Subsample)
     kind = next((k for k in ours if isinstance(module, k)), None)
     return kind is not None and type(module).forward is kind.forward
 

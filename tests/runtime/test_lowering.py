@@ -11,10 +11,17 @@ import runtime
 import search_spaces
 from runtime.lowering import UnsupportedLayerError, lower
 from search_spaces import InvalidInput, precisions
-from search_spaces.layers import ChannelShuffle, QuantConv2d, QuantLinear
+from search_spaces.layers import (
+    ChannelShift,
+    ChannelShuffle,
+    OutputScale,
+    QuantConv2d,
+    QuantLinear,
+    ShiftedPReLU,
+)
 from tests.runtime.harness import TARGETS
 
-EVERY_PRECISION = sorted(precisions)
+EVERY_PRECISION = [name for name in sorted(precisions) if precisions.get(name).weight != "dorefa8"]
 
 
 class Everything(nn.Module):
@@ -53,7 +60,7 @@ def trained(module, shape):
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.normal_(layer.weight)  # negative scales too
             nn.init.normal_(layer.bias)
-        if isinstance(layer, QuantConv2d | QuantLinear) and layer.precision.weight == "ternary":
+        if isinstance(layer, QuantConv2d | QuantLinear) and hasattr(layer, "positive"):
             nn.init.constant_(layer.positive, 0.7)  # W^p and W^n apart
             nn.init.constant_(layer.negative, 1.3)
     return module.eval()
@@ -172,6 +179,46 @@ def test_a_single_layer_is_a_model(precision):
         expected = layer(images).numpy()
     found = runtime.compile(layer, (2, 5, 7, 9)).run(images.numpy())
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_weights_that_no_byte_holds_are_refused():
+    with pytest.raises(UnsupportedLayerError, match="256 weight levels are odd numbers that no byte holds"):
+        lower(QuantConv2d(5, 6, 3, precisions.get("dorefa8")).eval(), (1, 5, 7, 9))
+
+
+class Shifted(nn.Module):
+    """ReActNet's: shift, sign, binary convolution, batch norm, shortcut, shifted PReLU."""
+
+    def __init__(self, case):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1), nn.BatchNorm2d(32))
+        self.shift = ChannelShift(32)
+        self.convolution = QuantConv2d(32, 32, 3, precisions.get("bnn"))
+        self.scale = OutputScale(32, 9, 8, case)
+        self.norm = nn.BatchNorm2d(32)
+        self.prelu = ShiftedPReLU(32)
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.prelu(x + self.norm(self.scale(self.convolution(self.shift(x)))))
+
+
+@pytest.mark.parametrize("case", [1, 2, 3, 4])
+def test_learned_shifts_scales_and_slopes_compile(case):
+    module = trained(Shifted(case), (2, 3, 9, 8))
+    for parameter in (*module.scale.parameters(), *module.shift.parameters(), *module.prelu.parameters()):
+        nn.init.uniform_(parameter, 0.3, 1.2)
+    images = torch.randn(2, 3, 9, 8)
+    with torch.no_grad():
+        expected = module(images).numpy()
+    found = runtime.compile(module, (2, 3, 9, 8)).run(images.numpy())
+    close = np.isclose(found, expected, rtol=1e-3, atol=1e-3)
+    assert close.mean() > 0.97, "but for signs of values that are within a rounding error of 0"
+
+
+def test_a_scale_of_one_size_refuses_images_of_another():
+    with pytest.raises(UnsupportedLayerError, match=r"it is made for \(32, 9, 8\), but gets \(32, 8, 8\)"):
+        lower(Shifted(2).eval(), (1, 3, 8, 8))
 
 
 def test_an_unknown_target_is_refused():

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -147,3 +148,25 @@ def test_subsample(batch, height, width, channels, stride, added, seed):
     found = run_kernel(work, data=x)
     expected = np.pad(x[:, ::stride, ::stride], [(0, 0)] * 3 + [(0, added)])
     np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
+@KERNELS
+@given(BATCHES, st.integers(1, 60), CHANNELS, SEEDS)
+def test_prelu_and_affine_maps(batch, pixels, channels, seed):
+    values = np.random.default_rng(seed)
+    x = values.standard_normal((batch, pixels, channels), np.float32)
+    slope, bias = values.standard_normal((2, channels), np.float32)
+    found = run_kernel(w.Prelu(batch, pixels, channels), data=x, slope=slope)
+    np.testing.assert_array_equal(found.reshape(x.shape), np.where(x > 0, x, x * slope))
+    scale = values.standard_normal((pixels, channels), np.float32)
+    found = run_kernel(w.AffineMap(batch, pixels, channels), data=x, scale=scale, bias=bias)
+    np.testing.assert_allclose(found.reshape(x.shape), x * scale + bias, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_bytes_of_fewer_levels(bits):
+    x = np.linspace(-0.3, 1.3, 401, dtype=np.float32)
+    highest = 2**bits - 1
+    work = w.Quantize(1, x.size, f"uint{bits}")
+    found = run_kernel(work, data=x, inverse_step=np.array([highest], np.float32))
+    np.testing.assert_array_equal(found, np.clip(np.round(x * np.float32(highest)), 0, highest))

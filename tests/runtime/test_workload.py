@@ -21,6 +21,8 @@ EXAMPLES = [
     w.GlobalAvgPool(1, 64, 16),
     w.Relu(1, 64),
     w.Relu6(1, 64),
+    w.Prelu(1, 64, 16),
+    w.AffineMap(1, 64, 16),
     w.Sigmoid(1, 64),
     w.ScaleChannels(1, 64, 16),
     w.Subsample(1, 8, 8, 16, 2, 16),

@@ -15,6 +15,8 @@ CODES = {
     "int8": (np.int8, range(-127, 128)),
     "ternary": (np.int8, {-1, 0, 1}),
     "binary": (np.int8, {-1, 1}),
+    **{f"dorefa{n}": (np.int8, range(1 - 2**n, 2**n, 2)) for n in range(2, 8)},
+    "dorefa8": (np.int16, range(-255, 256, 2)),
 }
 
 
@@ -24,7 +26,7 @@ def activate(x, activation):
         return np.where(x + mask(x, activation.dither) >= 0, 1.0, -1.0).astype(np.float32)
     if activation.code == "float":
         return np.maximum(x, 0) if activation.relu else x
-    low, high = {"uint8": (0, 255), "int8": (-127, 127)}[activation.code]
+    low, high = (-127, 127) if activation.code == "int8" else (0, 2 ** int(activation.code[4:]) - 1)
     step = activation.scale.numpy()
     return np.clip(np.round(x / step), low, high) * step
 
@@ -113,7 +115,10 @@ def check_codes(codes, layer):
     assert codes.code == layer.precision.weight
     assert codes.values.dtype == kind
     assert codes.values.shape == tuple(layer.weight.shape)
-    assert allowed is None or set(codes.values.flat) <= set(allowed)
+    if layer.precision.weight == "ternary" and layer.activation.is_bytes and not layer.is_symmetric:
+        assert len(set(codes.values.flat)) <= 3, "W^p and W^n in steps"
+    else:
+        assert allowed is None or set(codes.values.flat) <= set(allowed)
     assert codes.positive.dtype == codes.negative.dtype == np.float32
     assert codes.positive.shape == codes.negative.shape == (len(layer.weight),)
 
@@ -142,7 +147,9 @@ def test_outputs_start_with_sane_magnitudes(name):
     torch.manual_seed(0)
     layer = QuantConv2d(64, 64, 3, precisions.get(name), relu=False)
     spread = layer(torch.randn(4, 64, 9, 9)).std().item()
-    assert 0.3 < spread < (100 if precisions.get(name).weight == "ternary" else 3)
+    code = precisions.get(name)
+    is_large = code.weight in ("ternary", "dorefa2") or code.scale == "none"  # and a batch norm follows
+    assert 0.1 < spread < (100 if is_large else 3)
 
 
 def test_ternary_scales_start_at_one_and_are_per_layer():

@@ -1,19 +1,33 @@
 """Quantizers against their papers' equations, read literally."""
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from torch import nn
 
+from search_spaces.layers import OutputScale
 from search_spaces.quantizers import (
+    binarize_analytically,
     channel_scales,
     dither_mask,
     dithered,
+    dorefa_weight,
     fake_quantize,
+    levels,
+    output_scales,
     sign,
+    symmetric_codes,
+    symmetric_scale,
     ternarize,
+    ternarize_symmetrically,
     ternary_codes,
 )
+
+SEEDS = st.integers(0, 2**31)
 
 
 def test_sign_maps_zero_to_plus_one():
@@ -126,3 +140,142 @@ def test_int8_weights_are_at_most_half_a_step_off(channels, seed):
 
 def test_scales_of_zero_weights_are_positive():
     assert (channel_scales(torch.zeros(2, 3)) > 0).all()
+
+
+def gradient(function, weight, to):
+    """The gradient that ``function`` gives for a loss whose gradient of the result is ``to``."""
+    weight = weight.clone().requires_grad_()
+    function(weight).backward(to)
+    return weight.grad
+
+
+@given(arrays(np.float32, (4, 3, 2), elements=st.floats(-2, 2, width=32)), SEEDS)
+def test_symmetric_ternary_is_the_best_scale_for_its_codes(weights, seed):
+    weight = torch.from_numpy(weights)
+    codes, scale = symmetric_codes(weight).double(), symmetric_scale(weight).double()
+    delta = 0.7 * weights.astype(np.float64).__abs__().mean()
+    clear = abs(abs(weights) - delta) > 1e-5  # beside the threshold, rounding decides
+    expected = np.sign(weights) * (abs(weights) > delta)
+    np.testing.assert_array_equal(codes.numpy()[clear], expected[clear])
+    nonzero = codes != 0
+    if nonzero.any():
+        # equation 5 minimizes |w - a t|^2 for these codes: its derivative by a is zero there
+        residual = ((weight.double() - scale * codes) * codes).sum()
+        assert abs(float(residual)) < 1e-4
+    g = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(gradient(ternarize_symmetrically, weight, g), g)
+    assert torch.equal(ternarize_symmetrically(weight), symmetric_codes(weight) * symmetric_scale(weight))
+
+
+@given(arrays(np.float32, (4, 3, 2), elements=st.floats(-2, 2, width=32)), SEEDS)
+def test_xnor_is_equations_4_and_6_and_its_gradient(weights, seed):
+    weight = torch.from_numpy(weights)
+    scales = abs(weights).reshape(4, -1).mean(1)
+    signs = np.where(weights >= 0, 1, -1)
+    np.testing.assert_allclose(
+        binarize_analytically(weight).numpy(), signs * scales[:, None, None], rtol=1e-5
+    )
+    g = torch.randn(weight.shape, generator=torch.Generator().manual_seed(seed))
+    expected = g.numpy() * (1 / 6 + scales[:, None, None] * (abs(weights) <= 1))
+    np.testing.assert_allclose(
+        gradient(binarize_analytically, weight, g).numpy(), expected, rtol=1e-4, atol=1e-6
+    )
+
+
+def test_the_analytic_scale_fits_the_signs_best():
+    weight = torch.randn(4, 9, generator=torch.Generator().manual_seed(0))
+    fitted = (weight - binarize_analytically(weight)).square().sum(1)
+    for factor in (0.9, 1.1):
+        assert (fitted < (weight - factor * binarize_analytically(weight)).square().sum(1)).all()
+
+
+@pytest.mark.parametrize("bits", range(2, 9))
+def test_dorefa_is_equations_5_6_and_9(bits):
+    weight = torch.randn(300, generator=torch.Generator().manual_seed(bits))
+    bent = np.tanh(weight.double().numpy())
+    unit = bent / (2 * abs(bent).max()) + 0.5
+    highest = 2**bits - 1
+    expected = 2 * np.round(unit * highest) / highest - 1
+    found = dorefa_weight(weight, bits).numpy()
+    clear = abs(unit * highest % 1 - 0.5) > 1e-3
+    np.testing.assert_allclose(found[clear], expected[clear], atol=1e-6)
+    steps = found * highest
+    np.testing.assert_allclose(steps, np.round(steps), atol=1e-4)
+    assert set(np.round(steps).astype(int) % 2) == {1}, "odd numbers"
+    assert abs(found).max() == 1
+    x = torch.tensor([-0.2, 0.0, 0.3, 0.51, 1.0, 1.7])
+    found = levels(x, bits).numpy()
+    np.testing.assert_allclose(found, np.round(x.clip(0, 1).numpy() * highest) / highest, atol=1e-6)
+    assert gradient(lambda t: levels(t, bits), x, torch.ones(6)).tolist() == [0, 1, 1, 1, 1, 0]
+
+
+def test_the_gradient_of_dorefas_weights_is_that_of_the_function_before_rounding():
+    weight = torch.randn(40, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    largest = weight.tanh().abs().max()  # a constant to the gradient, as in the paper's code
+    to = torch.randn(40, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    found = gradient(lambda w: dorefa_weight(w, 8), weight, to)
+
+    def smooth(w):
+        return ((w.tanh() / largest) * to).sum()
+
+    for index in range(40):
+        step = torch.zeros(40, dtype=torch.float64)
+        step[index] = 1e-6
+        slope = (smooth(weight + step) - smooth(weight - step)) / 2e-6
+        assert found[index] == pytest.approx(float(slope), rel=1e-4, abs=1e-8)
+
+
+@pytest.mark.parametrize("case", [1, 2, 3, 4])
+def test_output_scales_are_equations_4_to_7(case):
+    layer = OutputScale(3, 4, 5, case)
+    torch.manual_seed(case)
+    for factor in layer.factors:
+        nn.init.normal_(factor)
+    a, *rest = (f.detach().numpy() for f in layer.factors)
+    if case == 1:
+        expected = np.broadcast_to(a, (3, 4, 5))
+    elif case == 2:
+        expected = a
+    elif case == 3:
+        expected = np.einsum("c,hw->chw", a[:, 0, 0], rest[0][0])
+    else:
+        expected = np.einsum("c,h,w->chw", a[:, 0, 0], rest[0][0, :, 0], rest[1][0, 0])
+    counts = {1: 3, 2: 60, 3: 3 + 20, 4: 3 + 4 + 5}
+    assert sum(f.numel() for f in layer.factors) == counts[case]
+    x = torch.randn(2, 3, 4, 5)
+    np.testing.assert_allclose(layer(x).detach().numpy(), x.numpy() * expected, rtol=1e-5)
+    with torch.no_grad():
+        np.testing.assert_allclose(np.broadcast_to(layer.merged().numpy(), (3, 4, 5)), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_learned_scales_come_closer_than_analytic_ones(seed):
+    """The ordering of XNOR-Net++'s table 2: direct, XNOR-Net, case 1, cases 3 and 4.
+
+    As there, binary weights are sign(W), W and the input are normal, and the scales are trained on that
+    input; zeros around it for both. Case 3 holds case 4, so once it has converged it is the closer of the two;
+    the paper has them a standard deviation apart, the other way round.
+    """
+    torch.manual_seed(seed)
+    weight, x = torch.randn(64, 64, 3, 3), torch.randn(1, 64, 16, 16)
+    real = F.conv2d(x, weight, padding=1)
+    signs = F.conv2d(sign(x), sign(weight), padding=1)
+
+    def distance(found):
+        return float((found.detach() - real).abs().mean())
+
+    def learned(case):
+        layer = OutputScale(64, 16, 16, case)
+        for factor in layer.factors:
+            nn.init.constant_(factor, 0.8 ** (1 / len(layer.factors)))
+        optimizer = torch.optim.Adam(layer.parameters(), lr=0.02)
+        for _ in range(300):
+            optimizer.zero_grad()
+            (layer(signs) - real).abs().mean().backward()
+            optimizer.step()
+        return distance(layer(signs))
+
+    alpha = output_scales(weight).view(1, -1, 1, 1)
+    beta = F.conv2d(x.abs().mean(1, keepdim=True), torch.full((1, 1, 3, 3), 1 / 9), padding=1)
+    case1, case3, case4 = (learned(case) for case in (1, 3, 4))
+    assert distance(signs) > distance(alpha * beta * signs) > case1 > case4 > case3

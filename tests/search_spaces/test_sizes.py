@@ -49,6 +49,14 @@ OTHERS = {  # numbers beside the weights of a convolution from 8 to 16 channels
     "dithered-binary": 16,
     "dithered-binary-3d": 16,
     "ternary-binary": 2,
+    "ternary-int8": 2 + 1,
+    "twn": 1,  # of the layer
+    "twn-int8": 1 + 1,
+    "twn-binary": 1,
+    "bnn": 0,
+    "xnor": 16,
+    "bwn": 16,
+    "bwn-int8": 16 + 1,
 }
 
 
@@ -57,7 +65,7 @@ def test_a_convolution_and_its_batch_norm(name):
     precision = precisions.get(name)
     measured = size(nn.Sequential(QuantConv2d(8, 16, 3, precision), nn.BatchNorm2d(16)))
     assert measured.bits_by_code == {precision.weight: 8 * 16 * 9 * precision.weight_bits}
-    assert measured.other_bits == 32 * (OTHERS[name] + 2 * 16)
+    assert measured.other_bits == 32 * (OTHERS.get(name, 0) + 2 * 16)  # DoReFa's levels are fixed
     assert measured.kilobytes == measured.parameter_bytes / 1000
     assert measured.parameter_bytes == measured.weight_bytes + measured.other_bits / 8
 
