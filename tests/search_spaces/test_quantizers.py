@@ -253,8 +253,8 @@ def test_learned_scales_come_closer_than_analytic_ones(seed):
     """The ordering of XNOR-Net++'s table 2: direct, XNOR-Net, case 1, cases 3 and 4.
 
     As there, binary weights are sign(W), W and the input are normal, and the scales are trained on that
-    input; zeros around it for both. Case 3 holds case 4, so once it has converged it is the closer of the two;
-    the paper has them a standard deviation apart, the other way round.
+    input; zeros around it for both. Case 3 holds case 4, so once it has converged it is the closer of the
+    two; the paper has them a standard deviation apart, the other way round.
     """
     torch.manual_seed(seed)
     weight, x = torch.randn(64, 64, 3, 3), torch.randn(1, 64, 16, 16)
