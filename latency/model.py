@@ -365,7 +365,7 @@ def _of_architecture(text: str, input_shape: tuple[int, ...]) -> "tuple[Workload
 
 def forget_networks(blocks: bool, traces: bool = False) -> None:
     """Forget the kernels of all networks, and, if wanted, the blocks, and even their traces and layers."""
-    from search_spaces.block import forget_layers
+    from search_spaces.block.base import forget_layers
 
     _of_architecture.cache_clear()
     if blocks:

@@ -5,7 +5,16 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from search_spaces.errors import InvalidInput
 
@@ -72,7 +81,10 @@ class Block(_Data):
         width: output channels.
         kernel: side of the spatial kernel, odd.
         stride: of the spatial kernel.
-        groups: of the grouped 1x1 convolutions, in kinds that have them.
+        groups: of the grouped convolutions, in kinds that have them.
+        expansion: how many times as many channels as come in the depthwise convolution has, in ``inverted``.
+        squeeze: the share of the channels that squeeze-and-excitation squeezes to, in ``inverted``; 0: none.
+        skip: whether the input is added where the block keeps its shape, in kinds that leave that open.
         precisions: precision name by layer role; the kind says which roles there are.
     """
 
@@ -82,6 +94,15 @@ class Block(_Data):
     stride: Stride
     groups: Channels = 1
     precisions: LayerPrecisions
+    expansion: Annotated[int, Field(ge=1, le=16)] = 1
+    squeeze: Annotated[float, Field(ge=0, le=1)] = 0.0
+    skip: bool = False
+
+    @model_serializer(mode="wrap")
+    def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Fields that came later are left out at their defaults: digests of older architectures stay."""
+        later = {"expansion": 1, "squeeze": 0.0, "skip": False}
+        return {name: value for name, value in write(self).items() if later.get(name, ...) != value}
 
 
 class Head(_Data):

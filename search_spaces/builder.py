@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from search_spaces.architecture import Architecture, Block, Head, Stem
-from search_spaces.block import NORM_MOMENTUM, BlockModule, blocks, conv_norm, shared_layers
+from search_spaces.block import BlockModule, blocks
+from search_spaces.block.base import NORM_MOMENTUM, conv_norm, shared_layers
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantLinear
 from search_spaces.precision import precisions

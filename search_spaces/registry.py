@@ -1,10 +1,12 @@
 """The one way in which blocks, precisions, spaces, kernels, devices and samplers are found by name."""
 
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from search_spaces.errors import InvalidInput
+from search_spaces.plugins import load_plugin_files
 
 T = TypeVar("T")
 
@@ -13,11 +15,13 @@ class Registry(Generic[T]):
     """Named things of one kind, open to other distributions.
 
     A distribution adds to a registry by an entry point in the group ``bitnas.<plural>`` whose value is
-    the thing itself; entry points are read once, the first time the registry is asked for anything.
+    the thing itself; a file of the user's by calling ``add`` or ``register``. Both are read once, the first
+    time the registry is asked for anything, after ``homes``, the modules that add what is built in.
     """
 
-    def __init__(self, kind: str, plural: str) -> None:
+    def __init__(self, kind: str, plural: str, homes: tuple[str, ...] = ()) -> None:
         self.kind = kind
+        self._homes = homes
         self._group = f"bitnas.{plural}"
         self._things: dict[str, T] = {}
         self._plugins_read = False
@@ -56,5 +60,8 @@ class Registry(Generic[T]):
         if self._plugins_read:
             return
         self._plugins_read = True
+        for home in self._homes:
+            import_module(home)
         for entry in entry_points(group=self._group):
             self.add(entry.name, entry.load())
+        load_plugin_files()

@@ -67,7 +67,7 @@ class SearchSpace(ABC):
         return self.propose(lambda _, options: options[int(generator.random() * len(options))])
 
 
-spaces: Registry[SearchSpace] = Registry("space", "spaces")
+spaces: Registry[SearchSpace] = Registry("space", "spaces", homes=("search_spaces.mobile",))
 
 
 def space(name: str) -> SearchSpace:
@@ -108,7 +108,7 @@ class Staged(SearchSpace):
 
     def propose(self, choose: Choose) -> Architecture:
         stem = Stem(
-            width=_number(choose, "stem.width", self.stem_widths), kernel=3, stride=1, precision="float"
+            width=number(choose, "stem.width", self.stem_widths), kernel=3, stride=1, precision="float"
         )
         blocks: list[Block] = []
         for index, widths in enumerate(self.stages, start=1):
@@ -123,11 +123,11 @@ class Staged(SearchSpace):
         )
 
     def _stage(self, choose: Choose, stage: str, widths: tuple[int, ...]) -> list[Block]:
-        kind = _text(choose, f"{stage}.block", self.kinds)
-        width = _number(choose, f"{stage}.width", widths)
-        kernel = _number(choose, f"{stage}.kernel", self.kernels)
-        stride = _number(choose, f"{stage}.stride", self.strides)
-        groups = _number(choose, f"{stage}.groups", self.groups) if kind == "shuffle" else 1
+        kind = text(choose, f"{stage}.block", self.kinds)
+        width = number(choose, f"{stage}.width", widths)
+        kernel = number(choose, f"{stage}.kernel", self.kernels)
+        stride = number(choose, f"{stage}.stride", self.strides)
+        groups = number(choose, f"{stage}.groups", self.groups) if kind == "shuffle" else 1
         return [
             Block(
                 kind=kind,
@@ -136,11 +136,11 @@ class Staged(SearchSpace):
                 stride=stride if repeat == 0 else 1,
                 groups=groups,
                 precisions={
-                    role: _text(choose, f"{stage}.repeat{repeat}.{role}.precision", self.precisions)
-                    for role in _roles(kind)
+                    role: text(choose, f"{stage}.repeat{repeat}.{role}.precision", self.precisions)
+                    for role in roles_of(kind)
                 },
             )
-            for repeat in range(_number(choose, f"{stage}.repeats", self.repeats))
+            for repeat in range(number(choose, f"{stage}.repeats", self.repeats))
         ]
 
     def size(self) -> int:
@@ -153,7 +153,7 @@ class Staged(SearchSpace):
 
     def _kind_size(self, kind: str) -> int:
         groups = len(self.groups) if kind == "shuffle" else 1
-        layers = [len(_roles(kind)) * repeat for repeat in self.repeats]
+        layers = [len(roles_of(kind)) * repeat for repeat in self.repeats]
         return groups * sum(math.prod([len(self.precisions)] * count) for count in layers)
 
 
@@ -176,16 +176,19 @@ spaces.add("tiny", TINY)
 spaces.add("cifar", CIFAR)
 
 
-def _roles(kind: str) -> Sequence[str]:
+def roles_of(kind: str) -> Sequence[str]:
+    """The layers of a kind of block that take a precision."""
     # here, as blocks are torch modules and a space is told by name before torch is needed
     from search_spaces.block import blocks
 
     return blocks.get(kind).roles
 
 
-def _number(choose: Choose, name: str, options: tuple[int, ...]) -> int:
+def number(choose: Choose, name: str, options: tuple[int, ...]) -> int:
+    """The number that is chosen."""
     return cast(int, choose(name, options))
 
 
-def _text(choose: Choose, name: str, options: tuple[str, ...]) -> str:
+def text(choose: Choose, name: str, options: tuple[str, ...]) -> str:
+    """The word that is chosen."""
     return cast(str, choose(name, options))

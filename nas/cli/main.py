@@ -192,6 +192,15 @@ def _set_debug(_ctx: click.Context, _option: click.Parameter, wanted: bool) -> N
         os.environ[DEBUG_VARIABLE] = "1"  # the environment, so that worker processes know as well
 
 
+def _add_plugins(_ctx: click.Context, _option: click.Parameter, files: tuple[str, ...]) -> None:
+    from pathlib import Path
+
+    from search_spaces.plugins import add_plugin_file
+
+    for file in files:
+        add_plugin_file(Path(file))
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
@@ -204,6 +213,10 @@ def _set_debug(_ctx: click.Context, _option: click.Parameter, wanted: bool) -> N
 @click.option(
     "--debug", is_flag=True, is_eager=True, expose_value=False, callback=_set_debug,
     help=f"Show where an error comes from (also {DEBUG_VARIABLE}=1).",
+)  # fmt: skip
+@click.option(
+    "--plugin", "plugins", metavar="FILE", multiple=True, expose_value=False, callback=_add_plugins,
+    help="A Python file that adds blocks, spaces, precisions and more.",
 )  # fmt: skip
 def cli() -> None:
     """Neural architecture search for vision models down to one bit, with latency measured on a device."""

@@ -4,6 +4,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from search_spaces.mobile import rounded
 from search_spaces.networks.parts import InvertedResidual, classifier, normed, stem
 from search_spaces.networks.published import IMAGENET, published
 from search_spaces.networks.resnet import separable_conv
@@ -74,12 +75,6 @@ class MobileNetV2(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.pool(self.relu(self.features(x))).flatten(1)  # (N, channels)
         return self.classifier(x)  # type: ignore[no-any-return]  # (N, classes)
-
-
-def rounded(channels: float, divisor: int = 8) -> int:
-    """The nearest multiple of 8, but never below nine tenths: the authors' rule for multiplied widths."""
-    near = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return near + divisor if near < 0.9 * channels else near
 
 
 for _multiplier, _name in ((1.0, "1.0"), (0.75, "0.75"), (0.5, "0.5"), (0.25, "0.25")):

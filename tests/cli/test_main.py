@@ -75,7 +75,7 @@ def test_version(nas: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["tril"], 2, "No such command 'tril'; did you mean trial or trials?"),
+        (["tril"], 2, "No such command 'tril'; did you mean trial or trials or train?"),
         (["xyz"], 2, "choose one of search, searches"),
         (["--nonsense"], 2, "No such option"),
         (["trials"], 2, "Missing argument 'SEARCH'. Try 'nas trials --help'."),

@@ -20,7 +20,7 @@ from runtime.lowering import trace
 from runtime.workload import Workload
 from search_spaces import Architecture, InvalidInput
 from search_spaces.architecture import Block, Head, Stem
-from search_spaces.block import Separable
+from search_spaces.block.separable import Separable
 from search_spaces.errors import BitnasError
 from search_spaces.search_space import USER_PRECISIONS
 

@@ -29,7 +29,7 @@ def _search(*arguments: str) -> Result:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--space", "huge"], "space: unknown name 'huge'; choose one of cifar, tiny"),
+        (["--space", "huge"], "space: unknown name 'huge'; choose one of cifar, mobile, tiny"),
         (["--data", "mnist"], "--data: 'mnist' is neither a data set here (digits"),
         (["--device", "toaster"], "device: unknown name 'toaster'; choose one of local"),
         (["--sampler", "grid"], "sampler: unknown name 'grid'; choose one of nsga-ii, nsga2, random, tpe"),

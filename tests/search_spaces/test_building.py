@@ -7,7 +7,8 @@ from torch import fx, nn
 import runtime
 from latency.model import workloads_of
 from search_spaces.architecture import Architecture, Block, Head, Stem
-from search_spaces.block import blocks, bottleneck
+from search_spaces.block import blocks
+from search_spaces.block.shuffle import bottleneck
 from search_spaces.builder import build, parts
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import ChannelShuffle, QuantConv2d, QuantLinear
@@ -17,6 +18,8 @@ from search_spaces.precision import precisions
 def block(kind="separable", **changes):
     shape = {"width": 16, "kernel": 3, "stride": 1}
     roles = dict.fromkeys(blocks.get(kind).roles, "float")
+    if kind == "inverted":
+        shape["expansion"] = 3
     return Block(kind=kind, **{**shape, "precisions": roles, **changes})
 
 
@@ -193,7 +196,7 @@ def test_what_cannot_be_built_is_refused_with_its_path(architecture, path):
 
 def test_an_unknown_block_is_told_with_those_there_are():
     architecture = network(Block(kind="dense", width=8, kernel=3, stride=1, precisions={}))
-    with pytest.raises(InvalidInput, match="unknown name 'dense'; choose one of fire, separable, shuffle"):
+    with pytest.raises(InvalidInput, match="unknown name 'dense'; choose one of conv, fire, inverted, res"):
         build(architecture)
 
 
@@ -204,3 +207,50 @@ def test_an_outline_shares_layers_with_others_but_not_with_itself():
     assert one.expand1 is other.expand1 is not one.expand3
     assert one.expand3 is other.expand3 is not trained.expand3
     assert workloads_of(twins) == runtime.workloads(build(twins), (1, *twins.input_shape))
+
+
+@pytest.mark.parametrize("kind", ["separable", "inverted", "fire", "conv"])
+def test_a_skip_adds_the_input_where_the_shape_is_kept(kind):
+    x = torch.randn(2, 16, 9, 7)
+    torch.manual_seed(0)
+    plain = module(16, block(kind)).eval()
+    torch.manual_seed(0)
+    skipping = module(16, block(kind, skip=True)).eval()
+    torch.testing.assert_close(skipping(x), plain(x) + x)
+    for changes in ({"stride": 2}, {"width": 24}):
+        torch.manual_seed(0)
+        plain = module(16, block(kind, **changes)).eval()
+        torch.manual_seed(0)
+        torch.testing.assert_close(module(16, block(kind, skip=True, **changes)).eval()(x), plain(x))
+
+
+def test_a_residual_block_subsamples_its_shortcut():
+    residual = module(16, block("residual", width=24, stride=2)).eval()
+    x = torch.randn(2, 16, 9, 7)
+    shortcut = residual(x) - residual.conv2(residual.conv1(x))
+    torch.testing.assert_close(shortcut[:, :16], x[:, :, ::2, ::2])
+    assert not shortcut[:, 16:].any()
+    with pytest.raises(InvalidInput, match="width: 8 is below the 16 channels that come in"):
+        module(16, block("residual", width=8))
+
+
+@pytest.mark.parametrize("precision", ["float", "int8", "binary"])
+def test_squeeze_and_excitation_stands_behind_the_depthwise_convolution(precision):
+    roles = dict.fromkeys(("expand", "depthwise", "project"), precision)
+    built = module(16, block("inverted", squeeze=0.25, precisions=roles))
+    attention = built.attention[1]
+    assert (attention.squeeze.out_channels, attention.excite.out_channels) == (4, 48)
+    assert attention.squeeze.precision.name == ("int8" if precision == "int8" else "float")
+    assert isinstance(built.attention[0], nn.Identity) == (precision == "binary")
+    with pytest.raises(InvalidInput, match="expansion: 1 is below 2"):
+        module(16, block("inverted", expansion=1))
+
+
+def test_fields_that_came_later_change_no_older_digest():
+    older = block("separable")
+    assert set(older.model_dump()) == {"kind", "width", "kernel", "stride", "groups", "precisions"}
+    newer = network(block("inverted", squeeze=0.25, skip=True))
+    assert Architecture.from_json(newer.to_json()) == newer
+    assert '"expansion":3' in newer.to_json()
+    with pytest.raises(InvalidInput, match=r"architecture\.blocks\[0\]\.squeeze"):
+        Architecture.from_json(newer.to_json().replace("0.25", "1.25"))

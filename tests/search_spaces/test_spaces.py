@@ -2,15 +2,19 @@
 
 from dataclasses import replace
 from itertools import product
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+import search_spaces
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
 from search_spaces.errors import InvalidInput
-from search_spaces.search_space import USER_PRECISIONS, space
+from search_spaces.mobile import MOBILE
+from search_spaces.search_space import USER_PRECISIONS, space, spaces
+from search_spaces.sizing import layers
 
 TINY = space("tiny")
 CIFAR = space("cifar")
@@ -196,7 +200,7 @@ def test_the_size_is_the_number_of_different_architectures(small):
 
 
 def test_unknown_spaces_are_told_with_those_there_are():
-    with pytest.raises(InvalidInput, match="space: unknown name 'huge'; choose one of cifar, tiny"):
+    with pytest.raises(InvalidInput, match="space: unknown name 'huge'; choose one of cifar, mobile, tiny"):
         space("huge")
 
 
@@ -204,3 +208,70 @@ def test_unknown_spaces_are_told_with_those_there_are():
 def test_seeds_are_whole_numbers(seed):
     with pytest.raises(InvalidInput, match=r"seed: .* give a whole number of 0 or more"):
         TINY.sample(seed)
+
+
+FEW = replace(
+    MOBILE,
+    base=((16, 1, 1), (24, 2, 2)),
+    operations=("separable", "inverted3"),
+    kernels=(3,),
+    widths=(100,),
+    extra=(0,),
+    precisions=("float",),
+)
+
+
+@pytest.mark.parametrize(
+    "few", [FEW, replace(FEW, extra=(-1, 0)), replace(FEW, precisions=("float", "int8"), squeezes=(0,))]
+)
+def test_the_mobile_space_counts_each_architecture_once(few):
+    everything = [architecture.digest for architecture in every_architecture(few)]
+    assert len(set(everything)) == len(everything) == few.size()
+
+
+def test_mobile_architectures_build_and_lower():
+    from latency.model import workloads_of
+
+    kinds = set()
+    for seed in range(30):
+        architecture = MOBILE.sample(seed)
+        assert architecture.blocks[-1].width == 1280
+        assert [block.stride for block in architecture.blocks].count(2) == 4
+        assert workloads_of(architecture)
+        kinds |= {block.kind for block in architecture.blocks}
+    assert kinds == {"conv", "separable", "inverted"}
+
+
+def test_mobilenetv2_is_in_the_mobile_space():
+    """But for its first stage, which has no expansion: there it is a separable block."""
+
+    def choose(name, options):
+        wanted = {"operation": "inverted6", "kernel": 3, "squeeze": 0, "width": 100, "skip": "identity"}
+        stage, _, what = name.partition(".")
+        if what == "layers":
+            return {1: 1, 2: 2, 3: 3, 4: 4, 5: 3, 6: 3, 7: 1}[int(stage[-1])]
+        if what == "operation" and stage == "stage1":
+            return "separable"
+        return wanted.get(what, "float")
+
+    with torch.device("meta"):
+        built = search_spaces.build(MOBILE.propose(choose))
+        published = search_spaces.network("mobilenetv2")
+    macs = [sum(layer.macs for layer in layers(m, (3, 224, 224))) for m in (built, published)]
+    assert macs[0] == macs[1]
+
+
+@pytest.mark.parametrize("name", sorted(spaces))
+def test_any_space_takes_other_images(name):
+    fitted = space(name).fitted((1, 20, 24), 7)
+    architecture = fitted.sample(1)
+    assert (architecture.input_shape, architecture.classes) == ((1, 20, 24), 7)
+    assert search_spaces.build(architecture).eval()(torch.randn(2, 1, 20, 24)).shape == (2, 7)
+    assert fitted.size() == space(name).size()
+
+
+def test_docs_tell_the_size_of_every_space():
+    text = (Path(__file__).parents[2] / "docs" / "spaces.md").read_text(encoding="utf-8")
+    for name in ("tiny", "cifar", "mobile"):
+        assert f"| `{name}` |" in text
+        assert f"{space(name).size():.3g}".replace("e+", " x 10^") in text

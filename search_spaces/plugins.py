@@ -1,0 +1,54 @@
+"""Plugin files: Python files of the user's that add to the registries, named by ``nas --plugin FILE``."""
+
+import os
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from search_spaces.errors import BitnasError, InvalidInput
+
+VARIABLE = "NAS_PLUGINS"
+"""The environment variable that holds their paths, so that worker processes load them, too."""
+
+_loaded: set[str] = set()
+
+
+def add_plugin_file(path: Path) -> None:
+    """Have this process and those that it starts load a file, once a registry is asked for something.
+
+    Raises:
+        InvalidInput: there is no such file.
+    """
+    if not path.is_file() or path.suffix != ".py":
+        raise InvalidInput("--plugin", f"'{path}' is no Python file", "name one that ends in .py")
+    known = [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+    absolute = str(path.resolve())
+    os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*known, absolute]))
+
+
+def load_plugin_files() -> None:
+    """Run the files that were named, each once.
+
+    Raises:
+        BitnasError: one of them raises; the message says what.
+    """
+    for name in os.environ.get(VARIABLE, "").split(os.pathsep):
+        if name and name not in _loaded:
+            _loaded.add(name)  # first: it asks registries itself
+            _run(Path(name))
+
+
+def _run(path: Path) -> None:
+    module_name = f"bitnas_plugin_{path.stem}"
+    spec = spec_from_file_location(module_name, path)
+    if spec is None or spec.loader is None:
+        raise BitnasError(f"{path}: it is no Python file")
+    module = module_from_spec(spec)
+    sys.modules[module_name] = module  # classes in it may be looked up by name
+    try:
+        spec.loader.exec_module(module)
+    except BitnasError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise BitnasError(f"plugin '{path}': {type(error).__name__}: {reason}; mend it") from error

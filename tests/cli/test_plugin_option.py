@@ -1,0 +1,66 @@
+"""``nas --plugin FILE``: a block, a space and a precision from outside the package, through to an export."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin.py"
+
+
+def nas(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "nas.cli.main", *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NAS_")}
+    root = str(Path(__file__).parents[2])
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**environment, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def test_the_example_is_searched_exported_and_verified(tmp_path: Path) -> None:
+    plugin = ("--plugin", EXAMPLE)
+    done = nas(
+        *plugin, "search", "--name", "g", "--space", "ghost", "--trials", 2, "--epochs", 1, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 complete" in done.stderr + done.stdout
+    done = nas(*plugin, "export", "g", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = nas(*plugin, "verify", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = nas("search", "--resume", "g", cwd=tmp_path)
+    assert (done.returncode, "space: unknown name 'ghost'" in done.stderr) == (2, True)
+
+
+def test_precisions_of_a_plugin_serve_published_networks(tmp_path: Path) -> None:
+    done = nas("--plugin", EXAMPLE, "size", "resnet20", "--precision", "mine", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "weights               68.704 kB" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        (None, 2, "--plugin: 'mine.py' is no Python file"),
+        ("1 / 0", 1, "mine.py': ZeroDivisionError: division by zero; mend it"),
+        ("import nothing_like_it", 1, "ModuleNotFoundError: No module named 'nothing_like_it'; mend it"),
+        ("def", 1, "SyntaxError"),
+        ("from search_spaces import spaces\nspaces.add('tiny', None)", 2, "'tiny' is already registered"),
+    ],
+)
+def test_a_plugin_that_does_not_serve(tmp_path: Path, text: Any, code: int, message: str) -> None:
+    if text is not None:
+        (tmp_path / "mine.py").write_text(text)
+    done = nas("--plugin", "mine.py", "size", "resnet20", cwd=tmp_path)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
