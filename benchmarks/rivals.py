@@ -15,7 +15,7 @@ from tvm import te, topi
 from benchmarks.ours import timed
 from benchmarks.race import Run, calls
 from runtime.linking import build
-from search_spaces.layers import QuantConv2d
+from search_spaces.layers import QuantConv2d, Subsample
 
 
 class WrongResultError(Exception):
@@ -136,24 +136,55 @@ def float_network(module: torch.nn.Module, x: np.ndarray, expected: np.ndarray) 
 
 def onnx_of(module: torch.nn.Module, shape: tuple[int, ...]) -> onnx.ModelProto:
     """The ONNX form of a traced float module; onnxruntime folds the batch norms itself."""
-    traced = torch.fx.symbolic_trace(_plain(module).eval())
-    layers = dict(traced.named_modules())
+    plain = _plain(module).eval()
+    traced, layers = _Tracer().trace(plain), dict(plain.named_modules())
     nodes: list[Any] = []
     constants: list[Any] = []
     names: dict[Any, str] = {}
-    for node in traced.graph.nodes:
+    for node in traced.nodes:
         names[node] = "x" if node.op == "placeholder" else node.name
         inputs = [names[a] for a in node.all_input_nodes]
         if node.op == "output":
             return model(nodes, constants, shape, inputs[0], TensorProto.FLOAT)
         if node.op == "placeholder":
             continue
-        kind, options, weights = _operator(node, layers.get(str(node.target)))
+        if isinstance(layer := layers.get(str(node.target)), Subsample):
+            found = _subsample(node.name, inputs[0], layer)
+            nodes += found[0]
+            constants += found[1]
+            continue
+        kind, options, weights = _operator(node, layer)
         for index, weight in enumerate(weights):
             constants.append(numpy_helper.from_array(weight.detach().numpy(), f"{node.name}.{index}"))
             inputs.append(f"{node.name}.{index}")
         nodes.append(helper.make_node(kind, inputs, [node.name], **options))
     raise ValueError("the module returns nothing")
+
+
+class _Tracer(torch.fx.Tracer):
+    """Stops at our shortcut, which ONNX has two operators for."""
+
+    def is_leaf_module(self, m: torch.nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Subsample) or super().is_leaf_module(m, module_qualified_name)
+
+
+def _subsample(name: str, source: str, layer: Subsample) -> tuple[list[Any], list[Any]]:
+    """Every other pixel, then channels of zeros: nodes and constants."""
+    last = np.iinfo(np.int64).max
+    numbers = {
+        "starts": [0, 0],
+        "ends": [last, last],
+        "axes": [2, 3],
+        "steps": [layer.stride] * 2,
+        "pads": [0, 0, 0, 0, 0, layer.added, 0, 0],
+    }
+    constants = [numpy_helper.from_array(np.array(v, np.int64), f"{name}.{k}") for k, v in numbers.items()]
+    *slicing, pads = [constant.name for constant in constants]
+    nodes = [
+        helper.make_node("Slice", [source, *slicing], [f"{name}.sliced"]),
+        helper.make_node("Pad", [f"{name}.sliced", pads], [name]),
+    ]
+    return nodes, constants
 
 
 def _operator(node: Any, layer: Any) -> tuple[str, dict[str, Any], list[torch.Tensor]]:

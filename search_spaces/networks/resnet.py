@@ -67,7 +67,8 @@ def projected_shortcut(in_channels: int, channels: int, stride: int, plan: Plan)
     """A 1x1 convolution and its batch norm where the shape changes (option B)."""
     if stride == 1 and in_channels == channels:
         return nn.Identity()
-    conv = QuantConv2d(in_channels, channels, 1, plan.shortcut, stride=stride)
+    # what comes in has met its ReLU, or, where inputs are signs, must not meet one
+    conv = QuantConv2d(in_channels, channels, 1, plan.shortcut, stride=stride, relu=not plan.is_binary)
     return nn.Sequential(conv, nn.BatchNorm2d(channels))
 
 
