@@ -20,6 +20,7 @@ class Card(BaseModel):
     """What an artifact states about itself; ``nas verify`` checks the figures.
 
     Accuracies are shares of 0..1, times milliseconds for ``batch`` images, sizes kB of 1000 bytes.
+    ``mean`` and ``deviation`` are what pixels are scaled by, channel by channel, in 0..255.
     ``size_kb`` counts the parameters at their codes' bits, ``artifact_kb`` the library and the constants.
     """
 
@@ -30,6 +31,9 @@ class Card(BaseModel):
     data: str
     image_size: int | None = None
     data_digest: str
+    mean: list[float] = []
+    deviation: list[float] = []
+    class_names: list[str] = []
     epochs: int = Field(ge=0)
     seed: int
     validation_accuracy: float = Field(ge=0, le=1)
@@ -62,12 +66,17 @@ class Card(BaseModel):
         where = ", ".join(
             f"{key} {value}" for key, value in self.device.items() if key not in ("features", "record")
         )
+        lines += ["", f"Input: {self._input()}."] if self.mean else []
         lines += ["", f"Layers: {layers}.", "", f"Device: {where}.", "", f"Architecture: `{self.digest}`", ""]
         lines += [
             "`python predict.py` runs the network; `nas verify` on this folder checks these figures.",
             "",
         ]
         return "\n".join(lines)
+
+    def _input(self) -> str:
+        mean, deviation = (", ".join(f"{x:g}" for x in found) for found in (self.mean, self.deviation))
+        return f"(pixel - mean) / deviation by channel, pixels 0 to 255, mean {mean}, deviation {deviation}"
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Figure, value, and how it was come by."""

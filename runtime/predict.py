@@ -1,7 +1,8 @@
 """Classifies images with the compiled network in this folder; needs numpy and apache-tvm-ffi, nothing else.
 
     python predict.py                 runs the sample and compares with the output stored beside it
-    python predict.py images.npy      prints one class a line; images are float32 (n, C, H, W)
+    python predict.py images.npy      prints one class a line; images are float32 (n, C, H, W), scaled as in
+                                      training, or bytes (n, H, W, C), which are scaled as card.json tells
 
 As a module: ``Network(folder).run(images)`` returns the network's output.
 """
@@ -102,6 +103,17 @@ class Network:
         return outputs
 
 
+def scaled(folder: Path, images: Any) -> Any:
+    """Bytes (n, H, W, C) -> what the network was trained on, float32 (n, C, H, W)."""
+    path = folder / "card.json"
+    card = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if images.ndim != 4 or images.shape[3] != len(card.get("mean", ())):
+        fix = "give float32 (n, C, H, W), scaled as in training, or bytes (n, H, W, C) beside a card.json"
+        raise SystemExit(f"Error: images: bytes of shape {images.shape}; {fix}")
+    mean, deviation = np.float32(card["mean"]), np.float32(card["deviation"])
+    return ((images.astype(np.float32) - mean) / deviation).transpose(0, 3, 1, 2)
+
+
 def main(arguments: list[str]) -> None:
     """Run the sample or a file of images."""
     if len(arguments) > 1 or arguments[:1] in (["-h"], ["--help"]):
@@ -113,6 +125,7 @@ def main(arguments: list[str]) -> None:
             images = np.load(arguments[0], allow_pickle=False)
         except (OSError, ValueError) as error:
             raise SystemExit(f"Error: {arguments[0]}: not a .npy file of images ({error})") from error
+        images = scaled(folder, images) if images.dtype == np.uint8 else images
         for row in network.run(images):
             sys.stdout.write(f"{int(row.argmax())}\n")
         return

@@ -103,6 +103,26 @@ def test_predict_runs_the_sample(home):
     assert "to the bit" in found.stdout
 
 
+def test_predict_scales_bytes_as_the_card_tells(home):
+    from nas.data import load
+
+    test = load("digits").test
+    np.save(home / "bytes.npy", test.take(np.arange(len(test))))
+    np.save(home / "floats.npy", test.images)
+    found = [
+        subprocess.run(
+            [sys.executable, "winner/predict.py", name], capture_output=True, text=True, cwd=home, check=True
+        ).stdout.split()
+        for name in ("bytes.npy", "floats.npy")
+    ]
+    assert found[0] == found[1]
+    card = json.loads((home / "winner" / "card.json").read_text())
+    assert np.mean([int(c) for c in found[0]] == test.labels) == card["test_accuracy"]
+    assert "mean 0, deviation 16" in (home / "winner" / "card.md").read_text()
+    for name in ("bytes.npy", "floats.npy"):
+        (home / name).unlink()
+
+
 def rewrite(path, **changes):
     """Change fields of a JSON file, and its checksum in the manifest, as a forger would."""
     from runtime.artifact import checksum

@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 
 from search_spaces.layers import QuantConv2d, QuantLinear
+from search_spaces.networks.parts import pooled
 from search_spaces.networks.published import published
 from search_spaces.plan import Plan
 
@@ -24,13 +25,13 @@ class AlexNet(nn.Module):
         self.features = nn.Sequential(
             nn.Conv2d(3, 96, 11, 4, bias=False),
             nn.BatchNorm2d(96),
-            nn.MaxPool2d(3, 2),
+            *pooled(nn.MaxPool2d(3, 2), 96, plan),
             *conv(96, 256, 5, 2, plan),
-            nn.MaxPool2d(3, 2),
+            *pooled(nn.MaxPool2d(3, 2), 256, plan),
             *conv(256, 384, 3, 1, plan),
             *conv(384, 384, 3, 2, plain),
             *conv(384, 256, 3, 2, plan),
-            nn.MaxPool2d(3, 2),
+            *pooled(nn.MaxPool2d(3, 2), 256, plan),
         )
         self.flatten = nn.Flatten()
         self.dense = nn.Sequential(

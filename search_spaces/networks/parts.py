@@ -23,6 +23,11 @@ def normed(
     return nn.Sequential(conv, nn.BatchNorm2d(channels))
 
 
+def pooled(pool: nn.MaxPool2d, channels: int, plan: Plan) -> list[nn.Module]:
+    """A max pooling, and where signs follow, a batch norm: a maximum of nine is hardly ever negative."""
+    return [pool, nn.BatchNorm2d(channels)] if plan.is_binary else [pool]
+
+
 def stem(channels: int) -> nn.Module:
     """The first convolution, 3x3 at stride 2, in float; its ReLU is the next layer's."""
     conv = nn.Conv2d(3, channels, 3, 2, padding=1, bias=False)

@@ -1,20 +1,26 @@
-"""Residual networks (He et al., *Deep Residual Learning for Image Recognition*), plain and separable."""
+"""Residual networks (He et al., 2016), plain and separable, and with a shortcut for each convolution."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_spaces.layers import QuantConv2d, Subsample
-from search_spaces.networks.parts import classifier
+from search_spaces.layers import ChannelShift, QuantConv2d, ShiftedPReLU, Subsample
+from search_spaces.networks.parts import classifier, pooled
 from search_spaces.networks.published import CIFAR, IMAGENET, published
 from search_spaces.plan import Plan
 
 PAPER = "He et al., Deep Residual Learning for Image Recognition, 2016"
+BIREAL_PAPER = "Liu et al., Bi-Real Net, 2018"
+REACT_PAPER = "Liu et al., ReActNet, 2020"
 DW_PAPER = "Holesovsky and Maki, Compact ConvNets with Ternary Weights and Binary Activations, 2018"
 
 MakeConv = Callable[[int, int, int, Plan], nn.Module]
 """Takes input channels, output channels, stride and plan; ends in a batch norm."""
+
+MakeBlock = Callable[[int, int, int, tuple[Plan, Plan]], nn.Module]
+"""Takes input channels, output channels, stride, and the plans of its two convolutions."""
 
 
 def plain_conv(in_channels: int, channels: int, stride: int, plan: Plan) -> nn.Module:
@@ -43,17 +49,44 @@ class BasicBlock(nn.Module):
         stride: int,
         plans: tuple[Plan, Plan],
         conv: MakeConv,
-        shortcut: nn.Module,
+        shortcut: MakeConv,
     ) -> None:
         super().__init__()
         self.has_relu = not plans[0].is_binary
         self.conv1 = conv(in_channels, channels, stride, plans[0])
         self.conv2 = conv(channels, channels, 1, plans[1])
-        self.shortcut = shortcut
+        self.shortcut = shortcut(in_channels, channels, stride, plans[0])
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(self.conv1(x)) + self.shortcut(x)  # (N, channels, H / stride, W / stride)
         return F.relu(y) if self.has_relu else y
+
+
+class ShortcutConv(nn.Module):
+    """A convolution with a shortcut of its own, which carries real numbers past the signs (Bi-Real Net).
+
+    (N, in, H, W) -> (N, channels, H / stride, W / stride). ``learns`` adds ReActNet's shifts, before the sign
+    and around a PReLU behind the sum.
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int, plan: Plan, learns: bool) -> None:
+        super().__init__()
+        self.shift = ChannelShift(in_channels) if learns else nn.Identity()
+        self.conv = plain_conv(in_channels, channels, stride, plan)
+        self.shortcut = averaged_shortcut(in_channels, channels, stride, plan)
+        self.bend = ShiftedPReLU(channels) if learns else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(self.shift(x)) + self.shortcut(x)  # (N, channels, H / stride, W / stride)
+        return self.bend(y)  # type: ignore[no-any-return]
+
+
+def shortcut_convs(
+    in_channels: int, channels: int, stride: int, plans: tuple[Plan, Plan], learns: bool
+) -> nn.Module:
+    """Two of them in a row."""
+    first = ShortcutConv(in_channels, channels, stride, plans[0], learns)
+    return nn.Sequential(first, ShortcutConv(channels, channels, 1, plans[1], learns))
 
 
 def padded_shortcut(in_channels: int, channels: int, stride: int, plan: Plan) -> nn.Module:
@@ -72,8 +105,16 @@ def projected_shortcut(in_channels: int, channels: int, stride: int, plan: Plan)
     return nn.Sequential(conv, nn.BatchNorm2d(channels))
 
 
+def averaged_shortcut(in_channels: int, channels: int, stride: int, plan: Plan) -> nn.Module:
+    """Where the shape changes, a 2x2 mean before the projection (Bi-Real Net, section 3.2)."""
+    if stride == 1 and in_channels == channels:
+        return nn.Identity()
+    conv = QuantConv2d(in_channels, channels, 1, plan.shortcut, relu=not plan.is_binary)
+    return nn.Sequential(nn.AvgPool2d(stride, stride), conv, nn.BatchNorm2d(channels))
+
+
 class ResNet(nn.Module):
-    """A stem, stages of basic blocks that halve the image and double the channels, and a classifier.
+    """A stem, stages of blocks that halve the image and double the channels, and a classifier.
 
     Masks of a dithered plan are where the paper on them has them: after the first layer, after each
     subsampling, and before the last spatial layer.
@@ -86,8 +127,7 @@ class ResNet(nn.Module):
         depths: tuple[int, ...],
         plan: Plan,
         classes: int,
-        conv: MakeConv,
-        shortcut: MakeConv,
+        block: MakeBlock,
     ) -> None:
         super().__init__()
         self.stem = stem
@@ -97,14 +137,9 @@ class ResNet(nn.Module):
         for stage, index in places:
             wider = width << stage
             stride = 2 if stage and index == 0 else 1
-            follows_change = index == 0 and stage == 0
-            first = plan if follows_change else plan.undithered
+            first = plan if (stage, index) == (0, 0) else plan.undithered
             second = plan if stride == 2 or (stage, index) == places[-1] else plan.undithered
-            blocks.append(
-                BasicBlock(
-                    channels, wider, stride, (first, second), conv, shortcut(channels, wider, stride, plan)
-                )
-            )
+            blocks.append(block(channels, wider, stride, (first, second)))
             channels = wider
         self.blocks = nn.Sequential(*blocks)
         self.pool = nn.AdaptiveAvgPool2d(1)
@@ -115,25 +150,54 @@ class ResNet(nn.Module):
         return self.classifier(x.flatten(1))  # type: ignore[no-any-return]  # (N, classes)
 
 
-def _cifar_stem() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
+def _cifar(plan: Plan, classes: int, block: MakeBlock) -> nn.Module:
+    """16, 32 and 64 channels, three blocks each, for images of 32 pixels."""
+    layers = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), *_relu(plan)]
+    return ResNet(nn.Sequential(*layers), 16, (3, 3, 3), plan, classes, block)
+
+
+def _imagenet(plan: Plan, classes: int, block: MakeBlock) -> nn.Module:
+    """64 to 512 channels, two blocks each, for images of 224 pixels."""
+    layers = [nn.Conv2d(3, 64, 7, 2, padding=3, bias=False), nn.BatchNorm2d(64), *_relu(plan)]
+    stem = nn.Sequential(*layers, *pooled(nn.MaxPool2d(3, 2, padding=1), 64, plan))
+    return ResNet(stem, 64, (2, 2, 2, 2), plan, classes, block)
+
+
+def _relu(plan: Plan) -> list[nn.Module]:
+    return [] if plan.is_binary else [nn.ReLU()]
 
 
 @published("resnet20", CIFAR, PAPER)
 def resnet20(plan: Plan, classes: int) -> nn.Module:
-    """ResNet-20 (section 4.2): 16, 32 and 64 channels, three blocks each."""
-    return ResNet(_cifar_stem(), 16, (3, 3, 3), plan, classes, plain_conv, padded_shortcut)
+    """ResNet-20 (section 4.2)."""
+    return _cifar(plan, classes, partial(BasicBlock, conv=plain_conv, shortcut=padded_shortcut))
 
 
 @published("resnet20-dw", CIFAR, DW_PAPER)
 def resnet20_dw(plan: Plan, classes: int) -> nn.Module:
     """ResNet-20 whose convolutions, but for the first, are depthwise-separable."""
-    return ResNet(_cifar_stem(), 16, (3, 3, 3), plan, classes, separable_conv, padded_shortcut)
+    return _cifar(plan, classes, partial(BasicBlock, conv=separable_conv, shortcut=padded_shortcut))
+
+
+@published("resnet20-bireal", CIFAR, BIREAL_PAPER)
+def resnet20_bireal(plan: Plan, classes: int) -> nn.Module:
+    """ResNet-20 with a shortcut for each convolution."""
+    return _cifar(plan, classes, partial(shortcut_convs, learns=False))
+
+
+@published("resnet20-react", CIFAR, REACT_PAPER)
+def resnet20_react(plan: Plan, classes: int) -> nn.Module:
+    """The same with learned shifts and PReLUs."""
+    return _cifar(plan, classes, partial(shortcut_convs, learns=True))
 
 
 @published("resnet18", IMAGENET, PAPER)
 def resnet18(plan: Plan, classes: int) -> nn.Module:
-    """ResNet-18 (table 1): 64 to 512 channels, two blocks each."""
-    convolution = nn.Conv2d(3, 64, 7, 2, padding=3, bias=False)
-    stem = nn.Sequential(convolution, nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1))
-    return ResNet(stem, 64, (2, 2, 2, 2), plan, classes, plain_conv, projected_shortcut)
+    """ResNet-18 (table 1)."""
+    return _imagenet(plan, classes, partial(BasicBlock, conv=plain_conv, shortcut=projected_shortcut))
+
+
+@published("bireal18", IMAGENET, BIREAL_PAPER)
+def bireal18(plan: Plan, classes: int) -> nn.Module:
+    """Bi-Real Net with 18 layers."""
+    return _imagenet(plan, classes, partial(shortcut_convs, learns=False))

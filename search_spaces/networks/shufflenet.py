@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.layers import ChannelShuffle
-from search_spaces.networks.parts import classifier, normed, stem
+from search_spaces.networks.parts import classifier, normed, pooled, stem
 from search_spaces.networks.published import IMAGENET, published
 from search_spaces.plan import Plan
 
@@ -53,7 +53,7 @@ class ShuffleNet(nn.Module):
         super().__init__()
         channels = 24
         relu = nn.Identity() if plan.is_binary else nn.ReLU()
-        layers: list[nn.Module] = [stem(channels), relu, nn.MaxPool2d(3, 2, 1)]
+        layers: list[nn.Module] = [stem(channels), relu, *pooled(nn.MaxPool2d(3, 2, 1), channels, plan)]
         for stage, repeats in enumerate(REPEATS):
             width = WIDTHS[groups] << stage
             for repeat in range(repeats):

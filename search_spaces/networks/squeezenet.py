@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.layers import QuantConv2d
+from search_spaces.networks.parts import pooled
 from search_spaces.networks.published import IMAGENET, published
 from search_spaces.plan import Plan
 
@@ -59,7 +60,7 @@ class SqueezeNet(nn.Module):
         last = max(i for i, fire in enumerate(fires) if fire is not None)
         for index, fire in enumerate(fires):
             if fire is None:
-                layers.append(nn.MaxPool2d(3, 2))
+                layers += pooled(nn.MaxPool2d(3, 2), channels, plan)
                 continue
             dithers = index == last or fires[index - 1] is None
             layers.append(Fire(channels, *fire, plan, bypass=bypass, dithers=dithers))

@@ -82,7 +82,9 @@ def test_predict_runs_with_numpy_and_tvm_ffi_alone(network, folder, images, bare
 
 def test_predict_refuses_what_it_cannot_use(folder, bare_python, tmp_path):
     np.save(tmp_path / "images.npy", np.zeros((2, 3, 8, 8), np.float32))
-    for bad in (tmp_path / "images.npy", tmp_path / "absent.npy", folder / "manifest.json"):
+    np.save(tmp_path / "bytes.npy", np.zeros((2, 8, 8, 3), np.uint8))  # nobody tells how to scale them
+    names = ("images.npy", "absent.npy", "bytes.npy")
+    for bad in (*(tmp_path / name for name in names), folder / "manifest.json"):
         found = bare_python(folder / "predict.py", bad)
         assert found.returncode == 1
         assert found.stderr.startswith("Error: ")

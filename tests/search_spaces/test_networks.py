@@ -17,7 +17,7 @@ SMALL = {"alexnet": 227, "squeezenet1.0": 64, "squeezenet1.0-bypass": 64, "squee
 """Sides of small images that each network takes; 32 where nothing is said."""
 
 
-TRAINED = ["resnet20-dw", "bcnn-half", "mobilenet-0.25", "shufflenet-g3", "squeezenet1.1"]
+TRAINED = ["resnet20-dw", "resnet20-react", "bcnn-half", "mobilenet-0.25", "shufflenet-g3", "squeezenet1.1"]
 
 
 def untrained(name, *options, **more):
@@ -69,6 +69,7 @@ def test_weights_take_what_the_paper_states(name, precision, kilobytes):
         ("alexnet", "61", "724", ()),
         ("resnet18", "11.7", "1814", ()),
         ("resnet20", "0.27", "41", ()),
+        ("bireal18", "11.7", None, ()),
     ],
 )
 def test_counts_are_those_that_papers_print(name, parameters, macs, without):
@@ -123,11 +124,31 @@ def test_all_layers_but_the_first_hold_nothing_but_their_code(name, precision):
     assert {layer.weight for layer in found if layer.name in exempt} == {"float"}
 
 
+@pytest.mark.parametrize("name", sorted(networks))
+def test_signs_see_both_sides_of_zero(name):
+    """A ReLU, or a ReLU and a pooling, before a sign would leave nothing but +1."""
+    if name == "alexnet":
+        pytest.skip("its 60 million weights take long, and its layers are those of others")
+    torch.manual_seed(0)
+    module = search_spaces.network(name, "binary", classes=5)
+    shares = {}
+    for layer_name, layer in module.named_modules():
+        if isinstance(layer, QuantConv2d | QuantLinear) and layer.activation.code == "binary":
+
+            def note(_module, inputs, layer_name=layer_name):
+                shares[layer_name] = float((inputs[0] < 0).float().mean())
+
+            layer.register_forward_pre_hook(note)
+    module(torch.randn(4, *shape_of(name)))
+    assert shares
+    assert min(shares.values()) > 0.02, min(shares, key=shares.get)
+
+
 def test_masks_are_where_the_paper_has_them():
     module = search_spaces.network("squeezenet1.1", "dithered")
     dithered = [n for n, m in module.named_modules() if isinstance(m, QuantConv2d) and m.activation.dither]
-    after_poolings = [f"features.{index}.squeeze.0" for index in (3, 6, 9)]
-    assert dithered == [*after_poolings, "features.12.squeeze.0"]
+    after_poolings = [f"features.{index}.squeeze.0" for index in (4, 8, 12)]  # a norm behind each
+    assert dithered == [*after_poolings, "features.15.squeeze.0"]
     plain = [
         m.precision.name for m in module.modules() if isinstance(m, QuantConv2d) and not m.activation.dither
     ]
@@ -205,10 +226,18 @@ def test_squeeze_and_excitation_scales_channels():
     torch.testing.assert_close(block(x), x * share[:, :, None, None])
 
 
-@pytest.mark.parametrize("precision", ["float", "ternary-1x1", "binary"])
-def test_a_padded_shortcut_compiles(precision):
-    module = settled(search_spaces.network("resnet20-dw", precision), 3, 16, 16)
-    agrees(module, (2, 3, 16, 16), 1e-4 if precision != "binary" else None)
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        ("resnet20-dw", "float"),
+        ("resnet20-dw", "binary"),
+        ("resnet20-bireal", "bnn"),
+        ("resnet20-react", "bnn"),
+    ],
+)
+def test_shortcuts_of_every_kind_compile(name, precision):
+    module = settled(search_spaces.network(name, precision), 3, 16, 16)
+    agrees(module, (2, 3, 16, 16), 1e-4 if precision == "float" else None)
 
 
 def agrees(module, shape, tolerance):
