@@ -152,6 +152,21 @@ def test_outputs_start_with_sane_magnitudes(name):
     assert 0.1 < spread < (100 if is_large else 3)
 
 
+@pytest.mark.parametrize("name", sorted(precisions))
+def test_layers_train_in_bfloat16(name):
+    torch.manual_seed(0)
+    layers = [QuantConv2d(3, 8, 3, precisions.get(name)), nn.BatchNorm2d(8)]
+    layers += [QuantConv2d(8, 8, 3, precisions.get(name), groups=8), nn.Flatten()]
+    module = nn.Sequential(*layers, QuantLinear(8 * 36, 5, precisions.get(name)))
+    for _ in range(2):
+        with torch.autocast("cpu", torch.bfloat16):
+            out = module(torch.randn(2, 3, 6, 6))
+        out.float().square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
+    assert all(p.dtype == torch.float32 for p in module.parameters())
+    assert all(b.dtype != torch.bfloat16 for b in module.buffers())
+
+
 def test_ternary_scales_start_at_one_and_are_per_layer():
     layer = QuantConv2d(3, 4, 3, precisions.get("ternary"))
     assert (layer.positive.item(), layer.negative.item()) == (1.0, 1.0)
