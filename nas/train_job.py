@@ -1,5 +1,6 @@
 """``nas train`` without the terminal: a published network or an architecture, trained into a folder."""
 
+import hashlib
 import json
 import platform
 import time
@@ -13,7 +14,7 @@ from nas.recipe import Recipe
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from nas.checkpoint import Loaded
     from nas.data import DataSet
@@ -104,18 +105,21 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
 
     data = _data(job, progress)
     training = _training(job, data)
+    about = {**job.to_dict(), "data_digest": _digest(data)}
     if loaded is not None:
+        if loaded.about["about"].get("data_digest") != about["data_digest"]:
+            raise BitnasError(f"data: '{job.data}' is no longer what the training began with; train anew")
         checkpoint.resume(training, loaded)
     elif job.start is not None:
         transfer(training.module, Path(job.start))
     progress.on_start(len(training.history) + 1, batch_count(len(data.train), job.recipe.batch_size))
     started = time.perf_counter()
     for epoch in training.run(progress.on_batch):
-        checkpoint.save(folder / CHECKPOINT, training, job.to_dict())
+        checkpoint.save(folder / CHECKPOINT, training, about)
         progress.on_epoch(epoch)
     result = _result(job, training, accuracy(training.module, data.test), time.perf_counter() - started)
-    about = {"job": job.to_dict(), "classes": data.classes}
-    checkpoint.write_tensors(folder / WEIGHTS, dict(training.module.state_dict()), about)
+    written = {"job": job.to_dict(), "classes": data.classes, "channels": data.input_shape[0]}
+    checkpoint.write_tensors(folder / WEIGHTS, dict(training.module.state_dict()), written)
     _write(folder / RESULT, result)
     return result
 
@@ -128,7 +132,8 @@ def job_of(loaded: "Loaded") -> TrainJob:
     """
     fields = loaded.about.get("job") or loaded.about.get("about")
     try:
-        return TrainJob.from_dict(fields)  # type: ignore[arg-type]
+        known = {name: value for name, value in fields.items() if name != "data_digest"}  # type: ignore[union-attr]
+        return TrainJob.from_dict(known)
     except (TypeError, KeyError, AttributeError) as error:
         raise BitnasError(f"{loaded.path}: it does not say what was trained; train anew") from error
 
@@ -148,15 +153,42 @@ def transfer(module: "nn.Module", path: Path) -> list[str]:
     given = {name.removeprefix("module."): t for name, t in loaded.tensors.items()}
     own = module.state_dict()
     fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
-    layers = {n: m for n, m in module.named_modules() if isinstance(m, QuantConv2d | QuantLinear)}
     if not any(name.endswith("weight") and t.ndim > 1 for name, t in fitting.items()):
         raise BitnasError(f"{path}: none of its tensors fits this network; name weights of the same one")
+    layers = {n: m for n, m in module.named_modules() if isinstance(m, QuantConv2d | QuantLinear)}
+    of_another_code = _is_of_another_code(job_of(loaded), module)
+    kept = {f"{name}.{part}" for name in layers for part in ("positive", "negative", "scale")}
+    kept |= {f"{name}.activation.{part}" for name in layers for part in ("scale", "batches")}
+    if of_another_code:
+        fitting = {name: t for name, t in fitting.items() if name not in kept}
     module.load_state_dict(fitting, strict=False)
-    for name, layer in layers.items():
-        scales = {f"{name}.{kind}" for kind in ("positive", "negative", "scale")} & set(own)
-        if f"{name}.weight" in fitting and scales and not scales <= set(given):
-            layer.start_from(fitting[f"{name}.weight"])
+    for name, layer in layers.items() if of_another_code else ():
+        if f"{name}.weight" in fitting:
+            layer.start_from(_real_weight(name, given))
     return sorted(set(own) - set(fitting))
+
+
+def _is_of_another_code(job: TrainJob, module: "nn.Module") -> bool:
+    """Whether the layers of a job have other precisions than those of a module."""
+    import torch
+
+    import search_spaces
+    from search_spaces.layers import QuantConv2d, QuantLinear
+
+    def codes(network: "nn.Module") -> list[tuple[str, str]]:
+        layers = (m for m in network.modules() if isinstance(m, QuantConv2d | QuantLinear))
+        return [(m.precision.name, m.activation.code) for m in layers]
+
+    with torch.device("meta"):
+        return codes(search_spaces.network(job.network, job.precision, None, job.classifier)) != codes(module)
+
+
+def _real_weight(name: str, given: "dict[str, Tensor]") -> "Tensor":
+    """What a layer's latent weights stand for: those with learned scales start small, and stay so."""
+    from search_spaces.layers import LATENT_START
+
+    learns = f"{name}.positive" in given or f"{name}.scale" in given
+    return given[f"{name}.weight"] / LATENT_START if learns else given[f"{name}.weight"]
 
 
 def load_network(path: Path) -> "nn.Module":
@@ -172,7 +204,8 @@ def load_network(path: Path) -> "nn.Module":
     job, classes = job_of(loaded), loaded.about.get("classes")
     if not isinstance(classes, int):
         raise BitnasError(f"{path}: it is a checkpoint; name the {WEIGHTS} of a training that is done")
-    module = search_spaces.network(job.network, job.precision, classes, job.classifier)
+    channels = loaded.about.get("channels")
+    module = search_spaces.network(job.network, job.precision, classes, job.classifier, channels)
     try:
         module.load_state_dict(loaded.tensors)
     except RuntimeError as error:
@@ -194,10 +227,35 @@ def _training(job: TrainJob, data: "DataSet") -> "Training":
     from nas.training import Training
 
     torch.manual_seed(job.seed)
-    module = search_spaces.network(job.network, job.precision, data.classes, job.classifier)
+    channels = data.input_shape[0]
+    module = search_spaces.network(job.network, job.precision, data.classes, job.classifier, channels)
     _check_fit(module, data, job)
-    teacher = None if job.teacher is None else load_network(Path(job.teacher))
+    teacher = None if job.teacher is None else _teacher(Path(job.teacher), data)
     return Training(module, data, job.epochs, job.seed, job.recipe, teacher)
+
+
+def _digest(data: "DataSet") -> str:
+    """Of the labels and the scaling of all splits: other images have others."""
+    digest = hashlib.sha256()
+    for split in (data.train, data.validation, data.test):
+        digest.update(split.labels.tobytes() + repr((split.scaling, split.pixels.shape)).encode())
+    return digest.hexdigest()
+
+
+def _teacher(path: Path, data: "DataSet") -> "nn.Module":
+    import torch
+
+    teacher, problem = load_network(path), ""
+    try:
+        with torch.inference_mode():
+            classes = teacher(torch.zeros(1, *data.input_shape)).shape[1]
+            if classes != data.classes:
+                problem = f"it knows {classes} classes, the data has {data.classes}"
+    except RuntimeError:
+        problem = "it does not take these images"
+    if problem:
+        raise InvalidInput("--teacher", problem, "name one that was trained on such data")
+    return teacher
 
 
 def _check_fit(module: "nn.Module", data: "DataSet", job: TrainJob) -> None:
@@ -211,7 +269,7 @@ def _check_fit(module: "nn.Module", data: "DataSet", job: TrainJob) -> None:
         channels, height, width = data.input_shape
         problem = f"'{job.network}' does not take {width}x{height} images of {channels} channels"
         shape = _usual(job.network)
-        fix = f"it is made for {shape[2]}x{shape[1]} of {shape[0]}; --image-size brings images to a size"
+        fix = f"it is made for {shape[2]}x{shape[1]}; --image-size brings images to a size"
         raise InvalidInput("--data", problem, fix) from error
 
 

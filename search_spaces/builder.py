@@ -51,13 +51,13 @@ class Part:
     classes: int
 
     def outline(self) -> nn.Module:
-        """A module to look at, whose layers are those of other outlines, too: do not change it.
+        """A module to look at, whose layers are those of other outlines, too, and hold no weights.
 
         Raises:
             InvalidInput: as ``build`` says.
         """
         with torch.random.fork_rng(devices=[]), shared_layers():  # the caller's random numbers stay
-            return self.build()
+            return _hollow(self.build())
 
     def build(self) -> nn.Module:
         """The module, freshly initialized.
@@ -70,6 +70,14 @@ class Part:
         if isinstance(self.data, Head):
             return _head(self.channels, self.classes, self.data)
         return _block(self.channels, self.data, f"architecture.blocks[{self.name.removeprefix('block')}]")
+
+
+def _hollow(module: nn.Module) -> nn.Module:
+    """The module with shapes in place of weights: thousands are kept, and none is computed with."""
+    for parameter in module.parameters():
+        if parameter.numel() > 1 and any(parameter.stride()):
+            parameter.data = parameter.new_zeros(()).expand(parameter.shape)
+    return module
 
 
 def parts(architecture: Architecture) -> Iterator[Part]:

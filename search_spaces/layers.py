@@ -96,7 +96,8 @@ class InputActivation(nn.Module):
             return F.relu(x) if self.relu else x
         if self.code == "binary":
             return sign(x if self.dither is None else dithered(x, self.dither))
-        x = x.float()  # bfloat16 has 8 bits for a number, and so have steps
+        if x.dtype == torch.bfloat16:
+            x = x.float()  # bfloat16 has 8 bits for a number, and so have steps
         if self.training and not self.is_fixed:
             self._observe(x.detach())
         return fake_quantize(x, self.scale, *STEPS[self.code])

@@ -47,8 +47,7 @@ def _run(path: Path) -> None:
     sys.modules[module_name] = module  # classes in it may be looked up by name
     try:
         spec.loader.exec_module(module)
-    except BitnasError:
-        raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split())
-        raise BitnasError(f"plugin '{path}': {type(error).__name__}: {reason}; mend it") from error
+        kind = "" if isinstance(error, BitnasError) else f"{type(error).__name__}: "
+        raise BitnasError(f"plugin '{path}': {kind}{reason}; mend it") from error

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
 from search_spaces.errors import InvalidInput
-from search_spaces.layers import QuantConv2d, QuantLinear
+from search_spaces.layers import OutputScale, QuantConv2d, QuantLinear
 from search_spaces.precision import BITS
 
 FLOAT_BITS = 32
@@ -61,6 +61,8 @@ def size(network: Architecture | nn.Module) -> Size:
         if isinstance(module, QuantConv2d | QuantLinear):
             weights[module.precision.weight] += module.weight.numel() * BITS[module.precision.weight]
             others += _parameters(module) - module.weight.numel() + _unlearned_scales(module)
+        elif isinstance(module, OutputScale):
+            others += module.merged().numel() - sum(factor.numel() for factor in module.factors)
         elif isinstance(module, nn.modules.batchnorm._BatchNorm):
             others += 2 * module.num_features
         elif isinstance(module, nn.Conv2d | nn.Linear):

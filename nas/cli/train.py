@@ -145,15 +145,19 @@ def _job(options: dict[str, Any]) -> "TrainJob":
     fields = ("network", "precision", "classifier", "image_size", "epochs", "seed", "validation")
     return TrainJob(
         **{name: options[name] for name in fields},
-        start=_absolute(options["start"]),
-        teacher=_absolute(options["teacher"]),
+        start=_absolute("--from", options["start"]),
+        teacher=_absolute("--teacher", options["teacher"]),
         data=canonical(options["data"]),
         recipe=_recipe(options, recipe_for(data, threads=0)),
     )
 
 
-def _absolute(name: str | None) -> str | None:
-    return None if name is None else str(Path(name).resolve())
+def _absolute(option: str, name: str | None) -> str | None:
+    if name is None:
+        return None
+    if not Path(name).is_file():
+        raise InvalidInput(option, f"there is no file '{name}'", "name the weights.safetensors of a training")
+    return str(Path(name).resolve())
 
 
 def _recipe(options: dict[str, Any], usual: "Recipe") -> "Recipe":

@@ -82,8 +82,8 @@ def batches(
 
 
 def batch_count(images: int, size: int) -> int:
-    """How many batches of at most ``size`` so many images are."""
-    return -(-images // size)
+    """How many batches of about ``size`` so many images are; none is of a single one, without variance."""
+    return max(1, min(-(-images // size), images // 2))
 
 
 def tensor(pixels: Pixels, scaling: Scaling) -> Tensor:

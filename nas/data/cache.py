@@ -8,7 +8,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,11 @@ from nas.data.data_set import Scaling, Source, Split
 from nas.data.images import Collection, ColourError, Found, to_array
 from search_spaces.errors import InvalidInput
 
-VERSION = "1"  # of what is written here, and how images are decoded
+VERSION = "2"  # of what is written here, and how images are decoded
 ABOUT = "about.json"
 SPLITS = ("train", "validation", "test")
 CHUNK = 1 << 20
+MOST_CLASSES = 100_000
 
 Progress = Callable[[int, int], None]
 """Is told how many images of how many are decoded."""
@@ -58,18 +59,24 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "bitnas"
 
 
-def key_of(files: Iterable[Path | str], size: int | None) -> str:
-    """What the decoded images are known by: a digest of the files' names and bytes, and the size asked for.
+def key_of(files: Mapping[str, str | Path], size: int | None) -> str:
+    """What the decoded images are known by: a digest of what was read, and of the size asked for.
 
-    An address, which is no file here, counts by its name.
+    Args:
+        files: by what each is to the data set, its split and its place in the folder: a path here, whose
+            bytes count, or an address, which counts as it is.
+        size: the side that images are brought to.
     """
     digest = hashlib.sha256(f"{VERSION} {size}".encode())
-    for file in sorted(map(Path, files)):
-        digest.update(f"\n{'/'.join(file.parts[-2:])} ".encode())
-        if file.is_file():
-            with file.open("rb") as stream:
-                while chunk := stream.read(CHUNK):
-                    digest.update(chunk)
+    for place, file in sorted(files.items(), key=lambda item: item[0]):
+        digest.update(f"\n{place} ".encode())
+        path = Path(file)
+        if not path.is_file():
+            digest.update(str(file).encode())
+            continue
+        with path.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                digest.update(chunk)
     return digest.hexdigest()
 
 
@@ -202,8 +209,10 @@ def _checked(
     if array.shape != shape:
         problem = f"{where} is {_sides(array.shape)}, those before it {_sides(shape)}"
         raise InvalidInput("--data", problem, "bring them to one size with --image-size")
-    if label is None or not isinstance(label, int | np.integer) or label < 0:
+    if label is None or label == -1:
         raise InvalidInput("--data", f"{where} has no label", "give it one, or remove it")
+    if not isinstance(label, int | np.integer) or label < 0:
+        raise InvalidInput("--data", f"{where} has the label {label!r}", "number the classes from 0")
     if names and label >= len(names):
         problem = f"{where} has label {label}, but there are {len(names)} classes"
         raise InvalidInput("--data", problem, "mend the label")
@@ -217,9 +226,9 @@ def _sides(shape: tuple[int, ...]) -> str:
 def _classes(labels: dict[str, NDArray[np.int64]], names: Sequence[str]) -> int:
     """How many there are; every one must have an image to train on."""
     count = len(names) or int(max(found.max() for found in labels.values())) + 1
-    trained = np.bincount(labels["train"], minlength=min(count, 100_001))
-    if count > 100_000:
+    if count > MOST_CLASSES:
         raise InvalidInput("--data", f"it has labels up to {count - 1}", "number the classes from 0")
+    trained = np.bincount(labels["train"], minlength=count)
     if (trained > 0).sum() < 2:
         raise InvalidInput("--data", "all its training images are of one class", "give two classes at least")
     if not trained.all():

@@ -42,7 +42,14 @@ def read(folder: Path) -> Collection:
         for split, names in _parts(folder).items()
     }
     names = folder / (TEN_NAMES if is_ten else HUNDRED_NAMES)
-    return Collection(splits, names.read_text(encoding="utf-8").split() if names.exists() else ())
+    return Collection(splits, _names(names) if names.exists() else ())
+
+
+def _names(path: Path) -> Sequence[str]:
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput("--data", f"'{path.name}' is no list of names", "fetch it anew") from error
 
 
 def _parts(folder: Path) -> dict[str, list[str]]:

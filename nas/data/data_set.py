@@ -143,7 +143,7 @@ class DataSet:
         share = self.validation_share
         if test is None:
             train, test = self._cut(train, self.test_share)
-            share /= 1 - self.test_share
+            share = min(share / (1 - self.test_share), 1.0)
         if validation is None:
             train, validation = self._cut(train, share)
         return train, validation, test
@@ -158,7 +158,9 @@ class DataSet:
                 np.arange(len(split)), test_size=share, random_state=self.split_seed, stratify=split.labels
             )
         except ValueError as error:
-            problem = f"'{self.name}' has too few images to hold {share:.0%} of each class back"
+            problem = (
+                f"'{self.name}' has too few images to hold {share:.0%} of each class back, of those left"
+            )
             raise InvalidInput("--data", problem, "give more images, or splits of your own") from error
         return split.at(kept), split.at(cut)
 

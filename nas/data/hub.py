@@ -1,5 +1,6 @@
 """Reads what the ``datasets`` library reads: folders of images, parquet files, and names on its hub."""
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from io import BytesIO
@@ -43,11 +44,14 @@ class Hub:
             raise InvalidInput("--data", problem, f"give one of {', '.join(FORMATS)}")
 
     @property
-    def files(self) -> list[str]:
-        """What is read: paths, or addresses that hold a revision."""
-        return sorted(
-            str(path) for paths in (self._builder.config.data_files or {}).values() for path in paths
-        )
+    def files(self) -> dict[str, str]:
+        """What is read: a path or an address for each split and place in its folder."""
+        found: dict[str, str] = {}
+        for split, paths in (self._builder.config.data_files or {}).items():
+            names = [str(path) for path in paths]
+            root = os.path.commonpath(names) if len(names) > 1 else os.path.dirname(names[0])  # noqa: PTH120
+            found |= {f"{split}/{os.path.relpath(name, root)}": name for name in names}
+        return found
 
     def read(self) -> Collection:
         """The data set.
@@ -65,7 +69,7 @@ class Hub:
         first = next(iter(tables.values()))
         image = self._column(first.features, lambda kind: isinstance(kind, datasets.Image), "images")
         label = self._label(first.features)
-        names = self._names(first, label)
+        names = self._names(tables, first, label)
         splits = {
             _SPLITS.get(str(name), str(name)): self._found(table, image, label, names)
             for name, table in tables.items()
@@ -99,12 +103,13 @@ class Hub:
         fix = "keep one column of images, and one called label"
         raise InvalidInput("--data", problem, fix)
 
-    def _names(self, table: Any, label: str) -> Sequence[str]:
-        kind = table.features[label]
+    def _names(self, tables: Any, first: Any, label: str) -> Sequence[str]:
+        kind = first.features[label]
         if getattr(kind, "names", None):
             return [str(name) for name in kind.names]
         if getattr(kind, "dtype", None) == "string":
-            return sorted(str(name) for name in table.unique(label) if name is not None)
+            words = {word for table in tables.values() for word in table.unique(label)}
+            return sorted(str(word) for word in words if word is not None)
         return ()
 
     def _found(self, table: Any, image: str, label: str, names: Sequence[str]) -> Found:

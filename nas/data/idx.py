@@ -4,6 +4,7 @@ import gzip
 import math
 import re
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
@@ -16,6 +17,7 @@ from search_spaces.errors import InvalidInput
 
 _IMAGES = re.compile(r"(?P<split>train|t10k|test|validation)[-_.]images[-_.]idx3[-_.]ubyte(\.gz)?")
 _SPLITS = {"t10k": "test"}
+MOST_PACKED = 1100  # times smaller than what it holds: what gzip reaches at best
 _BYTES = 0x08  # the code of unsigned bytes in a header
 
 
@@ -69,7 +71,7 @@ def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             return _parse(cast(IO[bytes], file), path, dimensions)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         reason = str(error) or type(error).__name__
         raise InvalidInput("--data", f"'{path.name}' cannot be read ({reason})", "fetch it anew") from error
 
@@ -80,6 +82,10 @@ def _parse(file: IO[bytes], path: Path, dimensions: int) -> NDArray[np.uint8]:
         problem = f"'{path.name}' is no IDX file of bytes in {dimensions} dimensions"
         raise InvalidInput("--data", problem, "fetch it anew")
     shape = struct.unpack(f">{dimensions}I", header[4:])
+    if not all(shape):
+        raise InvalidInput("--data", f"'{path.name}' holds no images", "give some")
+    if math.prod(shape) > path.stat().st_size * MOST_PACKED:
+        raise InvalidInput("--data", f"'{path.name}' holds less than its header says", "fetch it anew")
     data = file.read(math.prod(shape) + 1)
     if len(data) != math.prod(shape):
         less = "less" if len(data) < math.prod(shape) else "more"

@@ -30,6 +30,8 @@ def load(name: str, image_size: int | None = None, progress: cache.Progress = _s
     """
     if image_size is not None and not 1 <= image_size <= LARGEST:
         raise InvalidInput("--image-size", f"{image_size} is out of range", f"give 1..{LARGEST}")
+    if not name:
+        raise InvalidInput("--data", "it is empty", f"give one of {', '.join(data_sets)}, or a path")
     path = Path(name).expanduser()
     if name in data_sets and image_size is None:
         return data_sets.get(name)
@@ -56,7 +58,7 @@ def _of_folder(folder: Path, size: int | None, progress: cache.Progress) -> Data
     for reader in (cifar_binary, idx):
         is_its = cifar_binary.is_cifar(folder) if reader is cifar_binary else idx.is_idx(folder)
         if is_its:
-            key = cache.key_of(reader.files(folder), size)
+            key = cache.key_of({path.name: path for path in reader.files(folder)}, size)
             found = cache.about(cache.entry(key)) or cache.write(
                 cache.entry(key), reader.read(folder), size, progress
             )

@@ -91,21 +91,23 @@ class InvertedResidual(nn.Module):
         skips: bool = True,
     ) -> None:
         super().__init__()
-        middle = in_channels * expansion
+        middle, plain = in_channels * expansion, plan.undithered
+        # a mask of the plan is before the depthwise convolution, but where that subsamples, behind it
+        before, behind = (plain, plan) if stride > 1 else (plan, plain)
         self.adds = skips and stride == 1 and in_channels == channels
         clip = nn.ReLU6() if clips and not plan.is_binary else nn.Identity()
         self.clip = clip
         self.expand: nn.Module = nn.Identity()
         if expansion > 1:
-            self.expand = normed(in_channels, middle, 1, plan.pointwise, relu=False)
-        self.depthwise = normed(middle, middle, kernel, plan.depthwise, stride=stride, groups=middle)
+            self.expand = normed(in_channels, middle, 1, plain.pointwise, relu=False)
+        self.depthwise = normed(middle, middle, kernel, before.depthwise, stride=stride, groups=middle)
         self.attention: nn.Module = nn.Identity()
         self.has_attention = squeeze_ratio > 0
         if self.has_attention:
             squeezed = max(1, int(in_channels * squeeze_ratio))
             rectify: nn.Module = nn.Identity() if plan.is_binary else nn.ReLU()
             self.attention = nn.Sequential(rectify, SqueezeExcitation(middle, squeezed, plan.attention))
-        self.project = normed(middle, channels, 1, plan.pointwise)
+        self.project = normed(middle, channels, 1, behind.pointwise)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.depthwise(self.clip(self.expand(x)))  # (N, middle, H', W')

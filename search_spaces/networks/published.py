@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from search_spaces.errors import InvalidInput
+from search_spaces.layers import QuantConv2d
 from search_spaces.plan import Plan, plan
 from search_spaces.registry import Registry
 
@@ -46,7 +48,11 @@ def published(name: str, data: tuple[tuple[int, int, int], int], paper: str) -> 
 
 
 def network(
-    name: str, precision: str = "float", classes: int | None = None, classifier: str | None = None
+    name: str,
+    precision: str = "float",
+    classes: int | None = None,
+    classifier: str | None = None,
+    channels: int | None = None,
 ) -> nn.Module:
     """A published network with random weights.
 
@@ -55,11 +61,41 @@ def network(
         precision: of all layers but the first, or ``NAME-1x1`` for the 1x1 convolutions and the classifier.
         classes: the paper's number if not given.
         classifier: the precision of the last layer, if another is wanted.
+        channels: of the images, if not the paper's: grey ones have one.
 
     Raises:
-        InvalidInput: there is no network or precision of that name, or fewer than two classes.
+        InvalidInput: there is no network or precision of that name, fewer than two classes, or no channel.
     """
     found = networks.get(name)
     if classes is not None and classes < 2:
         raise InvalidInput("classes", f"{classes} is below 2", "give 2 or more")
-    return found.build(plan(precision, classifier), found.classes if classes is None else classes)
+    module = found.build(plan(precision, classifier), found.classes if classes is None else classes)
+    if channels not in (None, found.input_shape[0]):
+        _take_channels(module, channels)
+    return module
+
+
+def _take_channels(module: nn.Module, channels: int) -> None:
+    """Make the first convolution, which is in float, anew for images of so many channels."""
+    if channels < 1:
+        raise InvalidInput("channels", f"{channels} is below 1", "give 1 or more")
+    kinds = (QuantConv2d, nn.Conv2d)
+    name, first = next((name, m) for name, m in module.named_modules() if isinstance(m, kinds))
+    stride, padding = first.stride, first.padding
+    made: nn.Module
+    if isinstance(first, QuantConv2d):
+        relu = first.activation.relu
+        made = QuantConv2d(
+            channels,
+            first.out_channels,
+            first.kernel,
+            first.precision,
+            stride=first.stride,
+            padding=first.padding,
+            relu=relu,
+        )
+    else:
+        window: Any = first.kernel_size
+        made = nn.Conv2d(channels, first.out_channels, window, stride, padding, bias=first.bias is not None)  # type: ignore[arg-type]
+    parent, _, attribute = name.rpartition(".")
+    setattr(module.get_submodule(parent), attribute, made)

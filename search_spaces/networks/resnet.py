@@ -30,9 +30,13 @@ def plain_conv(in_channels: int, channels: int, stride: int, plan: Plan) -> nn.M
 
 
 def separable_conv(in_channels: int, channels: int, stride: int, plan: Plan) -> nn.Module:
-    """A 3x3 depthwise and a 1x1 convolution, a batch norm behind each."""
-    depthwise = QuantConv2d(in_channels, in_channels, 3, plan.depthwise, stride=stride, groups=in_channels)
-    pointwise = QuantConv2d(in_channels, channels, 1, plan.pointwise)
+    """A 3x3 depthwise and a 1x1 convolution, a batch norm behind each.
+
+    A mask of the plan is before the depthwise one, but where that subsamples, behind it.
+    """
+    first, second = (plan.undithered, plan) if stride > 1 else (plan, plan.undithered)
+    depthwise = QuantConv2d(in_channels, in_channels, 3, first.depthwise, stride=stride, groups=in_channels)
+    pointwise = QuantConv2d(in_channels, channels, 1, second.pointwise)
     return nn.Sequential(depthwise, nn.BatchNorm2d(in_channels), pointwise, nn.BatchNorm2d(channels))
 
 
@@ -128,6 +132,7 @@ class ResNet(nn.Module):
         plan: Plan,
         classes: int,
         block: MakeBlock,
+        separable: bool = False,
     ) -> None:
         super().__init__()
         self.stem = stem
@@ -137,8 +142,10 @@ class ResNet(nn.Module):
         for stage, index in places:
             wider = width << stage
             stride = 2 if stage and index == 0 else 1
-            first = plan if (stage, index) == (0, 0) else plan.undithered
-            second = plan if stride == 2 or (stage, index) == places[-1] else plan.undithered
+            # what subsamples is the first convolution, or, of a separable one, its first half
+            inside, behind = (stride == 2 and halves for halves in (separable, not separable))
+            first = plan if (stage, index) == (0, 0) or inside else plan.undithered
+            second = plan if (stage, index) == places[-1] or behind else plan.undithered
             blocks.append(block(channels, wider, stride, (first, second)))
             channels = wider
         self.blocks = nn.Sequential(*blocks)
@@ -150,10 +157,10 @@ class ResNet(nn.Module):
         return self.classifier(x.flatten(1))  # type: ignore[no-any-return]  # (N, classes)
 
 
-def _cifar(plan: Plan, classes: int, block: MakeBlock) -> nn.Module:
+def _cifar(plan: Plan, classes: int, block: MakeBlock, separable: bool = False) -> nn.Module:
     """16, 32 and 64 channels, three blocks each, for images of 32 pixels."""
     layers = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), *_relu(plan)]
-    return ResNet(nn.Sequential(*layers), 16, (3, 3, 3), plan, classes, block)
+    return ResNet(nn.Sequential(*layers), 16, (3, 3, 3), plan, classes, block, separable)
 
 
 def _imagenet(plan: Plan, classes: int, block: MakeBlock) -> nn.Module:
@@ -176,7 +183,8 @@ def resnet20(plan: Plan, classes: int) -> nn.Module:
 @published("resnet20-dw", CIFAR, DW_PAPER)
 def resnet20_dw(plan: Plan, classes: int) -> nn.Module:
     """ResNet-20 whose convolutions, but for the first, are depthwise-separable."""
-    return _cifar(plan, classes, partial(BasicBlock, conv=separable_conv, shortcut=padded_shortcut))
+    block = partial(BasicBlock, conv=separable_conv, shortcut=padded_shortcut)
+    return _cifar(plan, classes, block, separable=True)
 
 
 @published("resnet20-bireal", CIFAR, BIREAL_PAPER)

@@ -54,7 +54,12 @@ def test_precisions_of_a_plugin_serve_published_networks(tmp_path: Path) -> None
         ("1 / 0", 1, "mine.py': ZeroDivisionError: division by zero; mend it"),
         ("import nothing_like_it", 1, "ModuleNotFoundError: No module named 'nothing_like_it'; mend it"),
         ("def", 1, "SyntaxError"),
-        ("from search_spaces import spaces\nspaces.add('tiny', None)", 2, "'tiny' is already registered"),
+        (
+            "from search_spaces import spaces\nspaces.add('tiny', None)",
+            1,
+            "mine.py': space: 'tiny' is already",
+        ),
+        ("raise SystemExit(0)", 1, "mine.py': SystemExit: 0; mend it"),
     ],
 )
 def test_a_plugin_that_does_not_serve(tmp_path: Path, text: Any, code: int, message: str) -> None:

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from PIL import Image
 from torch import nn
 
 import nas.train_job
@@ -37,8 +39,9 @@ def _small(plan: Plan, classes: int) -> nn.Module:
 
 
 @pytest.fixture(autouse=True)
-def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network called ``small`` beside the published ones."""
+def small_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network called ``small`` beside the published ones, and a cache of our own."""
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
     known = {**networks._things, "small": Published(_small, (1, 8, 8), 10, "none")}
     monkeypatch.setattr(networks, "_things", known)
 
@@ -115,7 +118,10 @@ def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:
     names = {p: precisions.get(p) for p in ("float", "ternary")}
     plans = {name: Plan(name, p, p, p, p) for name, p in names.items()}
     ternary = _small(plans["ternary"], 10)
-    assert transfer(ternary, path) == ["2.negative", "2.positive", "6.negative", "6.positive"]
+    left = {
+        f"{n}.{p}" for n in "26" for p in ("negative", "positive", "activation.scale", "activation.batches")
+    }
+    assert set(transfer(ternary, path)) == left
     weight, layer = given[2].weight, ternary[2]  # type: ignore[index]
     torch.testing.assert_close(layer.weight, weight * LATENT_START)
     codes = layer.quantized_weight().sign()
@@ -129,6 +135,39 @@ def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:
         transfer(nn.Sequential(QuantLinear(3, 3, names["float"])), path)
 
 
+@pytest.mark.parametrize("precision", ["dorefa4", "xnor", "binary", "twn", "int8", "float"])
+def test_weights_of_learned_codes_stand_for_real_ones(tmp_path: Path, precision: str) -> None:
+    trained(tmp_path / "ternary", "--precision", "ternary", "--epochs", "1")
+    path = tmp_path / "ternary" / WEIGHTS
+    given = load_network(path)
+    p = precisions.get(precision)
+    other = _small(Plan(precision, p, p, p, p), 10)
+    fresh = other[2].activation.scale.clone()  # type: ignore[index, union-attr]
+    transfer(other, path)
+    assert torch.equal(other[2].activation.scale, fresh), "of another code"  # type: ignore[index, union-attr]
+    real = given[2].weight / LATENT_START  # type: ignore[index, operator]
+    learns = precision == "binary"
+    torch.testing.assert_close(other[2].weight, real * LATENT_START if learns else real)  # type: ignore[index]
+
+
+def test_a_training_goes_on_with_its_own_data_only(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    for label in "ab":
+        for index in range(20):
+            path = folder / label / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(index).integers(0, 256, (8, 8), np.uint8)
+            Image.fromarray(pixels).save(path)
+    options = ("--data", str(folder), "--epochs", "1")
+    assert run("train", "small", *options, "-o", str(tmp_path / "out")).exit_code == 0
+    teacher = ("--teacher", str(tmp_path / "out" / WEIGHTS))
+    done = run("train", "small", "--data", "digits", *teacher, "-o", str(tmp_path / "x"))
+    assert (done.exit_code, "--teacher: it knows 2 classes, the data has 10" in done.stderr) == (2, True)
+    (folder / "b" / "3.png").unlink()
+    done = run("train", "--resume", str(tmp_path / "out"))
+    assert (done.exit_code, "is no longer what the training began with" in done.stderr) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -136,16 +175,15 @@ def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:
         (["resnet21"], "network: unknown name 'resnet21'"),
         (["small", "--precision", "thirdary"], "precision: unknown name 'thirdary'"),
         (["small", "--data", "nowhere"], "--data: 'nowhere' is neither a data set here"),
-        (
-            ["resnet20"],
-            "--data: 'resnet20' does not take 8x8 images of 1 channels; it is made for 32x32 of 3",
-        ),
+        (["bcnn"], "--data: 'bcnn' does not take 8x8 images of 1 channels; it is made for 32x32"),
         (["small", "--epochs", "0"], "--epochs: 0 is out of range"),
         (["small", "--validation", "1"], "--validation: 1 is out of range"),
         (["small", "--optimizer", "lion"], "optimizer: unknown name 'lion'; choose one of adam, adamw, sgd"),
         (["small", "--schedule", "none"], "schedule: unknown name 'none'"),
         (["small", "--rate", "nan"], "--rate: nan is out of range"),
         (["small", "--crop", "-1"], "--crop: -1 is out of range"),
+        (["small", "--from", "nowhere"], "--from: there is no file 'nowhere'"),
+        (["small", "--teacher", "."], "--teacher: there is no file '.'"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path, arguments: list[str], message: str) -> None:

@@ -114,6 +114,24 @@ def refused(path: Path | str, problem: str, **options: Any) -> None:
     assert not list(cache.cache_folder().glob("data/*"))
 
 
+@pytest.mark.parametrize("header", [(2**32 - 1,) * 3, (60, 2**20, 2**20), (0, 6, 5), (60, 0, 5)], ids=str)
+def test_absurd_idx_headers(tmp_path: Path, header: tuple[int, ...]) -> None:
+    idx_folder(tmp_path / "mnist")
+    path = tmp_path / "mnist" / "train-images-idx3-ubyte"
+    path.write_bytes(path.read_bytes()[:4] + struct.pack(">3I", *header) + bytes(1800))
+    refused(tmp_path / "mnist", "holds less than its header says|holds no images")
+
+
+@pytest.mark.parametrize("at", [11, 12, 14, 20])
+def test_flipped_bits_in_an_archive(tmp_path: Path, at: int) -> None:
+    idx_folder(tmp_path / "mnist", packed=True)
+    path = tmp_path / "mnist" / "train-images-idx3-ubyte.gz"
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0xFF
+    path.write_bytes(bytes(data))
+    refused(tmp_path / "mnist", "cannot be read|holds|is no IDX file")
+
+
 def test_a_broken_archive_member(tmp_path: Path) -> None:
     idx_folder(tmp_path / "mnist", packed=True)
     path = tmp_path / "mnist" / "train-images-idx3-ubyte.gz"
@@ -160,6 +178,12 @@ def test_broken_cifar_files(tmp_path: Path) -> None:
     refused(tmp_path / "cifar", "image 24 of train has label 7, but there are 3 classes")
     batch.unlink()
     refused(tmp_path / "cifar", "'data_batch_3.bin' is missing")
+
+
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    cifar_folder(tmp_path / "cifar")
+    (tmp_path / "cifar" / "batches.meta.txt").write_bytes(b"\xff\xfe\x00")
+    refused(tmp_path / "cifar", "is no list of names")
 
 
 def test_no_pickle_is_opened(tmp_path: Path) -> None:
@@ -277,6 +301,7 @@ def test_labels_in_words(tmp_path: Path) -> None:
         (lambda c: c | {"label": [None, *c["label"][1:]]}, "image 0 of train has no label"),
         (lambda c: c | {"label": [-1, *c["label"][1:]]}, "image 0 of train has no label"),
         (lambda c: c | {"img": [None, *c["img"][1:]]}, "image 0 is missing"),
+        (lambda c: {"img": c["img"], "number": [2**62, *c["label"][1:]]}, "it has labels up to"),
         (
             lambda c: c | {"img": [{"bytes": b"?", "path": None}, *c["img"][1:]]},
             "image 0 of .* cannot be read",
@@ -327,6 +352,27 @@ def test_decoded_once_and_known_by_content(tmp_path: Path, own_cache: Path) -> N
     load(str(tmp_path / "mnist"), progress=tell)
     assert told, "other bytes, another entry"
     assert len(list((own_cache / "data").iterdir())) == 2
+
+
+def test_the_split_and_the_address_are_part_of_what_an_entry_is_known_by(tmp_path: Path) -> None:
+    images, labels = pictures(30, 8, 8, 3)
+    for folder, other in (("a", "dev"), ("b", "test")):
+        for split, count in (("train", 30), (other, 6)):
+            columns = {"img": packed(images[:count]), "label": labels[:count]}
+            parquet(tmp_path / folder / f"{split}-00000-of-00001.parquet", columns)
+    sizes = [[len(s) for s in (d.validation, d.test)] for d in (load(str(tmp_path / f)) for f in "ab")]
+    assert sizes == [[6, 6], [3, 6]]
+    place = "train/train-0.parquet"
+    addresses = [f"hf://datasets/{owner}/x@1/data/train-0.parquet" for owner in "ab"]
+    assert cache.key_of({place: addresses[0]}, None) != cache.key_of({place: addresses[1]}, None)
+
+
+def test_words_of_every_split_are_classes(tmp_path: Path) -> None:
+    images, labels = pictures(30, 8, 8, 3)
+    words = [("fig", "date", "kiwi")[label] for label in labels]
+    parquet(tmp_path / "p" / "train.parquet", {"img": packed(images), "name": words})
+    parquet(tmp_path / "p" / "test.parquet", {"img": packed(images[:1]), "name": ["plum"]})
+    refused(tmp_path / "p", "no training image is of class 3 [(]plum[)]")
 
 
 def test_half_an_entry_is_made_anew(tmp_path: Path, own_cache: Path) -> None:
