@@ -213,7 +213,7 @@ def test_a_forged_artifact_is_one_line(winner, spoil, says):
         (["search", "--name", "x", "--space", "giant"], 2, "space: unknown name 'giant'; choose one of"),
         (["search", "--name", "x", "--device", "toaster"], 2, "device: unknown name 'toaster'"),
         (["search", "--name", "x", "--sampler", "oracle"], 2, "sampler: unknown name 'oracle'"),
-        (["search", "--name", "x", "--data", "absent"], 2, "data: unknown name 'absent'"),
+        (["search", "--name", "x", "--data", "absent"], 2, "--data: 'absent' is neither a data set here"),
         (["search", "--name", "x", "--trials", "0"], 2, "--trials: 0"),
         (["search", "--name", "x", "--epochs", "-1"], 2, "--epochs: -1"),
         (["search", "--name", "x", "--max-latency-ms", "nan"], 2, "--max-latency-ms: nan"),

@@ -18,7 +18,7 @@ from latency.hardware import LocalDevice
 from search_spaces import InvalidInput, precisions
 from search_spaces.layers import QuantConv2d
 from search_spaces.search_space import spaces
-from tests.runtime.harness import trained
+from tests.runtime.harness import DISTINCT, trained
 
 FORKED = """
 import os, sys, numpy, runtime
@@ -47,7 +47,7 @@ def images():
     return np.random.default_rng(0).standard_normal((6, 3, 13, 9)).astype(np.float32)
 
 
-@pytest.mark.parametrize("precision", sorted(precisions))
+@pytest.mark.parametrize("precision", DISTINCT)
 @pytest.mark.parametrize("threads", [2, 3])
 def test_every_precision_is_the_same_to_the_bit(precision, threads, images):
     module = small(precision)
