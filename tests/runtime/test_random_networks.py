@@ -15,8 +15,8 @@ from search_spaces.layers import QuantConv2d
 from search_spaces.search_space import spaces
 from tests.runtime.harness import DISTINCT
 
-SAMPLES = 25  # of each space
-STACKS = 20  # of each precision
+SAMPLES = 12  # of each space
+STACKS = 15  # of each precision
 IMAGES = 6
 
 
