@@ -105,7 +105,7 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
 
     data = _data(job, progress)
     training = _training(job, data)
-    about = {**job.to_dict(), "data_digest": _digest(data)}
+    about = {"job": job.to_dict(), "data_digest": _digest(data)}
     if loaded is not None:
         if loaded.about["about"].get("data_digest") != about["data_digest"]:
             raise BitnasError(f"data: '{job.data}' is no longer what the training began with; train anew")
@@ -130,10 +130,9 @@ def job_of(loaded: "Loaded") -> TrainJob:
     Raises:
         BitnasError: it does not say.
     """
-    fields = loaded.about.get("job") or loaded.about.get("about")
+    fields = loaded.about.get("about", loaded.about).get("job")
     try:
-        known = {name: value for name, value in fields.items() if name != "data_digest"}  # type: ignore[union-attr]
-        return TrainJob.from_dict(known)
+        return TrainJob.from_dict(fields)
     except (TypeError, KeyError, AttributeError) as error:
         raise BitnasError(f"{loaded.path}: it does not say what was trained; train anew") from error
 

@@ -49,7 +49,7 @@ class Hub:
         found: dict[str, str] = {}
         for split, paths in (self._builder.config.data_files or {}).items():
             names = [str(path) for path in paths]
-            root = os.path.commonpath(names) if len(names) > 1 else os.path.dirname(names[0])  # noqa: PTH120
+            root = os.path.commonpath(names) if len(names) > 1 else os.path.dirname(names[0])  # noqa: PTH120 - Path would spoil addresses
             found |= {f"{split}/{os.path.relpath(name, root)}": name for name in names}
         return found
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.layers import QuantConv2d
-from search_spaces.networks.parts import pooled
+from search_spaces.networks.parts import normed, pooled
 from search_spaces.networks.published import IMAGENET, published
 from search_spaces.plan import Plan
 
@@ -22,21 +22,14 @@ class Fire(nn.Module):
         super().__init__()
         plain = plan.undithered
         self.bypass = bypass and in_channels == 2 * half
-        self.squeeze = _normed(in_channels, squeezed, 1, (plan if dithers else plain).pointwise)
-        self.expand1 = _normed(squeezed, half, 1, plain.pointwise)
-        self.expand3 = _normed(squeezed, half, 3, plain.spatial)
+        self.squeeze = normed(in_channels, squeezed, 1, (plan if dithers else plain).pointwise)
+        self.expand1 = normed(squeezed, half, 1, plain.pointwise)
+        self.expand3 = normed(squeezed, half, 3, plain.spatial)
 
     def forward(self, x: Tensor) -> Tensor:
         squeezed = self.squeeze(x)  # (N, squeezed, H, W)
         y = torch.cat([self.expand1(squeezed), self.expand3(squeezed)], dim=1)  # (N, 2 half, H, W)
         return x + y if self.bypass else y
-
-
-def _normed(in_channels: int, channels: int, kernel: int, precision: object) -> nn.Module:
-    return nn.Sequential(
-        QuantConv2d(in_channels, channels, kernel, precision),  # type: ignore[arg-type]
-        nn.BatchNorm2d(channels),
-    )
 
 
 class SqueezeNet(nn.Module):
