@@ -69,8 +69,13 @@ def plan(name: str, classifier: str | None = None) -> Plan:
     is_partial = name not in precisions and name.endswith(ONLY_1X1)
     chosen = _named(name.removesuffix(ONLY_1X1) if is_partial else name, "precision")
     wide = full if is_partial else chosen
-    last = chosen if classifier is None else _named(classifier, "classifier")
+    last = _for_last(chosen) if classifier is None else _named(classifier, "classifier")
     return Plan(name, wide, wide, chosen, last)
+
+
+def _for_last(precision: Precision) -> Precision:
+    """Weights of +-1 need a batch norm behind them, and logits have none: they get a scale."""
+    return precisions.get("bwn") if precision.name == "binaryconnect" else precision
 
 
 def _named(name: str, parameter: str) -> Precision:

@@ -95,10 +95,11 @@ _BUILT_IN: dict[str, tuple[WeightCode, ActivationCode, Dither | None, Scale]] = 
     "twn": ("ternary", "float", None, "analytic"),
     "twn-int8": ("ternary", "int8", None, "analytic"),
     "twn-binary": ("ternary", "binary", None, "analytic"),
-    # binary weights: BNN's are +-1, XNOR-Net's and BWN's have an analytic scale per output channel
+    # binary weights: BNN's and BinaryConnect's are +-1, XNOR-Net's and BWN's have an analytic scale per output channel
     "bnn": ("binary", "binary", None, "none"),
     "xnor": ("binary", "binary", None, "analytic"),
     "bwn": ("binary", "float", None, "analytic"),
+    "binaryconnect": ("binary", "float", None, "none"),
     "bwn-int8": ("binary", "int8", None, "analytic"),
     # DoReFa-Net: n bits for weights and inputs; two wider inputs
     **{name: (name, name, None, "learned") for name in LEVEL_BITS},

@@ -14,6 +14,7 @@ from search_spaces.plan import Plan
 PAPER = "He et al., Deep Residual Learning for Image Recognition, 2016"
 BIREAL_PAPER = "Liu et al., Bi-Real Net, 2018"
 REACT_PAPER = "Liu et al., ReActNet, 2020"
+OURS = "ours, after He et al., Deep Residual Learning for Image Recognition, 2016"
 DW_PAPER = "Holesovsky and Maki, Compact ConvNets with Ternary Weights and Binary Activations, 2018"
 
 MakeConv = Callable[[int, int, int, Plan], nn.Module]
@@ -157,10 +158,16 @@ class ResNet(nn.Module):
         return self.classifier(x.flatten(1))  # type: ignore[no-any-return]  # (N, classes)
 
 
-def _cifar(plan: Plan, classes: int, block: MakeBlock, separable: bool = False) -> nn.Module:
-    """16, 32 and 64 channels, three blocks each, for images of 32 pixels."""
+def _cifar(
+    plan: Plan,
+    classes: int,
+    block: MakeBlock,
+    separable: bool = False,
+    depths: tuple[int, ...] = (3, 3, 3),
+) -> nn.Module:
+    """16, 32 and 64 channels, ``depths`` blocks each, for images of 32 pixels."""
     layers = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), *_relu(plan)]
-    return ResNet(nn.Sequential(*layers), 16, (3, 3, 3), plan, classes, block, separable)
+    return ResNet(nn.Sequential(*layers), 16, depths, plan, classes, block, separable)
 
 
 def _imagenet(plan: Plan, classes: int, block: MakeBlock) -> nn.Module:
@@ -178,6 +185,13 @@ def _relu(plan: Plan) -> list[nn.Module]:
 def resnet20(plan: Plan, classes: int) -> nn.Module:
     """ResNet-20 (section 4.2)."""
     return _cifar(plan, classes, partial(BasicBlock, conv=plain_conv, shortcut=padded_shortcut))
+
+
+@published("resnet18-cifar", CIFAR, OURS)
+def resnet18_cifar(plan: Plan, classes: int) -> nn.Module:
+    """ResNet-20 without its last block: with weights of +-1 and all else in float it takes 30.6 kB."""
+    block = partial(BasicBlock, conv=plain_conv, shortcut=padded_shortcut)
+    return _cifar(plan, classes, block, depths=(3, 3, 2))
 
 
 @published("resnet20-dw", CIFAR, DW_PAPER)
