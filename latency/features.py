@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
 SMALL = ("batch", "kernel", "stride", "padding", "groups", "output_groups", "input_bits", "weight_bits")
 FLAGS = ("relu", "residual", "also_float", "symmetric", "dither", "mixed")
-CODES = ("weight", "input", "output", "code", "threshold")
-CODE_NAMES = ("float", "uint8", "int8", "ternary", "binary", "byte", "zero", "channel", "position", "element")
+CODES = ("weight", "input", "output", "code", "threshold", "arithmetic")
+CODE_NAMES = (
+    *("float", "uint8", "int8", "ternary", "binary", "byte"),
+    *("zero", "channel", "position", "element", "integer"),
+)
 ROLES = ("input", "constant", "scratch", "output")
 REMEMBERED = 1 << 14  # kernels whose amounts are kept: those of a table are asked for again and again
 

@@ -157,7 +157,7 @@ def transfer(module: "nn.Module", path: Path) -> list[str]:
     layers = {n: m for n, m in module.named_modules() if isinstance(m, QuantConv2d | QuantLinear)}
     of_another_code = _is_of_another_code(job_of(loaded), module)
     kept = {f"{name}.{part}" for name in layers for part in ("positive", "negative", "scale")}
-    kept |= {f"{name}.activation.{part}" for name in layers for part in ("scale", "batches")}
+    kept |= {f"{name}.activation.{part}" for name in layers for part in ("scale", "lowest", "batches")}
     if of_another_code:
         fitting = {name: t for name, t in fitting.items() if name not in kept}
     module.load_state_dict(fitting, strict=False)

@@ -19,6 +19,9 @@ ByteCode = Literal["uint2", "uint3", "uint4", "uint5", "uint6", "uint7", "uint8"
 
 OutputCode = ByteCode | Literal["float", "binary"]
 PooledCode = Literal["float", "byte", "binary"]
+Arithmetic = Literal["float", "integer"]
+"""How a kernel scales its sums and what it keeps real numbers in: float32, or int32 in fixed point."""
+
 ThresholdKind = Literal["zero", "channel", "position", "element"]
 
 _families: dict[str, type["Workload"]] = {}
@@ -125,6 +128,7 @@ class FusedOutput:
         also_float: with a code, the float is written as well.
         threshold: of what shape the thresholds of a binary output are.
         output_groups: in how many groups the next layer reads a binary output.
+        arithmetic: how sums are scaled, and what the residual and the real output are.
     """
 
     relu: bool = field(default=False, kw_only=True)
@@ -133,6 +137,7 @@ class FusedOutput:
     also_float: bool = field(default=False, kw_only=True)
     threshold: ThresholdKind = field(default="zero", kw_only=True)
     output_groups: int = field(default=1, kw_only=True)
+    arithmetic: Arithmetic = field(default="float", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -200,6 +205,7 @@ class Dense(Workload):
     weight: WeightCode
     input: InputCode
     relu: bool = False
+    arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
@@ -228,11 +234,12 @@ class SignPack(Workload):
 
 @dataclass(frozen=True)
 class Quantize(Workload):
-    """``round(x / step)`` clamped: uintN (0..2^N - 1), or int8 (-127..127) stored with 128 added."""
+    """``round(x / step)``, of int8 plus a zero point, clamped to 0..255, or 0..2^N - 1 for uintN."""
 
     family: ClassVar[str] = "quantize"
     size: int
     code: ByteCode
+    arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
@@ -249,6 +256,7 @@ class MaxPool2d(SpatialWorkload):
     channels: int
     code: PooledCode = "float"
     mixed: bool = False
+    arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
@@ -257,6 +265,7 @@ class AvgPool2d(SpatialWorkload):
 
     family: ClassVar[str] = "avg_pool2d"
     channels: int
+    arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
@@ -266,6 +275,7 @@ class GlobalAvgPool(Workload):
     family: ClassVar[str] = "global_avg_pool"
     pixels: int
     channels: int
+    arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
@@ -274,6 +284,7 @@ class Relu(Workload):
 
     family: ClassVar[str] = "relu"
     size: int
+    arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
@@ -282,6 +293,7 @@ class Add(Workload):
 
     family: ClassVar[str] = "add"
     size: int
+    arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
@@ -291,6 +303,7 @@ class Affine(Workload):
     family: ClassVar[str] = "affine"
     pixels: int
     channels: int
+    arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
@@ -299,6 +312,7 @@ class Relu6(Workload):
 
     family: ClassVar[str] = "relu6"
     size: int
+    arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
@@ -346,6 +360,7 @@ class Subsample(Workload):
     channels: int
     stride: int
     added: int
+    arithmetic: Arithmetic = "float"
 
     @property
     def out_height(self) -> int:
@@ -365,6 +380,7 @@ class Concat(Workload):
     family: ClassVar[str] = "concat"
     pixels: int
     channels: tuple[int, ...]
+    arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
@@ -375,6 +391,7 @@ class ChannelShuffle(Workload):
     pixels: int
     channels: int
     groups: int
+    arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
@@ -395,3 +412,4 @@ class ToNchw(Workload):
     height: int
     width: int
     channels: int
+    arithmetic: Arithmetic = "float"

@@ -38,8 +38,12 @@ LATENT_START = 0.1
 """Factor on the latent weights that ternary and binary codes start from. The codes do not depend on it, but
 near 0 the first steps flip signs, where a short training would otherwise keep most of the random ones."""
 
-STEPS = {"uint8": (0, 255), "int8": (-127, 127), **{f"uint{n}": (0, 2**n - 1) for n in range(2, 8)}}
-"""Lowest and highest step of the integer activation codes; the zero point of all is 0."""
+STEPS = {"uint8": 255, "int8": 255, **{f"uint{n}": 2**n - 1 for n in range(2, 8)}}
+"""Highest step of the integer activation codes, the lowest being 0. The zero point, what a real zero is coded
+as, is 0 for all but ``int8``, which learns it."""
+
+WEIGHT_STEPS = -127, 127
+"""Lowest and highest step of int8 weights, which are symmetric."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +70,19 @@ class InputActivation(nn.Module):
     """What a layer does to its input before it convolves; any shape with channels on axis 1.
 
     Attributes:
-        code: ``float``, ``uint8`` (behind a ReLU), ``int8`` (signed), ``binary``, or for DoReFa's codes
-            ``uint2`` to ``uint8``.
+        code: ``float``, ``uint8`` (behind a ReLU), ``int8`` (of both signs), ``binary``, or for DoReFa's
+            codes ``uint2`` to ``uint8``.
         relu: whether negative inputs become 0; a binary input keeps its sign, so there it is ignored.
         dither: the mask added before the sign: None, ``2d`` or ``3d``.
-        scale: 0-dim, the integer codes' step; follows the largest input while training, but that of DoReFa's
-            codes is fixed: 0 to 1 is what they cover. Always positive.
+        scale: 0-dim, the integer codes' step; follows the range of inputs while training, but that of
+            DoReFa's codes is fixed: 0 to 1 is what they cover. Always positive.
+        lowest: 0-dim, the lower end of an ``int8`` range, at most 0; the code is affine (Jacob et al.,
+            *Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference*,
+            equation 1): x = scale (q - zero point), q in 0..255.
     """
 
     scale: Tensor
+    lowest: Tensor
     batches: Tensor
 
     def __init__(self, precision: Precision, relu: bool) -> None:
@@ -83,13 +91,27 @@ class InputActivation(nn.Module):
         self.is_fixed = precision.activation in LEVEL_BITS
         self.relu = relu
         self.dither = precision.dither
-        self.register_buffer("scale", torch.tensor(1.0 / STEPS.get(self.code, (0, 1))[1]))
+        self.register_buffer("scale", torch.tensor(1.0 / STEPS.get(self.code, 1)))
         self.register_buffer("batches", torch.tensor(0))
+        if self.is_affine:
+            self.register_buffer("lowest", torch.tensor(-0.5))
 
     @property
     def is_bytes(self) -> bool:
         """Whether the input is an integer."""
         return self.code in STEPS
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether a real zero is coded as another number than 0."""
+        return self.code == "int8"
+
+    @property
+    def zero_point(self) -> Tensor:
+        """What a real zero is coded as: 0-dim, a whole number in 0..255."""
+        if not self.is_affine:
+            return torch.zeros_like(self.scale)
+        return torch.round(-self.lowest * (1 / self.scale)).clamp(0, STEPS[self.code])
 
     def forward(self, x: Tensor) -> Tensor:
         if self.code == "float":
@@ -100,15 +122,25 @@ class InputActivation(nn.Module):
             x = x.float()  # bfloat16 has 8 bits for a number, and so have steps
         if self.training and not self.is_fixed:
             self._observe(x.detach())
-        return fake_quantize(x, self.scale, *STEPS[self.code])
+        if not self.is_affine:
+            return fake_quantize(x, self.scale, 0, STEPS[self.code])
+        zero = self.zero_point
+        return fake_quantize(x, self.scale, -zero, STEPS[self.code] - zero)
 
     @torch.no_grad()
     def _observe(self, x: Tensor) -> None:
-        """Move the range towards this batch's maximum: the mean over the first ten, then a moving one."""
-        largest = x.max() if self.code == "uint8" else x.abs().max()
-        step = largest.clamp_min(1e-5) / STEPS[self.code][1]
+        """Move the range towards this batch's: the mean over the first ten, then a moving one.
+
+        It holds 0, so that padding is exact (Jacob et al., section 2.1).
+        """
+        lowest, highest = (end.float() for end in torch.aminmax(x))
+        lowest = lowest.clamp_max(0) if self.is_affine else torch.zeros_like(lowest)
+        step = (highest.clamp_min(0) - lowest).clamp_min(1e-5) / STEPS[self.code]
         self.batches += 1
-        self.scale.lerp_(step, (1.0 / self.batches).clamp_min(RANGE_MOMENTUM))
+        share = (1.0 / self.batches).clamp_min(RANGE_MOMENTUM)
+        self.scale.lerp_(step, share)
+        if self.is_affine:
+            self.lowest.lerp_(lowest, share)
 
 
 def _input_code(activation: str, relu: bool) -> str:
@@ -174,7 +206,7 @@ class _QuantLayer(nn.Module):
             return sign(self.weight) * factor
         if code == "int8":
             scales = _per_output(channel_scales(self.weight), self.weight)
-            return fake_quantize(self.weight, scales, *STEPS["int8"])
+            return fake_quantize(self.weight, scales, *WEIGHT_STEPS)
         if code in LEVEL_BITS:
             return dorefa_weight(self.weight, LEVEL_BITS[code])
         return self.weight
@@ -184,7 +216,9 @@ class _QuantLayer(nn.Module):
         if not self.activation.is_bytes:
             return self.positive, self.negative
         step = self._ternary_step()
-        return fake_quantize(self.positive, step, -127, 127), fake_quantize(self.negative, step, -127, 127)
+        return fake_quantize(self.positive, step, *WEIGHT_STEPS), fake_quantize(
+            self.negative, step, *WEIGHT_STEPS
+        )
 
     def _ternary_step(self) -> Tensor:
         largest = torch.maximum(self.positive.detach().abs(), self.negative.detach().abs())

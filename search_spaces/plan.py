@@ -11,7 +11,9 @@ ONLY_1X1 = "-1x1"
 
 @dataclass(frozen=True)
 class Plan:
-    """The precisions of a network's layers; the first convolution, which sees the image, is always float.
+    """The precisions of a network's layers.
+
+    The first convolution, which sees the image, is in float, but where all is int8: no float is left then.
 
     Attributes:
         name: what users call it.
@@ -30,7 +32,7 @@ class Plan:
     @property
     def first(self) -> Precision:
         """Of the first convolution."""
-        return precisions.get("float")
+        return self.spatial if self.spatial.name == "int8" else precisions.get("float")
 
     @property
     def is_binary(self) -> bool:

@@ -95,7 +95,7 @@ _BUILT_IN: dict[str, tuple[WeightCode, ActivationCode, Dither | None, Scale]] = 
     "twn": ("ternary", "float", None, "analytic"),
     "twn-int8": ("ternary", "int8", None, "analytic"),
     "twn-binary": ("ternary", "binary", None, "analytic"),
-    # binary weights: BNN's and BinaryConnect's are +-1, XNOR-Net's and BWN's have an analytic scale per output channel
+    # binary weights: BNN's and BinaryConnect's are +-1, XNOR-Net's and BWN's have a scale per channel
     "bnn": ("binary", "binary", None, "none"),
     "xnor": ("binary", "binary", None, "analytic"),
     "bwn": ("binary", "float", None, "analytic"),

@@ -192,12 +192,16 @@ def levels(x: Tensor, bits: int) -> Tensor:
     return fake_quantize(x, torch.tensor(1 / highest, device=x.device), 0, highest)
 
 
+Bound = int | Tensor
+"""The lowest or highest step: a number, or a 0-dim tensor."""
+
+
 class _FakeQuantize(Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+    def forward(ctx: Any, x: Tensor, scale: Tensor, low: Bound, high: Bound) -> Tensor:
         steps = x * (1 / scale)  # as compiled code does: a division costs more than all the rest
         ctx.save_for_backward((steps >= low) & (steps <= high))
-        return torch.round(steps).clamp(low, high) * scale
+        return torch.round(steps).clamp(low, high) * scale  # type: ignore[arg-type]  # both ends are of one kind
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
@@ -205,7 +209,7 @@ class _FakeQuantize(Function):
         return grads[0] * inside, None, None, None
 
 
-def fake_quantize(x: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+def fake_quantize(x: Tensor, scale: Tensor, low: Bound, high: Bound) -> Tensor:
     """``clamp(round(x * (1 / scale)), low, high) * scale``, halves to even; ``scale`` broadcasts to x.
 
     Gradient: straight through where x / scale lies in [low, high], else 0; none for the scale ([QNN]).

@@ -22,9 +22,9 @@ class Size:
 
     Attributes:
         bits_by_code: bits of the layers' weights, by weight code; codes that do not occur are absent.
-        other_bits: bits of every other parameter that prediction needs, 32 each: the weights' and the int8
-            activations' scales, biases, and one scale and one bias per batch-norm channel, as its
-            four tensors fold into two.
+        other_bits: bits of every other parameter that prediction needs, 32 each: the weights' scales, the
+            int8 activations' scales and zero points, biases, and one scale and one bias per batch-norm
+            channel, as its four tensors fold into two.
     """
 
     bits_by_code: dict[str, int]
@@ -79,11 +79,11 @@ def _parameters(module: nn.Module) -> int:
 
 
 def _unlearned_scales(layer: QuantConv2d | QuantLinear) -> int:
-    """Scales that codes need and that are no parameters: int8's, and analytic ones."""
+    """Scales and zero points that codes need and that are no parameters: int8's, and analytic ones."""
     code, is_analytic = layer.precision.weight, layer.precision.scale == "analytic"
     per_output = code == "int8" or (code == "binary" and is_analytic)
     weight = len(layer.weight) if per_output else int(code == "ternary" and is_analytic)
-    return weight + int(layer.precision.activation == "int8")
+    return weight + int(layer.precision.activation == "int8") + int(layer.activation.is_affine)
 
 
 @dataclass(frozen=True)

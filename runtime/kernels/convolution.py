@@ -5,7 +5,14 @@ from typing import Any
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
 from runtime.kernels.decoding import decode_codes
-from runtime.kernels.epilogue import epilogue_constants, epilogue_inputs, epilogue_outputs, finish
+from runtime.kernels.epilogue import (
+    epilogue_constants,
+    epilogue_inputs,
+    epilogue_outputs,
+    finish,
+    scaled,
+    scales,
+)
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.quads import decode_ternary_bytes, decode_ternary_words, fill_quads, join_quads
@@ -14,8 +21,8 @@ from runtime.target import Cpu
 from runtime.workload import Conv2d, Dense, SpatialWorkload
 
 DTYPES = {"float": "float32", "uint8": "uint8", "int8": "uint8"}
-ZERO_POINTS = {"float": 0, "uint8": 0, "int8": 128}
-"""What stands for zero: signed bytes are stored with 128 added, as dot product instructions want them."""
+ZERO_POINT = Buffer("zero_point", "constant", (1,), "int32")
+"""What stands for zero in an int8 input; in any other input 0 does."""
 CODE_BITS = {"ternary": 2, "binary": 1}
 QUAD = packing.QUAD  # bytes of one dot product
 
@@ -65,14 +72,14 @@ class Conv2dKernel(Kernel[Conv2d]):
             whole = Buffer("weight", "constant", quads, "int8")
             found.append(packed if w.weight == "ternary" else whole)
             found.append(Buffer("offset", "constant", per_channel, "int32"))
+            found += [ZERO_POINT] if w.input == "int8" else []
         elif w.weight in CODE_BITS:
             count = packing.words(w.kernel * w.kernel * depth, CODE_BITS[w.weight])
             found.append(Buffer("weight", "constant", (vectors, count, width), "uint32"))
             found += [Buffer(n, "constant", per_channel, "float32") for n in ("positive", "negative")]
         else:
             found.append(Buffer("weight", "constant", taps, "float32"))
-        found += [Buffer(n, "constant", per_channel, "float32") for n in ("scale", "bias")]
-        found += epilogue_constants(w, shape)
+        found += scales(w, per_channel) + epilogue_constants(w, shape)
         stored = packing.quads(depth) * QUAD if has_byte_inputs(w) else depth
         if w.padding or stored != depth:
             padded = (w.batch, image[0] + 2 * w.padding, image[1] + 2 * w.padding, w.groups, stored)
@@ -103,10 +110,10 @@ class Conv2dKernel(Kernel[Conv2d]):
             total = accumulated[n, y, x, o, i]
             if has_byte_inputs(workload):
                 # bytes as they are stored, less what is meant; a signed dot product has taken off 128
-                excess = ZERO_POINTS[workload.input] - (128 if takes_signed_bytes(workload, cpu) else 0)
-                if excess:
-                    total = total + args["offset"][o, i] * tirx.const(excess // 128, "int32")
-            return affine_output(total, args["scale"][o, i], args["bias"][o, i])
+                excess = tirx.const(-128 if takes_signed_bytes(workload, cpu) else 0, "int32")
+                excess = excess + args["zero_point"][0] if workload.input == "int8" else excess
+                total = total + args["offset"][o, i] * excess
+            return scaled(workload, total, args, o, i)
 
         stages = finish(workload, cpu, shape, args, value)
         arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
@@ -166,7 +173,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         """Multiply and add bytes in int32, four by one instruction where the CPU has it."""
         from tvm import te, tirx
 
-        depth, zero = buffers["data"].shape[-1], ZERO_POINTS[workload.input]
+        depth, zero = buffers["data"].shape[-1], args.get("zero_point")
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         quad = te.reduce_axis((0, packing.quads(depth)), "quad")
         s, vectors_per_group = workload.stride, shape[3] // workload.groups
@@ -191,7 +198,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             data = fill_quads(image, workload.padding, zero)
             scratch["padded"] = data.tensor
         elif workload.padding:
-            data = pad_rows(image, workload.padding, zero)
+            data = pad_rows(image, workload.padding, 0, zero)
             scratch["padded"] = data.tensor
         byte, weights = te.reduce_axis((0, QUAD), "byte"), args["weight"]
         if workload.weight == "ternary":
@@ -206,7 +213,7 @@ class Conv2dKernel(Kernel[Conv2d]):
 
     @staticmethod
     def _words(
-        workload: Conv2d, buffers: dict[str, Buffer], zero: int, scratch: dict[str, Any]
+        workload: Conv2d, buffers: dict[str, Buffer], zero: Any, scratch: dict[str, Any]
     ) -> tuple[Image, Image]:
         """The image, padded where it must be, as int32 words of four bytes."""
         *outer, depth = buffers["data"].shape
@@ -216,7 +223,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         else:
             image = data = flat_placeholder("data", (*outer, depth // QUAD), "int32")
             if workload.padding:
-                data = pad_rows(image, workload.padding, -0x7F7F7F80 if zero else 0)
+                data = pad_rows(image, workload.padding, 0, zero)
         if data is not image:
             scratch["padded"] = data.tensor
         return image, data
@@ -236,7 +243,10 @@ class DenseKernel(Kernel[Dense]):
         """The convolution that computes the same."""
         w = workload
         spatial = (1, 1, w.batch, 1, 1, 0)
-        return Conv2d(*spatial, w.in_features, w.out_features, 1, w.weight, w.input, relu=w.relu)
+        codes = w.weight, w.input
+        return Conv2d(
+            *spatial, w.in_features, w.out_features, 1, *codes, relu=w.relu, arithmetic=w.arithmetic
+        )
 
     def buffers(self, workload: Dense) -> tuple[Buffer, ...]:
         """Those of the convolution."""

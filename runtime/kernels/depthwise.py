@@ -1,16 +1,25 @@
 """Depthwise convolution: vector lanes run over the channels, each with its own filter.
 
 A depthwise filter has only K*K weights, too few for popcount or byte dot products to pay: bits and bytes are
-decoded to float while the image is padded, where their sums stay exact integers (below 2^24 up to 7x7).
+decoded to float while the image is padded, where their sums stay exact integers (below 2^24 up to 7x7), or to
+int32 where nothing but integers is wanted.
 """
 
 from typing import Any
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
-from runtime.kernels.convolution import CODE_BITS, DTYPES, ZERO_POINTS, affine_output, is_extern
+from runtime.kernels.convolution import CODE_BITS, DTYPES, ZERO_POINT, is_extern
 from runtime.kernels.decoding import decode_codes
-from runtime.kernels.epilogue import epilogue_constants, epilogue_inputs, epilogue_outputs, finish
+from runtime.kernels.epilogue import (
+    epilogue_constants,
+    epilogue_inputs,
+    epilogue_outputs,
+    finish,
+    scaled,
+    scales,
+    scales_by_integers,
+)
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
@@ -39,11 +48,11 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             found += [Buffer(n, "constant", per_channel, "float32") for n in ("positive", "negative")]
         else:
             found.append(Buffer("weight", "constant", taps, "int8" if w.weight == "int8" else "float32"))
-        found += [Buffer(n, "constant", per_channel, "float32") for n in ("scale", "bias")]
-        found += epilogue_constants(w, shape)
+        found += [ZERO_POINT] if w.input == "int8" else []
+        found += scales(w, per_channel) + epilogue_constants(w, shape)
         if w.padding or w.input != "float":
             padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, vectors, width)
-            found.append(Buffer("padded", "scratch", padded, "float32"))
+            found.append(Buffer("padded", "scratch", padded, summed_in(w)))
         if w.weight in CODE_BITS:
             found.append(Buffer("decoded", "scratch", taps, "float32"))
         return (*found, *epilogue_outputs(w, shape))
@@ -61,9 +70,9 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         image = data = flat_placeholder("data", buffers["data"].shape, buffers["data"].dtype)
         weight, scratch = args["weight"], {}
         if workload.input != "float":
-            data = (
-                decode_signs(workload, image) if workload.input == "binary" else decode_bytes(workload, image)
-            )
+            is_binary = workload.input == "binary"
+            zero = args.get("zero_point")
+            data = decode_signs(workload, image) if is_binary else decode_bytes(workload, image, zero)
             scratch["padded"] = data.tensor
         elif workload.padding:
             data = pad_rows(image, workload.padding, 0)
@@ -78,13 +87,13 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         s = workload.stride
 
         def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
-            tap = weight[o, ky, kx, 0, i].astype("float32")
+            tap = weight[o, ky, kx, 0, i].astype(summed_in(workload))
             return te.sum(data[n, y * s + ky, x * s + kx, o, i] * tap, axis=[ky, kx])
 
         accumulated = te.compute(shape, product, name="accumulate")
 
         def value(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
-            return affine_output(accumulated[n, y, x, o, i], args["scale"][o, i], args["bias"][o, i])
+            return scaled(workload, accumulated[n, y, x, o, i], args, o, i)
 
         stages = finish(workload, cpu, shape, args, value)
         func = te.create_prim_func([image.tensor, *args.values(), *scratch.values(), *stages.results])
@@ -102,16 +111,25 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         return w.batch * w.out_height * w.out_width * w.channels * w.kernel**2
 
 
-def decode_bytes(workload: DepthwiseConv2d, image: Image) -> Image:
-    """Bytes (N, H, W, C/lanes, lanes) -> their numbers in float (N, H + 2P, W + 2P, C/lanes, lanes)."""
+def summed_in(workload: DepthwiseConv2d) -> str:
+    """The type that products are summed in."""
+    return "int32" if scales_by_integers(workload) else "float32"
+
+
+def decode_bytes(workload: DepthwiseConv2d, image: Image, zero: Any) -> Image:
+    """Bytes (N, H, W, C/lanes, lanes) -> what they stand for (N, H + 2P, W + 2P, C/lanes, lanes).
+
+    ``zero`` is a tensor (1,) of what stands for zero; None for 0.
+    """
     from tvm import te, tirx
 
-    w, zero = workload, ZERO_POINTS[workload.input]
+    w, dtype = workload, summed_in(workload)
 
     def decoded(n: Any, y: Any, x: Any, v: Any, i: Any) -> Any:
         inside = tirx.all(y >= w.padding, y < w.height + w.padding, x >= w.padding, x < w.width + w.padding)
-        byte = image[n, y - w.padding, x - w.padding, v, i].astype("int32") - zero
-        return tirx.if_then_else(inside, byte.astype("float32"), tirx.const(0, "float32"))
+        byte = image[n, y - w.padding, x - w.padding, v, i].astype("int32")
+        byte = byte if zero is None else byte - zero[0]
+        return tirx.if_then_else(inside, byte.astype(dtype), tirx.const(0, dtype))
 
     shape = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *image.shape[3:])
     return Image(te.compute(shape, decoded, name="padded"), shape, is_flat=False)

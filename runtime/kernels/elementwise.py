@@ -6,7 +6,17 @@ from typing import Any
 
 from runtime.kernels.base import Buffer, Kernel, W, kernels, lanes, te_placeholders
 from runtime.kernels.convolution import affine_output
-from runtime.kernels.epilogue import quantized, rectified
+from runtime.kernels.epilogue import STEPS, quantized, rectified, step_buffers
+from runtime.kernels.fixed_point import (
+    POINT,
+    REAL,
+    as_code,
+    code_buffers,
+    rescaled,
+    saturated,
+    scale_buffers,
+    zero_of,
+)
 from runtime.kernels.schedule import Tile, schedule_elementwise
 from runtime.target import Cpu
 from runtime.workload import (
@@ -45,19 +55,22 @@ class ElementwiseKernel(Kernel[W]):
 
 
 class QuantizeKernel(ElementwiseKernel[Quantize]):
-    """round(x / step), half to even as in torch, clamped to the code's range."""
+    """round(x / step) plus the zero point, half to even as in torch, clamped to the code's range."""
 
     def buffers(self, workload: Quantize) -> tuple[Buffer, ...]:
-        """Data (size,) and 1 / step (1,) in float -> (size,) bytes."""
+        """Data (size,), and the step, as a float or for integers -> (size,) bytes."""
+        step = code_buffers() if workload.arithmetic == "integer" else step_buffers(workload.code)
         return (
-            Buffer("data", "input", (workload.size,), "float32"),
-            Buffer("inverse_step", "constant", (1,), "float32"),
+            Buffer("data", "input", (workload.size,), REAL[workload.arithmetic]),
+            *step,
             Buffer("output", "output", (workload.size,), "uint8"),
         )
 
     def expression(self, workload: Quantize, args: dict[str, Any]) -> Callable[..., Any]:
         """Multiplied, clamped, rounded, cast."""
-        return lambda i: quantized(args["data"][i], args["inverse_step"][0], workload.code)
+        if workload.arithmetic == "integer":
+            return lambda i: as_code(args["data"][i], args, STEPS[workload.code])
+        return lambda i: quantized(args["data"][i], args, workload.code)
 
 
 class ReluKernel(ElementwiseKernel[Relu]):
@@ -66,11 +79,12 @@ class ReluKernel(ElementwiseKernel[Relu]):
     def buffers(self, workload: Relu) -> tuple[Buffer, ...]:
         """Data (size,) -> (size,)."""
         shape = (workload.size,)
-        return Buffer("data", "input", shape, "float32"), Buffer("output", "output", shape, "float32")
+        dtype = REAL[workload.arithmetic]
+        return Buffer("data", "input", shape, dtype), Buffer("output", "output", shape, dtype)
 
     def expression(self, workload: Relu, args: dict[str, Any]) -> Callable[..., Any]:
         """The larger of the value and zero."""
-        return lambda i: rectified(args["data"][i])
+        return lambda i: rectified(args["data"][i], workload.arithmetic)
 
 
 class Relu6Kernel(ElementwiseKernel[Relu6]):
@@ -79,13 +93,16 @@ class Relu6Kernel(ElementwiseKernel[Relu6]):
     def buffers(self, workload: Relu6) -> tuple[Buffer, ...]:
         """Data (size,) -> (size,)."""
         shape = (workload.size,)
-        return Buffer("data", "input", shape, "float32"), Buffer("output", "output", shape, "float32")
+        dtype = REAL[workload.arithmetic]
+        return Buffer("data", "input", shape, dtype), Buffer("output", "output", shape, dtype)
 
     def expression(self, workload: Relu6, args: dict[str, Any]) -> Callable[..., Any]:
         """Clamped."""
         from tvm import tirx
 
-        return lambda i: tirx.min(rectified(args["data"][i]), tirx.const(6.0, "float32"))
+        is_integer = workload.arithmetic == "integer"
+        most = tirx.const(6 << POINT, "int32") if is_integer else tirx.const(6.0, "float32")
+        return lambda i: tirx.min(rectified(args["data"][i], workload.arithmetic), most)
 
 
 class SigmoidKernel(ElementwiseKernel[Sigmoid]):
@@ -127,12 +144,12 @@ class SubsampleKernel(ElementwiseKernel[Subsample]):
 
     def buffers(self, workload: Subsample) -> tuple[Buffer, ...]:
         """Data (N, H, W, C / lanes, lanes) -> (N, H', W', (C + added) / lanes, lanes)."""
-        w = workload
+        w, dtype = workload, REAL[workload.arithmetic]
         width = lanes(w.channels, w.added) if w.added else lanes(w.channels)
         shape = (w.batch, w.out_height, w.out_width, (w.channels + w.added) // width, width)
         return (
-            Buffer("data", "input", (w.batch, w.height, w.width, w.channels // width, width), "float32"),
-            Buffer("output", "output", shape, "float32"),
+            Buffer("data", "input", (w.batch, w.height, w.width, w.channels // width, width), dtype),
+            Buffer("output", "output", shape, dtype),
         )
 
     def expression(self, workload: Subsample, args: dict[str, Any]) -> Callable[..., Any]:
@@ -145,7 +162,7 @@ class SubsampleKernel(ElementwiseKernel[Subsample]):
         def value(n: Any, y: Any, x: Any, v: Any, i: Any) -> Any:
             if not workload.added:
                 return data[n, y * stride, x * stride, v, i]
-            zero = tirx.const(0.0, "float32")
+            zero = zero_of(workload.arithmetic)
             return tirx.if_then_else(v < there, data[n, y * stride, x * stride, v, i], zero)
 
         return value
@@ -156,15 +173,17 @@ class AddKernel(ElementwiseKernel[Add]):
 
     def buffers(self, workload: Add) -> tuple[Buffer, ...]:
         """Left and right (size,) -> (size,)."""
-        shape = (workload.size,)
+        shape, dtype = (workload.size,), REAL[workload.arithmetic]
         return (
-            Buffer("left", "input", shape, "float32"),
-            Buffer("right", "input", shape, "float32"),
-            Buffer("output", "output", shape, "float32"),
+            Buffer("left", "input", shape, dtype),
+            Buffer("right", "input", shape, dtype),
+            Buffer("output", "output", shape, dtype),
         )
 
     def expression(self, workload: Add, args: dict[str, Any]) -> Callable[..., Any]:
         """The sum."""
+        if workload.arithmetic == "integer":
+            return lambda i: saturated(args["left"][i] + args["right"][i])
         return lambda i: args["left"][i] + args["right"][i]
 
 
@@ -174,15 +193,16 @@ class AffineKernel(ElementwiseKernel[Affine]):
     def buffers(self, workload: Affine) -> tuple[Buffer, ...]:
         """Data (N * pixels, C), scale (C,), bias (C,) -> (N * pixels, C)."""
         shape = (workload.batch * workload.pixels, workload.channels)
-        return (
-            Buffer("data", "input", shape, "float32"),
-            Buffer("scale", "constant", shape[1:], "float32"),
-            Buffer("bias", "constant", shape[1:], "float32"),
-            Buffer("output", "output", shape, "float32"),
-        )
+        dtype = REAL[workload.arithmetic]
+        factors = [Buffer(name, "constant", shape[1:], dtype) for name in ("scale", "bias")]
+        factors = scale_buffers(shape[1:]) if workload.arithmetic == "integer" else factors
+        return Buffer("data", "input", shape, dtype), *factors, Buffer("output", "output", shape, dtype)
 
     def expression(self, workload: Affine, args: dict[str, Any]) -> Callable[..., Any]:
         """Scaled and shifted."""
+        if workload.arithmetic == "integer":
+            m, b, s = (args[each.name] for each in scale_buffers((workload.channels,)))
+            return lambda p, c: rescaled(args["data"][p, c], m[c], b[c], s[0])
         return lambda p, c: affine_output(args["data"][p, c], args["scale"][c], args["bias"][c])
 
 
@@ -236,8 +256,8 @@ class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):
         """Data (N * pixels, G, C/G) -> (N * pixels, C/G, G)."""
         pixels, depth = workload.batch * workload.pixels, workload.channels // workload.groups
         return (
-            Buffer("data", "input", (pixels, workload.groups, depth), "float32"),
-            Buffer("output", "output", (pixels, depth, workload.groups), "float32"),
+            Buffer("data", "input", (pixels, workload.groups, depth), REAL[workload.arithmetic]),
+            Buffer("output", "output", (pixels, depth, workload.groups), REAL[workload.arithmetic]),
         )
 
     def expression(self, workload: ChannelShuffle, args: dict[str, Any]) -> Callable[..., Any]:
@@ -266,10 +286,10 @@ class ToNchwKernel(ElementwiseKernel[ToNchw]):
 
     def buffers(self, workload: ToNchw) -> tuple[Buffer, ...]:
         """Data (N, H, W, C) -> (N, C, H, W)."""
-        w = workload
+        w, dtype = workload, REAL[workload.arithmetic]
         return (
-            Buffer("data", "input", (w.batch, w.height, w.width, w.channels), "float32"),
-            Buffer("output", "output", (w.batch, w.channels, w.height, w.width), "float32"),
+            Buffer("data", "input", (w.batch, w.height, w.width, w.channels), dtype),
+            Buffer("output", "output", (w.batch, w.channels, w.height, w.width), dtype),
         )
 
     def expression(self, workload: ToNchw, args: dict[str, Any]) -> Callable[..., Any]:
@@ -283,12 +303,13 @@ class ConcatKernel(ElementwiseKernel[Concat]):
     def buffers(self, workload: Concat) -> tuple[Buffer, ...]:
         """Data (N * pixels, C_i / lanes, lanes) for each i -> (N * pixels, sum C_i / lanes, lanes)."""
         pixels, width = workload.batch * workload.pixels, lanes(*workload.channels)
+        dtype = REAL[workload.arithmetic]
         inputs = [
-            Buffer(f"data{i}", "input", (pixels, channels // width, width), "float32")
+            Buffer(f"data{i}", "input", (pixels, channels // width, width), dtype)
             for i, channels in enumerate(workload.channels)
         ]
         vectors = sum(workload.channels) // width
-        return (*inputs, Buffer("output", "output", (pixels, vectors, width), "float32"))
+        return (*inputs, Buffer("output", "output", (pixels, vectors, width), dtype))
 
     def expression(self, workload: Concat, args: dict[str, Any]) -> Callable[..., Any]:
         """Which input a vector comes from depends on its index alone, never on the lane."""

@@ -1,8 +1,9 @@
 """How a convolution ends, while its sums are still in registers: scale, bias, residual, ReLU, output code.
 
 A network's next layer reads bits or bytes, so they are what a layer writes: a value's bit is set where it
-lies below the threshold of the next sign, a byte is the value in the next layer's steps. Where the float is
-needed as well (a shortcut reads it) both are written.
+lies below the threshold of the next sign, a byte is the value in the next layer's steps. Where the real
+number is needed as well (a shortcut reads it) both are written. It is a float, or a fixed-point number where
+bytes meet bytes and all is done in integers.
 """
 
 from collections.abc import Callable
@@ -11,24 +12,34 @@ from typing import Any
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
+from runtime.kernels.fixed_point import (
+    REAL,
+    as_byte,
+    as_code,
+    code_buffers,
+    from_float,
+    rescaled,
+    saturated,
+    scale_buffers,
+)
 from runtime.kernels.intrinsics import lane_mask
 from runtime.target import Cpu
-from runtime.workload import FusedOutput
+from runtime.workload import Arithmetic, FusedOutput
 
 LANES = 16  # one mask of 16 bits
 ROUNDING = 1.5 * 2.0**23  # added to a small float32, it leaves no bits for a fraction: half goes to even
 ROUNDING_BITS = 0x4B400000  # the bits of that float32; what they grew by is the rounded number
-STEPS = {
-    "uint8": (0, 255, 0),
-    "int8": (-127, 127, 128),
-    **{f"uint{n}": (0, 2**n - 1, 0) for n in range(2, 8)},
-}
-"""Lowest and highest step of a byte, and what is added to store it: bytes are stored without a sign."""
+STEPS = {"int8": 255, **{f"uint{n}": 2**n - 1 for n in range(2, 9)}}
+"""Highest step of a byte; int8's zero point is a constant of its kernels, that of the others is 0."""
 
 Shape = tuple[int, int, int, int, int]
 """An output: images, rows, columns, vectors of channels, lanes."""
 Value = Callable[..., Any]
-"""The float32 value, or for ``is_below_limit`` the condition, at (n, y, x, o, i)."""
+"""The value at (n, y, x, o, i), or for ``is_below_limit`` the condition.
+
+It is a float32, or, where sums are scaled by integers, an int32: a fixed-point number, or, where nothing but
+a byte is made of it, that byte before it is clamped.
+"""
 
 
 @dataclass(frozen=True)
@@ -45,16 +56,47 @@ def can_write_bits(channels: int, groups: int) -> bool:
     return depth % packing.WORD == 0 or depth == LANES
 
 
+def scales_by_integers(workload: Any) -> bool:
+    """Whether the sums are of bytes and are scaled without a float; depthwise low-bit weights are floats."""
+    if workload.arithmetic != "integer" or workload.input not in ("uint8", "int8"):
+        return False
+    return bool(workload.weight == "int8" or workload.family != "depthwise_conv2d")
+
+
+def has_real(workload: FusedOutput) -> bool:
+    """Whether there is a real number between the sums and what is written."""
+    return workload.residual or workload.also_float or workload.output == "float"
+
+
+def scales(workload: Any, shape: tuple[int, ...]) -> list[Buffer]:
+    """What sums are scaled by, for each channel."""
+    if scales_by_integers(workload):
+        return scale_buffers(shape)
+    return [Buffer(name, "constant", shape, "float32") for name in ("scale", "bias")]
+
+
+def scaled(workload: Any, total: Any, args: dict[str, Any], o: Any, i: Any) -> Any:
+    """The sum as a ``Value``."""
+    if scales_by_integers(workload):
+        return rescaled(total, args["multiplier"][o, i], args["bias"][o, i], args["shift"][0])
+    return total.astype("float32") * args["scale"][o, i] + args["bias"][o, i]
+
+
 def epilogue_inputs(workload: FusedOutput, shape: Shape) -> list[Buffer]:
     """The tensor to add, where there is one."""
-    return [Buffer("residual", "input", shape, "float32")] if workload.residual else []
+    return [Buffer("residual", "input", shape, REAL[workload.arithmetic])] if workload.residual else []
 
 
 def epilogue_constants(workload: FusedOutput, shape: Shape) -> list[Buffer]:
-    """The next layer's step or thresholds."""
+    """The next layer's step and zero point, or thresholds."""
     _, rows, columns, vectors, lanes = shape
+    if workload.output in STEPS and workload.arithmetic == "integer":
+        if has_real(workload):
+            return code_buffers()
+        # a ReLU ends at the zero point, which the bias holds already
+        return [_OUTPUT_ZERO] if workload.relu and workload.output == "int8" else []
     if workload.output in STEPS:
-        return [Buffer("inverse_step", "constant", (1,), "float32")]
+        return step_buffers(workload.output)
     if workload.output == "float" or workload.threshold == "zero":
         return []
     plane = (rows, columns) if workload.threshold in ("position", "element") else (1, 1)
@@ -62,11 +104,20 @@ def epilogue_constants(workload: FusedOutput, shape: Shape) -> list[Buffer]:
     return [Buffer("threshold", "constant", (*plane, *channel), "float32")]
 
 
+_OUTPUT_ZERO = Buffer("output_zero", "constant", (1,), "int32")
+
+
+def step_buffers(code: str) -> list[Buffer]:
+    """One over the step of a byte, and its zero point where it has one."""
+    inverse = Buffer("inverse_step", "constant", (1,), "float32")
+    return [inverse, _OUTPUT_ZERO] if code == "int8" else [inverse]
+
+
 def epilogue_outputs(workload: FusedOutput, shape: Shape) -> list[Buffer]:
-    """The float output, the coded one, or both, in this order."""
+    """The real output, the coded one, or both, in this order."""
     found = []
     if workload.output == "float" or workload.also_float:
-        found.append(Buffer("output", "output", shape, "float32"))
+        found.append(Buffer("output", "output", shape, REAL[workload.arithmetic]))
     if workload.output in STEPS:
         found.append(Buffer("codes", "output", shape, "uint8"))
     elif workload.output == "binary":
@@ -80,33 +131,48 @@ def _bits_layout(workload: FusedOutput, shape: Shape) -> tuple[tuple[int, ...], 
     return shape[:4], "uint32" if depth == LANES else "uint16"
 
 
-def rectified(value: Any) -> Any:
+def rectified(value: Any, arithmetic: Arithmetic = "float") -> Any:
     """max(0, x) with the operands in the order that lets a NaN through, as torch does."""
     from tvm import tirx
 
-    return tirx.max(tirx.const(0, "float32"), value)
+    return tirx.max(tirx.const(0, REAL[arithmetic]), value)
 
 
-def quantized(value: Any, inverse_step: Any, code: str) -> Any:
-    """``round(value * inverse_step)``, half to even, clamped to the code's range, as a byte."""
+def quantized(value: Any, args: dict[str, Any], code: str) -> Any:
+    """``round(value / step)``, half to even, plus the zero point, clamped to the code's range, as a byte."""
     from tvm import tirx
 
-    low, high, offset = STEPS[code]
-    scaled = tirx.max(tirx.min(value * inverse_step, tirx.const(high, "float32")), tirx.const(low, "float32"))
+    zero = args["output_zero"][0] if code == "int8" else tirx.const(0, "int32")
+    low, high = -zero.astype("float32"), (tirx.const(STEPS[code], "int32") - zero).astype("float32")
+    steps = tirx.max(tirx.min(value * args["inverse_step"][0], high), low)
     # TVM does not vectorize its own rounding
-    shifted = tirx.reinterpret("int32", scaled + tirx.const(ROUNDING, "float32"))
-    return (shifted - tirx.const(ROUNDING_BITS - offset, "int32")).astype("uint8")
+    shifted = tirx.reinterpret("int32", steps + tirx.const(ROUNDING, "float32"))
+    return (shifted - (tirx.const(ROUNDING_BITS, "int32") - zero)).astype("uint8")
 
 
 def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: dict[str, Any], value: Value) -> Stages:
     """The stages from the scaled and shifted value to the outputs."""
-    from tvm import te
+    from tvm import te, tirx
+
+    is_integer = workload.arithmetic == "integer"
+    is_code = is_integer and not has_real(workload)  # the value is a byte already
 
     def complete(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
         found = value(n, y, x, o, i)
+        if is_integer and not scales_by_integers(workload):
+            found = from_float(found)
         if workload.residual:
             found = found + args["residual"][n, y, x, o, i]
-        return rectified(found) if workload.relu else found
+            found = saturated(found) if is_integer else found
+        return rectified(found, workload.arithmetic) if workload.relu and not is_code else found
+
+    def code(*index: Any) -> Any:
+        if not is_integer:
+            return quantized(final(*index), args, workload.output)
+        if not is_code:
+            return as_code(final(*index), args, STEPS[workload.output])
+        lowest = args["output_zero"][0] if "output_zero" in args else tirx.const(0, "int32")
+        return as_byte(final(*index), lowest, STEPS[workload.output])
 
     tensors: dict[str, Any] = {}
     final = complete
@@ -114,10 +180,7 @@ def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: dict[str, Any], 
         output = tensors["output"] = te.compute(shape, complete, name="output")
         final = lambda *index: output[index]  # noqa: E731 - the same value by another way
     if workload.output in STEPS:
-        inverse = args["inverse_step"]
-        tensors["codes"] = te.compute(
-            shape, lambda *index: quantized(final(*index), inverse[0], workload.output), name="codes"
-        )
+        tensors["codes"] = te.compute(shape, code, name="codes")
     elif workload.output == "binary":
         tensors |= write_bits(
             workload, cpu, shape, lambda *index: final(*index) < _threshold(workload, args, *index)

@@ -32,18 +32,21 @@ def flat_placeholder(name: str, shape: tuple[int, ...], dtype: str) -> Image:
     return Image(te.placeholder((prod(shape),), dtype, name=name), shape)
 
 
-def pad_rows(image: Image, padding: int, value: int | float, name: str = "padded") -> Image:
-    """The image (N, H, W, ...) with ``padding`` pixels of ``value`` on each side."""
+def pad_rows(image: Image, padding: int, value: int | float, byte: Any = None) -> Image:
+    """The image (N, H, W, ...) with ``padding`` pixels of ``value`` on each side.
+
+    Where ``byte`` is given, an int32 tensor (1,), each byte of the border has its value.
+    """
     from tvm import te, tirx
 
     n, height, width, *rest = image.shape
     depth, dtype = prod(rest), str(image.tensor.dtype)
     padded_height, padded_width = height + 2 * padding, width + 2 * padding
     row, border, inner = padded_width * depth, padding * depth, width * depth
-    fill = tirx.const(value, dtype)
 
     def statement(ins: list[Any], outs: list[Any]) -> Any:
         source, target = ins[0], outs[0]
+        fill = tirx.const(value, dtype) if byte is None else _repeated(ins[1][0], dtype)
 
         def padded_row(i: Any, y: Any) -> Any:
             start = (i * padded_height + y) * row
@@ -66,11 +69,22 @@ def pad_rows(image: Image, padding: int, value: int | float, name: str = "padded
 
     shape = (n, padded_height, padded_width, *rest)
     flat = (prod(shape),)
+    sources = [image.tensor] if byte is None else [image.tensor, byte]
     buffers = {  # of offset zero, which TVM would else keep as an unknown
-        "in_buffers": [tirx.decl_buffer(image.tensor.shape, dtype, "source")],
-        "out_buffers": [tirx.decl_buffer(flat, dtype, name)],
+        "in_buffers": [tirx.decl_buffer(s.shape, s.dtype, f"source{i}") for i, s in enumerate(sources)],
+        "out_buffers": [tirx.decl_buffer(flat, dtype, "padded")],
     }
-    return Image(te.extern(flat, [image.tensor], statement, name=name, dtype=dtype, **buffers), shape)
+    return Image(te.extern(flat, sources, statement, name="padded", dtype=dtype, **buffers), shape)
+
+
+def _repeated(byte: Any, dtype: str) -> Any:
+    """A byte as one, or four times in a word."""
+    from tvm import tirx
+
+    if dtype == "uint8":
+        return byte.astype("uint8")
+    word = byte.astype("uint32") * tirx.const(0x01010101, "uint32")
+    return tirx.reinterpret("int32", word)
 
 
 def _store(target: Any, start: Any, count: int, value: Callable[[Any], Any], dtype: str) -> Any:

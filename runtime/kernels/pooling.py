@@ -4,13 +4,14 @@ import math
 from typing import Any
 
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
+from runtime.kernels.fixed_point import REAL, mean
 from runtime.kernels.padding import flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
-from runtime.workload import AvgPool2d, GlobalAvgPool, MaxPool2d, PooledCode
+from runtime.workload import Arithmetic, AvgPool2d, GlobalAvgPool, MaxPool2d
 
 ALL_BITS = 0xFFFFFFFF
-ELEMENTS = {"float": "float32", "byte": "uint8", "binary": "uint32"}
+ELEMENTS = {"byte": "uint8", "binary": "uint32"}
 
 
 class MaxPoolKernel(Kernel[MaxPool2d]):
@@ -22,7 +23,7 @@ class MaxPoolKernel(Kernel[MaxPool2d]):
 
     def buffers(self, workload: MaxPool2d) -> tuple[Buffer, ...]:
         """Data (N, H, W, C/lanes, lanes), smallest (C/lanes, lanes) -> (N, Ho, Wo, C/lanes, lanes)."""
-        w, dtype = workload, ELEMENTS[workload.code]
+        w, dtype = workload, _element(workload)
         width = lanes(w.channels)
         rest = (w.channels // width, width)
         found = [Buffer("data", "input", (w.batch, w.height, w.width, *rest), dtype)]
@@ -39,7 +40,7 @@ class MaxPoolKernel(Kernel[MaxPool2d]):
         buffers = self.buffers(w)
         args, output = te_placeholders(buffers), buffers[-1]
         ky, kx = (te.reduce_axis((0, w.kernel), name) for name in ("ky", "kx"))
-        reduce = _reduction(w.code)
+        reduce = _reduction(w)
 
         def inside(index: Any, extent: int) -> Any:
             return tirx.max(0, tirx.min(index - w.padding, extent - 1)) if w.padding else index
@@ -59,15 +60,19 @@ class MaxPoolKernel(Kernel[MaxPool2d]):
         )
 
 
-def _reduction(code: PooledCode) -> Any:
+def _element(workload: MaxPool2d) -> str:
+    """The type of one channel, or of a word of signs."""
+    return REAL[workload.arithmetic] if workload.code == "float" else ELEMENTS[workload.code]
+
+
+def _reduction(workload: MaxPool2d) -> Any:
     """TE's reduction to the largest. A NaN among floats is passed over: it would cost as much again."""
     from tvm import te, tirx
 
-    if code == "binary":
+    if workload.code == "binary":
         return te.comm_reducer(lambda a, b: a & b, lambda dtype: tirx.const(ALL_BITS, dtype), "both")
-    if code == "byte":
+    if _element(workload) != "float32":
         return te.max
-
     return te.comm_reducer(lambda a, b: tirx.max(a, b), lambda dtype: tirx.const(-math.inf, dtype), "larger")
 
 
@@ -79,31 +84,34 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
         w = workload
         width = lanes(w.channels)
         rest = (w.channels // width, width)
-        found = [Buffer("data", "input", (w.batch, w.height, w.width, *rest), "float32")]
+        found = [Buffer("data", "input", (w.batch, w.height, w.width, *rest), REAL[workload.arithmetic])]
         if w.padding:
             padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *rest)
-            found.append(Buffer("padded", "scratch", padded, "float32"))
-        found.append(Buffer("output", "output", (w.batch, w.out_height, w.out_width, *rest), "float32"))
+            found.append(Buffer("padded", "scratch", padded, REAL[workload.arithmetic]))
+        found.append(
+            Buffer("output", "output", (w.batch, w.out_height, w.out_width, *rest), REAL[workload.arithmetic])
+        )
         return tuple(found)
 
     def prim_func(self, workload: AvgPool2d, cpu: Cpu, tile: Tile | None = None) -> Any:
         """Pad with zeros, sum in registers, then multiply by one over the window's size."""
-        from tvm import te, tirx
+        from tvm import te
 
         buffers = self.buffers(workload)
         output = buffers[-1]
-        image = data = flat_placeholder("data", buffers[0].shape, "float32")
+        image = data = flat_placeholder("data", buffers[0].shape, REAL[workload.arithmetic])
         if workload.padding:
             data = pad_rows(image, workload.padding, 0)
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         s = workload.stride
         reduced = te.compute(
             output.shape,
-            lambda n, y, x, v, i: te.sum(data[n, y * s + ky, x * s + kx, v, i], axis=[ky, kx]),
+            lambda n, y, x, v, i: te.sum(
+                _summed(workload.arithmetic, data[n, y * s + ky, x * s + kx, v, i]), axis=[ky, kx]
+            ),
             name="accumulate",
         )
-        factor = tirx.const(1 / workload.kernel**2, "float32")
-        result = te.compute(output.shape, lambda *i: reduced[i] * factor, name="output")
+        result = _mean(workload.arithmetic, reduced, workload.kernel**2)
         func = te.create_prim_func([image.tensor, *([data.tensor] if workload.padding else []), result])
         tile = tile or tiles(cpu, workload.out_width, output.shape[3])[0]
         return schedule_tiled(func, tile, 2, {"output": result})
@@ -117,26 +125,42 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
         width = lanes(workload.channels)
         rest = (workload.channels // width, width)
         return (
-            Buffer("data", "input", (workload.batch, workload.pixels, *rest), "float32"),
-            Buffer("output", "output", (workload.batch, 1, 1, *rest), "float32"),
+            Buffer("data", "input", (workload.batch, workload.pixels, *rest), REAL[workload.arithmetic]),
+            Buffer("output", "output", (workload.batch, 1, 1, *rest), REAL[workload.arithmetic]),
         )
 
     def prim_func(self, workload: GlobalAvgPool, cpu: Cpu, tile: Tile | None = None) -> Any:
         """Sum in registers, then multiply by 1 / pixels."""
-        from tvm import te, tirx
+        from tvm import te
 
         buffers = self.buffers(workload)
         args, output = te_placeholders(buffers), buffers[-1]
         pixel = te.reduce_axis((0, workload.pixels), "pixel")
         reduced = te.compute(
             output.shape,
-            lambda n, y, x, v, i: te.sum(args["data"][n, pixel, v, i], axis=pixel),
+            lambda n, y, x, v, i: te.sum(
+                _summed(workload.arithmetic, args["data"][n, pixel, v, i]), axis=pixel
+            ),
             name="accumulate",
         )
-        factor = tirx.const(1 / workload.pixels, "float32")
-        result = te.compute(output.shape, lambda *i: reduced[i] * factor, name="output")
+        result = _mean(workload.arithmetic, reduced, workload.pixels)
         func = te.create_prim_func([*args.values(), result])
         return schedule_tiled(func, tile or tiles(cpu, 1, output.shape[3])[0], 1, {"output": result})
+
+
+def _summed(arithmetic: Arithmetic, value: Any) -> Any:
+    """What a mean sums: fixed-point numbers in 64 bits."""
+    return value.astype("int64") if arithmetic == "integer" else value
+
+
+def _mean(arithmetic: Arithmetic, total: Any, count: int) -> Any:
+    """The stage that divides sums by ``count``."""
+    from tvm import te, tirx
+
+    if arithmetic == "integer":
+        return te.compute(total.shape, lambda *i: mean(total[i], count), name="output")
+    factor = tirx.const(1 / count, "float32")
+    return te.compute(total.shape, lambda *i: total[i] * factor, name="output")
 
 
 kernels.add("global_avg_pool", GlobalAvgPoolKernel())

@@ -13,15 +13,14 @@ def _inside(image: Image, padding: int, y: Any, x: Any) -> Any:
     return tirx.all(y >= padding, y < height + padding, x >= padding, x < width + padding)
 
 
-def _byte(image: Image, padding: int, zero: int, index: tuple[Any, ...], channel: Any) -> Any:
+def _byte(image: Image, padding: int, zero: Any, index: tuple[Any, ...], channel: Any) -> Any:
     """A byte of the padded image with channels beyond the last, which meet weights of zero."""
     from tvm import tirx
 
     n, y, x, g = index
     present = tirx.all(_inside(image, padding, y, x), channel < image.shape[-1])
-    return tirx.if_then_else(
-        present, image[n, y - padding, x - padding, g, channel], tirx.const(zero, "uint8")
-    )
+    fill = tirx.const(0, "uint8") if zero is None else zero[0].astype("uint8")
+    return tirx.if_then_else(present, image[n, y - padding, x - padding, g, channel], fill)
 
 
 def _padded_shape(image: Image, padding: int, depth: int) -> tuple[int, ...]:
@@ -29,8 +28,11 @@ def _padded_shape(image: Image, padding: int, depth: int) -> tuple[int, ...]:
     return n, height + 2 * padding, width + 2 * padding, groups, depth
 
 
-def fill_quads(image: Image, padding: int, zero: int) -> Image:
-    """The image of bytes (N, H, W, G, C) padded, and its channels filled up to whole quads."""
+def fill_quads(image: Image, padding: int, zero: Any) -> Image:
+    """The image of bytes (N, H, W, G, C) padded, and its channels filled up to whole quads.
+
+    ``zero`` is a tensor (1,) of what stands for zero; None for 0.
+    """
     from tvm import te
 
     shape = _padded_shape(image, padding, quads(image.shape[-1]) * QUAD)
@@ -38,7 +40,7 @@ def fill_quads(image: Image, padding: int, zero: int) -> Image:
     return Image(filled, shape, is_flat=False)
 
 
-def join_quads(image: Image, padding: int, zero: int) -> Image:
+def join_quads(image: Image, padding: int, zero: Any) -> Image:
     """As ``fill_quads``, each quad as one int32 word."""
     from tvm import te, tirx
 

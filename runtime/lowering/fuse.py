@@ -10,6 +10,7 @@ import numpy as np
 from runtime.graph import Constants, Graph, MakeConstants, Node, Value
 from runtime.kernels.base import kernel_for, lanes
 from runtime.kernels.epilogue import LANES, can_write_bits
+from runtime.lowering.integers import use_integers
 from runtime.lowering.pools import pool_codes, pool_normed_signs, pool_rectified
 from runtime.lowering.thresholds import count_limits
 from runtime.workload import (
@@ -40,6 +41,7 @@ def fuse(graph: Graph) -> Graph:
     _fuse_relus(graph)
     pool_codes(graph, _can_write)
     _fuse_codes(graph)
+    use_integers(graph)
     return graph
 
 

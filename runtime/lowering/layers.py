@@ -109,6 +109,8 @@ def convolve(
     def constants() -> Constants:
         step = float(activation.scale) if activation is not None and activation.is_bytes else 1.0
         found = _constants(workload, weights.read(weights.layer), step, is_depthwise)
+        if activation is not None and activation.is_affine:
+            found["zero_point"] = _zero_point(activation)
         expected = [b for b in kernel_for(workload).buffers(workload) if b.role == "constant"]
         return {b.name: found[b.name].reshape(b.shape) for b in expected}
 
@@ -125,13 +127,20 @@ def activate(
         return builder.relu(name, value) if activation.relu else value
     if activation.code == "binary":
         return _sign_pack(builder, name, value, activation.dither, groups)
-    step = np.float32(activation.scale)
+    step, zero = np.float32(activation.scale), _zero_point(activation)
     workload = Quantize(builder.batch, math.prod(value.shape), cast(ByteCode, activation.code))
 
     def constants() -> Constants:
-        return {"inverse_step": np.array([1 / step], np.float32)}
+        inverse = {"inverse_step": np.array([1 / step], np.float32)}
+        return {**inverse, "output_zero": zero} if activation.is_affine else inverse
 
-    return builder.emit(f"{name}.quantize", workload, [value], value.shape, constants, step, "codes")
+    same = step, int(zero[0])
+    return builder.emit(f"{name}.quantize", workload, [value], value.shape, constants, same, "codes")
+
+
+def _zero_point(activation: "InputActivation") -> NDArray[np.int32]:
+    """What a zero is coded as, (1,)."""
+    return np.array([int(activation.zero_point)], np.int32)
 
 
 def _sign_pack(builder: GraphBuilder, name: str, value: Value, dither: str | None, groups: int) -> Value:
@@ -217,9 +226,9 @@ def _constants(workload: Any, weights: Weights, step: float, is_depthwise: bool)
 
 
 def _byte_offset(weights: Weights, width: int) -> NDArray[np.int32]:
-    """What a sum is too large by where bytes have 128 added, (O / lanes, lanes)."""
+    """What a sum lacks for each step that stands for zero, (O / lanes, lanes)."""
     sums = weights.values.astype(np.int64).sum(axis=(1, 2, 3))
-    found: NDArray[np.int32] = packing.lane_vectors((-128 * sums).astype(np.int32), width)
+    found: NDArray[np.int32] = packing.lane_vectors((-sums).astype(np.int32), width)
     return found
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from search_spaces.layers import QuantConv2d, QuantLinear
-from search_spaces.networks.parts import pooled
+from search_spaces.networks.parts import first_conv, pooled
 from search_spaces.networks.published import published
 from search_spaces.plan import Plan
 
@@ -23,7 +23,7 @@ class AlexNet(nn.Module):
             return [layer, nn.BatchNorm2d(out)]
 
         self.features = nn.Sequential(
-            nn.Conv2d(3, 96, 11, 4, bias=False),
+            first_conv(96, 11, plan, stride=4),
             nn.BatchNorm2d(96),
             *pooled(nn.MaxPool2d(3, 2), 96, plan),
             *conv(96, 256, 5, 2, plan),

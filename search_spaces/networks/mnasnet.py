@@ -25,7 +25,7 @@ class MnasNet(nn.Module):
     def __init__(self, plan: Plan, classes: int) -> None:
         super().__init__()
         channels = 32
-        layers: list[nn.Module] = [stem(channels)]
+        layers: list[nn.Module] = [stem(channels, plan)]
         for expansion, kernel, ratio, width, repeats, first_stride in STAGES:
             for repeat in range(repeats):
                 stride = first_stride if repeat == 0 else 1

@@ -36,7 +36,7 @@ class MobileNet(nn.Module):
     def __init__(self, multiplier: float, plan: Plan, classes: int) -> None:
         super().__init__()
         channels = int(32 * multiplier)
-        layers: list[nn.Module] = [stem(channels)]
+        layers: list[nn.Module] = [stem(channels, plan)]
         for index, (width, stride) in enumerate(V1_BLOCKS):
             wider = int(width * multiplier)
             dithers = index == 0 or stride == 2 or index == len(V1_BLOCKS) - 1
@@ -58,7 +58,7 @@ class MobileNetV2(nn.Module):
     def __init__(self, multiplier: float, plan: Plan, classes: int) -> None:
         super().__init__()
         channels = rounded(32 * multiplier)
-        layers: list[nn.Module] = [stem(channels)]
+        layers: list[nn.Module] = [stem(channels, plan)]
         for expansion, width, repeats, first_stride in V2_STAGES:
             for repeat in range(repeats):
                 wider, stride = rounded(width * multiplier), first_stride if repeat == 0 else 1

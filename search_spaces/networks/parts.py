@@ -28,9 +28,16 @@ def pooled(pool: nn.MaxPool2d, channels: int, plan: Plan) -> list[nn.Module]:
     return [pool, nn.BatchNorm2d(channels)] if plan.is_binary else [pool]
 
 
-def stem(channels: int) -> nn.Module:
-    """The first convolution, 3x3 at stride 2, in float; its ReLU is the next layer's."""
-    conv = nn.Conv2d(3, channels, 3, 2, padding=1, bias=False)
+def first_conv(channels: int, kernel: int, plan: Plan, *, stride: int = 1, padding: int = 0) -> nn.Module:
+    """The convolution that sees the image, of three colours."""
+    if plan.first.name == "float":
+        return nn.Conv2d(3, channels, kernel, stride, padding, bias=False)
+    return QuantConv2d(3, channels, kernel, plan.first, stride=stride, padding=padding, relu=False)
+
+
+def stem(channels: int, plan: Plan) -> nn.Module:
+    """The first convolution, 3x3 at stride 2, and its batch norm; its ReLU is the next layer's."""
+    conv = first_conv(channels, 3, plan, stride=2, padding=1)
     return nn.Sequential(conv, nn.BatchNorm2d(channels))
 
 

@@ -58,7 +58,8 @@ def network(
 
     Args:
         name: one of ``networks``.
-        precision: of all layers but the first, or ``NAME-1x1`` for the 1x1 convolutions and the classifier.
+        precision: of all layers but the first (int8 is of that, too), or ``NAME-1x1`` for the 1x1
+            convolutions and the classifier.
         classes: the paper's number if not given.
         classifier: the precision of the last layer, if another is wanted.
         channels: of the images, if not the paper's: grey ones have one.

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.layers import ChannelShift, QuantConv2d, ShiftedPReLU, Subsample
-from search_spaces.networks.parts import classifier, pooled
+from search_spaces.networks.parts import classifier, first_conv, pooled
 from search_spaces.networks.published import CIFAR, IMAGENET, published
 from search_spaces.plan import Plan
 
@@ -166,13 +166,13 @@ def _cifar(
     depths: tuple[int, ...] = (3, 3, 3),
 ) -> nn.Module:
     """16, 32 and 64 channels, ``depths`` blocks each, for images of 32 pixels."""
-    layers = [nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), *_relu(plan)]
+    layers = [first_conv(16, 3, plan, padding=1), nn.BatchNorm2d(16), *_relu(plan)]
     return ResNet(nn.Sequential(*layers), 16, depths, plan, classes, block, separable)
 
 
 def _imagenet(plan: Plan, classes: int, block: MakeBlock) -> nn.Module:
     """64 to 512 channels, two blocks each, for images of 224 pixels."""
-    layers = [nn.Conv2d(3, 64, 7, 2, padding=3, bias=False), nn.BatchNorm2d(64), *_relu(plan)]
+    layers = [first_conv(64, 7, plan, stride=2, padding=3), nn.BatchNorm2d(64), *_relu(plan)]
     stem = nn.Sequential(*layers, *pooled(nn.MaxPool2d(3, 2, padding=1), 64, plan))
     return ResNet(stem, 64, (2, 2, 2, 2), plan, classes, block)
 

@@ -57,7 +57,7 @@ class ShuffleNet(nn.Module):
         super().__init__()
         channels = 24
         relu = nn.Identity() if plan.is_binary else nn.ReLU()
-        layers: list[nn.Module] = [stem(channels), relu, *pooled(nn.MaxPool2d(3, 2, 1), channels, plan)]
+        layers: list[nn.Module] = [stem(channels, plan), relu, *pooled(nn.MaxPool2d(3, 2, 1), channels, plan)]
         for stage, repeats in enumerate(REPEATS):
             width = WIDTHS[groups] << stage
             for repeat in range(repeats):

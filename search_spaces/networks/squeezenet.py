@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.layers import QuantConv2d
-from search_spaces.networks.parts import normed, pooled
+from search_spaces.networks.parts import first_conv, normed, pooled
 from search_spaces.networks.published import IMAGENET, published
 from search_spaces.plan import Plan
 
@@ -40,7 +40,7 @@ class SqueezeNet(nn.Module):
 
     def __init__(
         self,
-        first: nn.Conv2d,
+        first: tuple[nn.Module, int],
         fires: tuple[tuple[int, int] | None, ...],
         plan: Plan,
         classes: int,
@@ -48,8 +48,8 @@ class SqueezeNet(nn.Module):
         bypass: bool,
     ) -> None:
         super().__init__()
-        channels = first.out_channels
-        layers: list[nn.Module] = [first, nn.BatchNorm2d(channels)]
+        conv, channels = first
+        layers: list[nn.Module] = [conv, nn.BatchNorm2d(channels)]
         last = max(i for i, fire in enumerate(fires) if fire is not None)
         for index, fire in enumerate(fires):
             if fire is None:
@@ -72,7 +72,7 @@ FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 25
 
 
 def _v1_0(plan: Plan, classes: int, bypass: bool) -> nn.Module:
-    first = nn.Conv2d(3, 96, 7, 2, padding=2, bias=False)
+    first = first_conv(96, 7, plan, stride=2, padding=2), 96
     fires = (None, *FIRES[:3], None, *FIRES[3:7], None, FIRES[7])
     return SqueezeNet(first, fires, plan, classes, bypass=bypass)
 
@@ -92,6 +92,6 @@ def squeezenet1_0_bypass(plan: Plan, classes: int) -> nn.Module:
 @published("squeezenet1.1", SMALL, PAPER)
 def squeezenet1_1(plan: Plan, classes: int) -> nn.Module:
     """The authors' second version: a smaller first convolution, and earlier poolings."""
-    first = nn.Conv2d(3, 64, 3, 2, bias=False)
+    first = first_conv(64, 3, plan, stride=2), 64
     fires = (None, *FIRES[:2], None, *FIRES[2:4], None, *FIRES[4:])
     return SqueezeNet(first, fires, plan, classes, bypass=False)

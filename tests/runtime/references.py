@@ -58,3 +58,11 @@ def channel_shuffle(x, groups):
         for i in range(depth):
             found[..., i * groups + g] = x[..., g * depth + i]
     return found
+
+
+LIMIT = 2**30 - 1
+
+
+def rescaled(x, multiplier, bias, shift):
+    """(multiplier * x + bias) / 2^shift, rounded down, within +-LIMIT; int64."""
+    return np.clip((x.astype(np.int64) * multiplier + bias) >> shift, -LIMIT, LIMIT)

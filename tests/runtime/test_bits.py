@@ -74,8 +74,8 @@ def test_products_of_levels_are_exact(x_bits, w_bits, depth, channels, window, t
 @SOME
 def test_ternary_weights_under_bytes_are_exact(code, depth, channels, groups, window, target, seed):
     values, (kernel, stride, padding) = np.random.default_rng(seed), window
-    zero = 128 if code == "int8" else 0
-    x = values.integers(-127 if zero else 0, 128 if zero else 256, (2, 7, 5, depth * groups))
+    zero = {"zero_point": values.integers(0, 256, 1)} if code == "int8" else {}
+    x = values.integers(0, 256, (2, 7, 5, depth * groups))
     weight = values.choice([-1, 0, 1], (channels * groups, depth, kernel, kernel))
     workload = Conv2d(
         2, 7, 5, kernel, stride, padding, depth * groups, channels * groups, groups, "ternary", code
@@ -84,12 +84,14 @@ def test_ternary_weights_under_bytes_are_exact(code, depth, channels, groups, wi
     found = run_kernel(
         workload,
         target,
-        data=x + zero,
+        data=x,
         weight=packing.pack_ternary_quads(weight, lanes(channels)),
-        offset=-128 * weight.sum(axis=(1, 2, 3)),
+        offset=-weight.sum(axis=(1, 2, 3)),
+        **zero,
         **lane_constants(channels * groups, groups, scale=ones, bias=zeros),
     )
-    expected = references.conv2d(x, weight, stride=stride, padding=padding, groups=groups)
+    meant = x - zero.get("zero_point", 0)
+    expected = references.conv2d(meant, weight, stride=stride, padding=padding, groups=groups)
     np.testing.assert_array_equal(found.reshape(expected.shape), expected)
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from runtime.kernels import packing
 from runtime.kernels.base import lanes
-from runtime.kernels.convolution import ZERO_POINTS
 from runtime.workload import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d
 from tests.runtime import references
 from tests.runtime.harness import lane_constants, pack_images, run_kernel
@@ -91,20 +90,21 @@ def test_float_convolution(case, relu):
 @KERNELS
 @given(cases(), st.sampled_from(["uint8", "int8"]))
 def test_int8_convolution_is_exact(case, code):
-    values, limits = case.values(), np.iinfo(code)
+    values, zero = case.values(), {}
+    if code == "int8":
+        zero["zero_point"] = values.integers(0, 255, 1, endpoint=True)
     image = (case.batch, case.height, case.width, case.in_channels)
-    x = values.integers(limits.min, limits.max, image, np.int64, endpoint=True)
+    x = values.integers(0, 255, image, np.int64, endpoint=True)
     weight = values.integers(-127, 127, weight_shape(case), np.int8, endpoint=True)
     ones, zeros = np.ones(case.out_channels, np.float32), np.zeros(case.out_channels, np.float32)
     workload = Conv2d(*case.spatial, case.in_channels, case.out_channels, case.groups, "int8", code)
     width = lanes(case.out_channels // case.groups)
     constants = lane_constants(case.out_channels, case.groups, scale=ones, bias=zeros)
-    zero = ZERO_POINTS[code]
-    offset = -128 * weight.astype(np.int64).sum(axis=(1, 2, 3))
-    found = run_kernel(
-        workload, data=x + zero, weight=packing.pack_quads(weight, width), offset=offset, **constants
-    )
-    expected = references.conv2d(x, weight.astype(np.int64), **case.window)
+    offset = -weight.astype(np.int64).sum(axis=(1, 2, 3))
+    packed = packing.pack_quads(weight, width)
+    found = run_kernel(workload, data=x, weight=packed, offset=offset, **constants, **zero)
+    meant = x - zero.get("zero_point", 0)
+    expected = references.conv2d(meant, weight.astype(np.int64), **case.window)
     # The kernel counts in int32 and hands out float32: both roundings are those of numpy.
     np.testing.assert_array_equal(found.reshape(expected.shape), expected.astype(np.float32))
 
@@ -184,21 +184,23 @@ def test_ternary_convolution_of_signs_is_exact_in_each_plane(case, relu):
 @KERNELS
 @given(cases(), st.sampled_from(["float", "int8", "uint8"]), st.booleans())
 def test_depthwise_convolution(case, code, relu):
-    values, channels = case.values(), case.in_channels
+    values, channels, zero = case.values(), case.in_channels, {}
     image = (case.batch, case.height, case.width, channels)
+    if code == "int8":
+        zero["zero_point"] = values.integers(0, 255, 1, endpoint=True)
     if code == "float":
         x = values.standard_normal(image, np.float32)
         weight = values.standard_normal((channels, 1, case.kernel, case.kernel), np.float32)
     else:
-        x = values.integers(np.iinfo(code).min, np.iinfo(code).max, image, np.int64, endpoint=True)
+        x = values.integers(0, 255, image, np.int64, endpoint=True)
         weight = values.integers(-127, 127, (channels, 1, case.kernel, case.kernel), np.int8, endpoint=True)
     scale, bias = np.ones(channels, np.float32), np.zeros(channels, np.float32)
     weight_code = "float" if code == "float" else "int8"
     workload = DepthwiseConv2d(*case.spatial, channels, weight_code, code, relu=relu)
     constants = lane_constants(channels, scale=scale, bias=bias)
-    found = run_kernel(
-        workload, data=x + ZERO_POINTS[code], weight=packing.lane_layout(weight, lanes(channels)), **constants
-    )
+    packed = packing.lane_layout(weight, lanes(channels))
+    found = run_kernel(workload, data=x, weight=packed, **constants, **zero)
+    x = x - zero.get("zero_point", 0)
     kind = float if code == "float" else np.int64
     window = {"stride": case.stride, "padding": case.padding, "groups": channels}
     expected = references.conv2d(x.astype(kind), weight.astype(kind), **window)
@@ -267,8 +269,8 @@ def test_dense(batch, inputs, outputs, code):
         if code == "float":
             arrays = {"weight": packing.lane_layout(by_window.astype(np.float32), width)}
         else:
-            arrays = {"weight": packing.pack_quads(by_window, width), "offset": -128 * weight.sum(axis=1)}
-        found = run_kernel(
-            Dense(batch, inputs, outputs, code, code), data=x + ZERO_POINTS[code], **arrays, **constants
-        )
+            arrays = {"weight": packing.pack_quads(by_window, width), "offset": -weight.sum(axis=1)}
+            arrays["zero_point"] = np.array([100])
+        data = x + arrays.get("zero_point", 0)
+        found = run_kernel(Dense(batch, inputs, outputs, code, code), data=data, **arrays, **constants)
     np.testing.assert_array_equal(found.reshape(batch, outputs), x @ weight.T + bias)

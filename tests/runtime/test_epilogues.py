@@ -39,8 +39,8 @@ def endings(draw):
 def expected_codes(workload, value, constants):
     if workload.output == "binary":
         return value < constants.get("threshold", np.float32(0))
-    low, high, zero = (0, 255, 0) if workload.output == "uint8" else (-127, 127, 128)
-    return np.clip(np.round(value * constants["inverse_step"]), low, high) + zero
+    zero = constants.get("output_zero", 0)
+    return np.clip(np.round(value * constants["inverse_step"]) + zero, 0, 255)
 
 
 def unpack(codes, groups, channels):
@@ -73,6 +73,8 @@ def endings_constants(workload, channels, values):
     arrays = {b.name: values.integers(-9, 9, b.shape).astype(np.float32) for b in buffers}
     if "inverse_step" in arrays:
         arrays["inverse_step"] = np.float32([0.5])  # halves occur
+    if "output_zero" in arrays:
+        arrays["output_zero"] = values.integers(0, 256, 1)
     logical = {name: array.reshape(*array.shape[:-2], -1) for name, array in arrays.items() if array.ndim > 1}
     return arrays, {**arrays, **logical}
 
@@ -101,22 +103,25 @@ def test_float_and_depthwise_convolutions(ending, target, seed):
 @given(endings(), st.sampled_from(TARGETS), st.sampled_from(["uint8", "int8"]), st.integers(0, 2**32 - 1))
 def test_byte_convolutions(ending, target, code, seed):
     (channels, fields), values = ending, np.random.default_rng(seed)
-    depth, zero = int(values.integers(1, 10)), 128 if code == "int8" else 0
-    x = values.integers(-127 if zero else 0, 128, (*SHAPE, depth))
+    depth = int(values.integers(1, 10))
+    zero = {"zero_point": values.integers(0, 256, 1)} if code == "int8" else {}
+    x = values.integers(0, 256, (*SHAPE, depth))
     weight = values.integers(-127, 128, (channels, depth, 3, 3))
     workload = Conv2d(*SHAPE, 3, 1, 1, depth, channels, 1, "int8", code, **fields)
     arrays, logical = endings_constants(workload, channels, values)
     found = run_kernel(
         workload,
         target,
-        data=x + zero,
+        data=x,
         weight=packing.pack_quads(weight, 16),
-        offset=-128 * weight.sum(axis=(1, 2, 3)),
+        offset=-weight.sum(axis=(1, 2, 3)),
         scale=np.full(channels, 2.0**-12),
         bias=np.zeros(channels),
+        **zero,
         **arrays,
     )
-    check(workload, channels, found, references.conv2d(x, weight, stride=1, padding=1) * 2.0**-12, logical)
+    sums = references.conv2d(x - zero.get("zero_point", 0), weight, stride=1, padding=1)
+    check(workload, channels, found, sums * 2.0**-12, logical)
 
 
 @SOME

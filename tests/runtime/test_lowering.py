@@ -74,7 +74,9 @@ def test_compiled_models_compute_what_torch_computes(precision, shape):
     with torch.no_grad():
         expected = module(images).numpy()
     found = runtime.compile(module, shape).run(images.numpy())
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    # between bytes fixed-point numbers are off by 2^-17, and some then go to the next step
+    step = 0.01 if precisions.get(precision).activation not in ("float", "binary") else 1e-3
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=step)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -45,9 +45,10 @@ def test_quantize(size, code, seed):
     x = values.normal(0, 10, size).astype(np.float32)
     inverse = np.float32(2.0) ** np.floor(np.log2(inverse)) if seed % 2 else inverse
     x[::3] = (np.round(x[::3] * inverse) + 0.5) / inverse  # halves go to the even neighbour
-    found = run_kernel(w.Quantize(1, size, code), data=x, inverse_step=inverse)
-    low, high, zero = (0, 255, 0) if code == "uint8" else (-127, 127, 128)
-    np.testing.assert_array_equal(found, np.clip(np.round(x * inverse), low, high) + zero)
+    zero = {"output_zero": values.integers(0, 256, 1)} if code == "int8" else {}
+    found = run_kernel(w.Quantize(1, size, code), data=x, inverse_step=inverse, **zero)
+    expected = np.clip(np.round(x * inverse) + zero.get("output_zero", 0), 0, 255)
+    np.testing.assert_array_equal(found, expected)
 
 
 @st.composite

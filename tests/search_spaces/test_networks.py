@@ -135,7 +135,7 @@ def test_all_layers_but_the_first_hold_nothing_but_their_code(name, precision):
         optimizer.step()
     found = layers(module.eval(), shape_of(name))
     code = precisions.get(precision)
-    exempt = {found[0].name}
+    exempt = set() if precision == "int8" else {found[0].name}
     if code.activation == "binary" and name.startswith("resnet"):
         exempt.add(found[-1].name)  # on means over an image a sign says nothing
     for layer in (named for named in found if named.name not in exempt):
@@ -148,7 +148,7 @@ def test_all_layers_but_the_first_hold_nothing_but_their_code(name, precision):
         scales = np.where(codes.values > 0, codes.positive.reshape(shape), codes.negative.reshape(shape))
         computed = part.quantized_weight().detach().numpy()
         np.testing.assert_allclose(computed, codes.values * scales, rtol=1e-4, atol=1e-7)
-    assert {layer.weight for layer in found if layer.name in exempt} == {"float"}
+    assert {layer.weight for layer in found if layer.name in exempt} <= {"float"}
 
 
 @pytest.mark.parametrize("name", sorted(networks))

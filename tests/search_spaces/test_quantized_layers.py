@@ -26,9 +26,11 @@ def activate(x, activation):
         return np.where(x + mask(x, activation.dither) >= 0, 1.0, -1.0).astype(np.float32)
     if activation.code == "float":
         return np.maximum(x, 0) if activation.relu else x
-    low, high = (-127, 127) if activation.code == "int8" else (0, 2 ** int(activation.code[4:]) - 1)
     step = activation.scale.numpy()
-    return np.clip(np.round(x / step), low, high) * step
+    is_affine = activation.code == "int8"
+    highest = 255 if is_affine else 2 ** int(activation.code[4:]) - 1
+    zero = np.round(-activation.lowest.numpy() / step) if is_affine else 0
+    return (np.clip(np.round(x / step) + zero, 0, highest) - zero) * step
 
 
 def mask(x, dither):
@@ -176,20 +178,22 @@ def test_binary_scales_are_one_per_output_channel():
     assert QuantConv2d(3, 4, 3, precisions.get("binary")).scale.shape == (4,)
 
 
-@pytest.mark.parametrize(("relu", "code", "steps"), [(True, "uint8", 255), (False, "int8", 127)])
-def test_int8_ranges_follow_the_input_while_training(relu, code, steps):
+@pytest.mark.parametrize(("relu", "code", "zero"), [(True, "uint8", 0), (False, "int8", 170)])
+def test_int8_ranges_follow_the_input_while_training(relu, code, zero):
     activation = InputActivation(precisions.get("int8"), relu)
     assert activation.code == code
     assert activation.scale.shape == ()
     assert activation.scale > 0
     activation(torch.tensor([[-4.0, 2.0]]))
-    first = 2.0 if relu else 4.0
-    assert activation.scale.item() == pytest.approx(first / steps)
+    first = 2.0 if relu else 6.0
+    assert activation.scale.item() == pytest.approx(first / 255)
+    assert activation.zero_point.item() == zero
     activation(torch.tensor([[-4.0, 2.0]]) * 2)
-    assert activation.scale.item() == pytest.approx(1.5 * first / steps)
+    assert activation.scale.item() == pytest.approx(1.5 * first / 255)
     activation.eval()
     activation(torch.tensor([[100.0, -100.0]]))
-    assert activation.scale.item() == pytest.approx(1.5 * first / steps)
+    assert activation.scale.item() == pytest.approx(1.5 * first / 255)
+    assert activation.zero_point.item() == zero
 
 
 def test_an_old_int8_range_moves_by_a_tenth():
@@ -197,7 +201,18 @@ def test_an_old_int8_range_moves_by_a_tenth():
     for _ in range(20):
         activation(torch.ones(1, 1))
     activation(torch.full((1, 1), 2.0))
-    assert activation.scale.item() * 127 == pytest.approx(1.1)
+    assert activation.scale.item() * 255 == pytest.approx(1.1)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_affine_range_holds_zero(sign):
+    activation = InputActivation(precisions.get("int8"), relu=False)
+    x = sign * torch.linspace(3.0, 7.0, 50).view(1, -1)
+    activation(x)
+    assert activation.zero_point.item() == (0 if sign > 0 else 255)
+    activation.eval()
+    assert activation(torch.zeros(1, 1)).item() == 0  # padding is exact
+    assert (activation(x) - x).abs().max() <= 7 / 255 / 2 + 1e-6
 
 
 def test_an_int8_range_of_zeros_stays_positive():

@@ -1,0 +1,97 @@
+"""Integers in place of floats: real numbers in fixed point, and products with real factors.
+
+Jacob et al., *Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference*,
+section 2.2: a real factor is a whole number times a power of two, and so a scaled sum is rounded from 64
+bits by a shift.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from runtime.kernels.base import Buffer
+
+if TYPE_CHECKING:
+    from runtime.workload import Arithmetic
+
+POINT = 16
+"""Bits behind the point of a real number that is kept as an int32."""
+
+LIMIT = (1 << 30) - 1
+"""The largest such number, 16384 when read: the sum of two fits an int32."""
+
+REAL = {"float": "float32", "integer": "int32"}
+"""What a real number is kept in."""
+
+
+def scale_buffers(shape: tuple[int, ...]) -> list[Buffer]:
+    """The constants of ``rescaled`` for each channel; what is rounded has its half in the bias."""
+    return [
+        Buffer("multiplier", "constant", shape, "int32"),
+        Buffer("bias", "constant", shape, "int64"),
+        Buffer("shift", "constant", (1,), "int64"),
+    ]
+
+
+def code_buffers() -> list[Buffer]:
+    """The constants of ``rescaled`` from a real number to the steps of a code, its zero point in the bias."""
+    return [
+        Buffer("code_multiplier", "constant", (1,), "int32"),
+        Buffer("code_bias", "constant", (1,), "int64"),
+        Buffer("code_shift", "constant", (1,), "int64"),
+    ]
+
+
+def rescaled(x: Any, multiplier: Any, bias: Any, shift: Any) -> Any:
+    """``(x * multiplier + bias) >> shift`` in 64 bits, as an int32 within +-LIMIT."""
+    from tvm import tirx
+
+    total = tirx.shift_right(x.astype("int64") * multiplier.astype("int64") + bias, shift)
+    low, high = tirx.const(-LIMIT, "int64"), tirx.const(LIMIT, "int64")
+    return tirx.max(tirx.min(total, high), low).astype("int32")
+
+
+def saturated(x: Any) -> Any:
+    """An int32 brought back to within +-LIMIT."""
+    from tvm import tirx
+
+    return tirx.max(tirx.min(x, tirx.const(LIMIT, "int32")), tirx.const(-LIMIT, "int32"))
+
+
+def from_float(x: Any) -> Any:
+    """A float32 in fixed point, halves away from 0; what is too large becomes the largest."""
+    from tvm import tirx
+
+    def const(value: float) -> Any:
+        return tirx.const(value, "float32")
+
+    most = const(float(LIMIT >> POINT))
+    steps = tirx.max(tirx.min(x, most), -most) * const(float(1 << POINT))
+    return (steps + tirx.Select(steps < const(0), const(-0.5), const(0.5))).astype("int32")
+
+
+def as_code(x: Any, args: dict[str, Any], highest: int) -> Any:
+    """A real number in fixed point as a byte of 0..``highest``."""
+    steps = rescaled(x, *(args[b.name][0] for b in code_buffers()))
+    return as_byte(steps, 0, highest)
+
+
+def as_byte(x: Any, lowest: Any, highest: int) -> Any:
+    """An int32 clamped, as a byte."""
+    from tvm import tirx
+
+    return tirx.max(tirx.min(x, tirx.const(highest, "int32")), lowest).astype("uint8")
+
+
+def mean(total: Any, count: int) -> Any:
+    """The mean of ``count`` fixed-point numbers, from their sum as an int64, off by ``count`` 2^-33 of it."""
+    from tvm import tirx
+
+    reciprocal = tirx.const(round((1 << 32) / count), "int64")
+    half, shift = tirx.const(1 << 31, "int64"), tirx.const(32, "int64")
+    return tirx.shift_right(total * reciprocal + half, shift).astype("int32")
+
+
+def zero_of(arithmetic: "Arithmetic") -> Any:
+    """A real zero."""
+    from tvm import tirx
+
+    return tirx.const(0, REAL[arithmetic])

@@ -1,0 +1,195 @@
+"""Kernels without floats: to the bit what numpy's integers give, and whole int8 networks made of them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import runtime.workload as w
+import search_spaces
+from runtime.kernels import packing
+from runtime.kernels.base import kernel_for, lanes
+from runtime.kernels.fixed_point import POINT
+from runtime.lowering import lower
+from runtime.lowering.integers import factors
+from tests.runtime import references
+from tests.runtime.harness import TARGETS, run_kernel
+
+SOME = settings(max_examples=25, deadline=None, derandomize=True)
+SEEDS = st.integers(0, 2**32 - 1)
+SHAPE = (2, 5, 7)  # images, rows, columns
+
+
+def scale_constants(values, channels, shift):
+    """Factors between about 2^-2 and 2^2 in thirty bits' company, of both signs, and biases."""
+    multiplier = values.integers(-(2**30), 2**30, channels)
+    bias = values.integers(-(2**20), 2**20, channels) << int(shift)
+    return {"multiplier": multiplier, "bias": bias + (1 << int(shift) - 1), "shift": np.array([shift])}
+
+
+@st.composite
+def endings(draw):
+    output = draw(st.sampled_from(["float", "uint8", "int8", "uint3"]))
+    fields = {"relu": draw(st.booleans()), "residual": draw(st.booleans()), "output": output}
+    return fields if output == "float" else {**fields, "also_float": draw(st.booleans())}
+
+
+def finished(workload, total, constants):
+    """The outputs of a kernel by name, from its sums (N, H, W, C)."""
+    scales = (constants[name] for name in ("multiplier", "bias", "shift"))
+    found, highest = references.rescaled(total, *scales), {"uint3": 7}.get(workload.output, 255)
+    if not (workload.residual or workload.output == "float" or workload.also_float):
+        lowest = constants.get("output_zero", 0) if workload.relu else 0
+        return [np.clip(found, lowest, highest)]
+    if workload.residual:
+        found = np.clip(found + constants["residual"], -references.LIMIT, references.LIMIT)
+    found = np.maximum(found, 0) if workload.relu else found
+    if workload.output == "float":
+        return [found]
+    steps = (constants[f"code_{name}"] for name in ("multiplier", "bias", "shift"))
+    codes = np.clip(references.rescaled(found, *steps), 0, highest)
+    return [found, codes] if workload.also_float else [codes]
+
+
+def ending_constants(workload, values, shape):
+    """Whatever the kernel asks for behind its sums."""
+    made = {
+        "residual": lambda: values.integers(-(2**29), 2**29, shape),
+        "output_zero": lambda: values.integers(0, 256, 1),
+        "code_multiplier": lambda: values.integers(1, 2**30, 1),
+        "code_bias": lambda: values.integers(0, 2**45, 1),
+        "code_shift": lambda: values.integers(30, 50, 1),
+        "zero_point": lambda: values.integers(0, 256, 1),
+    }
+    return {b.name: made[b.name]() for b in kernel_for(workload).buffers(workload) if b.name in made}
+
+
+def check(found, expected):
+    found = found if isinstance(found, tuple) else (found,)
+    assert len(found) == len(expected)
+    for own, right in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(own.reshape(right.shape), right)
+
+
+@SOME
+@given(endings(), st.sampled_from(TARGETS), st.sampled_from(["uint8", "int8"]), SEEDS)
+def test_convolutions_of_bytes(fields, target, code, seed):
+    values = np.random.default_rng(seed)
+    depth, channels = int(values.integers(1, 10)), int(values.choice([3, 16, 40]))
+    stride, kind = int(values.integers(1, 3)), values.choice(["int8", "ternary"])
+    weight = values.integers(*((-1, 2) if kind == "ternary" else (-127, 128)), (channels, depth, 3, 3))
+    work = w.Conv2d(*SHAPE, 3, stride, 1, depth, channels, 1, str(kind), code, **fields, arithmetic="integer")
+    x = values.integers(0, 256, (*SHAPE, depth))
+    constants = scale_constants(values, channels, values.integers(20, 46))
+    constants |= ending_constants(work, values, (SHAPE[0], work.out_height, work.out_width, channels))
+    pack = packing.pack_ternary_quads if kind == "ternary" else packing.pack_quads
+    packed = pack(weight, lanes(channels))
+    offset = -weight.sum(axis=(1, 2, 3))
+    found = run_kernel(work, target, data=x, weight=packed, offset=offset, **constants)
+    total = references.conv2d(x - constants.get("zero_point", 0), weight, stride=stride, padding=1)
+    check(found, finished(work, total, constants))
+
+
+@SOME
+@given(endings(), st.sampled_from(TARGETS), st.sampled_from(["uint8", "int8"]), SEEDS)
+def test_depthwise_convolutions_of_bytes(fields, target, code, seed):
+    values = np.random.default_rng(seed)
+    channels, stride = int(values.choice([3, 16, 40])), int(values.integers(1, 3))
+    weight = values.integers(-127, 128, (channels, 1, 3, 3))
+    work = w.DepthwiseConv2d(*SHAPE, 3, stride, 1, channels, "int8", code, **fields, arithmetic="integer")
+    x = values.integers(0, 256, (*SHAPE, channels))
+    constants = scale_constants(values, channels, values.integers(20, 46))
+    constants |= ending_constants(work, values, (SHAPE[0], work.out_height, work.out_width, channels))
+    found = run_kernel(work, target, data=x, weight=packing.lane_layout(weight, lanes(channels)), **constants)
+    meant = x - constants.get("zero_point", 0)
+    total = references.conv2d(meant, weight, stride=stride, padding=1, groups=channels)
+    check(found, finished(work, total, constants))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_dense_layers_of_bytes(target):
+    values = np.random.default_rng(1)
+    x, weight = values.integers(0, 256, (3, 33)), values.integers(-127, 128, (17, 33))
+    constants = scale_constants(values, 17, 30)
+    work = w.Dense(3, 33, 17, "int8", "uint8", relu=True, arithmetic="integer")
+    packed = packing.pack_quads(weight[..., None, None], 1)
+    found = run_kernel(work, target, data=x, weight=packed, offset=-weight.sum(axis=1), **constants)
+    right = references.rescaled(x @ weight.T, *(constants[n] for n in ("multiplier", "bias", "shift")))
+    np.testing.assert_array_equal(found.reshape(3, 17), np.maximum(right, 0))
+
+
+def fixed(values, shape):
+    return values.integers(-references.LIMIT, references.LIMIT, shape, endpoint=True)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_lies_between_convolutions(target):
+    values = np.random.default_rng(0)
+    x, y = fixed(values, (2, 5, 7, 24)), fixed(values, (2, 5, 7, 24))
+    size, integer = x[0].size, {"arithmetic": "integer"}
+
+    def run(work, **arrays):
+        return run_kernel(work, target, **arrays)
+
+    np.testing.assert_array_equal(run(w.Relu(2, x.size, **integer), data=x), np.maximum(x, 0).ravel())
+    clipped = np.clip(x, 0, 6 << POINT).ravel()
+    np.testing.assert_array_equal(run(w.Relu6(2, x.size, **integer), data=x), clipped)
+    total = np.clip(x + y, -references.LIMIT, references.LIMIT).ravel()
+    np.testing.assert_array_equal(run(w.Add(2, x.size, **integer), left=x, right=y), total)
+    constants = scale_constants(values, 24, 31)
+    found = run(w.Affine(2, 35, 24, **integer), data=x, **constants)
+    right = references.rescaled(x, *(constants[n] for n in ("multiplier", "bias", "shift")))
+    np.testing.assert_array_equal(found.reshape(x.shape), right)
+    found = run(w.ChannelShuffle(2, 35, 24, 3, **integer), data=x)
+    np.testing.assert_array_equal(found.reshape(x.shape), references.channel_shuffle(x, 3))
+    found = run(w.Concat(2, 35, (24, 24), **integer), data0=x, data1=y)
+    np.testing.assert_array_equal(found.reshape(2, 5, 7, 48), np.concatenate([x, y], axis=-1))
+    found = run(w.Subsample(2, 5, 7, 24, 2, 8, **integer), data=x)
+    expected = np.pad(x[:, ::2, ::2], ((0, 0), (0, 0), (0, 0), (0, 8)))
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+    found = run(w.MaxPool2d(2, 5, 7, 3, 2, 1, 24, **integer), data=x)
+    np.testing.assert_array_equal(
+        found.reshape(2, 3, 4, 24), references.max_pool(x, kernel=3, stride=2, padding=1)
+    )
+    expected = references.avg_pool(x, kernel=3, stride=1, padding=1)
+    found = run(w.AvgPool2d(2, 5, 7, 3, 1, 1, 24, **integer), data=x).reshape(x.shape)
+    assert np.abs(found - expected).max() <= 0.5 + 9 * 2.0**-33 * references.LIMIT
+    found = run(w.GlobalAvgPool(2, 35, 24, **integer), data=x).reshape(2, 24)
+    assert np.abs(found - x.mean(axis=(1, 2))).max() <= 0.5 + 35 * 2.0**-33 * references.LIMIT
+    codes = {f"code_{name}": value for name, value in scale_constants(values, 1, 40).items()}
+    found = run(w.Quantize(1, size, "int8", **integer), data=x[0], **codes)
+    steps = references.rescaled(x[0], *(codes[f"code_{n}"] for n in ("multiplier", "bias", "shift")))
+    np.testing.assert_array_equal(found, np.clip(steps, 0, 255).ravel())
+
+
+def test_a_float_layer_may_write_fixed_point():
+    x = np.float32([[0.5, -0.25, 1e9, -1e9, 3e-5, -3e-5]]).reshape(1, 1, 1, 6)
+    work = w.DepthwiseConv2d(1, 1, 1, 1, 1, 0, 6, "float", "float", arithmetic="integer")
+    ones = np.ones(6, np.float32)
+    found = run_kernel(work, data=x, weight=ones, scale=ones, bias=0 * ones)
+    most = (references.LIMIT >> POINT) << POINT
+    np.testing.assert_array_equal(found.ravel(), [32768, -16384, most, -most, 2, -2])
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.floats(1e-9, 1e4), st.floats(-1e6, 1e6), st.integers(-(2**24), 2**24), st.sampled_from([-1, 1]))
+def test_factors_give_the_nearest_whole_number(scale, bias, x, sign):
+    m, b, s = factors(np.array([sign * scale]), np.array([bias]))
+    real = sign * scale * x + bias
+    found = int((x * int(m[0]) + int(b[0])) >> int(s[0]))
+    # half a step, and what 31 bits leave of the scale and 61 of the bias
+    assert abs(found - real) <= 0.5 + 1e-6 + abs(scale * x) * 2.0**-28 + abs(x) * 2.0 ** -int(s[0])
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet20", "mobilenet-0.25", "mobilenetv2", "shufflenet-g3", "squeezenet1.1"]
+)
+def test_int8_networks_know_no_float_between_image_and_logits(name):
+    module = search_spaces.network(name, "int8", 10).eval()
+    shape = (1, 3, 64, 64)
+    graph = lower(module, shape).workloads
+    # the image and what is made of it, and the logits
+    floats = [each for each in graph if getattr(each, "arithmetic", "float") == "float"]
+    floats = [each.family for each in floats if getattr(each, "code", "") != "byte"]  # which is pooled
+    logits = ["conv2d", "global_avg_pool"] if name == "squeezenet1.1" else ["dense"]
+    assert floats == ["to_nhwc", "quantize", *logits]
