@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-DTYPES = {"F32": "<f4", "U32": "<u4", "I32": "<i4", "I8": "i1", "U8": "u1"}
+DTYPES = {"F32": "<f4", "U32": "<u4", "I32": "<i4", "I64": "<i8", "I8": "i1", "U8": "u1"}
 
 
 def read_safetensors(path: Path) -> dict[str, Any]:

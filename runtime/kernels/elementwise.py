@@ -202,7 +202,7 @@ class AffineKernel(ElementwiseKernel[Affine]):
         """Scaled and shifted."""
         if workload.arithmetic == "integer":
             m, b, s = (args[each.name] for each in scale_buffers((workload.channels,)))
-            return lambda p, c: rescaled(args["data"][p, c], m[c], b[c], s[0])
+            return lambda p, c: saturated(rescaled(args["data"][p, c], m[c], b[c], s[0]))
         return lambda p, c: affine_output(args["data"][p, c], args["scale"][c], args["bias"][c])
 
 

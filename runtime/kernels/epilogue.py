@@ -37,7 +37,7 @@ Shape = tuple[int, int, int, int, int]
 Value = Callable[..., Any]
 """The value at (n, y, x, o, i), or for ``is_below_limit`` the condition.
 
-It is a float32, or, where sums are scaled by integers, an int32: a fixed-point number, or, where nothing but
+It is a float32, or, where sums are scaled by integers, an int64: a fixed-point number, or, where nothing but
 a byte is made of it, that byte before it is clamped.
 """
 
@@ -152,7 +152,7 @@ def quantized(value: Any, args: dict[str, Any], code: str) -> Any:
 
 def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: dict[str, Any], value: Value) -> Stages:
     """The stages from the scaled and shifted value to the outputs."""
-    from tvm import te, tirx
+    from tvm import te
 
     is_integer = workload.arithmetic == "integer"
     is_code = is_integer and not has_real(workload)  # the value is a byte already
@@ -163,7 +163,7 @@ def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: dict[str, Any], 
             found = from_float(found)
         if workload.residual:
             found = found + args["residual"][n, y, x, o, i]
-            found = saturated(found) if is_integer else found
+        found = saturated(found) if is_integer and not is_code else found
         return rectified(found, workload.arithmetic) if workload.relu and not is_code else found
 
     def code(*index: Any) -> Any:
@@ -171,7 +171,7 @@ def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: dict[str, Any], 
             return quantized(final(*index), args, workload.output)
         if not is_code:
             return as_code(final(*index), args, STEPS[workload.output])
-        lowest = args["output_zero"][0] if "output_zero" in args else tirx.const(0, "int32")
+        lowest = args["output_zero"][0] if "output_zero" in args else None
         return as_byte(final(*index), lowest, STEPS[workload.output])
 
     tensors: dict[str, Any] = {}

@@ -41,19 +41,19 @@ def code_buffers() -> list[Buffer]:
 
 
 def rescaled(x: Any, multiplier: Any, bias: Any, shift: Any) -> Any:
-    """``(x * multiplier + bias) >> shift`` in 64 bits, as an int32 within +-LIMIT."""
+    """``(x * multiplier + bias) >> shift``, an int64."""
     from tvm import tirx
 
-    total = tirx.shift_right(x.astype("int64") * multiplier.astype("int64") + bias, shift)
-    low, high = tirx.const(-LIMIT, "int64"), tirx.const(LIMIT, "int64")
-    return tirx.max(tirx.min(total, high), low).astype("int32")
+    return tirx.shift_right(x.astype("int64") * multiplier.astype("int64") + bias, shift)
 
 
 def saturated(x: Any) -> Any:
-    """An int32 brought back to within +-LIMIT."""
+    """An integer brought to within +-LIMIT, as an int32."""
     from tvm import tirx
 
-    return tirx.max(tirx.min(x, tirx.const(LIMIT, "int32")), tirx.const(-LIMIT, "int32"))
+    dtype = str(x.ty)
+    high, low = tirx.const(LIMIT, dtype), tirx.const(-LIMIT, dtype)
+    return tirx.max(tirx.min(x, high), low).astype("int32")
 
 
 def from_float(x: Any) -> Any:
@@ -70,15 +70,15 @@ def from_float(x: Any) -> Any:
 
 def as_code(x: Any, args: dict[str, Any], highest: int) -> Any:
     """A real number in fixed point as a byte of 0..``highest``."""
-    steps = rescaled(x, *(args[b.name][0] for b in code_buffers()))
-    return as_byte(steps, 0, highest)
+    return as_byte(rescaled(x, *(args[b.name][0] for b in code_buffers())), None, highest)
 
 
 def as_byte(x: Any, lowest: Any, highest: int) -> Any:
-    """An int32 clamped, as a byte."""
+    """An int64 of ``lowest``, or 0, to ``highest``, as a byte."""
     from tvm import tirx
 
-    return tirx.max(tirx.min(x, tirx.const(highest, "int32")), lowest).astype("uint8")
+    low = tirx.const(0, "int64") if lowest is None else lowest.astype("int64")
+    return tirx.max(tirx.min(x, tirx.const(highest, "int64")), low).astype("uint8")
 
 
 def mean(total: Any, count: int) -> Any:

@@ -64,5 +64,5 @@ LIMIT = 2**30 - 1
 
 
 def rescaled(x, multiplier, bias, shift):
-    """(multiplier * x + bias) / 2^shift, rounded down, within +-LIMIT; int64."""
-    return np.clip((x.astype(np.int64) * multiplier + bias) >> shift, -LIMIT, LIMIT)
+    """(multiplier * x + bias) / 2^shift, rounded down; int64."""
+    return (x.astype(np.int64) * multiplier + bias) >> shift

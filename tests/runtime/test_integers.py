@@ -41,8 +41,8 @@ def finished(workload, total, constants):
     if not (workload.residual or workload.output == "float" or workload.also_float):
         lowest = constants.get("output_zero", 0) if workload.relu else 0
         return [np.clip(found, lowest, highest)]
-    if workload.residual:
-        found = np.clip(found + constants["residual"], -references.LIMIT, references.LIMIT)
+    found = found + constants["residual"] if workload.residual else found
+    found = np.clip(found, -references.LIMIT, references.LIMIT)
     found = np.maximum(found, 0) if workload.relu else found
     if workload.output == "float":
         return [found]
@@ -115,6 +115,7 @@ def test_dense_layers_of_bytes(target):
     packed = packing.pack_quads(weight[..., None, None], 1)
     found = run_kernel(work, target, data=x, weight=packed, offset=-weight.sum(axis=1), **constants)
     right = references.rescaled(x @ weight.T, *(constants[n] for n in ("multiplier", "bias", "shift")))
+    assert np.abs(right).max() < references.LIMIT
     np.testing.assert_array_equal(found.reshape(3, 17), np.maximum(right, 0))
 
 
@@ -139,6 +140,7 @@ def test_what_lies_between_convolutions(target):
     constants = scale_constants(values, 24, 31)
     found = run(w.Affine(2, 35, 24, **integer), data=x, **constants)
     right = references.rescaled(x, *(constants[n] for n in ("multiplier", "bias", "shift")))
+    right = np.clip(right, -references.LIMIT, references.LIMIT)
     np.testing.assert_array_equal(found.reshape(x.shape), right)
     found = run(w.ChannelShuffle(2, 35, 24, 3, **integer), data=x)
     np.testing.assert_array_equal(found.reshape(x.shape), references.channel_shuffle(x, 3))
