@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nas.figure_data import milliseconds
 from search_spaces.errors import BitnasError
@@ -22,11 +22,17 @@ class Card(BaseModel):
     Accuracies are shares of 0..1, times milliseconds for ``batch`` images, sizes kB of 1000 bytes.
     ``mean`` and ``deviation`` are what pixels are scaled by, channel by channel, in 0..255.
     ``size_kb`` counts the parameters at their codes' bits, ``artifact_kb`` the library and the constants.
+    ``same_class`` is how many test images torch puts into the same class; None is all of them.
+
+    A network comes from a ``trial`` of a ``search``, or is a published ``network`` in a ``precision``.
+    ``digest`` is of the file that says what it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    search: str
-    trial: int = Field(ge=0)
+    search: str | None = None
+    trial: int | None = Field(None, ge=0)
+    network: str | None = None
+    precision: str | None = None
     digest: str
     data: str
     image_size: int | None = None
@@ -36,9 +42,10 @@ class Card(BaseModel):
     class_names: list[str] = []
     epochs: int = Field(ge=0)
     seed: int
-    validation_accuracy: float = Field(ge=0, le=1)
+    validation_accuracy: float | None = Field(ge=0, le=1)
     test_accuracy: float = Field(ge=0, le=1)
     test_images: int = Field(gt=0)
+    same_class: int | None = Field(None, ge=0)
     size_kb: float = Field(gt=0)
     artifact_kb: float = Field(gt=0)
     predicted_ms: float = Field(gt=0)
@@ -49,6 +56,20 @@ class Card(BaseModel):
     device: dict[str, Any]
     precisions: dict[str, int]
 
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> Self:
+        given = [value is not None for value in (self.search, self.trial, self.network, self.precision)]
+        if given not in ([True, True, False, False], [False, False, True, True]):
+            raise ValueError("it names neither a search's trial nor a published network")
+        return self
+
+    @property
+    def title(self) -> str:
+        """What the network is called."""
+        if self.network is None:
+            return f"Trial {self.trial} of search {self.search}"
+        return f"{self.network} in {self.precision}"
+
     def to_json(self) -> str:
         """The card for machines."""
         return json.dumps(self.model_dump(), indent=1, sort_keys=True) + "\n"
@@ -56,7 +77,7 @@ class Card(BaseModel):
     def to_markdown(self) -> str:
         """The card for people."""
         lines = [
-            f"# Trial {self.trial} of search {self.search}",
+            f"# {self.title}",
             "",
             "| figure | value | how |",
             "|---|---|---|",
@@ -84,7 +105,8 @@ class Card(BaseModel):
         measured, predicted = milliseconds(self.measured_ms), milliseconds(self.predicted_ms)
         return [
             ("test accuracy", f"{self.test_accuracy:.2%}", compiled),
-            ("validation accuracy", f"{self.validation_accuracy:.2%}", f"torch, after {self.epochs} epochs"),
+            *self._agreement(),
+            *self._validation(),
             (
                 "latency, measured",
                 f"{measured} ms",
@@ -94,6 +116,18 @@ class Card(BaseModel):
             ("size", f"{self.size_kb:.3f} kB", "parameters at their codes' bits"),
             ("artifact", f"{self.artifact_kb:.1f} kB", "library and constants"),
         ]
+
+    def _agreement(self) -> list[tuple[str, str, str]]:
+        if self.same_class in (None, self.test_images):
+            return []
+        how = "by the compiled code and by torch, which adds in another order"
+        return [("same class", f"{self.same_class} of {self.test_images}", how)]
+
+    def _validation(self) -> list[tuple[str, str, str]]:
+        if self.validation_accuracy is None:
+            return []
+        value = f"{self.validation_accuracy:.2%}"
+        return [("validation accuracy", value, f"torch, after {self.epochs} epochs")]
 
 
 def artifact_kilobytes(network: "CompiledNetwork") -> float:

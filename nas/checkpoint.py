@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,16 +61,15 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) 
         {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
         {"bitnas": json.dumps(meta, sort_keys=True)},
     )
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-        aside = Path(file.name)
-        try:
+    aside = path.with_name(f".{path.name}-aside")  # always this: what a kill leaves is written over
+    try:
+        with aside.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        except OSError:
-            aside.unlink()
-            raise
-    aside.chmod(0o644)
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise
     aside.replace(path)
 
 

@@ -1,40 +1,29 @@
 """Export: the most accurate trial within the limits, trained, compiled whole, timed, tested and written."""
 
-import hashlib
 import math
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from nas.card import CARD, CARD_TEXT, Card, artifact_kilobytes
+from nas.card import Card
 from nas.devices import open_device
 from nas.figure_data import milliseconds
+from nas.finished import Finished, check_output, write_artifact
+from nas.identity import ARCHITECTURE
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-    from torch import nn
-
-    from latency import Device, LatencyTable, Measurement
-    from nas.data import DataSet, Split
-    from runtime import CompiledNetwork
+    from latency import Device
+    from nas.data import DataSet
     from search_spaces import Architecture
 
-ARCHITECTURE, EXPECTED = "architecture.json", "expected.safetensors"
 Say = Callable[[str], None]
 
 
 class NothingFitsError(BitnasError):
     """No trial of the search is within the limits."""
-
-
-class DisagreementError(BitnasError):
-    """The compiled network and torch put an image into different classes."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +47,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A trial's network, trained and compiled, with its measured time."""
+    """A trial's network, trained for so many epochs in all, and compiled."""
 
     trial: TrialRecord
     architecture: "Architecture"
-    module: "nn.Module"
-    network: "CompiledNetwork"
-    measurement: "Measurement"
-    validation_accuracy: float
+    finished: Finished
     epochs: int
 
 
@@ -110,11 +96,12 @@ def export(
         say(f"trial {trial.number}: {more}compiling, measuring")
         candidate = prepare(ledger, trial, config, data, device, epochs)
         if within(limits, candidate):
-            card = _write(ledger, candidate, config, data, device, output)
+            card = _write(ledger, candidate, config, output)
             if c_source is not None:
-                runtime.write_c(candidate.module, candidate.network.info.input_shape, c_source)
+                finished = candidate.finished
+                runtime.write_c(finished.module, finished.network.info.input_shape, c_source)
             return card
-        time = milliseconds(candidate.measurement.milliseconds)
+        time = milliseconds(candidate.finished.measurement.milliseconds)
         say(f"trial {trial.number}: measured {time} ms, over the limit")
     raise NothingFitsError(_nothing_fits(ledger, search, limits, number))
 
@@ -145,7 +132,7 @@ def known_latency(trial: TrialRecord) -> float:
 
 def within(limits: Limits, candidate: Candidate) -> bool:
     """Whether a compiled network keeps the limits."""
-    return _fits(limits, candidate.measurement.milliseconds, candidate.trial.size_kb)
+    return _fits(limits, candidate.finished.measurement.milliseconds, candidate.trial.size_kb)
 
 
 def prepare(
@@ -177,125 +164,42 @@ def prepare(
         train(module, data, epochs=epochs, seed=training_seed(config.seed, trial.number), recipe=recipe)
     model = LatencyModel(device, SqlLatencyTable(ledger))
     network = model.compile(module, (1, *architecture.input_shape))
-    return Candidate(
-        trial,
-        architecture,
+    finished = Finished(
         module,
         network,
         device.measure_network(network),
+        device,
+        data,
+        model.predict_workloads(list(network.info.workloads)).milliseconds,
         accuracy(module, data.validation),
-        config.epochs + epochs,
     )
+    return Candidate(trial, architecture, finished, config.epochs + epochs)
 
 
-def check_output(parameter: str, output: Path) -> None:
-    """Refuse a folder that holds something, before any work is done."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InvalidInput(parameter, f"'{output}' is there already", "name a folder that is new or empty")
-
-
-def classes_of(network: "CompiledNetwork", split: "Split") -> "NDArray[Any]":
-    """The class (N,) that compiled code gives each image."""
-    return np.concatenate([network.run(part).argmax(axis=1) for part in split.parts()])
-
-
-def data_digest(split: "Split") -> str:
-    """The sha256 of a split's images and labels."""
-    return hashlib.sha256(split.take(np.arange(len(split))).tobytes() + split.labels.tobytes()).hexdigest()
-
-
-def _write(
-    ledger: Ledger,
-    candidate: Candidate,
-    config: SearchConfig,
-    data: "DataSet",
-    device: "Device",
-    output: Path,
-) -> Card:
-    from safetensors.numpy import save
-
-    from nas.ledger.latencies import SqlLatencyTable
-    from nas.training import predict
+def _write(ledger: Ledger, candidate: Candidate, config: SearchConfig, output: Path) -> Card:
     from runtime.artifact import MANIFEST, checksum
-    from runtime.artifact import save as save_artifact
 
-    expected = predict(candidate.module, data.test)
-    classes = classes_of(candidate.network, data.test)
-    check_agreement(classes, expected)
-    test_accuracy = float((classes == data.test.labels).mean())
-    card = _card(candidate, config, data, device, SqlLatencyTable(ledger), test_accuracy)
-    extra = {
-        ARCHITECTURE: candidate.architecture.to_json().encode() + b"\n",
-        EXPECTED: save({"classes": expected.astype(np.int64)}),
-        CARD: card.to_json().encode(),
-        CARD_TEXT: card.to_markdown().encode(),
-    }
-    save_artifact(candidate.network, output, extra)
+    trial, architecture = candidate.trial, candidate.architecture
+    card = write_artifact(
+        candidate.finished,
+        output,
+        (ARCHITECTURE, architecture.to_json()),
+        search=trial.search,
+        trial=trial.number,
+        digest=architecture.digest,
+        data=config.data,
+        image_size=config.image_size,
+        epochs=candidate.epochs,
+        seed=config.seed,
+    )
     ledger.record_artifact(
-        candidate.trial.search,
-        candidate.trial.number,
+        trial.search,
+        trial.number,
         path=str(output.resolve()),
-        target=candidate.network.info.target,
+        target=candidate.finished.network.info.target,
         digest=checksum(output / MANIFEST),
     )
     return card
-
-
-def check_agreement(classes: "NDArray[Any]", expected: "NDArray[Any]") -> None:
-    """Refuse a network whose classes are not torch's on every image."""
-    differing = np.flatnonzero(classes != expected)
-    if len(differing):
-        raise DisagreementError(
-            f"network: {len(differing)} of {len(expected)} images are classed otherwise than by torch, "
-            f"the first is image {differing[0]}; report this with the trial's architecture"
-        )
-
-
-def _card(
-    candidate: Candidate,
-    config: SearchConfig,
-    data: "DataSet",
-    device: "Device",
-    table: "LatencyTable",
-    test_accuracy: float,
-) -> Card:
-    import latency
-    import search_spaces
-
-    prediction = latency.LatencyModel(device, table).predict_workloads(list(candidate.network.info.workloads))
-    network, measurement = candidate.network, candidate.measurement
-    return Card(
-        search=candidate.trial.search,
-        trial=candidate.trial.number,
-        digest=candidate.architecture.digest,
-        data=config.data,
-        image_size=config.image_size,
-        data_digest=data_digest(data.test),
-        mean=list(data.test.scaling.mean),
-        deviation=list(data.test.scaling.deviation),
-        class_names=list(data.class_names),
-        epochs=candidate.epochs,
-        seed=config.seed,
-        validation_accuracy=candidate.validation_accuracy,
-        test_accuracy=test_accuracy,
-        test_images=len(data.test),
-        size_kb=search_spaces.size(candidate.architecture).kilobytes,
-        artifact_kb=artifact_kilobytes(network),
-        predicted_ms=prediction.milliseconds,
-        measured_ms=measurement.milliseconds,
-        measured_iqr_ms=measurement.iqr_ms,
-        measured_at=measurement.date,
-        batch=network.info.input_shape[0],
-        device={"name": device.name, "record": asdict(device.record), **device.describe()},
-        precisions=dict(sorted(precision_counts(candidate.module).items())),
-    )
-
-
-def precision_counts(module: "nn.Module") -> Counter[str]:
-    """How many layers of a network have each precision."""
-    from search_spaces.layers import QuantConv2d, QuantLinear
-
-    return Counter(m.precision.name for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear))
 
 
 def _fits(limits: Limits, milliseconds: float, kilobytes: float | None) -> bool:

@@ -103,9 +103,9 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
     from nas.data.batches import batch_count
     from nas.training import accuracy
 
-    data = _data(job, progress)
+    data = data_of(job, progress.on_data)
     training = _training(job, data)
-    about = {"job": job.to_dict(), "data_digest": _digest(data)}
+    about = {"job": job.to_dict(), "data_digest": labels_digest(data)}
     if loaded is not None:
         if loaded.about["about"].get("data_digest") != about["data_digest"]:
             raise BitnasError(f"data: '{job.data}' is no longer what the training began with; train anew")
@@ -118,7 +118,7 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
         checkpoint.save(folder / CHECKPOINT, training, about)
         progress.on_epoch(epoch)
     result = _result(job, training, accuracy(training.module, data.test), time.perf_counter() - started)
-    written = {"job": job.to_dict(), "classes": data.classes, "channels": data.input_shape[0]}
+    written = about | {"classes": data.classes, "channels": data.input_shape[0]}
     checkpoint.write_tensors(folder / WEIGHTS, dict(training.module.state_dict()), written)
     _write(folder / RESULT, result)
     return result
@@ -196,11 +196,20 @@ def load_network(path: Path) -> "nn.Module":
     Raises:
         BitnasError: the file is missing, damaged, or a checkpoint.
     """
-    import search_spaces
     from nas import checkpoint
 
-    loaded = checkpoint.read(path)
-    job, classes = job_of(loaded), loaded.about.get("classes")
+    return network_of(checkpoint.read(path))
+
+
+def network_of(loaded: "Loaded") -> "nn.Module":
+    """The network of weights that were read, with them, in eval mode.
+
+    Raises:
+        BitnasError: they are a checkpoint's, or of something else.
+    """
+    import search_spaces
+
+    path, job, classes = loaded.path, job_of(loaded), loaded.about.get("classes")
     if not isinstance(classes, int):
         raise BitnasError(f"{path}: it is a checkpoint; name the {WEIGHTS} of a training that is done")
     channels = loaded.about.get("channels")
@@ -212,10 +221,15 @@ def load_network(path: Path) -> "nn.Module":
     return module.eval()
 
 
-def _data(job: TrainJob, progress: Progress) -> "DataSet":
+def data_of(job: TrainJob, on_data: Callable[[int, int], None] = lambda done, of: None) -> "DataSet":
+    """What a job trains on and is judged by; ``on_data`` is told of decoding, images done and in all.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
     from nas.data import load
 
-    data = load(job.data, job.image_size, progress.on_data)
+    data = load(job.data, job.image_size, on_data)
     return replace(data, validation_share=job.validation)
 
 
@@ -233,8 +247,8 @@ def _training(job: TrainJob, data: "DataSet") -> "Training":
     return Training(module, data, job.epochs, job.seed, job.recipe, teacher)
 
 
-def _digest(data: "DataSet") -> str:
-    """Of the labels and the scaling of all splits: other images have others."""
+def labels_digest(data: "DataSet") -> str:
+    """The sha256 of the labels and the scaling of all splits: other images have others."""
     digest = hashlib.sha256()
     for split in (data.train, data.validation, data.test):
         digest.update(split.labels.tobytes() + repr((split.scaling, split.pixels.shape)).encode())

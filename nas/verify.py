@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from nas.card import CARD, Card, artifact_kilobytes, read_card
-from nas.export import ARCHITECTURE, EXPECTED, classes_of, data_digest
 from nas.figure_data import milliseconds
+from nas.finished import EXPECTED, classes_of, data_digest
+from nas.identity import ARCHITECTURE, PUBLISHED, digest_and_kilobytes
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -51,8 +52,10 @@ def verify(folder: Path, tolerance: float = LATENCY_TOLERANCE) -> list[Check]:
         )
 
     network = runtime.load(folder)
-    _check_listed(folder)
+    _check_listed(folder, CARD)
     card = read_card(folder)
+    identity = ARCHITECTURE if card.network is None else PUBLISHED
+    _check_listed(folder, identity, EXPECTED)
     test = load(card.data, card.image_size).test
     if data_digest(test) != card.data_digest:
         raise BitnasError(
@@ -61,16 +64,16 @@ def verify(folder: Path, tolerance: float = LATENCY_TOLERANCE) -> list[Check]:
     return [
         _sample(folder, network),
         *_predictions(folder, network, card, test),
-        *_sizes(folder, network, card),
+        *_sizes(folder / identity, network, card),
         _latency(network, card, tolerance),
     ]
 
 
-def _check_listed(folder: Path) -> None:
+def _check_listed(folder: Path, *names: str) -> None:
     """Refuse an artifact whose manifest vouches for less than ``nas export`` wrote."""
     from runtime.artifact import MANIFEST, read_manifest
 
-    for name in (ARCHITECTURE, EXPECTED, CARD):
+    for name in names:
         if name not in read_manifest(folder).files:
             raise BitnasError(f"{folder / MANIFEST}: it lists no {name}; export the artifact anew")
 
@@ -95,26 +98,20 @@ def _predictions(folder: Path, network: "CompiledNetwork", card: Card, test: "Sp
         raise BitnasError(f"{folder / EXPECTED}: it holds another number of images; export the artifact anew")
     agree, accuracy = int((classes == expected).sum()), float((classes == test.labels).mean())
     total = len(test)
+    stated = total if card.same_class is None else card.same_class
     return [
-        Check("same class as torch", f"{total} of {total}", f"{agree} of {total}", agree == total),
+        Check("same class as torch", f"{stated} of {total}", f"{agree} of {total}", agree == stated),
         Check(
             "test accuracy", f"{card.test_accuracy:.2%}", f"{accuracy:.2%}", accuracy == card.test_accuracy
         ),
     ]
 
 
-def _sizes(folder: Path, network: "CompiledNetwork", card: Card) -> list[Check]:
-    import search_spaces
-
-    text = (folder / ARCHITECTURE).read_text(encoding="utf-8")
-    try:
-        architecture = search_spaces.Architecture.from_json(text)
-    except InvalidInput as error:
-        raise BitnasError(f"{folder / ARCHITECTURE}: {error}; export the artifact anew") from error
-    kilobytes = search_spaces.size(architecture).kilobytes
+def _sizes(identity: Path, network: "CompiledNetwork", card: Card) -> list[Check]:
+    digest, kilobytes = digest_and_kilobytes(identity)
     stored = artifact_kilobytes(network)
     return [
-        Check("architecture", card.digest[:12], architecture.digest[:12], architecture.digest == card.digest),
+        Check("architecture", card.digest[:12], digest[:12], digest == card.digest),
         Check(
             "size", f"{card.size_kb:.3f} kB", f"{kilobytes:.3f} kB", bool(np.isclose(kilobytes, card.size_kb))
         ),

@@ -85,6 +85,8 @@ class Block(_Data):
         expansion: how many times as many channels as come in the depthwise convolution has, in ``inverted``.
         squeeze: the share of the channels that squeeze-and-excitation squeezes to, in ``inverted``; 0: none.
         skip: whether the input is added where the block keeps its shape, in kinds that leave that open.
+        pool: whether, in these, the input's average pooling is added where the block subsamples and does not
+            narrow; added channels are zeros.
         precisions: precision name by layer role; the kind says which roles there are.
     """
 
@@ -97,11 +99,12 @@ class Block(_Data):
     expansion: Annotated[int, Field(ge=1, le=16)] = 1
     squeeze: Annotated[float, Field(ge=0, le=1)] = 0.0
     skip: bool = False
+    pool: bool = False
 
     @model_serializer(mode="wrap")
     def _without_later_fields(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Fields that came later are left out at their defaults: digests of older architectures stay."""
-        later = {"expansion": 1, "squeeze": 0.0, "skip": False}
+        later = {"expansion": 1, "squeeze": 0.0, "skip": False, "pool": False}
         return {name: value for name, value in write(self).items() if later.get(name, ...) != value}
 
 

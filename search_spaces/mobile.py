@@ -1,6 +1,6 @@
 """The space ``mobile``: MnasNet's factorized hierarchical one (Tan et al., 2019, 4.1), with precisions."""
 
-import math
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from search_spaces.architecture import Architecture, Block, Head, Stem
@@ -24,9 +24,10 @@ PERCENT = 100
 class Hierarchical(SearchSpace):
     """A float stem, stages of equal blocks, a 1x1 convolution and a float classifier.
 
-    A stage chooses its operation, kernel, squeeze ratio (of inverted residuals), skip (where it has more than
-    one layer: the others keep their shape), width and number of layers, and for each layer of its block a
-    precision, which all repeats have.
+    A stage chooses its operation, kernel, squeeze ratio (of inverted residuals), width and number of layers,
+    and for each layer of its block a precision, which all repeats have. Its skip is none, the identity in all
+    layers but the first, or pooling: that, and in the first layer an average pooling, where that subsamples
+    and does not narrow. A stage of one layer has none or pooling.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Hierarchical(SearchSpace):
     kernels: tuple[int, ...] = (3, 5)
     squeezes: tuple[int, ...] = (0, 25)
     skips: tuple[str, ...] = ("none", "identity")
+    poolings: tuple[str, ...] = ("none", "average")
     widths: tuple[int, ...] = (75, 100, 125)
     extra: tuple[int, ...] = (-1, 0, 1)
     precisions: tuple[str, ...] = USER_PRECISIONS
@@ -52,7 +54,8 @@ class Hierarchical(SearchSpace):
         """Stage by stage, then the precision of the last convolution."""
         blocks: list[Block] = []
         for index, base in enumerate(self.base, start=1):
-            blocks += self._stage(choose, f"stage{index}", *base)
+            incoming = blocks[-1].width if blocks else self.stem
+            blocks += self._stage(choose, f"stage{index}", incoming, *base)
         precision = text(choose, "last.precision", self.precisions)
         blocks.append(Block(kind="conv", width=self.last, kernel=1, stride=1, precisions={"conv": precision}))
         return Architecture(
@@ -64,20 +67,24 @@ class Hierarchical(SearchSpace):
             head=Head(precision="float"),
         )
 
-    def _stage(self, choose: Choose, stage: str, channels: int, layers: int, stride: int) -> list[Block]:
+    def _stage(
+        self, choose: Choose, stage: str, incoming: int, channels: int, layers: int, stride: int
+    ) -> list[Block]:
         operation = text(choose, f"{stage}.operation", self.operations)
         kind, expansion = OPERATIONS[operation]
         kernel = number(choose, f"{stage}.kernel", self.kernels)
         squeeze = number(choose, f"{stage}.squeeze", self.squeezes) if kind == "inverted" else 0
-        width = number(choose, f"{stage}.width", self.widths)
+        width = rounded(channels * number(choose, f"{stage}.width", self.widths) / PERCENT)
         repeats = number(choose, f"{stage}.layers", self._layers(layers))
         skip = repeats > 1 and text(choose, f"{stage}.skip", self.skips) == "identity"
+        can_pool = (skip or repeats == 1) and pools(stride, incoming, width)
+        pool = can_pool and text(choose, f"{stage}.pool", self.poolings) == "average"
         precisions = {
             role: text(choose, f"{stage}.{role}.precision", self.precisions) for role in roles_of(kind)
         }
         block = Block(
             kind=kind,
-            width=rounded(channels * width / PERCENT),
+            width=width,
             kernel=kernel,
             stride=1,
             precisions=precisions,
@@ -85,25 +92,44 @@ class Hierarchical(SearchSpace):
             squeeze=squeeze / PERCENT,
             skip=skip,
         )
-        first = block.model_copy(update={"stride": stride, "skip": False})
+        first = block.model_copy(update={"stride": stride, "skip": False, "pool": pool})
         return [first, *[block] * (repeats - 1)]
 
     def _layers(self, layers: int) -> tuple[int, ...]:
         return tuple(layers + more for more in self.extra if layers + more > 0)
 
     def size(self) -> int:
-        """For each stage the sum over operations and layers; times the last convolution's precisions."""
-        return math.prod(self._stage_size(*base) for base in self.base) * len(self.precisions)
+        """Stage by stage, as a stage's skips depend on the width before it; times the last precisions."""
+        by_width = Counter({self.stem: 1})  # so many ways lead to a width
+        for channels, layers, stride in self.base:
+            grown: Counter[int] = Counter()
+            for width in {rounded(channels * w / PERCENT) for w in self.widths}:
+                for incoming, ways in by_width.items():
+                    grown[width] += ways * self._stage_size(layers, pools(stride, incoming, width))
+            by_width = grown
+        return by_width.total() * len(self.precisions)
 
-    def _stage_size(self, channels: int, layers: int, stride: int) -> int:
-        by_layers = sum(len(self.skips) if repeats > 1 else 1 for repeats in self._layers(layers))
-        shapes = len(self.kernels) * by_layers * len({rounded(channels * w / PERCENT) for w in self.widths})
-        return shapes * sum(self._operation_size(OPERATIONS[operation][0]) for operation in self.operations)
+    def _stage_size(self, layers: int, can_pool: bool) -> int:
+        """Of a stage whose width is chosen."""
+        skips = sum(self._skips(repeats, can_pool) for repeats in self._layers(layers))
+        operations = sum(self._operation_size(OPERATIONS[operation][0]) for operation in self.operations)
+        return len(self.kernels) * skips * operations
+
+    def _skips(self, repeats: int, can_pool: bool) -> int:
+        poolings = len(self.poolings) if can_pool else 1
+        if repeats == 1:
+            return poolings
+        return len(self.skips) + (poolings - 1 if "identity" in self.skips else 0)
 
     def _operation_size(self, kind: str) -> int:
         squeezes = len(self.squeezes) if kind == "inverted" else 1
         found: int = squeezes * len(self.precisions) ** len(roles_of(kind))
         return found
+
+
+def pools(stride: int, incoming: int, width: int) -> bool:
+    """Whether an average pooling can be added to what a stage's first layer gives."""
+    return stride > 1 and width >= incoming
 
 
 def rounded(channels: float, divisor: int = 8) -> int:

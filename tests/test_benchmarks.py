@@ -1,13 +1,15 @@
 """The benchmark in its short form: rows come out, wrong results end it; times are nobody's business here."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
-from benchmarks import rivals, rows
+from benchmarks import augmentation, rivals, rows
 from benchmarks.__main__ import main
 from benchmarks.race import Effort, race
 
@@ -23,6 +25,26 @@ def test_rows_come_out(group, tmp_path):
     assert {"cpu", "date", "onnxruntime", "apache-tvm"} <= set(found["machine"])
     assert len(found["rows"]) == (1 if group == "binary product" else 7)
     assert all(row["found"] > 0 and row["name"] in " ".join(result.stdout.split()) for row in found["rows"])
+
+
+def test_augmentation_is_timed_on_one_thread():
+    told = CliRunner().invoke(augmentation.main, ["--images", "50", "--batch", "10", "--rounds", "3"])
+    assert told.exit_code == 0, told.output
+    assert "crop 4, flip, cutout 16, 3 epochs of 50 images" in told.stdout
+    best, middle = re.search(
+        r"images a second: best ([\d,]+), median ([\d,]+)$", told.stdout.strip()
+    ).groups()
+    assert int(best.replace(",", "")) >= int(middle.replace(",", "")) > 0
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        found = augmentation.speeds(augmentation.random_images(50), 10, 2)
+        assert next(found) > 0
+        assert torch.get_num_threads() == 1
+        assert len(list(found)) == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_a_wrong_result_ends_it(monkeypatch):

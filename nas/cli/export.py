@@ -2,11 +2,19 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say
+from search_spaces.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from nas.card import Card
+
+_OF_TRIALS = {"max_latency_ms", "max_size_kb", "number", "epochs", "storage"}
 
 
 @click.command()
@@ -21,7 +29,9 @@ from nas.cli.output import Column, print_json, print_table, say
 @click.option("--c-source", type=click.Path(path_type=Path), help="Write the network as C here, too.")
 @storage_option
 @json_option
+@click.pass_context
 def export(
+    context: click.Context,
     search: str,
     output: Path,
     max_latency_ms: float | None,
@@ -34,30 +44,57 @@ def export(
 ) -> None:
     """Write the most accurate trial of SEARCH within the limits as a compiled, tested network.
 
-    Without limits the search's own count. The folder holds machine code, packed weights, a card with the
-    figures, and predict.py, which needs nothing but numpy and apache-tvm-ffi.
+    SEARCH may also be the folder of a training that is done: then its network is written. Without limits the
+    search's own count. The folder holds machine code, packed weights, a card with the figures, and
+    predict.py, which needs nothing but numpy and apache-tvm-ffi.
     """
+    from nas.trained_export import export_trained, is_training
+
+    if is_training(search):
+        _refuse_options_of_trials(context, search)
+        card = export_trained(Path(search), output, c_source=c_source, say=say)
+    else:
+        limits = max_latency_ms, max_size_kb
+        card = _export_trial(storage, search, output, limits, number, epochs, c_source)
+    if as_json:
+        print_json(card.model_dump())
+    else:
+        print_table([Column("figure"), Column("value", right=True), Column("how")], card.rows())
+    say(f"{card.title} is in {output}")
+    if c_source is not None:
+        say(f"Wrote it as C to {c_source}; build it with: cc -std=c99 -O3 -c {c_source / 'network.c'}")
+    say(f"Next: nas verify {output}")
+
+
+def _export_trial(
+    storage: str,
+    search: str,
+    output: Path,
+    limits: tuple[float | None, float | None],
+    number: int | None,
+    epochs: int,
+    c_source: Path | None,
+) -> "Card":
+    """Export from a search; a limit in ms and in kB that is not given is the search's own."""
     from nas.export import Limits
     from nas.export import export as run
     from nas.ledger import Ledger
 
     with Ledger.open(storage) as ledger:
         config = ledger.search(search).config
-        limits = Limits(
-            max_latency_ms if max_latency_ms is not None else config.max_latency_ms,
-            max_size_kb if max_size_kb is not None else config.max_size_kb,
+        own = config.max_latency_ms, config.max_size_kb
+        wanted = Limits(*(mine if given is None else given for given, mine in zip(limits, own, strict=True)))
+        return run(
+            ledger, search, output, limits=wanted, number=number, epochs=epochs, c_source=c_source, say=say
         )
-        card = run(
-            ledger, search, output, limits=limits, number=number, epochs=epochs, c_source=c_source, say=say
-        )
-    if as_json:
-        print_json(card.model_dump())
-    else:
-        print_table([Column("figure"), Column("value", right=True), Column("how")], card.rows())
-    say(f"Wrote trial {card.trial} to {output}")
-    if c_source is not None:
-        say(f"Wrote it as C to {c_source}; build it with: cc -std=c99 -O3 -c {c_source / 'network.c'}")
-    say(f"Next: nas verify {output}")
+
+
+def _refuse_options_of_trials(context: click.Context, folder: str) -> None:
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        if name in _OF_TRIALS and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            problem = f"it is about the trials of a search, and '{folder}' is a training"
+            raise InvalidInput(max(parameter.opts, key=len), problem, "leave it out")
 
 
 @click.command()

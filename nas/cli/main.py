@@ -32,7 +32,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "trials": LazyCommand("nas.cli.reading:trials", "List the trials of a search."),
     "trial": LazyCommand("nas.cli.reading:trial", "Show one trial: architecture, latency, epochs."),
     "pareto": LazyCommand("nas.cli.reading:pareto", "Show the best trials of a search, or plot them."),
-    "export": LazyCommand("nas.cli.export:export", "Train, compile and write the network of a trial."),
+    "export": LazyCommand("nas.cli.export:export", "Compile and write the network of a trial or a training."),
     "verify": LazyCommand("nas.cli.export:verify", "Check an exported network against its card."),
     "networks": LazyCommand("nas.cli.networks:networks", "List the published networks."),
     "size": LazyCommand("nas.cli.networks:size", "Show what a published network holds and computes."),

@@ -114,11 +114,11 @@ def train(context: click.Context, /, **options: Any) -> None:
             ("written", f"{folder / train_job.WEIGHTS}, {folder / train_job.RESULT}"),
         ]
     )
-    say(f"Next: nas train {job.network} --from {folder / train_job.WEIGHTS} --precision ternary --data ...")
+    say(f"Next: nas export {folder} -o winner")
 
 
 def _folder(output: Path | None) -> Path:
-    from nas.export import check_output
+    from nas.finished import check_output
 
     if output is None:
         raise InvalidInput("--output", "a training needs a folder", "give -o FOLDER")

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from torch import nn
 
 from search_spaces.architecture import Block
-from search_spaces.layers import QuantConv2d
+from search_spaces.layers import QuantConv2d, Subsample
 from search_spaces.precision import Precision
 from search_spaces.registry import Registry
 
@@ -98,3 +98,19 @@ def forget_layers() -> None:
 def keeps_shape(in_channels: int, block: Block) -> bool:
     """Whether the output can be added to the input."""
     return block.stride == 1 and in_channels == block.width
+
+
+def shortcut(in_channels: int, block: Block) -> tuple[bool, nn.Module]:
+    """Whether a block adds its input to its output, and what brings that to its shape, without parameters.
+
+    (N, in_channels, H, W) -> (N, block.width, H', W'). With ``skip`` the input is added where the block keeps
+    its shape; with ``pool``, where it subsamples and does not narrow, a 3x3 average pooling, as ShuffleNet's,
+    and zeros for added channels.
+    """
+    if keeps_shape(in_channels, block):
+        return block.skip, nn.Identity()
+    added = block.width - in_channels
+    if not block.pool or block.stride == 1 or added < 0:
+        return False, nn.Identity()
+    pool = nn.AvgPool2d(3, block.stride, 1)
+    return True, nn.Sequential(pool, Subsample(1, added)) if added else pool

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from search_spaces.architecture import Block
-from search_spaces.block.base import BlockModule, blocks, conv_norm, keeps_shape
+from search_spaces.block.base import BlockModule, blocks, conv_norm, keeps_shape, shortcut
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import Subsample
 from search_spaces.precision import Precision
@@ -13,19 +13,19 @@ from search_spaces.precision import Precision
 
 @blocks.register("conv")
 class Convolution(BlockModule):
-    """A KxK convolution; with ``skip`` the input is added where the block keeps its shape."""
+    """A KxK convolution; the input is added as ``skip`` and ``pool`` say."""
 
     roles = ("conv",)
 
     def __init__(self, in_channels: int, block: Block, precisions: Mapping[str, Precision]) -> None:
         super().__init__(in_channels, block, precisions)
-        self.adds = keeps_shape(in_channels, block) and block.skip
+        self.adds, self.shortcut = shortcut(in_channels, block)
         precision, stride, groups = precisions["conv"], block.stride, block.groups
         self.conv = conv_norm(in_channels, block.width, block.kernel, precision, stride=stride, groups=groups)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.conv(x)  # (N, width, H', W')
-        return x + y if self.adds else y
+        return self.shortcut(x) + y if self.adds else y
 
 
 @blocks.register("residual")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.architecture import Block
-from search_spaces.block.base import NORM_MOMENTUM, BlockModule, blocks, conv_norm, keeps_shape
+from search_spaces.block.base import NORM_MOMENTUM, BlockModule, blocks, conv_norm, shortcut
 from search_spaces.errors import InvalidInput
 from search_spaces.precision import Precision
 
@@ -17,8 +17,8 @@ class Fire(BlockModule):
 
     The squeeze has an eighth of the output channels as in SqueezeNet v1.1, but never fewer than 8, as
     fewer carry next to nothing once binary. A stride is a 3x3 max pooling before the squeeze, normed again
-    where the squeeze takes signs. With ``skip`` the input is added where the block keeps its shape (the
-    paper's simple bypass).
+    where the squeeze takes signs. The input is added as ``skip`` (the paper's simple bypass) and ``pool``
+    say.
     """
 
     roles = ("squeeze", "expand1", "expand3")
@@ -28,7 +28,7 @@ class Fire(BlockModule):
         if block.width < 2:
             raise InvalidInput("width", f"{block.width} is below 2", "a fire block has two halves")
         squeezed, half = max(8, block.width // 8), block.width // 2
-        self.adds = keeps_shape(in_channels, block) and block.skip
+        self.adds, self.shortcut = shortcut(in_channels, block)
         self.pool = nn.MaxPool2d(3, block.stride, 1) if block.stride > 1 else nn.Identity()
         # a maximum over nine is hardly ever negative: the norm gives a binary squeeze its signs back
         recentres = block.stride > 1 and precisions["squeeze"].activation == "binary"
@@ -40,4 +40,4 @@ class Fire(BlockModule):
     def forward(self, x: Tensor) -> Tensor:
         squeezed = self.squeeze(self.norm(self.pool(x)))  # (N, squeezed, H', W')
         y = torch.cat([self.expand1(squeezed), self.expand3(squeezed)], dim=1)  # (N, width, H', W')
-        return x + y if self.adds else y
+        return self.shortcut(x) + y if self.adds else y

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from search_spaces.architecture import Block
-from search_spaces.block.base import BlockModule, blocks, conv_norm, keeps_shape
+from search_spaces.block.base import BlockModule, blocks, conv_norm, shortcut
 from search_spaces.errors import InvalidInput
 from search_spaces.networks.parts import SqueezeExcitation
 from search_spaces.precision import Precision, precisions
@@ -15,7 +15,7 @@ from search_spaces.precision import Precision, precisions
 class Separable(BlockModule):
     """MobileNet's depthwise-separable convolution: a depthwise KxK, then a 1x1.
 
-    With ``skip`` the input is added where the block keeps its shape.
+    The input is added as ``skip`` and ``pool`` say.
     """
 
     roles = ("depthwise", "pointwise")
@@ -31,11 +31,11 @@ class Separable(BlockModule):
             groups=in_channels,
         )
         self.pointwise = conv_norm(in_channels, block.width, 1, precisions["pointwise"])
-        self.adds = keeps_shape(in_channels, block) and block.skip
+        self.adds, self.shortcut = shortcut(in_channels, block)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.pointwise(self.depthwise(x))  # (N, width, H', W')
-        return x + y if self.adds else y
+        return self.shortcut(x) + y if self.adds else y
 
 
 @blocks.register("inverted")
@@ -44,8 +44,8 @@ class Inverted(BlockModule):
 
     The input, which comes from such a block or a batch norm, meets no ReLU; with ``squeeze`` above 0 there is
     MnasNet's squeeze-and-excitation behind the depthwise convolution, which squeezes to that share of the
-    input's channels, in int8 where the projection is and else in float. With ``skip`` the input is added
-    where the block keeps its shape.
+    input's channels, in int8 where the projection is and else in float. The input is added as ``skip`` and
+    ``pool`` say.
 
     Raises:
         InvalidInput: ``expansion`` is below 2: that is a separable block.
@@ -58,7 +58,7 @@ class Inverted(BlockModule):
         if block.expansion < 2:
             raise InvalidInput("expansion", f"{block.expansion} is below 2", "choose 2 or more, or separable")
         middle, project = in_channels * block.expansion, precisions["project"]
-        self.adds = keeps_shape(in_channels, block) and block.skip
+        self.adds, self.shortcut = shortcut(in_channels, block)
         self.expand = conv_norm(in_channels, middle, 1, precisions["expand"], relu=False)
         self.depthwise = conv_norm(
             middle, middle, block.kernel, precisions["depthwise"], stride=block.stride, groups=middle
@@ -73,7 +73,7 @@ class Inverted(BlockModule):
     def forward(self, x: Tensor) -> Tensor:
         y = self.attention(self.depthwise(self.expand(x)))  # (N, middle, H', W')
         y = self.project(y)  # (N, width, H', W')
-        return x + y if self.adds else y  # type: ignore[no-any-return]
+        return self.shortcut(x) + y if self.adds else y  # type: ignore[no-any-return]
 
 
 def _real(precision: Precision) -> Precision:

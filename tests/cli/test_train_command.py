@@ -1,6 +1,7 @@
 """``nas train``, ``nas networks`` and ``nas size`` as they are typed."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 from torch import nn
 
 import nas.train_job
+from nas.checkpoint import read, write_tensors
 from nas.cli.main import cli
 from nas.data import load
 from nas.train_job import WEIGHTS, load_network, transfer
@@ -166,6 +168,11 @@ def test_a_training_goes_on_with_its_own_data_only(tmp_path: Path) -> None:
     (folder / "b" / "3.png").unlink()
     done = run("train", "--resume", str(tmp_path / "out"))
     assert (done.exit_code, "is no longer what the training began with" in done.stderr) == (1, True)
+    done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
+    assert (done.exit_code, "is no longer what the network was trained on" in done.stderr) == (1, True)
+    shutil.rmtree(folder)
+    done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
+    assert (done.exit_code, "what the network was trained on cannot be read" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -209,6 +216,12 @@ def test_folders_and_files_that_do_not_serve(tmp_path: Path) -> None:
     checkpoint = str(tmp_path / "out" / "checkpoint.safetensors")
     done = run("train", "small", *digits, "--teacher", checkpoint, "-o", str(tmp_path / "new"))
     assert "it is a checkpoint; name the weights.safetensors" in done.stderr
+    loaded = read(tmp_path / "out" / WEIGHTS)
+    del loaded.tensors["2.weight"]
+    write_tensors(tmp_path / "less", loaded.tensors, loaded.about)
+    shutil.copy(tmp_path / "less", tmp_path / "out" / WEIGHTS)
+    done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
+    assert (done.exit_code, "it does not hold a 'small'; train anew" in done.stderr) == (1, True)
 
 
 def test_networks_are_listed(tmp_path: Path) -> None:

@@ -224,6 +224,24 @@ def test_a_skip_adds_the_input_where_the_shape_is_kept(kind):
         torch.testing.assert_close(module(16, block(kind, skip=True, **changes)).eval()(x), plain(x))
 
 
+@pytest.mark.parametrize("kind", ["separable", "inverted", "fire", "conv"])
+@pytest.mark.parametrize(("width", "stride"), [(16, 2), (24, 2), (24, 3)])
+def test_a_pooled_skip_adds_means_where_the_block_subsamples(kind, width, stride):
+    x = torch.randn(2, 16, 9, 7)
+    shape = {"width": width, "stride": stride}
+    torch.manual_seed(0)
+    plain = module(16, block(kind, **shape)).eval()
+    torch.manual_seed(0)
+    added = module(16, block(kind, pool=True, **shape)).eval()(x) - plain(x)
+    torch.testing.assert_close(added[:, :16], nn.functional.avg_pool2d(x, 3, stride, 1))
+    assert not added[:, 16:].any()
+    for changes in ({}, {"width": 24}, {"width": 8, "stride": 2}):  # nothing to pool, or it narrows
+        torch.manual_seed(0)
+        plain = module(16, block(kind, **changes)).eval()
+        torch.manual_seed(0)
+        torch.testing.assert_close(module(16, block(kind, pool=True, **changes)).eval()(x), plain(x))
+
+
 def test_a_residual_block_subsamples_its_shortcut():
     residual = module(16, block("residual", width=24, stride=2)).eval()
     x = torch.randn(2, 16, 9, 7)
@@ -249,7 +267,8 @@ def test_squeeze_and_excitation_stands_behind_the_depthwise_convolution(precisio
 def test_fields_that_came_later_change_no_older_digest():
     older = block("separable")
     assert set(older.model_dump()) == {"kind", "width", "kernel", "stride", "groups", "precisions"}
-    newer = network(block("inverted", squeeze=0.25, skip=True))
+    newer = network(block("inverted", squeeze=0.25, skip=True), block("conv", pool=True))
+    assert newer.to_json().count('"pool":') == 1
     assert Architecture.from_json(newer.to_json()) == newer
     assert '"expansion":3' in newer.to_json()
     with pytest.raises(InvalidInput, match=r"architecture\.blocks\[0\]\.squeeze"):

@@ -4,17 +4,21 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
+import runtime
 import search_spaces
+from latency.model import checked
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
 from search_spaces.errors import InvalidInput
 from search_spaces.mobile import MOBILE
 from search_spaces.search_space import USER_PRECISIONS, space, spaces
 from search_spaces.sizing import layers
+from tests.runtime.harness import trained
 
 TINY = space("tiny")
 CIFAR = space("cifar")
@@ -221,8 +225,18 @@ FEW = replace(
 )
 
 
+NARROWING = ((24, 1, 2), (32, 2, 2), (32, 2, 1))
+
+
 @pytest.mark.parametrize(
-    "few", [FEW, replace(FEW, extra=(-1, 0)), replace(FEW, precisions=("float", "int8"), squeezes=(0,))]
+    "few",
+    [
+        FEW,
+        replace(FEW, extra=(-1, 0)),
+        replace(FEW, precisions=("float", "int8"), squeezes=(0,)),
+        replace(FEW, base=NARROWING, operations=("conv",), widths=(75, 125), stem=24),
+        replace(FEW, base=NARROWING, operations=("conv",), widths=(75, 125), stem=24, skips=("none",)),
+    ],
 )
 def test_the_mobile_space_counts_each_architecture_once(few):
     everything = [architecture.digest for architecture in every_architecture(few)]
@@ -240,6 +254,51 @@ def test_mobile_architectures_build_and_lower():
         assert workloads_of(architecture)
         kinds |= {block.kind for block in architecture.blocks}
     assert kinds == {"conv", "separable", "inverted"}
+
+
+def pooling(operation, kernel, layers=0):
+    """What chooses an operation everywhere, and the pooling as a skip wherever there is one."""
+    wanted = {
+        "operation": operation,
+        "kernel": kernel,
+        "skip": "identity",
+        "pool": "average",
+        "layers": layers,
+    }
+
+    def choose(name, options):
+        found = wanted.get(name.rpartition(".")[2])
+        return found if found in options else options[0]
+
+    return choose
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+def test_a_stage_that_subsamples_may_pool_as_its_skip(layers):
+    few = replace(FEW, base=((16, 1, 1), (24, layers, 2), (16, layers, 2)))
+    blocks = few.propose(pooling("separable", 3, layers)).blocks[:-1]
+    assert [block.pool for block in blocks] == [False, True, *[False] * (2 * layers - 1)], "the third narrows"
+    assert [block.skip for block in blocks[1:]] == ([False] + [True] * (layers - 1)) * 2
+
+
+@pytest.mark.parametrize("operation", ["conv", "separable", "inverted3"])
+def test_a_pooled_skip_is_predicted_and_computes_what_torch_computes(operation):
+    """Sides are odd, and one pixel in the end; the first stage keeps its channels, the second adds some."""
+    few = replace(
+        FEW, base=((16, 2, 2), (24, 2, 2), (24, 1, 2)), stem=16, last=32, operations=(operation,)
+    ).fitted((3, 18, 22), 4)
+    architecture = few.propose(pooling(operation, 3))
+    assert [block.pool for block in architecture.blocks] == [True, False, True, False, True, False]
+    assert Architecture.from_json(architecture.to_json()) == architecture
+    shape = (2, *architecture.input_shape)
+    built = trained(checked(architecture), shape)
+    families = [work.family for work in runtime.workloads(built, shape)]
+    assert families.count("avg_pool2d") == 3
+    images = torch.randn(6, *shape[1:])
+    with torch.no_grad():
+        expected = built(images).numpy()
+    found = runtime.compile(built, shape).run(images.numpy())
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_mobilenetv2_is_in_the_mobile_space():

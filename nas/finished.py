@@ -1,0 +1,149 @@
+"""What ends every export: compiled code is compared with torch's classes, described on a card and written."""
+
+import hashlib
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nas.card import CARD, CARD_TEXT, Card, artifact_kilobytes
+from search_spaces.errors import BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from latency import Device, Measurement
+    from nas.data import DataSet, Split
+    from runtime import CompiledNetwork
+
+EXPECTED = "expected.safetensors"
+
+LEAST_AGREEMENT = 0.99
+"""The share of images that must have torch's class: a float that is summed in another order may fall to the
+next code, so that of two classes that are as good as equal now and then the other one wins."""
+
+
+class DisagreementError(BitnasError):
+    """The compiled network and torch put images into different classes."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trained network, compiled and timed.
+
+    Attributes:
+        module: the network in torch.
+        network: its machine code.
+        measurement: the time of one run on ``device``.
+        device: where it was measured.
+        data: what it was trained on.
+        predicted_ms: what its kernels take one by one, in milliseconds.
+        validation_accuracy: torch's, 0..1; None where no images were held back.
+    """
+
+    module: "nn.Module"
+    network: "CompiledNetwork"
+    measurement: "Measurement"
+    device: "Device"
+    data: "DataSet"
+    predicted_ms: float
+    validation_accuracy: float | None
+
+
+def write_artifact(finished: Finished, output: Path, identity: tuple[str, str], **origin: Any) -> Card:
+    """Judge a network by the test images and write its folder.
+
+    Args:
+        finished: the network.
+        output: the folder, new or empty.
+        identity: name and text of the file that says what the network is.
+        origin: the fields of the card that say where it comes from.
+
+    Raises:
+        DisagreementError: the compiled network does not compute what torch does.
+        InvalidInput: the folder holds something.
+        BitnasError: it cannot be written.
+    """
+    from safetensors.numpy import save
+
+    from nas.training import predict
+    from runtime.artifact import save as save_artifact
+
+    test = finished.data.test
+    expected = predict(finished.module, test)
+    classes = classes_of(finished.network, test)
+    check_agreement(classes, expected)
+    card = _card(finished, classes, expected, origin)
+    name, text = identity
+    extra = {
+        name: text.encode() + b"\n",
+        EXPECTED: save({"classes": expected.astype(np.int64)}),
+        CARD: card.to_json().encode(),
+        CARD_TEXT: card.to_markdown().encode(),
+    }
+    save_artifact(finished.network, output, extra)
+    return card
+
+
+def check_output(parameter: str, output: Path) -> None:
+    """Refuse a folder that holds something, before any work is done."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InvalidInput(parameter, f"'{output}' is there already", "name a folder that is new or empty")
+
+
+def classes_of(network: "CompiledNetwork", split: "Split") -> "NDArray[Any]":
+    """The class (N,) that compiled code gives each image."""
+    return np.concatenate([network.run(part).argmax(axis=1) for part in split.parts()])
+
+
+def data_digest(split: "Split") -> str:
+    """The sha256 of a split's images and labels."""
+    return hashlib.sha256(split.take(np.arange(len(split))).tobytes() + split.labels.tobytes()).hexdigest()
+
+
+def check_agreement(classes: "NDArray[Any]", expected: "NDArray[Any]") -> None:
+    """Refuse a network that puts more than a few images into other classes than torch does."""
+    differing = np.flatnonzero(classes != expected)
+    if len(differing) > (1 - LEAST_AGREEMENT) * len(expected):
+        raise DisagreementError(
+            f"network: {len(differing)} of {len(expected)} images are classed otherwise than by torch, "
+            f"the first is image {differing[0]}; report this with the network's precisions"
+        )
+
+
+def _card(
+    finished: Finished, classes: "NDArray[Any]", expected: "NDArray[Any]", origin: dict[str, Any]
+) -> Card:
+    import search_spaces
+
+    data, network, device = finished.data, finished.network, finished.device
+    return Card(
+        **origin,
+        data_digest=data_digest(data.test),
+        mean=list(data.test.scaling.mean),
+        deviation=list(data.test.scaling.deviation),
+        class_names=list(data.class_names),
+        validation_accuracy=finished.validation_accuracy,
+        test_accuracy=float((classes == data.test.labels).mean()),
+        test_images=len(data.test),
+        same_class=int((classes == expected).sum()),
+        size_kb=search_spaces.size(finished.module).kilobytes,
+        artifact_kb=artifact_kilobytes(network),
+        predicted_ms=finished.predicted_ms,
+        measured_ms=finished.measurement.milliseconds,
+        measured_iqr_ms=finished.measurement.iqr_ms,
+        measured_at=finished.measurement.date,
+        batch=network.info.input_shape[0],
+        device={"name": device.name, "record": asdict(device.record), **device.describe()},
+        precisions=dict(sorted(precision_counts(finished.module).items())),
+    )
+
+
+def precision_counts(module: "nn.Module") -> Counter[str]:
+    """How many layers of a network have each precision."""
+    from search_spaces.layers import QuantConv2d, QuantLinear
+
+    return Counter(m.precision.name for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear))

@@ -1,0 +1,116 @@
+"""Export of what ``nas train`` wrote: a published network with its weights, compiled, timed and tested."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.card import Card
+from nas.finished import Finished, check_output, write_artifact
+from nas.identity import PUBLISHED, PublishedNetwork
+from nas.train_job import CHECKPOINT, RESULT, WEIGHTS, TrainJob, data_of, job_of, labels_digest, network_of
+from search_spaces.errors import BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from nas.checkpoint import Loaded
+    from nas.data import DataSet
+
+Say = Callable[[str], None]
+
+
+def is_training(name: str) -> bool:
+    """Whether a name is that of a training's folder rather than a search's, which is no path."""
+    return "/" in name or any((Path(name) / file).exists() for file in (WEIGHTS, CHECKPOINT, RESULT))
+
+
+def export_trained(
+    folder: Path, output: Path, *, c_source: Path | None = None, say: Say = lambda _: None
+) -> Card:
+    """Write the network of a training for this machine, with its time on ``local``.
+
+    Args:
+        folder: what ``nas train`` wrote.
+        output: the folder to write, new or empty.
+        c_source: a folder for the same network as C, new or empty.
+        say: is told what is being done.
+
+    Raises:
+        InvalidInput: the folder holds no weights, or an output is taken.
+        BitnasError: the weights are damaged, or their data is gone or another.
+        DisagreementError: the compiled network does not compute what torch does.
+    """
+    import runtime
+    from latency import LatencyModel, MemoryTable, device
+    from nas import checkpoint
+    from nas.training import accuracy
+
+    weights = _weights(folder)
+    check_output("--output", output)
+    if c_source is not None:
+        check_output("--c-source", c_source)
+    loaded = checkpoint.read(weights)
+    job, module = job_of(loaded), network_of(loaded)
+    data = _data(loaded, job)
+    say(f"{job.network}: compiling, measuring")
+    model = LatencyModel(device("local"), MemoryTable())
+    network = model.compile(module, (1, *data.input_shape))
+    finished = Finished(
+        module,
+        network,
+        model.device.measure_network(network),
+        model.device,
+        data,
+        model.predict_workloads(list(network.info.workloads)).milliseconds,
+        accuracy(module, data.validation) if len(data.validation) else None,
+    )
+    say(f"{job.network}: judging by {len(data.test):,} test images")
+    identity = PublishedNetwork(
+        network=job.network,
+        precision=job.precision,
+        classifier=job.classifier,
+        classes=data.classes,
+        channels=data.input_shape[0],
+    )
+    card = write_artifact(
+        finished,
+        output,
+        (PUBLISHED, identity.to_json()),
+        network=job.network,
+        precision=job.precision,
+        digest=identity.digest,
+        data=job.data,
+        image_size=job.image_size,
+        epochs=job.epochs,
+        seed=job.seed,
+    )
+    if c_source is not None:
+        runtime.write_c(module, network.info.input_shape, c_source)
+    return card
+
+
+def _weights(folder: Path) -> Path:
+    """The weights of a training that is done."""
+    if (folder / WEIGHTS).is_file():
+        return folder / WEIGHTS
+    if (folder / CHECKPOINT).is_file():
+        raise InvalidInput(
+            "SEARCH", f"the training in '{folder}' is not done", f"go on with: nas train --resume {folder}"
+        )
+    raise InvalidInput(
+        "SEARCH", f"'{folder}' has no {WEIGHTS}", "name a search, or the folder of a training that is done"
+    )
+
+
+def _data(loaded: "Loaded", job: TrainJob) -> "DataSet":
+    """What the weights were trained on.
+
+    Raises:
+        BitnasError: it is gone or another.
+    """
+    try:
+        data = data_of(job)
+    except InvalidInput as error:
+        raise BitnasError(f"data: what the network was trained on cannot be read ({error})") from error
+    digest = labels_digest(data)
+    if loaded.about.get("data_digest", digest) != digest:
+        raise BitnasError(f"data: '{job.data}' is no longer what the network was trained on; train anew")
+    return data
