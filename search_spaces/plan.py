@@ -8,6 +8,9 @@ from search_spaces.precision import Precision, precisions
 ONLY_1X1 = "-1x1"
 """Ends the name of a plan that leaves all but the 1x1 convolutions and the classifier in float."""
 
+SCALE_CASES = {f"binary-case{case}": case for case in (2, 3, 4)}
+"""Plans whose binary convolutions have a learned scale of that shape (XNOR-Net++); case 1 is ``binary``."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -21,6 +24,7 @@ class Plan:
         depthwise: of convolutions of each channel by itself.
         pointwise: of 1x1 convolutions.
         classifier: of the last layer.
+        scale_case: the shape of the learned scales of +-1 convolutions, 2 to 4, where they have such ones.
     """
 
     name: str
@@ -28,6 +32,7 @@ class Plan:
     depthwise: Precision
     pointwise: Precision
     classifier: Precision
+    scale_case: int | None = None
 
     @property
     def first(self) -> Precision:
@@ -53,11 +58,12 @@ class Plan:
     def undithered(self) -> "Plan":
         """The plan for all layers but those that the paper dithers (Holesovsky and Maki, section 3.3)."""
         wide, deep, point = _plain(self.spatial), _plain(self.depthwise), _plain(self.pointwise)
-        return Plan(self.name, wide, deep, point, _plain(self.classifier))
+        last = _plain(self.classifier)
+        return replace(self, spatial=wide, depthwise=deep, pointwise=point, classifier=last)
 
 
 def plan(name: str, classifier: str | None = None) -> Plan:
-    """The plan called ``name``: a precision, or a precision followed by ``-1x1``.
+    """The plan called ``name``: a precision, one followed by ``-1x1``, or one of ``SCALE_CASES``.
 
     Args:
         name: ``ternary`` puts all layers but the first in ternary, ``ternary-1x1`` the 1x1 convolutions and
@@ -68,6 +74,8 @@ def plan(name: str, classifier: str | None = None) -> Plan:
         InvalidInput: there is no precision of that name.
     """
     full = precisions.get("float")
+    if name in SCALE_CASES:
+        return replace(plan("bnn", classifier), name=name, scale_case=SCALE_CASES[name])
     is_partial = name not in precisions and name.endswith(ONLY_1X1)
     chosen = _named(name.removesuffix(ONLY_1X1) if is_partial else name, "precision")
     wide = full if is_partial else chosen
@@ -84,7 +92,8 @@ def _named(name: str, parameter: str) -> Precision:
     try:
         return precisions.get(name)
     except InvalidInput as error:
-        also = f", or one of these followed by {ONLY_1X1}" if parameter == "precision" else ""
+        also = f", {', '.join(SCALE_CASES)}, or one of the former followed by {ONLY_1X1}"
+        also = also if parameter == "precision" else ""
         raise InvalidInput(parameter, error.problem, error.fix + also) from error
 
 

@@ -17,7 +17,7 @@ precision_option = click.option(
     default="float",
     show_default=True,
     metavar="NAME",
-    help="Of all layers but the first; NAME-1x1: of the 1x1 ones and the classifier.",
+    help="Of all layers but the first; NAME-1x1: of 1x1 ones and the classifier; binary-case2 to -case4.",
 )
 classifier_option = click.option(
     "--classifier", metavar="NAME", help="The precision of the last layer, if another is wanted."

@@ -8,6 +8,7 @@ from torch import nn
 
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d
+from search_spaces.networks.scales import add_scales
 from search_spaces.plan import Plan, plan
 from search_spaces.registry import Registry
 
@@ -59,7 +60,7 @@ def network(
     Args:
         name: one of ``networks``.
         precision: of all layers but the first (int8 is of that, too), or ``NAME-1x1`` for the 1x1
-            convolutions and the classifier.
+            convolutions and the classifier, or ``binary-case2`` to ``-case4`` for XNOR-Net++'s scales.
         classes: the paper's number if not given.
         classifier: the precision of the last layer, if another is wanted.
         channels: of the images, if not the paper's: grey ones have one.
@@ -70,7 +71,10 @@ def network(
     found = networks.get(name)
     if classes is not None and classes < 2:
         raise InvalidInput("classes", f"{classes} is below 2", "give 2 or more")
-    module = found.build(plan(precision, classifier), found.classes if classes is None else classes)
+    chosen = plan(precision, classifier)
+    module = found.build(chosen, found.classes if classes is None else classes)
+    if chosen.scale_case is not None:
+        add_scales(module, found.input_shape, chosen.scale_case)
     if channels not in (None, found.input_shape[0]):
         _take_channels(module, channels)
     return module

@@ -9,7 +9,7 @@ from torch import nn
 import runtime
 import search_spaces
 from search_spaces import precisions, size
-from search_spaces.layers import QuantConv2d, QuantLinear
+from search_spaces.layers import OutputScale, QuantConv2d, QuantLinear
 from search_spaces.networks import networks
 from search_spaces.networks.parts import InvertedResidual, SqueezeExcitation
 from search_spaces.plan import plan
@@ -302,3 +302,29 @@ def agrees(module, shape, tolerance):
     else:
         close = abs(found - expected) <= tolerance * abs(expected).max()
         assert close.mean() > 0.99
+
+
+@pytest.mark.parametrize("case", [2, 3, 4])
+def test_binary_networks_take_scales_of_each_shape(case):
+    torch.manual_seed(0)
+    module = search_spaces.network("resnet20-bireal", f"binary-case{case}", classes=5)
+    scales = [m for m in module.modules() if isinstance(m, OutputScale)]
+    assert [scale.size for scale in scales[:7]] == [(16, 32, 32)] * 6 + [(32, 16, 16)]
+    assert len(scales) == 18
+    assert {scale.case for scale in scales} == {case}
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        F.cross_entropy(module(torch.randn(8, 3, 32, 32)), torch.arange(8) % 5).backward()
+        optimizer.step()
+    assert all(p.grad.abs().sum() > 0 for scale in scales for p in scale.factors)
+    x = torch.randn(16, 3, 32, 32)
+    found = runtime.compile(module.eval(), (1, 3, 32, 32)).run(x.numpy())
+    with torch.no_grad():
+        close = np.isclose(found, module(x).numpy(), rtol=1e-2, atol=1e-2)
+    assert close.mean() > 0.9  # a sum within a rounding error of zero may fall on its other side
+
+
+def test_scales_of_pixels_are_for_images_of_one_size():
+    with pytest.raises(RuntimeError, match="size of tensor"):
+        search_spaces.network("resnet20-bireal", "binary-case4")(torch.randn(2, 3, 16, 16))
