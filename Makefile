@@ -1,6 +1,8 @@
 # make demo   search, plot, export and verify on real digits, in a few minutes
 # make test   lint, type-check and test, as CI does
 # make bench  our kernels and networks beside onnxruntime, torch and numkong, in a few minutes
+# make reproduce DATA=FOLDER  the trainings of docs/results.md on CIFAR-10, in a day; goes on where it was interrupted
+# make networks  every published network in every precision, a step of training, compiled, beside torch
 # make accuracy  how far predicted latencies are from measured ones, here and over RPC, in an hour or two
 
 PYTHON ?= python3
@@ -12,7 +14,7 @@ DEMO := demo
 DEMO_LIMIT ?= 0.004
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench accuracy test lint types unit format clean
+.PHONY: help install demo bench reproduce networks accuracy test lint types unit format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -44,6 +46,16 @@ demo: $(STAMP)
 BENCH ?= --json benchmarks/latest.json
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+# One row: make reproduce DATA=cifar10 ROWS=resnet20-float
+ROWS ?=
+reproduce: $(STAMP)
+	@test -n "$(DATA)" || { echo 'DATA: the folder with CIFAR-10 is missing; give make reproduce DATA=FOLDER' >&2; exit 2; }
+	$(BIN)/python -m benchmarks.reproduce --data $(DATA) --only '$(ROWS)'
+
+# AlexNet, with its 60 million weights, takes a part of an hour by itself.
+networks: $(STAMP)
+	$(BIN)/python -m benchmarks.networks
 
 # What docs/latency.md shows. On a quiet machine; goes on where it was interrupted.
 ACCURACY := accuracy

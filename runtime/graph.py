@@ -30,7 +30,8 @@ class Value:
 class Node:
     """One kernel call: the layer it came from, its workload, its inputs and constants in kernel layout.
 
-    ``outputs`` are in the order of the kernel's: the float one, the coded one, or both.
+    ``outputs`` are in the order of the kernel's: the real one, the coded one, or both. ``make_step`` makes
+    the constants of the code alone, where a node writes one that was another's.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Node:
     inputs: list[Value]
     make_constants: MakeConstants
     outputs: list[Value]
+    make_step: MakeConstants | None = None
 
     @property
     def output(self) -> Value:

@@ -8,7 +8,6 @@ from runtime.kernels.base import Buffer, Kernel, W, kernels, lanes, te_placehold
 from runtime.kernels.convolution import affine_output
 from runtime.kernels.epilogue import STEPS, quantized, rectified, step_buffers
 from runtime.kernels.fixed_point import (
-    POINT,
     REAL,
     as_code,
     code_buffers,
@@ -94,14 +93,15 @@ class Relu6Kernel(ElementwiseKernel[Relu6]):
         """Data (size,) -> (size,)."""
         shape = (workload.size,)
         dtype = REAL[workload.arithmetic]
-        return Buffer("data", "input", shape, dtype), Buffer("output", "output", shape, dtype)
+        six = [Buffer("six", "constant", (1,), dtype)] if workload.arithmetic == "integer" else []
+        return Buffer("data", "input", shape, dtype), *six, Buffer("output", "output", shape, dtype)
 
     def expression(self, workload: Relu6, args: dict[str, Any]) -> Callable[..., Any]:
         """Clamped."""
         from tvm import tirx
 
         is_integer = workload.arithmetic == "integer"
-        most = tirx.const(6 << POINT, "int32") if is_integer else tirx.const(6.0, "float32")
+        most = args["six"][0] if is_integer else tirx.const(6.0, "float32")
         return lambda i: tirx.min(rectified(args["data"][i], workload.arithmetic), most)
 
 

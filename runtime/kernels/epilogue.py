@@ -14,6 +14,7 @@ from runtime.kernels import packing
 from runtime.kernels.base import Buffer
 from runtime.kernels.fixed_point import (
     REAL,
+    UNIT,
     as_byte,
     as_code,
     code_buffers,
@@ -90,11 +91,8 @@ def epilogue_inputs(workload: FusedOutput, shape: Shape) -> list[Buffer]:
 def epilogue_constants(workload: FusedOutput, shape: Shape) -> list[Buffer]:
     """The next layer's step and zero point, or thresholds."""
     _, rows, columns, vectors, lanes = shape
-    if workload.output in STEPS and workload.arithmetic == "integer":
-        if has_real(workload):
-            return code_buffers()
-        # a ReLU ends at the zero point, which the bias holds already
-        return [_OUTPUT_ZERO] if workload.relu and workload.output == "int8" else []
+    if workload.arithmetic == "integer":
+        return _integer_constants(workload)
     if workload.output in STEPS:
         return step_buffers(workload.output)
     if workload.output == "float" or workload.threshold == "zero":
@@ -102,6 +100,16 @@ def epilogue_constants(workload: FusedOutput, shape: Shape) -> list[Buffer]:
     plane = (rows, columns) if workload.threshold in ("position", "element") else (1, 1)
     channel = (vectors, lanes) if workload.threshold in ("channel", "element") else (1, 1)
     return [Buffer("threshold", "constant", (*plane, *channel), "float32")]
+
+
+def _integer_constants(workload: FusedOutput) -> list[Buffer]:
+    found = [] if scales_by_integers(workload) else [UNIT]
+    if workload.output not in STEPS:
+        return found
+    if has_real(workload):
+        return found + code_buffers()
+    # a ReLU ends at the zero point, which the bias holds already
+    return [*found, _OUTPUT_ZERO] if workload.relu and workload.output == "int8" else found
 
 
 _OUTPUT_ZERO = Buffer("output_zero", "constant", (1,), "int32")
@@ -160,7 +168,7 @@ def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: dict[str, Any], 
     def complete(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
         found = value(n, y, x, o, i)
         if is_integer and not scales_by_integers(workload):
-            found = from_float(found)
+            found = from_float(found, args["unit"][0])
         if workload.residual:
             found = found + args["residual"][n, y, x, o, i]
         found = saturated(found) if is_integer and not is_code else found

@@ -12,11 +12,12 @@ from runtime.kernels.base import Buffer
 if TYPE_CHECKING:
     from runtime.workload import Arithmetic
 
-POINT = 16
-"""Bits behind the point of a real number that is kept as an int32."""
-
 LIMIT = (1 << 30) - 1
-"""The largest such number, 16384 when read: the sum of two fits an int32."""
+"""The largest real number that is kept as an int32: the sum of two fits one. What stands for 1, a power of
+two, is a constant, as it depends on what a network has learned."""
+
+UNIT = Buffer("unit", "constant", (1,), "float32")
+"""What stands for 1, where floats become such numbers."""
 
 REAL = {"float": "float32", "integer": "int32"}
 """What a real number is kept in."""
@@ -56,15 +57,15 @@ def saturated(x: Any) -> Any:
     return tirx.max(tirx.min(x, high), low).astype("int32")
 
 
-def from_float(x: Any) -> Any:
+def from_float(x: Any, unit: Any) -> Any:
     """A float32 in fixed point, halves away from 0; what is too large becomes the largest."""
     from tvm import tirx
 
     def const(value: float) -> Any:
         return tirx.const(value, "float32")
 
-    most = const(float(LIMIT >> POINT))
-    steps = tirx.max(tirx.min(x, most), -most) * const(float(1 << POINT))
+    most = const(float(LIMIT - 63))  # a float32
+    steps = tirx.max(tirx.min(x * unit, most), -most)
     return (steps + tirx.Select(steps < const(0), const(-0.5), const(0.5))).astype("int32")
 
 

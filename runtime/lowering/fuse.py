@@ -169,6 +169,7 @@ def _write_codes(producer: Node, coder: Node, also_float: bool) -> None:
         groups = coder.workload.groups
         changes |= {"output": "binary", "threshold": coder.workload.threshold, "output_groups": groups}
     producer.workload = replace(producer.workload, **changes)
+    producer.make_step = coder.make_constants
     producer.change_constants(partial(_coding, producer.workload, coder.make_constants))
 
 

@@ -7,7 +7,7 @@ is a float.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.graph import Constants, Graph, Node
+from runtime.graph import Constants, Graph, MakeConstants, Node
 from runtime.kernels.epilogue import STEPS, has_real, scales_by_integers
-from runtime.kernels.fixed_point import POINT
+from runtime.kernels.fixed_point import LIMIT
 from runtime.workload import (
     Add,
     Affine,
@@ -57,17 +57,46 @@ MAPS = (
 MOST_BITS = 61
 """Of a bias: with a product of 31 and 30 bits it fits 64."""
 
+HEADROOM = 4
+"""Bits by which fixed-point numbers may be larger than those that bytes are made of: sums may cancel."""
+
 
 def use_integers(graph: Graph) -> None:
     """Let kernels of bytes work in integers, and all that lies between them."""
     fixed = _fixed_values(graph)
+    nodes = [node for node in graph.nodes if (reals := _reals(node)) and reals <= fixed]
+    points = _points(nodes)
     for node in graph.nodes:
         reals = _reals(node)
         if (reals and reals <= fixed) or (not reals and _is_all_bytes(node.workload)):
             before: Any = node.workload  # all of these have an arithmetic
             node.workload = replace(before, arithmetic="integer")
-            if not isinstance(before, MAPS) or isinstance(before, Affine):
-                node.change_constants(partial(_as_integers, node.workload))
+            point = points[min(reals)] if reals else int
+            node.change_constants(partial(_as_integers, node.workload, point))
+
+
+def _points(nodes: list[Node]) -> dict[int, Callable[[], int]]:
+    """For each value in fixed point, what tells how many bits it has behind the point.
+
+    Values that meet in a node have the same, so that the largest range of the bytes that are made of them is
+    well within what an int32 holds.
+    """
+    group: dict[int, set[int]] = {}
+    for node in nodes:
+        joined = set().union(*(group.get(index, {index}) for index in _reals(node)))
+        group.update(dict.fromkeys(joined, joined))
+    makers: dict[int, list[MakeConstants]] = defaultdict(list)
+    for node in nodes:
+        make = node.make_constants if isinstance(node.workload, Quantize) else node.make_step
+        if make is not None:
+            makers[min(group[min(_reals(node))])].append(make)
+    return {index: partial(_point, makers[min(joined)]) for index, joined in group.items()}
+
+
+def _point(makers: list[MakeConstants]) -> int:
+    """Bits behind the point, from the steps of the bytes that are made of the numbers."""
+    least = min((float(make()["inverse_step"][0]) for make in makers), default=1.0)
+    return 30 - HEADROOM - math.ceil(math.log2(255 / least))
 
 
 def _fixed_values(graph: Graph) -> set[int]:
@@ -127,23 +156,25 @@ def _is_all_bytes(workload: Workload) -> bool:
     return scales_by_integers(replace(workload, arithmetic="integer"))
 
 
-def _as_integers(workload: Any, constants: Constants) -> Constants:
+def _as_integers(workload: Any, point: Callable[[], int], constants: Constants) -> Constants:
     """Constants of a kernel that works in integers, from those of the same one in floats."""
-    found = dict(constants)
+    found, unit = dict(constants), 2.0 ** point()
     inverse, zero = found.pop("inverse_step", None), found.pop("output_zero", np.zeros(1, np.int32))
     is_code = isinstance(workload, FusedOutput) and not has_real(workload)
     if isinstance(workload, Affine) or (isinstance(workload, SUMS) and scales_by_integers(workload)):
         scale, bias = (found.pop(name).astype(np.float64) for name in ("scale", "bias"))
-        one = 2.0**POINT  # how many steps of the result make 1
-        if is_code and inverse is not None:
-            one = float(inverse[0])
+        one = float(inverse[0]) if is_code and inverse is not None else unit  # what stands for 1
         scale = scale if isinstance(workload, Affine) else scale * one
         found["multiplier"], found["bias"], found["shift"] = factors(scale, bias * one + is_code * zero)
     if is_code and workload.relu and workload.output == "int8":
         found["output_zero"] = zero
     if inverse is not None and not is_code:
-        steps = inverse.astype(np.float64) * 2.0**-POINT
+        steps = inverse.astype(np.float64) / unit
         found["code_multiplier"], found["code_bias"], found["code_shift"] = factors(steps, zero)
+    if isinstance(workload, SUMS) and not scales_by_integers(workload):
+        found["unit"] = np.array([unit], np.float32)
+    if isinstance(workload, Relu6):
+        found["six"] = np.array([min(6 * unit, LIMIT)], np.int32)
     return found
 
 

@@ -11,7 +11,7 @@ from search_spaces.layers import OutputScale, QuantConv2d
 def add_scales(module: nn.Module, input_shape: tuple[int, int, int], case: int) -> None:
     """Put an ``OutputScale`` behind each convolution of +-1 by +-1, for images (C, H, W) of one size.
 
-    The batch norm that follows such a convolution stays behind the scale (Bulat and Tzimiropoulos, equation 3).
+    A batch norm that follows such a convolution is behind the scale (Bulat and Tzimiropoulos, equation 3).
     """
     shapes = _output_shapes(module, input_shape)
     for name, (channels, height, width) in shapes.items():

@@ -2,16 +2,21 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
+import runtime
 import runtime.workload as w
 import search_spaces
+from runtime.c_source import kernel_source
 from runtime.kernels import packing
 from runtime.kernels.base import kernel_for, lanes
-from runtime.kernels.fixed_point import POINT
 from runtime.lowering import lower
 from runtime.lowering.integers import factors
+from search_spaces import precisions
+from search_spaces.layers import QuantConv2d, QuantLinear
 from tests.runtime import references
 from tests.runtime.harness import TARGETS, run_kernel
 
@@ -21,7 +26,7 @@ SHAPE = (2, 5, 7)  # images, rows, columns
 
 
 def scale_constants(values, channels, shift):
-    """Factors between about 2^-2 and 2^2 in thirty bits' company, of both signs, and biases."""
+    """Factors and biases of both signs, for sums that a shift brings to the size of codes."""
     multiplier = values.integers(-(2**30), 2**30, channels)
     bias = values.integers(-(2**20), 2**20, channels) << int(shift)
     return {"multiplier": multiplier, "bias": bias + (1 << int(shift) - 1), "shift": np.array([shift])}
@@ -133,8 +138,9 @@ def test_what_lies_between_convolutions(target):
         return run_kernel(work, target, **arrays)
 
     np.testing.assert_array_equal(run(w.Relu(2, x.size, **integer), data=x), np.maximum(x, 0).ravel())
-    clipped = np.clip(x, 0, 6 << POINT).ravel()
-    np.testing.assert_array_equal(run(w.Relu6(2, x.size, **integer), data=x), clipped)
+    clipped = np.clip(x, 0, 6 << 20).ravel()
+    found = run(w.Relu6(2, x.size, **integer), data=x, six=np.array([6 << 20]))
+    np.testing.assert_array_equal(found, clipped)
     total = np.clip(x + y, -references.LIMIT, references.LIMIT).ravel()
     np.testing.assert_array_equal(run(w.Add(2, x.size, **integer), left=x, right=y), total)
     constants = scale_constants(values, 24, 31)
@@ -166,10 +172,11 @@ def test_what_lies_between_convolutions(target):
 
 def test_a_float_layer_may_write_fixed_point():
     x = np.float32([[0.5, -0.25, 1e9, -1e9, 3e-5, -3e-5]]).reshape(1, 1, 1, 6)
+    unit = np.array([2.0**16])
     work = w.DepthwiseConv2d(1, 1, 1, 1, 1, 0, 6, "float", "float", arithmetic="integer")
     ones = np.ones(6, np.float32)
-    found = run_kernel(work, data=x, weight=ones, scale=ones, bias=0 * ones)
-    most = (references.LIMIT >> POINT) << POINT
+    found = run_kernel(work, data=x, weight=ones, scale=ones, bias=0 * ones, unit=unit)
+    most = references.LIMIT - 63  # as a float32 has it
     np.testing.assert_array_equal(found.ravel(), [32768, -16384, most, -most, 2, -2])
 
 
@@ -195,3 +202,59 @@ def test_int8_networks_know_no_float_between_image_and_logits(name):
     floats = [each.family for each in floats if getattr(each, "code", "") != "byte"]  # which is pooled
     logits = ["conv2d", "global_avg_pool"] if name == "squeezenet1.1" else ["dense"]
     assert floats == ["to_nhwc", "quantize", *logits]
+
+
+class Shortcut(nn.Module):
+    """Int8 layers without a batch norm, their inputs added to their outputs."""
+
+    def __init__(self):
+        super().__init__()
+        p = precisions.get("int8")
+        self.first = QuantConv2d(16, 16, 3, p, relu=False)
+        self.second = QuantConv2d(16, 16, 3, p)
+        self.third = QuantConv2d(16, 16, 1, p)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.last = QuantLinear(16, 4, p)
+
+    def forward(self, x):
+        y = self.second(self.first(x)) + x
+        y = self.third(y) + y
+        return self.last(self.pool(y).flatten(1))
+
+
+class Image(nn.Module):
+    """A module behind a float convolution, whose real output is read in fixed point."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.first = nn.Conv2d(3, 16, 1)
+        self.module = module
+
+    def forward(self, x):
+        return self.module(self.first(x))
+
+
+@pytest.mark.parametrize("size", [1e-4, 1.0, 1e5])
+def test_the_point_is_where_the_numbers_are(size):
+    torch.manual_seed(0)
+    module, x = Image(Shortcut()), torch.randn(32, 3, 6, 5) * size
+    for _ in range(3):
+        module(x)
+    module.eval()
+    workloads = lower(module, (1, 3, 6, 5)).workloads
+    reals = [each.arithmetic for each in workloads if getattr(each, "residual", False)]
+    assert reals == ["integer", "integer"]
+    found = runtime.compile(module, (1, 3, 6, 5)).run(x.numpy())
+    with torch.no_grad():
+        expected = module(x).numpy()
+    spread = np.abs(expected - module.last.bias.detach().numpy()).max()
+    assert np.abs(found - expected).max() < 0.02 * spread
+
+
+def test_code_for_a_machine_without_floats_has_none():
+    """The C of a kernel between bytes has no float in it."""
+    graph = lower(search_spaces.network("mobilenetv2", "int8", 10).eval(), (1, 3, 32, 32)).workloads
+    inner = {each for each in graph if getattr(each, "arithmetic", None) == "integer"}
+    assert {each.family for each in inner} >= {"conv2d", "depthwise_conv2d"}
+    for each in inner:
+        assert "f32" not in kernel_source(each, "kernel"), each.key
