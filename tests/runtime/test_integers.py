@@ -258,3 +258,53 @@ def test_code_for_a_machine_without_floats_has_none():
     assert {each.family for each in inner} >= {"conv2d", "depthwise_conv2d"}
     for each in inner:
         assert "f32" not in kernel_source(each, "kernel"), each.key
+
+
+class Behind(nn.Module):
+    """An int8 layer, a function of its real output, and another one; the output is as large as ``size``."""
+
+    def __init__(self, function, size):
+        super().__init__()
+        p = precisions.get("int8")
+        self.first = QuantConv2d(3, 16, 3, p, relu=False)
+        self.first.weight.data *= size
+        self.function = function
+        self.last = QuantConv2d(16, 4, 1, p)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.dense = QuantLinear(4, 3, p)
+
+    def forward(self, x):
+        return self.dense(self.pool(self.last(self.function(self.first(x)))).flatten(1))
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 3e3])
+@pytest.mark.parametrize(
+    "function",
+    [
+        nn.Sequential(nn.MaxPool2d(2), nn.BatchNorm2d(16)),  # which brings any size to 1
+        nn.Sequential(nn.AvgPool2d(3, 1, 1), nn.ReLU(), nn.BatchNorm2d(16)),
+        nn.Sequential(nn.ReLU6(), nn.AvgPool2d(2)),
+        nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1)),  # whose inputs are larger than its outputs
+    ],
+    ids=["max-norm", "mean-norm", "relu6", "mean"],
+)
+def test_what_is_shrunk_on_the_way_does_not_saturate(function, size):
+    torch.manual_seed(0)
+    module = Behind(function, size)
+    for layer in function:
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.momentum = 1.0
+            layer.weight.data = torch.randn(16)
+            layer.weight.data[3] = 0
+    x = torch.randn(16, 3, 8, 8)
+    x[:, :, 3, 3] *= 20  # peaks, which a mean hides
+    for _ in range(3):
+        module(x)
+    module.eval()
+    compiled = runtime.compile(module, (1, 3, 8, 8))
+    floats = [each.family for each in compiled.info.workloads if getattr(each, "arithmetic", "") == "float"]
+    assert floats == ["quantize", "dense"]
+    with torch.no_grad():
+        expected = module(x).numpy()
+    spread = np.abs(expected - module.dense.bias.detach().numpy()).max()
+    assert np.abs(compiled.run(x.numpy()) - expected).max() < 0.02 * spread
