@@ -290,7 +290,7 @@ class Behind(nn.Module):
 )
 def test_what_is_shrunk_on_the_way_does_not_saturate(function, size):
     torch.manual_seed(0)
-    module = Behind(function, size)
+    module = Behind(function, size).train()
     for layer in function:
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = 1.0
