@@ -26,39 +26,37 @@ MOST_BITS = 61
 
 def use_integers(graph: Graph) -> None:
     """Let kernels of bytes work in integers, and all that lies between them."""
-    fixed = _fixed_values(graph)
-    points = Points([node for node in graph.nodes if (reals := reals_of(node)) and reals <= fixed])
-    for node in graph.nodes:
-        reals = reals_of(node)
-        if (reals and reals <= fixed) or (not reals and _is_all_bytes(node.workload)):
+    reals = [reals_of(node) for node in graph.nodes]
+    fixed = _fixed_values(graph, reals)
+    in_fixed_point = [bool(own) and own <= fixed for own in reals]
+    points = Points([node for node, is_fixed in zip(graph.nodes, in_fixed_point, strict=True) if is_fixed])
+    for node, own, is_fixed in zip(graph.nodes, reals, in_fixed_point, strict=True):
+        if is_fixed or (not own and _is_all_bytes(node.workload)):
             before: Any = node.workload  # all of these have an arithmetic
             node.workload = replace(before, arithmetic="integer")
             node.change_constants(partial(_as_integers, node, node.workload, points))
 
 
-def _fixed_values(graph: Graph) -> set[int]:
-    """Indices of the real values that all kernels around them can take as fixed-point numbers."""
-    around: dict[int, list[Node]] = defaultdict(list)
+def _fixed_values(graph: Graph, reals: list[set[int]]) -> set[int]:
+    """Indices of the real values that all kernels around them can take as fixed-point numbers.
+
+    ``reals`` are the values that each node can have so: it has all of them or none.
+    """
+    around: dict[int, list[set[int]]] = defaultdict(list)
     found: set[int] = set()
-    for node in graph.nodes:
+    for node, own in zip(graph.nodes, reals, strict=True):
         for value in (*node.inputs, *node.outputs):
-            around[value.index].append(node)
+            around[value.index].append(own)
         found |= set(real_outputs(node))
     found -= {graph.input.index, graph.output.index}
     pending = list(found)
     while pending:
         index = pending.pop()
-        if index not in found or all(_can_be_fixed(node, index, found) for node in around[index]):
+        if index not in found or all(index in own and own <= found for own in around[index]):
             continue
         found.discard(index)
-        pending += [other for node in around[index] for other in reals_of(node)]
+        pending += [other for own in around[index] for other in own]
     return found
-
-
-def _can_be_fixed(node: Node, index: int, fixed: set[int]) -> bool:
-    """Whether a node takes or gives a value in fixed point, as all its real values would then be."""
-    reals = reals_of(node)
-    return index in reals and reals <= fixed
 
 
 def _is_all_bytes(workload: Workload) -> bool:
