@@ -3,13 +3,15 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 
-from benchmarks import augmentation, rivals, rows
+import search_spaces
+from benchmarks import augmentation, networks, reproduce, rivals, rows
 from benchmarks.__main__ import main
 from benchmarks.race import Effort, race
 
@@ -92,3 +94,31 @@ def test_what_is_asked_is_compared():
     assert not replace(row, required=1.1).is_met
     assert replace(row, required=1.1, at_most=True).is_met
     assert QUICK.rounds == 1
+
+
+def test_rows_of_the_reproduction_are_trainings(tmp_path):
+    names = [row.name for row in reproduce.ROWS]
+    assert len(set(names)) == len(names)
+    for row in reproduce.ROWS:
+        with torch.device("meta"):
+            search_spaces.network(row.network, row.precision)
+    first = reproduce.ROWS[0]
+    begun = reproduce.command(first, tmp_path / "new", "digits")
+    assert begun[:3] == [first.network, "--precision", first.precision]
+    (tmp_path / "checkpoint.safetensors").touch()
+    assert reproduce.command(first, tmp_path, "digits") == ["--resume", str(tmp_path)]
+    assert "not run" in reproduce.line(first, tmp_path / "result.json")
+
+
+def test_results_tell_of_every_row():
+    told = (Path(__file__).parents[1] / "docs" / "results.md").read_text(encoding="utf-8")
+    assert [row.name for row in reproduce.ROWS if f"`{row.name}`" not in told] == []
+
+
+def test_networks_are_compared_with_torch():
+    ran = CliRunner().invoke(networks.main, ["--only", "mobilenet-0.25", "--precision", "binary-case2"])
+    assert ran.exit_code == 0
+    assert "mobilenet-0.25 binary-case2: skipped" in ran.stdout
+    ran = CliRunner().invoke(networks.main, ["--only", "mobilenet-0.25", "--precision", "int8"])
+    assert ran.exit_code == 0, ran.output
+    assert "mobilenet-0.25 int8: agrees" in ran.stdout

@@ -29,10 +29,10 @@ def nas(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_the_example_is_searched_exported_and_verified(tmp_path: Path) -> None:
     plugin = ("--plugin", EXAMPLE)
     done = nas(
-        *plugin, "search", "--name", "g", "--space", "ghost", "--trials", 2, "--epochs", 1, cwd=tmp_path
+        *plugin, "search", "--name", "g", "--space", "ghost", "--trials", 1, "--epochs", 1, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
-    assert "2 complete" in done.stderr + done.stdout
+    assert "1 complete" in done.stderr + done.stdout
     done = nas(*plugin, "export", "g", "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     done = nas(*plugin, "verify", "out", cwd=tmp_path)

@@ -228,7 +228,8 @@ def test_a_slow_connection_is_slow_and_right(serving, on):
         proxy.delay_s = 0.02
         slow = on(proxy.port).measure(Relu(1, 100_000)).milliseconds
     fast = on(serving.port).measure(Relu(1, 100_000)).milliseconds
-    assert slow == pytest.approx(fast, rel=0.9), "the network is not in the time"
+    # a packet is 20 ms late, the kernel takes a hundredth of one
+    assert max(slow, fast) < 1, "the network is not in the time"
 
 
 def test_a_black_hole_ends_in_no_device(serving, on, monkeypatch):
@@ -306,7 +307,7 @@ def nas(folder, *arguments, code=0):
 def test_a_search_predicts_while_its_device_is_away_and_verifies_when_it_is_back(tmp_path):
     serving = Serving()
     nas(tmp_path, "device", "add", "pi", "--rpc", f"127.0.0.1:{serving.port}", "--key", KEY)
-    nas(tmp_path, "latency", "measure", "--device", "pi", "--networks", "2")
+    nas(tmp_path, "latency", "measure", "--device", "pi", "--networks", "1")
     serving.end()
     search = ["search", "--name", "away", "--device", "pi", "--trials", "1", "--epochs", "1"]
     told = nas(tmp_path, *search, "--max-latency-ms", "1", "--when-away", "predict")
