@@ -84,12 +84,14 @@ class Progress:
         on_start: the first epoch to come, and batches in an epoch.
         on_batch: after each.
         on_epoch: after each.
+        on_transfer: of the tensors that weights to start from do not have.
     """
 
     on_data: Callable[[int, int], None] = lambda done, of: None
     on_start: Callable[[int, int], None] = lambda epoch, batches: None
     on_batch: Callable[[], None] = lambda: None
     on_epoch: "Callable[[Epoch], None]" = lambda epoch: None
+    on_transfer: Callable[[list[str]], None] = lambda names: None
 
 
 def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None" = None) -> dict[str, Any]:
@@ -111,7 +113,8 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
             raise BitnasError(f"data: '{job.data}' is no longer what the training began with; train anew")
         checkpoint.resume(training, loaded)
     elif job.start is not None:
-        transfer(training.module, Path(job.start))
+        progress.on_transfer(transfer(training.module, Path(job.start), job.network))
+    folder.mkdir(parents=True, exist_ok=True)
     progress.on_start(len(training.history) + 1, batch_count(len(data.train), job.recipe.batch_size))
     started = time.perf_counter()
     for epoch in training.run(progress.on_batch):
@@ -137,18 +140,22 @@ def job_of(loaded: "Loaded") -> TrainJob:
         raise BitnasError(f"{loaded.path}: it does not say what was trained; train anew") from error
 
 
-def transfer(module: "nn.Module", path: Path) -> list[str]:
+def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
     """Take over all tensors that fit by name and shape; gives the names of those that stay as they are.
 
     A layer that has a code where the weights come from a float one starts at them, with fitting scales.
 
     Raises:
         BitnasError: not one of the layers' weights fits.
+        InvalidInput: they are of another network.
     """
     from nas import checkpoint
     from search_spaces.layers import QuantConv2d, QuantLinear
 
     loaded = checkpoint.read(path)
+    if job_of(loaded).network != network:
+        problem = f"'{path}' holds weights of {job_of(loaded).network}, not of {network}"
+        raise InvalidInput("--from", problem, "name weights of the same network")
     given = {name.removeprefix("module."): t for name, t in loaded.tensors.items()}
     own = module.state_dict()
     fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
@@ -275,11 +282,17 @@ def _check_fit(module: "nn.Module", data: "DataSet", job: TrainJob) -> None:
     """Refuse images that the network cannot take, before an epoch of them."""
     import torch
 
+    from search_spaces.plan import SCALE_CASES
+
+    channels, height, width = data.input_shape
+    rows, columns = _usual(job.network)[1:]
+    if job.precision in SCALE_CASES and (height, width) != (rows, columns):
+        problem = f"the scales of '{job.precision}' are for images of {columns}x{rows}, not {width}x{height}"
+        raise InvalidInput("--precision", problem, "choose binary, or images of that size")
     try:
         with torch.inference_mode():
             module.eval()(torch.zeros(1, *data.input_shape))
     except RuntimeError as error:
-        channels, height, width = data.input_shape
         problem = f"'{job.network}' does not take {width}x{height} images of {channels} channels"
         shape = _usual(job.network)
         fix = f"it is made for {shape[2]}x{shape[1]}; --image-size brings images to a size"

@@ -75,7 +75,7 @@ def plan(name: str, classifier: str | None = None) -> Plan:
     """
     full = precisions.get("float")
     if name in SCALE_CASES:
-        return replace(plan("bnn", classifier), name=name, scale_case=SCALE_CASES[name])
+        return replace(plan("bnn", classifier or "binary"), name=name, scale_case=SCALE_CASES[name])
     is_partial = name not in precisions and name.endswith(ONLY_1X1)
     chosen = _named(name.removesuffix(ONLY_1X1) if is_partial else name, "precision")
     wide = full if is_partial else chosen
@@ -92,7 +92,7 @@ def _named(name: str, parameter: str) -> Precision:
     try:
         return precisions.get(name)
     except InvalidInput as error:
-        also = f", {', '.join(SCALE_CASES)}, or one of the former followed by {ONLY_1X1}"
+        also = f", one of these followed by {ONLY_1X1}, or {', '.join(SCALE_CASES)}"
         also = also if parameter == "precision" else ""
         raise InvalidInput(parameter, error.problem, error.fix + also) from error
 

@@ -1,5 +1,6 @@
 """``nas train``: train a published network, watch it, and go on after a kill."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -92,7 +93,6 @@ def train(context: click.Context, /, **options: Any) -> None:
     else:
         folder = _folder(options["output"])
         job = _job(options)
-        folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     try:
         with _shown(job) as progress:
@@ -161,6 +161,10 @@ def _absolute(option: str, name: str | None) -> str | None:
 
 
 def _recipe(options: dict[str, Any], usual: "Recipe") -> "Recipe":
+    cores = os.cpu_count() or 1
+    if (options["threads"] or 0) > cores:
+        problem = f"{options['threads']} are more than this machine's {cores} cores"
+        raise InvalidInput("--threads", problem, "give 0 for as many as there are")
     given = {to: options[name] for name, to in _RECIPE.items() if options[name] is not None}
     varied = {name: options[name] for name in ("crop", "flip", "cutout") if options[name] is not None}
     return replace(usual, **given, augmentation=replace(usual.augmentation, **varied))
@@ -190,7 +194,7 @@ def _shown(job: "TrainJob") -> "Iterator[Progress]":
     from nas.train_job import Progress
 
     if not sys.stderr.isatty():
-        yield Progress()
+        yield Progress(on_transfer=_tell_what_is_new)
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -212,7 +216,19 @@ def _shown(job: "TrainJob") -> "Iterator[Progress]":
             speed = done * job.recipe.batch_size / (time.monotonic() - begun)
             bar.update(task, advance=1, speed=f"{speed:,.0f} images/s")
 
-        yield Progress(on_start=on_start, on_batch=on_batch, on_epoch=lambda e: console.print(_line(e)))
+        yield Progress(
+            on_start=on_start,
+            on_batch=on_batch,
+            on_epoch=lambda e: console.print(_line(e)),
+            on_transfer=_tell_what_is_new,
+        )
+
+
+def _tell_what_is_new(names: list[str]) -> None:
+    """Say which weights a training does not start from, scales and ranges of codes apart."""
+    new = [name for name in names if name.endswith(("weight", "bias"))]
+    if new:
+        say(f"New, not from the given weights: {', '.join(new)}")
 
 
 def _line(epoch: "Epoch") -> str:

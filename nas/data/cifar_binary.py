@@ -21,7 +21,9 @@ def is_cifar(folder: Path) -> bool:
 
 def is_pickled(folder: Path) -> bool:
     """Whether a folder holds the form for Python, which is pickled."""
-    return (folder / "batches.meta").exists() or ((folder / "meta").exists() and (folder / "train").is_file())
+    names = ("batches.meta", "data_batch_1", "test_batch")
+    is_hundred = (folder / "meta").exists() and (folder / "train").is_file()
+    return is_hundred or any((folder / name).is_file() for name in names)
 
 
 def files(folder: Path) -> list[Path]:

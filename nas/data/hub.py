@@ -1,6 +1,7 @@
 """Reads what the ``datasets`` library reads: folders of images, parquet files, and names on its hub."""
 
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from functools import partial
 from io import BytesIO
@@ -29,6 +30,7 @@ class Hub:
         import datasets
 
         datasets.disable_progress_bars()
+        datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it raises is told in one line
         self._name = name
         path = Path(name)
         options: dict[str, Any] = {"cache_dir": str(cache)}
@@ -96,6 +98,9 @@ class Hub:
 
     def _column(self, features: Any, fits: Any, what: str) -> str:
         names = [name for name, kind in features.items() if fits(kind)]
+        if not names and what == "labels" and _format(self._builder) == "imagefolder":
+            problem = f"'{self._name}' has images of one class only, or none by class"
+            raise InvalidInput("--data", problem, "put those of each class into a folder of its own")
         if len(names) == 1:
             return str(names[0])
         found = f"columns {', '.join(names)} could be" if names else "no column is"
@@ -121,7 +126,8 @@ class Hub:
                 packed, value = row[image], row[label]
                 if packed is None:
                     raise InvalidInput("--data", f"image {index} is missing", "remove its row")
-                picture = _clearly(f"image {index} of {self._name}", partial(_decoded, packed))
+                where = packed["path"] or f"image {index} of {self._name}"
+                picture = _clearly(where, partial(_decoded, packed))
                 yield picture, numbers[value] if isinstance(value, str) else value
 
         return Found(len(table), items)
@@ -152,6 +158,7 @@ def _clearly(what: str, do: Any) -> Any:
     """Do it; what the library raises becomes one line."""
     import datasets.exceptions
     import pyarrow
+    from PIL import UnidentifiedImageError
     from PIL.Image import DecompressionBombError
 
     try:
@@ -163,7 +170,9 @@ def _clearly(what: str, do: Any) -> Any:
         OSError,  # PIL's and the network's, too
         ValueError,
         SyntaxError,  # PIL's for broken PNG files
+        struct.error,  # PIL's for files that end early
         DecompressionBombError,
     ) as error:
         reason = " ".join(str(error.__cause__ or error).split())[:200] or type(error).__name__
+        reason = "it is no image" if isinstance(error, UnidentifiedImageError | struct.error) else reason
         raise InvalidInput("--data", f"'{what}' cannot be read ({reason})", "mend or replace it") from error

@@ -54,7 +54,12 @@ MOST_SHRUNK = 2.0**-10
 
 
 def reals_of(node: Node) -> set[int]:
-    """The real values that a node can have in fixed point: neither its bytes nor what it convolves."""
+    """The real values that a node can have in fixed point: neither its bytes nor what it convolves.
+
+    None of a kernel that writes signs, which compares with floats.
+    """
+    if getattr(node.workload, "output", None) == "binary":
+        return set()
     if isinstance(node.workload, Quantize):
         return {node.inputs[0].index}
     if isinstance(node.workload, MAPS) and not pools_codes(node.workload):
@@ -65,6 +70,7 @@ def reals_of(node: Node) -> set[int]:
 
 
 def real_outputs(node: Node) -> Iterator[int]:
+    """The real values that a node writes."""
     work = node.workload
     is_map = isinstance(work, MAPS) and not pools_codes(work)
     writes_real = isinstance(work, Dense) or (

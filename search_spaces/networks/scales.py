@@ -12,12 +12,26 @@ def add_scales(module: nn.Module, input_shape: tuple[int, int, int], case: int) 
     """Put an ``OutputScale`` behind each convolution of +-1 by +-1, for images (C, H, W) of one size.
 
     A batch norm that follows such a convolution is behind the scale (Bulat and Tzimiropoulos, equation 3).
+    All other modules keep their names, so that weights of the same network fit.
     """
     shapes = _output_shapes(module, input_shape)
     for name, (channels, height, width) in shapes.items():
         parent, _, attribute = name.rpartition(".")
-        scaled = nn.Sequential(module.get_submodule(name), OutputScale(channels, height, width, case))
-        setattr(module.get_submodule(parent), attribute, scaled)
+        scale = OutputScale(channels, height, width, case)
+        _insert_behind(module.get_submodule(parent), attribute, scale)
+
+
+def _insert_behind(parent: nn.Module, name: str, scale: OutputScale) -> None:
+    """Put a scale behind the child called ``name``, as ``NAME_scale``."""
+    if not isinstance(parent, nn.Sequential):
+        raise TypeError(f"{type(parent).__name__}: its convolution '{name}' stands alone, not in a sequence")
+    children = list(parent.named_children())
+    for child, _ in children:
+        delattr(parent, child)
+    for child, part in children:
+        parent.add_module(child, part)
+        if child == name:
+            parent.add_module(f"{name}_scale", scale)
 
 
 def _output_shapes(module: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:

@@ -123,7 +123,7 @@ def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:
     left = {
         f"{n}.{p}" for n in "26" for p in ("negative", "positive", "activation.scale", "activation.batches")
     }
-    assert set(transfer(ternary, path)) == left
+    assert set(transfer(ternary, path, "small")) == left
     weight, layer = given[2].weight, ternary[2]  # type: ignore[index]
     torch.testing.assert_close(layer.weight, weight * LATENT_START)
     codes = layer.quantized_weight().sign()
@@ -131,10 +131,10 @@ def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:
     assert layer.negative.item() == pytest.approx(-weight[codes < 0].mean().item(), rel=1e-5)
     assert torch.equal(ternary[0].weight, given[0].weight)  # type: ignore[index]
     again = _small(plans["float"], 10)
-    assert transfer(again, path) == []
+    assert transfer(again, path, "small") == []
     assert torch.equal(again[2].weight, given[2].weight)  # type: ignore[index]
     with pytest.raises(BitnasError, match="none of its tensors fits this network"):
-        transfer(nn.Sequential(QuantLinear(3, 3, names["float"])), path)
+        transfer(nn.Sequential(QuantLinear(3, 3, names["float"])), path, "small")
 
 
 @pytest.mark.parametrize("precision", ["dorefa4", "xnor", "binary", "twn", "int8", "float"])
@@ -145,7 +145,7 @@ def test_weights_of_learned_codes_stand_for_real_ones(tmp_path: Path, precision:
     p = precisions.get(precision)
     other = _small(Plan(precision, p, p, p, p), 10)
     fresh = other[2].activation.scale.clone()  # type: ignore[index, union-attr]
-    transfer(other, path)
+    transfer(other, path, "small")
     assert torch.equal(other[2].activation.scale, fresh), "of another code"  # type: ignore[index, union-attr]
     real = given[2].weight / LATENT_START  # type: ignore[index, operator]
     learns = precision == "binary"
@@ -248,3 +248,37 @@ def test_a_size_by_code_and_layer() -> None:
     ):
         done = run("size", *arguments)
         assert (done.exit_code, message in done.stderr) == (2, True)
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    trained(tmp_path / "small", "--epochs", "1")
+    weights = str(tmp_path / "small" / WEIGHTS)
+    given = ("--data", "digits", "--from", weights, "-o", str(tmp_path / "out"))
+    done = run("train", "resnet20", *given)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "holds weights of small, not of resnet20" in done.stderr
+    assert not (tmp_path / "out").exists(), "nothing is left where nothing was trained"
+
+
+def test_what_is_new_beside_given_weights_is_told(tmp_path: Path) -> None:
+    trained(tmp_path / "ten", "--epochs", "1")
+    module = nn.Sequential(*[nn.Identity()] * 2, nn.Conv2d(16, 16, 1), nn.Linear(1, 1))
+    new = transfer(module, tmp_path / "ten" / WEIGHTS, "small")
+    assert new == ["2.bias", "3.bias", "3.weight"]
+    given = ("--epochs", "1", "--from", str(tmp_path / "ten" / WEIGHTS))
+    done = run("train", "small", "--data", "digits", *given, "-o", str(tmp_path / "again"))
+    assert "New, not from" not in done.stderr
+
+
+def test_more_threads_than_cores_are_refused(tmp_path: Path) -> None:
+    done = run("train", "small", "--data", "digits", "--threads", "1000", "-o", str(tmp_path / "out"))
+    assert done.exit_code == 2
+    assert "--threads: 1000 are more than this machine's" in done.stderr
+
+
+def test_scales_of_pixels_want_their_images(tmp_path: Path) -> None:
+    given = ("--precision", "binary-case4", "--data", "digits", "-o", str(tmp_path / "out"))
+    done = run("train", "resnet20", *given)
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert "the scales of 'binary-case4' are for images of 32x32, not 8x8" in done.stderr
+    assert not (tmp_path / "out").exists()

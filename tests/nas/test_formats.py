@@ -403,3 +403,28 @@ def test_cifar10_from_the_hubs_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert (data.classes, data.input_shape, data.class_names[3]) == (10, (3, 32, 32), "cat")
     assert (np.bincount(data.test.labels) == 1000).all()
     assert (np.bincount(data.validation.labels) == 500).all()
+
+
+def test_folders_of_images_that_do_not_serve(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    def picture(name: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8)).save(path)
+        return path
+
+    for number in range(4):
+        picture(f"one/cat/{number}.png")
+    refused(tmp_path / "one", "images of one class only, or none by class; put those of each class into")
+    for number in range(12):
+        picture(f"broken/{'cat' if number % 2 else 'dog'}/{number}.png")
+    spoiled = tmp_path / "broken" / "cat" / "3.png"
+    spoiled.write_bytes(b"no image")
+    refused(tmp_path / "broken", r"cat.3\.png' cannot be read \(it is no image\)")
+    (tmp_path / "pickles").mkdir()
+    (tmp_path / "pickles" / "data_batch_1").write_bytes(b"\x80\x04.")
+    refused(tmp_path / "pickles", "a pickle runs whatever is in it; take the binary form")
+    (tmp_path / "empty.parquet").write_bytes(b"")
+    refused(tmp_path / "empty.parquet", "cannot be read")
+    assert capfd.readouterr().err == "", "one line is enough"

@@ -260,6 +260,52 @@ def test_code_for_a_machine_without_floats_has_none():
         assert "f32" not in kernel_source(each, "kernel"), each.key
 
 
+class Beside(nn.Module):
+    """Two layers of other precisions that read the same, and a third that reads both."""
+
+    def __init__(self, left, right, adds):
+        super().__init__()
+        first, second = precisions.get(left), precisions.get(right)
+        self.stem = nn.Conv2d(3, 32, 3)
+        self.left = QuantConv2d(32, 32, 1, first)
+        self.right = QuantConv2d(32, 32, 1, second)
+        self.adds = adds
+        self.last = QuantConv2d(32 if adds else 64, 32, 3, first)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.dense = QuantLinear(32, 3, second)
+
+    def forward(self, x):
+        x = self.stem(x)
+        left, right = self.left(x), self.right(x)
+        y = left + right if self.adds else torch.cat([left, right], 1)
+        return self.dense(self.pool(self.last(y)).flatten(1))
+
+
+@pytest.mark.parametrize("adds", [True, False])
+@pytest.mark.parametrize("left", ["binary", "dithered", "dithered-3d", "float", "ternary"])
+@pytest.mark.parametrize("right", ["int8", "dorefa4"])
+def test_bytes_beside_other_codes(left, right, adds):
+    torch.manual_seed(0)
+    for pair in ((left, right), (right, left)):
+        module, x = Beside(*pair, adds), torch.randn(8, 3, 8, 8)
+        for _ in range(3):
+            module(x)
+        module.eval()
+        found = runtime.compile(module, (1, 3, 8, 8)).run(x.numpy())
+        with torch.no_grad():
+            expected = module(x).numpy()
+        spread = np.abs(expected - module.dense.bias.detach().numpy()).max()
+        close = np.abs(found - expected) < 0.02 * spread
+        assert close.mean() > 0.7, pair  # where a sign or a step falls on its other side
+
+
+@pytest.mark.parametrize("seed", [131, 142])
+def test_signs_and_bytes_of_one_real_number(seed):
+    """Of fire modules with a float squeeze, a binary and an int8 expansion."""
+    architecture = search_spaces.space("cifar").sample(seed=seed)
+    runtime.compile(search_spaces.build(architecture).eval(), (1, 3, 32, 32))
+
+
 class Behind(nn.Module):
     """An int8 layer, a function of its real output, and another one; the output is as large as ``size``."""
 

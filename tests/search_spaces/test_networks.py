@@ -318,11 +318,22 @@ def test_binary_networks_take_scales_of_each_shape(case):
         F.cross_entropy(module(torch.randn(8, 3, 32, 32)), torch.arange(8) % 5).backward()
         optimizer.step()
     assert all(p.grad.abs().sum() > 0 for scale in scales for p in scale.factors)
+    plain = set(search_spaces.network("resnet20-bireal", "bnn", classes=5).state_dict())
+    assert plain <= set(module.state_dict()), "all else keeps its name: weights of the same network fit"
     x = torch.randn(16, 3, 32, 32)
     found = runtime.compile(module.eval(), (1, 3, 32, 32)).run(x.numpy())
     with torch.no_grad():
         close = np.isclose(found, module(x).numpy(), rtol=1e-2, atol=1e-2)
     assert close.mean() > 0.9  # a sum within a rounding error of zero may fall on its other side
+
+
+@pytest.mark.parametrize("name", sorted(networks))
+def test_every_network_takes_scales_of_pixels(name):
+    if name == "alexnet":
+        pytest.skip("its 60 million weights take long, and its layers are those of others")
+    module = untrained(name, "binary-case3")
+    binary = [m for m in module.modules() if isinstance(m, QuantConv2d) and m.precision.name == "bnn"]
+    assert len(binary) == sum(isinstance(m, OutputScale) for m in module.modules()) > 0
 
 
 def test_scales_of_pixels_are_for_images_of_one_size():
