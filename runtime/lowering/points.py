@@ -51,6 +51,11 @@ BITS = 30
 
 MOST_SHRUNK = 2.0**-10
 """A channel that a batch norm shrinks by more than this, beside the least shrunk one, may saturate."""
+TINY = 2.0**-80
+"""No range is smaller: its logarithm is wanted."""
+
+Group = frozenset[int]
+"""Values that have the same point."""
 
 
 def reals_of(node: Node) -> set[int]:
@@ -81,6 +86,7 @@ def real_outputs(node: Node) -> Iterator[int]:
 
 
 def pools_codes(workload: Workload) -> bool:
+    """Whether it is a pool of bytes or signs."""
     return isinstance(workload, MaxPool2d) and workload.code != "float"
 
 
@@ -93,21 +99,19 @@ class Points:
     """
 
     def __init__(self, nodes: list[Node]) -> None:
-        self._group: dict[int, frozenset[int]] = {}
+        self._group: dict[int, Group] = {}
         for node in nodes:
             for together in _together(node):
                 joined = frozenset().union(*(self._group.get(i, frozenset([i])) for i in together))
                 self._group.update(dict.fromkeys(joined, joined))
-        self._ranges: dict[frozenset[int], list[Callable[[], float]]] = defaultdict(list)
-        self._means: dict[frozenset[int], int] = defaultdict(lambda: 1)
+        self._ranges: dict[Group, list[Callable[[frozenset[Group]], float]]] = defaultdict(list)
+        self._means: dict[Group, int] = defaultdict(lambda: 1)
         for node in nodes:
             self._note(node)
 
     def of(self, index: int) -> int:
         """Bits behind the point of a value."""
-        group = self._group[index]
-        room = max(HEADROOM, 2 * self._means[group])  # a mean may be that of one large number among zeros
-        return BITS - math.ceil(math.log2(self._range(group) * room))
+        return BITS - math.ceil(math.log2(self._reach(self._group[index], frozenset())))
 
     def _note(self, node: Node) -> None:
         """Take down what a node tells of the range of the values that it reads."""
@@ -116,7 +120,7 @@ class Points:
         make = node.make_constants if isinstance(work, Quantize) else node.make_step
         if make is not None:
             highest = STEPS[work.code if isinstance(work, Quantize) else work.output]  # type: ignore[attr-defined]  # it writes one
-            self._ranges[group].append(lambda: highest / float(make()["inverse_step"][0]))
+            self._ranges[group].append(lambda seen: highest / float(make()["inverse_step"][0]))
         if isinstance(work, AvgPool2d | GlobalAvgPool):
             count = work.pixels if isinstance(work, GlobalAvgPool) else work.kernel**2
             self._means[group] = max(self._means[group], count)
@@ -124,11 +128,18 @@ class Points:
             before, behind = (self._group[value.index] for value in (node.inputs[0], node.outputs[0]))
             if before != behind:
                 constants = node.make_constants
-                self._ranges[before].append(lambda: _range_before(constants(), self._range(behind)))
+                self._ranges[before].append(
+                    lambda seen: _range_before(constants(), self._reach(behind, seen) / HEADROOM)
+                )
 
-    def _range(self, group: frozenset[int]) -> float:
-        """The largest absolute value that bytes are made of."""
-        return max((read() for read in self._ranges[group]), default=1.0)
+    def _reach(self, group: Group, seen: frozenset[Group]) -> float:
+        """What the numbers of a group may come to; of one that was ``seen`` on the way nothing is known."""
+        if group in seen:
+            return 0.0
+        largest = max((read(seen | {group}) for read in self._ranges[group]), default=1.0)
+        return max(largest, TINY) * max(
+            HEADROOM, 2 * self._means[group]
+        )  # one large number may be a mean among zeros
 
 
 def _together(node: Node) -> list[set[int]]:

@@ -306,6 +306,44 @@ def test_signs_and_bytes_of_one_real_number(seed):
     runtime.compile(search_spaces.build(architecture).eval(), (1, 3, 32, 32))
 
 
+class Norms(nn.Module):
+    """Batch norms that convolutions cannot take in, around a ring of additions."""
+
+    def __init__(self, gain):
+        super().__init__()
+        p = precisions.get("int8")
+        self.first = QuantConv2d(3, 16, 3, p, relu=False)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(16, momentum=1.0) for _ in range(3))
+        self.second = QuantConv2d(16, 16, 1, p)
+        self.gain = nn.BatchNorm2d(16, affine=False)
+        self.gain.running_mean.fill_(-50.0 * gain)
+        self.gain.running_var.fill_(gain**-2)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.last = QuantLinear(16, 4, p)
+
+    def forward(self, x):
+        x = self.gain.eval()(self.first(x))
+        y = self.norms[1](torch.relu(self.norms[0](x))) + x
+        z = self.norms[2](self.second(y) + y + x)
+        return self.last(self.pool(torch.relu(z)).flatten(1))
+
+
+@pytest.mark.parametrize("gain", [1e-2, 1.0, 1e3])
+def test_norms_around_additions(gain):
+    torch.manual_seed(0)
+    module, x = Norms(gain), torch.randn(16, 3, 8, 8)
+    for _ in range(3):
+        module(x)
+    module.eval()
+    compiled = runtime.compile(module, (1, 3, 8, 8))
+    floats = [each.family for each in compiled.info.workloads if getattr(each, "arithmetic", "") == "float"]
+    assert floats == ["quantize", "dense"]
+    with torch.no_grad():
+        expected = module(x).numpy()
+    spread = np.abs(expected - module.last.bias.detach().numpy()).max()
+    assert np.abs(compiled.run(x.numpy()) - expected).max() < 0.03 * spread
+
+
 class Behind(nn.Module):
     """An int8 layer, a function of its real output, and another one; the output is as large as ``size``."""
 
