@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
 from search_spaces.errors import InvalidInput
-from search_spaces.layers import OutputScale, QuantConv2d, QuantLinear
+from search_spaces.layers import QuantConv2d, QuantLinear
+from search_spaces.plain_layers import OutputScale
 from search_spaces.precision import BITS
 
 FLOAT_BITS = 32

@@ -28,7 +28,7 @@ from runtime.workload import (
     Sigmoid,
     Subsample,
 )
-from search_spaces import layers
+from search_spaces import layers, plain_layers
 
 Values = dict[Any, Value]
 Rule = Callable[[GraphBuilder, fx.Node, Any, Values], Value]
@@ -172,7 +172,7 @@ def _prelu(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) ->
     return builder.emit(name, workload, [value], value.shape, constants, module)
 
 
-@rule(layers.ChannelShift)
+@rule(plain_layers.ChannelShift)
 def _channel_shift(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     name, value = _name(node), values[node.args[0]]
     _require_image(name, value)
@@ -187,7 +187,7 @@ def _channel_shift(builder: GraphBuilder, node: fx.Node, module: Any, values: Va
     return builder.emit(name, workload, [value], value.shape, constants, module)
 
 
-@rule(layers.OutputScale)
+@rule(plain_layers.OutputScale)
 def _output_scale(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     name, value = _name(node), values[node.args[0]]
     _require_image(name, value)
@@ -223,7 +223,7 @@ def _scale_channels(builder: GraphBuilder, node: fx.Node, module: Any, values: V
     return builder.emit(name, ScaleChannels(n, height * width, channels), [image, factor], image.shape)
 
 
-@rule(layers.Subsample)
+@rule(plain_layers.Subsample)
 def _subsample(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     value = values[node.args[0]]
     _require_image(_name(node), value)
@@ -314,7 +314,7 @@ def _concat(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -
     return builder.emit(_name(node), workload, inputs, (n, *plane, sum(channels)))
 
 
-@rule(layers.ChannelShuffle)
+@rule(plain_layers.ChannelShuffle)
 def _channel_shuffle(builder: GraphBuilder, node: fx.Node, module: Any, values: Values) -> Value:
     value = values[node.args[0]]
     _require_image(_name(node), value)

@@ -232,10 +232,11 @@ def _refuse_hooks(name: str, layer: "nn.Module | None") -> None:
 
 def _is_ours(module: "nn.Module") -> bool:
     """Whether a module is one of the layers that have rules of their own, and computes as they do."""
-    from search_spaces import layers
+    from search_spaces import layers, plain_layers
 
     convolving = (layers.QuantConv2d, layers.QuantLinear)
-    ours = (*convolving, layers.ChannelShuffle, layers.ChannelShift, layers.OutputScale, layers.Subsample)
+    plain = plain_layers.ChannelShuffle, plain_layers.ChannelShift, plain_layers.OutputScale
+    ours = (*convolving, *plain, plain_layers.Subsample)
     kind = next((k for k in ours if isinstance(module, k)), None)
     return kind is not None and type(module).forward is kind.forward
 

@@ -16,7 +16,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from search_spaces.architecture import Block
-from search_spaces.layers import QuantConv2d, Subsample
+from search_spaces.layers import QuantConv2d
+from search_spaces.plain_layers import Subsample
 from search_spaces.precision import Precision
 from search_spaces.registry import Registry
 

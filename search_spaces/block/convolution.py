@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from search_spaces.architecture import Block
 from search_spaces.block.base import BlockModule, blocks, conv_norm, keeps_shape, shortcut
 from search_spaces.errors import InvalidInput
-from search_spaces.layers import Subsample
+from search_spaces.plain_layers import Subsample
 from search_spaces.precision import Precision
 
 

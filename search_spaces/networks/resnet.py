@@ -6,9 +6,10 @@ from functools import partial
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_spaces.layers import ChannelShift, QuantConv2d, ShiftedPReLU, Subsample
+from search_spaces.layers import QuantConv2d
 from search_spaces.networks.parts import classifier, first_conv, pooled
 from search_spaces.networks.published import CIFAR, IMAGENET, published
+from search_spaces.plain_layers import ChannelShift, ShiftedPReLU, Subsample
 from search_spaces.plan import Plan
 
 PAPER = "He et al., Deep Residual Learning for Image Recognition, 2016"

@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from search_spaces.layers import OutputScale, QuantConv2d
+from search_spaces.layers import QuantConv2d
+from search_spaces.plain_layers import OutputScale
 
 
 def add_scales(module: nn.Module, input_shape: tuple[int, int, int], case: int) -> None:

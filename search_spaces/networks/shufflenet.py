@@ -5,9 +5,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from search_spaces.layers import ChannelShuffle
 from search_spaces.networks.parts import classifier, normed, pooled, stem
 from search_spaces.networks.published import IMAGENET, published
+from search_spaces.plain_layers import ChannelShuffle
 from search_spaces.plan import Plan
 
 PAPER = "Zhang et al., ShuffleNet, 2018"

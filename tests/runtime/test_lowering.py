@@ -11,14 +11,8 @@ import runtime
 import search_spaces
 from runtime.lowering import UnsupportedLayerError, lower
 from search_spaces import InvalidInput, precisions
-from search_spaces.layers import (
-    ChannelShift,
-    ChannelShuffle,
-    OutputScale,
-    QuantConv2d,
-    QuantLinear,
-    ShiftedPReLU,
-)
+from search_spaces.layers import QuantConv2d, QuantLinear
+from search_spaces.plain_layers import ChannelShift, ChannelShuffle, OutputScale, ShiftedPReLU
 from tests.runtime.harness import COMPILED, TARGETS
 
 EVERY_PRECISION = COMPILED

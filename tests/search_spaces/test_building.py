@@ -11,7 +11,8 @@ from search_spaces.block import blocks
 from search_spaces.block.shuffle import bottleneck
 from search_spaces.builder import build, parts
 from search_spaces.errors import InvalidInput
-from search_spaces.layers import ChannelShuffle, QuantConv2d, QuantLinear
+from search_spaces.layers import QuantConv2d, QuantLinear
+from search_spaces.plain_layers import ChannelShuffle
 from search_spaces.precision import precisions
 
 

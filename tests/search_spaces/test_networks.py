@@ -9,9 +9,10 @@ from torch import nn
 import runtime
 import search_spaces
 from search_spaces import precisions, size
-from search_spaces.layers import OutputScale, QuantConv2d, QuantLinear
+from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.networks import networks
 from search_spaces.networks.parts import InvertedResidual, SqueezeExcitation
+from search_spaces.plain_layers import OutputScale
 from search_spaces.plan import plan
 from search_spaces.sizing import layers
 

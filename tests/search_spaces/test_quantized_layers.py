@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from search_spaces.errors import InvalidInput
-from search_spaces.layers import ChannelShuffle, InputActivation, QuantConv2d, QuantLinear
+from search_spaces.layers import InputActivation, QuantConv2d, QuantLinear
+from search_spaces.plain_layers import ChannelShuffle
 from search_spaces.precision import Precision, precisions
 from search_spaces.quantizers import dither_mask
 

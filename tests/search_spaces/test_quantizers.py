@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import nn
 
-from search_spaces.layers import OutputScale
+from search_spaces.plain_layers import OutputScale
 from search_spaces.quantizers import (
     binarize_analytically,
     channel_scales,
