@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nas.card import Card
 from nas.devices import open_device
 from nas.figure_data import milliseconds
-from nas.finished import Finished, check_output, write_artifact
+from nas.finished import Finished, check_output, finish, write_artifact
 from nas.identity import ARCHITECTURE
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
@@ -148,7 +148,7 @@ def prepare(
     from nas.ledger.latencies import SqlLatencyTable
     from nas.recipe import recipe_for
     from nas.seeds import training_seed
-    from nas.training import accuracy, load_weights, train
+    from nas.training import load_weights, train
     from search_spaces import Architecture, build
 
     architecture = Architecture.from_json(trial.architecture or "")
@@ -163,17 +163,7 @@ def prepare(
         recipe = replace(usual, peak_rate=usual.peak_rate / 10)
         train(module, data, epochs=epochs, seed=training_seed(config.seed, trial.number), recipe=recipe)
     model = LatencyModel(device, SqlLatencyTable(ledger))
-    network = model.compile(module, (1, *architecture.input_shape))
-    finished = Finished(
-        module,
-        network,
-        device.measure_network(network),
-        device,
-        data,
-        model.predict_workloads(list(network.info.workloads)).milliseconds,
-        accuracy(module, data.validation),
-    )
-    return Candidate(trial, architecture, finished, config.epochs + epochs)
+    return Candidate(trial, architecture, finish(model, module, data), config.epochs + epochs)
 
 
 def _write(ledger: Ledger, candidate: Candidate, config: SearchConfig, output: Path) -> Card:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from latency import Device, Measurement
+    from latency import Device, LatencyModel, Measurement
     from nas.data import DataSet, Split
     from runtime import CompiledNetwork
 
@@ -51,6 +51,22 @@ class Finished:
     data: "DataSet"
     predicted_ms: float
     validation_accuracy: float | None
+
+
+def finish(model: "LatencyModel", module: "nn.Module", data: "DataSet") -> Finished:
+    """Compile a trained network for a model's device, time it there, and judge it by the validation split."""
+    from nas.training import accuracy
+
+    network = model.compile(module, (1, *data.input_shape))
+    return Finished(
+        module,
+        network,
+        model.device.measure_network(network),
+        model.device,
+        data,
+        model.predict_workloads(list(network.info.workloads)).milliseconds,
+        accuracy(module, data.validation) if len(data.validation) else None,
+    )
 
 
 def write_artifact(finished: Finished, output: Path, identity: tuple[str, str], **origin: Any) -> Card:

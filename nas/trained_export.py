@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.card import Card
-from nas.finished import Finished, check_output, write_artifact
+from nas.finished import check_output, finish, write_artifact
 from nas.identity import PUBLISHED, PublishedNetwork
 from nas.train_job import CHECKPOINT, RESULT, WEIGHTS, TrainJob, data_of, job_of, labels_digest, network_of
 from search_spaces.errors import BitnasError, InvalidInput
@@ -41,7 +41,6 @@ def export_trained(
     import runtime
     from latency import LatencyModel, MemoryTable, device
     from nas import checkpoint
-    from nas.training import accuracy
 
     weights = _weights(folder)
     check_output("--output", output)
@@ -52,16 +51,7 @@ def export_trained(
     data = _data(loaded, job)
     say(f"{job.network}: compiling, measuring")
     model = LatencyModel(device("local"), MemoryTable())
-    network = model.compile(module, (1, *data.input_shape))
-    finished = Finished(
-        module,
-        network,
-        model.device.measure_network(network),
-        model.device,
-        data,
-        model.predict_workloads(list(network.info.workloads)).milliseconds,
-        accuracy(module, data.validation) if len(data.validation) else None,
-    )
+    finished = finish(model, module, data)
     say(f"{job.network}: judging by {len(data.test):,} test images")
     identity = PublishedNetwork(
         network=job.network,
@@ -83,7 +73,7 @@ def export_trained(
         seed=job.seed,
     )
     if c_source is not None:
-        runtime.write_c(module, network.info.input_shape, c_source)
+        runtime.write_c(module, finished.network.info.input_shape, c_source)
     return card
 
 

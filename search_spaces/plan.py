@@ -85,7 +85,8 @@ def plan(name: str, classifier: str | None = None) -> Plan:
 
 def _for_last(precision: Precision) -> Precision:
     """Weights of +-1 need a batch norm behind them, and logits have none: they get a scale."""
-    return precisions.get("bwn") if precision.name == "binaryconnect" else precision
+    is_unscaled = precision.scale == "none" and precision.activation != "binary"
+    return precisions.get("bwn") if is_unscaled else precision
 
 
 def _named(name: str, parameter: str) -> Precision:

@@ -44,7 +44,7 @@ def sign(x: Tensor) -> Tensor:
 
     Gradient: straight through where |x| <= 1, else 0 ([TTQ+] equation 8, from [BNN]).
     """
-    return cast(Tensor, _Sign.apply(x))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Sign.apply(x))  # type: ignore[no-untyped-call]  # torch's
 
 
 @lru_cache(maxsize=32)
@@ -101,7 +101,7 @@ def ternarize(weight: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
     Gradient, with g the gradient of the result ([TTQ+] equations 3 to 5): of W^p the sum of g over the
     positive weights; of W^n *minus* the sum of g over the negative ones; of a weight g W^p, g or g W^n.
     """
-    return cast(Tensor, _Ternarize.apply(weight, positive, negative))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _Ternarize.apply(weight, positive, negative))  # type: ignore[no-untyped-call]  # torch's
 
 
 def symmetric_codes(weight: Tensor) -> Tensor:
@@ -131,7 +131,7 @@ def ternarize_symmetrically(weight: Tensor) -> Tensor:
 
     Gradient: the latent weights take that of the ternary ones as it is ([TWN] section 2.3).
     """
-    return cast(Tensor, _TernarizeSymmetrically.apply(weight))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _TernarizeSymmetrically.apply(weight))  # type: ignore[no-untyped-call]  # torch's
 
 
 def output_scales(weight: Tensor) -> Tensor:
@@ -158,7 +158,7 @@ def binarize_analytically(weight: Tensor) -> Tensor:
 
     Gradient ([XNOR] section 3.1): g (1 / n + a 1{|w| <= 1}), with a the scale and n the weights of a channel.
     """
-    return cast(Tensor, _BinarizeAnalytically.apply(weight))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _BinarizeAnalytically.apply(weight))  # type: ignore[no-untyped-call]  # torch's
 
 
 def dorefa_weight(weight: Tensor, bits: int) -> Tensor:
@@ -168,7 +168,7 @@ def dorefa_weight(weight: Tensor, bits: int) -> Tensor:
     """
     bent = weight.tanh()
     unit: Tensor = bent / (2 * bent.detach().abs().max().clamp_min(1e-12)) + 0.5
-    return cast(Tensor, _OddLevels.apply(unit, 2**bits - 1))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _OddLevels.apply(unit, 2**bits - 1))  # type: ignore[no-untyped-call]  # torch's
 
 
 class _OddLevels(Function):
@@ -214,7 +214,7 @@ def fake_quantize(x: Tensor, scale: Tensor, low: Bound, high: Bound) -> Tensor:
 
     Gradient: straight through where x / scale lies in [low, high], else 0; none for the scale ([QNN]).
     """
-    return cast(Tensor, _FakeQuantize.apply(x, scale, low, high))  # type: ignore[no-untyped-call]
+    return cast(Tensor, _FakeQuantize.apply(x, scale, low, high))  # type: ignore[no-untyped-call]  # torch's
 
 
 def channel_scales(weight: Tensor) -> Tensor:

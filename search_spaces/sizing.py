@@ -1,16 +1,18 @@
 """How much a network's parameters take and what it computes, from its shapes and precisions alone."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
+from search_spaces.outputs import outputs
 from search_spaces.plain_layers import OutputScale
 from search_spaces.precision import BITS
 
@@ -116,39 +118,20 @@ def layers(module: nn.Module, input_shape: tuple[int, ...]) -> list[LayerSize]:
     Raises:
         InvalidInput: the network does not take images of this shape.
     """
-    found: list[LayerSize] = []
-
-    def hook(name: str) -> Any:
-        def note(layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-            found.append(_layer_size(name, layer, output))
-
-        return note
-
     kinds = (QuantConv2d, QuantLinear, nn.Conv2d, nn.Linear)
-    hooks = [
-        m.register_forward_hook(hook(name)) for name, m in module.named_modules() if isinstance(m, kinds)
-    ]
-    was_training = module.training
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
     try:
-        with torch.inference_mode():
-            module.eval()(torch.zeros(1, *input_shape, device=device))
+        return [_layer_size(*seen) for seen in outputs(module, input_shape, kinds)]
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         problem = f"images of shape {input_shape} do not fit the network ({reason})"
         raise InvalidInput("input_shape", problem, "give the shape that it is made for") from error
-    finally:
-        module.train(was_training)
-        for each in hooks:
-            each.remove()
-    return found
 
 
-def _layer_size(name: str, layer: Any, output: Tensor) -> LayerSize:
+def _layer_size(name: str, layer: Any, output: tuple[int, ...]) -> LayerSize:
     weights, precision = layer.weight.numel(), getattr(layer, "precision", None)
     code = "float" if precision is None else precision.weight
     activation = "float" if precision is None else layer.activation.code
-    pixels = output[0, 0].numel()  # of one channel, or one for a dense layer
+    pixels = math.prod(output[1:])  # of one channel, or one for a dense layer
     if layer.weight.dim() == 2:
         return LayerSize(name, "dense", code, activation, weights, weights * BITS[code], weights)
     side = f"{layer.weight.shape[2]}x{layer.weight.shape[3]}"

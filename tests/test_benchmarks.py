@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 import search_spaces
-from benchmarks import augmentation, networks, reproduce, rivals, rows
+from benchmarks import augmentation, integers, networks, reproduce, rivals, rows
 from benchmarks.__main__ import main
 from benchmarks.race import Effort, race
 
@@ -122,3 +122,13 @@ def test_networks_are_compared_with_torch():
     ran = CliRunner().invoke(networks.main, ["--only", "mobilenet-0.25", "--precision", "int8"])
     assert ran.exit_code == 0, ran.output
     assert "mobilenet-0.25 int8: agrees" in ran.stdout
+
+
+def test_int8_networks_are_timed_both_ways():
+    ran = CliRunner().invoke(integers.main, ["--rounds", "1", "--runs", "1"])
+    assert ran.exit_code == 0, ran.output
+    assert [line.split(":")[0] for line in ran.stdout.splitlines()] == list(integers.NETWORKS)
+    module = search_spaces.network("mobilenet-0.25", "int8", 10).eval()
+    kinds = [integers.compiled(module, 32, way).info.workloads for way in (True, False)]
+    used = [{getattr(each, "arithmetic", "float") for each in own} for own in kinds]
+    assert used == [{"integer", "float"}, {"float"}]

@@ -73,7 +73,8 @@ class Inverted(BlockModule):
     def forward(self, x: Tensor) -> Tensor:
         y = self.attention(self.depthwise(self.expand(x)))  # (N, middle, H', W')
         y = self.project(y)  # (N, width, H', W')
-        return self.shortcut(x) + y if self.adds else y  # type: ignore[no-any-return]
+        found: Tensor = self.shortcut(x) + y if self.adds else y
+        return found
 
 
 def _real(precision: Precision) -> Precision:

@@ -101,6 +101,6 @@ def _take_channels(module: nn.Module, channels: int) -> None:
         )
     else:
         window: Any = first.kernel_size
-        made = nn.Conv2d(channels, first.out_channels, window, stride, padding, bias=first.bias is not None)  # type: ignore[arg-type]
+        made = nn.Conv2d(channels, first.out_channels, window, stride, padding, bias=first.bias is not None)  # type: ignore[arg-type]  # a square window's, as tuples
     parent, _, attribute = name.rpartition(".")
     setattr(module.get_submodule(parent), attribute, made)

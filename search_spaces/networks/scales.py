@@ -2,10 +2,10 @@
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from search_spaces.layers import QuantConv2d
+from search_spaces.outputs import outputs
 from search_spaces.plain_layers import OutputScale
 
 
@@ -15,8 +15,10 @@ def add_scales(module: nn.Module, input_shape: tuple[int, int, int], case: int) 
     A batch norm that follows such a convolution is behind the scale (Bulat and Tzimiropoulos, equation 3).
     All other modules keep their names, so that weights of the same network fit.
     """
-    shapes = _output_shapes(module, input_shape)
-    for name, (channels, height, width) in shapes.items():
+    for name, layer, (channels, height, width) in outputs(module, input_shape, (QuantConv2d,)):
+        precision: Any = layer.precision
+        if (precision.activation, precision.scale) != ("binary", "none"):
+            continue
         parent, _, attribute = name.rpartition(".")
         scale = OutputScale(channels, height, width, case)
         _insert_behind(module.get_submodule(parent), attribute, scale)
@@ -33,28 +35,3 @@ def _insert_behind(parent: nn.Module, name: str, scale: OutputScale) -> None:
         parent.add_module(child, part)
         if child == name:
             parent.add_module(f"{name}_scale", scale)
-
-
-def _output_shapes(module: nn.Module, input_shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
-    """(C, H, W) of what each unscaled binary convolution gives, by its name."""
-    found: dict[str, tuple[int, ...]] = {}
-
-    def note(name: str) -> Any:
-        def hook(_layer: nn.Module, _inputs: Any, output: Tensor) -> None:
-            found[name] = tuple(output.shape[1:])
-
-        return hook
-
-    hooks = [
-        layer.register_forward_hook(note(name))
-        for name, layer in module.named_modules()
-        if isinstance(layer, QuantConv2d) and layer.precision.name == "bnn"
-    ]
-    was_training = module.training
-    device = next(parameter.device for parameter in module.parameters())
-    with torch.inference_mode():
-        module.eval()(torch.zeros(1, *input_shape, device=device))
-    module.train(was_training)
-    for each in hooks:
-        each.remove()
-    return found

@@ -27,7 +27,7 @@ def killed_after_a_checkpoint(folder: Path, arguments: list[str], home: Path) ->
         while not (folder / CHECKPOINT).exists():
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < latest
-            time.sleep(0.001)
+            time.sleep(0.001)  # a file has no event to wait for
         process.kill()
         assert process.wait() == -signal.SIGKILL
 
