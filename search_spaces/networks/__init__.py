@@ -5,6 +5,7 @@ from search_spaces.networks import (  # noqa: F401 - each registers its own
     bcnn,
     mnasnet,
     mobilenet,
+    pooled_resnet,
     resnet,
     shufflenet,
     squeezenet,

@@ -53,6 +53,11 @@ def test_weights_take_what_the_paper_states(name, precision, kilobytes):
     assert size(untrained(name, precision)).weight_bytes / 1000 == kilobytes
 
 
+@pytest.mark.parametrize(("name", "kilobytes"), [("resnet18-cifar", 30.560), ("pooled-resnet12", 31.776)])
+def test_signs_and_everything_else_fit_32_kb(name, kilobytes):
+    assert size(untrained(name, "binaryconnect")).kilobytes == kilobytes
+
+
 @pytest.mark.parametrize(
     ("name", "parameters", "macs", "without"),
     [
@@ -191,6 +196,10 @@ def test_masks_are_where_the_paper_has_them():
         ("resnet20-dw", ["blocks.0.conv1.0", "blocks.3.conv1.2", "blocks.6.conv1.2", "blocks.8.conv2.0"]),
         ("mobilenet-0.25", [f"features.{i}" for i in ("1.0", "2.2", "4.2", "6.2", "12.2", "13.0")]),
         ("bcnn-half", ["features.2", "features.5", "features.10", "features.12"]),
+        (
+            "pooled-resnet12",
+            ["stages.0", "stages.3.conv1.0", "stages.8.conv1.0", "stages.9.conv2.0"],
+        ),
     ],
 )
 def test_masks_follow_what_subsamples(name, expected):
@@ -282,6 +291,8 @@ def test_squeeze_and_excitation_scales_channels():
     [
         ("resnet20-dw", "float"),
         ("resnet20-dw", "binary"),
+        ("pooled-resnet12", "float"),
+        ("pooled-resnet12", "binary"),
         ("resnet20-bireal", "bnn"),
         ("resnet20-react", "bnn"),
     ],
