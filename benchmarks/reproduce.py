@@ -41,7 +41,7 @@ ROWS = (
         "pooled-resnet12-binaryconnect",
         "pooled-resnet12",
         "binaryconnect",
-        ("--epochs", "90", "--rate", "0.02"),
+        ("--epochs", "76", "--rate", "0.02"),
     ),
     Row("resnet18-cifar-binaryconnect", "resnet18-cifar", "binaryconnect", ("--epochs", "100")),
     Row("resnet20-float", "resnet20", "float", PLAIN, 86.00),
