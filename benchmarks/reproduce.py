@@ -13,6 +13,9 @@ from nas.train_job import CHECKPOINT, RESULT
 PLAIN = ("--epochs", "24", "--crop", "0", "--no-flip")
 """Without augmentation, as the paper has it."""
 
+SHORT = ("--epochs", "10", "--crop", "0", "--no-flip")
+"""The same in less time, for networks whose layers are wide."""
+
 AUGMENTED = ("--epochs", "24")
 """With the usual augmentation of colour images: shifted and mirrored."""
 
@@ -53,6 +56,8 @@ ROWS = (
     Row("resnet20-ternary-augmented", "resnet20", "ternary", AUGMENTED),
     Row("resnet20-dw-float-augmented", "resnet20-dw", "float", AUGMENTED),
     Row("resnet20-dw-ternary-1x1-augmented", "resnet20-dw", "ternary-1x1", AUGMENTED),
+    Row("bcnn-quarter-binary", "bcnn-quarter", "binary", SHORT),
+    Row("bcnn-quarter-dithered", "bcnn-quarter", "dithered-binary", SHORT),
     Row("bcnn-half-binary", "bcnn-half", "binary", PLAIN),
     Row("bcnn-half-dithered", "bcnn-half", "dithered-binary", PLAIN),
 )

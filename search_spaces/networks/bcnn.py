@@ -59,3 +59,9 @@ def bcnn(plan: Plan, classes: int) -> nn.Module:
 def bcnn_half(plan: Plan, classes: int) -> nn.Module:
     """The same with half of the channels and features in each layer."""
     return Bcnn((64, 64, 128, 128, 256, 256), DENSE // 2, 32, plan, classes)
+
+
+@published("bcnn-quarter", CIFAR, PAPER)
+def bcnn_quarter(plan: Plan, classes: int) -> nn.Module:
+    """The same with a quarter."""
+    return Bcnn((32, 32, 64, 64, 128, 128), DENSE // 4, 32, plan, classes)
