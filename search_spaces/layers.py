@@ -75,6 +75,7 @@ class InputActivation(nn.Module):
             codes ``uint2`` to ``uint8``.
         relu: whether negative inputs become 0; a binary input keeps its sign, so there it is ignored.
         dither: the mask added before the sign: None, ``2d`` or ``3d``.
+        plane: rows and columns of the images that rows of features are of, where a mask is added to these.
         scale: 0-dim, the integer codes' step; follows the range of inputs while training, but that of
             DoReFa's codes is fixed: 0 to 1 is what they cover. Always positive.
         lowest: 0-dim, the lower end of an ``int8`` range, at most 0; the code is affine (Jacob et al.,
@@ -86,12 +87,13 @@ class InputActivation(nn.Module):
     lowest: Tensor
     batches: Tensor
 
-    def __init__(self, precision: Precision, relu: bool) -> None:
+    def __init__(self, precision: Precision, relu: bool, plane: tuple[int, int] = (1, 1)) -> None:
         super().__init__()
         self.code = _input_code(precision.activation, relu)
         self.is_fixed = precision.activation in LEVEL_BITS
         self.relu = relu
         self.dither = precision.dither
+        self.plane = plane
         self.register_buffer("scale", torch.tensor(1.0 / STEPS.get(self.code, 1)))
         self.register_buffer("batches", torch.tensor(0))
         if self.is_affine:
@@ -118,7 +120,7 @@ class InputActivation(nn.Module):
         if self.code == "float":
             return F.relu(x) if self.relu else x
         if self.code == "binary":
-            return sign(x if self.dither is None else dithered(x, self.dither))
+            return sign(x if self.dither is None else dithered(x, self.dither, self.plane))
         if x.dtype == torch.bfloat16:
             x = x.float()  # bfloat16 has 8 bits for a number, and so have steps
         if self.training and not self.is_fixed:
@@ -153,10 +155,12 @@ def _input_code(activation: str, relu: bool) -> str:
 class _QuantLayer(nn.Module):
     """A weight of shape (O, ...) under a precision, and the activation of the layer's input."""
 
-    def __init__(self, shape: tuple[int, ...], precision: Precision, relu: bool) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], precision: Precision, relu: bool, plane: tuple[int, int] = (1, 1)
+    ) -> None:
         super().__init__()
         self.precision = precision
-        self.activation = InputActivation(precision, relu)
+        self.activation = InputActivation(precision, relu, plane)
         self.weight = nn.Parameter(torch.empty(shape))
         nn.init.kaiming_normal_(self.weight)
         if precision.scale != "learned":
@@ -361,8 +365,10 @@ class QuantConv2d(_QuantLayer):
 class QuantLinear(_QuantLayer):
     """A dense layer (N, F) -> (N, O) under a precision; the bias stays float.
 
+    ``plane`` is the rows and columns of the images that were flattened to its features, for a mask on them.
+
     Raises:
-        InvalidInput: a size below 1.
+        InvalidInput: a size below 1, or a plane that features are no whole images of.
     """
 
     bias: nn.Parameter | None
@@ -375,9 +381,13 @@ class QuantLinear(_QuantLayer):
         *,
         relu: bool = False,
         bias: bool = True,
+        plane: tuple[int, int] = (1, 1),
     ) -> None:
-        check_positive(in_features=in_features, out_features=out_features)
-        super().__init__((out_features, in_features), precision, relu)
+        check_positive(in_features=in_features, out_features=out_features, rows=plane[0], columns=plane[1])
+        if in_features % (plane[0] * plane[1]):
+            problem = f"{in_features} features are no images of {plane[0]}x{plane[1]} pixels"
+            raise InvalidInput("plane", problem, "give the rows and columns of what was flattened")
+        super().__init__((out_features, in_features), precision, relu, plane)
         self.in_features, self.out_features = in_features, out_features
         self.bias = nn.Parameter(torch.zeros(out_features)) if bias else None
 

@@ -24,6 +24,7 @@ class Plan:
         depthwise: of convolutions of each channel by itself.
         pointwise: of 1x1 convolutions.
         classifier: of the last layer.
+        has_own_classifier: whether the last layer's precision was asked for by itself.
         scale_case: the shape of the learned scales of +-1 convolutions, 2 to 4, where they have such ones.
     """
 
@@ -32,6 +33,7 @@ class Plan:
     depthwise: Precision
     pointwise: Precision
     classifier: Precision
+    has_own_classifier: bool = False
     scale_case: int | None = None
 
     @property
@@ -55,6 +57,16 @@ class Plan:
         return self.pointwise if self.pointwise.weight == "int8" else precisions.get("float")
 
     @property
+    def before(self) -> "Plan":
+        """The plan with masks before the first half of a depthwise-separable convolution, not within it."""
+        return replace(self, pointwise=_plain(self.pointwise))
+
+    @property
+    def behind(self) -> "Plan":
+        """The plan with masks behind the first half of a depthwise-separable convolution."""
+        return replace(self, depthwise=_plain(self.depthwise))
+
+    @property
     def undithered(self) -> "Plan":
         """The plan for all layers but those that the paper dithers (Holesovsky and Maki, section 3.3)."""
         wide, deep, point = _plain(self.spatial), _plain(self.depthwise), _plain(self.pointwise)
@@ -75,12 +87,14 @@ def plan(name: str, classifier: str | None = None) -> Plan:
     """
     full = precisions.get("float")
     if name in SCALE_CASES:
-        return replace(plan("bnn", classifier or "binary"), name=name, scale_case=SCALE_CASES[name])
+        same = plan("binary", classifier)
+        bare = plan("bnn", classifier)
+        return replace(bare, name=name, classifier=same.classifier, scale_case=SCALE_CASES[name])
     is_partial = name not in precisions and name.endswith(ONLY_1X1)
     chosen = _named(name.removesuffix(ONLY_1X1) if is_partial else name, "precision")
     wide = full if is_partial else chosen
     last = _for_last(chosen) if classifier is None else _named(classifier, "classifier")
-    return Plan(name, wide, wide, chosen, last)
+    return Plan(name, wide, wide, chosen, last, classifier is not None)
 
 
 def _for_last(precision: Precision) -> Precision:

@@ -68,10 +68,11 @@ def dither_mask(channels: int, height: int, width: int, mode: Dither) -> Tensor:
     return (2.0 * (level.double() / 255.0) - 1.0).float()
 
 
-def dithered(x: Tensor, mode: Dither) -> Tensor:
-    """x + m, for x (N, C, H, W), or (N, F), whose features are channels of one pixel."""
-    channels, height, width = (*x.shape[1:], 1, 1)[:3]
-    return x + dither_mask(channels, height, width, mode).view(x.shape[1:]).to(x)
+def dithered(x: Tensor, mode: Dither, plane: tuple[int, int] = (1, 1)) -> Tensor:
+    """x + m, for x (N, C, H, W), or (N, C H W): the features of images of ``plane`` rows and columns."""
+    height, width = x.shape[2:] if x.dim() == 4 else plane
+    channels = x[0].numel() // (height * width)
+    return x + dither_mask(channels, height, width, mode).reshape(x.shape[1:]).to(x)
 
 
 def ternary_codes(weight: Tensor) -> Tensor:
@@ -167,7 +168,7 @@ def dorefa_weight(weight: Tensor, bits: int) -> Tensor:
     The result is an odd number from -(2^bits - 1) to 2^bits - 1, over 2^bits - 1. Gradient: q passes it on.
     """
     bent = weight.tanh()
-    unit: Tensor = bent / (2 * bent.detach().abs().max().clamp_min(1e-12)) + 0.5
+    unit: Tensor = bent / (2 * bent.abs().max().clamp_min(1e-12)) + 0.5
     return cast(Tensor, _OddLevels.apply(unit, 2**bits - 1))  # type: ignore[no-untyped-call]  # torch's
 
 

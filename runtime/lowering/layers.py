@@ -126,7 +126,7 @@ def activate(
     if activation.code == "float":
         return builder.relu(name, value) if activation.relu else value
     if activation.code == "binary":
-        return _sign_pack(builder, name, value, activation.dither, groups)
+        return _sign_pack(builder, name, value, activation, groups)
     step, zero = np.float32(activation.scale), _zero_point(activation)
     workload = Quantize(builder.batch, math.prod(value.shape), cast(ByteCode, activation.code))
 
@@ -143,20 +143,28 @@ def _zero_point(activation: "InputActivation") -> NDArray[np.int32]:
     return np.array([int(activation.zero_point)], np.int32)
 
 
-def _sign_pack(builder: GraphBuilder, name: str, value: Value, dither: str | None, groups: int) -> Value:
+def _sign_pack(
+    builder: GraphBuilder, name: str, value: Value, activation: "InputActivation", groups: int
+) -> Value:
     """Emit the packing of signs; a dither mask m becomes the threshold -m."""
-    n, *plane, channels = value.shape
-    height, width = plane or (1, 1)
+    n, *pixels, channels = value.shape
+    height, width = pixels or (1, 1)
+    dither, plane = activation.dither, (1, 1) if pixels else activation.plane
     kinds: dict[str | None, ThresholdKind] = {None: "zero", "2d": "position", "3d": "element"}
-    workload = SignPack(n, height, width, channels, groups, kinds[dither])
-    make = dict if dither is None else partial(_thresholds, workload, dither)
-    return builder.emit(f"{name}.sign", workload, [value], value.shape, make, dither, "codes")
+    # features of one image are channels here, with a threshold each
+    kind: ThresholdKind = kinds[dither] if plane == (1, 1) or dither is None else "element"
+    workload = SignPack(n, height, width, channels, groups, kind)
+    make = dict if dither is None else partial(_thresholds, workload, dither, plane)
+    return builder.emit(f"{name}.sign", workload, [value], value.shape, make, (dither, plane), "codes")
 
 
-def _thresholds(signs: SignPack, dither: str) -> Constants:
+def _thresholds(signs: SignPack, dither: str, plane: tuple[int, int]) -> Constants:
     """The dither mask as the thresholds of a sign: one for each pixel (2d), or each pixel and channel."""
     from search_spaces.quantizers import dither_mask
 
+    if plane != (1, 1):
+        mask = dither_mask(signs.channels // math.prod(plane), *plane, dither).numpy()
+        return {"threshold": -mask.astype(np.float32).reshape(1, 1, signs.groups, -1)}
     shape = signs.channels, signs.height, signs.width
     mask = -dither_mask(*shape, dither).numpy().astype(np.float32)
     mask = np.broadcast_to(mask, shape).transpose(1, 2, 0)  # (H, W, C)

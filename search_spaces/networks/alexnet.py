@@ -30,13 +30,13 @@ class AlexNet(nn.Module):
             *pooled(nn.MaxPool2d(3, 2), 256, plan),
             *conv(256, 384, 3, 1, plan),
             *conv(384, 384, 3, 2, plain),
-            *conv(384, 256, 3, 2, plan),
+            *conv(384, 256, 3, 2, plain),
             *pooled(nn.MaxPool2d(3, 2), 256, plan),
         )
         self.flatten = nn.Flatten()
         self.dense = nn.Sequential(
             nn.Dropout(0.0 if plan.is_binary else 0.5),
-            QuantLinear(256 * 6 * 6, DENSE, plain.spatial, relu=True, bias=False),
+            QuantLinear(256 * 6 * 6, DENSE, plan.spatial, relu=True, bias=False, plane=(6, 6)),
             nn.BatchNorm1d(DENSE),
             nn.Dropout(0.0 if plan.is_binary else 0.5),
             QuantLinear(DENSE, DENSE, plain.spatial, relu=True, bias=False),

@@ -21,8 +21,8 @@ class Bcnn(nn.Module):
         layers: list[nn.Module] = []
         channels = 3
         for index, width in enumerate(widths):
-            # masks: after the first layer, after each subsampling, before the last spatial layer
-            is_dithered = index == 1 or index % 2 == 0 or index == len(widths) - 1
+            # masks: after the first layer, after each subsampling; what sees an image last is a dense layer
+            is_dithered = index == 1 or index % 2 == 0
             spatial = (plan if is_dithered else plan.undithered).spatial
             precision = plan.first if index == 0 else spatial
             layers.append(QuantConv2d(channels, width, 3, precision, relu=index > 0))
@@ -35,7 +35,7 @@ class Bcnn(nn.Module):
         plain = plan.undithered
         self.flatten = nn.Flatten()
         self.dense = nn.Sequential(
-            QuantLinear(channels * side**2, dense, plain.spatial, relu=True, bias=False),
+            QuantLinear(channels * side**2, dense, plan.spatial, relu=True, bias=False, plane=(side, side)),
             nn.BatchNorm1d(dense),
             QuantLinear(dense, dense, plain.spatial, relu=True, bias=False),
             nn.BatchNorm1d(dense),

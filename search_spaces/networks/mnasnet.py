@@ -29,13 +29,12 @@ class MnasNet(nn.Module):
         for expansion, kernel, ratio, width, repeats, first_stride in STAGES:
             for repeat in range(repeats):
                 stride = first_stride if repeat == 0 else 1
-                dithers = stride == 2 or expansion == 1 or width == STAGES[-1][3]
-                part = plan if dithers else plan.undithered
+                part = plan if stride == 2 or expansion == 1 else plan.undithered
                 layers.append(
                     InvertedResidual(channels, width, expansion, kernel, stride, part, squeeze_ratio=ratio)
                 )
                 channels = width
-        layers.append(normed(channels, 1280, 1, plan.undithered.pointwise, relu=False))
+        layers.append(normed(channels, 1280, 1, plan.pointwise, relu=False))
         self.features = nn.Sequential(*layers)
         self.relu = nn.Identity() if plan.is_binary else nn.ReLU()
         self.pool = nn.AdaptiveAvgPool2d(1)

@@ -39,8 +39,9 @@ class MobileNet(nn.Module):
         layers: list[nn.Module] = [stem(channels, plan)]
         for index, (width, stride) in enumerate(V1_BLOCKS):
             wider = int(width * multiplier)
-            dithers = index == 0 or stride == 2 or index == len(V1_BLOCKS) - 1
-            layers.append(separable_conv(channels, wider, stride, plan if dithers else plan.undithered))
+            is_last = index == len(V1_BLOCKS) - 1
+            part = plan.behind if stride == 2 or is_last else plan.before if index == 0 else plan.undithered
+            layers.append(separable_conv(channels, wider, stride, part))
             channels = wider
         self.features = nn.Sequential(*layers)
         self.pool = nn.AdaptiveAvgPool2d(1)
@@ -62,11 +63,11 @@ class MobileNetV2(nn.Module):
         for expansion, width, repeats, first_stride in V2_STAGES:
             for repeat in range(repeats):
                 wider, stride = rounded(width * multiplier), first_stride if repeat == 0 else 1
-                part = plan if stride == 2 or width == V2_STAGES[-1][1] or expansion == 1 else plan.undithered
+                part = plan if stride == 2 or expansion == 1 else plan.undithered
                 layers.append(InvertedResidual(channels, wider, expansion, 3, stride, part, clips=True))
                 channels = wider
         last = rounded(1280 * max(1.0, multiplier))
-        layers.append(normed(channels, last, 1, plan.undithered.pointwise, relu=False))
+        layers.append(normed(channels, last, 1, plan.pointwise, relu=False))
         self.features = nn.Sequential(*layers)
         self.relu = nn.Identity() if plan.is_binary else nn.ReLU6()
         self.pool = nn.AdaptiveAvgPool2d(1)

@@ -42,8 +42,9 @@ def stem(channels: int, plan: Plan) -> nn.Module:
 
 
 def classifier(features: int, classes: int, plan: Plan) -> nn.Module:
-    """The last layer, on means over an image, which hardly change their sign: never on binary inputs."""
-    if plan.classifier.activation == "binary" or plan.classifier.name == "float":
+    """The last layer, on means over an image, which hardly change their sign: on signs only if asked for."""
+    is_on_signs = plan.classifier.activation == "binary" and not plan.has_own_classifier
+    if is_on_signs or plan.classifier.name == "float":
         return nn.Linear(features, classes)
     return QuantLinear(features, classes, plan.classifier)
 

@@ -30,7 +30,7 @@ class PooledResNet(nn.Module):
     """A stem, and stages of a convolution, a max pooling and residual blocks; (N, 3, H, W) -> (N, classes).
 
     Masks of a dithered plan are where the paper on them has them: after the first layer, after each pooling,
-    and before the last spatial layer.
+    and before the last layer that sees more than a pixel.
 
     Args:
         stem: channels of the first convolution.

@@ -32,13 +32,9 @@ def plain_conv(in_channels: int, channels: int, stride: int, plan: Plan) -> nn.M
 
 
 def separable_conv(in_channels: int, channels: int, stride: int, plan: Plan) -> nn.Module:
-    """A 3x3 depthwise and a 1x1 convolution, a batch norm behind each.
-
-    A mask of the plan is before the depthwise one, but where that subsamples, behind it.
-    """
-    first, second = (plan.undithered, plan) if stride > 1 else (plan, plan.undithered)
-    depthwise = QuantConv2d(in_channels, in_channels, 3, first.depthwise, stride=stride, groups=in_channels)
-    pointwise = QuantConv2d(in_channels, channels, 1, second.pointwise)
+    """A 3x3 depthwise and a 1x1 convolution, a batch norm behind each."""
+    depthwise = QuantConv2d(in_channels, in_channels, 3, plan.depthwise, stride=stride, groups=in_channels)
+    pointwise = QuantConv2d(in_channels, channels, 1, plan.pointwise)
     return nn.Sequential(depthwise, nn.BatchNorm2d(in_channels), pointwise, nn.BatchNorm2d(channels))
 
 
@@ -123,7 +119,7 @@ class ResNet(nn.Module):
     """A stem, stages of blocks that halve the image and double the channels, and a classifier.
 
     Masks of a dithered plan are where the paper on them has them: after the first layer, after each
-    subsampling, and before the last spatial layer.
+    subsampling, and before the last layer that sees more than a pixel.
     """
 
     def __init__(
@@ -146,8 +142,8 @@ class ResNet(nn.Module):
             stride = 2 if stage and index == 0 else 1
             # what subsamples is the first convolution, or, of a separable one, its first half
             inside, behind = (stride == 2 and halves for halves in (separable, not separable))
-            first = plan if (stage, index) == (0, 0) or inside else plan.undithered
-            second = plan if (stage, index) == places[-1] or behind else plan.undithered
+            first = plan.before if (stage, index) == (0, 0) else plan.behind if inside else plan.undithered
+            second = plan.behind if (stage, index) == places[-1] or behind else plan.undithered
             blocks.append(block(channels, wider, stride, (first, second)))
             channels = wider
         self.blocks = nn.Sequential(*blocks)

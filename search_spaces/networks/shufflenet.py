@@ -32,14 +32,13 @@ class Unit(nn.Module):
         middle, branch = channels // 4, channels if self.adds else channels - in_channels
         # few channels come into the first unit, and no ReLU behind the max pooling's
         outer = 1 if first else groups
-        # masks: behind the max pooling; before the depthwise convolution or, where that subsamples, behind it
+        # masks: behind the max pooling, and behind the depthwise convolution
         plain = plan.undithered
-        before, behind = (plan, plain) if self.adds else (plain, plan)
         reduce = plan if first else plain
         self.reduce = normed(in_channels, middle, 1, reduce.pointwise, groups=outer)
         self.shuffle = ChannelShuffle(groups) if groups > 1 else nn.Identity()
-        self.depthwise = normed(middle, middle, 3, before.depthwise, stride=stride, groups=middle)
-        self.expand = normed(middle, branch, 1, behind.pointwise, groups=groups, relu=False)
+        self.depthwise = normed(middle, middle, 3, plain.depthwise, stride=stride, groups=middle)
+        self.expand = normed(middle, branch, 1, plan.pointwise, groups=groups, relu=False)
         self.shortcut = nn.Identity() if self.adds else nn.AvgPool2d(3, 2, 1)
         self.relu = nn.Identity() if plan.is_binary else nn.ReLU()
 

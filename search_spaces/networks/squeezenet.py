@@ -35,7 +35,7 @@ class Fire(nn.Module):
 class SqueezeNet(nn.Module):
     """A convolution, fire modules with max poolings between, and a 1x1 convolution averaged to classes.
 
-    Masks of a dithered plan are after the first layer, after each pooling, and before the last fire module.
+    Masks of a dithered plan are after the first layer, after each pooling, and before the last convolution.
     """
 
     def __init__(
@@ -50,17 +50,15 @@ class SqueezeNet(nn.Module):
         super().__init__()
         conv, channels = first
         layers: list[nn.Module] = [conv, nn.BatchNorm2d(channels)]
-        last = max(i for i, fire in enumerate(fires) if fire is not None)
         for index, fire in enumerate(fires):
             if fire is None:
                 layers += pooled(nn.MaxPool2d(3, 2), channels, plan)
                 continue
-            dithers = index == last or fires[index - 1] is None
-            layers.append(Fire(channels, *fire, plan, bypass=bypass, dithers=dithers))
+            layers.append(Fire(channels, *fire, plan, bypass=bypass, dithers=fires[index - 1] is None))
             channels = 2 * fire[1]
         self.features = nn.Sequential(*layers)
         self.dropout = nn.Dropout(0.0 if plan.is_binary else 0.5)
-        self.classifier = QuantConv2d(channels, classes, 1, plan.undithered.classifier)
+        self.classifier = QuantConv2d(channels, classes, 1, plan.classifier)
         self.pool = nn.AdaptiveAvgPool2d(1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -177,25 +177,33 @@ def test_signs_see_both_sides_of_zero(name):
     assert min(shares.values()) > 0.02, min(shares, key=shares.get)
 
 
-def test_masks_are_where_the_paper_has_them():
+def test_what_has_no_mask_has_the_same_codes():
     module = search_spaces.network("squeezenet1.1", "dithered")
-    dithered = [n for n, m in module.named_modules() if isinstance(m, QuantConv2d) and m.activation.dither]
-    after_poolings = [f"features.{index}.squeeze.0" for index in (4, 8, 12)]  # a norm behind each
-    assert dithered == [*after_poolings, "features.15.squeeze.0"]
-    plain = [
-        m.precision.name for m in module.modules() if isinstance(m, QuantConv2d) and not m.activation.dither
-    ]
-    assert set(plain) == {"ternary-binary"}
+    convs = [m for m in module.modules() if isinstance(m, QuantConv2d)]
+    assert {m.precision.name for m in convs if not m.activation.dither} == {"ternary-binary"}
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        # after the first layer, after each subsampling, before the last spatial layer
+        # after the first layer, after each subsampling, before the last layer that sees more than a pixel
         ("resnet20", ["blocks.0.conv1.0", "blocks.3.conv2.0", "blocks.6.conv2.0", "blocks.8.conv2.0"]),
-        ("resnet20-dw", ["blocks.0.conv1.0", "blocks.3.conv1.2", "blocks.6.conv1.2", "blocks.8.conv2.0"]),
-        ("mobilenet-0.25", [f"features.{i}" for i in ("1.0", "2.2", "4.2", "6.2", "12.2", "13.0")]),
-        ("bcnn-half", ["features.2", "features.5", "features.10", "features.12"]),
+        ("resnet20-dw", ["blocks.0.conv1.0", "blocks.3.conv1.2", "blocks.6.conv1.2", "blocks.8.conv2.2"]),
+        ("mobilenet-0.25", [f"features.{i}" for i in ("1.0", "2.2", "4.2", "6.2", "12.2", "13.2")]),
+        ("bcnn-half", ["features.2", "features.5", "features.10", "dense.0"]),
+        ("alexnet", ["features.4", "features.8", "dense.1"]),
+        ("squeezenet1.1", [*(f"features.{i}.squeeze.0" for i in (4, 8, 12)), "classifier"]),
+        (
+            "mobilenetv2",
+            [
+                f"features.{i}.0"
+                for i in ("1.depthwise", "2.project", "4.project", "7.project", "14.project", "18")
+            ],
+        ),
+        (
+            "shufflenet-g3",
+            [f"features.{i}.0" for i in ("4.reduce", "4.expand", "8.expand", "16.expand", "19.expand")],
+        ),
         (
             "pooled-resnet12",
             ["stages.0", "stages.3.conv1.0", "stages.8.conv1.0", "stages.9.conv2.0"],
@@ -203,8 +211,8 @@ def test_masks_are_where_the_paper_has_them():
     ],
 )
 def test_masks_follow_what_subsamples(name, expected):
-    module = search_spaces.network(name, "dithered")
-    found = [n for n, m in module.named_modules() if isinstance(m, QuantConv2d) and m.activation.dither]
+    layers = search_spaces.network(name, "dithered").named_modules()
+    found = [n for n, m in layers if isinstance(m, QuantConv2d | QuantLinear) and m.activation.dither]
     assert found == expected
 
 
@@ -293,6 +301,7 @@ def test_squeeze_and_excitation_scales_channels():
         ("resnet20-dw", "binary"),
         ("pooled-resnet12", "float"),
         ("pooled-resnet12", "binary"),
+        ("resnet18-cifar", "dithered-3d"),
         ("resnet20-bireal", "bnn"),
         ("resnet20-react", "bnn"),
     ],
@@ -351,3 +360,19 @@ def test_every_network_takes_scales_of_pixels(name):
 def test_scales_of_pixels_are_for_images_of_one_size():
     with pytest.raises(RuntimeError, match="size of tensor"):
         search_spaces.network("resnet20-bireal", "binary-case4")(torch.randn(2, 3, 16, 16))
+
+
+@pytest.mark.parametrize("precision", ["dithered", "dithered-binary-3d"])
+def test_masks_on_flattened_images_compile(precision):
+    module = settled(search_spaces.network("bcnn-quarter", precision), 3, 32, 32)
+    agrees(module, (2, 3, 32, 32), None)
+    assert module.dense[0].activation.plane == (4, 4)
+
+
+@pytest.mark.parametrize("name", ["resnet20", "mobilenet-0.25", "pooled-resnet12"])
+@pytest.mark.parametrize("precision", ["float", "binary", "binary-case2"])
+def test_a_classifier_that_is_asked_for_is_there(name, precision):
+    usual = search_spaces.network(name, precision)
+    assert isinstance(usual.classifier, torch.nn.Linear)
+    asked = search_spaces.network(name, precision, classifier="binary")
+    assert asked.classifier.precision.name == "binary"

@@ -74,6 +74,12 @@ def test_features_are_dithered_as_channels_of_one_pixel():
     assert torch.equal(dithered(x, "3d"), dithered(x.view(4, 9, 1, 1), "3d").view(4, 9))
 
 
+@pytest.mark.parametrize("mode", ["2d", "3d"])
+def test_features_of_an_image_get_the_mask_of_its_pixels(mode):
+    x = torch.randn(2, 3, 4, 5)
+    assert torch.equal(dithered(x.flatten(1), mode, (4, 5)), dithered(x, mode).flatten(1))
+
+
 def test_ternary_codes_are_zero_up_to_and_at_the_threshold():
     weight = torch.tensor([1.0, 0.0501, 0.05, 0.0, -0.05, -0.0501, -0.7])
     assert ternary_codes(weight).tolist() == [1, 1, 0, 0, 0, -1, -1]
@@ -211,12 +217,11 @@ def test_dorefa_is_equations_5_6_and_9(bits):
 
 def test_the_gradient_of_dorefas_weights_is_that_of_the_function_before_rounding():
     weight = torch.randn(40, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    largest = weight.tanh().abs().max()  # a constant to the gradient, as in the paper's code
     to = torch.randn(40, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     found = gradient(lambda w: dorefa_weight(w, 8), weight, to)
 
     def smooth(w):
-        return ((w.tanh() / largest) * to).sum()
+        return ((w.tanh() / w.tanh().abs().max()) * to).sum()
 
     for index in range(40):
         step = torch.zeros(40, dtype=torch.float64)
