@@ -13,7 +13,7 @@ from nas.train_job import CHECKPOINT, RESULT
 PLAIN = ("--epochs", "24", "--crop", "0", "--no-flip")
 """Without augmentation, as the paper has it."""
 
-SHORT = ("--epochs", "10", "--crop", "0", "--no-flip")
+SHORT = ("--epochs", "6", "--crop", "0", "--no-flip")
 """The same in less time, for networks whose layers are wide."""
 
 AUGMENTED = ("--epochs", "24")

@@ -127,14 +127,14 @@ def test_a_calibrated_device_is_predicted_better_and_with_an_interval():
     before = evaluate(model, SPACE, 10, 500, quietly)
     assert before.coverage is None
     assert before.mape > 0.03
-    after = calibrate(model, SPACE, 5.0, 12, quietly)
+    after = calibrate(model, SPACE, 60.0, 12, quietly)
     assert len(model.table.networks(device.identity)) == 12
     assert (len(model.learned("tiny")), len(model.learned("cifar"))) == (12, 0)
     assert after.mape < 0.005
     assert after.coverage >= 0.8
     assert after.within(0.05) == 1.0
     assert after.tau > 0.95
-    again = calibrate(model, SPACE, 5.0, 12, quietly)
+    again = calibrate(model, SPACE, 60.0, 12, quietly)
     assert len(model.table.networks(device.identity)) == 12, "what is learned is not learned again"
     assert again.networks == after.networks
 
