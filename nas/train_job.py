@@ -143,7 +143,8 @@ def job_of(loaded: "Loaded") -> TrainJob:
 def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
     """Take over all tensors that fit by name and shape; gives the names of those that stay as they are.
 
-    A layer that has a code where the weights come from a float one starts at them, with fitting scales.
+    A layer that codes its weights as before keeps its scales, one that codes its input so keeps its range. A
+    layer of another code starts at the real weights, with fitting scales.
 
     Raises:
         BitnasError: not one of the layers' weights fits.
@@ -161,32 +162,65 @@ def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
     fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
     if not any(name.endswith("weight") and t.ndim > 1 for name, t in fitting.items()):
         raise BitnasError(f"{path}: none of its tensors fits this network; name weights of the same one")
-    layers = {n: m for n, m in module.named_modules() if isinstance(m, QuantConv2d | QuantLinear)}
-    of_another_code = _is_of_another_code(job_of(loaded), module)
-    kept = {f"{name}.{part}" for name in layers for part in ("positive", "negative", "scale")}
-    kept |= {f"{name}.activation.{part}" for name in layers for part in ("scale", "lowest", "batches")}
-    if of_another_code:
-        fitting = {name: t for name, t in fitting.items() if name not in kept}
-    module.load_state_dict(fitting, strict=False)
-    for name, layer in layers.items() if of_another_code else ():
-        if f"{name}.weight" in fitting:
-            layer.start_from(_real_weight(name, given))
+    recoded, stale = _changes(_codes_of_job(job_of(loaded)), _codes(module))
+    fitting = {name: t for name, t in fitting.items() if name not in stale}
+    real = {n: _real_weight(n, given) for n in recoded if f"{n}.weight" in fitting}
+    module.load_state_dict(fitting | {f"{n}.weight": t for n, t in real.items()}, strict=False)
+    for name, weight in real.items():
+        layer = module.get_submodule(name)
+        if isinstance(layer, QuantConv2d | QuantLinear):
+            layer.start_from(weight)
     return sorted(set(own) - set(fitting))
 
 
-def _is_of_another_code(job: TrainJob, module: "nn.Module") -> bool:
-    """Whether the layers of a job have other precisions than those of a module."""
+@dataclass(frozen=True)
+class _Codes:
+    """What a layer's learned numbers are about.
+
+    Attributes:
+        weight: the code of the weights and the rule of their scales.
+        activation: the code of the input, and whether its range is fixed; empty where it is taken as it is.
+    """
+
+    weight: tuple[str, str]
+    activation: tuple[str, bool] | tuple[()]
+
+
+_FLOAT = _Codes(("float", "learned"), ())
+
+
+def _changes(was: dict[str, _Codes], now: dict[str, _Codes]) -> tuple[list[str], set[str]]:
+    """Layers whose weights have another code, and the tensors of scales and ranges that were another's."""
+    recoded = [name for name, codes in now.items() if was.get(name, _FLOAT).weight != codes.weight]
+    reranged = [name for name, codes in now.items() if was.get(name, _FLOAT).activation != codes.activation]
+    stale = {f"{name}.{part}" for name in recoded for part in ("positive", "negative", "scale")}
+    stale |= {f"{name}.activation.{part}" for name in reranged for part in ("scale", "lowest", "batches")}
+    return recoded, stale
+
+
+def _codes(module: "nn.Module") -> dict[str, _Codes]:
+    """Of every layer by name; torch's own are in float, where other plans may have one of ours."""
+    from torch import nn
+
+    from search_spaces.layers import QuantConv2d, QuantLinear
+
+    found = {}
+    for name, layer in module.named_modules():
+        if isinstance(layer, QuantConv2d | QuantLinear):
+            weight = layer.precision.weight, layer.precision.scale
+            found[name] = _Codes(weight, (layer.activation.code, layer.activation.is_fixed))
+        elif isinstance(layer, nn.Conv2d | nn.Linear):
+            found[name] = _FLOAT
+    return found
+
+
+def _codes_of_job(job: TrainJob) -> dict[str, _Codes]:
     import torch
 
     import search_spaces
-    from search_spaces.layers import QuantConv2d, QuantLinear
-
-    def codes(network: "nn.Module") -> list[tuple[str, str]]:
-        layers = (m for m in network.modules() if isinstance(m, QuantConv2d | QuantLinear))
-        return [(m.precision.name, m.activation.code) for m in layers]
 
     with torch.device("meta"):
-        return codes(search_spaces.network(job.network, job.precision, None, job.classifier)) != codes(module)
+        return _codes(search_spaces.network(job.network, job.precision, None, job.classifier))
 
 
 def _real_weight(name: str, given: "dict[str, Tensor]") -> "Tensor":

@@ -120,9 +120,7 @@ def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:
     names = {p: precisions.get(p) for p in ("float", "ternary")}
     plans = {name: Plan(name, p, p, p, p) for name, p in names.items()}
     ternary = _small(plans["ternary"], 10)
-    left = {
-        f"{n}.{p}" for n in "26" for p in ("negative", "positive", "activation.scale", "activation.batches")
-    }
+    left = {f"{n}.{p}" for n in "26" for p in ("negative", "positive")}
     assert set(transfer(ternary, path, "small")) == left
     weight, layer = given[2].weight, ternary[2]  # type: ignore[index]
     torch.testing.assert_close(layer.weight, weight * LATENT_START)
