@@ -127,6 +127,13 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
     return result
 
 
+def halves_in(folder: Path) -> set[Path]:
+    """Where a training that is killed leaves what it was writing."""
+    from nas.checkpoint import aside
+
+    return {aside(folder / name) for name in (CHECKPOINT, WEIGHTS, RESULT)}
+
+
 def job_of(loaded: "Loaded") -> TrainJob:
     """The job of a checkpoint or of weights.
 
@@ -365,6 +372,8 @@ def _result(job: TrainJob, training: "Training", test_accuracy: float, seconds: 
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    aside = path.with_name(f".{path.name}-aside")
-    aside.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    aside.replace(path)
+    from nas.checkpoint import aside
+
+    half = aside(path)
+    half.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    half.replace(path)

@@ -119,10 +119,11 @@ def train(context: click.Context, /, **options: Any) -> None:
 
 def _folder(output: Path | None) -> Path:
     from nas.finished import check_output
+    from nas.train_job import halves_in
 
     if output is None:
         raise InvalidInput("--output", "a training needs a folder", "give -o FOLDER")
-    check_output("--output", output)
+    check_output("--output", output, halves_in(output))
     return output
 
 

@@ -1,6 +1,7 @@
 """``nas train``, ``nas networks`` and ``nas size`` as they are typed."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -220,6 +221,50 @@ def test_folders_and_files_that_do_not_serve(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "less", tmp_path / "out" / WEIGHTS)
     done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
     assert (done.exit_code, "it does not hold a 'small'; train anew" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("output", "problem"),
+    [
+        ("/proc/out", "No such file or directory"),  # root has every right there, and yet nothing can be made
+        ("/proc/deep/er", "No such file or directory"),
+        ("file/out", "Not a directory"),
+        ("file/deep/er", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("deep/" + "x" * 300, "File name too long"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nas.data.load", None)  # to read images is work
+    Path("file").touch()
+    done = run("train", "small", "--data", "digits", "-o", output)
+    assert done.stderr == f"Error: --output: '{output}' cannot be written ({problem}); name another folder\n"
+    assert (done.exit_code, list(tmp_path.iterdir())) == (2, [tmp_path / "file"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_folders_without_the_right_to_write_are_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    done = run("train", "small", "--data", "digits", "-o", str(tmp_path / "out"))
+    tmp_path.chmod(0o755)
+    assert (done.exit_code, "cannot be written (Permission denied)" in done.stderr) == (2, True)
+
+
+def test_what_a_kill_left_half_written_does_not_count(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / ".checkpoint.safetensors-aside").write_bytes(b"half")
+    (folder / "notes").touch()
+    arguments = ("train", "small", "--data", "digits", "--epochs", "1", "-o", str(folder))
+    assert "is there already" in run(*arguments).stderr
+    (folder / "notes").unlink()
+    assert run(*arguments).exit_code == 0
+    assert len(list(folder.iterdir())) == 3, "the half is gone"
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    assert "is there already" in run(*arguments[:-1], str(tmp_path / "nowhere")).stderr
 
 
 def test_networks_are_listed(tmp_path: Path) -> None:
