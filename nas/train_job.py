@@ -85,6 +85,7 @@ class Progress:
         on_batch: after each.
         on_epoch: after each.
         on_transfer: of the tensors that weights to start from do not have.
+        on_teacher: what a teacher was trained on and what its student is on, where these differ.
     """
 
     on_data: Callable[[int, int], None] = lambda done, of: None
@@ -92,6 +93,7 @@ class Progress:
     on_batch: Callable[[], None] = lambda: None
     on_epoch: "Callable[[Epoch], None]" = lambda epoch: None
     on_transfer: Callable[[list[str]], None] = lambda names: None
+    on_teacher: Callable[[str, str], None] = lambda teachers, students: None
 
 
 def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None" = None) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
     from nas.training import accuracy
 
     data = data_of(job, progress.on_data)
-    training = _training(job, data)
+    training = _training(job, data, progress)
     about = {"job": job.to_dict(), "data_digest": labels_digest(data)}
     if loaded is not None:
         if loaded.about["about"].get("data_digest") != about["data_digest"]:
@@ -281,7 +283,7 @@ def data_of(job: TrainJob, on_data: Callable[[int, int], None] = lambda done, of
     return replace(data, validation_share=job.validation)
 
 
-def _training(job: TrainJob, data: "DataSet") -> "Training":
+def _training(job: TrainJob, data: "DataSet", progress: Progress) -> "Training":
     import torch
 
     import search_spaces
@@ -291,7 +293,11 @@ def _training(job: TrainJob, data: "DataSet") -> "Training":
     channels = data.input_shape[0]
     module = search_spaces.network(job.network, job.precision, data.classes, job.classifier, channels)
     _check_fit(module, data, job)
-    teacher = None if job.teacher is None else _teacher(Path(job.teacher), data)
+    teacher = None
+    if job.teacher is not None:
+        teacher, learnt = _teacher(Path(job.teacher), data)
+        if learnt != job.data:
+            progress.on_teacher(learnt, job.data)
     return Training(module, data, job.epochs, job.seed, job.recipe, teacher)
 
 
@@ -303,10 +309,14 @@ def labels_digest(data: "DataSet") -> str:
     return digest.hexdigest()
 
 
-def _teacher(path: Path, data: "DataSet") -> "nn.Module":
+def _teacher(path: Path, data: "DataSet") -> "tuple[nn.Module, str]":
+    """The network of a file of weights, and what it was trained on."""
     import torch
 
-    teacher, problem = load_network(path), ""
+    from nas import checkpoint
+
+    loaded = checkpoint.read(path)
+    teacher, problem = network_of(loaded), ""
     try:
         with torch.inference_mode():
             classes = teacher(torch.zeros(1, *data.input_shape)).shape[1]
@@ -316,7 +326,7 @@ def _teacher(path: Path, data: "DataSet") -> "nn.Module":
         problem = "it does not take these images"
     if problem:
         raise InvalidInput("--teacher", problem, "name one that was trained on such data")
-    return teacher
+    return teacher, job_of(loaded).data
 
 
 def _check_fit(module: "nn.Module", data: "DataSet", job: TrainJob) -> None:

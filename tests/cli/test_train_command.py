@@ -108,7 +108,8 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest
 def test_float_weights_become_ternary_ones_and_teach(tmp_path: Path) -> None:
     trained(tmp_path / "float")
     weights = str(tmp_path / "float" / WEIGHTS)
-    more = ("--precision", "ternary", "--from", weights, "--teacher", weights, "--epochs", "1")
+    hard = ("--distillation", "0.9", "--temperature", "2")
+    more = ("--precision", "ternary", "--from", weights, "--teacher", weights, *hard, "--epochs", "1")
     started = trained(tmp_path / "started", *more)
     alone = trained(tmp_path / "alone", "--precision", "ternary", "--epochs", "1")
     assert started["test_accuracy"] > alone["test_accuracy"]  # type: ignore[operator]
@@ -174,6 +175,19 @@ def test_a_training_goes_on_with_its_own_data_only(tmp_path: Path) -> None:
     assert (done.exit_code, "what the network was trained on cannot be read" in done.stderr) == (1, True)
 
 
+def test_a_teacher_of_other_data_is_told_of(tmp_path: Path) -> None:
+    trained(tmp_path / "same", "--epochs", "1")
+    weights = tmp_path / "same" / WEIGHTS
+    loaded = read(weights)
+    loaded.about["job"]["data"] = "/other\n"
+    write_tensors(tmp_path / "other", loaded.tensors, loaded.about)
+    said = "The teacher was trained on /other , the student is on digits.\n"
+    for teacher, found in ((weights, ""), (tmp_path / "other", said)):
+        given = ("--teacher", str(teacher), "-o", str(tmp_path / f"of-{teacher.name}"))
+        done = run("train", "small", "--data", "digits", "--epochs", "1", "--json", *given)
+        assert (done.exit_code, done.stderr) == (0, found)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -190,6 +204,8 @@ def test_a_training_goes_on_with_its_own_data_only(tmp_path: Path) -> None:
         (["small", "--crop", "-1"], "--crop: -1 is out of range"),
         (["small", "--from", "nowhere"], "--from: there is no file 'nowhere'"),
         (["small", "--teacher", "."], "--teacher: there is no file '.'"),
+        (["small", "--distillation", "0.9"], "--distillation: there is no teacher; give --teacher FILE"),
+        (["small", "--temperature", "4"], "--temperature: there is no teacher; give --teacher FILE"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path, arguments: list[str], message: str) -> None:
