@@ -165,6 +165,12 @@ def test_a_training_goes_on_with_its_own_data_only(tmp_path: Path) -> None:
     teacher = ("--teacher", str(tmp_path / "out" / WEIGHTS))
     done = run("train", "small", "--data", "digits", *teacher, "-o", str(tmp_path / "x"))
     assert (done.exit_code, "--teacher: it knows 2 classes, the data has 10" in done.stderr) == (2, True)
+    first, second = folder / "a" / "0.png", folder / "a" / "1.png"
+    before = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(before)  # labels, mean and deviation stay
+    done = run("train", "--resume", str(tmp_path / "out"))
+    assert (done.exit_code, "is no longer what the training began with" in done.stderr) == (1, True)
     (folder / "b" / "3.png").unlink()
     done = run("train", "--resume", str(tmp_path / "out"))
     assert (done.exit_code, "is no longer what the training began with" in done.stderr) == (1, True)
