@@ -61,16 +61,21 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) 
         {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
         {"bitnas": json.dumps(meta, sort_keys=True)},
     )
-    aside = path.with_name(f".{path.name}-aside")  # always this: what a kill leaves is written over
+    half = aside(path)
     try:
-        with aside.open("wb") as file:
+        with half.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        aside.unlink(missing_ok=True)
+        half.unlink(missing_ok=True)
         raise
-    aside.replace(path)
+    half.replace(path)
+
+
+def aside(path: Path) -> Path:
+    """Where a file is written before it takes its place; always there: what a kill leaves is written over."""
+    return path.with_name(f".{path.name}-aside")
 
 
 def read(path: Path) -> Loaded:

@@ -1,7 +1,10 @@
 """What ends every export: compiled code is compared with torch's classes, described on a card and written."""
 
 import hashlib
+import os
+import tempfile
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,10 +107,33 @@ def write_artifact(finished: Finished, output: Path, identity: tuple[str, str], 
     return card
 
 
-def check_output(parameter: str, output: Path) -> None:
-    """Refuse a folder that holds something, before any work is done."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+def check_output(parameter: str, output: Path, halves: Collection[Path] = ()) -> None:
+    """Refuse a folder that holds something or cannot be written, before any work is done.
+
+    Args:
+        parameter: what users name it by.
+        output: the folder.
+        halves: files in it that do not count: what a kill left of them will be written over.
+
+    Raises:
+        InvalidInput: it does not serve; nothing is left there.
+    """
+    try:
+        is_taken = os.path.lexists(output) and (not output.is_dir() or bool({*output.iterdir()} - {*halves}))
+        if not is_taken:
+            _make_aside(output)
+    except OSError as error:
+        problem = f"'{output}' cannot be written ({error.strerror})"
+        raise InvalidInput(parameter, problem, "name another folder") from error
+    if is_taken:
         raise InvalidInput(parameter, f"'{output}' is there already", "name a folder that is new or empty")
+
+
+def _make_aside(folder: Path) -> None:
+    """Make what is missing of a folder under another name, as rights alone do not tell, and remove it."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    with tempfile.TemporaryDirectory(dir=there, prefix=".bitnas-") as aside:
+        (Path(aside) / folder.relative_to(there)).mkdir(parents=True, exist_ok=True)
 
 
 def classes_of(network: "CompiledNetwork", split: "Split") -> "NDArray[Any]":

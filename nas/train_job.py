@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import platform
 import time
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from nas.data.data_set import PART
 from nas.recipe import Recipe
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
     from nas.checkpoint import Loaded
     from nas.data import DataSet
     from nas.training import Epoch, Training
+
+DIGESTED_BYTES = 1 << 28
+"""Of the pixels of a split: all of CIFAR's, in about a second."""
 
 CHECKPOINT, WEIGHTS, RESULT = "checkpoint.safetensors", "weights.safetensors", "result.json"
 
@@ -85,6 +92,7 @@ class Progress:
         on_batch: after each.
         on_epoch: after each.
         on_transfer: of the tensors that weights to start from do not have.
+        on_teacher: what a teacher was trained on and what its student is on, where these differ.
     """
 
     on_data: Callable[[int, int], None] = lambda done, of: None
@@ -92,6 +100,7 @@ class Progress:
     on_batch: Callable[[], None] = lambda: None
     on_epoch: "Callable[[Epoch], None]" = lambda epoch: None
     on_transfer: Callable[[list[str]], None] = lambda names: None
+    on_teacher: Callable[[str, str], None] = lambda teachers, students: None
 
 
 def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None" = None) -> dict[str, Any]:
@@ -106,10 +115,10 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
     from nas.training import accuracy
 
     data = data_of(job, progress.on_data)
-    training = _training(job, data)
-    about = {"job": job.to_dict(), "data_digest": labels_digest(data)}
+    training = _training(job, data, progress)
+    about = {"job": job.to_dict(), "images_digest": images_digest(data)}
     if loaded is not None:
-        if loaded.about["about"].get("data_digest") != about["data_digest"]:
+        if loaded.about["about"].get("images_digest") != about["images_digest"]:
             raise BitnasError(f"data: '{job.data}' is no longer what the training began with; train anew")
         checkpoint.resume(training, loaded)
     elif job.start is not None:
@@ -125,6 +134,13 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
     checkpoint.write_tensors(folder / WEIGHTS, dict(training.module.state_dict()), written)
     _write(folder / RESULT, result)
     return result
+
+
+def halves_in(folder: Path) -> set[Path]:
+    """Where a training that is killed leaves what it was writing."""
+    from nas.checkpoint import aside
+
+    return {aside(folder / name) for name in (CHECKPOINT, WEIGHTS, RESULT)}
 
 
 def job_of(loaded: "Loaded") -> TrainJob:
@@ -143,7 +159,8 @@ def job_of(loaded: "Loaded") -> TrainJob:
 def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
     """Take over all tensors that fit by name and shape; gives the names of those that stay as they are.
 
-    A layer that has a code where the weights come from a float one starts at them, with fitting scales.
+    A layer that codes its weights as before keeps its scales, one that codes its input so keeps its range. A
+    layer of another code starts at the real weights, with fitting scales.
 
     Raises:
         BitnasError: not one of the layers' weights fits.
@@ -161,32 +178,65 @@ def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
     fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
     if not any(name.endswith("weight") and t.ndim > 1 for name, t in fitting.items()):
         raise BitnasError(f"{path}: none of its tensors fits this network; name weights of the same one")
-    layers = {n: m for n, m in module.named_modules() if isinstance(m, QuantConv2d | QuantLinear)}
-    of_another_code = _is_of_another_code(job_of(loaded), module)
-    kept = {f"{name}.{part}" for name in layers for part in ("positive", "negative", "scale")}
-    kept |= {f"{name}.activation.{part}" for name in layers for part in ("scale", "lowest", "batches")}
-    if of_another_code:
-        fitting = {name: t for name, t in fitting.items() if name not in kept}
-    module.load_state_dict(fitting, strict=False)
-    for name, layer in layers.items() if of_another_code else ():
-        if f"{name}.weight" in fitting:
-            layer.start_from(_real_weight(name, given))
+    recoded, stale = _changes(_codes_of_job(job_of(loaded)), _codes(module))
+    fitting = {name: t for name, t in fitting.items() if name not in stale}
+    real = {n: _real_weight(n, given) for n in recoded if f"{n}.weight" in fitting}
+    module.load_state_dict(fitting | {f"{n}.weight": t for n, t in real.items()}, strict=False)
+    for name, weight in real.items():
+        layer = module.get_submodule(name)
+        if isinstance(layer, QuantConv2d | QuantLinear):
+            layer.start_from(weight)
     return sorted(set(own) - set(fitting))
 
 
-def _is_of_another_code(job: TrainJob, module: "nn.Module") -> bool:
-    """Whether the layers of a job have other precisions than those of a module."""
+@dataclass(frozen=True)
+class _Codes:
+    """What a layer's learned numbers are about.
+
+    Attributes:
+        weight: the code of the weights and the rule of their scales.
+        activation: the code of the input, and whether its range is fixed; empty where it is taken as it is.
+    """
+
+    weight: tuple[str, str]
+    activation: tuple[str, bool] | tuple[()]
+
+
+_FLOAT = _Codes(("float", "learned"), ())
+
+
+def _changes(was: dict[str, _Codes], now: dict[str, _Codes]) -> tuple[list[str], set[str]]:
+    """Layers whose weights have another code, and the tensors of scales and ranges that were another's."""
+    recoded = [name for name, codes in now.items() if was.get(name, _FLOAT).weight != codes.weight]
+    reranged = [name for name, codes in now.items() if was.get(name, _FLOAT).activation != codes.activation]
+    stale = {f"{name}.{part}" for name in recoded for part in ("positive", "negative", "scale")}
+    stale |= {f"{name}.activation.{part}" for name in reranged for part in ("scale", "lowest", "batches")}
+    return recoded, stale
+
+
+def _codes(module: "nn.Module") -> dict[str, _Codes]:
+    """Of every layer by name; torch's own are in float, where other plans may have one of ours."""
+    from torch import nn
+
+    from search_spaces.layers import QuantConv2d, QuantLinear
+
+    found = {}
+    for name, layer in module.named_modules():
+        if isinstance(layer, QuantConv2d | QuantLinear):
+            weight = layer.precision.weight, layer.precision.scale
+            found[name] = _Codes(weight, (layer.activation.code, layer.activation.is_fixed))
+        elif isinstance(layer, nn.Conv2d | nn.Linear):
+            found[name] = _FLOAT
+    return found
+
+
+def _codes_of_job(job: TrainJob) -> dict[str, _Codes]:
     import torch
 
     import search_spaces
-    from search_spaces.layers import QuantConv2d, QuantLinear
-
-    def codes(network: "nn.Module") -> list[tuple[str, str]]:
-        layers = (m for m in network.modules() if isinstance(m, QuantConv2d | QuantLinear))
-        return [(m.precision.name, m.activation.code) for m in layers]
 
     with torch.device("meta"):
-        return codes(search_spaces.network(job.network, job.precision, None, job.classifier)) != codes(module)
+        return _codes(search_spaces.network(job.network, job.precision, None, job.classifier))
 
 
 def _real_weight(name: str, given: "dict[str, Tensor]") -> "Tensor":
@@ -240,7 +290,7 @@ def data_of(job: TrainJob, on_data: Callable[[int, int], None] = lambda done, of
     return replace(data, validation_share=job.validation)
 
 
-def _training(job: TrainJob, data: "DataSet") -> "Training":
+def _training(job: TrainJob, data: "DataSet", progress: Progress) -> "Training":
     import torch
 
     import search_spaces
@@ -250,22 +300,34 @@ def _training(job: TrainJob, data: "DataSet") -> "Training":
     channels = data.input_shape[0]
     module = search_spaces.network(job.network, job.precision, data.classes, job.classifier, channels)
     _check_fit(module, data, job)
-    teacher = None if job.teacher is None else _teacher(Path(job.teacher), data)
+    teacher = None
+    if job.teacher is not None:
+        teacher, learnt = _teacher(Path(job.teacher), data)
+        if learnt != job.data:
+            progress.on_teacher(learnt, job.data)
     return Training(module, data, job.epochs, job.seed, job.recipe, teacher)
 
 
-def labels_digest(data: "DataSet") -> str:
-    """The sha256 of the labels and the scaling of all splits: other images have others."""
+def images_digest(data: "DataSet") -> str:
+    """The sha256 of labels, scaling and images of all splits; of many images, of some evenly spaced ones."""
     digest = hashlib.sha256()
     for split in (data.train, data.validation, data.test):
         digest.update(split.labels.tobytes() + repr((split.scaling, split.pixels.shape)).encode())
+        most = max(1, DIGESTED_BYTES // math.prod(split.pixels.shape[1:]))
+        chosen = np.arange(0, len(split), max(1, -(-len(split) // most)))
+        for start in range(0, len(chosen), PART):
+            digest.update(split.take(chosen[start : start + PART]).tobytes())
     return digest.hexdigest()
 
 
-def _teacher(path: Path, data: "DataSet") -> "nn.Module":
+def _teacher(path: Path, data: "DataSet") -> "tuple[nn.Module, str]":
+    """The network of a file of weights, and what it was trained on."""
     import torch
 
-    teacher, problem = load_network(path), ""
+    from nas import checkpoint
+
+    loaded = checkpoint.read(path)
+    teacher, problem = network_of(loaded), ""
     try:
         with torch.inference_mode():
             classes = teacher(torch.zeros(1, *data.input_shape)).shape[1]
@@ -275,7 +337,7 @@ def _teacher(path: Path, data: "DataSet") -> "nn.Module":
         problem = "it does not take these images"
     if problem:
         raise InvalidInput("--teacher", problem, "name one that was trained on such data")
-    return teacher
+    return teacher, job_of(loaded).data
 
 
 def _check_fit(module: "nn.Module", data: "DataSet", job: TrainJob) -> None:
@@ -331,6 +393,8 @@ def _result(job: TrainJob, training: "Training", test_accuracy: float, seconds: 
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    aside = path.with_name(f".{path.name}-aside")
-    aside.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    aside.replace(path)
+    from nas.checkpoint import aside
+
+    half = aside(path)
+    half.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    half.replace(path)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nas.card import Card
 from nas.finished import check_output, finish, write_artifact
 from nas.identity import PUBLISHED, PublishedNetwork
-from nas.train_job import CHECKPOINT, RESULT, WEIGHTS, TrainJob, data_of, job_of, labels_digest, network_of
+from nas.train_job import CHECKPOINT, RESULT, WEIGHTS, TrainJob, data_of, images_digest, job_of, network_of
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def _data(loaded: "Loaded", job: TrainJob) -> "DataSet":
         data = data_of(job)
     except InvalidInput as error:
         raise BitnasError(f"data: what the network was trained on cannot be read ({error})") from error
-    digest = labels_digest(data)
-    if loaded.about.get("data_digest", digest) != digest:
+    digest = images_digest(data)
+    if loaded.about.get("images_digest", digest) != digest:
         raise BitnasError(f"data: '{job.data}' is no longer what the network was trained on; train anew")
     return data

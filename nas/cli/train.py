@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from nas.cli.networks import classifier_option, precision_option
 from nas.cli.options import json_option
-from nas.cli.output import print_json, print_pairs, say
+from nas.cli.output import print_json, print_pairs, printable, say
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ _RECIPE = {
     "temperature": "temperature",
 }
 """Options that are fields of a recipe; what is not given is the data's usual."""
+
+
+_OF_A_TEACHER = "distillation", "temperature"
 
 
 @click.command()
@@ -119,10 +122,11 @@ def train(context: click.Context, /, **options: Any) -> None:
 
 def _folder(output: Path | None) -> Path:
     from nas.finished import check_output
+    from nas.train_job import halves_in
 
     if output is None:
         raise InvalidInput("--output", "a training needs a folder", "give -o FOLDER")
-    check_output("--output", output)
+    check_output("--output", output, halves_in(output))
     return output
 
 
@@ -138,6 +142,9 @@ def _job(options: dict[str, Any]) -> "TrainJob":
         raise InvalidInput("NETWORK", "none is named", f"choose one of {', '.join(networks)}")
     if options["data"] is None:
         raise InvalidInput("--data", "a training needs images", "give digits, a folder, or OWNER/NAME")
+    for name in _OF_A_TEACHER:
+        if options["teacher"] is None and options[name] is not None:
+            raise InvalidInput(f"--{name}", "there is no teacher", "give --teacher FILE, or leave it out")
     networks.get(options["network"])
     plan(options["precision"], options["classifier"])
     with decoding() as on_data:
@@ -194,7 +201,7 @@ def _shown(job: "TrainJob") -> "Iterator[Progress]":
     from nas.train_job import Progress
 
     if not sys.stderr.isatty():
-        yield Progress(on_transfer=_tell_what_is_new)
+        yield Progress(on_transfer=_tell_what_is_new, on_teacher=_tell_of_other_data)
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -221,6 +228,7 @@ def _shown(job: "TrainJob") -> "Iterator[Progress]":
             on_batch=on_batch,
             on_epoch=lambda e: console.print(_line(e)),
             on_transfer=_tell_what_is_new,
+            on_teacher=_tell_of_other_data,
         )
 
 
@@ -229,6 +237,10 @@ def _tell_what_is_new(names: list[str]) -> None:
     new = [name for name in names if name.endswith(("weight", "bias"))]
     if new:
         say(f"New, not from the given weights: {', '.join(new)}")
+
+
+def _tell_of_other_data(teachers: str, students: str) -> None:
+    say(printable(f"The teacher was trained on {teachers}, the student is on {students}."))
 
 
 def _line(epoch: "Epoch") -> str:

@@ -1,6 +1,7 @@
 """``nas train``, ``nas networks`` and ``nas size`` as they are typed."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -107,7 +108,8 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest
 def test_float_weights_become_ternary_ones_and_teach(tmp_path: Path) -> None:
     trained(tmp_path / "float")
     weights = str(tmp_path / "float" / WEIGHTS)
-    more = ("--precision", "ternary", "--from", weights, "--teacher", weights, "--epochs", "1")
+    hard = ("--distillation", "0.9", "--temperature", "2")
+    more = ("--precision", "ternary", "--from", weights, "--teacher", weights, *hard, "--epochs", "1")
     started = trained(tmp_path / "started", *more)
     alone = trained(tmp_path / "alone", "--precision", "ternary", "--epochs", "1")
     assert started["test_accuracy"] > alone["test_accuracy"]  # type: ignore[operator]
@@ -120,9 +122,7 @@ def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:
     names = {p: precisions.get(p) for p in ("float", "ternary")}
     plans = {name: Plan(name, p, p, p, p) for name, p in names.items()}
     ternary = _small(plans["ternary"], 10)
-    left = {
-        f"{n}.{p}" for n in "26" for p in ("negative", "positive", "activation.scale", "activation.batches")
-    }
+    left = {f"{n}.{p}" for n in "26" for p in ("negative", "positive")}
     assert set(transfer(ternary, path, "small")) == left
     weight, layer = given[2].weight, ternary[2]  # type: ignore[index]
     torch.testing.assert_close(layer.weight, weight * LATENT_START)
@@ -165,6 +165,12 @@ def test_a_training_goes_on_with_its_own_data_only(tmp_path: Path) -> None:
     teacher = ("--teacher", str(tmp_path / "out" / WEIGHTS))
     done = run("train", "small", "--data", "digits", *teacher, "-o", str(tmp_path / "x"))
     assert (done.exit_code, "--teacher: it knows 2 classes, the data has 10" in done.stderr) == (2, True)
+    first, second = folder / "a" / "0.png", folder / "a" / "1.png"
+    before = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(before)  # labels, mean and deviation stay
+    done = run("train", "--resume", str(tmp_path / "out"))
+    assert (done.exit_code, "is no longer what the training began with" in done.stderr) == (1, True)
     (folder / "b" / "3.png").unlink()
     done = run("train", "--resume", str(tmp_path / "out"))
     assert (done.exit_code, "is no longer what the training began with" in done.stderr) == (1, True)
@@ -173,6 +179,19 @@ def test_a_training_goes_on_with_its_own_data_only(tmp_path: Path) -> None:
     shutil.rmtree(folder)
     done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
     assert (done.exit_code, "what the network was trained on cannot be read" in done.stderr) == (1, True)
+
+
+def test_a_teacher_of_other_data_is_told_of(tmp_path: Path) -> None:
+    trained(tmp_path / "same", "--epochs", "1")
+    weights = tmp_path / "same" / WEIGHTS
+    loaded = read(weights)
+    loaded.about["job"]["data"] = "/other\n"
+    write_tensors(tmp_path / "other", loaded.tensors, loaded.about)
+    said = "The teacher was trained on /other , the student is on digits.\n"
+    for teacher, found in ((weights, ""), (tmp_path / "other", said)):
+        given = ("--teacher", str(teacher), "-o", str(tmp_path / f"of-{teacher.name}"))
+        done = run("train", "small", "--data", "digits", "--epochs", "1", "--json", *given)
+        assert (done.exit_code, done.stderr) == (0, found)
 
 
 @pytest.mark.parametrize(
@@ -191,6 +210,8 @@ def test_a_training_goes_on_with_its_own_data_only(tmp_path: Path) -> None:
         (["small", "--crop", "-1"], "--crop: -1 is out of range"),
         (["small", "--from", "nowhere"], "--from: there is no file 'nowhere'"),
         (["small", "--teacher", "."], "--teacher: there is no file '.'"),
+        (["small", "--distillation", "0.9"], "--distillation: there is no teacher; give --teacher FILE"),
+        (["small", "--temperature", "4"], "--temperature: there is no teacher; give --teacher FILE"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -222,6 +243,50 @@ def test_folders_and_files_that_do_not_serve(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "less", tmp_path / "out" / WEIGHTS)
     done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
     assert (done.exit_code, "it does not hold a 'small'; train anew" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("output", "problem"),
+    [
+        ("/proc/out", "No such file or directory"),  # root has every right there, and yet nothing can be made
+        ("/proc/deep/er", "No such file or directory"),
+        ("file/out", "Not a directory"),
+        ("file/deep/er", "Not a directory"),
+        ("x" * 300, "File name too long"),
+        ("deep/" + "x" * 300, "File name too long"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str, problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nas.data.load", None)  # to read images is work
+    Path("file").touch()
+    done = run("train", "small", "--data", "digits", "-o", output)
+    assert done.stderr == f"Error: --output: '{output}' cannot be written ({problem}); name another folder\n"
+    assert (done.exit_code, list(tmp_path.iterdir())) == (2, [tmp_path / "file"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_folders_without_the_right_to_write_are_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    done = run("train", "small", "--data", "digits", "-o", str(tmp_path / "out"))
+    tmp_path.chmod(0o755)
+    assert (done.exit_code, "cannot be written (Permission denied)" in done.stderr) == (2, True)
+
+
+def test_what_a_kill_left_half_written_does_not_count(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / ".checkpoint.safetensors-aside").write_bytes(b"half")
+    (folder / "notes").touch()
+    arguments = ("train", "small", "--data", "digits", "--epochs", "1", "-o", str(folder))
+    assert "is there already" in run(*arguments).stderr
+    (folder / "notes").unlink()
+    assert run(*arguments).exit_code == 0
+    assert len(list(folder.iterdir())) == 3, "the half is gone"
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    assert "is there already" in run(*arguments[:-1], str(tmp_path / "nowhere")).stderr
 
 
 def test_networks_are_listed(tmp_path: Path) -> None:

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 import search_spaces
 from nas import checkpoint
-from nas.data import DataSet, Source, load
+from nas.data import DataSet, Source, Split, load
 from nas.data.batches import Augmentation
 from nas.optimizers import optimizers, parameter_groups, schedules
 from nas.recipe import IMAGES, RECIPE, Recipe
+from nas.train_job import images_digest
 from nas.training import (
     Epoch,
     Training,
@@ -256,6 +258,30 @@ def test_a_checkpoint_that_is_not_whole_does_not_replace_one(
 def test_a_recipe_refuses_what_makes_no_sense(option: str, value: float) -> None:
     with pytest.raises(InvalidInput, match="out of range"):
         replace(RECIPE, **{option: value})
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_every_image_counts_in_the_digest_of_few(small: DataSet, split: str) -> None:
+    whole, before = small.read().train, images_digest(small)
+    pixels = whole.pixels.copy()
+    pixels[getattr(small, split).chosen[-1], 7, 7, 0] ^= 1
+    altered = Source(replace(whole, pixels=pixels))
+    assert images_digest(replace(small, read=lambda: altered)) != before
+    assert images_digest(replace(small, read=lambda: Source(whole))) == before
+
+
+def test_of_many_images_some_count_in_the_digest(small: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    real = Split.take
+
+    def take(split: Split, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        taken.extend(indices)
+        return real(split, indices)
+
+    monkeypatch.setattr(Split, "take", take)
+    monkeypatch.setattr("nas.train_job.DIGESTED_BYTES", 50 * 64 + 1)
+    images_digest(small)  # 180, 60 and 60 images of 64 bytes
+    assert taken == [*range(0, 180, 4), *range(0, 60, 2), *range(0, 60, 2)]
 
 
 def test_recipes_survive_json() -> None:
