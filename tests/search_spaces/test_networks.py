@@ -235,7 +235,8 @@ def test_the_classifier_may_have_a_precision_of_its_own():
     [
         (("resnet21",), "network: unknown name 'resnet21'"),
         (("resnet20", "tern"), "precision: unknown name 'tern'.*one of these followed by -1x1"),
-        (("resnet20", "tern-1x1"), "precision: unknown name 'tern'"),
+        (("resnet20", "tern-1x1"), "precision: unknown name 'tern-1x1'"),
+        (("resnet20", "binary-case2-1x1"), "precision: unknown name 'binary-case2-1x1'.*, or binary-case2, "),
         (("resnet20", "float", 1), "classes: 1 is below 2"),
         (("resnet20", "float", 10, "none"), "classifier: unknown name 'none'"),
     ],
