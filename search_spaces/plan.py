@@ -91,9 +91,9 @@ def plan(name: str, classifier: str | None = None) -> Plan:
         bare = plan("bnn", classifier)
         return replace(bare, name=name, classifier=same.classifier, scale_case=SCALE_CASES[name])
     is_partial = name not in precisions and name.endswith(ONLY_1X1)
-    chosen = _named(name.removesuffix(ONLY_1X1) if is_partial else name, "precision")
+    chosen = _named(name.removesuffix(ONLY_1X1) if is_partial else name, "precision", name)
     wide = full if is_partial else chosen
-    last = _for_last(chosen) if classifier is None else _named(classifier, "classifier")
+    last = _for_last(chosen) if classifier is None else _named(classifier, "classifier", classifier)
     return Plan(name, wide, wide, chosen, last, classifier is not None)
 
 
@@ -103,13 +103,14 @@ def _for_last(precision: Precision) -> Precision:
     return precisions.get("bwn") if is_unscaled else precision
 
 
-def _named(name: str, parameter: str) -> Precision:
+def _named(name: str, parameter: str, typed: str) -> Precision:
+    """The precision called ``name``; an error names ``typed``, as plans are no precisions."""
     try:
         return precisions.get(name)
     except InvalidInput as error:
         also = f", one of these followed by {ONLY_1X1}, or {', '.join(SCALE_CASES)}"
         also = also if parameter == "precision" else ""
-        raise InvalidInput(parameter, error.problem, error.fix + also) from error
+        raise InvalidInput(parameter, f"unknown name '{typed}'", error.fix + also) from error
 
 
 def _plain(precision: Precision) -> Precision:

@@ -90,7 +90,14 @@ def size(
             raise InvalidInput("--image-size", f"{image_size} is out of range", "give 1 to 4096")
         shape = (shape[0], image_size, image_size)
     module = _untrained(name, precision, classifier, classes)
-    layers, total = _layers(module, shape), search_spaces.size(module)
+    try:
+        layers, total = _layers(module, shape), search_spaces.size(module)
+    except InvalidInput as error:
+        if image_size is None:
+            raise
+        usual = "x".join(map(str, published.input_shape[:0:-1]))
+        problem = f"'{name}' in {precision} does not take {shape[2]}x{shape[1]} images"
+        raise InvalidInput("--image-size", problem, f"it is made for {usual}") from error
     if as_json:
         print_json(_as_json(name, precision, shape, module, total, layers))
         return

@@ -1,5 +1,6 @@
 """Data sets: images in their own bytes, split once and for all into training, validation and test images."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -140,29 +141,55 @@ class DataSet:
     def _splits(self) -> tuple[Split, Split, Split]:
         source = self.read()
         train, validation, test = source.train, source.validation, source.test
-        share = self.validation_share
-        if test is None:
-            train, test = self._cut(train, self.test_share)
-            share = min(share / (1 - self.test_share), 1.0)
-        if validation is None:
-            train, validation = self._cut(train, share)
+        shares = self._shares(source)
+        try:
+            if test is None:
+                train, test = self._cut(train, shares["test"])
+            if validation is None:
+                left = 1 - shares.get("test", 0)
+                train, validation = self._cut(train, shares["validation"] / left)
+        except ValueError as error:
+            raise self._too_few(source.train.labels, shares) from error
         return train, validation, test
 
+    def _shares(self, source: Source) -> dict[str, float]:
+        """What is cut off the training images, by split.
+
+        Raises:
+            InvalidInput: nothing would be left to train on.
+        """
+        shares = {"test": self.test_share} if source.test is None else {}
+        if source.validation is None:
+            shares["validation"] = self.validation_share
+        if sum(shares.values()) >= 1:
+            problem = f"{self.validation_share:g} beside the test images leaves none to train on"
+            raise InvalidInput("--validation", problem, f"give less than {1 - shares.get('test', 0):g}")
+        return shares
+
     def _cut(self, split: Split, share: float) -> tuple[Split, Split]:
+        """What is kept, and what is cut off; ValueError where a class would have none in one of them."""
         from sklearn.model_selection import train_test_split
 
         if share == 0:
             return split, split.at(np.arange(0))
-        try:
-            kept, cut = train_test_split(
-                np.arange(len(split)), test_size=share, random_state=self.split_seed, stratify=split.labels
-            )
-        except ValueError as error:
-            problem = (
-                f"'{self.name}' has too few images to hold {share:.0%} of each class back, of those left"
-            )
-            raise InvalidInput("--data", problem, "give more images, or splits of your own") from error
+        kept, cut = train_test_split(
+            np.arange(len(split)), test_size=share, random_state=self.split_seed, stratify=split.labels
+        )
         return split.at(kept), split.at(cut)
+
+    def _too_few(self, labels: NDArray[np.int64], shares: dict[str, float]) -> InvalidInput:
+        """Which class is the smallest, and how many images of each are enough to cut the shares off."""
+        classes, counts = np.unique(labels, return_counts=True)
+        least = int(counts.argmin())
+        number = int(classes[least])
+        title = f"{number} ({self.class_names[number]})" if self.class_names else str(number)
+        smallest = min(share for share in shares.values() if share > 0)
+        # 2: a rounding of each share, of all classes together, may take from what is left
+        enough = max(math.ceil(1 / smallest), math.ceil(2 / (1 - sum(shares.values()))))
+        images = "1 image" if counts[least] == 1 else f"{counts[least]} images"
+        splits = " and ".join(name for name, share in shares.items() if share > 0)
+        problem = f"'{self.name}': class {title} has {images}, too few to cut {splits} images off"
+        return InvalidInput("--data", problem, f"give {enough} of each class, or splits of your own")
 
 
 data_sets: Registry[DataSet] = Registry("data", "data_sets")

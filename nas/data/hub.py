@@ -16,6 +16,7 @@ FORMATS = ("parquet", "arrow", "imagefolder")
 
 _SPLITS = {"val": "validation", "valid": "validation", "dev": "validation"}
 _LABELS = ("label", "labels", "fine_label")  # the column that counts where several could
+_WORDS = ("string", "large_string", "string_view")
 
 
 class Hub:
@@ -28,9 +29,11 @@ class Hub:
     def __init__(self, name: str, cache: Path) -> None:
         """``cache`` is a folder for what the library writes meanwhile, None for its own place."""
         import datasets
+        import huggingface_hub
 
         datasets.disable_progress_bars()
         datasets.logging.set_verbosity(datasets.logging.CRITICAL)  # what it raises is told in one line
+        huggingface_hub.logging.set_verbosity(datasets.logging.CRITICAL)
         self._name = name
         path = Path(name)
         options: dict[str, Any] = {"cache_dir": str(cache)}
@@ -40,10 +43,12 @@ class Hub:
             if name not in FORMATS:
                 problem = f"'{self._name}' is no {' or '.join(FORMATS[:2])} file"
                 raise InvalidInput("--data", problem, "give one, or a folder of images by class")
-        self._builder = _clearly(self._name, lambda: datasets.load_dataset_builder(name, **options))
+        self._builder = _clearly(self._name, lambda: _builder(name, options))
         if self._builder.dataset_name is None or _format(self._builder) not in FORMATS:
             problem = f"'{self._name}' is read as {_format(self._builder)}, which holds no images"
             raise InvalidInput("--data", problem, f"give one of {', '.join(FORMATS)}")
+        if path.is_dir() and _format(self._builder) == "imagefolder":
+            _refuse_empty_classes(path, list(self.files.values()))
 
     @property
     def files(self) -> dict[str, str]:
@@ -61,7 +66,9 @@ class Hub:
         Raises:
             InvalidInput: a file is broken, or which column holds the images or the labels cannot be told.
         """
-        import datasets
+        known = _clearly(self._name, self._known_features)
+        if known is not None:
+            self._columns(known)  # what does not serve is refused before all is copied
 
         def prepare() -> Any:
             self._builder.download_and_prepare()
@@ -69,8 +76,7 @@ class Hub:
 
         tables = _clearly(self._name, prepare)
         first = next(iter(tables.values()))
-        image = self._column(first.features, lambda kind: isinstance(kind, datasets.Image), "images")
-        label = self._label(first.features)
+        image, label = self._columns(first.features)
         names = self._names(tables, first, label)
         splits = {
             _SPLITS.get(str(name), str(name)): self._found(table, image, label, names)
@@ -78,7 +84,31 @@ class Hub:
         }
         return Collection(splits, names)
 
+    def _known_features(self) -> Any:
+        """The columns and their types before anything is prepared; None where they cannot be told."""
+        import datasets
+        import pyarrow.parquet
+
+        paths = list(self.files.values())
+        if self._builder.info.features is not None or _format(self._builder) != "parquet":
+            return self._builder.info.features
+        if not paths or not Path(paths[0]).is_file():
+            return None
+        return datasets.Features.from_arrow_schema(pyarrow.parquet.read_schema(paths[0]))
+
+    def _columns(self, features: Any) -> tuple[str, str]:
+        """Those of the images and of the labels."""
+        import datasets
+
+        image = self._column(features, lambda kind: isinstance(kind, datasets.Image), "images")
+        return image, self._label(features)
+
     def _label(self, features: Any) -> str:
+        """The column of the labels.
+
+        Raises:
+            InvalidInput: there are several, or none, or it holds neither whole numbers nor words.
+        """
         import datasets
 
         classed = [name for name, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
@@ -86,15 +116,21 @@ class Hub:
             name for name in _LABELS if name in features
         ]
         if known:
-            return known[0]
+            return self._checked(known[0], features[known[0]])
 
         def is_label(kind: Any) -> bool:
             if isinstance(kind, datasets.ClassLabel):
                 return True
-            whole = isinstance(kind, datasets.Value) and ("int" in kind.dtype or kind.dtype == "string")
-            return not classed and whole
+            return not classed and _type_name(kind) != "bool" and _is_label(kind)
 
         return self._column(features, is_label, "labels")
+
+    def _checked(self, name: str, kind: Any) -> str:
+        """``name``, where that column can hold labels."""
+        if not _is_label(kind):
+            problem = f"'{self._name}': its column {name} is of type {_type_name(kind)}, which is no label"
+            raise InvalidInput("--data", problem, "make it whole numbers from 0, or words")
+        return name
 
     def _column(self, features: Any, fits: Any, what: str) -> str:
         names = [name for name, kind in features.items() if fits(kind)]
@@ -112,7 +148,7 @@ class Hub:
         kind = first.features[label]
         if getattr(kind, "names", None):
             return [str(name) for name in kind.names]
-        if getattr(kind, "dtype", None) == "string":
+        if getattr(kind, "dtype", None) in _WORDS:
             words = {word for table in tables.values() for word in table.unique(label)}
             return sorted(str(word) for word in words if word is not None)
         return ()
@@ -133,6 +169,22 @@ class Hub:
         return Found(len(table), items)
 
 
+def _is_label(kind: Any) -> bool:
+    """Whether a column of this type can hold labels."""
+    import datasets
+
+    if not isinstance(kind, datasets.Value):
+        return isinstance(kind, datasets.ClassLabel)
+    return kind.dtype in (*_WORDS, "bool") or kind.dtype.startswith(("int", "uint"))
+
+
+def _type_name(kind: Any) -> str:
+    """``float64``, ``List``, ``dict``: what to call the type of a column."""
+    import datasets
+
+    return str(kind.dtype) if isinstance(kind, datasets.Value) else type(kind).__name__
+
+
 def _undecoded() -> Any:
     import datasets
 
@@ -140,13 +192,70 @@ def _undecoded() -> Any:
 
 
 def _decoded(packed: dict[str, Any]) -> Any:
-    """The picture in a row: the bytes of a file, or its path. The library itself would leave it open."""
+    """The picture in a row: the bytes of a file, or its path. The library itself would leave it open.
+
+    Raises:
+        ValueError: it is none, or a broken one; PIL's words for it are about buffers and offsets.
+    """
     from PIL import Image
 
     data = packed["bytes"] if packed["bytes"] is not None else Path(packed["path"]).read_bytes()
-    picture = Image.open(BytesIO(data))
-    picture.load()
+    try:
+        picture = Image.open(BytesIO(data))
+        picture.load()
+    except (OSError, SyntaxError, ValueError, struct.error):
+        raise ValueError("it is a broken image, or none") from None
     return picture
+
+
+def _builder(name: str, options: dict[str, Any]) -> Any:
+    """The library's builder for a folder, a format or a name on the hub.
+
+    Raises:
+        InvalidInput: it is neither here nor on the hub, or comes with a script.
+    """
+    import datasets
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        return datasets.load_dataset_builder(name, **options)
+    except (datasets.exceptions.DatasetNotFoundError, ConnectionError, HFValidationError) as error:
+        is_away = isinstance(error, ConnectionError)
+        reason = "the hub does not answer" if is_away else " ".join(str(error).split())
+        problem = f"'{name}' is no folder or file here, and no name on the hub that can be reached ({reason})"
+        raise InvalidInput("--data", problem, "mend the path or the name") from error
+    except RuntimeError as error:  # of the script, which the library does not run
+        if "script" not in str(error):
+            raise
+        script = Path(name).name.removesuffix(".py") + ".py"
+        problem = f"'{name}' comes with a script that reads it, {script}, and no script is run"
+        fix = "remove the script, or give parquet, or images by class"
+        raise InvalidInput("--data", problem, fix) from error
+
+
+def _refuse_empty_classes(folder: Path, files: Sequence[str]) -> None:
+    """The library knows classes by their images: one that has a folder, but no image, would be missing.
+
+    Raises:
+        InvalidInput: there is such a class, and no metadata file that would tell the classes.
+    """
+    paths, root = [Path(file) for file in files], folder.resolve()  # as the library does
+    if any(path.stem == "metadata" for path in paths):
+        return
+    full = {path.parent for path in paths if root in path.parent.parents}
+    names = {path.name for path in full}  # a class that has none in one split may have some in another
+    beside = (path for parent in {path.parent for path in full} for path in parent.iterdir())
+    empty = sorted({path.name for path in beside if path.name not in names and _is_empty(path)})
+    if empty:
+        problem = f"'{folder}': the folder of the class {empty[0]} holds no image"
+        raise InvalidInput("--data", problem, "give it some, or remove the folder")
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether it is a folder that the library looks into, without any file that it would see."""
+    if not path.is_dir() or path.name.startswith((".", "__")):
+        return False
+    return not any(file.is_file() and not file.name.startswith(".") for file in path.rglob("*"))
 
 
 def _format(builder: Any) -> str:
@@ -158,21 +267,19 @@ def _clearly(what: str, do: Any) -> Any:
     """Do it; what the library raises becomes one line."""
     import datasets.exceptions
     import pyarrow
-    from PIL import UnidentifiedImageError
     from PIL.Image import DecompressionBombError
 
     try:
         return do()
+    except InvalidInput:
+        raise
     except (
         datasets.exceptions.DatasetsError,
         datasets.exceptions.DatasetGenerationError,
         pyarrow.ArrowInvalid,
-        OSError,  # PIL's and the network's, too
+        OSError,  # the network's, too
         ValueError,
-        SyntaxError,  # PIL's for broken PNG files
-        struct.error,  # PIL's for files that end early
         DecompressionBombError,
     ) as error:
         reason = " ".join(str(error.__cause__ or error).split())[:200] or type(error).__name__
-        reason = "it is no image" if isinstance(error, UnidentifiedImageError | struct.error) else reason
         raise InvalidInput("--data", f"'{what}' cannot be read ({reason})", "mend or replace it") from error

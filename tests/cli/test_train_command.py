@@ -308,7 +308,9 @@ def test_a_size_by_code_and_layer() -> None:
     assert json.loads(run("size", "mobilenet-1.0", *given).stdout)["input_shape"] == [3, 128, 128]
     for arguments, message in (
         (["resnet20", "--image-size", "0"], "--image-size: 0 is out of range"),
-        (["bcnn", "--image-size", "16"], "do not fit the network"),
+        (["bcnn", "--image-size", "16"], "'bcnn' in float does not take 16x16 images; it is made for 32x32"),
+        (["alexnet", "--image-size", "224"], "does not take 224x224 images; it is made for 227x227\n"),
+        (["bcnn", "--precision", "binary-case3", "--image-size", "16"], "binary-case3 does not take 16x16"),
         (["none"], "network: unknown name"),
     ):
         done = run("size", *arguments)

@@ -1,4 +1,7 @@
-"""Databases for the ledger's tests: a SQLite file, and a real PostgreSQL server where one is installed."""
+"""Databases for the ledger's tests: a SQLite file, and a real PostgreSQL server where one is installed.
+
+For tests of data, a cache of their own.
+"""
 
 import os
 import shutil
@@ -102,3 +105,10 @@ def ledger(storage: str) -> Iterator[Ledger]:
 def config() -> SearchConfig:
     """A search of four trials."""
     return SearchConfig(space="tiny", data="digits", device="local", trials=4, epochs=2)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Decoded images are kept here rather than in the user's cache."""
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nas.data import DataSet, Scaling, Source, Split, load
+from search_spaces.errors import InvalidInput
 
 
 def _keys(split: Split) -> set[bytes]:
@@ -60,3 +61,54 @@ def test_nothing_is_read_before_a_split_is_asked_for() -> None:
         raise AssertionError("read too early")
 
     assert DataSet("lazy", 10, (1, 8, 8), read).classes == 10
+
+
+def _plain(counts: list[int], validation: float, has_test: bool = False) -> DataSet:
+    """A data set with that many images of each class."""
+
+    def split(counts: list[int]) -> Split:
+        labels = np.repeat(np.arange(len(counts)), counts).astype(np.int64)
+        return Split.whole(np.zeros((len(labels), 1, 1, 1), np.uint8), labels, Scaling((0.0,), (1.0,)))
+
+    def read() -> Source:
+        return Source(split(counts), test=split([1] * len(counts)) if has_test else None)
+
+    return DataSet("few", len(counts), (1, 1, 1), read, validation_share=validation, class_names="abcdefgh")
+
+
+@pytest.mark.parametrize(
+    ("counts", "validation", "has_test", "problem"),
+    [
+        (
+            [5, 5],
+            0.1,
+            False,
+            r"class 0 \(a\) has 5 images, too few to cut test and validation images off; give 10",
+        ),
+        (
+            [9, 1],
+            0.0,
+            False,
+            r"class 1 \(b\) has 1 image, too few to cut test images off; give 5",
+        ),
+        ([9, 9, 1], 0.25, True, r"class 2 \(c\) has 1 image, too few to cut validation images off; give 4"),
+        ([30, 30], 0.9, False, "0.9 beside the test images leaves none to train on; give less than 0.8"),
+    ],
+)
+def test_too_few_images_of_a_class(
+    counts: list[int], validation: float, has_test: bool, problem: str
+) -> None:
+    with pytest.raises(InvalidInput, match=problem):
+        _ = _plain(counts, validation, has_test).train
+
+
+@pytest.mark.parametrize("has_test", [False, True])
+@pytest.mark.parametrize("validation", [0.07, 0.1, 0.25, 0.5, 0.7, 0.79])
+@pytest.mark.parametrize("classes", [2, 3, 8])
+def test_as_many_images_as_are_asked_for_are_enough(classes: int, validation: float, has_test: bool) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        _ = _plain([1] * classes, validation, has_test).train
+    enough = int(caught.value.fix.split()[1])
+    data = _plain([enough] * classes, validation, has_test)
+    for split in (data.train, data.validation, data.test):
+        assert set(split.labels) == set(range(classes))

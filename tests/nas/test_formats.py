@@ -1,44 +1,21 @@
 """Reading data: every format gives the pixels that are in it, and what is broken is one clear line."""
 
 import gzip
-import io
-import json
 import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
+from image_files import image_folder, packed, parquet, pictures, png, refused
 from PIL import Image
 
 from nas.data import DataSet, cache, load
 from nas.data.opening import canonical
-from search_spaces.errors import InvalidInput
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test sees the user's cache."""
-    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-def pictures(count: int, *shape: int, seed: int = 0) -> Any:
-    """Random pictures, and labels of three classes in turn."""
-    random = np.random.default_rng(seed)
-    return random.integers(0, 256, (count, *shape), dtype=np.uint8), np.arange(count) % 3
-
-
-def png(array: Any, mode: str | None = None) -> bytes:
-    """A picture as a file."""
-    stream = io.BytesIO()
-    image = Image.fromarray(array)
-    (image.convert(mode) if mode else image).save(stream, "PNG")
-    return stream.getvalue()
 
 
 def found(data: DataSet) -> tuple[Any, Any]:
@@ -104,14 +81,6 @@ def test_broken_idx_files(tmp_path: Path, name: str, change: Any, problem: str) 
     else:
         path.write_bytes(change(path.read_bytes()))
     refused(tmp_path / "mnist", problem)
-
-
-def refused(path: Path | str, problem: str, **options: Any) -> None:
-    """One line says what is wrong, and nothing is left in the cache."""
-    with pytest.raises(InvalidInput, match=problem) as caught:
-        load(str(path), **options)
-    assert "\n" not in str(caught.value)
-    assert not list(cache.cache_folder().glob("data/*"))
 
 
 @pytest.mark.parametrize("header", [(2**32 - 1,) * 3, (60, 2**20, 2**20), (0, 6, 5), (60, 0, 5)], ids=str)
@@ -195,15 +164,6 @@ def test_no_pickle_is_opened(tmp_path: Path) -> None:
     refused(tmp_path / "data.pkl", "may hold a pickle")
 
 
-def image_folder(folder: Path, side: int = 8) -> None:
-    """A folder of pictures for each of three classes, the first being grey."""
-    images, labels = pictures(30, side, side, 3)
-    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-        path = folder / "train" / ("apple", "bean", "corn")[label] / f"{index}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(png(image, "L" if label == 0 else None))
-
-
 def test_a_folder_of_images_by_class(tmp_path: Path) -> None:
     image_folder(tmp_path / "food")
     data = load(str(tmp_path / "food"))
@@ -240,31 +200,6 @@ def test_pixels_of_more_than_eight_bits(tmp_path: Path) -> None:
         for index in range(3):
             Image.fromarray(np.full((4, 4), 9000, np.uint16)).save(folder / label / f"{index}.png")
     refused(tmp_path / "deep", "of more than 8 bits")
-
-
-def parquet(path: Path, columns: dict[str, Any]) -> None:
-    """A parquet file of the hub's kind: images as structs of bytes, and a note of what the columns are."""
-    features = {
-        "img": {"_type": "Image"},
-        "other": {"_type": "Image"},
-        "label": {"names": ["x", "y", "z"], "_type": "ClassLabel"},
-        "name": {"dtype": "string", "_type": "Value"},
-        "number": {"dtype": "int64", "_type": "Value"},
-    }
-    note = {"info": {"features": {name: features[name] for name in columns}}}
-    picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
-    arrays = {
-        name: pyarrow.array(values, picture if "Image" in str(features[name]) else None)
-        for name, values in columns.items()
-    }
-    table = pyarrow.table(arrays).replace_schema_metadata({"huggingface": json.dumps(note)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pyarrow.parquet.write_table(table, path)
-
-
-def packed(images: Any) -> list[dict[str, Any]]:
-    """Images as the hub's files hold them."""
-    return [{"bytes": png(image), "path": None} for image in images]
 
 
 def test_parquet_files(tmp_path: Path) -> None:
@@ -315,7 +250,7 @@ def test_broken_parquet_files(tmp_path: Path, change: Any, problem: str) -> None
     refused(tmp_path / "p", problem)
 
 
-def test_what_is_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_no_data(tmp_path: Path) -> None:
     refused("mnist", "'mnist' is neither a data set here \\(digits.*\\) nor a path")
     refused(tmp_path / "nothing", "is neither a data set here")
     (tmp_path / "empty").mkdir()
@@ -326,8 +261,6 @@ def test_what_is_no_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     refused(tmp_path / "notes.txt", "is no parquet or arrow file")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 but no more")
     refused(tmp_path / "broken.parquet", "cannot be read")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    refused("nobody/nothing-here", "'nobody/nothing-here' cannot be read")
     refused("digits", "has a size of its own", image_size=16)
     refused(tmp_path / "empty", "0 is out of range", image_size=0)
 
@@ -421,7 +354,7 @@ def test_folders_of_images_that_do_not_serve(tmp_path: Path, capfd: pytest.Captu
         picture(f"broken/{'cat' if number % 2 else 'dog'}/{number}.png")
     spoiled = tmp_path / "broken" / "cat" / "3.png"
     spoiled.write_bytes(b"no image")
-    refused(tmp_path / "broken", r"cat.3\.png' cannot be read \(it is no image\)")
+    refused(tmp_path / "broken", r"cat.3\.png' cannot be read \(it is a broken image, or none\)")
     (tmp_path / "pickles").mkdir()
     (tmp_path / "pickles" / "data_batch_1").write_bytes(b"\x80\x04.")
     refused(tmp_path / "pickles", "a pickle runs whatever is in it; take the binary form")

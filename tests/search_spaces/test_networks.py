@@ -1,5 +1,7 @@
 """Published networks: sizes and counts as the papers print them, and every precision where it belongs."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,8 @@ from search_spaces.networks.parts import InvertedResidual, SqueezeExcitation
 from search_spaces.plain_layers import OutputScale
 from search_spaces.plan import plan
 from search_spaces.sizing import layers
+
+DOCUMENTED = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
 
 SMALL = {"alexnet": 227, "squeezenet1.0": 64, "squeezenet1.0-bypass": 64, "squeezenet1.1": 64}
 """Sides of small images that each network takes; 32 where nothing is said."""
@@ -58,39 +62,75 @@ def test_signs_and_everything_else_fit_32_kb(name, kilobytes):
     assert size(untrained(name, "binaryconnect")).kilobytes == kilobytes
 
 
-@pytest.mark.parametrize(
-    ("name", "parameters", "macs", "without"),
-    [
-        # as printed: millions of parameters, millions of multiply-accumulates, and layers they leave out
-        ("mobilenet-1.0", "4.2", "569", ()),
-        ("mobilenet-0.75", "2.6", "325", ()),
-        ("mobilenet-0.5", "1.3", "149", ()),
-        ("mobilenet-0.25", "0.5", "41", ()),
-        ("mobilenetv2", "3.5", "301", ()),
-        ("mnasnet-a1", "3.9", "312", ()),
-        ("shufflenet-g1", None, "143", ("classifier",)),
-        ("shufflenet-g2", None, "140", ("classifier",)),
-        ("shufflenet-g3", None, "137", ("classifier",)),
-        ("shufflenet-g4", None, "133", ("classifier",)),
-        ("shufflenet-g8", None, "137", ("classifier",)),
-        ("squeezenet1.0", "1.25", None, ()),
-        ("alexnet", "61", "724", ()),
-        ("resnet18", "11.7", "1814", ()),
-        ("resnet20", "0.27", "41", ()),
-        ("bireal18", "11.7", None, ()),
-    ],
-)
-def test_counts_are_those_that_papers_print(name, parameters, macs, without):
+COUNTS = [
+    # millions of parameters and of multiply-accumulates, to the digits that papers print, with the classifier
+    ("mobilenet-1.0", "4.2", "569"),
+    ("mobilenet-0.75", "2.6", "325"),
+    ("mobilenet-0.5", "1.3", "149"),
+    ("mobilenet-0.25", "0.5", "41"),
+    ("mobilenetv2", "3.505", "300.8"),
+    ("mnasnet-a1", "3.9", "312"),
+    ("shufflenet-g1", "1.532", "143.1"),
+    ("shufflenet-g2", "1.734", "140.8"),
+    ("shufflenet-g3", "1.866", "137.5"),
+    ("shufflenet-g4", "1.968", "134.3"),
+    ("shufflenet-g8", "2.435", "138.4"),
+    ("squeezenet1.0", "1.2504", "832.7"),
+    ("alexnet", "60.975", "724.4"),
+    ("resnet18", "11.690", "1814.1"),
+    ("resnet20", "0.27", "40.6"),
+    ("bireal18", "11.690", "1814.1"),
+]
+
+DEVIATIONS = [
+    # what is counted here, and what the paper prints
+    ("mobilenetv2", "3.505 M parameters", "3.4 M"),
+    ("mobilenetv2", "300.8 M multiply-accumulates", "300 M"),
+    ("alexnet", "60.975 M parameters", "60 M"),
+    ("squeezenet1.0", "1.2504 M parameters", "1.248424 M"),
+    ("shufflenet-g2", "140.8 M multiply-accumulates", "140 M"),
+    ("shufflenet-g4", "134.3 M multiply-accumulates", "133 M"),
+    ("shufflenet-g8", "138.4 M multiply-accumulates", "137 M"),
+]
+"""Those in which a paper's figure is another, as the documentation has them."""
+
+
+def in_millions(count, like):
+    """``count`` with as many digits behind the point as ``like``."""
+    return f"{count / 1e6:.{len(like.partition('.')[2])}f}"
+
+
+def counted(name):
+    """Parameters, and the layers of the network as its paper has it."""
     module = untrained(name)
-    found = [layer for layer in layers(module, networks.get(name).input_shape) if layer.name not in without]
-    if parameters is not None:
-        digits = len(parameters.partition(".")[2])
-        assert f"{sum(p.numel() for p in module.parameters()) / 1e6:.{digits}f}" == parameters
-    if macs is not None:
-        assert f"{sum(layer.macs for layer in found) / 1e6:.0f}" in (
-            macs,
-            str(int(macs) - (name == "mobilenet-0.5")),
-        )
+    return sum(p.numel() for p in module.parameters()), layers(module, networks.get(name).input_shape)
+
+
+@pytest.mark.parametrize(("name", "parameters", "macs"), COUNTS)
+def test_counts_to_the_digits_that_papers_print(name, parameters, macs):
+    found, parts = counted(name)
+    assert in_millions(found, parameters) == parameters
+    assert in_millions(sum(layer.macs for layer in parts), macs) == macs
+
+
+@pytest.mark.parametrize(
+    ("groups", "macs"), [(1, "143"), (2, "140"), (3, "137"), (4, "133"), (8, "137")], ids=str
+)
+def test_shufflenets_print_what_they_compute_without_their_classifier(groups, macs):
+    parts = counted(f"shufflenet-g{groups}")[1]
+    assert in_millions(sum(layer.macs for layer in parts if layer.name != "classifier"), macs) == macs
+
+
+@pytest.mark.parametrize(("name", "here", "printed"), DEVIATIONS)
+def test_counts_that_deviate_are_documented(name, here, printed):
+    assert (name, here.split()[0]) in {(n, figure) for n, *figures in COUNTS for figure in figures}
+    assert here.split()[0] != printed.split()[0]
+    assert f"| `{name}` | {here} | {printed} |" in DOCUMENTED
+
+
+def test_every_network_is_documented():
+    assert [name for name in networks if f"`{name}`" not in DOCUMENTED] == []
+    assert DOCUMENTED.count(" M | ") == len(DEVIATIONS)
 
 
 @pytest.mark.parametrize("precision", ["float", "int8", "ternary", "binary", "dithered", "ternary-1x1"])
@@ -264,7 +304,8 @@ def test_the_classifier_may_have_a_precision_of_its_own():
     [
         (("resnet21",), "network: unknown name 'resnet21'"),
         (("resnet20", "tern"), "precision: unknown name 'tern'.*one of these followed by -1x1"),
-        (("resnet20", "tern-1x1"), "precision: unknown name 'tern'"),
+        (("resnet20", "tern-1x1"), "precision: unknown name 'tern-1x1'"),
+        (("resnet20", "binary-case2-1x1"), "precision: unknown name 'binary-case2-1x1'.*, or binary-case2, "),
         (("resnet20", "float", 1), "classes: 1 is below 2"),
         (("resnet20", "float", 10, "none"), "classifier: unknown name 'none'"),
     ],

@@ -1,0 +1,71 @@
+"""Files of images for tests of reading data, and what refusing them looks like."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from nas.data import cache, load
+from search_spaces.errors import InvalidInput
+
+
+def pictures(count: int, *shape: int, seed: int = 0) -> Any:
+    """Random pictures, and labels of three classes in turn."""
+    random = np.random.default_rng(seed)
+    return random.integers(0, 256, (count, *shape), dtype=np.uint8), np.arange(count) % 3
+
+
+def png(array: Any, mode: str | None = None) -> bytes:
+    """A picture as a file."""
+    stream = io.BytesIO()
+    image = Image.fromarray(array)
+    (image.convert(mode) if mode else image).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def image_folder(folder: Path, side: int = 8) -> None:
+    """A folder of pictures for each of three classes, the first being grey."""
+    images, labels = pictures(30, side, side, 3)
+    for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+        path = folder / "train" / ("apple", "bean", "corn")[label] / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(png(image, "L" if label == 0 else None))
+
+
+def parquet(path: Path, columns: dict[str, Any]) -> None:
+    """A parquet file of the hub's kind: images as structs of bytes, and a note of what the columns are."""
+    features = {
+        "img": {"_type": "Image"},
+        "other": {"_type": "Image"},
+        "label": {"names": ["x", "y", "z"], "_type": "ClassLabel"},
+        "name": {"dtype": "string", "_type": "Value"},
+        "number": {"dtype": "int64", "_type": "Value"},
+    }
+    note = {"info": {"features": {name: features[name] for name in columns}}}
+    picture = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
+    arrays = {
+        name: pyarrow.array(values, picture if "Image" in str(features[name]) else None)
+        for name, values in columns.items()
+    }
+    table = pyarrow.table(arrays).replace_schema_metadata({"huggingface": json.dumps(note)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(table, path)
+
+
+def packed(images: Any) -> list[dict[str, Any]]:
+    """Images as the hub's files hold them."""
+    return [{"bytes": png(image), "path": None} for image in images]
+
+
+def refused(path: Path | str, problem: str, **options: Any) -> None:
+    """One line says what is wrong, and nothing is left in the cache."""
+    with pytest.raises(InvalidInput, match=problem) as caught:
+        load(str(path), **options)
+    assert "\n" not in str(caught.value)
+    assert not list(cache.cache_folder().glob("data/*"))

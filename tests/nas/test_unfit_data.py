@@ -1,0 +1,135 @@
+"""Data that does not serve, or only seems not to: columns of labels, scripts, names, images, folders."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow
+import pytest
+from image_files import image_folder, packed, parquet, pictures, png, refused
+
+from nas.data import load
+
+pytestmark = pytest.mark.usefixtures("own_cache")
+
+
+def with_labels(folder: Path, column: str, labels: Any) -> Path:
+    """A parquet file in ``folder`` of as many images as labels."""
+    images = packed(pictures(len(labels), 8, 8, 3)[0])
+    parquet(folder / "train.parquet", {"img": images, column: labels})
+    return folder
+
+
+@pytest.mark.parametrize("column", ["label", "name"])
+@pytest.mark.parametrize("kind", ["string", "large_string", "string_view"])
+def test_words_of_every_type_are_classes(tmp_path: Path, kind: str, column: str) -> None:
+    words = ["fig", "date", "kiwi"] * 10
+    labels = pyarrow.array(words, getattr(pyarrow, kind)())
+    data = load(str(with_labels(tmp_path / "p", column, labels)))
+    assert data.class_names == ("date", "fig", "kiwi")
+    assert [data.class_names[label] for label in data.read().train.labels] == words
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind"),
+    [([0.0, 1.0] * 15, "float64"), ([[0], [1]] * 15, "List"), ([b"a", b"b"] * 15, "binary")],
+    ids=["floats", "lists", "bytes"],
+)
+def test_a_column_that_holds_no_labels_is_refused_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: Any, kind: str
+) -> None:
+    def prepare(_: Any) -> None:
+        raise AssertionError("prepared first")
+
+    monkeypatch.setattr(datasets.DatasetBuilder, "download_and_prepare", prepare)
+    folder = with_labels(tmp_path / "p", "label", labels)
+    refused(folder, f"p': its column label is of type {kind}, which is no label; make it whole numbers")
+
+
+@pytest.mark.parametrize("labels", [[False, True] * 15, pyarrow.array([0, 1] * 15, pyarrow.uint8())], ids=str)
+def test_whole_numbers_of_every_type_are_labels(tmp_path: Path, labels: Any) -> None:
+    found = load(str(with_labels(tmp_path / "p", "label", labels)))
+    np.testing.assert_array_equal(found.read().train.labels, [0, 1] * 15)
+
+
+@pytest.mark.parametrize("has_images", [False, True])
+def test_no_script_is_run(tmp_path: Path, has_images: bool) -> None:
+    folder = tmp_path / "food"
+    if has_images:
+        image_folder(folder)
+    folder.mkdir(exist_ok=True)
+    (folder / "food.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    refused(
+        folder, r"food' comes with a script that reads it, food\.py, and no script is run; remove the script"
+    )
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_path_that_is_mistyped_might_be_a_name_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    problem = "'data/cifar' is no folder or file here, and no name on the hub that can be reached"
+    refused("data/cifar", rf"{problem} \(the hub does not answer\); mend the path or the name")
+    tells_of_retries = logging.getLogger("huggingface_hub.utils._http").isEnabledFor(logging.WARNING)
+    assert not tells_of_retries, "one line is enough"
+
+
+def test_a_name_that_the_hub_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any, **__: Any) -> None:
+        raise datasets.exceptions.DatasetNotFoundError("Dataset 'a/b' doesn't exist on the Hub")
+
+    monkeypatch.setattr(datasets, "load_dataset_builder", missing)
+    refused(
+        "a/b", r"'a/b' is no folder or file here, and no name .* \(Dataset 'a/b' doesn't exist on the Hub\);"
+    )
+
+
+@pytest.mark.parametrize("length", [4, 20, 40, 60, 100, 150, 200])
+def test_images_that_end_early(tmp_path: Path, length: int) -> None:
+    image_folder(tmp_path / "food")
+    whole = png(pictures(1, 8, 8, 3)[0][0])
+    assert len(whole) > length
+    (tmp_path / "food" / "train" / "bean" / "1.png").write_bytes(whole[:length])
+    refused(
+        tmp_path / "food",
+        r"bean.1\.png' cannot be read \(it is a broken image, or none\); mend or replace it",
+    )
+
+
+@pytest.mark.parametrize("split", ["", "train"])
+def test_a_class_without_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, split: str) -> None:
+    image_folder(tmp_path / "food")
+    empty = tmp_path / "food" / "train" / "date"
+    empty.mkdir()
+    (empty / ".gitkeep").touch()
+    monkeypatch.chdir(tmp_path)
+    refused(
+        Path("food", *([split] if split else [])), "the folder of the class date holds no image; give it some"
+    )
+
+
+def test_folders_that_are_no_classes(tmp_path: Path) -> None:
+    """Another split, one with a file that is no image, hidden ones, a class that one split has not."""
+    image_folder(tmp_path / "food")
+    image_folder(tmp_path / "more")
+    (tmp_path / "more" / "train").rename(tmp_path / "food" / "test")
+    for path in (tmp_path / "food" / "test" / "corn").iterdir():
+        path.unlink()
+    for name in ("validation", "train/.git", "train/__pycache__", "train/notes"):
+        (tmp_path / "food" / name).mkdir()
+    (tmp_path / "food" / "train" / "notes" / "readme.txt").touch()
+    data = load(str(tmp_path / "food"))
+    assert data.class_names == ("apple", "bean", "corn")
+    assert set(data.test.labels) == {0, 1}
+
+
+def test_metadata_tell_the_classes(tmp_path: Path) -> None:
+    image_folder(tmp_path / "food")
+    train = tmp_path / "food" / "train"
+    (train / "date").mkdir()
+    names = sorted(path.relative_to(train).as_posix() for path in train.rglob("*.png"))
+    rows = [json.dumps({"file_name": name, "label": index % 2}) for index, name in enumerate(names)]
+    (train / "metadata.jsonl").write_text("\n".join(rows))
+    assert load(str(tmp_path / "food")).classes == 2
