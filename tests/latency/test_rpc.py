@@ -256,9 +256,7 @@ def test_nobody_there_and_a_wrong_key_end_in_no_device(serving, on):
 def test_code_that_the_device_cannot_run_is_refused(serving):
     record = DeviceRecord("pi", "rpc", f"127.0.0.1:{serving.port}", KEY, "diamondrapids")
     device = RpcDevice(record)
-    with pytest.raises(
-        BitnasError, match=r"target: 'diamondrapids' does not fit 'pi'.* without .*avx10_2"
-    ):
+    with pytest.raises(BitnasError, match=r"target: 'diamondrapids' does not fit 'pi'.* without .*avx10_2"):
         device.look()
     device.close()
 
