@@ -143,7 +143,8 @@ def test_verify_finds_each_false_figure(winner):
     rewrite(winner / "card.json", **false)
     found = nas("verify", winner, "--json", cwd=winner.parent)
     assert found.returncode == 1
-    assert found.stderr.startswith("Error: ")
+    *_, last = found.stderr.splitlines()  # before it, what a busy machine has to say of its times
+    assert last.startswith("Error: ")
     failed = {check["name"] for check in json.loads(found.stdout) if not check["holds"]}
     assert failed == {"test accuracy", "size", "artifact", "latency", "architecture"}
     assert all(name in found.stderr for name in failed)
