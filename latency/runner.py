@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,19 @@ class Runner:
     """A session with one device, and what it is asked to do."""
 
     def __init__(self, job: dict[str, Any]) -> None:
-        """Connect and send what every measurement needs."""
+        """Connect and send the probe."""
+        self._job = job
         self._warnings = listen()
         record = DeviceRecord(**job["record"])
         self._place = place = RpcSession(record, job["seconds"])
         self._probe = Probe(place, Path(job["probe"]))
         self._probe.use_cores(record.threads)
-        library, reference = Path(job["library"]), job["reference"]
-        self._bench = Bench(place, self._probe.read, library, reference, job["cooldown_s"])
+
+    @cached_property
+    def _bench(self) -> Bench:
+        """Made when something is timed: its reference is code for the target, which the device may not run."""
+        library, reference = Path(self._job["library"]), self._job["reference"]
+        return Bench(self._place, self._probe.read, library, reference, self._job["cooldown_s"])
 
     def describe(self, job: dict[str, Any]) -> dict[str, Any]:
         """What the device is."""
