@@ -38,7 +38,7 @@ class Runner:
 
     @cached_property
     def _bench(self) -> Bench:
-        """Made when something is timed: its reference is code for the target, which the device may not run."""
+        """Made when something is timed: its reference is code for the target, which may not run there."""
         library, reference = Path(self._job["library"]), self._job["reference"]
         return Bench(self._place, self._probe.read, library, reference, self._job["cooldown_s"])
 
