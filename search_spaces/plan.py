@@ -87,9 +87,8 @@ def plan(name: str, classifier: str | None = None) -> Plan:
     """
     full = precisions.get("float")
     if name in SCALE_CASES:
-        same = plan("binary", classifier)
-        bare = plan("bnn", classifier)
-        return replace(bare, name=name, classifier=same.classifier, scale_case=SCALE_CASES[name])
+        unscaled, last = plan("bnn", classifier), plan("binary", classifier).classifier
+        return replace(unscaled, name=name, classifier=last, scale_case=SCALE_CASES[name])
     is_partial = name not in precisions and name.endswith(ONLY_1X1)
     chosen = _named(name.removesuffix(ONLY_1X1) if is_partial else name, "precision", name)
     wide = full if is_partial else chosen

@@ -304,3 +304,11 @@ def test_a_mask_made_under_another_default_device_serves_all():
     with torch.device("meta"):
         dither_mask(3, 5, 7, "3d")
     assert dither_mask(3, 5, 7, "3d").device.type == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("plane", "says"), [((4, 4), "plane: 24 features are no images"), ((0, 4), "rows: 0")]
+)
+def test_features_are_whole_images(plane, says):
+    with pytest.raises(InvalidInput, match=says):
+        QuantLinear(24, 2, precisions.get("dithered"), plane=plane)
