@@ -18,34 +18,22 @@ from nas.cli.main import cli
 from nas.data import load
 from nas.train_job import WEIGHTS, load_network, transfer
 from search_spaces import BitnasError, precisions, size
-from search_spaces.layers import LATENT_START, QuantConv2d, QuantLinear
+from search_spaces.layers import LATENT_START, QuantLinear
 from search_spaces.networks import networks
 from search_spaces.networks.published import Published
 from search_spaces.plan import Plan
+from tests.cli.small_network import small
 
 
 def run(*arguments: str) -> Result:
     return CliRunner().invoke(cli, [str(a) for a in arguments])
 
 
-def _small(plan: Plan, classes: int) -> nn.Module:
-    """A network for the digits."""
-    return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1, bias=False),
-        nn.BatchNorm2d(16),
-        QuantConv2d(16, 16, 1, plan.pointwise),
-        nn.BatchNorm2d(16),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        QuantLinear(256, classes, plan.classifier, relu=True),
-    )
-
-
 @pytest.fixture(autouse=True)
 def small_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network called ``small`` beside the published ones, and a cache of our own."""
     monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
-    known = {**networks._things, "small": Published(_small, (1, 8, 8), 10, "none")}
+    known = {**networks._things, "small": Published(small, (1, 8, 8), 10, "none")}
     monkeypatch.setattr(networks, "_things", known)
 
 
@@ -121,7 +109,7 @@ def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:
     given = load_network(path)
     names = {p: precisions.get(p) for p in ("float", "ternary")}
     plans = {name: Plan(name, p, p, p, p) for name, p in names.items()}
-    ternary = _small(plans["ternary"], 10)
+    ternary = small(plans["ternary"], 10)
     left = {f"{n}.{p}" for n in "26" for p in ("negative", "positive")}
     assert set(transfer(ternary, path, "small")) == left
     weight, layer = given[2].weight, ternary[2]  # type: ignore[index]
@@ -130,7 +118,7 @@ def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:
     assert layer.positive.item() == pytest.approx(weight[codes > 0].mean().item(), rel=1e-5)
     assert layer.negative.item() == pytest.approx(-weight[codes < 0].mean().item(), rel=1e-5)
     assert torch.equal(ternary[0].weight, given[0].weight)  # type: ignore[index]
-    again = _small(plans["float"], 10)
+    again = small(plans["float"], 10)
     assert transfer(again, path, "small") == []
     assert torch.equal(again[2].weight, given[2].weight)  # type: ignore[index]
     with pytest.raises(BitnasError, match="none of its tensors fits this network"):
@@ -143,7 +131,7 @@ def test_weights_of_learned_codes_stand_for_real_ones(tmp_path: Path, precision:
     path = tmp_path / "ternary" / WEIGHTS
     given = load_network(path)
     p = precisions.get(precision)
-    other = _small(Plan(precision, p, p, p, p), 10)
+    other = small(Plan(precision, p, p, p, p), 10)
     fresh = other[2].activation.scale.clone()  # type: ignore[index, union-attr]
     transfer(other, path, "small")
     assert torch.equal(other[2].activation.scale, fresh), "of another code"  # type: ignore[index, union-attr]
