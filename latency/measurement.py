@@ -11,6 +11,10 @@ from typing import Any
 
 from search_spaces.errors import BitnasError
 
+DRIFTED = "drift"
+"""Among a measurement's conditions: the share by which the device was slower than it usually is, and is not
+corrected for. Only where it was so for too long to wait."""
+
 
 class MeasurementError(BitnasError):
     """A device gave no usable time."""
@@ -34,7 +38,7 @@ class Measurement:
         cold_ms: the median of single runs whose arguments, but the first, are in no cache; None if not taken.
         code_bytes: machine code of a kernel; None if not known.
         conditions: how the device was: governor, frequency, load, cores, the reference's time, the
-            samples' median, how many samples were disturbed, and how often it was measured.
+            samples' median, how many samples were disturbed, how often it was measured, and ``DRIFTED``.
     """
 
     milliseconds: float

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import cycle
+from operator import itemgetter
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency.conditions import ReadFile, now
-from latency.measurement import Measurement, MeasurementError
+from latency.measurement import DRIFTED, Measurement, MeasurementError
 from latency.place import Place
 from latency.reference import REFERENCE
 from latency.sampling import ABSURD_MS, WARM_MS, Sampler, Speed, fastest, measure_in_turn, scale_of
@@ -30,7 +31,8 @@ FLUSH = "cache_flush_cpu_non_first_arg"  # TVM's: it flushes the lines of all ar
 DRIFT = 0.1  # the reference may take this share longer than it lately did
 LATELY = 25  # batches whose median is what it lately took
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, before what was measured in a drift is measured anew
-SETTLED = 5  # batches of another speed that agree: the machine has that speed now
+PATIENCE_S = 20.0  # that may go into rejected batches, and as long again as goes into others
+SETTLED = 5  # batches of another speed, one after the other, that agree: the machine has that speed now
 
 log = logging.getLogger("nas.latency")
 
@@ -73,6 +75,7 @@ class Bench:
     Attributes:
         speed: what the reference tells.
         rejected: how many batches were thrown away because the reference had drifted.
+        patience_s: seconds that may yet go into such.
     """
 
     def __init__(
@@ -80,11 +83,14 @@ class Bench:
     ) -> None:
         """``reference`` is the reference's function in ``library``."""
         self.rejected = 0
+        self.patience_s = PATIENCE_S
         self._place = place
         self._read = read
         self._cooldown_s = cooldown_s
         self.speed = Speed(self._luckiest(library, reference))
         self._lately: deque[float] = deque(maxlen=LATELY)
+        self._drifted: deque[float] = deque(maxlen=SETTLED)
+        self._is_comparable = True
 
     def kernels(self, library: Path, kernels: Sequence[Kernel]) -> list[Measurement]:
         """Time kernels of a library, at least one, each in its fastest schedule."""
@@ -118,37 +124,65 @@ class Bench:
         """Measure while the reference, in its quietest moments, is about as fast as it lately was.
 
         Where the machine has settled at another speed, that becomes the one to compare with, and is said.
+        Where it is disturbed for longer than patience lasts, the least disturbed try counts, marked.
         """
         time.sleep(self._cooldown_s)
-        tried = []
+        tries: list[tuple[float, list[Measurement]]] = []
         for pause in (*PAUSES, None):
+            started = time.monotonic()
             self.speed.begin()
             found = once()
             quietest = self.speed.quietest_ms
             drift = quietest / median(self._lately or [quietest]) - 1
+            seconds = time.monotonic() - started
             if drift <= DRIFT:
+                self.patience_s += seconds
                 return self._accepted(found, quietest)
             self.rejected += 1
             log.warning("a batch is rejected: the reference takes %.0f %% longer than usual", 100 * drift)
-            tried.append(quietest)
+            tries.append((drift, found))
             self.speed.forget()
-            if pause is not None:
-                time.sleep(pause)
-        if max(tried[-SETTLED:]) <= min(tried[-SETTLED:]) * (1 + DRIFT):
-            log.warning("the machine has settled at a speed %.0f %% lower than before", 100 * drift)
-            self._lately.clear()
-            self.speed.settle()
-            return self._watched(once)
-        raise MeasurementError(
-            f"device: its reference takes {drift:.0%} longer than usual, no time can be trusted; "
-            "let it cool down, end what else runs on it, and measure again"
-        )
+            if self._has_settled(quietest):
+                log.warning("the machine has settled at a speed %.0f %% lower than before", 100 * drift)
+                return self._watched(once)
+            self.patience_s -= seconds + (pause or 0.0)
+            if pause is None or self.patience_s < 0:
+                break
+            time.sleep(pause)
+        return self._disturbed(*min(tries, key=itemgetter(0)))
+
+    def _has_settled(self, quietest: float) -> bool:
+        """Whether a drifted batch is one of several in a row of one speed, which then is the usual one."""
+        self._drifted.append(quietest)
+        is_steady = max(self._drifted) <= min(self._drifted) * (1 + DRIFT)
+        if len(self._drifted) < SETTLED or not is_steady:
+            return False
+        self._lately.clear()
+        self._drifted.clear()
+        self.speed.settle()
+        return True
 
     def _accepted(self, found: list[Measurement], quietest: float) -> list[Measurement]:
+        self._drifted.clear()
         self._lately.append(quietest)
-        if not self.speed.is_comparable:
+        was_comparable, self._is_comparable = self._is_comparable, self.speed.is_comparable
+        if was_comparable and not self._is_comparable:
             log.warning("the device's speed is no longer comparable with that of its first measurements")
         self.speed.usual_ms = self.speed.usual_ms or found[0].conditions["usual_ms"]
+        return self._noted(found)
+
+    def _disturbed(self, drift: float, found: list[Measurement]) -> list[Measurement]:
+        """Times of a busy machine, unscaled: a kernel may not have lost what the reference lost."""
+        log.warning(
+            "disturbed for too long: %d times count, marked, though the reference takes %.0f %% longer than usual; "
+            "they may be too long by that, and are taken anew by: nas latency measure",
+            len(found),
+            100 * drift,
+        )
+        return [_as_it_was(each, drift) for each in self._noted(found)]
+
+    def _noted(self, found: list[Measurement]) -> list[Measurement]:
+        """With the conditions that they were taken in."""
         around = now(self._read)
         return [replace(each, conditions={**around, **each.conditions}) for each in found]
 
@@ -214,6 +248,18 @@ class Bench:
     def _cold(self, module: Any, name: str, tensors: list[Any]) -> float:
         timer = module.time_evaluator(name, self._place.device, number=1, repeat=COLD_RUNS, f_preproc=FLUSH)
         return median(in_milliseconds(timer(*tensors).results))
+
+
+def _as_it_was(measured: Measurement, drift: float) -> Measurement:
+    """A disturbed time, not scaled to another speed, and marked."""
+    factor = max(1.0, 1 / scale_of(measured))
+    return replace(
+        measured,
+        milliseconds=measured.milliseconds * factor,
+        iqr_ms=measured.iqr_ms * factor,
+        cold_ms=None if measured.cold_ms is None else measured.cold_ms * factor,
+        conditions={**measured.conditions, DRIFTED: drift},
+    )
 
 
 def in_milliseconds(seconds: Sequence[float]) -> list[float]:

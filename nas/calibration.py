@@ -135,14 +135,18 @@ def _not_learned(model: "LatencyModel", source: "Iterable[Architecture]") -> "It
 def measure_space(model: "LatencyModel", space: "SearchSpace", count: int, progress: Progress) -> int:
     """Measure the kernels of ``count`` architectures that the table lacks; how many those were.
 
-    Every measurement is kept at once: what was interrupted goes on where it was.
+    Those whose device was disturbed are measured again. Every measurement is kept at once: what was
+    interrupted goes on where it was.
     """
     from latency.model import workloads_of
 
     wanted: dict[Workload, None] = {}
     for architecture, _ in zip(architectures(space, SEED_LEARNED), range(count), strict=False):
         wanted |= dict.fromkeys(workloads_of(architecture))
-    return model.fill(list(wanted), lambda done, of: progress("kernels", done, of))
+    disturbed = model.disturbed(list(wanted))
+    lacking = model.fill(list(wanted), lambda done, of: progress("kernels", done, of))
+    model.measure_again(disturbed)
+    return lacking + len(disturbed)
 
 
 def calibrate(

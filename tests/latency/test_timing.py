@@ -10,9 +10,10 @@ import pytest
 
 from latency import MeasurementError
 from latency.hardware import LocalDevice
+from latency.measurement import DRIFTED
 from latency.place import Place, ThisProcess
 from latency.sampling import FEWEST, SAMPLE_MS, SAMPLES, VISITS, scale_of
-from latency.timing import PLACEMENTS, Bench, Kernel, Network, memory_of, random_block
+from latency.timing import PATIENCE_S, PLACEMENTS, SETTLED, Bench, Kernel, Network, memory_of, random_block
 from runtime.assembly import ONCE, blocks_of, link_schedules, link_sequence
 from runtime.workload import Conv2d, Relu
 
@@ -237,12 +238,56 @@ def test_a_machine_that_settles_at_another_speed_is_taken_as_it_is(machine, capl
     assert "settled at a speed 50 % lower" in caplog.text
 
 
-def test_a_machine_that_goes_up_and_down_is_refused(machine):
+def test_batches_that_drift_alike_are_another_speed(machine, caplog):
+    timer = bench(machine)
+    measure(timer)
+    machine.slowness = lambda: 1.5
+    timer.patience_s = 0.0  # so that each batch is tried once
+    found = [measure(timer) for _ in range(SETTLED)]
+    assert [DRIFTED in each.conditions for each in found] == [True] * (SETTLED - 1) + [False]
+    assert "settled at a speed 50 % lower" in caplog.text
+
+
+def test_a_machine_that_goes_up_and_down_gives_marked_times(machine, caplog):
     timer = bench(machine)
     measure(timer)
     machine.slowness = lambda: 1.5 + timer.rejected % 3
-    with pytest.raises(MeasurementError, match="no time can be trusted"):
-        measure(timer)
+    found = measure(timer)
+    assert found.conditions[DRIFTED] == pytest.approx(0.5)
+    assert found.milliseconds == pytest.approx(0.75), "the least disturbed, and not scaled"
+    assert found.cold_ms == pytest.approx(1.2)
+    assert "1 times count, marked, though the reference takes 50 % longer" in caplog.text
+    machine.slowness = lambda: 1.0
+    assert DRIFTED not in measure(timer).conditions
+
+
+def test_patience_with_a_disturbed_machine_ends_and_grows_again(machine, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("latency.timing.time.monotonic", lambda: clock[0])
+    timer = bench(machine)
+
+    def measure_for(seconds):
+        begin = timer.speed.begin
+
+        def begun():
+            clock[0] += seconds
+            begin()
+
+        monkeypatch.setattr(timer.speed, "begin", begun)
+        before = timer.rejected
+        found = measure(timer)
+        monkeypatch.setattr(timer.speed, "begin", begin)
+        return DRIFTED in found.conditions, timer.rejected - before
+
+    assert measure_for(5.0) == (False, 0)
+    assert timer.patience_s == PATIENCE_S + 5.0
+    machine.slowness = lambda: 1.5 + timer.rejected % 3
+    assert measure_for(9.0) == (True, 3)
+    assert measure_for(9.0) == (True, 1)
+    machine.slowness = lambda: 1.0
+    assert measure_for(30.0) == (False, 0)
+    machine.slowness = lambda: 1.5 + timer.rejected % 3
+    assert measure_for(9.0)[1] > 1
 
 
 def test_memory_holds_each_buffer_at_its_place():
