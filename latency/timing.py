@@ -174,8 +174,8 @@ class Bench:
     def _disturbed(self, drift: float, found: list[Measurement]) -> list[Measurement]:
         """Times of a busy machine, unscaled: a kernel may not have lost what the reference lost."""
         log.warning(
-            "disturbed for too long: %d times count, marked, though the reference takes %.0f %% longer than usual; "
-            "they may be too long by that, and are taken anew by: nas latency measure",
+            "disturbed for too long: %d times count, marked, though the reference takes %.0f %% longer than "
+            "usual; they may be too long by that; nas latency measure takes kernels anew",
             len(found),
             100 * drift,
         )
