@@ -31,7 +31,7 @@ FLUSH = "cache_flush_cpu_non_first_arg"  # TVM's: it flushes the lines of all ar
 DRIFT = 0.1  # the reference may take this share longer than it lately did
 LATELY = 25  # batches whose median is what it lately took
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, before what was measured in a drift is measured anew
-PATIENCE_S = 20.0  # that may go into rejected batches, and as long again as goes into others
+PATIENCE_S = 20.0  # that may go into rejected batches; as long as others take comes back
 SETTLED = 5  # batches of another speed, one after the other, that agree: the machine has that speed now
 
 log = logging.getLogger("nas.latency")
@@ -136,7 +136,7 @@ class Bench:
             drift = quietest / median(self._lately or [quietest]) - 1
             seconds = time.monotonic() - started
             if drift <= DRIFT:
-                self.patience_s += seconds
+                self.patience_s = min(PATIENCE_S, self.patience_s + seconds)
                 return self._accepted(found, quietest)
             self.rejected += 1
             log.warning("a batch is rejected: the reference takes %.0f %% longer than usual", 100 * drift)
