@@ -22,6 +22,7 @@ class Card(BaseModel):
     Accuracies are shares of 0..1, times milliseconds for ``batch`` images, sizes kB of 1000 bytes.
     ``mean`` and ``deviation`` are what pixels are scaled by, channel by channel, in 0..255.
     ``size_kb`` counts the parameters at their codes' bits, ``artifact_kb`` the library and the constants.
+    ``measured_drift`` is by what share the device was slower than usual while it was timed, where it was for long.
     ``same_class`` is how many test images torch puts into the same class; None is all of them.
 
     A network comes from a ``trial`` of a ``search``, or is a published ``network`` in a ``precision``.
@@ -52,6 +53,7 @@ class Card(BaseModel):
     measured_ms: float = Field(gt=0)
     measured_iqr_ms: float = Field(ge=0)
     measured_at: str
+    measured_drift: float | None = Field(None, gt=0)
     batch: int = Field(gt=0)
     device: dict[str, Any]
     precisions: dict[str, int]
@@ -110,12 +112,17 @@ class Card(BaseModel):
             (
                 "latency, measured",
                 f"{measured} ms",
-                f"whole network, {self.measured_at}",
+                f"whole network, {self.measured_at}{self._disturbed()}",
             ),
             ("latency, predicted", f"{predicted} ms", "sum over its kernels"),
             ("size", f"{self.size_kb:.3f} kB", "parameters at their codes' bits"),
             ("artifact", f"{self.artifact_kb:.1f} kB", "library and constants"),
         ]
+
+    def _disturbed(self) -> str:
+        if self.measured_drift is None:
+            return ""
+        return f", on a disturbed machine, {self.measured_drift:.0%} slower than usual"
 
     def _agreement(self) -> list[tuple[str, str, str]]:
         if self.same_class in (None, self.test_images):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from latency.measurement import DRIFTED
 from nas.card import CARD, CARD_TEXT, Card, artifact_kilobytes
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -178,6 +179,7 @@ def _card(
         measured_ms=finished.measurement.milliseconds,
         measured_iqr_ms=finished.measurement.iqr_ms,
         measured_at=finished.measurement.date,
+        measured_drift=finished.measurement.conditions.get(DRIFTED),
         batch=network.info.input_shape[0],
         device={"name": device.name, "record": asdict(device.record), **device.describe()},
         precisions=dict(sorted(precision_counts(finished.module).items())),

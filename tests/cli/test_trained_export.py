@@ -124,6 +124,15 @@ def test_a_card_names_one_origin(home: Path) -> None:
             Card(**{**fields, **wrong})
 
 
+def test_a_card_says_that_the_machine_was_disturbed(home: Path) -> None:
+    fields = {**card_of(home).model_dump(), "measured_drift": None}
+    assert "disturbed" not in Card(**fields).to_markdown()
+    assert (
+        ", on a disturbed machine, 38% slower than usual |"
+        in Card(**{**fields, "measured_drift": 0.38}).to_markdown()
+    )
+
+
 def _without_weights(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
