@@ -22,7 +22,7 @@ class Card(BaseModel):
     Accuracies are shares of 0..1, times milliseconds for ``batch`` images, sizes kB of 1000 bytes.
     ``mean`` and ``deviation`` are what pixels are scaled by, channel by channel, in 0..255.
     ``size_kb`` counts the parameters at their codes' bits, ``artifact_kb`` the library and the constants.
-    ``measured_drift`` is by what share the device was slower than usual while it was timed, where it was for long.
+    ``measured_drift`` is the share by which the device was slower than usual, where it was so for long.
     ``same_class`` is how many test images torch puts into the same class; None is all of them.
 
     A network comes from a ``trial`` of a ``search``, or is a published ``network`` in a ``precision``.
