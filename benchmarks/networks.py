@@ -2,11 +2,14 @@
 
 import sys
 import time
+from typing import Any
 
 import click
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 import runtime
 import search_spaces
@@ -17,16 +20,24 @@ from search_spaces.plan import SCALE_CASES
 SIDES = {"alexnet": 227, "squeezenet1.0": 64, "squeezenet1.0-bypass": 64, "squeezenet1.1": 64}
 """Sides of small images that networks take; 32 where nothing is said. Their layers are the same."""
 
-CLASSES, IMAGES, STEPS = 10, 16, 2
+CLASSES, IMAGES, STEPS = 10, 32, 2
+CLOSE = 0.01
+"""By how much of the largest logit another one may differ and be close."""
+
 LEAST_CLOSE = 0.9
-"""Of the logits: one that is behind a value at the edge of a step or a sign may be another than torch's."""
+"""The share of the logits that is to be close, or as many as torch has in common with itself."""
+
+ROUNDING, TRIES, SLACK = 1e-6, 3, 0.2
+"""A rounding error, as a share of a value. It moves values that are at the edge of a step or a sign, and a
+network that has hardly learned makes much of that: torch differs from itself, in a mean of so many tries, and
+the compiled network may differ from it in so many more."""
 
 APPLY = [name for name in precisions if precisions.get(name).weight != "dorefa8"]
 """The precisions that kernels compute."""
 
 
-def trained(name: str, precision: str, side: int) -> torch.nn.Module:
-    """A network after a few steps, in eval mode."""
+def trained(name: str, precision: str, side: int) -> nn.Module:
+    """A network after a few steps, with the statistics of its batch norms, in eval mode."""
     torch.manual_seed(0)
     module = search_spaces.network(name, precision, CLASSES)
     optimizer = torch.optim.AdamW(module.parameters(), 1e-3)
@@ -34,19 +45,47 @@ def trained(name: str, precision: str, side: int) -> torch.nn.Module:
         optimizer.zero_grad()
         F.cross_entropy(module(torch.randn(IMAGES, 3, side, side)), torch.arange(IMAGES) % CLASSES).backward()
         optimizer.step()
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.reset_running_stats()
+            part.momentum = None  # the mean of all that it sees from now on
+    with torch.no_grad():
+        for _ in range(STEPS):
+            module(torch.randn(IMAGES, 3, side, side))
     return module.eval()
 
 
-def closeness(name: str, precision: str) -> float:
-    """The share of logits that the compiled network and torch agree on, to a hundredth."""
+def closeness(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """The share of logits that are about the same."""
+    scale = max(1.0, float(np.abs(expected).max()))
+    return float((np.abs(found - expected) <= CLOSE * scale).mean())
+
+
+def compared(name: str, precision: str) -> tuple[float, float]:
+    """The share of logits in which the compiled network is close to torch, and torch to itself."""
     side = SIDES.get(name, 32)
     module = trained(name, precision, side)
     x = torch.randn(IMAGES, 3, side, side)
+    found = runtime.compile(module, (1, 3, side, side)).run(x.numpy())
     with torch.no_grad():
         expected = module(x).numpy()
-    found = runtime.compile(module, (1, 3, side, side)).run(x.numpy())
-    scale = max(1.0, float(np.abs(expected).max()))
-    return float((np.abs(found - expected) <= 0.01 * scale).mean())
+        others = [rounded_otherwise(module, x).numpy() for _ in range(TRIES)]
+    return closeness(found, expected), float(np.mean([closeness(other, expected) for other in others]))
+
+
+def rounded_otherwise(module: nn.Module, x: Tensor) -> Tensor:
+    """What a network computes where each layer's sums are off by a rounding error."""
+
+    def off(_: nn.Module, __: Any, y: Tensor) -> Tensor:
+        return y * (1 + ROUNDING * torch.randn_like(y))
+
+    layers = [m for m in module.modules() if isinstance(m, nn.Conv2d | nn.Linear | nn.BatchNorm2d)]
+    hooks = [layer.register_forward_hook(off) for layer in layers]
+    try:
+        return module(x)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 @click.command()
@@ -61,11 +100,15 @@ def main(only: tuple[str, ...], precision: tuple[str, ...]) -> None:
                 print(f"{name} {code}: skipped, its scales are for larger images", flush=True)
                 continue
             started = time.perf_counter()
-            close = closeness(name, code)
-            failed += [f"{name} {code}"] if close < LEAST_CLOSE else []
-            word = "differs" if close < LEAST_CLOSE else "agrees"
+            close, own = compared(name, code)
+            is_close = close >= min(LEAST_CLOSE, own - SLACK)
+            failed += [] if is_close else [f"{name} {code}"]
             seconds = time.perf_counter() - started
-            print(f"{name} {code}: {word}, {close:.1%} of the logits are close, {seconds:.0f} s", flush=True)
+            print(
+                f"{name} {code}: {'agrees' if is_close else 'differs'}, {close:.1%} of the logits are close, "
+                f"torch's with other rounding {own:.1%}, {seconds:.0f} s",
+                flush=True,
+            )
     if failed:
         print(f"Differ: {', '.join(failed)}", file=sys.stderr)
         sys.exit(1)

@@ -13,8 +13,6 @@ from nas.training import Epoch, Training
 from search_spaces.errors import BitnasError
 
 FORMAT = "bitnas-checkpoint-1"
-SCHEDULE = ("last_epoch", "_step_count", "_last_lr", "base_lrs")
-"""What a schedule's state comes to; the rest of it follows from the recipe."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,23 @@ def save(path: Path, training: Training, about: dict[str, Any]) -> None:
         "history": [epoch.to_dict() for epoch in training.history],
         "groups": optimizer["param_groups"],
         "numbers": numbers,
-        "schedule": {name: getattr(training.schedule, name) for name in SCHEDULE},
+        "schedule": _numbers(training.schedule.state_dict()),
     }
     write_tensors(path, tensors, meta)
+
+
+def _numbers(state: dict[str, Any]) -> dict[str, Any]:
+    """The numbers and lists of numbers in a schedule's state, and in those of schedules that it is made of.
+
+    The rest, functions and counters, follows from the recipe.
+    """
+    found: dict[str, Any] = {}
+    for name, value in state.items():
+        if name == "_schedulers":
+            found[name] = [_numbers(part) for part in value]
+        elif all(isinstance(each, int | float) for each in (value if isinstance(value, list) else [value])):
+            found[name] = value
+    return found
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from search_spaces.layers import QuantConv2d, QuantLinear
+from search_spaces.plain_layers import OutputScale
 from search_spaces.registry import Registry
 
 if TYPE_CHECKING:
@@ -60,10 +61,11 @@ def parameter_groups(module: nn.Module, recipe: "Recipe") -> Groups:
     A latent weight is nothing but a sum of gradients that a sign is taken of; decay would flip signs.
     """
     layers = [m for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear)]
-    latent = {id(layer.weight) for layer in layers if layer.precision.weight == "binary"}
+    exempt = {id(layer.weight) for layer in layers if layer.precision.weight == "binary"}
+    exempt |= {id(p) for m in module.modules() if isinstance(m, OutputScale) for p in m.parameters()}
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    decaying = [p for p in trained if p.ndim > 1 and id(p) not in latent]
-    others = [p for p in trained if p.ndim <= 1 or id(p) in latent]
+    decaying = [p for p in trained if p.ndim > 1 and id(p) not in exempt]
+    others = [p for p in trained if p.ndim <= 1 or id(p) in exempt]
     groups: Groups = [{"params": decaying, "weight_decay": recipe.weight_decay}]
     groups.append({"params": others, "weight_decay": 0.0})
     return [group for group in groups if group["params"]]

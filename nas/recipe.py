@@ -95,6 +95,20 @@ def recipe_for(data: DataSet, threads: int = 1) -> Recipe:
     return replace(IMAGES, bf16=has_bfloat16(), threads=threads)
 
 
+SGD_RATE, SGD_DECAY = 0.1, 5e-4
+"""He et al., section 4.2, but for the decay, which is 1e-4 there."""
+
+
+def with_optimizer(recipe: Recipe, name: str) -> Recipe:
+    """A recipe with another optimizer, and the rate and the decay that go with it.
+
+    AdamW shrinks weights by its decay; the others add it to the gradient, where it counts for far more.
+    """
+    if name == "sgd":
+        return replace(recipe, optimizer=name, peak_rate=SGD_RATE, weight_decay=SGD_DECAY)
+    return replace(recipe, optimizer=name, weight_decay=0.0 if name == "adam" else recipe.weight_decay)
+
+
 def has_bfloat16() -> bool:
     """Whether the machine multiplies in bfloat16."""
     import torch

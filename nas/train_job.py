@@ -116,10 +116,13 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
 
     data = data_of(job, progress.on_data)
     training = _training(job, data, progress)
-    about = {"job": job.to_dict(), "images_digest": images_digest(data)}
+    about = {
+        "job": job.to_dict(),
+        "images_digest": images_digest(data),
+        "teacher_digest": teacher_digest(job),
+    }
     if loaded is not None:
-        if loaded.about["about"].get("images_digest") != about["images_digest"]:
-            raise BitnasError(f"data: '{job.data}' is no longer what the training began with; train anew")
+        _refuse_changes(loaded.about["about"], about)
         checkpoint.resume(training, loaded)
     elif job.start is not None:
         progress.on_transfer(transfer(training.module, Path(job.start), job.network))
@@ -134,6 +137,23 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
     checkpoint.write_tensors(folder / WEIGHTS, dict(training.module.state_dict()), written)
     _write(folder / RESULT, result)
     return result
+
+
+def _refuse_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """A training goes on with what it began with."""
+    job = now["job"]
+    for parameter, name in (("data", "images_digest"), ("teacher", "teacher_digest")):
+        if before.get(name) != now[name]:
+            problem = f"'{job[parameter]}' is no longer what the training began with"
+            raise BitnasError(f"{parameter}: {problem}; train anew")
+
+
+def teacher_digest(job: TrainJob) -> str | None:
+    """The sha256 of the file of a job's teacher, if it has one."""
+    if job.teacher is None:
+        return None
+    with Path(job.teacher).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def halves_in(folder: Path) -> set[Path]:
@@ -270,7 +290,13 @@ def network_of(loaded: "Loaded") -> "nn.Module":
     if not isinstance(classes, int):
         raise BitnasError(f"{path}: it is a checkpoint; name the {WEIGHTS} of a training that is done")
     channels = loaded.about.get("channels")
-    module = search_spaces.network(job.network, job.precision, classes, job.classifier, channels)
+    try:
+        module = search_spaces.network(job.network, job.precision, classes, job.classifier, channels)
+    except InvalidInput as error:
+        given = f"'{job.network}' in '{job.precision}'"
+        raise BitnasError(
+            f"{path}: it is a {given}, and {error.problem}; if a plug-in brings it, give nas --plugin FILE"
+        ) from error
     try:
         module.load_state_dict(loaded.tensors)
     except RuntimeError as error:

@@ -83,7 +83,7 @@ def plan(name: str, classifier: str | None = None) -> Plan:
         classifier: the precision of the last layer, if another is wanted.
 
     Raises:
-        InvalidInput: there is no precision of that name.
+        InvalidInput: there is no precision of that name, or the classifier would see nothing but +1.
     """
     full = precisions.get("float")
     if name in SCALE_CASES:
@@ -93,6 +93,11 @@ def plan(name: str, classifier: str | None = None) -> Plan:
     chosen = _named(name.removesuffix(ONLY_1X1) if is_partial else name, "precision", name)
     wide = full if is_partial else chosen
     last = _for_last(chosen) if classifier is None else _named(classifier, "classifier", classifier)
+    if last.activation == "binary" != chosen.activation:
+        problem = f"'{last.name}' takes signs, which are all +1 behind the ReLUs of '{name}'"
+        raise InvalidInput(
+            "classifier", problem, "choose one that takes numbers, or a precision that takes signs, too"
+        )
     return Plan(name, wide, wide, chosen, last, classifier is not None)
 
 

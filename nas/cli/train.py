@@ -41,6 +41,11 @@ _RECIPE = {
 
 _OF_A_TEACHER = "distillation", "temperature"
 
+UNCOMPILED = "dorefa8"
+"""A code of weights that no kernel has: its 256 levels are odd numbers, and no byte holds them."""
+
+VALIDATION = 0.1
+
 
 @click.command()
 @click.argument("network", required=False)
@@ -53,9 +58,7 @@ _OF_A_TEACHER = "distillation", "temperature"
 @click.option(
     "--validation",
     type=float,
-    default=0.1,
-    show_default=True,
-    help="The share of the training images to judge by after each epoch; 0 trains on all.",
+    help="The share of the training images to judge by after each epoch; 0 trains on all. [default: 0.1]",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The folder to write, new or empty.")
 @click.option(
@@ -146,9 +149,16 @@ def _job(options: dict[str, Any]) -> "TrainJob":
         if options["teacher"] is None and options[name] is not None:
             raise InvalidInput(f"--{name}", "there is no teacher", "give --teacher FILE, or leave it out")
     networks.get(options["network"])
-    plan(options["precision"], options["classifier"])
+    chosen = plan(options["precision"], options["classifier"])
+    if UNCOMPILED in (chosen.spatial.weight, chosen.pointwise.weight, chosen.classifier.weight):
+        say("DoReFa's weights of 8 bits train, but nothing compiles them: nas export will refuse the result.")
     with decoding() as on_data:
         data = load(options["data"], options["image_size"], on_data)
+    if options["validation"] is None:
+        options["validation"] = VALIDATION
+    elif data.has_validation:
+        problem = f"'{options['data']}' has a validation split of its own, by which each epoch is judged"
+        raise InvalidInput("--validation", problem, "leave it out")
     fields = ("network", "precision", "classifier", "image_size", "epochs", "seed", "validation")
     return TrainJob(
         **{name: options[name] for name in fields},
@@ -168,10 +178,14 @@ def _absolute(option: str, name: str | None) -> str | None:
 
 
 def _recipe(options: dict[str, Any], usual: "Recipe") -> "Recipe":
+    from nas.recipe import with_optimizer
+
     cores = os.cpu_count() or 1
     if (options["threads"] or 0) > cores:
         problem = f"{options['threads']} are more than this machine's {cores} cores"
         raise InvalidInput("--threads", problem, "give 0 for as many as there are")
+    if options["optimizer"] is not None:
+        usual = with_optimizer(usual, options["optimizer"])
     given = {to: options[name] for name, to in _RECIPE.items() if options[name] is not None}
     varied = {name: options[name] for name in ("crop", "flip", "cutout") if options[name] is not None}
     return replace(usual, **given, augmentation=replace(usual.augmentation, **varied))

@@ -109,7 +109,7 @@ def write(folder: Path, collection: Collection, size: int | None, progress: Prog
     if not collection.splits.get("train"):
         found = ", ".join(collection.splits) or "none"
         raise InvalidInput("--data", f"it has no split called train, but {found}", "name one so")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    _make(folder.parent)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as aside:
         try:
             held = _decode(Path(aside), collection, size, None, progress)
@@ -118,6 +118,14 @@ def write(folder: Path, collection: Collection, size: int | None, progress: Prog
         (Path(aside) / ABOUT).write_text(held.model_dump_json(), encoding="utf-8")
         _move(Path(aside), folder)
     return held
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problem = f"'{folder}', where decoded images are kept, cannot be made ({error.strerror})"
+        raise InvalidInput("NAS_CACHE", problem, "name a folder that can be written") from error
 
 
 def _move(aside: Path, folder: Path) -> None:

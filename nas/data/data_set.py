@@ -123,6 +123,11 @@ class DataSet:
     class_names: Sequence[str] = ()
 
     @property
+    def has_validation(self) -> bool:
+        """Whether it brings validation images of its own, so that ``validation_share`` is of no use."""
+        return self.read().validation is not None
+
+    @property
     def train(self) -> Split:
         """What networks are fitted to."""
         return self._splits[0]

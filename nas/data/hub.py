@@ -49,6 +49,7 @@ class Hub:
             raise InvalidInput("--data", problem, f"give one of {', '.join(FORMATS)}")
         if path.is_dir() and _format(self._builder) == "imagefolder":
             _refuse_empty_classes(path, list(self.files.values()))
+            _refuse_linked(path, self._images())
 
     @property
     def files(self) -> dict[str, str]:
@@ -75,6 +76,7 @@ class Hub:
             return self._builder.as_dataset()
 
         tables = _clearly(self._name, prepare)
+        self._refuse_dropped(sum(len(table) for table in tables.values()))
         first = next(iter(tables.values()))
         image, label = self._columns(first.features)
         names = self._names(tables, first, label)
@@ -83,6 +85,18 @@ class Hub:
             for name, table in tables.items()
         }
         return Collection(splits, names)
+
+    def _images(self) -> list[Path]:
+        """The files of images in a folder of them."""
+        known = tuple(self._builder.EXTENSIONS)
+        return [Path(file) for file in self.files.values() if file.lower().endswith(known)]
+
+    def _refuse_dropped(self, count: int) -> None:
+        """Where a metadata file tells the labels, the library leaves out what it does not name."""
+        if _format(self._builder) != "imagefolder" or count >= (of := len(self._images())):
+            return
+        problem = f"'{self._name}': its metadata file has no line for {of - count} of its {of} images"
+        raise InvalidInput("--data", problem, "add their labels, or remove them")
 
     def _known_features(self) -> Any:
         """The columns and their types before anything is prepared; None where they cannot be told."""
@@ -249,6 +263,22 @@ def _refuse_empty_classes(folder: Path, files: Sequence[str]) -> None:
     if empty:
         problem = f"'{folder}': the folder of the class {empty[0]} holds no image"
         raise InvalidInput("--data", problem, "give it some, or remove the folder")
+
+
+def _refuse_linked(folder: Path, images: Sequence[Path]) -> None:
+    """The library does not follow links to folders: their images would be missing.
+
+    Raises:
+        InvalidInput: there is such a link beside a folder that it reads, or in one.
+    """
+    root = folder.resolve()
+    seen = {parent for path in images for parent in path.parents if parent == root or root in parent.parents}
+    links = sorted(
+        path for parent in seen for path in parent.iterdir() if path.is_symlink() and path.is_dir()
+    )
+    if links:
+        problem = f"'{folder}': {links[0].relative_to(root)} is a link to a folder, which is not followed"
+        raise InvalidInput("--data", problem, "put the folder itself there, or remove the link")
 
 
 def _is_empty(path: Path) -> bool:

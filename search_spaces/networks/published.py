@@ -7,9 +7,9 @@ from typing import Any
 from torch import nn
 
 from search_spaces.errors import InvalidInput
-from search_spaces.layers import QuantConv2d
+from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.networks.scales import add_scales
-from search_spaces.plan import Plan, plan
+from search_spaces.plan import ONLY_1X1, Plan, plan
 from search_spaces.registry import Registry
 
 Build = Callable[[Plan, int], nn.Module]
@@ -66,18 +66,28 @@ def network(
         channels: of the images, if not the paper's: grey ones have one.
 
     Raises:
-        InvalidInput: there is no network or precision of that name, fewer than two classes, or no channel.
+        InvalidInput: there is no network or precision of that name, the precision is of no layer, fewer than
+            two classes, or no channel.
     """
     found = networks.get(name)
     if classes is not None and classes < 2:
         raise InvalidInput("classes", f"{classes} is below 2", "give 2 or more")
     chosen = plan(precision, classifier)
     module = found.build(chosen, found.classes if classes is None else classes)
+    if _is_vain(module, chosen):
+        problem = f"'{precision}' is of no layer of '{name}', which has no 1x1 convolution"
+        raise InvalidInput("precision", problem, f"choose {precision.removesuffix(ONLY_1X1)}")
     if chosen.scale_case is not None:
         add_scales(module, found.input_shape, chosen.scale_case)
     if channels not in (None, found.input_shape[0]):
         _take_channels(module, channels)
     return module
+
+
+def _is_vain(module: nn.Module, chosen: Plan) -> bool:
+    """Whether a plan names a precision that no layer of a network has."""
+    layers = (m for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear))
+    return chosen.pointwise.name != "float" and all(layer.precision.name == "float" for layer in layers)
 
 
 def _take_channels(module: nn.Module, channels: int) -> None:

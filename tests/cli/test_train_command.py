@@ -169,6 +169,58 @@ def test_a_training_goes_on_with_its_own_data_only(tmp_path: Path) -> None:
     assert (done.exit_code, "what the network was trained on cannot be read" in done.stderr) == (1, True)
 
 
+def test_a_training_goes_on_with_its_teacher_only(tmp_path: Path) -> None:
+    trained(tmp_path / "teacher", "--epochs", "1")
+    trained(tmp_path / "other", "--epochs", "2")
+    weights = tmp_path / "teacher" / WEIGHTS
+    trained(tmp_path / "out", "--teacher", str(weights), "--epochs", "1")
+    assert run("train", "--resume", str(tmp_path / "out")).exit_code == 0
+    shutil.copy(tmp_path / "other" / WEIGHTS, weights)
+    done = run("train", "--resume", str(tmp_path / "out"))
+    said = f"Error: teacher: '{weights}' is no longer what the training began with; train anew\n"
+    assert (done.exit_code, done.stderr) == (1, said)
+
+
+def test_a_validation_split_of_its_own_takes_no_share(tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        for index in range(12):
+            path = tmp_path / "data" / split / "ab"[index % 2] / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixels = np.random.default_rng(index).integers(0, 256, (8, 8), np.uint8)
+            Image.fromarray(pixels).save(path)
+    options = (
+        "train",
+        "small",
+        "--data",
+        str(tmp_path / "data"),
+        "--epochs",
+        "1",
+        "-o",
+        str(tmp_path / "out"),
+    )
+    for share in ("0", "0.5"):
+        done = run(*options, "--validation", share)
+        assert done.exit_code == 2
+        assert "--validation: '" in done.stderr and "has a validation split of its own" in done.stderr
+    assert run(*options).exit_code == 0
+
+
+def test_what_nothing_compiles_is_told_before_the_training(tmp_path: Path) -> None:
+    given = ("--data", "digits", "--epochs", "1", "-o", str(tmp_path / "out"))
+    assert (
+        "nas export will refuse the result" in run("train", "small", "--precision", "dorefa8", *given).stderr
+    )
+
+
+def test_weights_of_a_precision_that_is_not_known_here(tmp_path: Path) -> None:
+    trained(tmp_path / "out", "--epochs", "1")
+    loaded = read(tmp_path / "out" / WEIGHTS)
+    loaded.about["job"]["precision"] = "ghostly"
+    write_tensors(tmp_path / "out" / WEIGHTS, loaded.tensors, loaded.about)
+    done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
+    assert (done.exit_code, "give nas --plugin FILE" in done.stderr) == (1, True)
+
+
 def test_a_teacher_of_other_data_is_told_of(tmp_path: Path) -> None:
     trained(tmp_path / "same", "--epochs", "1")
     weights = tmp_path / "same" / WEIGHTS

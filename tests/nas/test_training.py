@@ -9,13 +9,20 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    LinearLR,
+    LRScheduler,
+    SequentialLR,
+)
 
 import search_spaces
 from nas import checkpoint
 from nas.data import DataSet, Source, Split, load
 from nas.data.batches import Augmentation
 from nas.optimizers import optimizers, parameter_groups, schedules
-from nas.recipe import IMAGES, RECIPE, Recipe
+from nas.recipe import IMAGES, RECIPE, Recipe, with_optimizer
 from nas.train_job import images_digest
 from nas.training import (
     Epoch,
@@ -31,6 +38,7 @@ from nas.training import (
 )
 from search_spaces import BitnasError, InvalidInput
 from search_spaces.layers import QuantLinear
+from search_spaces.plain_layers import OutputScale
 from search_spaces.precision import precisions
 
 
@@ -140,6 +148,21 @@ def test_every_optimizer_learns_by_every_schedule(small: DataSet, optimizer: str
     assert history[-1].train_loss < history[0].train_loss
 
 
+def test_scales_of_every_shape_do_not_decay() -> None:
+    module = search_spaces.network("resnet20", "binary-case3")
+    decaying, others = parameter_groups(module, RECIPE)
+    scales = {id(p) for m in module.modules() if isinstance(m, OutputScale) for p in m.parameters()}
+    assert scales and scales <= {id(p) for p in others["params"]}  # type: ignore[attr-defined]
+    assert not scales & {id(p) for p in decaying["params"]}  # type: ignore[attr-defined]
+
+
+def test_each_optimizer_has_a_rate_and_a_decay() -> None:
+    adamw, adam, sgd = (with_optimizer(RECIPE, name) for name in ("adamw", "adam", "sgd"))
+    assert adamw == RECIPE
+    assert (adam.peak_rate, adam.weight_decay) == (RECIPE.peak_rate, 0)
+    assert (sgd.peak_rate, sgd.weight_decay) == (0.1, 5e-4)
+
+
 def test_latent_binary_weights_do_not_decay() -> None:
     layers = {name: QuantLinear(4, 4, precisions.get(name)) for name in ("binary", "ternary", "float")}
     decaying, others = parameter_groups(nn.ModuleList(layers.values()), RECIPE)
@@ -197,11 +220,24 @@ def _training(data: DataSet, recipe: Recipe = RECIPE) -> Training:
     return Training(module, data, 4, 0, recipe)
 
 
+def _composed(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> LRScheduler:
+    up, down = LinearLR(optimizer, 0.1, 1.0, steps // 4), CosineAnnealingLR(optimizer, steps)
+    return SequentialLR(optimizer, [up, down], [steps // 4])
+
+
+def _restarted(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> LRScheduler:
+    return CosineAnnealingWarmRestarts(optimizer, steps // 6, 2)
+
+
+PLUGGED_IN = {"composed": _composed, "restarted": _restarted}
+
+
 @pytest.mark.parametrize("optimizer", sorted(optimizers))
-@pytest.mark.parametrize("schedule", sorted(schedules))
+@pytest.mark.parametrize("schedule", sorted([*schedules, *PLUGGED_IN]))
 def test_a_training_goes_on_as_if_nothing_had_been(
-    small: DataSet, tmp_path: Path, optimizer: str, schedule: str
+    small: DataSet, tmp_path: Path, optimizer: str, schedule: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(schedules, "_things", {**schedules._things, **PLUGGED_IN})
     recipe = Recipe(
         optimizer=optimizer, schedule=schedule, average=0.9, augmentation=Augmentation(1, True, 2)
     )

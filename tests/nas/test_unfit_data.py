@@ -12,6 +12,7 @@ import pytest
 from image_files import image_folder, packed, parquet, pictures, png, refused
 
 from nas.data import load
+from search_spaces.errors import InvalidInput
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -108,6 +109,35 @@ def test_a_class_without_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     refused(
         Path("food", *([split] if split else [])), "the folder of the class date holds no image; give it some"
     )
+
+
+@pytest.mark.parametrize("place", ["date", "bean/more"])
+def test_links_to_folders_are_not_passed_over(tmp_path: Path, place: str) -> None:
+    image_folder(tmp_path / "food")
+    image_folder(tmp_path / "more")
+    (tmp_path / "food" / "train" / place).symlink_to(tmp_path / "more" / "train" / "apple")
+    refused(tmp_path / "food", f"train/{place} is a link to a folder, which is not followed; put the folder")
+
+
+def test_images_without_a_label_are_not_left_out(tmp_path: Path) -> None:
+    image_folder(tmp_path / "food")
+    train = tmp_path / "food" / "train"
+    names = sorted(path.relative_to(train).as_posix() for path in train.rglob("*.png"))
+    rows = [json.dumps({"file_name": name, "label": index % 2}) for index, name in enumerate(names)]
+    (train / "metadata.jsonl").write_text("\n".join(rows[7:]))
+    refused(
+        tmp_path / "food", "food': its metadata file has no line for 7 of its 30 images; add their labels"
+    )
+
+
+def test_a_cache_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image_folder(tmp_path / "food")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(
+        InvalidInput, match=r"NAS_CACHE: '.*/file/cache/data', .* cannot be made \(Not a directory\)"
+    ):
+        load(str(tmp_path / "food"))
 
 
 def test_folders_that_are_no_classes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 import runtime
 import search_spaces
-from search_spaces import precisions, size
+from search_spaces import InvalidInput, precisions, size
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.networks import networks
 from search_spaces.networks.parts import InvertedResidual, SqueezeExcitation
@@ -436,5 +436,23 @@ def test_masks_on_flattened_images_compile(precision):
 def test_a_classifier_that_is_asked_for_is_there(name, precision):
     usual = search_spaces.network(name, precision)
     assert isinstance(usual.classifier, torch.nn.Linear)
-    asked = search_spaces.network(name, precision, classifier="binary")
-    assert asked.classifier.precision.name == "binary"
+    asked = search_spaces.network(name, precision, classifier="twn")
+    assert asked.classifier.precision.name == "twn"
+
+
+@pytest.mark.parametrize("precision", ["float", "ternary", "dorefa2", "int8", "binaryconnect"])
+@pytest.mark.parametrize("classifier", ["binary", "xnor", "dithered", "ternary-binary"])
+def test_a_classifier_that_would_see_nothing_but_ones_is_refused(precision, classifier):
+    with pytest.raises(InvalidInput, match=f"'{classifier}' takes signs, which are all .1 behind the ReLUs"):
+        search_spaces.network("resnet20", precision, classifier=classifier)
+    if classifier == "binary":
+        module = search_spaces.network("resnet20", classifier, classifier=classifier)
+        assert module.classifier.precision.name == classifier
+
+
+@pytest.mark.parametrize("name", ["resnet20", "pooled-resnet12"])
+def test_a_precision_that_is_of_no_layer_is_refused(name):
+    with pytest.raises(InvalidInput, match=f"'binary-1x1' is of no layer of '{name}'.*; choose binary$"):
+        search_spaces.network(name, "binary-1x1")
+    search_spaces.network(name, "float-1x1")
+    search_spaces.network(name, "ternary-1x1", classifier="ternary")
