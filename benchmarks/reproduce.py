@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from nas.train_job import CHECKPOINT, RESULT
+from nas.train_job import CHECKPOINT, RESULT, WEIGHTS
 
 PLAIN = ("--epochs", "24", "--crop", "0", "--no-flip")
 """Without augmentation, as the paper has it."""
@@ -30,6 +30,7 @@ class Row:
         precision: of its layers.
         options: of ``nas train``.
         paper: the accuracy in % that the paper states, where it does.
+        start: the row, further up, whose weights it starts from, where it does.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Row:
     precision: str
     options: tuple[str, ...]
     paper: float | None = None
+    start: str | None = None
 
 
 ROWS = (
@@ -45,6 +47,13 @@ ROWS = (
         "pooled-resnet12",
         "binaryconnect",
         ("--epochs", "76", "--rate", "0.02"),
+    ),
+    Row(
+        "pooled-resnet12-binaryconnect-on",
+        "pooled-resnet12",
+        "binaryconnect",
+        ("--epochs", "45", "--rate", "0.01", "--cutout", "8"),
+        start="pooled-resnet12-binaryconnect",
     ),
     Row("resnet18-cifar-binaryconnect", "resnet18-cifar", "binaryconnect", ("--epochs", "100")),
     Row("resnet20-float", "resnet20", "float", PLAIN, 86.00),
@@ -68,6 +77,8 @@ def command(row: Row, folder: Path, data: str) -> list[str]:
     if (folder / CHECKPOINT).exists():
         return ["--resume", str(folder)]
     common = ["--data", data, "--validation", "0", "--threads", "1", "-o", str(folder)]
+    if row.start is not None:
+        common += ["--from", str(folder.parent / row.start / WEIGHTS)]
     return [row.network, "--precision", row.precision, *common, *row.options]
 
 

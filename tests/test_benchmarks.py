@@ -105,6 +105,11 @@ def test_rows_of_the_reproduction_are_trainings(tmp_path):
     first = reproduce.ROWS[0]
     begun = reproduce.command(first, tmp_path / "new", "digits")
     assert begun[:3] == [first.network, "--precision", first.precision]
+    for index, row in enumerate(reproduce.ROWS):
+        assert row.start is None or row.start in names[:index]
+    on = next(row for row in reproduce.ROWS if row.start == first.name)
+    weights = tmp_path / first.name / "weights.safetensors"
+    assert ["--from", str(weights)] == reproduce.command(on, tmp_path / on.name, "digits")[-8:-6]
     (tmp_path / "checkpoint.safetensors").touch()
     assert reproduce.command(first, tmp_path, "digits") == ["--resume", str(tmp_path)]
     assert "not run" in reproduce.line(first, tmp_path / "result.json")
