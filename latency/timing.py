@@ -148,7 +148,7 @@ class Bench:
             self.patience_s -= seconds + (pause or 0.0)
             if pause is None or self.patience_s < 0:
                 break
-            time.sleep(pause)
+            time.sleep(pause)  # nobody tells when a neighbour is done
         return self._disturbed(*min(tries, key=itemgetter(0)))
 
     def _has_settled(self, quietest: float) -> bool:

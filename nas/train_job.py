@@ -295,7 +295,7 @@ def network_of(loaded: "Loaded") -> "nn.Module":
     except InvalidInput as error:
         given = f"'{job.network}' in '{job.precision}'"
         raise BitnasError(
-            f"{path}: it is a {given}, and {error.problem}; if a plug-in brings it, give nas --plugin FILE"
+            f"{path}: it is {given}, and {error.problem}; if a plug-in brings it, give nas --plugin FILE"
         ) from error
     try:
         module.load_state_dict(loaded.tensors)

@@ -44,8 +44,6 @@ _OF_A_TEACHER = "distillation", "temperature"
 UNCOMPILED = "dorefa8"
 """A code of weights that no kernel has: its 256 levels are odd numbers, and no byte holds them."""
 
-VALIDATION = 0.1
-
 
 @click.command()
 @click.argument("network", required=False)
@@ -154,14 +152,12 @@ def _job(options: dict[str, Any]) -> "TrainJob":
         say("DoReFa's weights of 8 bits train, but nothing compiles them: nas export will refuse the result.")
     with decoding() as on_data:
         data = load(options["data"], options["image_size"], on_data)
-    if options["validation"] is None:
-        options["validation"] = VALIDATION
-    elif data.has_validation:
+    if options["validation"] is not None and data.has_validation:
         problem = f"'{options['data']}' has a validation split of its own, by which each epoch is judged"
         raise InvalidInput("--validation", problem, "leave it out")
     fields = ("network", "precision", "classifier", "image_size", "epochs", "seed", "validation")
     return TrainJob(
-        **{name: options[name] for name in fields},
+        **{name: options[name] for name in fields if options[name] is not None},
         start=_absolute("--from", options["start"]),
         teacher=_absolute("--teacher", options["teacher"]),
         data=canonical(options["data"]),

@@ -66,7 +66,7 @@ def network(
         channels: of the images, if not the paper's: grey ones have one.
 
     Raises:
-        InvalidInput: there is no network or precision of that name, the precision is of no layer, fewer than
+        InvalidInput: there is no network or precision of that name, ``NAME-1x1`` is of no layer, fewer than
             two classes, or no channel.
     """
     found = networks.get(name)
@@ -85,9 +85,10 @@ def network(
 
 
 def _is_vain(module: nn.Module, chosen: Plan) -> bool:
-    """Whether a plan names a precision that no layer of a network has."""
+    """Whether a plan is for 1x1 convolutions and a classifier that a network has none of to code."""
     layers = (m for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear))
-    return chosen.pointwise.name != "float" and all(layer.precision.name == "float" for layer in layers)
+    is_partial = chosen.name.endswith(ONLY_1X1) and chosen.pointwise.name != "float"
+    return is_partial and all(layer.precision.name == "float" for layer in layers)
 
 
 def _take_channels(module: nn.Module, channels: int) -> None:
