@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from latency.measurement import Measurement
+from latency.patience import affordable
 
 AGREE = 0.015  # the share by which two times that are the same may differ
-PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, as many as patience lasts for
 
 MeasureSome = Callable[[list[int]], list[Measurement]]
 """Measures the things of the given indices."""
@@ -24,7 +25,7 @@ def measure_until_agreed(measure: MeasureSome, known: Sequence[Sequence[Measurem
     the lowest time counts nevertheless.
     """
     found = [list(times) for times in known]
-    for pause in (0.0, *PAUSES):
+    for pause in (0.0, *affordable(PAUSES)):
         pending = [index for index, times in enumerate(found) if not _agree(times)]
         if not pending:
             break

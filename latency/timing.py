@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from latency.conditions import ReadFile, now
 from latency.measurement import DRIFTED, Measurement, MeasurementError
+from latency.patience import patience_s
 from latency.place import Place
 from latency.reference import REFERENCE
 from latency.sampling import ABSURD_MS, WARM_MS, Sampler, Speed, fastest, measure_in_turn, scale_of
@@ -31,7 +32,6 @@ FLUSH = "cache_flush_cpu_non_first_arg"  # TVM's: it flushes the lines of all ar
 DRIFT = 0.1  # the reference may take this share longer than it lately did
 LATELY = 25  # batches whose median is what it lately took
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, before what was measured in a drift is measured anew
-PATIENCE_S = 20.0  # that may go into rejected batches; as long as others take comes back
 SETTLED = 5  # batches of another speed, one after the other, that agree: the machine has that speed now
 
 log = logging.getLogger("nas.latency")
@@ -75,7 +75,7 @@ class Bench:
     Attributes:
         speed: what the reference tells.
         rejected: how many batches were thrown away because the reference had drifted.
-        patience_s: seconds that may yet go into such.
+        patience_s: seconds that may yet go into such; as long as others take comes back.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Bench:
     ) -> None:
         """``reference`` is the reference's function in ``library``."""
         self.rejected = 0
-        self.patience_s = PATIENCE_S
+        self.patience_s = self._most_patience_s = patience_s()
         self._place = place
         self._read = read
         self._cooldown_s = cooldown_s
@@ -136,7 +136,7 @@ class Bench:
             drift = quietest / median(self._lately or [quietest]) - 1
             seconds = time.monotonic() - started
             if drift <= DRIFT:
-                self.patience_s = min(PATIENCE_S, self.patience_s + seconds)
+                self.patience_s = min(self._most_patience_s, self.patience_s + seconds)
                 return self._accepted(found, quietest)
             self.rejected += 1
             log.warning("a batch is rejected: the reference takes %.0f %% longer than usual", 100 * drift)

@@ -4,6 +4,8 @@ import pytest
 
 from latency import Measurement
 from latency.agreement import AGREE, PAUSES, measure_until_agreed
+from latency.patience import VARIABLE
+from search_spaces import InvalidInput
 
 
 def measurement(milliseconds):
@@ -18,6 +20,7 @@ class Clock:
         self.asked = []
         self.pauses = []
         monkeypatch.setattr("latency.agreement.time.sleep", self.pauses.append)
+        monkeypatch.delenv(VARIABLE, raising=False)
 
     def measure(self, some):
         self.asked.append(some)
@@ -62,3 +65,22 @@ def test_patience_ends(monkeypatch):
     assert found.conditions["visits"] == 1 + len(PAUSES)
     assert clock.pauses == list(PAUSES)
     assert found.milliseconds == pytest.approx(2.0 * 1.1 ** (49 - len(PAUSES)))
+
+
+def test_patience_can_be_given(monkeypatch):
+    clock = Clock(monkeypatch, [2.0, 1.8, 1.6, 1.4], [2.0])
+    monkeypatch.setenv(VARIABLE, "1.6")
+    (found,) = measure_until_agreed(lambda some: clock.measure([0]), [[]])
+    assert found.conditions["visits"] == 3
+    assert clock.pauses == [0.5, 1.0]
+    monkeypatch.setenv(VARIABLE, "0")
+    (found,) = measure_until_agreed(lambda some: clock.measure([1]), [[]])
+    assert found.conditions["visits"] == 1
+
+
+@pytest.mark.parametrize("given", ["long", "-1", "nan", "inf"])
+def test_patience_is_a_number_of_seconds(monkeypatch, given):
+    clock = Clock(monkeypatch, [2.0])
+    monkeypatch.setenv(VARIABLE, given)
+    with pytest.raises(InvalidInput, match=rf"^NAS_PATIENCE: '{given}' is no number of seconds; unset it"):
+        measure_until_agreed(clock.measure, [[]])

@@ -11,9 +11,10 @@ import pytest
 from latency import MeasurementError
 from latency.hardware import LocalDevice
 from latency.measurement import DRIFTED
+from latency.patience import USUAL_S, VARIABLE
 from latency.place import Place, ThisProcess
 from latency.sampling import FEWEST, SAMPLE_MS, SAMPLES, VISITS, scale_of
-from latency.timing import PATIENCE_S, PLACEMENTS, SETTLED, Bench, Kernel, Network, memory_of, random_block
+from latency.timing import PLACEMENTS, SETTLED, Bench, Kernel, Network, memory_of, random_block
 from runtime.assembly import ONCE, blocks_of, link_schedules, link_sequence
 from runtime.workload import Conv2d, Relu
 
@@ -51,6 +52,7 @@ class Machine(Place):
 @pytest.fixture
 def machine(monkeypatch):
     monkeypatch.setattr("latency.timing.time.sleep", lambda seconds: None)
+    monkeypatch.delenv(VARIABLE, raising=False)
     return Machine()
 
 
@@ -281,7 +283,7 @@ def test_patience_with_a_disturbed_machine_ends_and_grows_again(machine, monkeyp
 
     machine.slowness = lambda: 1.0
     assert measure_for(5.0) == (False, 0)
-    assert timer.patience_s == PATIENCE_S
+    assert timer.patience_s == USUAL_S
     machine.slowness = lambda: 1.5 + timer.rejected % 3
     assert measure_for(9.0) == (True, 3)
     assert measure_for(9.0) == (True, 1)
