@@ -19,11 +19,12 @@ from statistics import median
 import numpy as np
 
 from latency.measurement import Measurement
+from latency.patience import patience_s
 
 SAMPLE_MS = 10
 SAMPLES = 12  # quiet ones, of each function
 SPREAD = 0.05  # their interquartile range may be this share of their median; where it is more, more are taken
-VISITS = 36  # at most, to find so many
+VISITS = 36  # at most, to find so many, if patience lasts
 FEWEST = 4  # samples, the quietest, where there were not even so many quiet ones
 LOW = 10  # percent of the samples that are below the time
 LONGEST_S = 3.0  # what a slow function may take of a batch, once it has so few
@@ -122,10 +123,13 @@ def measure_in_turn(samplers: Sequence[Sampler], speed: Speed) -> list[Measureme
     for sampler in samplers:
         sampler(1, WARM_MS)  # caches, clocks and page tables
     taken: list[list[Sample]] = [[] for _ in samplers]
-    for _ in range(VISITS):
+    end = math.inf
+    for visit in range(VISITS):
+        if visit == SAMPLES:  # further ones wait for quiet
+            end = time.monotonic() + patience_s()
         limit = speed.quiet_ms * (1 + QUIET)
         pending = [i for i, found in enumerate(taken) if not _is_enough(found, limit)]
-        if not pending:
+        if not pending or time.monotonic() >= end:
             break
         for i, sample in zip(pending, _turn([samplers[i] for i in pending], speed), strict=True):
             taken[i].append(sample)

@@ -165,6 +165,18 @@ def test_where_all_is_disturbed_the_quietest_count(machine):
     assert found.milliseconds == pytest.approx(0.5, rel=0.01), "at the speed that the reference tells"
 
 
+def test_without_patience_nothing_waits_for_quiet(machine, monkeypatch):
+    monkeypatch.setenv(VARIABLE, "0")
+    timer = bench(machine)
+    timer.speed.usual_ms = machine.milliseconds["reference"]
+    slow = iter(np.linspace(1.15, 1.05, 10_000))
+    machine.slowness = lambda: next(slow)
+    assert measure(timer).conditions["disturbed"] == SAMPLES
+    machine.slowness = lambda: 1.5 + timer.rejected % 3
+    assert DRIFTED in measure(timer).conditions
+    assert timer.rejected == 1
+
+
 def test_samples_of_many_take_turns(machine):
     order = []
     machine.milliseconds |= {"a": 0.1, "b": 0.2}
