@@ -32,9 +32,6 @@ ROUNDING, TRIES, SLACK = 1e-6, 3, 0.2
 network that has hardly learned makes much of that: torch differs from itself, in a mean of so many tries, and
 the compiled network may differ from it in so many more."""
 
-APPLY = [name for name in precisions if precisions.get(name).weight != "dorefa8"]
-"""The precisions that kernels compute."""
-
 
 def trained(name: str, precision: str, side: int) -> nn.Module:
     """A network after a few steps, with the statistics of its batch norms, in eval mode."""
@@ -95,7 +92,7 @@ def main(only: tuple[str, ...], precision: tuple[str, ...]) -> None:
     """Train, compile and run networks, and compare them with torch; exit code 1 where one differs."""
     failed = []
     for name in only or networks:
-        for code in precision or (*APPLY, *SCALE_CASES):
+        for code in precision or (*precisions, *SCALE_CASES):
             if code in SCALE_CASES and networks.get(name).input_shape[1] != SIDES.get(name, 32):
                 print(f"{name} {code}: skipped, its scales are for larger images", flush=True)
                 continue

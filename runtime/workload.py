@@ -12,7 +12,10 @@ from typing import Any, ClassVar, Literal
 
 from search_spaces.errors import InvalidInput
 
-WeightCode = Literal["float", "int8", "ternary", "binary"]
+WeightCode = Literal["float", "int8", "dorefa8", "ternary", "binary"]
+"""A byte b of ``dorefa8`` stands for 2 b + 1: its 256 levels are the odd numbers of -255 to 255."""
+
+BYTE_WEIGHTS = ("int8", "dorefa8")
 InputCode = Literal["float", "uint8", "int8", "binary"]
 ByteCode = Literal["uint2", "uint3", "uint4", "uint5", "uint6", "uint7", "uint8", "int8"]
 """What a byte holds: so many steps from 0, or int8's. Who reads ``uint2`` to ``uint8`` does the same."""
@@ -142,7 +145,7 @@ class FusedOutput:
 
 @dataclass(frozen=True)
 class Conv2d(FusedOutput, SpatialWorkload):
-    """Convolution in float or int8, then a scale and a bias per output channel, then perhaps a ReLU."""
+    """Convolution of floats or bytes, then a scale and a bias per output channel, then perhaps a ReLU."""
 
     family: ClassVar[str] = "conv2d"
     in_channels: int
@@ -197,7 +200,7 @@ class DepthwiseConv2d(FusedOutput, SpatialWorkload):
 
 @dataclass(frozen=True)
 class Dense(Workload):
-    """Matrix product of (batch, in_features) in float or int8, then scale, bias and perhaps a ReLU."""
+    """Matrix product of (batch, in_features) in floats or bytes, then scale, bias and perhaps a ReLU."""
 
     family: ClassVar[str] = "dense"
     in_features: int

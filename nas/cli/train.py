@@ -41,9 +41,6 @@ _RECIPE = {
 
 _OF_A_TEACHER = "distillation", "temperature"
 
-UNCOMPILED = "dorefa8"
-"""A code of weights that no kernel has: its 256 levels are odd numbers, and no byte holds them."""
-
 
 @click.command()
 @click.argument("network", required=False)
@@ -137,7 +134,6 @@ def _job(options: dict[str, Any]) -> "TrainJob":
     from nas.recipe import recipe_for
     from nas.train_job import TrainJob
     from search_spaces.networks import networks
-    from search_spaces.plan import plan
 
     if options["network"] is None:
         raise InvalidInput("NETWORK", "none is named", f"choose one of {', '.join(networks)}")
@@ -147,9 +143,6 @@ def _job(options: dict[str, Any]) -> "TrainJob":
         if options["teacher"] is None and options[name] is not None:
             raise InvalidInput(f"--{name}", "there is no teacher", "give --teacher FILE, or leave it out")
     networks.get(options["network"])
-    chosen = plan(options["precision"], options["classifier"])
-    if UNCOMPILED in (chosen.spatial.weight, chosen.pointwise.weight, chosen.classifier.weight):
-        say("DoReFa's weights of 8 bits train, but nothing compiles them: nas export will refuse the result.")
     with decoding() as on_data:
         data = load(options["data"], options["image_size"], on_data)
     if options["validation"] is not None and data.has_validation:

@@ -1,4 +1,4 @@
-"""Convolution and dense kernels over float and int8 values, with float, int8, ternary or binary weights."""
+"""Convolution and dense kernels over floats and bytes, with weights of floats, bytes, two bits or one."""
 
 from typing import Any
 
@@ -39,8 +39,13 @@ def has_byte_inputs(workload: Conv2d) -> bool:
 
 def takes_signed_bytes(workload: Conv2d, cpu: Cpu) -> bool:
     """Whether bytes lose 128 on the way into the products, for a dot product of signed bytes."""
-    kind, width = cpu.byte_dot, lanes(workload.out_channels // workload.groups)
-    return kind is not None and kind.is_signed and width in DOT_LANES
+    return takes_quads(workload, cpu) and cpu.byte_dot is not None and cpu.byte_dot.is_signed
+
+
+def takes_quads(workload: Conv2d, cpu: Cpu) -> bool:
+    """Whether four bytes are multiplied by one instruction, for which the weights must be signed bytes."""
+    width = lanes(workload.out_channels // workload.groups)
+    return cpu.byte_dot is not None and width in DOT_LANES and workload.weight != "dorefa8"
 
 
 def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -177,7 +182,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         quad = te.reduce_axis((0, packing.quads(depth)), "quad")
         s, vectors_per_group = workload.stride, shape[3] // workload.groups
-        if cpu.byte_dot is not None and shape[4] in DOT_LANES:
+        if cpu.byte_dot is not None and takes_quads(workload, cpu):
             kind = cpu.byte_dot
             flip = tirx.const(-0x7F7F7F80, "int32")  # the highest bit of each byte: 128 less, with a sign
             image, data = self._words(workload, buffers, zero, scratch)
@@ -206,8 +211,8 @@ class Conv2dKernel(Kernel[Conv2d]):
 
         def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
             pixel = data[n, y * s + ky, x * s + kx, o // vectors_per_group, quad * QUAD + byte]
-            weight = weights[o, ky, kx, quad, i, byte]
-            return te.sum(pixel.astype("int32") * weight.astype("int32"), axis=[ky, kx, quad, byte])
+            weight = meant(workload.weight, weights[o, ky, kx, quad, i, byte].astype("int32"))
+            return te.sum(pixel.astype("int32") * weight, axis=[ky, kx, quad, byte])
 
         return image, te.compute(shape, product, name="accumulate")
 
@@ -263,6 +268,11 @@ class DenseKernel(Kernel[Dense]):
     def macs(self, workload: Dense) -> int:
         """N * in * out."""
         return workload.batch * workload.in_features * workload.out_features
+
+
+def meant(code: str, byte: Any) -> Any:
+    """What a byte of a weight stands for."""
+    return 2 * byte + 1 if code == "dorefa8" else byte
 
 
 def affine_output(accumulated: Any, scale: Any, bias: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
-from runtime.kernels.convolution import CODE_BITS, DTYPES, ZERO_POINT, is_extern
+from runtime.kernels.convolution import CODE_BITS, DTYPES, ZERO_POINT, is_extern, meant
 from runtime.kernels.decoding import decode_codes
 from runtime.kernels.epilogue import (
     epilogue_constants,
@@ -23,11 +23,11 @@ from runtime.kernels.epilogue import (
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
-from runtime.workload import DepthwiseConv2d
+from runtime.workload import BYTE_WEIGHTS, DepthwiseConv2d
 
 
 class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
-    """Float, int8, ternary or binary weights over float, int8 or packed binary inputs."""
+    """Weights of floats, bytes, two bits or one over floats, bytes or packed signs."""
 
     def buffers(self, workload: DepthwiseConv2d) -> tuple[Buffer, ...]:
         """Input (N, H, W, C/lanes, lanes) or packed (N, H, W, words), residual, weight, ... -> output."""
@@ -47,7 +47,8 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             found.append(Buffer("weight", "constant", (vectors, count, width), "uint32"))
             found += [Buffer(n, "constant", per_channel, "float32") for n in ("positive", "negative")]
         else:
-            found.append(Buffer("weight", "constant", taps, "int8" if w.weight == "int8" else "float32"))
+            dtype = "int8" if w.weight in BYTE_WEIGHTS else "float32"
+            found.append(Buffer("weight", "constant", taps, dtype))
         found += [ZERO_POINT] if w.input == "int8" else []
         found += scales(w, per_channel) + epilogue_constants(w, shape)
         if w.padding or w.input != "float":
@@ -87,7 +88,7 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         s = workload.stride
 
         def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
-            tap = weight[o, ky, kx, 0, i].astype(summed_in(workload))
+            tap = meant(workload.weight, weight[o, ky, kx, 0, i].astype(summed_in(workload)))
             return te.sum(data[n, y * s + ky, x * s + kx, o, i] * tap, axis=[ky, kx])
 
         accumulated = te.compute(shape, product, name="accumulate")

@@ -25,7 +25,7 @@ from runtime.kernels.fixed_point import (
 )
 from runtime.kernels.intrinsics import lane_mask
 from runtime.target import Cpu
-from runtime.workload import Arithmetic, FusedOutput
+from runtime.workload import BYTE_WEIGHTS, Arithmetic, FusedOutput
 
 LANES = 16  # one mask of 16 bits
 ROUNDING = 1.5 * 2.0**23  # added to a small float32, it leaves no bits for a fraction: half goes to even
@@ -61,7 +61,7 @@ def scales_by_integers(workload: Any) -> bool:
     """Whether the sums are of bytes and are scaled without a float; depthwise low-bit weights are floats."""
     if workload.arithmetic != "integer" or workload.input not in ("uint8", "int8"):
         return False
-    return bool(workload.weight == "int8" or workload.family != "depthwise_conv2d")
+    return bool(workload.weight in BYTE_WEIGHTS or workload.family != "depthwise_conv2d")
 
 
 def has_real(workload: FusedOutput) -> bool:

@@ -14,6 +14,7 @@ from runtime.kernels import packing
 from runtime.kernels.base import kernel_for, lanes
 from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
 from runtime.workload import (
+    BYTE_WEIGHTS,
     BitserialConv2d,
     BitserialDense,
     ByteCode,
@@ -32,10 +33,11 @@ from runtime.workload import (
 if TYPE_CHECKING:
     from search_spaces.layers import InputActivation
 
-MOST_BYTES = (1 << 31) // (255 * 127)
-"""Products of an unsigned and a signed byte whose sum fits an int32 for certain."""
+HIGHEST = {"dorefa8": 255}
+"""Of what a byte of a weight stands for, where it is not 127."""
+
 FLOAT_INPUT_WEIGHTS = ("float", "ternary", "binary")
-BYTE_INPUT_WEIGHTS = ("int8", "ternary")
+BYTE_INPUT_WEIGHTS = (*BYTE_WEIGHTS, "ternary")
 
 
 @dataclass(frozen=True)
@@ -181,10 +183,11 @@ def _workload(
             f"layer '{name}': no kernel takes {weights.code} weights with {code} inputs"
         )
     out_channels, depth, *_ = weights.shape
-    if code in ("uint8", "int8") and depth * window.kernel**2 > MOST_BYTES:
+    most = (1 << 31) // (255 * HIGHEST.get(weights.code, 127))  # products that fit an int32 for certain
+    count = depth * window.kernel**2
+    if code in ("uint8", "int8") and count > most:
         raise UnsupportedLayerError(
-            f"layer '{name}': a sum of {depth * window.kernel**2} bytes may not fit 32 bits, "
-            f"of {MOST_BYTES} it does"
+            f"layer '{name}': a sum of {count} bytes may not fit 32 bits, of {most} it does"
         )
     if len(value.shape) == 2:
         if code == "binary":
@@ -214,8 +217,9 @@ def _constants(workload: Any, weights: Weights, step: float, is_depthwise: bool)
     }
     if isinstance(workload, BitserialConv2d | BitserialDense):
         return _bitserial_constants(workload, weights, vectors, width)
-    arranged = packing.lane_layout(weights.values, width)
     code = workload.weight
+    stored = (weights.values - 1) // 2 if code == "dorefa8" else weights.values
+    arranged = packing.lane_layout(stored, width)
     if code == "ternary" and workload.input in ("uint8", "int8") and not is_depthwise:
         offset = _byte_offset(weights, width)
         scale = (vectors["positive"] * np.float32(step)).astype(np.float32)
@@ -227,15 +231,20 @@ def _constants(workload: Any, weights: Weights, step: float, is_depthwise: bool)
         return {**vectors, "weight": packed, "scale": np.full_like(vectors["bias"], step)}
     scale = (vectors["positive"] * np.float32(step)).astype(np.float32)
     constants = {"weight": arranged, "scale": scale, "bias": vectors["bias"]}
-    if code == "int8" and not is_depthwise:
-        constants["weight"] = packing.pack_quads(weights.values, width)
-        constants["offset"] = _byte_offset(weights, width)
+    if code in BYTE_WEIGHTS and not is_depthwise:
+        constants["weight"] = packing.pack_quads(stored, width)
+        constants["offset"] = _byte_offset(weights, width, absent=1 if code == "dorefa8" else 0)
     return constants
 
 
-def _byte_offset(weights: Weights, width: int) -> NDArray[np.int32]:
-    """What a sum lacks for each step that stands for zero, (O / lanes, lanes)."""
-    sums = weights.values.astype(np.int64).sum(axis=(1, 2, 3))
+def _byte_offset(weights: Weights, width: int, absent: int = 0) -> NDArray[np.int32]:
+    """What a sum lacks for each step that stands for zero, (O / lanes, lanes).
+
+    ``absent`` is what the weights stand for that fill up quads; they meet inputs of zero.
+    """
+    _, depth, *window = weights.values.shape
+    filled = (packing.quads(depth) * packing.QUAD - depth) * math.prod(window) * absent
+    sums = weights.values.astype(np.int64).sum(axis=(1, 2, 3)) + filled
     found: NDArray[np.int32] = packing.lane_vectors((-sums).astype(np.int32), width)
     return found
 
@@ -290,8 +299,7 @@ def _kernel_weights(layer: Any) -> WeightCode:
     code, inputs = layer.precision.weight, layer.activation.code
     if layer.activation.is_bytes and code != "float":
         if code == "dorefa8":
-            problem = "its 256 weight levels are odd numbers that no byte holds"
-            raise UnsupportedLayerError(f"layer: {problem}; use int8, or dorefa7 weights")
+            return "dorefa8"
         return "ternary" if layer.is_symmetric else "int8"
     if code.startswith("dorefa") and inputs == "float":
         return "float"

@@ -205,13 +205,6 @@ def test_a_validation_split_of_its_own_takes_no_share(tmp_path: Path) -> None:
     assert run(*options).exit_code == 0
 
 
-def test_what_nothing_compiles_is_told_before_the_training(tmp_path: Path) -> None:
-    given = ("--data", "digits", "--epochs", "1", "-o", str(tmp_path / "out"))
-    assert (
-        "nas export will refuse the result" in run("train", "small", "--precision", "dorefa8", *given).stderr
-    )
-
-
 def test_weights_of_a_precision_that_is_not_known_here(tmp_path: Path) -> None:
     trained(tmp_path / "out", "--epochs", "1")
     loaded = read(tmp_path / "out" / WEIGHTS)

@@ -12,18 +12,14 @@ from runtime.assembly import compile_kernels, parameters
 from runtime.kernels import packing
 from runtime.kernels.base import lanes
 from runtime.target import host_flags, required_flags
-from search_spaces import precisions
 
 FAMILY = ["x86-64-v2", "x86-64-v3", "alderlake"] if platform.machine() == "x86_64" else []
 TARGETS = ["native", *(name for name in FAMILY if set(required_flags(name)) <= host_flags())]
 """What code can be made for and run here: the newest instructions, SSE, AVX2, AVX-VNNI."""
 
-COMPILED = [name for name in sorted(precisions) if precisions.get(name).weight != "dorefa8"]
-"""The precisions that kernels compute: all but the one whose weights no byte holds."""
-
 DISTINCT = (
     *("float", "int8", "ternary", "ternary-int8", "twn-int8", "twn-binary"),
-    *("binary", "bwn", "dithered", "dithered-3d", "dorefa2", "dorefa4-8"),
+    *("binary", "bwn", "dithered", "dithered-3d", "dorefa2", "dorefa4-8", "dorefa8"),
 )
 """Those whose kernels differ from one another in more than the numbers in them."""
 

@@ -23,6 +23,8 @@ from tests.runtime.harness import TARGETS, run_kernel, trained
 SOME = settings(max_examples=25, deadline=None, derandomize=True)
 SEEDS = st.integers(0, 2**32 - 1)
 SHAPE = (2, 5, 7)  # images, rows, columns
+WEIGHTS = {"int8": (-127, 128), "ternary": (-1, 2), "dorefa8": (-128, 128)}
+"""What is stored of a weight: the lowest, and one more than the highest."""
 
 
 def scale_constants(values, channels, shift):
@@ -81,15 +83,18 @@ def check(found, expected):
 def test_convolutions_of_bytes(fields, target, code, seed):
     values = np.random.default_rng(seed)
     depth, channels = int(values.integers(1, 10)), int(values.choice([3, 16, 40]))
-    stride, kind = int(values.integers(1, 3)), values.choice(["int8", "ternary"])
-    weight = values.integers(*((-1, 2) if kind == "ternary" else (-127, 128)), (channels, depth, 3, 3))
+    stride, kind = int(values.integers(1, 3)), values.choice(list(WEIGHTS))
+    stored = values.integers(*WEIGHTS[kind], (channels, depth, 3, 3))
+    weight = 2 * stored + 1 if kind == "dorefa8" else stored
     work = w.Conv2d(*SHAPE, 3, stride, 1, depth, channels, 1, str(kind), code, **fields, arithmetic="integer")
     x = values.integers(0, 256, (*SHAPE, depth))
     constants = scale_constants(values, channels, values.integers(20, 46))
     constants |= ending_constants(work, values, (SHAPE[0], work.out_height, work.out_width, channels))
     pack = packing.pack_ternary_quads if kind == "ternary" else packing.pack_quads
-    packed = pack(weight, lanes(channels))
+    packed = pack(stored, lanes(channels))
     offset = -weight.sum(axis=(1, 2, 3))
+    if kind == "dorefa8":  # bytes of zero that fill up quads stand for 1
+        offset -= 3 * 3 * (-depth % packing.QUAD)
     found = run_kernel(work, target, data=x, weight=packed, offset=offset, **constants)
     total = references.conv2d(x - constants.get("zero_point", 0), weight, stride=stride, padding=1)
     check(found, finished(work, total, constants))
@@ -100,12 +105,14 @@ def test_convolutions_of_bytes(fields, target, code, seed):
 def test_depthwise_convolutions_of_bytes(fields, target, code, seed):
     values = np.random.default_rng(seed)
     channels, stride = int(values.choice([3, 16, 40])), int(values.integers(1, 3))
-    weight = values.integers(-127, 128, (channels, 1, 3, 3))
-    work = w.DepthwiseConv2d(*SHAPE, 3, stride, 1, channels, "int8", code, **fields, arithmetic="integer")
+    kind = str(values.choice(w.BYTE_WEIGHTS))
+    stored = values.integers(*WEIGHTS[kind], (channels, 1, 3, 3))
+    weight = 2 * stored + 1 if kind == "dorefa8" else stored
+    work = w.DepthwiseConv2d(*SHAPE, 3, stride, 1, channels, kind, code, **fields, arithmetic="integer")
     x = values.integers(0, 256, (*SHAPE, channels))
     constants = scale_constants(values, channels, values.integers(20, 46))
     constants |= ending_constants(work, values, (SHAPE[0], work.out_height, work.out_width, channels))
-    found = run_kernel(work, target, data=x, weight=packing.lane_layout(weight, lanes(channels)), **constants)
+    found = run_kernel(work, target, data=x, weight=packing.lane_layout(stored, lanes(channels)), **constants)
     meant = x - constants.get("zero_point", 0)
     total = references.conv2d(meant, weight, stride=stride, padding=1, groups=channels)
     check(found, finished(work, total, constants))

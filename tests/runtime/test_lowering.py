@@ -13,9 +13,10 @@ from runtime.lowering import UnsupportedLayerError, lower
 from search_spaces import InvalidInput, precisions
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.plain_layers import ChannelShift, ChannelShuffle, OutputScale, ShiftedPReLU
-from tests.runtime.harness import COMPILED, TARGETS
+from search_spaces.precision import Precision
+from tests.runtime.harness import TARGETS
 
-EVERY_PRECISION = COMPILED
+EVERY_PRECISION = sorted(precisions)
 
 
 class Everything(nn.Module):
@@ -177,9 +178,14 @@ def test_a_single_layer_is_a_model(precision):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_weights_that_no_byte_holds_are_refused():
-    with pytest.raises(UnsupportedLayerError, match="256 weight levels are odd numbers that no byte holds"):
-        lower(QuantConv2d(5, 6, 3, precisions.get("dorefa8")).eval(), (1, 5, 7, 9))
+@pytest.mark.parametrize("groups", [1, 6])
+def test_odd_weights_over_bytes_with_a_zero_point(groups):
+    odd, shape = Precision("odd", "dorefa8", "int8"), (2, 6, 7, 9)  # 6 channels: quads are filled up
+    model = trained(nn.Sequential(QuantConv2d(6, 6, 3, odd, groups=groups, relu=False)), shape)
+    assert int(model[0].activation.zero_point) > 0
+    images = torch.randn(shape)
+    found = runtime.compile(model, shape).run(images.numpy())
+    np.testing.assert_allclose(found, model(images).detach().numpy(), rtol=1e-4, atol=1e-4)
 
 
 class Shifted(nn.Module):
