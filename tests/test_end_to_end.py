@@ -1,7 +1,6 @@
 """The whole way as a user goes it: search, look, export, verify, predict, each by its command."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 
 from nas.cli.main import COMMANDS
+from tests.environment import clean_environment
 from tests.runtime.harness import edit_manifest
 
 LIMIT_MS = "1.0"  # far above what a network of `tiny` takes: here every trial is trained
@@ -19,8 +19,9 @@ LIMIT_MS = "1.0"  # far above what a network of `tiny` takes: here every trial i
 def nas(*arguments, cwd):
     """Run `nas` in a process of its own; PYTHONWARNINGS makes every warning in it an error."""
     command = [sys.executable, "-m", "nas.cli.main", *map(str, arguments)]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("NAS_")}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=cwd, env=clean_environment(), check=False
+    )
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.filled_ledger import fill
+from tests.environment import clean_environment
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -60,8 +61,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: badplugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(ENTRY_POINTS)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NAS_")}
-    return {**kept, "PYTHONPATH": os.pathsep.join([str(ROOT), str(site)])}
+    return clean_environment(PYTHONPATH=os.pathsep.join([str(ROOT), str(site)]))
 
 
 @pytest.fixture

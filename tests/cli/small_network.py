@@ -1,12 +1,12 @@
 """A network for the digits that trains in a second, and how ``nas`` comes to know it."""
 
-import os
 from pathlib import Path
 
 from torch import nn
 
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.plan import Plan
+from tests.environment import clean_environment
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = Path(__file__).parent / "small_plugin.py"
@@ -27,5 +27,4 @@ def small(plan: Plan, classes: int) -> nn.Module:
 
 def environment(cache: Path) -> dict[str, str]:
     """For ``nas`` in a process of its own that knows the network and keeps what it decodes in ``cache``."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NAS_")}
-    return {**kept, "PYTHONPATH": str(ROOT), "NAS_PLUGINS": str(PLUGIN), "NAS_CACHE": str(cache)}
+    return clean_environment(PYTHONPATH=str(ROOT), NAS_PLUGINS=str(PLUGIN), NAS_CACHE=str(cache))

@@ -1,6 +1,5 @@
 """``nas --plugin FILE``: a block, a space and a precision from outside the package, through to an export."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,17 +7,18 @@ from typing import Any
 
 import pytest
 
+from tests.environment import clean_environment
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin.py"
 
 
 def nas(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "nas.cli.main", *map(str, arguments)]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("NAS_")}
     root = str(Path(__file__).parents[2])
     return subprocess.run(
         command,
         cwd=cwd,
-        env={**environment, "PYTHONPATH": root},
+        env=clean_environment(PYTHONPATH=root),
         capture_output=True,
         text=True,
         timeout=600,

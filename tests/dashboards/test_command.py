@@ -15,6 +15,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.environment import clean_environment
+
 ROOT = Path(__file__).parents[2]
 TOKEN = "correct-horse-battery"
 Process = subprocess.Popen[str]
@@ -30,8 +32,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: entries\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text(f"[bitnas.commands]\ndashboard = {target}\n")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NAS_")}
-    return {**kept, "PYTHONPATH": os.pathsep.join([str(ROOT), str(site)])}
+    return clean_environment(PYTHONPATH=os.pathsep.join([str(ROOT), str(site)]))
 
 
 @contextmanager
