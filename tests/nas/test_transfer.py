@@ -84,5 +84,5 @@ def test_a_ternary_layer_beside_others_starts_with_scales_that_fit(tmp_path: Pat
     assert not [name for name in left if name.startswith((POINT, LAST))]
     weight, layer = theirs[f"{DEEP}.weight"], module.get_submodule(DEEP)
     torch.testing.assert_close(layer.weight, weight * LATENT_START)
-    codes = layer.quantized_weight().sign()  # type: ignore[operator]
+    codes = layer.quantized_weight().sign()  # type: ignore[operator]  # ours, of whose attributes mypy knows nothing
     torch.testing.assert_close(layer.positive, weight[codes > 0].mean())
