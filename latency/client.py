@@ -5,6 +5,7 @@ import json
 import os
 import selectors
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,8 @@ from typing import Any
 
 from latency.measurement import MeasurementError, NoDeviceError
 from latency.place import compile_probe
-from latency.record import DeviceRecord
+from latency.record import DeviceRecord, split_address
+from search_spaces.errors import BitnasError
 
 TRIES = 3
 CONNECT_S = 30.0
@@ -51,8 +53,10 @@ class Client:
             MeasurementError: the device gave no usable time.
             NoDeviceError: it does not answer.
         """
-        for _ in range(TRIES):
+        for attempt in range(TRIES):
             try:
+                if attempt > 0:
+                    self._knock()
                 if self._process is None:
                     self._open()
                 answer = self._exchange(job, seconds)
@@ -84,10 +88,16 @@ class Client:
     def __del__(self) -> None:
         self.close()
 
+    def _knock(self) -> None:
+        """Whether somebody listens at all costs nothing to ask, a process that connects costs seconds."""
+        address = split_address(self._record.reach, self._record.address)
+        try:
+            socket.create_connection(address, CONNECT_S).close()
+        except OSError as error:
+            raise LostSessionError(f"{type(error).__name__}: {error}") from error
+
     def _open(self) -> None:
         """Start a process and have it connect."""
-        if self._opening is None:
-            self._opening = self._prepare()
         child_reads, self._send = os.pipe()
         self._receive, child_writes = os.pipe()
         command = [sys.executable, "-m", "latency.runner", str(child_reads), str(child_writes)]
@@ -101,6 +111,12 @@ class Client:
             )
         os.close(child_reads)
         os.close(child_writes)
+        if self._opening is None:  # while the process imports what it needs
+            try:
+                self._opening = self._prepare()
+            except BitnasError:
+                self.close()
+                raise
         self._exchange(self._opening, CONNECT_S)
 
     def _prepare(self) -> dict[str, Any]:

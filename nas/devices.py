@@ -38,9 +38,18 @@ def open_absent(ledger: Ledger, name: str) -> "Device":
     described = table.last_description(name) or book.description
     if described is None:
         raise NoDeviceError(
-            f"device: '{name}' does not answer, and never did; probe it: nas device probe {name}"
+            f"device: '{name}' never answered; see that it is on, and probe it: nas device probe {name}"
         )
     return AbsentDevice(book.record, described)
+
+
+def open_remembered(ledger: Ledger, name: str) -> "Device":
+    """The device called ``name`` for what needs no answer: this machine, or another as it last answered.
+
+    Raises:
+        NoDeviceError: it never answered.
+    """
+    return open_device(ledger, name) if name == LOCAL else open_absent(ledger, name)
 
 
 def check_device(storage: str, name: str) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from nas.cli.latency_model import device_option, open_model
+from nas.cli.latency_model import device_option
 from nas.cli.options import storage_option
 from nas.cli.output import say
 from nas.cli.writing import write_text
@@ -17,10 +17,14 @@ from search_spaces.errors import BitnasError
 @storage_option
 def export_(device: str, output: Path, storage: str) -> None:
     """Write a device's table, a line of JSON for each kernel and each network that was learned from."""
+    from nas.devices import check_device, open_remembered
+    from nas.ledger import Ledger
+    from nas.ledger.latencies import SqlLatencyTable
     from nas.table_file import write_lines
 
-    with open_model(storage, device, is_needed=False) as model:
-        lines = write_lines(model.table, model.device.identity)
+    check_device(storage, device)
+    with Ledger.open(storage, create=True) as ledger:
+        lines = write_lines(SqlLatencyTable(ledger), open_remembered(ledger, device).identity)
     if not lines:
         raise BitnasError(f"device: nothing was measured on '{device}'; measure first: nas latency measure")
     write_text("--output", output, "".join(line + "\n" for line in lines))
