@@ -2,7 +2,22 @@
 
 import os
 
+import pytest
+
 from tests.environment import PATIENCE
+
+LONGEST = (
+    *("test_rpc", "test_random_networks", "test_end_to_end", "test_prediction"),
+    *("test_benchmarks", "test_search_loop", "test_plugin_option", "test_trained_export"),
+)
+"""Files that take minutes come first, so that no worker is left with one when the others are done."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort, stably, by the place of a file among those, if it is one of them."""
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
+
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.update(PATIENCE)

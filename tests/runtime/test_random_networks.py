@@ -17,7 +17,7 @@ from tests.runtime.harness import DISTINCT
 
 SAMPLES = {"mobile": 4}  # of each space; those of this one are large
 SAMPLES_ELSE = 12
-STACKS = 15  # of each precision
+STACKS = 14  # of each precision
 IMAGES = 6
 
 
