@@ -31,6 +31,7 @@ class Row:
         options: of ``nas train``.
         paper: the accuracy in % that the paper states, where it does.
         start: the row, further up, whose weights it starts from, where it does.
+        teacher: the row, further up, that it learns from, too, where it does.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Row:
     options: tuple[str, ...]
     paper: float | None = None
     start: str | None = None
+    teacher: str | None = None
 
 
 ROWS = (
@@ -54,6 +56,15 @@ ROWS = (
         "binaryconnect",
         ("--epochs", "45", "--rate", "0.01", "--cutout", "8"),
         start="pooled-resnet12-binaryconnect",
+    ),
+    Row("pooled-resnet12-float", "pooled-resnet12", "float", AUGMENTED),
+    Row(
+        "pooled-resnet12-binaryconnect-taught",
+        "pooled-resnet12",
+        "binaryconnect",
+        ("--epochs", "50", "--rate", "0.01", "--cutout", "8"),
+        start="pooled-resnet12-binaryconnect-on",
+        teacher="pooled-resnet12-float",
     ),
     Row("resnet18-cifar-binaryconnect", "resnet18-cifar", "binaryconnect", ("--epochs", "100")),
     Row("resnet20-float", "resnet20", "float", PLAIN, 86.00),
@@ -79,6 +90,8 @@ def command(row: Row, folder: Path, data: str) -> list[str]:
     common = ["--data", data, "--validation", "0", "--threads", "1", "-o", str(folder)]
     if row.start is not None:
         common += ["--from", str(folder.parent / row.start / WEIGHTS)]
+    if row.teacher is not None:
+        common += ["--teacher", str(folder.parent / row.teacher / WEIGHTS)]
     return [row.network, "--precision", row.precision, *common, *row.options]
 
 

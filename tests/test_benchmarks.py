@@ -14,6 +14,7 @@ import search_spaces
 from benchmarks import augmentation, integers, networks, reproduce, rivals, rows
 from benchmarks.__main__ import main
 from benchmarks.race import Effort, race
+from nas.train_job import WEIGHTS
 
 QUICK = Effort(rounds=1, sample_ms=0.2)
 
@@ -106,10 +107,13 @@ def test_rows_of_the_reproduction_are_trainings(tmp_path):
     begun = reproduce.command(first, tmp_path / "new", "digits")
     assert begun[:3] == [first.network, "--precision", first.precision]
     for index, row in enumerate(reproduce.ROWS):
-        assert row.start is None or row.start in names[:index]
+        assert {row.start, row.teacher} <= {None, *names[:index]}
     on = next(row for row in reproduce.ROWS if row.start == first.name)
     weights = tmp_path / first.name / "weights.safetensors"
     assert ["--from", str(weights)] == reproduce.command(on, tmp_path / on.name, "digits")[-8:-6]
+    taught = next(row for row in reproduce.ROWS if row.teacher)
+    arguments = reproduce.command(taught, tmp_path / taught.name, "digits")
+    assert arguments[arguments.index("--teacher") + 1] == str(tmp_path / taught.teacher / WEIGHTS)
     (tmp_path / "checkpoint.safetensors").touch()
     assert reproduce.command(first, tmp_path, "digits") == ["--resume", str(tmp_path)]
     assert "not run" in reproduce.line(first, tmp_path / "result.json")
