@@ -140,16 +140,16 @@ def test_one_session_measures_many_batches(on):
     ],
     ids=["http", "empty key", "negative", "not utf-8", "long", "no key", "nothing"],
 )
-def test_a_wrong_handshake_hurts_nobody(serving, on, words):
+def test_a_wrong_handshake_hurts_nobody(serving, words):
     with socket.create_connection(("127.0.0.1", serving.port)) as stranger:
         stranger.sendall(words)
-        assert on(serving.port).look()["cores"] > 0, "while the stranger is still connected"
+        begin_session(serving.port).close()  # while the stranger is still connected
 
 
 def begin_session(port):
     """A client that has shaken hands, and says nothing more."""
     key = f"client:{KEY}".encode()
-    client = socket.create_connection(("127.0.0.1", port))
+    client = socket.create_connection(("127.0.0.1", port), timeout=20)
     client.sendall(struct.pack("<ii", MAGIC, len(key)) + key)
     assert struct.unpack("<i", client.recv(4))[0] == MAGIC
     return client
