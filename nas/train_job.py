@@ -352,6 +352,8 @@ def _teacher(path: Path, data: "DataSet") -> "tuple[nn.Module, str]":
 
     from nas import checkpoint
 
+    if not path.exists():
+        raise InvalidInput("--teacher", f"there is no '{path}'", "put the file back, or name another")
     loaded = checkpoint.read(path)
     teacher, problem = network_of(loaded), ""
     try:

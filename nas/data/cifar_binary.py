@@ -49,9 +49,14 @@ def read(folder: Path) -> Collection:
 
 def _names(path: Path) -> Sequence[str]:
     try:
-        return path.read_text(encoding="utf-8").split()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput("--data", f"'{path.name}' is no list of names", "fetch it anew") from error
+    found = [line.strip() for line in lines if line.strip()]
+    if len(set(found)) < max(2, len(found)):
+        problem = f"'{path.name}' holds fewer than two names, or one twice"
+        raise InvalidInput("--data", problem, "give each class a line of its own, or remove the file")
+    return found
 
 
 def _parts(folder: Path) -> dict[str, list[str]]:

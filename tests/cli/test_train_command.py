@@ -179,6 +179,10 @@ def test_a_training_goes_on_with_its_teacher_only(tmp_path: Path) -> None:
     done = run("train", "--resume", str(tmp_path / "out"))
     said = f"Error: teacher: '{weights}' is no longer what the training began with; train anew\n"
     assert (done.exit_code, done.stderr) == (1, said)
+    weights.unlink()
+    done = run("train", "--resume", str(tmp_path / "out"))
+    said = f"Error: --teacher: there is no '{weights}'; put the file back, or name another\n"
+    assert (done.exit_code, done.stderr) == (2, said)
 
 
 def test_a_validation_split_of_its_own_takes_no_share(tmp_path: Path) -> None:

@@ -209,6 +209,9 @@ def test_a_code_that_was_rounded_otherwise_now_and_then_is_stated(home: Path) ->
     check_agreement(np.where(np.arange(200) < 2, 1, 0), expected)
     with pytest.raises(DisagreementError, match=r"3 of 200 images .* the first is image 0"):
         check_agreement(np.where(np.arange(200) < 3, 1, 0), expected)
+    check_agreement(np.where(np.arange(200) < 6, 1, 0), expected, own=lambda: 4)
+    with pytest.raises(DisagreementError, match=r"7 of 200 .* classes 4 otherwise than itself"):
+        check_agreement(np.where(np.arange(200) < 7, 1, 0), expected, own=lambda: 4)
     card = card_of(home)
     rows = {name: value for name, value, _ in card.model_copy(update={"same_class": 358}).rows()}
     assert rows["same class"] == "358 of 360"

@@ -119,7 +119,7 @@ def cifar_folder(folder: Path, hundred: bool = False) -> tuple[Any, Any]:
         names = ["train.bin"]
     else:
         names = [f"data_batch_{i}.bin" for i in range(1, 6)]
-        (folder / "batches.meta.txt").write_text("cat\ndog\nfrog\n\n")
+        (folder / "batches.meta.txt").write_text("cat\nbig dog\nfrog\n\n")
     for name, part in zip(names, np.array_split(records, len(names)), strict=True):
         (folder / name).write_bytes(part.tobytes())
     (folder / ("test.bin" if hundred else "test_batch.bin")).write_bytes(records[:6].tobytes())
@@ -134,7 +134,7 @@ def test_cifar_in_its_binary_form(tmp_path: Path, hundred: bool) -> None:
     np.testing.assert_array_equal(pixels, images)
     np.testing.assert_array_equal(its_labels, labels)
     assert (data.input_shape, len(data.test)) == ((3, 32, 32), 6)
-    assert data.class_names == (() if hundred else ("cat", "dog", "frog"))
+    assert data.class_names == (() if hundred else ("cat", "big dog", "frog"))
 
 
 def test_broken_cifar_files(tmp_path: Path) -> None:
@@ -153,6 +153,9 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     cifar_folder(tmp_path / "cifar")
     (tmp_path / "cifar" / "batches.meta.txt").write_bytes(b"\xff\xfe\x00")
     refused(tmp_path / "cifar", "is no list of names")
+    for names in ("", "cat\n", "cat\ncat\n"):
+        (tmp_path / "cifar" / "batches.meta.txt").write_text(names)
+        refused(tmp_path / "cifar", "'batches.meta.txt' holds fewer than two names, or one twice; give each")
 
 
 def test_no_pickle_is_opened(tmp_path: Path) -> None:
