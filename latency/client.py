@@ -19,7 +19,6 @@ from typing import Any
 from latency.measurement import MeasurementError, NoDeviceError
 from latency.place import compile_probe
 from latency.record import DeviceRecord, split_address
-from search_spaces.errors import BitnasError
 
 TRIES = 3
 CONNECT_S = 30.0
@@ -112,11 +111,10 @@ class Client:
         os.close(child_reads)
         os.close(child_writes)
         if self._opening is None:  # while the process imports what it needs
-            try:
+            with contextlib.ExitStack() as undo:
+                undo.callback(self.close)
                 self._opening = self._prepare()
-            except BitnasError:
-                self.close()
-                raise
+                undo.pop_all()
         self._exchange(self._opening, CONNECT_S)
 
     def _prepare(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.quads import decode_ternary_bytes, decode_ternary_words, fill_quads, join_quads
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
-from runtime.target import Cpu
+from runtime.target import ByteDot, Cpu
 from runtime.workload import Conv2d, Dense, SpatialWorkload
 
 DTYPES = {"float": "float32", "uint8": "uint8", "int8": "uint8"}
@@ -39,13 +39,14 @@ def has_byte_inputs(workload: Conv2d) -> bool:
 
 def takes_signed_bytes(workload: Conv2d, cpu: Cpu) -> bool:
     """Whether bytes lose 128 on the way into the products, for a dot product of signed bytes."""
-    return takes_quads(workload, cpu) and cpu.byte_dot is not None and cpu.byte_dot.is_signed
+    kind = byte_dot_for(workload, cpu)
+    return kind is not None and kind.is_signed
 
 
-def takes_quads(workload: Conv2d, cpu: Cpu) -> bool:
-    """Whether four bytes are multiplied by one instruction, for which the weights must be signed bytes."""
+def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
+    """The instruction that multiplies four bytes, if there is one; it takes weights as the bytes they are."""
     width = lanes(workload.out_channels // workload.groups)
-    return cpu.byte_dot is not None and width in DOT_LANES and workload.weight != "dorefa8"
+    return cpu.byte_dot if width in DOT_LANES and workload.weight != "dorefa8" else None
 
 
 def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -182,8 +183,8 @@ class Conv2dKernel(Kernel[Conv2d]):
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         quad = te.reduce_axis((0, packing.quads(depth)), "quad")
         s, vectors_per_group = workload.stride, shape[3] // workload.groups
-        if cpu.byte_dot is not None and takes_quads(workload, cpu):
-            kind = cpu.byte_dot
+        kind = byte_dot_for(workload, cpu)
+        if kind is not None:
             flip = tirx.const(-0x7F7F7F80, "int32")  # the highest bit of each byte: 128 less, with a sign
             image, data = self._words(workload, buffers, zero, scratch)
             taps = (shape[3], workload.kernel, workload.kernel, packing.quads(depth), shape[4])
