@@ -25,12 +25,15 @@ MODELS = {threads: LatencyModel(LocalDevice(threads=threads), MemoryTable()) for
 
 def kernel(workload: Workload) -> Run:
     """One kernel on random data, in the schedule that measuring finds best."""
-    function = kernel_function(
-        workload, "native", "kernel", MODELS[1].schedules([workload]).get(workload.key, "")
-    )
+    return kernel_for_target(workload, "native", MODELS[1].schedules([workload]).get(workload.key, ""))
+
+
+def kernel_for_target(workload: Workload, target: str, schedule: str = "") -> Run:
+    """One kernel on random data, as made for a target, in the most promising schedule if none is named."""
+    function = kernel_function(workload, target, "kernel", schedule)
     values = np.random.default_rng(0)
     tensors = [_tensor(buffer.shape, buffer.dtype, values) for buffer in parameters(workload)]
-    return timed(build({"kernel": function}, "native").mod, "kernel", tensors)
+    return timed(build({"kernel": function}, target).mod, "kernel", tensors)
 
 
 def compiled(module: nn.Module, shape: Shape, threads: int = 1) -> runtime.CompiledNetwork:

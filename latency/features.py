@@ -17,7 +17,7 @@ SMALL = ("batch", "kernel", "stride", "padding", "groups", "output_groups", "inp
 FLAGS = ("relu", "residual", "also_float", "symmetric", "dither", "mixed")
 CODES = ("weight", "input", "output", "code", "threshold", "arithmetic")
 CODE_NAMES = (
-    *("float", "uint8", "int8", "ternary", "binary", "byte"),
+    *("float", "uint8", "int8", "ternary", "binary", "byte", "dorefa8"),
     *("zero", "channel", "position", "element", "integer"),
 )
 ROLES = ("input", "constant", "scratch", "output")

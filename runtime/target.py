@@ -45,20 +45,24 @@ INSTRUCTION_SETS = frozenset({*X86_FEATURES.values(), "asimd", "asimddp", "i8mm"
 
 
 class ByteDot(Enum):
-    """Instructions that multiply and sum four bytes in each lane, the second factor's signed.
+    """Ways to multiply and sum four bytes in each lane, by the instruction at the heart of each.
 
     Attributes:
-        intrinsic: LLVM's name of it.
         lanes: how many int32 lanes it has at most.
-        is_signed: whether it takes the first factor's bytes as signed.
+        is_signed: whether it takes the first factor's bytes as signed; the second's always are.
     """
 
-    VPDPBUSD_512 = "llvm.x86.avx512.vpdpbusd.{bits}", 16, False
-    VPDPBUSD_256 = "llvm.x86.avx512.vpdpbusd.{bits}", 8, False  # AVX-VNNI, by the same name
-    SDOT = "llvm.aarch64.neon.sdot.v{lanes}i32.v{bytes}i8", 4, True
+    VPDPBUSD_512 = "vpdpbusd", 16, False
+    VPDPBUSD_256 = "vpdpbusd, AVX-VNNI", 8, False
+    PMADDWD_512 = "pmaddwd", 16, False
+    PMADDWD_256 = "pmaddwd, AVX2", 8, False
+    PMADDWD_128 = "pmaddwd, SSE2", 4, False
+    SDOT = "sdot", 4, True
+    SMULL = "smull", 4, True  # for weights above -128
+    SMULL_WIDE = "smull, widened at once", 4, True
+    VMULL = "vmull", 4, True  # of 32-bit ARM
 
-    def __init__(self, intrinsic: str, lanes: int, is_signed: bool) -> None:
-        self.intrinsic = intrinsic
+    def __init__(self, instruction: str, lanes: int, is_signed: bool) -> None:
         self.lanes = lanes
         self.is_signed = is_signed
 
@@ -82,12 +86,19 @@ class Cpu:
 
     @property
     def byte_dot(self) -> ByteDot | None:
-        """The widest instruction that multiplies and sums four bytes in each lane."""
-        if {"avx512_vnni", "avx512bw"} <= self.flags:
-            return ByteDot.VPDPBUSD_512
-        if "avx_vnni" in self.flags:
-            return ByteDot.VPDPBUSD_256
-        return ByteDot.SDOT if "asimddp" in self.flags else None
+        """The fastest way to multiply and sum four bytes in each lane; None where there are no vectors."""
+        ways = (
+            (ByteDot.VPDPBUSD_512, {"avx512_vnni", "avx512bw"}),
+            (ByteDot.VPDPBUSD_256, {"avx_vnni"}),
+            (ByteDot.PMADDWD_512, {"avx512bw"}),
+            (ByteDot.PMADDWD_256, {"avx2"}),
+            (ByteDot.PMADDWD_128, {"x86_64"}),
+            (ByteDot.SDOT, {"asimddp"}),
+            (ByteDot.SMULL, {"asimd"}),
+            (ByteDot.VMULL, {"neon"}),
+        )
+        has = self.flags | {self.architecture}
+        return next((way for way, needed in ways if needed <= has), None)
 
     @property
     def has_lane_mask(self) -> bool:
@@ -138,6 +149,10 @@ BOARDS = {
 }
 
 
+LLVM_OPTIONS = {"armv7l": ["-arm-load-store-opt:bool=0"]}
+"""By machine. LLVM 22 joins stores by an address that it puts into a register that still holds a value."""
+
+
 def board_of(name: str) -> Board | None:
     """The board of a target such as ``aarch64`` or ``aarch64/cortex-a72``; None for this machine's family."""
     board = BOARDS.get(_split(name)[0].partition("/")[0])
@@ -186,7 +201,6 @@ def resolve_target(name: str) -> Any:
     Raises:
         InvalidInput: LLVM has no such CPU, or no kernel asks for such a feature.
     """
-    import tvm
     from tvm.target import codegen
 
     board, (name, features) = board_of(name), _split(name)
@@ -204,7 +218,7 @@ def resolve_target(name: str) -> Any:
         options = {"mtriple": board.triple, "mcpu": cpu, "mattr": wanted}
         if board.triple.endswith("hf"):
             options["mfloat-abi"] = "hard"
-        return tvm.target.Target({"kind": "llvm", **options})
+        return _target(options, board.machine)
     name = cpu or ("native" if name in BOARDS else name)
     cpu = codegen.llvm_get_system_cpu() if name == "native" else name
     if name != "native" and not codegen.llvm_is_valid_cpu(cpu, codegen.llvm_get_system_triple()):
@@ -212,7 +226,14 @@ def resolve_target(name: str) -> Any:
         raise InvalidInput("target", f"unknown CPU '{name}'", fix)
     if platform.machine() == "x86_64" and "64bit" not in _llvm_features({"mcpu": cpu}):
         raise InvalidInput("target", f"'{name}' is a CPU of 32 bits", "choose one of 64 bits")
-    return tvm.target.Target({"kind": "llvm", "mcpu": cpu})
+    return _target({"mcpu": cpu}, platform.machine())
+
+
+def _target(options: dict[str, Any], machine: str) -> Any:
+    import tvm
+
+    more = {"cl-opt": LLVM_OPTIONS[machine]} if machine in LLVM_OPTIONS else {}
+    return tvm.target.Target({"kind": "llvm", **options, **more})
 
 
 def _llvm_features(options: dict[str, str]) -> set[str]:

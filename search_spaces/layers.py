@@ -14,13 +14,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from search_spaces.activation import InputActivation
 from search_spaces.errors import InvalidInput
 from search_spaces.plain_layers import check_positive
 from search_spaces.precision import LEVEL_BITS, Precision
 from search_spaces.quantizers import (
     binarize_analytically,
     channel_scales,
-    dithered,
     dorefa_weight,
     fake_quantize,
     output_scales,
@@ -32,16 +32,9 @@ from search_spaces.quantizers import (
     ternary_codes,
 )
 
-RANGE_MOMENTUM = 0.1
-"""Share of the newest batch's maximum in an observed int8 range, once ten batches were seen."""
-
 LATENT_START = 0.1
 """Factor on the latent weights that ternary and binary codes start from. The codes do not depend on it, but
 near 0 the first steps flip signs, where a short training would otherwise keep most of the random ones."""
-
-STEPS = {"uint8": 255, "int8": 255, **{f"uint{n}": 2**n - 1 for n in range(2, 8)}}
-"""Highest step of the integer activation codes, the lowest being 0. The zero point, what a real zero is coded
-as, is 0 for all but ``int8``, which learns it."""
 
 WEIGHT_STEPS = -127, 127
 """Lowest and highest step of int8 weights, which are symmetric."""
@@ -65,91 +58,6 @@ class WeightCodes:
     values: NDArray[Any]
     positive: NDArray[np.float32]
     negative: NDArray[np.float32]
-
-
-class InputActivation(nn.Module):
-    """What a layer does to its input before it convolves; any shape with channels on axis 1.
-
-    Attributes:
-        code: ``float``, ``uint8`` (behind a ReLU), ``int8`` (of both signs), ``binary``, or for DoReFa's
-            codes ``uint2`` to ``uint8``.
-        relu: whether negative inputs become 0; a binary input keeps its sign, so there it is ignored.
-        dither: the mask added before the sign: None, ``2d`` or ``3d``.
-        plane: rows and columns of the images that rows of features are of, where a mask is added to these.
-        scale: 0-dim, the integer codes' step; follows the range of inputs while training, but that of
-            DoReFa's codes is fixed: 0 to 1 is what they cover. Always positive.
-        lowest: 0-dim, the lower end of an ``int8`` range, at most 0; the code is affine (Jacob et al.,
-            *Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference*,
-            equation 1): x = scale (q - zero point), q in 0..255.
-    """
-
-    scale: Tensor
-    lowest: Tensor
-    batches: Tensor
-
-    def __init__(self, precision: Precision, relu: bool, plane: tuple[int, int] = (1, 1)) -> None:
-        super().__init__()
-        self.code = _input_code(precision.activation, relu)
-        self.is_fixed = precision.activation in LEVEL_BITS
-        self.relu = relu
-        self.dither = precision.dither
-        self.plane = plane
-        self.register_buffer("scale", torch.tensor(1.0 / STEPS.get(self.code, 1)))
-        self.register_buffer("batches", torch.tensor(0))
-        if self.is_affine:
-            self.register_buffer("lowest", torch.tensor(-0.5))
-
-    @property
-    def is_bytes(self) -> bool:
-        """Whether the input is an integer."""
-        return self.code in STEPS
-
-    @property
-    def is_affine(self) -> bool:
-        """Whether a real zero is coded as another number than 0."""
-        return self.code == "int8"
-
-    @property
-    def zero_point(self) -> Tensor:
-        """What a real zero is coded as: 0-dim, a whole number in 0..255."""
-        if not self.is_affine:
-            return torch.zeros_like(self.scale)
-        return torch.round(-self.lowest * (1 / self.scale)).clamp(0, STEPS[self.code])
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.code == "float":
-            return F.relu(x) if self.relu else x
-        if self.code == "binary":
-            return sign(x if self.dither is None else dithered(x, self.dither, self.plane))
-        if x.dtype == torch.bfloat16:
-            x = x.float()  # bfloat16 has 8 bits for a number, and so have steps
-        if self.training and not self.is_fixed:
-            self._observe(x.detach())
-        if not self.is_affine:
-            return fake_quantize(x, self.scale, 0, STEPS[self.code])
-        zero = self.zero_point
-        return fake_quantize(x, self.scale, -zero, STEPS[self.code] - zero)
-
-    @torch.no_grad()
-    def _observe(self, x: Tensor) -> None:
-        """Move the range towards this batch's: the mean over the first ten, then a moving one.
-
-        It holds 0, so that padding is exact (Jacob et al., section 2.1).
-        """
-        lowest, highest = (end.float() for end in torch.aminmax(x))
-        lowest = lowest.clamp_max(0) if self.is_affine else torch.zeros_like(lowest)
-        step = (highest.clamp_min(0) - lowest).clamp_min(1e-5) / STEPS[self.code]
-        self.batches += 1
-        share = (1.0 / self.batches).clamp_min(RANGE_MOMENTUM)
-        self.scale.lerp_(step, share)
-        if self.is_affine:
-            self.lowest.lerp_(lowest, share)
-
-
-def _input_code(activation: str, relu: bool) -> str:
-    if activation in LEVEL_BITS:
-        return f"uint{LEVEL_BITS[activation]}"
-    return "uint8" if activation == "int8" and relu else activation
 
 
 class _QuantLayer(nn.Module):

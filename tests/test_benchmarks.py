@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 import search_spaces
-from benchmarks import augmentation, integers, networks, reproduce, rivals, rows
+from benchmarks import augmentation, integers, networks, reproduce, rivals, rows, targets
 from benchmarks.__main__ import main
 from benchmarks.race import Effort, race
 from nas.train_job import WEIGHTS
@@ -48,6 +48,15 @@ def test_augmentation_is_timed_on_one_thread():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
+
+
+def test_bytes_are_timed_beside_floats_for_every_target():
+    told = CliRunner().invoke(targets.main, ["--rounds", "1"])
+    assert told.exit_code == 0, told.output
+    lines = told.stdout.splitlines()
+    assert [line.partition(",")[0].partition(":")[0] for line in lines] == ["native", *targets.OLDER]
+    found = r"\w+, [\w ]+: float [\d.]+ us, int8 [\d.]+ \([\d.]+\), ternary .*, dorefa8 .*"
+    assert re.fullmatch(found, lines[0])
 
 
 def test_a_wrong_result_ends_it(monkeypatch):

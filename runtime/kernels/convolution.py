@@ -4,6 +4,7 @@ from typing import Any
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
+from runtime.kernels.byte_products import accumulate_bytes, all_products, window_buffers
 from runtime.kernels.decoding import decode_codes
 from runtime.kernels.epilogue import (
     epilogue_constants,
@@ -13,18 +14,15 @@ from runtime.kernels.epilogue import (
     scaled,
     scales,
 )
-from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
-from runtime.kernels.quads import decode_ternary_bytes, decode_ternary_words, fill_quads, join_quads
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
-from runtime.target import ByteDot, Cpu
+from runtime.target import Cpu
 from runtime.workload import Conv2d, Dense, SpatialWorkload
 
 DTYPES = {"float": "float32", "uint8": "uint8", "int8": "uint8"}
 ZERO_POINT = Buffer("zero_point", "constant", (1,), "int32")
 """What stands for zero in an int8 input; in any other input 0 does."""
 CODE_BITS = {"ternary": 2, "binary": 1}
-QUAD = packing.QUAD  # bytes of one dot product
 
 
 def is_pointwise(workload: SpatialWorkload) -> bool:
@@ -35,18 +33,6 @@ def is_pointwise(workload: SpatialWorkload) -> bool:
 def has_byte_inputs(workload: Conv2d) -> bool:
     """Whether inputs are bytes, which are multiplied four at a time."""
     return workload.input in ("uint8", "int8")
-
-
-def takes_signed_bytes(workload: Conv2d, cpu: Cpu) -> bool:
-    """Whether bytes lose 128 on the way into the products, for a dot product of signed bytes."""
-    kind = byte_dot_for(workload, cpu)
-    return kind is not None and kind.is_signed
-
-
-def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
-    """The instruction that multiplies four bytes, if there is one; it takes weights as the bytes they are."""
-    width = lanes(workload.out_channels // workload.groups)
-    return cpu.byte_dot if width in DOT_LANES and workload.weight != "dorefa8" else None
 
 
 def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -71,7 +57,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         found = [Buffer("data", "input", (w.batch, *image, w.groups, depth), dtype)]
         found += epilogue_inputs(w, shape)
         taps = (vectors, w.kernel, w.kernel, depth, width)
-        quads = (vectors, w.kernel, w.kernel, packing.quads(depth), width, QUAD)
+        quads = (vectors, w.kernel, w.kernel, packing.quads(depth), width, packing.QUAD)
         if has_byte_inputs(w):
             words = (vectors, packing.quads(w.kernel * w.kernel * packing.quads(depth)), width)
             packed = Buffer("weight", "constant", words, "uint32")
@@ -86,18 +72,19 @@ class Conv2dKernel(Kernel[Conv2d]):
         else:
             found.append(Buffer("weight", "constant", taps, "float32"))
         found += scales(w, per_channel) + epilogue_constants(w, shape)
-        stored = packing.quads(depth) * QUAD if has_byte_inputs(w) else depth
+        stored = packing.quads(depth) * packing.QUAD if has_byte_inputs(w) else depth
         if w.padding or stored != depth:
             padded = (w.batch, image[0] + 2 * w.padding, image[1] + 2 * w.padding, w.groups, stored)
             found.append(Buffer("padded", "scratch", padded, dtype))
         if w.weight in CODE_BITS:
             decoded = (quads, "int8") if has_byte_inputs(w) else (taps, "float32")
             found.append(Buffer("decoded", "scratch", *decoded))
+        found += window_buffers(w, image, out) if has_byte_inputs(w) else []
         return (*found, *epilogue_outputs(w, shape))
 
     def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
         """Pad, decode, accumulate in registers, finish."""
-        from tvm import te, tirx
+        from tvm import te
 
         buffers = {b.name: b for b in self.buffers(workload)}
         shape = self._shape(workload)
@@ -108,17 +95,14 @@ class Conv2dKernel(Kernel[Conv2d]):
         }
         scratch: dict[str, Any] = {}
         if has_byte_inputs(workload):
-            image, accumulated = self._accumulate_bytes(workload, cpu, shape, buffers, args, scratch)
+            image, accumulated = accumulate_bytes(workload, cpu, shape, buffers, args, scratch)
         else:
             image, accumulated = self._accumulate_floats(workload, shape, buffers, args, scratch)
 
         def value(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
             total = accumulated[n, y, x, o, i]
             if has_byte_inputs(workload):
-                # bytes as they are stored, less what is meant; a signed dot product has taken off 128
-                excess = tirx.const(-128 if takes_signed_bytes(workload, cpu) else 0, "int32")
-                excess = excess + args["zero_point"][0] if workload.input == "int8" else excess
-                total = total + args["offset"][o, i] * excess
+                total = all_products(workload, cpu, total, args, scratch, (n, y, x, o, i))
             return scaled(workload, total, args, o, i)
 
         stages = finish(workload, cpu, shape, args, value)
@@ -167,73 +151,6 @@ class Conv2dKernel(Kernel[Conv2d]):
 
         return image, te.compute(shape, product, name="accumulate")
 
-    def _accumulate_bytes(
-        self,
-        workload: Conv2d,
-        cpu: Cpu,
-        shape: tuple[int, int, int, int, int],
-        buffers: dict[str, Buffer],
-        args: dict[str, Any],
-        scratch: dict[str, Any],
-    ) -> tuple[Image, Any]:
-        """Multiply and add bytes in int32, four by one instruction where the CPU has it."""
-        from tvm import te, tirx
-
-        depth, zero = buffers["data"].shape[-1], args.get("zero_point")
-        ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
-        quad = te.reduce_axis((0, packing.quads(depth)), "quad")
-        s, vectors_per_group = workload.stride, shape[3] // workload.groups
-        kind = byte_dot_for(workload, cpu)
-        if kind is not None:
-            flip = tirx.const(-0x7F7F7F80, "int32")  # the highest bit of each byte: 128 less, with a sign
-            image, data = self._words(workload, buffers, zero, scratch)
-            taps = (shape[3], workload.kernel, workload.kernel, packing.quads(depth), shape[4])
-            if workload.weight == "ternary":
-                weight = scratch["decoded"] = decode_ternary_words(args["weight"], taps)
-            else:
-                weight = args["weight"] = te.placeholder(taps, "int32", name="weight")
-
-            def dot(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
-                word = data[n, y * s + ky, x * s + kx, o // vectors_per_group, quad]
-                word = word ^ flip if kind.is_signed else word
-                return byte_dot_sum(kind, word, weight[o, ky, kx, quad, i], axis=[ky, kx, quad])
-
-            return image, te.compute(shape, dot, name="accumulate")
-        image = data = flat_placeholder("data", buffers["data"].shape, "uint8")
-        if depth % QUAD:
-            data = fill_quads(image, workload.padding, zero)
-            scratch["padded"] = data.tensor
-        elif workload.padding:
-            data = pad_rows(image, workload.padding, 0, zero)
-            scratch["padded"] = data.tensor
-        byte, weights = te.reduce_axis((0, QUAD), "byte"), args["weight"]
-        if workload.weight == "ternary":
-            weights = scratch["decoded"] = decode_ternary_bytes(weights, buffers["decoded"].shape)
-
-        def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
-            pixel = data[n, y * s + ky, x * s + kx, o // vectors_per_group, quad * QUAD + byte]
-            weight = meant(workload.weight, weights[o, ky, kx, quad, i, byte].astype("int32"))
-            return te.sum(pixel.astype("int32") * weight, axis=[ky, kx, quad, byte])
-
-        return image, te.compute(shape, product, name="accumulate")
-
-    @staticmethod
-    def _words(
-        workload: Conv2d, buffers: dict[str, Buffer], zero: Any, scratch: dict[str, Any]
-    ) -> tuple[Image, Image]:
-        """The image, padded where it must be, as int32 words of four bytes."""
-        *outer, depth = buffers["data"].shape
-        if depth % QUAD:
-            image = flat_placeholder("data", (*outer, depth), "uint8")
-            data = join_quads(image, workload.padding, zero)
-        else:
-            image = data = flat_placeholder("data", (*outer, depth // QUAD), "int32")
-            if workload.padding:
-                data = pad_rows(image, workload.padding, 0, zero)
-        if data is not image:
-            scratch["padded"] = data.tensor
-        return image, data
-
     def macs(self, workload: Conv2d) -> int:
         """N * Ho * Wo * O * (C / groups) * K * K."""
         w = workload
@@ -269,11 +186,6 @@ class DenseKernel(Kernel[Dense]):
     def macs(self, workload: Dense) -> int:
         """N * in * out."""
         return workload.batch * workload.in_features * workload.out_features
-
-
-def meant(code: str, byte: Any) -> Any:
-    """What a byte of a weight stands for."""
-    return 2 * byte + 1 if code == "dorefa8" else byte
 
 
 def affine_output(accumulated: Any, scale: Any, bias: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
-from runtime.kernels.convolution import CODE_BITS, DTYPES, ZERO_POINT, is_extern, meant
+from runtime.kernels.convolution import CODE_BITS, DTYPES, ZERO_POINT, is_extern
 from runtime.kernels.decoding import decode_codes
 from runtime.kernels.epilogue import (
     epilogue_constants,
@@ -88,7 +88,8 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         s = workload.stride
 
         def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
-            tap = meant(workload.weight, weight[o, ky, kx, 0, i].astype(summed_in(workload)))
+            tap = weight[o, ky, kx, 0, i].astype(summed_in(workload))
+            tap = 2 * tap + 1 if workload.weight == "dorefa8" else tap
             return te.sum(data[n, y * s + ky, x * s + kx, o, i] * tap, axis=[ky, kx])
 
         accumulated = te.compute(shape, product, name="accumulate")

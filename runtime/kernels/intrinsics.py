@@ -1,13 +1,14 @@
-"""Two operations that TVM has no names for, each one instruction on CPUs that have it.
+"""Two operations that TVM has no names for, each an instruction or a few.
 
-``byte_dot_sum`` adds up dot products of four bytes (VNNI, sdot); ``lane_mask`` packs the signs of 16 lanes
-into 16 bits. They are operators of our own: TVM vectorizes them as it does its own, and lowers them as told
-here.
+``byte_dot_sum`` adds up dot products of four bytes (VNNI, sdot and the like); ``lane_mask`` packs the signs
+of 16 lanes into 16 bits. They are operators of our own: TVM vectorizes them as it does its own, and lowers
+them as told here.
 """
 
 from functools import lru_cache, partial
 from typing import Any
 
+from runtime.kernels.byte_dots import add_dot
 from runtime.target import ByteDot
 
 BYTE_DOT, LANE_MASK = "tirx.bitnas_byte_dot", "tirx.bitnas_lane_mask"
@@ -67,22 +68,14 @@ def _lower_byte_dot_sum(kind: ByteDot, call: Any) -> Any:
     total, dot = call.args
     count = total.ty.dtype.lanes
     width = min(count, kind.lanes)
-    name = kind.intrinsic.format(lanes=width, bits=32 * width, bytes=4 * width)
 
     def piece(vector: Any, first: int) -> Any:
         return vector if width == count else tirx.Shuffle([vector], list(range(first, first + width)))
 
     pieces = []
     for first in range(0, count, width):
-        factors = (_as_bytes(piece(v, first), width) for v in dot.args)
-        pieces.append(tirx.call_llvm_pure_intrin(f"int32x{width}", name, piece(total, first), *factors))
+        pieces.append(add_dot(kind, piece(total, first), *(piece(v, first) for v in dot.args)))
     return pieces[0] if len(pieces) == 1 else tirx.Shuffle(pieces, list(range(count)))
-
-
-def _as_bytes(words: Any, count: int) -> Any:
-    from tvm import tirx
-
-    return tirx.call_intrin(f"int8x{4 * count}", "tirx.reinterpret", words)
 
 
 def _lower_lane_mask(call: Any) -> Any:

@@ -118,8 +118,16 @@ def schedule_elementwise(func: Any, *blocks: str) -> Any:
 
 
 def _vectorize_last(schedule: Any, block: Any) -> None:
-    """Vectorize the last loop by the largest power of two up to 16 that divides its extent."""
+    """Vectorize the last loop by the largest power of two up to 16 that divides its extent.
+
+    A sum is left to LLVM, which sees that its terms may come in any order.
+    """
     *outer, last = schedule.get_loops(block)
+    if _is_reduction(schedule, block):
+        axes = len(schedule.get(block).writes[0].region)
+        _share(schedule, outer[:axes])
+        schedule.decompose_reduction(block, [*outer, last][axes])
+        return
     extent = int(schedule.get(last).extent)
     width = next(n for n in (16, 8, 4, 2, 1) if extent % n == 0)
     if width > 1:

@@ -31,10 +31,10 @@ from runtime.workload import (
 )
 
 if TYPE_CHECKING:
-    from search_spaces.layers import InputActivation
+    from search_spaces.activation import InputActivation
 
-HIGHEST = {"dorefa8": 255}
-"""Of what a byte of a weight stands for, where it is not 127."""
+HIGHEST = {"dorefa8": 256}
+"""What a byte of a weight counts at most, where it is not 127; twice itself, before inputs are added."""
 
 FLOAT_INPUT_WEIGHTS = ("float", "ternary", "binary")
 BYTE_INPUT_WEIGHTS = (*BYTE_WEIGHTS, "ternary")

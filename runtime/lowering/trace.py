@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 PLAIN = bool | int | float | str | None
+LAYERS = "torch.nn", "search_spaces.layers", "search_spaces.activation"  # modules whose parts no trace enters
 NONE_WRAPPED: Any = ()  # numbers need no proxies, and to wrap the functions of ``math`` takes long
 
 
@@ -210,7 +211,7 @@ def _with_children(module: "nn.Module") -> "nn.Module":
 
 def _is_layer(module: "nn.Module") -> bool:
     """Whether a module is one of torch's or of our layers."""
-    return type(module).__module__.startswith(("torch.nn", "search_spaces.layers")) or _is_ours(module)
+    return type(module).__module__.startswith(LAYERS) or _is_ours(module)
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from runtime.kernels import packing
 from runtime.kernels.base import lanes
 from runtime.target import host_flags, required_flags
 
-FAMILY = ["x86-64-v2", "x86-64-v3", "alderlake"] if platform.machine() == "x86_64" else []
+FAMILY = ["x86-64-v2", "x86-64-v3", "alderlake", "x86-64-v4"] if platform.machine() == "x86_64" else []
 TARGETS = ["native", *(name for name in FAMILY if set(required_flags(name)) <= host_flags())]
-"""What code can be made for and run here: the newest instructions, SSE, AVX2, AVX-VNNI."""
+"""What code can be made for and run here: the newest instructions, SSE, AVX2, AVX-VNNI, AVX-512."""
 
 DISTINCT = (
     *("float", "int8", "ternary", "ternary-int8", "twn-int8", "twn-binary"),

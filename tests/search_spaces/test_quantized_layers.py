@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from search_spaces.activation import InputActivation
 from search_spaces.errors import InvalidInput
-from search_spaces.layers import InputActivation, QuantConv2d, QuantLinear
+from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.plain_layers import ChannelShuffle
 from search_spaces.precision import Precision, precisions
 from search_spaces.quantizers import dither_mask

@@ -1,0 +1,115 @@
+"""How each CPU multiplies and sums four bytes in each int32 lane, in LLVM's terms.
+
+VNNI and sdot do it at once. Older CPUs multiply 16 bits: x86 sums two neighbours then (pmaddwd), so words are
+taken apart into their even and their odd bytes; NEON multiplies bytes into 16 bits and sums neighbours after.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from runtime.target import ByteDot
+
+PMADDWD = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
+EVEN_BYTES = 0x00FF00FF
+
+
+def add_dot(kind: ByteDot, total: Any, data: Any, weight: Any) -> Any:
+    """``total`` plus, in each lane, a0 w0 + a1 w1 + a2 w2 + a3 w3.
+
+    All are int32 vectors of a width that ``kind`` has. The bytes of ``data`` are the a, unsigned or signed as
+    it takes them, those of ``weight`` the signed w.
+    """
+    return WAYS[kind](total, data, weight)
+
+
+def _vpdpbusd(total: Any, data: Any, weight: Any) -> Any:
+    count = _lanes(total)
+    name = f"llvm.x86.avx512.vpdpbusd.{32 * count}"
+    return _call(f"int32x{count}", name, total, _bytes(data), _bytes(weight))
+
+
+def _sdot(total: Any, data: Any, weight: Any) -> Any:
+    return _call("int32x4", "llvm.aarch64.neon.sdot.v4i32.v16i8", total, _bytes(data), _bytes(weight))
+
+
+def _pmaddwd(total: Any, data: Any, weight: Any) -> Any:
+    from tvm import tirx
+
+    count, eight = _lanes(total), tirx.const(8, "int16")
+    halves, even = f"int16x{2 * count}", tirx.const(EVEN_BYTES, "int32")
+    # unsigned bytes lose their neighbours, signed ones are shifted down from the top
+    unsigned = [_seen_as(halves, word & even) for word in (data, data >> 8)]
+    both = _seen_as(halves, weight)
+    signed = [(both << eight) >> eight, both >> eight]
+    for a, w in zip(unsigned, signed, strict=True):
+        total = total + _call(f"int32x{count}", PMADDWD[count], a, w)
+    return total
+
+
+def _smull(total: Any, data: Any, weight: Any) -> Any:
+    """Two products of bytes fit 16 bits unless both are of -128 by -128: weights must not be."""
+    low, high = _halves_of_products(data, weight)
+    pairs = _call("int16x8", "llvm.aarch64.neon.addp.v8i16", low, high)
+    return total + _call("int32x4", "llvm.aarch64.neon.saddlp.v4i32.v8i16", pairs)
+
+
+def _smull_wide(total: Any, data: Any, weight: Any) -> Any:
+    """As ``_smull``, for any weights."""
+    longer = "llvm.aarch64.neon.saddlp.v4i32.v8i16"
+    low, high = (_call("int32x4", longer, products) for products in _halves_of_products(data, weight))
+    return total + _call("int32x4", "llvm.aarch64.neon.addp.v4i32", low, high)
+
+
+def _vmull(total: Any, data: Any, weight: Any) -> Any:
+    """As ``_smull_wide``, on 32-bit ARM."""
+    from tvm import tirx
+
+    sums = []
+    for products in _halves_of_products(data, weight):
+        pairs = _call("int32x4", "llvm.arm.neon.vpaddls.v4i32.v8i16", products)
+        ends = (tirx.Shuffle([pairs], list(half)) for half in (range(2), range(2, 4)))
+        sums.append(_call("int32x2", "llvm.arm.neon.vpadd.v2i32", *ends))
+    return total + tirx.Shuffle(sums, list(range(4)))
+
+
+def _halves_of_products(data: Any, weight: Any) -> list[Any]:
+    """The products of the first eight bytes and of the others, in 16 bits each."""
+    from tvm import tirx
+
+    def half(words: Any, first: int) -> Any:
+        return tirx.Cast("int16x8", tirx.Shuffle([_bytes(words)], list(range(first, first + 8))))
+
+    return [half(data, first) * half(weight, first) for first in (0, 8)]
+
+
+def _call(dtype: str, name: str, *args: Any) -> Any:
+    from tvm import tirx
+
+    return tirx.call_llvm_pure_intrin(dtype, name, *args)
+
+
+def _bytes(words: Any) -> Any:
+    return _seen_as(f"int8x{4 * _lanes(words)}", words)
+
+
+def _seen_as(dtype: str, vector: Any) -> Any:
+    from tvm import tirx
+
+    return tirx.call_intrin(dtype, "tirx.reinterpret", vector)
+
+
+def _lanes(vector: Any) -> int:
+    return int(vector.ty.dtype.lanes)
+
+
+WAYS: dict[ByteDot, Callable[[Any, Any, Any], Any]] = {
+    ByteDot.VPDPBUSD_512: _vpdpbusd,
+    ByteDot.VPDPBUSD_256: _vpdpbusd,
+    ByteDot.PMADDWD_512: _pmaddwd,
+    ByteDot.PMADDWD_256: _pmaddwd,
+    ByteDot.PMADDWD_128: _pmaddwd,
+    ByteDot.SDOT: _sdot,
+    ByteDot.SMULL: _smull,
+    ByteDot.SMULL_WIDE: _smull_wide,
+    ByteDot.VMULL: _vmull,
+}
