@@ -39,7 +39,7 @@ class Augmentation:
             pixels = _shifted(pixels, self.crop, fill, generator)
         if self.flip:
             mirrored = generator.random(len(pixels)) < 0.5
-            pixels = np.where(mirrored[:, None, None, None], pixels[:, :, ::-1], pixels)
+            pixels = _mirrored(pixels, mirrored)
         if self.cutout:
             pixels = _cut_out(pixels, self.cutout, fill, generator)
         return pixels
@@ -47,23 +47,33 @@ class Augmentation:
 
 def _shifted(pixels: Pixels, most: int, fill: NDArray[np.uint8], generator: np.random.Generator) -> Pixels:
     n, height, width, channels = pixels.shape
-    padded = np.empty((n, height + 2 * most, width + 2 * most, channels), np.uint8)
-    padded[:] = fill
-    padded[:, most : most + height, most : most + width] = pixels
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, width), (1, 2))  # (N, y, x, C, H, W)
+    row, border = width * channels, most * channels  # rows are copied as bytes in one piece
+    padded = np.empty((n, height + 2 * most, row + 2 * border), np.uint8)
+    padded[:] = np.tile(fill, width + 2 * most)
+    padded[:, most : most + height, border : border + row] = pixels.reshape(n, height, row)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (height, row), (1, 2))  # (N, y, x C, H, W C)
     down, right = generator.integers(0, 2 * most, (2, n), endpoint=True)
-    return np.ascontiguousarray(windows[np.arange(n), down, right].transpose(0, 2, 3, 1))
+    shifted: Pixels = windows[np.arange(n), down, right * channels].reshape(pixels.shape)
+    return shifted
+
+
+def _mirrored(pixels: Pixels, chosen: NDArray[np.bool_]) -> Pixels:
+    _, height, width, channels = pixels.shape
+    backwards = np.arange(width * channels).reshape(width, channels)[::-1].reshape(-1)
+    found = pixels.copy()
+    rows = pixels[chosen].reshape(-1, height, width * channels)
+    found[chosen] = np.take(rows, backwards, axis=2).reshape(-1, height, width, channels)
+    return found
 
 
 def _cut_out(pixels: Pixels, side: int, fill: NDArray[np.uint8], generator: np.random.Generator) -> Pixels:
     n, height, width, _ = pixels.shape
-    top = generator.integers(0, height, (n, 1)) - side // 2
-    left = generator.integers(0, width, (n, 1)) - side // 2
-    rows, columns = np.arange(height), np.arange(width)
-    inside_rows = (rows >= top) & (rows < top + side)  # (N, H)
-    inside_columns = (columns >= left) & (columns < left + side)  # (N, W)
-    inside = inside_rows[:, :, None] & inside_columns[:, None, :]
-    return np.where(inside[..., None], fill, pixels)
+    tops = generator.integers(0, height, (n, 1)) - side // 2
+    lefts = generator.integers(0, width, (n, 1)) - side // 2
+    found = pixels.copy()
+    for image, top, left in zip(found, tops[:, 0].tolist(), lefts[:, 0].tolist(), strict=True):
+        image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)] = fill
+    return found
 
 
 def batches(
@@ -88,5 +98,7 @@ def batch_count(images: int, size: int) -> int:
 
 def tensor(pixels: Pixels, scaling: Scaling) -> Tensor:
     """(N, H, W, C) uint8 -> (N, C, H, W) float32, channels last in memory; ``Scaling.floats``, for torch."""
-    floats = torch.from_numpy(np.ascontiguousarray(pixels)).float()
-    return floats.sub_(torch.tensor(scaling.mean)).div_(torch.tensor(scaling.deviation)).permute(0, 3, 1, 2)
+    n, height, width, channels = pixels.shape
+    rows = torch.from_numpy(pixels.reshape(n, height, width * channels)).float()
+    mean, deviation = (torch.tensor(numbers * width) for numbers in (scaling.mean, scaling.deviation))
+    return rows.sub_(mean).div_(deviation).view(n, height, width, channels).permute(0, 3, 1, 2)

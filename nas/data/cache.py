@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from nas.data.data_set import Scaling, Source, Split
 from nas.data.images import Collection, ColourError, Found, to_array
 from search_spaces.errors import InvalidInput
 
-VERSION = "2"  # of what is written here, and how images are decoded
+VERSION = "3"  # of what is written here, and how images are decoded
 ABOUT = "about.json"
 SPLITS = ("train", "validation", "test")
 CHUNK = 1 << 20
@@ -59,15 +59,16 @@ def cache_folder() -> Path:
     return (Path(base) if base else Path.home() / ".cache") / "bitnas"
 
 
-def key_of(files: Mapping[str, str | Path], size: int | None) -> str:
+def key_of(files: Mapping[str, str | Path], size: int | None, told: str = "") -> str:
     """What the decoded images are known by: a digest of what was read, and of the size asked for.
 
     Args:
         files: by what each is to the data set, its split and its place in the folder: a path here, whose
             bytes count, or an address, which counts as it is.
         size: the side that images are brought to.
+        told: what is known of them from elsewhere, such as the names of their classes.
     """
-    digest = hashlib.sha256(f"{VERSION} {size}".encode())
+    digest = hashlib.sha256(f"{VERSION} {size}{told and f' {told}'}".encode())
     for place, file in sorted(files.items(), key=lambda item: item[0]):
         digest.update(f"\n{place} ".encode())
         path = Path(file)
@@ -83,9 +84,11 @@ def key_of(files: Mapping[str, str | Path], size: int | None) -> str:
 def about(folder: Path) -> About | None:
     """What a folder of the cache holds; None where it is not there, or not whole."""
     try:
-        return About.model_validate_json((folder / ABOUT).read_bytes())
-    except (OSError, ValidationError):
+        held = About.model_validate_json((folder / ABOUT).read_bytes())
+        read(folder, held)
+    except (OSError, EOFError, ValueError):  # pydantic's errors are values', too
         return None
+    return held
 
 
 def read(folder: Path, held: About) -> Source:

@@ -8,6 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from nas.data.image_folder import refuse_left_out
 from nas.data.images import Collection, Found, Item
 from search_spaces.errors import InvalidInput
 
@@ -48,8 +49,7 @@ class Hub:
             problem = f"'{self._name}' is read as {_format(self._builder)}, which holds no images"
             raise InvalidInput("--data", problem, f"give one of {', '.join(FORMATS)}")
         if path.is_dir() and _format(self._builder) == "imagefolder":
-            _refuse_empty_classes(path, list(self.files.values()))
-            _refuse_linked(path, self._images())
+            refuse_left_out(path, [Path(file) for file in self.files.values()], self._images())
 
     @property
     def files(self) -> dict[str, str]:
@@ -60,6 +60,12 @@ class Hub:
             root = os.path.commonpath(names) if len(names) > 1 else os.path.dirname(names[0])  # noqa: PTH120 - Path would spoil addresses
             found |= {f"{split}/{os.path.relpath(name, root)}": name for name in names}
         return found
+
+    @property
+    def told(self) -> str:
+        """What a data set's card says of its columns, and of the names of its classes; empty without one."""
+        features = self._builder.info.features
+        return "" if features is None else str(features)
 
     def read(self) -> Collection:
         """The data set.
@@ -238,6 +244,11 @@ def _builder(name: str, options: dict[str, Any]) -> Any:
         reason = "the hub does not answer" if is_away else " ".join(str(error).split())
         problem = f"'{name}' is no folder or file here, and no name on the hub that can be reached ({reason})"
         raise InvalidInput("--data", problem, "mend the path or the name") from error
+    except datasets.exceptions.DataFilesNotFoundError as error:
+        fix = (
+            "give images by class, parquet, IDX files named as MNIST's, or the folder of CIFAR's binary form"
+        )
+        raise InvalidInput("--data", f"'{name}' holds nothing that is known as data", fix) from error
     except RuntimeError as error:  # of the script, which the library does not run
         if "script" not in str(error):
             raise
@@ -245,47 +256,6 @@ def _builder(name: str, options: dict[str, Any]) -> Any:
         problem = f"'{name}' comes with a script that reads it, {script}, and no script is run"
         fix = "remove the script, or give parquet, or images by class"
         raise InvalidInput("--data", problem, fix) from error
-
-
-def _refuse_empty_classes(folder: Path, files: Sequence[str]) -> None:
-    """The library knows classes by their images: one that has a folder, but no image, would be missing.
-
-    Raises:
-        InvalidInput: there is such a class, and no metadata file that would tell the classes.
-    """
-    paths, root = [Path(file) for file in files], folder.resolve()  # as the library does
-    if any(path.stem == "metadata" for path in paths):
-        return
-    full = {path.parent for path in paths if root in path.parent.parents}
-    names = {path.name for path in full}  # a class that has none in one split may have some in another
-    beside = (path for parent in {path.parent for path in full} for path in parent.iterdir())
-    empty = sorted({path.name for path in beside if path.name not in names and _is_empty(path)})
-    if empty:
-        problem = f"'{folder}': the folder of the class {empty[0]} holds no image"
-        raise InvalidInput("--data", problem, "give it some, or remove the folder")
-
-
-def _refuse_linked(folder: Path, images: Sequence[Path]) -> None:
-    """The library does not follow links to folders: their images would be missing.
-
-    Raises:
-        InvalidInput: there is such a link beside a folder that it reads, or in one.
-    """
-    root = folder.resolve()
-    seen = {parent for path in images for parent in path.parents if parent == root or root in parent.parents}
-    links = sorted(
-        path for parent in seen for path in parent.iterdir() if path.is_symlink() and path.is_dir()
-    )
-    if links:
-        problem = f"'{folder}': {links[0].relative_to(root)} is a link to a folder, which is not followed"
-        raise InvalidInput("--data", problem, "put the folder itself there, or remove the link")
-
-
-def _is_empty(path: Path) -> bool:
-    """Whether it is a folder that the library looks into, without any file that it would see."""
-    if not path.is_dir() or path.name.startswith((".", "__")):
-        return False
-    return not any(file.is_file() and not file.name.startswith(".") for file in path.rglob("*"))
 
 
 def _format(builder: Any) -> str:

@@ -75,8 +75,18 @@ def _from_pil(image: "Image", channels: int | None, size: int | None, where: str
     if channels == 1 and image.mode not in GREY:
         raise ColourError
     grey = image.mode in GREY and channels in (None, 1)
-    upright = ImageOps.exif_transpose(image).convert("L" if grey else "RGB")
+    upright = _on_white(ImageOps.exif_transpose(image)).convert("L" if grey else "RGB")
     if size is not None and upright.size != (size, size):
         upright = ImageOps.fit(upright, (size, size), Resampling.BICUBIC)
     array = np.asarray(upright, np.uint8)
     return array.reshape(*array.shape[:2], -1)
+
+
+def _on_white(image: "Image") -> "Image":
+    """As it looks on a white page: what is transparent is white, whatever colour lies beneath."""
+    from PIL import Image
+
+    if not image.has_transparency_data:
+        return image
+    seen = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen)

@@ -76,7 +76,7 @@ def _of_hub(name: str, title: str, size: int | None, progress: cache.Progress) -
 
     with tempfile.TemporaryDirectory(prefix="bitnas-") as aside:
         hub = Hub(name, Path(aside))
-        key = cache.key_of(hub.files, size)
+        key = cache.key_of(hub.files, size, hub.told)
         folder = cache.entry(key)
         found = cache.about(folder) or cache.write(folder, hub.read(), size, progress)
     return _data_set(title, key, found)

@@ -1,6 +1,7 @@
 """Reading data: every format gives the pixels that are in it, and what is broken is one clear line."""
 
 import gzip
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -318,6 +319,44 @@ def test_half_an_entry_is_made_anew(tmp_path: Path, own_cache: Path) -> None:
     (entry / "about.json").write_text("{")
     np.testing.assert_array_equal(found(load(str(tmp_path / "mnist")))[0][..., 0], images)
     assert [path.name for path in (own_cache / "data").iterdir()] == [entry.name]
+
+
+@pytest.mark.parametrize("name", ["train.pixels.npy", "test.labels.npy"])
+@pytest.mark.parametrize("length", [None, 0, 60, 300])
+def test_a_damaged_entry_is_made_anew(tmp_path: Path, own_cache: Path, name: str, length: int | None) -> None:
+    images, _ = idx_folder(tmp_path / "mnist")
+    load(str(tmp_path / "mnist"))
+    (entry,) = (own_cache / "data").iterdir()
+    file = entry / name
+    if length is None:
+        file.unlink()
+    else:
+        os.truncate(file, length)
+    np.testing.assert_array_equal(found(load(str(tmp_path / "mnist")))[0][..., 0], images)
+    assert [path.name for path in (own_cache / "data").iterdir()] == [entry.name]
+
+
+def test_names_of_classes_are_part_of_what_an_entry_is_known_by(tmp_path: Path) -> None:
+    """A card tells them, beside a file that may lie elsewhere without one."""
+    pixels, labels = pictures(30, 8, 8, 3)
+    for name in ("plain", "card"):
+        parquet(tmp_path / name / "train.parquet", {"img": packed(pixels), "number": labels % 2})
+    names = "{class_label: {names: {'0': cat, '1': dog}}}"
+    features = f"[{{name: img, dtype: image}}, {{name: number, dtype: {names}}}]"
+    (tmp_path / "card" / "README.md").write_text(f"---\ndataset_info: {{features: {features}}}\n---\n")
+    assert load(str(tmp_path / "card")).class_names == ("cat", "dog")
+    assert load(str(tmp_path / "plain")).class_names == ()
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    """Whatever lies beneath: here black, as drawings are saved."""
+    pixels = np.zeros((30, 8, 8, 4), np.uint8)
+    pixels[:, :4, :, 3], pixels[:, 4, :, 3] = 255, 51
+    parquet(tmp_path / "p" / "train.parquet", {"img": packed(pixels), "number": np.arange(30) % 2})
+    images, _ = found(load(str(tmp_path / "p")))
+    np.testing.assert_array_equal(images[:, :4], 0)
+    np.testing.assert_array_equal(images[:, 4], 204)
+    np.testing.assert_array_equal(images[:, 5:], 255)
 
 
 def test_searches_store_paths_that_hold_from_anywhere(

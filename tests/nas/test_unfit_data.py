@@ -107,7 +107,35 @@ def test_a_class_without_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     (empty / ".gitkeep").touch()
     monkeypatch.chdir(tmp_path)
     refused(
-        Path("food", *([split] if split else [])), "the folder of the class date holds no image; give it some"
+        Path("food", *([split] if split else [])),
+        "the folder of the class date holds no image; give it some",
+    )
+
+
+@pytest.mark.parametrize(
+    "place", ["train/apple/a.heic", "extra/apple/a.png", "Previews/a.avif", "train/date/a"]
+)
+def test_pictures_that_are_not_read(tmp_path: Path, place: str) -> None:
+    image_folder(tmp_path / "food")
+    path = tmp_path / "food" / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(png(pictures(1, 8, 8, 3)[0][0]))
+    refused(tmp_path / "food", f"{place} is not read, as its format or its folder is not known; make it PNG")
+
+
+def test_what_is_no_picture_or_lies_beside_may_stay(tmp_path: Path) -> None:
+    image_folder(tmp_path / "food")
+    (tmp_path / "food" / "cover.png").write_bytes(png(pictures(1, 8, 8, 3)[0][0]))
+    (tmp_path / "food" / "train" / "apple" / "notes.txt").write_text("ripe")
+    assert load(str(tmp_path / "food")).classes == 3
+
+
+def test_splits_with_capitals_are_not_mixed(tmp_path: Path) -> None:
+    """The library would take all images for training ones, so those of Test as well."""
+    image_folder(tmp_path / "food")
+    (tmp_path / "food" / "train").rename(tmp_path / "food" / "Train")
+    refused(
+        tmp_path / "food", "Train is not taken for a split, as it is written with capitals; name it train"
     )
 
 
