@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from nas.card import Card
 from nas.finished import check_output, finish, write_artifact
 from nas.identity import PUBLISHED, PublishedNetwork
-from nas.train_job import CHECKPOINT, RESULT, WEIGHTS, TrainJob, data_of, images_digest, job_of, network_of
+from nas.train_job import CHECKPOINT, RESULT, WEIGHTS, TrainJob, data_of, images_digest, job_of
+from nas.weights import network_of
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:

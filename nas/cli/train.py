@@ -19,7 +19,8 @@ from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     from nas.recipe import Recipe
-    from nas.train_job import Progress, TrainJob
+    from nas.train_job import TrainJob
+    from nas.train_run import Progress
     from nas.training import Epoch
 
 _WITH_RESUME = {"resume", "as_json"}
@@ -83,7 +84,7 @@ def train(context: click.Context, /, **options: Any) -> None:
     Written are a checkpoint after every epoch, and in the end the weights and a result with the accuracy on
     the test images. A training that was killed goes on with --resume.
     """
-    from nas import checkpoint, train_job
+    from nas import checkpoint, train_job, train_run
 
     loaded = None
     if options["resume"] is not None:
@@ -97,7 +98,7 @@ def train(context: click.Context, /, **options: Any) -> None:
     started = time.monotonic()
     try:
         with _shown(job) as progress:
-            result = train_job.run(job, folder, progress, loaded)
+            result = train_run.run(job, folder, progress, loaded)
     except KeyboardInterrupt:
         kept = (folder / train_job.CHECKPOINT).exists()
         click.echo(f"\nGo on with: nas train --resume {folder}" if kept else "\nNothing is kept.", err=True)
@@ -120,7 +121,7 @@ def train(context: click.Context, /, **options: Any) -> None:
 
 def _folder(output: Path | None) -> Path:
     from nas.finished import check_output
-    from nas.train_job import halves_in
+    from nas.train_run import halves_in
 
     if output is None:
         raise InvalidInput("--output", "a training needs a folder", "give -o FOLDER")
@@ -201,7 +202,7 @@ def decoding() -> Iterator[Any]:
 @contextmanager
 def _shown(job: "TrainJob") -> "Iterator[Progress]":
     """A bar with images a second and a line for each epoch on a terminal; silence elsewhere."""
-    from nas.train_job import Progress
+    from nas.train_run import Progress
 
     if not sys.stderr.isatty():
         yield Progress(on_transfer=_tell_what_is_new, on_teacher=_tell_of_other_data)

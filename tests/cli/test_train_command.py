@@ -12,11 +12,12 @@ from click.testing import CliRunner, Result
 from PIL import Image
 from torch import nn
 
-import nas.train_job
+import nas.train_run
 from nas.checkpoint import read, write_tensors
 from nas.cli.main import cli
 from nas.data import load
-from nas.train_job import WEIGHTS, load_network, transfer
+from nas.train_job import WEIGHTS
+from nas.weights import load_network, transfer
 from search_spaces import BitnasError, precisions, size
 from search_spaces.layers import LATENT_START, QuantLinear
 from search_spaces.networks import networks
@@ -69,7 +70,7 @@ def test_the_same_command_gives_the_same_weights(tmp_path: Path) -> None:
 def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = trained(tmp_path / "whole")
     epochs = 0
-    real = nas.train_job.Progress
+    real = nas.train_run.Progress
 
     def stopping(**options: object) -> object:
         def on_epoch(epoch: object) -> None:
@@ -80,7 +81,7 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest
 
         return real(**options, on_epoch=on_epoch)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(nas.train_job, "Progress", stopping)
+    monkeypatch.setattr(nas.train_run, "Progress", stopping)
     folder = tmp_path / "out"
     arguments = ["small", "--data", "digits", "--epochs", "3", "-o", str(folder)]
     stopped = run("train", *arguments)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 import search_spaces
 from nas.checkpoint import write_tensors
-from nas.train_job import TrainJob, transfer
+from nas.train_job import TrainJob
+from nas.weights import transfer
 from search_spaces.layers import LATENT_START
 
 NETWORK = "resnet20-dw"

@@ -1,0 +1,203 @@
+"""``nas train`` without the terminal: a published network or an architecture, trained into a folder."""
+
+import json
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.train_job import (
+    CHECKPOINT,
+    RESULT,
+    WEIGHTS,
+    TrainJob,
+    data_of,
+    images_digest,
+    job_of,
+    teacher_digest,
+)
+from nas.weights import network_of, transfer
+from search_spaces.errors import BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.checkpoint import Loaded
+    from nas.data import DataSet
+    from nas.training import Epoch, Training
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Who is told how a training goes.
+
+    Attributes:
+        on_data: of decoding, images done and in all.
+        on_start: the first epoch to come, and batches in an epoch.
+        on_batch: after each.
+        on_epoch: after each.
+        on_transfer: of the tensors that weights to start from do not have.
+        on_teacher: what a teacher was trained on and what its student is on, where these differ.
+    """
+
+    on_data: Callable[[int, int], None] = lambda done, of: None
+    on_start: Callable[[int, int], None] = lambda epoch, batches: None
+    on_batch: Callable[[], None] = lambda: None
+    on_epoch: "Callable[[Epoch], None]" = lambda epoch: None
+    on_transfer: Callable[[list[str]], None] = lambda names: None
+    on_teacher: Callable[[str, str], None] = lambda teachers, students: None
+
+
+def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None" = None) -> dict[str, Any]:
+    """Train, judge by the test images once, and write checkpoint, weights and result; gives the result.
+
+    Raises:
+        InvalidInput: an unknown network, precision or data set.
+        BitnasError: what training and checkpoints raise.
+    """
+    from nas import checkpoint
+    from nas.data.batches import batch_count
+    from nas.training import accuracy
+
+    data = data_of(job, progress.on_data)
+    training = _training(job, data, progress)
+    about = {
+        "job": job.to_dict(),
+        "images_digest": images_digest(data),
+        "teacher_digest": teacher_digest(job),
+    }
+    if loaded is not None:
+        _refuse_changes(loaded.about["about"], about)
+        checkpoint.resume(training, loaded)
+    elif job.start is not None:
+        progress.on_transfer(transfer(training.module, Path(job.start), job.network))
+    folder.mkdir(parents=True, exist_ok=True)
+    progress.on_start(len(training.history) + 1, batch_count(len(data.train), job.recipe.batch_size))
+    started = time.perf_counter()
+    for epoch in training.run(progress.on_batch):
+        checkpoint.save(folder / CHECKPOINT, training, about)
+        progress.on_epoch(epoch)
+    result = _result(job, training, accuracy(training.module, data.test), time.perf_counter() - started)
+    written = about | {"classes": data.classes, "channels": data.input_shape[0]}
+    checkpoint.write_tensors(folder / WEIGHTS, dict(training.module.state_dict()), written)
+    _write(folder / RESULT, result)
+    return result
+
+
+def _refuse_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """A training goes on with what it began with."""
+    job = now["job"]
+    for parameter, name in (("data", "images_digest"), ("teacher", "teacher_digest")):
+        if before.get(name) != now[name]:
+            problem = f"'{job[parameter]}' is no longer what the training began with"
+            raise BitnasError(f"{parameter}: {problem}; train anew")
+
+
+def halves_in(folder: Path) -> set[Path]:
+    """Where a training that is killed leaves what it was writing."""
+    from nas.checkpoint import aside
+
+    return {aside(folder / name) for name in (CHECKPOINT, WEIGHTS, RESULT)}
+
+
+def _training(job: TrainJob, data: "DataSet", progress: Progress) -> "Training":
+    import torch
+
+    import search_spaces
+    from nas.training import Training
+
+    torch.manual_seed(job.seed)
+    channels = data.input_shape[0]
+    module = search_spaces.network(job.network, job.precision, data.classes, job.classifier, channels)
+    _check_fit(module, data, job)
+    teacher = None
+    if job.teacher is not None:
+        teacher, learnt = _teacher(Path(job.teacher), data)
+        if learnt != job.data:
+            progress.on_teacher(learnt, job.data)
+    return Training(module, data, job.epochs, job.seed, job.recipe, teacher)
+
+
+def _teacher(path: Path, data: "DataSet") -> "tuple[nn.Module, str]":
+    """The network of a file of weights, and what it was trained on."""
+    import torch
+
+    from nas import checkpoint
+
+    if not path.exists():
+        raise InvalidInput("--teacher", f"there is no '{path}'", "put the file back, or name another")
+    loaded = checkpoint.read(path)
+    teacher, problem = network_of(loaded), ""
+    try:
+        with torch.inference_mode():
+            classes = teacher(torch.zeros(1, *data.input_shape)).shape[1]
+            if classes != data.classes:
+                problem = f"it knows {classes} classes, the data has {data.classes}"
+    except RuntimeError:
+        problem = "it does not take these images"
+    if problem:
+        raise InvalidInput("--teacher", problem, "name one that was trained on such data")
+    return teacher, job_of(loaded).data
+
+
+def _check_fit(module: "nn.Module", data: "DataSet", job: TrainJob) -> None:
+    """Refuse images that the network cannot take, before an epoch of them."""
+    import torch
+
+    from search_spaces.plan import SCALE_CASES
+
+    channels, height, width = data.input_shape
+    rows, columns = _usual(job.network)[1:]
+    if job.precision in SCALE_CASES and (height, width) != (rows, columns):
+        problem = f"the scales of '{job.precision}' are for images of {columns}x{rows}, not {width}x{height}"
+        raise InvalidInput("--precision", problem, "choose binary, or images of that size")
+    try:
+        with torch.inference_mode():
+            module.eval()(torch.zeros(1, *data.input_shape))
+    except RuntimeError as error:
+        problem = f"'{job.network}' does not take {width}x{height} images of {channels} channels"
+        shape = _usual(job.network)
+        fix = f"it is made for {shape[2]}x{shape[1]}; --image-size brings images to a size"
+        raise InvalidInput("--data", problem, fix) from error
+
+
+def _usual(name: str) -> tuple[int, int, int]:
+    from search_spaces.networks import networks
+
+    return networks.get(name).input_shape
+
+
+def _result(job: TrainJob, training: "Training", test_accuracy: float, seconds: float) -> dict[str, Any]:
+    import torch
+
+    import search_spaces
+
+    size = search_spaces.size(training.module)
+    last = training.history[-1]
+    return {
+        "job": job.to_dict(),
+        "test_accuracy": test_accuracy,
+        "test_images": len(training.data.test),
+        "train_images": len(training.data.train),
+        "validation_accuracy": last.accuracy,
+        "weight_kb": size.weight_bytes / 1000,
+        "size_kb": size.kilobytes,
+        "epochs": [epoch.to_dict() for epoch in training.history],
+        "seconds": sum(epoch.seconds for epoch in training.history),
+        "last_run_seconds": seconds,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
+def _write(path: Path, value: dict[str, Any]) -> None:
+    from nas.checkpoint import aside
+
+    half = aside(path)
+    half.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    half.replace(path)

@@ -1,0 +1,141 @@
+"""The weights of a training: read as its network, or taken over by another of the same kind."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.train_job import WEIGHTS, TrainJob, job_of
+from search_spaces.errors import BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from nas.checkpoint import Loaded
+
+
+def load_network(path: Path) -> "nn.Module":
+    """The network of a file of weights, with them, in eval mode.
+
+    Raises:
+        BitnasError: the file is missing, damaged, or a checkpoint.
+    """
+    from nas import checkpoint
+
+    return network_of(checkpoint.read(path))
+
+
+def network_of(loaded: "Loaded") -> "nn.Module":
+    """The network of weights that were read, with them, in eval mode.
+
+    Raises:
+        BitnasError: they are a checkpoint's, or of something else.
+    """
+    import search_spaces
+
+    path, job, classes = loaded.path, job_of(loaded), loaded.about.get("classes")
+    if not isinstance(classes, int):
+        raise BitnasError(f"{path}: it is a checkpoint; name the {WEIGHTS} of a training that is done")
+    channels = loaded.about.get("channels")
+    try:
+        module = search_spaces.network(job.network, job.precision, classes, job.classifier, channels)
+    except InvalidInput as error:
+        given = f"'{job.network}' in '{job.precision}'"
+        raise BitnasError(
+            f"{path}: it is {given}, and {error.problem}; if a plug-in brings it, give nas --plugin FILE"
+        ) from error
+    try:
+        module.load_state_dict(loaded.tensors)
+    except RuntimeError as error:
+        raise BitnasError(f"{path}: it does not hold a '{job.network}'; train anew") from error
+    return module.eval()
+
+
+def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
+    """Take over all tensors that fit by name and shape; gives the names of those that stay as they are.
+
+    A layer that codes its weights as before keeps its scales, one that codes its input so keeps its range. A
+    layer of another code starts at the real weights, with fitting scales.
+
+    Raises:
+        BitnasError: not one of the layers' weights fits.
+        InvalidInput: they are of another network.
+    """
+    from nas import checkpoint
+    from search_spaces.layers import QuantConv2d, QuantLinear
+
+    loaded = checkpoint.read(path)
+    if job_of(loaded).network != network:
+        problem = f"'{path}' holds weights of {job_of(loaded).network}, not of {network}"
+        raise InvalidInput("--from", problem, "name weights of the same network")
+    given = {name.removeprefix("module."): t for name, t in loaded.tensors.items()}
+    own = module.state_dict()
+    fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
+    if not any(name.endswith("weight") and t.ndim > 1 for name, t in fitting.items()):
+        raise BitnasError(f"{path}: none of its tensors fits this network; name weights of the same one")
+    recoded, stale = _changes(_codes_of_job(job_of(loaded)), _codes(module))
+    fitting = {name: t for name, t in fitting.items() if name not in stale}
+    real = {n: _real_weight(n, given) for n in recoded if f"{n}.weight" in fitting}
+    module.load_state_dict(fitting | {f"{n}.weight": t for n, t in real.items()}, strict=False)
+    for name, weight in real.items():
+        layer = module.get_submodule(name)
+        if isinstance(layer, QuantConv2d | QuantLinear):
+            layer.start_from(weight)
+    return sorted(set(own) - set(fitting))
+
+
+@dataclass(frozen=True)
+class _Codes:
+    """What a layer's learned numbers are about.
+
+    Attributes:
+        weight: the code of the weights and the rule of their scales.
+        activation: the code of the input, and whether its range is fixed; empty where it is taken as it is.
+    """
+
+    weight: tuple[str, str]
+    activation: tuple[str, bool] | tuple[()]
+
+
+_FLOAT = _Codes(("float", "learned"), ())
+
+
+def _changes(was: dict[str, _Codes], now: dict[str, _Codes]) -> tuple[list[str], set[str]]:
+    """Layers whose weights have another code, and the tensors of scales and ranges that were another's."""
+    recoded = [name for name, codes in now.items() if was.get(name, _FLOAT).weight != codes.weight]
+    reranged = [name for name, codes in now.items() if was.get(name, _FLOAT).activation != codes.activation]
+    stale = {f"{name}.{part}" for name in recoded for part in ("positive", "negative", "scale")}
+    stale |= {f"{name}.activation.{part}" for name in reranged for part in ("scale", "lowest", "batches")}
+    return recoded, stale
+
+
+def _codes(module: "nn.Module") -> dict[str, _Codes]:
+    """Of every layer by name; torch's own are in float, where other plans may have one of ours."""
+    from torch import nn
+
+    from search_spaces.layers import QuantConv2d, QuantLinear
+
+    found = {}
+    for name, layer in module.named_modules():
+        if isinstance(layer, QuantConv2d | QuantLinear):
+            weight = layer.precision.weight, layer.precision.scale
+            found[name] = _Codes(weight, (layer.activation.code, layer.activation.is_fixed))
+        elif isinstance(layer, nn.Conv2d | nn.Linear):
+            found[name] = _FLOAT
+    return found
+
+
+def _codes_of_job(job: TrainJob) -> dict[str, _Codes]:
+    import torch
+
+    import search_spaces
+
+    with torch.device("meta"):
+        return _codes(search_spaces.network(job.network, job.precision, None, job.classifier))
+
+
+def _real_weight(name: str, given: "dict[str, Tensor]") -> "Tensor":
+    """What a layer's latent weights stand for: those with learned scales start small, and stay so."""
+    from search_spaces.layers import LATENT_START
+
+    learns = f"{name}.positive" in given or f"{name}.scale" in given
+    return given[f"{name}.weight"] / LATENT_START if learns else given[f"{name}.weight"]
