@@ -6,7 +6,7 @@ another; that raises the fence again, so that the former owner's writes, should 
 Clocks of different hosts may differ by less than a lease; more than that costs double work, nothing else.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,10 +21,15 @@ from nas.ledger.workers import Worker
 from search_spaces.errors import BitnasError
 
 LEASE_S = 60.0
+Clock = Callable[[], datetime]
 # A trial that takes its worker down with it this often (a crash in compiled code, say) is given up.
 MAX_DEATHS = 3
 
 RUNNING = TrialState.RUNNING
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
 
 
 class StaleClaimError(BitnasError):
@@ -42,10 +47,21 @@ class Claim:
 
 
 class Claims:
-    """The writing half of the ledger for one worker and one search; may be shared by threads."""
+    """The writing half of the ledger for one worker and one search; may be shared by threads.
 
-    def __init__(self, ledger: Ledger, search: str, worker: Worker, lease_s: float = LEASE_S) -> None:
+    Leases begin and run out by ``clock``.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        search: str,
+        worker: Worker,
+        lease_s: float = LEASE_S,
+        clock: Clock = _utc_now,
+    ) -> None:
         self._ledger = ledger
+        self._clock = clock
         self._search = search
         self._worker = worker
         self._lease = timedelta(seconds=lease_s)
@@ -176,7 +192,7 @@ class Claims:
         return [*abandoned, *free]
 
     def _is_abandoned(self, trial: Trial) -> bool:
-        expired = trial.expires_at is not None and trial.expires_at < datetime.now(UTC)
+        expired = trial.expires_at is not None and trial.expires_at < self._clock()
         return expired or (trial.owner is not None and Worker.from_text(trial.owner).is_known_dead())
 
     def _take(self, seen: Trial, state: TrialState, **values: Any) -> Claim | None:
@@ -209,7 +225,7 @@ class Claims:
             )
 
     def _expiry(self) -> datetime:
-        return datetime.now(UTC) + self._lease
+        return self._clock() + self._lease
 
 
 def _held(claim: Claim) -> ColumnElement[bool]:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ PROPOSAL = Proposal(
     architecture='{"space":"tiny"}',
     digest="ab" * 32,
 )
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 COST = Cost(latency_ms=1.5, size_kb=12.0, latency_by_workload=[("conv", 1.0), ("dense", 0.5)])
 
 
@@ -32,8 +34,10 @@ def demo(ledger: Ledger, config: SearchConfig) -> Iterator[Ledger]:
     yield ledger
 
 
-def _claims(ledger: Ledger, lease_s: float = 60.0, **worker: object) -> Claims:
-    return Claims(ledger, "demo", replace(Worker.this_process(), **worker), lease_s)
+def _claims(ledger: Ledger, now_s: float = 0.0, **worker: object) -> Claims:
+    """With a clock that stands, so many seconds into the test; a lease lasts a minute."""
+    now = BEGIN + timedelta(seconds=now_s)
+    return Claims(ledger, "demo", replace(Worker.this_process(), **worker), 60.0, lambda: now)
 
 
 def _taken(claim: Claim | None) -> Claim:
@@ -89,11 +93,11 @@ def test_a_finished_trial_takes_no_more_writes(demo: Ledger) -> None:
 
 
 def test_an_expired_lease_passes_the_trial_on_and_fences_the_former_owner_off(demo: Ledger) -> None:
-    slow, other = _claims(demo, lease_s=0.2), _claims(demo)
+    slow, early, other = _claims(demo), _claims(demo, 59.9), _claims(demo, 60.1)
     first = _taken(slow.claim())
     slow.propose(first, PROPOSAL)
     slow.record_epoch(first, EpochRecord(1, 2.0, 0.4, 0.1))
-    time.sleep(0.3)
+    assert _taken(early.claim()).trial.number == 1
     second = _taken(other.claim())
     assert second.trial.number == 0
     assert second.fence == first.fence + 1
@@ -115,12 +119,11 @@ def test_an_expired_lease_passes_the_trial_on_and_fences_the_former_owner_off(de
 
 
 def test_a_renewed_lease_keeps_the_trial(demo: Ledger) -> None:
-    claims = _claims(demo, lease_s=0.4)
-    claim = _taken(claims.claim())
-    for _ in range(3):
-        time.sleep(0.2)
-        claims.renew(claim)
-    assert _taken(_claims(demo).claim()).trial.number == 1
+    claim = _taken(_claims(demo).claim())
+    for now_s in (50.0, 100.0):
+        _claims(demo, now_s).renew(claim)
+    assert _taken(_claims(demo, 159.9).claim()).trial.number == 1
+    assert _taken(_claims(demo, 160.1).claim()).trial.number == 0
 
 
 def test_a_released_trial_is_queued_with_its_proposal(demo: Ledger) -> None:

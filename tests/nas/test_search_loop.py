@@ -7,15 +7,18 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from benches import FEW, MARKS, ArithmeticBench, AwayBench, OnceDeadlyBench, SlowBench, SometimesBrokenBench
+from sqlalchemy import select
 
 from nas import search
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker, non_dominated
 from nas.ledger.claims import Claims
 from nas.ledger.records import Proposal
+from nas.ledger.tables import Trial
 from nas.worker import Job, StoppedError, work
 from search_spaces import space
 from search_spaces.errors import BitnasError, InvalidInput
@@ -161,17 +164,29 @@ def test_a_worker_that_is_told_to_stop_gives_its_trial_back(tmp_path: Path) -> N
     assert trial.architecture is not None
 
 
-def test_a_step_that_outlasts_the_lease_does_not_cost_the_trial(tmp_path: Path) -> None:
-    job = _job(tmp_path, replace(CONFIG, trials=1, epochs=1), bench=SlowBench, lease_s=0.4)
+def test_a_step_that_outlasts_the_lease_does_not_cost_the_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let = threading.Event()
+    monkeypatch.setattr(SlowBench, "let", let)
+    job = _job(tmp_path, replace(CONFIG, trials=1, epochs=1), bench=SlowBench, lease_s=2)
     worker = threading.Thread(target=_work, args=(job,))
     with Ledger.open(job.storage) as ledger:
-        # As another machine would: it cannot know whether this process lives.
-        other = Claims(ledger, "demo", replace(Worker.this_process(), host="elsewhere"))
+
+        def expiry() -> datetime:
+            with ledger.reading() as session:
+                return session.execute(select(Trial.expires_at)).scalar_one()
+
         worker.start()
         _wait_until(lambda: ledger.trial("demo", 0).digest is not None)
-        while ledger.trial("demo", 0).latency_ms is None:
-            assert other.claim() is None
-            time.sleep(0.02)
+        begun = expiry()
+        _wait_until(lambda: expiry() > begun)
+        # As another machine would, after the first lease: it cannot know whether this process lives.
+        elsewhere = replace(Worker.this_process(), host="elsewhere")
+        assert (
+            Claims(ledger, "demo", elsewhere, clock=lambda: begun + timedelta(microseconds=1)).claim() is None
+        )
+        let.set()
         worker.join()
         assert ledger.trial("demo", 0).state is TrialState.COMPLETE
 
