@@ -22,6 +22,7 @@ from latency.measurement import Measurement, MeasurementError
 from latency.place import Probe, RpcSession
 from latency.record import DeviceRecord
 from latency.timing import Bench, Kernel, Network
+from runtime.light_tvm import without_torch
 
 
 class Runner:
@@ -104,6 +105,7 @@ def main(read_from: int, write_to: int) -> None:
 
 
 if __name__ == "__main__":
+    without_torch()
     try:
         main(int(sys.argv[1]), int(sys.argv[2]))
     except (RuntimeError, OSError, ValueError) as problem:  # what TVM makes of a lost connection

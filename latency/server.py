@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from latency.record import SERVER_KEY, split_address
+from runtime.light_tvm import without_torch
 
 VERSION_FUNCTION = "bitnas.tvm_version"  # tells a client which TVM it is
 
@@ -257,6 +258,7 @@ def serve_session(descriptor: int, folder: str) -> None:
     """TVM's server loop on a connection, in a folder of its own."""
     from importlib.metadata import version
 
+    without_torch()
     import tvm_ffi
     from tvm.rpc import _ffi_api
     from tvm.rpc.server import _server_env

@@ -22,6 +22,7 @@ from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.quiet import Check, QuietRoom
 from nas.trial import TrialRunner
+from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ def main(job: Job, words: Connection) -> None:
     """
     import torch
 
+    without_backends()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     if os.environ.get("NAS_DEBUG", "0") not in ("", "0"):
         logging.getLogger("nas").setLevel(logging.DEBUG)

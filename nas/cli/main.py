@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import click
 
+from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError, InvalidInput
 
 PLUGIN_GROUP = "bitnas.commands"
@@ -224,6 +225,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The ``nas`` console script."""
+    without_backends()
     cli.main(prog_name="nas")
     raise AssertionError("unreachable: cli.main exits")
 
