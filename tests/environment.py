@@ -2,7 +2,7 @@
 
 import os
 
-PATIENCE = {"NAS_PATIENCE": "1"}
+PATIENCE = {"NAS_PATIENCE": "0.5"}
 """Tests ask whether a time is there and used, not whether it is exact."""
 
 

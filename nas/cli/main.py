@@ -1,5 +1,6 @@
 """The ``nas`` command: finds its subcommands without importing them, and turns errors into exit codes."""
 
+import gc
 import os
 import sys
 import traceback
@@ -17,6 +18,10 @@ from search_spaces.errors import BitnasError, InvalidInput
 PLUGIN_GROUP = "bitnas.commands"
 DEBUG_VARIABLE = "NAS_DEBUG"
 INTERRUPTED = 130  # 128 + SIGINT, what a shell expects after Ctrl-C
+
+COLLECTED_AFTER = (50_000, 20, 50)
+"""For `gc.set_threshold`: torch and TVM make hundreds of thousands of objects that stay, and to look through
+them as often as Python does takes a tenth of a command's time."""
 
 
 class LazyCommand(NamedTuple):
@@ -225,6 +230,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """The ``nas`` console script."""
+    gc.set_threshold(*COLLECTED_AFTER)
     without_backends()
     cli.main(prog_name="nas")
     raise AssertionError("unreachable: cli.main exits")
