@@ -1,7 +1,9 @@
 """Files of images for tests of reading data, and what refusing them looks like."""
 
+import gzip
 import io
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from nas.data import cache, load
+from nas.data import DataSet, cache, load
 from search_spaces.errors import InvalidInput
 
 
@@ -69,3 +71,27 @@ def refused(path: Path | str, problem: str, **options: Any) -> None:
         load(str(path), **options)
     assert "\n" not in str(caught.value)
     assert not list(cache.cache_folder().glob("data/*"))
+
+
+def found(data: DataSet) -> tuple[Any, Any]:
+    """All training and validation images that the data set holds, in their order in the file."""
+    train = data.read().train
+    return train.take(np.arange(len(train))), train.labels
+
+
+def idx_folder(folder: Path, packed: bool = False) -> tuple[Any, Any]:
+    """MNIST's four files."""
+    folder.mkdir()
+    given = {}
+    for split, seed in (("train", 1), ("t10k", 2)):
+        images, labels = pictures(60, 6, 5, seed=seed)
+        given[split] = images, labels
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels.astype(np.uint8))):
+            header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+            data = header + array.tobytes()
+            name = f"{split}-{kind}-ubyte"
+            if packed:
+                (folder / f"{name}.gz").write_bytes(gzip.compress(data))
+            else:
+                (folder / name).write_bytes(data)
+    return given["train"]

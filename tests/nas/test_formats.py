@@ -1,46 +1,20 @@
 """Reading data: every format gives the pixels that are in it, and what is broken is one clear line."""
 
-import gzip
-import os
 import struct
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from image_files import image_folder, packed, parquet, pictures, png, refused
+from image_files import found, idx_folder, image_folder, packed, parquet, pictures, png, refused
 from PIL import Image
 
-from nas.data import DataSet, cache, load
+from nas.data import load
 from nas.data.opening import canonical
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "cifar10"
-
-
-def found(data: DataSet) -> tuple[Any, Any]:
-    """All training and validation images that the data set holds, in their order in the file."""
-    train = data.read().train
-    return train.take(np.arange(len(train))), train.labels
-
-
-def idx_folder(folder: Path, packed: bool = False) -> tuple[Any, Any]:
-    """MNIST's four files."""
-    folder.mkdir()
-    given = {}
-    for split, seed in (("train", 1), ("t10k", 2)):
-        images, labels = pictures(60, 6, 5, seed=seed)
-        given[split] = images, labels
-        for kind, array in (("images-idx3", images), ("labels-idx1", labels.astype(np.uint8))):
-            header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-            data = header + array.tobytes()
-            name = f"{split}-{kind}-ubyte"
-            if packed:
-                (folder / f"{name}.gz").write_bytes(gzip.compress(data))
-            else:
-                (folder / name).write_bytes(data)
-    return given["train"]
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -269,83 +243,12 @@ def test_what_is_no_data(tmp_path: Path) -> None:
     refused(tmp_path / "empty", "0 is out of range", image_size=0)
 
 
-def test_decoded_once_and_known_by_content(tmp_path: Path, own_cache: Path) -> None:
-    idx_folder(tmp_path / "mnist")
-    told: list[tuple[int, int]] = []
-
-    def tell(done: int, of: int) -> None:
-        told.append((done, of))
-
-    first = load(str(tmp_path / "mnist"), progress=tell)
-    assert told[-1] == (120, 120)
-    told.clear()
-    again = load(str(tmp_path / "mnist"), progress=tell)
-    assert not told, "nothing is decoded again"
-    assert isinstance(again.train.pixels, np.memmap)
-    np.testing.assert_array_equal(first.train.images, again.train.images)
-    labels = tmp_path / "mnist" / "train-labels-idx1-ubyte"
-    data = labels.read_bytes()
-    labels.write_bytes(data[:-1] + bytes([(data[-1] + 1) % 3]))
-    load(str(tmp_path / "mnist"), progress=tell)
-    assert told, "other bytes, another entry"
-    assert len(list((own_cache / "data").iterdir())) == 2
-
-
-def test_the_split_and_the_address_are_part_of_what_an_entry_is_known_by(tmp_path: Path) -> None:
-    images, labels = pictures(30, 8, 8, 3)
-    for folder, other in (("a", "dev"), ("b", "test")):
-        for split, count in (("train", 30), (other, 6)):
-            columns = {"img": packed(images[:count]), "label": labels[:count]}
-            parquet(tmp_path / folder / f"{split}-00000-of-00001.parquet", columns)
-    sizes = [[len(s) for s in (d.validation, d.test)] for d in (load(str(tmp_path / f)) for f in "ab")]
-    assert sizes == [[6, 6], [3, 6]]
-    place = "train/train-0.parquet"
-    addresses = [f"hf://datasets/{owner}/x@1/data/train-0.parquet" for owner in "ab"]
-    assert cache.key_of({place: addresses[0]}, None) != cache.key_of({place: addresses[1]}, None)
-
-
 def test_words_of_every_split_are_classes(tmp_path: Path) -> None:
     images, labels = pictures(30, 8, 8, 3)
     words = [("fig", "date", "kiwi")[label] for label in labels]
     parquet(tmp_path / "p" / "train.parquet", {"img": packed(images), "name": words})
     parquet(tmp_path / "p" / "test.parquet", {"img": packed(images[:1]), "name": ["plum"]})
     refused(tmp_path / "p", "no training image is of class 3 [(]plum[)]")
-
-
-def test_half_an_entry_is_made_anew(tmp_path: Path, own_cache: Path) -> None:
-    images, _ = idx_folder(tmp_path / "mnist")
-    load(str(tmp_path / "mnist"))
-    (entry,) = (own_cache / "data").iterdir()
-    (entry / "about.json").write_text("{")
-    np.testing.assert_array_equal(found(load(str(tmp_path / "mnist")))[0][..., 0], images)
-    assert [path.name for path in (own_cache / "data").iterdir()] == [entry.name]
-
-
-@pytest.mark.parametrize("name", ["train.pixels.npy", "test.labels.npy"])
-@pytest.mark.parametrize("length", [None, 0, 60, 300])
-def test_a_damaged_entry_is_made_anew(tmp_path: Path, own_cache: Path, name: str, length: int | None) -> None:
-    images, _ = idx_folder(tmp_path / "mnist")
-    load(str(tmp_path / "mnist"))
-    (entry,) = (own_cache / "data").iterdir()
-    file = entry / name
-    if length is None:
-        file.unlink()
-    else:
-        os.truncate(file, length)
-    np.testing.assert_array_equal(found(load(str(tmp_path / "mnist")))[0][..., 0], images)
-    assert [path.name for path in (own_cache / "data").iterdir()] == [entry.name]
-
-
-def test_names_of_classes_are_part_of_what_an_entry_is_known_by(tmp_path: Path) -> None:
-    """A card tells them, beside a file that may lie elsewhere without one."""
-    pixels, labels = pictures(30, 8, 8, 3)
-    for name in ("plain", "card"):
-        parquet(tmp_path / name / "train.parquet", {"img": packed(pixels), "number": labels % 2})
-    names = "{class_label: {names: {'0': cat, '1': dog}}}"
-    features = f"[{{name: img, dtype: image}}, {{name: number, dtype: {names}}}]"
-    (tmp_path / "card" / "README.md").write_text(f"---\ndataset_info: {{features: {features}}}\n---\n")
-    assert load(str(tmp_path / "card")).class_names == ("cat", "dog")
-    assert load(str(tmp_path / "plain")).class_names == ()
 
 
 def test_what_is_transparent_is_white(tmp_path: Path) -> None:
