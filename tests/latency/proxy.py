@@ -1,4 +1,4 @@
-"""A small TCP proxy that can be told to misbehave: to be slow, to cut connections, to swallow everything."""
+"""A small TCP proxy that can be told to misbehave: to be slow, to cut connections."""
 
 import contextlib
 import socket
@@ -11,13 +11,12 @@ class Proxy:
 
     Attributes:
         delay_s: how long each piece of data is held back.
-        swallow: whether data is taken and never passed on.
         cut_after: bytes of the client after which a connection is cut, once; None for never.
         cuts: how often that happened.
     """
 
     def __init__(self, port):
-        self.delay_s, self.swallow, self.cut_after, self.cuts = 0.0, False, None, 0
+        self.delay_s, self.cut_after, self.cuts = 0.0, None, 0
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(0.2)
@@ -50,8 +49,6 @@ class Proxy:
         passed = 0
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
-                if self.swallow:
-                    continue
                 time.sleep(self.delay_s)
                 sink.sendall(data)
                 passed += len(data)
