@@ -122,7 +122,7 @@ def test_interrupt(environment: dict[str, str]) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "sleeping\n"
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stderr.strip() == "Stopped."
 

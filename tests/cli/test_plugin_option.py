@@ -35,7 +35,7 @@ def test_the_example_is_searched_exported_and_verified(tmp_path: Path) -> None:
     assert "1 complete" in done.stderr + done.stdout
     done = nas(*plugin, "export", "g", "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    done = nas(*plugin, "verify", "out", cwd=tmp_path)
+    done = nas(*plugin, "verify", "out", "--latency-tolerance", 50, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     done = nas("search", "--resume", "g", cwd=tmp_path)
     assert (done.returncode, "space: unknown name 'ghost'" in done.stderr) == (2, True)

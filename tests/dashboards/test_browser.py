@@ -74,7 +74,7 @@ def browser() -> Iterator[Any]:
 def reader(browser: Any) -> Iterator[Reader]:
     """A page of its own."""
     page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(60_000)
     yield Reader(page)
     page.close()
 

@@ -55,7 +55,7 @@ def running(environment: dict[str, str], *arguments: str, **variables: str) -> I
 def get(address: str, **headers: str) -> int:
     """The status of a request."""
     try:
-        with urlopen(Request(address, headers=headers), timeout=20) as answer:
+        with urlopen(Request(address, headers=headers), timeout=60) as answer:
             return int(answer.status)
     except HTTPError as error:
         with error:
@@ -68,7 +68,7 @@ def test_serves_quietly_until_interrupted(environment: dict[str, str], storage: 
         assert get(address) == 200
         assert get(address, Host="evil.example") == 403
         process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=30)
+        stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stdout == ""
     assert stderr.split() == ["Stopped."]

@@ -1,6 +1,7 @@
 """Predictions: kernels estimated from others, sums corrected by whole networks, and what is promised."""
 
 from dataclasses import replace
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -121,7 +122,10 @@ def test_a_correction_finds_what_the_sum_misses():
         Correction(networks[: LEAST - 1], whole[: LEAST - 1])
 
 
-def test_a_calibrated_device_is_predicted_better_and_with_an_interval():
+def test_a_calibrated_device_is_predicted_better_and_with_an_interval(monkeypatch):
+    monkeypatch.setattr(
+        LatencyModel, "compiled", cache(LatencyModel.compiled)
+    )  # which takes most of its time
     device = MadeUpDevice()
     model = LatencyModel(device, MemoryTable())
     before = evaluate(model, SPACE, 10, 500, quietly)

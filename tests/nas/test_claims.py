@@ -272,6 +272,6 @@ def test_a_killed_process_loses_its_trial_at_once_and_nothing_else(demo: Ledger,
         time.sleep(0.02)
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
-    process.join(10)
+    process.join(60)
     claim = _taken(_claims(demo).claim())
     assert (claim.trial.number, claim.trial.digest) == (0, PROPOSAL.digest)

@@ -253,7 +253,7 @@ def test_an_interrupted_search_leaves_nothing_running(tmp_path: Path, number: si
         process = _worker_process(job)
         _wait_until(lambda: len(ledger.epochs("demo", 0)) > 0)
         process.send_signal(number)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
         assert said.decode().strip().endswith("KeyboardInterrupt")
         assert process.returncode != 0
         assert ledger.search("demo").counts[TrialState.QUEUED] == 2
