@@ -66,23 +66,37 @@ def _numbers(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) -> None:
-    """Write a safetensors file with a JSON note aside, then rename it."""
+    """Write a safetensors file with a JSON note aside, then rename it.
+
+    Raises:
+        BitnasError: the disk is full, or the folder is gone.
+    """
     from safetensors.torch import save as to_bytes
 
     data = to_bytes(
         {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
         {"bitnas": json.dumps(meta, sort_keys=True)},
     )
+    write_bytes(path, data)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file aside, then rename it.
+
+    Raises:
+        BitnasError: the disk is full, or the folder is gone.
+    """
     half = aside(path)
     try:
         with half.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-    except OSError:
+        half.replace(path)
+    except OSError as error:
         half.unlink(missing_ok=True)
-        raise
-    half.replace(path)
+        problem = f"'{path}' cannot be written ({error.strerror or error})"
+        raise BitnasError(f"--output: {problem}; make room there") from error
 
 
 def aside(path: Path) -> Path:
@@ -104,7 +118,9 @@ def read(path: Path) -> Loaded:
             meta = json.loads((file.metadata() or {}).get("bitnas", "null"))
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise BitnasError(f"{path}: it cannot be read ({reason}); train anew") from error
+        raise BitnasError(
+            f"{path}: it cannot be read ({reason}); name a file that `nas train` wrote"
+        ) from error
     if not isinstance(meta, dict):
         raise BitnasError(f"{path}: it is no file of `nas train`; name one")
     return Loaded(path, tensors, meta)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nas.card import Card
 from nas.devices import open_device
 from nas.figure_data import milliseconds
-from nas.finished import Finished, check_output, finish, write_artifact
+from nas.finished import Finished, check_outputs, finish, write_artifact
 from nas.identity import ARCHITECTURE
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
@@ -87,9 +87,7 @@ def export(
     from nas.data import load
 
     config = ledger.search(search).config
-    check_output("--output", output)
-    if c_source is not None:
-        check_output("--c-source", c_source)
+    check_outputs(output, c_source)
     device, data = open_device(ledger, config.device), load(config.data, config.image_size)
     for trial in candidates(ledger, search, limits, number):
         more = f"training {epochs} more epochs, " if epochs else ""

@@ -133,6 +133,21 @@ def check_output(parameter: str, output: Path, halves: Collection[Path] = ()) ->
         raise InvalidInput(parameter, f"'{output}' is there already", "name a folder that is new or empty")
 
 
+def check_outputs(output: Path, c_source: Path | None) -> None:
+    """Refuse folders for a network and for its C form that do not serve, before any work is done.
+
+    Raises:
+        InvalidInput: one does not, or the first would lie in the second.
+    """
+    check_output("--output", output)
+    if c_source is None:
+        return
+    check_output("--c-source", c_source)
+    if c_source.resolve() in (output.resolve(), *output.resolve().parents):
+        problem = f"'{c_source}' would hold what --output writes"
+        raise InvalidInput("--c-source", problem, "name a folder of its own")
+
+
 def _make_aside(folder: Path) -> None:
     """Make what is missing of a folder under another name, as rights alone do not tell, and remove it."""
     there = next(path for path in (folder, *folder.parents) if path.exists())

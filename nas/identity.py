@@ -64,7 +64,8 @@ def digest_and_kilobytes(path: Path) -> tuple[str, float]:
         published = PublishedNetwork.model_validate_json(text)
         return published.digest, published.kilobytes()
     except InvalidInput as error:
-        raise BitnasError(f"{path}: {error}; export the artifact anew") from error
+        fix = "export the artifact anew, or give nas --plugin FILE if a plug-in brings it"
+        raise BitnasError(f"{path}: {error.parameter}: {error.problem}; {fix}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -40,8 +40,11 @@ def _sgd(groups: Groups, recipe: "Recipe") -> torch.optim.Optimizer:
 
 @schedules.register("one-cycle")
 def _one_cycle(optimizer: torch.optim.Optimizer, recipe: "Recipe", steps: int) -> LRScheduler:
-    """Up in the first 30 %, then down by a cosine (Smith and Topin, *Super-Convergence*)."""
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.peak_rate, total_steps=steps)
+    """Up in the first 30 %, then down by a cosine (Smith and Topin, *Super-Convergence*).
+
+    Its last step would have no rate: it is one after the end, so that a training of one step learns.
+    """
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.peak_rate, total_steps=steps + 1)
 
 
 @schedules.register("cosine")
@@ -52,7 +55,8 @@ def _cosine(optimizer: torch.optim.Optimizer, recipe: "Recipe", steps: int) -> L
 @schedules.register("step")
 def _step(optimizer: torch.optim.Optimizer, recipe: "Recipe", steps: int) -> LRScheduler:
     """A tenth of the rate after half of the steps, again after three quarters (He et al., section 4.2)."""
-    return torch.optim.lr_scheduler.MultiStepLR(optimizer, [steps // 2, steps * 3 // 4], 0.1)
+    milestones = [max(1, steps // 2), max(1, steps * 3 // 4)]
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, 0.1)
 
 
 def parameter_groups(module: nn.Module, recipe: "Recipe") -> Groups:

@@ -81,9 +81,8 @@ def job_of(loaded: "Loaded") -> TrainJob:
     Raises:
         BitnasError: it does not say.
     """
-    fields = loaded.about.get("about", loaded.about).get("job")
     try:
-        return TrainJob.from_dict(fields)
+        return TrainJob.from_dict(loaded.about.get("about", loaded.about)["job"])
     except (TypeError, KeyError, AttributeError) as error:
         raise BitnasError(f"{loaded.path}: it does not say what was trained; train anew") from error
 

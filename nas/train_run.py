@@ -19,7 +19,7 @@ from nas.train_job import (
     job_of,
     teacher_digest,
 )
-from nas.weights import network_of, transfer
+from nas.weights import check_finite, network_of, transfer
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -62,15 +62,20 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
     from nas.data.batches import batch_count
     from nas.training import accuracy
 
-    data = data_of(job, progress.on_data)
-    training = _training(job, data, progress)
+    try:
+        data = data_of(job, progress.on_data)
+        training = _training(job, data, progress)
+    except InvalidInput as error:
+        if loaded is None:
+            raise
+        raise _not_typed(loaded.path, error) from error
     about = {
         "job": job.to_dict(),
         "images_digest": images_digest(data),
         "teacher_digest": teacher_digest(job),
     }
     if loaded is not None:
-        _refuse_changes(loaded.about["about"], about)
+        _refuse_changes(loaded, about)
         checkpoint.resume(training, loaded)
     elif job.start is not None:
         progress.on_transfer(transfer(training.module, Path(job.start), job.network))
@@ -80,6 +85,7 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
     for epoch in training.run(progress.on_batch):
         checkpoint.save(folder / CHECKPOINT, training, about)
         progress.on_epoch(epoch)
+    check_finite(training.module, folder / CHECKPOINT)
     result = _result(job, training, accuracy(training.module, data.test), time.perf_counter() - started)
     written = about | {"classes": data.classes, "channels": data.input_shape[0]}
     checkpoint.write_tensors(folder / WEIGHTS, dict(training.module.state_dict()), written)
@@ -87,9 +93,18 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
     return result
 
 
-def _refuse_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
+def _not_typed(path: Path, error: InvalidInput) -> BitnasError:
+    """What a checkpoint names is wrong, nothing that the user did."""
+    what = error.parameter.removeprefix("--")
+    fix = "bring back what the training began with, a plug-in by nas --plugin FILE"
+    return BitnasError(f"{path}: {what}: {error.problem}; {fix}")
+
+
+def _refuse_changes(loaded: "Loaded", now: dict[str, Any]) -> None:
     """A training goes on with what it began with."""
-    job = now["job"]
+    before, job = loaded.about.get("about"), now["job"]
+    if not isinstance(before, dict):
+        raise BitnasError(f"{loaded.path}: it is no checkpoint; name the folder of a training")
     for parameter, name in (("data", "images_digest"), ("teacher", "teacher_digest")):
         if before.get(name) != now[name]:
             problem = f"'{job[parameter]}' is no longer what the training began with"
@@ -128,7 +143,7 @@ def _teacher(path: Path, data: "DataSet") -> "tuple[nn.Module, str]":
     from nas import checkpoint
 
     if not path.exists():
-        raise InvalidInput("--teacher", f"there is no '{path}'", "put the file back, or name another")
+        raise InvalidInput("--teacher", f"there is no '{path}'", "put the file back")
     loaded = checkpoint.read(path)
     teacher, problem = network_of(loaded), ""
     try:
@@ -196,8 +211,6 @@ def _result(job: TrainJob, training: "Training", test_accuracy: float, seconds: 
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    from nas.checkpoint import aside
+    from nas.checkpoint import write_bytes
 
-    half = aside(path)
-    half.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    half.replace(path)
+    write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())

@@ -1,11 +1,12 @@
 """Export of what ``nas train`` wrote: a published network with its weights, compiled, timed and tested."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.card import Card
-from nas.finished import check_output, finish, write_artifact
+from nas.finished import check_outputs, finish, write_artifact
 from nas.identity import PUBLISHED, PublishedNetwork
 from nas.train_job import CHECKPOINT, RESULT, WEIGHTS, TrainJob, data_of, images_digest, job_of
 from nas.weights import network_of
@@ -44,9 +45,7 @@ def export_trained(
     from nas import checkpoint
 
     weights = _weights(folder)
-    check_output("--output", output)
-    if c_source is not None:
-        check_output("--c-source", c_source)
+    check_outputs(output, c_source)
     loaded = checkpoint.read(weights)
     job, module = job_of(loaded), network_of(loaded)
     data = _data(loaded, job)
@@ -84,7 +83,9 @@ def _weights(folder: Path) -> Path:
         return folder / WEIGHTS
     if (folder / CHECKPOINT).is_file():
         raise InvalidInput(
-            "SEARCH", f"the training in '{folder}' is not done", f"go on with: nas train --resume {folder}"
+            "SEARCH",
+            f"the training in '{folder}' is not done",
+            f"go on with: nas train --resume {shlex.quote(str(folder))}",
         )
     raise InvalidInput(
         "SEARCH", f"'{folder}' has no {WEIGHTS}", "name a search, or the folder of a training that is done"

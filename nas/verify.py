@@ -56,7 +56,11 @@ def verify(folder: Path, tolerance: float = LATENCY_TOLERANCE) -> list[Check]:
     card = read_card(folder)
     identity = ARCHITECTURE if card.network is None else PUBLISHED
     _check_listed(folder, identity, EXPECTED)
-    test = load(card.data, card.image_size).test
+    try:
+        test = load(card.data, card.image_size).test
+    except InvalidInput as error:
+        problem = f"the images of the card cannot be read ({error.problem})"
+        raise BitnasError(f"data: {problem}; bring them back to '{card.data}'") from error
     if data_digest(test) != card.data_digest:
         raise BitnasError(
             f"data: '{card.data}' is not the data of the card; use the version it was exported with"

@@ -47,7 +47,19 @@ def network_of(loaded: "Loaded") -> "nn.Module":
         module.load_state_dict(loaded.tensors)
     except RuntimeError as error:
         raise BitnasError(f"{path}: it does not hold a '{job.network}'; train anew") from error
+    check_finite(module, path)
     return module.eval()
+
+
+def check_finite(module: "nn.Module", path: Path) -> None:
+    """Refuse a network that computes nothing: what its last step made was judged by no loss.
+
+    Raises:
+        BitnasError: a parameter is not finite.
+    """
+    names = [name for name, p in module.named_parameters() if not p.isfinite().all()]
+    if names:
+        raise BitnasError(f"{path}: {names[0]} is not finite; train anew at a lower --rate")
 
 
 def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
@@ -129,8 +141,12 @@ def _codes_of_job(job: TrainJob) -> dict[str, _Codes]:
 
     import search_spaces
 
-    with torch.device("meta"):
-        return _codes(search_spaces.network(job.network, job.precision, None, job.classifier))
+    try:
+        with torch.device("meta"):
+            return _codes(search_spaces.network(job.network, job.precision, None, job.classifier))
+    except InvalidInput as error:
+        problem = f"the weights are in '{job.precision}', and {error.problem}"
+        raise InvalidInput("--from", problem, "if a plug-in brings it, give nas --plugin FILE") from error
 
 
 def _real_weight(name: str, given: "dict[str, Tensor]") -> "Tensor":

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from nas.cli.options import json_option, storage_option
-from nas.cli.output import Column, print_json, print_table, say
+from nas.cli.output import Column, print_json, print_table, quoted, say
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -62,8 +62,10 @@ def export(
         print_table([Column("figure"), Column("value", right=True), Column("how")], card.rows())
     say(f"{card.title} is in {output}")
     if c_source is not None:
-        say(f"Wrote it as C to {c_source}; build it with: cc -std=c99 -O3 -c {c_source / 'network.c'}")
-    say(f"Next: nas verify {output}")
+        say(
+            f"Wrote it as C to {c_source}; build it with: cc -std=c99 -O3 -c {quoted(c_source / 'network.c')}"
+        )
+    say(f"Next: nas verify {quoted(output)}")
 
 
 def _export_trial(
@@ -123,4 +125,4 @@ def verify(context: click.Context, folder: Path, latency_tolerance: float, as_js
     if failed:
         say(f"Error: {folder}: {', '.join(c.name for c in failed)} differ from the card; export it anew")
         context.exit(1)
-    say(f"Verified. Next: python {folder / 'predict.py'}")
+    say(f"Verified. Next: python {quoted(folder / 'predict.py')}")

@@ -6,7 +6,7 @@ import click
 
 from nas.cli.latency_model import device_option
 from nas.cli.options import storage_option
-from nas.cli.output import say
+from nas.cli.output import quoted, say
 from nas.cli.writing import write_text
 from search_spaces.errors import BitnasError
 
@@ -28,7 +28,7 @@ def export_(device: str, output: Path, storage: str) -> None:
     if not lines:
         raise BitnasError(f"device: nothing was measured on '{device}'; measure first: nas latency measure")
     write_text("--output", output, "".join(line + "\n" for line in lines))
-    say(f"Wrote {len(lines)} measurements to {output}. Next: nas latency import {output}")
+    say(f"Wrote {len(lines)} measurements to {output}. Next: nas latency import {quoted(output)}")
 
 
 @click.command("import")

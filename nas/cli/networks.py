@@ -112,7 +112,8 @@ def size(
     click.echo()
     for line in _sums(module, total, layers):
         click.echo(line)
-    say(f"Next: nas train {name} --precision {precision} --data ...")
+    also = f" --classifier {classifier}" if classifier else ""
+    say(f"Next: nas train {name} --precision {precision}{also} --data ...")
 
 
 def _sums(module: "nn.Module", total: "Size", layers: "list[LayerSize]") -> list[str]:

@@ -1,6 +1,7 @@
 """What commands print: tables or JSON to stdout, everything else to stderr."""
 
 import json
+import shlex
 import shutil
 import sys
 import unicodedata
@@ -37,6 +38,11 @@ def print_json(value: Any) -> None:
 def say(message: str) -> None:
     """Tell the user something that is not data, on stderr."""
     click.echo(message, err=True)
+
+
+def quoted(path: object) -> str:
+    """A path as a shell takes it, for a command to be typed next."""
+    return shlex.quote(str(path))
 
 
 def print_table(columns: Sequence[Column], rows: Rows, title: str = "") -> None:

@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from nas.cli.networks import classifier_option, precision_option
 from nas.cli.options import json_option
-from nas.cli.output import print_json, print_pairs, printable, say
+from nas.cli.output import print_json, print_pairs, printable, quoted, say
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def train(context: click.Context, /, **options: Any) -> None:
     if options["resume"] is not None:
         _refuse_settings(context)
         folder = options["resume"]
+        if not (folder / train_job.CHECKPOINT).is_file():
+            raise InvalidInput("--resume", f"'{folder}' has no checkpoint", "name the folder of a training")
         loaded = checkpoint.read(folder / train_job.CHECKPOINT)
         job = train_job.job_of(loaded)
     else:
@@ -101,7 +103,9 @@ def train(context: click.Context, /, **options: Any) -> None:
             result = train_run.run(job, folder, progress, loaded)
     except KeyboardInterrupt:
         kept = (folder / train_job.CHECKPOINT).exists()
-        click.echo(f"\nGo on with: nas train --resume {folder}" if kept else "\nNothing is kept.", err=True)
+        click.echo(
+            f"\nGo on with: nas train --resume {quoted(folder)}" if kept else "\nNothing is kept.", err=True
+        )
         raise click.Abort from None
     if options["as_json"]:
         print_json(result)
@@ -116,7 +120,7 @@ def train(context: click.Context, /, **options: Any) -> None:
             ("written", f"{folder / train_job.WEIGHTS}, {folder / train_job.RESULT}"),
         ]
     )
-    say(f"Next: nas export {folder} -o winner")
+    say(f"Next: nas export {quoted(folder)} -o winner")
 
 
 def _folder(output: Path | None) -> Path:
@@ -162,7 +166,7 @@ def _job(options: dict[str, Any]) -> "TrainJob":
 def _absolute(option: str, name: str | None) -> str | None:
     if name is None:
         return None
-    if not Path(name).is_file():
+    if not os.path.isfile(name):  # noqa: PTH113 - which takes names that are too long
         raise InvalidInput(option, f"there is no file '{name}'", "name the weights.safetensors of a training")
     return str(Path(name).resolve())
 

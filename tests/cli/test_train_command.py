@@ -1,5 +1,6 @@
 """``nas train``, ``nas networks`` and ``nas size`` as they are typed."""
 
+import errno
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import nas.train_run
 from nas.checkpoint import read, write_tensors
 from nas.cli.main import cli
 from nas.data import load
-from nas.train_job import WEIGHTS
+from nas.train_job import CHECKPOINT, WEIGHTS
 from nas.weights import load_network, transfer
 from search_spaces import BitnasError, precisions, size
 from search_spaces.layers import LATENT_START, QuantLinear
@@ -182,8 +183,8 @@ def test_a_training_goes_on_with_its_teacher_only(tmp_path: Path) -> None:
     assert (done.exit_code, done.stderr) == (1, said)
     weights.unlink()
     done = run("train", "--resume", str(tmp_path / "out"))
-    said = f"Error: --teacher: there is no '{weights}'; put the file back, or name another\n"
-    assert (done.exit_code, done.stderr) == (2, said)
+    assert f"checkpoint.safetensors: teacher: there is no '{weights}'; bring back what" in done.stderr
+    assert done.exit_code == 1
 
 
 def test_a_validation_split_of_its_own_takes_no_share(tmp_path: Path) -> None:
@@ -217,6 +218,66 @@ def test_weights_of_a_precision_that_is_not_known_here(tmp_path: Path) -> None:
     write_tensors(tmp_path / "out" / WEIGHTS, loaded.tensors, loaded.about)
     done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
     assert (done.exit_code, "give nas --plugin FILE" in done.stderr) == (1, True)
+    given = ("--data", "digits", "--from", str(tmp_path / "out" / WEIGHTS), "-o", str(tmp_path / "new"))
+    done = run("train", "small", *given)
+    assert done.stderr.startswith("Error: --from: the weights are in 'ghostly', and unknown name 'ghostly'")
+    assert (done.exit_code, "give nas --plugin FILE" in done.stderr) == (2, True)
+    checkpoint = read(tmp_path / "out" / CHECKPOINT)
+    checkpoint.about["about"]["job"]["precision"] = "ghostly"
+    write_tensors(tmp_path / "out" / CHECKPOINT, checkpoint.tensors, checkpoint.about)
+    done = run("train", "--resume", str(tmp_path / "out"))
+    assert "checkpoint.safetensors: precision: unknown name 'ghostly'" in done.stderr
+    assert (done.exit_code, "by nas --plugin FILE" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("note", [{"about": 1}, {"about": "s"}, {"about": [1]}, {"job": 1}, {}])
+def test_files_with_other_notes_are_one_line(tmp_path: Path, note: dict[str, object]) -> None:
+    path = tmp_path / "out" / CHECKPOINT
+    path.parent.mkdir()
+    write_tensors(path, {"x": torch.zeros(1)}, note)
+    for given in (
+        ("--resume", str(path.parent)),
+        ("small", "--data", "digits", "--from", str(path), "-o", str(tmp_path / "x")),
+    ):
+        done = run("train", *given)
+        assert done.stderr == f"Error: {path}: it does not say what was trained; train anew\n"
+        assert done.exit_code == 1
+
+
+def test_weights_are_no_checkpoint(tmp_path: Path) -> None:
+    trained(tmp_path / "out", "--epochs", "1")
+    shutil.copy(tmp_path / "out" / WEIGHTS, tmp_path / "out" / CHECKPOINT)
+    done = run("train", "--resume", str(tmp_path / "out"))
+    assert done.stderr.endswith("it is no checkpoint; name the folder of a training\n")
+    assert done.exit_code == 1
+
+
+def test_weights_that_are_not_finite_are_not_exported(tmp_path: Path) -> None:
+    trained(tmp_path / "out", "--epochs", "1")
+    loaded = read(tmp_path / "out" / WEIGHTS)
+    loaded.tensors["6.weight"][0, 0] = torch.nan
+    write_tensors(tmp_path / "out" / WEIGHTS, loaded.tensors, loaded.about)
+    done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
+    assert done.stderr.endswith("6.weight is not finite; train anew at a lower --rate\n")
+    assert (done.exit_code, (tmp_path / "winner").exists()) == (1, False)
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("nas.checkpoint.os.fsync", full)
+    done = run("train", "small", "--data", "digits", "--epochs", "1", "-o", str(tmp_path / "out"))
+    file = tmp_path / "out" / CHECKPOINT
+    said = f"Error: --output: '{file}' cannot be written (No space left on device); make room there\n"
+    assert done.stderr.endswith(said)
+    assert (done.exit_code, list(file.parent.iterdir())) == (1, [])
+
+
+def test_what_to_type_next_can_be_typed(tmp_path: Path) -> None:
+    folder = tmp_path / "my small one"
+    done = run("train", "small", "--data", "digits", "--epochs", "1", "-o", str(folder))
+    assert f"Next: nas export '{folder}' -o winner\n" in done.stderr
 
 
 def test_a_teacher_of_other_data_is_told_of(tmp_path: Path) -> None:
@@ -268,7 +329,10 @@ def test_folders_and_files_that_do_not_serve(tmp_path: Path) -> None:
     (tmp_path / "full" / "x").touch()
     assert "is there already" in run("train", "small", *digits, "-o", str(tmp_path / "full")).stderr
     done = run("train", "--resume", str(tmp_path / "full"))
-    assert (done.exit_code, "it cannot be read" in done.stderr) == (1, True)
+    assert done.stderr.startswith(
+        f"Error: --resume: '{tmp_path / 'full'}' has no checkpoint; name the folder"
+    )
+    assert done.exit_code == 2
     done = run("train", "--resume", str(tmp_path / "full"), "--epochs", "9")
     assert "--epochs: a training goes on with the settings it was begun with" in done.stderr
     trained(tmp_path / "out", "--epochs", "1")

@@ -189,6 +189,8 @@ def test_a_training_that_does_not_serve_is_one_line(
         (("--storage", "sqlite:///x.db"), "--storage: it is about the trials of a search"),
         (("-o", "winner"), "--output: 'winner' is there already"),
         (("--c-source", "winner"), "--c-source: 'winner' is there already"),
+        (("--c-source", "out"), "--c-source: 'out' would hold what --output writes"),
+        (("-o", "new/out", "--c-source", "new"), "--c-source: 'new' would hold what --output writes"),
         (("-o", "/proc/out"), "--output: '/proc/out' cannot be written (No such file or directory)"),
         (("--c-source", "/proc/out"), "--c-source: '/proc/out' cannot be written"),
     ],

@@ -282,10 +282,23 @@ def test_a_checkpoint_that_is_not_whole_does_not_replace_one(
     checkpoint.save(path, training, {})
     before = path.read_bytes()
     monkeypatch.setattr("nas.checkpoint.os.fsync", lambda _: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(BitnasError, match=r"--output: .* cannot be written .full.; make room"):
         checkpoint.save(path, training, {"more": 1})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["one-cycle", "cosine", "step"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 100])
+def test_every_step_has_a_rate(name: str, steps: int) -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    schedule, rates = schedules.get(name)(optimizer, replace(RECIPE, peak_rate=1.0), steps), []
+    for _ in range(steps):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert min(rates) > 0
+    assert max(rates) > 0.8
 
 
 @pytest.mark.parametrize(
