@@ -1,4 +1,4 @@
-"""Fixtures: a filled ledger, the ``nas`` command in a process of its own, and plug-ins for it."""
+"""Fixtures: a filled ledger, ``nas`` in a process of its own, plug-ins for it, a small network."""
 
 import os
 import subprocess
@@ -74,3 +74,15 @@ def nas(environment: dict[str, str], tmp_path: Path) -> Run:
         return subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
 
     return run
+
+
+@pytest.fixture
+def small_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network called ``small`` beside the published ones, and a cache of our own."""
+    from search_spaces.networks import networks
+    from search_spaces.networks.published import Published
+    from tests.cli.small_network import small
+
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    known = {**networks._things, "small": Published(small, (1, 8, 8), 10, "none")}
+    monkeypatch.setattr(networks, "_things", known)

@@ -1,9 +1,12 @@
-"""A network for the digits that trains in a second, and how ``nas`` comes to know it."""
+"""A network for the digits that trains in a second, how ``nas`` comes to know it, and trainings of it."""
 
+import json
 from pathlib import Path
 
+from click.testing import CliRunner, Result
 from torch import nn
 
+from nas.cli.main import cli
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.plan import Plan
 from tests.environment import clean_environment
@@ -28,3 +31,17 @@ def small(plan: Plan, classes: int) -> nn.Module:
 def environment(cache: Path) -> dict[str, str]:
     """For ``nas`` in a process of its own that knows the network and keeps what it decodes in ``cache``."""
     return clean_environment(PYTHONPATH=str(ROOT), NAS_PLUGINS=str(PLUGIN), NAS_CACHE=str(cache))
+
+
+def run(*arguments: str) -> Result:
+    """``nas`` in this process."""
+    return CliRunner().invoke(cli, [str(a) for a in arguments])
+
+
+def trained(folder: Path, *more: str) -> dict[str, object]:
+    """The result of a training of ``small`` on digits, three epochs unless told."""
+    options = ["--data", "digits", "--epochs", "3", "--json", "-o", folder, *more]
+    done = run("train", "small", *map(str, options))
+    assert done.exit_code == 0, done.stderr
+    result: dict[str, object] = json.loads(done.stdout)
+    return result
