@@ -1,5 +1,6 @@
 """What a sum over kernels misses, fitted on whole networks of a device: calls, and caches others filled."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -71,29 +72,19 @@ class Correction:
         self.coefficients = _fit(x, y)
         self._spread = quantile(_errors_unseen(x, y), COVERAGE)
 
-    def predict(self, network: Sequence[KernelTime]) -> Estimate:
-        """A network's time, and the interval that holds ``COVERAGE`` of measurements.
+    @property
+    def miss(self) -> float:
+        """How far it is from the whole network: as a logarithm, for ``COVERAGE`` of them."""
+        return math.log1p(self._spread)
+
+    def predict(self, network: Sequence[KernelTime]) -> float:
+        """A network's time, in milliseconds.
 
         Networks unlike those of the fit are taken for the sum of their kernels where it would tell nonsense.
         """
         row = terms(network)
         total = float(row[TOTAL])
-        found = float(np.clip(_predict(row[None], self.coefficients)[0], total / MOST, total * MOST))
-        below, above = doubts(network)
-        low = max(0.0, found * (1 - self._spread) - below)
-        return Estimate(found, low, found * (1 + self._spread) + above)
-
-
-def doubts(network: Sequence[KernelTime]) -> tuple[float, float]:
-    """How far estimated kernels may lie below and above their times, together, in milliseconds.
-
-    The errors are added up: those of kernels of one kind go the same way.
-    """
-    estimates = [kernel.estimate for kernel in network if kernel.estimate is not None]
-    return (
-        sum(e.milliseconds - e.low for e in estimates),
-        sum(e.high - e.milliseconds for e in estimates),
-    )
+        return float(np.clip(_predict(row[None], self.coefficients)[0], total / MOST, total * MOST))
 
 
 def terms(network: Sequence[KernelTime]) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ import logging
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from latency.client import CONNECT_S, MEASURE_EACH_S, MEASURE_S, Client
 from latency.conditions import describe
 from latency.measurement import Measurement, NoDeviceError, alone
 from latency.record import DeviceRecord
+from latency.sampling import BRIEF, THOROUGH
 from latency.timing import PAUSES, Bench, Kernel, Network, memory_of
 from search_spaces.errors import BitnasError, InvalidInput
 from search_spaces.registry import Registry
@@ -28,9 +30,6 @@ log = logging.getLogger("nas.latency")
 
 BATCHES = 1 + len(PAUSES)  # how often a batch is begun at most
 
-SCHEDULES = 5
-"""How many ways of making a kernel are tried."""
-
 
 class Device(ABC):
     """A machine that can time compiled code.
@@ -39,10 +38,18 @@ class Device(ABC):
         record: how it is reached and used.
         usual_ms: what the reference takes there at the speed that times are given for; None until
             something is measured.
+        drifts: by what share the device was slower than usual, for each batch of measurements so far.
+        exclusive: makes the context in which things are timed, so that nothing else runs meanwhile; code is
+            compiled before.
     """
 
     record: DeviceRecord
     usual_ms: float | None = None
+    exclusive: Callable[[], AbstractContextManager[None]] = staticmethod(nullcontext)
+
+    @cached_property
+    def drifts(self) -> list[float]:
+        return []
 
     @property
     def name(self) -> str:
@@ -98,11 +105,15 @@ class Device(ABC):
 
     @abstractmethod
     def measure_kernels(
-        self, workloads: "Sequence[Workload]", schedules: Mapping[str, str] | None = None
+        self,
+        workloads: "Sequence[Workload]",
+        schedules: Mapping[str, str] | None = None,
+        brief: bool = False,
     ) -> list[Measurement]:
         """Compile workloads' kernels, the very code that a network would call, and time them in turn.
 
         Each is made in a few ways, of which the fastest counts, unless ``schedules`` names one for its key.
+        ``brief``: fewer ways and samples, and marked so; see ``latency.sampling.BRIEF``.
 
         Raises:
             MeasurementError: the device gave no usable time.
@@ -127,12 +138,13 @@ class Device(ABC):
         return measure_until_agreed(lambda _: self.measure_networks([network]), [[]])[0]
 
     def _link(
-        self, workloads: "Sequence[Workload]", library: Path, schedules: Mapping[str, str] | None
+        self, workloads: "Sequence[Workload]", library: Path, schedules: Mapping[str, str] | None, brief: bool
     ) -> list[Kernel]:
         """Compile kernels to be timed into one library."""
         from runtime.assembly import link_schedules
 
-        names = link_schedules(workloads, self.target, SCHEDULES, library, self.threads, schedules)
+        most = (BRIEF if brief else THOROUGH).schedules
+        names = link_schedules(workloads, self.target, most, library, self.threads, schedules)
         return [Kernel(ways, memory_of(work)) for ways, work in zip(names, workloads, strict=True)]
 
     def close(self) -> None:  # noqa: B027 - most devices have nothing to end
@@ -154,13 +166,16 @@ class LocalDevice(Device):
         return {**describe(_read), "tvm_on_device": version("apache-tvm")}
 
     def measure_kernels(
-        self, workloads: "Sequence[Workload]", schedules: Mapping[str, str] | None = None
+        self,
+        workloads: "Sequence[Workload]",
+        schedules: Mapping[str, str] | None = None,
+        brief: bool = False,
     ) -> list[Measurement]:
         """On random data; the fastest of a few schedules counts."""
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
             library = Path(folder) / "kernels.so"
-            kernels = self._link(workloads, library, schedules)
-            found = self._alone(lambda bench: bench.kernels(library, kernels))
+            kernels = self._link(workloads, library, schedules, brief)
+            found = self._alone(lambda bench: bench.kernels(library, kernels, brief))
             return _with_code(found, workloads, library)
 
     def measure_networks(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
@@ -171,10 +186,13 @@ class LocalDevice(Device):
         return self._alone(lambda bench: bench.networks(jobs))
 
     def _alone(self, measure: Callable[[Bench], list[Measurement]]) -> list[Measurement]:
-        with alone(self.threads):
-            self._bench.speed.usual_ms = self.usual_ms
-            found = measure(self._bench)
-            self.usual_ms = self._bench.speed.usual_ms
+        bench = self._bench
+        with self.exclusive(), alone(self.threads):
+            bench.speed.usual_ms = self.usual_ms
+            found = measure(bench)
+            self.usual_ms = bench.speed.usual_ms
+            self.drifts += bench.drifts
+            bench.drifts.clear()
             return found
 
     @cached_property
@@ -216,13 +234,16 @@ class RpcDevice(Device):
         return found
 
     def measure_kernels(
-        self, workloads: "Sequence[Workload]", schedules: Mapping[str, str] | None = None
+        self,
+        workloads: "Sequence[Workload]",
+        schedules: Mapping[str, str] | None = None,
+        brief: bool = False,
     ) -> list[Measurement]:
         """Compiled here, run there on random data; the fastest of a few schedules counts."""
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
             library = Path(folder) / "kernels.so"
-            kernels = self._link(workloads, library, schedules)
-            job = {"job": "kernels", "library": str(library), "kernels": kernels}
+            kernels = self._link(workloads, library, schedules, brief)
+            job = {"job": "kernels", "library": str(library), "kernels": kernels, "brief": brief}
             return _with_code(self._ask(job, len(kernels)), workloads, library)
 
     def measure_networks(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
@@ -233,9 +254,11 @@ class RpcDevice(Device):
 
     def _ask(self, job: dict[str, Any], count: int) -> list[Measurement]:
         seconds = MEASURE_S + count * MEASURE_EACH_S + BATCHES * self._cooldown_s
-        answer = self._client.ask({**job, "usual_ms": self.usual_ms}, seconds)
-        for warning in answer["warnings"]:
-            log.warning("%s: %s", self.name, warning)
+        with self.exclusive():
+            answer = self._client.ask({**job, "usual_ms": self.usual_ms}, seconds)
+        for note in answer["notes"]:
+            log.info("%s: %s", self.name, note)
+        self.drifts.extend(answer["drifts"])
         self.usual_ms = answer["usual_ms"]
         return [Measurement(**found) for found in answer["measured"]]
 
@@ -256,7 +279,10 @@ class AbsentDevice(Device):
         return self._description
 
     def measure_kernels(
-        self, workloads: "Sequence[Workload]", schedules: Mapping[str, str] | None = None
+        self,
+        workloads: "Sequence[Workload]",
+        schedules: Mapping[str, str] | None = None,
+        brief: bool = False,
     ) -> list[Measurement]:
         """Not now."""
         raise NoDeviceError(f"device: '{self.name}' is away")

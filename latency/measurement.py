@@ -16,6 +16,10 @@ DRIFTED = "drift"
 corrected for. Only where it was so for too long to wait."""
 
 
+BRIEFLY = "briefly"
+"""Among a measurement's conditions: that it was taken with few samples and few ways of making the kernel."""
+
+
 class MeasurementError(BitnasError):
     """A device gave no usable time."""
 

@@ -4,6 +4,7 @@ Kernels are measured, each alone; one that cannot be is estimated from those tha
 of the device were measured (``nas latency calibrate``), the sum is corrected by what they showed.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -11,10 +12,13 @@ from functools import lru_cache
 from statistics import median
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from latency.agreement import measure_until_agreed
 from latency.hardware import Device
-from latency.measurement import DRIFTED, Measurement, MeasurementError
-from latency.table import LatencyTable, NetworkMeasurement, lowest
+from latency.measurement import BRIEFLY, DRIFTED, Measurement, MeasurementError
+from latency.regressor import COVERAGE, NORMAL, quantile
+from latency.table import FRONT, LatencyTable, NetworkMeasurement, lowest
 from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -36,6 +40,14 @@ BATCH = 24
 """Kernels that are compiled and measured together, in turn: so many that each is timed over some seconds."""
 
 
+REFIT = 0.1
+"""The regressor is fitted anew once the table has grown by this share."""
+
+MISS, MISS_WEIGHT = 0.15, 5
+"""How far, as a logarithm, the sum over the kernels is taken to be from the whole network where nothing is
+known, and how many measured networks that counts as."""
+
+
 def _silent(done: int, of: int) -> None:
     """Progress that nobody is told."""
 
@@ -47,27 +59,38 @@ class Prediction:
     Attributes:
         milliseconds: the sum over the kernels, corrected where the device is calibrated.
         by_workload: each kernel call in order, with the milliseconds it takes alone.
-        low: the low end of the interval that holds nine in ten measurements; None without a calibration where
-            no kernel was estimated.
+        low: the low end of the interval that holds nine in ten measurements of the whole network.
         high: its high end.
         estimated: kernels of ``by_workload`` that were never measured.
     """
 
     milliseconds: float
     by_workload: list[tuple["Workload", float]]
-    low: float | None = None
-    high: float | None = None
+    low: float
+    high: float
     estimated: frozenset["Workload"] = frozenset()
 
 
 class LatencyModel:
     """Predicts a network's latency on a device from a table, measuring what the table lacks."""
 
-    def __init__(self, device: Device, table: LatencyTable, measure: bool = True) -> None:
-        """``measure``: whether what the table lacks is measured; if not, it is estimated."""
+    def __init__(
+        self, device: Device, table: LatencyTable, measure: bool = True, brief: bool = False
+    ) -> None:
+        """Of a device and its table.
+
+        Args:
+            device: what is timed. table: what was measured, and where measurements go. measure: whether what
+            the table lacks is measured; if not, it is estimated. brief: whether kernels are measured briefly,
+            and such times count (see ``latency.sampling.BRIEF``);
+                if not, only thorough ones do, but where nothing is measured.
+        """
         self.device = device
         self.table = table
         self._measure = measure
+        self._brief = brief
+        self._fitted_rows = 0
+        self._miss: float | None = None
         self._known: dict[Workload, Measurement] = {}
         self._regressor: KernelRegressor | None = None
         self._correction: Correction | None = None
@@ -91,16 +114,54 @@ class LatencyModel:
         """
         return self.predict_workloads(workloads_of(network, input_shape))
 
+    def estimate(self, architecture: Architecture) -> Prediction:
+        """Predict from what the table holds, measuring nothing.
+
+        Raises:
+            MeasurementError: it holds too little to estimate from.
+        """
+        return self._predicted(self._times(workloads_of(architecture)))
+
     def predict_workloads(self, workloads: "Sequence[Workload]") -> Prediction:
         """Predict the latency of kernels that run one after the other."""
-        times = self.times(workloads)
+        return self._predicted(self.times(workloads))
+
+    def _predicted(self, times: "Sequence[KernelTime]") -> Prediction:
+        """The sum, corrected where the device is calibrated, and its interval.
+
+        What the sum misses and what estimates miss know nothing of each other: their squares are added.
+        """
         by_workload = [(time.workload, time.milliseconds) for time in times]
-        estimated = frozenset(time.workload for time in times if time.estimate is not None)
+        guessed = [time.workload for time in times if time.estimate is not None]
+        total = sum(ms for _, ms in by_workload)
         correction = self._fitted_correction()
         if correction is None:
-            return _uncorrected(times, by_workload, estimated)
-        found = correction.predict(times)
-        return Prediction(found.milliseconds, by_workload, found.low, found.high, estimated)
+            found, miss = total, self._usual_miss()
+        else:
+            found, miss = correction.predict(times), correction.miss
+        doubt = self._regressor.doubt(guessed) / total if self._regressor and guessed else 0.0
+        factor = math.exp(math.hypot(miss, NORMAL * doubt))
+        return Prediction(found, by_workload, found / factor, found * factor, frozenset(guessed))
+
+    def _usual_miss(self) -> float:
+        """How far sums are from whole networks of this device: as a logarithm, for nine in ten of them."""
+        if self._miss is None:
+            rows = self.table.rows(self.device.identity)
+            errors = [MISS] * MISS_WEIGHT
+            for network in lowest(self.table.networks(self.device.identity, FRONT)):
+                if all(key in rows for key in network.workloads):
+                    total = sum(rows[key].milliseconds for key in network.workloads)
+                    errors.append(abs(math.log(network.measurement.milliseconds / total)))
+            self._miss = quantile(np.asarray(errors), COVERAGE)
+        return self._miss
+
+    def refresh(self) -> None:
+        """Read what others have measured meanwhile."""
+        from runtime import Workload
+
+        rows = self.table.rows(self.device.identity)
+        self._known = {Workload.from_key(key): row for key, row in rows.items()}
+        self._miss = None
 
     def times(self, workloads: "Sequence[Workload]") -> "list[KernelTime]":
         """What each kernel takes alone, measured or estimated.
@@ -108,10 +169,14 @@ class LatencyModel:
         Raises:
             MeasurementError: the device gave no usable time, or there is too little to estimate from.
         """
-        from latency.correction import KernelTime
-
         if self._measure:
             self.fill(workloads)
+        return self._times(workloads)
+
+    def _times(self, workloads: "Sequence[Workload]") -> "list[KernelTime]":
+        """As ``times``, but nothing is measured."""
+        from latency.correction import KernelTime
+
         estimates = self._estimate(self.lacking(workloads))
         found = []
         for workload in workloads:
@@ -194,7 +259,8 @@ class LatencyModel:
             progress(start, len(lacking))
             batch = lacking[start : start + BATCH]
             self._recall_speed()
-            for workload, found in zip(batch, self.device.measure_kernels(batch), strict=True):
+            measured = self.device.measure_kernels(batch, brief=self._brief)
+            for workload, found in zip(batch, measured, strict=True):
                 self._put(workload, found)
         progress(len(lacking), len(lacking))
         return len(lacking)
@@ -250,6 +316,8 @@ class LatencyModel:
         from latency import correction
         from runtime import Workload
 
+        if len(networks) < correction.LEAST:
+            return None
         rows = self.table.rows(self.device.identity)
         whole = [network for network in lowest(networks) if all(key in rows for key in network.workloads)]
         if len(whole) < correction.LEAST:
@@ -280,12 +348,14 @@ class LatencyModel:
             if found is None:
                 return None
             self._known[workload] = found
-        return self._known[workload]
+        known = self._known[workload]
+        is_lacking = BRIEFLY in known.conditions and self._measure and not self._brief
+        return None if is_lacking else known
 
     def _estimate(self, workloads: "list[Workload]") -> "dict[Workload, Estimate]":
         if not workloads:
             return {}
-        if self._regressor is None:
+        if self._regressor is None or len(self._known) > self._fitted_rows * (1 + REFIT):
             self._regressor = self._fitted_regressor()
         return dict(zip(workloads, self._regressor.predict(workloads), strict=True))
 
@@ -294,6 +364,7 @@ class LatencyModel:
         from runtime import Workload
 
         rows = self.table.rows(self.device.identity)
+        self._fitted_rows = max(len(rows), len(self._known))
         try:
             return KernelRegressor(
                 [Workload.from_key(key) for key in rows], [row.milliseconds for row in rows.values()]
@@ -303,21 +374,6 @@ class LatencyModel:
                 f"device: the table of '{self.device.name}' cannot be learned from ({error}); "
                 f"measure first: nas latency measure --device {self.device.name}"
             ) from error
-
-
-def _uncorrected(
-    times: "Sequence[KernelTime]",
-    by_workload: "list[tuple[Workload, float]]",
-    estimated: "frozenset[Workload]",
-) -> Prediction:
-    """The sum; how far it is from the whole network nobody knows, but how good its estimates are."""
-    from latency.correction import doubts
-
-    total = sum(ms for _, ms in by_workload)
-    if not estimated:
-        return Prediction(total, by_workload)
-    below, above = doubts(times)
-    return Prediction(total, by_workload, max(0.0, total - below), total + above, estimated)
 
 
 def workloads_of(

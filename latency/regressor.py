@@ -1,10 +1,9 @@
-"""Predicts kernels that were never measured, from those that were.
+"""Predicts kernels that were never measured, from those that were: a Gaussian process on logarithms.
 
-A line through logarithms, and trees on what the line leaves.
-
-Intervals are conformal (Vovk et al. 2005; Lei et al. 2018): the spread of errors on kernels that the fit had
-not seen is the spread that is promised for others.
-"""
+A line through the features, and a Matern kernel on what the line leaves (Rasmussen and Williams 2006,
+chapters 2 and 4). It tells how the errors of kernels go together, so that a sum over a network's kernels has
+an interval, too. Intervals are widened until they hold what they promise on the measured kernels, each left
+out in turn (chapter 5.4.2, equations 5.10 to 5.12)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,11 +17,19 @@ from latency.features import features
 if TYPE_CHECKING:
     from runtime import Workload
 
-FOLDS = 5
 LEAST = 20
 """Kernels that a fit needs."""
+MOST = 1000
+"""Kernels that a fit uses, the last measured: its time grows with the cube."""
+TUNED = 250
+"""Kernels by which the process's own parameters are chosen, for the same reason."""
 COVERAGE = 0.9
 """The share of measurements that an interval is to hold."""
+WIDENING = 1.25
+"""By how much intervals are wider than the process says, at least: kernels that were chosen to be measured
+lie better around each other than those to be predicted lie around them."""
+NORMAL = 1.645
+"""Standard deviations to each side that hold ``COVERAGE`` of a normal distribution."""
 
 
 @dataclass(frozen=True)
@@ -45,38 +52,83 @@ class KernelRegressor:
         """
         if len(workloads) < LEAST:
             raise ValueError(f"{len(workloads)} kernels are too few to learn from, {LEAST} are needed")
-        x = np.stack([features(w) for w in workloads])
-        y = np.log(np.asarray(milliseconds, np.float64))
-        self._line, self._trees = _fit(x, y)
-        order = np.random.default_rng(0).permutation(len(y))
-        folds = [order[fold::FOLDS] for fold in range(FOLDS)]
-        self._spread = quantile(np.abs(_held_out(x, y, folds) - y), COVERAGE)
+        x = np.stack([features(w) for w in workloads[-MOST:]])
+        y = np.log(np.asarray(milliseconds[-MOST:], np.float64))
+        self._process = Process(x, y)
 
     def predict(self, workloads: Sequence["Workload"]) -> list[Estimate]:
         """An estimate for each kernel."""
         if not workloads:
             return []
-        x = np.stack([features(w) for w in workloads])
-        logs = _predict(self._line, self._trees, x)
-        factor = float(np.exp(self._spread))
-        return [Estimate(float(ms), float(ms / factor), float(ms * factor)) for ms in np.exp(logs)]
+        logs, covariance = self._process.predict(np.stack([features(w) for w in workloads]))
+        factors = np.exp(NORMAL * np.sqrt(np.diag(covariance)))
+        return [
+            Estimate(float(ms), float(ms / factor), float(ms * factor))
+            for ms, factor in zip(np.exp(logs), factors, strict=True)
+        ]
+
+    def doubt(self, workloads: Sequence["Workload"]) -> float:
+        """The standard deviation of the sum of kernels, in milliseconds; each counts as often as it is
+        there."""
+        if not workloads:
+            return 0.0
+        logs, covariance = self._process.predict(np.stack([features(w) for w in workloads]))
+        times = np.exp(logs)
+        return float(np.sqrt(max(0.0, times @ covariance @ times)))
 
 
-def _fit(x: NDArray[Any], y: NDArray[Any]) -> tuple[Any, Any]:
-    from sklearn.ensemble import GradientBoostingRegressor
-    from sklearn.linear_model import Ridge
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
+class Process:
+    """A Gaussian process of logarithms over features, with errors that are as large as those on unseen
+    rows."""
 
-    line = make_pipeline(StandardScaler(), Ridge(1.0)).fit(x, y)
-    trees = GradientBoostingRegressor(
-        n_estimators=300, max_depth=5, learning_rate=0.05, subsample=0.7, random_state=0
-    ).fit(x, y - line.predict(x))
-    return line, trees
+    def __init__(self, x: NDArray[Any], y: NDArray[Any]) -> None:
+        from sklearn.gaussian_process import GaussianProcessRegressor
+        from threadpoolctl import threadpool_limits
+
+        self._mean, deviation = x.mean(axis=0), x.std(axis=0)
+        self._scale = np.where(deviation < 1e-6, 1.0, deviation) * np.sqrt(x.shape[1])
+        scaled = self._scaled(x)
+        with threadpool_limits(1):  # matrices are small, and threads that wait spin beside other workers
+            kernel = _tuned(scaled, y)
+            self._fitted = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True).fit(scaled, y)
+            self._widening = self._widened(scaled, y)
+
+    def predict(self, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """The logarithms of rows (n, features) -> (n,), and the covariance (n, n) of their errors."""
+        logs, covariance = self._fitted.predict(self._scaled(x), return_cov=True)
+        return logs, covariance * self._widening**2
+
+    def _scaled(self, x: NDArray[Any]) -> NDArray[Any]:
+        return np.asarray((x - self._mean) / self._scale)
+
+    def _widened(self, x: NDArray[Any], y: NDArray[Any]) -> float:
+        """By how much intervals must be wider to hold what they promise on rows that are left out."""
+        inverse = np.linalg.inv(self._fitted.kernel_(x) + self._fitted.alpha * np.eye(len(x)))
+        centred = (y - y.mean()) / y.std()
+        errors = np.abs(inverse @ centred) / np.sqrt(np.diag(inverse))  # in standard deviations
+        return max(WIDENING, quantile(errors, COVERAGE) / NORMAL)
 
 
-def _predict(line: Any, trees: Any, x: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(line.predict(x) + trees.predict(x))
+def _tuned(x: NDArray[Any], y: NDArray[Any]) -> Any:
+    """The kernel of the process, its parameters the most likely ones for some of the rows."""
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
+
+    some = np.random.default_rng(0).permutation(len(y))[:TUNED]
+    line = ConstantKernel(1.0, (1e-3, 1e3)) * DotProduct(1.0, (1e-3, 1e3))
+    rest = ConstantKernel(1.0, (1e-3, 1e3)) * Matern(1.0, (0.05, 20.0), nu=1.5)
+    kernel = line + rest + WhiteKernel(1e-2, (1e-4, 1.0))
+    with _bounds_may_be_met():
+        return GaussianProcessRegressor(kernel, normalize_y=True).fit(x[some], y[some]).kernel_
+
+
+def _bounds_may_be_met() -> Any:
+    """Parameters at the ends of their ranges are no fault: few rows tell little of some."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    return warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
 
 
 def estimates_unseen(
@@ -85,16 +137,11 @@ def estimates_unseen(
     """What each kernel is estimated to take by a fit that saw nothing of its fold, in milliseconds."""
     x = np.stack([features(w) for w in workloads])
     y = np.log(np.asarray(milliseconds, np.float64))
-    return np.asarray(np.exp(_held_out(x, y, [np.asarray(fold) for fold in folds])))
-
-
-def _held_out(x: NDArray[Any], y: NDArray[Any], folds: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Each logarithm as it is predicted by a fit without its fold."""
     found = np.empty(len(y))
-    for held in folds:
-        kept = np.setdiff1d(np.arange(len(y)), held)
-        found[held] = _predict(*_fit(x[kept], y[kept]), x[held])
-    return found
+    for held in map(np.asarray, folds):
+        kept = np.setdiff1d(np.arange(len(y)), held)[-MOST:]
+        found[held] = Process(x[kept], y[kept]).predict(x[held])[0]
+    return np.asarray(np.exp(found))
 
 
 def quantile(errors: NDArray[Any], coverage: float) -> float:

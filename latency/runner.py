@@ -31,7 +31,7 @@ class Runner:
     def __init__(self, job: dict[str, Any]) -> None:
         """Connect and send the probe."""
         self._job = job
-        self._warnings = listen()
+        self._notes = listen()
         record = DeviceRecord(**job["record"])
         self._place = place = RpcSession(record, job["seconds"])
         self._probe = Probe(place, Path(job["probe"]))
@@ -50,7 +50,7 @@ class Runner:
     def kernels(self, job: dict[str, Any]) -> dict[str, Any]:
         """Time kernels on random data."""
         kernels = [Kernel(*kernel) for kernel in job["kernels"]]
-        return self._timed(job, lambda: self._bench.kernels(Path(job["library"]), kernels))
+        return self._timed(job, lambda: self._bench.kernels(Path(job["library"]), kernels, job["brief"]))
 
     def networks(self, job: dict[str, Any]) -> dict[str, Any]:
         """Time networks on arrays that lie in files."""
@@ -62,24 +62,28 @@ class Runner:
 
     def _timed(self, job: dict[str, Any], measure: Callable[[], list[Measurement]]) -> dict[str, Any]:
         self._bench.speed.usual_ms = job["usual_ms"]
-        self._warnings.clear()
+        self._notes.clear()
+        self._bench.drifts.clear()
         measured = [asdict(found) for found in measure()]
         return {
             "measured": measured,
             "usual_ms": self._bench.speed.usual_ms,
-            "warnings": list(self._warnings),
+            "notes": list(self._notes),
+            "drifts": list(self._bench.drifts),
         }
 
 
 def listen() -> list[str]:
-    """A list that warnings of a measurement come into, for those who asked for it elsewhere."""
+    """A list that notes of a measurement come into, for those who asked for it elsewhere."""
     found: list[str] = []
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             found.append(record.getMessage())
 
-    logging.getLogger("nas.latency").addHandler(Listener(logging.WARNING))
+    logger = logging.getLogger("nas.latency")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(Listener(logging.INFO))
     return found
 
 

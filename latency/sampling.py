@@ -21,11 +21,7 @@ import numpy as np
 from latency.measurement import Measurement
 from latency.patience import patience_s
 
-SAMPLE_MS = 10
-SAMPLES = 12  # quiet ones, of each function
-SPREAD = 0.05  # their interquartile range may be this share of their median; where it is more, more are taken
-VISITS = 36  # at most, to find so many, if patience lasts
-FEWEST = 4  # samples, the quietest, where there were not even so many quiet ones
+SPREAD = 0.05  # the interquartile range may be this share of the median; where it is more, more are taken
 LOW = 10  # percent of the samples that are below the time
 LONGEST_S = 3.0  # what a slow function may take of a batch, once it has so few
 WARM_MS = 1
@@ -41,8 +37,40 @@ FIRST_GLANCES = 20
 DISTURBED_S = 0.02  # after a turn in which most was disturbed: nobody tells when a neighbour is done
 OTHER_MACHINE = 0.2  # a share of speed by which it is no longer the machine that it was
 
-Sampler = Callable[[int, int], list[float]]
+Sampler = Callable[[int, float], list[float]]
 """Takes (number of samples, milliseconds a sample at least), returns milliseconds a run for each."""
+
+
+@dataclass(frozen=True)
+class SamplingPlan:
+    """How long functions are sampled.
+
+    A sample is the lowest of a few short parts: a scheduler lets a busy process run for some milliseconds at
+    a time, so that a part may pass undisturbed where a longer sample cannot.
+
+    Attributes:
+        parts: parts of a sample.
+        part_ms: how long a part is at least.
+        samples: quiet samples of each function.
+        visits: samples at most, to find so many quiet ones, if patience lasts.
+        fewest: samples that count, the quietest, where there were not even so many quiet ones.
+        schedules: ways of making a kernel that are tried.
+        repeats: whether what was measured while the machine was slow is measured again.
+    """
+
+    parts: int
+    part_ms: float
+    samples: int
+    visits: int
+    fewest: int
+    schedules: int
+    repeats: bool
+
+
+THOROUGH = SamplingPlan(parts=5, part_ms=2, samples=12, visits=36, fewest=4, schedules=5, repeats=True)
+"""For what is exported, calibrated or compared."""
+BRIEF = SamplingPlan(parts=4, part_ms=1, samples=4, visits=8, fewest=3, schedules=3, repeats=False)
+"""For kernels that a search asks for: some 0.03 s each."""
 
 
 class Speed:
@@ -69,7 +97,7 @@ class Speed:
 
     def glance(self) -> float:
         """What the reference takes now, in milliseconds."""
-        found = median(self._reference(GLANCE_SAMPLES, GLANCE_MS))
+        found = min(self._reference(GLANCE_SAMPLES, GLANCE_MS))
         self._glances.append(found)
         self._batch.append(found)
         return found
@@ -118,24 +146,26 @@ class Sample:
         return max(self.before, self.after)
 
 
-def measure_in_turn(samplers: Sequence[Sampler], speed: Speed) -> list[Measurement]:
+def measure_in_turn(
+    samplers: Sequence[Sampler], speed: Speed, plan: SamplingPlan = THOROUGH
+) -> list[Measurement]:
     """Time functions by the protocol."""
     for sampler in samplers:
         sampler(1, WARM_MS)  # caches, clocks and page tables
     taken: list[list[Sample]] = [[] for _ in samplers]
     end = math.inf
-    for visit in range(VISITS):
-        if visit == SAMPLES:  # further ones wait for quiet
+    for visit in range(plan.visits):
+        if visit == plan.samples:  # further ones wait for quiet
             end = time.monotonic() + patience_s()
         limit = speed.quiet_ms * (1 + QUIET)
-        pending = [i for i, found in enumerate(taken) if not _is_enough(found, limit)]
+        pending = [i for i, found in enumerate(taken) if not _is_enough(found, limit, plan)]
         if not pending or time.monotonic() >= end:
             break
-        for i, sample in zip(pending, _turn([samplers[i] for i in pending], speed), strict=True):
+        for i, sample in zip(pending, _turn([samplers[i] for i in pending], speed, plan), strict=True):
             taken[i].append(sample)
         if len(_quiet([taken[i][-1] for i in pending], limit)) < len(pending) / 2:
             time.sleep(DISTURBED_S)
-    return [_summary(samples, speed) for samples in taken]
+    return [_summary(samples, speed, plan) for samples in taken]
 
 
 def fastest(kernels: Sequence[Mapping[str, Sampler]]) -> list[str]:
@@ -153,13 +183,13 @@ def scale_of(measurement: Measurement) -> float:
     return float(measurement.conditions["usual_ms"] / measurement.conditions["reference_ms"])
 
 
-def _turn(samplers: Sequence[Sampler], speed: Speed) -> list[Sample]:
+def _turn(samplers: Sequence[Sampler], speed: Speed, plan: SamplingPlan) -> list[Sample]:
     """One sample of each."""
     found = []
     before = speed.glance()
     for sampler in samplers:
         started = time.monotonic()
-        milliseconds = sampler(1, SAMPLE_MS)[0]
+        milliseconds = min(sampler(plan.parts, plan.part_ms))
         seconds = time.monotonic() - started
         after = speed.glance()
         found.append(Sample(milliseconds, before, after, seconds))
@@ -167,12 +197,12 @@ def _turn(samplers: Sequence[Sampler], speed: Speed) -> list[Sample]:
     return found
 
 
-def _is_enough(samples: Sequence[Sample], limit: float) -> bool:
+def _is_enough(samples: Sequence[Sample], limit: float, plan: SamplingPlan) -> bool:
     """Whether so many were quiet, and alike, or so much time went by."""
-    if len(samples) >= FEWEST and sum(sample.seconds for sample in samples) > LONGEST_S:
+    if len(samples) >= plan.fewest and sum(sample.seconds for sample in samples) > LONGEST_S:
         return True
     quiet = _quiet(samples, limit)
-    return len(quiet) >= SAMPLES and _spread(quiet) <= SPREAD
+    return len(quiet) >= plan.samples and _spread(quiet) <= SPREAD
 
 
 def _quiet(samples: Sequence[Sample], limit: float) -> list[Sample]:
@@ -186,11 +216,11 @@ def _spread(samples: Sequence[Sample]) -> float:
     return (three - quarter) / middle
 
 
-def _summary(samples: Sequence[Sample], speed: Speed) -> Measurement:
+def _summary(samples: Sequence[Sample], speed: Speed, plan: SamplingPlan) -> Measurement:
     """The quiet samples at the usual speed, or the quietest where hardly one was quiet."""
     limit = speed.quiet_ms * (1 + QUIET)
     calm = sorted(samples, key=lambda sample: sample.disturbance)
-    used = calm[: max(FEWEST, len(_quiet(samples, limit)))]
+    used = calm[: max(plan.fewest, len(_quiet(samples, limit)))]
     base = speed.usual_ms if speed.usual_ms is not None and speed.is_comparable else speed.quiet_ms
     times = [sample.milliseconds * base / sample.reference for sample in used]
     low, quarter, middle, three = (float(x) for x in np.percentile(times, [LOW, 25, 50, 75]))

@@ -40,8 +40,8 @@ class LatencyTable(Protocol):
     def rows(self, device: str) -> Mapping[str, Measurement]:
         """The newest measurement of every workload."""
 
-    def networks(self, device: str) -> list[NetworkMeasurement]:
-        """Whole networks that were timed to learn from, the oldest first."""
+    def networks(self, device: str, purpose: str = CALIBRATION) -> list[NetworkMeasurement]:
+        """Whole networks that were timed to learn from, or for another purpose, the oldest first."""
 
     def put_network(self, device: str, network: NetworkMeasurement, purpose: str = CALIBRATION) -> None:
         """Keep a network's time: to learn from, or for another purpose."""
@@ -52,7 +52,7 @@ class MemoryTable:
 
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str], Measurement] = {}
-        self._networks: dict[str, list[NetworkMeasurement]] = {}
+        self._networks: dict[tuple[str, str], list[NetworkMeasurement]] = {}
 
     def get(self, device: str, workload_key: str) -> Measurement | None:
         """The newest measurement, or None where there is none."""
@@ -66,11 +66,10 @@ class MemoryTable:
         """The newest measurement of every workload."""
         return {key: found for (of, key), found in self._rows.items() if of == device}
 
-    def networks(self, device: str) -> list[NetworkMeasurement]:
-        """Whole networks that were timed to learn from, the oldest first."""
-        return list(self._networks.get(device, ()))
+    def networks(self, device: str, purpose: str = CALIBRATION) -> list[NetworkMeasurement]:
+        """Whole networks that were timed to learn from, or for another purpose, the oldest first."""
+        return list(self._networks.get((device, purpose), ()))
 
     def put_network(self, device: str, network: NetworkMeasurement, purpose: str = CALIBRATION) -> None:
-        """Keep a network to learn from; any other is not asked for again."""
-        if purpose == CALIBRATION:
-            self._networks.setdefault(device, []).append(network)
+        """Keep a network's time: to learn from, or for another purpose."""
+        self._networks.setdefault((device, purpose), []).append(network)

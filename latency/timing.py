@@ -17,11 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency.conditions import ReadFile, now
-from latency.measurement import DRIFTED, Measurement, MeasurementError
+from latency.measurement import BRIEFLY, DRIFTED, Measurement, MeasurementError
 from latency.patience import patience_s
 from latency.place import Place
 from latency.reference import REFERENCE
-from latency.sampling import ABSURD_MS, WARM_MS, Sampler, Speed, fastest, measure_in_turn, scale_of
+from latency.sampling import (
+    ABSURD_MS,
+    BRIEF,
+    THOROUGH,
+    WARM_MS,
+    Sampler,
+    SamplingPlan,
+    Speed,
+    fastest,
+    measure_in_turn,
+    scale_of,
+)
 from runtime.assembly import ONCE
 
 if TYPE_CHECKING:
@@ -75,6 +86,7 @@ class Bench:
     Attributes:
         speed: what the reference tells.
         rejected: how many batches were thrown away because the reference had drifted.
+        drifts: by what share the reference was slower than usual, for each batch that was begun.
         patience_s: seconds that may yet go into such; as long as others take comes back.
     """
 
@@ -83,6 +95,7 @@ class Bench:
     ) -> None:
         """``reference`` is the reference's function in ``library``."""
         self.rejected = 0
+        self.drifts: list[float] = []
         self.patience_s = self._most_patience_s = patience_s()
         self._place = place
         self._read = read
@@ -92,8 +105,9 @@ class Bench:
         self._drifted: deque[float] = deque(maxlen=SETTLED)
         self._is_comparable = True
 
-    def kernels(self, library: Path, kernels: Sequence[Kernel]) -> list[Measurement]:
+    def kernels(self, library: Path, kernels: Sequence[Kernel], brief: bool = False) -> list[Measurement]:
         """Time kernels of a library, at least one, each in its fastest schedule."""
+        plan = BRIEF if brief else THOROUGH
         modules = self._modules(library)
         copies = [self._memories(kernel.memory) for kernel in kernels]
         ways = [
@@ -103,7 +117,7 @@ class Bench:
 
         def once() -> list[Measurement]:
             chosen = fastest(ways)
-            found = measure_in_turn([ways[i][way] for i, way in enumerate(chosen)], self.speed)
+            found = measure_in_turn([ways[i][way] for i, way in enumerate(chosen)], self.speed, plan)
             cold = [
                 self._cold(modules[0], kernel.names[way] + ONCE, memories[0])
                 for way, kernel, memories in zip(chosen, kernels, copies, strict=True)
@@ -113,14 +127,19 @@ class Bench:
                 for measured, way, ms in zip(found, chosen, cold, strict=True)
             ]
 
-        return self._watched(once)
+        measured = self._watched(once, plan)
+        if not brief:
+            return measured
+        return [replace(found, conditions={**found.conditions, BRIEFLY: True}) for found in measured]
 
     def networks(self, networks: Sequence[Network]) -> list[Measurement]:
         """Time whole networks, at least one."""
         samplers = [self._network_sampler(network) for network in networks]
         return self._watched(lambda: measure_in_turn(samplers, self.speed))
 
-    def _watched(self, once: Callable[[], list[Measurement]]) -> list[Measurement]:
+    def _watched(
+        self, once: Callable[[], list[Measurement]], plan: SamplingPlan = THOROUGH
+    ) -> list[Measurement]:
         """Measure while the reference, in its quietest moments, is about as fast as it lately was.
 
         Where the machine has settled at another speed, that becomes the one to compare with, and is said.
@@ -128,23 +147,24 @@ class Bench:
         """
         time.sleep(self._cooldown_s)
         tries: list[tuple[float, list[Measurement]]] = []
-        for pause in (*PAUSES, None):
+        for pause in (*PAUSES, None) if plan.repeats else (None,):
             started = time.monotonic()
             self.speed.begin()
             found = once()
             quietest = self.speed.quietest_ms
             drift = quietest / median(self._lately or [quietest]) - 1
             seconds = time.monotonic() - started
+            self.drifts.append(max(0.0, drift))
             if drift <= DRIFT:
                 self.patience_s = min(self._most_patience_s, self.patience_s + seconds)
                 return self._accepted(found, quietest)
             self.rejected += 1
-            log.warning("a batch is rejected: the reference takes %.0f %% longer than usual", 100 * drift)
+            log.info("the machine is disturbed: the reference takes %.0f %% longer than usual", 100 * drift)
             tries.append((drift, found))
             self.speed.forget()
             if self._has_settled(quietest):
-                log.warning("the machine has settled at a speed %.0f %% lower than before", 100 * drift)
-                return self._watched(once)
+                log.info("the machine has settled at a speed %.0f %% lower than before", 100 * drift)
+                return self._watched(once, plan)
             self.patience_s -= seconds + (pause or 0.0)
             if pause is None or self.patience_s < 0:
                 break
@@ -167,13 +187,13 @@ class Bench:
         self._lately.append(quietest)
         was_comparable, self._is_comparable = self._is_comparable, self.speed.is_comparable
         if was_comparable and not self._is_comparable:
-            log.warning("the device's speed is no longer comparable with that of its first measurements")
+            log.info("the device's speed is no longer comparable with that of its first measurements")
         self.speed.usual_ms = self.speed.usual_ms or found[0].conditions["usual_ms"]
         return self._noted(found)
 
     def _disturbed(self, drift: float, found: list[Measurement]) -> list[Measurement]:
         """Times of a busy machine, unscaled: a kernel may not have lost what the reference lost."""
-        log.warning(
+        log.info(
             "disturbed for too long: %d times count, marked, though the reference takes %.0f %% longer than "
             "usual; they may be too long by that; nas latency measure takes kernels anew",
             len(found),

@@ -1,12 +1,13 @@
 """What a search asks of a device: the predicted latency of an architecture, the time of a whole network."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from statistics import median
+from typing import NamedTuple, Protocol
 
-from latency.hardware import Device
-from latency.measurement import Measurement, MeasurementError, NoDeviceError
+from latency.acquaintance import get_to_know, latencies
+from latency.measurement import MeasurementError, NoDeviceError
 from latency.model import LatencyModel, Prediction, checked, workloads_of
 from latency.table import FRONT, NetworkMeasurement
 from nas.devices import open_absent, open_device
@@ -15,30 +16,49 @@ from nas.ledger.records import PREDICT, SearchConfig
 from nas.ledger.store import Ledger
 from nas.quiet import QuietRoom
 from search_spaces.architecture import Architecture
-
-if TYPE_CHECKING:
-    from runtime import CompiledNetwork, Workload
+from search_spaces.search_space import SearchSpace
 
 AWAY_S = 30.0
 """How long a device that did not answer is left alone while predictions do without it."""
 
 
 class Predicted(NamedTuple):
-    """Milliseconds for one image, in all and by workload key; the workloads that were never measured."""
+    """Milliseconds for one image, in all and by workload key, and the interval that holds nine in ten times.
+
+    ``estimated`` are the workloads that were never measured.
+    """
 
     milliseconds: float
     by_workload: list[tuple[str, float]]
     estimated: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+
+
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
 
 
 class Bench(Protocol):
     """Puts a time to networks. One per worker; what it measures it keeps for the others."""
 
+    def get_to_know(self, space: SearchSpace, progress: Progress) -> None:
+        """Learn of the device what estimates need."""
+
+    def median(self, space: SearchSpace) -> float:
+        """Milliseconds that the median of a space's architectures takes."""
+
+    def estimate(self, architecture: Architecture) -> Predicted:
+        """What an architecture takes by what is known, measuring nothing."""
+
     def predict(self, architecture: Architecture) -> Predicted:
-        """What an architecture takes, without training."""
+        """What an architecture takes by all its kernels, which are measured."""
 
     def measure(self, architecture: Architecture) -> float:
         """Milliseconds for one image through the whole compiled network."""
+
+    def drifts(self) -> list[float]:
+        """By what share the device was slower than usual, for each batch of measurements so far."""
 
 
 BenchFactory = Callable[[SearchConfig, Ledger, QuietRoom], Bench]
@@ -55,28 +75,63 @@ class DeviceBench:
     def __init__(self, config: SearchConfig, ledger: Ledger, room: QuietRoom) -> None:
         self._ledger, self._name = ledger, config.device
         self._predicts_when_away = config.when_away == PREDICT
-        self._device = QuietDevice(open_device(ledger, config.device), room)
+        self._device = open_device(ledger, config.device)
+        self._device.exclusive = room.alone
         self._table = SqlLatencyTable(ledger)
-        self._model = LatencyModel(self._device, self._table)
+        self._model = LatencyModel(self._device, self._table, brief=True)
         self._is_registered = False
         with suppress(NoDeviceError):  # it may come; any other problem with it ends the search at once
             self._register()
         self._absent: LatencyModel | None = None
         self._away_until = 0.0
 
-    def predict(self, architecture: Architecture) -> Predicted:
-        """Sum the table's times; what it lacks is compiled and timed, or estimated."""
+    def get_to_know(self, space: SearchSpace, progress: Progress) -> None:
+        """Measure kernels of the space, unless enough are measured."""
+        try:
+            self._register()
+            get_to_know(self._model, space, progress)
+        except NoDeviceError:
+            if not self._predicts_when_away:
+                raise
+            self._away_until = time.monotonic() + AWAY_S
+
+    def median(self, space: SearchSpace) -> float:
+        """The median of what a sample of the space is estimated to take."""
+        return median(latencies(self._model, space))
+
+    def estimate(self, architecture: Architecture) -> Predicted:
+        """Sum the table's times; what it lacks is estimated from what it holds."""
         checked(architecture)  # takes milliseconds, and the front that it may spoil minutes
         if time.monotonic() < self._away_until:
             return self._estimate(architecture)
         try:
             self._register()
-            return _predicted(self._model.predict(architecture))
-        except NoDeviceError:
-            if not self._predicts_when_away:
-                raise
-            self._away_until = time.monotonic() + AWAY_S
+            return _predicted(self._model.estimate(architecture))
+        except NoDeviceError as error:
+            return self._without_device(architecture, error)
+
+    def predict(self, architecture: Architecture) -> Predicted:
+        """Sum the table's times; what it lacks is compiled and timed, or estimated."""
+        checked(architecture)
+        if time.monotonic() < self._away_until:
             return self._estimate(architecture)
+        try:
+            self._register()
+            self._model.refresh()
+            return _predicted(self._model.predict(architecture))
+        except NoDeviceError as error:
+            return self._without_device(architecture, error)
+
+    def _without_device(self, architecture: Architecture, error: NoDeviceError) -> Predicted:
+        """An estimate, where the search does without a device that is away; else the error is raised."""
+        if not self._predicts_when_away:
+            raise error
+        self._away_until = time.monotonic() + AWAY_S
+        return self._estimate(architecture)
+
+    def drifts(self) -> list[float]:
+        """By what share the device was slower than usual, for each batch of measurements so far."""
+        return list(self._device.drifts)
 
     def measure(self, architecture: Architecture) -> float:
         """Compile the network and time it."""
@@ -109,31 +164,5 @@ class DeviceBench:
 
 def _predicted(found: Prediction) -> Predicted:
     by_workload = [(work.key, ms) for work, ms in found.by_workload]
-    return Predicted(found.milliseconds, by_workload, tuple(sorted(work.key for work in found.estimated)))
-
-
-class QuietDevice(Device):
-    """A device that measures only while nobody trains on this machine."""
-
-    def __init__(self, device: Device, room: QuietRoom) -> None:
-        self._device = device
-        self._room = room
-        self.record = device.record
-
-    def look(self) -> dict[str, Any]:
-        """What the device says."""
-        return self._device.look()
-
-    def measure_kernels(
-        self, workloads: "Sequence[Workload]", schedules: Mapping[str, str] | None = None
-    ) -> list[Measurement]:
-        """Compile and time kernels with the machine to itself."""
-        with self._room.alone():
-            self._device.usual_ms = self._device.usual_ms or self.usual_ms
-            return self._device.measure_kernels(workloads, schedules)
-
-    def measure_networks(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
-        """Time networks with the machine to itself."""
-        with self._room.alone():
-            self._device.usual_ms = self._device.usual_ms or self.usual_ms
-            return self._device.measure_networks(networks)
+    estimated = tuple(sorted(work.key for work in found.estimated))
+    return Predicted(found.milliseconds, by_workload, estimated, found.low, found.high)

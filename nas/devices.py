@@ -19,7 +19,7 @@ def open_device(ledger: Ledger, name: str, cooldown_s: float = 0.0) -> "Device":
     import latency
 
     if name == LOCAL:
-        return latency.connect(latency.DeviceRecord(name), cooldown_s) if cooldown_s else latency.device(name)
+        return latency.connect(latency.DeviceRecord(name), cooldown_s)
     return latency.connect(DeviceBook(ledger).entry(name).record, cooldown_s)
 
 

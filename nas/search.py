@@ -1,5 +1,6 @@
 """Running a search: checking what is asked for, and keeping worker processes at it until it is finished."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -7,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.devices import check_device
+from nas.front_todo import next_of_front
 from nas.ledger.claims import MAX_DEATHS, Claims
 from nas.ledger.records import SearchConfig, SearchRecord, check_search_name
 from nas.ledger.store import Ledger
@@ -24,6 +26,32 @@ if TYPE_CHECKING:
     from nas.worker import Job
 
 OnChange = Callable[[SearchRecord], None]
+
+
+@dataclass
+class Progress:
+    """What the workers of a search have told of themselves.
+
+    Attributes:
+        stage: what goes on beside trials, in words; empty where there is nothing.
+        done: how much of it is done, None where it cannot be counted.
+        of: of how much.
+        drifts: by what share the device was slower than usual, for each batch of measurements.
+    """
+
+    stage: str = ""
+    done: int | None = None
+    of: int | None = None
+    drifts: list[float] = field(default_factory=list)
+
+    def hear(self, told: dict[str, Any]) -> None:
+        """Take in what a worker tells."""
+        if "stage" in told:
+            self.stage, self.done, self.of = told["stage"], told.get("done"), told.get("of")
+        self.drifts += told.get("drifts", [])
+
+
+OnProgress = Callable[[SearchRecord, Progress], None]
 
 POLL_S = 0.3
 STOP_S = 15.0
@@ -79,10 +107,16 @@ def resume(storage: str, name: str) -> SearchRecord:
     return record
 
 
-def run(job: "Job", workers: int = 1, on_change: OnChange | None = None) -> SearchRecord:
+def run(
+    job: "Job",
+    workers: int = 1,
+    on_change: OnChange | None = None,
+    on_progress: OnProgress | None = None,
+) -> SearchRecord:
     """Run what is left of a search on ``workers`` processes of this machine.
 
-    ``on_change`` gets the search whenever the count of any state has changed, and at the end. A worker that
+    ``on_change`` gets the search whenever the count of any state has changed, and at the end; ``on_progress``
+    gets it, and what the workers told, whenever one of them told something, and at the end. A worker that
     dies is replaced. On Ctrl-C or SIGTERM the workers put their trials back and KeyboardInterrupt is raised.
 
     Raises:
@@ -95,7 +129,7 @@ def run(job: "Job", workers: int = 1, on_change: OnChange | None = None) -> Sear
         try:
             if _is_anything_left(ledger, job.search):
                 crew.start()
-            _supervise(crew, ledger, job.search, on_change)
+            _supervise(crew, ledger, job.search, on_change, on_progress)
         finally:
             crew.stop()
             Claims(ledger, job.search, Worker.this_process()).release_dead()
@@ -103,14 +137,24 @@ def run(job: "Job", workers: int = 1, on_change: OnChange | None = None) -> Sear
 
 
 def _is_anything_left(ledger: Ledger, search: str) -> bool:
-    unmeasured = [t for t in ledger.front(search) if t.measured_latency_ms is None and t.error is None]
-    return not ledger.search(search).finished or bool(unmeasured)
+    return not ledger.search(search).finished or next_of_front(ledger, search) is not None
 
 
-def _supervise(crew: "_Crew", ledger: Ledger, search: str, on_change: OnChange | None) -> None:
+def _supervise(
+    crew: "_Crew",
+    ledger: Ledger,
+    search: str,
+    on_change: OnChange | None,
+    on_progress: OnProgress | None,
+) -> None:
     last, fruitless = ledger.search(search), 0
+    progress = Progress()
     while crew.wait(POLL_S):
         now = ledger.search(search)
+        for told in crew.hear():
+            progress.hear(told)
+            if on_progress is not None:
+                on_progress(now, progress)
         if now.counts != last.counts:
             last, fruitless = now, 0
             if on_change is not None:
@@ -120,13 +164,17 @@ def _supervise(crew: "_Crew", ledger: Ledger, search: str, on_change: OnChange |
             fix = f"see why with 'nas --debug search --resume {search}'"
             died = f"search: its workers die (exit code {crew.last_code}) without a result; {fix}"
             raise BitnasError(crew.last_words or died)
+    for told in crew.hear():
+        progress.hear(told)
     if on_change is not None:
         on_change(ledger.search(search))
+    if on_progress is not None:
+        on_progress(ledger.search(search), progress)
 
 
 @dataclass(frozen=True)
 class _Hand:
-    """One worker process, and the end of a pipe that tells why it could not work."""
+    """One worker process, and the end of a pipe that tells what it does and why it could not work."""
 
     process: BaseProcess
     words: Connection
@@ -141,6 +189,7 @@ class _Crew:
         self.last_code: int | None = None
         self.last_words: str | None = None
         self._hands: list[_Hand] = []
+        self._heard: list[dict[str, Any]] = []
 
     def start(self) -> None:
         """Start every worker."""
@@ -152,16 +201,26 @@ class _Crew:
         if not self._hands:
             return False
         wait([hand.process.sentinel for hand in self._hands], timeout_s)
+        for hand in self._hands:
+            self._heard += _told(hand)
         return True
+
+    def hear(self) -> list[dict[str, Any]]:
+        """What the workers have told since this was asked last."""
+        found, self._heard = self._heard, []
+        return found
 
     def replace_dead(self) -> int:
         """Forget the workers that have finished, replace those that died, and tell how many did."""
         ended = [hand for hand in self._hands if hand.process.exitcode is not None]
         died = [hand for hand in ended if hand.process.exitcode != 0]
         self._hands = [hand for hand in self._hands if hand not in ended]
+        for hand in ended:
+            self._heard += _told(hand)  # the last it told may have come after it was heard
+        errors = [told["error"] for told in self._heard if "error" in told]
         for hand in died:
             self.last_code = hand.process.exitcode
-            self.last_words = _words(hand)
+            self.last_words = errors[-1] if errors else None
             self._hands.append(self._start_one())
         return len(died)
 
@@ -195,12 +254,15 @@ class _Crew:
         return _Hand(process, words)
 
 
-def _words(hand: _Hand) -> str | None:
-    """What a worker that ended had to say; None when it was killed before it could."""
+def _told(hand: _Hand) -> list[dict[str, Any]]:
+    """What a worker told and nobody has read yet; one that was killed may have told nothing."""
+    found = []
     try:
-        return hand.words.recv_bytes().decode() if hand.words.poll() else None
+        while hand.words.poll():
+            found.append(json.loads(hand.words.recv_bytes()))
     except EOFError:
-        return None
+        pass
+    return found
 
 
 @contextmanager

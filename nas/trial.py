@@ -1,14 +1,17 @@
 """One trial from its claim to its end: propose, cost, train, record."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from latency.measurement import NoDeviceError
 from nas import pruners, seeds
-from nas.bench import Bench
+from nas.bench import Bench, Predicted
 from nas.data import DataSet
 from nas.ledger.claims import Claim, Claims
-from nas.ledger.records import Cost, EpochRecord, Proposal, SearchConfig, TrialState
+from nas.ledger.records import ALL, Cost, EpochRecord, Proposal, SearchConfig, TrialState
 from nas.ledger.store import Ledger
+from nas.pace import Pace
 from nas.quiet import QuietRoom
 from nas.samplers import Proposer
 from search_spaces.architecture import Architecture
@@ -34,6 +37,7 @@ class TrialRunner:
     proposer: Proposer
     bench: Bench
     room: QuietRoom
+    pace: Pace = field(default_factory=Pace)
 
     def run(self, claim: Claim, check: Callable[[], None]) -> None:
         """Bring a claimed trial to a final state; ``check`` is called often and may raise to leave it.
@@ -42,7 +46,7 @@ class TrialRunner:
         """
         architecture = self._architecture(claim)
         check()
-        cost = self._cost(claim, architecture)
+        cost = self._cost(architecture)
         self.claims.record_cost(claim, cost)
         check()
         if over := over_limits(self.config, cost):
@@ -55,6 +59,16 @@ class TrialRunner:
         else:
             self.claims.finish(claim, TrialState.COMPLETE, accuracy=accuracy, weights=weights)
 
+    def settle(self, claim: Claim) -> None:
+        """Measure the kernels of a trained trial that were estimated, and record what it then costs."""
+        started = time.monotonic()
+        found = self.bench.predict(Architecture.from_json(str(claim.trial.architecture)))
+        seconds = time.monotonic() - started
+        if found.estimated:
+            raise NoDeviceError(f"device: '{self.config.device}' does not answer")
+        self.claims.record_cost(claim, _cost_of(found, float(claim.trial.size_kb or 0.0), seconds))
+        self.claims.release(claim)
+
     def _architecture(self, claim: Claim) -> Architecture:
         if claim.trial.architecture is not None:
             return Architecture.from_json(claim.trial.architecture)
@@ -63,12 +77,40 @@ class TrialRunner:
         self.claims.propose(claim, Proposal(choices, architecture.to_json(), architecture.digest))
         return architecture
 
-    def _cost(self, claim: Claim, architecture: Architecture) -> Cost:
+    def measure(self, claim: Claim) -> None:
+        """Time the whole network of a trial, and record it."""
+        started = time.monotonic()
+        milliseconds = self.bench.measure(Architecture.from_json(str(claim.trial.architecture)))
+        seconds = time.monotonic() - started
+        self.claims.record_measured(claim, milliseconds=milliseconds, seconds=seconds)
+
+    def _cost(self, architecture: Architecture) -> Cost:
         from search_spaces.sizing import size
 
+        found = self._predicted(architecture)
+        return _cost_of(found, size(architecture).kilobytes, self.pace.since_last())
+
+    def _predicted(self, architecture: Architecture) -> Predicted:
+        """An estimate, or a sum of measured kernels where it decides whether the limit is kept, if
+        affordable."""
+        if self.config.measure == ALL:
+            return self._measured(architecture, kernels=0)
+        found = self.bench.estimate(architecture)
+        if found.estimated and self._is_at_the_limit(found) and self.pace.affords(len(found.estimated)):
+            return self._measured(architecture, len(found.estimated))
+        return found
+
+    def _is_at_the_limit(self, found: Predicted) -> bool:
+        limit = self.config.max_latency_ms
+        if limit is None or found.low is None or found.high is None:
+            return False
+        return found.low <= limit < found.high
+
+    def _measured(self, architecture: Architecture, kernels: int) -> Predicted:
+        started = time.monotonic()
         found = self.bench.predict(architecture)
-        kilobytes = size(architecture).kilobytes
-        return Cost(found.milliseconds, kilobytes, found.by_workload, list(found.estimated))
+        self.pace.add_measuring(kernels, time.monotonic() - started)
+        return found
 
     def _train(
         self, claim: Claim, architecture: Architecture, cost: Cost, check: Callable[[], None]
@@ -86,6 +128,7 @@ class TrialRunner:
             self.claims.record_epoch(
                 claim, EpochRecord(epoch.epoch, epoch.train_loss, accuracy, epoch.seconds)
             )
+            self.pace.trained_s += epoch.seconds
             last = epoch.epoch == self.config.epochs
             if not last and pruner.should_prune(accuracy, self._rivals(cost, epoch.epoch)):
                 raise PrunedError(accuracy)
@@ -111,11 +154,31 @@ class TrialRunner:
         return [accuracy for number, accuracy in accuracies.items() if number in cheaper]
 
 
+def _cost_of(found: Predicted, size_kb: float, measuring_s: float) -> Cost:
+    return Cost(
+        latency_ms=found.milliseconds,
+        size_kb=size_kb,
+        latency_by_workload=found.by_workload,
+        estimated=list(found.estimated),
+        latency_low_ms=found.low,
+        latency_high_ms=found.high,
+        measuring_s=measuring_s,
+    )
+
+
 def over_limits(config: SearchConfig, cost: Cost) -> str | None:
     """Which limits a cost is over, in one line; None when it is within all."""
     over = []
     if config.max_latency_ms is not None and cost.latency_ms > config.max_latency_ms:
-        over.append(f"latency of {cost.latency_ms:.4g} ms is over --max-latency-ms {config.max_latency_ms:g}")
+        how = "estimated" if cost.estimated else "predicted"
+        over.append(f"{how} latency of {cost.latency_ms:.4g} ms is over the limit of {_limit(config)}")
     if config.max_size_kb is not None and cost.size_kb > config.max_size_kb:
         over.append(f"size of {cost.size_kb:.4g} kB is over --max-size-kb {config.max_size_kb:g}")
     return "; ".join(over) or None
+
+
+def _limit(config: SearchConfig) -> str:
+    limit = f"{config.max_latency_ms:.4g} ms"
+    if config.max_latency_share is None:
+        return limit
+    return f"{limit}, {config.max_latency_share:g}x the space's median"

@@ -1,23 +1,26 @@
 """A worker: a process that claims trials and runs them until a search is finished, then times the front."""
 
 import gc
+import json
 import logging
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import FrameType
+from typing import Any
 
 from latency.measurement import NoDeviceError
 from nas.bench import BenchFactory, DeviceBench
+from nas.front_todo import next_of_front
 from nas.ledger.claims import LEASE_S, Claim, Claims, StaleClaimError
 from nas.ledger.engine import StorageError
-from nas.ledger.records import PREDICT, TrialState
+from nas.ledger.records import ALL, PREDICT, TrialState
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.quiet import Check, QuietRoom
@@ -50,19 +53,32 @@ class Job:
     lease_s: float = LEASE_S
     poll_s: float = 0.5
     device_pause_s: float = 15.0
+    verbose: bool = False
+
+
+Tell = Callable[..., None]
+"""Told, by keywords, what a worker is at (``stage``, ``done``, ``of``), how the device was (``drifts``), or
+what keeps it from working (``error``)."""
 
 
 def main(job: Job, words: Connection) -> None:
     """The whole life of a worker process; ends it with code 0 when the search is finished, else 1.
 
-    What keeps it from working, in one line, goes to ``words`` as UTF-8.
+    What it has to tell goes to ``words``, each a JSON object; see ``Tell``.
     """
+
+    def tell(**fields: Any) -> None:
+        with suppress(BrokenPipeError):  # who started it is gone, which ends it soon
+            words.send_bytes(json.dumps(fields).encode())
+
     import torch
 
     without_backends()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     if os.environ.get("NAS_DEBUG", "0") not in ("", "0"):
         logging.getLogger("nas").setLevel(logging.DEBUG)
+    elif job.verbose:
+        logging.getLogger("nas").setLevel(logging.INFO)
     stop = threading.Event()
 
     def on_term(_signal: int, _frame: FrameType | None) -> None:
@@ -73,16 +89,20 @@ def main(job: Job, words: Connection) -> None:
     signal.signal(signal.SIGTERM, on_term)
     torch.set_num_threads(1)  # Workers share the machine, and idle threads spin while another measures.
     try:
-        work(job, stop)
+        work(job, stop, tell)
     except StoppedError:
         sys.exit(1)
     except BitnasError as error:
         log.debug("the worker ends", exc_info=True)
-        words.send_bytes(one_line(error).encode())
+        tell(error=one_line(error))
         sys.exit(1)
 
 
-def work(job: Job, stop: threading.Event) -> None:
+def _nobody(**fields: Any) -> None:
+    """Tells nobody."""
+
+
+def work(job: Job, stop: threading.Event, tell: Tell = _nobody) -> None:
     """Run trials until none of the search is left, and time the members of its front.
 
     Raises:
@@ -98,6 +118,7 @@ def work(job: Job, stop: threading.Event) -> None:
     with Ledger.open(job.storage) as ledger, closing(QuietRoom.of_this_machine(check)) as room:
         claims = Claims(ledger, job.search, Worker.this_process(), job.lease_s)
         runner = _runner(job, ledger, claims, room)
+        _get_to_know(runner, job, check, tell)
         gc.freeze()  # what was imported stays: to look through it again and again takes a seventh of a second
         while not ledger.search(job.search).finished:
             check()
@@ -107,13 +128,53 @@ def work(job: Job, stop: threading.Event) -> None:
                 stop.wait(job.poll_s)
             else:
                 _run_trial(runner, claim, job, check)
-        while claim := claims.claim_measuring([trial.number for trial in ledger.front(job.search)]):
-            check()
-            if _measure(runner, claim, job, check):
-                continue
-            if runner.config.when_away == PREDICT:
-                return  # the front is measured when the device is back
+        _finish_front(runner, job, check, tell)
+        tell(drifts=runner.bench.drifts())
+
+
+def _get_to_know(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
+    """Have the device known well enough for estimates, and a relative limit in milliseconds."""
+
+    def progress(done: int, of: int) -> None:
+        check()
+        tell(stage="getting to know the device", done=done, of=of)
+
+    if runner.config.measure == ALL and not runner.config.awaits_limit:
+        return
+    space, started = runner.proposer.space, time.monotonic()
+    while True:
+        try:
+            runner.bench.get_to_know(space, progress)
+            if runner.config.awaits_limit:
+                median = runner.bench.median(space)
+                runner.config = runner.ledger.record_median(job.search, median)
+                runner.proposer.config = runner.config
+            break
+        except NoDeviceError:
+            log.debug("the device is not known yet", exc_info=True)
+            tell(stage="waiting for the device")
             _wait_for_device(job, check)
+    runner.pace.add_first(time.monotonic() - started)
+
+
+def _finish_front(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
+    """Measure the kernels of what may be on the front, then each of its members whole."""
+    while todo := next_of_front(runner.ledger, job.search):
+        check()
+        claim = runner.claims.claim_measuring(todo.numbers)
+        if claim is None:
+            if not runner.claims.are_measured(todo.numbers):
+                return
+            time.sleep(job.poll_s)
+            continue
+        tell(stage=todo.stage, done=todo.done, of=todo.done + len(todo.numbers))
+        job_of_front = runner.settle if todo.is_of_kernels else runner.measure
+        if _measure(runner, claim, job, check, job_of_front):
+            continue
+        if runner.config.when_away == PREDICT:
+            return  # the front is measured when the device is back
+        tell(stage="waiting for the device")
+        _wait_for_device(job, check)
 
 
 def _runner(job: Job, ledger: Ledger, claims: Claims, room: QuietRoom) -> TrialRunner:
@@ -145,26 +206,23 @@ def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> Non
         _wait_for_device(job, check)
 
 
-def _measure(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> bool:
-    """Time a member of the front whole; False where its device is away."""
-    from search_spaces.architecture import Architecture
-
-    is_device_away = False
+def _measure(
+    runner: TrialRunner, claim: Claim, job: Job, check: Check, measure: Callable[[Claim], None]
+) -> bool:
+    """Measure a trial that is or may be on the front; False where its device is away."""
     with _kept(runner.claims, claim, job.lease_s, check):
-        milliseconds, problem = None, None
         try:
-            milliseconds = runner.bench.measure(Architecture.from_json(str(claim.trial.architecture)))
+            measure(claim)
         except NoDeviceError:
             log.debug("measuring trial %d waits for the device", claim.trial.number, exc_info=True)
             runner.claims.release(claim)
-            is_device_away = True
+            return False
         except Exception as error:
             _raise_if_not_the_trials(error)
             log.debug("measuring trial %d failed", claim.trial.number, exc_info=True)
             problem = f"its whole network could not be measured: {one_line(error)}"
-        if not is_device_away:
-            runner.claims.record_measured(claim, milliseconds=milliseconds, error=problem)
-    return not is_device_away
+            runner.claims.record_measured(claim, milliseconds=None, error=problem)
+    return True
 
 
 def _wait_for_device(job: Job, check: Check) -> None:

@@ -160,7 +160,7 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
     found = _architecture(arch, storage)
     if plot is not None:
         check_target("--plot", plot)
-    with open_model(storage, device, is_needed=whole) as model:
+    with open_model(storage, device, is_needed=whole, brief=True) as model:
         prediction = model.predict(found)
         layers = _layers(found)
         measured = model.measure_network(found).milliseconds if whole else None

@@ -18,9 +18,12 @@ device_option = click.option("--device", default="local", show_default=True, hel
 
 @contextmanager
 def open_model(
-    storage: str, device: str, cooldown_s: float = 0.0, is_needed: bool = True
+    storage: str, device: str, cooldown_s: float = 0.0, is_needed: bool = True, brief: bool = False
 ) -> "Iterator[LatencyModel]":
-    """The model of a device; of one that is away and not needed, what was measured of it and estimates."""
+    """The model of a device; of one that is away and not needed, what was measured of it and estimates.
+
+    ``brief``: what searches measured is good enough.
+    """
     from latency import LatencyModel, NoDeviceError
     from nas.devices import check_device, open_absent, open_device
     from nas.ledger import Ledger
@@ -39,7 +42,7 @@ def open_model(
                 say(f"{error}; going on from what was measured before")
                 yield LatencyModel(open_absent(ledger, device), table, measure=False)
                 return
-            yield LatencyModel(found, table)
+            yield LatencyModel(found, table, brief=brief)
         finally:
             found.close()
 

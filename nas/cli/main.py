@@ -40,6 +40,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "pareto": LazyCommand("nas.cli.reading:pareto", "Show the best trials of a search, or plot them."),
     "export": LazyCommand("nas.cli.export:export", "Compile and write the network of a trial or a training."),
     "verify": LazyCommand("nas.cli.export:verify", "Check an exported network against its card."),
+    "space": LazyCommand("nas.cli.space:space", "Show what a space's architectures take on a device."),
     "networks": LazyCommand("nas.cli.networks:networks", "List the published networks."),
     "size": LazyCommand("nas.cli.networks:size", "Show what a published network holds and computes."),
     "train": LazyCommand("nas.cli.train:train", "Train a published network."),

@@ -3,30 +3,24 @@
 import json
 import os
 import shlex
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from nas.cli.limits import LatencyLimitType
 from nas.cli.options import DEFAULT_STORAGE, json_option, storage_option
+from nas.cli.progress import disturbance, watcher
 from nas.figure_data import milliseconds
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
-    from nas.ledger import Ledger
+    pass
 
 # What may be said anew when a search goes on; the rest was fixed when it was made.
-_WITH_RESUME = {"resume", "storage", "workers", "as_json"}
-_COLOURS = {
-    TrialState.COMPLETE: "green",
-    TrialState.INFEASIBLE: "yellow",
-    TrialState.PRUNED: "cyan",
-    TrialState.FAILED: "red",
-}
+_WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
 
 
 @click.command()
@@ -44,7 +38,12 @@ _COLOURS = {
 @click.option("--device", default="local", show_default=True, help="The device whose latency counts.")
 @click.option("--trials", type=int, default=24, show_default=True, help="How many architectures to try.")
 @click.option("--epochs", type=int, default=3, show_default=True, help="How long to train each.")
-@click.option("--max-latency-ms", type=float, help="Do not train what is predicted to be slower.")
+@click.option(
+    "--max-latency",
+    type=LatencyLimitType(),
+    help="Do not train what is predicted to be slower: 0.4ms, 400us, or 0.5x of the space's median.",
+)
+@click.option("--max-latency-ms", type=float, help="The same in milliseconds.")
 @click.option("--max-size-kb", type=float, help="Do not train what is larger (1 kB = 1000 bytes).")
 @click.option("--sampler", default="tpe", show_default=True, help="Who proposes: tpe, nsga2 or random.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes a search repeatable.")
@@ -57,6 +56,14 @@ _COLOURS = {
     show_default=True,
     help="While the device does not answer: wait for it, or predict from what was measured.",
 )
+@click.option(
+    "--measure",
+    type=click.Choice(["front", "all"]),
+    default="front",
+    show_default=True,
+    help="Measure the kernels of what may be on the front, or of every trial.",
+)
+@click.option("--verbose", is_flag=True, help="Tell when the device was disturbed.")
 @storage_option
 @json_option
 @click.pass_context
@@ -75,7 +82,7 @@ def search(context: click.Context, /, **options: Any) -> None:
         record = service.resume(storage, options["resume"])
     else:
         record = service.create(storage, _name(options), _config(options))
-    _run(storage, record, workers)
+    _run(storage, record, workers, options["verbose"])
     _report(storage, record.name, options["as_json"])
 
 
@@ -93,8 +100,17 @@ def _config(options: dict[str, Any]) -> SearchConfig:
 
     with decoding() as progress:
         load(options["data"], options["image_size"], progress)
-    options = {**options, "data": canonical(options["data"])}
-    return SearchConfig(**{field.name: options[field.name] for field in fields(SearchConfig)})
+    options = {**options, "data": canonical(options["data"]), **_latency_limit(options)}
+    return SearchConfig(**{f.name: options[f.name] for f in fields(SearchConfig) if f.name in options})
+
+
+def _latency_limit(options: dict[str, Any]) -> dict[str, float | None]:
+    limit, in_ms = options["max_latency"], options["max_latency_ms"]
+    if limit is None:
+        return {"max_latency_ms": in_ms}
+    if in_ms is not None:
+        raise InvalidInput("--max-latency", "--max-latency-ms limits the same", "give one of the two")
+    return {"max_latency_ms": limit.milliseconds, "max_latency_share": limit.share}
 
 
 def _refuse_settings(context: click.Context) -> None:
@@ -105,59 +121,21 @@ def _refuse_settings(context: click.Context) -> None:
             raise InvalidInput(option, "a search goes on with the settings it was made with", "leave it out")
 
 
-def _run(storage: str, record: SearchRecord, workers: int) -> None:
+def _run(storage: str, record: SearchRecord, workers: int, verbose: bool) -> None:
     from nas import search as service
     from nas.ledger import Ledger
     from nas.worker import Job
 
     try:
-        with Ledger.open(storage) as ledger, _progress(ledger, record) as show:
-            service.run(Job(storage, record.name), workers, show)
+        with Ledger.open(storage) as ledger, watcher(ledger, record) as shown:
+            job = Job(storage, record.name, verbose=verbose)
+            service.run(job, workers, shown.trials, shown.progress)
     except KeyboardInterrupt:
         resume = f"nas search --resume {record.name}{_storage_option(storage)}"
         click.echo(f"\nWhat was finished is kept; go on with: {resume}", err=True)
         raise click.Abort from None
-
-
-@contextmanager
-def _progress(ledger: "Ledger", record: SearchRecord) -> Iterator[Callable[[SearchRecord], None]]:
-    """Shows each trial that finishes and how far the search is, on a terminal; says nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda now: None
-        return
-    shown = {trial.number for trial in ledger.trials(record.name) if trial.state.finished}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(record.name, total=record.config.trials, completed=len(shown))
-
-        def show(now: SearchRecord) -> None:
-            for trial in ledger.trials(now.name):
-                if trial.state.finished and trial.number not in shown:
-                    shown.add(trial.number)
-                    console.print(_line(trial), highlight=False)
-            timing = ", timing the front" if now.finished else ""
-            if any(t.state is TrialState.QUEUED and t.error for t in ledger.trials(now.name)):
-                timing = ", waiting for the device"
-            progress.update(task, completed=len(shown), description=f"{now.name}{timing}")
-
-        yield show
-
-
-def _line(trial: TrialRecord) -> str:
-    from rich.markup import escape
-
-    colour = _COLOURS[trial.state]
-    parts = [f"trial {trial.number:>4}  [{colour}]{trial.state:<10}[/{colour}]"]
-    parts.append("accuracy  -   " if trial.accuracy is None else f"accuracy {trial.accuracy:.3f}")
-    parts.append("" if trial.latency_ms is None else f"latency {milliseconds(trial.latency_ms)} ms")
-    parts.append("" if trial.size_kb is None else f"size {trial.size_kb:.1f} kB")
-    if trial.state is TrialState.FAILED:
-        parts.append(escape(trial.error or ""))
-    return "  ".join(parts)
+    if disturbed := disturbance(shown.drifts):
+        click.echo(disturbed, err=True)
 
 
 def _report(storage: str, name: str, as_json: bool) -> None:
@@ -170,6 +148,7 @@ def _report(storage: str, name: str, as_json: bool) -> None:
     else:
         counts = ", ".join(f"{count} {state}" for state, count in record.counts.items() if count)
         click.echo(f"{name}: {record.config.trials} trials ({counts}), {len(front)} on the front")
+        _tell_limit_and_time(storage, record)
     if record.counts[TrialState.FAILED] == record.config.trials:
         raise BitnasError(
             f"search: every trial failed; see why with: nas trial {name} 0{_storage_option(storage)}"
@@ -179,6 +158,24 @@ def _report(storage: str, name: str, as_json: bool) -> None:
     if over := [str(t.number) for t in front if record.config.is_over(t.measured_latency_ms)]:
         click.echo(f"Over the limit when measured, so never exported: {', '.join(over)}", err=True)
     click.echo(_next(record, front, storage), err=True)
+
+
+def _tell_limit_and_time(storage: str, record: SearchRecord) -> None:
+    """What the limit was, where it was relative, and how the time was spent."""
+    from nas.ledger import Ledger
+
+    config = record.config
+    if config.median_latency_ms is not None and config.max_latency_ms is not None:
+        limit, middle = milliseconds(config.max_latency_ms), milliseconds(config.median_latency_ms)
+        click.echo(
+            f"The limit was {limit} ms: {config.max_latency_share:g}x the median, {middle} ms", err=True
+        )
+    with Ledger.open(storage) as ledger:
+        trained = ledger.training_seconds(record.name)
+        measured = sum(trial.measuring_s or 0.0 for trial in ledger.trials(record.name))
+    if spent := trained + measured:
+        share = f"{measured / spent:.0%} of both"
+        click.echo(f"Training took {trained:.0f} s, measuring {measured:.0f} s, {share}", err=True)
 
 
 def _next(record: SearchRecord, front: list[TrialRecord], storage: str) -> str:

@@ -80,17 +80,17 @@ class Claims:
 
     def claim_measuring(self, numbers: Collection[int]) -> Claim | None:
         """One of the complete trials ``numbers`` whose whole network nobody has timed or is timing."""
-        unmeasured = and_(
-            Trial.number.in_(numbers),
-            Trial.state == TrialState.COMPLETE,
-            Trial.measured_latency_ms.is_(None),
-            Trial.error.is_(None),
-            Trial.deaths < MAX_DEATHS,
-        )
-        for seen in self._candidates(unmeasured):
+        for seen in self._candidates(_unmeasured(numbers)):
             if claim := self._take(seen, TrialState.COMPLETE):
                 return claim
         return None
+
+    def are_measured(self, numbers: Collection[int]) -> bool:
+        """Whether others are measuring one of the trials ``numbers``."""
+        with self._ledger.reading() as session:
+            mine = and_(Trial.search_id == self._search_id, _unmeasured(numbers))
+            held = session.scalars(select(Trial).where(mine, Trial.expires_at.is_not(None))).all()
+        return any(not self._is_abandoned(trial) for trial in held)
 
     def renew(self, claim: Claim) -> None:
         """Put off the end of the lease; StaleClaimError when the trial is another's."""
@@ -103,9 +103,13 @@ class Claims:
             self._write(session, claim, **vars(proposal))
 
     def record_cost(self, claim: Claim, cost: Cost) -> None:
-        """Record the predicted cost; StaleClaimError when the trial is another's."""
+        """Record the predicted cost; StaleClaimError when the trial is another's.
+
+        The seconds of measuring are added to those that the trial had.
+        """
+        seconds = (claim.trial.measuring_s or 0.0) + cost.measuring_s
         with self._ledger.writing() as session:
-            self._write(session, claim, **vars(cost))
+            self._write(session, claim, **{**vars(cost), "measuring_s": seconds})
 
     def record_epoch(self, claim: Claim, epoch: EpochRecord) -> None:
         """Record one epoch; StaleClaimError when the trial is another's."""
@@ -142,11 +146,17 @@ class Claims:
             if weights is not None:
                 session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
 
-    def record_measured(self, claim: Claim, *, milliseconds: float | None, error: str | None = None) -> None:
-        """Record the whole network's time, or why there is none; StaleClaimError as above."""
+    def record_measured(
+        self, claim: Claim, *, milliseconds: float | None, error: str | None = None, seconds: float = 0.0
+    ) -> None:
+        """Record the whole network's time, or why there is none; StaleClaimError as above.
+
+        ``seconds`` of measuring are added to those that the trial had.
+        """
         if milliseconds is not None:
             check_finite(milliseconds=milliseconds)
-        result = {"measured_latency_ms": milliseconds, "error": error}
+        spent = (claim.trial.measuring_s or 0.0) + seconds
+        result = {"measured_latency_ms": milliseconds, "error": error, "measuring_s": spent}
         with self._ledger.writing() as session:
             self._write(session, claim, **result, expires_at=None, deaths=0)
 
@@ -235,6 +245,17 @@ def _held(claim: Claim) -> ColumnElement[bool]:
         Trial.fence == claim.fence,
         Trial.state == claim.state,
         Trial.expires_at.is_not(None),
+    )
+
+
+def _unmeasured(numbers: Collection[int]) -> ColumnElement[bool]:
+    """Complete trials that were not timed whole, and that it is worth to try with."""
+    return and_(
+        Trial.number.in_(numbers),
+        Trial.state == TrialState.COMPLETE,
+        Trial.measured_latency_ms.is_(None),
+        Trial.error.is_(None),
+        Trial.deaths < MAX_DEATHS,
     )
 
 

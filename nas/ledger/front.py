@@ -23,6 +23,25 @@ def non_dominated(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     return [trial for _, trial in front]
 
 
+def possible_members(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """The complete trials that may be on the front, their latencies being anywhere in their intervals.
+
+    One stays out when another is as accurate and as small, and surely faster, or better in one of these and
+    surely no slower.
+    """
+    known = [(costs, trial) for trial in trials if (costs := _costs(trial)) is not None]
+    slowest = [(a, _or(t.latency_high_ms, ms), kb) for (a, ms, kb), t in known]
+    return [
+        trial
+        for (a, ms, kb), trial in known
+        if not any(_dominates(other, (a, _or(trial.latency_low_ms, ms), kb)) for other in slowest)
+    ]
+
+
+def _or(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value
+
+
 def _costs(trial: TrialRecord) -> Costs | None:
     complete = trial.state is TrialState.COMPLETE
     if not complete or trial.accuracy is None or trial.latency_ms is None or trial.size_kb is None:

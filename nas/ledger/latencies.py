@@ -80,14 +80,14 @@ class SqlLatencyTable:
         with self._ledger.reading() as session:
             return {row.workload: _measurement(row) for row in session.scalars(mine)}
 
-    def networks(self, device: str) -> "list[NetworkMeasurement]":
-        """The whole networks that were timed on a device to learn from, the oldest first."""
+    def networks(self, device: str, purpose: str = CALIBRATION) -> "list[NetworkMeasurement]":
+        """The whole networks that were timed on a device for a purpose, the oldest first."""
         from latency.table import NetworkMeasurement
 
         mine = (
             select(NetworkMeasurementRow)
             .join(DeviceRow, DeviceRow.id == NetworkMeasurementRow.device_id)
-            .where(DeviceRow.name == device, NetworkMeasurementRow.purpose == CALIBRATION)
+            .where(DeviceRow.name == device, NetworkMeasurementRow.purpose == purpose)
             .order_by(NetworkMeasurementRow.id)
         )
         with self._ledger.reading() as session:

@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -12,6 +12,9 @@ from search_spaces.errors import InvalidInput
 
 WAIT, PREDICT = "wait", "predict"
 """What a search does while its device does not answer: nothing, or predict all it can."""
+
+FRONT, ALL = "front", "all"
+"""Of which trials every kernel is measured: of those that may be on the front, or of all."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -48,7 +51,9 @@ def check_search_name(name: str) -> str:
 class SearchConfig:
     """What a search was asked for; it is stored with the search and never changes.
 
-    Latency limits are in milliseconds, sizes in kB of 1000 bytes, None is no limit.
+    Latency limits are in milliseconds, sizes in kB of 1000 bytes, None is no limit. A limit may be a share of
+    what the median architecture of the space takes on the device (``max_latency_share``):
+    ``median_latency_ms`` and ``max_latency_ms`` are then filled in once the device is known.
 
     Raises:
         InvalidInput: a number is outside its range.
@@ -66,8 +71,13 @@ class SearchConfig:
     pruner: str = "none"
     when_away: str = WAIT
     image_size: int | None = None
+    max_latency_share: float | None = None
+    median_latency_ms: float | None = None
+    measure: str = FRONT
 
     def __post_init__(self) -> None:
+        if self.measure not in (FRONT, ALL):
+            raise InvalidInput("--measure", f"{self.measure!r} is not known", f"choose one of {FRONT}, {ALL}")
         if self.when_away not in (WAIT, PREDICT):
             problem = f"{self.when_away!r} is not known"
             raise InvalidInput("--when-away", problem, f"choose one of {WAIT}, {PREDICT}")
@@ -82,12 +92,28 @@ class SearchConfig:
                 )
         for option, limit in (
             ("--max-latency-ms", self.max_latency_ms),
+            ("--max-latency", self.max_latency_share),
             ("--max-size-kb", self.max_size_kb),
         ):
             if limit is not None and not (math.isfinite(limit) and limit > 0):
                 raise InvalidInput(
                     option, f"{limit} is not a limit", "give a finite number above 0, or omit it"
                 )
+
+    @property
+    def awaits_limit(self) -> bool:
+        """Whether the limit is a share of a median that is not known yet."""
+        return self.max_latency_share is not None and self.max_latency_ms is None
+
+    def with_median(self, median_ms: float) -> "SearchConfig":
+        """The config with its relative limit in milliseconds."""
+        assert self.max_latency_share is not None  # noqa: S101 - the caller has asked ``awaits_limit``
+        limit = self.max_latency_share * median_ms
+        return replace(self, median_latency_ms=median_ms, max_latency_ms=limit)
+
+    def keeps_limits(self, latency_ms: float | None) -> bool:
+        """Whether a prediction, if there is one, is within the latency limit, if there is one."""
+        return latency_ms is None or self.max_latency_ms is None or latency_ms <= self.max_latency_ms
 
     def is_over(self, measured_latency_ms: float | None) -> bool:
         """Whether a network that was measured breaks the limit that it kept by prediction."""
@@ -129,8 +155,9 @@ class TrialRecord:
 
     ``accuracy`` is the validation accuracy in 0..1, ``latency_ms`` the prediction made before training,
     ``measured_latency_ms`` the time of the whole compiled network, ``size_kb`` in kB of 1000 bytes.
-    ``estimated`` are the workloads of the prediction that had never been measured.
-    """
+    ``estimated`` are the workloads of the prediction that had never been measured. Nine in ten networks take
+    a time between ``latency_low_ms`` and ``latency_high_ms``. ``measuring_s`` is how long the trial was
+    measured."""
 
     search: str
     number: int
@@ -148,6 +175,9 @@ class TrialRecord:
     worker: str | None = None
     latency_by_workload: list[tuple[str, float]] | None = None
     estimated: tuple[str, ...] = ()
+    latency_low_ms: float | None = None
+    latency_high_ms: float | None = None
+    measuring_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-able values; times are ISO 8601 in UTC, the architecture is its JSON text."""
@@ -202,13 +232,17 @@ class Proposal:
 class Cost:
     """What an architecture costs by prediction: milliseconds, in all and by workload key, and kB.
 
-    ``estimated`` are the workloads that were never measured.
+    ``estimated`` are the workloads that were never measured, ``latency_low_ms`` to ``latency_high_ms`` the
+    interval, ``measuring_s`` the seconds that measuring took.
     """
 
     latency_ms: float
     size_kb: float
     latency_by_workload: list[tuple[str, float]]
     estimated: list[str] = field(default_factory=list)
+    latency_low_ms: float | None = None
+    latency_high_ms: float | None = None
+    measuring_s: float = 0.0
 
     def __post_init__(self) -> None:
         check_finite(latency_ms=self.latency_ms, size_kb=self.size_kb)

@@ -140,8 +140,34 @@ class Ledger:
             return session.scalar(select(Weights.tensors).where(Weights.trial_id == trial.id))
 
     def front(self, name: str) -> list[TrialRecord]:
-        """The complete trials that none dominates in accuracy, predicted latency and size."""
-        return non_dominated(self.trials(name))
+        """The complete trials that none dominates in accuracy, predicted latency and size.
+
+        Those whose kernels, once measured, turned out to be over the limit are not among them.
+        """
+        config = self.search(name).config
+        return non_dominated(t for t in self.trials(name) if config.keeps_limits(t.latency_ms))
+
+    def training_seconds(self, name: str) -> float:
+        """How long the trials of a search were trained, in all."""
+        with self.reading() as session:
+            search = find_search(session, name)
+            trained = (
+                select(func.sum(Epoch.seconds))
+                .join(Trial, Trial.id == Epoch.trial_id)
+                .where(Trial.search_id == search.id)
+            )
+            return session.scalar(trained) or 0.0
+
+    def record_median(self, name: str, median_ms: float) -> SearchConfig:
+        """Make a relative limit one in milliseconds, unless somebody has; the config as it then is."""
+        with self.writing() as session:
+            row = session.scalars(select(Search).where(Search.name == name).with_for_update()).one()
+            config = config_from_dict(row.config)
+            if config.awaits_limit:
+                check_finite(median_ms=median_ms)
+                config = config.with_median(median_ms)
+                row.config = config.to_dict()
+            return config
 
     def record_verified(self, name: str, number: int, milliseconds: float) -> None:
         """Put a new time of a complete trial's whole network in place of an older one."""
@@ -216,6 +242,9 @@ def trial_record(search: str, row: Trial) -> TrialRecord:
         worker=None if row.owner is None else Worker.from_text(row.owner).label,
         latency_by_workload=None if by_workload is None else [(key, ms) for key, ms in by_workload],
         estimated=tuple(row.estimated or ()),
+        latency_low_ms=row.latency_low_ms,
+        latency_high_ms=row.latency_high_ms,
+        measuring_s=row.measuring_s,
     )
 
 

@@ -109,7 +109,10 @@ class Trial(Base):
     digest: Mapped[str | None] = mapped_column(String(64))
     latency_ms: Mapped[float | None]
     latency_by_workload: Mapped[list[tuple[str, float]] | None] = mapped_column(JSON(none_as_null=True))
+    latency_low_ms: Mapped[float | None]
+    latency_high_ms: Mapped[float | None]
     estimated: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
+    measuring_s: Mapped[float | None]
     size_kb: Mapped[float | None]
     accuracy: Mapped[float | None]
     measured_latency_ms: Mapped[float | None]

@@ -10,15 +10,16 @@ import pytest
 
 from latency import MeasurementError
 from latency.hardware import LocalDevice
-from latency.measurement import DRIFTED
+from latency.measurement import BRIEFLY, DRIFTED
 from latency.patience import USUAL_S, VARIABLE
 from latency.place import Place, ThisProcess
-from latency.sampling import FEWEST, SAMPLE_MS, SAMPLES, VISITS, scale_of
+from latency.sampling import BRIEF, THOROUGH, scale_of
 from latency.timing import PLACEMENTS, SETTLED, Bench, Kernel, Network, memory_of, random_block
 from runtime.assembly import ONCE, blocks_of, link_schedules, link_sequence
 from runtime.workload import Conv2d, Relu
 
 LIBRARY = Path("made-up.so")
+FEWEST, SAMPLES, VISITS = THOROUGH.fewest, THOROUGH.samples, THOROUGH.visits
 KERNEL = Kernel({"": "kernel"}, memory_of(Relu(1, 16)))
 
 
@@ -186,7 +187,10 @@ def test_samples_of_many_take_turns(machine):
         timer = timed(name, device, **options)
 
         def run(*arguments):
-            if options["number"] * machine.milliseconds[name] >= SAMPLE_MS:
+            if (
+                options["number"] * machine.milliseconds[name] >= THOROUGH.part_ms
+                and options["repeat"] == THOROUGH.parts
+            ):
                 order.append(name)
             return timer(*arguments)
 
@@ -245,6 +249,7 @@ def test_what_was_measured_in_a_drift_is_measured_again(machine):
 
 
 def test_a_machine_that_settles_at_another_speed_is_taken_as_it_is(machine, caplog):
+    caplog.set_level("INFO", "nas.latency")
     timer = bench(machine)
     measure(timer)
     machine.slowness = lambda: 1.5
@@ -253,6 +258,7 @@ def test_a_machine_that_settles_at_another_speed_is_taken_as_it_is(machine, capl
 
 
 def test_batches_that_drift_alike_are_another_speed(machine, caplog):
+    caplog.set_level("INFO", "nas.latency")
     timer = bench(machine)
     measure(timer)
     machine.slowness = lambda: 1.5
@@ -263,6 +269,7 @@ def test_batches_that_drift_alike_are_another_speed(machine, caplog):
 
 
 def test_a_machine_that_goes_up_and_down_gives_marked_times(machine, caplog):
+    caplog.set_level("INFO", "nas.latency")
     timer = bench(machine)
     measure(timer)
     machine.slowness = lambda: 1.5 + timer.rejected % 3
@@ -303,6 +310,44 @@ def test_patience_with_a_disturbed_machine_ends_and_grows_again(machine, monkeyp
     assert measure_for(40.0) == (False, 0)
     machine.slowness = lambda: 1.5 + timer.rejected % 3
     assert measure_for(9.0) == (True, 3)
+
+
+def test_a_brief_measurement_is_marked_and_waits_for_nothing(machine):
+    timer = bench(machine)
+    measure(timer)
+    (found,) = timer.kernels(LIBRARY, [KERNEL], brief=True)
+    assert (found.samples, found.conditions[BRIEFLY]) == (BRIEF.samples, True)
+    assert found.milliseconds == pytest.approx(0.5)
+    assert DRIFTED not in found.conditions
+    assert BRIEFLY not in measure(timer).conditions
+    timer.drifts.clear()
+    machine.slowness = lambda: 1.5
+    (found,) = timer.kernels(LIBRARY, [KERNEL], brief=True)
+    assert timer.rejected == 1, "a thorough one would be tried again"
+    assert found.conditions[DRIFTED] == pytest.approx(0.5)
+    assert timer.drifts == pytest.approx([0.5])
+
+
+def test_a_sample_is_the_lowest_of_its_parts(machine):
+    """A scheduler lets others run for some milliseconds: not in every part of a sample."""
+    timer = bench(machine)
+    timed, calls = machine.time_evaluator, 0
+
+    def interrupted(name, device, number, repeat, **options):
+        timer = timed(name, device, number, repeat, **options)
+
+        def run(*arguments):
+            nonlocal calls
+            calls += 1
+            results = list(timer(*arguments).results)
+            if len(results) > 1:
+                results[calls % len(results)] *= 4
+            return SimpleNamespace(results=results)
+
+        return run
+
+    machine.time_evaluator = interrupted
+    assert measure(timer).milliseconds == pytest.approx(0.5)
 
 
 def test_memory_holds_each_buffer_at_its_place():

@@ -1,0 +1,76 @@
+"""``nas space``: what the architectures of a space take on a device, so that you know which limit to ask for."""
+
+from statistics import quantiles
+from typing import Any
+
+import click
+
+from nas.cli.latency_model import device_option, open_model, show_progress
+from nas.cli.options import json_option, storage_option
+from nas.cli.output import Column, print_json, print_table, say
+from nas.figure_data import kilobytes, milliseconds
+
+SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
+"""Of the architectures that take no more than is shown."""
+
+
+@click.command()
+@click.argument("space")
+@device_option
+@click.option("--data", metavar="NAME_OR_PATH", help="For these images; the space's own shape without.")
+@click.option("--image-size", type=int, help="Bring images to a square of this side.")
+@storage_option
+@json_option
+def space(
+    space: str, device: str, data: str | None, image_size: int | None, storage: str, as_json: bool
+) -> None:
+    """Show what the architectures of SPACE take on a device, in milliseconds and kB.
+
+    Kernels of the space are measured, unless enough of them are; the latencies of 100 architectures are
+    estimated from these. A search's --max-latency 0.5x is half of the median shown here.
+    """
+    from latency.acquaintance import get_to_know, latencies, sampled
+    from nas.data import load
+    from search_spaces.search_space import spaces
+    from search_spaces.sizing import size
+
+    chosen = spaces.get(space)
+    if data is not None:
+        images = load(data, image_size)
+        chosen = chosen.fitted(images.input_shape, images.classes)
+    with open_model(storage, device, brief=True) as model, show_progress() as progress:
+        measured = get_to_know(model, chosen, lambda done, of: progress("kernels", done, of))
+        times = latencies(model, chosen)
+    sizes = sorted(size(architecture).kilobytes for architecture in sampled(chosen))
+    if as_json:
+        print_json(_summary(space, device, times, sizes, measured))
+        return
+    columns = [Column("architectures"), Column("latency ms", right=True), Column("size kB", right=True)]
+    rows = [
+        (f"{share:.0%} take at most", milliseconds(ms), kilobytes(kb))
+        for share, ms, kb in zip(SHARES, _at(times), _at(sizes), strict=True)
+    ]
+    print_table(columns, rows)
+    say(
+        f"Estimated for {len(times)} architectures of {space} on {device}; {measured} kernels were measured now."
+    )
+    say(f"Next: nas search --name NAME --space {space} --device {device} --max-latency 0.5x")
+
+
+def _at(values: list[float]) -> list[float]:
+    """The quantiles of ``SHARES``."""
+    found = quantiles(values, n=100, method="inclusive") if len(values) > 1 else values * 99
+    return [found[round(100 * share) - 1] for share in SHARES]
+
+
+def _summary(
+    space: str, device: str, times: list[float], sizes: list[float], measured: int
+) -> dict[str, Any]:
+    return {
+        "space": space,
+        "device": device,
+        "architectures": len(times),
+        "kernels_measured_now": measured,
+        "latency_ms": dict(zip(map(str, SHARES), _at(times), strict=True)),
+        "size_kb": dict(zip(map(str, SHARES), _at(sizes), strict=True)),
+    }

@@ -1,0 +1,63 @@
+"""What is left to measure of a search's front: kernels of what may be on it, then its members whole."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.ledger.front import possible_members
+
+if TYPE_CHECKING:
+    from nas.ledger import Ledger, TrialRecord
+
+MEASURING = 0.5
+"""The share of a search's time that may go into measuring kernels of trials that are not on the front, but
+may be."""
+
+
+@dataclass(frozen=True)
+class Todo:
+    """Trials to measure: the kernels of one of them, or one of them whole.
+
+    Attributes:
+        numbers: the trials that are left.
+        done: how many are done.
+        is_of_kernels: whether their kernels are to be measured, or they as a whole.
+    """
+
+    numbers: tuple[int, ...]
+    done: int
+    is_of_kernels: bool
+
+    @property
+    def stage(self) -> str:
+        """What is going on, in words."""
+        return "measuring the front's kernels" if self.is_of_kernels else "timing the front"
+
+
+def next_of_front(ledger: "Ledger", search: str) -> Todo | None:
+    """What to measure next; None where nothing is left.
+
+    The kernels of members are measured first, then, while measuring took no more than half of the time, those
+    of trials that may be members given their intervals; each changes what the others are taken to be. Then
+    every member is timed whole."""
+    front = ledger.front(search)
+    if estimated := _unmeasured(front, kernels=True):
+        return Todo(estimated, len(front) - len(estimated), is_of_kernels=True)
+    trials = ledger.trials(search)
+    config = ledger.search(search).config
+    possible = [t for t in possible_members(trials) if config.keeps_limits(t.latency_low_ms)]
+    estimated = _unmeasured(possible, kernels=True)
+    measured_s = sum(t.measuring_s or 0.0 for t in trials)
+    if estimated and measured_s <= MEASURING * (measured_s + ledger.training_seconds(search)):
+        return Todo(estimated, len(possible) - len(estimated), is_of_kernels=True)
+    if left := _unmeasured(front, kernels=False):
+        return Todo(left, len(front) - len(left), is_of_kernels=False)
+    return None
+
+
+def _unmeasured(trials: "list[TrialRecord]", kernels: bool) -> tuple[int, ...]:
+    """The numbers of those that lack a time of some kernel, or of the whole; who failed is left alone."""
+    return tuple(
+        t.number
+        for t in trials
+        if t.measured_latency_ms is None and t.error is None and (not kernels or t.estimated)
+    )

@@ -1,0 +1,45 @@
+"""How much of a search's time goes into measuring: at most half of it, and at most a second a trial on the
+way."""
+
+from dataclasses import dataclass
+
+ON_THE_WAY = 0.25
+"""Seconds of measuring for each second of training, before the front is known: its kernels take the rest."""
+A_TRIAL_S = 1.0
+"""Seconds of measuring for each trial, likewise."""
+KERNEL_S = 0.4
+"""What a kernel is taken to cost, in seconds, before one was measured."""
+
+
+@dataclass
+class Pace:
+    """What one worker has spent on measuring and training so far, in seconds."""
+
+    measured_s: float = 0.0
+    trained_s: float = 0.0
+    trials: int = 0
+    kernels: int = 0
+    told_s: float = 0.0
+
+    def affords(self, kernels: int) -> bool:
+        """Whether so many kernels can be measured now, though nobody knows whether the front will need
+        them."""
+        each = self.measured_s / self.kernels if self.kernels else KERNEL_S
+        allowance = min(ON_THE_WAY * self.trained_s, A_TRIAL_S * self.trials)
+        return self.measured_s + kernels * each <= allowance
+
+    def add_measuring(self, kernels: int, seconds: float) -> None:
+        """So many kernels were measured, in so many seconds."""
+        self.kernels += kernels
+        self.measured_s += seconds
+
+    def add_first(self, seconds: float) -> None:
+        """So long it took to get to know the device, which counts with the first trial."""
+        self.told_s -= seconds
+
+    def since_last(self) -> float:
+        """Seconds of measuring since this was asked last."""
+        found = self.measured_s - self.told_s
+        self.told_s = self.measured_s
+        self.trials += 1
+        return found
