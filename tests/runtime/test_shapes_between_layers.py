@@ -17,7 +17,9 @@ from tests.runtime.harness import DISTINCT, trained
 
 CHANNELS = (1, 2, 16, 16, 32)
 PLANE = 4, 4
-MODELS = 48
+SEEDS = (*range(14), 35, 79, 359, 420)
+"""The last ones once compiled to something else than was trained."""
+
 IMAGES = 8
 NOISE = 3e-6
 """By such a part inputs and weights are changed: where torch's own result then is another one, a value lies at a
@@ -123,9 +125,9 @@ def is_stable(model, images):
 @pytest.fixture(scope="module")
 def joints():
     """Models, images, and what the compiled code makes of these for each model."""
-    torch.manual_seed(0)
     models = []
-    for seed in range(MODELS):
+    for seed in SEEDS:
+        torch.manual_seed(seed)
         model = Joint(np.random.default_rng(seed))
         for norm in (m for m in model.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)):
             nn.init.normal_(norm.weight)
@@ -147,7 +149,7 @@ def test_what_is_read_is_what_was_written(joints):
         stable = np.ones(IMAGES, bool) if agree.all() else is_stable(model, images)
         judged += bool(stable.any())
         assert not stable.any() or agree[stable].mean() > 0.7, (index, model.joint)  # noise may miss a tie
-    assert judged >= 0.9 * MODELS
+    assert judged >= 0.9 * len(SEEDS)
 
 
 class OneChannel(nn.Module):
