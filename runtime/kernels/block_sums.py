@@ -69,9 +69,7 @@ def _numbered(term: Term, extents: tuple[int, ...], start: int, *index: Any) -> 
     return term(*index[:3], start + k, *index[-2:])
 
 
-def nested_sum(
-    shape: Shape, extents: tuple[int, ...], term: Term, name: str
-) -> tuple[Any, tuple[str, ...]]:
+def nested_sum(shape: Shape, extents: tuple[int, ...], term: Term, name: str) -> tuple[Any, tuple[str, ...]]:
     """The sum of ``term(n, y, x, k0, k1, ..., o, i)`` over all k, one after the other, and its stages."""
     names, source = [], term
     for level in reversed(range(len(extents))):
