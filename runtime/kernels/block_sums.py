@@ -2,7 +2,7 @@
 
 Each addition is off by half a unit in the last place of the sum, which of n equal numbers grows to n 2^-25 of
 the whole: 0.9 % at a million. In blocks of b, blocks of blocks and so on, it stays near b 2^-25 (Higham, *The
-accuracy of floating point summation*, section 3).
+accuracy of floating point summation*, 1993).
 """
 
 from collections.abc import Callable
