@@ -88,7 +88,7 @@ def as_byte(x: Any, lowest: Any, highest: int) -> Any:
 def mean(total: Any, count: int) -> Any:
     """The mean of ``count`` fixed-point numbers, from their sum as an int64.
 
-    It is off by ``count`` 2^-33 of itself, and by 2^-20 at most: sums of very many lose their last bits first.
+    It is off by ``count`` 2^-33 of itself, and by 2^-20 at most: sums of very many are shortened first.
     """
     from tvm import tirx
 

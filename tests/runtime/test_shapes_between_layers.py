@@ -1,7 +1,7 @@
-"""Random joints between layers: what one writes, sums, shapes and codes in between, and what two others read.
+"""Random joints between layers: what two write, how it is joined, shaped and coded, and what two others read.
 
-Few channels and one plane of 16 pixels, so that shapes agree by chance as often as may be: a convolution of one
-channel, flattened, is as wide as a dense layer of 16.
+Few channels and one plane of 16 pixels, so that shapes agree by chance as often as may be: a convolution of
+one channel, flattened, is as wide as a dense layer of 16.
 """
 
 import numpy as np
@@ -22,8 +22,8 @@ SEEDS = (*range(14), 35, 79, 359, 420)
 
 IMAGES = 8
 NOISE = 3e-6
-"""By such a part inputs and weights are changed: where torch's own result then is another one, a value lies at a
-threshold or between two steps, and either side is right."""
+"""By such a part inputs and weights are changed: where torch's own result then is another one, a value lies
+at a threshold or between two steps, and either side is right."""
 
 
 class Joint(nn.Module):
