@@ -19,8 +19,8 @@ Term = Callable[..., Any]
 BLOCK = 256
 """As many numbers are summed one after the other."""
 
-
-Shape = tuple[int, int, int, int, int]
+Shape = tuple[int, ...]
+"""Of an output: images, rows, columns, vectors of channels, lanes."""
 
 
 @dataclass(frozen=True)
