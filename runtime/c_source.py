@@ -40,6 +40,7 @@ INFIX = {
     "LShift": "<<",
     "RShift": ">>",
 }
+FUNCTIONS = {"popcount": "popcount", "exp": "expf"}
 CALLS = {"FloorDiv": "floor_div", "FloorMod": "floor_mod"}
 BITWISE = {
     "bitwise_and": "&",
@@ -242,8 +243,8 @@ class _Printer:
         values = [self.value(a) for a in arguments]
         if name in BITWISE:
             return f"({values[0]} {BITWISE[name]} {values[1]})"
-        if name == "popcount":
-            return f"popcount({values[0]})"
+        if name in FUNCTIONS:
+            return f"{FUNCTIONS[name]}({values[0]})"
         if name == "reinterpret" and (_dtype(arguments[0]), _dtype(e)) == ("float32", "int32"):
             return f"float_bits({values[0]})"
         raise TypeError(f"no C for the operator {name}")

@@ -102,8 +102,8 @@ class Cpu:
 
     @property
     def has_lane_mask(self) -> bool:
-        """Whether a comparison of 16 lanes gives 16 bits."""
-        return {"avx512f", "avx512bw", "avx512vl"} <= self.flags
+        """Whether an instruction makes 16 bits of 16 lanes: since SSE2, which all of x86-64 has."""
+        return self.architecture == "x86_64"
 
 
 @dataclass(frozen=True)

@@ -97,12 +97,12 @@ class Relu6Kernel(ElementwiseKernel[Relu6]):
         return Buffer("data", "input", shape, dtype), *six, Buffer("output", "output", shape, dtype)
 
     def expression(self, workload: Relu6, args: dict[str, Any]) -> Callable[..., Any]:
-        """Clamped."""
+        """Clamped; the operands are in the order that lets a NaN through."""
         from tvm import tirx
 
         is_integer = workload.arithmetic == "integer"
         most = args["six"][0] if is_integer else tirx.const(6.0, "float32")
-        return lambda i: tirx.min(rectified(args["data"][i], workload.arithmetic), most)
+        return lambda i: tirx.min(most, rectified(args["data"][i], workload.arithmetic))
 
 
 class SigmoidKernel(ElementwiseKernel[Sigmoid]):

@@ -16,6 +16,9 @@ LIMIT = (1 << 30) - 1
 """The largest real number that is kept as an int32: the sum of two fits one. What stands for 1, a power of
 two, is a constant, as it depends on what a network has learned."""
 
+COUNT_BITS = 13
+"""Of numbers whose sum is divided by their count as it is."""
+
 UNIT = Buffer("unit", "constant", (1,), "float32")
 """What stands for 1, where floats become such numbers."""
 
@@ -83,12 +86,17 @@ def as_byte(x: Any, lowest: Any, highest: int) -> Any:
 
 
 def mean(total: Any, count: int) -> Any:
-    """The mean of ``count`` fixed-point numbers, from their sum as an int64, off by ``count`` 2^-33 of it."""
+    """The mean of ``count`` fixed-point numbers, from their sum as an int64.
+
+    It is off by ``count`` 2^-33 of itself, and by 2^-20 at most: sums of very many are shortened first.
+    """
     from tvm import tirx
 
-    reciprocal = tirx.const(round((1 << 32) / count), "int64")
+    lost = max(0, count.bit_length() - COUNT_BITS)
+    reciprocal = tirx.const(round((1 << (32 + lost)) / count), "int64")
     half, shift = tirx.const(1 << 31, "int64"), tirx.const(32, "int64")
-    return tirx.shift_right(total * reciprocal + half, shift).astype("int32")
+    kept = tirx.shift_right(total, tirx.const(lost, "int64")) if lost else total
+    return tirx.shift_right(kept * reciprocal + half, shift).astype("int32")
 
 
 def zero_of(arithmetic: "Arithmetic") -> Any:

@@ -68,8 +68,18 @@ def _can_scale(graph: Graph, producer: Node, affine: Node) -> bool:
     """Whether the producer's scale and bias can take in another one."""
     if not _is_affine_for_one(graph, producer):
         return False
-    # they differ for rows of flattened images: their features are not channels
-    return bool(producer.output.shape[-1] == affine.output.shape[-1])
+    return _channels(producer.workload) == affine.output.shape[-1]
+
+
+def _channels(workload: Any) -> int:
+    """What a kernel with weights writes for each pixel, or a dense one for each image.
+
+    The shape of its output may be another: that of rows which an image of one channel was flattened to.
+    """
+    if isinstance(workload, Dense | BitserialDense):
+        return workload.out_features
+    channels: int = workload.channels if isinstance(workload, DepthwiseConv2d) else workload.out_channels
+    return channels
 
 
 def _is_affine_for_one(graph: Graph, producer: Node) -> bool:
@@ -152,7 +162,9 @@ def _can_write(producer: Node, reader: Node) -> bool:
         return True
     if not isinstance(reader.workload, SignPack):
         return False
-    channels = producer.output.shape[-1]
+    channels = _channels(producer.workload)
+    if channels != reader.workload.channels:
+        return False
     per_group = channels // getattr(producer.workload, "groups", 1)
     return lanes(per_group) == LANES and can_write_bits(channels, reader.workload.groups)
 

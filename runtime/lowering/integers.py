@@ -47,6 +47,10 @@ def _fixed_values(graph: Graph, reals: list[set[int]]) -> set[int]:
     for node, own in zip(graph.nodes, reals, strict=True):
         for value in (*node.inputs, *node.outputs):
             around[value.index].append(own)
+        if isinstance(
+            node.workload, SUMS
+        ):  # what is convolved is no fixed-point number, even if added as well
+            around[node.inputs[0].index].append(set())
         found |= set(real_outputs(node))
     found -= {graph.input.index, graph.output.index}
     pending = list(found)

@@ -6,6 +6,7 @@ import subprocess
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 import runtime
@@ -95,6 +96,26 @@ def test_an_integer_layer_is_the_same_to_the_bit_anywhere(tmp_path):
     np.testing.assert_array_equal(
         run_c(layer, images, expected.shape[1:], tmp_path / "c", "-mno-popcnt"), expected
     )
+
+
+class Gate(nn.Module):
+    """Channels times a sigmoid of their means over many pixels; a NaN goes through."""
+
+    def __init__(self):
+        super().__init__()
+        self.pool, self.relu = nn.AdaptiveAvgPool2d(1), nn.ReLU6()
+
+    def forward(self, x):
+        return self.relu(x) * torch.sigmoid(self.pool(x))
+
+
+def test_means_in_blocks_sigmoids_and_a_nan_in_c(tmp_path):
+    images = numbers((2, 5, 20, 27))
+    images[1, 3, 4, 5] = np.nan
+    expected = runtime.compile(Gate(), (1, *images.shape[1:])).run(images)
+    found = run_c(Gate(), images, expected.shape[1:], tmp_path / "c", "-march=native")
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert np.isnan(found[1, 3]).all() and np.isnan(found).sum() == 20 * 27
 
 
 def test_sums_lie_where_every_move_reaches_them(tmp_path):

@@ -177,6 +177,12 @@ def test_what_lies_between_convolutions(target):
     np.testing.assert_array_equal(found, np.clip(steps, 0, 255).ravel())
 
 
+def test_the_fixed_point_mean_of_a_million_pixels():
+    x = np.random.default_rng(0).integers(2**29, 2**29 + 2**20, (1_300_000, 2), np.int32)
+    found = run_kernel(w.GlobalAvgPool(1, len(x), 2, arithmetic="integer"), data=x).reshape(2)
+    np.testing.assert_allclose(found, x.mean(axis=0), rtol=2.0**-20)
+
+
 def test_a_float_layer_may_write_fixed_point():
     x = np.float32([[0.5, -0.25, 1e9, -1e9, 3e-5, -3e-5]]).reshape(1, 1, 1, 6)
     unit = np.array([2.0**16])

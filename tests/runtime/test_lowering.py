@@ -294,6 +294,45 @@ def test_a_nan_stays_what_torch_makes_of_it(precision):
     np.testing.assert_allclose(found, layer(torch.from_numpy(x)).detach().numpy(), rtol=1e-4, atol=1e-4)
 
 
+class Activations(nn.Module):
+    """Whatever floats go through but for a max pool, side by side; of one size."""
+
+    def __init__(self):
+        super().__init__()
+        self.steps = nn.ModuleList(
+            [nn.ReLU(), nn.ReLU6(), nn.Sigmoid(), nn.PReLU(16), nn.BatchNorm2d(16), nn.AvgPool2d(3, 1, 1)]
+        )
+        self.convolution, self.norm, self.pool = (
+            nn.Conv2d(16, 16, 1),
+            nn.BatchNorm2d(16),
+            nn.AdaptiveAvgPool2d(1),
+        )
+        self.steps += [
+            nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), kind) for kind in (nn.ReLU(), nn.ReLU6())
+        ]
+
+    def forward(self, x):
+        found = [step(x) for step in self.steps]
+        residual = torch.relu(self.norm(self.convolution(x)) + x)
+        return torch.cat([*found, residual, x * torch.sigmoid(self.pool(x))], 1)
+
+
+@pytest.mark.parametrize("odd", [[np.nan], [np.inf], [-np.inf], [np.nan, np.inf, -np.inf]])
+def test_what_is_no_number_is_what_torch_makes_of_it(odd, activations):
+    module, network = activations
+    x = np.random.default_rng(0).standard_normal((1, 16, 6, 6)).astype(np.float32)
+    for channel, value in enumerate(odd):
+        x[0, channel, 2, 3 + channel] = value
+    found, expected = network.run(x), module(torch.from_numpy(x)).detach().numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def activations():
+    module = Activations().eval()
+    return module, runtime.compile(module, (1, 16, 6, 6))
+
+
 class Shared(nn.Module):
     """Two readers of one convolution, of which a fusion must not forget one."""
 

@@ -99,6 +99,22 @@ def test_global_pool_affine_add_relu(batch, pixels, channels, seed):
     )
 
 
+@pytest.mark.parametrize("pixels", [256, 257, 3136, 256**2 + 3])
+def test_the_mean_of_many_equal_numbers(pixels):
+    x = np.repeat(np.random.default_rng(0).uniform(0.5, 1.5, (2, 1, 20)), pixels, axis=1).astype(np.float32)
+    found = run_kernel(w.GlobalAvgPool(2, pixels, 20), data=x)
+    np.testing.assert_allclose(found.reshape(2, 20), x[:, 0], rtol=1e-5)  # one after the other: 7e-4
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(300, 1, 0), (64, 8, 9), (17, 3, 2)])
+def test_the_means_of_large_windows(kernel, stride, padding):
+    x = np.random.default_rng(0).uniform(100, 101, (1, kernel + 3, kernel + 9, 3)).astype(np.float32)
+    window = {"kernel": kernel, "stride": stride, "padding": padding}
+    mean = references.avg_pool(x.astype(np.float64), **window)
+    found = run_kernel(w.AvgPool2d(1, *x.shape[1:3], kernel, stride, padding, 3), data=x)
+    np.testing.assert_allclose(found.reshape(mean.shape), mean, rtol=3e-6)  # one after the other: 2e-5
+
+
 @KERNELS
 @given(BATCHES, st.integers(1, 30), st.lists(CHANNELS, min_size=2, max_size=4), SEEDS)
 def test_concat(batch, pixels, channels, seed):
