@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_files import found, idx_folder, image_folder, packed, parquet, pictures, png, refused
+from image_files import cifar_files, found, idx_folder, image_folder, packed, parquet, pictures, png, refused
 from PIL import Image
 
 from nas.data import load
@@ -85,19 +85,10 @@ def test_a_broken_archive_member(tmp_path: Path) -> None:
 
 def cifar_folder(folder: Path, hundred: bool = False) -> tuple[Any, Any]:
     """CIFAR in its binary form, with fewer images."""
-    folder.mkdir()
     images, labels = pictures(60, 32, 32, 3)
-    planes = images.transpose(0, 3, 1, 2).reshape(60, -1)
-    columns = [labels[:, None] * 0, labels[:, None]] if hundred else [labels[:, None]]
-    records = np.concatenate([*columns, planes], axis=1).astype(np.uint8)
-    if hundred:
-        names = ["train.bin"]
-    else:
-        names = [f"data_batch_{i}.bin" for i in range(1, 6)]
+    cifar_files(folder, images, labels, hundred)
+    if not hundred:
         (folder / "batches.meta.txt").write_text("cat\nbig dog\nfrog\n\n")
-    for name, part in zip(names, np.array_split(records, len(names)), strict=True):
-        (folder / name).write_bytes(part.tobytes())
-    (folder / ("test.bin" if hundred else "test_batch.bin")).write_bytes(records[:6].tobytes())
     return images, labels
 
 
