@@ -131,7 +131,7 @@ class Card:
     def __init__(self, folder: Path) -> None:
         path = folder / "card.json"
         fields = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-        self.mean, self.deviation = (np.float32(fields.get(name, ())) for name in ("mean", "deviation"))
+        self.mean, self.deviation = (np.array(fields.get(n, ()), np.float32) for n in ("mean", "deviation"))
         self.largest = int(fields.get("largest", 255))
         self.names = [str(name).replace("\n", " ") for name in fields.get("class_names", ())]
 
