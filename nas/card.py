@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nas.figure_data import milliseconds
+from runtime.pictures import shown
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
@@ -14,13 +15,16 @@ if TYPE_CHECKING:
 
 CARD = "card.json"
 CARD_TEXT = "card.md"
+MOST_NAMES = 20
+"""Of classes, on the card for people."""
 
 
 class Card(BaseModel):
     """What an artifact states about itself; ``nas verify`` checks the figures.
 
     Accuracies are shares of 0..1, times milliseconds for ``batch`` images, sizes kB of 1000 bytes.
-    ``mean`` and ``deviation`` are what pixels are scaled by, channel by channel, in 0..255.
+    ``input_shape`` is (C, H, W), ``largest`` the greatest value that a pixel of the data can have; ``mean``
+    and ``deviation`` are what pixels are scaled by, channel by channel, in 0..``largest``.
     ``size_kb`` counts the parameters at their codes' bits, ``artifact_kb`` the library and the constants.
     ``measured_drift`` is the share by which the device was slower than usual, where it was so for long.
     ``same_class`` is how many test images torch puts into the same class; None is all of them.
@@ -38,6 +42,8 @@ class Card(BaseModel):
     data: str
     image_size: int | None = None
     data_digest: str
+    input_shape: list[int] = []
+    largest: int = Field(255, ge=1, le=255)
     mean: list[float] = []
     deviation: list[float] = []
     class_names: list[str] = []
@@ -89,17 +95,44 @@ class Card(BaseModel):
         where = ", ".join(
             f"{key} {value}" for key, value in self.device.items() if key not in ("features", "record")
         )
-        lines += ["", f"Input: {self._input()}."] if self.mean else []
-        lines += ["", f"Layers: {layers}.", "", f"Device: {where}.", "", f"Architecture: `{self.digest}`", ""]
-        lines += [
-            "`python predict.py` runs the network; `nas verify` on this folder checks these figures.",
-            "",
-        ]
+        lines += ["", *self._usage(), ""]
+        lines += [f"Layers: {layers}.", "", f"Device: {where}.", "", f"Architecture: `{self.digest}`", ""]
+        lines += ["`nas verify` on this folder checks these figures.", ""]
         return "\n".join(lines)
 
-    def _input(self) -> str:
-        mean, deviation = (", ".join(f"{x:g}" for x in found) for found in (self.mean, self.deviation))
-        return f"(pixel - mean) / deviation by channel, pixels 0 to 255, mean {mean}, deviation {deviation}"
+    def _usage(self) -> list[str]:
+        """How to classify images with the network: what to give, and how it is scaled."""
+        if not self.mean or len(self.input_shape) != 3:
+            return ["`python predict.py` runs the network."]
+        channels, height, width = self.input_shape
+        mean, deviation, black, white = (", ".join(f"{x:.6g}" for x in row) for row in self._scaling())
+        colours = "grey" if channels == 1 else "colour"
+        range_ = f"0 to {self.largest}"
+        becomes = "" if self.largest == 255 else f" (white, 255, becomes {self.largest})"
+        return [
+            f"Input: {colours} images of {width}x{height}, pixels {range_}, by channel "
+            f"(pixel - mean) / deviation, mean {mean}, deviation {deviation}: {black} to {white}.",
+            "",
+            "- `python predict.py photo.png folder/`: image files, by Pillow, are brought to "
+            f"{width}x{height} and scaled so{becomes}.",
+            f"- `python predict.py images.npy`: pixels in uint8 (n, {height}, {width}, {channels}), {range_}"
+            f", are scaled so; float32 (n, {channels}, {height}, {width}) must be already.",
+            "- `python predict.py`: the sample.",
+            *self._classes(),
+        ]
+
+    def _scaling(self) -> list[list[float]]:
+        """By channel: the mean, the deviation, and what the least and the greatest pixel become."""
+        by_channel = list(zip(self.mean, self.deviation, strict=True))
+        scaled = [[round((x - mean) / by, 3) for mean, by in by_channel] for x in (0, self.largest)]
+        return [self.mean, self.deviation, *scaled]
+
+    def _classes(self) -> list[str]:
+        if not self.class_names:
+            return []
+        names = ", ".join(shown(name) for name in self.class_names[:MOST_NAMES])
+        more = "" if len(self.class_names) <= MOST_NAMES else ", ... (card.json has all)"
+        return ["", f"Classes: {names}{more}."]
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Figure, value, and how it was come by."""

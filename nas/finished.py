@@ -210,6 +210,8 @@ def _card(
     return Card(
         **origin,
         data_digest=data_digest(data.test),
+        input_shape=list(data.input_shape),
+        largest=data.largest,
         mean=list(data.test.scaling.mean),
         deviation=list(data.test.scaling.deviation),
         class_names=list(data.class_names),

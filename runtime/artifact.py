@@ -5,6 +5,7 @@ network.so               the machine code; its one entry is ``network``
 constants.safetensors    the packed weights, scales, biases and thresholds
 sample.safetensors       an input and the output that this network gave for it
 predict.py               runs the network with numpy and apache-tvm-ffi alone
+pictures.py              reads image files for it, by Pillow
 ...                      whatever the exporter adds: the architecture, the card
 """
 
@@ -39,6 +40,7 @@ MANIFEST, LIBRARY, CONSTANTS, SAMPLE, PREDICT = (
     "sample.safetensors",
     "predict.py",
 )
+PICTURES = "pictures.py"  # not in every artifact: older ones classify arrays alone
 FORMAT: Literal[2] = 2
 MAX_BYTES = 1 << 32
 MAX_EXTENT = 1 << 16
@@ -253,7 +255,8 @@ def _write_files(network: CompiledNetwork, folder: Path, extra: dict[str, bytes]
     save_file({c.name: c.array for c in network.constants}, folder / CONSTANTS)
     sample = np.random.default_rng(0).random(info.input_shape, np.float32)
     save_file({"input": sample, "output": (network.twin or network).run(sample)}, folder / SAMPLE)
-    shutil.copyfile(Path(__file__).with_name("predict.py"), folder / PREDICT)
+    for name in (PREDICT, PICTURES):
+        shutil.copyfile(Path(__file__).with_name(name), folder / name)
     for name, content in extra.items():
         (folder / name).write_bytes(content)
     for path in folder.iterdir():

@@ -19,7 +19,7 @@ from nas.data.data_set import Scaling, Source, Split
 from nas.data.images import Collection, ColourError, Found, to_array
 from search_spaces.errors import InvalidInput
 
-VERSION = "3"  # of what is written here, and how images are decoded
+VERSION = "4"  # of what is written here, and how images are decoded
 ABOUT = "about.json"
 SPLITS = ("train", "validation", "test")
 CHUNK = 1 << 20
@@ -70,7 +70,7 @@ def key_of(files: Mapping[str, str | Path], size: int | None, told: str = "") ->
     """
     digest = hashlib.sha256(f"{VERSION} {size}{told and f' {told}'}".encode())
     for place, file in sorted(files.items(), key=lambda item: item[0]):
-        digest.update(f"\n{place} ".encode())
+        digest.update(os.fsencode(f"\n{place} "))
         path = Path(file)
         if not path.is_file():
             digest.update(str(file).encode())
@@ -185,7 +185,7 @@ class _Writer:
         labels = np.empty(found.count, np.int64)
         pixels: NDArray[np.uint8] | None = None
         for index, (image, label) in enumerate(found.items()):
-            where = f"image {index} of {split}"
+            where = found.title(index) if found.title else f"image {index} of {split}"
             array = to_array(image, self._channels, self._size, where)
             if pixels is None:
                 self.shape, self._channels = self.shape or array.shape, array.shape[2]

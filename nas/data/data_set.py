@@ -111,6 +111,7 @@ class DataSet:
         validation_share: of the images beside a test split of its own, else of all; 0 leaves none.
         split_seed: of the cuts.
         class_names: in the order of the labels; empty where nobody has named them.
+        largest: the greatest value that a pixel can have: what is white in an image file.
     """
 
     name: str
@@ -121,6 +122,7 @@ class DataSet:
     validation_share: float = 0.2
     split_seed: int = 0
     class_names: Sequence[str] = ()
+    largest: int = 255
 
     @property
     def has_validation(self) -> bool:

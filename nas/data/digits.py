@@ -14,4 +14,4 @@ def _read() -> Source:
     return Source(Split.whole(pixels, digits.target.astype(np.int64), Scaling((0.0,), (16.0,))))
 
 
-data_sets.add("digits", DataSet("digits", classes=10, input_shape=(1, 8, 8), read=_read))
+data_sets.add("digits", DataSet("digits", classes=10, input_shape=(1, 8, 8), read=_read, largest=16))

@@ -1,13 +1,19 @@
 """``load``: from what a user types after ``--data`` to a data set."""
 
 import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from nas.data import cache, cifar_binary, idx
 from nas.data.data_set import DataSet, data_sets
+from nas.data.image_folder import ImageFolder, has_images, is_image, place, refuse_unread, refused, visible
+from nas.data.images import Collection
+from nas.data.metadata import DescribedFolder, is_metadata
 from search_spaces.errors import InvalidInput
 
 UNPACK = (".zip", ".tar", ".gz", ".tgz", ".7z")
+TABLES = (".parquet", ".arrow")
 PICKLED = (".pkl", ".pickle", ".pt", ".pth", ".npy", ".npz")
 LARGEST = 1024
 
@@ -58,17 +64,68 @@ def _of_folder(folder: Path, size: int | None, progress: cache.Progress) -> Data
     for reader in (cifar_binary, idx):
         is_its = cifar_binary.is_cifar(folder) if reader is cifar_binary else idx.is_idx(folder)
         if is_its:
-            key = cache.key_of({path.name: path for path in reader.files(folder)}, size)
-            found = cache.about(cache.entry(key)) or cache.write(
-                cache.entry(key), reader.read(folder), size, progress
-            )
-            return _data_set(folder.resolve().name, key, found)
+            files = {path.name: path for path in reader.files(folder)}
+            return _cached(folder, files, partial(reader.read, folder), size, progress)
     if cifar_binary.is_pickled(folder):
         problem = f"'{folder}' is CIFAR's pickled form, and a pickle runs whatever is in it"
         raise InvalidInput("--data", problem, "take the binary form")
     if not any(folder.iterdir()):
         raise InvalidInput("--data", f"'{folder}' is empty", "name the folder that holds the images")
-    return _of_hub(str(folder), folder.resolve().name, size, progress)
+    _refuse_script(folder)
+    images = _images(folder)
+    if images is None:
+        return _of_hub(str(folder), folder.resolve().name, size, progress)
+    return _cached(folder, images.files, images.read, size, progress, str(list(images.class_names)))
+
+
+def _images(folder: Path) -> ImageFolder | DescribedFolder | None:
+    """The images in a folder; None where it holds tables of them instead, or nothing.
+
+    Raises:
+        InvalidInput: it holds both, or images of no class.
+    """
+    files = visible(folder)
+    tables = [p for p in files if Path(p[-1]).suffix.lower() in TABLES and not is_metadata(p)]
+    loose = [p for p in files if is_image(p)]
+    if not tables:
+        refuse_unread(folder, files)
+        if loose and any(map(is_metadata, files)):
+            return DescribedFolder(folder, files)
+        if loose and not has_images(files):
+            problem = f"{place(loose[0])} is in no folder of a class"
+            raise refused(folder, problem, "put the images of each class into a folder of its own")
+    elif has_images(files):
+        image = next(p for p in loose if len(p) > 1)
+        problem = f"it holds tables, as {place(tables[0])}, and images, as {place(image)}"
+        raise refused(folder, problem, "take the ones or the others away")
+    return ImageFolder(folder, files) if has_images(files) else None
+
+
+def _refuse_script(folder: Path) -> None:
+    """Refuse a data set with a script that reads it, as the hub has them.
+
+    Raises:
+        InvalidInput: there is one.
+    """
+    script = f"{folder.resolve().name}.py"
+    if (folder / script).is_file():
+        problem = f"'{folder}' comes with a script that reads it, {script}, and no script is run"
+        raise InvalidInput("--data", problem, "remove the script, or give parquet, or images by class")
+
+
+def _cached(
+    folder: Path,
+    files: Mapping[str, Path],
+    read: Callable[[], Collection],
+    size: int | None,
+    progress: cache.Progress,
+    told: str = "",
+) -> DataSet:
+    """A folder's images, from the cache where they are there."""
+    key = cache.key_of(files, size, told)
+    entry = cache.entry(key)
+    found = cache.about(entry) or cache.write(entry, read(), size, progress)
+    return _data_set(folder.resolve().name, key, found)
 
 
 def _of_hub(name: str, title: str, size: int | None, progress: cache.Progress) -> DataSet:
@@ -95,8 +152,8 @@ def _data_set(name: str, key: str, found: cache.About) -> DataSet:
 
 
 def _refuse_file(path: Path) -> None:
-    if path.suffix in PICKLED:
+    if path.suffix.lower() in PICKLED:
         problem = f"'{path.name}' may hold a pickle, and a pickle runs whatever is in it"
         raise InvalidInput("--data", problem, "give images, parquet, IDX, or CIFAR's binary form")
-    if path.suffix in UNPACK:
+    if path.suffix.lower() in UNPACK:
         raise InvalidInput("--data", f"'{path.name}' is an archive", "unpack it and give the folder")

@@ -81,11 +81,15 @@ def found(data: DataSet) -> tuple[Any, Any]:
 
 def idx_folder(folder: Path, packed: bool = False) -> tuple[Any, Any]:
     """MNIST's four files."""
+    given = {name: pictures(60, 6, 5, seed=seed) for name, seed in (("train", 1), ("t10k", 2))}
+    idx_files(folder, given, packed)
+    return given["train"]
+
+
+def idx_files(folder: Path, given: dict[str, tuple[Any, Any]], packed: bool = False) -> None:
+    """IDX files of images (n, H, W) and labels, by split."""
     folder.mkdir()
-    given = {}
-    for split, seed in (("train", 1), ("t10k", 2)):
-        images, labels = pictures(60, 6, 5, seed=seed)
-        given[split] = images, labels
+    for split, (images, labels) in given.items():
         for kind, array in (("images-idx3", images), ("labels-idx1", labels.astype(np.uint8))):
             header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
             data = header + array.tobytes()
@@ -94,4 +98,15 @@ def idx_folder(folder: Path, packed: bool = False) -> tuple[Any, Any]:
                 (folder / f"{name}.gz").write_bytes(gzip.compress(data))
             else:
                 (folder / name).write_bytes(data)
-    return given["train"]
+
+
+def cifar_files(folder: Path, images: Any, labels: Any, hundred: bool = False) -> None:
+    """CIFAR in its binary form, of images (n, 32, 32, 3), the first six of which are for testing, too."""
+    folder.mkdir()
+    planes = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+    columns = [labels[:, None] * 0, labels[:, None]] if hundred else [labels[:, None]]
+    records = np.concatenate([*columns, planes], axis=1).astype(np.uint8)
+    names = ["train.bin"] if hundred else [f"data_batch_{i}.bin" for i in range(1, 6)]
+    for name, part in zip(names, np.array_split(records, len(names)), strict=True):
+        (folder / name).write_bytes(part.tobytes())
+    (folder / ("test.bin" if hundred else "test_batch.bin")).write_bytes(records[:6].tobytes())
