@@ -1,4 +1,4 @@
-"""``nas space``: what the architectures of a space take on a device, so that you know which limit to ask for."""
+"""``nas space``: what a space's architectures take on a device, so that you know which limit to ask for."""
 
 from statistics import quantiles
 from typing import Any

@@ -368,9 +368,9 @@ def test_of_two_measurements_the_lower_counts(monkeypatch):
     )
 
     def slowly(measure):
-        def measured(*arguments):
-            factor = next(slow)
-            return [replace(found, milliseconds=found.milliseconds * factor) for found in measure(*arguments)]
+        def measured(*arguments, **options):
+            factor, found = next(slow), measure(*arguments, **options)
+            return [replace(each, milliseconds=each.milliseconds * factor) for each in found]
 
         return measured
 
