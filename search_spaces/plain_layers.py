@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.errors import InvalidInput
+from search_spaces.quantizers import memory_format
 
 
 class ChannelShuffle(nn.Module):
@@ -17,7 +18,10 @@ class ChannelShuffle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
-        x = x.view(n, self.groups, c // self.groups, h, w).transpose(1, 2)  # (N, C / groups, groups, H, W)
+        if memory_format(x) == torch.channels_last:  # and so it stays
+            pixels = x.permute(0, 2, 3, 1).reshape(n, h, w, self.groups, c // self.groups)
+            return pixels.transpose(3, 4).reshape(n, h, w, c).permute(0, 3, 1, 2)
+        x = x.reshape(n, self.groups, c // self.groups, h, w).transpose(1, 2)  # (N, C / groups, groups, H, W)
         return x.reshape(n, c, h, w)
 
 
