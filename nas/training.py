@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from nas.data import DataSet, Split
 from nas.data.batches import batch_count, batches, tensor
 from nas.data.data_set import PART
+from nas.layouts import EvenGradients, kept_memory
 from nas.optimizers import optimizers, parameter_groups, schedules
 from nas.recipe import Recipe, recipe_for
 from search_spaces.architecture import Architecture
@@ -142,12 +143,13 @@ class Training:
             TrainingError: the loss is not finite.
         """
         torch.set_num_threads(self.recipe.threads or os.cpu_count() or 1)
-        for number in range(len(self.history) + 1, self.epochs + 1):
-            start = time.perf_counter()
-            loss = self._train_epoch(number, on_batch)
-            right = accuracy(self.judged, self.data.validation) if len(self.data.validation) else None
-            self.history.append(Epoch(number, loss, right, time.perf_counter() - start))
-            yield self.history[-1]
+        with kept_memory():
+            for number in range(len(self.history) + 1, self.epochs + 1):
+                start = time.perf_counter()
+                loss = self._train_epoch(number, on_batch)
+                right = accuracy(self.judged, self.data.validation) if len(self.data.validation) else None
+                self.history.append(Epoch(number, loss, right, time.perf_counter() - start))
+                yield self.history[-1]
         if self.average is not None:
             self.module.load_state_dict(self.average.module.state_dict())
         self.module.eval()
@@ -176,7 +178,8 @@ class Training:
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
         recipe = self.recipe
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.bf16):
-            logits = self.module(images)
+            with EvenGradients():
+                logits = self.module(images)
             taught = None if self.teacher is None else _teach(self.teacher, images)
         logits = logits.float()
         loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
