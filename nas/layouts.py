@@ -22,7 +22,7 @@ from search_spaces.quantizers import memory_format
 
 
 class EvenGradients(TorchFunctionMode):
-    """While it is entered, torch's functions compute what they do, with gradients in their tensors' layout."""
+    """Within, torch's functions compute what they do, with gradients in their tensors' layout."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -81,7 +81,8 @@ class _ImageMean(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         pixels = ctx.shape[2] * ctx.shape[3]
-        spread = torch.empty(ctx.shape, dtype=grads[0].dtype, device=grads[0].device, memory_format=ctx.layout)
+        of_kind = {"dtype": grads[0].dtype, "device": grads[0].device}
+        spread = torch.empty(ctx.shape, memory_format=ctx.layout, **of_kind)
         return spread.copy_(grads[0] / pixels)
 
 
@@ -102,8 +103,8 @@ _USUAL = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
 def kept_memory() -> Iterator[None]:
     """What is freed within stays with the process and is used again; in the end it goes back.
 
-    glibc gives large blocks back at once, and each page of the next one is made and zeroed anew: of training on
-    images of 32 pixels that takes up to a half of the time. Elsewhere nothing is done.
+    glibc gives large blocks back at once, and each page of the next one is made and zeroed anew, which takes
+    up to a half of a training on images of 32 pixels. Elsewhere nothing is done.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc is None or not hasattr(libc, "mallopt"):

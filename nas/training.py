@@ -55,10 +55,14 @@ def train_architecture(
     *,
     epochs: int,
     seed: int,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
     on_epoch: OnEpoch | None = None,
     on_batch: OnBatch | None = None,
 ) -> tuple[nn.Module, list[Epoch]]:
     """Build a network and train it; the same arguments give the same weights on the same machine.
+
+    The images a step and the highest learning rate are chosen by the number of images where they are None.
 
     Raises:
         InvalidInput: the architecture does not build.
@@ -66,7 +70,7 @@ def train_architecture(
     """
     torch.manual_seed(seed)
     module = build(architecture)
-    recipe = recipe_for(data)
+    recipe = recipe_for(data, batch_size=batch_size, learning_rate=learning_rate)
     history = train(
         module, data, epochs=epochs, seed=seed, recipe=recipe, on_epoch=on_epoch, on_batch=on_batch
     )

@@ -1,8 +1,11 @@
 """Layers without a precision: shuffles, learned scales and shifts, and subsampling."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import Function
 
 from search_spaces.errors import InvalidInput
 from search_spaces.quantizers import memory_format
@@ -94,7 +97,24 @@ class Subsample(nn.Module):
         self.stride, self.added = stride, added
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], [0, 0, 0, 0, 0, self.added])
+        kept = x if self.stride == 1 else _EveryNth.apply(x, self.stride)  # type: ignore[no-untyped-call]
+        return F.pad(kept, [0, 0, 0, 0, 0, self.added])
+
+
+class _EveryNth(Function):
+    """Of rows and columns; the gradient lies in memory as the images do, which torch's own does not."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, stride: int) -> Tensor:
+        ctx.shape, ctx.stride, ctx.layout = x.shape, stride, memory_format(x)
+        return x[:, :, ::stride, ::stride].contiguous(memory_format=ctx.layout)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        of_kind = {"dtype": grads[0].dtype, "device": grads[0].device}
+        spread = torch.empty(ctx.shape, memory_format=ctx.layout, **of_kind).zero_()
+        spread[:, :, :: ctx.stride, :: ctx.stride] = grads[0]
+        return spread, None
 
 
 def check_positive(**sizes: int) -> None:

@@ -52,8 +52,8 @@ def _passed(grad: Tensor, x: Tensor, low: "Bound", high: "Bound") -> Tensor:
 @lru_cache(maxsize=256)
 def _just_beyond(low: float, high: float, dtype: torch.dtype) -> tuple[float, float]:
     """The floats before ``low`` and after ``high``; denormals, which a processor may not see, left out."""
-    ends = torch.tensor((low, high), dtype=dtype, device="cpu")
-    below, above = torch.nextafter(ends, torch.tensor((-math.inf, math.inf), dtype=dtype, device="cpu")).tolist()
+    ends, beyond = torch.tensor([[low, high], [-math.inf, math.inf]], dtype=dtype, device="cpu")
+    below, above = torch.nextafter(ends, beyond).tolist()
     tiny = torch.finfo(dtype).tiny
     return below if abs(below) >= tiny else -tiny, above if abs(above) >= tiny else tiny
 
@@ -98,7 +98,7 @@ def dithered(x: Tensor, mode: Dither, plane: tuple[int, int] = (1, 1)) -> Tensor
 
 @lru_cache(maxsize=32)
 def _laid_mask(channels: int, height: int, width: int, mode: Dither, layout: torch.memory_format) -> Tensor:
-    """The mask of one image, (1, channels, height, width): adding one in another layout takes ten times as long."""
+    """The mask of one image, (1, channels, height, width), to add without changing the layout of images."""
     return dither_mask(channels, height, width, mode).unsqueeze(0).contiguous(memory_format=layout)
 
 
