@@ -88,6 +88,11 @@ def convolutions(found: Architecture) -> list[LayerSize]:
     return [layer for layer in layers(build(found), SHAPE) if layer.macs > layer.weights]
 
 
+def output_sides(convs: list[LayerSize]) -> list[int]:
+    """Rows of what each convolution gives."""
+    return [math.isqrt(layer.macs // layer.weights) for layer in convs]
+
+
 def plain_network(sides: list[int], width: int) -> nn.Sequential:
     """A 3x3 convolution, batch norm and ReLU for each side of an output, then means and a classifier."""
     parts: list[nn.Module] = []
@@ -151,7 +156,7 @@ def compared(name: str, width: int, precision: str, kernel: int, rounds: int) ->
     found = architecture(name, width, precision, kernel)
     convs = convolutions(found)
     macs = sum(layer.macs for layer in convs)
-    sides = [math.isqrt(layer.macs // layer.weights) for layer in convs]
+    sides = output_sides(convs)
     plain = plain_network(sides, equal_width(sides, macs))
     plain_macs = sum(layer.macs for layer in layers(plain, SHAPE) if layer.macs > layer.weights)
     step = plain_step(plain.train())
