@@ -25,7 +25,7 @@ def linear_baseline(data: "DataSet") -> float:
     Of many images it sees some, and of large ones means over squares. Nothing about it is random.
     """
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     train, judged = _few(data.train), _few(data.validation)
     if not len(judged):
@@ -62,7 +62,8 @@ def _pixels(split: "Split") -> NDArray[np.float32]:
     images = split.take(np.arange(len(split))).astype(np.float32)  # (N, H, W, C)
     rows, columns = (_means(size) for size in images.shape[1:3])
     small = np.einsum("yh,nhwc,xw->nyxc", rows, images, columns, optimize=True)
-    return small.reshape(len(images), -1).astype(np.float32)
+    pixels: NDArray[np.float32] = small.reshape(len(images), -1).astype(np.float32)
+    return pixels
 
 
 def _means(size: int) -> NDArray[np.float32]:

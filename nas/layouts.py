@@ -57,7 +57,7 @@ class _Concatenation(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, ...]:
-        slices = grads[0].split([channels for channels, _, _ in ctx.parts], 1)
+        slices = torch.split(grads[0], [channels for channels, _, _ in ctx.parts], 1)
         return tuple(
             piece.to(dtype).contiguous(memory_format=layout)
             for piece, (_, dtype, layout) in zip(slices, ctx.parts, strict=True)
@@ -81,9 +81,9 @@ class _ImageMean(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         pixels = ctx.shape[2] * ctx.shape[3]
-        of_kind = {"dtype": grads[0].dtype, "device": grads[0].device}
-        spread = torch.empty(ctx.shape, memory_format=ctx.layout, **of_kind)
-        return spread.copy_(grads[0] / pixels)
+        means = grads[0] / pixels
+        spread = torch.empty(ctx.shape, dtype=means.dtype, device=means.device, memory_format=ctx.layout)
+        return spread.copy_(means)
 
 
 _FUNCTIONS: dict[Any, Callable[..., Tensor]] = {

@@ -95,35 +95,26 @@ def recipe_for(
 ) -> Recipe:
     """How a data set is trained on; in bfloat16 only where the machine has it, as it is slow elsewhere.
 
-    ``threads`` are for larger images; on small ones they would wait for each other. What is not given is
-    chosen by the number of training images, see ``batch_for`` and ``rate_for``.
+    ``threads`` are for larger images; on small ones they would wait for each other. The images a step are
+    chosen by the number of training images where they are not given, see ``batch_for``.
     """
     if min(data.input_shape[1:]) < LARGE:
         usual = RECIPE
     else:
         usual = replace(IMAGES, bf16=has_bfloat16(), threads=threads)
     batch = batch_for(len(data.train), usual) if batch_size is None else batch_size
-    rate = rate_for(batch, usual) if learning_rate is None else learning_rate
+    rate = usual.peak_rate if learning_rate is None else learning_rate
     return replace(usual, batch_size=batch, peak_rate=rate)
 
 
 def batch_for(images: int, usual: Recipe) -> int:
     """Images a step: the power of two next to a 32nd of an epoch's images, from 8 to what is usual.
 
-    Nine steps teach little, however many images each sees.
+    Nine steps teach little, however many images each sees. The rate stays: AdamW's steps are about as long as
+    it, and of less, 450 images learned no more (docs/training.md).
     """
     nearest: int = 2 ** round(math.log2(max(images, 1) / STEPS))
     return min(max(nearest, LEAST_BATCH), usual.batch_size)
-
-
-def rate_for(batch: int, usual: Recipe) -> float:
-    """The highest rate for a batch: with the square root of its images, never above the usual.
-
-    Adaptive optimizers take steps of about the rate whatever the gradient, so that noise of a mean over fewer
-    images goes with the square root (Malladi et al., *On the SDEs and Scaling Rules for Adaptive Gradient
-    Algorithms*, 2022).
-    """
-    return usual.peak_rate * min(1.0, math.sqrt(max(batch, 0) / usual.batch_size))
 
 
 SGD_RATE, SGD_DECAY = 0.1, 5e-4

@@ -62,7 +62,7 @@ def train_architecture(
 ) -> tuple[nn.Module, list[Epoch]]:
     """Build a network and train it; the same arguments give the same weights on the same machine.
 
-    The images a step and the highest learning rate are chosen by the number of images where they are None.
+    The images a step and the highest learning rate are those of ``recipe_for`` where they are None.
 
     Raises:
         InvalidInput: the architecture does not build.

@@ -111,9 +111,9 @@ class _EveryNth(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        of_kind = {"dtype": grads[0].dtype, "device": grads[0].device}
-        spread = torch.empty(ctx.shape, memory_format=ctx.layout, **of_kind).zero_()
-        spread[:, :, :: ctx.stride, :: ctx.stride] = grads[0]
+        grad = grads[0]
+        spread = torch.empty(ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=ctx.layout)
+        spread.zero_()[:, :, :: ctx.stride, :: ctx.stride] = grad
         return spread, None
 
 

@@ -41,12 +41,11 @@ def _signs(x: Tensor) -> Tensor:
 
 def _passed(grad: Tensor, x: Tensor, low: "Bound", high: "Bound") -> Tensor:
     """``grad`` where low <= x <= high, else 0, for bounds that are no denormals; of any shape."""
-    if isinstance(low, Tensor) or isinstance(high, Tensor):
-        if not x.is_cpu:  # a number would have to be waited for
-            return grad * ((x >= low) & (x <= high))
-        low, high = float(low), float(high)
+    if isinstance(low, Tensor) and not x.is_cpu:  # a number would have to be waited for
+        return grad * ((x >= low) & (x <= high))
     # in one pass; hardtanh has no gradient at its ends, so these are moved by one float
-    return torch.ops.aten.hardtanh_backward(grad, x, *_just_beyond(low, high, x.dtype))  # type: ignore[no-any-return]
+    ends = _just_beyond(float(low), float(high), x.dtype)
+    return cast(Tensor, torch.ops.aten.hardtanh_backward(grad, x, *ends))
 
 
 @lru_cache(maxsize=256)
