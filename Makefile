@@ -1,6 +1,7 @@
 # make demo   search, plot, export and verify on real digits, in a few minutes
 # make test   lint, type-check and test, as CI does
 # make bench  our kernels and networks beside onnxruntime, torch and numkong, in a few minutes
+# make bench-training  a step of training of each kind of block, width and precision, beside a plain torch network
 # make reproduce DATA=FOLDER  the trainings of docs/results.md on CIFAR-10, in a day; goes on where it was interrupted
 # make networks  every published network in every precision, a step of training, compiled, beside torch
 # make accuracy  how far predicted latencies are from measured ones, here and over RPC, in an hour or two
@@ -14,7 +15,7 @@ DEMO := demo
 DEMO_LIMIT ?= 0.004
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench reproduce networks accuracy test lint types unit format clean
+.PHONY: help install demo bench bench-training reproduce networks accuracy test lint types unit format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -46,6 +47,11 @@ demo: $(STAMP)
 BENCH ?= --json benchmarks/latest.json
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+# Some of it: make bench-training TRAINING='--only fire --kernel 5'
+TRAINING ?=
+bench-training: $(STAMP)
+	$(BIN)/python -m benchmarks.training $(TRAINING)
 
 # One row: make reproduce DATA=cifar10 ROWS=resnet20-float
 ROWS ?=

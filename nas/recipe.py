@@ -1,5 +1,6 @@
 """The recipe of a training: everything but the network, the data, the seed and how long."""
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -85,14 +86,35 @@ LARGE = 24
 """Pixels of the shorter side from which on ``IMAGES`` is the recipe."""
 
 
-def recipe_for(data: DataSet, threads: int = 1) -> Recipe:
+STEPS, LEAST_BATCH = 32, 8
+"""Steps that an epoch of few images has about, and the fewest images in one."""
+
+
+def recipe_for(
+    data: DataSet, threads: int = 1, *, batch_size: int | None = None, learning_rate: float | None = None
+) -> Recipe:
     """How a data set is trained on; in bfloat16 only where the machine has it, as it is slow elsewhere.
 
-    ``threads`` are for larger images; on small ones they would wait for each other.
+    ``threads`` are for larger images; on small ones they would wait for each other. The images a step are
+    chosen by the number of training images where they are not given, see ``batch_for``.
     """
     if min(data.input_shape[1:]) < LARGE:
-        return RECIPE
-    return replace(IMAGES, bf16=has_bfloat16(), threads=threads)
+        usual = RECIPE
+    else:
+        usual = replace(IMAGES, bf16=has_bfloat16(), threads=threads)
+    batch = batch_for(len(data.train), usual) if batch_size is None else batch_size
+    rate = usual.peak_rate if learning_rate is None else learning_rate
+    return replace(usual, batch_size=batch, peak_rate=rate)
+
+
+def batch_for(images: int, usual: Recipe) -> int:
+    """Images a step: the power of two next to a 32nd of an epoch's images, from 8 to what is usual.
+
+    Nine steps teach little, however many images each sees. The rate stays: AdamW's steps are about as long as
+    it, and of less, 450 images learned no more (docs/training.md).
+    """
+    nearest: int = 2 ** round(math.log2(max(images, 1) / STEPS))
+    return min(max(nearest, LEAST_BATCH), usual.batch_size)
 
 
 SGD_RATE, SGD_DECAY = 0.1, 5e-4

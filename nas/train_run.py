@@ -4,7 +4,7 @@ import json
 import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -189,6 +189,7 @@ def _result(job: TrainJob, training: "Training", test_accuracy: float, seconds: 
     import torch
 
     import search_spaces
+    from nas.baseline import Baselines
 
     size = search_spaces.size(training.module)
     last = training.history[-1]
@@ -198,6 +199,7 @@ def _result(job: TrainJob, training: "Training", test_accuracy: float, seconds: 
         "test_images": len(training.data.test),
         "train_images": len(training.data.train),
         "validation_accuracy": last.accuracy,
+        "baselines": None if last.accuracy is None else asdict(Baselines.of(training.data)),
         "weight_kb": size.weight_bytes / 1000,
         "size_kb": size.kilobytes,
         "epochs": [epoch.to_dict() for epoch in training.history],

@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from nas.data import DataSet, Split
 from nas.data.batches import batch_count, batches, tensor
 from nas.data.data_set import PART
+from nas.layouts import EvenGradients, kept_memory
 from nas.optimizers import optimizers, parameter_groups, schedules
 from nas.recipe import Recipe, recipe_for
 from search_spaces.architecture import Architecture
@@ -54,10 +55,14 @@ def train_architecture(
     *,
     epochs: int,
     seed: int,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
     on_epoch: OnEpoch | None = None,
     on_batch: OnBatch | None = None,
 ) -> tuple[nn.Module, list[Epoch]]:
     """Build a network and train it; the same arguments give the same weights on the same machine.
+
+    The images a step and the highest learning rate are those of ``recipe_for`` where they are None.
 
     Raises:
         InvalidInput: the architecture does not build.
@@ -65,7 +70,7 @@ def train_architecture(
     """
     torch.manual_seed(seed)
     module = build(architecture)
-    recipe = recipe_for(data)
+    recipe = recipe_for(data, batch_size=batch_size, learning_rate=learning_rate)
     history = train(
         module, data, epochs=epochs, seed=seed, recipe=recipe, on_epoch=on_epoch, on_batch=on_batch
     )
@@ -142,12 +147,13 @@ class Training:
             TrainingError: the loss is not finite.
         """
         torch.set_num_threads(self.recipe.threads or os.cpu_count() or 1)
-        for number in range(len(self.history) + 1, self.epochs + 1):
-            start = time.perf_counter()
-            loss = self._train_epoch(number, on_batch)
-            right = accuracy(self.judged, self.data.validation) if len(self.data.validation) else None
-            self.history.append(Epoch(number, loss, right, time.perf_counter() - start))
-            yield self.history[-1]
+        with kept_memory():
+            for number in range(len(self.history) + 1, self.epochs + 1):
+                start = time.perf_counter()
+                loss = self._train_epoch(number, on_batch)
+                right = accuracy(self.judged, self.data.validation) if len(self.data.validation) else None
+                self.history.append(Epoch(number, loss, right, time.perf_counter() - start))
+                yield self.history[-1]
         if self.average is not None:
             self.module.load_state_dict(self.average.module.state_dict())
         self.module.eval()
@@ -176,7 +182,8 @@ class Training:
     def _loss(self, images: Tensor, labels: Tensor) -> Tensor:
         recipe = self.recipe
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.bf16):
-            logits = self.module(images)
+            with EvenGradients():
+                logits = self.module(images)
             taught = None if self.teacher is None else _teach(self.teacher, images)
         logits = logits.float()
         loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.precision import LEVEL_BITS, Precision
-from search_spaces.quantizers import dithered, fake_quantize, sign
+from search_spaces.quantizers import dithered, fake_quantize, in_memory_order, sign
 
 RANGE_MOMENTUM = 0.1
 """Share of the newest batch's maximum in an observed int8 range, once ten batches were seen."""
@@ -84,7 +84,7 @@ class InputActivation(nn.Module):
 
         It holds 0, so that padding is exact (Jacob et al., section 2.1).
         """
-        lowest, highest = (end.float() for end in torch.aminmax(x))
+        lowest, highest = (end.float() for end in torch.aminmax(in_memory_order(x)))
         lowest = lowest.clamp_max(0) if self.is_affine else torch.zeros_like(lowest)
         step = (highest.clamp_min(0) - lowest).clamp_min(1e-5) / STEPS[self.code]
         self.batches += 1

@@ -1,10 +1,14 @@
 """Layers without a precision: shuffles, learned scales and shifts, and subsampling."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import Function
 
 from search_spaces.errors import InvalidInput
+from search_spaces.quantizers import memory_format
 
 
 class ChannelShuffle(nn.Module):
@@ -17,7 +21,10 @@ class ChannelShuffle(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n, c, h, w = x.shape
-        x = x.view(n, self.groups, c // self.groups, h, w).transpose(1, 2)  # (N, C / groups, groups, H, W)
+        if memory_format(x) == torch.channels_last:  # and so it stays
+            pixels = x.permute(0, 2, 3, 1).reshape(n, h, w, self.groups, c // self.groups)
+            return pixels.transpose(3, 4).reshape(n, h, w, c).permute(0, 3, 1, 2)
+        x = x.reshape(n, self.groups, c // self.groups, h, w).transpose(1, 2)  # (N, C / groups, groups, H, W)
         return x.reshape(n, c, h, w)
 
 
@@ -90,7 +97,24 @@ class Subsample(nn.Module):
         self.stride, self.added = stride, added
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pad(x[:, :, :: self.stride, :: self.stride], [0, 0, 0, 0, 0, self.added])
+        kept = x if self.stride == 1 else _EveryNth.apply(x, self.stride)  # type: ignore[no-untyped-call]
+        return F.pad(kept, [0, 0, 0, 0, 0, self.added])
+
+
+class _EveryNth(Function):
+    """Of rows and columns; the gradient lies in memory as the images do, which torch's own does not."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, stride: int) -> Tensor:
+        ctx.shape, ctx.stride, ctx.layout = x.shape, stride, memory_format(x)
+        return x[:, :, ::stride, ::stride].contiguous(memory_format=ctx.layout)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        grad = grads[0]
+        spread = torch.empty(ctx.shape, dtype=grad.dtype, device=grad.device, memory_format=ctx.layout)
+        spread.zero_()[:, :, :: ctx.stride, :: ctx.stride] = grad
+        return spread, None
 
 
 def check_positive(**sizes: int) -> None:

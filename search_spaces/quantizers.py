@@ -6,6 +6,7 @@ Papers: [TTQ+] Holesovsky and Maki, *Compact ConvNets with Ternary Weights and B
 Tzimiropoulos, *XNOR-Net++*; [DoReFa] Zhou et al., *DoReFa-Net*.
 """
 
+import math
 from functools import lru_cache
 from typing import Any, cast
 
@@ -30,13 +31,30 @@ class _Sign(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        x: Tensor = ctx.saved_tensors[0]
-        return grads[0] * (x.abs() <= 1)
+        return _passed(grads[0], ctx.saved_tensors[0], -1, 1)
 
 
 def _signs(x: Tensor) -> Tensor:
-    # torch.sign maps 0 to 0, and behind a ReLU zeros are everywhere
-    return 1 - (x < 0).to(x.dtype) * 2
+    # torch.sign maps 0 to 0, and behind a ReLU zeros are everywhere; in place, as memory is what takes time
+    return torch.lt(x, 0, out=torch.empty_like(x)).mul_(-2).add_(1)
+
+
+def _passed(grad: Tensor, x: Tensor, low: "Bound", high: "Bound") -> Tensor:
+    """``grad`` where low <= x <= high, else 0, for bounds that are no denormals; of any shape."""
+    if isinstance(low, Tensor) and not x.is_cpu:  # a number would have to be waited for
+        return grad * ((x >= low) & (x <= high))
+    # in one pass; hardtanh has no gradient at its ends, so these are moved by one float
+    ends = _just_beyond(float(low), float(high), x.dtype)
+    return cast(Tensor, torch.ops.aten.hardtanh_backward(grad, x, *ends))
+
+
+@lru_cache(maxsize=256)
+def _just_beyond(low: float, high: float, dtype: torch.dtype) -> tuple[float, float]:
+    """The floats before ``low`` and after ``high``; denormals, which a processor may not see, left out."""
+    ends, beyond = torch.tensor([[low, high], [-math.inf, math.inf]], dtype=dtype, device="cpu")
+    below, above = torch.nextafter(ends, beyond).tolist()
+    tiny = torch.finfo(dtype).tiny
+    return below if abs(below) >= tiny else -tiny, above if abs(above) >= tiny else tiny
 
 
 def sign(x: Tensor) -> Tensor:
@@ -72,7 +90,28 @@ def dithered(x: Tensor, mode: Dither, plane: tuple[int, int] = (1, 1)) -> Tensor
     """x + m, for x (N, C, H, W), or (N, C H W): the features of images of ``plane`` rows and columns."""
     height, width = x.shape[2:] if x.dim() == 4 else plane
     channels = x[0].numel() // (height * width)
-    return x + dither_mask(channels, height, width, mode).reshape(x.shape[1:]).to(x)
+    if x.dim() != 4:
+        return x + dither_mask(channels, height, width, mode).reshape(x.shape[1:]).to(x)
+    return x + _laid_mask(channels, height, width, mode, memory_format(x)).to(x)
+
+
+@lru_cache(maxsize=32)
+def _laid_mask(channels: int, height: int, width: int, mode: Dither, layout: torch.memory_format) -> Tensor:
+    """The mask of one image, (1, channels, height, width), to add without changing the layout of images."""
+    return dither_mask(channels, height, width, mode).unsqueeze(0).contiguous(memory_format=layout)
+
+
+def memory_format(x: Tensor) -> torch.memory_format:
+    """How images (N, C, H, W) lie in memory."""
+    is_last = not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last)
+    return torch.channels_last if is_last else torch.contiguous_format
+
+
+def in_memory_order(x: Tensor) -> Tensor:
+    """All numbers of a tensor, (numel,), as they lie in memory, where they lie without gaps."""
+    if x.dim() == 4 and memory_format(x) == torch.channels_last:
+        return x.permute(0, 2, 3, 1).reshape(-1)
+    return x.reshape(-1)
 
 
 def ternary_codes(weight: Tensor) -> Tensor:
@@ -200,14 +239,17 @@ Bound = int | Tensor
 class _FakeQuantize(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, low: Bound, high: Bound) -> Tensor:
-        steps = x * (1 / scale)  # as compiled code does: a division costs more than all the rest
-        ctx.save_for_backward((steps >= low) & (steps <= high))
-        return torch.round(steps).clamp(low, high) * scale  # type: ignore[arg-type]  # both ends are of one kind
+        # as compiled code does: a division costs more than all the rest
+        per_scale = 1 / scale
+        ctx.save_for_backward(x, per_scale)
+        ctx.ends = low, high
+        steps = x * per_scale
+        return steps.round_().clamp_(low, high).mul_(scale)  # type: ignore[arg-type]  # both ends are of one kind
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
-        (inside,) = ctx.saved_tensors
-        return grads[0] * inside, None, None, None
+        x, per_scale = ctx.saved_tensors
+        return _passed(grads[0], x * per_scale, *ctx.ends), None, None, None
 
 
 def fake_quantize(x: Tensor, scale: Tensor, low: Bound, high: Bound) -> Tensor:

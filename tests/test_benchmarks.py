@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 import search_spaces
-from benchmarks import augmentation, integers, networks, reproduce, rivals, rows, targets
+from benchmarks import augmentation, integers, networks, reproduce, rivals, rows, targets, training
 from benchmarks.__main__ import main
 from benchmarks.race import Effort, race
 from nas.train_job import WEIGHTS
@@ -48,6 +48,30 @@ def test_augmentation_is_timed_on_one_thread():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(threads)
+
+
+def test_a_step_of_training_is_timed_beside_a_plain_network(tmp_path, monkeypatch):
+    path = tmp_path / "steps.json"
+    once = ["--only", "shuffle", "--width", "8", "--precision", "int8", "--rounds", "1", "--json", str(path)]
+    monkeypatch.setattr(training, "MOST", 1e9)
+    told = CliRunner().invoke(training.main, once)
+    assert told.exit_code == 0, told.output
+    (row,) = json.loads(path.read_text())["rows"]
+    assert f"{row['ratio']:.2f}" == told.stdout.split()[-1]
+    assert row["seconds"] / row["plain_seconds"] == pytest.approx(row["ratio"])
+    monkeypatch.setattr(training, "MOST", 0)
+    told = CliRunner().invoke(training.main, once)
+    assert (told.exit_code, "Over 0 times: shuffle 8 int8" in told.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("kind", ["separable", "inverted+squeeze", "conv"])
+def test_a_plain_network_has_as_many_operations(kind):
+    convs = training.convolutions(training.architecture(kind, 32, "float", 5))
+    macs, sides = sum(layer.macs for layer in convs), training.output_sides(convs)
+    plain = training.plain_network(sides, training.equal_width(sides, macs))
+    found = [layer.macs for layer in training.layers(plain, training.SHAPE)][:-1]
+    assert len(found) == len(convs)
+    assert sum(found) == pytest.approx(macs, rel=0.1)
 
 
 def test_bytes_are_timed_beside_floats_for_every_target():

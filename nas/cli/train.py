@@ -85,6 +85,7 @@ def train(context: click.Context, /, **options: Any) -> None:
     the test images. A training that was killed goes on with --resume.
     """
     from nas import checkpoint, train_job, train_run
+    from nas.baseline import Baselines
 
     loaded = None
     if options["resume"] is not None:
@@ -120,6 +121,10 @@ def train(context: click.Context, /, **options: Any) -> None:
             ("written", f"{folder / train_job.WEIGHTS}, {folder / train_job.RESULT}"),
         ]
     )
+    if result["baselines"] is not None:
+        verdict = Baselines(**result["baselines"]).verdict(result["validation_accuracy"])
+        if verdict is not None:
+            say(verdict)
     say(f"Next: nas export {quoted(folder)} -o winner")
 
 
@@ -154,13 +159,16 @@ def _job(options: dict[str, Any]) -> "TrainJob":
         problem = f"'{options['data']}' has a validation split of its own, by which each epoch is judged"
         raise InvalidInput("--validation", problem, "leave it out")
     fields = ("network", "precision", "classifier", "image_size", "epochs", "seed", "validation")
-    return TrainJob(
-        **{name: options[name] for name in fields if options[name] is not None},
+    given = {name: options[name] for name in fields if options[name] is not None}
+    job = TrainJob(
+        **given,
         start=_absolute("--from", options["start"]),
         teacher=_absolute("--teacher", options["teacher"]),
         data=canonical(options["data"]),
-        recipe=_recipe(options, recipe_for(data, threads=0)),
     )
+    data = replace(data, validation_share=job.validation)
+    usual = recipe_for(data, 0, batch_size=options["batch_size"], learning_rate=options["rate"])
+    return replace(job, recipe=_recipe(options, usual))
 
 
 def _absolute(option: str, name: str | None) -> str | None:

@@ -187,6 +187,20 @@ def test_a_validation_split_of_its_own_takes_no_share(tmp_path: Path) -> None:
     assert run(*options).exit_code == 0
 
 
+def test_a_training_that_taught_nothing_is_told_of(tmp_path: Path) -> None:
+    command = ["train", "small", "--data", "digits", "--epochs", "1"]
+    untaught = run(*command, "--rate", "1e-9", "-o", str(tmp_path / "a")).stderr
+    assert "of the validation images are right, no more than by" in untaught
+    better = run(*command, "--epochs", "8", "-o", str(tmp_path / "b")).stderr
+    assert ("no more than" in better) == (_validated(tmp_path / "b") <= 0.95)
+    assert json.loads((tmp_path / "b" / "result.json").read_text())["baselines"]["linear"] > 0.9
+
+
+def _validated(folder: Path) -> float:
+    found: float = json.loads((folder / "result.json").read_text())["validation_accuracy"]
+    return found
+
+
 def test_what_to_type_next_can_be_typed(tmp_path: Path) -> None:
     folder = tmp_path / "my small one"
     done = run("train", "small", "--data", "digits", "--epochs", "1", "-o", str(folder))

@@ -20,9 +20,9 @@ from torch.optim.lr_scheduler import (
 import search_spaces
 from nas import checkpoint
 from nas.data import DataSet, Source, Split, load
-from nas.data.batches import Augmentation
+from nas.data.batches import Augmentation, batch_count
 from nas.optimizers import optimizers, parameter_groups, schedules
-from nas.recipe import IMAGES, RECIPE, Recipe, with_optimizer
+from nas.recipe import IMAGES, RECIPE, Recipe, recipe_for, with_optimizer
 from nas.train_job import images_digest
 from nas.training import (
     Epoch,
@@ -116,7 +116,7 @@ def test_every_epoch_is_reported_and_every_batch_can_stop_it(small: DataSet) -> 
         _linear(), small, epochs=2, seed=0, on_epoch=seen.append, on_batch=lambda: batches.append(1)
     )
     assert seen == history
-    assert len(batches) == 2 * -(-180 // Recipe().batch_size)
+    assert len(batches) == 2 * batch_count(180, recipe_for(small).batch_size)
 
     def stop() -> None:
         raise KeyboardInterrupt

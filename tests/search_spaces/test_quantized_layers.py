@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from search_spaces.activation import InputActivation
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
-from search_spaces.plain_layers import ChannelShuffle
+from search_spaces.plain_layers import ChannelShuffle, Subsample
 from search_spaces.precision import Precision, precisions
 from search_spaces.quantizers import dither_mask
 
@@ -237,12 +238,28 @@ def test_training_state_survives_saving():
     assert torch.equal(again.eval()(x), layer.eval()(x))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_subsampling_and_its_gradient_are_those_of_a_slice(stride, layout):
+    x = torch.randn(2, 3, 7, 4).contiguous(memory_format=layout).requires_grad_()
+    found = Subsample(stride, 2)(x)
+    expected = F.pad(x[:, :, ::stride, ::stride], [0, 0, 0, 0, 0, 2])
+    assert torch.equal(found, expected)
+    grad = torch.randn_like(found)
+    (ours,), (theirs,) = (torch.autograd.grad(y, x, grad) for y in (found, expected))
+    assert torch.equal(ours, theirs)
+    assert ours.is_contiguous(memory_format=layout)
+
+
 @pytest.mark.parametrize("groups", [1, 2, 3, 6])
 def test_channel_shuffle_interleaves_groups(groups):
-    x = torch.arange(24.0).view(2, 6, 1, 2)
+    x = torch.arange(48.0).view(2, 6, 2, 2)
     per_group = 6 // groups
     order = [g * per_group + i for i in range(per_group) for g in range(groups)]
     assert torch.equal(ChannelShuffle(groups)(x), x[:, order])
+    last = ChannelShuffle(groups)(x.contiguous(memory_format=torch.channels_last))
+    assert torch.equal(last, x[:, order])
+    assert last.is_contiguous(memory_format=torch.channels_last)
 
 
 @pytest.mark.parametrize(

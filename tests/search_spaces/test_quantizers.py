@@ -41,6 +41,32 @@ def test_sign_passes_gradients_within_one_only():
     assert x.grad.tolist() == [0, 2, 3, 4, 5, 0]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("as_tensors", [False, True])
+@pytest.mark.parametrize(("low", "high"), [(-127, 127), (0, 255), (-3, 0), (-1, 1)])
+def test_gradients_pass_up_to_both_ends_and_no_float_further(dtype, as_tensors, low, high):
+    ends = torch.tensor([low, high], dtype=dtype)
+    beyond = torch.nextafter(ends, torch.tensor([-np.inf, np.inf], dtype=dtype))
+    tiny = torch.finfo(dtype).tiny  # a denormal is as good as a zero
+    x = torch.cat([ends, torch.where(ends == 0, beyond.sign() * tiny, beyond), torch.tensor([low + 0.5])])
+    x = x.to(dtype).requires_grad_()
+    bounds = (torch.tensor(float(low)), torch.tensor(float(high))) if as_tensors else (low, high)
+    fake_quantize(x, torch.tensor(1.0, dtype=dtype), *bounds).backward(torch.full_like(x, 3))
+    assert x.grad.tolist() == [3, 3, 0, 0, 3]
+
+
+@pytest.mark.parametrize("mode", ["2d", "3d"])
+def test_quantizers_leave_channels_last_where_they_are(mode):
+    x, step = torch.randn(2, 6, 3, 4), torch.tensor(0.1)
+    for quantize in (sign, lambda x: dithered(x, mode), lambda x: fake_quantize(x, step, 0, 255)):
+        given = x.clone(memory_format=torch.channels_last).requires_grad_()
+        found = quantize(given)
+        assert found.is_contiguous(memory_format=torch.channels_last)
+        assert torch.equal(found, quantize(x))
+        found.backward(x.clone(memory_format=torch.channels_last))
+        assert given.grad.is_contiguous(memory_format=torch.channels_last)
+
+
 def equation_10(i_x, i_y, i_z):
     """Equations 9 and 10 as they are printed, with Python's integers and operators."""
     m = (((i_x + i_z * 67) + i_y * 236) * 119 & 255) / 255.0
