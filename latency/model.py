@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from latency.agreement import measure_until_agreed
 from latency.hardware import Device
-from latency.measurement import DRIFTED, Measurement, MeasurementError
+from latency.measurement import Measurement, MeasurementError
 from latency.table import LatencyTable, NetworkMeasurement, lowest
 from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError, InvalidInput
@@ -222,7 +222,7 @@ class LatencyModel:
     def disturbed(self, workloads: "Sequence[Workload]") -> "list[Workload]":
         """Those that the table holds, but whose device was disturbed meanwhile."""
         found = ((w, self._read(w)) for w in dict.fromkeys(workloads))
-        return [w for w, known in found if known is not None and DRIFTED in known.conditions]
+        return [w for w, known in found if known is not None and known.disturbed]
 
     def _put(self, workload: "Workload", found: Measurement) -> None:
         self.table.put(self.device.identity, workload.key, found)

@@ -18,12 +18,11 @@ from statistics import median
 
 import numpy as np
 
-from latency.measurement import Measurement
+from latency.measurement import SPREAD, Measurement
 from latency.patience import patience_s
 
 SAMPLE_MS = 10
 SAMPLES = 12  # quiet ones, of each function
-SPREAD = 0.05  # their interquartile range may be this share of their median; where it is more, more are taken
 VISITS = 36  # at most, to find so many, if patience lasts
 FEWEST = 4  # samples, the quietest, where there were not even so many quiet ones
 LOW = 10  # percent of the samples that are below the time

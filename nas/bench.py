@@ -37,8 +37,8 @@ class Bench(Protocol):
     def predict(self, architecture: Architecture) -> Predicted:
         """What an architecture takes, without training."""
 
-    def measure(self, architecture: Architecture) -> float:
-        """Milliseconds for one image through the whole compiled network."""
+    def measure(self, architecture: Architecture) -> Measurement:
+        """The time of one image through the whole compiled network."""
 
 
 BenchFactory = Callable[[SearchConfig, Ledger, QuietRoom], Bench]
@@ -78,13 +78,13 @@ class DeviceBench:
             self._away_until = time.monotonic() + AWAY_S
             return self._estimate(architecture)
 
-    def measure(self, architecture: Architecture) -> float:
+    def measure(self, architecture: Architecture) -> Measurement:
         """Compile the network and time it."""
         self._register()
         found = self._model.measure_network(architecture)
         keys = tuple(work.key for work in workloads_of(architecture))
         self._table.put_network(self._device.identity, NetworkMeasurement(keys, found), FRONT)
-        return found.milliseconds
+        return found
 
     def _register(self) -> None:
         if not self._is_registered:

@@ -16,7 +16,7 @@ from nas.visits import Visits
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from latency import LatencyModel
+    from latency import LatencyModel, Measurement
     from runtime import Workload
     from search_spaces import Architecture
     from search_spaces.search_space import SearchSpace
@@ -43,13 +43,17 @@ TOGETHER = 8
 
 @dataclass(frozen=True)
 class Judged:
-    """One network: what was predicted, what the interval was, and what was measured, in milliseconds."""
+    """One network: what was predicted, what the interval was, and what was measured, in milliseconds.
+
+    ``disturbed`` is what made the measured time worthless; None where nothing did.
+    """
 
     digest: str
     predicted_ms: float
     low_ms: float | None
     high_ms: float | None
     measured_ms: float
+    disturbed: str | None = None
 
     @property
     def error(self) -> float:
@@ -67,6 +71,11 @@ class Evaluation:
     def mape(self) -> float:
         """The mean absolute relative error."""
         return float(np.mean([abs(n.error) for n in self.networks]))
+
+    @property
+    def disturbed(self) -> int:
+        """How many networks have a time that the machine's noise made worthless."""
+        return sum(network.disturbed is not None for network in self.networks)
 
     def within(self, share: float) -> float:
         """The share of networks whose relative error is at most ``share``."""
@@ -99,6 +108,7 @@ class Evaluation:
             "within_10_percent": self.within(0.1),
             "kendall_tau": self.tau,
             "interval_coverage": self.coverage,
+            "disturbed": self.disturbed,
         }
 
 
@@ -229,12 +239,13 @@ def evaluate(
         progress("unseen networks again", start, len(measured))
         visits.again(measured[start : start + TOGETHER])
     progress("unseen networks", len(measured), len(measured))
-    return Evaluation(tuple(_judged(model, a, visits.times[a].milliseconds) for a in measured))
+    return Evaluation(tuple(_judged(model, a, visits.times[a]) for a in measured))
 
 
-def _judged(model: "LatencyModel", architecture: "Architecture", measured_ms: float) -> Judged:
+def _judged(model: "LatencyModel", architecture: "Architecture", measured: "Measurement") -> Judged:
     found = model.predict(architecture)
-    return Judged(architecture.digest, found.milliseconds, found.low, found.high, measured_ms)
+    predicted = found.milliseconds, found.low, found.high
+    return Judged(architecture.digest, *predicted, measured.milliseconds, measured.disturbed)
 
 
 @dataclass(frozen=True)

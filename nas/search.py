@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from nas.devices import check_device
+from nas.hints import command
 from nas.ledger.claims import MAX_DEATHS, Claims
 from nas.ledger.records import SearchConfig, SearchRecord, check_search_name
 from nas.ledger.store import Ledger
@@ -117,7 +118,7 @@ def _supervise(crew: "_Crew", ledger: Ledger, search: str, on_change: OnChange |
                 on_change(now)
         fruitless += crew.replace_dead()
         if fruitless > (1 if crew.last_words else MAX_DEATHS + crew.size):
-            fix = f"see why with 'nas --debug search --resume {search}'"
+            fix = f"see why with: {command('--debug', 'search', '--resume', search, storage=ledger.url)}"
             died = f"search: its workers die (exit code {crew.last_code}) without a result; {fix}"
             raise BitnasError(crew.last_words or died)
     if on_change is not None:

@@ -151,9 +151,9 @@ def _measure(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> bool:
 
     is_device_away = False
     with _kept(runner.claims, claim, job.lease_s, check):
-        milliseconds, problem = None, None
+        measured, problem = None, None
         try:
-            milliseconds = runner.bench.measure(Architecture.from_json(str(claim.trial.architecture)))
+            measured = runner.bench.measure(Architecture.from_json(str(claim.trial.architecture)))
         except NoDeviceError:
             log.debug("measuring trial %d waits for the device", claim.trial.number, exc_info=True)
             runner.claims.release(claim)
@@ -163,7 +163,7 @@ def _measure(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> bool:
             log.debug("measuring trial %d failed", claim.trial.number, exc_info=True)
             problem = f"its whole network could not be measured: {one_line(error)}"
         if not is_device_away:
-            runner.claims.record_measured(claim, milliseconds=milliseconds, error=problem)
+            runner.claims.record_measured(claim, measured=measured, error=problem)
     return not is_device_away
 
 

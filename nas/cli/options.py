@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
-DEFAULT_STORAGE = "sqlite:///nas.db"
+from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 storage_option: Decorator = click.option(
     "--storage",
     default=DEFAULT_STORAGE,
-    envvar="NAS_STORAGE",
+    envvar=STORAGE_VARIABLE,
     show_default=True,
     show_envvar=True,
     metavar="URL",

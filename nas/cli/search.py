@@ -1,8 +1,6 @@
 """``nas search``: start a search or go on with one, show how it goes, and say what to type next."""
 
 import json
-import os
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -11,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from nas.cli.options import DEFAULT_STORAGE, json_option, storage_option
+from nas.cli.options import json_option, storage_option
 from nas.figure_data import milliseconds
+from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -114,7 +113,7 @@ def _run(storage: str, record: SearchRecord, workers: int) -> None:
         with Ledger.open(storage) as ledger, _progress(ledger, record) as show:
             service.run(Job(storage, record.name), workers, show)
     except KeyboardInterrupt:
-        resume = f"nas search --resume {record.name}{_storage_option(storage)}"
+        resume = command("search", "--resume", record.name, storage=storage)
         click.echo(f"\nWhat was finished is kept; go on with: {resume}", err=True)
         raise click.Abort from None
 
@@ -161,10 +160,12 @@ def _line(trial: TrialRecord) -> str:
 
 
 def _report(storage: str, name: str, as_json: bool) -> None:
-    from nas.ledger import Ledger
+    from nas.ledger import Ledger, Worker
+    from nas.ledger.claims import Claims
 
     with Ledger.open(storage) as ledger:
         record, front = ledger.search(name), ledger.front(name)
+        others = Claims(ledger, name, Worker.this_process()).at_work()
     if as_json:
         click.echo(json.dumps({**record.to_dict(), "front": [trial.to_dict() for trial in front]}))
     else:
@@ -172,25 +173,27 @@ def _report(storage: str, name: str, as_json: bool) -> None:
         click.echo(f"{name}: {record.config.trials} trials ({counts}), {len(front)} on the front")
     if record.counts[TrialState.FAILED] == record.config.trials:
         raise BitnasError(
-            f"search: every trial failed; see why with: nas trial {name} 0{_storage_option(storage)}"
+            f"search: every trial failed; see why with: {command('trial', name, 0, storage=storage)}"
         )
     if as_json:
         return
     if over := [str(t.number) for t in front if record.config.is_over(t.measured_latency_ms)]:
         click.echo(f"Over the limit when measured, so never exported: {', '.join(over)}", err=True)
-    click.echo(_next(record, front, storage), err=True)
+    click.echo(_next(record, front, others, storage), err=True)
 
 
-def _next(record: SearchRecord, front: list[TrialRecord], storage: str) -> str:
-    where = _storage_option(storage)
+def _next(record: SearchRecord, front: list[TrialRecord], others: list[str], storage: str) -> str:
+    def next_command(*words: str) -> str:
+        return command(*words, record.name, storage=storage)
+
     if not front and record.counts[TrialState.INFEASIBLE]:
-        return f"Nothing was within the limits; see by how much: nas trials {record.name}{where}"
+        return f"Nothing was within the limits; see by how much: {next_command('trials')}"
     if any(trial.measured_latency_ms is None and trial.error is None for trial in front):
-        return f"The front is not measured; when the device is back: nas latency verify {record.name}{where}"
-    return f"Next: nas pareto {record.name}{where}"
-
-
-def _storage_option(storage: str) -> str:
-    """What to add to a command so that it finds the same ledger."""
-    default = os.environ.get("NAS_STORAGE", DEFAULT_STORAGE)
-    return "" if storage == default else f" --storage {shlex.quote(storage)}"
+        if others:
+            return f"The front is being timed by {', '.join(others)}; once it is: {next_command('pareto')}"
+        return f"The front is not measured; when the device answers: {next_command('latency', 'verify')}"
+    if any(trial.measured_disturbed for trial in front):
+        noisy = ", ".join(str(trial.number) for trial in front if trial.measured_disturbed)
+        again = next_command("latency", "verify")
+        return f"Trials {noisy} were timed on a disturbed machine; when it is quiet: {again}"
+    return f"Next: {next_command('pareto')}"

@@ -129,6 +129,8 @@ class TrialRecord:
 
     ``accuracy`` is the validation accuracy in 0..1, ``latency_ms`` the prediction made before training,
     ``measured_latency_ms`` the time of the whole compiled network, ``size_kb`` in kB of 1000 bytes.
+    ``measured_low_ms`` and ``measured_high_ms`` are the interval of that time by the device's own repeats,
+    ``measured_disturbed`` what made it worthless, None where nothing did.
     ``estimated`` are the workloads of the prediction that had never been measured.
     """
 
@@ -138,6 +140,9 @@ class TrialRecord:
     accuracy: float | None = None
     latency_ms: float | None = None
     measured_latency_ms: float | None = None
+    measured_low_ms: float | None = None
+    measured_high_ms: float | None = None
+    measured_disturbed: str | None = None
     size_kb: float | None = None
     digest: str | None = None
     architecture: str | None = None
