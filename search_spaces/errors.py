@@ -20,7 +20,7 @@ class InvalidInput(BitnasError, ValueError):  # noqa: N818 - it names the input,
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A question after the known name that is most like a mistyped one, and a space; nothing where none is."""
+    """A question after the known name that is most like a mistyped one, and a space; or nothing."""
     from difflib import get_close_matches
 
     found = get_close_matches(name, known, 1)

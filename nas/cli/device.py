@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latency.record import SERVER_KEY
+from nas.cli.groups import Group
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
 from nas.hints import command
@@ -22,7 +23,7 @@ Keep it on loopback and come in through SSH, from the machine that searches:
 DASH = "-"
 
 
-@click.group()
+@click.group(cls=Group)
 def device() -> None:
     """The devices that latency is measured on."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from nas.cli.options import json_option, storage_option
+from nas.cli.options import Kilobytes, Milliseconds, json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, quoted, say
 from nas.hints import command
 from search_spaces.errors import InvalidInput
@@ -22,8 +22,10 @@ _OF_TRIALS = {"max_latency_ms", "max_size_kb", "number", "epochs", "storage"}
 @click.command()
 @click.argument("search")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write.")
-@click.option("--max-latency-ms", type=float, help="Export a trial that is at most this slow, measured.")
-@click.option("--max-size-kb", type=float, help="Export a trial that is at most this large.")
+@click.option(
+    "--max-latency-ms", type=Milliseconds, help="Export a trial that is at most this slow, measured."
+)
+@click.option("--max-size-kb", type=Kilobytes, help="Export a trial that is at most this large.")
 @click.option("--trial", "number", type=click.IntRange(min=0), help="Export this trial and no other.")
 @click.option(
     "--epochs", type=click.IntRange(min=0), default=0, show_default=True, help="Train on for so many epochs."

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas.cli.groups import Group
 from nas.cli.latency_model import device_option, open_model, show_progress, space_called
 from nas.cli.latency_tables import export_, import_
 from nas.cli.options import json_option, storage_option
@@ -44,7 +45,7 @@ cooldown_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def latency() -> None:
     """What networks cost on a device: measured, predicted, explained."""
 

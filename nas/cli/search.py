@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from nas.cli.options import json_option, storage_option
+from nas.cli.options import Kilobytes, Milliseconds, json_option, storage_option
 from nas.figure_data import milliseconds
 from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
@@ -43,8 +43,8 @@ _COLOURS = {
 @click.option("--device", default="local", show_default=True, help="The device whose latency counts.")
 @click.option("--trials", type=int, default=24, show_default=True, help="How many architectures to try.")
 @click.option("--epochs", type=int, default=3, show_default=True, help="How long to train each.")
-@click.option("--max-latency-ms", type=float, help="Do not train what is predicted to be slower.")
-@click.option("--max-size-kb", type=float, help="Do not train what is larger (1 kB = 1000 bytes).")
+@click.option("--max-latency-ms", type=Milliseconds, help="Do not train what is predicted to be slower.")
+@click.option("--max-size-kb", type=Kilobytes, help="Do not train what is larger (1 kB = 1000 bytes).")
 @click.option("--sampler", default="tpe", show_default=True, help="Who proposes: tpe, nsga2 or random.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes a search repeatable.")
 @click.option("--workers", type=int, default=1, show_default=True, help="How many processes run trials.")
