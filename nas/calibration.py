@@ -37,6 +37,8 @@ TURN = 0.65
 """The share of an evaluation's time after which networks are measured again."""
 POOL = 8
 """Architectures among which the next to learn from is chosen."""
+FIRST = 2
+"""Networks that tell how long the others will take."""
 TOGETHER = 8
 """Networks that are measured in turn."""
 
@@ -167,8 +169,11 @@ def calibrate(
     The next network is the one of a few that is least like those measured: where none was near, the error is
     likely the largest. Then those with the largest errors are measured again, and so are their kernels.
 
+    What a fit needs is measured though it takes longer than ``minutes``, unless the first networks show that
+    it would take far longer.
+
     Raises:
-        InvalidInput: the time was too short for a single fit.
+        InvalidInput: the time is too short by far for a single fit.
     """
     from latency.correction import LEAST
 
@@ -181,18 +186,31 @@ def calibrate(
     visits, places = Visits(model), list[NDArray[Any]]()
     while learned < most and (learned < LEAST or time.monotonic() < started + LEARNING * minutes * 60):
         progress("networks", learned, most)
-        chosen = list(_unlike(source, places, min(TOGETHER, most - learned)))
+        count = TOGETHER if visits.times else FIRST
+        chosen = list(_unlike(source, places, min(count, most - learned)))
         if not chosen:
             break
-        if time.monotonic() > deadline:
-            problem = f"{minutes:g} were too few for {LEAST} networks, {learned} are measured"
-            raise InvalidInput("--minutes", problem, "repeat the command, it goes on from there")
+        is_first = not visits.times
         visits.first(chosen)
         _learn(model, visits, chosen)
         learned += len(chosen)
+        if is_first:
+            each_s = (time.monotonic() - started) / len(chosen)
+            _check_minutes(minutes, each_s, max(0, LEAST - learned) + FEWEST)
     progress("networks", learned, learned)
     _learn_again(model, visits, started + REFINING * minutes * 60, progress)
     return evaluate(model, space, UNSEEN, SEED_UNSEEN, progress, deadline)
+
+
+def _check_minutes(minutes: float, each_s: float, needed: int) -> None:
+    """Refuse a time that is too short by far for so many networks; later ones take less than the first."""
+    needed_minutes = each_s * needed / 60
+    if needed_minutes > 2 * minutes:
+        problem = (
+            f"{minutes:g} are too few: a network takes {each_s:.0f} s here, and {needed} more are needed"
+        )
+        fix = f"give {math.ceil(needed_minutes)} or more; what is measured is kept"
+        raise InvalidInput("--minutes", problem, fix)
 
 
 def _learn(model: "LatencyModel", visits: Visits, chosen: "Iterable[Architecture]") -> None:

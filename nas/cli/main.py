@@ -78,19 +78,6 @@ class LazyGroup(Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, _short_help(name)) for name in self.list_commands(ctx)])
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, but a misspelt name is compared with names alone (click wants the commands)."""
-        from difflib import get_close_matches
-
-        names = self.list_commands(ctx)
-        if args[0] in names or args[0].startswith("-") or ctx.resilient_parsing:
-            return super().resolve_command(ctx, args)
-        close = get_close_matches(args[0], names)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"choose one of {', '.join(names)}."
-        raise click.UsageError(f"No such command '{args[0]}'; {hint}", ctx)
-
     def main(
         self,
         args: Sequence[str] | None = None,
