@@ -199,6 +199,17 @@ def test_measuring_is_claimed_once_too(demo: Ledger) -> None:
     assert other.claim_measuring([0]) is None
 
 
+def test_others_at_work_are_told_until_they_are_done_or_dead(demo: Ledger) -> None:
+    mine, other = _claims(demo), _claims(demo, host="elsewhere")
+    claim = _taken(other.claim())
+    _taken(mine.claim())
+    told = mine.at_work()
+    assert [name.partition(":")[0] for name in told] == ["elsewhere"]
+    assert _claims(demo, now_s=61.0).at_work() == [], "their leases are over"
+    other.release(claim)
+    assert mine.at_work() == []
+
+
 @pytest.mark.parametrize("accuracy", [float("nan"), float("inf"), None])
 def test_a_complete_trial_has_a_finite_accuracy(demo: Ledger, accuracy: float | None) -> None:
     claims = _claims(demo)
