@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from latency.measurement import AGREE, REPEATS, Measurement
-from latency.patience import affordable
+from latency.patience import affordable, patience_s
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, as many as patience lasts for
 
@@ -25,8 +25,12 @@ def measure_until_agreed(measure: MeasureSome, known: Sequence[Sequence[Measurem
     Where the last pause brings no agreement, the lowest time counts nevertheless.
     """
     found = [list(times) for times in known]
+    until = time.monotonic() + patience_s()
     for pause in (0.0, *affordable(PAUSES)):
-        pending = [index for index, times in enumerate(found) if not _agree(times)]
+        is_late = time.monotonic() > until
+        pending = [
+            i for i, times in enumerate(found) if not (_agree(times) or (is_late and _are_lost(times)))
+        ]
         if not pending:
             break
         if any(found[index] for index in pending):
@@ -34,6 +38,11 @@ def measure_until_agreed(measure: MeasureSome, known: Sequence[Sequence[Measurem
         for index, measured in zip(pending, measure(pending), strict=True):
             found[index].append(measured)
     return [_lowest(times) for times in found]
+
+
+def _are_lost(times: Sequence[Measurement]) -> bool:
+    """Whether the device was disturbed each time: it is waited for as long as patience lasts."""
+    return bool(times) and all(measured.disturbed for measured in times)
 
 
 def _agree(times: Sequence[Measurement]) -> bool:

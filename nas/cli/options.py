@@ -25,7 +25,7 @@ json_option: Decorator = click.option(
 )
 
 
-class Quantity(click.ParamType):
+class Quantity(click.ParamType[float]):
     """A number with a unit that may be left out; an error names the unit and gives an example.
 
     What range it must lie in is not known here.

@@ -204,3 +204,13 @@ def test_numbers_keep_what_counts() -> None:
     told = [milliseconds(value) for value in (None, 0.0, 0.00412, 0.11, 12.34, 153.2, 1530.0, 0.000041)]
     assert told == ["—", "0.000000", "0.00412", "0.110", "12.3", "153", "1530", "0.000041"]
     assert [percent(value) for value in (None, 0.0, 0.9725, 1.0)] == ["—", "0.0%", "97.2%", "100.0%"]
+
+
+def test_layers_are_named_whole_and_in_milliseconds() -> None:
+    from nas.latency_figures import bars
+
+    name = "stages_1_blocks_2_a_depthwise_convolution_of_long_name"
+    rows = [{"layer": name, "milliseconds": 0.00045 * (i + 1), "how": "measured"} for i in range(40)]
+    figure = bars(rows, "demo:19 on local")
+    assert (figure.layout.yaxis.automargin, figure.layout.yaxis.dtick) == (True, 1)
+    assert figure.layout.xaxis.exponentformat == "none"

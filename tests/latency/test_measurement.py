@@ -67,6 +67,22 @@ def test_a_disturbed_time_counts_where_there_is_no_other(monkeypatch):
     assert found.disturbed
 
 
+@pytest.mark.parametrize(("kind", "visits"), [(disturbed, 2), (timed, 6)])
+def test_a_disturbed_device_is_not_waited_for_beyond_patience(monkeypatch, kind, visits):
+    """What only disagrees is measured on."""
+    clock = [0.0]
+    monkeypatch.setattr("latency.agreement.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("latency.agreement.time.sleep", lambda seconds: None)
+    monkeypatch.setenv(VARIABLE, "20")
+
+    def measure(some):
+        clock[0] += 11.0
+        return [kind(1e3 / clock[0])]
+
+    (found,) = measure_until_agreed(measure, [[]])
+    assert found.conditions["visits"] == visits
+
+
 def test_how_long_others_had_the_core():
     assert waited_s(lambda path: "812 1500000000 3\n" if path.endswith("schedstat") else None) == 1.5
     assert waited_s(lambda path: None) is None
