@@ -2,11 +2,16 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
+
+if TYPE_CHECKING:
+    _Base = click.ParamType[float]
+else:
+    _Base = click.ParamType  # which older versions do not subscript
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -25,7 +30,7 @@ json_option: Decorator = click.option(
 )
 
 
-class Quantity(click.ParamType[float]):
+class Quantity(_Base):
     """A number with a unit that may be left out; an error names the unit and gives an example.
 
     What range it must lie in is not known here.

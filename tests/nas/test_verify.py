@@ -1,9 +1,13 @@
 """A card's latency against one measured now: held, slower, faster, or not judged where noise decides."""
 
+import json
+
 import pytest
+from click.testing import CliRunner
 
 from latency.measurement import REPEATS
 from nas.card import Card
+from nas.cli.main import cli
 from nas.verify import judge_latency
 from tests.measured import disturbed, timed
 
@@ -54,3 +58,29 @@ def test_a_tolerance_stands_in_for_the_interval():
 def test_a_network_that_is_slower_than_a_worthless_time_is_slower():
     card = CARD.model_copy(update={"measured_disturbed": "others had the core 50% of the time"})
     assert judge_latency(card, timed(2.5)).holds is False
+
+
+@pytest.mark.parametrize(
+    ("found", "code", "column", "says"),
+    [
+        (timed(2.0), 0, "yes", "Verified.\nNext: python w/predict.py\n"),
+        (
+            disturbed(4.85),
+            0,
+            "not judged",
+            "they differ by 70%); when it is quiet: nas verify w\nNext: python",
+        ),
+        (timed(4.85), 1, "NO, slower than the card states", "though nothing disturbs the machine"),
+        (timed(1.0), 0, "yes, faster than the card states", "Verified.\n"),
+    ],
+)
+def test_what_verify_prints_and_exits_with(monkeypatch, found, code, column, says):
+    monkeypatch.setattr(
+        "nas.verify.verify", lambda folder, tolerance: [judge_latency(CARD, found, tolerance)]
+    )
+    result = CliRunner().invoke(cli, ["verify", "w"])
+    assert (result.exit_code, result.stdout.rstrip().endswith(column)) == (code, True), result.stdout
+    assert says in result.stderr
+    assert ("export it anew" in result.stderr) == (code == 1)
+    listed = json.loads(CliRunner().invoke(cli, ["verify", "w", "--json"]).stdout)
+    assert listed[0]["holds"] == {"y": True, "N": False, "n": None}[column[0]]
