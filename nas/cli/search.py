@@ -194,6 +194,6 @@ def _next(record: SearchRecord, front: list[TrialRecord], others: list[str], sto
         return f"The front is not measured; when the device answers: {next_command('latency', 'verify')}"
     if any(trial.measured_disturbed for trial in front):
         noisy = ", ".join(str(trial.number) for trial in front if trial.measured_disturbed)
-        again = next_command("latency", "verify")
-        return f"Trials {noisy} were timed on a disturbed machine; when it is quiet: {again}"
+        again, pareto = next_command("latency", "verify"), next_command("pareto")
+        return f"Timed on a disturbed machine: {noisy}; when it is quiet: {again}\nNext: {pareto}"
     return f"Next: {next_command('pareto')}"

@@ -124,6 +124,5 @@ def test_what_is_told_of_a_front_that_is_not_timed_well(storage: str) -> None:
     away = _next(record, waiting, [], storage)
     assert away.endswith(f"when the device answers: nas latency verify demo --storage {storage}")
     noisy = [replace(trial, measured_disturbed="it was 40% slower than usual") for trial in front]
-    assert f"timed on a disturbed machine; when it is quiet: {away.partition(': ')[2]}" in _next(
-        record, noisy, [], storage
-    )
+    told = _next(record, noisy, [], storage)
+    assert f"when it is quiet: {away.partition(': ')[2]}\nNext: nas pareto demo" in told
