@@ -25,6 +25,9 @@ body { font-variant-numeric: tabular-nums; }
 .ag-cell p { margin: 0; }
 .ag-center-cols-viewport { min-height: unset !important; }
 #trials .ag-row { cursor: pointer; }
+.ag-cell-wrap-text { line-height: 1.3; padding-top: 6px; padding-bottom: 6px; }
+/* Pages are drawn light, figures too: a reader who wants them dark gets them turned, hues kept. */
+@media (prefers-color-scheme: dark) { html { filter: invert(0.9) hue-rotate(180deg); background: white; } }
 """
 
 

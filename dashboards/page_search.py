@@ -33,7 +33,13 @@ from nas.figures import pareto_figure
 from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, non_dominated
 
 COLUMNS = [
-    link_column("link", "Trial", width=90, comparator={"function": "nodeA.data.number - nodeB.data.number"}),
+    link_column(
+        "link",
+        "Trial",
+        width=90,
+        minWidth=80,
+        comparator={"function": "nodeA.data.number - nodeB.data.number"},
+    ),
     state_column("state", "State"),
     {"field": "front", "headerName": "On the front"},
     figure_column("accuracy", "Accuracy", ".1%"),
@@ -42,7 +48,7 @@ COLUMNS = [
     figure_column("size_kb", "Size (kB)", ".2f"),
     {"field": "digest", "headerName": "Digest", "cellStyle": {"fontFamily": "monospace"}, "minWidth": 140},
 ]
-NOTE = {"field": "note", "headerName": "Note"}
+NOTE = {"field": "note", "headerName": "Note", "minWidth": 150, "wrapText": True, "autoHeight": True}
 HOW_TO_READ = (
     "Each dot is a trained network; up and to the left is better, green is smaller. "
     "Ticks below the plot are trials without an accuracy. Click any of them to open its page."
@@ -68,7 +74,7 @@ def page(ledger: Ledger, name: str) -> Any:
         lambda rows: None if rows else "This search has no trials.",
         lambda rows: grid("trials", columns, rows),
     )
-    merits = [dmc.Box(_merits(front), id="merits")] if front else []
+    merits = [dmc.Box(_merits(search.config, front), id="merits")] if front else []
     top = [crumbs(("Searches", "/"), (name, "")), heading(name, *_settings(search))]
     return dmc.Stack(
         [*top, dmc.Box(_progress(search), id="progress"), *merits, pareto.show(), table.show()], gap="lg"
@@ -98,17 +104,24 @@ def _progress(search: SearchRecord) -> Any:
     return card(f"{finished} of {sum(counts.values())} trials finished", count_bar(counts))
 
 
-def _merits(front: Sequence[TrialRecord]) -> Any:
-    """The ends of the front: the most accurate, the fastest and the smallest of its members."""
+def _merits(config: SearchConfig, front: Sequence[TrialRecord]) -> Any:
+    """The ends of the front: its most accurate, fastest and smallest member within the limits."""
+    kept = [t for t in front if not config.is_over(t.measured_latency_ms)]
+    count, front = len(front), kept or front
+    over = f", {count - len(kept)} of them over the limit" if len(kept) < count else ""
     best = max(front, key=lambda t: t.accuracy or 0.0)
     fastest = min(front, key=lambda t: t.latency_ms or 0.0)
     smallest = min(front, key=lambda t: t.size_kb or 0.0)
     return figures_of_merit(
         [
-            ("Most accurate", percent(best.accuracy), _costs(best)),
+            (
+                "Most accurate" if kept else "Most accurate, over the limit",
+                percent(best.accuracy),
+                _costs(best),
+            ),
             ("Fastest of the front", f"{milliseconds(fastest.latency_ms)} ms", _costs(fastest)),
             ("Smallest of the front", f"{kilobytes(smallest.size_kb)} kB", _costs(smallest)),
-            ("On the front", str(len(front)), "no trial beats them in all three"),
+            ("On the front", str(count), f"no trial beats them in all three{over}"),
         ]
     )
 

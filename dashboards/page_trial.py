@@ -21,6 +21,7 @@ from dashboards.views import View
 from nas.figure_data import (
     MISSING,
     LayerRow,
+    interval,
     kilobytes,
     layer_rows,
     milliseconds,
@@ -78,6 +79,9 @@ def _merits(trial: TrialRecord, is_over: bool) -> Any:
     measured = (
         "the whole network" if trial.measured_latency_ms is not None else why or "only the front is measured"
     )
+    repeats = interval(trial.measured_low_ms, trial.measured_high_ms)
+    measured = f"{repeats} ms by repeats" if repeats else measured
+    measured = f"machine disturbed: {trial.measured_disturbed}" if trial.measured_disturbed else measured
     measured = "over the limit, so never exported" if is_over else measured
     estimated = len(trial.estimated)
     predicted = f"{estimated} of its kernels estimated" if estimated else "from its kernels"

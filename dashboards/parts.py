@@ -116,7 +116,14 @@ def grid(identity: str, columns: Sequence[Mapping[str, Any]], rows: Sequence[Map
         rowData=list(rows),
         getRowId="params.data.id",
         columnSize="responsiveSizeToFit",
-        defaultColDef={"sortable": True, "filter": True, "resizable": True, "minWidth": 80},
+        defaultColDef={
+            "sortable": True,
+            "filter": True,
+            "resizable": True,
+            "minWidth": 120,
+            "wrapHeaderText": True,
+            "autoHeaderHeight": True,
+        },
         dashGridOptions={
             "domLayout": "autoHeight",
             "loadThemeGoogleFonts": False,  # nothing is fetched from elsewhere

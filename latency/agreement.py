@@ -2,16 +2,16 @@
 
 What disturbs a machine only ever adds time, may go on for minutes, and hardly adds the same twice. So things
 are measured again, after longer and longer pauses, until the two lowest times of each are about the same.
+A time of which the device says itself that it was disturbed counts only where there is no other.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from latency.measurement import Measurement
-from latency.patience import affordable
+from latency.measurement import AGREE, REPEATS, Measurement
+from latency.patience import affordable, patience_s
 
-AGREE = 0.015  # the share by which two times that are the same may differ
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, as many as patience lasts for
 
 MeasureSome = Callable[[list[int]], list[Measurement]]
@@ -21,12 +21,16 @@ MeasureSome = Callable[[list[int]], list[Measurement]]
 def measure_until_agreed(measure: MeasureSome, known: Sequence[Sequence[Measurement]]) -> list[Measurement]:
     """The lowest time of each thing; ``known`` are those that are there already, of each thing in order.
 
-    ``visits`` in its conditions tells how often it was measured. Where the last pause brings no agreement,
-    the lowest time counts nevertheless.
+    ``visits`` in its conditions tells how often it was measured, ``REPEATS`` the times that were compared.
+    Where the last pause brings no agreement, the lowest time counts nevertheless.
     """
     found = [list(times) for times in known]
+    until = time.monotonic() + patience_s()
     for pause in (0.0, *affordable(PAUSES)):
-        pending = [index for index, times in enumerate(found) if not _agree(times)]
+        is_late = time.monotonic() > until
+        pending = [
+            i for i, times in enumerate(found) if not (_agree(times) or (is_late and _are_lost(times)))
+        ]
         if not pending:
             break
         if any(found[index] for index in pending):
@@ -36,11 +40,19 @@ def measure_until_agreed(measure: MeasureSome, known: Sequence[Sequence[Measurem
     return [_lowest(times) for times in found]
 
 
+def _are_lost(times: Sequence[Measurement]) -> bool:
+    """Whether the device was disturbed each time: it is waited for as long as patience lasts."""
+    return bool(times) and all(measured.disturbed for measured in times)
+
+
 def _agree(times: Sequence[Measurement]) -> bool:
-    low = sorted(measured.milliseconds for measured in times)[:2]
+    low = sorted(measured.milliseconds for measured in times if measured.disturbed is None)[:2]
     return len(low) == 2 and low[1] <= low[0] * (1 + AGREE)
 
 
 def _lowest(times: Sequence[Measurement]) -> Measurement:
-    low = min(times, key=lambda measured: measured.milliseconds)
-    return replace(low, conditions={**low.conditions, "visits": len(times)})
+    """The lowest of those that are worth something, or of all where none is."""
+    worth = [measured for measured in times if measured.disturbed is None] or times
+    first, *others = sorted(worth, key=lambda measured: measured.milliseconds)
+    repeats = [measured.milliseconds for measured in (first, *others)]
+    return replace(first, conditions={**first.conditions, "visits": len(times), REPEATS: repeats})

@@ -64,6 +64,12 @@ def now(read: ReadFile) -> dict[str, Any]:
     }
 
 
+def waited_s(read: ReadFile) -> float | None:
+    """Seconds for which whoever measures has been ready to run and others had the core; None if not told."""
+    fields = (read("/proc/thread-self/schedstat") or "").split()
+    return int(fields[1]) / 1e9 if len(fields) == 3 else None
+
+
 def _fields(text: str) -> dict[str, str]:
     """The first value of each ``name : value`` line."""
     found: dict[str, str] = {}

@@ -16,7 +16,7 @@ import numpy as np
 
 from latency.agreement import measure_until_agreed
 from latency.hardware import Device
-from latency.measurement import BRIEFLY, DRIFTED, Measurement, MeasurementError
+from latency.measurement import BRIEFLY, Measurement, MeasurementError
 from latency.regressor import COVERAGE, NORMAL, quantile
 from latency.table import FRONT, LatencyTable, NetworkMeasurement, lowest
 from search_spaces.architecture import Architecture
@@ -288,7 +288,7 @@ class LatencyModel:
     def disturbed(self, workloads: "Sequence[Workload]") -> "list[Workload]":
         """Those that the table holds, but whose device was disturbed meanwhile."""
         found = ((w, self._read(w)) for w in dict.fromkeys(workloads))
-        return [w for w, known in found if known is not None and DRIFTED in known.conditions]
+        return [w for w, known in found if known is not None and known.disturbed]
 
     def _put(self, workload: "Workload", found: Measurement) -> None:
         self.table.put(self.device.identity, workload.key, found)

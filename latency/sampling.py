@@ -18,10 +18,9 @@ from statistics import median
 
 import numpy as np
 
-from latency.measurement import Measurement
+from latency.measurement import SPREAD, Measurement
 from latency.patience import patience_s
 
-SPREAD = 0.05  # the interquartile range may be this share of the median; where it is more, more are taken
 LOW = 10  # percent of the samples that are below the time
 LONGEST_S = 3.0  # what a slow function may take of a batch, once it has so few
 WARM_MS = 1

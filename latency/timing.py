@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from latency.conditions import ReadFile, now
-from latency.measurement import BRIEFLY, DRIFTED, Measurement, MeasurementError
+from latency.conditions import ReadFile, now, waited_s
+from latency.measurement import BRIEFLY, DRIFTED, WAITED, Measurement, MeasurementError
 from latency.patience import patience_s
 from latency.place import Place
 from latency.reference import REFERENCE
@@ -150,7 +150,7 @@ class Bench:
         for pause in (*PAUSES, None) if plan.repeats else (None,):
             started = time.monotonic()
             self.speed.begin()
-            found = once()
+            found = self._with_waiting(once)
             quietest = self.speed.quietest_ms
             drift = quietest / median(self._lately or [quietest]) - 1
             seconds = time.monotonic() - started
@@ -170,6 +170,16 @@ class Bench:
                 break
             time.sleep(pause)  # nobody tells when a neighbour is done
         return self._disturbed(*min(tries, key=itemgetter(0)))
+
+    def _with_waiting(self, once: Callable[[], list[Measurement]]) -> list[Measurement]:
+        """A batch, and the share of its time in which others had the core, where the system tells."""
+        started, before = time.monotonic(), waited_s(self._read)
+        found = once()
+        after, seconds = waited_s(self._read), time.monotonic() - started
+        if before is None or after is None or seconds <= 0:
+            return found
+        waited = {WAITED: max(0.0, after - before) / seconds}
+        return [replace(each, conditions={**each.conditions, **waited}) for each in found]
 
     def _has_settled(self, quietest: float) -> bool:
         """Whether a drifted batch is one of several in a row of one speed, which then is the usual one."""

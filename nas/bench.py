@@ -7,7 +7,7 @@ from statistics import median
 from typing import NamedTuple, Protocol
 
 from latency.acquaintance import get_to_know, latencies
-from latency.measurement import MeasurementError, NoDeviceError
+from latency.measurement import Measurement, MeasurementError, NoDeviceError
 from latency.model import LatencyModel, Prediction, checked, workloads_of
 from latency.table import FRONT, NetworkMeasurement
 from nas.devices import open_absent, open_device
@@ -54,8 +54,8 @@ class Bench(Protocol):
     def predict(self, architecture: Architecture) -> Predicted:
         """What an architecture takes by all its kernels, which are measured."""
 
-    def measure(self, architecture: Architecture) -> float:
-        """Milliseconds for one image through the whole compiled network."""
+    def measure(self, architecture: Architecture) -> Measurement:
+        """The time of one image through the whole compiled network."""
 
     def drifts(self) -> list[float]:
         """By what share the device was slower than usual, for each batch of measurements so far."""
@@ -133,13 +133,13 @@ class DeviceBench:
         """By what share the device was slower than usual, for each batch of measurements so far."""
         return list(self._device.drifts)
 
-    def measure(self, architecture: Architecture) -> float:
+    def measure(self, architecture: Architecture) -> Measurement:
         """Compile the network and time it."""
         self._register()
         found = self._model.measure_network(architecture)
         keys = tuple(work.key for work in workloads_of(architecture))
         self._table.put_network(self._device.identity, NetworkMeasurement(keys, found), FRONT)
-        return found.milliseconds
+        return found
 
     def _register(self) -> None:
         if not self._is_registered:

@@ -16,7 +16,7 @@ from nas.visits import Visits
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from latency import LatencyModel
+    from latency import LatencyModel, Measurement
     from runtime import Workload
     from search_spaces import Architecture
     from search_spaces.search_space import SearchSpace
@@ -37,19 +37,25 @@ TURN = 0.65
 """The share of an evaluation's time after which networks are measured again."""
 POOL = 8
 """Architectures among which the next to learn from is chosen."""
+FIRST = 2
+"""Networks that tell how long the others will take."""
 TOGETHER = 8
 """Networks that are measured in turn."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One network: what was predicted, what the interval was, and what was measured, in milliseconds."""
+    """One network: what was predicted, what the interval was, and what was measured, in milliseconds.
+
+    ``disturbed`` is what made the measured time worthless; None where nothing did.
+    """
 
     digest: str
     predicted_ms: float
     low_ms: float | None
     high_ms: float | None
     measured_ms: float
+    disturbed: str | None = None
 
     @property
     def error(self) -> float:
@@ -67,6 +73,11 @@ class Evaluation:
     def mape(self) -> float:
         """The mean absolute relative error."""
         return float(np.mean([abs(n.error) for n in self.networks]))
+
+    @property
+    def disturbed(self) -> int:
+        """How many networks have a time that the machine's noise made worthless."""
+        return sum(network.disturbed is not None for network in self.networks)
 
     def within(self, share: float) -> float:
         """The share of networks whose relative error is at most ``share``."""
@@ -99,6 +110,7 @@ class Evaluation:
             "within_10_percent": self.within(0.1),
             "kendall_tau": self.tau,
             "interval_coverage": self.coverage,
+            "disturbed": self.disturbed,
         }
 
 
@@ -157,8 +169,11 @@ def calibrate(
     The next network is the one of a few that is least like those measured: where none was near, the error is
     likely the largest. Then those with the largest errors are measured again, and so are their kernels.
 
+    What a fit needs is measured though it takes longer than ``minutes``, unless the first networks show that
+    it would take far longer.
+
     Raises:
-        InvalidInput: the time was too short for a single fit.
+        InvalidInput: the time is too short by far for a single fit.
     """
     from latency.correction import LEAST
 
@@ -171,18 +186,31 @@ def calibrate(
     visits, places = Visits(model), list[NDArray[Any]]()
     while learned < most and (learned < LEAST or time.monotonic() < started + LEARNING * minutes * 60):
         progress("networks", learned, most)
-        chosen = list(_unlike(source, places, min(TOGETHER, most - learned)))
+        count = TOGETHER if visits.times else FIRST
+        chosen = list(_unlike(source, places, min(count, most - learned)))
         if not chosen:
             break
-        if time.monotonic() > deadline:
-            problem = f"{minutes:g} were too few for {LEAST} networks, {learned} are measured"
-            raise InvalidInput("--minutes", problem, "repeat the command, it goes on from there")
+        is_first = not visits.times
         visits.first(chosen)
         _learn(model, visits, chosen)
         learned += len(chosen)
+        if is_first:
+            each_s = (time.monotonic() - started) / len(chosen)
+            _check_minutes(minutes, each_s, max(0, LEAST - learned) + FEWEST)
     progress("networks", learned, learned)
     _learn_again(model, visits, started + REFINING * minutes * 60, progress)
     return evaluate(model, space, UNSEEN, SEED_UNSEEN, progress, deadline)
+
+
+def _check_minutes(minutes: float, each_s: float, needed: int) -> None:
+    """Refuse a time that is too short by far for so many networks; later ones take less than the first."""
+    needed_minutes = each_s * needed / 60
+    if needed_minutes > 2 * minutes:
+        problem = (
+            f"{minutes:g} are too few: a network takes {each_s:.0f} s here, and {needed} more are needed"
+        )
+        fix = f"give {math.ceil(needed_minutes)} or more; what is measured is kept"
+        raise InvalidInput("--minutes", problem, fix)
 
 
 def _learn(model: "LatencyModel", visits: Visits, chosen: "Iterable[Architecture]") -> None:
@@ -229,12 +257,13 @@ def evaluate(
         progress("unseen networks again", start, len(measured))
         visits.again(measured[start : start + TOGETHER])
     progress("unseen networks", len(measured), len(measured))
-    return Evaluation(tuple(_judged(model, a, visits.times[a].milliseconds) for a in measured))
+    return Evaluation(tuple(_judged(model, a, visits.times[a]) for a in measured))
 
 
-def _judged(model: "LatencyModel", architecture: "Architecture", measured_ms: float) -> Judged:
+def _judged(model: "LatencyModel", architecture: "Architecture", measured: "Measurement") -> Judged:
     found = model.predict(architecture)
-    return Judged(architecture.digest, found.milliseconds, found.low, found.high, measured_ms)
+    predicted = found.milliseconds, found.low, found.high
+    return Judged(architecture.digest, *predicted, measured.milliseconds, measured.disturbed)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from nas.figure_data import milliseconds
+from nas.figure_data import interval, milliseconds
 from runtime.pictures import shown
 from search_spaces.errors import BitnasError
 
@@ -26,7 +26,9 @@ class Card(BaseModel):
     ``input_shape`` is (C, H, W), ``largest`` the greatest value that a pixel of the data can have; ``mean``
     and ``deviation`` are what pixels are scaled by, channel by channel, in 0..``largest``.
     ``size_kb`` counts the parameters at their codes' bits, ``artifact_kb`` the library and the constants.
-    ``measured_drift`` is the share by which the device was slower than usual, where it was so for long.
+    ``measured_low_ms`` and ``measured_high_ms`` are the interval that the device's own repeats give, at the
+    speed at which its reference takes ``measured_reference_ms``; ``measured_disturbed`` is what made the time
+    worthless. ``measured_drift`` is the share by which the device was slower than usual, if for long.
     ``same_class`` is how many test images torch puts into the same class; None is all of them.
 
     A network comes from a ``trial`` of a ``search``, or is a published ``network`` in a ``precision``.
@@ -60,6 +62,10 @@ class Card(BaseModel):
     measured_iqr_ms: float = Field(ge=0)
     measured_at: str
     measured_drift: float | None = Field(None, gt=0)
+    measured_low_ms: float | None = Field(None, ge=0)
+    measured_high_ms: float | None = Field(None, gt=0)
+    measured_reference_ms: float | None = Field(None, gt=0)
+    measured_disturbed: str | None = None
     batch: int = Field(gt=0)
     device: dict[str, Any]
     precisions: dict[str, int]
@@ -142,20 +148,30 @@ class Card(BaseModel):
             ("test accuracy", f"{self.test_accuracy:.2%}", compiled),
             *self._agreement(),
             *self._validation(),
-            (
-                "latency, measured",
-                f"{measured} ms",
-                f"whole network, {self.measured_at}{self._disturbed()}",
-            ),
+            ("latency, measured", f"{measured} ms", self._measured()),
             ("latency, predicted", f"{predicted} ms", "sum over its kernels"),
             ("size", f"{self.size_kb:.3f} kB", "parameters at their codes' bits"),
             ("artifact", f"{self.artifact_kb:.1f} kB", "library and constants"),
         ]
 
-    def _disturbed(self) -> str:
-        if self.measured_drift is None:
-            return ""
-        return f", on a disturbed machine, {self.measured_drift:.0%} slower than usual"
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Low and high end of the latency; by the samples alone in a card of before intervals were stated."""
+        if self.measured_low_ms is not None and self.measured_high_ms is not None:
+            return self.measured_low_ms, self.measured_high_ms
+        return max(0.0, self.measured_ms - self.measured_iqr_ms), self.measured_ms + self.measured_iqr_ms
+
+    @property
+    def disturbed(self) -> str | None:
+        """What made the latency worthless; None where nothing did. Older cards tell but a drift."""
+        if self.measured_disturbed is None and self.measured_drift is not None:
+            return f"it was {self.measured_drift:.0%} slower than usual"
+        return self.measured_disturbed
+
+    def _measured(self) -> str:
+        """How the latency was come by, and what it is worth."""
+        worth = f"; not to be relied on, a disturbed machine: {self.disturbed}" if self.disturbed else ""
+        return f"whole network, {interval(*self.interval)} by repeats, {self.measured_at}{worth}"
 
     def _agreement(self) -> list[tuple[str, str, str]]:
         if self.same_class in (None, self.test_images):

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from nas.hints import command
 from nas.ledger.devices import LOCAL, DeviceBook, unknown_device
 from nas.ledger.engine import AbsentLedgerError
 from nas.ledger.store import Ledger
@@ -37,9 +38,8 @@ def open_absent(ledger: Ledger, name: str) -> "Device":
     table = SqlLatencyTable(ledger)
     described = table.last_description(name) or book.description
     if described is None:
-        raise NoDeviceError(
-            f"device: '{name}' never answered; see that it is on, and probe it: nas device probe {name}"
-        )
+        probe = command("device", "probe", name, storage=ledger.url)
+        raise NoDeviceError(f"device: '{name}' never answered; see that it is on, and probe it: {probe}")
     return AbsentDevice(book.record, described)
 
 
@@ -65,4 +65,4 @@ def check_device(storage: str, name: str) -> None:
         with Ledger.open(storage) as ledger:
             DeviceBook(ledger).entry(name)
     except AbsentLedgerError as error:
-        raise unknown_device(name, [LOCAL]) from error
+        raise unknown_device(name, [LOCAL], storage) from error

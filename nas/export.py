@@ -10,12 +10,13 @@ from nas.card import Card
 from nas.devices import open_device
 from nas.figure_data import milliseconds
 from nas.finished import Finished, check_outputs, finish, write_artifact
+from nas.hints import command
 from nas.identity import ARCHITECTURE
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
-    from latency import Device
+    from latency import Device, Measurement
     from nas.data import DataSet
     from search_spaces import Architecture
 
@@ -99,8 +100,7 @@ def export(
                 finished = candidate.finished
                 runtime.write_c(finished.module, finished.network.info.input_shape, c_source)
             return card
-        time = milliseconds(candidate.finished.measurement.milliseconds)
-        say(f"trial {trial.number}: measured {time} ms, over the limit")
+        say(f"trial {trial.number}: measured {_told(candidate.finished.measurement)}, over the limit")
     raise NothingFitsError(_nothing_fits(ledger, search, limits, number))
 
 
@@ -190,6 +190,11 @@ def _write(ledger: Ledger, candidate: Candidate, config: SearchConfig, output: P
     return card
 
 
+def _told(measured: "Measurement") -> str:
+    disturbed = f" on a disturbed machine ({measured.disturbed})" if measured.disturbed else ""
+    return f"{milliseconds(measured.milliseconds)} ms{disturbed}"
+
+
 def _fits(limits: Limits, milliseconds: float, kilobytes: float | None) -> bool:
     fast = limits.max_latency_ms is None or milliseconds <= limits.max_latency_ms
     small = limits.max_size_kb is None or (kilobytes is not None and kilobytes <= limits.max_size_kb)
@@ -202,7 +207,8 @@ def _nothing_fits(ledger: Ledger, search: str, limits: Limits, number: int | Non
         return f"trial {number}: it is over the limit when measured; raise the limit or choose another trial"
     complete = [t for t in ledger.trials(search) if t.state is TrialState.COMPLETE]
     if not complete:
-        return f"search '{search}': it has no complete trial; see `nas trials {search}`"
+        trials = command("trials", search, storage=ledger.url)
+        return f"search '{search}': it has no complete trial; see: {trials}"
     fastest = milliseconds(min(map(known_latency, complete)))
     smallest = min(t.size_kb for t in complete if t.size_kb is not None)
     return (

@@ -27,6 +27,7 @@ class Point(NamedTuple):
     digest: str
     precisions: str
     notes: str
+    is_disturbed: bool = False  # the measured latency is worthless, the machine was disturbed
 
 
 class ParetoData(NamedTuple):
@@ -160,8 +161,10 @@ def training_curve(epochs: Sequence["EpochRecord"]) -> Curve:
 
 
 def notes(config: "SearchConfig", trial: "TrialRecord") -> str:
-    """What to know of a trial: that it broke its limit when measured, that kernels were estimated."""
+    """What to know of a trial: a limit broken when measured, a disturbed machine, estimated kernels."""
     told = ["over the limit"] if config.is_over(trial.measured_latency_ms) else []
+    if trial.measured_disturbed:
+        told.append("measured on a disturbed machine")
     if trial.estimated:
         told.append(f"{len(trial.estimated)} kernels estimated")
     return ", ".join(told)
@@ -181,6 +184,11 @@ def milliseconds(value: float | None) -> str:
     return f"{value:#.3g}" if value >= 1e-4 else f"{value:.6f}"
 
 
+def interval(low: float | None, high: float | None) -> str:
+    """Such as ``0.147 to 0.152``; nothing where there is none."""
+    return "" if low is None or high is None else f"{milliseconds(low)} to {milliseconds(high)}"
+
+
 def kilobytes(value: float | None) -> str:
     """Such as ``12.35``: two decimals."""
     return MISSING if value is None else f"{value:.2f}"
@@ -198,6 +206,7 @@ def _point(config: "SearchConfig", trial: "TrialRecord") -> Point:
         (trial.digest or MISSING)[:SHORT_DIGEST],
         _precisions(trial),
         notes(config, trial),
+        trial.measured_disturbed is not None,
     )
 
 

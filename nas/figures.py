@@ -91,35 +91,42 @@ def _staircase(best: Sequence[Point]) -> "go.Scatter":
 
 
 def _measured(front: Sequence[Point]) -> list["go.Scatter"]:
-    """A tick at the measured latency, and a line to it from the predicted one."""
+    """A tick at the measured latency, and a line to it from the predicted one; worthless ones apart."""
+    named = (
+        ("measured latency", [p for p in front if not p.is_disturbed]),
+        ("measured on a disturbed machine", [p for p in front if p.is_disturbed]),
+    )
+    found = (_ticks(name, points, name != named[0][0]) for name, points in named)
+    return [trace for trace in found if trace is not None]
+
+
+def _ticks(name: str, points: Sequence[Point], is_disturbed: bool) -> "go.Scatter | None":
     import plotly.graph_objects as go
 
     pairs = [
-        (p.latency_ms, p.measured_latency_ms, p.accuracy) for p in front if p.measured_latency_ms is not None
+        (p.latency_ms, p.measured_latency_ms, p.accuracy) for p in points if p.measured_latency_ms is not None
     ]
     if not pairs:
-        return []
+        return None
     x: list[float | None] = []
     y: list[float | None] = []
     for predicted, measured, accuracy in pairs:
         x += [predicted, measured, None]
         y += [accuracy, accuracy, None]
-    return [
-        go.Scatter(
-            name="measured latency",
-            legendrank=4,
-            x=x,
-            y=y,
-            mode="lines+markers",
-            line={"color": MUTED, "width": 1.5},
-            marker={
-                "symbol": "line-ns",
-                "size": [0, 12, 0] * len(pairs),
-                "line": {"width": 2, "color": INK},
-            },
-            hoverinfo="skip",
-        )
-    ]
+    return go.Scatter(
+        name=name,
+        legendrank=5 if is_disturbed else 4,
+        x=x,
+        y=y,
+        mode="lines+markers",
+        line={"color": MUTED, "width": 1.5, "dash": "dot" if is_disturbed else "solid"},
+        marker={
+            "symbol": "line-ns",
+            "size": [0, 12, 0] * len(pairs),
+            "line": {"width": 2, "color": MUTED if is_disturbed else INK},
+        },
+        hoverinfo="skip",
+    )
 
 
 def _add_strip(figure: "go.Figure", points: Sequence[Point]) -> None:

@@ -5,18 +5,23 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from latency.measurement import MeasurementError, NoDeviceError
+from latency.measurement import Measurement, MeasurementError, NoDeviceError
+from nas.hints import command
 from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
     from nas.bench import BenchFactory
-    from nas.ledger import Ledger
+    from nas.ledger import Ledger, SearchConfig, TrialRecord
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A member of a front: predicted and measured milliseconds, or the problem with measuring it."""
+    """A member of a front: predicted and measured milliseconds, or the problem with measuring it.
+
+    ``low_ms`` and ``high_ms`` are the interval of the time by the device's own repeats, ``disturbed`` is what
+    made it worthless; None where nothing did.
+    """
 
     number: int
     accuracy: float | None
@@ -24,6 +29,9 @@ class Checked:
     measured_ms: float | None
     is_over: bool
     problem: str | None = None
+    low_ms: float | None = None
+    high_ms: float | None = None
+    disturbed: str | None = None
 
     @property
     def error(self) -> float | None:
@@ -43,6 +51,8 @@ def check_front(
 ) -> Iterator[Checked]:
     """Time each member of a front and keep the time; the fastest by prediction comes first.
 
+    A time that the machine's noise made worthless is kept only where there is no better one.
+
     Raises:
         InvalidInput: there is no such search.
         BitnasError: the front is empty.
@@ -52,13 +62,14 @@ def check_front(
 
     config, front = ledger.search(search).config, ledger.front(search)
     if not front:
-        raise BitnasError(f"search '{search}': no trial is complete; see: nas trials {search}")
+        where = command("trials", search, storage=ledger.url)
+        raise BitnasError(f"search '{search}': no trial is complete; see: {where}")
     with closing(QuietRoom.of_this_machine(lambda: None)) as room:
         timer = bench(config, ledger, room)
         ordered = sorted(front, key=lambda t: (t.latency_ms or 0.0, t.number))
         for done, trial in enumerate(ordered):
             progress(done, len(ordered))
-            predicted, measured, problem = float(trial.latency_ms or 0.0), None, None
+            measured, problem = None, None
             try:
                 measured = timer.measure(Architecture.from_json(str(trial.architecture)))
             except NoDeviceError:
@@ -67,6 +78,16 @@ def check_front(
                 problem = str(error)
             else:
                 ledger.record_verified(search, trial.number, measured)
-            is_over = config.is_over(measured)
-            yield Checked(trial.number, trial.accuracy, predicted, measured, is_over, problem)
+            yield _checked(config, trial, measured, problem)
         progress(len(ordered), len(ordered))
+
+
+def _checked(
+    config: "SearchConfig", trial: "TrialRecord", measured: Measurement | None, problem: str | None
+) -> Checked:
+    predicted = float(trial.latency_ms or 0.0)
+    if measured is None:
+        return Checked(trial.number, trial.accuracy, predicted, None, False, problem)
+    is_over = config.is_over(measured.milliseconds)
+    found = measured.milliseconds, is_over, None, *measured.interval, measured.disturbed
+    return Checked(trial.number, trial.accuracy, predicted, *found)

@@ -63,8 +63,15 @@ def bars(layers: Sequence[Mapping[str, Any]], title: str) -> "go.Figure":
                 hovertemplate=f"%{{y}}<br>%{{x:.3g}} ms, {how}<extra></extra>",
             )
         )
-    figure.update_xaxes(title="Milliseconds")
-    figure.update_yaxes(autorange="reversed", type="category", categoryorder="array", categoryarray=names)
+    figure.update_xaxes(title="Milliseconds", exponentformat="none", rangemode="tozero")
+    figure.update_yaxes(
+        autorange="reversed",
+        type="category",
+        categoryorder="array",
+        categoryarray=names,
+        automargin=True,
+        dtick=1,
+    )
     figure.update_layout(height=max(400, 24 * len(layers)), barmode="overlay")
     add_title(figure, title)
     return figure

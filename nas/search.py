@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.devices import check_device
 from nas.front_todo import next_of_front
+from nas.hints import command
 from nas.ledger.claims import MAX_DEATHS, Claims
 from nas.ledger.records import SearchConfig, SearchRecord, check_search_name
 from nas.ledger.store import Ledger
@@ -161,7 +162,7 @@ def _supervise(
                 on_change(now)
         fruitless += crew.replace_dead()
         if fruitless > (1 if crew.last_words else MAX_DEATHS + crew.size):
-            fix = f"see why with 'nas --debug search --resume {search}'"
+            fix = f"see why with: {command('--debug', 'search', '--resume', search, storage=ledger.url)}"
             died = f"search: its workers die (exit code {crew.last_code}) without a result; {fix}"
             raise BitnasError(crew.last_words or died)
     for told in crew.hear():
@@ -202,8 +203,14 @@ class _Crew:
             return False
         wait([hand.process.sentinel for hand in self._hands], timeout_s)
         for hand in self._hands:
-            self._heard += _told(hand)
+            self._listen(hand)
         return True
+
+    def _listen(self, hand: _Hand) -> None:
+        """Take in what a worker told, among it perhaps why it cannot work."""
+        for told in _told(hand):
+            self._heard.append(told)
+            self.last_words = told.get("error", self.last_words)
 
     def hear(self) -> list[dict[str, Any]]:
         """What the workers have told since this was asked last."""
@@ -216,11 +223,9 @@ class _Crew:
         died = [hand for hand in ended if hand.process.exitcode != 0]
         self._hands = [hand for hand in self._hands if hand not in ended]
         for hand in ended:
-            self._heard += _told(hand)  # the last it told may have come after it was heard
-        errors = [told["error"] for told in self._heard if "error" in told]
+            self._listen(hand)  # the last it told may have come after it was heard
         for hand in died:
             self.last_code = hand.process.exitcode
-            self.last_words = errors[-1] if errors else None
             self._hands.append(self._start_one())
         return len(died)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from latency.measurement import DRIFTED, REPEATS, WAITED
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -46,12 +47,22 @@ def _workload(key: str) -> str:
 
 
 def _conditions(found: dict[str, Any]) -> dict[str, Any]:
-    """The two that are computed with are numbers; the others are only shown."""
-    for name in ("usual_ms", "reference_ms"):
-        value = found.get(name, 1.0)
-        if not isinstance(value, int | float) or not 0 < value < MOST_MS:
+    """Those that are computed with are numbers; the others are only shown."""
+    for name in ("usual_ms", "reference_ms", "median_ms"):
+        if not _is_time(found.get(name, 1.0)):
             raise ValueError(f"{name} is no time")
+    for name in (DRIFTED, WAITED, "disturbed"):
+        value = found.get(name, 0.0)
+        if not isinstance(value, int | float) or not 0 <= value < MOST_MS:
+            raise ValueError(f"{name} is no share or number")
+    repeats = found.get(REPEATS, [])
+    if not isinstance(repeats, list) or not all(map(_is_time, repeats)):
+        raise ValueError(f"{REPEATS} are no times")
     return found
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and 0 < value < MOST_MS
 
 
 Text = Annotated[str, Field(max_length=LONGEST), AfterValidator(_plain)]

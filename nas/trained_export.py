@@ -1,12 +1,12 @@
 """Export of what ``nas train`` wrote: a published network with its weights, compiled, timed and tested."""
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.card import Card
 from nas.finished import check_outputs, finish, write_artifact
+from nas.hints import command
 from nas.identity import PUBLISHED, PublishedNetwork
 from nas.train_job import CHECKPOINT, RESULT, WEIGHTS, TrainJob, data_of, images_digest, job_of
 from nas.weights import network_of
@@ -85,7 +85,7 @@ def _weights(folder: Path) -> Path:
         raise InvalidInput(
             "SEARCH",
             f"the training in '{folder}' is not done",
-            f"go on with: nas train --resume {shlex.quote(str(folder))}",
+            f"go on with: {command('train', '--resume', folder)}",
         )
     raise InvalidInput(
         "SEARCH", f"'{folder}' has no {WEIGHTS}", "name a search, or the folder of a training that is done"

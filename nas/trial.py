@@ -80,9 +80,8 @@ class TrialRunner:
     def measure(self, claim: Claim) -> None:
         """Time the whole network of a trial, and record it."""
         started = time.monotonic()
-        milliseconds = self.bench.measure(Architecture.from_json(str(claim.trial.architecture)))
-        seconds = time.monotonic() - started
-        self.claims.record_measured(claim, milliseconds=milliseconds, seconds=seconds)
+        measured = self.bench.measure(Architecture.from_json(str(claim.trial.architecture)))
+        self.claims.record_measured(claim, measured=measured, seconds=time.monotonic() - started)
 
     def _cost(self, architecture: Architecture) -> Cost:
         from search_spaces.sizing import size
@@ -143,6 +142,8 @@ class TrialRunner:
                 self.data,
                 epochs=self.config.epochs,
                 seed=seeds.training_seed(self.config.seed, claim.trial.number),
+                batch_size=self.config.batch_size,
+                learning_rate=self.config.learning_rate,
                 on_epoch=on_epoch,
                 on_batch=on_batch,
             )

@@ -41,7 +41,7 @@ def workload_figure(bars: Sequence[Bar]) -> "go.Figure":
     figure.update_yaxes(
         autorange="reversed", showgrid=False, automargin=True, ticks="", tickvals=rows, ticktext=labels
     )
-    figure.update_layout(height=90 + 30 * len(bars), bargap=0.3, showlegend=False, margin={"r": 90, "t": 10})
+    figure.update_layout(height=120 + 30 * len(bars), bargap=0.3, showlegend=False, margin={"r": 90, "t": 40})
     return figure
 
 

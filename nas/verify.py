@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,34 +10,40 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from nas.card import CARD, Card, artifact_kilobytes, read_card
-from nas.figure_data import milliseconds
+from nas.figure_data import interval, milliseconds
 from nas.finished import EXPECTED, classes_of, data_digest
 from nas.identity import ARCHITECTURE, PUBLISHED, digest_and_kilobytes
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
+    from latency import Measurement
     from nas.data import Split
     from runtime import CompiledNetwork
-
-LATENCY_TOLERANCE = 0.5  # a share of the stated time; machines are never quite as quiet twice
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was checked: what the card states, what was found, and whether they agree."""
+    """One thing that was checked: what the card states, what was found, and whether they agree.
+
+    Attributes:
+        holds: None where it was not judged, as the machine is disturbed.
+        note: what more there is to say.
+    """
 
     name: str
     stated: str
     found: str
-    holds: bool
+    holds: bool | None
+    note: str = ""
 
 
-def verify(folder: Path, tolerance: float = LATENCY_TOLERANCE) -> list[Check]:
+def verify(folder: Path, tolerance: float | None = None) -> list[Check]:
     """Check an artifact on the machine it was made for.
 
     Args:
         folder: what ``nas export`` wrote.
-        tolerance: by what share the latency measured now may be above the stated one.
+        tolerance: by what share the latency measured now may be above the stated one; None: it may be as high
+            as its interval.
 
     Raises:
         InvalidInput: the tolerance is negative or not finite.
@@ -46,7 +53,7 @@ def verify(folder: Path, tolerance: float = LATENCY_TOLERANCE) -> list[Check]:
     import runtime
     from nas.data import load
 
-    if not (math.isfinite(tolerance) and tolerance >= 0):
+    if tolerance is not None and not (math.isfinite(tolerance) and tolerance >= 0):
         raise InvalidInput(
             "--latency-tolerance", f"{tolerance} is not a share", "give a number from 0 up, such as 0.5"
         )
@@ -123,14 +130,42 @@ def _sizes(identity: Path, network: "CompiledNetwork", card: Card) -> list[Check
     ]
 
 
-def _latency(network: "CompiledNetwork", card: Card, tolerance: float) -> Check:
+def _latency(network: "CompiledNetwork", card: Card, tolerance: float | None) -> Check:
     import latency
 
     try:
         record = TypeAdapter(latency.DeviceRecord).validate_python(card.device.get("record"))
     except ValidationError as error:
         raise BitnasError("card.json: it does not say how its device is reached; export anew") from error
-    found = latency.connect(record).measure_network(network).milliseconds
-    holds = found <= card.measured_ms * (1 + tolerance)
-    stated = f"{milliseconds(card.measured_ms)} ms (+{tolerance:.0%} at most)"
-    return Check("latency", stated, f"{milliseconds(found)} ms measured now", holds)
+    device = latency.connect(record)
+    device.usual_ms = card.measured_reference_ms  # so that the time is given for the speed of the card's
+    return judge_latency(card, device.measure_network(network), tolerance)
+
+
+def judge_latency(card: Card, found: "Measurement", tolerance: float | None = None) -> Check:
+    """Compare a time with that of a card, both within the interval of their own repeats.
+
+    What disturbs a machine only adds time: a disturbed one that is within what the card states holds, and one
+    that is not tells nothing. A network that is faster than stated holds, and it is said.
+    """
+    low, high = card.interval
+    allowed = f"{interval(low, high)} by repeats"
+    if tolerance is not None:
+        high, allowed = card.measured_ms * (1 + tolerance), f"+{tolerance:.0%} at most"
+    told = f"{milliseconds(found.milliseconds)} ms ({interval(*found.interval)}) measured now"
+    check = partial(Check, "latency", f"{milliseconds(card.measured_ms)} ms ({allowed})", told)
+    unlike = found.disturbed or _other_speed(card, found)
+    if (found.milliseconds if unlike else found.interval[0]) > high:
+        return check(holds=None if unlike else False, note=unlike or "slower than the card states")
+    if unlike is None and found.interval[1] < low:
+        return check(holds=True, note="faster than the card states")
+    return check(holds=True)
+
+
+def _other_speed(card: Card, found: "Measurement") -> str | None:
+    """By how much the machine's speed is another than the card's, where times cannot be scaled to that."""
+    stated, usual = card.measured_reference_ms, found.conditions.get("usual_ms")
+    if stated is None or usual is None or math.isclose(stated, usual):
+        return None
+    by = f"{abs(usual / stated - 1):.0%} {'longer' if usual > stated else 'less'}"
+    return f"its reference takes {by} than when the network was exported"

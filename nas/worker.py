@@ -221,7 +221,7 @@ def _measure(
             _raise_if_not_the_trials(error)
             log.debug("measuring trial %d failed", claim.trial.number, exc_info=True)
             problem = f"its whole network could not be measured: {one_line(error)}"
-            runner.claims.record_measured(claim, milliseconds=None, error=problem)
+            runner.claims.record_measured(claim, error=problem)
     return True
 
 

@@ -4,6 +4,8 @@ BitnasError            exit code 1: the machine, the storage or an artifact is n
   InvalidInput         exit code 2: a parameter breaks a rule (also a ValueError)
 """
 
+from collections.abc import Iterable
+
 
 class BitnasError(Exception):
     """Something outside the code is wrong; the message is one line with the cause and the fix."""
@@ -15,3 +17,11 @@ class InvalidInput(BitnasError, ValueError):  # noqa: N818 - it names the input,
     def __init__(self, parameter: str, problem: str, fix: str) -> None:
         super().__init__(f"{parameter}: {problem}; {fix}")
         self.parameter, self.problem, self.fix = parameter, problem, fix
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question after the known name that is most like a mistyped one, and a space; or nothing."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(name, known, 1)
+    return f"did you mean '{found[0]}'? " if found else ""

@@ -114,7 +114,8 @@ def _named(name: str, parameter: str, typed: str) -> Precision:
     except InvalidInput as error:
         also = f", one of these followed by {ONLY_1X1}, or {', '.join(SCALE_CASES)}"
         also = also if parameter == "precision" else ""
-        raise InvalidInput(parameter, f"unknown name '{typed}'", error.fix + also) from error
+        fix = precisions.instead_of(name, also)
+        raise InvalidInput(parameter, f"unknown name '{typed}'", fix) from error
 
 
 def _plain(precision: Precision) -> Precision:

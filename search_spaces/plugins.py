@@ -11,6 +11,7 @@ VARIABLE = "NAS_PLUGINS"
 """The environment variable that holds their paths, so that worker processes load them, too."""
 
 _loaded: set[str] = set()
+_named: dict[str, None] = {}
 
 
 def add_plugin_file(path: Path) -> None:
@@ -24,6 +25,12 @@ def add_plugin_file(path: Path) -> None:
     known = [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
     absolute = str(path.resolve())
     os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*known, absolute]))
+    _named[str(path)] = None
+
+
+def named_plugin_files() -> list[str]:
+    """The files that this process was told of by name, as they were named; not those of the environment."""
+    return list(_named)
 
 
 def load_plugin_files() -> None:

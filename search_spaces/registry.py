@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, nearest
 from search_spaces.plugins import load_plugin_files
 
 T = TypeVar("T")
@@ -41,12 +41,16 @@ class Registry(Generic[T]):
         """The thing called ``name``.
 
         Raises:
-            InvalidInput: nothing has that name; the message lists those there are.
+            InvalidInput: nothing has that name; the message tells the nearest, and lists those there are.
         """
         self._read_plugins()
         if name not in self._things:
-            raise InvalidInput(self.kind, f"unknown name '{name}'", f"choose one of {', '.join(self)}")
+            raise InvalidInput(self.kind, f"unknown name '{name}'", self.instead_of(name))
         return self._things[name]
+
+    def instead_of(self, name: str, also: str = "") -> str:
+        """What to do about a name that nothing has; ``also`` follows the names there are."""
+        return f"{nearest(name, self)}choose one of {', '.join(self)}{also}, or add it by --plugin FILE"
 
     def __contains__(self, name: object) -> bool:
         self._read_plugins()

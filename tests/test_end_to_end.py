@@ -139,6 +139,8 @@ def test_verify_finds_each_false_figure(winner):
         "size_kb": 1.0,
         "artifact_kb": 1.0,
         "measured_ms": 1e-9,
+        "measured_low_ms": 1e-9,
+        "measured_high_ms": 2e-9,
         "digest": "0" * 64,
     }
     rewrite(winner / "card.json", **false)
@@ -146,8 +148,10 @@ def test_verify_finds_each_false_figure(winner):
     assert found.returncode == 1
     *_, last = found.stderr.splitlines()  # before it, what a busy machine has to say of its times
     assert last.startswith("Error: ")
-    failed = {check["name"] for check in json.loads(found.stdout) if not check["holds"]}
-    assert failed == {"test accuracy", "size", "artifact", "latency", "architecture"}
+    holds = {check["name"]: check["holds"] for check in json.loads(found.stdout)}
+    assert not holds.pop("latency"), "on a busy machine it is not judged"
+    failed = {name for name, held in holds.items() if not held}
+    assert failed == {"test accuracy", "size", "artifact", "architecture"}
     assert all(name in found.stderr for name in failed)
 
 

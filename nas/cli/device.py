@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from latency.record import SERVER_KEY
+from nas.cli.groups import Group
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
+from nas.hints import command
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ Keep it on loopback and come in through SSH, from the machine that searches:
 DASH = "-"
 
 
-@click.group()
+@click.group(cls=Group)
 def device() -> None:
     """The devices that latency is measured on."""
 
@@ -66,7 +68,7 @@ def add(
     resolve_target(target)
     with Ledger.open(storage, create=True) as ledger:
         DeviceBook(ledger).add(record)
-    say(f"Added {name}. Next: nas device probe {name}")
+    say(f"Added {name}. Next: {command('device', 'probe', name, storage=storage)}")
 
 
 @device.command("list")
@@ -80,7 +82,7 @@ def list_(storage: str, as_json: bool) -> None:
         return
     titles = ("name", "reached", "target", "threads", "cpu", "cores", "probed (UTC)")
     print_table([Column(title, right=title in ("threads", "cores")) for title in titles], _rows(entries))
-    say(f"Next: nas device probe {entries[-1].record.name}")
+    say(f"Next: {command('device', 'probe', entries[-1].record.name, storage=storage)}")
 
 
 @device.command()
@@ -102,7 +104,7 @@ def show(name: str, storage: str, as_json: bool) -> None:
         entry = local_entry()
     _print_entry(entry, as_json)
     if entry.description is None:
-        say(f"Next: nas device probe {name}")
+        say(f"Next: {command('device', 'probe', name, storage=storage)}")
 
 
 @device.command()

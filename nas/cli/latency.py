@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas.cli.groups import Group
 from nas.cli.latency_model import device_option, open_model, show_progress, space_called
 from nas.cli.latency_tables import export_, import_
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
 from nas.cli.writing import check_target, write_figure
-from nas.figure_data import MISSING, milliseconds, percent
+from nas.figure_data import MISSING, interval, milliseconds, percent
+from nas.hints import command
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
-    from latency import LatencyModel
+    from latency import LatencyModel, Measurement
     from nas.calibration import Evaluation, Unseen
     from nas.front_check import Checked
     from search_spaces import Architecture
@@ -43,7 +45,7 @@ cooldown_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Group)
 def latency() -> None:
     """What networks cost on a device: measured, predicted, explained."""
 
@@ -64,7 +66,8 @@ def measure(space: str, device: str, networks: int, cooldown_s: float, storage: 
     with open_model(storage, device, cooldown_s) as model, show_progress() as progress:
         count = measure_space(model, chosen, networks, progress)
     say(f"Measured {count} kernels of {networks} networks on {device}.")
-    say(f"Next: nas latency calibrate --space {space} --device {device}")
+    following = command("latency", "calibrate", "--space", space, "--device", device, storage=storage)
+    say(f"Next: {following}")
 
 
 @latency.command()
@@ -98,7 +101,8 @@ def calibrate(
     with open_model(storage, device, cooldown_s) as model, show_progress() as progress:
         found = run(model, chosen, minutes, networks, progress)
     _report(found, as_json)
-    say(f"Next: nas search --name NAME --space {space} --device {device}")
+    following = command("search", "--name", "NAME", "--space", space, "--device", device, storage=storage)
+    say(f"Next: {following}")
 
 
 @latency.command()
@@ -163,7 +167,7 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
     with open_model(storage, device, is_needed=whole, brief=True) as model:
         prediction = model.predict(found)
         layers = _layers(found)
-        measured = model.measure_network(found).milliseconds if whole else None
+        whole_network = model.measure_network(found) if whole else None
     rows: list[dict[str, Any]] = [
         {
             "layer": layer,
@@ -178,10 +182,11 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
         "predicted_ms": prediction.milliseconds,
         "low_ms": prediction.low,
         "high_ms": prediction.high,
-        "measured_ms": measured,
+        **_measured(whole_network),
     }
+    disturbed = whole_network and whole_network.disturbed
     if as_json:
-        print_json({"layers": rows, **total})
+        print_json({"layers": rows, **total, "measured_disturbed": disturbed})
     else:
         columns = [
             Column("layer"),
@@ -192,6 +197,8 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
         ]
         print_table(columns, [_layer_row(row) for row in rows])
         print_pairs([(name.replace("_", " "), milliseconds(value)) for name, value in total.items()])
+        if disturbed:
+            say(f"What is measured is not to be relied on: the machine was disturbed ({disturbed})")
     if plot is not None:
         from nas.latency_figures import bars
 
@@ -220,12 +227,16 @@ def verify(context: click.Context, search: str, storage: str, as_json: bool) -> 
     if as_json:
         print_json([member.to_dict() for member in found])
     else:
-        titles = ("trial", "accuracy", "predicted ms", "measured ms", "error")
+        titles = ("trial", "accuracy", "predicted ms", "measured ms", "by repeats", "error")
         print_table([*(Column(t, right=True) for t in titles), Column("note")], [_member(m) for m in found])
     if unmeasured := [str(member.number) for member in found if member.problem]:
-        say(f"Error: trials {', '.join(unmeasured)}: not measured; repeat it when the device is quieter")
+        say(f"Error: trials {', '.join(unmeasured)}: not measured; their notes say why")
         context.exit(1)
-    say(f"Next: nas export {search} -o winner/")
+    if disturbed := [str(member.number) for member in found if member.disturbed]:
+        again = command("latency", "verify", search, storage=storage)
+        told = "not judged, the machine is disturbed, and a good time of before is kept"
+        say(f"Trials {', '.join(disturbed)}: {told}; when it is quiet: {again}")
+    say(f"Next: {command('export', search, '-o', 'winner/', storage=storage)}")
 
 
 def _report(found: "Evaluation", as_json: bool, unseen: "Unseen | None" = None) -> None:
@@ -240,6 +251,7 @@ def _report(found: "Evaluation", as_json: bool, unseen: "Unseen | None" = None) 
         ("within 5 %", percent(found.within(0.05))),
         ("within 10 %", percent(found.within(0.1))),
         ("Kendall's tau", f"{found.tau:.3f}"),
+        *([("on a disturbed machine", str(found.disturbed))] if found.disturbed else []),
         (
             "in their interval",
             "-, not calibrated" if coverage is None else f"{percent(coverage)} (promised 90%)",
@@ -301,6 +313,13 @@ def _layer_row(row: dict[str, Any]) -> list[str]:
     return [row["layer"], family, milliseconds(row["milliseconds"]), percent(row["share"]), row["how"]]
 
 
+def _measured(found: "Measurement | None") -> dict[str, float | None]:
+    """What a whole network was measured to take, and the ends of its interval, in milliseconds."""
+    low, high = found.interval if found else (None, None)
+    measured = found.milliseconds if found else None
+    return {"measured_ms": measured, "measured_low_ms": low, "measured_high_ms": high}
+
+
 def _whole(total: dict[str, float | None]) -> str:
     """The figures of a whole network that there are."""
     named = [("predicted", total["predicted_ms"]), ("measured", total["measured_ms"])]
@@ -310,8 +329,10 @@ def _whole(total: dict[str, float | None]) -> str:
 def _member(member: "Checked") -> list[str]:
     error = MISSING if member.error is None else f"{member.error:+.1%}"
     figures = [percent(member.accuracy), milliseconds(member.predicted_ms), milliseconds(member.measured_ms)]
-    note = member.problem or ("over the limit" if member.is_over else "")
-    return [str(member.number), *figures, error, note]
+    repeats = interval(member.low_ms, member.high_ms) or MISSING
+    limit = ["over the limit"] if member.is_over else []
+    noise = [f"machine disturbed: {member.disturbed}"] if member.disturbed else []
+    return [str(member.number), *figures, repeats, error, member.problem or ", ".join([*limit, *noise])]
 
 
 latency.add_command(export_)

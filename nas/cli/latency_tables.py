@@ -6,8 +6,9 @@ import click
 
 from nas.cli.latency_model import device_option
 from nas.cli.options import storage_option
-from nas.cli.output import quoted, say
+from nas.cli.output import say
 from nas.cli.writing import write_text
+from nas.hints import command
 from search_spaces.errors import BitnasError
 
 
@@ -26,9 +27,10 @@ def export_(device: str, output: Path, storage: str) -> None:
     with Ledger.open(storage, create=True) as ledger:
         lines = write_lines(SqlLatencyTable(ledger), open_remembered(ledger, device).identity)
     if not lines:
-        raise BitnasError(f"device: nothing was measured on '{device}'; measure first: nas latency measure")
+        again = command("latency", "measure", "--device", device, storage=storage)
+        raise BitnasError(f"device: nothing was measured on '{device}'; measure first: {again}")
     write_text("--output", output, "".join(line + "\n" for line in lines))
-    say(f"Wrote {len(lines)} measurements to {output}. Next: nas latency import {quoted(output)}")
+    say(f"Wrote {len(lines)} measurements to {output}. Next: {command('latency', 'import', output)}")
 
 
 @click.command("import")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import click
 
+from nas.cli.groups import Group
 from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -51,7 +52,7 @@ COMMANDS: dict[str, LazyCommand] = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are imported when they are called, not when they are listed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -77,19 +78,6 @@ class LazyGroup(click.Group):
         """List the commands by the help strings at hand, so that ``nas --help`` stays fast."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, _short_help(name)) for name in self.list_commands(ctx)])
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """As click does, but a misspelt name is compared with names alone (click wants the commands)."""
-        from difflib import get_close_matches
-
-        names = self.list_commands(ctx)
-        if args[0] in names or args[0].startswith("-") or ctx.resilient_parsing:
-            return super().resolve_command(ctx, args)
-        close = get_close_matches(args[0], names)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"choose one of {', '.join(names)}."
-        raise click.UsageError(f"No such command '{args[0]}'; {hint}", ctx)
 
     def main(
         self,

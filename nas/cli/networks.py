@@ -6,6 +6,7 @@ import click
 
 from nas.cli.options import json_option
 from nas.cli.output import Column, print_json, print_table, say
+from nas.hints import command
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,7 +52,8 @@ def networks(as_json: bool) -> None:
     columns = [Column("network"), Column("input"), Column("classes", True), Column("parameters", True)]
     columns += [Column("MACs", True), Column("paper")]
     print_table(columns, [_row(entry) for entry in found])
-    say("Next: nas size NAME --precision ternary, nas train NAME --data ...")
+    size_it = command("size", "NAME", "--precision", "ternary")
+    say(f"Next: {size_it}, {command('train', 'NAME', '--data', '...')}")
 
 
 def _row(entry: dict[str, Any]) -> list[str]:
@@ -112,8 +114,8 @@ def size(
     click.echo()
     for line in _sums(module, total, layers):
         click.echo(line)
-    also = f" --classifier {classifier}" if classifier else ""
-    say(f"Next: nas train {name} --precision {precision}{also} --data ...")
+    also = ["--classifier", classifier] if classifier else []
+    say(f"Next: {command('train', name, '--precision', precision, *also, '--data', '...')}")
 
 
 def _sums(module: "nn.Module", total: "Size", layers: "list[LayerSize]") -> list[str]:

@@ -1,18 +1,24 @@
 """Options that several commands share, so that they are called the same and mean the same."""
 
-from collections.abc import Callable
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
-DEFAULT_STORAGE = "sqlite:///nas.db"
+from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
+
+if TYPE_CHECKING:
+    _Base = click.ParamType[float]
+else:
+    _Base = click.ParamType  # which older versions do not subscript
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 storage_option: Decorator = click.option(
     "--storage",
     default=DEFAULT_STORAGE,
-    envvar="NAS_STORAGE",
+    envvar=STORAGE_VARIABLE,
     show_default=True,
     show_envvar=True,
     metavar="URL",
@@ -22,3 +28,39 @@ storage_option: Decorator = click.option(
 json_option: Decorator = click.option(
     "--json", "as_json", is_flag=True, help="Write JSON instead of a table."
 )
+
+
+class Quantity(_Base):
+    """A number with a unit that may be left out; an error names the unit and gives an example.
+
+    What range it must lie in is not known here.
+    """
+
+    def __init__(self, unit: str, factors: Mapping[str, float], example: str) -> None:
+        """``factors`` turn each unit that is taken into ``unit``."""
+        self.name = unit
+        self._factors = factors
+        self._fix = f"give {unit}, such as {example}"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Shown in the help."""
+        return self.name.upper()
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number in ``unit``; NaN and infinity pass, as ``float`` lets them."""
+        text = str(value).strip()
+        try:
+            return float(text)
+        except ValueError:
+            found = _QUANTITY.fullmatch(text)
+        if found is None or found["unit"] not in self._factors:
+            self.fail(f"'{value}' is no number of {self.name}; {self._fix}.", param, ctx)
+        return float(found["number"]) * self._factors[found["unit"]]
+
+
+_QUANTITY = re.compile(r"(?P<number>[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?)\s*(?P<unit>[a-zA-Zµμ]+)", re.ASCII)
+
+Milliseconds = Quantity(
+    "ms", {"ms": 1.0, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ns": 1e-6, "s": 1e3}, "0.4, 0.4ms or 400us"
+)
+Kilobytes = Quantity("kB", {"kB": 1.0, "KB": 1.0, "kb": 1.0, "B": 1e-3, "MB": 1e3}, "32, 32kB or 0.5MB")

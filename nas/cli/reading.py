@@ -13,6 +13,7 @@ from nas.figure_data import (
     MISSING,
     SHORT_DIGEST,
     describe_counts,
+    interval,
     kilobytes,
     layer_rows,
     milliseconds,
@@ -22,6 +23,7 @@ from nas.figure_data import (
     why_no_pareto,
     workload_bars,
 )
+from nas.hints import command
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ def searches(storage: str, as_json: bool) -> None:
         counts = [Column(title, right=True) for title in ("trials", *STATES)]
         columns = [*map(Column, titles), *counts, Column("started (UTC)")]
         print_table(columns, [_search_row(search) for search in found])
-        say(f"Next: nas trials {found[-1].name}")
+        say(f"Next: {command('trials', found[-1].name, storage=storage)}")
 
 
 @click.command()
@@ -81,7 +83,8 @@ def trials(search: str, state: str | None, storage: str, as_json: bool) -> None:
         say(f"No trial of '{search}' is {state} ({describe_counts(record)}).")
     else:
         print_trials(record.config, found)
-        say(f"{describe_counts(record)}. Next: nas trial {search} {found[0].number}, or nas pareto {search}")
+        one, best = command("trial", search, found[0].number, storage=storage), _pareto_of(search, storage)
+        say(f"{describe_counts(record)}. Next: {one}, or {best}")
 
 
 @click.command()
@@ -102,7 +105,7 @@ def trial(search: str, number: int, storage: str, as_json: bool) -> None:
     _print_workloads(record)
     _print_epochs(epochs)
     if record.state == "complete":
-        say(f"Next: nas export {search} --trial {number} -o winner/")
+        say(f"Next: {_export_of(search, storage, '--trial', number)}")
 
 
 @click.command()
@@ -128,7 +131,16 @@ def pareto(search: str, plot: Path | None, storage: str, as_json: bool) -> None:
         say(f"No trial of '{search}' is complete yet ({describe_counts(record)}).")
     else:
         print_trials(record.config, front)
-        say(f"Next: nas trial {search} {front[-1].number}, or nas export {search} -o winner/")
+        one = command("trial", search, front[-1].number, storage=storage)
+        say(f"Next: {one}, or {_export_of(search, storage)}")
+
+
+def _pareto_of(search: str, storage: str) -> str:
+    return command("pareto", search, storage=storage)
+
+
+def _export_of(search: str, storage: str, *options: object) -> str:
+    return command("export", search, *options, "-o", "winner/", storage=storage)
 
 
 def _open(storage: str) -> "Ledger":
@@ -190,13 +202,20 @@ def _facts(trial: "TrialRecord", note: str) -> list[tuple[str, str]]:
         ("state", str(trial.state)),
         ("accuracy", f"{percent(trial.accuracy)} (validation)" if trial.accuracy is not None else MISSING),
         ("predicted", _with_unit(milliseconds(trial.latency_ms), "ms")),
-        ("measured", _with_unit(milliseconds(trial.measured_latency_ms), "ms")),
+        ("measured", _measured(trial)),
         ("size", _with_unit(kilobytes(trial.size_kb), "kB")),
         ("digest", trial.digest or MISSING),
         ("worker", trial.worker or MISSING),
     ]
     facts += [("note", note)] if note else []
     return [*facts, ("error", trial.error)] if trial.error else facts
+
+
+def _measured(trial: "TrialRecord") -> str:
+    """The time of the whole network, its interval, and what made it worthless."""
+    told = _with_unit(milliseconds(trial.measured_latency_ms), "ms")
+    told += f" ({found})" if (found := interval(trial.measured_low_ms, trial.measured_high_ms)) else ""
+    return told + (f", machine disturbed: {trial.measured_disturbed}" if trial.measured_disturbed else "")
 
 
 def _with_unit(figure: str, unit: str) -> str:

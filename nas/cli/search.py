@@ -1,8 +1,6 @@
 """``nas search``: start a search or go on with one, show how it goes, and say what to type next."""
 
 import json
-import os
-import shlex
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +8,10 @@ import click
 from click.core import ParameterSource
 
 from nas.cli.limits import LatencyLimitType
-from nas.cli.options import DEFAULT_STORAGE, json_option, storage_option
+from nas.cli.options import Kilobytes, Milliseconds, json_option, storage_option
 from nas.cli.progress import disturbance, watcher
 from nas.figure_data import milliseconds
+from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -38,13 +37,15 @@ _WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
 @click.option("--device", default="local", show_default=True, help="The device whose latency counts.")
 @click.option("--trials", type=int, default=24, show_default=True, help="How many architectures to try.")
 @click.option("--epochs", type=int, default=3, show_default=True, help="How long to train each.")
+@click.option("--batch-size", type=int, help="Images a step; by the number of images if not given.")
+@click.option("--learning-rate", type=float, help="The highest rate of a training.")
 @click.option(
     "--max-latency",
     type=LatencyLimitType(),
     help="Do not train what is predicted to be slower: 0.4ms, 400us, or 0.5x of the space's median.",
 )
-@click.option("--max-latency-ms", type=float, help="The same in milliseconds.")
-@click.option("--max-size-kb", type=float, help="Do not train what is larger (1 kB = 1000 bytes).")
+@click.option("--max-latency-ms", type=Milliseconds, help="The same in milliseconds.")
+@click.option("--max-size-kb", type=Kilobytes, help="Do not train what is larger (1 kB = 1000 bytes).")
 @click.option("--sampler", default="tpe", show_default=True, help="Who proposes: tpe, nsga2 or random.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes a search repeatable.")
 @click.option("--workers", type=int, default=1, show_default=True, help="How many processes run trials.")
@@ -131,7 +132,7 @@ def _run(storage: str, record: SearchRecord, workers: int, verbose: bool) -> Non
             job = Job(storage, record.name, verbose=verbose)
             service.run(job, workers, shown.trials, shown.progress)
     except KeyboardInterrupt:
-        resume = f"nas search --resume {record.name}{_storage_option(storage)}"
+        resume = command("search", "--resume", record.name, storage=storage)
         click.echo(f"\nWhat was finished is kept; go on with: {resume}", err=True)
         raise click.Abort from None
     if disturbed := disturbance(shown.drifts):
@@ -139,10 +140,12 @@ def _run(storage: str, record: SearchRecord, workers: int, verbose: bool) -> Non
 
 
 def _report(storage: str, name: str, as_json: bool) -> None:
-    from nas.ledger import Ledger
+    from nas.ledger import Ledger, Worker
+    from nas.ledger.claims import Claims
 
     with Ledger.open(storage) as ledger:
         record, front = ledger.search(name), ledger.front(name)
+        others = Claims(ledger, name, Worker.this_process()).at_work()
     if as_json:
         click.echo(json.dumps({**record.to_dict(), "front": [trial.to_dict() for trial in front]}))
     else:
@@ -151,13 +154,14 @@ def _report(storage: str, name: str, as_json: bool) -> None:
         _tell_limit_and_time(storage, record)
     if record.counts[TrialState.FAILED] == record.config.trials:
         raise BitnasError(
-            f"search: every trial failed; see why with: nas trial {name} 0{_storage_option(storage)}"
+            f"search: every trial failed; see why with: {command('trial', name, 0, storage=storage)}"
         )
     if as_json:
         return
     if over := [str(t.number) for t in front if record.config.is_over(t.measured_latency_ms)]:
         click.echo(f"Over the limit when measured, so never exported: {', '.join(over)}", err=True)
-    click.echo(_next(record, front, storage), err=True)
+    _verdict(record, front[0].accuracy if front else None)
+    click.echo(_next(record, front, others, storage), err=True)
 
 
 def _tell_limit_and_time(storage: str, record: SearchRecord) -> None:
@@ -178,16 +182,30 @@ def _tell_limit_and_time(storage: str, record: SearchRecord) -> None:
         click.echo(f"Training took {trained:.0f} s, measuring {measured:.0f} s, {share}", err=True)
 
 
-def _next(record: SearchRecord, front: list[TrialRecord], storage: str) -> str:
-    where = _storage_option(storage)
+def _verdict(record: SearchRecord, best: float | None) -> None:
+    """Say so where the best network is no better than chance or than a linear classifier."""
+    from nas.baseline import Baselines
+    from nas.data import load
+
+    if best is None:
+        return
+    verdict = Baselines.of(load(record.config.data, record.config.image_size)).verdict(best)
+    if verdict is not None:
+        click.echo(verdict, err=True)
+
+
+def _next(record: SearchRecord, front: list[TrialRecord], others: list[str], storage: str) -> str:
+    def next_command(*words: str) -> str:
+        return command(*words, record.name, storage=storage)
+
     if not front and record.counts[TrialState.INFEASIBLE]:
-        return f"Nothing was within the limits; see by how much: nas trials {record.name}{where}"
+        return f"Nothing was within the limits; see by how much: {next_command('trials')}"
     if any(trial.measured_latency_ms is None and trial.error is None for trial in front):
-        return f"The front is not measured; when the device is back: nas latency verify {record.name}{where}"
-    return f"Next: nas pareto {record.name}{where}"
-
-
-def _storage_option(storage: str) -> str:
-    """What to add to a command so that it finds the same ledger."""
-    default = os.environ.get("NAS_STORAGE", DEFAULT_STORAGE)
-    return "" if storage == default else f" --storage {shlex.quote(storage)}"
+        if others:
+            return f"The front is being timed by {', '.join(others)}; once it is: {next_command('pareto')}"
+        return f"The front is not measured; when the device answers: {next_command('latency', 'verify')}"
+    if any(trial.measured_disturbed for trial in front):
+        noisy = ", ".join(str(trial.number) for trial in front if trial.measured_disturbed)
+        again, pareto = next_command("latency", "verify"), next_command("pareto")
+        return f"Timed on a disturbed machine: {noisy}; when it is quiet: {again}\nNext: {pareto}"
+    return f"Next: {next_command('pareto')}"

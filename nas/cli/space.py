@@ -9,6 +9,7 @@ from nas.cli.latency_model import device_option, open_model, show_progress
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say
 from nas.figure_data import kilobytes, milliseconds
+from nas.hints import command
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Of the architectures that take no more than is shown."""
@@ -51,10 +52,9 @@ def space(
         for share, ms, kb in zip(SHARES, _at(times), _at(sizes), strict=True)
     ]
     print_table(columns, rows)
-    say(
-        f"Estimated for {len(times)} architectures of {space} on {device}; {measured} kernels were measured now."
-    )
-    say(f"Next: nas search --name NAME --space {space} --device {device} --max-latency 0.5x")
+    say(f"Estimated for {len(times)} architectures on {device}; {measured} kernels were measured now.")
+    options = ("--name", "NAME", "--space", space, "--device", device, "--max-latency", "0.5x")
+    say(f"Next: {command('search', *options, storage=storage)}")
 
 
 def _at(values: list[float]) -> list[float]:

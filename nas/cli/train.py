@@ -14,7 +14,8 @@ from click.core import ParameterSource
 
 from nas.cli.networks import classifier_option, precision_option
 from nas.cli.options import json_option
-from nas.cli.output import print_json, print_pairs, printable, quoted, say
+from nas.cli.output import print_json, print_pairs, printable, say
+from nas.hints import command
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def train(context: click.Context, /, **options: Any) -> None:
     except KeyboardInterrupt:
         kept = (folder / train_job.CHECKPOINT).exists()
         click.echo(
-            f"\nGo on with: nas train --resume {quoted(folder)}" if kept else "\nNothing is kept.", err=True
+            f"\nGo on with: {command('train', '--resume', folder)}" if kept else "\nNothing is kept.",
+            err=True,
         )
         raise click.Abort from None
     if options["as_json"]:
@@ -125,7 +127,7 @@ def train(context: click.Context, /, **options: Any) -> None:
         verdict = Baselines(**result["baselines"]).verdict(result["validation_accuracy"])
         if verdict is not None:
             say(verdict)
-    say(f"Next: nas export {quoted(folder)} -o winner")
+    say(f"Next: {command('export', folder, '-o', 'winner')}")
 
 
 def _folder(output: Path | None) -> Path:

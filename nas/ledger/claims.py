@@ -9,16 +9,19 @@ Clocks of different hosts may differ by less than a lease; more than that costs 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger.records import Cost, EpochRecord, Proposal, TrialRecord, TrialState, check_finite
-from nas.ledger.store import Ledger, find_search, trial_record
+from nas.ledger.store import Ledger, find_search, measured_columns, trial_record
 from nas.ledger.tables import Epoch, Trial, Weights
 from nas.ledger.workers import Worker
 from search_spaces.errors import BitnasError
+
+if TYPE_CHECKING:
+    from latency import Measurement
 
 LEASE_S = 60.0
 Clock = Callable[[], datetime]
@@ -147,16 +150,19 @@ class Claims:
                 session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
 
     def record_measured(
-        self, claim: Claim, *, milliseconds: float | None, error: str | None = None, seconds: float = 0.0
+        self,
+        claim: Claim,
+        *,
+        measured: "Measurement | None" = None,
+        error: str | None = None,
+        seconds: float = 0.0,
     ) -> None:
         """Record the whole network's time, or why there is none; StaleClaimError as above.
 
         ``seconds`` of measuring are added to those that the trial had.
         """
-        if milliseconds is not None:
-            check_finite(milliseconds=milliseconds)
-        spent = (claim.trial.measuring_s or 0.0) + seconds
-        result = {"measured_latency_ms": milliseconds, "error": error, "measuring_s": spent}
+        spent = {"measuring_s": (claim.trial.measuring_s or 0.0) + seconds}
+        result = {"error": error, **spent, **({} if measured is None else measured_columns(measured))}
         with self._ledger.writing() as session:
             self._write(session, claim, **result, expires_at=None, deaths=0)
 
@@ -177,6 +183,14 @@ class Claims:
         for seen in self._candidates(Trial.expires_at.is_not(None)):
             claim = Claim(trial_record(self._search, seen), seen.id, seen.fence, seen.state)
             self.release(claim)
+
+    def at_work(self) -> list[str]:
+        """The other workers, by name, that hold a trial and are not known to be dead."""
+        with self._ledger.reading() as session:
+            mine = select(Trial).where(Trial.search_id == self._search_id, Trial.expires_at.is_not(None))
+            owners = {row.owner for row in session.scalars(mine) if row.owner and not self._is_abandoned(row)}
+        others = owners - {self._worker.to_text()}
+        return sorted(Worker.from_text(owner).label for owner in others)
 
     def epoch_accuracies(self, epoch: int) -> dict[int, float]:
         """Validation accuracy after ``epoch`` of each complete trial that got there, by trial number."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from nas.hints import command
 from nas.ledger.store import Ledger
 from nas.ledger.tables import KnownDevice
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, nearest
 
 if TYPE_CHECKING:
     from latency import DeviceRecord
@@ -59,7 +60,7 @@ class DeviceBook:
             return _entry(row)
         if name == LOCAL:
             return local_entry()
-        raise unknown_device(name, [entry.record.name for entry in self.entries()])
+        raise unknown_device(name, [entry.record.name for entry in self.entries()], self._ledger.url)
 
     def add(self, record: "DeviceRecord") -> None:
         """Note a new device.
@@ -68,7 +69,8 @@ class DeviceBook:
             InvalidInput: the name is taken.
         """
         row = {"name": record.name, "record": asdict(record), "created_at": datetime.now(UTC)}
-        fix = f"choose another name, or remove it first: nas device remove {record.name}"
+        remove = command("device", "remove", record.name, storage=self._ledger.url)
+        fix = f"choose another name, or remove it first: {remove}"
         if record.name == LOCAL:
             raise InvalidInput("NAME", f"'{LOCAL}' is this machine", "choose another name")
         try:
@@ -96,9 +98,10 @@ class DeviceBook:
             session.execute(delete(KnownDevice).where(KnownDevice.name == name))
 
 
-def unknown_device(name: str, known: list[str]) -> InvalidInput:
-    """The error for a name that no device has."""
-    fix = f"choose one of {', '.join(known)}, or add it: nas device add {name} --rpc HOST:PORT --key KEY"
+def unknown_device(name: str, known: list[str], storage: str) -> InvalidInput:
+    """The error for a name that no device has in the ledger at ``storage``."""
+    add = command("device", "add", name, "--rpc", "HOST:PORT", "--key", "KEY", storage=storage)
+    fix = f"{nearest(name, known)}choose one of {', '.join(known)}, or add it: {add}"
     return InvalidInput("device", f"unknown name {name!r}", fix)
 
 

@@ -74,6 +74,8 @@ class SearchConfig:
     max_latency_share: float | None = None
     median_latency_ms: float | None = None
     measure: str = FRONT
+    batch_size: int | None = None
+    learning_rate: float | None = None
 
     def __post_init__(self) -> None:
         if self.measure not in (FRONT, ALL):
@@ -85,8 +87,9 @@ class SearchConfig:
             ("--trials", self.trials, 1, 1_000_000),
             ("--epochs", self.epochs, 1, 100_000),
             ("--seed", self.seed, 0, 2**32 - 1),
+            ("--batch-size", self.batch_size, 2, 65_536),
         ):
-            if not low <= value <= high:
+            if value is not None and not low <= value <= high:
                 raise InvalidInput(
                     option, f"{value} is out of range", f"give a whole number in {low}..{high}"
                 )
@@ -94,6 +97,7 @@ class SearchConfig:
             ("--max-latency-ms", self.max_latency_ms),
             ("--max-latency", self.max_latency_share),
             ("--max-size-kb", self.max_size_kb),
+            ("--learning-rate", self.learning_rate),
         ):
             if limit is not None and not (math.isfinite(limit) and limit > 0):
                 raise InvalidInput(
@@ -155,9 +159,12 @@ class TrialRecord:
 
     ``accuracy`` is the validation accuracy in 0..1, ``latency_ms`` the prediction made before training,
     ``measured_latency_ms`` the time of the whole compiled network, ``size_kb`` in kB of 1000 bytes.
+    ``measured_low_ms`` and ``measured_high_ms`` are the interval of that time by the device's own repeats,
+    ``measured_disturbed`` what made it worthless, None where nothing did.
     ``estimated`` are the workloads of the prediction that had never been measured. Nine in ten networks take
     a time between ``latency_low_ms`` and ``latency_high_ms``. ``measuring_s`` is how long the trial was
-    measured."""
+    measured.
+    """
 
     search: str
     number: int
@@ -165,6 +172,9 @@ class TrialRecord:
     accuracy: float | None = None
     latency_ms: float | None = None
     measured_latency_ms: float | None = None
+    measured_low_ms: float | None = None
+    measured_high_ms: float | None = None
+    measured_disturbed: str | None = None
     size_kb: float | None = None
     digest: str | None = None
     architecture: str | None = None

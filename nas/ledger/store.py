@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from nas.hints import command
 from nas.ledger.engine import explained, open_engine
 from nas.ledger.front import non_dominated
 from nas.ledger.records import (
@@ -25,7 +26,10 @@ from nas.ledger.records import (
 )
 from nas.ledger.tables import Artifact, Epoch, Search, Trial, Weights
 from nas.ledger.workers import Worker
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, nearest
+
+if TYPE_CHECKING:
+    from latency import Measurement
 
 
 class Ledger:
@@ -88,7 +92,8 @@ class Ledger:
                 session.add(search)
                 session.flush()
             except IntegrityError as error:
-                fix = f"choose another name, or go on with it: nas search --resume {name}"
+                resume = command("search", "--resume", name, storage=self.url)
+                fix = f"choose another name, or go on with it: {resume}"
                 raise InvalidInput("--name", f"'{name}' is taken", fix) from error
             rows = [
                 {"search_id": search.id, "number": n, "state": TrialState.QUEUED}
@@ -169,12 +174,19 @@ class Ledger:
                 row.config = config.to_dict()
             return config
 
-    def record_verified(self, name: str, number: int, milliseconds: float) -> None:
-        """Put a new time of a complete trial's whole network in place of an older one."""
-        check_finite(milliseconds=milliseconds)
+    def record_verified(self, name: str, number: int, measured: "Measurement") -> None:
+        """Put a new time of a complete trial's whole network in place of an older one.
+
+        A time that the machine's noise made worthless takes the place of such a one only.
+        """
+        values = measured_columns(measured)
         with self.writing() as session:
             trial = find_trial(session, name, number)
-            trial.measured_latency_ms, trial.error = milliseconds, None
+            if measured.disturbed and trial.measured_latency_ms is not None and not trial.measured_disturbed:
+                return
+            for column, value in values.items():
+                setattr(trial, column, value)
+            trial.error = None
 
     def record_artifact(
         self, name: str, number: int, *, path: str, target: str, digest: str
@@ -207,8 +219,9 @@ def find_search(session: Session, name: str) -> Search:
     """The row of a search; InvalidInput when there is none."""
     row = session.scalar(select(Search).where(Search.name == name))
     if row is None:
-        names = ", ".join(session.scalars(select(Search.name).order_by(Search.id))) or "none yet"
-        raise InvalidInput("search", f"there is no search '{name}'", f"the ledger holds: {names}")
+        names = session.scalars(select(Search.name).order_by(Search.id)).all()
+        fix = f"{nearest(name, names)}the ledger holds: {', '.join(names) or 'none yet'}"
+        raise InvalidInput("search", f"there is no search '{name}'", fix)
     return row
 
 
@@ -232,6 +245,9 @@ def trial_record(search: str, row: Trial) -> TrialRecord:
         accuracy=row.accuracy,
         latency_ms=row.latency_ms,
         measured_latency_ms=row.measured_latency_ms,
+        measured_low_ms=row.measured_low_ms,
+        measured_high_ms=row.measured_high_ms,
+        measured_disturbed=row.measured_disturbed,
         size_kb=row.size_kb,
         digest=row.digest,
         architecture=row.architecture,
@@ -246,6 +262,22 @@ def trial_record(search: str, row: Trial) -> TrialRecord:
         latency_high_ms=row.latency_high_ms,
         measuring_s=row.measuring_s,
     )
+
+
+def measured_columns(measured: "Measurement") -> dict[str, float | str | None]:
+    """The columns of a trial that hold the time of its whole network.
+
+    Raises:
+        ValueError: the time is not finite.
+    """
+    low, high = measured.interval
+    check_finite(milliseconds=measured.milliseconds, low=low, high=high)
+    return {
+        "measured_latency_ms": measured.milliseconds,
+        "measured_low_ms": low,
+        "measured_high_ms": high,
+        "measured_disturbed": measured.disturbed,
+    }
 
 
 def _search_record(row: Search, counts: dict[TrialState, int]) -> SearchRecord:

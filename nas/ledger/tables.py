@@ -116,6 +116,9 @@ class Trial(Base):
     size_kb: Mapped[float | None]
     accuracy: Mapped[float | None]
     measured_latency_ms: Mapped[float | None]
+    measured_low_ms: Mapped[float | None]
+    measured_high_ms: Mapped[float | None]
+    measured_disturbed: Mapped[str | None] = mapped_column(Text)
     error: Mapped[str | None] = mapped_column(Text)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

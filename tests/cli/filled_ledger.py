@@ -6,6 +6,7 @@ from pathlib import Path
 from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import Cost, Proposal
+from tests.measured import disturbed, timed
 
 CONFIG = SearchConfig(
     space="tiny",
@@ -35,6 +36,7 @@ COMPLETE = [
     (0.948, 0.235, None, 15.0),
 ]
 FRONT = 6  # those that were measured
+DISTURBED = 8  # the trial whose time is worthless
 INFEASIBLE = [0.34, 0.41, 0.47, 0.38, 0.52, 0.33]
 KINDS = {
     "separable": ("depthwise", "pointwise"),
@@ -118,9 +120,11 @@ def _complete(claims: Claims, row: tuple[float, float, float | None, float]) -> 
         claims.record_epoch(claim, EpochRecord(epoch, 1.2 / epoch, reached, 1.9))
     claims.finish(claim, TrialState.COMPLETE, accuracy=accuracy)
     if measured is not None:
-        timed = claims.claim_measuring([claim.trial.number])
-        assert timed is not None
-        claims.record_measured(timed, milliseconds=measured)
+        claim = claims.claim_measuring([claim.trial.number])
+        assert claim is not None
+        claims.record_measured(
+            claim, measured=(disturbed if claim.trial.number == DISTURBED else timed)(measured)
+        )
 
 
 def _end(claims: Claims, state: TrialState, latency: float, error: str | None = None) -> None:

@@ -20,7 +20,7 @@ from nas.figures import FRONT, add_title, pareto_figure
 from nas.ledger import EpochRecord, Ledger, SearchRecord, TrialRecord, non_dominated
 from nas.trial_figures import training_figure, workload_figure
 from search_spaces.errors import InvalidInput
-from tests.cli.filled_ledger import CONFIG, INFEASIBLE, architecture_json
+from tests.cli.filled_ledger import CONFIG, DISTURBED, INFEASIBLE, architecture_json
 
 Loaded = tuple[SearchRecord, list[TrialRecord]]
 
@@ -90,10 +90,16 @@ def test_front_member_that_is_only_small_is_off_the_staircase(loaded: Loaded) ->
 
 def test_measured_latency_is_drawn_beside_the_predicted_one(loaded: Loaded) -> None:
     search, trials = loaded
-    trace = traces(draw(search, trials))["measured latency"]
-    pairs = list(zip(trace.x[0::3], trace.x[1::3], trace.y[0::3], strict=True))
+    drawn = traces(draw(search, trials))
     measured = [t for t in non_dominated(trials) if t.measured_latency_ms is not None]
-    assert sorted(pairs) == sorted((t.latency_ms, t.measured_latency_ms, t.accuracy) for t in measured)
+    worthless = [t for t in measured if t.number == DISTURBED]
+    assert worthless
+    good = [t for t in measured if t not in worthless]
+    for name, there in (("measured latency", good), ("measured on a disturbed machine", worthless)):
+        trace = drawn[name]
+        pairs = list(zip(trace.x[0::3], trace.x[1::3], trace.y[0::3], strict=True))
+        assert sorted(pairs) == sorted((t.latency_ms, t.measured_latency_ms, t.accuracy) for t in there)
+    assert drawn["measured on a disturbed machine"].line.dash == "dot"
 
 
 def test_limit_is_a_line_and_in_range(loaded: Loaded) -> None:
@@ -198,3 +204,13 @@ def test_numbers_keep_what_counts() -> None:
     told = [milliseconds(value) for value in (None, 0.0, 0.00412, 0.11, 12.34, 153.2, 1530.0, 0.000041)]
     assert told == ["—", "0.000000", "0.00412", "0.110", "12.3", "153", "1530", "0.000041"]
     assert [percent(value) for value in (None, 0.0, 0.9725, 1.0)] == ["—", "0.0%", "97.2%", "100.0%"]
+
+
+def test_layers_are_named_whole_and_in_milliseconds() -> None:
+    from nas.latency_figures import bars
+
+    name = "stages_1_blocks_2_a_depthwise_convolution_of_long_name"
+    rows = [{"layer": name, "milliseconds": 0.00045 * (i + 1), "how": "measured"} for i in range(40)]
+    figure = bars(rows, "demo:19 on local")
+    assert (figure.layout.yaxis.automargin, figure.layout.yaxis.dtick) == (True, 1)
+    assert figure.layout.xaxis.exponentformat == "none"

@@ -75,6 +75,10 @@ def test_version(nas: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
+        (["--json", "searches"], 2, "before the command; did you mean 'nas searches --json'?"),
+        (["latency", "--space", "tiny", "measure"], 2, "did you mean 'nas latency measure --space tiny'?"),
+        (["latency", "evalute"], 2, "No such command 'evalute'; did you mean evaluate?"),
+        (["--jsn", "tril"], 2, "No such option '--jsn'."),
         (["tril"], 2, "No such command 'tril'; did you mean trial or trials or train?"),
         (["xyz"], 2, "choose one of search, searches"),
         (["--nonsense"], 2, "No such option"),

@@ -46,7 +46,7 @@ def test_searches(storage: str) -> None:
     assert demo[:-1] == ["demo", "tiny", "digits", "local", "tpe", "26", "2", "1", "14", "6", "2", "1"]
     assert head[-1] == "started (UTC)"
     assert empty[0] == "empty"
-    assert result.stderr == "Next: nas trials empty\n"
+    assert result.stderr == f"Next: nas trials empty --storage {storage}\n"
 
 
 def test_searches_json(storage: str) -> None:
@@ -125,7 +125,7 @@ def test_trial(storage: str) -> None:
     assert re.search(r"block 1 +separable +16 +3 +1 +1 +depthwise dithered, pointwise ternary", result.stdout)
     assert re.search(r"sign pack 16 @8.8 channel +2 +0\.0152", result.stdout)
     assert re.search(r"3 +0\.4000 +97\.4% +1\.9", result.stdout)
-    assert result.stderr == "Next: nas export demo --trial 6 -o winner/\n"
+    assert result.stderr == f"Next: nas export demo --trial 6 -o winner/ --storage {storage}\n"
 
 
 def test_trial_json(storage: str) -> None:

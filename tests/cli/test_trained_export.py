@@ -125,12 +125,21 @@ def test_a_card_names_one_origin(home: Path) -> None:
 
 
 def test_a_card_says_that_the_machine_was_disturbed(home: Path) -> None:
-    fields = {**card_of(home).model_dump(), "measured_drift": None}
+    fields = {**card_of(home).model_dump(), "measured_drift": None, "measured_disturbed": None}
     assert "disturbed" not in Card(**fields).to_markdown()
+    for noise in ({"measured_drift": 0.38}, {"measured_disturbed": "it was 38% slower than usual"}):
+        told = "not to be relied on, a disturbed machine: it was 38% slower than usual |"
+        assert told in Card(**{**fields, **noise}).to_markdown()
+
+
+def test_a_card_states_the_interval_of_its_latency(home: Path) -> None:
+    fields = card_of(home).model_dump()
+    stated = {"measured_ms": 2.0, "measured_low_ms": 1.9, "measured_high_ms": 2.1}
     assert (
-        ", on a disturbed machine, 38% slower than usual |"
-        in Card(**{**fields, "measured_drift": 0.38}).to_markdown()
+        "| 2.00 ms | whole network, 1.90 to 2.10 by repeats, " in Card(**{**fields, **stated}).to_markdown()
     )
+    older = {"measured_ms": 2.0, "measured_iqr_ms": 0.5, "measured_low_ms": None}
+    assert Card(**{**fields, **older}).interval == (1.5, 2.5)
 
 
 def _without_weights(folder: Path) -> None:

@@ -43,6 +43,14 @@ def test_search_without_results_says_why(storage: str) -> None:
     assert '"id": "trials"' in page
 
 
+def test_the_best_of_a_search_keeps_its_limits(storage: str) -> None:
+    page = text(storage, "/search/demo")
+    merits = page[page.index("Most accurate") :]
+    assert "trial 8: 98.1%" in merits, "not trial 10, which is over the limit"
+    assert "no trial beats them in all three, 1 of them over the limit" in merits
+    assert "measured on a disturbed machine" in merits
+
+
 def test_trial_page(storage: str) -> None:
     page = text(storage, "/search/demo/trial/6")
     for told in ("97.4%", "0.152 ms", "0.149 ms", "11.30 kB", "separable", "depthwise ", "dithered"):
@@ -64,6 +72,8 @@ def test_trial_page(storage: str) -> None:
         (25, "No architecture has been chosen yet (the trial is queued)."),
         (25, "Nothing has been timed yet (the trial is queued)."),
         (1, "only the front is measured"),
+        (6, "0.147 to 0.151 ms by repeats"),
+        (8, "machine disturbed: most samples were disturbed"),
     ],
 )
 def test_a_missing_figure_comes_with_its_reason(storage: str, number: int, told: str) -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from latency import Measurement
-from latency.agreement import AGREE, PAUSES, measure_until_agreed
+from latency.agreement import PAUSES, measure_until_agreed
+from latency.measurement import AGREE
 from latency.patience import VARIABLE
 from search_spaces import InvalidInput
 

@@ -147,6 +147,26 @@ def test_a_calibrated_device_is_predicted_better_and_with_an_interval(monkeypatc
     assert again.networks == after.networks
 
 
+def test_too_few_minutes_are_told_after_the_first_networks(monkeypatch):
+    monkeypatch.setattr(LatencyModel, "compiled", cache(LatencyModel.compiled))
+    monkeypatch.setattr("nas.calibration.UNSEEN", 5)
+    clock = [0.0]
+    monkeypatch.setattr("nas.calibration.time.monotonic", lambda: clock[0])
+
+    class SlowDevice(MadeUpDevice):
+        def measure_networks(self, networks):
+            clock[0] += 30.0 * len(networks)
+            return super().measure_networks(networks)
+
+    model = LatencyModel(SlowDevice(), MemoryTable())
+    says = r"^--minutes: 2 are too few: a network takes 30 s here, and 13 more are needed; give 7 or more"
+    with pytest.raises(InvalidInput, match=says):
+        calibrate(model, SPACE, 2.0, 12, quietly)
+    assert len(model.learned()) == 2
+    assert calibrate(model, SPACE, 3.5, 12, quietly).coverage is not None, "it goes on though time is up"
+    assert len(model.learned()) >= 10
+
+
 def test_a_table_is_filled_ahead_and_goes_on_where_it_was():
     device = MadeUpDevice()
     model = LatencyModel(device, MemoryTable())

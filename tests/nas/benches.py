@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from latency import NoDeviceError
+from latency import Measurement, NoDeviceError
 from nas.bench import Predicted, Progress
 from nas.data import Source, data_sets, load
 from nas.ledger import Ledger, SearchConfig
 from nas.quiet import QuietRoom
 from search_spaces import Architecture
 from search_spaces.search_space import SearchSpace
+from tests.measured import timed
 
 FEW = "few-digits"
 MARKS = "BITNAS_TEST_MARKS"
@@ -61,10 +62,10 @@ class ArithmeticBench:
         """It is never slower than usual."""
         return []
 
-    def measure(self, architecture: Architecture) -> float:
+    def measure(self, architecture: Architecture) -> Measurement:
         """Twice the prediction, taken while nobody trains."""
         with self.room.alone():
-            return 2 * self.predict(architecture)[0]
+            return timed(2 * self.predict(architecture)[0])
 
 
 class SometimesBrokenBench(ArithmeticBench):
@@ -76,7 +77,7 @@ class SometimesBrokenBench(ArithmeticBench):
             raise RuntimeError("the compiler\n  does not like this one")
         return Predicted(float("nan"), []) if architecture.stem.width == 16 else super().predict(architecture)
 
-    def measure(self, architecture: Architecture) -> float:
+    def measure(self, architecture: Architecture) -> Measurement:
         """Never works."""
         raise OSError("no such counter")
 
@@ -91,11 +92,11 @@ class AwayBench(ArithmeticBench):
         self._knock()
         return super().predict(architecture)
 
-    def measure(self, architecture: Architecture) -> float:
+    def measure(self, architecture: Architecture) -> Measurement:
         """As above, if the device is there."""
         self._knock()
         with self.room.alone():
-            return 2 * super().predict(architecture)[0]
+            return timed(2 * super().predict(architecture)[0])
 
     def _knock(self) -> None:
         self.calls += 1

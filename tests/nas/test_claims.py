@@ -16,6 +16,7 @@ import pytest
 from nas.ledger import EpochRecord, Ledger, SearchConfig, StaleClaimError, TrialState, Worker
 from nas.ledger.claims import MAX_DEATHS, Claim, Claims
 from nas.ledger.records import Cost, Proposal
+from tests.measured import timed
 
 SPAWN = multiprocessing.get_context("spawn")
 PROPOSAL = Proposal(
@@ -192,10 +193,21 @@ def test_measuring_is_claimed_once_too(demo: Ledger) -> None:
     assert demo.trial("demo", 0).state is TrialState.COMPLETE
     again = _taken(other.claim_measuring([0]))
     with pytest.raises(StaleClaimError):
-        claims.record_measured(first, milliseconds=9.0)
-    other.record_measured(again, milliseconds=2.5)
+        claims.record_measured(first, measured=timed(9.0))
+    other.record_measured(again, measured=timed(2.5))
     assert demo.trial("demo", 0).measured_latency_ms == 2.5
     assert other.claim_measuring([0]) is None
+
+
+def test_others_at_work_are_told_until_they_are_done_or_dead(demo: Ledger) -> None:
+    mine, other = _claims(demo), _claims(demo, host="elsewhere")
+    claim = _taken(other.claim())
+    _taken(mine.claim())
+    told = mine.at_work()
+    assert [name.partition(":")[0] for name in told] == ["elsewhere"]
+    assert _claims(demo, now_s=61.0).at_work() == [], "their leases are over"
+    other.release(claim)
+    assert mine.at_work() == []
 
 
 @pytest.mark.parametrize("accuracy", [float("nan"), float("inf"), None])

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from latency import MeasurementError, NoDeviceError
+from latency import Measurement, MeasurementError, NoDeviceError
 from nas.front_check import check_front
 from nas.ledger import Ledger
+from nas.ledger.tables import Trial
 from search_spaces import Architecture, BitnasError
+from tests.measured import disturbed, timed
 from tests.nas.benches import ArithmeticBench
 from tests.nas.test_search_loop import CONFIG, _job, _work
 
@@ -16,17 +18,25 @@ from tests.nas.test_search_loop import CONFIG, _job, _work
 class SlowerBench(ArithmeticBench):
     """Three times as slow as predicted, and it cannot time networks of more than four blocks."""
 
-    def measure(self, architecture: Architecture) -> float:
+    def measure(self, architecture: Architecture) -> Measurement:
         """As above."""
         if len(architecture.blocks) > 4:
             raise MeasurementError("device: no two rounds agree")
-        return 3 * self.predict(architecture).milliseconds
+        return timed(3 * self.predict(architecture).milliseconds)
+
+
+class DisturbedBench(ArithmeticBench):
+    """Its machine is disturbed."""
+
+    def measure(self, architecture: Architecture) -> Measurement:
+        """Always the same, and worth nothing."""
+        return disturbed(9.0)
 
 
 class AbsentBench(ArithmeticBench):
     """Its device is away."""
 
-    def measure(self, architecture: Architecture) -> float:
+    def measure(self, architecture: Architecture) -> Measurement:
         """Never."""
         raise NoDeviceError("device: 'pi' does not answer")
 
@@ -51,6 +61,25 @@ def test_new_times_replace_old_ones_and_limits_are_checked(tmp_path: Path) -> No
             assert member.error == pytest.approx(-2 / 3)
             assert member.is_over == (3 * predicted > 0.9)
             assert after[number].measured_latency_ms == member.measured_ms
+
+
+def test_a_worthless_time_is_marked_and_never_takes_a_good_ones_place(tmp_path: Path) -> None:
+    job = _job(tmp_path, replace(CONFIG, trials=1))
+    (before,) = _work(job)
+    assert before.measured_latency_ms is not None
+    with Ledger.open(job.storage) as ledger:
+        (found,) = check_front(ledger, "demo", DisturbedBench)
+        assert (found.measured_ms, found.disturbed is not None) == (9.0, True)
+        assert found.low_ms < 9.0 < found.high_ms
+        assert ledger.trials("demo") == [before]
+        ledger.record_verified("demo", 0, timed(2.0))
+        assert ledger.trial("demo", 0).measured_disturbed is None
+        with ledger.writing() as session:
+            session.get_one(Trial, 1).measured_disturbed = "once"
+        list(check_front(ledger, "demo", DisturbedBench))
+        after = ledger.trial("demo", 0)
+        assert (after.measured_latency_ms, after.measured_low_ms) == (9.0, found.low_ms)
+        assert after.measured_disturbed == found.disturbed
 
 
 def test_a_device_that_is_away_changes_nothing(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """``nas search`` as it is typed: what it refuses before it writes anything, and what it says at the end."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 
 import nas.worker
 from nas.cli.main import cli
+from nas.cli.search import _next
 from nas.ledger import Ledger, TrialState
 
 NEW = ["--name", "demo", "--trials", "2", "--epochs", "1", "--data", FEW]
@@ -108,3 +110,19 @@ def test_limits_that_nothing_meets_are_said(storage: str) -> None:
     assert "Nothing was within the limits; see by how much: nas trials demo" in result.stderr
     with Ledger.open(storage) as ledger:
         assert ledger.search("demo").counts[TrialState.INFEASIBLE] == 2
+
+
+def test_what_is_told_of_a_front_that_is_not_timed_well(storage: str) -> None:
+    assert _search(*NEW, "--storage", storage).exit_code == 0
+    with Ledger.open(storage) as ledger:
+        record, front = ledger.search("demo"), ledger.front("demo")
+    waiting = [replace(trial, measured_latency_ms=None) for trial in front]
+    others = _next(record, waiting, ["elsewhere:12"], storage)
+    assert others == (
+        f"The front is being timed by elsewhere:12; once it is: nas pareto demo --storage {storage}"
+    )
+    away = _next(record, waiting, [], storage)
+    assert away.endswith(f"when the device answers: nas latency verify demo --storage {storage}")
+    noisy = [replace(trial, measured_disturbed="it was 40% slower than usual") for trial in front]
+    told = _next(record, noisy, [], storage)
+    assert f"when it is quiet: {away.partition(': ')[2]}\nNext: nas pareto demo" in told

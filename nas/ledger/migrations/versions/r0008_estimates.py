@@ -12,4 +12,4 @@ depends_on = None
 def upgrade() -> None:
     """Add three columns."""
     for name in ("latency_low_ms", "latency_high_ms", "measuring_s"):
-        op.add_column("trials", sa.Column(name, sa.Float()))
+        op.add_column("trials", sa.Column(name, sa.Double()))

@@ -1,0 +1,89 @@
+"""What a measurement is worth: its interval by the device's own repeats, and what makes it worthless."""
+
+import pytest
+
+from latency.agreement import measure_until_agreed
+from latency.conditions import waited_s
+from latency.measurement import AGREE, DRIFTED, LONG_WAIT, REPEATS, SLICE_MS, WAITED
+from latency.patience import VARIABLE
+from tests.measured import disturbed, timed
+
+
+@pytest.mark.parametrize(
+    ("measured", "says"),
+    [
+        (timed(0.149, spread=0.159 / 0.149), "its samples differ by 107%"),  # once on a card, without a word
+        (
+            timed(2.0, spread=0.06, samples=4, disturbed=32),
+            "most samples were disturbed, and they differ by 6%",
+        ),
+        (timed(2.0, spread=0.06, **{WAITED: 2 * LONG_WAIT}), "others had the core 20% of the time"),
+        (timed(2 * SLICE_MS, **{WAITED: 2 * LONG_WAIT}), "others had the core 20% of the time"),
+        (timed(2.0, **{DRIFTED: 0.4}), "it was 40% slower than usual"),
+    ],
+)
+def test_noise_makes_a_time_worthless(measured, says):
+    assert measured.disturbed == says
+
+
+@pytest.mark.parametrize(
+    "measured",
+    [
+        timed(2.0),
+        timed(2.0, spread=0.2),  # where code and memory lie
+        timed(2.0, spread=0.02, samples=4, disturbed=32),  # slower than usual, and steady
+        timed(2.0, spread=0.02, **{WAITED: 2 * LONG_WAIT}),  # the samples passed between the slices of others
+        timed(2.0, spread=0.2, samples=12, disturbed=10, **{WAITED: LONG_WAIT / 2}),
+        timed(1e-4),
+        timed(1e4),
+    ],
+)
+def test_a_steady_time_is_not(measured):
+    assert measured.disturbed is None
+
+
+def test_the_interval_is_as_wide_as_the_repeats_are_apart():
+    assert timed(2.0).interval == pytest.approx((2 - 2 * AGREE, 2 + 2 * AGREE))
+    assert timed(2.0, spread=0.1).interval == pytest.approx((1.8, 2.2))
+    assert timed(2.0, spread=0.1, **{REPEATS: [2.0, 2.5, 9.0]}).interval == pytest.approx((1.5, 2.5))
+    assert timed(2.0, **{DRIFTED: 0.5}).interval == pytest.approx((1.0, 3.0))
+    assert timed(2.0, spread=3.0).interval == pytest.approx((0.0, 8.0))
+
+
+def test_two_disturbed_times_that_agree_are_no_proof(monkeypatch):
+    monkeypatch.setattr("latency.agreement.time.sleep", lambda seconds: None)
+    monkeypatch.delenv(VARIABLE, raising=False)
+    times = iter([disturbed(4.5), disturbed(4.5), timed(1.71), disturbed(1.6), timed(1.7)])
+    (found,) = measure_until_agreed(lambda _: [next(times)], [[]])
+    assert (found.milliseconds, found.disturbed) == (1.7, None)
+    assert found.conditions[REPEATS] == [1.7, 1.71]
+    assert found.conditions["visits"] == 5
+
+
+def test_a_disturbed_time_counts_where_there_is_no_other(monkeypatch):
+    monkeypatch.setattr("latency.agreement.time.sleep", lambda seconds: None)
+    (found,) = measure_until_agreed(lambda _: [disturbed(4.5)], [[disturbed(4.0)]])
+    assert found.milliseconds == 4.0
+    assert found.disturbed
+
+
+@pytest.mark.parametrize(("kind", "visits"), [(disturbed, 2), (timed, 6)])
+def test_a_disturbed_device_is_not_waited_for_beyond_patience(monkeypatch, kind, visits):
+    """What only disagrees is measured on."""
+    clock = [0.0]
+    monkeypatch.setattr("latency.agreement.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("latency.agreement.time.sleep", lambda seconds: None)
+    monkeypatch.setenv(VARIABLE, "20")
+
+    def measure(some):
+        clock[0] += 11.0
+        return [kind(1e3 / clock[0])]
+
+    (found,) = measure_until_agreed(measure, [[]])
+    assert found.conditions["visits"] == visits
+
+
+def test_how_long_others_had_the_core():
+    assert waited_s(lambda path: "812 1500000000 3\n" if path.endswith("schedstat") else None) == 1.5
+    assert waited_s(lambda path: None) is None
+    assert waited_s(lambda path: "0\n") is None
