@@ -4,11 +4,12 @@ Batch norms are folded into the scale and bias of the convolution before them, R
 produces their input where nothing else reads it, and equal steps on equal inputs run once.
 """
 
-import operator
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
+from inspect import signature
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,23 +18,26 @@ from runtime.graph import Graph, Value
 from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
 from runtime.lowering.fuse import fuse
 from runtime.workload import Workload
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import fx, nn
 
+    from runtime.lowering.recording import Recorder
+    from runtime.lowering.rulebook import Rule
+
 
 PLAIN = bool | int | float | str | None
 LAYERS = "torch.nn", "search_spaces.layers", "search_spaces.activation"  # modules whose parts no trace enters
-NONE_WRAPPED: Any = ()  # numbers need no proxies, and to wrap the functions of ``math`` takes long
+LARGEST = 2**31 - 1
+"""Numbers in a tensor: kernels count them in 32 bits."""
 
 
 def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
     """The operator graph of a model in evaluation mode, for a batch of a fixed shape.
 
     Args:
-        module: any model made of the layers of ``search_spaces.layers`` and of torch's convolution, linear,
-            batch norm, ReLU, pooling, flatten, add and concatenation.
+        module: a torch model; docs/torch-models.md tells of what it may be made. It stays as it is.
         input_shape: (N, C, H, W).
 
     Raises:
@@ -41,7 +45,9 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
         UnsupportedLayerError: a layer, or an option of it, that the kernels do not compute.
     """
     check_input_shape(input_shape)
-    return lower_parts([trace(module)], tuple(int(d) for d in input_shape))
+    traced = trace(module)
+    traced.require_numbers()
+    return lower_parts([traced], tuple(int(d) for d in input_shape))
 
 
 def lower_parts(parts: "Iterable[Trace]", input_shape: tuple[int, ...]) -> Graph:
@@ -59,11 +65,68 @@ def lower_parts(parts: "Iterable[Trace]", input_shape: tuple[int, ...]) -> Graph
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a forward pass, the rule that lowers it, and the layer that it calls, if it calls one."""
+    """One step of a forward pass.
+
+    Attributes:
+        node: of fx, whose arguments are other steps' nodes or plain values.
+        rule: lowers it; None where it computes with sizes.
+        layer: that it calls, if it calls one.
+        given: its arguments by the rule's names for them.
+        in_place: whether it changes its first argument.
+    """
 
     node: "fx.Node"
-    rule: Callable[..., Value]
+    rule: "Rule | None"
     layer: "nn.Module | None"
+    given: Mapping[str, Any]
+    in_place: bool
+
+    @property
+    def name(self) -> str:
+        """The layer's, or the operation's."""
+        return str(self.node.target) if self.layer is not None else self.node.name
+
+    @property
+    def is_view(self) -> bool:
+        """Whether its result may be of the same memory as its first argument."""
+        return self.rule is not None and self.rule.is_view
+
+    def run(self, builder: GraphBuilder, values: "Mapping[fx.Node, Any]") -> Any:
+        """Lower it; what it gives is a value of the graph, or a number."""
+        from runtime.lowering.rulebook import At
+
+        if self.rule is None:
+            return self._number(values)
+        given = {name: _resolved(argument, values) for name, argument in self.given.items()}
+        at = At(builder, self.name, self.layer)
+        found = self.rule.apply(at, given)
+        changed = next(iter(given.values()))
+        is_same = not self.in_place or (isinstance(changed, Value) and found.shape == changed.shape)
+        at.require(is_same, "it changes a tensor in place by one of another shape, which torch refuses too")
+        at.require(
+            prod(found.shape) <= LARGEST, f"its output of shape {found.shape} is too large for a kernel"
+        )
+        return found
+
+    def _number(self, values: "Mapping[fx.Node, Any]") -> Any:
+        from runtime.lowering.recording import size_of
+
+        args = _resolved(self.node.args, values)
+        try:
+            return size_of(self.node, args, _resolved(self.node.kwargs, values))
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise UnsupportedLayerError(
+                f"layer '{self.name}': {error}, for the shape that it is compiled for"
+            ) from error
+
+
+def _resolved(argument: Any, values: "Mapping[fx.Node, Any]") -> Any:
+    """An argument with values in place of nodes."""
+    from torch import fx
+
+    if isinstance(argument, fx.Node):
+        return values[argument]
+    return fx.node.map_arg(argument, lambda node: values[node])
 
 
 @dataclass(frozen=True)
@@ -92,11 +155,36 @@ class Trace:
 
     def add_to(self, builder: GraphBuilder, value: Value) -> Value:
         """Lower it after what was lowered before: from its input to its output."""
-        builder.modules = self.modules
-        values: dict[Any, Value] = {self.input: value}
+        values: dict[Any, Any] = {self.input: value}
         for step in self.steps:
-            values[step.node] = step.rule(builder, step.node, step.layer, values)
-        return values[self.output]
+            values[step.node] = step.run(builder, values)
+        found = values[self.output]
+        if not isinstance(found, Value):
+            raise UnsupportedLayerError(f"model: it returns {found!r}; return a tensor")
+        return found
+
+    def require_numbers(self) -> None:
+        """Refuse layers whose weights hold no real numbers, or are of more than one type, as torch does.
+
+        Raises:
+            UnsupportedLayerError: there is such a layer.
+        """
+        from runtime.lowering.tensors import require_numbers
+
+        kinds: dict[Any, str] = {}
+        for step in self.steps:
+            if step.layer is None:
+                continue
+            for name, tensor in (*step.layer.named_parameters(), *step.layer.named_buffers()):
+                require_numbers(step.name, name, tensor)
+            weight = getattr(step.layer, "weight", None)
+            if weight is not None and weight.dim() > 1:
+                kinds.setdefault(weight.dtype, step.name)
+        if len(kinds) > 1:
+            told = " and ".join(f"'{name}' of {kind}" for kind, name in kinds.items())
+            raise UnsupportedLayerError(
+                f"model: its layers {told} do not go together; convert it with .float()"
+            )
 
 
 def structure(module: "nn.Module") -> Hashable:
@@ -126,54 +214,100 @@ def _by_name(module: "nn.Module") -> "dict[str, nn.Module]":
 
 
 def trace(module: "nn.Module") -> Trace:
-    """Trace a model in evaluation mode.
+    """Trace a model in evaluation mode; the model stays as it is.
 
     Raises:
         InvalidInput: it is no module.
         UnsupportedLayerError: a layer that no kernel computes, or a forward pass that branches on data.
     """
+    from runtime.lowering.caller import evaluating
+    from runtime.lowering.leaves import behind_wrapper, require_no_global_changes
+    from runtime.lowering.memory import require_visible_changes
+
     check_module(module)
-    with _evaluating(module):
-        return _steps(_with_children(module))
+    module = behind_wrapper(module)
+    _require_traceable(module)
+    require_no_global_changes()
+    with evaluating(module), _without_compiled_calls(module):
+        found = _steps(_with_children(module))
+    require_visible_changes(found.steps, found.output)
+    return found
+
+
+def _require_traceable(module: "nn.Module") -> None:
+    """Refuse what holds no Python code, or no weights yet."""
+    import torch
+    from torch.nn.parameter import UninitializedTensorMixin
+
+    for name, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            what = f"model: its part '{name}' is" if name else "model: it is"
+            raise UnsupportedLayerError(f"{what} scripted (torch.jit); pass the module that it was made of")
+        for own, tensor in (*part._parameters.items(), *part._buffers.items()):
+            if isinstance(tensor, UninitializedTensorMixin):
+                raise UnsupportedLayerError(
+                    f"layer '{name}': its '{own}' has no shape yet; run the model on a batch first"
+                )
+
+
+@contextmanager
+def _without_compiled_calls(module: "nn.Module") -> "Iterator[None]":
+    """Without what a module does around its forward that does not change its result.
+
+    That is: torch's compiler, and hooks on gradients.
+    """
+    before = []
+    for part in module.modules():
+        for name, plain in (
+            ("_compiled_call_impl", None),
+            ("_backward_hooks", {}),
+            ("_backward_pre_hooks", {}),
+        ):
+            if vars(part).get(name):
+                before.append((part, name, vars(part)[name]))
+                vars(part)[name] = plain
+    try:
+        yield
+    finally:
+        for part, name, value in before:
+            vars(part)[name] = value
 
 
 def _steps(module: "nn.Module") -> Trace:
+    from runtime.lowering.recording import ROOT, changes_in_place
     from runtime.lowering.rules import rules
 
+    recorder, graph = _recorded(module)
     modules = _by_name(module)
     inputs: list[fx.Node] = []
     steps: list[Step] = []
-    for node in _traced(module).nodes:
+    for node in graph.nodes:
         if node.op == "placeholder":
             inputs.append(node)
         elif node.op == "output":
             result: Any = node.args[0]
             if result not in (*inputs, *(step.node for step in steps)):
-                raise UnsupportedLayerError("model: it returns more than one tensor; return one")
+                raise UnsupportedLayerError("model: it returns more than one tensor, or none; return one")
             return Trace(modules, steps, inputs[0], result)
         else:
-            rule = _find_rule(node, modules, rules)
             layer = modules[str(node.target)] if node.op == "call_module" else None
-            _refuse_hooks(str(node.target), layer)
-            _by_position(node)
-            steps.append(Step(node, rule, layer))
-        if len(inputs) > 1:
-            raise UnsupportedLayerError("model: it takes more than one input; pass one image batch")
-    raise UnsupportedLayerError("model: it returns nothing; return one tensor from forward()")
+            is_number = node in recorder.kinds
+            rule = None if is_number else _find_rule(node, layer, rules)
+            name = str(node.target) if layer is not None else node.name
+            given = {} if rule is None else _given(name, rule, node, layer)
+            steps.append(Step(node, rule, layer, given, not is_number and changes_in_place(node, layer)))
+    raise UnsupportedLayerError(f"{ROOT}: it returns nothing; return one tensor from forward()")
 
 
-def _by_position(node: "fx.Node") -> None:
-    """Put tensors that were passed by keyword where rules look: ``relu(input=x)``, ``add(x, other=y)``."""
-    given = dict(node.kwargs)
-    for at, names in enumerate((("input", "x", "self"), ("other",))):
-        name = next((n for n in names if n in given), None)
-        if name is not None and len(node.args) == at:
-            node.args = (*node.args, given.pop(name))
-    node.kwargs = given
-    if not node.args and "tensors" not in given:
-        raise UnsupportedLayerError(
-            f"layer '{node.name}': its input is not found; pass it first, by position"
-        )
+def _given(name: str, rule: "Rule", node: "fx.Node", layer: "nn.Module | None") -> dict[str, Any]:
+    """The arguments of a step by the names that its rule has for them."""
+    kwargs = dict(node.kwargs)
+    if layer is None:
+        return rule.bind(name, node.args, kwargs)
+    images = [*node.args, *(kwargs.pop(key) for key in ("input", "x") if key in kwargs)]
+    if len(images) != 1 or kwargs:
+        raise UnsupportedLayerError(f"layer '{name}': it takes one tensor; pass nothing else")
+    return {"input": images[0]}
 
 
 def workloads(module: "nn.Module", input_shape: tuple[int, ...]) -> list[Workload]:
@@ -211,72 +345,72 @@ def _with_children(module: "nn.Module") -> "nn.Module":
 
 def _is_layer(module: "nn.Module") -> bool:
     """Whether a module is one of torch's or of our layers."""
-    return type(module).__module__.startswith(LAYERS) or _is_ours(module)
+    from runtime.lowering.leaves import computes_as_its_kind
+
+    return type(module).__module__.startswith(LAYERS) or computes_as_its_kind(module)
 
 
-@contextmanager
-def _evaluating(module: "nn.Module") -> Iterator[None]:
-    """The module in evaluation mode for a while: a forward() may do something else in training."""
-    before = {m: m.training for m in module.modules()}
-    module.eval()
+def _recorded(module: "nn.Module") -> "tuple[Recorder, fx.Graph]":
+    """What the forward pass does when it is called with one batch; the module is then as it was."""
+    from runtime.lowering.caller import Attributes, KeepsTensors, holds_recorded, no_random_numbers
+
+    attributes = Attributes(module)
     try:
-        yield
+        with KeepsTensors(module), no_random_numbers():
+            found = _record(module)
+            changed = list(attributes.changed())
+            for name, value in changed:
+                if not holds_recorded(value):
+                    raise UnsupportedLayerError(
+                        f"model: its forward() changes its attribute '{name}' in evaluation mode too; "
+                        "what depends on earlier calls is not computed"
+                    )
+            if changed and str(_record(module)[1]) != str(found[1]):
+                raise UnsupportedLayerError(
+                    f"model: its forward() does something else once '{changed[0][0]}' is set; "
+                    "what depends on earlier calls is not computed"
+                )
     finally:
-        for m, training in before.items():
-            m.training = training
+        attributes.restore()
+    return found
 
 
-def _refuse_hooks(name: str, layer: "nn.Module | None") -> None:
-    if layer is not None and (layer._forward_hooks or layer._forward_pre_hooks):
-        raise UnsupportedLayerError(f"layer '{name}': its hooks are not computed; remove them")
+def _record(module: "nn.Module") -> "tuple[Recorder, fx.Graph]":
+    from runtime.lowering.recording import Called, Recorder
 
-
-def _is_ours(module: "nn.Module") -> bool:
-    """Whether a module is one of the layers that have rules of their own, and computes as they do."""
-    from search_spaces import layers, plain_layers
-
-    convolving = (layers.QuantConv2d, layers.QuantLinear)
-    plain = plain_layers.ChannelShuffle, plain_layers.ChannelShift, plain_layers.OutputScale
-    ours = (*convolving, *plain, plain_layers.Subsample)
-    kind = next((k for k in ours if isinstance(module, k)), None)
-    return kind is not None and type(module).forward is kind.forward
-
-
-def _traced(module: "nn.Module") -> "fx.Graph":
-    """Trace with our layers as leaves."""
-    from torch import fx
-
-    class Proxy(fx.Proxy):
-        def __iadd__(self, other: object) -> fx.Proxy:
-            return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
-
-    class Tracer(fx.Tracer):
-        def proxy(self, node: fx.Node) -> fx.Proxy:
-            return Proxy(node, self)  # fx's own takes `a += b` for a new tensor
-
-        def is_leaf_module(self, m: "nn.Module", module_qualified_name: str) -> bool:
-            return _is_ours(m) or super().is_leaf_module(m, module_qualified_name)
-
+    recorder = Recorder()
     try:
-        return Tracer(autowrap_modules=NONE_WRAPPED).trace(module)
-    except (fx.proxy.TraceError, TypeError, RuntimeError) as error:
+        return recorder, recorder.trace(Called(module))
+    except BitnasError:
+        raise
+    except Exception as error:  # the model's own code runs here, and may raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        fix = "make its forward() free of data-dependent control flow"
+        if isinstance(error, TypeError) and "positional argument" in reason and not _takes_one(module):
+            raise UnsupportedLayerError(
+                f"model: it takes more than one input, or none ({reason}); pass one image batch"
+            ) from error
+        fix = "make its forward() take one batch of images, and free of data-dependent control flow"
         raise UnsupportedLayerError(f"model: it cannot be traced ({reason}); {fix}") from error
 
 
-def _find_rule(
-    node: "fx.Node", modules: "dict[str, nn.Module]", rules: dict[Any, Callable[..., Value]]
-) -> Callable[..., Value]:
+def _takes_one(module: "nn.Module") -> bool:
+    """Whether its forward() can be called with one argument."""
+    try:
+        signature(module.forward).bind(None)
+    except TypeError:
+        return False
+    return True
+
+
+def _find_rule(node: "fx.Node", layer: "nn.Module | None", rules: "Mapping[Any, Rule]") -> "Rule":
     """The rule for a module's type, a function, or a tensor method's name."""
-    if node.op == "call_module":
-        module = modules[str(node.target)]
-        key: Any = next((kind for kind in type(module).__mro__ if kind in rules), type(module))
-        what = f"{type(module).__name__}"
+    if layer is not None:
+        key: Any = next((kind for kind in type(layer).__mro__ if kind in rules), type(layer))
+        what, name = type(layer).__name__, str(node.target)
     else:
-        key, what = node.target, str(getattr(node.target, "__name__", node.target))
+        key, name = node.target, node.name
+        what = str(getattr(node.target, "__name__", node.target))
     if key not in rules:
-        name = node.target if node.op == "call_module" else node.name
         raise UnsupportedLayerError(
             f"layer '{name}': {what} has no kernel; replace it by a layer that has one"
         )

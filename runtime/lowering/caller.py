@@ -1,0 +1,147 @@
+"""Leaves the caller's model as it was: a trace runs its code, and its code may change it."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from runtime.lowering.builder import UnsupportedLayerError
+
+CONTAINERS = (dict, list, set)
+ABSENT = object()
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """The module in evaluation mode for a while: a forward() may do something else in training."""
+    before = {m: m.training for m in module.modules()}
+    try:
+        module.eval()
+    except NotImplementedError as error:  # an exported program's
+        raise UnsupportedLayerError(
+            f"model: it has no evaluation mode ({error}); pass the module that it was exported from"
+        ) from error
+    try:
+        yield
+    finally:
+        for m, training in before.items():
+            m.training = training
+
+
+class Attributes:
+    """The attributes of a module and of those below it, and what they were."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._modules = list(module.modules())
+        self._before = [_copied(vars(m)) for m in self._modules]
+
+    def changed(self) -> Iterator[tuple[str, Any]]:
+        """Names and values of the attributes that are not as they were; an entry of a container counts."""
+        for module, before in zip(self._modules, self._before, strict=True):
+            now = vars(module)
+            for name in {**before, **now}:
+                value, old = now.get(name, ABSENT), before.get(name, ABSENT)
+                if value is ABSENT or old is ABSENT or value is not old[0] or not _same(value, old[1]):
+                    yield name, value
+
+    def restore(self) -> None:
+        """Make all attributes what they were."""
+        for module, before in zip(self._modules, self._before, strict=True):
+            now = vars(module)
+            for name in set(now) - set(before):
+                del now[name]
+            for name, (value, content) in before.items():
+                now[name] = value
+                if isinstance(value, CONTAINERS) and not _same(value, content):
+                    _refill(value, content)
+
+
+def _copied(attributes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Each value, and for a container a copy of it."""
+    return {n: (v, v.copy() if isinstance(v, CONTAINERS) else None) for n, v in attributes.items()}
+
+
+def _same(value: Any, content: Any) -> bool:
+    """Whether a container holds the very things that it held."""
+    if not isinstance(value, CONTAINERS):
+        return True
+    if len(value) != len(content):
+        return False
+    if isinstance(value, dict):
+        return all(value.get(k, ABSENT) is v for k, v in content.items())
+    if isinstance(value, set):
+        return {id(v) for v in value} == {id(v) for v in content}
+    return all(a is b for a, b in zip(value, content, strict=True))
+
+
+def _refill(value: Any, content: Any) -> None:
+    value.clear()
+    value.extend(content) if isinstance(value, list) else value.update(content)
+
+
+def holds_recorded(value: Any) -> bool:
+    """Whether it is what stands for a tensor in a trace, or a container of such things."""
+    if isinstance(value, CONTAINERS | tuple):
+        parts = value.values() if isinstance(value, dict) else value
+        return any(holds_recorded(part) for part in parts)
+    return issubclass(type(value), fx.Proxy)
+
+
+class KeepsTensors(TorchDispatchMode):
+    """Refuses what would change a tensor that a module holds, before it does."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        named = (*module.named_parameters(), *module.named_buffers())
+        self._names = {_memory(tensor): name for name, tensor in named}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation that changes none of them."""
+        given = kwargs or {}
+        for at, argument in enumerate(func._schema.arguments):
+            if argument.alias_info is None or not argument.alias_info.is_write:
+                continue
+            value = args[at] if at < len(args) else given.get(argument.name)
+            name = self._names.get(_memory(value)) if isinstance(value, torch.Tensor) else None
+            if name is not None:
+                raise UnsupportedLayerError(
+                    f"model: its forward() changes '{name}', which it holds, in evaluation mode too; "
+                    "that is not computed"
+                )
+        return func(*args, **given)
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    """What tells memory from other memory."""
+    return int(tensor.untyped_storage()._cdata)
+
+
+@contextmanager
+def no_random_numbers() -> Iterator[None]:
+    """Refuse a forward() that draws random numbers, and put the generators back.
+
+    Raises:
+        UnsupportedLayerError: it drew some.
+    """
+    before = random.getstate(), torch.get_rng_state(), np.random.get_state()
+    yield
+    now = random.getstate(), torch.get_rng_state(), np.random.get_state()
+    is_same = now[0] == before[0] and torch.equal(now[1], before[1]) and _same_numpy(now[2], before[2])
+    if not is_same:
+        random.setstate(before[0])
+        torch.set_rng_state(before[1])
+        np.random.set_state(before[2])
+        raise UnsupportedLayerError(
+            "model: its forward() draws random numbers in evaluation mode; that is not computed"
+        )
+
+
+def _same_numpy(now: Any, before: Any) -> bool:
+    return bool(np.array_equal(now[1], before[1])) and tuple(now[2:]) == tuple(before[2:])
