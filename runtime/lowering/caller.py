@@ -1,6 +1,7 @@
 """Leaves the caller's model as it was: a trace runs its code, and its code may change it."""
 
 import random
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from runtime.lowering.builder import UnsupportedLayerError
 
-CONTAINERS = (dict, list, set)
+CONTAINERS = (dict, OrderedDict, list, set)
 ABSENT = object()
 
 
@@ -44,10 +45,12 @@ class Attributes:
         """Names and values of the attributes that are not as they were; an entry of a container counts."""
         for module, before in zip(self._modules, self._before, strict=True):
             now = vars(module)
-            for name in {**before, **now}:
-                value, old = now.get(name, ABSENT), before.get(name, ABSENT)
-                if value is ABSENT or old is ABSENT or value is not old[0] or not _same(value, old[1]):
-                    yield name, value
+            if now.keys() != before.keys():
+                yield from ((name, now.get(name)) for name in now.keys() ^ before.keys())
+            for name, (value, content) in before.items():
+                is_same = now.get(name, value) is value and (content is None or _same(value, content))
+                if not is_same:
+                    yield name, now[name]
 
     def restore(self) -> None:
         """Make all attributes what they were."""
@@ -57,21 +60,19 @@ class Attributes:
                 del now[name]
             for name, (value, content) in before.items():
                 now[name] = value
-                if isinstance(value, CONTAINERS) and not _same(value, content):
+                if content is not None and not _same(value, content):
                     _refill(value, content)
 
 
 def _copied(attributes: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Each value, and for a container a copy of it."""
-    return {n: (v, v.copy() if isinstance(v, CONTAINERS) else None) for n, v in attributes.items()}
+    return {n: (v, v.copy() if type(v) in CONTAINERS else None) for n, v in attributes.items()}
 
 
 def _same(value: Any, content: Any) -> bool:
     """Whether a container holds the very things that it held."""
-    if not isinstance(value, CONTAINERS):
-        return True
-    if len(value) != len(content):
-        return False
+    if not value or len(value) != len(content):
+        return len(value) == len(content)
     if isinstance(value, dict):
         return all(value.get(k, ABSENT) is v for k, v in content.items())
     if isinstance(value, set):

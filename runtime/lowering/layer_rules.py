@@ -81,14 +81,15 @@ def _require_weight(at: At, rank: int) -> None:
 @rule(nn.BatchNorm2d, nn.BatchNorm1d)
 def _batch_norm(at: At, input: Value) -> Value:
     layer, value = at.layer, at.tensor(input)
-    statistics = layer.running_mean, layer.running_var
-    at.require(None not in statistics, "a batch norm without running statistics is not computed")
+    held = [layer.running_mean, layer.running_var, layer.weight, layer.bias]
+    has_statistics = held[0] is not None and held[1] is not None
+    at.require(has_statistics, "a batch norm without running statistics is not computed")
     is_image, wants_image = len(value.shape) == 4, isinstance(layer, nn.BatchNorm2d)
     given = "images" if is_image else "rows of features"
     at.require(is_image == wants_image, f"a {type(layer).__name__} does not take {given}")
-    found, held = value.shape[-1], (t for t in (*statistics, layer.weight, layer.bias) if t is not None)
-    for tensor in held:
-        at.require(tensor.numel() == found, f"it takes {tensor.numel()} channels, but gets {found}")
+    found = value.shape[-1]
+    for count in (len(tensor) for tensor in held if tensor is not None):
+        at.require(count == found, f"it takes {count} channels, but gets {found}")
     return at.emit(
         Affine(value.shape[0], pixels(value), found), [value], value.shape, partial(_affine, layer), layer
     )

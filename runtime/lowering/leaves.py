@@ -104,7 +104,7 @@ def _replaced(module: nn.Module) -> Iterator[str]:
 def _require_original(kind: type, name: str) -> None:
     """Refuse a class whose methods were replaced after it was made."""
     for method in CALLED:
-        function = getattr_static(kind, method, None)
+        function = getattr(kind, method, None)
         if method == "__call__" or not isinstance(function, FunctionType):
             continue  # __call__ is another while fx traces; see ``require_no_global_changes``
         if not _is_of_class(function, kind):

@@ -80,9 +80,10 @@ class Rule:
 
     def apply(self, at: At, given: dict[str, Any]) -> Value:
         """Lower a step whose arguments are those by name, and whose options are its layer's."""
+        if at.layer is not None:
+            return self.function(at, *given.values(), **{o: getattr(at.layer, o) for o in self.options})
         bound = BoundArguments(self.parameters, given)  # type: ignore[arg-type]  # any dictionary keeps its order
-        options = {name: getattr(at.layer, name) for name in self.options if at.layer is not None}
-        return self.function(at, *bound.args, **bound.kwargs, **options)
+        return self.function(at, *bound.args, **bound.kwargs)
 
 
 rules: dict[Any, Rule] = {}

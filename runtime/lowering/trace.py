@@ -122,11 +122,9 @@ class Step:
 
 def _resolved(argument: Any, values: "Mapping[fx.Node, Any]") -> Any:
     """An argument with values in place of nodes."""
-    from torch import fx
+    from torch.fx.node import Node, map_arg
 
-    if isinstance(argument, fx.Node):
-        return values[argument]
-    return fx.node.map_arg(argument, lambda node: values[node])
+    return values[argument] if isinstance(argument, Node) else map_arg(argument, lambda n: values[n])
 
 
 @dataclass(frozen=True)
@@ -370,7 +368,10 @@ def _recorded(module: "nn.Module") -> "tuple[Recorder, fx.Graph]":
                     f"model: its forward() does something else once '{changed[0][0]}' is set; "
                     "what depends on earlier calls is not computed"
                 )
-    finally:
+    except BaseException:
+        attributes.restore()
+        raise
+    if changed:
         attributes.restore()
     return found
 
