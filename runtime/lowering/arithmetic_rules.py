@@ -150,19 +150,17 @@ def _neg(at: At, input: Value) -> Value:
 
 @rule(operator.add, operator.iadd, torch.add, "add", "add_")
 def _add(at: At, input: Any, other: Any, alpha: Any = 1) -> Value:
-    at.require(alpha == 1, "only alpha=1 is computed")
-    if not (isinstance(input, Value) and isinstance(other, Value)):
-        value, number = (input, other) if isinstance(input, Value) else (other, input)
-        return _scaled(at, at.tensor(value), 1.0, _number(at, number))
+    factor = _number(at, alpha)
+    if not isinstance(other, Value):
+        return _scaled(at, at.tensor(input), 1.0, factor * _number(at, other))
+    if factor != 1:
+        other = _scaled(at, other, factor, 0.0, "alpha")
+    if not isinstance(input, Value):
+        return _scaled(at, other, 1.0, _number(at, input), "number")
     at.require(input.shape == other.shape, f"shapes {input.shape} and {other.shape} differ")
     return at.emit(Add(input.shape[0], math.prod(input.shape)), [input, other], input.shape)
 
 
 @rule(operator.sub, operator.isub, torch.sub, "sub", "sub_")
 def _sub(at: At, input: Any, other: Any, alpha: Any = 1) -> Value:
-    at.require(alpha == 1, "only alpha=1 is computed")
-    both = isinstance(input, Value) and isinstance(other, Value)
-    at.require(not both, "sub has no kernel for two tensors; replace it by a layer that has one")
-    if isinstance(input, Value):
-        return _scaled(at, input, 1.0, -_number(at, other))
-    return _scaled(at, at.tensor(other), -1.0, _number(at, input))
+    return _add(at, input, other, -_number(at, alpha))

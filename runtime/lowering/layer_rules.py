@@ -1,14 +1,16 @@
 """Rules for layers that hold numbers: convolutions, dense layers, batch norms, learned slopes and scales."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from torch import nn
+from torch.nn import functional as F
 
 from runtime.graph import Constants, Value
 from runtime.lowering.layers import Window, convolve, plain, quantized
-from runtime.lowering.rulebook import At, pixels, rule
+from runtime.lowering.rulebook import At, HeldWeight, pixels, rule
 from runtime.lowering.tensors import as_it_runs, numbers
 from runtime.lowering.window_rules import one_number
 from runtime.workload import Affine, AffineMap, Prelu, Subsample
@@ -30,15 +32,49 @@ def _quant_linear(at: At, input: Value) -> Value:
     return convolve(at.builder, at.name, _rows(at, input), layer.activation, quantized(layer), Window())
 
 
+class Weighted(nn.Module):
+    """The weights that a function is given, as those of a layer."""
+
+    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None, groups: Any = 1) -> None:
+        super().__init__()
+        self.weight, self.bias, self.groups = weight, bias, groups
+
+
+def _weighted(at: At, weight: Any, bias: Any, groups: Any = 1) -> At:
+    """Where a function is lowered as the layer that has these weights."""
+    known = isinstance(weight, HeldWeight) and isinstance(bias, HeldWeight | None)
+    at.require(known, "its weights are not parameters that a module holds")
+    return replace(at, layer=Weighted(weight.tensor, bias and bias.tensor, groups))
+
+
 @rule(nn.Conv2d)
 def _conv2d(at: At, input: Value) -> Value:
-    layer, image = at.layer, at.image(input)
-    at.require(set(layer.dilation) == {1}, "dilation is not computed; use dilation 1")
+    layer = at.layer
     at.require(layer.padding_mode == "zeros", "only zero padding is computed for float convolutions")
+    return _convolution(at, input, layer.stride, layer.padding, layer.dilation)
+
+
+@rule(F.conv2d)
+def _function_conv2d(
+    at: At,
+    input: Value,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: Any = 1,
+) -> Value:
+    return _convolution(_weighted(at, weight, bias, groups), input, stride, padding, dilation)
+
+
+def _convolution(at: At, input: Value, stride: Any, padding: Any, dilation: Any) -> Value:
+    layer, image = at.layer, at.image(input)
+    at.require(one_number(at, "dilation", dilation, 1) == 1, "dilation is not computed; use dilation 1")
     _require_weight(at, 4)
     kernel = one_number(at, "kernel_size", tuple(layer.weight.shape[2:]), 1)
-    stride = one_number(at, "stride", layer.stride, 1)
-    padding = _padding(at, layer.padding, kernel, stride)
+    stride = one_number(at, "stride", stride, 1)
+    padding = _padding(at, padding, kernel, stride)
     return convolve(
         at.builder, at.name, image, None, plain(layer), Window(kernel, stride, padding, layer.groups)
     )
@@ -53,6 +89,11 @@ def _padding(at: At, padding: Any, kernel: int, stride: int) -> int:
         at.require(kernel % 2 == 1, "padding 'same' is not the same on all sides; use an odd kernel")
         return kernel // 2
     return one_number(at, "padding", padding, 0)
+
+
+@rule(F.linear)
+def _function_linear(at: At, input: Value, weight: Any, bias: Any = None) -> Value:
+    return _linear(_weighted(at, weight, bias), input)
 
 
 @rule(nn.Linear)

@@ -37,6 +37,7 @@ HARMLESS = frozenset(
 WEIGHT_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
 """Hooks that only make a layer's weight, before its forward."""
 
+PARAMETRIZED = "torch.nn.utils.parametrize"  # where the classes of parametrized modules are made
 CALLED = ("forward", "_conv_forward", "_call_impl", "_wrapped_call_impl", "__call__")
 WRAPPERS = {
     "torch._dynamo.eval_frame": "_orig_mod",
@@ -72,10 +73,11 @@ def is_leaf(module: nn.Module, name: str) -> bool:
     if computes_as_its_kind(module):
         _require_original(kind, name)
         return True
-    if type(module).__module__.startswith("torch."):
+    own = next(each for each in type(module).__mro__ if each.__module__ != PARAMETRIZED)
+    if own.__module__.startswith("torch.") and _is_changed(own, kind):
         raise UnsupportedLayerError(
-            f"layer '{name}': {type(module).__module__}.{type(module).__name__} computes otherwise than "
-            f"{kind.__name__}, and has no kernel; replace it by a layer that has one"
+            f"layer '{name}': {own.__module__}.{own.__name__} computes otherwise than {kind.__name__}, "
+            "and has no kernel; replace it by a layer that has one"
         )
     return False
 

@@ -53,6 +53,8 @@ class Recorded(fx.Proxy):
             raise AttributeError(f"a tensor has no attribute '{name}'")
         if name == "data":  # the same memory; gradients, which it is without, are not computed
             return self
+        if name == "detach":
+            return lambda: self
         if callable(getattr(torch.Tensor, name)):
             return super().__getattr__(name)
         return self.tracer.create_proxy("call_function", getattr, (self, name), {})

@@ -50,6 +50,17 @@ class At:
 
 
 @dataclass(frozen=True)
+class HeldWeight:
+    """A parameter that a forward pass hands to a function."""
+
+    name: str
+    tensor: Any
+
+    def __repr__(self) -> str:
+        return f"the weight '{self.name}'"
+
+
+@dataclass(frozen=True)
 class Rule:
     """How one kind of step is lowered.
 

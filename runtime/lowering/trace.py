@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from torch import fx, nn
 
     from runtime.lowering.recording import Recorder
-    from runtime.lowering.rulebook import Rule
+    from runtime.lowering.rulebook import HeldWeight, Rule
 
 
 PLAIN = bool | int | float | str | None
@@ -45,9 +45,12 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
         UnsupportedLayerError: a layer, or an option of it, that the kernels do not compute.
     """
     check_input_shape(input_shape)
+    from runtime.lowering.caller import evaluating
+
     traced = trace(module)
-    traced.require_numbers()
-    return lower_parts([traced], tuple(int(d) for d in input_shape))
+    with evaluating(module):  # to ask for a weight's shape is to make it, where a parametrization does
+        traced.require_numbers()
+        return lower_parts([traced], tuple(int(d) for d in input_shape))
 
 
 def lower_parts(parts: "Iterable[Trace]", input_shape: tuple[int, ...]) -> Graph:
@@ -70,7 +73,7 @@ class Step:
     Attributes:
         node: of fx, whose arguments are other steps' nodes or plain values.
         rule: lowers it; None where it computes with sizes.
-        layer: that it calls, if it calls one.
+        layer: that it calls, or whose weight it takes, if it does so.
         given: its arguments by the rule's names for them.
         in_place: whether it changes its first argument.
     """
@@ -84,7 +87,7 @@ class Step:
     @property
     def name(self) -> str:
         """The layer's, or the operation's."""
-        return str(self.node.target) if self.layer is not None else self.node.name
+        return str(self.node.target) if self.node.op == "call_module" else self.node.name
 
     @property
     def is_view(self) -> bool:
@@ -96,7 +99,7 @@ class Step:
         from runtime.lowering.rulebook import At
 
         if self.rule is None:
-            return self._number(values)
+            return self._weight() if self.layer is not None else self._number(values)
         given = {name: _resolved(argument, values) for name, argument in self.given.items()}
         at = At(builder, self.name, self.layer)
         found = self.rule.apply(at, given)
@@ -107,6 +110,13 @@ class Step:
             prod(found.shape) <= LARGEST, f"its output of shape {found.shape} is too large for a kernel"
         )
         return found
+
+    def _weight(self) -> "HeldWeight":
+        from runtime.lowering.rulebook import HeldWeight
+
+        return HeldWeight(
+            str(self.node.target), getattr(self.layer, str(self.node.target).rpartition(".")[2])
+        )
 
     def _number(self, values: "Mapping[fx.Node, Any]") -> Any:
         from runtime.lowering.recording import size_of
@@ -146,7 +156,7 @@ class Trace:
         """The trace of another module whose ``structure`` and forward pass are the same."""
         modules = _by_name(_with_children(module))
         steps = [
-            step if step.layer is None else replace(step, layer=modules[str(step.node.target)])
+            step if step.layer is None else replace(step, layer=modules[_owner(step.node)])
             for step in self.steps
         ]
         return Trace(modules, steps, self.input, self.output)
@@ -288,13 +298,21 @@ def _steps(module: "nn.Module") -> Trace:
                 raise UnsupportedLayerError("model: it returns more than one tensor, or none; return one")
             return Trace(modules, steps, inputs[0], result)
         else:
-            layer = modules[str(node.target)] if node.op == "call_module" else None
+            layer = modules[_owner(node)] if node.op in ("call_module", "get_attr") else None
             is_number = node in recorder.kinds
-            rule = None if is_number else _find_rule(node, layer, rules)
-            name = str(node.target) if layer is not None else node.name
-            given = {} if rule is None else _given(name, rule, node, layer)
-            steps.append(Step(node, rule, layer, given, not is_number and changes_in_place(node, layer)))
+            rule = None if is_number or node.op == "get_attr" else _find_rule(node, layer, rules)
+            step = Step(node, rule, layer, {}, not is_number and changes_in_place(node, layer))
+            steps.append(step if rule is None else replace(step, given=_given(step.name, rule, node, layer)))
     raise UnsupportedLayerError(f"{ROOT}: it returns nothing; return one tensor from forward()")
+
+
+def _owner(node: "fx.Node") -> str:
+    """The name of the module that a step calls, or whose weight it takes."""
+    if node.op == "call_module":
+        return str(node.target)
+    from runtime.lowering.recording import ROOT
+
+    return str(node.target).rpartition(".")[0].removeprefix(ROOT).removeprefix(".")
 
 
 def _given(name: str, rule: "Rule", node: "fx.Node", layer: "nn.Module | None") -> dict[str, Any]:

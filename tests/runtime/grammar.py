@@ -206,7 +206,7 @@ def changed(pick, layer):
         "old weight norm": lambda: _normed(layer),
     }
     kinds |= made if has_weight else {}
-    told = pick.choice(sorted(kinds))
+    told = pick.choice(sorted(made if has_weight and pick.random() < 0.6 else kinds))
     kinds[told]()
     return layer, told
 
@@ -279,8 +279,13 @@ def function(pick, shape):
     }
     rows = {"as image": lambda x: x.view(n, -1, 1, 1), "as square": lambda x: x.reshape(n, -1, 2, 2)}
     known = any_shape | (image if len(shape) == 4 else rows)
-    told = pick.choice(sorted(known))
+    told = pick.choice(sorted(known.keys() & RARE if pick.random() < 0.08 else known.keys() - RARE))
     return told, known[told]
+
+
+RARE = {"x **= 2", "x //= 1", "zero_", "slice", "out=", "exp", "transpose", "half", "pad behind"}
+RARE |= {"gate of the gate", "view.relu_"}
+"""Functions that are refused."""
 
 
 def _data_changed(x):
@@ -323,7 +328,8 @@ def _drawn(pick, model, env):
         return _layer_step(pick, model, at, shape)
     if chance < 0.62:
         other = [i for i, tensor in enumerate(env) if tensor.shape == env[at].shape]
-        told, first = pick.choice(sorted(PAIRS)), pick.choice(other)
+        pairs = {"a.copy_(b)", "cat 0"} if pick.random() < 0.08 else PAIRS.keys() - {"a.copy_(b)", "cat 0"}
+        told, first = pick.choice(sorted(pairs)), pick.choice(other)
         return told, lambda m, e: e.append(PAIRS[told](e[first], e[at]))
     if chance < 0.7:
         return "alias", lambda m, e: e.append(e[at])
@@ -333,7 +339,7 @@ def _drawn(pick, model, env):
 
 def _layer_step(pick, model, at, shape):
     chance = pick.random()
-    if chance < 0.06:
+    if chance < 0.04:
         layer = unsupported(pick, shape[1])
     elif chance < 0.2:
         layer = quantized(pick, shape)
@@ -343,7 +349,7 @@ def _layer_step(pick, model, at, shape):
     else:
         layer = image_layer(pick, shape[1]) if len(shape) == 4 else row_layer(pick, shape[1])
     told = ""
-    if pick.random() < 0.12:
+    if pick.random() < 0.1:
         layer, told = changed(pick, layer)
     index = len(model.layers)
     model.layers.append(layer)

@@ -219,7 +219,8 @@ def prelu(work, given):
 def concat(work, given):
     """Channels side by side."""
     parts = [
-        part.reshape(work.batch, work.pixels, own) for part, own in zip(given.values(), work.channels, strict=True)
+        part.reshape(work.batch, work.pixels, own)
+        for part, own in zip(given.values(), work.channels, strict=True)
     ]
     return [np.concatenate(parts, axis=-1)]
 
