@@ -18,7 +18,7 @@ from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.plain_layers import ChannelShift, ChannelShuffle, Subsample
 
 SHAPE = (2, 4, 8, 8)
-CODES = ("binary", "ternary", "ternary-binary", "bnn", "dithered", "float", "xnor", "twn-binary")
+CODES = ("binary", "ternary", "ternary-binary", "bnn", "dithered", "float", "xnor", "twn-binary", "int8")
 
 
 class Unchanged(nn.Conv2d):

@@ -4,7 +4,6 @@ import random
 from collections import Counter
 
 import numpy as np
-import pytest
 import torch
 
 import runtime
@@ -14,7 +13,6 @@ from tests.runtime import grammar, interpreter
 
 MODELS = 500
 COMPILED = 12
-SETS = 10
 
 
 def state(model):
@@ -34,8 +32,6 @@ def outcome(model, images, run):
     before = state(model)
     try:
         found = run(model, images.numpy())
-    except interpreter.NotInterpreted:
-        return "bytes"
     except BitnasError as error:
         assert "\n" not in str(error)
         return "refused"
@@ -53,8 +49,16 @@ def outcome(model, images, run):
     return "equal"
 
 
+def compiled(model, images):
+    return runtime.compile(model, images.shape).run(images)
+
+
 def interpreted(model, images):
-    return interpreter.run(lower(model, images.shape), images)
+    """What the graph computes; one with bytes is compiled."""
+    try:
+        return interpreter.run(lower(model, images.shape), images)
+    except interpreter.NotInterpreted:
+        return compiled(model, images)
 
 
 def drawn(seed):
@@ -63,28 +67,14 @@ def drawn(seed):
     return (model.train() if pick.random() < 0.2 else model.eval()), torch.randn(grammar.SHAPE)
 
 
-@pytest.fixture(scope="module")
-def counts():
-    return Counter()
-
-
-@pytest.mark.parametrize("part", range(SETS))
-def test_drawn_models_are_computed_as_torch_does_or_refused(part, counts):
-    for seed in range(part, MODELS, SETS):
-        model, images = drawn(seed)
-        counts[outcome(model, images, interpreted)] += 1
-
-
-def test_at_least_half_are_computed(counts):
-    print(counts)
-    assert sum(counts.values()) == MODELS
+def test_drawn_models_are_computed_as_torch_does_or_refused():
+    counts = Counter(outcome(*drawn(seed), interpreted) for seed in range(MODELS))
+    print(f"{MODELS} models: {dict(counts)}")
     assert counts["equal"] >= MODELS / 2, counts
+    assert counts["refused"] >= MODELS / 10, "the grammar has what no kernel computes"
     assert counts["wrong"] + counts["flipped"] < 0.02 * MODELS, counts
 
 
 def test_some_are_compiled():
-    def run(model, images):
-        return runtime.compile(model, images.shape).run(images)
-
-    found = Counter(outcome(*drawn(seed), run) for seed in range(MODELS, MODELS + 2 * COMPILED))
+    found = Counter(outcome(*drawn(seed), compiled) for seed in range(MODELS, MODELS + 2 * COMPILED))
     assert found["equal"] >= COMPILED, found
