@@ -87,7 +87,7 @@ def _refill(value: Any, content: Any) -> None:
 
 def holds_recorded(value: Any) -> bool:
     """Whether it is what stands for a tensor in a trace, or a container of such things."""
-    if isinstance(value, CONTAINERS | tuple):
+    if isinstance(value, (*CONTAINERS, tuple)):
         parts = value.values() if isinstance(value, dict) else value
         return any(holds_recorded(part) for part in parts)
     return issubclass(type(value), fx.Proxy)
