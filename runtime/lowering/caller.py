@@ -93,11 +93,11 @@ def holds_recorded(value: Any) -> bool:
     return issubclass(type(value), fx.Proxy)
 
 
-class KeepsTensors(TorchDispatchMode):
+class KeepsTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """Refuses what would change a tensor that a module holds, before it does."""
 
     def __init__(self, module: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
         named = (*module.named_parameters(), *module.named_buffers())
         self._names = {_memory(tensor): name for name, tensor in named}
 

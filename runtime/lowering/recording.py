@@ -37,7 +37,9 @@ class Recorded(fx.Proxy):
     same object, which then stands for the changed tensor.
     """
 
-    @property
+    tracer: Any
+
+    @property  # type: ignore[misc]  # it can be read only
     def __class__(self) -> Any:
         """A forward pass that asks ``isinstance(x, torch.Tensor)`` takes the way that it takes with one.
 
@@ -138,7 +140,7 @@ class Recorder(fx.Tracer):
         """What stands for an argument of a step."""
         if type(a) is Recorded:
             return a.node
-        if isinstance(a, torch.Tensor) and not isinstance(a, fx.Proxy):
+        if isinstance(a, torch.Tensor):
             fix = "have layers hold all that a model has learned"
             raise UnsupportedLayerError(
                 f"layer '{self._doing}': it computes with a tensor of shape {tuple(a.shape)} that no layer "

@@ -93,7 +93,7 @@ class Rule:
         """Lower a step whose arguments are those by name, and whose options are its layer's."""
         if at.layer is not None:
             return self.function(at, *given.values(), **{o: getattr(at.layer, o) for o in self.options})
-        bound = BoundArguments(self.parameters, given)  # type: ignore[arg-type]  # any dictionary keeps its order
+        bound = BoundArguments(self.parameters, given)
         return self.function(at, *bound.args, **bound.kwargs)
 
 

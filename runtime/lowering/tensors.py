@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from runtime.lowering.builder import UnsupportedLayerError
-
-READABLE = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
 
 @contextmanager
@@ -38,12 +37,12 @@ def as_it_runs(layer: Any) -> Iterator[Any]:
 def numbers(layer: Any, tensor: Any, kind: Any = np.float32) -> NDArray[Any]:
     """The numbers of a tensor; those of half precision are floats of the same values."""
     require_numbers(type(layer).__name__, "", tensor)
-    return (
-        tensor.detach().cpu().to(torch.float64 if kind is np.float64 else torch.float32).numpy().astype(kind)
-    )  # type: ignore[no-any-return]  # torch's
+    exact = torch.float64 if kind is np.float64 else torch.float32  # numpy has no bfloat16
+    array: NDArray[Any] = tensor.detach().cpu().to(exact).numpy().astype(kind)
+    return array
 
 
-def in_float32(copy: nn.Module) -> nn.Module:
+def in_float32(copy: Any) -> Any:
     """A copy of ``as_it_runs`` with its own parameters in float32: codes are made of them."""
     for name, parameter in copy._parameters.items():
         if parameter is not None and parameter.dtype != torch.float32:
@@ -57,11 +56,9 @@ def require_numbers(owner: str, name: str, tensor: torch.Tensor) -> None:
     Raises:
         UnsupportedLayerError: it is of a lazy layer, on the meta device, complex, quantized or sparse.
     """
-    from torch.nn.parameter import UninitializedTensorMixin
-
     called = f"its '{name}'" if name else "a tensor of it"
     fix = None
-    if isinstance(tensor, UninitializedTensorMixin):
+    if is_lazy(tensor):
         fix = "has no shape yet; run the model on a batch first"
     elif tensor.is_meta:
         fix = "is on the meta device and holds no numbers; load the model's weights"

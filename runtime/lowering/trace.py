@@ -245,14 +245,14 @@ def trace(module: "nn.Module") -> Trace:
 def _require_traceable(module: "nn.Module") -> None:
     """Refuse what holds no Python code, or no weights yet."""
     import torch
-    from torch.nn.parameter import UninitializedTensorMixin
+    from torch.nn.parameter import is_lazy
 
     for name, part in module.named_modules():
         if isinstance(part, torch.jit.ScriptModule):
             what = f"model: its part '{name}' is" if name else "model: it is"
             raise UnsupportedLayerError(f"{what} scripted (torch.jit); pass the module that it was made of")
         for own, tensor in (*part._parameters.items(), *part._buffers.items()):
-            if isinstance(tensor, UninitializedTensorMixin):
+            if is_lazy(tensor):
                 raise UnsupportedLayerError(
                     f"layer '{name}': its '{own}' has no shape yet; run the model on a batch first"
                 )

@@ -503,7 +503,7 @@ def test_what_torch_refuses_does_not_compile():
         nn.Sequential(nn.Flatten(), nn.BatchNorm2d(256)),
         *(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 9), nn.Conv2d(4, 4, 3, padding=-1), wrong, grouped),
         *(nn.ChannelShuffle(3), nn.Sequential(nn.Flatten(), nn.Linear(100, 2)), nn.Flatten(1, 5)),
-        *(nn.AdaptiveAvgPool2d((1, 2, 3)), nn.AdaptiveAvgPool2d(0)),
+        nn.AdaptiveAvgPool2d((1, 2, 3)),
         *(Applied(lambda m, y: y.view(3, -1)), Applied(lambda m, y: torch.cat([y, m.pool(y)], 1))),
         *(Applied(lambda m, y: torch.cat([], 1)), Applied(lambda m, y: y.flatten(1).view(2, 3, -1, 1))),
         *(
