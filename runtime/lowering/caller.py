@@ -19,19 +19,56 @@ ABSENT = object()
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """The module in evaluation mode for a while: a forward() may do something else in training."""
+    """The module in evaluation mode for a while: a forward() may do something else in training.
+
+    Raises:
+        UnsupportedLayerError: it has no evaluation mode, or changes more than its mode to get there.
+    """
     before = {m: m.training for m in module.modules()}
+    own = Switch(module) if any(_switches_itself(m) for m in before) else None
+    try:
+        _evaluate(module)
+        if own is not None:
+            own.require_only_mode()
+        yield
+    finally:
+        for m, training in before.items():
+            m.training = training
+
+
+def _evaluate(module: nn.Module) -> None:
     try:
         module.eval()
     except NotImplementedError as error:  # an exported program's
         raise UnsupportedLayerError(
             f"model: it has no evaluation mode ({error}); pass the module that it was exported from"
         ) from error
-    try:
-        yield
-    finally:
-        for m, training in before.items():
-            m.training = training
+
+
+def _switches_itself(module: nn.Module) -> bool:
+    """Whether it does something of its own to go into evaluation mode."""
+    kind = type(module)
+    return kind.train is not nn.Module.train or kind.eval is not nn.Module.eval
+
+
+class Switch:
+    """What a module may change beside its mode when it is put into evaluation mode."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module, self._was_training = module, module.training
+        self._attributes = Attributes(module)
+        self._versions = [(t, t._version) for t in (*module.parameters(), *module.buffers())]
+
+    def require_only_mode(self) -> None:
+        """Refuse a module that changed more, as its weights are read later; it is then as it was."""
+        changed = [name for name, _ in self._attributes.changed() if name != "training"]
+        changed += ["weights" for tensor, version in self._versions if tensor._version != version]
+        if changed:
+            self._module.train(self._was_training)
+            self._attributes.restore()
+            raise UnsupportedLayerError(
+                f"model: its eval() changes its '{changed[0]}'; call eval() before it is compiled"
+            )
 
 
 class Attributes:

@@ -8,7 +8,7 @@ from runtime.lowering.builder import UnsupportedLayerError
 if TYPE_CHECKING:
     from torch import fx
 
-    from runtime.lowering.trace import Step
+    from runtime.lowering.steps import Step
 
 
 def require_visible_changes(steps: "Iterable[Step]", output: "fx.Node") -> None:

@@ -4,12 +4,9 @@ Batch norms are folded into the scale and bias of the convolution before them, R
 produces their input where nothing else reads it, and equal steps on equal inputs run once.
 """
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from inspect import signature
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,19 +15,16 @@ from runtime.graph import Graph, Value
 from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
 from runtime.lowering.fuse import fuse
 from runtime.workload import Workload
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     from torch import fx, nn
 
-    from runtime.lowering.recording import Recorder
-    from runtime.lowering.rulebook import HeldWeight, Rule
+    from runtime.lowering.steps import Step
 
 
 PLAIN = bool | int | float | str | None
 LAYERS = "torch.nn", "search_spaces.layers", "search_spaces.activation"  # modules whose parts no trace enters
-LARGEST = 2**31 - 1
-"""Numbers in a tensor: kernels count them in 32 bits."""
 
 
 def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
@@ -67,77 +61,6 @@ def lower_parts(parts: "Iterable[Trace]", input_shape: tuple[int, ...]) -> Graph
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step of a forward pass.
-
-    Attributes:
-        node: of fx, whose arguments are other steps' nodes or plain values.
-        rule: lowers it; None where it computes with sizes.
-        layer: that it calls, or whose weight it takes, if it does so.
-        given: its arguments by the rule's names for them.
-        in_place: whether it changes its first argument.
-    """
-
-    node: "fx.Node"
-    rule: "Rule | None"
-    layer: "nn.Module | None"
-    given: Mapping[str, Any]
-    in_place: bool
-
-    @property
-    def name(self) -> str:
-        """The layer's, or the operation's."""
-        return str(self.node.target) if self.node.op == "call_module" else self.node.name
-
-    @property
-    def is_view(self) -> bool:
-        """Whether its result may be of the same memory as its first argument."""
-        return self.rule is not None and self.rule.is_view
-
-    def run(self, builder: GraphBuilder, values: "Mapping[fx.Node, Any]") -> Any:
-        """Lower it; what it gives is a value of the graph, or a number."""
-        from runtime.lowering.rulebook import At
-
-        if self.rule is None:
-            return self._weight() if self.layer is not None else self._number(values)
-        given = {name: _resolved(argument, values) for name, argument in self.given.items()}
-        at = At(builder, self.name, self.layer)
-        found = self.rule.apply(at, given)
-        changed = next(iter(given.values()))
-        is_same = not self.in_place or (isinstance(changed, Value) and found.shape == changed.shape)
-        at.require(is_same, "it changes a tensor in place by one of another shape, which torch refuses too")
-        at.require(
-            prod(found.shape) <= LARGEST, f"its output of shape {found.shape} is too large for a kernel"
-        )
-        return found
-
-    def _weight(self) -> "HeldWeight":
-        from runtime.lowering.rulebook import HeldWeight
-
-        return HeldWeight(
-            str(self.node.target), getattr(self.layer, str(self.node.target).rpartition(".")[2])
-        )
-
-    def _number(self, values: "Mapping[fx.Node, Any]") -> Any:
-        from runtime.lowering.recording import size_of
-
-        args = _resolved(self.node.args, values)
-        try:
-            return size_of(self.node, args, _resolved(self.node.kwargs, values))
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise UnsupportedLayerError(
-                f"layer '{self.name}': {error}, for the shape that it is compiled for"
-            ) from error
-
-
-def _resolved(argument: Any, values: "Mapping[fx.Node, Any]") -> Any:
-    """An argument with values in place of nodes."""
-    from torch.fx.node import Node, map_arg
-
-    return values[argument] if isinstance(argument, Node) else map_arg(argument, lambda n: values[n])
-
-
-@dataclass(frozen=True)
 class Trace:
     """What the forward pass of a module does, in order: it may be lowered many times, in any shape.
 
@@ -148,15 +71,17 @@ class Trace:
     """
 
     modules: "Mapping[str, nn.Module]"
-    steps: Sequence[Step]
+    steps: "Sequence[Step]"
     input: "fx.Node"
     output: "fx.Node"
 
     def of(self, module: "nn.Module") -> "Trace":
         """The trace of another module whose ``structure`` and forward pass are the same."""
+        from runtime.lowering.steps import owner
+
         modules = _by_name(_with_children(module))
         steps = [
-            step if step.layer is None else replace(step, layer=modules[_owner(step.node)])
+            step if step.layer is None else replace(step, layer=modules[owner(step.node)])
             for step in self.steps
         ]
         return Trace(modules, steps, self.input, self.output)
@@ -229,101 +154,32 @@ def trace(module: "nn.Module") -> Trace:
         UnsupportedLayerError: a layer that no kernel computes, or a forward pass that branches on data.
     """
     from runtime.lowering.caller import evaluating
+    from runtime.lowering.calling import require_traceable, without_compiled_calls
     from runtime.lowering.leaves import behind_wrapper, require_no_global_changes
     from runtime.lowering.memory import require_visible_changes
 
     check_module(module)
     module = behind_wrapper(module)
-    _require_traceable(module)
+    require_traceable(module)
     require_no_global_changes()
-    with evaluating(module), _without_compiled_calls(module):
+    with evaluating(module), without_compiled_calls(module):
         found = _steps(_with_children(module))
     require_visible_changes(found.steps, found.output)
     return found
 
 
-def _require_traceable(module: "nn.Module") -> None:
-    """Refuse what holds no Python code, or no weights yet."""
-    import torch
-    from torch.nn.parameter import is_lazy
-
-    for name, part in module.named_modules():
-        if isinstance(part, torch.jit.ScriptModule):
-            what = f"model: its part '{name}' is" if name else "model: it is"
-            raise UnsupportedLayerError(f"{what} scripted (torch.jit); pass the module that it was made of")
-        for own, tensor in (*part._parameters.items(), *part._buffers.items()):
-            if is_lazy(tensor):
-                raise UnsupportedLayerError(
-                    f"layer '{name}': its '{own}' has no shape yet; run the model on a batch first"
-                )
-
-
-@contextmanager
-def _without_compiled_calls(module: "nn.Module") -> "Iterator[None]":
-    """Without what a module does around its forward that does not change its result.
-
-    That is: torch's compiler, and hooks on gradients.
-    """
-    before = []
-    for part in module.modules():
-        for name, plain in (
-            ("_compiled_call_impl", None),
-            ("_backward_hooks", {}),
-            ("_backward_pre_hooks", {}),
-        ):
-            if vars(part).get(name):
-                before.append((part, name, vars(part)[name]))
-                vars(part)[name] = plain
-    try:
-        yield
-    finally:
-        for part, name, value in before:
-            vars(part)[name] = value
-
-
 def _steps(module: "nn.Module") -> Trace:
-    from runtime.lowering.recording import ROOT, changes_in_place
-    from runtime.lowering.rules import rules
+    """The steps of a module's forward pass, which takes one batch and gives one tensor."""
+    from runtime.lowering.calling import recorded
+    from runtime.lowering.steps import steps_of
 
-    recorder, graph = _recorded(module)
+    recorder, graph = recorded(module)
     modules = _by_name(module)
-    inputs: list[fx.Node] = []
-    steps: list[Step] = []
-    for node in graph.nodes:
-        if node.op == "placeholder":
-            inputs.append(node)
-        elif node.op == "output":
-            result: Any = node.args[0]
-            if result not in (*inputs, *(step.node for step in steps)):
-                raise UnsupportedLayerError("model: it returns more than one tensor, or none; return one")
-            return Trace(modules, steps, inputs[0], result)
-        else:
-            layer = modules[_owner(node)] if node.op in ("call_module", "get_attr") else None
-            is_number = node in recorder.kinds
-            rule = None if is_number or node.op == "get_attr" else _find_rule(node, layer, rules)
-            step = Step(node, rule, layer, {}, not is_number and changes_in_place(node, layer))
-            steps.append(step if rule is None else replace(step, given=_given(step.name, rule, node, layer)))
-    raise UnsupportedLayerError(f"{ROOT}: it returns nothing; return one tensor from forward()")
-
-
-def _owner(node: "fx.Node") -> str:
-    """The name of the module that a step calls, or whose weight it takes."""
-    if node.op == "call_module":
-        return str(node.target)
-    from runtime.lowering.recording import ROOT
-
-    return str(node.target).rpartition(".")[0].removeprefix(ROOT).removeprefix(".")
-
-
-def _given(name: str, rule: "Rule", node: "fx.Node", layer: "nn.Module | None") -> dict[str, Any]:
-    """The arguments of a step by the names that its rule has for them."""
-    kwargs = dict(node.kwargs)
-    if layer is None:
-        return rule.bind(name, node.args, kwargs)
-    images = [*node.args, *(kwargs.pop(key) for key in ("input", "x") if key in kwargs)]
-    if len(images) != 1 or kwargs:
-        raise UnsupportedLayerError(f"layer '{name}': it takes one tensor; pass nothing else")
-    return {"input": images[0]}
+    first, *_, last = graph.nodes
+    steps, result = list(steps_of(recorder, graph, modules)), last.args[0]
+    if result is not first and not any(result is step.node for step in steps):
+        raise UnsupportedLayerError("model: it returns more than one tensor, or none; return one")
+    return Trace(modules, steps, first, result)
 
 
 def workloads(module: "nn.Module", input_shape: tuple[int, ...]) -> list[Workload]:
@@ -364,73 +220,3 @@ def _is_layer(module: "nn.Module") -> bool:
     from runtime.lowering.leaves import computes_as_its_kind
 
     return type(module).__module__.startswith(LAYERS) or computes_as_its_kind(module)
-
-
-def _recorded(module: "nn.Module") -> "tuple[Recorder, fx.Graph]":
-    """What the forward pass does when it is called with one batch; the module is then as it was."""
-    from runtime.lowering.caller import Attributes, KeepsTensors, holds_recorded, no_random_numbers
-
-    attributes = Attributes(module)
-    try:
-        with KeepsTensors(module), no_random_numbers():
-            found = _record(module)
-            changed = list(attributes.changed())
-            for name, value in changed:
-                if not holds_recorded(value):
-                    raise UnsupportedLayerError(
-                        f"model: its forward() changes its attribute '{name}' in evaluation mode too; "
-                        "what depends on earlier calls is not computed"
-                    )
-            if changed and str(_record(module)[1]) != str(found[1]):
-                raise UnsupportedLayerError(
-                    f"model: its forward() does something else once '{changed[0][0]}' is set; "
-                    "what depends on earlier calls is not computed"
-                )
-    except BaseException:
-        attributes.restore()
-        raise
-    if changed:
-        attributes.restore()
-    return found
-
-
-def _record(module: "nn.Module") -> "tuple[Recorder, fx.Graph]":
-    from runtime.lowering.recording import Called, Recorder
-
-    recorder = Recorder()
-    try:
-        return recorder, recorder.trace(Called(module))
-    except BitnasError:
-        raise
-    except Exception as error:  # the model's own code runs here, and may raise anything
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        if isinstance(error, TypeError) and "positional argument" in reason and not _takes_one(module):
-            raise UnsupportedLayerError(
-                f"model: it takes more than one input, or none ({reason}); pass one image batch"
-            ) from error
-        fix = "make its forward() take one batch of images, and free of data-dependent control flow"
-        raise UnsupportedLayerError(f"model: it cannot be traced ({reason}); {fix}") from error
-
-
-def _takes_one(module: "nn.Module") -> bool:
-    """Whether its forward() can be called with one argument."""
-    try:
-        signature(module.forward).bind(None)
-    except TypeError:
-        return False
-    return True
-
-
-def _find_rule(node: "fx.Node", layer: "nn.Module | None", rules: "Mapping[Any, Rule]") -> "Rule":
-    """The rule for a module's type, a function, or a tensor method's name."""
-    if layer is not None:
-        key: Any = next((kind for kind in type(layer).__mro__ if kind in rules), type(layer))
-        what, name = type(layer).__name__, str(node.target)
-    else:
-        key, name = node.target, node.name
-        what = str(getattr(node.target, "__name__", node.target))
-    if key not in rules:
-        raise UnsupportedLayerError(
-            f"layer '{name}': {what} has no kernel; replace it by a layer that has one"
-        )
-    return rules[key]

@@ -421,6 +421,38 @@ def in_training_always():
     return nn.Sequential(nn.Conv2d(4, 4, 1), Always())
 
 
+class Averaged(nn.Sequential):
+    """Computes with other weights in evaluation mode."""
+
+    def eval(self):
+        self.gain = 2
+        return super().eval()
+
+    def forward(self, x):
+        return super().forward(x) * getattr(self, "gain", 1)
+
+
+class Frozen(nn.Sequential):
+    """Keeps a batch norm in evaluation mode."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        self[1].eval()
+        return self
+
+
+def test_a_mode_that_is_more_than_a_mode_is_refused():
+    module = Averaged(nn.Conv2d(4, 4, 1)).train()
+    with pytest.raises(UnsupportedLayerError, match=r"its eval\(\) changes its 'gain'; call eval"):
+        lower(module, SHAPE)
+    assert module.training and not hasattr(module, "gain")
+    check(module.eval())
+    frozen = Frozen(nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)).train()
+    lower(frozen, SHAPE)
+    assert frozen[0].training and not frozen[1].training
+    check(frozen)
+
+
 def exported():
     return torch.export.export(plain(), (torch.randn(SHAPE),)).module()
 
