@@ -97,7 +97,7 @@ def _sixths(at: At, value: Value) -> Value:
 
 def _number(at: At, given: Any) -> float:
     """A number that a tensor is computed with."""
-    at.require(isinstance(given, int | float), "only tensors and numbers are computed with")
+    at.require(isinstance(given, int | float), f"{given!r} is neither a tensor nor a number")
     at.require(math.isfinite(given), f"{given} is not computed; only finite numbers are")
     return float(given)
 

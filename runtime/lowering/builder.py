@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+LARGEST = 2**31 - 1
+"""Numbers in a tensor: kernels count them in 32 bits."""
+
+
 class UnsupportedLayerError(BitnasError):
     """A layer, or an option of it, that no kernel computes; the message names it."""
 

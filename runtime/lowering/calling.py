@@ -54,7 +54,7 @@ def recorded(module: nn.Module) -> tuple[Recorder, fx.Graph]:
     """What the forward pass does when it is called with one batch; the module is then as it was."""
     attributes = Attributes(module)
     try:
-        with KeepsTensors(module), no_random_numbers():
+        with torch.no_grad(), KeepsTensors(module), no_random_numbers():
             found = _record(module)
             changed = list(attributes.changed())
             for name, value in changed:

@@ -107,7 +107,7 @@ class Recorder(fx.Tracer):
         super().__init__(autowrap_modules=NONE_WRAPPED)
         self.kinds: dict[fx.Node, type] = {}
         """Of steps that give numbers."""
-        self._doing = "model"
+        self._doing, self._autocasts = "model", _autocasts()
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """What stands for the result of a step."""
@@ -153,6 +153,10 @@ class Recorder(fx.Tracer):
     ) -> Any:
         """A step; of one that changes a tensor, that tensor."""
         self._doing = target if isinstance(target, str) else getattr(target, "__name__", str(target))
+        if _autocasts() != self._autocasts:
+            raise UnsupportedLayerError(
+                f"layer '{self._doing}': torch.autocast within forward() is not computed; leave it out"
+            )
         proxy = super().create_proxy(kind, target, args, kwargs, *rest, **more)
         kind_of_number = self._number(proxy.node)
         if kind_of_number is not None:
@@ -180,6 +184,11 @@ class Recorder(fx.Tracer):
         if node.target is operator.getitem:
             return torch.Size if isinstance(node.args[1], slice) else int
         return float if node.target in (operator.truediv, operator.itruediv) else before[0]
+
+
+def _autocasts() -> tuple[bool, bool]:
+    """Whether operations run in half precision now."""
+    return torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
 
 
 def changes_in_place(node: fx.Node, layer: nn.Module | None) -> bool:

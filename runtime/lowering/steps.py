@@ -9,13 +9,10 @@ from torch import fx, nn
 from torch.fx.node import Node, map_arg
 
 from runtime.graph import Value
-from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
+from runtime.lowering.builder import LARGEST, GraphBuilder, UnsupportedLayerError
 from runtime.lowering.recording import ROOT, Recorder, changes_in_place, size_of
 from runtime.lowering.rulebook import At, HeldWeight, Rule
 from runtime.lowering.rules import rules
-
-LARGEST = 2**31 - 1
-"""Numbers in a tensor: kernels count them in 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +59,8 @@ class Step:
         return found
 
     def _weight(self) -> HeldWeight:
-        return HeldWeight(
-            str(self.node.target), getattr(self.layer, str(self.node.target).rpartition(".")[2])
-        )
+        name = str(self.node.target)
+        return HeldWeight(name.removeprefix(f"{ROOT}."), getattr(self.layer, name.rpartition(".")[2]))
 
     def _number(self, values: Mapping[Node, Any]) -> Any:
         args = _resolved(self.node.args, values)

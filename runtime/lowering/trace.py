@@ -7,12 +7,13 @@ produces their input where nothing else reads it, and equal steps on equal input
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from runtime.graph import Graph, Value
-from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
+from runtime.lowering.builder import LARGEST, GraphBuilder, UnsupportedLayerError
 from runtime.lowering.fuse import fuse
 from runtime.workload import Workload
 from search_spaces.errors import InvalidInput
@@ -195,6 +196,8 @@ def check_input_shape(input_shape: tuple[int, ...]) -> None:
         raise InvalidInput(
             "input_shape", f"{input_shape} is not an image batch", "pass (N, C, H, W), all above 0"
         )
+    if prod(int(d) for d in input_shape) > LARGEST:
+        raise InvalidInput("input_shape", f"{input_shape} has over {LARGEST} numbers", "pass a smaller one")
 
 
 def check_module(module: "nn.Module") -> None:

@@ -361,7 +361,7 @@ def hooked():
 @pytest.mark.parametrize(
     ("module", "named"),
     [
-        (Applied(lambda x: torch.add(x, x, alpha="2")), "only tensors and numbers"),
+        (Applied(lambda x: torch.add(x, x, alpha="2")), "neither a tensor nor a number"),
         (Applied(lambda x: torch.flatten(x, 1, 2)), "from dimension 1 to the last"),
         (nn.Sequential(nn.Flatten(1, 2)), "from dimension 1 to the last"),
         (nn.Sequential(hooked()), "its hooks are not computed"),

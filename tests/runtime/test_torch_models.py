@@ -581,6 +581,7 @@ def test_what_torch_refuses_does_not_compile():
         lambda m, y: 2 - torch.sub(y, y * y, alpha=3) / 4 + -y,
         lambda m, y: torch.add(1, y, alpha=2) if isinstance(y, torch.Tensor) else y,
         lambda m, y: y * 2 if torch.is_tensor(y) else y,
+        lambda m, y: y * 2 if torch.is_grad_enabled() else y,
         lambda m, y: F.conv2d(y, m.convolution.weight, m.convolution.bias),
         lambda m, y: F.linear(m.pool(y).flatten(1), m.linear.weight),
     ],
@@ -617,6 +618,7 @@ class Remembers(nn.Module):
     def __init__(self, does):
         super().__init__()
         self.convolution, self.does = nn.Conv2d(4, 4, 1), does
+        self.scale = nn.Parameter(torch.ones(4, 1, 1))
         self.count, self.kept, self.last = 0, [], None
         self.register_buffer("seen", torch.zeros(4))
 
@@ -664,6 +666,11 @@ def draws_with_torch(m, y):
     return y * torch.rand(1).item()
 
 
+def casts(m, y):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return m.convolution(y)
+
+
 def branches(m, y):
     return y if y.mean() > 0 else y * 2
 
@@ -679,6 +686,8 @@ def branches(m, y):
         (draws_with_numpy, "draws random numbers"),
         (draws_with_torch, "draws random numbers"),
         (branches, "cannot be traced"),
+        (casts, "autocast within"),
+        (lambda m, y: y * m.scale, "the weight 'scale' is neither"),
         (lambda m, y: m.no_such_thing(y), "cannot be traced"),
         (lambda m, y: y + torch.ones(4, 1, 1), "that no layer holds"),
         (lambda m, y: y + m.seen.view(-1, 1, 1), "that no layer holds"),
