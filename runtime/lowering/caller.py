@@ -169,16 +169,25 @@ def no_random_numbers() -> Iterator[None]:
         UnsupportedLayerError: it drew some.
     """
     before = random.getstate(), torch.get_rng_state(), np.random.get_state()
-    yield
-    now = random.getstate(), torch.get_rng_state(), np.random.get_state()
-    is_same = now[0] == before[0] and torch.equal(now[1], before[1]) and _same_numpy(now[2], before[2])
-    if not is_same:
-        random.setstate(before[0])
-        torch.set_rng_state(before[1])
-        np.random.set_state(before[2])
+    try:
+        yield
+    finally:
+        drew = _put_back(*before)
+    if drew:
         raise UnsupportedLayerError(
             "model: its forward() draws random numbers in evaluation mode; that is not computed"
         )
+
+
+def _put_back(python: Any, torchs: torch.Tensor, numpys: Any) -> bool:
+    """Whether a generator is in another state than it was; it is put back."""
+    is_same = random.getstate() == python and torch.equal(torch.get_rng_state(), torchs)
+    if is_same and _same_numpy(np.random.get_state(), numpys):
+        return False
+    random.setstate(python)
+    torch.set_rng_state(torchs)
+    np.random.set_state(numpys)
+    return True
 
 
 def _same_numpy(now: Any, before: Any) -> bool:

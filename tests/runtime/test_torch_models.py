@@ -662,6 +662,11 @@ def draws_with_numpy(m, y):
     return y * float(np.random.rand())
 
 
+def draws_and_fails(m, y):
+    random.random()
+    return y.no_such_thing
+
+
 def draws_with_torch(m, y):
     return y * torch.rand(1).item()
 
@@ -685,6 +690,7 @@ def branches(m, y):
         (draws, "draws random numbers"),
         (draws_with_numpy, "draws random numbers"),
         (draws_with_torch, "draws random numbers"),
+        (draws_and_fails, "no attribute"),
         (branches, "cannot be traced"),
         (casts, "autocast within"),
         (lambda m, y: y * m.scale, "the weight 'scale' is neither"),
