@@ -1,9 +1,12 @@
 """Records what a forward pass does, in-place operations and aliases as torch has them."""
 
+import dis
 import math
 import operator
 import sys
+from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import torch
@@ -43,10 +46,12 @@ class Recorded(fx.Proxy):
     def __class__(self) -> Any:
         """A forward pass that asks ``isinstance(x, torch.Tensor)`` takes the way that it takes with one.
 
-        Torch's own code gets the truth: what it takes for a tensor it hands to C++.
+        Torch's own code gets the truth, and so does C++ that a line of the model calls: what they take for a
+        tensor they look into.
         """
-        asking = sys._getframe(1).f_code
-        if asking.co_filename.startswith(TORCH) and asking.co_name != "is_tensor":
+        asking = sys._getframe(1)
+        is_torchs = asking.f_code.co_filename.startswith(TORCH) and asking.f_code.co_name != "is_tensor"
+        if is_torchs or not _calls_isinstance(asking.f_code, asking.f_lasti):
             return Recorded
         return self.tracer.kinds.get(self.node, torch.Tensor)
 
@@ -74,6 +79,17 @@ class Recorded(fx.Proxy):
 
     def __delitem__(self, index: Any) -> None:
         self.tracer.create_proxy("call_function", operator.delitem, (self, index), {})
+
+
+@cache
+def _calls_isinstance(code: CodeType, at: int) -> bool:
+    """Whether the instruction at an offset is a call of ``isinstance``, which begins where its name does."""
+    places = list(code.co_positions())
+    start = places[at // 2][0], places[at // 2][2]
+    return None not in start and any(
+        step.argval == "isinstance" and (places[step.offset // 2][0], places[step.offset // 2][2]) == start
+        for step in dis.get_instructions(code)
+    )
 
 
 def _recorder(function: Any) -> Any:

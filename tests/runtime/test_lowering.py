@@ -361,7 +361,7 @@ def hooked():
 @pytest.mark.parametrize(
     ("module", "named"),
     [
-        (Applied(lambda x: torch.add(x, x, alpha="2")), "neither a tensor nor a number"),
+        (Applied(lambda x: torch.add(x, x, alpha="2")), "must be Number"),
         (Applied(lambda x: torch.flatten(x, 1, 2)), "from dimension 1 to the last"),
         (nn.Sequential(nn.Flatten(1, 2)), "from dimension 1 to the last"),
         (nn.Sequential(hooked()), "its hooks are not computed"),
@@ -371,7 +371,7 @@ def hooked():
         (nn.Sequential(nn.Flatten(), nn.MaxPool2d(2)), "gets rows of features"),
         (nn.Sequential(nn.BatchNorm2d(5)), "it takes 5 channels, but gets 3"),
         (nn.Sequential(nn.Conv2d(3, 4, 2, padding="same")), "use an odd kernel"),
-        (Applied(lambda x: torch.cat(x, 1)), "must be tuple of Tensors"),
+        (Applied(lambda x: torch.cat(x, 1)), "only a list of tensors"),
         (Applied(lambda x: x + len(x)), "cannot be traced"),
         (nn.Sequential(nn.Flatten(), QuantLinear(70_000, 1, precisions.get("int8"))), "channels|32 bits"),
     ],
