@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+LARGEST = 2**31 - 1
+"""Numbers in a tensor: kernels count them in 32 bits."""
+
+
 class UnsupportedLayerError(BitnasError):
     """A layer, or an option of it, that no kernel computes; the message names it."""
 
@@ -93,4 +97,13 @@ class GraphBuilder:
                 value = self.emit("output", ToNchw(n, h, w, c), [value], value.shape, layout="nchw")
             value = Value(value.index, (n, c, h, w), "nchw")
         shape = (self.batch, self.channels, self.height, self.width)
-        return Graph(Value(self._input.index, shape, "nchw"), value, self.nodes)
+        return Graph(Value(self._input.index, shape, "nchw"), value, self._needed(value))
+
+    def _needed(self, value: Value) -> list[Node]:
+        """The nodes that a value is made by; a forward pass may do what nothing reads."""
+        wanted, found = {value.index}, []
+        for node in reversed(self.nodes):
+            if node.output.index in wanted:
+                wanted.update(read.index for read in node.inputs)
+                found.append(node)
+        return found[::-1]

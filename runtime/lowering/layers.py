@@ -13,6 +13,7 @@ from runtime.graph import Constants, Value
 from runtime.kernels import packing
 from runtime.kernels.base import kernel_for, lanes
 from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
+from runtime.lowering.tensors import as_it_runs, in_float32, numbers
 from runtime.workload import (
     BYTE_WEIGHTS,
     BitserialConv2d,
@@ -318,25 +319,35 @@ def _window_shape(layer: Any) -> tuple[int, int, int, int]:
 
 
 def _quantized_weights(layer: Any) -> Weights:
-    codes = layer.weight_codes()
-    values = codes.values.reshape(_window_shape(layer))
-    return Weights(values, codes.positive, codes.negative, _bias(layer, len(values)))
+    with as_it_runs(layer) as own:
+        codes = in_float32(own).weight_codes()
+        return Weights(_windows(codes.values), codes.positive, codes.negative, _bias(own))
 
 
 def _real_weights(layer: Any) -> Weights:
-    values: NDArray[Any] = layer.quantized_weight().detach().cpu().numpy().astype(np.float32)
-    ones = np.ones(len(values), np.float32)
-    return Weights(values.reshape(_window_shape(layer)), ones, ones, _bias(layer, len(values)))
+    with as_it_runs(layer) as own:
+        return _reals(own, in_float32(own).quantized_weight())
 
 
 def _float_weights(layer: Any) -> Weights:
-    values: NDArray[Any] = layer.weight.detach().cpu().numpy().astype(np.float32)
+    with as_it_runs(layer) as own:
+        return _reals(own, own.weight)
+
+
+def _reals(own: Any, weight: Any) -> Weights:
+    """Weights that are as they are, times 1."""
+    values = numbers(own, weight)
     ones = np.ones(len(values), np.float32)
-    return Weights(values.reshape(_window_shape(layer)), ones, ones, _bias(layer, len(values)))
+    return Weights(_windows(values), ones, ones, _bias(own))
 
 
-def _bias(layer: Any, out_channels: int) -> NDArray[np.float32]:
-    bias = getattr(layer, "bias", None)
-    if bias is None:
-        return np.zeros(out_channels, np.float32)
-    return np.asarray(bias.detach().cpu().numpy(), np.float32)
+def _windows(values: NDArray[Any]) -> NDArray[Any]:
+    """(O, C/G, K, K), of a dense layer's too."""
+    return values if values.ndim == 4 else values[..., None, None]
+
+
+def _bias(own: Any) -> NDArray[np.float32]:
+    bias: NDArray[np.float32] = (
+        np.zeros(len(own.weight), np.float32) if own.bias is None else numbers(own, own.bias)
+    )
+    return bias

@@ -1,0 +1,200 @@
+"""Rules for layers that hold numbers: convolutions, dense layers, batch norms, learned slopes and scales."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from torch import nn
+from torch.nn import functional as F
+
+from runtime.graph import Constants, Value
+from runtime.lowering.layers import Window, convolve, plain, quantized
+from runtime.lowering.rulebook import At, HeldWeight, pixels, rule
+from runtime.lowering.tensors import as_it_runs, numbers
+from runtime.lowering.window_rules import one_number
+from runtime.workload import Affine, AffineMap, Prelu, Subsample
+from search_spaces import layers, plain_layers
+
+
+@rule(layers.QuantConv2d)
+def _quant_conv2d(at: At, input: Value) -> Value:
+    layer, image = at.layer, at.image(input)
+    window = Window(layer.kernel, layer.stride, layer.padding, layer.groups)
+    _require_weight(at, 4)
+    return convolve(at.builder, at.name, image, layer.activation, quantized(layer), window)
+
+
+@rule(layers.QuantLinear)
+def _quant_linear(at: At, input: Value) -> Value:
+    _require_weight(at, 2)
+    layer = at.layer
+    return convolve(at.builder, at.name, _rows(at, input), layer.activation, quantized(layer), Window())
+
+
+class Weighted(nn.Module):
+    """The weights that a function is given, as those of a layer."""
+
+    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None, groups: Any = 1) -> None:
+        super().__init__()
+        self.weight, self.bias, self.groups = weight, bias, groups
+
+
+def _weighted(at: At, weight: Any, bias: Any, groups: Any = 1) -> At:
+    """Where a function is lowered as the layer that has these weights."""
+    known = isinstance(weight, HeldWeight) and isinstance(bias, HeldWeight | None)
+    at.require(known, "its weights are not parameters that a module holds")
+    return replace(at, layer=Weighted(weight.tensor, bias and bias.tensor, groups))
+
+
+@rule(nn.Conv2d)
+def _conv2d(at: At, input: Value) -> Value:
+    layer = at.layer
+    at.require(layer.padding_mode == "zeros", "only zero padding is computed for float convolutions")
+    return _convolution(at, input, layer.stride, layer.padding, layer.dilation)
+
+
+@rule(F.conv2d)
+def _function_conv2d(
+    at: At,
+    input: Value,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: Any = 1,
+) -> Value:
+    return _convolution(_weighted(at, weight, bias, groups), input, stride, padding, dilation)
+
+
+def _convolution(at: At, input: Value, stride: Any, padding: Any, dilation: Any) -> Value:
+    layer, image = at.layer, at.image(input)
+    at.require(one_number(at, "dilation", dilation, 1) == 1, "dilation is not computed; use dilation 1")
+    _require_weight(at, 4)
+    kernel = one_number(at, "kernel_size", tuple(layer.weight.shape[2:]), 1)
+    stride = one_number(at, "stride", stride, 1)
+    padding = _padding(at, padding, kernel, stride)
+    return convolve(
+        at.builder, at.name, image, None, plain(layer), Window(kernel, stride, padding, layer.groups)
+    )
+
+
+def _padding(at: At, padding: Any, kernel: int, stride: int) -> int:
+    """The padding of a convolution as a number; torch has names for two."""
+    if padding == "valid":
+        return 0
+    if padding == "same":
+        at.require(stride == 1, "padding 'same' takes stride 1")
+        at.require(kernel % 2 == 1, "padding 'same' is not the same on all sides; use an odd kernel")
+        return kernel // 2
+    return one_number(at, "padding", padding, 0)
+
+
+@rule(F.linear)
+def _function_linear(at: At, input: Value, weight: Any, bias: Any = None) -> Value:
+    return _linear(_weighted(at, weight, bias), input)
+
+
+@rule(nn.Linear)
+def _linear(at: At, input: Value) -> Value:
+    _require_weight(at, 2)
+    return convolve(at.builder, at.name, _rows(at, input), None, plain(at.layer), Window())
+
+
+def _rows(at: At, value: Value) -> Value:
+    rank = len(at.tensor(value).shape)
+    at.require(rank == 2, "it takes rows of features, but gets images; flatten them first")
+    return value
+
+
+def _require_weight(at: At, rank: int) -> None:
+    """Refuse weights and biases whose shapes are not a layer's: torch does, when it runs."""
+    layer = at.layer
+    shape, bias, groups = tuple(layer.weight.shape), layer.bias, getattr(layer, "groups", 1)
+    at.require(len(shape) == rank, f"its weight has the shape {shape}; {rank} numbers are needed")
+    at.require(min(shape) > 0, f"its weight of shape {shape} holds nothing")
+    at.require(groups > 0 and shape[0] % groups == 0, f"{groups} groups do not divide {shape[0]} channels")
+    fits = bias is None or tuple(bias.shape) == shape[:1]
+    at.require(fits, f"its bias does not have {shape[0]} numbers")
+
+
+@rule(nn.BatchNorm2d, nn.BatchNorm1d)
+def _batch_norm(at: At, input: Value) -> Value:
+    layer, value = at.layer, at.tensor(input)
+    held = [layer.running_mean, layer.running_var, layer.weight, layer.bias]
+    has_statistics = held[0] is not None and held[1] is not None
+    at.require(has_statistics, "a batch norm without running statistics is not computed")
+    is_image, wants_image = len(value.shape) == 4, isinstance(layer, nn.BatchNorm2d)
+    given = "images" if is_image else "rows of features"
+    at.require(is_image == wants_image, f"a {type(layer).__name__} does not take {given}")
+    found = value.shape[-1]
+    for count in (len(tensor) for tensor in held if tensor is not None):
+        at.require(count == found, f"it takes {count} channels, but gets {found}")
+    return at.emit(
+        Affine(value.shape[0], pixels(value), found), [value], value.shape, partial(_affine, layer), layer
+    )
+
+
+def _affine(layer: Any) -> Constants:
+    """Scale and bias of a batch norm at inference, in float64: (C,), (C,)."""
+    with as_it_runs(layer) as own:
+        mean, variance = (numbers(layer, t, np.float64) for t in (own.running_mean, own.running_var))
+        scale = 1 / np.sqrt(variance + own.eps)
+        if own.weight is not None:
+            scale = scale * numbers(layer, own.weight, np.float64)
+        bias = 0.0 if own.bias is None else numbers(layer, own.bias, np.float64)
+        return {"scale": scale, "bias": bias - mean * scale}
+
+
+@rule(nn.PReLU)
+def _prelu(at: At, input: Value) -> Value:
+    layer, value = at.layer, at.tensor(input)
+    channels, slopes = value.shape[-1], layer.weight.numel()
+    at.require(slopes in (1, channels), f"it has {slopes} slopes for {channels} channels")
+
+    def constants() -> Constants:
+        with as_it_runs(layer) as own:
+            slope = numbers(layer, own.weight)
+        return {"slope": np.ascontiguousarray(np.broadcast_to(slope, channels))}
+
+    return at.emit(Prelu(value.shape[0], pixels(value), channels), [value], value.shape, constants, layer)
+
+
+@rule(plain_layers.ChannelShift)
+def _channel_shift(at: At, input: Value) -> Value:
+    layer, value = at.layer, at.image(input)
+    channels = len(layer.shift)
+    at.require(value.shape[-1] == channels, f"it takes {channels} channels, but gets {value.shape[-1]}")
+
+    def constants() -> Constants:
+        with as_it_runs(layer) as own:
+            shift = numbers(layer, own.shift)
+        return {"scale": np.ones_like(shift), "bias": shift}
+
+    return at.emit(Affine(value.shape[0], pixels(value), channels), [value], value.shape, constants, layer)
+
+
+@rule(plain_layers.OutputScale)
+def _output_scale(at: At, input: Value) -> Value:
+    layer, value = at.layer, at.image(input)
+    n, height, width, channels = value.shape
+    fits = (layer.case == 1 and layer.size[0] == channels) or layer.size == (channels, height, width)
+    at.require(fits, f"it is made for {layer.size}, but gets {(channels, height, width)}")
+
+    def constants() -> Constants:
+        with as_it_runs(layer) as own:
+            merged = numbers(layer, own.merged()).transpose(1, 2, 0)
+        scale = merged.reshape(channels) if layer.case == 1 else merged.reshape(height * width, channels)
+        return {"scale": np.ascontiguousarray(scale), "bias": np.zeros(channels, np.float32)}
+
+    kind = Affine if layer.case == 1 else AffineMap
+    return at.emit(kind(n, height * width, channels), [value], value.shape, constants, layer)
+
+
+@rule(plain_layers.Subsample)
+def _subsample(at: At, input: Value) -> Value:
+    layer, value = at.layer, at.image(input)
+    n, height, width, channels = value.shape
+    work = Subsample(n, height, width, channels, layer.stride, layer.added)
+    return at.emit(work, [value], (n, work.out_height, work.out_width, channels + layer.added))

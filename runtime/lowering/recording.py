@@ -1,0 +1,233 @@
+"""Records what a forward pass does, in-place operations and aliases as torch has them."""
+
+import dis
+import math
+import operator
+import sys
+from functools import cache
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from runtime.lowering.builder import UnsupportedLayerError
+from runtime.lowering.leaves import IDENTITIES, behind_wrapper, is_leaf, kind_of, require_plain
+from runtime.lowering.rulebook import torch_shape
+
+NONE_WRAPPED: Any = ()  # numbers need no proxies, and to wrap the functions of ``math`` takes long
+IN_PLACE = {
+    f"__{name}__": getattr(operator, name)
+    for name in (
+        *("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul"),
+        *("iand", "ior", "ixor", "ilshift", "irshift"),
+    )
+}
+"""Python's operators that change a tensor; fx's own proxies take ``a *= b`` for a new tensor."""
+
+SIZES = ("size", "dim", "ndimension", "numel", "nelement")
+"""Methods that give numbers, which are not changed in place."""
+
+ROOT = "model"
+TORCH = str(Path(torch.__file__).parent)
+
+
+class Recorded(fx.Proxy):
+    """Stands for a tensor, or a number made of its sizes, in a forward pass.
+
+    It is one object for all names that Python has for a tensor: what changes the tensor in place gives the
+    same object, which then stands for the changed tensor.
+    """
+
+    tracer: Any
+
+    @property  # type: ignore[misc]  # it can be read only
+    def __class__(self) -> Any:
+        """A forward pass that asks ``isinstance(x, torch.Tensor)`` takes the way that it takes with one.
+
+        Torch's own code gets the truth, and so does C++ that a line of the model calls: what they take for a
+        tensor they look into.
+        """
+        asking = sys._getframe(1)
+        is_torchs = asking.f_code.co_filename.startswith(TORCH) and asking.f_code.co_name != "is_tensor"
+        if is_torchs or not _calls_isinstance(asking.f_code, asking.f_lasti):
+            return Recorded
+        return self.tracer.kinds.get(self.node, torch.Tensor)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(torch.Tensor, name):
+            raise AttributeError(f"a tensor has no attribute '{name}'")
+        if name == "data":  # the same memory; gradients, which it is without, are not computed
+            return self
+        if name == "detach":
+            return lambda: self
+        if callable(getattr(torch.Tensor, name)):
+            return super().__getattr__(name)
+        return self.tracer.create_proxy("call_function", getattr, (self, name), {})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in ("node", "tracer") and value is not self:
+            raise UnsupportedLayerError(
+                f"layer '{self.node.name}': its attribute '{name}' is set, which is not computed"
+            )
+        if value is not self:
+            object.__setattr__(self, name, value)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.tracer.create_proxy("call_function", operator.setitem, (self, index, value), {})
+
+    def __delitem__(self, index: Any) -> None:
+        self.tracer.create_proxy("call_function", operator.delitem, (self, index), {})
+
+
+@cache
+def _calls_isinstance(code: CodeType, at: int) -> bool:
+    """Whether the instruction at an offset is a call of ``isinstance``, which begins where its name does."""
+    places = list(code.co_positions())
+    start = places[at // 2][0], places[at // 2][2]
+    return None not in start and any(
+        step.argval == "isinstance" and (places[step.offset // 2][0], places[step.offset // 2][2]) == start
+        for step in dis.get_instructions(code)
+    )
+
+
+def _recorder(function: Any) -> Any:
+    def record(self: Recorded, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", function, (self, other), {})
+
+    return record
+
+
+for _name, _function in IN_PLACE.items():
+    setattr(Recorded, _name, _recorder(_function))
+
+
+class Called(nn.Module):
+    """Calls a model with one batch of images, with all that torch does around its forward."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.training = model.training
+
+    def forward(self, images: Any) -> Any:
+        """What the model gives."""
+        return self.model(images)
+
+
+class Recorder(fx.Tracer):
+    """Traces with the layers that have rules as leaves."""
+
+    def __init__(self) -> None:
+        super().__init__(autowrap_modules=NONE_WRAPPED)
+        self.kinds: dict[fx.Node, type] = {}
+        """Of steps that give numbers."""
+        self._doing, self._autocasts = "model", _autocasts()
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """What stands for the result of a step."""
+        return Recorded(node, self)
+
+    def path_of_module(self, mod: nn.Module) -> str:
+        """The name of a module below the model."""
+        return super().path_of_module(mod).removeprefix(ROOT).removeprefix(".")
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module is one step."""
+        return is_leaf(m, module_qualified_name) or (
+            kind_of(m) is None and super().is_leaf_module(m, module_qualified_name)
+        )
+
+    def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A step for a layer; any other module is traced into, with its hooks."""
+        inner = behind_wrapper(m)
+        if inner is not m:
+            return inner(*args, **kwargs)
+        name = self.path_of_module(m)
+        if not self.is_leaf_module(m, name):
+            return super().call_module(m, forward, args, kwargs)
+        require_plain(m, name)
+        if isinstance(m, IDENTITIES) and len(args) == 1 and not kwargs:
+            return args[0]  # as torch does: the tensor itself
+        return super().call_module(m, forward, args, kwargs)
+
+    def create_arg(self, a: Any) -> Any:
+        """What stands for an argument of a step."""
+        if type(a) is Recorded:
+            return a.node
+        if isinstance(a, torch.Tensor):
+            fix = "have layers hold all that a model has learned"
+            raise UnsupportedLayerError(
+                f"layer '{self._doing}': it computes with a tensor of shape {tuple(a.shape)} that no layer "
+                f"holds; {fix}"
+            )
+        return super().create_arg(a)
+
+    def create_proxy(
+        self, kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *rest: Any, **more: Any
+    ) -> Any:
+        """A step; of one that changes a tensor, that tensor."""
+        self._doing = target if isinstance(target, str) else getattr(target, "__name__", str(target))
+        if _autocasts() != self._autocasts:
+            raise UnsupportedLayerError(
+                f"layer '{self._doing}': torch.autocast within forward() is not computed; leave it out"
+            )
+        proxy = super().create_proxy(kind, target, args, kwargs, *rest, **more)
+        kind_of_number = self._number(proxy.node)
+        if kind_of_number is not None:
+            self.kinds[proxy.node] = kind_of_number
+            return proxy
+        changed = args[0] if args else kwargs.get("input")
+        layer = self.root.get_submodule(f"{ROOT}.{target}") if kind == "call_module" else None
+        if changes_in_place(proxy.node, layer) and type(changed) is Recorded:
+            changed.node = proxy.node
+            return changed
+        return proxy
+
+    def _number(self, node: fx.Node) -> type | None:
+        """What a step gives that asks for sizes, or computes with them; None where it gives a tensor."""
+        if node.op == "call_method" and node.target in SIZES:
+            return torch.Size if node.target == "size" and len(node.args) + len(node.kwargs) == 1 else int
+        if node.op != "call_function":
+            return None
+        if node.target is getattr:
+            return {"shape": torch.Size, "ndim": int}.get(str(node.args[1]))
+        is_operator = getattr(node.target, "__module__", "") == "_operator"
+        before = [self.kinds.get(each) for each in node.all_input_nodes]
+        if not is_operator or not before or None in before:
+            return None
+        if node.target is operator.getitem:
+            return torch.Size if isinstance(node.args[1], slice) else int
+        return float if node.target in (operator.truediv, operator.itruediv) else before[0]
+
+
+def _autocasts() -> tuple[bool, bool]:
+    """Whether operations run in half precision now."""
+    return torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
+
+
+def changes_in_place(node: fx.Node, layer: nn.Module | None) -> bool:
+    """Whether a step changes its first argument."""
+    if node.op == "call_module":
+        return bool(getattr(layer, "inplace", False))
+    if node.op not in ("call_function", "call_method"):
+        return False
+    if node.target in IN_PLACE.values() or node.target in (operator.setitem, operator.delitem):
+        return True
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    is_named_so = name in IN_PLACE or (name.endswith("_") and not name.endswith("__"))
+    return is_named_so or bool(node.kwargs.get("inplace")) or "out" in node.kwargs
+
+
+def size_of(node: fx.Node, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """What a step gives that asks for a value's sizes, or computes with such numbers."""
+    if node.op == "call_function" and node.target is not getattr:
+        return node.target(*args, **kwargs)  # type: ignore[operator]  # one of ``operator``'s
+    shape = torch_shape(args[0])
+    if node.target is getattr:
+        return shape if args[1] == "shape" else len(shape)
+    if node.target == "size":
+        dim = args[1] if len(args) > 1 else kwargs.get("dim")
+        return shape if dim is None else shape[dim]
+    return len(shape) if node.target in ("dim", "ndimension") else math.prod(shape)

@@ -1,0 +1,129 @@
+"""The steps of a recorded forward pass, each with its rule and its arguments."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from torch import fx, nn
+from torch.fx.node import Node, map_arg
+
+from runtime.graph import Value
+from runtime.lowering.builder import LARGEST, GraphBuilder, UnsupportedLayerError
+from runtime.lowering.recording import ROOT, Recorder, changes_in_place, size_of
+from runtime.lowering.rulebook import At, HeldWeight, Rule
+from runtime.lowering.rules import rules
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a forward pass.
+
+    Attributes:
+        node: of fx, whose arguments are other steps' nodes or plain values.
+        rule: lowers it; None where it computes with sizes.
+        layer: that it calls, or whose weight it takes, if it does so.
+        given: its arguments by the rule's names for them.
+        in_place: whether it changes its first argument.
+    """
+
+    node: Node
+    rule: Rule | None
+    layer: nn.Module | None
+    given: Mapping[str, Any]
+    in_place: bool
+
+    @property
+    def name(self) -> str:
+        """The layer's, or the operation's."""
+        return str(self.node.target) if self.node.op == "call_module" else self.node.name
+
+    @property
+    def is_view(self) -> bool:
+        """Whether its result may be of the same memory as its first argument."""
+        return self.rule is not None and self.rule.is_view
+
+    def run(self, builder: GraphBuilder, values: Mapping[Node, Any]) -> Any:
+        """Lower it; what it gives is a value of the graph, or a number."""
+        if self.rule is None:
+            return self._weight() if self.layer is not None else self._number(values)
+        given = {name: _resolved(argument, values) for name, argument in self.given.items()}
+        at = At(builder, self.name, self.layer)
+        found = self.rule.apply(at, given)
+        changed = next(iter(given.values()))
+        is_same = not self.in_place or (isinstance(changed, Value) and found.shape == changed.shape)
+        at.require(is_same, "it changes a tensor in place by one of another shape, which torch refuses too")
+        at.require(
+            prod(found.shape) <= LARGEST, f"its output of shape {found.shape} is too large for a kernel"
+        )
+        return found
+
+    def _weight(self) -> HeldWeight:
+        name = str(self.node.target)
+        return HeldWeight(name.removeprefix(f"{ROOT}."), getattr(self.layer, name.rpartition(".")[2]))
+
+    def _number(self, values: Mapping[Node, Any]) -> Any:
+        args = _resolved(self.node.args, values)
+        try:
+            return size_of(self.node, args, _resolved(self.node.kwargs, values))
+        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+            raise UnsupportedLayerError(
+                f"layer '{self.name}': {error}, for the shape that it is compiled for"
+            ) from error
+
+
+def _resolved(argument: Any, values: Mapping[Node, Any]) -> Any:
+    """An argument with values in place of nodes."""
+    return values[argument] if isinstance(argument, Node) else map_arg(argument, lambda n: values[n])
+
+
+def steps_of(recorder: Recorder, graph: fx.Graph, modules: Mapping[str, nn.Module]) -> Iterator[Step]:
+    """The steps between the input and the output, in order.
+
+    Raises:
+        UnsupportedLayerError: one has no rule, or arguments that its rule does not know.
+    """
+    for node in graph.nodes:
+        if node.op in ("placeholder", "output"):
+            continue
+        layer = modules[owner(node)] if node.op in ("call_module", "get_attr") else None
+        is_number = node in recorder.kinds
+        rule = None if is_number or node.op == "get_attr" else _find_rule(node, layer)
+        given = {} if rule is None else _given(node, rule, layer)
+        yield Step(node, rule, layer, given, not is_number and changes_in_place(node, layer))
+
+
+def owner(node: Node) -> str:
+    """The name of the module that a step calls, or whose weight it takes."""
+    if node.op == "call_module":
+        return str(node.target)
+    return str(node.target).rpartition(".")[0].removeprefix(ROOT).removeprefix(".")
+
+
+def _given(node: Node, rule: Rule, layer: nn.Module | None) -> dict[str, Any]:
+    """The arguments of a step by the names that its rule has for them."""
+    kwargs, name = dict(node.kwargs), node.name if layer is None else str(node.target)
+    if layer is None:
+        return rule.bind(name, node.args, kwargs)
+    images = [*node.args, *(kwargs.pop(key) for key in ("input", "x") if key in kwargs)]
+    if len(images) != 1 or kwargs:
+        raise UnsupportedLayerError(f"layer '{name}': it takes one tensor; pass nothing else")
+    return {"input": images[0]}
+
+
+def _find_rule(node: Node, layer: nn.Module | None) -> Rule:
+    """The rule for a module's type, a function, or a tensor method's name."""
+    if layer is not None:
+        own = type(layer)
+        key: Any = next((kind for kind in own.__mro__ if kind in rules), own)
+        is_plain = own.__module__.startswith("torch.nn.modules")
+        what = own.__name__ if is_plain else f"{own.__module__}.{own.__name__}"
+        name = str(node.target)
+    else:
+        key, name = node.target, node.name
+        what = str(getattr(node.target, "__name__", node.target))
+    if key not in rules:
+        raise UnsupportedLayerError(
+            f"layer '{name}': {what} has no kernel; replace it by a layer that has one"
+        )
+    return rules[key]

@@ -1,0 +1,376 @@
+"""Draws small torch models: layers with and without kernels, operations in place, aliases, hooks, reshapes.
+
+A model is a program over named tensors. Each step is tried on an example as it is drawn, so that most models
+are ones that torch runs; a step that torch refuses ends its model, which then must be refused here too.
+"""
+
+import operator
+import warnings
+from functools import partial
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
+
+from search_spaces import precisions
+from search_spaces.layers import QuantConv2d, QuantLinear
+from search_spaces.plain_layers import ChannelShift, ChannelShuffle, Subsample
+
+SHAPE = (2, 4, 8, 8)
+CODES = ("binary", "ternary", "ternary-binary", "bnn", "dithered", "float", "xnor", "twn-binary", "int8")
+
+
+class Unchanged(nn.Conv2d):
+    """A subclass that adds nothing that a forward pass uses."""
+
+    note = "mine"
+
+    def described(self):
+        """A method of its own."""
+        return f"{self.note}: {self.out_channels}"
+
+
+class Doubling(nn.Conv2d):
+    """A subclass with a forward of its own."""
+
+    def forward(self, x):
+        return super().forward(x) * 2
+
+
+class OwnConvolution(nn.Conv2d):
+    """A subclass with another method that forward calls."""
+
+    def _conv_forward(self, x, weight, bias):
+        return super()._conv_forward(x, weight * 2, bias)
+
+
+class CalledTwice(nn.ReLU):
+    """A subclass whose call does more than its forward."""
+
+    def __call__(self, x):
+        return super().__call__(x) + super().__call__(x * 0.5)
+
+
+class Halving(nn.Sequential):
+    """A container with a forward of its own."""
+
+    def forward(self, x):
+        return super().forward(x) * 0.5
+
+
+class Scaled(nn.Module):
+    """A parametrization."""
+
+    def forward(self, weight):
+        return weight * 0.5
+
+
+class Drawn(nn.Module):
+    """A program: functions of the model and of the tensors so far, by number."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList()
+        self.program, self.told = [], []
+        self.has_signs = self.is_wrong = False
+
+    def forward(self, x):
+        env = [x]
+        for step in self.program:
+            step(self, env)
+        return env[-1]
+
+
+def convolution(pick, c, kind=nn.Conv2d):
+    """A convolution that may have any option."""
+    out, kernel = pick.choice([4, 6, 8, 16]), pick.choice([1, 3, 3, 5])
+    groups = pick.choice([1, 1, 2]) if c % 2 == 0 else 1
+    padding = pick.choice([0, 1, kernel // 2, "valid", "same"])
+    stride = 1 if padding == "same" else pick.choice([1, 1, 2])
+    more = {"padding_mode": "reflect"} if pick.random() < 0.03 else {}
+    more |= {"dilation": 2} if pick.random() < 0.03 else {}
+    return kind(c, out, kernel, stride, padding, groups=groups, bias=pick.random() < 0.5, **more)
+
+
+def batch_norm(kind, c):
+    """A batch norm that has seen something."""
+    layer = kind(c)
+    nn.init.normal_(layer.weight)
+    nn.init.normal_(layer.bias)
+    layer.running_mean.normal_()
+    layer.running_var.uniform_(0.5, 2)
+    return layer
+
+
+def quantized(pick, shape):
+    """One of this project's layers, or two for one that needs another before it."""
+    precision = precisions.get(pick.choice(CODES))
+    if len(shape) == 2:
+        return QuantLinear(shape[1], pick.choice([4, 16]), precision, relu=pick.random() < 0.5)
+    c, out, kernel = shape[1], pick.choice([4, 16, 32]), pick.choice([1, 3])
+    return QuantConv2d(c, out, kernel, precision, stride=pick.choice([1, 2]), relu=pick.random() < 0.5)
+
+
+def image_layer(pick, c):
+    """A layer of images."""
+    inplace = pick.random() < 0.5
+    makers = [
+        *[lambda: convolution(pick, c)] * 6,
+        *[lambda: batch_norm(nn.BatchNorm2d, c)] * 3,
+        lambda: nn.Conv2d(c, c, 3, padding=1, groups=c),
+        lambda: convolution(pick, c, Unchanged),
+        lambda: pick.choice([nn.MaxPool2d, nn.AvgPool2d])(2, ceil_mode=inplace),
+        lambda: pick.choice([nn.MaxPool2d, nn.AvgPool2d])(3, pick.choice([1, 2]), 1, ceil_mode=inplace),
+        lambda: nn.AdaptiveAvgPool2d(pick.choice([1, 2, (1, 1), None, 4, 3])),
+        lambda: nn.Flatten(pick.choice([1, 1, -3]), pick.choice([-1, 3, -1, 2])),
+        lambda: pick.choice([nn.ChannelShuffle, ChannelShuffle])(2),
+        lambda: nn.ZeroPad2d(pick.choice([1, 2, (1, 1, 1, 1)])),
+        lambda: pick.choice([ChannelShift(c), Subsample(2, 2), Subsample(1, 0)]),
+        lambda: nn.Sequential(convolution(pick, c), nn.ReLU(inplace)),
+        lambda: Halving(batch_norm(nn.BatchNorm2d, c)),
+    ]
+    return pick.choice(makers)()
+
+
+def row_layer(pick, features):
+    """A layer of rows."""
+    makers = [
+        *[lambda: nn.Linear(features, pick.choice([4, 6, 10]), bias=pick.random() < 0.5)] * 3,
+        lambda: batch_norm(nn.BatchNorm1d, features),
+        nn.Flatten,
+    ]
+    return pick.choice(makers)()
+
+
+def activation(pick, c):
+    """A layer for any shape."""
+    inplace = pick.random() < 0.5
+    makers = [
+        *[lambda: nn.ReLU(inplace)] * 4,
+        lambda: nn.ReLU6(inplace),
+        lambda: nn.Hardtanh(0, 6, inplace),
+        lambda: nn.LeakyReLU(0.1, inplace),
+        lambda: nn.PReLU(pick.choice([1, c])),
+        nn.Sigmoid,
+        lambda: nn.SiLU(inplace),
+        lambda: nn.Hardswish(inplace),
+        lambda: nn.Hardsigmoid(inplace),
+        nn.Identity,
+        lambda: nn.Dropout(0.5, inplace),
+    ]
+    return pick.choice(makers)()
+
+
+def unsupported(pick, c):
+    """A layer that has no kernel, or that torch itself refuses for these channels."""
+    makers = [
+        nn.Tanh,
+        nn.GELU,
+        nn.ELU,
+        lambda: nn.Softmax(1),
+        lambda: nn.GroupNorm(1, c),
+        lambda: nn.Hardtanh(-1, 1),
+        lambda: nn.Conv2d(c + 1, 4, 1),
+        lambda: nn.BatchNorm2d(c + 1),
+        lambda: batch_norm(nn.BatchNorm1d, c),
+        lambda: batch_norm(nn.BatchNorm2d, c),
+        lambda: nn.MaxPool2d(2, 2, 1),
+        lambda: nn.AvgPool2d(3, 1, 2),
+        lambda: nn.MaxPool2d(9),
+        lambda: nn.Conv2d(c, 4, 11),
+        lambda: nn.BatchNorm2d(c, track_running_stats=False),
+        lambda: Doubling(c, 4, 1),
+        lambda: OwnConvolution(c, 4, 1),
+    ]
+    return pick.choice(makers)()
+
+
+def changed(pick, layer):
+    """The layer, perhaps with hooks, a replaced forward, or a weight that is made of others."""
+    has_weight = isinstance(layer, nn.Conv2d | nn.Linear) and not isinstance(layer, Doubling)
+    kinds = {
+        "hook": lambda: layer.register_forward_hook(lambda m, i, o: o * 2),
+        "silent hook": lambda: layer.register_forward_hook(lambda m, i, o: None),
+        "pre-hook": lambda: layer.register_forward_pre_hook(lambda m, i: (i[0] * 2,)),
+        "backward hook": lambda: layer.register_full_backward_hook(lambda m, i, o: None),
+        "state hook": lambda: layer.register_state_dict_post_hook(lambda *given: None),
+        "forward": lambda: setattr(layer, "forward", partial(_after, layer.forward)),
+    }
+    made = {
+        "weight norm": lambda: parametrizations.weight_norm(layer),
+        "spectral norm": lambda: parametrizations.spectral_norm(layer),
+        "old spectral norm": lambda: spectral_norm(layer),
+        "parametrized": lambda: parametrize.register_parametrization(layer, "weight", Scaled()),
+        "pruned": lambda: prune.random_unstructured(layer, "weight", 0.5),
+        "old weight norm": lambda: _normed(layer),
+    }
+    kinds |= made if has_weight else {}
+    told = pick.choice(sorted(made if has_weight and pick.random() < 0.6 else kinds))
+    kinds[told]()
+    return layer, told
+
+
+def _normed(layer):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # torch has a newer one, and models have this one
+        weight_norm(layer)
+
+
+def _after(forward, x):
+    return forward(x) + 1
+
+
+def function(pick, shape):
+    """A function of one tensor: how it is told, and itself."""
+    n, size = shape[0], torch.Size(shape).numel() // shape[0]
+    any_shape = {
+        "x *= 2": lambda x: operator.imul(x, 2),
+        "x += 1": lambda x: operator.iadd(x, 1),
+        "x -= 1": lambda x: operator.isub(x, 1),
+        "x /= 2": lambda x: operator.itruediv(x, 2),
+        "x *= x": lambda x: operator.imul(x, x),
+        "x **= 2": lambda x: operator.ipow(x, 2),
+        "x //= 1": lambda x: operator.ifloordiv(x, 1),
+        "mul_": lambda x: x.mul_(0.5),
+        "add_": lambda x: x.add_(x),
+        "relu_": lambda x: x.relu_(),
+        "torch.relu_": torch.relu_,
+        "F.relu inplace": lambda x: F.relu(x, inplace=True),
+        "clamp_": lambda x: x.clamp_(0, 6),
+        "clamp": lambda x: x.clamp(min=0),
+        "zero_": lambda x: x.zero_(),
+        "data.mul_": lambda x: (x.data.mul_(2), x)[1],
+        "data *=": _data_changed,
+        "detach().mul_": lambda x: (x.detach().mul_(2), x)[1],
+        "slice": lambda x: (operator.setitem(x, (slice(None), slice(0, 1)), 0), x)[1],
+        "view.relu_": lambda x: (x.view(n, -1).relu_(), x)[1],
+        "out=": lambda x: torch.add(x, x, out=x),
+        "x * 3 - 1": lambda x: x * 3 - 1,
+        "1 - x / 2": lambda x: 1 - x / 2,
+        "-x": lambda x: -x,
+        "clone": lambda x: x.clone(),
+        "dropout": lambda x: F.dropout(x, training=False),
+        "relu6": lambda x: F.relu6(x, inplace=True),
+        "sigmoid": torch.sigmoid,
+        "exp": torch.exp,
+        "is a tensor": lambda x: x * 2 if isinstance(x, torch.Tensor) else x,
+        "same view": lambda x: x.view(x.size()),
+        "flat view": lambda x: x.view(x.size(0), -1),
+        "reshape": lambda x: x.reshape(n, size),
+        "flatten": lambda x: torch.flatten(x, 1),
+    }
+    image = {
+        "mean": lambda x: x.mean([2, 3]),
+        "mean keepdim": lambda x: torch.mean(x, (-1, -2), keepdim=True),
+        "max_pool2d": lambda x: F.max_pool2d(x, 2),
+        "avg_pool2d": lambda x: F.avg_pool2d(x, 3, 1, 1),
+        "avg over all": lambda x: F.avg_pool2d(x, x.size()[2:]),
+        "adaptive": lambda x: F.adaptive_avg_pool2d(x, 1),
+        "pad": lambda x: F.pad(x, (1, 1, 1, 1)),
+        "pad channels": lambda x: F.pad(x, (0, 0, 0, 0, 0, 4)),
+        "pad behind": lambda x: F.pad(x, (0, 1)),
+        "transpose": lambda x: x.transpose(2, 3),
+        "reviewed": lambda x: x.view(n, -1, x.shape[3], x.shape[2]),
+        "rows and back": lambda x: x.flatten(1).view(x.shape),
+        "half": lambda x: x[:, : x.shape[1] // 2],
+        "gate": lambda x: operator.imul(x, torch.sigmoid(F.adaptive_avg_pool2d(x, 1))),
+        "gate of the gate": lambda x: operator.imul(torch.sigmoid(F.adaptive_avg_pool2d(x, 1)), x),
+    }
+    rows = {"as image": lambda x: x.view(n, -1, 1, 1), "as square": lambda x: x.reshape(n, -1, 2, 2)}
+    known = any_shape | (image if len(shape) == 4 else rows)
+    told = pick.choice(sorted(known.keys() & RARE if pick.random() < 0.08 else known.keys() - RARE))
+    return told, known[told]
+
+
+RARE = {"x **= 2", "x //= 1", "zero_", "slice", "out=", "exp", "transpose", "half", "pad behind"}
+RARE |= {"gate of the gate", "view.relu_"}
+"""Functions that are refused."""
+
+
+def _data_changed(x):
+    x.data *= 2
+    return x
+
+
+PAIRS = {
+    "a + b": lambda a, b: a + b,
+    "a += b": operator.iadd,
+    "a * b": lambda a, b: a * b,
+    "a *= b": operator.imul,
+    "a - b": lambda a, b: a - b,
+    "a.add_(b)": lambda a, b: a.add_(b),
+    "a.copy_(b)": lambda a, b: a.copy_(b),
+    "alpha": lambda a, b: torch.add(a, b, alpha=2),
+    "cat": lambda a, b: torch.cat([a, b], 1),
+    "cat -": lambda a, b: torch.cat((a, b, a), dim=1 - a.dim()),
+    "cat 0": lambda a, b: torch.cat([a, b], 0),
+}
+
+
+def draw(pick):
+    """A model and how it was made."""
+    torch.manual_seed(pick.getrandbits(32))
+    model, example = Drawn(), torch.randn(SHAPE)
+    env = [example]
+    for _ in range(pick.randint(2, 7)):
+        if not _try(model, env, *_drawn(pick, model, env)):
+            return model
+    _end(pick, model, env)
+    return model
+
+
+def _drawn(pick, model, env):
+    """How the next step is told, and the step."""
+    at = pick.randrange(len(env)) if pick.random() < 0.3 else len(env) - 1
+    shape, chance = tuple(env[at].shape), pick.random()
+    if chance < 0.5 and len(shape) in (2, 4):
+        return _layer_step(pick, model, at, shape)
+    if chance < 0.62:
+        other = [i for i, tensor in enumerate(env) if tensor.shape == env[at].shape]
+        pairs = {"a.copy_(b)", "cat 0"} if pick.random() < 0.08 else PAIRS.keys() - {"a.copy_(b)", "cat 0"}
+        told, first = pick.choice(sorted(pairs)), pick.choice(other)
+        return told, lambda m, e: e.append(PAIRS[told](e[first], e[at]))
+    if chance < 0.7:
+        return "alias", lambda m, e: e.append(e[at])
+    told, apply = function(pick, shape)
+    return told, lambda m, e: e.append(apply(e[at]))
+
+
+def _layer_step(pick, model, at, shape):
+    chance = pick.random()
+    if chance < 0.04:
+        layer = unsupported(pick, shape[1])
+    elif chance < 0.2:
+        layer = quantized(pick, shape)
+        model.has_signs |= layer.activation.code != "float"
+    elif chance < 0.45:
+        layer = activation(pick, shape[1])
+    else:
+        layer = image_layer(pick, shape[1]) if len(shape) == 4 else row_layer(pick, shape[1])
+    told = ""
+    if pick.random() < 0.1:
+        layer, told = changed(pick, layer)
+    index = len(model.layers)
+    model.layers.append(layer)
+    return f"{type(layer).__name__} {told}", lambda m, e: e.append(m.layers[index](e[at]))
+
+
+def _try(model, env, told, step):
+    """Add a step; False where torch refuses it."""
+    model.told.append(told)
+    model.program.append(step)
+    try:
+        with torch.no_grad():
+            step(model.eval(), env)
+    except (RuntimeError, ValueError, IndexError, TypeError):
+        model.is_wrong = True
+    return not model.is_wrong
+
+
+def _end(pick, model, env):
+    """Have the last steps read what an earlier name stands for."""
+    other = [i for i, tensor in enumerate(env[:-1]) if tensor.shape == env[-1].shape]
+    if other and pick.random() < 0.7:
+        index = pick.choice(other)
+        _try(model, env, "the end", lambda m, e: e.append(e[-1] + e[index]))

@@ -1,0 +1,291 @@
+"""Runs an operator graph in numpy, node by node, from memory to memory as compiled code does.
+
+It takes a second where compiling takes a minute, and knows the kernels of floats, of packed signs and of
+ternary and binary weights. It is written for reading, and shares with the kernels only how words are filled.
+"""
+
+import math
+
+import numpy as np
+
+from runtime.kernels import packing
+from runtime.kernels.base import kernel_for
+from tests.runtime import references
+
+LANES = 16
+
+
+class NotInterpreted(Exception):  # noqa: N818 - it tells that a graph is one for the compiler
+    """A graph holds a kernel that works on bytes."""
+
+
+def run(graph, images):
+    """What the compiled network gives for one batch, float32 (N, C, H, W)."""
+    memory = {graph.input.index: raw(images, "float32")}
+    for node in graph.nodes:
+        buffers = kernel_for(node.workload).buffers(node.workload)
+        inputs = [b for b in buffers if b.role == "input"]
+        given = {
+            b.name: memory[v.index].view(b.dtype).reshape(b.shape)
+            for b, v in zip(inputs, node.inputs, strict=True)
+        }
+        results = KERNELS[node.workload.family](node.workload, {**given, **node.constants})
+        outputs = [b for b in buffers if b.role == "output"]
+        for buffer, value, result in zip(outputs, node.outputs, results, strict=True):
+            assert result.size == math.prod(buffer.shape), f"{node.name} writes another size"
+            memory[value.index] = raw(result, buffer.dtype)
+    return memory[graph.output.index].view(np.float32).reshape(graph.output.shape)
+
+
+def raw(array, dtype):
+    """The bytes of an array."""
+    return np.ascontiguousarray(array, dtype).reshape(-1).view(np.uint8)
+
+
+def unpacked(words, count):
+    """Bits of uint32 words along the last axis, the lowest first: (..., words) -> (..., count) of 0 and 1."""
+    bits = words[..., None] >> np.arange(packing.WORD, dtype=np.uint32) & np.uint32(1)
+    return bits.reshape(*words.shape[:-1], -1)[..., :count].astype(np.int64)
+
+
+def of_lanes(taps):
+    """Weights in the kernels' layout (O / lanes, K, K, C, lanes) -> (O, C, K, K)."""
+    vectors, kernel, _, depth, lanes = taps.shape
+    return taps.transpose(0, 4, 3, 1, 2).reshape(vectors * lanes, depth, kernel, kernel)
+
+
+def decoded(work, given, depth):
+    """The real weights (O, C, K, K) of a kernel that takes real numbers."""
+    if work.weight not in ("ternary", "binary"):
+        return of_lanes(given["weight"]).astype(np.float64)
+    bits = {"ternary": 2, "binary": 1}[work.weight]
+    vectors, words, lanes = given["weight"].shape
+    flat = unpacked(given["weight"].transpose(0, 2, 1), words * packing.WORD)  # (V, lanes, bits)
+    codes = flat.reshape(vectors, lanes, -1, bits) @ (1 << np.arange(bits))
+    codes = codes[..., : work.kernel**2 * depth].reshape(vectors, lanes, work.kernel, work.kernel, depth)
+    positive, negative = (given[name][:, :, None, None, None] for name in ("positive", "negative"))
+    is_negative = codes == (2 if work.weight == "ternary" else 1)
+    is_positive = codes == (1 if work.weight == "ternary" else 0)
+    real = is_positive * positive.astype(np.float64) - is_negative * negative.astype(np.float64)
+    return real.transpose(0, 1, 4, 2, 3).reshape(vectors * lanes, depth, work.kernel, work.kernel)
+
+
+def finished(work, given, found):
+    """Residual, ReLU and output code of sums (N, H, W, O) that are scaled."""
+    if getattr(work, "residual", False):
+        found = found + given["residual"].reshape(found.shape)
+    if work.relu:
+        found = np.maximum(0, found)
+    code = getattr(work, "output", "float")
+    results = [found] if code == "float" or work.also_float else []
+    if code == "binary":
+        vectors, lanes = found.shape[-1] // LANES, LANES
+        table = given.get("threshold", np.zeros((1, 1, 1, 1), np.float32))
+        real = found.astype(np.float32).reshape(*found.shape[:-1], vectors, lanes)
+        results.append(packing.pack_codes(real < table, 1))
+    elif code != "float":
+        raise NotInterpreted(code)
+    return results
+
+
+def conv2d(work, given):
+    """Sums, scales, biases, and what follows them."""
+    if work.input != "float" or getattr(work, "arithmetic", "float") != "float":
+        raise NotInterpreted(work.key)
+    depth = work.in_channels // work.groups
+    x = given["data"].reshape(work.batch, work.height, work.width, work.in_channels).astype(np.float64)
+    how = {"stride": work.stride, "padding": work.padding, "groups": work.groups}
+    total = references.conv2d(x, decoded(work, given, depth), **how)
+    return finished(work, given, total * given["scale"].reshape(-1) + given["bias"].reshape(-1))
+
+
+def depthwise(work, given):
+    """Each channel by itself."""
+    if work.input not in ("float", "binary") or work.arithmetic != "float":
+        raise NotInterpreted(work.key)
+    shape = work.batch, work.height, work.width, work.channels
+    is_signs = work.input == "binary"
+    x = 1.0 - 2 * unpacked(given["data"], work.channels) if is_signs else given["data"]
+    how = {"stride": work.stride, "padding": work.padding, "groups": work.channels}
+    weight = decoded(work, given, 1)
+    total = references.conv2d(
+        x.reshape(shape).astype(np.float64), weight, **how, pad_value=1.0 if is_signs else 0
+    )
+    return finished(work, given, total * given["scale"].reshape(-1) + given["bias"].reshape(-1))
+
+
+class AsImage:
+    """A dense layer's workload as that of an image of one pixel."""
+
+    def __init__(self, work):
+        self.__dict__.update({f: getattr(work, f) for f in work.__dataclass_fields__})
+        self.height = self.width = self.kernel = self.stride = self.groups = 1
+        self.padding, self.key = 0, work.key
+        self.in_channels, self.out_channels = work.in_features, work.out_features
+
+
+def dense(work, given):
+    """A convolution of one pixel."""
+    return conv2d(AsImage(work), given)
+
+
+def bitserial(work, given):
+    """Sums of signs times signs or ternary codes, by multiplication."""
+    groups = work.groups
+    depth = work.in_channels // groups
+    words = given["data"][..., 0]  # (N, H, W, G, words)
+    x = references.unpack_signs(words, groups, depth)
+    planes = [
+        unpacked(np.moveaxis(given["weight"][..., p, :], 3, -1), depth)
+        for p in range(given["weight"].shape[-2])
+    ]
+    planes = [of_lanes(np.moveaxis(p, -1, 3)) for p in planes]  # (O, C / G, K, K) of 0 and 1
+    if work.weight == "binary":
+        codes = 1 - 2 * planes[0]
+    elif getattr(work, "symmetric", False):
+        codes = planes[0] * (1 - 2 * planes[1])
+    else:
+        codes = planes[0] - planes[1]
+    how = {"stride": work.stride, "padding": work.padding, "groups": groups, "pad_value": 1}
+    total = references.conv2d(x, codes, **how)
+    if "limit" in given:
+        differing = (np.abs(codes).sum(axis=(1, 2, 3)) - total) // 2
+        bits = (differing > given["limit"].reshape(-1)).reshape(*total.shape[:-1], -1, LANES)
+        return [packing.pack_codes(bits, 1)]
+    scales = np.moveaxis(given["scale"], 1, 0).reshape(given["scale"].shape[1], -1).astype(np.float64)
+    found = scales[0] * total
+    if len(scales) == 2:
+        found = found + scales[1] * references.conv2d(x, np.abs(codes), **how)
+    return finished(work, given, found + given["bias"].reshape(-1))
+
+
+def bitserial_dense(work, given):
+    """A convolution of one pixel."""
+    return bitserial(AsImage(work), given)
+
+
+def sign_pack(work, given):
+    """Bits of what is below its threshold."""
+    depth = work.channels // work.groups
+    table = given.get("threshold", np.zeros(1, np.float32))
+    shape = work.batch, work.height, work.width, work.groups, depth
+    return [packing.pack_codes(given["data"].reshape(shape) < table, 1)]
+
+
+def max_pool(work, given):
+    """Of floats, and of signs: the largest is -1 where all are."""
+    x = given["data"].reshape(work.batch, work.height, work.width, work.channels)
+    how = {"kernel": work.kernel, "stride": work.stride, "padding": work.padding}
+    if work.code == "float" and work.arithmetic == "float":
+        return [references.max_pool(x, **how)]
+    if work.code != "binary":
+        raise NotInterpreted(work.key)
+    signs = 1.0 - 2 * unpacked(x, work.channels * packing.WORD)
+    if work.mixed:
+        turned = unpacked(given["smallest"].reshape(-1), work.channels * packing.WORD)
+        signs = signs * (1 - 2 * turned)
+    largest = references.max_pool(signs, **how)
+    if work.mixed:
+        largest = largest * (1 - 2 * turned)
+    return [packing.pack_codes(largest < 0, 1)]
+
+
+def avg_pool(work, given):
+    """Means of windows."""
+    x = given["data"].reshape(work.batch, work.height, work.width, work.channels).astype(np.float64)
+    return [references.avg_pool(x, kernel=work.kernel, stride=work.stride, padding=work.padding)]
+
+
+def subsample(work, given):
+    """Some pixels, and more channels."""
+    x = given["data"].reshape(work.batch, work.height, work.width, work.channels)
+    found = x[:, :: work.stride, :: work.stride]
+    return [np.pad(found, ((0, 0), (0, 0), (0, 0), (0, work.added)))]
+
+
+def affine(work, given):
+    """A scale and a bias for each channel, perhaps a scale for each pixel."""
+    x = given["data"].reshape(work.batch, work.pixels, work.channels).astype(np.float64)
+    scale = given["scale"].reshape(-1, work.channels)
+    return [x * scale + given["bias"].reshape(-1)]
+
+
+def prelu(work, given):
+    """Another slope below zero."""
+    x = given["data"].reshape(work.batch, work.pixels, work.channels)
+    return [np.where(x < 0, x * given["slope"].reshape(-1), x)]
+
+
+def concat(work, given):
+    """Channels side by side."""
+    parts = [
+        part.reshape(work.batch, work.pixels, own)
+        for part, own in zip(given.values(), work.channels, strict=True)
+    ]
+    return [np.concatenate(parts, axis=-1)]
+
+
+def channel_shuffle(work, given):
+    """Channels of groups interleaved."""
+    x = given["data"].reshape(work.batch, 1, work.pixels, work.channels)
+    return [references.channel_shuffle(x, work.groups)]
+
+
+def to_nhwc(work, given):
+    """Channels last."""
+    x = given["data"].reshape(work.batch, work.channels, work.height, work.width)
+    return [x.transpose(0, 2, 3, 1)]
+
+
+def to_nchw(work, given):
+    """Channels first."""
+    x = given["data"].reshape(work.batch, work.height, work.width, work.channels)
+    return [x.transpose(0, 3, 1, 2)]
+
+
+def of_floats(function):
+    """A kernel that is one formula of its inputs."""
+
+    def kernel(work, given):
+        if getattr(work, "arithmetic", "float") != "float":
+            raise NotInterpreted(work.key)
+        return [function(work, *given.values())]
+
+    return kernel
+
+
+def quantize(work, given):
+    """Bytes."""
+    raise NotInterpreted(work.key)
+
+
+def global_mean(work, x):
+    """The mean over all pixels."""
+    return x.reshape(work.batch, work.pixels, work.channels).astype(np.float64).mean(axis=1)
+
+
+KERNELS = {
+    "conv2d": conv2d,
+    "depthwise_conv2d": depthwise,
+    "dense": dense,
+    "bitserial_conv2d": bitserial,
+    "bitserial_dense": bitserial_dense,
+    "sign_pack": sign_pack,
+    "quantize": quantize,
+    "max_pool2d": max_pool,
+    "avg_pool2d": avg_pool,
+    "global_avg_pool": of_floats(global_mean),
+    "relu": of_floats(lambda work, x: np.maximum(0, x)),
+    "relu6": of_floats(lambda work, x: np.minimum(np.maximum(0, x), 6)),
+    "sigmoid": of_floats(lambda work, x: 1 / (1 + np.exp(-x.astype(np.float64)))),
+    "add": of_floats(lambda work, a, b: a.reshape(-1) + b.reshape(-1)),
+    "scale_channels": of_floats(lambda work, x, factor: x * factor[:, None, :]),
+    "affine": affine,
+    "affine_map": affine,
+    "prelu": prelu,
+    "concat": concat,
+    "channel_shuffle": channel_shuffle,
+    "subsample": subsample,
+    "to_nhwc": to_nhwc,
+    "to_nchw": to_nchw,
+}
