@@ -1,8 +1,10 @@
 """Gets to know a device: which kernels of a space to measure first, and what its architectures take."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import count
+from contextlib import AbstractContextManager, nullcontext
+from itertools import count as numbers
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 """Told how many kernels are measured, and of how many."""
 
+Turns = Callable[[str], AbstractContextManager[bool]]
+"""Makes a context that tells whether a piece of work, by its name, is this process's now."""
+
+BATCH = 12
+"""Kernels that one process measures at a time while others measure others."""
+POLL_S = 0.2
 KERNELS = 60
 """Kernels of a space that are measured before any is estimated."""
 SAMPLED = 100
@@ -27,10 +35,15 @@ SEED = 400_000_000
 """Where the seeds of those architectures begin; no search proposes by these."""
 
 
+def _always(name: str) -> AbstractContextManager[bool]:
+    """All work is this process's."""
+    return nullcontext(True)
+
+
 def sampled(space: "SearchSpace", most: int = SAMPLED) -> "list[Architecture]":
     """Different architectures of a space, drawn uniformly, the same every time; fewer in a small space."""
     found: dict[str, Architecture] = {}
-    for seed in count(SEED):
+    for seed in numbers(SEED):
         if len(found) == most or seed - SEED > 10 * most:
             return list(found.values())
         architecture = space.sample(seed)
@@ -38,8 +51,12 @@ def sampled(space: "SearchSpace", most: int = SAMPLED) -> "list[Architecture]":
     raise AssertionError("unreachable: the seeds do not end")
 
 
-def get_to_know(model: "LatencyModel", space: "SearchSpace", progress: Progress) -> int:
-    """Measure kernels of a space, unless as many are measured already; how many those were.
+def get_to_know(
+    model: "LatencyModel", space: "SearchSpace", progress: Progress, turns: Turns = _always
+) -> int:
+    """Measure kernels of a space, unless as many are measured already; how many this process measured.
+
+    Processes that do so at once share the work: ``turns`` says whose a batch is.
 
     Raises:
         MeasurementError: the device gave no usable time.
@@ -47,18 +64,30 @@ def get_to_know(model: "LatencyModel", space: "SearchSpace", progress: Progress)
     from latency.model import workloads_of
 
     kernels = Counter(w for a in sampled(space) for w in workloads_of(a))
+    wanted = min(KERNELS, len(kernels))
     model.refresh()
-    lacking = set(model.lacking(list(kernels)))
-    wanted = min(KERNELS, len(kernels)) - (len(kernels) - len(lacking))
-    if wanted <= 0:
+    if len(kernels) - len(model.lacking(list(kernels))) >= wanted:
         return 0
-    return model.fill(representative(kernels, [w for w in kernels if w not in lacking], wanted), progress)
+    chosen, count = representative(kernels, wanted), 0
+    for start in range(0, wanted, BATCH):
+        with turns(f"kernels-{start}") as is_mine:
+            if is_mine:
+                model.refresh()
+                progress(wanted - len(model.lacking(chosen)), wanted)
+                count += model.fill(chosen[start : start + BATCH])
+    while lacking := model.lacking(chosen):  # others are at these
+        progress(wanted - len(lacking), wanted)
+        time.sleep(POLL_S)
+        with turns(f"kernels-{chosen.index(lacking[0]) // BATCH * BATCH}") as is_mine:
+            model.refresh()
+            if is_mine:  # who was at them is gone
+                count += model.fill(model.lacking(chosen)[:BATCH])
+    progress(wanted, wanted)
+    return count
 
 
-def representative(
-    kernels: "Counter[Workload]", known: "Sequence[Workload]", wanted: int
-) -> "list[Workload]":
-    """Kernels that differ most from those that are known and from each other, and take much.
+def representative(kernels: "Counter[Workload]", wanted: int) -> "list[Workload]":
+    """Kernels that differ most from each other, and take much; the most common one is the first.
 
     The farthest one from all chosen so far is next (Gonzalez 1985, "Clustering to minimize the maximum
     intercluster distance"), its distance weighed by how much the space's networks compute in it.
@@ -66,16 +95,12 @@ def representative(
     every = list(kernels)
     places = _places(every)
     weights = np.array([0.5 * np.log1p(kernels[w] * amounts_of(w)["macs"]) + 1 for w in every])
-    chosen = [every.index(w) for w in known]
-    if not chosen:
-        chosen.append(every.index(kernels.most_common(1)[0][0]))
-        wanted -= 1
-    distances = np.min([np.linalg.norm(places - places[i], axis=1) for i in chosen], axis=0)
-    found = chosen[len(known) :]
-    for _ in range(wanted):
-        found.append(int(np.argmax(distances * weights)))
-        distances = np.minimum(distances, np.linalg.norm(places - places[found[-1]], axis=1))
-    return [every[i] for i in found]
+    chosen = [every.index(kernels.most_common(1)[0][0])]
+    distances = np.linalg.norm(places - places[chosen[0]], axis=1)
+    while len(chosen) < wanted:
+        chosen.append(int(np.argmax(distances * weights)))
+        distances = np.minimum(distances, np.linalg.norm(places - places[chosen[-1]], axis=1))
+    return [every[i] for i in chosen]
 
 
 def _places(kernels: "Sequence[Workload]") -> NDArray[np.float64]:

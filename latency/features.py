@@ -21,7 +21,9 @@ CODE_NAMES = (
     *("zero", "channel", "position", "element", "integer"),
 )
 ROLES = ("input", "constant", "scratch", "output")
-REMEMBERED = 1 << 14  # kernels whose amounts are kept: those of a table are asked for again and again
+REMEMBERED = (
+    1 << 14
+)  # kernels whose amounts and features are kept: those of a table are asked for again and again
 
 
 class Effort(NamedTuple):
@@ -32,6 +34,7 @@ class Effort(NamedTuple):
     steps: float
 
 
+@lru_cache(REMEMBERED)
 def features(workload: "Workload") -> NDArray[np.float64]:
     """Logarithms of efforts, bytes and sizes, the same by family; small numbers, flags, codes, the family.
 
@@ -48,7 +51,9 @@ def features(workload: "Workload") -> NDArray[np.float64]:
     plain = [_number(fields.get(name)) for name in (*SMALL, *FLAGS)]
     plain += [float(fields.get(code) == name) for code in CODES for name in CODE_NAMES]
     by_family = np.outer(families, logarithms).reshape(-1)
-    return np.concatenate([logarithms, np.asarray(plain), families, by_family])
+    found = np.concatenate([logarithms, np.asarray(plain), families, by_family])
+    found.setflags(write=False)  # it is everybody's
+    return found
 
 
 def effort_of(workload: "Workload") -> Effort:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from latency.acquaintance import get_to_know, latencies
 from latency.measurement import Measurement, MeasurementError, NoDeviceError
 from latency.model import LatencyModel, Prediction, checked, workloads_of
+from latency.patience import patience_s
 from latency.table import FRONT, NetworkMeasurement
 from nas.devices import open_absent, open_device
 from nas.ledger.latencies import SqlLatencyTable
@@ -77,9 +78,11 @@ class DeviceBench:
         self._predicts_when_away = config.when_away == PREDICT
         self._device = open_device(ledger, config.device)
         self._device.exclusive = room.alone
+        self._turns = room.turn
         self._table = SqlLatencyTable(ledger)
         self._model = LatencyModel(self._device, self._table, brief=True)
         self._is_registered = False
+        self._patience_s = patience_s()
         with suppress(NoDeviceError):  # it may come; any other problem with it ends the search at once
             self._register()
         self._absent: LatencyModel | None = None
@@ -89,7 +92,7 @@ class DeviceBench:
         """Measure kernels of the space, unless enough are measured."""
         try:
             self._register()
-            get_to_know(self._model, space, progress)
+            get_to_know(self._model, space, progress, self._turns)
         except NoDeviceError:
             if not self._predicts_when_away:
                 raise
@@ -134,9 +137,17 @@ class DeviceBench:
         return list(self._device.drifts)
 
     def measure(self, architecture: Architecture) -> Measurement:
-        """Compile the network and time it."""
+        """Compile the network and time it; again where the machine was disturbed, if patience lasts.
+
+        It lasts for the whole search: on a machine that is busy all the time, times are marked, not waited for.
+        """
         self._register()
-        found = self._model.measure_network(architecture)
+        network = self._model.compiled(architecture)
+        (found,) = self._model.measure_once([network])
+        if found.disturbed and self._patience_s > 0:
+            started = time.monotonic()
+            (found,) = self._model.measure_compiled([network], [[found]])
+            self._patience_s -= time.monotonic() - started
         keys = tuple(work.key for work in workloads_of(architecture))
         self._table.put_network(self._device.identity, NetworkMeasurement(keys, found), FRONT)
         return found

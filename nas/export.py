@@ -160,7 +160,7 @@ def prepare(
         usual = recipe_for(data)
         recipe = replace(usual, peak_rate=usual.peak_rate / 10)
         train(module, data, epochs=epochs, seed=training_seed(config.seed, trial.number), recipe=recipe)
-    model = LatencyModel(device, SqlLatencyTable(ledger), brief=True)
+    model = LatencyModel(device, SqlLatencyTable(ledger))
     return Candidate(trial, architecture, finish(model, module, data), config.epochs + epochs)
 
 

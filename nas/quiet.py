@@ -26,6 +26,7 @@ class QuietRoom:
 
     def __init__(self, folder: Path, check: Check) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
         self._turnstile = os.open(folder / "turnstile", os.O_RDWR | os.O_CREAT, 0o600)
         self._room = os.open(folder / "room", os.O_RDWR | os.O_CREAT, 0o600)
         self._check = check
@@ -45,6 +46,15 @@ class QuietRoom:
         """Wait until nobody trains or measures, and hold both off."""
         with self._held(self._turnstile, fcntl.LOCK_EX), self._held(self._room, fcntl.LOCK_EX):
             yield
+
+    @contextmanager
+    def turn(self, name: str) -> Iterator[bool]:
+        """Whether a piece of work, by its name, is this process's: no other is at it. It is till the end."""
+        file = os.open(self._folder / f"turn-{name}", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            yield _try(file, fcntl.LOCK_EX)
+        finally:
+            os.close(file)
 
     @contextmanager
     def shared(self) -> Iterator[Callable[[], None]]:

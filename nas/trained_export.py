@@ -50,7 +50,7 @@ def export_trained(
     job, module = job_of(loaded), network_of(loaded)
     data = _data(loaded, job)
     say(f"{job.network}: compiling, measuring")
-    model = LatencyModel(device("local"), MemoryTable(), brief=True)
+    model = LatencyModel(device("local"), MemoryTable())
     finished = finish(model, module, data)
     say(f"{job.network}: judging by {len(data.test):,} test images")
     identity = PublishedNetwork(

@@ -5,11 +5,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from search_spaces.architecture import Architecture
-from search_spaces.builder import build
+from search_spaces.builder import parts
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.outputs import outputs
@@ -56,8 +55,7 @@ def size(network: Architecture | nn.Module) -> Size:
         InvalidInput: the architecture does not build.
     """
     if isinstance(network, Architecture):
-        with torch.device("meta"):  # shapes without memory, and without drawing random numbers
-            network = build(network)
+        network = nn.Sequential(*(part.outline() for part in parts(network)))
     weights: Counter[str] = Counter()
     others = 0
     for module in network.modules():

@@ -10,9 +10,9 @@ from torch import nn
 import latency
 import runtime
 import search_spaces
-from latency import hardware
+from latency.hardware import LocalDevice
 from latency.measurement import Measurement, MeasurementError
-from latency.sampling import fastest
+from latency.sampling import THOROUGH, fastest
 from latency.timing import in_milliseconds
 from runtime.kernels import kernel_for
 from runtime.target import cpu_of
@@ -30,7 +30,7 @@ def test_absurd_times_are_refused(sample):
 
 def test_other_features_are_another_identity():
     targets = ("aarch64", "aarch64+neon", "aarch64+dotprod", "aarch64+dotprod+i8mm")
-    assert len({hardware.LocalDevice("pi", target=target).identity for target in targets}) == len(targets)
+    assert len({LocalDevice("pi", target=target).identity for target in targets}) == len(targets)
 
 
 def test_a_device_cools_down_before_each_batch(monkeypatch):
@@ -55,7 +55,7 @@ class CountingDevice(latency.device("local").__class__):
 
     def measure_kernels(self, workloads, schedules=None, brief=False):
         self.timed += workloads
-        return super().measure_kernels(workloads, schedules)
+        return super().measure_kernels(workloads, schedules, brief)
 
 
 def test_predictions_sum_the_table_and_measure_only_what_it_lacks():
@@ -103,9 +103,9 @@ def test_the_schedule_that_was_fastest_is_the_one_that_ships():
     shape = (1, 32, 12, 12)
     model = latency.LatencyModel(latency.device("local"), latency.MemoryTable())
     (work,) = (w for w in runtime.workloads(convolution, shape) if w.family == "conv2d")
-    tried = {str(tile) for tile in kernel_for(work).tiles(work, cpu_of("native"))[: hardware.SCHEDULES]}
+    tried = {str(tile) for tile in kernel_for(work).tiles(work, cpu_of("native"))[: THOROUGH.schedules]}
     schedules = model.schedules([work])
-    assert len(tried) == hardware.SCHEDULES
+    assert len(tried) == THOROUGH.schedules
     assert set(schedules) == {work.key}
     assert schedules[work.key] in tried
 

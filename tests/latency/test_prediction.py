@@ -286,7 +286,7 @@ def test_a_device_is_known_by_kernels_that_stand_for_a_space():
         estimate, truth = model.estimate(architecture), sum(map(milliseconds, workloads_of(architecture)))
         errors.append(abs(estimate.milliseconds / truth - 1))
         held.append(estimate.low <= truth <= estimate.high)
-    assert np.median(errors) < 0.15
+    assert np.median(errors) < 0.2
     assert np.mean(held) >= 0.85, "nine in ten are promised"
     found = latencies(model, SPACE)
     assert found == sorted(found)

@@ -109,7 +109,7 @@ def test_what_is_over_a_limit_is_recorded_and_never_trained(
             over = (trial.latency_ms or 0) >= latencies[3]
             assert trial.state is (TrialState.INFEASIBLE if over else TrialState.COMPLETE)
             assert len(ledger.epochs("demo", trial.number)) == (0 if over else 2)
-            assert (trial.error or "").startswith("latency of") == over
+            assert (trial.error or "").startswith("predicted latency of") == over
     assert {trial.state for trial in trials} == {TrialState.INFEASIBLE, TrialState.COMPLETE}
 
 
