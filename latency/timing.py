@@ -255,7 +255,7 @@ class Bench:
         turn = cycle(range(len(copies)))
         (known,) = in_milliseconds(evaluator(0, 1, 1, WARM_MS)(*copies[0][1]).results)
 
-        def sample(samples: int, sample_ms: int) -> list[float]:
+        def sample(samples: int, sample_ms: float) -> list[float]:
             nonlocal known
             runs = max(1, math.ceil(sample_ms * MARGIN / max(known, FLOOR_MS)))
             copy = next(turn)

@@ -25,7 +25,7 @@ def linear_baseline(data: "DataSet") -> float:
     Of many images it sees some, and of large ones means over squares. Nothing about it is random.
     """
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     train, judged = _few(data.train), _few(data.validation)
     if not len(judged):

@@ -139,7 +139,7 @@ class DeviceBench:
     def measure(self, architecture: Architecture) -> Measurement:
         """Compile the network and time it; again where the machine was disturbed, if patience lasts.
 
-        It lasts for the whole search: on a machine that is busy all the time, times are marked, not waited for.
+        It lasts for the whole search: on a machine that is always busy, times are marked, not waited for.
         """
         self._register()
         network = self._model.compiled(architecture)

@@ -8,7 +8,7 @@ from nas.ledger.front import possible_members
 if TYPE_CHECKING:
     from nas.ledger import Ledger, TrialRecord
 
-MEASURING = 0.5
+MEASURING = 0.35
 """The share of a search's time that may go into measuring kernels of trials that are not on the front, but
 may be."""
 

@@ -5,10 +5,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import nn
 
 from search_spaces.architecture import Architecture
-from search_spaces.builder import parts
+from search_spaces.builder import build
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.outputs import outputs
@@ -49,13 +50,14 @@ class Size:
 
 
 def size(network: Architecture | nn.Module) -> Size:
-    """The size of a network or of what an architecture builds; nothing is trained or initialized.
+    """The size of a network or of what an architecture builds; nothing is trained.
 
     Raises:
         InvalidInput: the architecture does not build.
     """
     if isinstance(network, Architecture):
-        network = nn.Sequential(*(part.outline() for part in parts(network)))
+        with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay
+            network = build(network)
     weights: Counter[str] = Counter()
     others = 0
     for module in network.modules():

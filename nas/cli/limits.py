@@ -17,7 +17,7 @@ class LatencyLimit(NamedTuple):
     share: float | None
 
 
-class LatencyLimitType(click.ParamType):
+class LatencyLimitType(click.ParamType[LatencyLimit]):
     """Reads ``0.5x``, ``0.4ms``, ``400us``; a number alone is in milliseconds."""
 
     name = "limit"

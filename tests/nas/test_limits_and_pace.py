@@ -1,0 +1,130 @@
+"""Limits as they are typed, what a search may measure on the way, and what is left of a front."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import pytest
+from benches import ArithmeticBench
+
+from nas.bench import Predicted
+from nas.cli.limits import LatencyLimit, LatencyLimitType
+from nas.front_todo import next_of_front
+from nas.ledger import Ledger, TrialRecord, TrialState
+from nas.ledger.front import non_dominated, possible_members
+from nas.pace import KERNEL_S, Pace
+from search_spaces import Architecture
+from tests.nas.test_search_loop import CONFIG, _job, _work
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("0.5x", LatencyLimit(None, 0.5)),
+        ("2X", LatencyLimit(None, 2.0)),
+        ("0.4", LatencyLimit(0.4, None)),
+        ("0.4ms", LatencyLimit(0.4, None)),
+        ("400us", LatencyLimit(0.4, None)),
+        ("400 µs", LatencyLimit(0.4, None)),
+        ("1e-3s", LatencyLimit(1.0, None)),
+    ],
+)
+def test_limits_are_times_or_shares(text: str, limit: LatencyLimit) -> None:
+    found = LatencyLimitType().convert(text, None, None)
+    assert found == pytest.approx(limit) if limit.share is None else found == limit
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "0x", "-1ms", "50%", "5 parsecs", "nan", "infx", "1.2.3ms", "0.5xx"]
+)
+def test_what_is_no_limit_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(click.BadParameter, match=r"0\.4ms or 400us, .* such as 0\.5x"):
+        LatencyLimitType().convert(text, None, None)
+
+
+def test_on_the_way_a_quarter_of_training_is_measured_and_a_second_a_trial() -> None:
+    pace = Pace()
+    assert not pace.affords(1), "nothing was trained"
+    pace.trained_s, pace.trials = 100.0, 2
+    assert pace.affords(int(2 / KERNEL_S))
+    assert not pace.affords(int(2 / KERNEL_S) + 1), "a second for each of two trials"
+    pace.add_measuring(10, 1.0)
+    assert pace.affords(10), "a tenth of a second each"
+    assert not pace.affords(11)
+    pace.trials, pace.trained_s = 100, 6.0
+    assert not pace.affords(6), "a quarter of 6 s"
+    assert pace.affords(5)
+
+
+def trial(number: int, accuracy: float, low: float, ms: float, high: float) -> TrialRecord:
+    return TrialRecord(
+        "s",
+        number,
+        TrialState.COMPLETE,
+        accuracy=accuracy,
+        latency_ms=ms,
+        size_kb=1.0,
+        latency_low_ms=low,
+        latency_high_ms=high,
+    )
+
+
+def test_who_may_be_on_the_front_given_the_intervals() -> None:
+    best = trial(0, 0.9, 0.9, 1.0, 1.1)
+    worse_but_perhaps_faster = trial(1, 0.8, 0.8, 1.2, 1.8)
+    surely_slower = trial(2, 0.8, 1.15, 1.5, 2.0)
+    as_accurate_and_perhaps_faster = trial(3, 0.9, 1.05, 1.3, 1.5)
+    trials = [best, worse_but_perhaps_faster, surely_slower, as_accurate_and_perhaps_faster]
+    assert [t.number for t in non_dominated(trials)] == [0]
+    assert [t.number for t in possible_members(trials)] == [0, 1, 3]
+
+
+class EstimatingBench(ArithmeticBench):
+    """Estimates a tenth too much for the first block, with an interval, until it measures."""
+
+    def estimate(self, architecture: Architecture) -> Predicted:
+        """As above."""
+        found = self.predict(architecture)
+        guessed = 1.1 * found.milliseconds
+        return found._replace(
+            milliseconds=guessed, estimated=("block0",), low=0.8 * guessed, high=1.25 * guessed
+        )
+
+    def predict(self, architecture: Architecture) -> Predicted:
+        """With the interval of what is measured."""
+        found = super().predict(architecture)
+        return found._replace(low=0.95 * found.milliseconds, high=1.05 * found.milliseconds)
+
+
+def test_the_front_is_measured_and_others_stay_estimated(tmp_path: Path) -> None:
+    job = _job(tmp_path, replace(CONFIG, sampler="random"), bench=EstimatingBench)
+    trials = _work(job)
+    with Ledger.open(job.storage) as ledger:
+        front = ledger.front("demo")
+        assert next_of_front(ledger, "demo") is None, "nothing is left"
+        assert all(not t.estimated and t.measured_latency_ms for t in front)
+        assert all(t.latency_low_ms == pytest.approx(0.95 * (t.latency_ms or 0)) for t in front)
+        possible = {t.number for t in possible_members(ledger.trials("demo"))}
+        assert {t.number for t in front} <= possible
+        others = [t for t in trials if t.number not in possible]
+        assert others, "some are surely not on the front"
+        assert all(t.estimated for t in others)
+        assert all((t.measuring_s or 0) >= 0 for t in trials)
+
+
+def test_with_everything_measured_nothing_is_estimated(tmp_path: Path) -> None:
+    job = _job(tmp_path, replace(CONFIG, sampler="random", measure="all"), bench=EstimatingBench)
+    assert not any(t.estimated for t in _work(job))
+
+
+def test_a_relative_limit_is_told_in_milliseconds_and_kept(tmp_path: Path) -> None:
+    job = _job(tmp_path, replace(CONFIG, sampler="random", max_latency_share=1.1), bench=EstimatingBench)
+    trials = _work(job)
+    with Ledger.open(job.storage) as ledger:
+        config = ledger.search("demo").config
+        assert (config.median_latency_ms, config.max_latency_ms) == (0.3, pytest.approx(0.33))
+        assert ledger.record_median("demo", 7.0) == config, "who comes later takes what is there"
+    infeasible = [t for t in trials if t.state is TrialState.INFEASIBLE]
+    assert infeasible
+    assert all("over the limit of 0.33 ms, 1.1x the space's median" in (t.error or "") for t in infeasible)
+    assert all((t.latency_ms or 0) > 0.33 for t in infeasible)
