@@ -1,7 +1,7 @@
 """What a search loses by measuring only what its front needs: the same search with every kernel measured.
 
-``python -m benchmarks.measuring --space tiny --data digits`` runs both with the same seed, at random, in a ledger
-of its own for each, and compares the fronts, the seconds of measuring, and the stated intervals.
+``python -m benchmarks.measuring --space tiny --data digits`` runs both with the same seed, at random, in a
+ledger of its own for each, and compares the fronts, the seconds of measuring, and the stated intervals.
 """
 
 import json
