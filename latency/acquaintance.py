@@ -2,8 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import count as numbers
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency.features import amounts_of, features
+from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
     from latency.model import LatencyModel
@@ -61,9 +62,7 @@ def get_to_know(
     Raises:
         MeasurementError: the device gave no usable time.
     """
-    from latency.model import workloads_of
-
-    kernels = Counter(w for a in sampled(space) for w in workloads_of(a))
+    kernels = Counter(w for _, kernels in _lowered(space) for w in kernels)
     wanted = min(KERNELS, len(kernels))
     model.refresh()
     if len(kernels) - len(model.lacking(list(kernels))) >= wanted:
@@ -113,4 +112,13 @@ def _places(kernels: "Sequence[Workload]") -> NDArray[np.float64]:
 def latencies(model: "LatencyModel", space: "SearchSpace") -> list[float]:
     """What architectures of a space take by what is known of the device, in milliseconds, the fastest
     first."""
-    return sorted(model.estimate(architecture).milliseconds for architecture in sampled(space))
+    return sorted(model.estimate(architecture).milliseconds for architecture, _ in _lowered(space))
+
+
+def _lowered(space: "SearchSpace") -> "Iterator[tuple[Architecture, list[Workload]]]":
+    """Architectures of a space and their kernels; those that do not lower fail when a trial tries them."""
+    from latency.model import workloads_of
+
+    for architecture in sampled(space):
+        with suppress(BitnasError):
+            yield architecture, workloads_of(architecture)

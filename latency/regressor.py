@@ -104,7 +104,7 @@ class Process:
     def _widened(self, x: NDArray[Any], y: NDArray[Any]) -> float:
         """By how much intervals must be wider to hold what they promise on rows that are left out."""
         inverse = np.linalg.inv(self._fitted.kernel_(x) + self._fitted.alpha * np.eye(len(x)))
-        centred = (y - y.mean()) / y.std()
+        centred = (y - y.mean()) / (y.std() or 1.0)
         errors = np.abs(inverse @ centred) / np.sqrt(np.diag(inverse))  # in standard deviations
         return max(WIDENING, quantile(errors, COVERAGE) / NORMAL)
 

@@ -17,6 +17,7 @@ from nas.ledger.records import PREDICT, SearchConfig
 from nas.ledger.store import Ledger
 from nas.quiet import QuietRoom
 from search_spaces.architecture import Architecture
+from search_spaces.errors import BitnasError
 from search_spaces.search_space import SearchSpace
 
 AWAY_S = 30.0
@@ -100,7 +101,13 @@ class DeviceBench:
 
     def median(self, space: SearchSpace) -> float:
         """The median of what a sample of the space is estimated to take."""
-        return median(latencies(self._model, space))
+        found = latencies(self._model, space)
+        if not found:
+            fix = "give a limit in milliseconds, and see a trial's error: nas trial"
+            raise BitnasError(
+                f"space: no architecture of '{space.name}' compiles, so it has no median; {fix}"
+            )
+        return median(found)
 
     def estimate(self, architecture: Architecture) -> Predicted:
         """Sum the table's times; what it lacks is estimated from what it holds."""
@@ -112,6 +119,8 @@ class DeviceBench:
             return _predicted(self._model.estimate(architecture))
         except NoDeviceError as error:
             return self._without_device(architecture, error)
+        except MeasurementError:  # the table holds too little to estimate from
+            return self.predict(architecture)
 
     def predict(self, architecture: Architecture) -> Predicted:
         """Sum the table's times; what it lacks is compiled and timed, or estimated."""

@@ -10,6 +10,7 @@ from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say
 from nas.figure_data import kilobytes, milliseconds
 from nas.hints import command
+from search_spaces.errors import BitnasError
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Of the architectures that take no more than is shown."""
@@ -42,6 +43,10 @@ def space(
     with open_model(storage, device, brief=True) as model, show_progress() as progress:
         measured = get_to_know(model, chosen, lambda done, of: progress("kernels", done, of))
         times = latencies(model, chosen)
+    if not times:
+        raise BitnasError(
+            f"space: no architecture of '{space}' compiles; see one's error: nas search --trials 1"
+        )
     sizes = sorted(size(architecture).kilobytes for architecture in sampled(chosen))
     if as_json:
         print_json(_summary(space, device, times, sizes, measured))
