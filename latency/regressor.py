@@ -25,7 +25,7 @@ TUNED = 250
 """Kernels by which the process's own parameters are chosen, for the same reason."""
 COVERAGE = 0.9
 """The share of measurements that an interval is to hold."""
-WIDENING = 1.25
+WIDENING = 1.75
 """By how much intervals are wider than the process says, at least: kernels that were chosen to be measured
 lie better around each other than those to be predicted lie around them."""
 NORMAL = 1.645
