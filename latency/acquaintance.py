@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency.features import amounts_of, features
+from latency.regressor import LEAST
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
@@ -53,9 +54,13 @@ def sampled(space: "SearchSpace", most: int = SAMPLED) -> "list[Architecture]":
 
 
 def get_to_know(
-    model: "LatencyModel", space: "SearchSpace", progress: Progress, turns: Turns = _always
+    model: "LatencyModel",
+    space: "SearchSpace",
+    progress: Progress,
+    turns: Turns = _always,
+    most: int = KERNELS,
 ) -> int:
-    """Measure kernels of a space, unless as many are measured already; how many this process measured.
+    """Measure ``most`` kernels of a space, unless as many are measured already; how many this process did.
 
     Processes that do so at once share the work: ``turns`` says whose a batch is.
 
@@ -63,7 +68,7 @@ def get_to_know(
         MeasurementError: the device gave no usable time.
     """
     kernels = Counter(w for _, kernels in _lowered(space) for w in kernels)
-    wanted = min(KERNELS, len(kernels))
+    wanted = min(max(most, LEAST), KERNELS, len(kernels))
     model.refresh()
     if len(kernels) - len(model.lacking(list(kernels))) >= wanted:
         return 0

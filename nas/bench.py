@@ -6,7 +6,7 @@ from contextlib import suppress
 from statistics import median
 from typing import NamedTuple, Protocol
 
-from latency.acquaintance import get_to_know, latencies
+from latency.acquaintance import KERNELS, get_to_know, latencies
 from latency.measurement import Measurement, MeasurementError, NoDeviceError
 from latency.model import LatencyModel, Prediction, checked, workloads_of
 from latency.patience import patience_s
@@ -19,6 +19,9 @@ from nas.quiet import QuietRoom
 from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError
 from search_spaces.search_space import SearchSpace
+
+KERNELS_A_TRIAL = 5
+"""Kernels for each trial of a search by which a device gets known, until there are enough."""
 
 AWAY_S = 30.0
 """How long a device that did not answer is left alone while predictions do without it."""
@@ -84,6 +87,8 @@ class DeviceBench:
         self._model = LatencyModel(self._device, self._table, brief=True)
         self._is_registered = False
         self._patience_s = patience_s()
+        # a few trials are measured sooner than a device is known well; a relative limit needs it known
+        self._kernels = KERNELS if config.max_latency_share else KERNELS_A_TRIAL * config.trials
         with suppress(NoDeviceError):  # it may come; any other problem with it ends the search at once
             self._register()
         self._absent: LatencyModel | None = None
@@ -93,7 +98,7 @@ class DeviceBench:
         """Measure kernels of the space, unless enough are measured."""
         try:
             self._register()
-            get_to_know(self._model, space, progress, self._turns)
+            get_to_know(self._model, space, progress, self._turns, self._kernels)
         except NoDeviceError:
             if not self._predicts_when_away:
                 raise
