@@ -106,7 +106,12 @@ class DeviceBench:
 
     def median(self, space: SearchSpace) -> float:
         """The median of what a sample of the space is estimated to take."""
-        found = latencies(self._model, space)
+        try:
+            found = latencies(self._model, space)
+        except NoDeviceError:
+            if not self._predicts_when_away:
+                raise
+            found = latencies(self._without(), space)
         if not found:
             fix = "give a limit in milliseconds, and see a trial's error: nas trial"
             raise BitnasError(
@@ -172,16 +177,20 @@ class DeviceBench:
             self._table.register(name, target=self._device.target, description=described)
             self._is_registered = True
 
+    def _without(self) -> LatencyModel:
+        """The model of the device as it last answered, which measures nothing."""
+        if self._absent is None:
+            self._absent = LatencyModel(open_absent(self._ledger, self._name), self._table, measure=False)
+        return self._absent
+
     def _estimate(self, architecture: Architecture) -> Predicted:
         """From the table alone.
 
         Raises:
             NoDeviceError: the table holds too little.
         """
-        if self._absent is None:
-            self._absent = LatencyModel(open_absent(self._ledger, self._name), self._table, measure=False)
         try:
-            return _predicted(self._absent.predict(architecture))
+            return _predicted(self._without().predict(architecture))
         except MeasurementError as error:
             self._absent = None  # others may measure meanwhile
             raise NoDeviceError(f"device: '{self._name}' does not answer, and {error}") from error

@@ -1,5 +1,6 @@
 """What is left to measure of a search's front: kernels of what may be on it, then its members whole."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,31 +34,34 @@ class Todo:
         return "measuring the front's kernels" if self.is_of_kernels else "timing the front"
 
 
-def next_of_front(ledger: "Ledger", search: str) -> Todo | None:
-    """What to measure next; None where nothing is left.
+def next_of_front(ledger: "Ledger", search: str, without: Collection[int] = ()) -> Todo | None:
+    """What to measure next; None where nothing is left but trials ``without`` which to do.
 
     The kernels of members are measured first, then, while measuring took no more than half of the time, those
     of trials that may be members given their intervals; each changes what the others are taken to be. Then
     every member is timed whole."""
     front = ledger.front(search)
-    if estimated := _unmeasured(front, kernels=True):
+    if estimated := _unmeasured(front, without, kernels=True):
         return Todo(estimated, len(front) - len(estimated), is_of_kernels=True)
     trials = ledger.trials(search)
     config = ledger.search(search).config
     possible = [t for t in possible_members(trials) if config.keeps_limits(t.latency_low_ms)]
-    estimated = _unmeasured(possible, kernels=True)
+    estimated = _unmeasured(possible, without, kernels=True)
     measured_s = sum(t.measuring_s or 0.0 for t in trials)
     if estimated and measured_s <= MEASURING * (measured_s + ledger.training_seconds(search)):
         return Todo(estimated, len(possible) - len(estimated), is_of_kernels=True)
-    if left := _unmeasured(front, kernels=False):
+    if left := _unmeasured(front, without, kernels=False):
         return Todo(left, len(front) - len(left), is_of_kernels=False)
     return None
 
 
-def _unmeasured(trials: "list[TrialRecord]", kernels: bool) -> tuple[int, ...]:
+def _unmeasured(trials: "list[TrialRecord]", without: Collection[int], kernels: bool) -> tuple[int, ...]:
     """The numbers of those that lack a time of some kernel, or of the whole; who failed is left alone."""
     return tuple(
         t.number
         for t in trials
-        if t.measured_latency_ms is None and t.error is None and (not kernels or t.estimated)
+        if t.measured_latency_ms is None
+        and t.error is None
+        and t.number not in without
+        and (not kernels or t.estimated)
     )

@@ -152,14 +152,14 @@ def _supervise(
     progress = Progress()
     while crew.wait(POLL_S):
         now = ledger.search(search)
-        for told in crew.hear():
-            progress.hear(told)
-            if on_progress is not None:
-                on_progress(now, progress)
         if now.counts != last.counts:
             last, fruitless = now, 0
             if on_change is not None:
                 on_change(now)
+        for told in crew.hear():
+            progress.hear(told)
+            if on_progress is not None:
+                on_progress(now, progress)
         fruitless += crew.replace_dead()
         if fruitless > (1 if crew.last_words else MAX_DEATHS + crew.size):
             fix = f"see why with: {command('--debug', 'search', '--resume', search, storage=ledger.url)}"

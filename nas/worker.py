@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
-from latency.measurement import NoDeviceError
+from latency.measurement import MeasurementError, NoDeviceError
 from nas.bench import BenchFactory, DeviceBench
 from nas.front_todo import next_of_front
 from nas.ledger.claims import LEASE_S, Claim, Claims, StaleClaimError
@@ -127,7 +127,7 @@ def work(job: Job, stop: threading.Event, tell: Tell = _nobody) -> None:
                 # Others are at the last trials; should one of them die, its trial is claimed here.
                 stop.wait(job.poll_s)
             else:
-                _run_trial(runner, claim, job, check)
+                _run_trial(runner, claim, job, check, tell)
         _finish_front(runner, job, check, tell)
         tell(drifts=runner.bench.drifts())
 
@@ -154,17 +154,24 @@ def _get_to_know(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> Non
             log.debug("the device is not known yet", exc_info=True)
             tell(stage="waiting for the device")
             _wait_for_device(job, check)
+        except MeasurementError:
+            if runner.config.awaits_limit:
+                raise
+            log.debug("the device is known in part", exc_info=True)  # the trial that needs the rest will tell
+            break
     runner.pace.add_first(time.monotonic() - started)
 
 
 def _finish_front(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
     """Measure the kernels of what may be on the front, then each of its members whole."""
-    while todo := next_of_front(runner.ledger, job.search):
+    given_up: set[int] = set()  # whoever tries these dies
+    while todo := next_of_front(runner.ledger, job.search, given_up):
         check()
         claim = runner.claims.claim_measuring(todo.numbers)
         if claim is None:
             if not runner.claims.are_measured(todo.numbers):
-                return
+                given_up |= set(todo.numbers)
+                continue
             time.sleep(job.poll_s)
             continue
         tell(stage=todo.stage, done=todo.done, of=todo.done + len(todo.numbers))
@@ -189,7 +196,7 @@ def _runner(job: Job, ledger: Ledger, claims: Claims, room: QuietRoom) -> TrialR
     return TrialRunner(ledger, claims, job.search, config, data, proposer, bench, room)
 
 
-def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> None:
+def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check, tell: Tell) -> None:
     is_device_away = False
     with _kept(runner.claims, claim, job.lease_s, check) as kept:
         try:
@@ -203,6 +210,7 @@ def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check) -> Non
             log.debug("trial %d failed", claim.trial.number, exc_info=True)
             runner.claims.finish(claim, TrialState.FAILED, error=one_line(error))
     if is_device_away:
+        tell(stage="waiting for the device")
         _wait_for_device(job, check)
 
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import click
 
-_MILLISECONDS = {"": 1.0, "ms": 1.0, "us": 1e-3, "µs": 1e-3, "s": 1e3}
-_LIMIT = re.compile(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-zµ%]*)\s*", re.IGNORECASE)
+_MILLISECONDS = {"": 1.0, "ms": 1.0, "us": 1e-3, "\u00b5s": 1e-3, "\u03bcs": 1e-3, "s": 1e3}
+LEAST = 1e-9  # less is no limit that anything keeps
+_LIMIT = re.compile(r"\s*([0-9.]+(?:e[+-]?[0-9]+)?)\s*([a-z\u00b5\u03bc%]*)\s*", re.IGNORECASE)
 
 
 class LatencyLimit(NamedTuple):
@@ -37,9 +38,9 @@ class LatencyLimitType(click.ParamType[LatencyLimit]):
 
 
 def _number(text: str) -> float | None:
-    """A finite number above 0."""
+    """A finite number that is not absurdly small."""
     try:
         found = float(text)
     except ValueError:
         return None
-    return found if math.isfinite(found) and found > 0 else None
+    return found if math.isfinite(found) and found >= LEAST else None

@@ -46,6 +46,8 @@ class Watcher:
     def progress(self, now: SearchRecord, progress: "Progress") -> None:
         """Show what goes on beside trials."""
         self.drifts = progress.drifts
+        if not self._shown:  # what comes before the first trial says nothing of those to come
+            self._started = time.monotonic()
         if progress.stage != self._stage:
             self._stage = progress.stage
             self.stage(progress)

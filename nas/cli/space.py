@@ -10,7 +10,7 @@ from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say
 from nas.figure_data import kilobytes, milliseconds
 from nas.hints import command
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, InvalidInput
 
 SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Of the architectures that take no more than is shown."""
@@ -36,10 +36,12 @@ def space(
     from search_spaces.search_space import spaces
     from search_spaces.sizing import size
 
+    if image_size is not None and data is None:
+        raise InvalidInput("--image-size", "it is for images, and there are none", "give --data, too")
     chosen = spaces.get(space)
     if data is not None:
-        images = load(data, image_size)
-        chosen = chosen.fitted(images.input_shape, images.classes)
+        loaded = load(data, image_size)
+        chosen = chosen.fitted(loaded.input_shape, loaded.classes)
     with open_model(storage, device, brief=True) as model, show_progress() as progress:
         measured = get_to_know(model, chosen, lambda done, of: progress("kernels", done, of))
         times = latencies(model, chosen)
@@ -58,7 +60,9 @@ def space(
     ]
     print_table(columns, rows)
     say(f"Estimated for {len(times)} architectures on {device}; {measured} kernels were measured now.")
-    options = ("--name", "NAME", "--space", space, "--device", device, "--max-latency", "0.5x")
+    images = [] if data is None else ["--data", data]
+    images += [] if image_size is None else ["--image-size", image_size]
+    options = ("--name", "NAME", "--space", space, *images, "--device", device, "--max-latency", "0.5x")
     say(f"Next: {command('search', *options, storage=storage)}")
 
 

@@ -21,12 +21,12 @@ def _relu(at: At, input: Value, inplace: bool = False) -> Value:
     return at.builder.relu(at.name, at.tensor(input))
 
 
-@rule(nn.ReLU6, options=("inplace",))
 @rule(F.relu6)
 def _relu6(at: At, input: Value, inplace: bool = False) -> Value:
     return _clamped(at, at.tensor(input))
 
 
+@rule(nn.ReLU6, options=("min_val", "max_val", "inplace"))  # a Hardtanh, whose ends may have been moved
 @rule(nn.Hardtanh, options=("min_val", "max_val", "inplace"))
 @rule(F.hardtanh, F.hardtanh_)
 def _hardtanh(at: At, input: Value, min_val: float = -1, max_val: float = 1, inplace: bool = False) -> Value:

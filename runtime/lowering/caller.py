@@ -57,18 +57,34 @@ class Switch:
     def __init__(self, module: nn.Module) -> None:
         self._module, self._was_training = module, module.training
         self._attributes = Attributes(module)
-        self._versions = [(t, t._version) for t in (*module.parameters(), *module.buffers())]
+        held = [t for t in (*module.parameters(), *module.buffers()) if not _is_empty(t)]
+        self._tensors = [(t, t.data, t.detach().clone()) for t in held]  # .data raises no version
 
     def require_only_mode(self) -> None:
         """Refuse a module that changed more, as its weights are read later; it is then as it was."""
         changed = [name for name, _ in self._attributes.changed() if name != "training"]
-        changed += ["weights" for tensor, version in self._versions if tensor._version != version]
+        changed += ["weights" for tensor, _, before in self._tensors if not _equal(tensor.detach(), before)]
         if changed:
+            for tensor, memory, before in self._tensors:
+                tensor.data = memory
+                memory.copy_(before)
             self._module.train(self._was_training)
             self._attributes.restore()
             raise UnsupportedLayerError(
                 f"model: its eval() changes its '{changed[0]}'; call eval() before it is compiled"
             )
+
+
+def _is_empty(tensor: torch.Tensor) -> bool:
+    """Whether it holds no numbers to compare: on the meta device, or of a lazy layer."""
+    return tensor.is_meta or isinstance(tensor, nn.parameter.UninitializedTensorMixin)
+
+
+def _equal(tensor: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors hold the same, a NaN being like another."""
+    if tensor.shape != other.shape or tensor.dtype != other.dtype:
+        return False
+    return bool(((tensor == other) | ((tensor != tensor) & (other != other))).all())
 
 
 class Attributes:

@@ -40,10 +40,11 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
         UnsupportedLayerError: a layer, or an option of it, that the kernels do not compute.
     """
     check_input_shape(input_shape)
-    from runtime.lowering.caller import evaluating
+    from runtime.lowering.caller import KeepsTensors, evaluating, no_random_numbers
 
     traced = trace(module)
-    with evaluating(module):  # to ask for a weight's shape is to make it, where a parametrization does
+    # to ask for a weight's shape is to make it, where a parametrization does, whose code may do anything
+    with evaluating(module), KeepsTensors(module), no_random_numbers():
         traced.require_numbers()
         return lower_parts([traced], tuple(int(d) for d in input_shape))
 

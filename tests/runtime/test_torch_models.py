@@ -721,3 +721,61 @@ def test_features_that_are_kept_and_not_read_are_no_matter():
 def test_what_nothing_reads_makes_no_kernel():
     module = Remembers(lambda m, y: [torch.sigmoid(y), y][1])
     assert [w.family for w in lower(module, SHAPE).workloads] == ["to_nhwc", "conv2d", "to_nchw"]
+
+
+class Doubled(nn.Conv2d):
+    """Changes its weights behind torch's back on its way into evaluation mode."""
+
+    def train(self, mode=True):
+        if not mode and self.training:
+            self.weight.data = self.weight.data * 2
+        return super().train(mode)
+
+
+def test_an_eval_that_changes_weights_through_data_is_refused_and_undone():
+    model = nn.Sequential(Doubled(4, 4, 3)).train()
+    before = model[0].weight.detach().clone()
+    with pytest.raises(BitnasError, match="its eval\\(\\) changes its 'weights'"):
+        runtime.workloads(model, (1, 4, 8, 8))
+    assert torch.equal(model[0].weight, before)
+    assert model[0].training
+
+
+class Counting(nn.Module):
+    """A parametrization that gives another weight each time."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("times", torch.zeros(()))
+
+    def forward(self, weight):
+        self.times += 1
+        return weight * self.times
+
+
+class Noisy(nn.Module):
+    """A parametrization that draws random numbers."""
+
+    def forward(self, weight):
+        return weight + torch.randn_like(weight)
+
+
+@pytest.mark.parametrize("kind", [Counting, Noisy])
+def test_a_parametrization_that_changes_itself_is_refused(kind):
+    from torch.nn.utils import parametrize
+
+    model = nn.Sequential(nn.Conv2d(4, 4, 3)).eval()
+    parametrize.register_parametrization(model[0], "weight", kind(), unsafe=True)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    random = torch.get_rng_state()
+    with pytest.raises(BitnasError, match="that is not computed"):
+        runtime.workloads(model, (1, 4, 8, 8))
+    assert torch.equal(torch.get_rng_state(), random)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_a_relu6_of_other_ends_is_no_relu6():
+    layer = nn.ReLU6()
+    layer.max_val = 3.0
+    with pytest.raises(BitnasError, match="only an upper end of 6"):
+        runtime.workloads(nn.Sequential(layer).eval(), (1, 4, 8, 8))
