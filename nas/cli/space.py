@@ -61,7 +61,7 @@ def space(
     print_table(columns, rows)
     say(f"Estimated for {len(times)} architectures on {device}; {measured} kernels were measured now.")
     images = [] if data is None else ["--data", data]
-    images += [] if image_size is None else ["--image-size", image_size]
+    images += [] if image_size is None else ["--image-size", str(image_size)]
     options = ("--name", "NAME", "--space", space, *images, "--device", device, "--max-latency", "0.5x")
     say(f"Next: {command('search', *options, storage=storage)}")
 

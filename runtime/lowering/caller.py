@@ -77,7 +77,9 @@ class Switch:
 
 def _is_empty(tensor: torch.Tensor) -> bool:
     """Whether it holds no numbers to compare: on the meta device, or of a lazy layer."""
-    return tensor.is_meta or isinstance(tensor, nn.parameter.UninitializedTensorMixin)
+    return tensor.is_meta or isinstance(
+        tensor, nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer
+    )
 
 
 def _equal(tensor: torch.Tensor, other: torch.Tensor) -> bool:
