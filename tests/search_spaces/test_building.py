@@ -12,7 +12,7 @@ from search_spaces.block.shuffle import bottleneck
 from search_spaces.builder import build, parts
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
-from search_spaces.plain_layers import ChannelShuffle
+from search_spaces.plain_layers import ChannelShuffle, Subsample
 from search_spaces.precision import precisions
 
 
@@ -129,15 +129,16 @@ def test_bottleneck(width, groups, middle):
     assert bottleneck(width, groups) == middle
 
 
+LEAVES = QuantConv2d, QuantLinear, ChannelShuffle, Subsample
+
+
 @pytest.mark.parametrize("kind", sorted(blocks))
 def test_networks_can_be_traced(kind):
     built = build(network(block(kind), block(kind, width=32, stride=2))).eval()
 
     class Tracer(fx.Tracer):
         def is_leaf_module(self, m, name):
-            return isinstance(m, QuantConv2d | QuantLinear | ChannelShuffle) or super().is_leaf_module(
-                m, name
-            )
+            return isinstance(m, LEAVES) or super().is_leaf_module(m, name)
 
     traced = fx.GraphModule(built, Tracer().trace(built))
     x = torch.randn(2, 3, 9, 7)
