@@ -1,8 +1,9 @@
 """Options that several commands share, so that they are called the same and mean the same."""
 
+import math
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -10,8 +11,9 @@ from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
 
 if TYPE_CHECKING:
     _Base = click.ParamType[float]
+    _Limit = click.ParamType["LatencyLimit"]
 else:
-    _Base = click.ParamType  # which older versions do not subscript
+    _Base = _Limit = click.ParamType  # which older versions do not subscript
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -64,3 +66,35 @@ Milliseconds = Quantity(
     "ms", {"ms": 1.0, "us": 1e-3, "µs": 1e-3, "μs": 1e-3, "ns": 1e-6, "s": 1e3}, "0.4, 0.4ms or 400us"
 )
 Kilobytes = Quantity("kB", {"kB": 1.0, "KB": 1.0, "kb": 1.0, "B": 1e-3, "MB": 1e3}, "32, 32kB or 0.5MB")
+
+
+class LatencyLimit(NamedTuple):
+    """A limit in milliseconds, or as a share of the median of a space; the other is None."""
+
+    milliseconds: float | None
+    share: float | None
+
+
+class LatencyLimitType(_Limit):
+    """Reads what ``Milliseconds`` reads, and ``0.5x``."""
+
+    name = "limit"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> LatencyLimit:
+        """What the text says; a click error where it says no finite number of some size."""
+        if isinstance(value, LatencyLimit):
+            return value
+        text = str(value).strip()
+        is_share = text.lower().endswith("x")
+        try:
+            found = float(text[:-1]) if is_share else Milliseconds.convert(text, param, ctx)
+        except (ValueError, click.BadParameter):
+            found = math.nan
+        if not (math.isfinite(found) and found >= LEAST):
+            fix = "give a time, such as 0.4ms or 400us, or a share of the space's median, such as 0.5x"
+            self.fail(f"'{value}' is no limit of latency; {fix}", param, ctx)
+        return LatencyLimit(None, found) if is_share else LatencyLimit(found, None)
+
+
+LEAST = 1e-9
+"""Less, in milliseconds or as a share, is no limit that anything keeps."""

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from nas.cli.limits import LatencyLimitType
-from nas.cli.options import Kilobytes, Milliseconds, json_option, storage_option
+from nas.cli.options import Kilobytes, LatencyLimitType, Milliseconds, json_option, storage_option
 from nas.cli.progress import disturbance, watcher
 from nas.figure_data import milliseconds
 from nas.hints import command

@@ -8,7 +8,7 @@ import pytest
 from benches import ArithmeticBench
 
 from nas.bench import Predicted
-from nas.cli.limits import LatencyLimit, LatencyLimitType
+from nas.cli.options import LatencyLimit, LatencyLimitType
 from nas.front_todo import next_of_front
 from nas.ledger import Ledger, TrialRecord, TrialState
 from nas.ledger.front import non_dominated, possible_members
