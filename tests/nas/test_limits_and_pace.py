@@ -6,12 +6,15 @@ from pathlib import Path
 import click
 import pytest
 from benches import ArithmeticBench
+from sqlalchemy import update
 
 from nas.bench import Predicted
 from nas.cli.options import LatencyLimit, LatencyLimitType
 from nas.front_todo import next_of_front
 from nas.ledger import Ledger, TrialRecord, TrialState
+from nas.ledger.claims import MAX_DEATHS
 from nas.ledger.front import non_dominated, possible_members
+from nas.ledger.tables import Trial
 from nas.pace import KERNEL_S, Pace
 from search_spaces import Architecture
 from tests.nas.test_search_loop import CONFIG, _job, _work
@@ -128,3 +131,20 @@ def test_a_relative_limit_is_told_in_milliseconds_and_kept(tmp_path: Path) -> No
     assert infeasible
     assert all("over the limit of 0.33 ms, 1.1x the space's median" in (t.error or "") for t in infeasible)
     assert all((t.latency_ms or 0) > 0.33 for t in infeasible)
+
+
+def test_a_member_that_kills_its_workers_does_not_keep_others_from_being_timed(tmp_path: Path) -> None:
+    job = _job(tmp_path, replace(CONFIG, sampler="random"), bench=EstimatingBench)
+    _work(job)
+    with Ledger.open(job.storage) as ledger:
+        deadly, *others = [t.number for t in ledger.front("demo")]
+        assert others
+        with ledger.writing() as session:
+            untimed = update(Trial).where(Trial.number.in_([deadly, *others]))
+            session.execute(untimed.values(measured_latency_ms=None))
+            given_up = update(Trial).where(Trial.number == deadly)
+            session.execute(given_up.values(deaths=MAX_DEATHS, estimated=["block0"]))
+    _work(job)
+    with Ledger.open(job.storage) as ledger:
+        assert ledger.trial("demo", deadly).measured_latency_ms is None
+        assert all(ledger.trial("demo", number).measured_latency_ms for number in others)
