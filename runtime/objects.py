@@ -83,7 +83,7 @@ def _compile(functions: Mapping[str, Any], target: str, file: Path) -> None:
     os.close(handle)
     try:
         built.mod.write_to_file(half, "o")
-        os.replace(half, file)
+        Path(half).replace(file)
     except BaseException:
         Path(half).unlink(missing_ok=True)
         raise
@@ -91,7 +91,7 @@ def _compile(functions: Mapping[str, Any], target: str, file: Path) -> None:
 
 @cache
 def _folder(folder: Path) -> Path | None:
-    """The folder, made if need be; None where it cannot be, or where others may write into it: it holds code."""
+    """The folder, made if need be; None where it cannot be, or where others may write code into it."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()

@@ -156,6 +156,11 @@ class KeepsTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         named = (*module.named_parameters(), *module.named_buffers())
         self._names = {_memory(tensor): name for name, tensor in named}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch's question. To skip it is to import it first, which takes two seconds."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
