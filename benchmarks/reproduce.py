@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from nas.train_job import CHECKPOINT, RESULT, WEIGHTS
+from nas.training.job import CHECKPOINT, RESULT, WEIGHTS
 
 PLAIN = ("--epochs", "24", "--crop", "0", "--no-flip")
 """Without augmentation, as the paper has it."""

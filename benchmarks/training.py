@@ -22,8 +22,8 @@ from torch import nn
 
 from nas.data import DataSet, Source, Split
 from nas.data.data_set import Scaling
-from nas.recipe import RECIPE
-from nas.training import Training
+from nas.training.loop import Training
+from nas.training.recipe import RECIPE
 from search_spaces.architecture import Architecture, Block, Head, Stem
 from search_spaces.block import blocks
 from search_spaces.builder import build
@@ -122,7 +122,7 @@ def _numbered(sides: list[int]) -> Iterator[tuple[bool, int]]:
 
 
 def our_steps(found: Architecture, steps: int) -> Iterator[float]:
-    """Seconds of each step of a training by ``nas.training``: an epoch is one batch of random images."""
+    """Seconds of each step of a training by ``nas.training.loop``: an epoch is one batch of random images."""
     generator = np.random.default_rng(0)
     pixels = generator.integers(0, 256, (IMAGES, SHAPE[1], SHAPE[2], SHAPE[0]), np.uint8)
     split = Split.whole(pixels, np.arange(IMAGES) % CLASSES, Scaling((128.0,) * 3, (64.0,) * 3))

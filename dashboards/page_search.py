@@ -19,7 +19,7 @@ from dashboards.parts import (
 )
 from dashboards.routes import trial_path
 from dashboards.views import View
-from nas.figure_data import (
+from nas.figures.data import (
     MISSING,
     SHORT_DIGEST,
     kilobytes,
@@ -29,7 +29,7 @@ from nas.figure_data import (
     percent,
     why_no_pareto,
 )
-from nas.figures import pareto_figure
+from nas.figures.search import pareto_figure
 from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, non_dominated
 
 COLUMNS = [

@@ -18,7 +18,7 @@ from dashboards.parts import (
 )
 from dashboards.routes import search_path, trial_path
 from dashboards.views import View
-from nas.figure_data import (
+from nas.figures.data import (
     MISSING,
     LayerRow,
     interval,
@@ -29,8 +29,8 @@ from nas.figure_data import (
     training_curve,
     workload_bars,
 )
+from nas.figures.trial import training_figure, workload_figure
 from nas.ledger import Ledger, TrialRecord
-from nas.trial_figures import training_figure, workload_figure
 
 # Why a figure is missing, by the state of the trial.
 WHY_UNTRAINED = {

@@ -7,7 +7,7 @@ import dash_ag_grid as dag
 import dash_mantine_components as dmc
 from dash import dcc
 
-from nas.figure_style import STATE_COLOURS
+from nas.figures.style import STATE_COLOURS
 
 PRECISION_COLOURS = {
     "float": "gray",

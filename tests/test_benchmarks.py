@@ -14,7 +14,7 @@ import search_spaces
 from benchmarks import augmentation, integers, networks, reproduce, rivals, rows, targets, training
 from benchmarks.__main__ import main
 from benchmarks.race import Effort, race
-from nas.train_job import WEIGHTS
+from nas.training.job import WEIGHTS
 
 QUICK = Effort(rounds=1, sample_ms=0.2)
 

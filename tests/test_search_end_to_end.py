@@ -7,7 +7,7 @@ import pytest
 
 from nas.ledger import Ledger, SearchConfig, TrialState
 from nas.ledger.latencies import SqlLatencyTable
-from nas.worker import Job, work
+from nas.trials.worker import Job, work
 
 
 def test_a_trial_is_timed_and_trained_for_real(tmp_path: Path) -> None:

@@ -116,9 +116,9 @@ def probe(name: str, storage: str, as_json: bool) -> None:
     from dataclasses import replace
 
     import latency
-    from nas.devices import open_device
     from nas.ledger import Ledger
     from nas.ledger.devices import LOCAL, DeviceBook, local_entry
+    from nas.measuring.devices import open_device
 
     if name == LOCAL:  # it is kept nowhere, so that it needs no ledger
         entry = replace(local_entry(), description=latency.device(LOCAL).describe())

@@ -13,8 +13,8 @@ from nas.hints import command
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from nas.card import Card
-    from nas.verify import Check
+    from nas.export.card import Card
+    from nas.export.verify import Check
 
 _OF_TRIALS = {"max_latency_ms", "max_size_kb", "number", "epochs", "storage"}
 
@@ -52,7 +52,7 @@ def export(
     search's own count. The folder holds machine code, packed weights, a card with the figures, and
     predict.py, which needs nothing but numpy and apache-tvm-ffi.
     """
-    from nas.trained_export import export_trained, is_training
+    from nas.export.trainings import export_trained, is_training
 
     if is_training(search):
         _refuse_options_of_trials(context, search)
@@ -84,8 +84,8 @@ def _export_trial(
     c_source: Path | None,
 ) -> "Card":
     """Export from a search; a limit in ms and in kB that is not given is the search's own."""
-    from nas.export import Limits
-    from nas.export import export as run
+    from nas.export.trials import Limits
+    from nas.export.trials import export as run
     from nas.ledger import Ledger
 
     with Ledger.open(storage) as ledger:
@@ -119,7 +119,7 @@ def verify(context: click.Context, folder: Path, latency_tolerance: float | None
 
     A latency above the card's fails only where the machine is not disturbed; else it is not judged.
     """
-    from nas.verify import verify as run
+    from nas.export.verify import verify as run
 
     checks = run(folder, latency_tolerance)
     if as_json:

@@ -12,14 +12,14 @@ from nas.cli.latency_tables import export_, import_
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
 from nas.cli.writing import check_target, write_figure
-from nas.figure_data import MISSING, interval, milliseconds, percent
+from nas.figures.data import MISSING, interval, milliseconds, percent
 from nas.hints import command
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from latency import LatencyModel, Measurement
-    from nas.calibration import Evaluation, Unseen
-    from nas.front_check import Checked
+    from latency.calibration import Evaluation, Unseen
+    from nas.measuring.front_check import Checked
     from search_spaces import Architecture
     from search_spaces.search_space import SearchSpace
 
@@ -60,7 +60,7 @@ def latency() -> None:
 @storage_option
 def measure(space: str, device: str, networks: int, cooldown_s: float, storage: str) -> None:
     """Measure, ahead of a search, the kernels of many networks of a space; what is there is not repeated."""
-    from nas.calibration import measure_space
+    from latency.calibration import measure_space
 
     chosen = space_called(space)
     with open_model(storage, device, cooldown_s) as model, show_progress() as progress:
@@ -95,7 +95,7 @@ def calibrate(
     space: str, device: str, minutes: float, networks: int, cooldown_s: float, storage: str, as_json: bool
 ) -> None:
     """Learn what networks of a space take on a device, and report the error on networks not learned from."""
-    from nas.calibration import calibrate as run
+    from latency.calibration import calibrate as run
 
     chosen = space_called(space)
     with open_model(storage, device, cooldown_s) as model, show_progress() as progress:
@@ -132,7 +132,7 @@ def evaluate(
 
     The regressor is judged as well, on kernels of a family and size that it has not seen.
     """
-    from nas.calibration import evaluate as run
+    from latency.calibration import evaluate as run
 
     chosen = space_called(space)
     if plot is not None:
@@ -142,7 +142,7 @@ def evaluate(
         unseen = _unseen(model, chosen, networks, seed)
     _report(found, as_json, unseen)
     if plot is not None:
-        from nas.latency_figures import scatter
+        from nas.figures.latency import scatter
 
         title = f"{networks} networks of {space} on {device}"
         write_figure("--plot", plot, scatter(found, title), title)
@@ -200,7 +200,7 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
         if disturbed:
             say(f"What is measured is not to be relied on: the machine was disturbed ({disturbed})")
     if plot is not None:
-        from nas.latency_figures import bars
+        from nas.figures.latency import bars
 
         title = f"{arch} on {device}: {_whole(total)}"
         write_figure("--plot", plot, bars(rows, title), title)
@@ -218,9 +218,9 @@ def verify(context: click.Context, search: str, storage: str, as_json: bool) -> 
     The new times take the place of older ones. A member that breaks the search's limit is marked, and left
     out of what is exported.
     """
-    from nas.bench import DeviceBench
-    from nas.front_check import check_front
     from nas.ledger import Ledger
+    from nas.measuring.bench import DeviceBench
+    from nas.measuring.front_check import check_front
 
     with Ledger.open(storage) as ledger, show_progress() as show:
         found = list(check_front(ledger, search, DeviceBench, lambda *at: show("networks", *at)))
@@ -267,9 +267,9 @@ def _unseen(model: "LatencyModel", space: "SearchSpace", count: int, seed: int) 
     """The regressor's error on kernels of unseen families and sizes; None where too few were measured."""
     from itertools import islice
 
+    from latency.calibration import architectures, judge_regressor
     from latency.model import workloads_of
     from latency.regressor import LEAST
-    from nas.calibration import architectures, judge_regressor
     from runtime import Workload
 
     rows = model.table.rows(model.device.identity)

@@ -12,7 +12,7 @@ from nas.cli.output import say
 
 if TYPE_CHECKING:
     from latency import LatencyModel
-    from nas.calibration import Progress
+    from latency.calibration import Progress
 
 LINE_EVERY_S = 15.0
 """Between lines of progress where there is no terminal."""
@@ -29,9 +29,9 @@ def open_model(
     ``brief``: what searches measured is good enough.
     """
     from latency import LatencyModel, NoDeviceError
-    from nas.devices import check_device, open_absent, open_device
     from nas.ledger import Ledger
     from nas.ledger.latencies import SqlLatencyTable
+    from nas.measuring.devices import check_device, open_absent, open_device
 
     check_device(storage, device)
     with Ledger.open(storage, create=True) as ledger:

@@ -18,10 +18,10 @@ from search_spaces.errors import BitnasError
 @storage_option
 def export_(device: str, output: Path, storage: str) -> None:
     """Write a device's table, a line of JSON for each kernel and each network that was learned from."""
-    from nas.devices import check_device, open_remembered
+    from latency.table_file import write_lines
     from nas.ledger import Ledger
     from nas.ledger.latencies import SqlLatencyTable
-    from nas.table_file import write_lines
+    from nas.measuring.devices import check_device, open_remembered
 
     check_device(storage, device)
     with Ledger.open(storage, create=True) as ledger:
@@ -41,9 +41,9 @@ def import_(file: Path, storage: str) -> None:
 
     What is there already is left, unless it is older.
     """
+    from latency.table_file import newer, read_lines
     from nas.ledger import Ledger
     from nas.ledger.latencies import SqlLatencyTable
-    from nas.table_file import newer, read_lines
 
     found = read_lines(file)
     with Ledger.open(storage, create=True) as ledger:

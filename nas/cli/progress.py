@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nas.figure_data import milliseconds
+from nas.figures.data import milliseconds
 from nas.ledger.records import SearchRecord, TrialRecord, TrialState
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from nas.ledger import Ledger
-    from nas.search import Progress
+    from nas.searching.search import Progress
 
 COLOURS = {
     TrialState.COMPLETE: "green",

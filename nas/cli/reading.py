@@ -9,7 +9,7 @@ import click
 
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
-from nas.figure_data import (
+from nas.figures.data import (
     MISSING,
     SHORT_DIGEST,
     describe_counts,
@@ -271,7 +271,7 @@ def _plot(
     reason = why_no_pareto(search, data)
     if reason:
         raise BitnasError(f"--plot: {reason[0].lower()}{reason[1:]}; wait for the first trials")
-    from nas.figures import add_title, pareto_figure
+    from nas.figures.search import add_title, pareto_figure
 
     figure = pareto_figure(data)
     add_title(figure, f"{search.name}: accuracy against latency")

@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from nas.cli.options import Kilobytes, LatencyLimitType, Milliseconds, json_option, storage_option
 from nas.cli.progress import disturbance, watcher
-from nas.figure_data import milliseconds
+from nas.figures.data import milliseconds
 from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
@@ -74,7 +74,7 @@ def search(context: click.Context, /, **options: Any) -> None:
     was finished and goes on with --resume.
     """
     storage, workers = options["storage"], options["workers"]
-    from nas import search as service
+    from nas.searching import search as service
 
     service.check_workers(workers)
     if options["resume"] is not None:
@@ -123,9 +123,9 @@ def _refuse_settings(context: click.Context) -> None:
 
 
 def _run(storage: str, record: SearchRecord, workers: int, verbose: bool) -> None:
-    from nas import search as service
     from nas.ledger import Ledger
-    from nas.worker import Job
+    from nas.searching import search as service
+    from nas.trials.worker import Job
 
     try:
         with Ledger.open(storage) as ledger, watcher(ledger, record) as shown:
@@ -184,8 +184,8 @@ def _tell_limit_and_time(storage: str, record: SearchRecord) -> None:
 
 def _verdict(record: SearchRecord, best: float | None) -> None:
     """Say so where the best network is no better than chance or than a linear classifier."""
-    from nas.baseline import Baselines
     from nas.data import load
+    from nas.training.baseline import Baselines
 
     if best is None:
         return

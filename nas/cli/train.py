@@ -19,10 +19,10 @@ from nas.hints import command
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from nas.recipe import Recipe
-    from nas.train_job import TrainJob
-    from nas.train_run import Progress
-    from nas.training import Epoch
+    from nas.training.job import TrainJob
+    from nas.training.loop import Epoch
+    from nas.training.recipe import Recipe
+    from nas.training.run import Progress
 
 _WITH_RESUME = {"resume", "as_json"}
 _RECIPE = {
@@ -85,8 +85,10 @@ def train(context: click.Context, /, **options: Any) -> None:
     Written are a checkpoint after every epoch, and in the end the weights and a result with the accuracy on
     the test images. A training that was killed goes on with --resume.
     """
-    from nas import checkpoint, train_job, train_run
-    from nas.baseline import Baselines
+    from nas.training.baseline import Baselines
+    from nas.training.loop import checkpoint
+    from nas.training.loop import job as train_job
+    from nas.training.loop import run as train_run
 
     loaded = None
     if options["resume"] is not None:
@@ -131,8 +133,8 @@ def train(context: click.Context, /, **options: Any) -> None:
 
 
 def _folder(output: Path | None) -> Path:
-    from nas.finished import check_output
-    from nas.train_run import halves_in
+    from nas.export.finished import check_output
+    from nas.training.run import halves_in
 
     if output is None:
         raise InvalidInput("--output", "a training needs a folder", "give -o FOLDER")
@@ -143,8 +145,8 @@ def _folder(output: Path | None) -> Path:
 def _job(options: dict[str, Any]) -> "TrainJob":
     from nas.data import load
     from nas.data.opening import canonical
-    from nas.recipe import recipe_for
-    from nas.train_job import TrainJob
+    from nas.training.job import TrainJob
+    from nas.training.recipe import recipe_for
     from search_spaces.networks import networks
 
     if options["network"] is None:
@@ -182,7 +184,7 @@ def _absolute(option: str, name: str | None) -> str | None:
 
 
 def _recipe(options: dict[str, Any], usual: "Recipe") -> "Recipe":
-    from nas.recipe import with_optimizer
+    from nas.training.recipe import with_optimizer
 
     cores = os.cpu_count() or 1
     if (options["threads"] or 0) > cores:
@@ -216,7 +218,7 @@ def decoding() -> Iterator[Any]:
 @contextmanager
 def _shown(job: "TrainJob") -> "Iterator[Progress]":
     """A bar with images a second and a line for each epoch on a terminal; silence elsewhere."""
-    from nas.train_run import Progress
+    from nas.training.run import Progress
 
     if not sys.stderr.isatty():
         yield Progress(on_transfer=_tell_what_is_new, on_teacher=_tell_of_other_data)

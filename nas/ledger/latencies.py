@@ -15,7 +15,7 @@ from nas.ledger.tables import DeviceRow, MeasurementRow, NetworkMeasurementRow
 if TYPE_CHECKING:
     from latency import Measurement
     from latency.table import NetworkMeasurement
-    from nas.table_file import Line
+    from latency.table_file import Line
 
 
 TIMING = {"milliseconds", "iqr_ms", "samples", "date", "tvm_version", "conditions"}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nas.figure_data import (
+from nas.figures.data import (
     count_precisions,
     layer_rows,
     milliseconds,
@@ -16,9 +16,9 @@ from nas.figure_data import (
     workload_bars,
     workload_label,
 )
-from nas.figures import FRONT, add_title, pareto_figure
+from nas.figures.search import FRONT, add_title, pareto_figure
+from nas.figures.trial import training_figure, workload_figure
 from nas.ledger import EpochRecord, Ledger, SearchRecord, TrialRecord, non_dominated
-from nas.trial_figures import training_figure, workload_figure
 from search_spaces.errors import InvalidInput
 from tests.cli.filled_ledger import CONFIG, DISTURBED, INFEASIBLE, architecture_json
 
@@ -207,7 +207,7 @@ def test_numbers_keep_what_counts() -> None:
 
 
 def test_layers_are_named_whole_and_in_milliseconds() -> None:
-    from nas.latency_figures import bars
+    from nas.figures.latency import bars
 
     name = "stages_1_blocks_2_a_depthwise_convolution_of_long_name"
     rows = [{"layer": name, "milliseconds": 0.00045 * (i + 1), "how": "measured"} for i in range(40)]

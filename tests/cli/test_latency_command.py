@@ -6,10 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 import search_spaces
+from latency.table_file import write_lines
 from nas.cli.main import cli
 from nas.ledger import Ledger
 from nas.ledger.latencies import SqlLatencyTable
-from nas.table_file import write_lines
 
 
 @pytest.fixture(scope="module")

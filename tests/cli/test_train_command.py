@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-import nas.train_run
-from nas.checkpoint import read, write_tensors
+import nas.training.run
 from nas.data import load
-from nas.train_job import WEIGHTS
-from nas.weights import load_network, transfer
+from nas.training.checkpoint import read, write_tensors
+from nas.training.job import WEIGHTS
+from nas.training.weights import load_network, transfer
 from search_spaces import BitnasError, precisions, size
 from search_spaces.layers import LATENT_START, QuantLinear
 from search_spaces.plan import Plan
@@ -33,7 +33,7 @@ def test_a_training_writes_weights_and_a_result(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "result.json").read_text()) == result
     assert result["test_accuracy"] > 0.8  # type: ignore[operator]
     module = load_network(tmp_path / "out" / WEIGHTS)
-    assert nas.training.accuracy(module, load("digits").test) == result["test_accuracy"]
+    assert nas.training.loop.accuracy(module, load("digits").test) == result["test_accuracy"]
     assert size(module).kilobytes == result["size_kb"]
     assert len(module[2].quantized_weight().unique()) == 3  # type: ignore[index, operator]
 
@@ -47,7 +47,7 @@ def test_the_same_command_gives_the_same_weights(tmp_path: Path) -> None:
 def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = trained(tmp_path / "whole")
     epochs = 0
-    real = nas.train_run.Progress
+    real = nas.training.run.Progress
 
     def stopping(**options: object) -> object:
         def on_epoch(epoch: object) -> None:
@@ -58,7 +58,7 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest
 
         return real(**options, on_epoch=on_epoch)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(nas.train_run, "Progress", stopping)
+    monkeypatch.setattr(nas.training.run, "Progress", stopping)
     folder = tmp_path / "out"
     arguments = ["small", "--data", "digits", "--epochs", "3", "-o", str(folder)]
     stopped = run("train", *arguments)

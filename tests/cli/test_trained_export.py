@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from nas.card import Card
 from nas.cli.main import cli
-from nas.finished import DisagreementError, check_agreement
-from nas.identity import digest_and_kilobytes
+from nas.export.card import Card
+from nas.export.finished import DisagreementError, check_agreement
+from nas.export.identity import digest_and_kilobytes
 from search_spaces import BitnasError, network, size
 from tests.cli.small_network import environment
 from tests.runtime.harness import edit_manifest

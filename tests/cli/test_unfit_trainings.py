@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from nas.checkpoint import read, write_tensors
-from nas.train_job import CHECKPOINT, WEIGHTS
+from nas.training.checkpoint import read, write_tensors
+from nas.training.job import CHECKPOINT, WEIGHTS
 from tests.cli.small_network import run, trained
 
 pytestmark = pytest.mark.usefixtures("small_network")
@@ -70,7 +70,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("nas.checkpoint.os.fsync", full)
+    monkeypatch.setattr("nas.training.checkpoint.os.fsync", full)
     done = run("train", "small", "--data", "digits", "--epochs", "1", "-o", str(tmp_path / "out"))
     file = tmp_path / "out" / CHECKPOINT
     said = f"Error: --output: '{file}' cannot be written (No space left on device); make room there\n"

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from latency import Measurement, NoDeviceError
-from nas.bench import Predicted, Progress
 from nas.data import Source, data_sets, load
 from nas.ledger import Ledger, SearchConfig
-from nas.quiet import QuietRoom
+from nas.measuring.bench import Predicted, Progress
+from nas.measuring.quiet import QuietRoom
 from search_spaces import Architecture
 from search_spaces.search_space import SearchSpace
 from tests.measured import timed

@@ -21,10 +21,10 @@ from torch import nn
 
 import latency
 import runtime
-from nas import finished
-from nas.card import Card, read_card
 from nas.data import DataSet, load
-from nas.training import predict, train
+from nas.export.card import Card, read_card
+from nas.export.trials import finished
+from nas.training.loop import predict, train
 from search_spaces import precisions
 from search_spaces.layers import QuantLinear
 from tests.environment import own_cache

@@ -10,9 +10,9 @@ from torch import nn
 
 import latency
 import runtime
-from nas import finished
 from nas.data import load
-from nas.training import predict
+from nas.export.trials import finished
+from nas.training.loop import predict
 from search_spaces import precisions
 from search_spaces.layers import QuantLinear
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from latency import Measurement, MeasurementError, NoDeviceError
-from nas.front_check import check_front
 from nas.ledger import Ledger
 from nas.ledger.tables import Trial
+from nas.measuring.front_check import check_front
 from search_spaces import Architecture, BitnasError
 from tests.measured import disturbed, timed
 from tests.nas.benches import ArithmeticBench

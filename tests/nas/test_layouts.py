@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from benchmarks.training import VARIANTS, architecture
-from nas.layouts import EvenGradients, kept_memory
+from nas.training.layouts import EvenGradients, kept_memory
 from search_spaces import build
 from search_spaces.block import blocks
 from search_spaces.search_space import USER_PRECISIONS

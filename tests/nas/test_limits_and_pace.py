@@ -8,14 +8,14 @@ import pytest
 from benches import ArithmeticBench
 from sqlalchemy import update
 
-from nas.bench import Predicted
 from nas.cli.options import LatencyLimit, LatencyLimitType
-from nas.front_todo import next_of_front
 from nas.ledger import Ledger, TrialRecord, TrialState
 from nas.ledger.claims import MAX_DEATHS
 from nas.ledger.front import non_dominated, possible_members
 from nas.ledger.tables import Trial
-from nas.pace import KERNEL_S, Pace
+from nas.measuring.bench import Predicted
+from nas.measuring.front_todo import next_of_front
+from nas.trials.pace import KERNEL_S, Pace
 from search_spaces import Architecture
 from tests.nas.test_search_loop import CONFIG, _job, _work
 

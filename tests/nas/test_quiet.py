@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.quiet import QuietRoom
+from nas.measuring.quiet import QuietRoom
 
 SPAWN = multiprocessing.get_context("spawn")
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import optuna
 import pytest
 
+from nas.algorithms.pruners import pruners, rivals
+from nas.algorithms.samplers import Proposer, replay, samplers, violations
 from nas.ledger import SearchConfig, TrialRecord, TrialState, non_dominated
-from nas.pruners import pruners, rivals
-from nas.samplers import Proposer, replay, samplers, violations
 from search_spaces import Architecture, space
 from search_spaces.errors import InvalidInput
 

@@ -8,7 +8,7 @@ import pytest
 from benches import FEW, ArithmeticBench
 from click.testing import CliRunner, Result
 
-import nas.worker
+import nas.trials.worker
 from nas.cli.main import cli
 from nas.cli.search import _next
 from nas.ledger import Ledger, TrialState
@@ -21,7 +21,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where the command keeps its ledger; its workers take no compiler."""
     monkeypatch.delenv("NAS_STORAGE", raising=False)
     defaults = (None, ArithmeticBench, 60.0, 0.1, 0.1, False)
-    monkeypatch.setattr(nas.worker.Job.__init__, "__defaults__", defaults)
+    monkeypatch.setattr(nas.trials.worker.Job.__init__, "__defaults__", defaults)
     return f"sqlite:///{tmp_path}/nas.db"
 
 

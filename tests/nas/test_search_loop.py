@@ -14,12 +14,12 @@ import pytest
 from benches import FEW, MARKS, ArithmeticBench, AwayBench, OnceDeadlyBench, SlowBench, SometimesBrokenBench
 from sqlalchemy import select
 
-from nas import search
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker, non_dominated
 from nas.ledger.claims import Claims
 from nas.ledger.records import Proposal
 from nas.ledger.tables import Trial
-from nas.worker import Job, StoppedError, work
+from nas.searching import search
+from nas.trials.worker import Job, StoppedError, work
 from search_spaces import space
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -66,7 +66,7 @@ def test_trials_wait_for_a_device_that_is_away(
 ) -> None:
     seen: list[str | None] = []
     job = _job(tmp_path, bench=AwayBench, device_pause_s=0.0)
-    monkeypatch.setattr("nas.worker._wait_for_device", lambda *_: seen.append(_trials(job)[0].error))
+    monkeypatch.setattr("nas.trials.worker._wait_for_device", lambda *_: seen.append(_trials(job)[0].error))
     found = _work(job)
     assert _outcomes(found) == _outcomes(uninterrupted)
     assert seen[0] == "no_device: device: 'pi' does not answer"
@@ -222,7 +222,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_redone(
 def _worker_process(job: Job) -> subprocess.Popen[bytes]:
     code = (
         f"import sys; sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]\n"
-        "from benches import ArithmeticBench\nfrom nas import search\nfrom nas.worker import Job\n"
+        "from benches import ArithmeticBench\nfrom nas.searching import search\nfrom nas.trials.worker import Job\n"
         f"search.run(Job({job.storage!r}, 'demo', bench=ArithmeticBench, poll_s=0.1), 1)"
     )
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)

@@ -18,17 +18,15 @@ from torch.optim.lr_scheduler import (
 )
 
 import search_spaces
-from nas import checkpoint
 from nas.data import DataSet, Source, Split, load
 from nas.data.batches import Augmentation, batch_count
-from nas.optimizers import optimizers, parameter_groups, schedules
-from nas.recipe import IMAGES, RECIPE, Recipe, recipe_for, with_optimizer
-from nas.train_job import images_digest
-from nas.training import (
+from nas.training.job import images_digest
+from nas.training.loop import (
     Epoch,
     Training,
     TrainingError,
     accuracy,
+    checkpoint,
     distillation_loss,
     load_weights,
     predict,
@@ -36,6 +34,8 @@ from nas.training import (
     train,
     train_architecture,
 )
+from nas.training.optimizers import optimizers, parameter_groups, schedules
+from nas.training.recipe import IMAGES, RECIPE, Recipe, recipe_for, with_optimizer
 from search_spaces import BitnasError, InvalidInput
 from search_spaces.layers import QuantLinear
 from search_spaces.plain_layers import OutputScale
@@ -281,7 +281,7 @@ def test_a_checkpoint_that_is_not_whole_does_not_replace_one(
     training, path = _training(small), tmp_path / "c"
     checkpoint.save(path, training, {})
     before = path.read_bytes()
-    monkeypatch.setattr("nas.checkpoint.os.fsync", lambda _: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr("nas.training.checkpoint.os.fsync", lambda _: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(BitnasError, match=r"--output: .* cannot be written .full.; make room"):
         checkpoint.save(path, training, {"more": 1})
     assert path.read_bytes() == before
@@ -329,7 +329,7 @@ def test_of_many_images_some_count_in_the_digest(small: DataSet, monkeypatch: py
         return real(split, indices)
 
     monkeypatch.setattr(Split, "take", take)
-    monkeypatch.setattr("nas.train_job.DIGESTED_BYTES", 50 * 64 + 1)
+    monkeypatch.setattr("nas.training.job.DIGESTED_BYTES", 50 * 64 + 1)
     images_digest(small)  # 180, 60 and 60 images of 64 bytes
     assert taken == [*range(0, 180, 4), *range(0, 60, 2), *range(0, 60, 2)]
 

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 import search_spaces
-from nas.checkpoint import write_tensors
-from nas.train_job import TrainJob
-from nas.weights import transfer
+from nas.training.checkpoint import write_tensors
+from nas.training.job import TrainJob
+from nas.training.weights import transfer
 from search_spaces.layers import LATENT_START
 
 NETWORK = "resnet20-dw"

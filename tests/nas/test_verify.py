@@ -6,9 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from latency.measurement import REPEATS
-from nas.card import Card
 from nas.cli.main import cli
-from nas.verify import judge_latency
+from nas.export.card import Card
+from nas.export.verify import judge_latency
 from tests.measured import disturbed, timed
 
 CARD = Card(
@@ -76,7 +76,7 @@ def test_a_network_that_is_slower_than_a_worthless_time_is_slower():
 )
 def test_what_verify_prints_and_exits_with(monkeypatch, found, code, column, says):
     monkeypatch.setattr(
-        "nas.verify.verify", lambda folder, tolerance: [judge_latency(CARD, found, tolerance)]
+        "nas.export.verify.verify", lambda folder, tolerance: [judge_latency(CARD, found, tolerance)]
     )
     result = CliRunner().invoke(cli, ["verify", "w"])
     assert (result.exit_code, result.stdout.rstrip().endswith(column)) == (code, True), result.stdout

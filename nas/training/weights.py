@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.train_job import WEIGHTS, TrainJob, job_of
+from nas.training.job import WEIGHTS, TrainJob, job_of
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from nas.checkpoint import Loaded
+    from nas.training.checkpoint import Loaded
 
 
 def load_network(path: Path) -> "nn.Module":
@@ -19,7 +19,7 @@ def load_network(path: Path) -> "nn.Module":
     Raises:
         BitnasError: the file is missing, damaged, or a checkpoint.
     """
-    from nas import checkpoint
+    from nas.training.loop import checkpoint
 
     return network_of(checkpoint.read(path))
 
@@ -72,7 +72,7 @@ def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
         BitnasError: not one of the layers' weights fits.
         InvalidInput: they are of another network.
     """
-    from nas import checkpoint
+    from nas.training.loop import checkpoint
     from search_spaces.layers import QuantConv2d, QuantLinear
 
     loaded = checkpoint.read(path)

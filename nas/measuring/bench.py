@@ -11,11 +11,11 @@ from latency.measurement import Measurement, MeasurementError, NoDeviceError
 from latency.model import LatencyModel, Prediction, checked, workloads_of
 from latency.patience import patience_s
 from latency.table import FRONT, NetworkMeasurement
-from nas.devices import open_absent, open_device
 from nas.ledger.latencies import SqlLatencyTable
 from nas.ledger.records import PREDICT, SearchConfig
 from nas.ledger.store import Ledger
-from nas.quiet import QuietRoom
+from nas.measuring.devices import open_absent, open_device
+from nas.measuring.quiet import QuietRoom
 from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError
 from search_spaces.search_space import SearchSpace

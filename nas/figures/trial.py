@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from nas.figure_data import TIMES, Bar, Curve, milliseconds
-from nas.figure_style import ACCENT, INK, MUTED, blank_figure
+from nas.figures.data import TIMES, Bar, Curve, milliseconds
+from nas.figures.style import ACCENT, INK, MUTED, blank_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

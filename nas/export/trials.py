@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.card import Card
-from nas.devices import open_device
-from nas.figure_data import milliseconds
-from nas.finished import Finished, check_outputs, finish, write_artifact
+from nas.export.card import Card
+from nas.export.finished import Finished, check_outputs, finish, write_artifact
+from nas.export.identity import ARCHITECTURE
+from nas.figures.data import milliseconds
 from nas.hints import command
-from nas.identity import ARCHITECTURE
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
+from nas.measuring.devices import open_device
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -144,9 +144,9 @@ def prepare(
     """Take a trial's trained network, train it on for ``epochs``, compile and time it."""
     from latency import LatencyModel
     from nas.ledger.latencies import SqlLatencyTable
-    from nas.recipe import recipe_for
     from nas.seeds import training_seed
-    from nas.training import load_weights, train
+    from nas.training.loop import load_weights, train
+    from nas.training.recipe import recipe_for
     from search_spaces import Architecture, build
 
     architecture = Architecture.from_json(trial.architecture or "")

@@ -4,17 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.card import Card
-from nas.finished import check_outputs, finish, write_artifact
+from nas.export.card import Card
+from nas.export.finished import check_outputs, finish, write_artifact
+from nas.export.identity import PUBLISHED, PublishedNetwork
 from nas.hints import command
-from nas.identity import PUBLISHED, PublishedNetwork
-from nas.train_job import CHECKPOINT, RESULT, WEIGHTS, TrainJob, data_of, images_digest, job_of
-from nas.weights import network_of
+from nas.training.job import CHECKPOINT, RESULT, WEIGHTS, TrainJob, data_of, images_digest, job_of
+from nas.training.weights import network_of
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
-    from nas.checkpoint import Loaded
     from nas.data import DataSet
+    from nas.training.checkpoint import Loaded
 
 Say = Callable[[str], None]
 
@@ -42,7 +42,7 @@ def export_trained(
     """
     import runtime
     from latency import LatencyModel, MemoryTable, device
-    from nas import checkpoint
+    from nas.training.loop import checkpoint
 
     weights = _weights(folder)
     check_outputs(output, c_source)

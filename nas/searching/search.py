@@ -14,17 +14,17 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from nas.devices import check_device
-from nas.front_todo import next_of_front
 from nas.hints import command
 from nas.ledger.claims import MAX_DEATHS, Claims
 from nas.ledger.records import SearchConfig, SearchRecord, check_search_name
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
+from nas.measuring.devices import check_device
+from nas.measuring.front_todo import next_of_front
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
-    from nas.worker import Job
+    from nas.trials.worker import Job
 
 OnChange = Callable[[SearchRecord], None]
 
@@ -66,9 +66,9 @@ def check_config(config: SearchConfig) -> None:
         InvalidInput: an unknown space, sampler or pruner; data that cannot be read, or that the space is not
             for.
     """
+    from nas.algorithms.pruners import pruners
+    from nas.algorithms.samplers import samplers
     from nas.data import load
-    from nas.pruners import pruners
-    from nas.samplers import samplers
     from search_spaces.search_space import spaces
 
     space = spaces.get(config.space)
@@ -242,7 +242,7 @@ class _Crew:
         self._hands = []
 
     def _start_one(self) -> _Hand:
-        from nas import worker
+        from nas.trials import worker
 
         # A forked copy of a process with TVM's or torch's threads in it can hang; a fresh one cannot.
         spawn = multiprocessing.get_context("spawn")

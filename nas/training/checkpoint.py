@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nas.training import Epoch, Training
+from nas.training.loop import Epoch, Training
 from search_spaces.errors import BitnasError
 
 FORMAT = "bitnas-checkpoint-1"

@@ -16,15 +16,15 @@ from types import FrameType
 from typing import Any
 
 from latency.measurement import MeasurementError, NoDeviceError
-from nas.bench import BenchFactory, DeviceBench
-from nas.front_todo import next_of_front
 from nas.ledger.claims import LEASE_S, Claim, Claims, StaleClaimError
 from nas.ledger.engine import StorageError
 from nas.ledger.records import ALL, PREDICT, TrialState
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
-from nas.quiet import Check, QuietRoom
-from nas.trial import TrialRunner
+from nas.measuring.bench import BenchFactory, DeviceBench
+from nas.measuring.front_todo import next_of_front
+from nas.measuring.quiet import Check, QuietRoom
+from nas.trials.trial import TrialRunner
 from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError
 
@@ -185,8 +185,8 @@ def _finish_front(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> No
 
 
 def _runner(job: Job, ledger: Ledger, claims: Claims, room: QuietRoom) -> TrialRunner:
+    from nas.algorithms.samplers import Proposer
     from nas.data import load
-    from nas.samplers import Proposer
     from search_spaces.search_space import space
 
     config = ledger.search(job.search).config

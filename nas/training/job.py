@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.data.data_set import PART
-from nas.recipe import Recipe
+from nas.training.recipe import Recipe
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
-    from nas.checkpoint import Loaded
     from nas.data import DataSet
+    from nas.training.checkpoint import Loaded
 
 DIGESTED_BYTES = 1 << 28
 """Of the pixels of a split: all of CIFAR's, in about a second."""

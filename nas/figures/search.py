@@ -1,12 +1,21 @@
-"""The Pareto figure of a search: accuracy against latency, drawn from nas.figure_data."""
+"""The Pareto figure of a search: accuracy against latency, drawn from nas.figures.data."""
 
 from collections.abc import Sequence
 from html import escape
 from math import log10
 from typing import TYPE_CHECKING, Any
 
-from nas.figure_data import ParetoData, Point, kilobytes, milliseconds, percent
-from nas.figure_style import ACCENT, INK, LIMIT, MUTED, SIZE_SCALE, STATE_COLOURS, blank_figure, percent_ticks
+from nas.figures.data import ParetoData, Point, kilobytes, milliseconds, percent
+from nas.figures.style import (
+    ACCENT,
+    INK,
+    LIMIT,
+    MUTED,
+    SIZE_SCALE,
+    STATE_COLOURS,
+    blank_figure,
+    percent_ticks,
+)
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

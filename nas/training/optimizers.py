@@ -12,7 +12,7 @@ from search_spaces.plain_layers import OutputScale
 from search_spaces.registry import Registry
 
 if TYPE_CHECKING:
-    from nas.recipe import Recipe
+    from nas.training.recipe import Recipe
 
 Groups = list[dict[str, object]]
 MakeOptimizer = Callable[[Groups, "Recipe"], torch.optim.Optimizer]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas.visits import Visits
+from latency.visits import Visits
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:

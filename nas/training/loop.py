@@ -18,9 +18,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from nas.data import DataSet, Split
 from nas.data.batches import batch_count, batches, tensor
 from nas.data.data_set import PART
-from nas.layouts import EvenGradients, kept_memory
-from nas.optimizers import optimizers, parameter_groups, schedules
-from nas.recipe import Recipe, recipe_for
+from nas.training.layouts import EvenGradients, kept_memory
+from nas.training.optimizers import optimizers, parameter_groups, schedules
+from nas.training.recipe import Recipe, recipe_for
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
 from search_spaces.errors import BitnasError
@@ -104,7 +104,7 @@ def train(
 
 
 class Training:
-    """A training as it goes on, epoch by epoch: what ``nas.checkpoint`` keeps and brings back.
+    """A training as it goes on, epoch by epoch: what ``nas.training.checkpoint`` keeps and brings back.
 
     Attributes:
         module: the network that is trained.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from latency.measurement import DRIFTED
-from nas.card import CARD, CARD_TEXT, Card, artifact_kilobytes
+from nas.export.card import CARD, CARD_TEXT, Card, artifact_kilobytes
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Finished:
 
 def finish(model: "LatencyModel", module: "nn.Module", data: "DataSet") -> Finished:
     """Compile a trained network for a model's device, time it there, and judge it by the validation split."""
-    from nas.training import accuracy
+    from nas.training.loop import accuracy
 
     network = model.compile(module, (1, *data.input_shape))
     return Finished(
@@ -92,7 +92,7 @@ def write_artifact(finished: Finished, output: Path, identity: tuple[str, str], 
     """
     from safetensors.numpy import save
 
-    from nas.training import predict
+    from nas.training.loop import predict
     from runtime.artifact import save as save_artifact
 
     test = finished.data.test
@@ -195,7 +195,7 @@ def _own_disagreement(module: "nn.Module", split: "Split", expected: "NDArray[An
     import torch
 
     from nas.rounding import rounded_otherwise
-    from nas.training import predict
+    from nas.training.loop import predict
 
     with rounded_otherwise(module, torch.Generator().manual_seed(0)):
         return max(int((predict(module, split) != expected).sum()) for _ in range(TRIES))

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from nas.figure_style import ACCENT, MUTED, blank_figure
-from nas.figures import add_title
+from nas.figures.search import add_title
+from nas.figures.style import ACCENT, MUTED, blank_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from nas.calibration import Evaluation
+    from latency.calibration import Evaluation
 
 
 def scatter(found: "Evaluation", title: str) -> "go.Figure":

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.train_job import (
+from nas.training.job import (
     CHECKPOINT,
     RESULT,
     WEIGHTS,
@@ -19,15 +19,15 @@ from nas.train_job import (
     job_of,
     teacher_digest,
 )
-from nas.weights import check_finite, network_of, transfer
+from nas.training.weights import check_finite, network_of, transfer
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from nas.checkpoint import Loaded
     from nas.data import DataSet
-    from nas.training import Epoch, Training
+    from nas.training.checkpoint import Loaded
+    from nas.training.loop import Epoch, Training
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,8 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
         InvalidInput: an unknown network, precision or data set.
         BitnasError: what training and checkpoints raise.
     """
-    from nas import checkpoint
     from nas.data.batches import batch_count
-    from nas.training import accuracy
+    from nas.training.loop import accuracy, checkpoint
 
     try:
         data = data_of(job, progress.on_data)
@@ -113,7 +112,7 @@ def _refuse_changes(loaded: "Loaded", now: dict[str, Any]) -> None:
 
 def halves_in(folder: Path) -> set[Path]:
     """Where a training that is killed leaves what it was writing."""
-    from nas.checkpoint import aside
+    from nas.training.checkpoint import aside
 
     return {aside(folder / name) for name in (CHECKPOINT, WEIGHTS, RESULT)}
 
@@ -122,7 +121,7 @@ def _training(job: TrainJob, data: "DataSet", progress: Progress) -> "Training":
     import torch
 
     import search_spaces
-    from nas.training import Training
+    from nas.training.loop import Training
 
     torch.manual_seed(job.seed)
     channels = data.input_shape[0]
@@ -140,7 +139,7 @@ def _teacher(path: Path, data: "DataSet") -> "tuple[nn.Module, str]":
     """The network of a file of weights, and what it was trained on."""
     import torch
 
-    from nas import checkpoint
+    from nas.training.loop import checkpoint
 
     if not path.exists():
         raise InvalidInput("--teacher", f"there is no '{path}'", "put the file back")
@@ -189,7 +188,7 @@ def _result(job: TrainJob, training: "Training", test_accuracy: float, seconds: 
     import torch
 
     import search_spaces
-    from nas.baseline import Baselines
+    from nas.training.baseline import Baselines
 
     size = search_spaces.size(training.module)
     last = training.history[-1]
@@ -213,6 +212,6 @@ def _result(job: TrainJob, training: "Training", test_accuracy: float, seconds: 
 
 
 def _write(path: Path, value: dict[str, Any]) -> None:
-    from nas.checkpoint import write_bytes
+    from nas.training.checkpoint import write_bytes
 
     write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())

@@ -6,7 +6,7 @@ from typing import Any
 
 from nas.data.batches import Augmentation
 from nas.data.data_set import DataSet
-from nas.optimizers import optimizers, schedules
+from nas.training.optimizers import optimizers, schedules
 from search_spaces.errors import InvalidInput
 
 

@@ -5,15 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from latency.measurement import NoDeviceError
-from nas import pruners, seeds
-from nas.bench import Bench, Predicted
+from nas import seeds
+from nas.algorithms import pruners
+from nas.algorithms.samplers import Proposer
 from nas.data import DataSet
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import ALL, Cost, EpochRecord, Proposal, SearchConfig, TrialState
 from nas.ledger.store import Ledger
-from nas.pace import Pace
-from nas.quiet import QuietRoom
-from nas.samplers import Proposer
+from nas.measuring.bench import Bench, Predicted
+from nas.measuring.quiet import QuietRoom
+from nas.trials.pace import Pace
 from search_spaces.architecture import Architecture
 
 
@@ -115,7 +116,7 @@ class TrialRunner:
         self, claim: Claim, architecture: Architecture, cost: Cost, check: Callable[[], None]
     ) -> tuple[float, bytes]:
         """The validation accuracy in the end, and the trained network's tensors."""
-        from nas.training import Epoch, save_weights, train_architecture
+        from nas.training.loop import Epoch, save_weights, train_architecture
 
         pruner = pruners.pruners.get(self.config.pruner)
 

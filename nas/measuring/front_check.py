@@ -11,8 +11,8 @@ from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
-    from nas.bench import BenchFactory
     from nas.ledger import Ledger, SearchConfig, TrialRecord
+    from nas.measuring.bench import BenchFactory
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def check_front(
         BitnasError: the front is empty.
         NoDeviceError: the device does not answer.
     """
-    from nas.quiet import QuietRoom
+    from nas.measuring.quiet import QuietRoom
 
     config, front = ledger.search(search).config, ledger.front(search)
     if not front:

@@ -1,0 +1,1 @@
+"""Creates, resumes, supervises and ends a search."""

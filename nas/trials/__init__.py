@@ -1,0 +1,1 @@
+"""One claimed trial from its claim to its end."""
