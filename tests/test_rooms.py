@@ -16,6 +16,15 @@ MAY_IMPORT = {
     "nas": {"search_spaces", "runtime", "latency"},
     "dashboards": {"nas", "search_spaces"},  # of the latter only the errors
 }
+LAYERS = (
+    {"cli"},
+    {"searching"},
+    {"trials", "export"},
+    {"algorithms", "measuring", "training", "figures"},
+    {"ledger", "data"},
+)
+"""The rooms of ``nas``, the highest first: each may import those of lower layers, and what lies beside the
+rooms, which all use and which imports none."""
 HEAVY = {"torch", "tvm", "optuna", "sqlalchemy", "plotly", "dash", "sklearn", "ray", "pydantic"}
 
 
@@ -38,6 +47,82 @@ def test_arrows_go_one_way(room):
         if name in forbidden
     }
     assert not wrong
+
+
+def modules_of_nas(path):
+    """The rooms of ``nas`` that a file imports, anywhere in it; what lies beside them has an empty name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for top, _, rest in (name.partition(".") for name in names):
+            if top == "nas":
+                room = rest.split(".")[0]
+                yield room if (ROOT / "nas" / room).is_dir() else ""
+
+
+def test_every_room_of_nas_has_its_layer():
+    rooms = {path.parent.name for path in (ROOT / "nas").glob("*/__init__.py")}
+    assert rooms == set().union(*LAYERS)
+    assert {p.stem for p in (ROOT / "nas").glob("*.py")} == {"__init__", "seeds", "rounding", "hints"}
+
+
+@pytest.mark.parametrize("layer", range(-1, len(LAYERS)))
+def test_arrows_within_nas_go_down(layer):
+    """A room imports no other room of its layer, and none above."""
+    below = set().union(*LAYERS[layer + 1 :]) if layer >= 0 else set()
+    rooms = LAYERS[layer] if layer >= 0 else {""}
+    wrong = {
+        f"{path.relative_to(ROOT)} imports nas.{name}"
+        for room in rooms
+        for path in ((ROOT / "nas" / room).rglob("*.py") if room else (ROOT / "nas").glob("*.py"))
+        for name in modules_of_nas(path)
+        if name not in below | {room, ""}
+    }
+    assert not wrong
+
+
+def circles(graph):
+    """The modules of each circle of imports, if there are any."""
+    found, state = [], {}
+
+    def visit(name, path):
+        state[name] = "open"
+        for other in sorted(graph.get(name, ())):
+            if state.get(other) == "open":
+                found.append([*path[path.index(other) :], other] if other in path else [name, other])
+            elif other not in state:
+                visit(other, [*path, other])
+        state[name] = "done"
+
+    for name in sorted(graph):
+        if name not in state:
+            visit(name, [name])
+    return found
+
+
+def module_graph():
+    """What each module imports as it is loaded, of ours; what is imported in functions comes later."""
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for room in MAY_IMPORT
+        for path in (ROOT / room).rglob("*.py")
+    }
+    graph = {}
+    for name, path in files.items():
+        graph[name] = set()
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import):
+                graph[name] |= {a.name for a in node.names} & files.keys()
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                inner = {f"{node.module}.{a.name}" for a in node.names} & files.keys()
+                graph[name] |= inner or ({node.module} & files.keys())
+    return graph
+
+
+def test_no_module_imports_itself_through_others():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}}), "one is found where there is one"
+    assert circles(module_graph()) == []
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)

@@ -85,10 +85,10 @@ def train(context: click.Context, /, **options: Any) -> None:
     Written are a checkpoint after every epoch, and in the end the weights and a result with the accuracy on
     the test images. A training that was killed goes on with --resume.
     """
+    from nas.training import checkpoint
+    from nas.training import job as train_job
+    from nas.training import run as train_run
     from nas.training.baseline import Baselines
-    from nas.training.loop import checkpoint
-    from nas.training.loop import job as train_job
-    from nas.training.loop import run as train_run
 
     loaded = None
     if options["resume"] is not None:

@@ -42,7 +42,7 @@ def export_trained(
     """
     import runtime
     from latency import LatencyModel, MemoryTable, device
-    from nas.training.loop import checkpoint
+    from nas.training import checkpoint
 
     weights = _weights(folder)
     check_outputs(output, c_source)

@@ -59,7 +59,8 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
         BitnasError: what training and checkpoints raise.
     """
     from nas.data.batches import batch_count
-    from nas.training.loop import accuracy, checkpoint
+    from nas.training import checkpoint
+    from nas.training.loop import accuracy
 
     try:
         data = data_of(job, progress.on_data)
@@ -139,7 +140,7 @@ def _teacher(path: Path, data: "DataSet") -> "tuple[nn.Module, str]":
     """The network of a file of weights, and what it was trained on."""
     import torch
 
-    from nas.training.loop import checkpoint
+    from nas.training import checkpoint
 
     if not path.exists():
         raise InvalidInput("--teacher", f"there is no '{path}'", "put the file back")

@@ -19,7 +19,7 @@ def load_network(path: Path) -> "nn.Module":
     Raises:
         BitnasError: the file is missing, damaged, or a checkpoint.
     """
-    from nas.training.loop import checkpoint
+    from nas.training import checkpoint
 
     return network_of(checkpoint.read(path))
 
@@ -72,7 +72,7 @@ def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
         BitnasError: not one of the layers' weights fits.
         InvalidInput: they are of another network.
     """
-    from nas.training.loop import checkpoint
+    from nas.training import checkpoint
     from search_spaces.layers import QuantConv2d, QuantLinear
 
     loaded = checkpoint.read(path)

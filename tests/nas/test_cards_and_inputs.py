@@ -22,8 +22,8 @@ from torch import nn
 import latency
 import runtime
 from nas.data import DataSet, load
+from nas.export import finished
 from nas.export.card import Card, read_card
-from nas.export.trials import finished
 from nas.training.loop import predict, train
 from search_spaces import precisions
 from search_spaces.layers import QuantLinear

@@ -11,7 +11,7 @@ from torch import nn
 import latency
 import runtime
 from nas.data import load
-from nas.export.trials import finished
+from nas.export import finished
 from nas.training.loop import predict
 from search_spaces import precisions
 from search_spaces.layers import QuantLinear

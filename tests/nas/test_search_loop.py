@@ -222,7 +222,8 @@ def test_a_killed_worker_is_replaced_and_its_trial_redone(
 def _worker_process(job: Job) -> subprocess.Popen[bytes]:
     code = (
         f"import sys; sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]\n"
-        "from benches import ArithmeticBench\nfrom nas.searching import search\nfrom nas.trials.worker import Job\n"
+        "from benches import ArithmeticBench\n"
+        "from nas.searching import search\nfrom nas.trials.worker import Job\n"
         f"search.run(Job({job.storage!r}, 'demo', bench=ArithmeticBench, poll_s=0.1), 1)"
     )
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)

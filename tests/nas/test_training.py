@@ -20,13 +20,13 @@ from torch.optim.lr_scheduler import (
 import search_spaces
 from nas.data import DataSet, Source, Split, load
 from nas.data.batches import Augmentation, batch_count
+from nas.training import checkpoint
 from nas.training.job import images_digest
 from nas.training.loop import (
     Epoch,
     Training,
     TrainingError,
     accuracy,
-    checkpoint,
     distillation_loss,
     load_weights,
     predict,
