@@ -1,0 +1,210 @@
+"""Runs a model in torch beside the steps that a trace recorded of it: both must do the same.
+
+A forward pass can find out that it is traced, and then do something else than it does with a tensor.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from math import prod
+from typing import Any
+
+import torch
+from torch import nn
+from torch.fx.node import map_arg
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from runtime.graph import Graph
+from runtime.lowering.builder import UnsupportedLayerError
+from runtime.lowering.caller import Attributes, KeepsTensors, evaluating, no_random_numbers
+from runtime.lowering.calling import without_compiled_calls
+from runtime.lowering.leaves import wrapped
+from runtime.lowering.steps import Step
+from runtime.lowering.trace import Trace, lower_parts
+from search_spaces.errors import BitnasError
+
+MOST = 2**28
+"""Numbers in all tensors of a graph that is run in its own shape: 1 GiB."""
+
+TOLERANCE = 1e-4
+"""Of the largest output. The same operations on the same numbers differ in nothing but their order."""
+
+SILENT = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
+"""Operations that give their tensor, and that no step stands for."""
+
+
+def require_same(module: nn.Module, traced: Trace, graph: Graph) -> None:
+    """Refuse a model that does something else in torch than its trace, or that torch does not run.
+
+    It runs twice in evaluation mode, as its steps do, on two images. It stays as it is; what it keeps outside
+    of modules does not.
+
+    Raises:
+        UnsupportedLayerError: there is a difference in shape, in value, or in what is computed.
+    """
+    shape, runs = _affordable(traced, graph), []
+    with _as_it_is(module), no_random_numbers():
+        for image in _images(module, shape):
+            runs += [(_in_torch(module, image), Run(module, partial(_replayed, traced), image))]
+    for run, replay in runs:
+        _compare(run, replay)
+
+
+@contextmanager
+def _as_it_is(module: nn.Module) -> Iterator[None]:
+    """The module in evaluation mode, without gradients; one that compiles or distributes another calls it."""
+    attributes = Attributes(module)
+    try:
+        with evaluating(module), torch.no_grad(), without_compiled_calls(module):
+            for part in module.modules():
+                inner = wrapped(part)
+                if inner is not None:
+                    vars(part)["forward"] = inner
+            yield
+    finally:
+        attributes.restore()
+
+
+class Run(KeepsTensors):
+    """What a function does with an image: its result, and each operation on what is made of the image."""
+
+    def __init__(self, module: nn.Module, function: Callable[[torch.Tensor], Any], image: torch.Tensor) -> None:
+        super().__init__(module)
+        self.operations: list[tuple[Any, ...]] = []
+        own = image.clone()  # it may be changed in place
+        self._made = WeakTensorKeyDictionary({own: True})  # type: ignore[no-untyped-call]  # torch's
+        with self:
+            self.result = function(own)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """Run an operation that changes no weight, and note it if the image has to do with it."""
+        given = list(_leaves((*args, *(kwargs or {}).values())))
+        is_noted = any(_is_tensor(g) and g in self._made for g in given)
+        if is_noted and func not in SILENT:
+            self.operations.append((func, *(tuple(g.shape) if _is_tensor(g) else repr(g) for g in given)))
+        result = super().__torch_dispatch__(func, types, args, kwargs)
+        if is_noted:
+            changed = given if func._schema.is_mutable else ()
+            self._made.update({t: True for t in (*_leaves([result]), *changed) if _is_tensor(t)})
+        return result
+
+
+def _leaves(values: Iterable[Any]) -> Iterator[Any]:
+    """What is in lists and tuples, these in one another."""
+    for value in values:
+        if isinstance(value, list | tuple):
+            yield from _leaves(value)
+        else:
+            yield value
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, torch.Tensor)
+
+
+def _in_torch(module: nn.Module, image: torch.Tensor) -> Run:
+    """What the model itself does."""
+    try:
+        return Run(module, module, image)
+    except BitnasError:
+        raise
+    except Exception as error:  # the model's own code runs here, and may raise anything
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        kind, shape = str(image.dtype).removeprefix("torch."), tuple(image.shape)
+        fix = "" if image.dtype == torch.float32 else "; convert it with .float()"
+        raise UnsupportedLayerError(
+            f"model: torch itself refuses it for {kind} images of shape {shape}: {reason}{fix}"
+        ) from error
+
+
+def _replayed(traced: Trace, image: torch.Tensor) -> Any:
+    """What the recorded steps give, run in torch."""
+    values: dict[Any, Any] = {traced.input: image}
+    for step in traced.steps:
+        values[step.node] = _performed(step, values)
+    return values[traced.output]
+
+
+def _performed(step: Step, values: Mapping[Any, Any]) -> Any:
+    node = step.node
+    if node.op == "get_attr":
+        return getattr(step.layer, str(node.target).rpartition(".")[2])
+    args, kwargs = map_arg((node.args, node.kwargs), values.__getitem__)
+    if step.layer is not None:
+        return step.layer(*args, **kwargs)
+    if node.op == "call_method":
+        return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+    return node.target(*args, **kwargs)  # type: ignore[operator]  # a function
+
+
+def _compare(run: Run, replay: Run) -> None:
+    """Refuse a model whose run is not as that of its steps."""
+    found = _difference(run.operations, replay.operations) or _other_result(run.result, replay.result)
+    if found:
+        raise UnsupportedLayerError(
+            f"model: its forward() does something else in torch than when it is traced ({found}); "
+            "leave out what tells the two apart, and what depends on earlier calls"
+        )
+
+
+def _difference(ours: Sequence[tuple[Any, ...]], theirs: Sequence[tuple[Any, ...]]) -> str:
+    """The first operation that only one of them has; empty where there is none."""
+    for at in range(max(len(ours), len(theirs))):
+        own, other = (run[at] if at < len(run) else None for run in (ours, theirs))
+        if own != other:
+            return f"{_told(own)} in torch, {_told(other)} in the trace"
+    return ""
+
+
+def _told(operation: tuple[Any, ...] | None) -> str:
+    return f"'{operation[0]}'" if operation else "no further operation"
+
+
+def _other_result(found: Any, traced: torch.Tensor) -> str:
+    """How a result is not the trace's; empty where it is."""
+    if not _is_tensor(found):
+        return f"it returns a {type(found).__name__} in torch"
+    if found.shape != traced.shape or found.dtype != traced.dtype:
+        ours, theirs = (f"{tuple(t.shape)} of {t.dtype}" for t in (found, traced))
+        return f"it returns {ours} in torch, {theirs} in the trace"
+    a, b = found.double(), traced.double()
+    finite = a[a.isfinite()]
+    largest = float(finite.abs().max()) if finite.numel() else 0.0
+    return "" if torch.allclose(a, b, TOLERANCE, TOLERANCE * largest, equal_nan=True) else "other numbers"
+
+
+def _images(module: nn.Module, shape: tuple[int, ...]) -> Iterator[torch.Tensor]:
+    """Noise, and a ramp of larger numbers, of the model's own type and where it is; no generator moves."""
+    held = (t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point())
+    like = next(held, torch.empty(()))
+    yield torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(like)
+    yield torch.linspace(-8, 8, prod(shape)).view(shape).to(like)
+
+
+def _affordable(traced: Trace, graph: Graph) -> tuple[int, ...]:
+    """The shape of the images to run: the graph's own, or smaller ones that the model takes as well."""
+    found: Graph | None = graph
+    while found is not None and _size(found) > MOST:
+        graph = found
+        n, c, h, w = graph.input.shape
+        smaller = (_lowered(traced, shape) for shape in ((n // 2, c, h, w), (n, c, h // 2, w // 2)))
+        found = next((each for each in smaller if each is not None), None)
+    return (found or graph).input.shape
+
+
+def _lowered(traced: Trace, shape: tuple[int, ...]) -> Graph | None:
+    """The graph for another shape; None where the model is not made for it."""
+    try:
+        return lower_parts([traced], shape) if min(shape) > 0 else None
+    except UnsupportedLayerError:
+        return None
+
+
+
+
+def _size(graph: Graph) -> int:
+    """Numbers in all tensors of a graph."""
+    outputs = (output for node in graph.nodes for output in node.outputs)
+    return sum(prod(value.shape) for value in (graph.input, *outputs))
