@@ -6,8 +6,9 @@ A forward pass can find out that it is traced, and then do something else than i
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import zip_longest
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -45,7 +46,7 @@ def require_same(module: nn.Module, traced: Trace, graph: Graph) -> None:
     shape, runs = _affordable(traced, graph), []
     with _as_it_is(module), no_random_numbers():
         for image in _images(module, shape):
-            runs += [(_in_torch(module, image), Run(module, partial(_replayed, traced), image))]
+            runs += [(_in_torch(module, image), _run(module, partial(_replayed, traced), image))]
     for run, replay in runs:
         _compare(run, replay)
 
@@ -65,21 +66,36 @@ def _as_it_is(module: nn.Module) -> Iterator[None]:
         attributes.restore()
 
 
-class Run(KeepsTensors):
-    """What a function does with an image: its result, and each operation on what is made of the image."""
+class Run(NamedTuple):
+    """What came of an image: the result, and each operation on what is made of the image, in order."""
 
-    def __init__(self, module: nn.Module, function: Callable[[torch.Tensor], Any], image: torch.Tensor) -> None:
+    result: Any
+    operations: list[tuple[Any, ...]]
+
+
+def _run(module: nn.Module, function: Callable[[torch.Tensor], Any], image: torch.Tensor) -> Run:
+    """What a function does with an image, which stays as it is; no tensor of the module may change."""
+    own = image.clone()
+    with Notes(module, own) as notes:
+        return Run(function(own), notes.operations)
+
+
+class Notes(KeepsTensors):
+    """Notes operations on an image and on what is made of it; refuses those that change a module's tensor.
+
+    Attributes:
+        operations: each with its arguments, of which tensors are their shapes.
+    """
+
+    def __init__(self, module: nn.Module, image: torch.Tensor) -> None:
         super().__init__(module)
         self.operations: list[tuple[Any, ...]] = []
-        own = image.clone()  # it may be changed in place
-        self._made = WeakTensorKeyDictionary({own: True})  # type: ignore[no-untyped-call]  # torch's
-        with self:
-            self.result = function(own)
+        self._made = WeakTensorKeyDictionary({image: True})  # type: ignore[no-untyped-call]  # torch's
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Run an operation that changes no weight, and note it if the image has to do with it."""
+        """Run an operation, and note it if the image has to do with it."""
         given = list(_leaves((*args, *(kwargs or {}).values())))
         is_noted = any(_is_tensor(g) and g in self._made for g in given)
         if is_noted and func not in SILENT:
@@ -107,7 +123,7 @@ def _is_tensor(value: Any) -> bool:
 def _in_torch(module: nn.Module, image: torch.Tensor) -> Run:
     """What the model itself does."""
     try:
-        return Run(module, module, image)
+        return _run(module, module, image)
     except BitnasError:
         raise
     except Exception as error:  # the model's own code runs here, and may raise anything
@@ -151,24 +167,21 @@ def _compare(run: Run, replay: Run) -> None:
 
 def _difference(ours: Sequence[tuple[Any, ...]], theirs: Sequence[tuple[Any, ...]]) -> str:
     """The first operation that only one of them has; empty where there is none."""
-    for at in range(max(len(ours), len(theirs))):
-        own, other = (run[at] if at < len(run) else None for run in (ours, theirs))
+    for own, other in zip_longest(ours, theirs, fillvalue=("nothing",)):
+        if own[0] != other[0]:
+            return f"{own[0]} where the trace has {other[0]}"
         if own != other:
-            return f"{_told(own)} in torch, {_told(other)} in the trace"
+            return f"{own[0]} with other arguments"
     return ""
-
-
-def _told(operation: tuple[Any, ...] | None) -> str:
-    return f"'{operation[0]}'" if operation else "no further operation"
 
 
 def _other_result(found: Any, traced: torch.Tensor) -> str:
     """How a result is not the trace's; empty where it is."""
     if not _is_tensor(found):
-        return f"it returns a {type(found).__name__} in torch"
+        return f"it returns a {type(found).__name__}"
     if found.shape != traced.shape or found.dtype != traced.dtype:
         ours, theirs = (f"{tuple(t.shape)} of {t.dtype}" for t in (found, traced))
-        return f"it returns {ours} in torch, {theirs} in the trace"
+        return f"it returns {ours} where the trace has {theirs}"
     a, b = found.double(), traced.double()
     finite = a[a.isfinite()]
     largest = float(finite.abs().max()) if finite.numel() else 0.0
@@ -200,8 +213,6 @@ def _lowered(traced: Trace, shape: tuple[int, ...]) -> Graph | None:
         return lower_parts([traced], shape) if min(shape) > 0 else None
     except UnsupportedLayerError:
         return None
-
-
 
 
 def _size(graph: Graph) -> int:
