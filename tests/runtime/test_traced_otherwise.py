@@ -154,6 +154,17 @@ def test_a_forward_that_changes_what_the_model_holds_is_refused_and_undone(funct
     refused(model, "changes '(seen|convolution.weight)', which it holds")
 
 
+def test_a_parallel_model_is_run_without_its_devices():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        model = nn.Sequential(nn.DataParallel(nn.Conv2d(4, 4, 3), device_ids=[]))
+    model[0].device_ids = [0, 1]
+    with pytest.raises(AttributeError):
+        model(torch.zeros(SHAPE))
+    lower(model, SHAPE)
+    assert "forward" not in vars(model[0])
+
+
 def test_a_call_that_is_not_what_torch_compiles_is_refused():
     model = nn.Sequential(nn.Conv2d(4, 4, 3), nn.ReLU())
     model[1]._compiled_call_impl = lambda x: x

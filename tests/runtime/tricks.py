@@ -120,6 +120,9 @@ UNLIKE = {
 }
 """What the run in torch shows."""
 
+STATEFUL = {"every other time", "first of three times", "own generator"}
+"""Those that do not give the same each time in torch, either."""
+
 SWALLOWED = {
     "branch": branch_swallowed,
     "loop": loop_swallowed,
