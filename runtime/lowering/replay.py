@@ -44,7 +44,7 @@ def require_same(module: nn.Module, traced: Trace, graph: Graph) -> None:
         UnsupportedLayerError: there is a difference in shape, in value, or in what is computed.
     """
     shape, runs = _affordable(traced, graph), []
-    with _as_it_is(module), no_random_numbers():
+    with _as_it_is(module), no_random_numbers(), _one_thread():
         for image in _images(module, shape):
             runs += [(_in_torch(module, image), _run(module, partial(_replayed, traced), image))]
     for run, replay in runs:
@@ -64,6 +64,17 @@ def _as_it_is(module: nn.Module) -> Iterator[None]:
             yield
     finally:
         attributes.restore()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Have torch share no work: on a busy machine each small operation waits milliseconds for a second core."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Run(NamedTuple):
