@@ -3,23 +3,23 @@
 A forward pass can find out that it is traced, and then do something else than it does with a tensor.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import zip_longest
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import nn
 from torch.fx.node import map_arg
-from torch.utils.weak import WeakTensorKeyDictionary
 
 from runtime.graph import Graph
 from runtime.lowering.builder import UnsupportedLayerError
 from runtime.lowering.caller import Attributes, KeepsTensors, evaluating, no_random_numbers
 from runtime.lowering.calling import without_compiled_calls
 from runtime.lowering.leaves import wrapped
+from runtime.lowering.notes import Run, run
 from runtime.lowering.steps import Step
 from runtime.lowering.trace import Trace, lower_parts
 from search_spaces.errors import BitnasError
@@ -29,9 +29,6 @@ MOST = 2**28
 
 TOLERANCE = 1e-4
 """Of the largest output. The same operations on the same numbers differ in nothing but their order."""
-
-SILENT = (torch.ops.aten.detach.default, torch.ops.aten.alias.default)
-"""Operations that give their tensor, and that no step stands for."""
 
 
 def require_same(module: nn.Module, traced: Trace, graph: Graph) -> None:
@@ -43,12 +40,12 @@ def require_same(module: nn.Module, traced: Trace, graph: Graph) -> None:
     Raises:
         UnsupportedLayerError: there is a difference in shape, in value, or in what is computed.
     """
-    shape, runs = _affordable(traced, graph), []
     with _as_it_is(module), no_random_numbers(), _one_thread():
-        for image in _images(module, shape):
-            runs += [(_in_torch(module, image), _run(module, partial(_replayed, traced), image))]
-    for run, replay in runs:
-        _compare(run, replay)
+        with KeepsTensors(module):  # to ask for a weight's shape may be to make it
+            images = list(_images(module, traced, _affordable(traced, graph)))
+        runs = [(_in_torch(module, image), _in_steps(module, traced, image)) for image in images]
+    for own, steps in runs:
+        _compare(own, steps)
 
 
 @contextmanager
@@ -68,7 +65,7 @@ def _as_it_is(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Have torch share no work: on a busy machine each small operation waits milliseconds for a second core."""
+    """Have torch share no work: small operations wait for a second core longer than they take."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -77,73 +74,30 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-class Run(NamedTuple):
-    """What came of an image: the result, and each operation on what is made of the image, in order."""
-
-    result: Any
-    operations: list[tuple[Any, ...]]
-
-
-def _run(module: nn.Module, function: Callable[[torch.Tensor], Any], image: torch.Tensor) -> Run:
-    """What a function does with an image, which stays as it is; no tensor of the module may change."""
-    own = image.clone()
-    with Notes(module, own) as notes:
-        return Run(function(own), notes.operations)
-
-
-class Notes(KeepsTensors):
-    """Notes operations on an image and on what is made of it; refuses those that change a module's tensor.
-
-    Attributes:
-        operations: each with its arguments, of which tensors are their shapes.
-    """
-
-    def __init__(self, module: nn.Module, image: torch.Tensor) -> None:
-        super().__init__(module)
-        self.operations: list[tuple[Any, ...]] = []
-        self._made = WeakTensorKeyDictionary({image: True})  # type: ignore[no-untyped-call]  # torch's
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """Run an operation, and note it if the image has to do with it."""
-        given = list(_leaves((*args, *(kwargs or {}).values())))
-        is_noted = any(_is_tensor(g) and g in self._made for g in given)
-        if is_noted and func not in SILENT:
-            self.operations.append((func, *(tuple(g.shape) if _is_tensor(g) else repr(g) for g in given)))
-        result = super().__torch_dispatch__(func, types, args, kwargs)
-        if is_noted:
-            changed = given if func._schema.is_mutable else ()
-            self._made.update({t: True for t in (*_leaves([result]), *changed) if _is_tensor(t)})
-        return result
-
-
-def _leaves(values: Iterable[Any]) -> Iterator[Any]:
-    """What is in lists and tuples, these in one another."""
-    for value in values:
-        if isinstance(value, list | tuple):
-            yield from _leaves(value)
-        else:
-            yield value
-
-
-def _is_tensor(value: Any) -> bool:
-    return isinstance(value, torch.Tensor)
-
-
 def _in_torch(module: nn.Module, image: torch.Tensor) -> Run:
     """What the model itself does."""
+    kind, shape = str(image.dtype).removeprefix("torch."), tuple(image.shape)
+    fix = "" if image.dtype == torch.float32 else "; convert it with .float()"
+    with _refusing(f"model: torch itself refuses it for {kind} images of shape {shape}: ", fix):
+        return run(module, module, image)
+
+
+def _in_steps(module: nn.Module, traced: Trace, image: torch.Tensor) -> Run:
+    """What the recorded steps do."""
+    with _refusing("model: its forward() does in torch what it does not when it is traced: "):
+        return run(module, partial(_replayed, traced), image)
+
+
+@contextmanager
+def _refusing(problem: str, fix: str = "") -> Iterator[None]:
+    """Refuse what raises."""
     try:
-        return _run(module, module, image)
+        yield
     except BitnasError:
         raise
     except Exception as error:  # the model's own code runs here, and may raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        kind, shape = str(image.dtype).removeprefix("torch."), tuple(image.shape)
-        fix = "" if image.dtype == torch.float32 else "; convert it with .float()"
-        raise UnsupportedLayerError(
-            f"model: torch itself refuses it for {kind} images of shape {shape}: {reason}{fix}"
-        ) from error
+        raise UnsupportedLayerError(f"{problem}{reason}{fix}") from error
 
 
 def _replayed(traced: Trace, image: torch.Tensor) -> Any:
@@ -166,9 +120,9 @@ def _performed(step: Step, values: Mapping[Any, Any]) -> Any:
     return node.target(*args, **kwargs)  # type: ignore[operator]  # a function
 
 
-def _compare(run: Run, replay: Run) -> None:
+def _compare(own: Run, steps: Run) -> None:
     """Refuse a model whose run is not as that of its steps."""
-    found = _difference(run.operations, replay.operations) or _other_result(run.result, replay.result)
+    found = _difference(own.operations, steps.operations) or _other_result(own.result, steps.result)
     if found:
         raise UnsupportedLayerError(
             f"model: its forward() does something else in torch than when it is traced ({found}); "
@@ -188,7 +142,7 @@ def _difference(ours: Sequence[tuple[Any, ...]], theirs: Sequence[tuple[Any, ...
 
 def _other_result(found: Any, traced: torch.Tensor) -> str:
     """How a result is not the trace's; empty where it is."""
-    if not _is_tensor(found):
+    if not isinstance(found, torch.Tensor):
         return f"it returns a {type(found).__name__}"
     if found.shape != traced.shape or found.dtype != traced.dtype:
         ours, theirs = (f"{tuple(t.shape)} of {t.dtype}" for t in (found, traced))
@@ -199,12 +153,19 @@ def _other_result(found: Any, traced: torch.Tensor) -> str:
     return "" if torch.allclose(a, b, TOLERANCE, TOLERANCE * largest, equal_nan=True) else "other numbers"
 
 
-def _images(module: nn.Module, shape: tuple[int, ...]) -> Iterator[torch.Tensor]:
-    """Noise, and a ramp of larger numbers, of the model's own type and where it is; no generator moves."""
-    held = (t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point())
-    like = next(held, torch.empty(()))
-    yield torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(like)
-    yield torch.linspace(-8, 8, prod(shape)).view(shape).to(like)
+def _images(module: nn.Module, traced: Trace, shape: tuple[int, ...]) -> Iterator[torch.Tensor]:
+    """Noise, and a ramp of larger numbers, of the weights' type and where they are; no generator moves."""
+    like = next(_weights(module, traced), torch.empty((), dtype=torch.float32, device="cpu"))
+    generator = torch.Generator("cpu").manual_seed(0)
+    yield torch.randn(shape, generator=generator, dtype=torch.float32, device="cpu").to(like)
+    yield torch.linspace(-8, 8, prod(shape), dtype=torch.float32, device="cpu").view(shape).to(like)
+
+
+def _weights(module: nn.Module, traced: Trace) -> Iterator[torch.Tensor]:
+    """Those of convolutions and dense layers, which are of one type, and then all else with a fraction."""
+    weights = (getattr(step.layer, "weight", None) for step in traced.steps)
+    yield from (weight for weight in weights if weight is not None and weight.dim() > 1)
+    yield from (t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point())
 
 
 def _affordable(traced: Trace, graph: Graph) -> tuple[int, ...]:

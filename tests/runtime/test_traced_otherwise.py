@@ -4,16 +4,18 @@ import warnings
 from contextlib import suppress
 from itertools import count
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrizations, parametrize
 from torch.overrides import TorchFunctionMode
+from torch.utils.checkpoint import checkpoint
 
 import search_spaces
 from runtime.lowering import UnsupportedLayerError, lower, replay
-from tests.runtime import tricks
+from tests.runtime import interpreter, tricks
 
 SHAPE = (2, 4, 8, 8)
 UNLIKE = "does something else in torch than when it is traced"
@@ -122,6 +124,48 @@ def test_a_module_that_does_something_else_in_torch_is_refused(make):
     refused(make().eval(), UNLIKE)
 
 
+class Straight(torch.autograd.Function):
+    """Gives what it gets; gradients pass as they are."""
+
+    @staticmethod
+    def forward(context, x):
+        return x
+
+    @staticmethod
+    def backward(context, gradient):
+        return gradient
+
+
+def inferred(m, y):
+    with torch.inference_mode():
+        return m.relu(m.convolution(y))
+
+
+def with_constants(m, y):
+    return y * float(m.norm.running_var.numpy().sum()) + m.norm.running_var[1:2].tolist()[0]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda m, y: Straight.apply(y) * 2,
+        lambda m, y: checkpoint(m.convolution, y, use_reentrant=False),
+        lambda m, y: (print(y), y * 2)[1],
+        lambda m, y: (m.relu(y), y)[1],
+        inferred,
+        with_constants,
+    ],
+)
+def test_a_forward_that_does_in_a_trace_what_it_does_in_torch_is_computed(function, capsys):
+    model, images = Applied(function).eval(), torch.randn(SHAPE)
+    with torch.inference_mode():
+        lower(model, SHAPE)
+    with torch.no_grad():
+        expected = model(images).numpy()
+    found = interpreter.run(lower(model, SHAPE), images.numpy())
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def bumps_and_goes_on(m, y):
     with suppress(Exception):
         m.seen.add_(1)
@@ -222,24 +266,50 @@ def test_layers_that_do_not_run_in_bfloat16_are_refused_in_it():
 
 
 def shapes_run(module, shape, monkeypatch):
-    """Those of the images that a model is run on."""
+    """Those of the images that a model is run on where 2000 numbers are many."""
     seen = []
+    module.register_forward_pre_hook(
+        lambda m, given: seen.append(given[0].shape) if type(given[0]) is torch.Tensor else None
+    )
     monkeypatch.setattr(replay, "MOST", 2000)
-    with monkeypatch.context() as patch:
-        own = replay._images
-        patch.setattr(replay, "_images", lambda m, s: (seen.append(s), own(m, s))[1])
-        lower(module.eval(), shape)
-    return seen
+    lower(module.eval(), shape)
+    return set(seen)
 
 
 def test_a_large_model_is_run_on_smaller_images_that_it_takes(monkeypatch):
     convolution = nn.Conv2d(4, 4, 1)
-    assert shapes_run(nn.Sequential(convolution), (1, 4, 8, 8), monkeypatch) == [(1, 4, 8, 8)]
-    assert shapes_run(nn.Sequential(convolution), (4, 4, 64, 64), monkeypatch) == [(1, 4, 8, 8)]
+    assert shapes_run(nn.Sequential(convolution), (1, 4, 8, 8), monkeypatch) == {(1, 4, 8, 8)}
+    assert shapes_run(nn.Sequential(convolution), (4, 4, 64, 64), monkeypatch) == {(1, 4, 8, 8)}
     fixed = nn.Sequential(convolution, nn.Flatten(), nn.Linear(4096, 2))
-    assert shapes_run(fixed, (4, 4, 32, 32), monkeypatch) == [(1, 4, 32, 32)]
+    assert shapes_run(fixed, (4, 4, 32, 32), monkeypatch) == {(1, 4, 32, 32)}
     pinned = Applied(lambda m, y: y.view(4, 4096))
-    assert shapes_run(pinned, (4, 4, 32, 32), monkeypatch) == [(4, 4, 32, 32)]
+    assert shapes_run(pinned, (4, 4, 32, 32), monkeypatch) == {(4, 4, 32, 32)}
+
+
+def test_weights_that_are_made_stay_while_a_smaller_shape_is_sought(monkeypatch):
+    model = nn.Sequential(parametrizations.spectral_norm(nn.Conv2d(4, 4, 1))).train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    monkeypatch.setattr(replay, "MOST", 2000)
+    lower(model, (4, 4, 64, 64))
+    assert model[0].training
+    assert all(tensor.equal(before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_images_are_of_the_type_that_the_layers_take():
+    model = nn.Sequential(nn.Conv2d(4, 4, 1))
+    model.temperature = nn.Parameter(torch.ones((), dtype=torch.float64))
+    lower(model, SHAPE)
+    torch.set_default_dtype(torch.float64)
+    try:
+        lower(Applied(lambda m, y: y).float(), SHAPE)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_step_that_torch_refuses_where_the_model_takes_another_way_is_refused():
+    wrong = Applied(lambda m, y: y if type(y) is torch.Tensor else m.norm(y))
+    wrong.norm.running_var = wrong.norm.running_var.double()
+    refused(wrong.eval(), "does in torch what it does not when it is traced: ")
 
 
 def test_numbers_that_are_not_finite_are_compared():

@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import singledispatch
 from itertools import count
 
+import numpy as np
 import torch
 from torch.fx._symbolic_trace import is_fx_tracing
 from torch.overrides import is_tensor_like
@@ -111,6 +112,9 @@ UNLIKE = {
     "size in a text": lambda x: x * 2 if str(x.shape).startswith("torch.Size([") else x,
     "unseen clamp": lambda x: x.clamp(-1e6, 1e6) if type(x) is torch.Tensor else x,
     "unseen branch": lambda x: -x if type(x) is torch.Tensor and x.max() > 1e6 else x,
+    "numpy": lambda x: -x if type(x) is torch.Tensor and x.numpy().max() > 1e6 else x,
+    "as an array": lambda x: -x if type(x) is torch.Tensor and np.asarray(x).max() > 1e6 else x,
+    "as a list": lambda x: -x if type(x) is torch.Tensor and x.tolist()[0][0][0][0] > 1e6 else x,
     "other type": lambda x: x.double() if type(x) is torch.Tensor else x,
     "tuple": lambda x: (x, x) if type(x) is torch.Tensor else x,
     "other shape": lambda x: x[:1] if type(x) is torch.Tensor else x,
