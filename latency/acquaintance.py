@@ -26,8 +26,8 @@ Progress = Callable[[int, int], None]
 Turns = Callable[[str], AbstractContextManager[bool]]
 """Makes a context that tells whether a piece of work, by its name, is this process's now."""
 
-BATCH = 12
-"""Kernels that one process measures at a time while others measure others."""
+BATCH = 6
+"""Kernels that one process measures at a time while others measure others: some two seconds of work."""
 POLL_S = 0.2
 KERNELS = 60
 """Kernels of a space that are measured before any is estimated."""
@@ -117,7 +117,7 @@ def _places(kernels: "Sequence[Workload]") -> NDArray[np.float64]:
 def latencies(model: "LatencyModel", space: "SearchSpace") -> list[float]:
     """What architectures of a space take by what is known of the device, in milliseconds, the fastest
     first."""
-    return sorted(model.estimate(architecture).milliseconds for architecture, _ in _lowered(space))
+    return sorted(model.expected([kernels for _, kernels in _lowered(space)]))
 
 
 def _lowered(space: "SearchSpace") -> "Iterator[tuple[Architecture, list[Workload]]]":

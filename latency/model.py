@@ -94,6 +94,7 @@ class LatencyModel:
         self._is_read = False
         self._known: dict[Workload, Measurement] = {}
         self._regressor: KernelRegressor | None = None
+        self._estimates: dict[Workload, Estimate] = {}
         self._correction: Correction | None = None
         self._is_fitted = False
         self._codes: dict[str, float] | None = None
@@ -134,15 +135,25 @@ class LatencyModel:
         """
         by_workload = [(time.workload, time.milliseconds) for time in times]
         guessed = [time.workload for time in times if time.estimate is not None]
-        total = sum(ms for _, ms in by_workload)
-        correction = self._fitted_correction()
-        if correction is None:
-            found, miss = total, self._usual_miss()
-        else:
-            found, miss = correction.predict(times), correction.miss
+        total, found, correction = sum(ms for _, ms in by_workload), self._sum(times), self._fitted_correction()
+        miss = self._usual_miss() if correction is None else correction.miss
         doubt = self._regressor.doubt(guessed) / total if self._regressor and guessed else 0.0
         factor = math.exp(math.hypot(miss, NORMAL * doubt))
         return Prediction(found, by_workload, found / factor, found * factor, frozenset(guessed))
+
+    def expected(self, networks: "Sequence[Sequence[Workload]]") -> list[float]:
+        """Milliseconds of each network by what the table holds, without intervals, measuring nothing.
+
+        Raises:
+            MeasurementError: it holds too little to estimate from.
+        """
+        self._estimate(self.lacking([w for workloads in networks for w in workloads]))  # in one go
+        return [self._sum(self._times(workloads)) for workloads in networks]
+
+    def _sum(self, times: "Sequence[KernelTime]") -> float:
+        """The sum over the kernels, corrected where the device is calibrated."""
+        correction = self._fitted_correction()
+        return sum(time.milliseconds for time in times) if correction is None else correction.predict(times)
 
     def _usual_miss(self) -> float:
         """How far sums are from whole networks of this device: as a logarithm, for nine in ten of them."""
@@ -373,7 +384,10 @@ class LatencyModel:
             return {}
         if self._regressor is None or len(self._known) > self._fitted_rows * (1 + REFIT):
             self._regressor = self._fitted_regressor()
-        return dict(zip(workloads, self._regressor.predict(workloads), strict=True))
+            self._estimates.clear()
+        unseen = [w for w in workloads if w not in self._estimates]
+        self._estimates.update(zip(unseen, self._regressor.predict(unseen), strict=True))
+        return {w: self._estimates[w] for w in workloads}
 
     def _fitted_regressor(self) -> "KernelRegressor":
         from latency.regressor import KernelRegressor

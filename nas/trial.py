@@ -171,11 +171,19 @@ def over_limits(config: SearchConfig, cost: Cost) -> str | None:
     """Which limits a cost is over, in one line; None when it is within all."""
     over = []
     if config.max_latency_ms is not None and cost.latency_ms > config.max_latency_ms:
-        how = "estimated" if cost.estimated else "predicted"
-        over.append(f"{how} latency of {cost.latency_ms:.4g} ms is over the limit of {_limit(config)}")
+        over.append(f"{_latency(cost)} is over the limit of {_limit(config)}")
     if config.max_size_kb is not None and cost.size_kb > config.max_size_kb:
         over.append(f"size of {cost.size_kb:.4g} kB is over --max-size-kb {config.max_size_kb:g}")
     return "; ".join(over) or None
+
+
+def _latency(cost: Cost) -> str:
+    """In words; an estimate with its interval, by which others may see how sure it was."""
+    if not cost.estimated:
+        return f"predicted latency of {cost.latency_ms:.4g} ms"
+    low, high = cost.latency_low_ms, cost.latency_high_ms
+    interval = f" ({low:.4g} to {high:.4g})" if low is not None and high is not None else ""
+    return f"estimated latency of {cost.latency_ms:.4g} ms{interval}"
 
 
 def _limit(config: SearchConfig) -> str:

@@ -17,7 +17,7 @@ from runtime.direct import DIRECT, call
 from runtime.graph import Graph, Node, Value
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.kernels.schedule import Tile
-from runtime.linking import link, load
+from runtime.linking import Functions, link, load
 from runtime.pipeline import KERNEL
 from runtime.planning import Lifetime, aligned, largest_live_set, plan
 from runtime.sharing import THREADS
@@ -83,41 +83,43 @@ def link_schedules(
     Each calls the kernel ``count`` times as a network would, ``f(workspace, constants, count)``, on the two
     blocks of ``blocks_of``; with ``ONCE`` behind its name, ``f_once(workspace, constants)`` does so once.
     """
-    functions: dict[str, Any] = {}
+    parts: list[Functions] = []
     given = schedules or {}
     found = []
     for workload in workloads:
         tiles = kernel_for(workload).tiles(workload, cpu_of(target))[:most]
         chosen = [given[workload.key]] if workload.key in given else [str(t) for t in tiles] or [""]
-        found.append(_add_schedules(functions, workload, target, chosen, threads))
+        parts += [_direct(workload, target, schedule, threads) for schedule in chosen]
+        names, alone = _alone(workload, chosen)
+        parts.append(alone)
+        found.append(names)
     entries = [name + end for names in found for name in names.values() for end in ("", ONCE)]
-    link(functions, entries, target, library, threads, has_symbols=True)
+    link(parts, entries, target, library, threads, has_symbols=True)
     return found
 
 
 def code_symbol(workload: Workload, schedule: str) -> str:
     """The symbol of a kernel's own code in the library of ``link_schedules``."""
-    return f"{_scheduled(workload, schedule)}_compute_"
+    return f"{_symbol(workload, schedule)}_compute_"
 
 
-def _scheduled(workload: Workload, schedule: str) -> str:
-    return f"{workload.symbol}_{schedule}"
+def _symbol(workload: Workload, schedule: str) -> str:
+    """The symbol of a kernel in a schedule; a kernel is the same code wherever it is linked."""
+    return f"{workload.symbol}_{schedule}" if schedule else workload.symbol
 
 
-def _add_schedules(
-    functions: dict[str, Any], workload: Workload, target: str, schedules: Sequence[str], threads: int
-) -> dict[str, str]:
+def _alone(workload: Workload, schedules: Sequence[str]) -> tuple[dict[str, str], Functions]:
+    """The functions that time a kernel in each schedule: their names, and they themselves."""
     names = {schedule: f"alone_{workload.symbol}_{schedule}" for schedule in schedules}
     blocks = dict(zip(ALONE, blocks_of(workload), strict=True))
     places = {name: (block, offset) for block, b in blocks.items() for name, offset in b.offsets.items()}
+    functions = {}
     for schedule, name in names.items():
-        symbol = _scheduled(workload, schedule)
-        functions[symbol] = _direct(kernel_function(workload, target, symbol, schedule, threads))
         memory = {block: _bytes(block, b.nbytes) for block, b in blocks.items()}
-        once = _call(symbol, workload, places, memory)
+        once = _call(_symbol(workload, schedule), workload, places, memory)
         functions[name] = _repeated(name, memory, [once])
         functions[name + ONCE] = _function(name + ONCE, memory, [once])
-    return names
+    return names, functions
 
 
 def link_sequence(workloads: Sequence[Workload], target: str, name: str, library: Path) -> None:
@@ -125,7 +127,8 @@ def link_sequence(workloads: Sequence[Workload], target: str, name: str, library
 
     They work on the blocks of ``blocks_of``, those of all kernels one after the other.
     """
-    functions = {w.symbol: _direct(kernel_function(w, target, w.symbol, "")) for w in workloads}
+    schedules = {w: _best(w, target, "") for w in workloads}
+    parts = [_direct(w, target, schedule) for w, schedule in schedules.items()]
     ends = dict.fromkeys(ALONE, 0)
     found: list[dict[str, tuple[str, int]]] = []
     for workload in workloads:
@@ -135,9 +138,10 @@ def link_sequence(workloads: Sequence[Workload], target: str, name: str, library
             ends[block] += own.nbytes
         found.append(places)
     memory = {block: _bytes(block, end) for block, end in ends.items()}
-    calls = [_call(w.symbol, w, places, memory) for w, places in zip(workloads, found, strict=True)]
-    functions[name] = _repeated(name, memory, calls)
-    link(functions, [name], target, library, threads=1)
+    calls = [
+        _call(_symbol(w, schedules[w]), w, places, memory) for w, places in zip(workloads, found, strict=True)
+    ]
+    link([*parts, {name: _repeated(name, memory, calls)}], [name], target, library, threads=1)
 
 
 @dataclass(frozen=True)
@@ -174,12 +178,10 @@ def assemble(
     ``schedules`` are by the workload's key; what it lacks is made by the most promising schedule.
     """
     layout = lay_out(graph)
-    functions = {
-        w.symbol: _direct(kernel_function(w, target, w.symbol, schedules.get(w.key, ""), threads))
-        for w in dict.fromkeys(graph.workloads)
-    }
-    functions[ENTRY] = _entry_function(graph, layout)
-    link(functions, [ENTRY], target, library, threads)
+    chosen = {w: _best(w, target, schedules.get(w.key, "")) for w in dict.fromkeys(graph.workloads)}
+    parts = [_direct(w, target, schedule, threads) for w, schedule in chosen.items()]
+    symbols = {w: _symbol(w, schedule) for w, schedule in chosen.items()}
+    link([*parts, {ENTRY: _entry_function(graph, layout, symbols)}], [ENTRY], target, library, threads)
     return Assembly(tuple(layout.constants), layout.constant_bytes, layout.workspace_bytes, layout.live_bytes)
 
 
@@ -189,8 +191,15 @@ def kernel_function(workload: Workload, target: str, name: str, schedule: str, t
     return function.with_attr({"global_symbol": name, KERNEL: 1, THREADS: threads})
 
 
-def _direct(function: Any) -> Any:
-    return function.with_attr(DIRECT, 1)
+def _direct(workload: Workload, target: str, schedule: str, threads: int = 1) -> Functions:
+    """A kernel that takes addresses, by its symbol."""
+    symbol = _symbol(workload, schedule)
+    return {symbol: kernel_function(workload, target, symbol, schedule, threads).with_attr(DIRECT, 1)}
+
+
+def _best(workload: Workload, target: str, schedule: str) -> str:
+    """A schedule, or where none is named the most promising one, if there are several."""
+    return schedule or next(map(str, kernel_for(workload).tiles(workload, cpu_of(target))), "")
 
 
 def _tile(workload: Workload, target: str, schedule: str) -> Tile | None:
@@ -257,7 +266,7 @@ def _add_constant(layout: Layout, name: str, buffer: Buffer, values: NDArray[Any
     return offset
 
 
-def _entry_function(graph: Graph, layout: Layout) -> Any:
+def _entry_function(graph: Graph, layout: Layout, symbols: Mapping[Workload, str]) -> Any:
     """The function ``network``: one direct call for each node."""
     from tvm import tirx
 
@@ -268,7 +277,7 @@ def _entry_function(graph: Graph, layout: Layout) -> Any:
         "output": tirx.decl_buffer(graph.output.shape, "float32", name="output"),
     }
     calls = [
-        _call(node.workload.symbol, node.workload, places, blocks)
+        _call(symbols[node.workload], node.workload, places, blocks)
         for node, places in zip(graph.nodes, layout.places, strict=True)
     ]
     return _function(ENTRY, blocks, calls)

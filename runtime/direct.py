@@ -10,15 +10,15 @@ from typing import Any
 
 from runtime.sharing import SCOPE
 
-INTERNAL = "_internal_"  # what TVM puts before the name of a function that is not called from outside
+PACKED = "__tvm_ffi_"  # what TVM puts before the name of a function that is called by its convention
 DIRECT = "bitnas.direct"  # the attribute of kernels that are called by ``call``
 
 
 def call(name: str, addresses: Sequence[Any]) -> Any:
-    """A statement that calls the kernel of that name in the same module."""
+    """A statement that calls the kernel of that name, which is linked with the caller."""
     from tvm import tirx
 
-    return tirx.Evaluate(tirx.call_extern("int32", INTERNAL + name, *addresses))
+    return tirx.Evaluate(tirx.call_extern("int32", name, *addresses))
 
 
 def take_addresses(function: Any) -> Any:
@@ -38,7 +38,8 @@ def take_addresses(function: Any) -> Any:
     body = tirx.SeqStmt([*bound, own, tirx.Return(tirx.const(0, "int32"))])
     for attribute in aligned:
         body = tirx.AttrStmt(attribute.node, attribute.attr_key, attribute.value, body)
-    return tirx.PrimFunc(pointers, body, function.ret_type, function.attrs).without_attr("global_symbol")
+    symbol = str(attributes["global_symbol"]).removeprefix(PACKED)
+    return tirx.PrimFunc(pointers, body, function.ret_type, function.attrs).with_attr("global_symbol", symbol)
 
 
 def _outer(statement: Any) -> list[Any]:

@@ -1,5 +1,6 @@
-"""New folders, written aside and renamed, so that a folder that is there is whole."""
+"""Folders: new ones, written aside and renamed so that one that is there is whole, and the user's cache."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -33,3 +34,12 @@ def new_folder(directory: Path) -> Iterator[Path]:
         raise BitnasError(
             f"output: '{directory}' cannot be written ({error.strerror}); choose another"
         ) from error
+
+
+def cache_folder() -> Path:
+    """Where decoded images and compiled kernels are kept: NAS_CACHE, or the user's folder for such things."""
+    chosen = os.environ.get("NAS_CACHE")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "bitnas"

@@ -1,57 +1,100 @@
-"""Compiles functions, and links them into a shared library, with the threads that run them if need be."""
+"""Links functions into a shared library, with the threads that run them if need be."""
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runtime.direct import PACKED
+from runtime.objects import object_file
 from runtime.pipeline import register_pipeline
 from runtime.target import linker_of, resolve_target
 from search_spaces.errors import BitnasError
 
 THREADS_C = Path(__file__).with_name("threads.c")
 
+Functions = Mapping[str, Any]
+"""``PrimFunc`` by name."""
 
-def build(functions: dict[str, Any], target: str) -> Any:
-    """Compile functions, by name, into one ``tvm.runtime.Executable``."""
+
+def build(functions: Functions, target: str) -> Any:
+    """Compile functions into one ``tvm.runtime.Executable``."""
     import tvm
 
-    module = tvm.IRModule(functions)
+    module = tvm.IRModule(dict(functions))
     return tvm.compile(module, target=resolve_target(target), tir_pipeline=register_pipeline())
 
 
 def link(
-    functions: dict[str, Any],
-    entries: list[str],
+    parts: Sequence[Functions],
+    entries: Sequence[str],
     target: str,
     library: Path,
     threads: int,
     has_symbols: bool = False,
 ) -> None:
-    """Compile functions into a shared library; those of ``entries`` are called from outside.
+    """Compile functions, each part by itself or taken from the cache, and link them into a shared library.
 
-    For more than one thread, ``threads.c`` is linked in: an entry then runs its function on all of them.
-    ``has_symbols``: whether the names of all functions are kept, which would be half of a network's library.
+    Only those of ``entries`` are seen from outside. For more than one thread, ``threads.c`` is linked in: an
+    entry then runs its function on all of them. ``has_symbols``: whether the names of all functions are kept,
+    which would be half of a network's library.
+
+    Raises:
+        BitnasError: they cannot be linked.
     """
-    options = [] if has_symbols else ["-s"]
     if threads > 1:
-        functions = {_inner(name, entries): function for name, function in functions.items()}
-        functions = {name: f.with_attr("global_symbol", name) for name, f in functions.items()}
-        source = library.with_suffix(".c")
-        calls = "".join(f"ENTRY({name})\n" for name in entries)
-        source.write_text(THREADS_C.read_text(encoding="utf-8") + calls, encoding="utf-8")
-        options += ["-O2", "-pthread", "-fvisibility=hidden", f"-DTHREADS={threads}"]
-        options += ["-x", "c", str(source), "-x", "none"]
-    compiler = linker_of(target)
-    chosen = {} if compiler is None else {"cc": compiler}
-    built = build(functions, target)
+        parts = [_inner(part, entries) for part in parts]
+    linker = linker_of(target)
+    with tempfile.TemporaryDirectory(prefix="bitnas-") as name:
+        folder = Path(name)
+        options = [*_visible(entries, folder), *_threads(entries, threads, folder)]
+        options += [] if has_symbols else ["-s"]
+        problem = _try(parts, target, library, options, linker, folder)
+        if problem:  # another process may have dropped a file of the cache meanwhile
+            problem = _try(parts, target, library, options, linker, folder, anew=True)
+    if problem:
+        raise BitnasError(f"target: code for '{target}' cannot be linked ({problem})")
+
+
+def _try(
+    parts: Sequence[Functions],
+    target: str,
+    library: Path,
+    options: list[str],
+    linker: str | None,
+    folder: Path,
+    anew: bool = False,
+) -> str:
+    """Link once; the last line of what the linker has to say against it, else nothing."""
+    from tvm.support.cc import create_shared
+
+    objects = [str(object_file(part, target, folder, anew)) for part in parts]
     try:
-        built.export_library(str(library), options=options, **chosen)
+        create_shared(str(library), objects, options=options, cc=linker)
     except RuntimeError as error:
-        last = (str(error).strip().splitlines() or ["no message"])[-1]
-        raise BitnasError(f"target: code for '{target}' cannot be linked ({last})") from error
+        return (str(error).strip().splitlines() or ["no message"])[-1]
+    return ""
 
 
-def load(functions: dict[str, Any], target: str, threads: int) -> Any:
+def _visible(entries: Sequence[str], folder: Path) -> list[str]:
+    """Options by which nothing but the entries is seen from outside, and nothing is kept that none calls."""
+    script = folder / "entries.map"
+    names = "".join(f"{PACKED}{name}; " for name in entries)
+    script.write_text(f"{{ global: {names}local: *; }};\n", encoding="utf-8")
+    return [f"-Wl,--version-script={script}", "-Wl,--gc-sections"]
+
+
+def _threads(entries: Sequence[str], threads: int, folder: Path) -> list[str]:
+    """Options by which the threads are compiled in, if there is more than one."""
+    if threads == 1:
+        return []
+    source = folder / "threads.c"
+    calls = "".join(f"ENTRY({name})\n" for name in entries)
+    source.write_text(THREADS_C.read_text(encoding="utf-8") + calls, encoding="utf-8")
+    return ["-O2", "-pthread", f"-DTHREADS={threads}", "-x", "c", str(source), "-x", "none"]
+
+
+def load(functions: Functions, target: str, threads: int) -> Any:
     """Compile functions for this machine into a module of TVM's that calls them."""
     import tvm
 
@@ -59,10 +102,11 @@ def load(functions: dict[str, Any], target: str, threads: int) -> Any:
         return build(functions, target).mod
     with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
         library = Path(folder) / "functions.so"
-        link(functions, list(functions), target, library, threads)
+        link([functions], list(functions), target, library, threads)
         return tvm.runtime.load_module(str(library))  # what is loaded outlives its file
 
 
-def _inner(name: str, entries: list[str]) -> str:
-    """The name of what all threads run, where the name itself is for the function that starts them."""
-    return f"threads_{name}" if name in entries else name
+def _inner(part: Functions, entries: Sequence[str]) -> Functions:
+    """Functions with another name for what all threads run: its own is for what starts them."""
+    names = {name: f"threads_{name}" if name in entries else name for name in part}
+    return {names[name]: function.with_attr("global_symbol", names[name]) for name, function in part.items()}

@@ -24,7 +24,7 @@ def register_pipeline() -> str:
     from tvm.tirx import compilation_pipeline
 
     def finalize_host() -> Any:
-        ours = [_change(share_loops), _change(_keep_allocations), _change(take_addresses)]
+        ours = [_change(each) for each in (share_loops, _keep_allocations, take_addresses, _without_main)]
         skip = module_pass(_skip_kernel_checks, opt_level=0, name="bitnas.skip_kernel_checks")
         return Sequential([*ours, skip, tirx.transform.LowerTVMBuiltin(), tirx.transform.LowerIntrin()])
 
@@ -55,6 +55,11 @@ def _skip_kernel_checks(module: Any, context: Any) -> Any:
         for name, function in module.functions.items()
     }
     return IRModule(found, attrs=module.attrs)
+
+
+def _without_main(func: Any) -> Any:
+    """Leave out the copy of the only function of a module that TVM makes under the name of ``main``."""
+    return func.without_attr("tirx.is_entry_func")
 
 
 def _keep_allocations(func: Any) -> Any:

@@ -1,6 +1,10 @@
 """What commands see that tests start: none of the user's settings, and hardly any patience."""
 
 import os
+from pathlib import Path
+
+from runtime.folders import cache_folder
+from runtime.objects import KERNELS
 
 PATIENCE = {"NAS_PATIENCE": "0.5"}
 """Tests ask whether a time is there and used, not whether it is exact."""
@@ -10,3 +14,13 @@ def clean_environment(**more: str) -> dict[str, str]:
     """Variables for a process of its own."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NAS_")}
     return {**kept, **PATIENCE, **more}
+
+
+def own_cache(folder: Path) -> str:
+    """A new cache for decoded images, whose kernels are those of all tests: they take long to compile."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shared = cache_folder() / KERNELS
+    shared.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not (folder / KERNELS).exists():
+        (folder / KERNELS).symlink_to(shared)
+    return str(folder)

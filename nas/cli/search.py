@@ -98,9 +98,10 @@ def _config(options: dict[str, Any]) -> SearchConfig:
     from nas.data import load
     from nas.data.opening import canonical
 
+    options = {**options, **_latency_limit(options)}
     with decoding() as progress:
         load(options["data"], options["image_size"], progress)
-    options = {**options, "data": canonical(options["data"]), **_latency_limit(options)}
+    options["data"] = canonical(options["data"])
     return SearchConfig(**{f.name: options[f.name] for f in fields(SearchConfig) if f.name in options})
 
 

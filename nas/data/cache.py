@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from nas.data.data_set import Scaling, Source, Split
 from nas.data.images import Collection, ColourError, Found, to_array
+from runtime.folders import cache_folder
 from search_spaces.errors import InvalidInput
 
 VERSION = "4"  # of what is written here, and how images are decoded
@@ -48,15 +49,6 @@ class About(BaseModel):
     shape: tuple[int, int, int]
     mean: list[float]
     deviation: list[float]
-
-
-def cache_folder() -> Path:
-    """Where decoded images are kept: NAS_CACHE, or the user's folder for such things."""
-    chosen = os.environ.get("NAS_CACHE")
-    if chosen:
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "bitnas"
 
 
 def key_of(files: Mapping[str, str | Path], size: int | None, told: str = "") -> str:

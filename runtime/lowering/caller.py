@@ -158,6 +158,11 @@ class KeepsTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         self._held = [(name, tensor, tensor.data) for name, tensor in named]  # .data keeps its memory
         self._refused: UnsupportedLayerError | None = None
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Torch's question. To skip it is to import it first, which takes two seconds."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:

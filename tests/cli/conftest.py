@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.filled_ledger import fill
-from tests.environment import clean_environment
+from tests.environment import clean_environment, own_cache
 
 ROOT = Path(__file__).parents[2]
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -83,6 +83,6 @@ def small_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from search_spaces.networks.published import Published
     from tests.cli.small_network import small
 
-    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("NAS_CACHE", own_cache(tmp_path / "cache"))
     known = {**networks._things, "small": Published(small, (1, 8, 8), 10, "none")}
     monkeypatch.setattr(networks, "_things", known)

@@ -9,7 +9,7 @@ from torch import nn
 from nas.cli.main import cli
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.plan import Plan
-from tests.environment import clean_environment
+from tests.environment import clean_environment, own_cache
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = Path(__file__).parent / "small_plugin.py"
@@ -30,7 +30,7 @@ def small(plan: Plan, classes: int) -> nn.Module:
 
 def environment(cache: Path) -> dict[str, str]:
     """For ``nas`` in a process of its own that knows the network and keeps what it decodes in ``cache``."""
-    return clean_environment(PYTHONPATH=str(ROOT), NAS_PLUGINS=str(PLUGIN), NAS_CACHE=str(cache))
+    return clean_environment(PYTHONPATH=str(ROOT), NAS_PLUGINS=str(PLUGIN), NAS_CACHE=own_cache(cache))
 
 
 def run(*arguments: str) -> Result:

@@ -13,7 +13,8 @@ import pyarrow.parquet
 import pytest
 from PIL import Image
 
-from nas.data import DataSet, cache, load
+from nas.data import DataSet, load
+from runtime.folders import cache_folder
 from search_spaces.errors import InvalidInput
 
 
@@ -70,7 +71,7 @@ def refused(path: Path | str, problem: str, **options: Any) -> None:
     with pytest.raises(InvalidInput, match=problem) as caught:
         load(str(path), **options)
     assert "\n" not in str(caught.value)
-    assert not list(cache.cache_folder().glob("data/*"))
+    assert not list(cache_folder().glob("data/*"))
 
 
 def found(data: DataSet) -> tuple[Any, Any]:

@@ -27,6 +27,7 @@ from nas.data import DataSet, load
 from nas.training import predict, train
 from search_spaces import precisions
 from search_spaces.layers import QuantLinear
+from tests.environment import own_cache
 from tests.runtime.harness import edit_manifest
 
 ORIGIN = {"network": "a", "precision": "float", "digest": "0", "epochs": 1, "seed": 0}
@@ -119,7 +120,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Export
     def get(kind: str) -> Exported:
         if kind not in made:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("NAS_CACHE", str(home / "cache"))
+                patch.setenv("NAS_CACHE", own_cache(home / "cache"))
                 made[kind] = make(kind)
         return made[kind]
 

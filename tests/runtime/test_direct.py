@@ -5,6 +5,7 @@ from torch import nn
 
 from runtime.assembly import ENTRY, assemble, code_symbol, link_schedules
 from runtime.code_size import function_sizes
+from runtime.direct import PACKED
 from runtime.lowering import lower
 from runtime.workload import Conv2d, Relu
 
@@ -19,14 +20,14 @@ def network(calls):
 def entry_bytes(calls, library, monkeypatch):
     """The code that calls the kernels."""
 
-    def keep(functions, entries, target, library, threads):
-        link(functions, entries, target, library, threads, has_symbols=True)
+    def keep(parts, entries, target, library, threads):
+        link(parts, entries, target, library, threads, has_symbols=True)
 
     from runtime.linking import link
 
     monkeypatch.setattr("runtime.assembly.link", keep)
     assemble(lower(network(calls), (1, 1, 4, 4)), "native", library, {})
-    return function_sizes(library)[f"{ENTRY}_compute_"]
+    return function_sizes(library)[PACKED + ENTRY]
 
 
 def test_a_call_is_short(tmp_path, monkeypatch):

@@ -33,6 +33,12 @@ def test_backends_can_be_asked_for() -> None:
     assert _run(f"{first}; {IMPORTED}", asked) == [True, True]
 
 
+def test_lowering_imports_no_compiler_of_torchs() -> None:
+    lower = "runtime.workloads(nn.Sequential(nn.Conv2d(3, 8, 3)), (1, 3, 8, 8))"
+    asked = "print(json.dumps(['torch._dynamo' in sys.modules]))"  # two seconds of each process
+    assert _run(f"import json, sys, runtime; from torch import nn; {lower}; {asked}") == [False]
+
+
 def _run(code: str, environment: dict[str, str] | None = None) -> list[bool]:
     done = subprocess.run(
         [sys.executable, "-c", code],

@@ -1,0 +1,135 @@
+"""Kernels are compiled once: what is found in the cache is right, and a cache that is none does no harm."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from runtime import compile as compiled
+from runtime import objects
+from runtime.assembly import link_schedules
+from runtime.objects import KERNELS, object_file
+from runtime.workload import Relu
+
+IMAGE = (1, 3, 6, 6)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """A cache that is empty."""
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / KERNELS
+
+
+@pytest.fixture
+def nothing_compiles(monkeypatch):
+    """Switches the compiler off, when called."""
+
+    def refuse(functions, target):
+        raise AssertionError(f"{list(functions)} are compiled")
+
+    return lambda: monkeypatch.setattr("runtime.linking.build", refuse)
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2)).eval()
+
+
+def require_right(model, network):
+    """What the network gives is what torch gives."""
+    images = np.random.default_rng(0).standard_normal(IMAGE, np.float32)
+    expected = model(torch.from_numpy(images)).detach().numpy()
+    assert np.abs(network.run(images) - expected).max() < 1e-5
+
+
+def test_what_was_compiled_is_taken_from_the_cache(cache, model, nothing_compiles):
+    first = compiled(model, IMAGE)
+    nothing_compiles()
+    second = compiled(model, IMAGE)
+    require_right(model, second)
+    assert second.library.read_bytes() == first.library.read_bytes()
+    assert cache.stat().st_mode & 0o777 == 0o700
+
+
+def test_what_was_timed_is_what_a_network_is_made_of(cache, model, nothing_compiles, tmp_path, monkeypatch):
+    """The network's own function is all that is left to compile."""
+    from runtime import linking, workloads
+
+    work = list(dict.fromkeys(workloads(model, IMAGE)))
+    link_schedules(work, "native", 1, tmp_path / "timed.so")
+    made, build = [], linking.build
+
+    def noting(functions, target):
+        made.extend(functions)
+        return build(functions, target)
+
+    monkeypatch.setattr("runtime.linking.build", noting)
+    require_right(model, compiled(model, IMAGE))
+    assert made == ["network"]
+
+
+def test_another_process_finds_it(cache, model, nothing_compiles):
+    script = "from runtime.workload import Relu; from runtime.assembly import link_schedules; " + (
+        "import sys; from pathlib import Path; link_schedules([Relu(1, 48)], 'native', 1, Path(sys.argv[1]))"
+    )
+    subprocess.run([sys.executable, "-c", script, str(cache.parent / "there.so")], check=True)
+    nothing_compiles()
+    link_schedules([Relu(1, 48)], "native", 1, cache.parent / "here.so")
+
+
+def test_other_code_targets_and_passes_have_files_of_their_own(cache, tmp_path, monkeypatch):
+    from runtime.assembly import kernel_function
+
+    def name(size=48, target="native", threads=1):
+        function = kernel_function(Relu(1, size), target, "relu", "", threads)
+        return object_file({"relu": function}, target, tmp_path).name
+
+    names = [name(), name(64), name(target="x86-64-v2"), name(threads=2)]
+    monkeypatch.setattr(objects, "_passes", lambda: "others")
+    names.append(name())
+    assert len(set(names)) == 5
+    assert name() == names[-1]
+
+
+@pytest.mark.parametrize("content", [b"", b"no code"])
+def test_a_file_that_cannot_be_linked_is_replaced(cache, model, content):
+    compiled(model, IMAGE)
+    for file in cache.iterdir():
+        file.write_bytes(content)
+    require_right(model, compiled(model, IMAGE))
+    assert all(file.stat().st_size > 100 for file in cache.iterdir())
+
+
+def spoil(kind, folder):
+    """Make the place of the cache one that is not to be used."""
+    folder.parent.mkdir()
+    if kind == "a file":
+        folder.write_text("something else", encoding="utf-8")
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+
+
+@pytest.mark.parametrize("kind", ["a file", "open to others"])
+def test_without_a_cache_of_its_own_everything_is_compiled(cache, model, kind):
+    spoil(kind, cache)
+    require_right(model, compiled(model, IMAGE))
+    assert cache.is_file() or not list(cache.iterdir())
+
+
+def test_what_was_used_longest_ago_goes_first(cache, monkeypatch):
+    cache.mkdir(parents=True)
+    for age in range(10):
+        file = cache / f"{age}.o"
+        file.write_bytes(bytes(100))
+        os.utime(file, (1e9 - age, 1e9 - age))
+    for most, left in ((1000, 10), (999, 4)):
+        monkeypatch.setattr(objects, "MOST_BYTES", most)
+        objects._make_room.__wrapped__(cache)
+        assert sorted(file.stem for file in cache.iterdir()) == [str(age) for age in range(left)]
