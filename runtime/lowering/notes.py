@@ -18,8 +18,7 @@ ALIASES = (
 """Operations that no step of a trace may stand for where their result has the shape of their tensor."""
 
 READ = frozenset(
-    getattr(torch.Tensor, name)
-    for name in ("numpy", "__array__", "tolist", "data_ptr", "__dlpack__")
+    getattr(torch.Tensor, name) for name in ("numpy", "__array__", "tolist", "data_ptr", "__dlpack__")
 )
 """Methods that have a tensor's numbers read without an operation."""
 

@@ -147,7 +147,7 @@ def _other_result(found: Any, traced: torch.Tensor) -> str:
     if found.shape != traced.shape or found.dtype != traced.dtype:
         ours, theirs = (f"{tuple(t.shape)} of {t.dtype}" for t in (found, traced))
         return f"it returns {ours} where the trace has {theirs}"
-    a, b = found.double(), traced.double()
+    a, b = found.cpu().double(), traced.cpu().double()  # not every GPU has double precision
     finite = a[a.isfinite()]
     largest = float(finite.abs().max()) if finite.numel() else 0.0
     return "" if torch.allclose(a, b, TOLERANCE, TOLERANCE * largest, equal_nan=True) else "other numbers"

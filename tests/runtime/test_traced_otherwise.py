@@ -100,6 +100,11 @@ def counting():
     return model
 
 
+def changed_at_its_third_call():
+    calls = count()
+    return Applied(lambda m, y: y * 2 if next(calls) > 1 else y)
+
+
 def hooked_wrapper(wrap):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # torch has no kind word for data parallel models
@@ -115,6 +120,7 @@ def hooked_wrapper(wrap):
         lambda: Applied(changed_and_put_back),
         lambda: Applied(statistics_put_back),
         counting,
+        changed_at_its_third_call,
         lambda: hooked_wrapper(lambda m: nn.DataParallel(m, device_ids=[])),
         lambda: nn.Sequential(hooked_wrapper(lambda m: nn.DataParallel(m, device_ids=[]))),
         lambda: nn.Sequential(hooked_wrapper(torch.compile)),
@@ -310,6 +316,16 @@ def test_a_step_that_torch_refuses_where_the_model_takes_another_way_is_refused(
     wrong = Applied(lambda m, y: y if type(y) is torch.Tensor else m.norm(y))
     wrong.norm.running_var = wrong.norm.running_var.double()
     refused(wrong.eval(), "does in torch what it does not when it is traced: ")
+
+
+def test_torch_runs_on_one_thread_meanwhile():
+    seen, before = [], torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        lower(Applied(lambda m, y: (seen.append(torch.get_num_threads()), y)[1]), SHAPE)
+        assert seen[1:] == [1, 1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_numbers_that_are_not_finite_are_compared():
