@@ -24,8 +24,8 @@ from runtime.lowering.steps import Step
 from runtime.lowering.trace import Trace, lower_parts
 from search_spaces.errors import BitnasError
 
-MOST = 2**28
-"""Numbers in all tensors of a graph that is run in its own shape: 1 GiB."""
+MOST = 2**26
+"""Numbers in all tensors of a graph that is run in its own shape: 256 MiB, a second or two on one core."""
 
 TOLERANCE = 1e-4
 """Of the largest output. The same operations on the same numbers differ in nothing but their order."""
@@ -103,8 +103,12 @@ def _refusing(problem: str, fix: str = "") -> Iterator[None]:
 def _replayed(traced: Trace, image: torch.Tensor) -> Any:
     """What the recorded steps give, run in torch."""
     values: dict[Any, Any] = {traced.input: image}
+    last_reader = {node: step for step in traced.steps for node in step.node.all_input_nodes}
     for step in traced.steps:
         values[step.node] = _performed(step, values)
+        for node in step.node.all_input_nodes:
+            if last_reader[node] is step and node is not traced.output:
+                values.pop(node)  # as torch does, or all images of a large model would be held at once
     return values[traced.output]
 
 
