@@ -15,7 +15,7 @@ from search_spaces.errors import BitnasError
 
 
 def require_traceable(module: nn.Module) -> None:
-    """Refuse what holds no Python code, or no weights yet."""
+    """Refuse what holds no Python code, no weights yet, or weights without memory of their own."""
     for name, part in module.named_modules():
         if isinstance(part, torch.jit.ScriptModule):
             what = f"model: its part '{name}' is" if name else "model: it is"
@@ -24,6 +24,10 @@ def require_traceable(module: nn.Module) -> None:
             if is_lazy(tensor):
                 raise UnsupportedLayerError(
                     f"layer '{name}': its '{own}' has no shape yet; run the model on a batch first"
+                )
+            if tensor is not None and tensor.layout != torch.strided:
+                raise UnsupportedLayerError(
+                    f"layer '{name}': its '{own}' is {tensor.layout}; only dense ones are computed"
                 )
 
 

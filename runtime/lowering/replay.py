@@ -166,10 +166,10 @@ def _images(module: nn.Module, traced: Trace, shape: tuple[int, ...]) -> Iterato
 
 
 def _weights(module: nn.Module, traced: Trace) -> Iterator[torch.Tensor]:
-    """Those of convolutions and dense layers, which are of one type, and then all else with a fraction."""
+    """What has fractions: first that of convolutions and dense layers, which are of one type."""
     weights = (getattr(step.layer, "weight", None) for step in traced.steps)
-    yield from (weight for weight in weights if weight is not None and weight.dim() > 1)
-    yield from (t for t in (*module.parameters(), *module.buffers()) if t.is_floating_point())
+    layers = (weight for weight in weights if weight is not None and weight.dim() > 1)
+    yield from (t for t in (*layers, *module.parameters(), *module.buffers()) if t.is_floating_point())
 
 
 def _affordable(traced: Trace, graph: Graph) -> tuple[int, ...]:

@@ -232,6 +232,12 @@ def with_bias(layer):
     return nn.Sequential(nn.Flatten() if isinstance(layer, nn.Linear) else nn.Identity(), layer)
 
 
+def of_whole_numbers():
+    model = nn.Sequential(nn.Conv2d(4, 4, 3, bias=False))
+    model[0].weight = nn.Parameter(torch.ones(4, 4, 3, 3, dtype=torch.int32), requires_grad=False)
+    return model
+
+
 def only_one(m, y):
     if type(y) is torch.Tensor and len(y) > 1:
         raise ValueError("one image\nat a time")
@@ -245,6 +251,7 @@ def only_one(m, y):
         lambda: with_bias(nn.Conv2d(4, 4, 3)),
         lambda: with_bias(nn.Linear(256, 4)),
         lambda: nn.Sequential(nn.BatchNorm2d(4, eps=-2.0)),
+        of_whole_numbers,
         lambda: Applied(only_one),
     ],
 )
