@@ -7,7 +7,7 @@ ON_THE_WAY = 0.25
 """Seconds of measuring for each second of training, before the front is known: its kernels take the rest."""
 A_TRIAL_S = 1.0
 """Seconds of measuring for each trial, likewise."""
-KERNEL_S = 0.4
+KERNEL_S = 0.2
 """What a kernel is taken to cost, in seconds, before one was measured."""
 
 

@@ -97,6 +97,19 @@ def test_other_code_targets_and_passes_have_files_of_their_own(cache, tmp_path, 
     assert name() == names[-1]
 
 
+def test_code_that_differs_in_one_constant_has_a_file_of_its_own(cache, tmp_path):
+    from tvm import te, tirx
+
+    def name(factor):
+        numbers = te.placeholder((8,), "float32", name="numbers")
+        scaled = te.compute((8,), lambda i: numbers[i] * tirx.const(factor, "float32"), name="scaled")
+        function = te.create_prim_func([numbers, scaled]).with_attr("global_symbol", "scale")
+        return object_file({"scale": function}, "native", tmp_path).name
+
+    assert len({name(1.0), name(1.0000001), name(-1.0)}) == 3
+    assert name(1.0) == name(1.0)
+
+
 @pytest.mark.parametrize("content", [b"", b"no code"])
 def test_a_file_that_cannot_be_linked_is_replaced(cache, model, content):
     compiled(model, IMAGE)
