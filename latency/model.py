@@ -135,11 +135,8 @@ class LatencyModel:
         """
         by_workload = [(time.workload, time.milliseconds) for time in times]
         guessed = [time.workload for time in times if time.estimate is not None]
-        total, found, correction = (
-            sum(ms for _, ms in by_workload),
-            self._sum(times),
-            self._fitted_correction(),
-        )
+        total, correction = sum(ms for _, ms in by_workload), self._fitted_correction()
+        found = self._sum(times)
         miss = self._usual_miss() if correction is None else correction.miss
         doubt = self._regressor.doubt(guessed) / total if self._regressor and guessed else 0.0
         factor = math.exp(math.hypot(miss, NORMAL * doubt))

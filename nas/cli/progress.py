@@ -37,7 +37,7 @@ class Watcher:
     def trials(self, now: SearchRecord) -> None:
         """Show what has ended since."""
         trials = self._ledger.trials(now.name)
-        best = max((t.accuracy or 0.0 for t in trials if t.state is TrialState.COMPLETE), default=0.0)
+        best = max((t.accuracy or 0.0 for t in trials if t.state is TrialState.COMPLETE), default=None)
         for trial in trials:
             if trial.state.finished and trial.number not in self._shown:
                 self._shown.add(trial.number)
@@ -58,8 +58,9 @@ class Watcher:
         if progress.stage:
             self._console.print(f"{progress.stage}{count}", highlight=False, soft_wrap=True)
 
-    def _so_far(self, best: float) -> str:
-        return f"  [dim]{len(self._shown)}/{self._trials}, best {best:.3f}{self.left()}[/dim]"
+    def _so_far(self, best: float | None) -> str:
+        told = "" if best is None else f", best {best:.3f}"
+        return f"  [dim]{len(self._shown)}/{self._trials}{told}{self.left()}[/dim]"
 
     def left(self) -> str:
         """The time that the trials left will take if they go on as they did."""

@@ -155,6 +155,8 @@ class KeepsTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         super().__init__()  # type: ignore[no-untyped-call]  # torch's
         named = (*module.named_parameters(), *module.named_buffers())
         self._names = {_memory(tensor): name for name, tensor in named}
+        self._held = [(name, tensor, tensor.data) for name, tensor in named]  # .data keeps its memory
+        self._refused: UnsupportedLayerError | None = None
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -172,11 +174,25 @@ class KeepsTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
             value = args[at] if at < len(args) else given.get(argument.name)
             name = self._names.get(_memory(value)) if isinstance(value, torch.Tensor) else None
             if name is not None:
-                raise UnsupportedLayerError(
-                    f"model: its forward() changes '{name}', which it holds, in evaluation mode too; "
-                    "that is not computed"
-                )
+                self._refused = _changed(name)
+                raise self._refused
         return func(*args, **given)
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        """Put back tensors that were given other memory; raise what was refused, even if it was caught."""
+        super().__exit__(kind, error, traceback)  # type: ignore[no-untyped-call]  # torch's
+        for name, tensor, data in self._held:
+            if _memory(tensor) != _memory(data):
+                tensor.data = data
+                self._refused = self._refused or _changed(name)
+        if self._refused is not None and error is None:
+            raise self._refused
+
+
+def _changed(name: str) -> UnsupportedLayerError:
+    return UnsupportedLayerError(
+        f"model: its forward() changes '{name}', which it holds, in evaluation mode too; that is not computed"
+    )
 
 
 def _memory(tensor: torch.Tensor) -> int:

@@ -15,7 +15,7 @@ from search_spaces.errors import BitnasError
 
 
 def require_traceable(module: nn.Module) -> None:
-    """Refuse what holds no Python code, or no weights yet."""
+    """Refuse what holds no Python code, no weights yet, or weights without memory of their own."""
     for name, part in module.named_modules():
         if isinstance(part, torch.jit.ScriptModule):
             what = f"model: its part '{name}' is" if name else "model: it is"
@@ -24,6 +24,10 @@ def require_traceable(module: nn.Module) -> None:
             if is_lazy(tensor):
                 raise UnsupportedLayerError(
                     f"layer '{name}': its '{own}' has no shape yet; run the model on a batch first"
+                )
+            if tensor is not None and tensor.layout != torch.strided:
+                raise UnsupportedLayerError(
+                    f"layer '{name}': its '{own}' is {tensor.layout}; only dense ones are computed"
                 )
 
 
@@ -34,6 +38,8 @@ def without_compiled_calls(module: nn.Module) -> Iterator[None]:
     That is: torch's compiler, and hooks on gradients.
     """
     before = []
+    for name, part in module.named_modules():
+        _require_own_compiled_call(name, part)
     for part in module.modules():
         for name, plain in (
             ("_compiled_call_impl", None),
@@ -48,6 +54,16 @@ def without_compiled_calls(module: nn.Module) -> Iterator[None]:
     finally:
         for part, name, value in before:
             vars(part)[name] = value
+
+
+def _require_own_compiled_call(name: str, part: nn.Module) -> None:
+    """Refuse a module whose call was replaced by another one than torch's compiler makes of it."""
+    call = part._compiled_call_impl
+    if call is not None and getattr(call, "_torchdynamo_orig_callable", None) != part._call_impl:
+        what = f"layer '{name}': its" if name else "model: its"
+        raise UnsupportedLayerError(
+            f"{what} '_compiled_call_impl' is not what its compile() makes; set it to None"
+        )
 
 
 def recorded(module: nn.Module) -> tuple[Recorder, fx.Graph]:
@@ -79,10 +95,15 @@ def recorded(module: nn.Module) -> tuple[Recorder, fx.Graph]:
 def _record(module: nn.Module) -> tuple[Recorder, fx.Graph]:
     recorder = Recorder()
     try:
-        return recorder, recorder.trace(Called(module))
+        graph = recorder.trace(Called(module))
+        if recorder.refused is not None:
+            raise recorder.refused
+        return recorder, graph
     except BitnasError:
         raise
     except Exception as error:  # the model's own code runs here, and may raise anything
+        if isinstance(recorder.refused, BitnasError):
+            raise recorder.refused from error
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         if isinstance(error, TypeError) and "positional argument" in reason and not _takes_one(module):
             raise UnsupportedLayerError(

@@ -130,7 +130,7 @@ def activate(
         return builder.relu(name, value) if activation.relu else value
     if activation.code == "binary":
         return _sign_pack(builder, name, value, activation, groups)
-    step, zero = np.float32(activation.scale), _zero_point(activation)
+    step, zero = np.float32(float(activation.scale)), _zero_point(activation)  # numpy has no bfloat16
     workload = Quantize(builder.batch, math.prod(value.shape), cast(ByteCode, activation.code))
 
     def constants() -> Constants:

@@ -49,9 +49,15 @@ WRAPPERS = {
 
 def behind_wrapper(module: nn.Module) -> nn.Module:
     """The module that a compiled or a parallel one computes; any other one itself."""
+    inner = wrapped(module)
+    return module if inner is None else behind_wrapper(inner)
+
+
+def wrapped(module: nn.Module) -> nn.Module | None:
+    """The module that a compiled or a parallel one calls; None for any other one."""
     name = WRAPPERS.get(type(module).__module__)
     inner = getattr(module, name, None) if name else None
-    return behind_wrapper(inner) if isinstance(inner, nn.Module) else module
+    return inner if isinstance(inner, nn.Module) else None
 
 
 def kind_of(module: nn.Module) -> Any:

@@ -4,10 +4,10 @@ import dis
 import math
 import operator
 import sys
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
 from types import CodeType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import fx, nn
@@ -15,6 +15,7 @@ from torch import fx, nn
 from runtime.lowering.builder import UnsupportedLayerError
 from runtime.lowering.leaves import IDENTITIES, behind_wrapper, is_leaf, kind_of, require_plain
 from runtime.lowering.rulebook import torch_shape
+from search_spaces.errors import BitnasError
 
 NONE_WRAPPED: Any = ()  # numbers need no proxies, and to wrap the functions of ``math`` takes long
 IN_PLACE = {
@@ -68,7 +69,7 @@ class Recorded(fx.Proxy):
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in ("node", "tracer") and value is not self:
-            raise UnsupportedLayerError(
+            self.tracer.refuse(
                 f"layer '{self.node.name}': its attribute '{name}' is set, which is not computed"
             )
         if value is not self:
@@ -76,6 +77,12 @@ class Recorded(fx.Proxy):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self.tracer.create_proxy("call_function", operator.setitem, (self, index, value), {})
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        self.tracer.refuse(f"layer '{self.node.name}': its copy by Python is not computed; use clone()")
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.__reduce_ex__(memo)
 
     def __delitem__(self, index: Any) -> None:
         self.tracer.create_proxy("call_function", operator.delitem, (self, index), {})
@@ -116,14 +123,37 @@ class Called(nn.Module):
         return self.model(images)
 
 
+def _remembered(method: Any) -> Any:
+    """A method of the recorder that keeps what it refuses: a forward pass may catch the exception."""
+
+    @wraps(method)
+    def call(self: "Recorder", *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except (BitnasError, fx.proxy.TraceError) as error:
+            self.refused = self.refused or error
+            raise
+
+    return call
+
+
 class Recorder(fx.Tracer):
     """Traces with the layers that have rules as leaves."""
+
+    to_bool, iter, keys = (_remembered(getattr(fx.Tracer, name)) for name in ("to_bool", "iter", "keys"))
 
     def __init__(self) -> None:
         super().__init__(autowrap_modules=NONE_WRAPPED)
         self.kinds: dict[fx.Node, type] = {}
         """Of steps that give numbers."""
+        self.refused: Exception | None = None
+        """What cannot be traced, whatever became of its exception."""
         self._doing, self._autocasts = "model", _autocasts()
+
+    def refuse(self, problem: str) -> NoReturn:
+        """Raise an error, and keep it."""
+        self.refused = self.refused or UnsupportedLayerError(problem)
+        raise self.refused
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """What stands for the result of a step."""
@@ -139,6 +169,7 @@ class Recorder(fx.Tracer):
             kind_of(m) is None and super().is_leaf_module(m, module_qualified_name)
         )
 
+    @_remembered
     def call_module(self, m: nn.Module, forward: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A step for a layer; any other module is traced into, with its hooks."""
         inner = behind_wrapper(m)
@@ -164,6 +195,7 @@ class Recorder(fx.Tracer):
             )
         return super().create_arg(a)
 
+    @_remembered
     def create_proxy(
         self, kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *rest: Any, **more: Any
     ) -> Any:

@@ -37,16 +37,20 @@ def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
 
     Raises:
         InvalidInput: a shape that is not four positive numbers.
-        UnsupportedLayerError: a layer, or an option of it, that the kernels do not compute.
+        UnsupportedLayerError: a layer, or an option of it, that the kernels do not compute; or a model that
+            does something else in torch than in its trace.
     """
     check_input_shape(input_shape)
     from runtime.lowering.caller import KeepsTensors, evaluating, no_random_numbers
+    from runtime.lowering.replay import require_same
 
     traced = trace(module)
     # to ask for a weight's shape is to make it, where a parametrization does, whose code may do anything
     with evaluating(module), KeepsTensors(module), no_random_numbers():
         traced.require_numbers()
-        return lower_parts([traced], tuple(int(d) for d in input_shape))
+        graph = lower_parts([traced], tuple(int(d) for d in input_shape))
+    require_same(module, traced, graph)
+    return graph
 
 
 def lower_parts(parts: "Iterable[Trace]", input_shape: tuple[int, ...]) -> Graph:

@@ -16,6 +16,7 @@ from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, 
 from search_spaces import precisions
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.plain_layers import ChannelShift, ChannelShuffle, Subsample
+from tests.runtime.tricks import STATEFUL, SWALLOWED, UNLIKE
 
 SHAPE = (2, 4, 8, 8)
 CODES = ("binary", "ternary", "ternary-binary", "bnn", "dithered", "float", "xnor", "twn-binary", "int8")
@@ -278,9 +279,16 @@ def function(pick, shape):
         "gate of the gate": lambda x: operator.imul(torch.sigmoid(F.adaptive_avg_pool2d(x, 1)), x),
     }
     rows = {"as image": lambda x: x.view(n, -1, 1, 1), "as square": lambda x: x.reshape(n, -1, 2, 2)}
+    if pick.random() < 0.04:
+        told = pick.choice(sorted(STATELESS))
+        return told, STATELESS[told]
     known = any_shape | (image if len(shape) == 4 else rows)
     told = pick.choice(sorted(known.keys() & RARE if pick.random() < 0.08 else known.keys() - RARE))
     return told, known[told]
+
+
+STATELESS = {k: f for k, f in (UNLIKE | SWALLOWED).items() if k not in STATEFUL | {"tuple"}}
+"""Functions that do something else in a trace, each time the same."""
 
 
 RARE = {"x **= 2", "x //= 1", "zero_", "slice", "out=", "exp", "transpose", "half", "pad behind"}

@@ -457,6 +457,12 @@ def exported():
     return torch.export.export(plain(), (torch.randn(SHAPE),)).module()
 
 
+def sparse():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(256, 4))
+    model[1].weight = nn.Parameter(model[1].weight.detach().to_sparse())
+    return model
+
+
 class TwoInputs(nn.Module):
     def forward(self, x, y):
         return x + y
@@ -468,6 +474,7 @@ class TwoInputs(nn.Module):
         (lambda: plain().to("meta"), "on the meta device"),
         (lambda: nn.Conv2d(4, 4, 1, dtype=torch.complex64), "complex64"),
         (mixed, "float16 and"),
+        (sparse, "layer '1': its 'weight' is torch.sparse_coo; only dense"),
         (lambda: torch.jit.script(plain()), "model: it is scripted"),
         (lambda: torch.jit.trace(plain(), torch.randn(SHAPE)), "model: it is scripted"),
         (lambda: nn.Sequential(nn.Conv2d(4, 4, 1), torch.jit.script(nn.ReLU())), "its part '1' is scripted"),

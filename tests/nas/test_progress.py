@@ -1,0 +1,61 @@
+"""What a search tells in a pipe: a line for each trial and each stage, and how disturbed the device was."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from nas.cli.progress import Watcher, disturbance
+from nas.ledger import Ledger, SearchConfig, TrialState, Worker
+from nas.ledger.claims import Claims
+from nas.ledger.records import Cost, Proposal
+from nas.searching.search import Progress
+
+COST = Cost(latency_ms=0.0015, size_kb=12.0, latency_by_workload=[("conv", 0.0015)])
+ENDS = (
+    (COST, TrialState.INFEASIBLE, None),
+    (replace(COST, estimated=["conv"]), TrialState.COMPLETE, 0.875),
+    (None, TrialState.FAILED, None),
+)
+"""The cost, the state and the accuracy of each trial."""
+
+
+def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConfig) -> None:
+    record = ledger.create_search("demo", config)
+    claims, out = Claims(ledger, "demo", Worker.this_process()), io.StringIO()
+    watcher = Watcher(ledger, record, Console(file=out, width=200))
+    for done in range(2):
+        watcher.progress(record, Progress("getting to know the device", done, 60))
+    for cost, state, accuracy in ENDS:
+        claim = claims.claim()
+        assert claim is not None
+        if cost is not None:
+            claims.propose(claim, Proposal({}, '{"space":"tiny"}', f"{claim.trial.number}" * 64))
+            claims.record_cost(claim, cost)
+        error = "it was [not] to be" if state is TrialState.FAILED else None
+        claims.finish(claim, state, accuracy=accuracy, error=error)
+        watcher.trials(ledger.search("demo"))
+    told = [" ".join(line.split()) for line in out.getvalue().splitlines()]
+    assert told[0] == "getting to know the device (60)", "once"
+    assert [line.split(", about")[0] for line in told[1:]] == [
+        "trial 0 infeasible accuracy - latency 0.00150 ms size 12.0 kB 1/4",
+        "trial 1 complete accuracy 0.875 latency about 0.00150 ms size 12.0 kB 2/4, best 0.875",
+        "trial 2 failed accuracy - it was [not] to be 3/4, best 0.875",
+    ]
+    assert all("left" in line for line in told[1:])
+
+
+@pytest.mark.parametrize(
+    ("drifts", "says"),
+    [
+        ([], None),
+        ([0.0, 0.1], None),
+        ([0.0, 0.3], "disturbed in 1 of 2 batches of measurements: 30% slower than usual; --verbose"),
+        ([0.2, 0.3, 0.0], "disturbed in 2 of 3 batches of measurements: up to 30% slower than usual"),
+    ],
+)
+def test_a_disturbed_device_is_told_of_in_one_sentence(drifts: list[float], says: str | None) -> None:
+    told = disturbance(drifts)
+    assert (told or "").find(says or "") >= 0
+    assert (told is None) == (says is None)
