@@ -77,12 +77,12 @@ def nas(environment: dict[str, str], tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def small_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def small_network(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network called ``small`` beside the published ones, and a cache of our own."""
     from search_spaces.networks import networks
     from search_spaces.networks.published import Published
     from tests.cli.small_network import small
 
-    monkeypatch.setenv("NAS_CACHE", own_cache(tmp_path / "cache"))
+    monkeypatch.setenv("NAS_CACHE", own_cache(tmp_path_factory.mktemp("cache")))
     known = {**networks._things, "small": Published(small, (1, 8, 8), 10, "none")}
     monkeypatch.setattr(networks, "_things", known)
