@@ -30,7 +30,7 @@ from nas.figures.data import (
     why_no_pareto,
 )
 from nas.figures.search import pareto_figure
-from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, non_dominated
+from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, front_of
 
 COLUMNS = [
     link_column(
@@ -58,7 +58,7 @@ HOW_TO_READ = (
 def page(ledger: Ledger, name: str) -> Any:
     """The page of search ``name``; InvalidInput when there is none."""
     search, trials = ledger.search(name), ledger.trials(name)
-    front = non_dominated(trials)
+    front = front_of(trials, search.config)
     pareto = View(
         "Accuracy against latency",
         lambda: pareto_data(search, trials, front),

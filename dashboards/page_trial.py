@@ -45,7 +45,7 @@ WHY_UNTRAINED = {
 def page(ledger: Ledger, name: str, number: int) -> Any:
     """The page of trial ``number`` of search ``name``; InvalidInput when there is none."""
     trial = ledger.trial(name, number)
-    is_over = ledger.search(name).config.is_over(trial.measured_latency_ms)
+    is_over = ledger.search(name).config.breaks_limit(trial)
     parts = [
         crumbs(("Searches", "/"), (name, search_path(name)), (f"trial {number}", "")),
         dmc.Group(

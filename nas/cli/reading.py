@@ -117,11 +117,11 @@ def trial(search: str, number: int, storage: str, as_json: bool) -> None:
 @json_option
 def pareto(search: str, plot: Path | None, storage: str, as_json: bool) -> None:
     """Show the trials of SEARCH that no other beats in accuracy, latency and size together."""
-    from nas.ledger import non_dominated
+    from nas.ledger import front_of
 
     with _open(storage) as ledger:
         record, found = ledger.search(search), ledger.trials(search)
-    front = non_dominated(found)
+    front = front_of(found, record.config)
     if plot is not None:
         _plot(plot, record, found, front)
     front = sorted(front, key=lambda trial: (trial.latency_ms or 0.0, trial.number))
@@ -183,7 +183,7 @@ def _summary(config: "SearchConfig", trial: "TrialRecord") -> dict[str, Any]:
     """A trial within a list: all but the long fields, which ``nas trial --json`` has."""
     long = ("architecture", "choices", "latency_by_workload")
     short = {name: value for name, value in trial.to_dict().items() if name not in long}
-    return {**short, "is_over": config.is_over(trial.measured_latency_ms)}
+    return {**short, "is_over": config.breaks_limit(trial)}
 
 
 def _full(trial: "TrialRecord", epochs: "list[EpochRecord]") -> dict[str, Any]:

@@ -162,7 +162,7 @@ def training_curve(epochs: Sequence["EpochRecord"]) -> Curve:
 
 def notes(config: "SearchConfig", trial: "TrialRecord") -> str:
     """What to know of a trial: a limit broken when measured, a disturbed machine, estimated kernels."""
-    told = ["over the limit"] if config.is_over(trial.measured_latency_ms) else []
+    told = ["over the limit"] if config.breaks_limit(trial) else []
     if trial.measured_disturbed:
         told.append("measured on a disturbed machine")
     if trial.estimated:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas.ledger.claims import Claim, StaleClaimError
     from nas.ledger.engine import StorageError
-    from nas.ledger.front import non_dominated
+    from nas.ledger.front import front_of, non_dominated
     from nas.ledger.records import (
         ArtifactRecord,
         EpochRecord,
@@ -31,6 +31,7 @@ _EXPORTS = {
     "TrialRecord": "records",
     "TrialState": "records",
     "Worker": "workers",
+    "front_of": "front",
     "non_dominated": "front",
 }
 
@@ -46,6 +47,7 @@ __all__ = [  # noqa: RUF022 - what a reader needs first
     "StaleClaimError",
     "StorageError",
     "Worker",
+    "front_of",
     "non_dominated",
 ]
 

@@ -2,9 +2,17 @@
 
 from collections.abc import Iterable
 
-from nas.ledger.records import TrialRecord, TrialState
+from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 
 Costs = tuple[float, float, float]
+
+
+def front_of(trials: Iterable[TrialRecord], config: SearchConfig) -> list[TrialRecord]:
+    """The front of a search: its trials that none dominates.
+
+    Those whose kernels, once measured, turned out to be over the latency limit are not among them.
+    """
+    return non_dominated(trial for trial in trials if config.keeps_limits(trial.latency_ms))
 
 
 def non_dominated(trials: Iterable[TrialRecord]) -> list[TrialRecord]:

@@ -124,6 +124,13 @@ class SearchConfig:
         limit = self.max_latency_ms
         return limit is not None and measured_latency_ms is not None and measured_latency_ms > limit
 
+    def breaks_limit(self, trial: "TrialRecord") -> bool:
+        """Whether a trained trial is over the limit after all: measured whole, or by its measured kernels."""
+        is_trained = trial.state is TrialState.COMPLETE
+        return self.is_over(trial.measured_latency_ms) or (
+            is_trained and not self.keeps_limits(trial.latency_ms)
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
         return asdict(self)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from nas.hints import command
 from nas.ledger.engine import explained, open_engine
-from nas.ledger.front import non_dominated
+from nas.ledger.front import front_of
 from nas.ledger.records import (
     ArtifactRecord,
     EpochRecord,
@@ -145,12 +145,8 @@ class Ledger:
             return session.scalar(select(Weights.tensors).where(Weights.trial_id == trial.id))
 
     def front(self, name: str) -> list[TrialRecord]:
-        """The complete trials that none dominates in accuracy, predicted latency and size.
-
-        Those whose kernels, once measured, turned out to be over the limit are not among them.
-        """
-        config = self.search(name).config
-        return non_dominated(t for t in self.trials(name) if config.keeps_limits(t.latency_ms))
+        """The complete trials within the limit that none dominates in accuracy, latency (predicted) and size."""
+        return front_of(self.trials(name), self.search(name).config)
 
     def training_seconds(self, name: str) -> float:
         """How long the trials of a search were trained, in all."""

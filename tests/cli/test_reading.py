@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from click.testing import CliRunner, Result
 
 from nas.cli.main import cli
 from nas.cli.output import printable
-from nas.ledger import Ledger, TrialState
-from tests.cli.filled_ledger import COMPLETE, CONFIG, INFEASIBLE
+from nas.ledger import Ledger, TrialState, Worker
+from nas.ledger.claims import Claims
+from tests.cli.filled_ledger import COMPLETE, CONFIG, INFEASIBLE, propose
 
 SUMMARY = {"number", "state", "accuracy", "latency_ms", "measured_latency_ms", "size_kb", "digest"}
 
@@ -112,6 +114,26 @@ def test_who_breaks_the_limit_when_measured_is_marked(storage: str) -> None:
         assert [trial["number"] for trial in listed if trial["is_over"]] == [10]
     assert "over the limit" in run(storage, "trial", "demo", "10").stdout
     assert "note" not in rows(run(storage, "trials", "demo", "--state", "pruned").stdout)[0]
+
+
+def test_who_breaks_the_limit_by_its_measured_kernels_is_marked_and_off_the_front(tmp_path: Path) -> None:
+    """It was trained by an estimate, which was lower."""
+    url = f"sqlite:///{tmp_path / 'nas.db'}"
+    limit = 0.3
+    with Ledger.open(url, create=True) as ledger:
+        ledger.create_search("demo", replace(CONFIG, trials=2, max_latency_ms=limit))
+        claims = Claims(ledger, "demo", Worker.this_process())
+        for latency, accuracy in ((0.9 * limit, 0.8), (1.1 * limit, 0.9)):
+            claim = claims.claim()
+            assert claim is not None
+            propose(claims, claim, latency, 10.0)
+            claims.finish(claim, TrialState.COMPLETE, accuracy=accuracy)
+        assert [trial.number for trial in ledger.front("demo")] == [0]
+    front = json.loads(run(url, "pareto", "demo", "--json").stdout)
+    assert [trial["number"] for trial in front] == [0]
+    listed = json.loads(run(url, "trials", "demo", "--json").stdout)
+    assert [trial["is_over"] for trial in listed] == [False, True]
+    assert "over the limit" in run(url, "trial", "demo", "1").stdout
 
 
 def test_plain_table_is_aligned(storage: str) -> None:
