@@ -145,7 +145,7 @@ class Ledger:
             return session.scalar(select(Weights.tensors).where(Weights.trial_id == trial.id))
 
     def front(self, name: str) -> list[TrialRecord]:
-        """The complete trials within the limit that none dominates in accuracy, latency (predicted) and size."""
+        """The complete trials within the limit that none dominates; latency is the predicted one."""
         return front_of(self.trials(name), self.search(name).config)
 
     def training_seconds(self, name: str) -> float:
