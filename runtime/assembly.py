@@ -17,7 +17,8 @@ from runtime.direct import DIRECT, call
 from runtime.graph import Graph, Node, Value
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.kernels.schedule import Tile
-from runtime.linking import Functions, link, load
+from runtime.linking import link, load
+from runtime.objects import Functions
 from runtime.pipeline import KERNEL
 from runtime.planning import Lifetime, aligned, largest_live_set, plan
 from runtime.sharing import THREADS

@@ -1,28 +1,16 @@
 """Links functions into a shared library, with the threads that run them if need be."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from runtime.direct import PACKED
-from runtime.objects import object_file
-from runtime.pipeline import register_pipeline
-from runtime.target import linker_of, resolve_target
+from runtime.objects import Functions, build, object_file
+from runtime.target import linker_of
 from search_spaces.errors import BitnasError
 
 THREADS_C = Path(__file__).with_name("threads.c")
-
-Functions = Mapping[str, Any]
-"""``PrimFunc`` by name."""
-
-
-def build(functions: Functions, target: str) -> Any:
-    """Compile functions into one ``tvm.runtime.Executable``."""
-    import tvm
-
-    module = tvm.IRModule(dict(functions))
-    return tvm.compile(module, target=resolve_target(target), tir_pipeline=register_pipeline())
 
 
 def link(

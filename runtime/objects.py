@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.folders import cache_folder
+from runtime.pipeline import register_pipeline
 from runtime.target import resolve_target
 
 KERNELS = "kernels"  # the folder within the cache
@@ -23,10 +24,21 @@ MOST_BYTES = 256 * 2**20
 PASSES = "pipeline.py", "direct.py", "sharing.py"
 """The files beside this one whose code decides what becomes of a function."""
 
+Functions = Mapping[str, Any]
+"""``PrimFunc`` by name."""
+
 log = logging.getLogger(__name__)
 
 
-def object_file(functions: Mapping[str, Any], target: str, aside: Path, anew: bool = False) -> Path:
+def build(functions: Functions, target: str) -> Any:
+    """Compile functions into one ``tvm.runtime.Executable``."""
+    import tvm
+
+    module = tvm.IRModule(dict(functions))
+    return tvm.compile(module, target=resolve_target(target), tir_pipeline=register_pipeline())
+
+
+def object_file(functions: Functions, target: str, aside: Path, anew: bool = False) -> Path:
     """The object file of functions (``PrimFunc`` by name) for a target, compiled if it is not there yet.
 
     It lies in the cache, or in the folder ``aside`` where there is no cache that only this user can write to.
@@ -57,7 +69,7 @@ def _is_there(file: Path) -> bool:
         return False
 
 
-def _digest(functions: Mapping[str, Any], target: str) -> str:
+def _digest(functions: Functions, target: str) -> str:
     """Of all that the code depends on: the functions, the target, the compiler and our passes."""
     import tvm
     from tvm_ffi import structural_hash
@@ -74,11 +86,9 @@ def _passes() -> str:
     return hashlib.sha256(b"".join((here / name).read_bytes() for name in PASSES)).hexdigest()
 
 
-def _compile(functions: Mapping[str, Any], target: str, file: Path) -> None:
+def _compile(functions: Functions, target: str, file: Path) -> None:
     """Compile functions into a file, written aside and renamed: processes may do so at once."""
-    from runtime.linking import build
-
-    built = build(dict(functions), target)
+    built = build(functions, target)
     handle, half = tempfile.mkstemp(suffix=".o", prefix=".", dir=file.parent)
     os.close(handle)
     try:

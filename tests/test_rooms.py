@@ -141,3 +141,15 @@ def test_every_package_is_installed():
         for path in (ROOT / room).rglob("__init__.py")
     }
     assert set(project["tool"]["setuptools"]["packages"]) == found
+
+
+def test_every_other_file_of_a_package_is_installed():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    data = listed["tool"]["setuptools"]["package-data"]
+    found = {
+        (".".join(path.parent.relative_to(ROOT).parts), path.name)
+        for room in MAY_IMPORT
+        for path in (ROOT / room).rglob("*.*")
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    }
+    assert found == {(package, name) for package, names in data.items() for name in names}

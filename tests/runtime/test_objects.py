@@ -32,7 +32,7 @@ def nothing_compiles(monkeypatch):
     def refuse(functions, target):
         raise AssertionError(f"{list(functions)} are compiled")
 
-    return lambda: monkeypatch.setattr("runtime.linking.build", refuse)
+    return lambda: monkeypatch.setattr("runtime.objects.build", refuse)
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +59,17 @@ def test_what_was_compiled_is_taken_from_the_cache(cache, model, nothing_compile
 
 def test_what_was_timed_is_what_a_network_is_made_of(cache, model, nothing_compiles, tmp_path, monkeypatch):
     """The network's own function is all that is left to compile."""
-    from runtime import linking, workloads
+    from runtime import workloads
 
     work = list(dict.fromkeys(workloads(model, IMAGE)))
     link_schedules(work, "native", 1, tmp_path / "timed.so")
-    made, build = [], linking.build
+    made, build = [], objects.build
 
     def noting(functions, target):
         made.extend(functions)
         return build(functions, target)
 
-    monkeypatch.setattr("runtime.linking.build", noting)
+    monkeypatch.setattr("runtime.objects.build", noting)
     require_right(model, compiled(model, IMAGE))
     assert made == ["network"]
 
