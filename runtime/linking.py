@@ -30,6 +30,8 @@ def link(
     Raises:
         BitnasError: they cannot be linked.
     """
+    from tvm.support.cc import create_shared
+
     if threads > 1:
         parts = [_inner(part, entries) for part in parts]
     linker = linker_of(target)
@@ -37,31 +39,12 @@ def link(
         folder = Path(name)
         options = [*_visible(entries, folder), *_threads(entries, threads, folder)]
         options += [] if has_symbols else ["-s"]
-        problem = _try(parts, target, library, options, linker, folder)
-        if problem:  # another process may have dropped a file of the cache meanwhile
-            problem = _try(parts, target, library, options, linker, folder, anew=True)
-    if problem:
-        raise BitnasError(f"target: code for '{target}' cannot be linked ({problem})")
-
-
-def _try(
-    parts: Sequence[Functions],
-    target: str,
-    library: Path,
-    options: list[str],
-    linker: str | None,
-    folder: Path,
-    anew: bool = False,
-) -> str:
-    """Link once; the last line of what the linker has to say against it, else nothing."""
-    from tvm.support.cc import create_shared
-
-    objects = [str(object_file(part, target, folder, anew)) for part in parts]
-    try:
-        create_shared(str(library), objects, options=options, cc=linker)
-    except RuntimeError as error:
-        return (str(error).strip().splitlines() or ["no message"])[-1]
-    return ""
+        objects = [str(object_file(part, target, folder)) for part in parts]
+        try:
+            create_shared(str(library), objects, options=options, cc=linker)
+        except RuntimeError as error:
+            last = (str(error).strip().splitlines() or ["no message"])[-1]
+            raise BitnasError(f"target: code for '{target}' cannot be linked ({last})") from error
 
 
 def _visible(entries: Sequence[str], folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,10 +92,19 @@ def test_other_code_targets_and_passes_have_files_of_their_own(cache, tmp_path, 
         return object_file({"relu": function}, target, tmp_path).name
 
     names = [name(), name(64), name(target="x86-64-v2"), name(threads=2)]
-    monkeypatch.setattr(objects, "_passes", lambda: "others")
+    monkeypatch.setattr(objects, "_sources", lambda others: "others")
     names.append(name())
     assert len(set(names)) == 5
     assert name() == names[-1]
+
+
+def test_sources_of_kernels_are_a_part_of_the_digest(tmp_path):
+    """Operators of ours are lowered when a function is compiled: its own form does not tell how."""
+    own, copy = tmp_path / "kernel.py", tmp_path / "other.py"
+    own.write_text("one", encoding="utf-8")
+    copy.write_text("other", encoding="utf-8")
+    assert len({objects._sources(()), objects._sources((str(own),)), objects._sources((str(copy),))}) == 3
+    assert str(Path(objects.__file__).parent / "kernels" / "convolution.py") in objects._modules_of_kernels()
 
 
 def test_code_that_differs_in_one_constant_has_a_file_of_its_own(cache, tmp_path):
@@ -110,13 +120,30 @@ def test_code_that_differs_in_one_constant_has_a_file_of_its_own(cache, tmp_path
     assert name(1.0) == name(1.0)
 
 
-@pytest.mark.parametrize("content", [b"", b"no code"])
-def test_a_file_that_cannot_be_linked_is_replaced(cache, model, content):
+def damage(entry, kind):
+    content = bytearray(entry.read_bytes())
+    if kind == "a bit":
+        content[len(content) // 2] ^= 1
+    entry.write_bytes({"a bit": bytes(content), "cut": bytes(content[:-1])}.get(kind, kind.encode()))
+
+
+@pytest.mark.parametrize("kind", ["", "no code", "\n", "a bit", "cut"])
+def test_a_damaged_entry_is_replaced(cache, model, kind):
     compiled(model, IMAGE)
-    for file in cache.iterdir():
-        file.write_bytes(content)
+    before = {entry: entry.read_bytes() for entry in cache.iterdir()}
+    for entry in before:
+        damage(entry, kind)
     require_right(model, compiled(model, IMAGE))
-    assert all(file.stat().st_size > 100 for file in cache.iterdir())
+    assert {entry: entry.read_bytes() for entry in cache.iterdir()} == before
+
+
+def test_a_full_disk_does_no_harm(cache, model, monkeypatch):
+    def full(*arguments, **more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(objects.tempfile, "mkstemp", full)
+    require_right(model, compiled(model, IMAGE))
+    assert list(cache.iterdir()) == []
 
 
 def spoil(kind, folder):
@@ -139,10 +166,20 @@ def test_without_a_cache_of_its_own_everything_is_compiled(cache, model, kind):
 def test_what_was_used_longest_ago_goes_first(cache, monkeypatch):
     cache.mkdir(parents=True)
     for age in range(10):
-        file = cache / f"{age}.o"
+        file = cache / f"{age}"
         file.write_bytes(bytes(100))
         os.utime(file, (1e9 - age, 1e9 - age))
-    for most, left in ((1000, 10), (999, 4)):
+    (cache / "dangling").symlink_to(cache / "nothing")
+    os.utime(cache / "dangling", (2e9, 2e9), follow_symlinks=False)
+    for most, left in ((2000, 10), (999, 4)):
         monkeypatch.setattr(objects, "MOST_BYTES", most)
-        objects._make_room.__wrapped__(cache)
-        assert sorted(file.stem for file in cache.iterdir()) == [str(age) for age in range(left)]
+        objects._make_room(cache)
+        assert sorted(file.name for file in cache.iterdir() if file.is_file()) == [*map(str, range(left))]
+
+
+def test_files_that_go_meanwhile_are_no_trouble(cache, monkeypatch):
+    cache.mkdir(parents=True)
+    here, gone = cache / "here", cache / "gone"
+    here.write_bytes(b"code")
+    monkeypatch.setattr(Path, "iterdir", lambda folder: iter([gone, here]))
+    assert [path for *_, path in objects._files(cache)] == [here]
