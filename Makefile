@@ -96,6 +96,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+# Three processes keep two cores busy: many tests wait for servers.
 unit: $(STAMP)
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
