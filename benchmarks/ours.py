@@ -12,9 +12,9 @@ import runtime
 from benchmarks.race import Run
 from latency import LatencyModel, MemoryTable
 from latency.hardware import LocalDevice
-from runtime.assembly import ENTRY, kernel_function, parameters
+from runtime.codegen.assembly import ENTRY, kernel_function, parameters
+from runtime.codegen.linking import build
 from runtime.kernels import kernel_for
-from runtime.linking import build
 from runtime.workload import Workload
 from search_spaces import precisions
 from search_spaces.layers import QuantConv2d

@@ -6,7 +6,7 @@ from tvm.script import tirx as T
 
 from benchmarks.ours import timed
 from benchmarks.race import Run
-from runtime.linking import build
+from runtime.codegen.linking import build
 
 VECTORS, LANES, STEPS = 24, 16, 20_000
 PRODUCTS = VECTORS * LANES * 32 * STEPS  # of one bit by one bit, in one run

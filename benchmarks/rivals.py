@@ -14,7 +14,7 @@ from tvm import te, topi
 
 from benchmarks.ours import timed
 from benchmarks.race import Run, calls
-from runtime.linking import build
+from runtime.codegen.linking import build
 from search_spaces.layers import QuantConv2d
 from search_spaces.plain_layers import Subsample
 

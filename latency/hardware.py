@@ -141,7 +141,7 @@ class Device(ABC):
         self, workloads: "Sequence[Workload]", library: Path, schedules: Mapping[str, str] | None, brief: bool
     ) -> list[Kernel]:
         """Compile kernels to be timed into one library."""
-        from runtime.assembly import link_schedules
+        from runtime.codegen.assembly import link_schedules
 
         most = (BRIEF if brief else THOROUGH).schedules
         names = link_schedules(workloads, self.target, most, library, self.threads, schedules)
@@ -180,7 +180,7 @@ class LocalDevice(Device):
 
     def measure_networks(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
         """On the inputs that the networks hold."""
-        from runtime.assembly import ENTRY
+        from runtime.codegen.assembly import ENTRY
 
         jobs = [Network(network.library, ENTRY, list(_arguments(network))) for network in networks]
         return self._alone(lambda bench: bench.networks(jobs))
@@ -316,8 +316,8 @@ def _with_code(
     measured: Sequence[Measurement], workloads: "Sequence[Workload]", library: Path
 ) -> list[Measurement]:
     """Measurements of kernels, and how much code they have in the library."""
-    from runtime.assembly import code_symbol
-    from runtime.code_size import function_sizes
+    from runtime.codegen.assembly import code_symbol
+    from runtime.codegen.code_size import function_sizes
 
     sizes = function_sizes(library)
     return [
@@ -328,7 +328,7 @@ def _with_code(
 
 def _filed(network: "CompiledNetwork", folder: Path) -> tuple[str, str, list[str]]:
     """A network to time whose arrays lie in files of a folder."""
-    from runtime.assembly import ENTRY
+    from runtime.codegen.assembly import ENTRY
 
     folder.mkdir()
     paths = []

@@ -33,7 +33,7 @@ from latency.sampling import (
     measure_in_turn,
     scale_of,
 )
-from runtime.assembly import ONCE
+from runtime.codegen.assembly import ONCE
 
 if TYPE_CHECKING:
     from runtime import Workload
@@ -307,7 +307,7 @@ def in_milliseconds(seconds: Sequence[float]) -> list[float]:
 
 def memory_of(*workloads: "Workload") -> Memory:
     """The memory of kernels that are timed alone, or one after the other."""
-    from runtime.assembly import ALONE, blocks_of
+    from runtime.codegen.assembly import ALONE, blocks_of
 
     sizes, parts = [0 for _ in ALONE], [list[Part]() for _ in ALONE]
     for workload in workloads:

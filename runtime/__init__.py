@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runtime.artifact import load
-    from runtime.c_network import c_source, write_c
+    from runtime.formats.artifact import load
+    from runtime.formats.c_network import c_source, write_c
     from runtime.lowering import UnsupportedLayerError, workloads
     from runtime.network import CompiledNetwork, compile
     from runtime.workload import Workload
@@ -25,11 +25,11 @@ _HOMES = {
     "CompiledNetwork": "runtime.network",
     "UnsupportedLayerError": "runtime.lowering",
     "Workload": "runtime.workload",
-    "c_source": "runtime.c_network",
+    "c_source": "runtime.formats.c_network",
     "compile": "runtime.network",
-    "load": "runtime.artifact",
+    "load": "runtime.formats.artifact",
     "workloads": "runtime.lowering",
-    "write_c": "runtime.c_network",
+    "write_c": "runtime.formats.c_network",
 }
 
 

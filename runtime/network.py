@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.assembly import ENTRY, Constant, assemble
+from runtime.codegen.assembly import ENTRY, Constant, assemble
+from runtime.codegen.planning import ALIGNMENT
 from runtime.lowering import lower
-from runtime.planning import ALIGNMENT
 from runtime.target import architecture_of, board_of, missing_flags, required_flags, resolve_target
 from runtime.workload import Workload
 from search_spaces.errors import BitnasError, InvalidInput
@@ -140,8 +140,8 @@ class CompiledNetwork:
         return outputs
 
     def save(self, directory: str | Path) -> None:
-        """Write the network as an artifact; see ``runtime.artifact.save``."""
-        from runtime.artifact import save
+        """Write the network as an artifact; see ``runtime.formats.artifact.save``."""
+        from runtime.formats.artifact import save
 
         save(self, Path(directory))
 

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+from runtime.codegen.objects import KERNELS
 from runtime.folders import cache_folder
-from runtime.objects import KERNELS
 
 PATIENCE = {"NAS_PATIENCE": "0.5"}
 """Tests ask whether a time is there and used, not whether it is exact."""

@@ -126,7 +126,7 @@ def test_predict_scales_bytes_as_the_card_tells(home):
 
 def rewrite(path, **changes):
     """Change fields of a JSON file, and its checksum in the manifest, as a forger would."""
-    from runtime.artifact import checksum
+    from runtime.formats.artifact import checksum
 
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     files = json.loads(path.with_name("manifest.json").read_text())["files"]
@@ -176,7 +176,7 @@ def test_a_broken_artifact_is_one_line(winner, spoil, says):
 
 def forge(folder, name, content):
     """Put other content into a file and its checksum into the manifest."""
-    from runtime.artifact import checksum
+    from runtime.formats.artifact import checksum
 
     (folder / name).write_bytes(content)
     files = json.loads((folder / "manifest.json").read_text())["files"]

@@ -9,7 +9,7 @@ from typing import Any
 from nas.data.columns import class_names, columns
 from nas.data.image_folder import read_bytes, visible
 from nas.data.images import Collection, Found, Item, decoded
-from runtime.pictures import shown
+from runtime.formats.pictures import shown
 from search_spaces.errors import InvalidInput
 
 FORMATS = ("parquet", "arrow", "imagefolder")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.data.images import Collection, Found, Item, decoded
-from runtime.pictures import SUFFIXES, UNREAD, NoPictureError, PictureError, open_picture, shown
+from runtime.formats.pictures import SUFFIXES, UNREAD, NoPictureError, PictureError, open_picture, shown
 from search_spaces.errors import InvalidInput
 
 SPLITS = {

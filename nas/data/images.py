@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.pictures import GREY, PictureError, open_picture, to_pixels
+from runtime.formats.pictures import GREY, PictureError, open_picture, to_pixels
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 from nas.data.columns import class_names, label_column
 from nas.data.image_folder import SPLITS, Parts, is_image, place, read_bytes, refused
 from nas.data.images import Collection, Found, Item, decoded
-from runtime.pictures import shown
+from runtime.formats.pictures import shown
 
 FORMATS = (".csv", ".jsonl", ".parquet")
 FILE = "file_name"

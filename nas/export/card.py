@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nas.figures.data import interval, milliseconds
-from runtime.pictures import shown
+from runtime.formats.pictures import shown
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:

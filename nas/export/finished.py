@@ -93,7 +93,7 @@ def write_artifact(finished: Finished, output: Path, identity: tuple[str, str], 
     from safetensors.numpy import save
 
     from nas.training.loop import predict
-    from runtime.artifact import save as save_artifact
+    from runtime.formats.artifact import save as save_artifact
 
     test = finished.data.test
     expected = predict(finished.module, test)

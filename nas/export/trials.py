@@ -165,7 +165,7 @@ def prepare(
 
 
 def _write(ledger: Ledger, candidate: Candidate, config: SearchConfig, output: Path) -> Card:
-    from runtime.artifact import MANIFEST, checksum
+    from runtime.formats.artifact import MANIFEST, checksum
 
     trial, architecture = candidate.trial, candidate.architecture
     card = write_artifact(

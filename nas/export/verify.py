@@ -82,7 +82,7 @@ def verify(folder: Path, tolerance: float | None = None) -> list[Check]:
 
 def _check_listed(folder: Path, *names: str) -> None:
     """Refuse an artifact whose manifest vouches for less than ``nas export`` wrote."""
-    from runtime.artifact import MANIFEST, read_manifest
+    from runtime.formats.artifact import MANIFEST, read_manifest
 
     for name in names:
         if name not in read_manifest(folder).files:
@@ -90,7 +90,7 @@ def _check_listed(folder: Path, *names: str) -> None:
 
 
 def _sample(folder: Path, network: "CompiledNetwork") -> Check:
-    from runtime.artifact import read_sample
+    from runtime.formats.artifact import read_sample
 
     image, expected = read_sample(folder)
     same = bool(np.array_equal(network.run(image), expected))
@@ -98,7 +98,7 @@ def _sample(folder: Path, network: "CompiledNetwork") -> Check:
 
 
 def _predictions(folder: Path, network: "CompiledNetwork", card: Card, test: "Split") -> list[Check]:
-    from runtime.artifact import read_tensors
+    from runtime.formats.artifact import read_tensors
 
     (expected,) = read_tensors(folder / EXPECTED, "classes")
     height, width, channels = test.pixels.shape[1:]

@@ -76,7 +76,7 @@ def test_verify_holds_and_predict_runs(home: Path) -> None:
 
 def rewrite(path: Path, **changes: object) -> None:
     """Change fields of a JSON file, and its checksum in the manifest, as a forger would."""
-    from runtime.artifact import checksum
+    from runtime.formats.artifact import checksum
 
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
     files = json.loads(path.with_name("manifest.json").read_text())["files"]

@@ -15,7 +15,7 @@ from latency.patience import USUAL_S, VARIABLE
 from latency.place import Place, ThisProcess
 from latency.sampling import BRIEF, THOROUGH, scale_of
 from latency.timing import PLACEMENTS, SETTLED, Bench, Kernel, Network, memory_of, random_block
-from runtime.assembly import ONCE, blocks_of, link_schedules, link_sequence
+from runtime.codegen.assembly import ONCE, blocks_of, link_schedules, link_sequence
 from runtime.workload import Conv2d, Relu
 
 LIBRARY = Path("made-up.so")

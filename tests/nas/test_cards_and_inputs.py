@@ -239,7 +239,7 @@ def test_floats_that_are_scaled_otherwise_are_told(
 
 def test_files_are_brought_to_the_size_of_the_network_as_in_training(tmp_path: Path) -> None:
     """The same code brings them to it, so it is enough that a size of its own is asked for."""
-    from runtime.pictures import open_picture, to_pixels
+    from runtime.formats.pictures import open_picture, to_pixels
 
     image = np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8)
     for label in "ab":

@@ -13,7 +13,7 @@ from image_files import found, packed, parquet, pictures, png, refused
 from PIL import Image
 
 from nas.data import load
-from runtime.pictures import depth
+from runtime.formats.pictures import depth
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 import tvm
 
-from runtime.artifact import own_digest
-from runtime.assembly import compile_kernels, parameters
+from runtime.codegen.assembly import compile_kernels, parameters
+from runtime.formats.artifact import own_digest
 from runtime.kernels import packing
 from runtime.kernels.base import lanes
 from runtime.target import host_flags, required_flags

@@ -3,9 +3,9 @@
 import pytest
 from torch import nn
 
-from runtime.assembly import ENTRY, assemble, code_symbol, link_schedules
-from runtime.code_size import function_sizes
-from runtime.direct import PACKED
+from runtime.codegen.assembly import ENTRY, assemble, code_symbol, link_schedules
+from runtime.codegen.code_size import function_sizes
+from runtime.codegen.direct import PACKED
 from runtime.lowering import lower
 from runtime.workload import Conv2d, Relu
 
@@ -23,9 +23,9 @@ def entry_bytes(calls, library, monkeypatch):
     def keep(parts, entries, target, library, threads):
         link(parts, entries, target, library, threads, has_symbols=True)
 
-    from runtime.linking import link
+    from runtime.codegen.linking import link
 
-    monkeypatch.setattr("runtime.assembly.link", keep)
+    monkeypatch.setattr("runtime.codegen.assembly.link", keep)
     assemble(lower(network(calls), (1, 1, 4, 4)), "native", library, {})
     return function_sizes(library)[PACKED + ENTRY]
 

@@ -10,7 +10,7 @@ from torch import nn
 import runtime
 import runtime.workload as w
 import search_spaces
-from runtime.c_source import kernel_source
+from runtime.formats.c_source import kernel_source
 from runtime.kernels import packing
 from runtime.kernels.base import kernel_for, lanes
 from runtime.lowering import lower

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from runtime import compile as compiled
-from runtime import objects
-from runtime.assembly import link_schedules
-from runtime.objects import KERNELS, object_file
+from runtime.codegen import objects
+from runtime.codegen.assembly import link_schedules
+from runtime.codegen.objects import KERNELS, object_file
 from runtime.workload import Relu
 
 IMAGE = (1, 3, 6, 6)
@@ -33,7 +33,7 @@ def nothing_compiles(monkeypatch):
     def refuse(functions, target):
         raise AssertionError(f"{list(functions)} are compiled")
 
-    return lambda: monkeypatch.setattr("runtime.objects.build", refuse)
+    return lambda: monkeypatch.setattr("runtime.codegen.objects.build", refuse)
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +70,13 @@ def test_what_was_timed_is_what_a_network_is_made_of(cache, model, nothing_compi
         made.extend(functions)
         return build(functions, target)
 
-    monkeypatch.setattr("runtime.objects.build", noting)
+    monkeypatch.setattr("runtime.codegen.objects.build", noting)
     require_right(model, compiled(model, IMAGE))
     assert made == ["network"]
 
 
 def test_another_process_finds_it(cache, model, nothing_compiles):
-    script = "from runtime.workload import Relu; from runtime.assembly import link_schedules; " + (
+    script = "from runtime.workload import Relu; from runtime.codegen.assembly import link_schedules; " + (
         "import sys; from pathlib import Path; link_schedules([Relu(1, 48)], 'native', 1, Path(sys.argv[1]))"
     )
     subprocess.run([sys.executable, "-c", script, str(cache.parent / "there.so")], check=True)
@@ -85,7 +85,7 @@ def test_another_process_finds_it(cache, model, nothing_compiles):
 
 
 def test_other_code_targets_and_passes_have_files_of_their_own(cache, tmp_path, monkeypatch):
-    from runtime.assembly import kernel_function
+    from runtime.codegen.assembly import kernel_function
 
     def name(size=48, target="native", threads=1):
         function = kernel_function(Relu(1, size), target, "relu", "", threads)
@@ -104,7 +104,8 @@ def test_sources_of_kernels_are_a_part_of_the_digest(tmp_path):
     own.write_text("one", encoding="utf-8")
     copy.write_text("other", encoding="utf-8")
     assert len({objects._sources(()), objects._sources((str(own),)), objects._sources((str(copy),))}) == 3
-    assert str(Path(objects.__file__).parent / "kernels" / "convolution.py") in objects._modules_of_kernels()
+    kernels = Path(objects.__file__).parents[1] / "kernels"
+    assert str(kernels / "convolution.py") in objects._modules_of_kernels()
 
 
 def test_code_that_differs_in_one_constant_has_a_file_of_its_own(cache, tmp_path):

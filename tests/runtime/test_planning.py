@@ -12,7 +12,7 @@ from torch import nn
 
 import runtime
 import search_spaces
-from runtime.planning import ALIGNMENT, Lifetime, aligned, largest_live_set, plan
+from runtime.codegen.planning import ALIGNMENT, Lifetime, aligned, largest_live_set, plan
 from search_spaces import precisions
 from search_spaces.layers import QuantConv2d
 

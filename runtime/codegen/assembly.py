@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.direct import DIRECT, call
+from runtime.codegen.direct import DIRECT, call
+from runtime.codegen.linking import link, load
+from runtime.codegen.objects import Functions
+from runtime.codegen.pipeline import KERNEL
+from runtime.codegen.planning import Lifetime, aligned, largest_live_set, plan
+from runtime.codegen.sharing import THREADS
 from runtime.graph import Graph, Node, Value
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.kernels.schedule import Tile
-from runtime.linking import link, load
-from runtime.objects import Functions
-from runtime.pipeline import KERNEL
-from runtime.planning import Lifetime, aligned, largest_live_set, plan
-from runtime.sharing import THREADS
 from runtime.target import cpu_of
 from runtime.workload import Workload
 from search_spaces.errors import InvalidInput

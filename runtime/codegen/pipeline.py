@@ -9,8 +9,8 @@ must run where that runtime is not installed, and its accumulators are meant to 
 from collections.abc import Callable
 from typing import Any
 
-from runtime.direct import take_addresses
-from runtime.sharing import share_loops
+from runtime.codegen.direct import take_addresses
+from runtime.codegen.sharing import share_loops
 
 PIPELINE = "bitnas"
 KERNEL = "bitnas.kernel"  # the attribute of kernels, which check no arguments

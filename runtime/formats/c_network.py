@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from runtime.assembly import Constant, Layout, lay_out
-from runtime.c_source import PRELUDE, TYPES, float_literal, kernel_source
+from runtime.codegen.assembly import Constant, Layout, lay_out
 from runtime.folders import new_folder
+from runtime.formats.c_source import PRELUDE, TYPES, float_literal, kernel_source
 from runtime.graph import Graph
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.lowering import lower

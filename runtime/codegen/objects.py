@@ -15,8 +15,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from runtime.codegen.pipeline import register_pipeline
 from runtime.folders import cache_folder
-from runtime.pipeline import register_pipeline
 from runtime.target import resolve_target
 
 KERNELS = "kernels"  # the folder within the cache
@@ -89,8 +89,8 @@ def _modules_of_kernels() -> tuple[str, ...]:
 
 @cache
 def _sources(others: tuple[str, ...]) -> str:
-    """A digest of this package's sources, and of others."""
-    here = Path(__file__).parent
+    """A digest of the sources of ``runtime``, and of others."""
+    here = Path(__file__).parents[1]
     found = hashlib.sha256()
     for path in sorted({*here.rglob("*.py"), *map(Path, others)}):
         found.update(path.read_bytes())

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runtime.direct import PACKED
-from runtime.objects import Functions, build, object_file
+from runtime.codegen.direct import PACKED
+from runtime.codegen.objects import Functions, build, object_file
 from runtime.target import linker_of
 from search_spaces.errors import BitnasError
 

@@ -8,7 +8,7 @@ the addresses, as it knows the rest.
 from collections.abc import Sequence
 from typing import Any
 
-from runtime.sharing import SCOPE
+from runtime.codegen.sharing import SCOPE
 
 PACKED = "__tvm_ffi_"  # what TVM puts before the name of a function that is called by its convention
 DIRECT = "bitnas.direct"  # the attribute of kernels that are called by ``call``

@@ -1,0 +1,1 @@
+"""Compiles a graph of kernels into a library: code, memory, threads."""

@@ -1,0 +1,1 @@
+"""What a network is written in: an artifact, C."""
