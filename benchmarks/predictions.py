@@ -8,8 +8,8 @@ import click
 
 import search_spaces
 from latency import LatencyModel, device
-from latency.calibration import architectures
-from latency.model import forget_networks, workloads_of
+from latency.model.calibration import architectures
+from latency.model.model import forget_networks, workloads_of
 from nas.ledger import Ledger
 from nas.ledger.latencies import SqlLatencyTable
 

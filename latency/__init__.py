@@ -4,11 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from latency.hardware import Device, connect, device, devices
-    from latency.measurement import Measurement, MeasurementError, NoDeviceError
-    from latency.model import LatencyModel, Prediction
+    from latency.hardware.device import Device, connect, device, devices
+    from latency.model.model import LatencyModel, Prediction
+    from latency.model.table import LatencyTable, MemoryTable
     from latency.record import DeviceRecord
-    from latency.table import LatencyTable, MemoryTable
+    from latency.timing.measurement import Measurement, MeasurementError, NoDeviceError
 
 __all__ = [
     "Device",
@@ -26,18 +26,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Device": "hardware",
+    "Device": "hardware.device",
     "DeviceRecord": "record",
-    "LatencyModel": "model",
-    "LatencyTable": "table",
-    "Measurement": "measurement",
-    "MeasurementError": "measurement",
-    "MemoryTable": "table",
-    "NoDeviceError": "measurement",
-    "Prediction": "model",
-    "connect": "hardware",
-    "device": "hardware",
-    "devices": "hardware",
+    "LatencyModel": "model.model",
+    "LatencyTable": "model.table",
+    "Measurement": "timing.measurement",
+    "MeasurementError": "timing.measurement",
+    "MemoryTable": "model.table",
+    "NoDeviceError": "timing.measurement",
+    "Prediction": "model.model",
+    "connect": "hardware.device",
+    "device": "hardware.device",
+    "devices": "hardware.device",
 }
 
 

@@ -8,6 +8,7 @@ from search_spaces.errors import InvalidInput
 
 Reach = Literal["local", "rpc", "tracker"]
 SERVER_KEY = "bitnas"
+VERSION_FUNCTION = "bitnas.tvm_version"  # a server tells a client by it which TVM it is
 """What a server is started with, and asked for, where nobody says otherwise."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

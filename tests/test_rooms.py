@@ -16,15 +16,20 @@ MAY_IMPORT = {
     "nas": {"search_spaces", "runtime", "latency"},
     "dashboards": {"nas", "search_spaces"},  # of the latter only the errors
 }
-LAYERS = (
-    {"cli"},
-    {"searching"},
-    {"trials", "export"},
-    {"algorithms", "measuring", "training", "figures"},
-    {"ledger", "data"},
-)
-"""The rooms of ``nas``, the highest first: each may import those of lower layers, and what lies beside the
-rooms, which all use and which imports none."""
+LAYERS = {
+    "nas": (
+        {"cli"},
+        {"searching"},
+        {"trials", "export"},
+        {"algorithms", "measuring", "training", "figures"},
+        {"ledger", "data"},
+    ),
+    "latency": ({"model"}, {"hardware"}, {"timing"}),
+    "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}),
+}
+"""The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
+BESIDE = {"nas": {"__init__", "seeds", "rounding", "hints"}, "latency": {"__init__", "record"}}
+"""What lies beside such rooms and imports none of them, where that is so."""
 HEAVY = {"torch", "tvm", "optuna", "sqlalchemy", "plotly", "dash", "sklearn", "ray", "pydantic"}
 
 
@@ -49,37 +54,46 @@ def test_arrows_go_one_way(room):
     assert not wrong
 
 
-def modules_of_nas(path):
-    """The rooms of ``nas`` that a file imports, anywhere in it; what lies beside them has an empty name."""
+def rooms_within(package, path):
+    """The rooms of a package that a file imports, anywhere in it; what lies beside them has an empty name."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.level == 0:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for top, _, rest in (name.partition(".") for name in names):
-            if top == "nas":
+            if top == package:
                 room = rest.split(".")[0]
-                yield room if (ROOT / "nas" / room).is_dir() else ""
+                yield room if (ROOT / package / room).is_dir() else ""
 
 
-def test_every_room_of_nas_has_its_layer():
-    rooms = {path.parent.name for path in (ROOT / "nas").glob("*/__init__.py")}
-    assert rooms == set().union(*LAYERS)
-    assert {p.stem for p in (ROOT / "nas").glob("*.py")} == {"__init__", "seeds", "rounding", "hints"}
+@pytest.mark.parametrize("package", LAYERS)
+def test_every_room_has_its_layer(package):
+    rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert rooms == set().union(*LAYERS[package])
+    beside = {path.stem for path in (ROOT / package).glob("*.py")}
+    assert beside == BESIDE.get(package, beside)
 
 
-@pytest.mark.parametrize("layer", range(-1, len(LAYERS)))
-def test_arrows_within_nas_go_down(layer):
+@pytest.mark.parametrize(
+    ("package", "layer"), [(p, i) for p, layers in LAYERS.items() for i in range(len(layers))]
+)
+def test_arrows_between_rooms_go_down(package, layer):
     """A room imports no other room of its layer, and none above."""
-    below = set().union(*LAYERS[layer + 1 :]) if layer >= 0 else set()
-    rooms = LAYERS[layer] if layer >= 0 else {""}
+    below = set().union(*LAYERS[package][layer + 1 :])
     wrong = {
-        f"{path.relative_to(ROOT)} imports nas.{name}"
-        for room in rooms
-        for path in ((ROOT / "nas" / room).rglob("*.py") if room else (ROOT / "nas").glob("*.py"))
-        for name in modules_of_nas(path)
+        f"{path.relative_to(ROOT)} imports {package}.{name}"
+        for room in LAYERS[package][layer]
+        for path in (ROOT / package / room).rglob("*.py")
+        for name in rooms_within(package, path)
         if name not in below | {room, ""}
     }
     assert not wrong
+
+
+@pytest.mark.parametrize("package", BESIDE)
+def test_what_lies_beside_rooms_imports_none(package):
+    files = (path for path in (ROOT / package).glob("*.py") if path.stem != "__init__")
+    assert not {f"{path} imports {name}" for path in files for name in rooms_within(package, path) if name}
 
 
 def circles(graph):

@@ -176,8 +176,8 @@ def serve(host: str, port: int, key: str, tracker: str | None, public_host: str,
     import signal
     import socket
 
+    from latency.hardware.server import Server, ServerOptions
     from latency.record import KEY, split_address
-    from latency.server import Server, ServerOptions
 
     if not KEY.fullmatch(key):
         raise InvalidInput("--key", f"{key!r} is not a key", "1 to 64 letters, digits, '.', '-' or '_'")

@@ -18,7 +18,7 @@ from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from latency import LatencyModel, Measurement
-    from latency.calibration import Evaluation, Unseen
+    from latency.model.calibration import Evaluation, Unseen
     from nas.measuring.front_check import Checked
     from search_spaces import Architecture
     from search_spaces.search_space import SearchSpace
@@ -60,7 +60,7 @@ def latency() -> None:
 @storage_option
 def measure(space: str, device: str, networks: int, cooldown_s: float, storage: str) -> None:
     """Measure, ahead of a search, the kernels of many networks of a space; what is there is not repeated."""
-    from latency.calibration import measure_space
+    from latency.model.calibration import measure_space
 
     chosen = space_called(space)
     with open_model(storage, device, cooldown_s) as model, show_progress() as progress:
@@ -95,7 +95,7 @@ def calibrate(
     space: str, device: str, minutes: float, networks: int, cooldown_s: float, storage: str, as_json: bool
 ) -> None:
     """Learn what networks of a space take on a device, and report the error on networks not learned from."""
-    from latency.calibration import calibrate as run
+    from latency.model.calibration import calibrate as run
 
     chosen = space_called(space)
     with open_model(storage, device, cooldown_s) as model, show_progress() as progress:
@@ -132,7 +132,7 @@ def evaluate(
 
     The regressor is judged as well, on kernels of a family and size that it has not seen.
     """
-    from latency.calibration import evaluate as run
+    from latency.model.calibration import evaluate as run
 
     chosen = space_called(space)
     if plot is not None:
@@ -267,9 +267,9 @@ def _unseen(model: "LatencyModel", space: "SearchSpace", count: int, seed: int) 
     """The regressor's error on kernels of unseen families and sizes; None where too few were measured."""
     from itertools import islice
 
-    from latency.calibration import architectures, judge_regressor
-    from latency.model import workloads_of
-    from latency.regressor import LEAST
+    from latency.model.calibration import architectures, judge_regressor
+    from latency.model.model import workloads_of
+    from latency.model.regressor import LEAST
     from runtime import Workload
 
     rows = model.table.rows(model.device.identity)

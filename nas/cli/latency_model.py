@@ -12,7 +12,7 @@ from nas.cli.output import say
 
 if TYPE_CHECKING:
     from latency import LatencyModel
-    from latency.calibration import Progress
+    from latency.model.calibration import Progress
 
 LINE_EVERY_S = 15.0
 """Between lines of progress where there is no terminal."""

@@ -18,7 +18,7 @@ from search_spaces.errors import BitnasError
 @storage_option
 def export_(device: str, output: Path, storage: str) -> None:
     """Write a device's table, a line of JSON for each kernel and each network that was learned from."""
-    from latency.table_file import write_lines
+    from latency.model.table_file import write_lines
     from nas.ledger import Ledger
     from nas.ledger.latencies import SqlLatencyTable
     from nas.measuring.devices import check_device, open_remembered
@@ -41,7 +41,7 @@ def import_(file: Path, storage: str) -> None:
 
     What is there already is left, unless it is older.
     """
-    from latency.table_file import newer, read_lines
+    from latency.model.table_file import newer, read_lines
     from nas.ledger import Ledger
     from nas.ledger.latencies import SqlLatencyTable
 

@@ -31,7 +31,7 @@ def space(
     Kernels of the space are measured, unless enough of them are; the latencies of 100 architectures are
     estimated from these. A search's --max-latency 0.5x is half of the median shown here.
     """
-    from latency.acquaintance import get_to_know, latencies, sampled
+    from latency.model.acquaintance import get_to_know, latencies, sampled
     from nas.data import load
     from search_spaces.search_space import spaces
     from search_spaces.sizing import size

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latency.measurement import DRIFTED
+from latency.timing.measurement import DRIFTED
 from nas.export.card import CARD, CARD_TEXT, Card, artifact_kilobytes
 from search_spaces.errors import BitnasError, InvalidInput
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from latency.table import CALIBRATION
+from latency.model.table import CALIBRATION
 from nas.ledger.records import check_finite
 from nas.ledger.store import Ledger
 from nas.ledger.tables import DeviceRow, MeasurementRow, NetworkMeasurementRow
 
 if TYPE_CHECKING:
     from latency import Measurement
-    from latency.table import NetworkMeasurement
-    from latency.table_file import Line
+    from latency.model.table import NetworkMeasurement
+    from latency.model.table_file import Line
 
 
 TIMING = {"milliseconds", "iqr_ms", "samples", "date", "tvm_version", "conditions"}
@@ -82,7 +82,7 @@ class SqlLatencyTable:
 
     def networks(self, device: str, purpose: str = CALIBRATION) -> "list[NetworkMeasurement]":
         """The whole networks that were timed on a device for a purpose, the oldest first."""
-        from latency.table import NetworkMeasurement
+        from latency.model.table import NetworkMeasurement
 
         mine = (
             select(NetworkMeasurementRow)

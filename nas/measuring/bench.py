@@ -6,11 +6,11 @@ from contextlib import suppress
 from statistics import median
 from typing import NamedTuple, Protocol
 
-from latency.acquaintance import KERNELS, get_to_know, latencies
-from latency.measurement import Measurement, MeasurementError, NoDeviceError
-from latency.model import LatencyModel, Prediction, checked, workloads_of
-from latency.patience import patience_s
-from latency.table import FRONT, NetworkMeasurement
+from latency.model.acquaintance import KERNELS, get_to_know, latencies
+from latency.model.model import LatencyModel, Prediction, checked, workloads_of
+from latency.model.table import FRONT, NetworkMeasurement
+from latency.timing.measurement import Measurement, MeasurementError, NoDeviceError
+from latency.timing.patience import patience_s
 from nas.ledger.latencies import SqlLatencyTable
 from nas.ledger.records import PREDICT, SearchConfig
 from nas.ledger.store import Ledger

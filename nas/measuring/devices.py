@@ -30,8 +30,8 @@ def open_absent(ledger: Ledger, name: str) -> "Device":
     Raises:
         NoDeviceError: it never answered.
     """
-    from latency.hardware import AbsentDevice
-    from latency.measurement import NoDeviceError
+    from latency.hardware.device import AbsentDevice
+    from latency.timing.measurement import NoDeviceError
     from nas.ledger.latencies import SqlLatencyTable
 
     book = DeviceBook(ledger).entry(name)

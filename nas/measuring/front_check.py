@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from latency.measurement import Measurement, MeasurementError, NoDeviceError
+from latency.timing.measurement import Measurement, MeasurementError, NoDeviceError
 from nas.hints import command
 from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from latency.measurement import NoDeviceError
+from latency.timing.measurement import NoDeviceError
 from nas import seeds
 from nas.algorithms import pruners
 from nas.algorithms.samplers import Proposer

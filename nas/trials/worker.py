@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
-from latency.measurement import MeasurementError, NoDeviceError
+from latency.timing.measurement import MeasurementError, NoDeviceError
 from nas.ledger.claims import LEASE_S, Claim, Claims, StaleClaimError
 from nas.ledger.engine import StorageError
 from nas.ledger.records import ALL, PREDICT, TrialState

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 import search_spaces
-from latency.table_file import write_lines
+from latency.model.table_file import write_lines
 from nas.cli.main import cli
 from nas.ledger import Ledger
 from nas.ledger.latencies import SqlLatencyTable

@@ -3,9 +3,9 @@
 import pytest
 
 from latency import Measurement
-from latency.agreement import PAUSES, measure_until_agreed
-from latency.measurement import AGREE
-from latency.patience import VARIABLE
+from latency.timing.agreement import PAUSES, measure_until_agreed
+from latency.timing.measurement import AGREE
+from latency.timing.patience import VARIABLE
 from search_spaces import InvalidInput
 
 
@@ -20,7 +20,7 @@ class Clock:
         self.times = [iter(each) for each in times]
         self.asked = []
         self.pauses = []
-        monkeypatch.setattr("latency.agreement.time.sleep", self.pauses.append)
+        monkeypatch.setattr("latency.timing.agreement.time.sleep", self.pauses.append)
         monkeypatch.delenv(VARIABLE, raising=False)
 
     def measure(self, some):

@@ -10,10 +10,10 @@ from torch import nn
 import latency
 import runtime
 import search_spaces
-from latency.hardware import LocalDevice
-from latency.measurement import Measurement, MeasurementError
-from latency.sampling import THOROUGH, fastest
-from latency.timing import in_milliseconds
+from latency.hardware.device import LocalDevice
+from latency.timing.bench import in_milliseconds
+from latency.timing.measurement import Measurement, MeasurementError
+from latency.timing.sampling import THOROUGH, fastest
 from runtime.kernels import kernel_for
 from runtime.target import cpu_of
 from runtime.workload import Add, Relu
@@ -36,7 +36,7 @@ def test_other_features_are_another_identity():
 def test_a_device_cools_down_before_each_batch(monkeypatch):
     pauses = []
     device = latency.connect(latency.DeviceRecord("local"), cooldown_s=1.5)
-    monkeypatch.setattr("latency.timing.time.sleep", pauses.append)
+    monkeypatch.setattr("latency.timing.bench.time.sleep", pauses.append)
     device.measure_kernels([Relu(1, 64)])
     assert pauses[0] == 1.5
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from latency.agreement import measure_until_agreed
-from latency.conditions import waited_s
-from latency.measurement import AGREE, DRIFTED, LONG_WAIT, REPEATS, SLICE_MS, WAITED
-from latency.patience import VARIABLE
+from latency.timing.agreement import measure_until_agreed
+from latency.timing.conditions import waited_s
+from latency.timing.measurement import AGREE, DRIFTED, LONG_WAIT, REPEATS, SLICE_MS, WAITED
+from latency.timing.patience import VARIABLE
 from tests.measured import disturbed, timed
 
 
@@ -51,7 +51,7 @@ def test_the_interval_is_as_wide_as_the_repeats_are_apart():
 
 
 def test_two_disturbed_times_that_agree_are_no_proof(monkeypatch):
-    monkeypatch.setattr("latency.agreement.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("latency.timing.agreement.time.sleep", lambda seconds: None)
     monkeypatch.delenv(VARIABLE, raising=False)
     times = iter([disturbed(4.5), disturbed(4.5), timed(1.71), disturbed(1.6), timed(1.7)])
     (found,) = measure_until_agreed(lambda _: [next(times)], [[]])
@@ -61,7 +61,7 @@ def test_two_disturbed_times_that_agree_are_no_proof(monkeypatch):
 
 
 def test_a_disturbed_time_counts_where_there_is_no_other(monkeypatch):
-    monkeypatch.setattr("latency.agreement.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("latency.timing.agreement.time.sleep", lambda seconds: None)
     (found,) = measure_until_agreed(lambda _: [disturbed(4.5)], [[disturbed(4.0)]])
     assert found.milliseconds == 4.0
     assert found.disturbed
@@ -71,8 +71,8 @@ def test_a_disturbed_time_counts_where_there_is_no_other(monkeypatch):
 def test_a_disturbed_device_is_not_waited_for_beyond_patience(monkeypatch, kind, visits):
     """What only disagrees is measured on."""
     clock = [0.0]
-    monkeypatch.setattr("latency.agreement.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr("latency.agreement.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("latency.timing.agreement.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("latency.timing.agreement.time.sleep", lambda seconds: None)
     monkeypatch.setenv(VARIABLE, "20")
 
     def measure(some):

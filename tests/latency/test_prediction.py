@@ -11,15 +11,15 @@ from scipy.stats import kendalltau
 import runtime
 import search_spaces
 from latency import Device, DeviceRecord, LatencyModel, Measurement, MeasurementError, MemoryTable
-from latency.acquaintance import KERNELS, get_to_know, latencies, sampled
-from latency.calibration import calibrate, evaluate, judge_regressor, kendall_tau, measure_space
-from latency.correction import LEAST, TOTAL, Correction, KernelTime, terms
-from latency.features import amounts_of, features
-from latency.measurement import BRIEFLY
-from latency.model import BATCH, MISS, forget_networks, workloads_of
-from latency.regressor import NORMAL, KernelRegressor
-from latency.table import FRONT, NetworkMeasurement
-from latency.visits import Visits
+from latency.model.acquaintance import KERNELS, get_to_know, latencies, sampled
+from latency.model.calibration import calibrate, evaluate, judge_regressor, kendall_tau, measure_space
+from latency.model.correction import LEAST, TOTAL, Correction, KernelTime, terms
+from latency.model.features import amounts_of, features
+from latency.model.model import BATCH, MISS, forget_networks, workloads_of
+from latency.model.regressor import NORMAL, KernelRegressor
+from latency.model.table import FRONT, NetworkMeasurement
+from latency.model.visits import Visits
+from latency.timing.measurement import BRIEFLY
 from runtime.lowering import trace
 from runtime.workload import Workload
 from search_spaces import Architecture, InvalidInput
@@ -149,9 +149,9 @@ def test_a_calibrated_device_is_predicted_better_and_with_an_interval(monkeypatc
 
 def test_too_few_minutes_are_told_after_the_first_networks(monkeypatch):
     monkeypatch.setattr(LatencyModel, "compiled", cache(LatencyModel.compiled))
-    monkeypatch.setattr("latency.calibration.UNSEEN", 5)
+    monkeypatch.setattr("latency.model.calibration.UNSEEN", 5)
     clock = [0.0]
-    monkeypatch.setattr("latency.calibration.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("latency.model.calibration.time.monotonic", lambda: clock[0])
 
     class SlowDevice(MadeUpDevice):
         def measure_networks(self, networks):
@@ -376,7 +376,7 @@ def test_a_block_that_looks_at_its_precision_is_refused(monkeypatch):
 
 
 def test_of_two_measurements_the_lower_counts(monkeypatch):
-    monkeypatch.setattr("latency.agreement.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("latency.timing.agreement.time.sleep", lambda seconds: None)
     model = LatencyModel(MadeUpDevice(), MemoryTable())
     architecture = SPACE.sample(3)
     visits = Visits(model)

@@ -20,10 +20,11 @@ from torch import nn
 import latency
 import runtime
 import search_spaces
-from latency import DeviceRecord, LatencyModel, MemoryTable, NoDeviceError, client
-from latency.hardware import RpcDevice
-from latency.runner import listen
-from latency.server import MAGIC, Server, ServerOptions
+from latency import DeviceRecord, LatencyModel, MemoryTable, NoDeviceError
+from latency.hardware import client
+from latency.hardware.device import RpcDevice
+from latency.hardware.runner import listen
+from latency.hardware.server import MAGIC, Server, ServerOptions
 from runtime.workload import Relu
 from search_spaces import BitnasError, InvalidInput
 from tests.latency.proxy import Proxy

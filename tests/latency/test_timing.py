@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from latency import MeasurementError
-from latency.hardware import LocalDevice
-from latency.measurement import BRIEFLY, DRIFTED
-from latency.patience import USUAL_S, VARIABLE
-from latency.place import Place, ThisProcess
-from latency.sampling import BRIEF, THOROUGH, scale_of
-from latency.timing import PLACEMENTS, SETTLED, Bench, Kernel, Network, memory_of, random_block
+from latency.hardware.device import LocalDevice
+from latency.timing.bench import PLACEMENTS, SETTLED, Bench, Kernel, Network, memory_of, random_block
+from latency.timing.measurement import BRIEFLY, DRIFTED
+from latency.timing.patience import USUAL_S, VARIABLE
+from latency.timing.place import Place, ThisProcess
+from latency.timing.sampling import BRIEF, THOROUGH, scale_of
 from runtime.codegen.assembly import ONCE, blocks_of, link_schedules, link_sequence
 from runtime.workload import Conv2d, Relu
 
@@ -52,7 +52,7 @@ class Machine(Place):
 
 @pytest.fixture
 def machine(monkeypatch):
-    monkeypatch.setattr("latency.timing.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("latency.timing.bench.time.sleep", lambda seconds: None)
     monkeypatch.delenv(VARIABLE, raising=False)
     return Machine()
 
@@ -284,7 +284,7 @@ def test_a_machine_that_goes_up_and_down_gives_marked_times(machine, caplog):
 
 def test_patience_with_a_disturbed_machine_ends_and_grows_again(machine, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("latency.timing.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("latency.timing.bench.time.monotonic", lambda: clock[0])
     timer = bench(machine)
 
     def measure_for(seconds):
@@ -387,7 +387,7 @@ def test_a_kernel_alone_computes_what_it_computes_in_a_network(tmp_path):
 def test_a_slow_function_is_sampled_less(machine, monkeypatch):
     times = iter(range(1_000_000))
     monkeypatch.setattr(
-        "latency.sampling.time.monotonic", lambda: float(next(times))
+        "latency.timing.sampling.time.monotonic", lambda: float(next(times))
     )  # each sample takes 1 s
     found = measure(bench(machine))
     assert found.samples == FEWEST

@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from latency.measurement import REPEATS
+from latency.timing.measurement import REPEATS
 from nas.cli.main import cli
 from nas.export.card import Card
 from nas.export.verify import judge_latency

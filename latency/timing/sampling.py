@@ -18,8 +18,8 @@ from statistics import median
 
 import numpy as np
 
-from latency.measurement import SPREAD, Measurement
-from latency.patience import patience_s
+from latency.timing.measurement import SPREAD, Measurement
+from latency.timing.patience import patience_s
 
 LOW = 10  # percent of the samples that are below the time
 LONGEST_S = 3.0  # what a slow function may take of a batch, once it has so few

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latency.agreement import measure_until_agreed
-from latency.client import CONNECT_S, MEASURE_EACH_S, MEASURE_S, Client
-from latency.conditions import describe
-from latency.measurement import Measurement, NoDeviceError, alone
+from latency.hardware.client import CONNECT_S, MEASURE_EACH_S, MEASURE_S, Client
 from latency.record import DeviceRecord
-from latency.sampling import BRIEF, THOROUGH
-from latency.timing import PAUSES, Bench, Kernel, Network, memory_of
+from latency.timing.agreement import measure_until_agreed
+from latency.timing.bench import PAUSES, Bench, Kernel, Network, memory_of
+from latency.timing.conditions import describe
+from latency.timing.measurement import Measurement, NoDeviceError, alone
+from latency.timing.sampling import BRIEF, THOROUGH
 from search_spaces.errors import BitnasError, InvalidInput
 from search_spaces.registry import Registry
 
@@ -69,7 +69,7 @@ class Device(ABC):
     @cached_property
     def identity(self) -> str:
         """The key of the device's rows in a latency table: changes when its CPU, compiler or use does."""
-        from latency.reference import PROTOCOL
+        from latency.timing.reference import PROTOCOL
         from runtime.kernels.base import GENERATION
 
         known = self.describe()
@@ -113,7 +113,7 @@ class Device(ABC):
         """Compile workloads' kernels, the very code that a network would call, and time them in turn.
 
         Each is made in a few ways, of which the fastest counts, unless ``schedules`` names one for its key.
-        ``brief``: fewer ways and samples, and marked so; see ``latency.sampling.BRIEF``.
+        ``brief``: fewer ways and samples, and marked so; see ``latency.timing.sampling.BRIEF``.
 
         Raises:
             MeasurementError: the device gave no usable time.
@@ -197,8 +197,8 @@ class LocalDevice(Device):
 
     @cached_property
     def _bench(self) -> Bench:
-        from latency.place import ThisProcess
-        from latency.reference import compile_reference
+        from latency.timing.place import ThisProcess
+        from latency.timing.reference import compile_reference
 
         place = ThisProcess()
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:

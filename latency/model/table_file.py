@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from latency.measurement import DRIFTED, REPEATS, WAITED
+from latency.timing.measurement import DRIFTED, REPEATS, WAITED
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     from latency import LatencyTable
-    from latency.table import NetworkMeasurement
+    from latency.model.table import NetworkMeasurement
 
 LONGEST = 10_000
 """Kernels of a network, and characters of a line's texts, at most."""

@@ -16,9 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from latency.measurement import MeasurementError, NoDeviceError
-from latency.place import compile_probe
 from latency.record import DeviceRecord, split_address
+from latency.timing.measurement import MeasurementError, NoDeviceError
+from latency.timing.place import compile_probe
 
 TRIES = 3
 CONNECT_S = 30.0
@@ -33,7 +33,7 @@ class LostSessionError(Exception):
 
 
 class Client:
-    """Jobs for a device, each within a time limit; see ``latency.runner`` for what they are."""
+    """Jobs for a device, each within a time limit; see ``latency.hardware.runner`` for what they are."""
 
     def __init__(self, record: DeviceRecord, cooldown_s: float = 0.0) -> None:
         self._process: subprocess.Popen[bytes] | None = None
@@ -99,7 +99,7 @@ class Client:
         """Start a process and have it connect."""
         child_reads, self._send = os.pipe()
         self._receive, child_writes = os.pipe()
-        command = [sys.executable, "-m", "latency.runner", str(child_reads), str(child_writes)]
+        command = [sys.executable, "-m", "latency.hardware.runner", str(child_reads), str(child_writes)]
         with self._words.open("wb") as words:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 command,
@@ -119,7 +119,7 @@ class Client:
 
     def _prepare(self) -> dict[str, Any]:
         """Compile what every session loads: the probe and the reference."""
-        from latency.reference import compile_reference
+        from latency.timing.reference import compile_reference
 
         folder = self._folder
         compile_probe(self._record.target, folder / "probe.so")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latency.record import DeviceRecord, split_address
+from latency.record import VERSION_FUNCTION, DeviceRecord, split_address
 from search_spaces.errors import BitnasError
 
 PROBE_C = Path(__file__).with_name("probe.c")
@@ -79,8 +79,6 @@ class RpcSession(Place):
     @property
     def tvm_version(self) -> str | None:
         """Of the server's TVM; None where the server is not ours, as TVM's own does not tell."""
-        from latency.server import VERSION_FUNCTION
-
         try:
             return str(self._session.get_function(VERSION_FUNCTION)())
         except (AttributeError, RuntimeError, ValueError):

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from latency.conditions import ReadFile, now, waited_s
-from latency.measurement import BRIEFLY, DRIFTED, WAITED, Measurement, MeasurementError
-from latency.patience import patience_s
-from latency.place import Place
-from latency.reference import REFERENCE
-from latency.sampling import (
+from latency.timing.conditions import ReadFile, now, waited_s
+from latency.timing.measurement import BRIEFLY, DRIFTED, WAITED, Measurement, MeasurementError
+from latency.timing.patience import patience_s
+from latency.timing.place import Place
+from latency.timing.reference import REFERENCE
+from latency.timing.sampling import (
     ABSURD_MS,
     BRIEF,
     THOROUGH,

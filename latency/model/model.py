@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from latency.agreement import measure_until_agreed
-from latency.hardware import Device
-from latency.measurement import BRIEFLY, Measurement, MeasurementError
-from latency.regressor import COVERAGE, NORMAL, quantile
-from latency.table import FRONT, LatencyTable, NetworkMeasurement, lowest
+from latency.hardware.device import Device
+from latency.model.regressor import COVERAGE, NORMAL, quantile
+from latency.model.table import FRONT, LatencyTable, NetworkMeasurement, lowest
+from latency.timing.agreement import measure_until_agreed
+from latency.timing.measurement import BRIEFLY, Measurement, MeasurementError
 from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from latency.correction import Correction, KernelTime
-    from latency.regressor import Estimate, KernelRegressor
+    from latency.model.correction import Correction, KernelTime
+    from latency.model.regressor import Estimate, KernelRegressor
     from runtime import CompiledNetwork, Workload
     from runtime.lowering import Trace
     from search_spaces.builder import Part
@@ -82,7 +82,7 @@ class LatencyModel:
         Args:
             device: what is timed. table: what was measured, and where measurements go. measure: whether what
             the table lacks is measured; if not, it is estimated. brief: whether kernels are measured briefly,
-            and such times count (see ``latency.sampling.BRIEF``);
+            and such times count (see ``latency.timing.sampling.BRIEF``);
                 if not, only thorough ones do, but where nothing is measured.
         """
         self.device = device
@@ -188,7 +188,7 @@ class LatencyModel:
 
     def _times(self, workloads: "Sequence[Workload]") -> "list[KernelTime]":
         """As ``times``, but nothing is measured."""
-        from latency.correction import KernelTime
+        from latency.model.correction import KernelTime
 
         estimates = self._estimate(self.lacking(workloads))
         found = []
@@ -203,7 +203,7 @@ class LatencyModel:
         return found
 
     def _kernel_time(self, workload: "Workload", measured: Measurement) -> "KernelTime":
-        from latency.correction import KernelTime
+        from latency.model.correction import KernelTime
 
         code = measured.code_bytes
         known = self._usual_code(workload) if code is None else float(code)
@@ -339,7 +339,7 @@ class LatencyModel:
 
     def fit_on(self, networks: Sequence[NetworkMeasurement]) -> "Correction | None":
         """A correction fitted on networks whose kernels the table holds; None where they are too few."""
-        from latency import correction
+        from latency.model import correction
         from runtime import Workload
 
         if len(networks) < correction.LEAST:
@@ -391,7 +391,7 @@ class LatencyModel:
         return {w: self._estimates[w] for w in workloads}
 
     def _fitted_regressor(self) -> "KernelRegressor":
-        from latency.regressor import KernelRegressor
+        from latency.model.regressor import KernelRegressor
         from runtime import Workload
 
         rows = self.table.rows(self.device.identity)

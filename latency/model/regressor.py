@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latency.features import features
+from latency.model.features import features
 
 if TYPE_CHECKING:
     from runtime import Workload

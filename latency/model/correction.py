@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latency.features import amounts_of
-from latency.regressor import COVERAGE, Estimate, quantile
+from latency.model.features import amounts_of
+from latency.model.regressor import COVERAGE, Estimate, quantile
 
 if TYPE_CHECKING:
     from runtime import Workload

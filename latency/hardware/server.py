@@ -23,10 +23,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from latency.record import SERVER_KEY, split_address
+from latency.record import SERVER_KEY, VERSION_FUNCTION, split_address
 from runtime.light_tvm import without_torch
-
-VERSION_FUNCTION = "bitnas.tvm_version"  # tells a client which TVM it is
 
 log = logging.getLogger("nas.serve")
 
@@ -150,7 +148,7 @@ class Server:
         Its files are in a folder that goes away with it, even if it is killed.
         """
         with tempfile.TemporaryDirectory(prefix="bitnas-session-") as folder:
-            command = [sys.executable, "-m", "latency.server", str(connection.fileno()), folder]
+            command = [sys.executable, "-m", "latency.hardware.server", str(connection.fileno()), folder]
             process = subprocess.Popen(  # noqa: S603 - our own module
                 command,
                 pass_fds=[connection.fileno()],

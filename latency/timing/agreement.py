@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from latency.measurement import AGREE, REPEATS, Measurement
-from latency.patience import affordable, patience_s
+from latency.timing.measurement import AGREE, REPEATS, Measurement
+from latency.timing.patience import affordable, patience_s
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, as many as patience lasts for
 

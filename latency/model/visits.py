@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from latency.model import workloads_of
+from latency.model.model import workloads_of
 
 if TYPE_CHECKING:
     from latency import LatencyModel, Measurement

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latency.visits import Visits
+from latency.model.visits import Visits
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def architectures(space: "SearchSpace", first_seed: int) -> "Iterator[Architectu
 
 def _not_learned(model: "LatencyModel", source: "Iterable[Architecture]") -> "Iterator[Architecture]":
     """Those whose networks were not learned from until now."""
-    from latency.model import keys_of
+    from latency.model.model import keys_of
 
     learned = model.learned()
     return (architecture for architecture in source if keys_of(architecture) not in learned)
@@ -150,7 +150,7 @@ def measure_space(model: "LatencyModel", space: "SearchSpace", count: int, progr
     Those whose device was disturbed are measured again. Every measurement is kept at once: what was
     interrupted goes on where it was.
     """
-    from latency.model import workloads_of
+    from latency.model.model import workloads_of
 
     wanted: dict[Workload, None] = {}
     for architecture, _ in zip(architectures(space, SEED_LEARNED), range(count), strict=False):
@@ -175,7 +175,7 @@ def calibrate(
     Raises:
         InvalidInput: the time is too short by far for a single fit.
     """
-    from latency.correction import LEAST
+    from latency.model.correction import LEAST
 
     started = time.monotonic()
     deadline = started + minutes * 60
@@ -284,8 +284,8 @@ def judge_regressor(times: "Mapping[Workload, float]", networks: "Iterable[Seque
 
     Each group of one family and one power of two of work is left out in turn, a tenth of the groups at once.
     """
-    from latency.features import amounts_of
-    from latency.regressor import estimates_unseen
+    from latency.model.features import amounts_of
+    from latency.model.regressor import estimates_unseen
 
     groups: dict[tuple[str, int], list[int]] = defaultdict(list)
     for index, workload in enumerate(times):
@@ -306,7 +306,7 @@ def judge_regressor(times: "Mapping[Workload, float]", networks: "Iterable[Seque
 
 
 def _workloads(architecture: "Architecture") -> "list[Workload]":
-    from latency.model import workloads_of
+    from latency.model.model import workloads_of
 
     return workloads_of(architecture)
 
@@ -328,7 +328,7 @@ def _unlike(
 
 def _place(architecture: "Architecture") -> NDArray[Any]:
     """Where an architecture lies among others: logarithms of what its kernels do, by family."""
-    from latency.features import amounts_of
+    from latency.model.features import amounts_of
     from runtime.kernels.base import kernels
 
     sums = dict.fromkeys(sorted(kernels), 0.0)

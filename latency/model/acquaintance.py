@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from latency.features import amounts_of, features
-from latency.regressor import LEAST
+from latency.model.features import amounts_of, features
+from latency.model.regressor import LEAST
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
-    from latency.model import LatencyModel
+    from latency.model.model import LatencyModel
     from runtime import Workload
     from search_spaces import Architecture
     from search_spaces.search_space import SearchSpace
@@ -122,7 +122,7 @@ def latencies(model: "LatencyModel", space: "SearchSpace") -> list[float]:
 
 def _lowered(space: "SearchSpace") -> "Iterator[tuple[Architecture, list[Workload]]]":
     """Architectures of a space and their kernels; those that do not lower fail when a trial tries them."""
-    from latency.model import workloads_of
+    from latency.model.model import workloads_of
 
     for architecture in sampled(space):
         with suppress(BitnasError):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from latency.measurement import Measurement
+from latency.timing.measurement import Measurement
 
 CALIBRATION = "calibration"
 FRONT = "front"  # a member of a search's front

@@ -1,8 +1,8 @@
 """The process that talks to a device: it can be killed at any moment, and its parent does when time is up.
 
-``python -m latency.runner IN OUT`` reads jobs, a line of JSON each, from the file descriptor IN and answers
-each by a line on OUT: ``{"found": ...}``, or ``{"error": ...}`` when the device gave no usable time. Anything
-worse ends the process; the parent then starts another, with a session of its own.
+``python -m latency.hardware.runner IN OUT`` reads jobs, a line of JSON each, from the file descriptor IN and
+answers each by a line on OUT: ``{"found": ...}``, or ``{"error": ...}`` when the device gave no usable time.
+Anything worse ends the process; the parent then starts another, with a session of its own.
 """
 
 import json
@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from latency.conditions import describe
-from latency.measurement import Measurement, MeasurementError
-from latency.place import Probe, RpcSession
 from latency.record import DeviceRecord
-from latency.timing import Bench, Kernel, Network
+from latency.timing.bench import Bench, Kernel, Network
+from latency.timing.conditions import describe
+from latency.timing.measurement import Measurement, MeasurementError
+from latency.timing.place import Probe, RpcSession
 from runtime.light_tvm import without_torch
 
 

@@ -1,0 +1,1 @@
+"""Devices: how one is reached, served and asked to measure."""

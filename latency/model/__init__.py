@@ -1,0 +1,1 @@
+"""What a network costs: the table of measured kernels, and predictions from it."""

@@ -1,0 +1,1 @@
+"""The protocol of measuring, and where it runs."""
