@@ -14,7 +14,16 @@ from torch import fx, nn
 
 from runtime.lowering.builder import UnsupportedLayerError
 from runtime.lowering.leaves import IDENTITIES, behind_wrapper, is_leaf, kind_of, require_plain
-from runtime.lowering.rulebook import torch_shape
+from runtime.lowering.rulebook import rules, torch_shape
+from runtime.lowering.wording import (
+    asked_for_length,
+    branched,
+    called_outside,
+    iterated,
+    tensor_outside,
+    unpacked,
+    weight_outside,
+)
 from search_spaces.errors import BitnasError
 
 NONE_WRAPPED: Any = ()  # numbers need no proxies, and to wrap the functions of ``math`` takes long
@@ -84,6 +93,9 @@ class Recorded(fx.Proxy):
     def __deepcopy__(self, memo: Any) -> Any:
         return self.__reduce_ex__(memo)
 
+    def __len__(self) -> int:  # which C++ asks of anything, and goes on; so it is not kept
+        raise UnsupportedLayerError(asked_for_length(self.tracer.kinds.get(self.node)))
+
     def __delitem__(self, index: Any) -> None:
         self.tracer.create_proxy("call_function", operator.delitem, (self, index), {})
 
@@ -140,8 +152,6 @@ def _remembered(method: Any) -> Any:
 class Recorder(fx.Tracer):
     """Traces with the layers that have rules as leaves."""
 
-    to_bool, iter, keys = (_remembered(getattr(fx.Tracer, name)) for name in ("to_bool", "iter", "keys"))
-
     def __init__(self) -> None:
         super().__init__(autowrap_modules=NONE_WRAPPED)
         self.kinds: dict[fx.Node, type] = {}
@@ -155,13 +165,28 @@ class Recorder(fx.Tracer):
         self.refused = self.refused or UnsupportedLayerError(problem)
         raise self.refused
 
+    def to_bool(self, obj: fx.Proxy) -> NoReturn:
+        """Refuse a branch."""
+        self.refuse(branched(self.kinds.get(obj.node)))
+
+    def iter(self, obj: fx.Proxy) -> NoReturn:
+        """Refuse a loop."""
+        self.refuse(iterated(self.kinds.get(obj.node)))
+
+    def keys(self, obj: fx.Proxy) -> NoReturn:
+        """Refuse ``**``."""
+        self.refuse(unpacked(self.kinds.get(obj.node)))
+
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """What stands for the result of a step."""
         return Recorded(node, self)
 
     def path_of_module(self, mod: nn.Module) -> str:
         """The name of a module below the model."""
-        return super().path_of_module(mod).removeprefix(ROOT).removeprefix(".")
+        try:
+            return super().path_of_module(mod).removeprefix(ROOT).removeprefix(".")
+        except NameError:
+            self.refuse(called_outside(mod))
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module is one step."""
@@ -188,11 +213,7 @@ class Recorder(fx.Tracer):
         if type(a) is Recorded:
             return a.node
         if isinstance(a, torch.Tensor):
-            fix = "have layers hold all that a model has learned"
-            raise UnsupportedLayerError(
-                f"layer '{self._doing}': it computes with a tensor of shape {tuple(a.shape)} that no layer "
-                f"holds; {fix}"
-            )
+            raise UnsupportedLayerError(tensor_outside(self.root.model, self._doing, a))
         return super().create_arg(a)
 
     @_remembered
@@ -206,6 +227,7 @@ class Recorder(fx.Tracer):
                 f"layer '{self._doing}': torch.autocast within forward() is not computed; leave it out"
             )
         proxy = super().create_proxy(kind, target, args, kwargs, *rest, **more)
+        self._require_in_layers(proxy.node)
         kind_of_number = self._number(proxy.node)
         if kind_of_number is not None:
             self.kinds[proxy.node] = kind_of_number
@@ -216,6 +238,17 @@ class Recorder(fx.Tracer):
             changed.node = proxy.node
             return changed
         return proxy
+
+    def _require_in_layers(self, node: fx.Node) -> None:
+        """Refuse a step that takes a parameter, but no weights as those of a layer."""
+        weights = [each for each in node.all_input_nodes if each.op == "get_attr"]
+        if not weights or node.op == "output" or (node.target in rules and _takes_weights(node)):
+            return
+        name = str(weights[0].target).removeprefix(f"{ROOT}.")
+        asked = str(node.args[1]) if node.target is getattr else None
+        if node.op == "call_method" and node.target in SIZES:
+            asked = str(node.target)
+        raise UnsupportedLayerError(weight_outside(self.root.model, node.name, name, asked))
 
     def _number(self, node: fx.Node) -> type | None:
         """What a step gives that asks for sizes, or computes with them; None where it gives a tensor."""
@@ -232,6 +265,13 @@ class Recorder(fx.Tracer):
         if node.target is operator.getitem:
             return torch.Size if isinstance(node.args[1], slice) else int
         return float if node.target in (operator.truediv, operator.itruediv) else before[0]
+
+
+def _takes_weights(node: fx.Node) -> bool:
+    """Whether a step computes an image with parameters, as a layer does."""
+    image = node.args[0] if node.args else node.kwargs.get("input")
+    is_image = not isinstance(image, fx.Node) or image.op != "get_attr"
+    return is_image and "weight" in rules[node.target].parameters.parameters
 
 
 def _autocasts() -> tuple[bool, bool]:
