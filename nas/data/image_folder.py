@@ -125,23 +125,22 @@ class ImageFolder:
                 raise self._refused(problem, fix)
 
     def _refuse_empty(self, files: Sequence[Parts], splits: Parts | None) -> None:
-        """Raises: a folder beside those of classes holds no image, so that a class would be missing.
+        """Raises: a folder of a class, or of a split in the folder ``splits``, holds other files, but no image.
 
-        So does one with the name of a split, beside those that lie in ``splits``. An empty folder is a class
-        that its split has no image of, if another one has, or a split that is missing.
+        Or a class has no image in any split. Empty may be the folder of a split, or of a class in one split.
         """
         known = {photo.label for photo in self._photos}
         full = {photo.parts[:end] for photo in self._photos for end in range(1, len(photo.parts))}
-        for parent in sorted({photo.parts[:-2] for photo in self._photos}):
-            for name in self._folders_in(parent):
-                if (*parent, name) not in full:
-                    self._refuse_files_in((*parent, name), files)
-                    if name not in known:
-                        problem = f"the folder of the class {shown(name)} holds no image"
-                        raise self._refused(problem, "give it some, or remove the folder")
-        for name in () if splits is None else self._folders_in(splits):
-            if name.lower() in SPLITS and (*splits, name) not in full:
-                self._refuse_files_in((*splits, name), files)
+        parents = sorted({photo.parts[:-2] for photo in self._photos})
+        within = [(*parent, name) for parent in parents for name in self._folders_in(parent)]
+        beside = [] if splits is None else [(*splits, name) for name in self._folders_in(splits)]
+        for parts in (*within, *(each for each in beside if each[-1].lower() in SPLITS)):
+            if parts not in full:
+                self._refuse_files_in(parts, files)
+        for parts in within:
+            if parts not in full and parts[-1] not in known:
+                problem = f"the folder of the class {shown(parts[-1])} holds no image"
+                raise self._refused(problem, "give it some, or remove the folder")
 
     def _folders_in(self, parent: Parts) -> list[str]:
         """The names of those that are not hidden."""

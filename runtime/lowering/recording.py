@@ -160,6 +160,10 @@ class Recorder(fx.Tracer):
         """What cannot be traced, whatever became of its exception."""
         self._doing, self._autocasts = "model", _autocasts()
 
+    @property
+    def _model(self) -> nn.Module:
+        return self.root.get_submodule(ROOT)
+
     def refuse(self, problem: str) -> NoReturn:
         """Raise an error, and keep it."""
         self.refused = self.refused or UnsupportedLayerError(problem)
@@ -213,7 +217,7 @@ class Recorder(fx.Tracer):
         if type(a) is Recorded:
             return a.node
         if isinstance(a, torch.Tensor):
-            raise UnsupportedLayerError(tensor_outside(self.root.model, self._doing, a))
+            raise UnsupportedLayerError(tensor_outside(self._model, self._doing, a))
         return super().create_arg(a)
 
     @_remembered
@@ -248,7 +252,7 @@ class Recorder(fx.Tracer):
         asked = str(node.args[1]) if node.target is getattr else None
         if node.op == "call_method" and node.target in SIZES:
             asked = str(node.target)
-        raise UnsupportedLayerError(weight_outside(self.root.model, node.name, name, asked))
+        raise UnsupportedLayerError(weight_outside(self._model, node.name, name, asked))
 
     def _number(self, node: fx.Node) -> type | None:
         """What a step gives that asks for sizes, or computes with them; None where it gives a tensor."""
