@@ -125,7 +125,7 @@ class ImageFolder:
                 raise self._refused(problem, fix)
 
     def _refuse_empty(self, files: Sequence[Parts], splits: Parts | None) -> None:
-        """Raises: a folder of a class, or of a split in the folder ``splits``, holds other files, but no image.
+        """Raises: a folder of a class, or of a split in the folder ``splits``, holds files, but no image.
 
         Or a class has no image in any split. Empty may be the folder of a split, or of a class in one split.
         """
