@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nas.data.columns import class_names, columns
-from nas.data.image_folder import read_bytes, visible
 from nas.data.images import Collection, Found, Item, decoded
+from nas.data.listing import read_bytes, visible
 from runtime.formats.pictures import shown
 from search_spaces.errors import InvalidInput
 

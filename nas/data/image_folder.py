@@ -1,13 +1,13 @@
 """Reads a folder with a folder of images for each class, perhaps in folders of splits; guesses nothing."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nas.data.images import Collection, Found, Item, decoded
-from runtime.formats.pictures import SUFFIXES, UNREAD, NoPictureError, PictureError, open_picture, shown
+from nas.data.listing import Parts, counted, is_hidden, is_image, place, read_bytes, refused
+from runtime.formats.pictures import shown
 from search_spaces.errors import InvalidInput
 
 SPLITS = {
@@ -23,9 +23,6 @@ SPLITS = {
     "evaluation": "test",
 }
 """Names of folders that stand for splits, in capitals or not."""
-
-Parts = tuple[str, ...]
-"""A path in the folder, name by name."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ class ImageFolder:
         self._photos = [
             Photo(parts, SPLITS[parts[top].lower()] if is_split else "train", parts[-2]) for parts in below
         ]
-        self._refuse_empty_classes(files)
+        self._refuse_empty(files, below[0][:top] if is_split else None)
         self.class_names = sorted({photo.label for photo in self._photos})
         if len(self.class_names) < 2:
             problem = f"it has images of one class only, {shown(self.class_names[0])}"
@@ -127,101 +124,40 @@ class ImageFolder:
                 fix = f"put it in the folder of its class, as {place(other)} is"
                 raise self._refused(problem, fix)
 
-    def _refuse_empty_classes(self, files: Sequence[Parts]) -> None:
-        """Raises: a class has a folder, but no image in any split, so that it would be missing."""
+    def _refuse_empty(self, files: Sequence[Parts], splits: Parts | None) -> None:
+        """Raises: a folder of a class, or of a split in the folder ``splits``, holds files, but no image.
+
+        Or a class has no image in any split. Empty may be the folder of a split, or of a class in one split.
+        """
         known = {photo.label for photo in self._photos}
-        full = {parts[:end] for parts in files for end in range(1, len(parts))}
-        for parent in sorted({photo.parts[:-2] for photo in self._photos}):
-            for path in sorted(self._folder.joinpath(*parent).iterdir()):
-                is_hidden = path.name.startswith((".", "__"))
-                is_known = path.name in known or (*parent, path.name) in full
-                if path.is_dir() and not is_hidden and not is_known:
-                    problem = f"the folder of the class {shown(path.name)} holds no image"
-                    raise self._refused(problem, "give it some, or remove the folder")
+        full = {photo.parts[:end] for photo in self._photos for end in range(1, len(photo.parts))}
+        parents = sorted({photo.parts[:-2] for photo in self._photos})
+        within = [(*parent, name) for parent in parents for name in self._folders_in(parent)]
+        beside = [] if splits is None else [(*splits, name) for name in self._folders_in(splits)]
+        for parts in (*within, *(each for each in beside if each[-1].lower() in SPLITS)):
+            if parts not in full:
+                self._refuse_files_in(parts, files)
+        for parts in within:
+            if parts not in full and parts[-1] not in known:
+                problem = f"the folder of the class {shown(parts[-1])} holds no image"
+                raise self._refused(problem, "give it some, or remove the folder")
+
+    def _folders_in(self, parent: Parts) -> list[str]:
+        """The names of those that are not hidden."""
+        found = self._folder.joinpath(*parent).iterdir()
+        return sorted(path.name for path in found if path.is_dir() and not is_hidden(path.name))
+
+    def _refuse_files_in(self, parts: Parts, files: Sequence[Parts]) -> None:
+        """Raises: there are files in a folder without images."""
+        within = [each for each in files if each[: len(parts)] == parts]
+        if within:
+            problem = f"the folder {place(parts)} holds no image, but {counted(within)}"
+            hidden = f".{shown(parts[-1])}"
+            fix = f"make them images of a format that is read, or take it away, or hide it as {hidden}"
+            raise self._refused(problem, fix)
 
     def _refused(self, problem: str, fix: str) -> InvalidInput:
         return refused(self._folder, problem, fix)
-
-
-def refused(folder: Path, problem: str, fix: str) -> InvalidInput:
-    """That a folder does not serve."""
-    return InvalidInput("--data", f"'{shown(folder)}': {problem}", fix)
-
-
-def visible(folder: Path) -> list[Parts]:
-    """The files in a folder and below, but for hidden ones, in order.
-
-    Raises:
-        InvalidInput: there is a link to a folder, or an image that is no file, or a folder cannot be read.
-    """
-    found: list[Parts] = []
-    for at, folders, names in os.walk(folder, onerror=lambda error: _unreadable(folder, error)):
-        here = Path(at).relative_to(folder).parts
-        folders[:] = [name for name in folders if not name.startswith((".", "__"))]
-        for name in sorted(folders):
-            if Path(at, name).is_symlink():
-                problem = f"{place((*here, name))} is a link to a folder, which is not followed"
-                raise refused(folder, problem, "put the folder itself there, or remove the link")
-        for name in names:
-            parts = (*here, name)
-            if name.startswith("."):
-                continue
-            if is_image(parts) and not Path(at, name).is_file():
-                problem = f"{place(parts)} is a link to nothing, or no file"
-                raise refused(folder, problem, "put the image there, or remove it")
-            found.append(parts)
-    for parts in found:
-        _refuse_undecodable(folder, parts)
-    return sorted(found)
-
-
-def refuse_unread(folder: Path, files: Sequence[Parts]) -> None:
-    """Refuse pictures in folders that are of a format that is not read.
-
-    Raises:
-        InvalidInput: there is one.
-    """
-    for parts in files:
-        suffix = os.path.splitext(parts[-1])[1].lower()  # noqa: PTH122 - a Path for each costs seconds
-        if len(parts) < 2 or suffix in SUFFIXES:
-            continue
-        if suffix in UNREAD:
-            problem = f"{place(parts)} is not read, as its format ({suffix}) is not known"
-            raise refused(folder, problem, "make it PNG or JPEG, or take it away")
-        if not suffix and _is_picture(folder.joinpath(*parts)):
-            problem = f"{place(parts)} is not read, as its name has no suffix"
-            raise refused(folder, problem, "add the suffix of its format, or take it away")
-
-
-def has_images(files: Sequence[Parts]) -> bool:
-    """Whether there are images in folders, which are those of classes or splits."""
-    return any(len(parts) > 1 and is_image(parts) for parts in files)
-
-
-def _refuse_undecodable(folder: Path, parts: Parts) -> None:
-    """Raises: a name is no text, so that no card could hold it."""
-    try:
-        "/".join(parts).encode()
-    except UnicodeEncodeError as error:
-        raise refused(folder, f"the name of {'/'.join(parts)!a} is no text in UTF-8", "rename it") from error
-
-
-def _unreadable(folder: Path, error: OSError) -> None:
-    problem = f"'{shown(error.filename)}' cannot be read ({error.strerror})"
-    raise refused(folder, problem, "let it be read, or remove it") from error
-
-
-def read_bytes(path: Path) -> bytes:
-    """A file.
-
-    Raises:
-        InvalidInput: it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        problem = f"'{shown(path)}' cannot be read ({error.strerror})"
-        raise InvalidInput("--data", problem, "let it be read, or remove it") from error
 
 
 def _wrappers(images: Sequence[Parts]) -> int:
@@ -234,28 +170,6 @@ def _wrappers(images: Sequence[Parts]) -> int:
         if not is_wrapper or min(names).lower() in SPLITS:
             return top
         top += 1
-
-
-def is_image(parts: Parts) -> bool:
-    """Whether a file has the suffix of a format that is read."""
-    return os.path.splitext(parts[-1])[1].lower() in SUFFIXES  # noqa: PTH122 - a Path for each costs seconds
-
-
-def _is_picture(path: Path) -> bool:
-    if not path.is_file():
-        return False
-    try:
-        open_picture(read_bytes(path))
-    except NoPictureError:
-        return False
-    except PictureError:
-        return True
-    return True
-
-
-def place(parts: Parts) -> str:
-    """A path in the folder, on one line."""
-    return shown("/".join(parts))
 
 
 def _folders(count: int) -> str:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from nas.data.columns import class_names, label_column
-from nas.data.image_folder import SPLITS, Parts, is_image, place, read_bytes, refused
+from nas.data.image_folder import SPLITS
 from nas.data.images import Collection, Found, Item, decoded
+from nas.data.listing import Parts, is_image, place, read_bytes, refused
 from runtime.formats.pictures import shown
 
 FORMATS = (".csv", ".jsonl", ".parquet")
@@ -27,7 +28,7 @@ class DescribedFolder:
     """
 
     def __init__(self, folder: Path, files: Sequence[Parts]) -> None:
-        """``files`` is what ``image_folder.visible`` found."""
+        """``files`` is what ``listing.visible`` found."""
         self._folder = folder
         self._told = [parts for parts in files if is_metadata(parts)]
         images = [parts for parts in files if is_image(parts)]

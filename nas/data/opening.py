@@ -7,8 +7,9 @@ from pathlib import Path
 
 from nas.data import cache, cifar_binary, idx
 from nas.data.data_set import DataSet, data_sets
-from nas.data.image_folder import ImageFolder, has_images, is_image, place, refuse_unread, refused, visible
+from nas.data.image_folder import ImageFolder
 from nas.data.images import Collection
+from nas.data.listing import has_images, is_image, place, refuse_unread, refused, visible
 from nas.data.metadata import DescribedFolder, is_metadata
 from search_spaces.errors import InvalidInput
 
@@ -71,9 +72,9 @@ def _of_folder(folder: Path, size: int | None, progress: cache.Progress) -> Data
         raise InvalidInput("--data", problem, "take the binary form")
     if not any(folder.iterdir()):
         raise InvalidInput("--data", f"'{folder}' is empty", "name the folder that holds the images")
-    _refuse_script(folder)
     images = _images(folder)
     if images is None:
+        _refuse_script(folder)
         return _of_hub(str(folder), folder.resolve().name, size, progress)
     return _cached(folder, images.files, images.read, size, progress, str(list(images.class_names)))
 
@@ -102,15 +103,17 @@ def _images(folder: Path) -> ImageFolder | DescribedFolder | None:
 
 
 def _refuse_script(folder: Path) -> None:
-    """Refuse a data set with a script that reads it, as the hub has them.
+    """Refuse a data set with a script that reads its tables or downloads it, as the hub has them.
 
     Raises:
         InvalidInput: there is one.
     """
     script = f"{folder.resolve().name}.py"
     if (folder / script).is_file():
-        problem = f"'{folder}' comes with a script that reads it, {script}, and no script is run"
-        raise InvalidInput("--data", problem, "remove the script, or give parquet, or images by class")
+        problem = (
+            f"'{folder}' holds no images by class, but a script that reads it, {script}, which is not run"
+        )
+        raise InvalidInput("--data", problem, "remove the script and give parquet, or give images by class")
 
 
 def _cached(

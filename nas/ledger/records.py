@@ -97,12 +97,16 @@ class SearchConfig:
             ("--max-latency-ms", self.max_latency_ms),
             ("--max-latency", self.max_latency_share),
             ("--max-size-kb", self.max_size_kb),
-            ("--learning-rate", self.learning_rate),
         ):
             if limit is not None and not (math.isfinite(limit) and limit > 0):
                 raise InvalidInput(
                     option, f"{limit} is not a limit", "give a finite number above 0, or omit it"
                 )
+        rate = self.learning_rate
+        if rate is not None and not 1e-9 <= rate <= 1e3:  # as of a recipe; NaN is in no range
+            raise InvalidInput(
+                "--learning-rate", f"{rate:g} is out of range", "give 1e-09 to 1000, or omit it"
+            )
 
     @property
     def awaits_limit(self) -> bool:

@@ -38,6 +38,16 @@ _FAILURES = (
 )
 """What Pillow raises on files that are broken."""
 
+_NOTE = rb"#[^\r\n]*[\r\n]"
+_NUMBER = rb"\d(?:\d|" + _NOTE + rb")*"
+_GAP = rb"(?:\s|" + _NOTE + rb")*"
+_PNM_COMMENT = re.compile(_NOTE)
+_PNM_HEADER = re.compile(
+    rb"(?:P[2356]\s|P0CMYK|PyRGBA|PyCMYK|PyP\s)"
+    + (_GAP + _NUMBER + rb"\s") * 2
+    + (_GAP + rb"(" + _NUMBER + rb")(?:\s|\Z)")
+)
+
 
 class PictureError(Exception):
     """A file is not used as a picture: ``problem`` says why, ``fix`` what to do."""
@@ -192,9 +202,12 @@ def _jpeg2000_depth(data: bytes) -> int:
 
 
 def _pnm_depth(data: bytes) -> int:
-    """Of the greatest value, the third number behind P2, P3, P5 or P6; PF and Pf hold floats."""
+    """Of the greatest value, the third number behind P2, P3, P5, P6 or Pillow's own kinds; Pf holds floats.
+
+    A comment may be anywhere, even within a number: ``6#...`` and ``5535`` on the next line are 65535.
+    """
     if re.match(rb"P[Ff]\s", data[:3]):
         return 32
-    gap = rb"(?:\s|#[^\r\n]*[\r\n])+"
-    header = re.match(rb"P[2356]" + gap + rb"\d+" + gap + rb"\d+" + gap + rb"(\d{1,9})\b", data)
-    return max(8, int(header[1]).bit_length()) if header else 8
+    header = _PNM_HEADER.match(data)
+    greatest = _PNM_COMMENT.sub(b"", header[1]) if header else b""
+    return max(8, int(greatest).bit_length()) if 0 < len(greatest) <= 10 else 8  # Pillow reads no longer ones

@@ -154,7 +154,7 @@ class KeepsTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
     def __init__(self, module: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's
         named = (*module.named_parameters(), *module.named_buffers())
-        self._names = {_memory(tensor): name for name, tensor in named}
+        self._names = {memory_of(tensor): name for name, tensor in named}
         self._held = [(name, tensor, tensor.data) for name, tensor in named]  # .data keeps its memory
         self._refused: UnsupportedLayerError | None = None
 
@@ -172,7 +172,7 @@ class KeepsTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
             if argument.alias_info is None or not argument.alias_info.is_write:
                 continue
             value = args[at] if at < len(args) else given.get(argument.name)
-            name = self._names.get(_memory(value)) if isinstance(value, torch.Tensor) else None
+            name = self._names.get(memory_of(value)) if isinstance(value, torch.Tensor) else None
             if name is not None:
                 self._refused = _changed(name)
                 raise self._refused
@@ -182,7 +182,7 @@ class KeepsTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         """Put back tensors that were given other memory; raise what was refused, even if it was caught."""
         super().__exit__(kind, error, traceback)  # type: ignore[no-untyped-call]  # torch's
         for name, tensor, data in self._held:
-            if _memory(tensor) != _memory(data):
+            if memory_of(tensor) != memory_of(data):
                 tensor.data = data
                 self._refused = self._refused or _changed(name)
         if self._refused is not None and error is None:
@@ -195,7 +195,7 @@ def _changed(name: str) -> UnsupportedLayerError:
     )
 
 
-def _memory(tensor: torch.Tensor) -> int:
+def memory_of(tensor: torch.Tensor) -> int:
     """What tells memory from other memory."""
     return int(tensor.untyped_storage()._cdata)
 

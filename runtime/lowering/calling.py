@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 from runtime.lowering.builder import UnsupportedLayerError
 from runtime.lowering.caller import Attributes, KeepsTensors, holds_recorded, no_random_numbers
 from runtime.lowering.recording import Called, Recorder
+from runtime.lowering.wording import raised
 from search_spaces.errors import BitnasError
 
 
@@ -109,8 +110,7 @@ def _record(module: nn.Module) -> tuple[Recorder, fx.Graph]:
             raise UnsupportedLayerError(
                 f"model: it takes more than one input, or none ({reason}); pass one image batch"
             ) from error
-        fix = "make its forward() take one batch of images, and free of data-dependent control flow"
-        raise UnsupportedLayerError(f"model: it cannot be traced ({reason}); {fix}") from error
+        raise UnsupportedLayerError(raised(error)) from error
 
 
 def _takes_one(module: nn.Module) -> bool:

@@ -1,12 +1,8 @@
 """Records what a forward pass does, in-place operations and aliases as torch has them."""
 
-import dis
 import math
 import operator
-import sys
-from functools import cache, wraps
-from pathlib import Path
-from types import CodeType
+from functools import wraps
 from typing import Any, NoReturn
 
 import torch
@@ -14,100 +10,23 @@ from torch import fx, nn
 
 from runtime.lowering.builder import UnsupportedLayerError
 from runtime.lowering.leaves import IDENTITIES, behind_wrapper, is_leaf, kind_of, require_plain
-from runtime.lowering.rulebook import torch_shape
+from runtime.lowering.rulebook import rules, torch_shape
+from runtime.lowering.stand_in import IN_PLACE, Recorded
+from runtime.lowering.wording import (
+    branched,
+    called_outside,
+    iterated,
+    tensor_outside,
+    unpacked,
+    weight_outside,
+)
 from search_spaces.errors import BitnasError
 
 NONE_WRAPPED: Any = ()  # numbers need no proxies, and to wrap the functions of ``math`` takes long
-IN_PLACE = {
-    f"__{name}__": getattr(operator, name)
-    for name in (
-        *("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul"),
-        *("iand", "ior", "ixor", "ilshift", "irshift"),
-    )
-}
-"""Python's operators that change a tensor; fx's own proxies take ``a *= b`` for a new tensor."""
-
 SIZES = ("size", "dim", "ndimension", "numel", "nelement")
 """Methods that give numbers, which are not changed in place."""
 
 ROOT = "model"
-TORCH = str(Path(torch.__file__).parent)
-
-
-class Recorded(fx.Proxy):
-    """Stands for a tensor, or a number made of its sizes, in a forward pass.
-
-    It is one object for all names that Python has for a tensor: what changes the tensor in place gives the
-    same object, which then stands for the changed tensor.
-    """
-
-    tracer: Any
-
-    @property  # type: ignore[misc]  # it can be read only
-    def __class__(self) -> Any:
-        """A forward pass that asks ``isinstance(x, torch.Tensor)`` takes the way that it takes with one.
-
-        Torch's own code gets the truth, and so does C++ that a line of the model calls: what they take for a
-        tensor they look into.
-        """
-        asking = sys._getframe(1)
-        is_torchs = asking.f_code.co_filename.startswith(TORCH) and asking.f_code.co_name != "is_tensor"
-        if is_torchs or not _calls_isinstance(asking.f_code, asking.f_lasti):
-            return Recorded
-        return self.tracer.kinds.get(self.node, torch.Tensor)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or not hasattr(torch.Tensor, name):
-            raise AttributeError(f"a tensor has no attribute '{name}'")
-        if name == "data":  # the same memory; gradients, which it is without, are not computed
-            return self
-        if name == "detach":
-            return lambda: self
-        if callable(getattr(torch.Tensor, name)):
-            return super().__getattr__(name)
-        return self.tracer.create_proxy("call_function", getattr, (self, name), {})
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in ("node", "tracer") and value is not self:
-            self.tracer.refuse(
-                f"layer '{self.node.name}': its attribute '{name}' is set, which is not computed"
-            )
-        if value is not self:
-            object.__setattr__(self, name, value)
-
-    def __setitem__(self, index: Any, value: Any) -> None:
-        self.tracer.create_proxy("call_function", operator.setitem, (self, index, value), {})
-
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        self.tracer.refuse(f"layer '{self.node.name}': its copy by Python is not computed; use clone()")
-
-    def __deepcopy__(self, memo: Any) -> Any:
-        return self.__reduce_ex__(memo)
-
-    def __delitem__(self, index: Any) -> None:
-        self.tracer.create_proxy("call_function", operator.delitem, (self, index), {})
-
-
-@cache
-def _calls_isinstance(code: CodeType, at: int) -> bool:
-    """Whether the instruction at an offset is a call of ``isinstance``, which begins where its name does."""
-    places = list(code.co_positions())
-    start = places[at // 2][0], places[at // 2][2]
-    return None not in start and any(
-        step.argval == "isinstance" and (places[step.offset // 2][0], places[step.offset // 2][2]) == start
-        for step in dis.get_instructions(code)
-    )
-
-
-def _recorder(function: Any) -> Any:
-    def record(self: Recorded, other: Any) -> Any:
-        return self.tracer.create_proxy("call_function", function, (self, other), {})
-
-    return record
-
-
-for _name, _function in IN_PLACE.items():
-    setattr(Recorded, _name, _recorder(_function))
 
 
 class Called(nn.Module):
@@ -140,8 +59,6 @@ def _remembered(method: Any) -> Any:
 class Recorder(fx.Tracer):
     """Traces with the layers that have rules as leaves."""
 
-    to_bool, iter, keys = (_remembered(getattr(fx.Tracer, name)) for name in ("to_bool", "iter", "keys"))
-
     def __init__(self) -> None:
         super().__init__(autowrap_modules=NONE_WRAPPED)
         self.kinds: dict[fx.Node, type] = {}
@@ -150,10 +67,26 @@ class Recorder(fx.Tracer):
         """What cannot be traced, whatever became of its exception."""
         self._doing, self._autocasts = "model", _autocasts()
 
+    @property
+    def _model(self) -> nn.Module:
+        return self.root.get_submodule(ROOT)
+
     def refuse(self, problem: str) -> NoReturn:
         """Raise an error, and keep it."""
         self.refused = self.refused or UnsupportedLayerError(problem)
         raise self.refused
+
+    def to_bool(self, obj: fx.Proxy) -> NoReturn:
+        """Refuse a branch."""
+        self.refuse(branched(self.kinds.get(obj.node)))
+
+    def iter(self, obj: fx.Proxy) -> NoReturn:
+        """Refuse a loop."""
+        self.refuse(iterated(self.kinds.get(obj.node)))
+
+    def keys(self, obj: fx.Proxy) -> NoReturn:
+        """Refuse ``**``."""
+        self.refuse(unpacked(self.kinds.get(obj.node)))
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
         """What stands for the result of a step."""
@@ -161,7 +94,10 @@ class Recorder(fx.Tracer):
 
     def path_of_module(self, mod: nn.Module) -> str:
         """The name of a module below the model."""
-        return super().path_of_module(mod).removeprefix(ROOT).removeprefix(".")
+        try:
+            return super().path_of_module(mod).removeprefix(ROOT).removeprefix(".")
+        except NameError:
+            self.refuse(called_outside(mod))
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module is one step."""
@@ -188,11 +124,7 @@ class Recorder(fx.Tracer):
         if type(a) is Recorded:
             return a.node
         if isinstance(a, torch.Tensor):
-            fix = "have layers hold all that a model has learned"
-            raise UnsupportedLayerError(
-                f"layer '{self._doing}': it computes with a tensor of shape {tuple(a.shape)} that no layer "
-                f"holds; {fix}"
-            )
+            raise UnsupportedLayerError(tensor_outside(self._model, self._doing, a))
         return super().create_arg(a)
 
     @_remembered
@@ -206,6 +138,7 @@ class Recorder(fx.Tracer):
                 f"layer '{self._doing}': torch.autocast within forward() is not computed; leave it out"
             )
         proxy = super().create_proxy(kind, target, args, kwargs, *rest, **more)
+        self._require_in_layers(proxy.node)
         kind_of_number = self._number(proxy.node)
         if kind_of_number is not None:
             self.kinds[proxy.node] = kind_of_number
@@ -216,6 +149,17 @@ class Recorder(fx.Tracer):
             changed.node = proxy.node
             return changed
         return proxy
+
+    def _require_in_layers(self, node: fx.Node) -> None:
+        """Refuse a step that takes a parameter, but no weights as those of a layer."""
+        weights = [each for each in node.all_input_nodes if each.op == "get_attr"]
+        if not weights or node.op == "output" or (node.target in rules and _takes_weights(node)):
+            return
+        name = str(weights[0].target).removeprefix(f"{ROOT}.")
+        asked = str(node.args[1]) if node.target is getattr else None
+        if node.op == "call_method" and node.target in SIZES:
+            asked = str(node.target)
+        raise UnsupportedLayerError(weight_outside(self._model, node.name, name, asked))
 
     def _number(self, node: fx.Node) -> type | None:
         """What a step gives that asks for sizes, or computes with them; None where it gives a tensor."""
@@ -232,6 +176,13 @@ class Recorder(fx.Tracer):
         if node.target is operator.getitem:
             return torch.Size if isinstance(node.args[1], slice) else int
         return float if node.target in (operator.truediv, operator.itruediv) else before[0]
+
+
+def _takes_weights(node: fx.Node) -> bool:
+    """Whether a step computes an image with parameters, as a layer does."""
+    image = node.args[0] if node.args else node.kwargs.get("input")
+    is_image = not isinstance(image, fx.Node) or image.op != "get_attr"
+    return is_image and "weight" in rules[node.target].parameters.parameters
 
 
 def _autocasts() -> tuple[bool, bool]:

@@ -99,7 +99,9 @@ class Trace:
             values[step.node] = step.run(builder, values)
         found = values[self.output]
         if not isinstance(found, Value):
-            raise UnsupportedLayerError(f"model: it returns {found!r}; return a tensor")
+            raise UnsupportedLayerError(
+                f"model: it returns {found!r}; return a tensor that is computed of the image"
+            )
         return found
 
     def require_numbers(self) -> None:

@@ -31,6 +31,13 @@ def classes(folder: Path, *names: str, each: int = 2) -> None:
     fill(folder, *(f"{name}/{number}.png" for name in names for number in range(each)))
 
 
+def others(folder: Path, *names: str) -> None:
+    """A file that is no image for each of the paths."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"none")
+
+
 ODD_NAMES = [
     "run[1]",
     "[a-z]",
@@ -200,6 +207,74 @@ def test_places_that_do_not_serve(tmp_path: Path, files: tuple[str, ...], says: 
     refused(tmp_path / "p", says)
 
 
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (
+            [f"c/{number}.npy" for number in range(20)],
+            "the folder c holds no image, but 20 .npy, as c/0.npy;",
+        ),
+        (["c/0.txt"], "the folder c holds no image, but 1 .txt, as c/0.txt; make them images of a format"),
+        (["notes/a", "notes/b.md"], "the folder notes holds no image, but 1 without a suffix and 1 .md, as"),
+        (["c/deep/er/0.npy"], "the folder c holds no image, but 1 .npy, as c/deep/er/0.npy;"),
+        (["c/Thumbs.db"], "the folder c holds no image, but 1 .db, as c/Thumbs.db; .* or hide it as .c"),
+    ],
+)
+@pytest.mark.parametrize("around", ["", "data", "train", "data/Train"])
+def test_a_folder_beside_classes_that_holds_other_files(
+    tmp_path: Path, around: str, files: list[str], says: str
+) -> None:
+    folder = tmp_path / "p" / around
+    classes(folder, "a", "b")
+    (folder / "a" / "notes.txt").touch()
+    others(folder, *files)
+    holder = files[0].split("/")[0]
+    inside = f"{around}/" if around else ""
+    refused(tmp_path / "p", says.replace(f" {holder}", f" {inside}{holder}"))
+    (folder / holder).rename(folder / f".{holder}")
+    assert len(load(str(tmp_path / "p")).read().train) == 4
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        ("test/a/0.npy", "the folder test holds no image, but 1 .npy, as test/a/0.npy"),
+        ("Val/notes.txt", "the folder Val holds no image, but 1 .txt, as Val/notes.txt"),
+        ("test/b/0.npy", "the folder test/b holds no image, but 1 .npy, as test/b/0.npy"),
+    ],
+)
+def test_a_split_that_holds_other_files(tmp_path: Path, file: str, says: str) -> None:
+    folder = tmp_path / "p"
+    classes(folder / "train", "a", "b")
+    if "/b/" in file:
+        classes(folder / "test", "a")
+    others(folder, file)
+    refused(folder, says)
+
+
+def test_folders_that_may_lie_beside_classes(tmp_path: Path) -> None:
+    """Hidden ones; any beside splits or around all; other splits, and classes of other splits, if empty."""
+    folder = tmp_path / "p"
+    classes(folder / "data" / "train", "a", "b")
+    classes(folder / "data" / "test", "a")
+    others(
+        folder / "data" / "train",
+        *("__MACOSX/a/._0.txt", ".ipynb_checkpoints/0.npy", ".git/HEAD", "__pycache__/a.pyc", "list.txt"),
+    )
+    others(folder, "labels/a.txt", "data/labels/a.txt", "data/test.txt", "list.txt")
+    for empty in ("data/test/b", "data/val"):
+        (folder / empty).mkdir()
+    data = load(str(folder)).read()
+    assert (len(data.train), data.validation, len(data.test or ())) == (4, None, 2)
+
+
+def test_a_script_beside_classes_is_neither_run_nor_in_the_way(tmp_path: Path) -> None:
+    classes(tmp_path / "cats", "a", "b")
+    (tmp_path / "cats" / "cats.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    assert load(str(tmp_path / "cats")).class_names == ("a", "b")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_names_that_are_no_text(tmp_path: Path) -> None:
     classes(tmp_path / "p", "a", "b")
     os.rename(tmp_path / "p" / "a", os.fsencode(tmp_path / "p") + b"/caf\xe9")  # noqa: PTH104 - of bytes
@@ -333,6 +408,12 @@ DEEP = {
     "grey.pgm": (16, b"P5 # a comment\n4 4\n65535\n" + bytes(32)),
     "colour.ppm": (16, b"P6\n4 4 # 255\n65535\n" + bytes(96)),
     "text.ppm": (10, b"P3 2 2 1000 " + b"999 " * 12),
+    "comment in a number.ppm": (16, b"P6 4 4 6#\n5535\n" + bytes(96)),
+    "comments in all numbers.pgm": (16, b"P5\n#a\n#b\n#\r4#c\n #d\n4\r#e\n65#f\r#g\n535#h\n\n" + bytes(32)),
+    "cmyk.ppm": (16, b"PyCMYK 4 4 65535\n" + bytes(128)),
+    "cmyk of old.pnm": (16, b"P0CMYK\n4 4\n65#\n535\n" + bytes(128)),
+    "rgba.ppm": (9, b"PyRGBA4 4 256\n" + bytes(128)),
+    "palette.ppm": (16, b"PyP 4 4 65535\n" + bytes(32)),
     "float.pnm": (32, b"Pf\n4 4\n-1.0\n" + bytes(64)),
     "12.jpg": (12, twelve_bit_jpeg()),
     "grey.jp2": (16, saved(GREY16, "JPEG2000")),
@@ -375,6 +456,23 @@ def test_eight_bits_and_fewer_are_read(tmp_path: Path, form: str, mode: str) -> 
     suffix = {"PPM": ".ppm", "JPEG2000": ".jp2"}.get(form, f".{form}")
     (tmp_path / "p" / "a" / f"x{suffix}").write_bytes(stream.getvalue())
     assert len(load(str(tmp_path / "p")).read().train) == 5
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"P5 4 4 2#5\n55\n" + bytes(range(16)),
+        b"P5 # 65535\n4 4 255 65535" + bytes(16),
+        b"P5\n4#\n 4 255\n" + bytes(16),
+        b"PyCMYK4 4 255\n" + bytes(64),
+        b"P4 4 4\n65535",
+    ],
+)
+def test_levels_of_eight_bits_in_pnm(data: bytes) -> None:
+    from nas.data.images import decoded
+
+    assert depth(data) == 8
+    assert decoded(data, "'x'").size == (4, 4)
 
 
 @pytest.mark.parametrize("name", [*DEEP, "whole.png"])

@@ -45,6 +45,13 @@ def _search(*arguments: str) -> Result:
         (["--max-latency-ms", "nan"], "--max-latency-ms: nan is not a limit"),
         (["--max-size-kb", "-3"], "--max-size-kb: -3.0 is not a limit"),
         (["--max-size-kb", "inf"], "--max-size-kb: inf is not a limit"),
+        *(
+            (
+                ["--learning-rate", rate],
+                f"--learning-rate: {rate} is out of range; give 1e-09 to 1000, or omit",
+            )
+            for rate in ("-1", "0", "nan", "inf", "5000", "1e-12")
+        ),
         (["--trials", "many"], "Invalid value for '--trials': 'many' is not a valid integer"),
         (["--name", "../x"], "--name: '../x' is not a search name"),
         (["--name", ""], "--name: '' is not a search name"),

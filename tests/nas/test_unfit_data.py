@@ -56,17 +56,19 @@ def test_whole_numbers_of_every_type_are_labels(tmp_path: Path, labels: Any) -> 
     np.testing.assert_array_equal(found.read().train.labels, [0, 1] * 15)
 
 
-@pytest.mark.parametrize("has_images", [False, True])
-def test_no_script_is_run(tmp_path: Path, has_images: bool) -> None:
-    folder = tmp_path / "food"
-    if has_images:
-        image_folder(folder)
+@pytest.mark.parametrize("has_tables", [False, True])
+def test_no_script_is_run(tmp_path: Path, has_tables: bool) -> None:
+    folder = with_labels(tmp_path / "food", "label", [0, 1, 2] * 10) if has_tables else tmp_path / "food"
     folder.mkdir(exist_ok=True)
     (folder / "food.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
     refused(
-        folder, r"food' comes with a script that reads it, food\.py, and no script is run; remove the script"
+        folder,
+        r"food' holds no images by class, but a script that reads it, food\.py, which is not run; remove the",
     )
     assert not (tmp_path / "ran").exists()
+    if has_tables:
+        (folder / "food.py").unlink()
+        assert load(str(folder)).classes == 3
 
 
 def test_a_path_that_is_mistyped_might_be_a_name_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,15 +187,14 @@ def test_a_cache_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_folders_that_are_no_classes(tmp_path: Path) -> None:
-    """Another split, one with a file that is no image, hidden ones, a class that one split has not."""
+    """Another split, hidden ones, a class that one split has not."""
     image_folder(tmp_path / "food")
     image_folder(tmp_path / "more")
     (tmp_path / "more" / "train").rename(tmp_path / "food" / "test")
     for path in (tmp_path / "food" / "test" / "corn").iterdir():
         path.unlink()
-    for name in ("validation", "train/.git", "train/__pycache__", "train/notes"):
+    for name in ("validation", "train/.git", "train/__pycache__"):
         (tmp_path / "food" / name).mkdir()
-    (tmp_path / "food" / "train" / "notes" / "readme.txt").touch()
     data = load(str(tmp_path / "food"))
     assert data.class_names == ("apple", "bean", "corn")
     assert set(data.test.labels) == {0, 1}

@@ -411,7 +411,7 @@ def hooked():
         (nn.Sequential(nn.BatchNorm2d(5)), "it takes 5 channels, but gets 3"),
         (nn.Sequential(nn.Conv2d(3, 4, 2, padding="same")), "use an odd kernel"),
         (Applied(lambda x: torch.cat(x, 1)), "only a list of tensors"),
-        (Applied(lambda x: x + len(x)), "cannot be traced"),
+        (Applied(lambda x: x + len(x)), "asks for len"),
         (nn.Sequential(nn.Flatten(), QuantLinear(70_000, 1, precisions.get("int8"))), "channels|32 bits"),
     ],
 )

@@ -103,7 +103,6 @@ UNLIKE = {
     "vars": lambda x: x if "node" in vars(x) else x * 2,
     "fx's own question": lambda x: x if is_fx_tracing() else x * 2,
     "a tensor's likeness": lambda x: x * 2 if not hasattr(x, "tracer") and is_tensor_like(x) else x,
-    "len": length,
     "float": number,
     "type of a size": lambda x: x * 2 if type(x.size(1)) is int else x,
     "size as a key": lambda x: x * {4: 2}.get(x.size(1), 1),
@@ -133,5 +132,6 @@ SWALLOWED = {
     "constant": constant_swallowed,
     "attribute": attribute_swallowed,
     "copy": copy_swallowed,
+    "length": length,
 }
 """Where the refusal of a trace is caught by the forward pass."""
