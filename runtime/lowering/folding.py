@@ -4,7 +4,6 @@
 and one bias, both would be y.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 
 from runtime.graph import Constants, Graph, Node
 from runtime.lowering.builder import UnsupportedLayerError
-from runtime.lowering.tensors import as_it_runs, numbers
 from runtime.workload import Affine
 
 TOLERANCE = 1e-4
@@ -65,14 +63,9 @@ class BatchNorm:
 
     def __call__(self) -> Constants:
         """Scale and bias (C,) in float64."""
-        layer = self.layer
-        with as_it_runs(layer) as own:
-            mean, variance = (numbers(layer, t, np.float64) for t in (own.running_mean, own.running_var))
-            scale = 1 / np.sqrt(variance + own.eps)
-            if own.weight is not None:
-                scale = scale * numbers(layer, own.weight, np.float64)
-            bias = 0.0 if own.bias is None else numbers(layer, own.bias, np.float64)
-            return {"scale": scale, "bias": bias - mean * scale}
+        mean, variance, weight, bias = self._held("running_mean", "running_var", "weight", "bias")
+        scale = 1 / np.sqrt(variance + self.layer.eps) * weight
+        return {"scale": scale, "bias": bias - mean * scale}
 
     def require_no_loss(self, name: str, before: NDArray[Any] | float, constants: Constants) -> None:
         """Refuse it where it takes back an offset beside which float32 holds too little of the rest.
@@ -86,15 +79,25 @@ class BatchNorm:
             UnsupportedLayerError: roundings of the offset are over TOLERANCE of its output, which by its
                 statistics varies by its weight.
         """
-        with as_it_runs(self.layer) as own:
-            weight = np.ones(1) if own.weight is None else numbers(self.layer, own.weight, np.float64)
-        offset = before * constants["scale"]
+        offset, (weight,) = before * constants["scale"], self._held("weight")
         output = max(_largest(weight), _largest(offset + constants["bias"]), TINY)
         if ROUNDING * _largest(offset) > TOLERANCE * output:
             raise UnsupportedLayerError(
                 f"layer '{name}': it takes back an offset that is {_largest(offset) / output:.0e} times its "
                 "output, of which float32 leaves rounding errors; leave out the offset before it"
             )
+
+    def _held(self, *names: str) -> list[NDArray[np.float64]]:
+        """Tensors of the layer; one without a weight and a bias has ones and zeros."""
+        from runtime.lowering.tensors import as_it_runs, numbers  # torch
+
+        with as_it_runs(self.layer) as own:
+            tensors = {name: getattr(own, name) for name in names}
+            absent = {"weight": np.ones(1), "bias": np.zeros(1)}
+            return [
+                absent[name] if tensor is None else numbers(self.layer, tensor, np.float64)
+                for name, tensor in tensors.items()
+            ]
 
 
 def _largest(array: NDArray[Any]) -> float:
@@ -138,29 +141,35 @@ def _run_from(graph: Graph, node: Node) -> list[Node]:
 
 def _mark(graph: Graph, run: list[Node]) -> None:
     """Mark what of a run is not folded, and have a batch norm behind that look at what it takes back."""
-    steps: list[Any] = [node.make_constants for node in run]
-    passes = list(_passes(steps))
-    scale, offset = passes[-1]
-    remains = max(MOST * abs(offset), CANCELLED) if scale else math.inf
+    passes = list(_passes([node.make_constants for node in run]))
     largest = list(accumulate((abs(offset) for _, offset in passes), max))
+    scale, offset = passes[-1]
+    remains = max(MOST * abs(offset), Fraction(CANCELLED)) if scale else largest[-1]  # of a zero, nothing
     fits = [
-        1 / RANGE <= abs(scale) <= RANGE and most <= min(MOST, remains)
+        1 / RANGE <= abs(scale) <= RANGE and most <= MOST and most <= remains
         for (scale, _), most in zip(passes, largest, strict=True)
     ]
     kept = run[(*fits, False).index(False) :]
     for node in kept:
         node.keeps_rounding = True
-    for node, step, most in zip(run, steps, largest, strict=True):
-        if step.is_inverse and most > remains:
+    lossy = max(remains, Fraction(MOST))
+    _require_no_division([node for node, most in zip(run, largest, strict=True) if most > lossy])
+    if kept:
+        _watch(graph, kept[-1], scale * offset)
+
+
+def _require_no_division(steps: list[Node]) -> None:
+    """Refuse to divide beside a large offset that is taken back: products with the inverse differ."""
+    for node in steps:
+        make: Any = node.make_constants
+        if make.is_inverse:
             raise UnsupportedLayerError(
                 f"layer '{node.name}': it divides between an offset and what takes that back, where "
                 "roundings count; multiply by the inverse"
             )
-    if kept:
-        _watch(graph, kept[-1], float(scale * offset))
 
 
-def _passes(steps: list[SameForAll]) -> Iterator[tuple[Fraction, Fraction]]:
+def _passes(steps: list[Any]) -> Iterator[tuple[Fraction, Fraction]]:
     """What a run has made of x behind each step, exactly: ``scale (x + offset)``; nothing behind a zero."""
     scale, offset = Fraction(1), Fraction(0)
     for step in steps:
@@ -169,12 +178,14 @@ def _passes(steps: list[SameForAll]) -> Iterator[tuple[Fraction, Fraction]]:
         yield scale, offset
 
 
-def _watch(graph: Graph, last: Node, offset: float) -> None:
+def _watch(graph: Graph, last: Node, offset: Fraction) -> None:
     """Have the batch norms that read a run ask for what float32 leaves of it."""
+    most = Fraction(float(np.finfo(np.float32).max))
+    number = float(max(-most, min(most, offset)))
     for reader in graph.readers(last.output):
         make = reader.make_constants
         if isinstance(make, BatchNorm):
-            reader.change_constants(partial(_watched, reader.name, make, offset))
+            reader.change_constants(partial(_watched, reader.name, make, number))
 
 
 def _watched(name: str, norm: BatchNorm, offset: float, constants: Constants) -> Constants:

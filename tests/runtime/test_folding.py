@@ -152,6 +152,11 @@ def test_ordinary_numbers_cost_no_kernel(name, steps):
     assert same(Chain(layer, steps), images)
 
 
+def test_numbers_may_come_to_any_size():
+    steps = [("*", 1e38)] * 10 + [("+", 1e38)] + [("*", 1e-38)] * 20
+    assert same(Chain(nn.Conv2d(4, 4, 1), steps, then=normed(4)), images_of())
+
+
 def test_only_what_is_lost_costs_a_kernel():
     convolution = nn.Conv2d(4, 4, 1)
     alone = len(lower(convolution, SHAPE).nodes)
@@ -208,6 +213,8 @@ def test_a_division_that_is_rounded_otherwise_is_refused():
     steps = [("+", 3e6), ("/", 3), ("*", 3), ("-", 3e6)]
     with pytest.raises(UnsupportedLayerError, match="multiply by the inverse"):
         lower(Chain(nn.Conv2d(4, 4, 3), steps), SHAPE)
+    for bytes_to_one in ([("-", 127.5), ("/", 127.5), ("+", 1)], [("/", 255), ("*", 255)]):
+        assert same(Chain(nn.Conv2d(4, 4, 3), bytes_to_one), images_of())
     steps[1:3] = [("*", 1 / 3), ("/", 0.25)]
     assert same(Chain(nn.Conv2d(4, 4, 3), [*steps[:-1], ("-", 4e6)]), images_of())
 
@@ -231,7 +238,7 @@ def drawn(seed):
 
 def test_drawn_chains_are_as_torch_computes_them_or_refused():
     counts = Counter()
-    for seed in range(400):
+    for seed in range(300):
         images = images_of(seed)
         model = drawn(seed)
         try:
@@ -239,4 +246,4 @@ def test_drawn_chains_are_as_torch_computes_them_or_refused():
             counts["same"] += 1
         except BitnasError:
             counts["refused"] += 1
-    assert counts["same"] > 250, counts
+    assert counts["same"] > 200, counts
