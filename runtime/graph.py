@@ -31,7 +31,8 @@ class Node:
     """One kernel call: the layer it came from, its workload, its inputs and constants in kernel layout.
 
     ``outputs`` are in the order of the kernel's: the real one, the coded one, or both. ``make_step`` makes
-    the constants of the code alone, where a node writes one that was another's.
+    the constants of the code alone, where a node writes one that was another's. One that ``keeps_rounding``
+    computes in float32 as torch does: no other kernel does its work, and no integers.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Node:
     make_constants: MakeConstants
     outputs: list[Value]
     make_step: MakeConstants | None = None
+    keeps_rounding: bool = False
 
     @property
     def output(self) -> Value:

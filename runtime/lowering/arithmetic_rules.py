@@ -2,7 +2,6 @@
 
 import math
 import operator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from runtime.graph import Constants, Value
+from runtime.graph import Value
+from runtime.lowering.folding import SameForAll
 from runtime.lowering.rulebook import At, pixels, rule
 from runtime.workload import Add, Affine, Prelu, Relu6, ScaleChannels, Sigmoid
+
+HIGHEST = float(np.finfo(np.float32).max)
+"""No number that tensors are computed with is larger."""
 
 
 @rule(nn.ReLU, options=("inplace",))
@@ -98,20 +101,17 @@ def _sixths(at: At, value: Value) -> Value:
 def _number(at: At, given: Any) -> float:
     """A number that a tensor is computed with."""
     at.require(isinstance(given, int | float), f"{given!r} is neither a tensor nor a number")
-    at.require(math.isfinite(given), f"{given} is not computed; only finite numbers are")
+    at.require(abs(given) <= HIGHEST, "a number is not finite in float32; only finite ones are computed")
     return float(given)
 
 
-def _scaled(at: At, value: Value, scale: float, bias: float, part: str = "") -> Value:
-    """The value times a number, plus a number."""
+def _scaled(
+    at: At, value: Value, scale: float, bias: float, part: str = "", is_inverse: bool = False
+) -> Value:
+    """The value times a number, plus a number; the first may be the inverse of one that divides."""
     workload = Affine(value.shape[0], pixels(value), value.shape[-1])
-    return at.emit(
-        workload, [value], value.shape, partial(_same_for_all, workload, scale, bias), (scale, bias), part
-    )
-
-
-def _same_for_all(workload: Affine, scale: float, bias: float) -> Constants:
-    return {name: np.full(workload.channels, x) for name, x in (("scale", scale), ("bias", bias))}
+    constants = SameForAll(workload.channels, _number(at, scale), _number(at, bias), is_inverse)
+    return at.emit(workload, [value], value.shape, constants, constants, part)
 
 
 @rule(operator.mul, operator.imul, torch.mul, torch.multiply, "mul", "mul_", "multiply", "multiply_")
@@ -139,8 +139,14 @@ def _div(at: At, input: Any, other: Any) -> Value:
     at.require(
         isinstance(input, Value) and not isinstance(other, Value), "only tensors are divided, by numbers"
     )
-    at.require(other != 0, "a division by 0 is not computed")
-    return _scaled(at, input, 1 / _number(at, other), 0.0)
+    divisor = float(np.float32(_number(at, other)))
+    at.require(divisor != 0, "a division by 0 is not computed")
+    at.require(
+        abs(divisor) * HIGHEST >= 1,
+        f"float32 does not hold the inverse of {other}",
+    )
+    is_rounded = abs(math.frexp(divisor)[0]) != 0.5  # of powers of 2, the inverse is exact
+    return _scaled(at, input, 1 / divisor, 0.0, is_inverse=is_rounded)
 
 
 @rule(operator.neg, torch.neg, "neg", "neg_")

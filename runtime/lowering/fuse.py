@@ -10,6 +10,7 @@ import numpy as np
 from runtime.graph import Constants, Graph, MakeConstants, Node, Value
 from runtime.kernels.base import kernel_for, lanes
 from runtime.kernels.epilogue import LANES, can_write_bits
+from runtime.lowering.folding import BatchNorm, keep_roundings
 from runtime.lowering.integers import use_integers
 from runtime.lowering.pools import pool_codes, pool_normed_signs, pool_rectified
 from runtime.lowering.thresholds import count_limits
@@ -34,6 +35,7 @@ AFFINE_PRODUCERS = (Conv2d, DepthwiseConv2d, Dense, BitserialConv2d, BitserialDe
 
 def fuse(graph: Graph) -> Graph:
     """All fusions, in the order in which one makes the next possible."""
+    keep_roundings(graph)
     pool_normed_signs(graph, lambda producer, affine: _can_scale(graph, producer, affine))
     _fuse_affines(graph)
     _fuse_residuals(graph)
@@ -46,27 +48,32 @@ def fuse(graph: Graph) -> Graph:
 
 
 def _fuse_affines(graph: Graph) -> None:
-    """Fold each batch norm into the scale and bias of the kernel before it, where nothing else reads that."""
+    """Fold batch norms and numbers into the kernel before them, where nothing else reads what it writes.
+
+    Not those numbers whose roundings count, see ``folding``.
+    """
     for affine in [node for node in graph.nodes if isinstance(node.workload, Affine)]:
         producer = graph.producer(affine.inputs[0])
         if producer is None or not _can_scale(graph, producer, affine):
             continue
-        producer.change_constants(partial(_scaled, affine.make_constants))
+        producer.change_constants(partial(_scaled, affine.name, affine.make_constants))
         _bypass(graph, affine)
 
 
-def _scaled(make_affine: MakeConstants, constants: Constants) -> Constants:
+def _scaled(name: str, make_affine: MakeConstants, constants: Constants) -> Constants:
     """Constants of a kernel whose scale and bias take in those of a batch norm."""
     affine, bias = make_affine(), constants["bias"]
     a, b = (affine[name].reshape(bias.shape) for name in ("scale", "bias"))
     per_plane = a[:, None] if constants["scale"].ndim == 3 else a
     scale = (constants["scale"] * per_plane).astype(np.float32)
+    if isinstance(make_affine, BatchNorm):
+        make_affine.require_no_loss(name, bias, {"scale": a, "bias": b})
     return {**constants, "scale": scale, "bias": (bias * a + b).astype(np.float32)}
 
 
 def _can_scale(graph: Graph, producer: Node, affine: Node) -> bool:
     """Whether the producer's scale and bias can take in another one."""
-    if not _is_affine_for_one(graph, producer):
+    if affine.keeps_rounding or not _is_affine_for_one(graph, producer):
         return False
     return _channels(producer.workload) == affine.output.shape[-1]
 

@@ -1,7 +1,6 @@
 """Rules for layers that hold numbers: convolutions, dense layers, batch norms, learned slopes and scales."""
 
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from runtime.graph import Constants, Value
+from runtime.lowering.folding import BatchNorm
 from runtime.lowering.layers import Window, convolve, plain, quantized
 from runtime.lowering.rulebook import At, HeldWeight, pixels, rule
 from runtime.lowering.tensors import as_it_runs, numbers
@@ -132,19 +132,8 @@ def _batch_norm(at: At, input: Value) -> Value:
     for count in (len(tensor) for tensor in held if tensor is not None):
         at.require(count == found, f"it takes {count} channels, but gets {found}")
     return at.emit(
-        Affine(value.shape[0], pixels(value), found), [value], value.shape, partial(_affine, layer), layer
+        Affine(value.shape[0], pixels(value), found), [value], value.shape, BatchNorm(layer), layer
     )
-
-
-def _affine(layer: Any) -> Constants:
-    """Scale and bias of a batch norm at inference, in float64: (C,), (C,)."""
-    with as_it_runs(layer) as own:
-        mean, variance = (numbers(layer, t, np.float64) for t in (own.running_mean, own.running_var))
-        scale = 1 / np.sqrt(variance + own.eps)
-        if own.weight is not None:
-            scale = scale * numbers(layer, own.weight, np.float64)
-        bias = 0.0 if own.bias is None else numbers(layer, own.bias, np.float64)
-        return {"scale": scale, "bias": bias - mean * scale}
 
 
 @rule(nn.PReLU)

@@ -61,9 +61,9 @@ Group = frozenset[int]
 def reals_of(node: Node) -> set[int]:
     """The real values that a node can have in fixed point: neither its bytes nor what it convolves.
 
-    None of a kernel that writes signs, which compares with floats.
+    None of a kernel that writes signs, which compares with floats, or that keeps float32's roundings.
     """
-    if getattr(node.workload, "output", None) == "binary":
+    if node.keeps_rounding or getattr(node.workload, "output", None) == "binary":
         return set()
     if isinstance(node.workload, Quantize):
         return {node.inputs[0].index}
