@@ -244,7 +244,11 @@ class LatencyModel:
         Raises:
             BitnasError: as ``checked`` says.
         """
-        return self.compile(checked(architecture), (1, *architecture.input_shape))
+        import runtime
+
+        module, schedules = checked(architecture), self.schedules(workloads_of(architecture))
+        shape = 1, *architecture.input_shape
+        return runtime.compile(module, shape, self.device.target, schedules, self.device.threads)
 
     def measure_once(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
         """Time compiled networks in turn, at the speed that the table's times are for."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.codegen.direct import DIRECT, call
-from runtime.codegen.linking import link, load
+from runtime.codegen.linking import inner_name, link, load
 from runtime.codegen.objects import Functions
 from runtime.codegen.pipeline import KERNEL
 from runtime.codegen.planning import Lifetime, aligned, largest_live_set, plan
@@ -28,6 +28,7 @@ from search_spaces.errors import InvalidInput
 
 ENTRY = "network"
 ONCE = "_once"
+TIMED_C = Path(__file__).with_name("timed.c")
 ALONE = ("workspace", "constants")  # the memory of a kernel that is timed alone
 
 
@@ -85,17 +86,18 @@ def link_schedules(
     blocks of ``blocks_of``; with ``ONCE`` behind its name, ``f_once(workspace, constants)`` does so once.
     """
     parts: list[Functions] = []
+    source = [TIMED_C.read_text(encoding="utf-8")]
     given = schedules or {}
     found = []
     for workload in workloads:
         tiles = kernel_for(workload).tiles(workload, cpu_of(target))[:most]
         chosen = [given[workload.key]] if workload.key in given else [str(t) for t in tiles] or [""]
         parts += [_direct(workload, target, schedule, threads) for schedule in chosen]
-        names, alone = _alone(workload, chosen)
-        parts.append(alone)
+        names = {schedule: f"alone_{workload.symbol}_{schedule}" for schedule in chosen}
+        source += [_timed(name, workload, schedule, threads) for schedule, name in names.items()]
         found.append(names)
     entries = [name + end for names in found for name in names.values() for end in ("", ONCE)]
-    link(parts, entries, target, library, threads, has_symbols=True)
+    link(parts, entries, target, library, threads, has_symbols=True, source="\n".join(source))
     return found
 
 
@@ -109,18 +111,15 @@ def _symbol(workload: Workload, schedule: str) -> str:
     return f"{workload.symbol}_{schedule}" if schedule else workload.symbol
 
 
-def _alone(workload: Workload, schedules: Sequence[str]) -> tuple[dict[str, str], Functions]:
-    """The functions that time a kernel in each schedule: their names, and they themselves."""
-    names = {schedule: f"alone_{workload.symbol}_{schedule}" for schedule in schedules}
+def _timed(name: str, workload: Workload, schedule: str, threads: int) -> str:
+    """In C, the functions that time a kernel."""
     blocks = dict(zip(ALONE, blocks_of(workload), strict=True))
-    places = {name: (block, offset) for block, b in blocks.items() for name, offset in b.offsets.items()}
-    functions = {}
-    for schedule, name in names.items():
-        memory = {block: _bytes(block, b.nbytes) for block, b in blocks.items()}
-        once = _call(_symbol(workload, schedule), workload, places, memory)
-        functions[name] = _repeated(name, memory, [once])
-        functions[name + ONCE] = _function(name + ONCE, memory, [once])
-    return names, functions
+    places = {
+        name: f"{block} + {offset}" for block, b in blocks.items() for name, offset in b.offsets.items()
+    }
+    symbol, own = _symbol(workload, schedule), inner_name(name, threads)
+    addresses = ", ".join(places[buffer.name] for buffer in parameters(workload))
+    return f"extern int32_t {symbol}();\nTIMED({own}, {symbol}({addresses}))"
 
 
 def link_sequence(workloads: Sequence[Workload], target: str, name: str, library: Path) -> None:

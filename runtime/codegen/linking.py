@@ -20,12 +20,13 @@ def link(
     library: Path,
     threads: int,
     has_symbols: bool = False,
+    source: str = "",
 ) -> None:
     """Compile functions, each part by itself or taken from the cache, and link them into a shared library.
 
     Only those of ``entries`` are seen from outside. For more than one thread, ``threads.c`` is linked in: an
     entry then runs its function on all of them. ``has_symbols``: whether the names of all functions are kept,
-    which would be half of a network's library.
+    which would be half of a network's library. ``source``: C code that is linked with them.
 
     Raises:
         BitnasError: they cannot be linked.
@@ -37,7 +38,7 @@ def link(
     linker = linker_of(target)
     with tempfile.TemporaryDirectory(prefix="bitnas-") as name:
         folder = Path(name)
-        options = [*_visible(entries, folder), *_threads(entries, threads, folder)]
+        options = [*_visible(entries, folder), *_threads(entries, threads, folder), *_own(source, folder)]
         options += [] if has_symbols else ["-s"]
         objects = [str(object_file(part, target, folder)) for part in parts]
         try:
@@ -65,6 +66,18 @@ def _threads(entries: Sequence[str], threads: int, folder: Path) -> list[str]:
     return ["-O2", "-pthread", f"-DTHREADS={threads}", "-x", "c", str(source), "-x", "none"]
 
 
+def _own(source: str, folder: Path) -> list[str]:
+    """Options by which C code is compiled in, if there is any."""
+    if not source:
+        return []
+    from tvm_ffi import libinfo
+
+    file = folder / "source.c"
+    file.write_text(source, encoding="utf-8")
+    includes = [f"-I{libinfo.find_include_path()}", f"-I{libinfo.find_dlpack_include_path()}"]
+    return ["-O2", "-std=gnu11", *includes, "-x", "c", str(file), "-x", "none"]
+
+
 def load(functions: Functions, target: str, threads: int) -> Any:
     """Compile functions for this machine into a module of TVM's that calls them."""
     import tvm
@@ -79,5 +92,10 @@ def load(functions: Functions, target: str, threads: int) -> Any:
 
 def _inner(part: Functions, entries: Sequence[str]) -> Functions:
     """Functions with another name for what all threads run: its own is for what starts them."""
-    names = {name: f"threads_{name}" if name in entries else name for name in part}
+    names = {name: inner_name(name, 2) if name in entries else name for name in part}
     return {names[name]: function.with_attr("global_symbol", names[name]) for name, function in part.items()}
+
+
+def inner_name(name: str, threads: int) -> str:
+    """The name of what every thread runs of an entry."""
+    return name if threads == 1 else f"threads_{name}"
