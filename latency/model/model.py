@@ -235,7 +235,15 @@ class LatencyModel:
         """
         import runtime
 
-        schedules = self.schedules(runtime.workloads(module, input_shape))
+        return self._compiled(module, input_shape, runtime.workloads(module, input_shape))
+
+    def _compiled(
+        self, module: "nn.Module", input_shape: tuple[int, ...], workloads: "Sequence[Workload]"
+    ) -> "CompiledNetwork":
+        """A model of known kernels, compiled."""
+        import runtime
+
+        schedules = self.schedules(workloads)
         return runtime.compile(module, input_shape, self.device.target, schedules, self.device.threads)
 
     def compiled(self, architecture: Architecture) -> "CompiledNetwork":
@@ -244,11 +252,8 @@ class LatencyModel:
         Raises:
             BitnasError: as ``checked`` says.
         """
-        import runtime
-
-        module, schedules = checked(architecture), self.schedules(workloads_of(architecture))
         shape = 1, *architecture.input_shape
-        return runtime.compile(module, shape, self.device.target, schedules, self.device.threads)
+        return self._compiled(checked(architecture), shape, workloads_of(architecture))
 
     def measure_once(self, networks: "Sequence[CompiledNetwork]") -> list[Measurement]:
         """Time compiled networks in turn, at the speed that the table's times are for."""

@@ -51,7 +51,7 @@ def refuse_unread(folder: Path, files: Sequence[Parts]) -> None:
         InvalidInput: there is one.
     """
     for parts in files:
-        suffix = os.path.splitext(parts[-1])[1].lower()  # noqa: PTH122 - a Path for each costs seconds
+        suffix = _suffix(parts)
         if len(parts) < 2 or suffix in SUFFIXES:
             continue
         if suffix in UNREAD:
@@ -100,7 +100,12 @@ def is_hidden(name: str) -> bool:
 
 def is_image(parts: Parts) -> bool:
     """Whether a file has the suffix of a format that is read."""
-    return os.path.splitext(parts[-1])[1].lower() in SUFFIXES  # noqa: PTH122 - a Path for each costs seconds
+    return _suffix(parts) in SUFFIXES
+
+
+def _suffix(parts: Parts) -> str:
+    """Of a file's name, in small letters; a folder may hold a million, and a Path for each costs seconds."""
+    return os.path.splitext(parts[-1])[1].lower()  # noqa: PTH122
 
 
 def _is_picture(path: Path) -> bool:
@@ -122,6 +127,6 @@ def place(parts: Parts) -> str:
 
 def counted(files: Sequence[Parts]) -> str:
     """How many there are of each suffix, and the first of all."""
-    suffixes = Counter(os.path.splitext(parts[-1])[1].lower() for parts in files)  # noqa: PTH122 - see above
+    suffixes = Counter(map(_suffix, files))
     kinds = [f"{count} {shown(kind) or 'without a suffix'}" for kind, count in suffixes.most_common(3)]
     return f"{' and '.join(kinds)}, as {place(files[0])}"

@@ -117,7 +117,7 @@ def _timed(name: str, workload: Workload, schedule: str, threads: int) -> str:
     places = {
         name: f"{block} + {offset}" for block, b in blocks.items() for name, offset in b.offsets.items()
     }
-    symbol, own = _symbol(workload, schedule), inner_name(name, threads)
+    symbol, own = _symbol(workload, schedule), inner_name(name) if threads > 1 else name
     addresses = ", ".join(places[buffer.name] for buffer in parameters(workload))
     return f"extern int32_t {symbol}();\nTIMED({own}, {symbol}({addresses}))"
 

@@ -38,7 +38,7 @@ def link(
     linker = linker_of(target)
     with tempfile.TemporaryDirectory(prefix="bitnas-") as name:
         folder = Path(name)
-        options = [*_visible(entries, folder), *_threads(entries, threads, folder), *_own(source, folder)]
+        options = [*_visible(entries, folder), *_threads(entries, threads, folder), *_c_code(source, folder)]
         options += [] if has_symbols else ["-s"]
         objects = [str(object_file(part, target, folder)) for part in parts]
         try:
@@ -66,7 +66,7 @@ def _threads(entries: Sequence[str], threads: int, folder: Path) -> list[str]:
     return ["-O2", "-pthread", f"-DTHREADS={threads}", "-x", "c", str(source), "-x", "none"]
 
 
-def _own(source: str, folder: Path) -> list[str]:
+def _c_code(source: str, folder: Path) -> list[str]:
     """Options by which C code is compiled in, if there is any."""
     if not source:
         return []
@@ -92,10 +92,10 @@ def load(functions: Functions, target: str, threads: int) -> Any:
 
 def _inner(part: Functions, entries: Sequence[str]) -> Functions:
     """Functions with another name for what all threads run: its own is for what starts them."""
-    names = {name: inner_name(name, 2) if name in entries else name for name in part}
+    names = {name: inner_name(name) if name in entries else name for name in part}
     return {names[name]: function.with_attr("global_symbol", names[name]) for name, function in part.items()}
 
 
-def inner_name(name: str, threads: int) -> str:
+def inner_name(name: str) -> str:
     """The name of what every thread runs of an entry."""
-    return name if threads == 1 else f"threads_{name}"
+    return f"threads_{name}"
