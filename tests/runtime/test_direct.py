@@ -1,12 +1,16 @@
 """How a compiled network calls its kernels, and how much code both have."""
 
+import numpy as np
 import pytest
+import tvm_ffi
 from torch import nn
 
-from runtime.codegen.assembly import ENTRY, assemble, code_symbol, link_schedules
+from runtime.codegen.assembly import ENTRY, ONCE, TIMED_C, assemble, blocks_of, code_symbol, link_schedules
 from runtime.codegen.code_size import function_sizes
 from runtime.codegen.direct import PACKED
+from runtime.codegen.linking import link
 from runtime.lowering import lower
+from runtime.network import aligned_array
 from runtime.workload import Conv2d, Relu
 
 CALL_BYTES = 60  # at most: addresses in registers, and the call
@@ -22,8 +26,6 @@ def entry_bytes(calls, library, monkeypatch):
 
     def keep(parts, entries, target, library, threads):
         link(parts, entries, target, library, threads, has_symbols=True)
-
-    from runtime.codegen.linking import link
 
     monkeypatch.setattr("runtime.codegen.assembly.link", keep)
     assemble(lower(network(calls), (1, 1, 4, 4)), "native", library, {})
@@ -49,3 +51,41 @@ def test_the_code_of_a_kernel_is_found_by_its_schedule(tmp_path):
 def test_what_is_no_library_has_no_sizes(tmp_path, content):
     (tmp_path / "other").write_bytes(content)
     assert function_sizes(tmp_path / "other") == {}
+
+
+def blocks_with(workload, values):
+    """The memory of a kernel that is timed alone, with values as its input; and its output there."""
+    workspace, constants = blocks_of(workload)
+    memory = [aligned_array((max(1, block.nbytes),), np.uint8) for block in (workspace, constants)]
+    input, output = (
+        memory[0][offset : offset + 4 * workload.size].view(np.float32)
+        for offset in workspace.offsets.values()
+    )
+    input[:], output[:] = values, -1
+    return memory, output
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_times_a_kernel_calls_it_on_its_memory(tmp_path, threads):
+    work, values = Relu(1, 64), np.linspace(-1, 1, 64, dtype=np.float32)
+    ((name,),) = (found.values() for found in link_schedules([work], "native", 1, tmp_path / "k.so", threads))
+    module = tvm_ffi.load_module(str(tmp_path / "k.so"))
+    for function, count, is_called in ((name, [0], False), (name, [1], True), (name + ONCE, [], True)):
+        memory, output = blocks_with(work, values)
+        getattr(module, function)(*memory, *count)
+        np.testing.assert_array_equal(output, np.maximum(values, 0) if is_called else -1)
+
+
+def test_what_times_a_kernel_calls_it_as_often_as_it_is_told(tmp_path):
+    counted = (
+        "static int32_t counted(unsigned char *calls) { return calls[0]++, 0; }\nTIMED(k, counted(workspace))"
+    )
+    source = TIMED_C.read_text(encoding="utf-8") + counted
+    link([], ["k", f"k{ONCE}"], "native", tmp_path / "k.so", threads=1, source=source)
+    module = tvm_ffi.load_module(str(tmp_path / "k.so"))
+    calls, nothing = aligned_array((1,), np.uint8), aligned_array((1,), np.uint8)
+    for count, together in ((0, 0), (1, 1), (7, 8)):
+        module.k(calls, nothing, count)
+        assert calls[0] == together
+    getattr(module, f"k{ONCE}")(calls, nothing)
+    assert calls[0] == 9
