@@ -31,6 +31,11 @@ log = logging.getLogger("nas.latency")
 BATCHES = 1 + len(PAUSES)  # how often a batch is begun at most
 
 
+def _undisturbed() -> AbstractContextManager[Callable[[], None]]:
+    """Nobody waits."""
+    return nullcontext(lambda: None)
+
+
 class Device(ABC):
     """A machine that can time compiled code.
 
@@ -41,11 +46,14 @@ class Device(ABC):
         drifts: by what share the device was slower than usual, for each batch of measurements so far.
         exclusive: makes the context in which things are timed, so that nothing else runs meanwhile; code is
             compiled before.
+        compiling: makes the context in which code is compiled, so that nothing is timed meanwhile; gives a
+            function that lets those pass who wait to time something.
     """
 
     record: DeviceRecord
     usual_ms: float | None = None
     exclusive: Callable[[], AbstractContextManager[None]] = staticmethod(nullcontext)
+    compiling: Callable[[], AbstractContextManager[Callable[[], None]]] = staticmethod(_undisturbed)
 
     @cached_property
     def drifts(self) -> list[float]:
@@ -144,7 +152,8 @@ class Device(ABC):
         from runtime.codegen.assembly import link_schedules
 
         most = (BRIEF if brief else THOROUGH).schedules
-        names = link_schedules(workloads, self.target, most, library, self.threads, schedules)
+        with self.compiling() as give_way:
+            names = link_schedules(workloads, self.target, most, library, self.threads, schedules, give_way)
         return [Kernel(ways, memory_of(work)) for ways, work in zip(names, workloads, strict=True)]
 
     def close(self) -> None:  # noqa: B027 - most devices have nothing to end

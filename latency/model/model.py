@@ -244,7 +244,8 @@ class LatencyModel:
         import runtime
 
         schedules = self.schedules(workloads)
-        return runtime.compile(module, input_shape, self.device.target, schedules, self.device.threads)
+        with self.device.compiling():
+            return runtime.compile(module, input_shape, self.device.target, schedules, self.device.threads)
 
     def compiled(self, architecture: Architecture) -> "CompiledNetwork":
         """An architecture's network; untrained: weights change no kernel's time.

@@ -1,6 +1,7 @@
 """``nas search``: start a search or go on with one, show how it goes, and say what to type next."""
 
 import json
+import time
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,7 @@ def _run(storage: str, record: SearchRecord, workers: int, verbose: bool) -> Non
     from nas.searching import search as service
     from nas.trials.worker import Job
 
+    started, before = time.monotonic(), _spent(storage, record.name)
     try:
         with Ledger.open(storage) as ledger, watcher(ledger, record) as shown:
             job = Job(storage, record.name, verbose=verbose)
@@ -137,6 +139,23 @@ def _run(storage: str, record: SearchRecord, workers: int, verbose: bool) -> Non
         raise click.Abort from None
     if disturbed := disturbance(shown.drifts):
         click.echo(disturbed, err=True)
+    seconds = workers * (time.monotonic() - started)
+    trained, measured = (now - then for now, then in zip(_spent(storage, record.name), before, strict=True))
+    whose = "the worker's" if workers == 1 else f"{workers} workers'"
+    click.echo(
+        f"Training took {trained:.0f} s and measuring {measured:.0f} s of {whose} {seconds:.0f} s "
+        f"({measured / seconds:.0%} measuring)",
+        err=True,
+    )
+
+
+def _spent(storage: str, name: str) -> tuple[float, float]:
+    """Seconds of training and of measuring that a search has taken so far, of all its workers."""
+    from nas.ledger import Ledger
+
+    with Ledger.open(storage) as ledger:
+        measured = sum(trial.measuring_s or 0.0 for trial in ledger.trials(name))
+        return ledger.training_seconds(name), measured
 
 
 def _report(storage: str, name: str, as_json: bool) -> None:
@@ -151,7 +170,7 @@ def _report(storage: str, name: str, as_json: bool) -> None:
     else:
         counts = ", ".join(f"{count} {state}" for state, count in record.counts.items() if count)
         click.echo(f"{name}: {record.config.trials} trials ({counts}), {len(front)} on the front")
-        _tell_limit_and_time(storage, record)
+        _tell_limit(record)
     if record.counts[TrialState.FAILED] == record.config.trials:
         raise BitnasError(
             f"search: every trial failed; see why with: {command('trial', name, 0, storage=storage)}"
@@ -164,22 +183,14 @@ def _report(storage: str, name: str, as_json: bool) -> None:
     click.echo(_next(record, front, others, storage), err=True)
 
 
-def _tell_limit_and_time(storage: str, record: SearchRecord) -> None:
-    """What the limit was, where it was relative, and how the time was spent."""
-    from nas.ledger import Ledger
-
+def _tell_limit(record: SearchRecord) -> None:
+    """What the limit was, where it was relative."""
     config = record.config
     if config.median_latency_ms is not None and config.max_latency_ms is not None:
         limit, middle = milliseconds(config.max_latency_ms), milliseconds(config.median_latency_ms)
         click.echo(
             f"The limit was {limit} ms: {config.max_latency_share:g}x the median, {middle} ms", err=True
         )
-    with Ledger.open(storage) as ledger:
-        trained = ledger.training_seconds(record.name)
-        measured = sum(trial.measuring_s or 0.0 for trial in ledger.trials(record.name))
-    if spent := trained + measured:
-        share = f"{measured / spent:.0%} of both"
-        click.echo(f"Training took {trained:.0f} s, measuring {measured:.0f} s, {share}", err=True)
 
 
 def _verdict(record: SearchRecord, best: float | None) -> None:

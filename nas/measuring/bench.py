@@ -81,7 +81,7 @@ class DeviceBench:
         self._ledger, self._name = ledger, config.device
         self._predicts_when_away = config.when_away == PREDICT
         self._device = open_device(ledger, config.device)
-        self._device.exclusive = room.alone
+        self._device.exclusive, self._device.compiling = room.alone, room.shared
         self._turns = room.turn
         self._table = SqlLatencyTable(ledger)
         self._model = LatencyModel(self._device, self._table, brief=True)
@@ -161,6 +161,7 @@ class DeviceBench:
         It lasts for the whole search: on a machine that is always busy, times are marked, not waited for.
         """
         self._register()
+        self._model.refresh()
         network = self._model.compiled(architecture)
         (found,) = self._model.measure_once([network])
         if found.disturbed and self._patience_s > 0:

@@ -141,6 +141,8 @@ def _get_to_know(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> Non
 
     if runner.config.measure == ALL and not runner.config.awaits_limit:
         return
+    import sklearn.gaussian_process  # noqa: F401 - a second, which is a start's, not a measurement's
+
     space, started = runner.proposer.space, time.monotonic()
     while True:
         try:

@@ -5,7 +5,7 @@ of the same library, each compiled once however often it is called, and each the
 latency table timed. All memory comes in as arguments, aligned to 64 bytes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,10 +77,11 @@ def link_schedules(
     library: Path,
     threads: int = 1,
     schedules: Mapping[str, str] | None = None,
+    on_part: Callable[[], None] = lambda: None,
 ) -> list[dict[str, str]]:
     """Compile kernels, each in its ``most`` promising schedules, into ``library``: functions by schedule.
 
-    One whose key is in ``schedules`` is compiled in that one only.
+    One whose key is in ``schedules`` is compiled in that one only. ``on_part`` is called before each.
 
     Each calls the kernel ``count`` times as a network would, ``f(workspace, constants, count)``, on the two
     blocks of ``blocks_of``; with ``ONCE`` behind its name, ``f_once(workspace, constants)`` does so once.
@@ -97,7 +98,9 @@ def link_schedules(
         source += [_timed(name, workload, schedule, threads) for schedule, name in names.items()]
         found.append(names)
     entries = [name + end for names in found for name in names.values() for end in ("", ONCE)]
-    link(parts, entries, target, library, threads, has_symbols=True, source="\n".join(source))
+    link(
+        parts, entries, target, library, threads, has_symbols=True, source="\n".join(source), on_part=on_part
+    )
     return found
 
 

@@ -1,7 +1,7 @@
 """Links functions into a shared library, with the threads that run them if need be."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ def link(
     threads: int,
     has_symbols: bool = False,
     source: str = "",
+    on_part: Callable[[], None] = lambda: None,
 ) -> None:
     """Compile functions, each part by itself or taken from the cache, and link them into a shared library.
 
     Only those of ``entries`` are seen from outside. For more than one thread, ``threads.c`` is linked in: an
     entry then runs its function on all of them. ``has_symbols``: whether the names of all functions are kept,
-    which would be half of a network's library. ``source``: C code that is linked with them.
+    which would be half of a network's library. ``source``: C code that is linked with them. ``on_part`` is
+    called before each part.
 
     Raises:
         BitnasError: they cannot be linked.
@@ -40,7 +42,10 @@ def link(
         folder = Path(name)
         options = [*_visible(entries, folder), *_threads(entries, threads, folder), *_c_code(source, folder)]
         options += [] if has_symbols else ["-s"]
-        objects = [str(object_file(part, target, folder)) for part in parts]
+        objects = []
+        for part in parts:
+            on_part()
+            objects.append(str(object_file(part, target, folder)))
         try:
             create_shared(str(library), objects, options=options, cc=linker)
         except RuntimeError as error:
