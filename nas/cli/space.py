@@ -61,7 +61,7 @@ def space(
         for share, ms, kb in zip(SHARES, _at(times), _at(sizes), strict=True)
     ]
     print_table(columns, rows)
-    say(f"Estimated for {len(times)} architectures on {device}; {measured} kernels were measured for it.")
+    say(f"Estimated for {len(times)} architectures on {device}; {measured} kernels were measured now.")
     images = [] if data is None else ["--data", data]
     images += [] if image_size is None else ["--image-size", str(image_size)]
     options = ("--name", "NAME", "--space", space, *images, "--device", device, "--max-latency", "0.5x")
