@@ -1,5 +1,6 @@
-"""The README and the docs: links lead somewhere, pictures are small, every page is in the index."""
+"""The README and the docs: links lead somewhere, code that they name is there, pictures are small."""
 
+import pkgutil
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+ROOMS = "nas|latency|runtime|search_spaces|dashboards|benchmarks"
 MOST_BYTES = 150_000
 """Of a picture, which a reader's browser loads with the page."""
 
@@ -22,6 +24,15 @@ def anchors(page):
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def there_is(dotted):
+    """Whether a dotted name is a module, or something in one."""
+    try:
+        pkgutil.resolve_name(dotted)
+    except (ImportError, AttributeError):
+        return False
+    return True
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page):
     for link in links(page.read_text(encoding="utf-8")):
@@ -29,6 +40,17 @@ def test_links_lead_somewhere(page):
         found = (page.parent / path).resolve() if path else page
         assert found.is_file(), link
         assert not anchor or anchor in anchors(found), link
+
+
+def test_code_that_is_named_is_there():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES if page.name != "CHANGELOG.md")
+    paths = set(re.findall(rf"`((?:{ROOMS}|tests|examples)/[\w/]+\.\w+)`", text))
+    names = set(re.findall(rf"`((?:{ROOMS})(?:\.\w+){{2,}})[`(]", text))
+    imports = re.findall(rf"^ *from ((?:{ROOMS})\S*) import (.+)$", text, flags=re.MULTILINE)
+    names |= {f"{module}.{name.strip()}" for module, names in imports for name in names.split(",")}
+    assert min(len(paths), len(names)) > 5
+    assert sorted(path for path in paths if not (ROOT / path).is_file()) == []
+    assert sorted(name for name in names if not there_is(name)) == []
 
 
 def test_the_readme_leads_to_every_page():
