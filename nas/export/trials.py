@@ -13,7 +13,7 @@ from nas.figures.data import milliseconds
 from nas.hints import command
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from nas.measuring.devices import open_device
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 
 if TYPE_CHECKING:
     from latency import Device, Measurement
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     from search_spaces import Architecture
 
 Say = Callable[[str], None]
-
-
-class NothingFitsError(BitnasError):
-    """No trial of the search is within the limits."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +35,10 @@ class Limits:
     max_size_kb: float | None = None
 
     def __post_init__(self) -> None:
-        for option, limit in (("--max-latency-ms", self.max_latency_ms), ("--max-size-kb", self.max_size_kb)):
+        for name, limit in (("max_latency_ms", self.max_latency_ms), ("max_size_kb", self.max_size_kb)):
             if limit is not None and not (math.isfinite(limit) and limit > 0):
                 raise InvalidInput(
-                    option, f"{limit} is not a limit", "give a finite number above 0, or omit it"
+                    name, f"{limit} is not a limit", "give a finite number above 0, or omit it"
                 )
 
 
@@ -113,7 +109,7 @@ def candidates(ledger: Ledger, search: str, limits: Limits, number: int | None) 
     if number is not None:
         trial = ledger.trial(search, number)
         if trial.state is not TrialState.COMPLETE:
-            raise InvalidInput("--trial", f"trial {number} is {trial.state}", "choose one that is complete")
+            raise InvalidInput("number", f"trial {number} is {trial.state}", "choose one that is complete")
         return [trial]
     complete = [t for t in ledger.trials(search) if t.state is TrialState.COMPLETE]
     fitting = [t for t in complete if _fits(limits, known_latency(t), t.size_kb)]

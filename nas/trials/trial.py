@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from latency.timing.measurement import NoDeviceError
 from nas import seeds
 from nas.algorithms import pruners
 from nas.algorithms.samplers import Proposer
@@ -16,6 +15,7 @@ from nas.measuring.bench import Bench, Predicted
 from nas.measuring.quiet import QuietRoom
 from nas.trials.pace import Pace
 from search_spaces.architecture import Architecture
+from search_spaces.errors import NoDeviceError
 
 
 class PrunedError(Exception):
@@ -174,7 +174,7 @@ def over_limits(config: SearchConfig, cost: Cost) -> str | None:
     if config.max_latency_ms is not None and cost.latency_ms > config.max_latency_ms:
         over.append(f"{_latency(cost)} is over the limit of {_limit(config)}")
     if config.max_size_kb is not None and cost.size_kb > config.max_size_kb:
-        over.append(f"size of {cost.size_kb:.4g} kB is over --max-size-kb {config.max_size_kb:g}")
+        over.append(f"size of {cost.size_kb:.4g} kB is over max_size_kb {config.max_size_kb:g}")
     return "; ".join(over) or None
 
 
