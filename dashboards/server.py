@@ -32,8 +32,8 @@ def check_access(host: str, token: str | None) -> None:
         fix = f"give at least {SHORTEST_TOKEN} random characters"
         raise InvalidInput("token", f"{len(token)} characters can be guessed", fix)
     if token is None and not is_loopback(host):
-        fix = ("give ", Parameter("token"), " as well, or leave ", Parameter("host"), " at 127.0.0.1")
-        raise InvalidInput("host", f"'{host}' can be reached from other machines", fix)
+        guarded = ("give ", Parameter("token"), " as well, or leave ", Parameter("host"), " at 127.0.0.1")
+        raise InvalidInput("host", f"'{host}' can be reached from other machines", guarded)
 
 
 def bind(host: str, port: int) -> socket.socket:

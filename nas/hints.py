@@ -19,7 +19,7 @@ def command(*words: object, storage: str | None = None, debug: bool = False, **o
         debug: whether it is to show where an error comes from.
         options: further ones, by the names of their parameters.
     """
-    before = [("debug", None)] if debug else []
+    before: list[tuple[str, object]] = [("debug", None)] if debug else []
     before += [("plugin", file) for file in named_plugin_files()]
     usual = os.environ.get(STORAGE_VARIABLE, DEFAULT_STORAGE)
     after = dict(options) if storage in (None, usual) else {**options, "storage": storage}

@@ -413,7 +413,7 @@ class LatencyModel:
         except ValueError as error:
             raise MeasurementError(
                 f"device: the table of '{self.device.name}' cannot be learned from ({error}); "
-                "measure kernels of a space there first, as nas latency measure does"
+                "measure first: nas latency measure, on this device"
             ) from error
 
 
