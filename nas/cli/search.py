@@ -161,12 +161,17 @@ def _run(storage: str, record: SearchRecord, workers: int, verbose: bool) -> Non
         click.echo(disturbed, err=True)
     seconds = workers * (time.monotonic() - started)
     trained, measured = (now - then for now, then in zip(_spent(storage, record.name), before, strict=True))
+    if trained + measured:
+        click.echo(_told_time(trained, measured, workers, seconds), err=True)
+
+
+def _told_time(trained: float, measured: float, workers: int, seconds: float) -> str:
+    """What the workers' time went into; the share only where no other process worked on the search, too."""
+    spent = f"Training took {trained:.0f} s and measuring {measured:.0f} s"
+    if trained + measured > seconds:
+        return spent
     whose = "the worker's" if workers == 1 else f"{workers} workers'"
-    click.echo(
-        f"Training took {trained:.0f} s and measuring {measured:.0f} s of {whose} {seconds:.0f} s "
-        f"({measured / seconds:.0%} measuring)",
-        err=True,
-    )
+    return f"{spent} of {whose} {seconds:.0f} s ({measured / seconds:.0%} measuring)"
 
 
 def _spent(storage: str, name: str) -> tuple[float, float]:

@@ -31,7 +31,7 @@ def objective(name: str) -> Objective:
     if not name.startswith(AT):
         return objectives.get(name)
     if not (device := name.removeprefix(AT)):
-        raise InvalidInput("objective", f"'{name}' names no device", f"give {AT}DEVICE")
+        raise InvalidInput("objectives", f"'{name}' names no device", f"give {AT}DEVICE")
     return LatencyOn(device)
 
 
