@@ -34,7 +34,7 @@ def pareto_figure(data: ParetoData) -> "go.Figure":
         figure.add_trace(_staircase(data))
     trained = (*data.front, *data.dominated)
     if data.dominated:
-        figure.add_trace(_cloud("beaten by another", data, data.dominated, size=10, opacity=0.5))
+        figure.add_trace(_cloud("dominated", data, data.dominated, size=10, opacity=0.5))
     if data.front:
         figure.add_traces(_measured(data.front))
         figure.add_trace(_cloud(FRONT, data, data.front, size=16, opacity=1.0))
@@ -94,9 +94,8 @@ def _cloud(name: str, data: ParetoData, points: Sequence[Point], size: int, opac
 def _staircase(data: ParetoData) -> "go.Scatter":
     import plotly.graph_objects as go
 
-    better = "most accurate" if data.y.name == "accuracy" else "best"
     return go.Scatter(
-        name=f"{better} within a {objective(data.x.name).title}",
+        name=f"best {objective(data.y.name).title} up to this {objective(data.x.name).title}",
         legendrank=3,
         x=[p.x for p in data.best],
         y=[p.y for p in data.best],
