@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from search_spaces.search_space import SearchSpace
 
 space_option = click.option("--space", default="tiny", show_default=True, help="The space of the networks.")
-MOST_COOLDOWN_S = 30.0
+MAX_COOLDOWN_S = 30.0
 """A server ends a session that does nothing for twice as long."""
 
 
@@ -37,7 +37,7 @@ def finite(context: click.Context, option: click.Parameter, value: float) -> flo
 
 cooldown_option = click.option(
     "--cooldown-s",
-    type=click.FloatRange(0, MOST_COOLDOWN_S),
+    type=click.FloatRange(0, MAX_COOLDOWN_S),
     callback=finite,
     default=0.0,
     show_default=True,

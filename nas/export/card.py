@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CARD = "card.json"
 CARD_TEXT = "card.md"
-MOST_NAMES = 20
+MAX_CLASS_NAMES = 20
 """Of classes, on the card for people."""
 
 
@@ -139,8 +139,8 @@ class Card(BaseModel):
     def _classes(self) -> list[str]:
         if not self.class_names:
             return []
-        names = ", ".join(shown(name) for name in self.class_names[:MOST_NAMES])
-        more = "" if len(self.class_names) <= MOST_NAMES else ", ... (card.json has all)"
+        names = ", ".join(shown(name) for name in self.class_names[:MAX_CLASS_NAMES])
+        more = "" if len(self.class_names) <= MAX_CLASS_NAMES else ", ... (card.json has all)"
         return ["", f"Classes: {names}{more}."]
 
     def rows(self) -> list[tuple[str, str, str]]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FRONT = "Pareto front"
 STRIP_ROW = 0.055  # height of one row of ticks under the plot, as a share of the whole
-LOG_FROM = 20.0  # a latency axis that spans more than this factor is logarithmic
+LOG_AXIS_FROM = 20.0  # a latency axis that spans more than this factor is logarithmic
 
 
 def pareto_figure(data: ParetoData) -> "go.Figure":
@@ -203,7 +203,7 @@ def _x_axis(figure: "go.Figure", data: ParetoData) -> None:
     values = [value for value in values if value > 0] or [1.0]
     low, high = min(values), max(values)
     axis: dict[str, Any] = {"title": data.x.title}
-    if high > LOG_FROM * low:
+    if high > LOG_AXIS_FROM * low:
         axis |= {"type": "log", "range": [log10(low) - 0.08, log10(high) + 0.08], "dtick": "D2"}
     else:
         axis |= {
