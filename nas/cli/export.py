@@ -84,14 +84,13 @@ def _export_trial(
     c_source: Path | None,
 ) -> "Card":
     """Export from a search; a limit in ms and in kB that is not given is the search's own."""
-    from nas.export.trials import Limits
     from nas.export.trials import export as run
+    from nas.export.trials import limits_of
     from nas.ledger import Ledger
 
     with Ledger.open(storage) as ledger:
         config = ledger.search(search).config
-        own = config.max_latency_ms, config.max_size_kb
-        wanted = Limits(*(mine if given is None else given for given, mine in zip(limits, own, strict=True)))
+        wanted = limits_of(config, max_latency_ms=limits[0], max_size_kb=limits[1])
         return run(
             ledger, search, output, limits=wanted, number=number, epochs=epochs, c_source=c_source, say=say
         )

@@ -1,25 +1,20 @@
 """``nas search``: start a search or go on with one, show how it goes, and say what to type next."""
 
 import json
-import time
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from nas.cli.options import Kilobytes, LatencyLimitType, Milliseconds, json_option, storage_option
-from nas.cli.progress import disturbance, watcher
 from nas.figures.data import milliseconds
 from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
 from search_spaces.errors import BitnasError, InvalidInput
 
-if TYPE_CHECKING:
-    pass
-
 # What may be said anew when a search goes on; the rest was fixed when it was made.
-_WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
+_WITH_RESUME = {"resume", "storage", "workers", "executor", "as_json", "verbose"}
 
 
 @click.command()
@@ -48,7 +43,14 @@ _WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
 @click.option("--max-size-kb", type=Kilobytes, help="Do not train what is larger (1 kB = 1000 bytes).")
 @click.option("--sampler", default="tpe", show_default=True, help="Who proposes: tpe, nsga2 or random.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes a search repeatable.")
-@click.option("--workers", type=int, default=1, show_default=True, help="How many processes run trials.")
+@click.option("--workers", type=int, default=1, show_default=True, help="How many trials run at once.")
+@click.option(
+    "--executor",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help="Where trials run: local, or a plug-in's.",
+)
 @click.option("--pruner", default="none", show_default=True, help="Who stops hopeless trials: none, median.")
 @click.option(
     "--when-away",
@@ -74,16 +76,19 @@ def search(context: click.Context, /, **options: Any) -> None:
     Every trial is written to the ledger as it goes: a search that was stopped or killed loses nothing that
     was finished and goes on with --resume.
     """
-    storage, workers = options["storage"], options["workers"]
+    from nas.bars import decoding
     from nas.searching import search as service
 
-    service.check_workers(workers)
+    storage = options["storage"]
+    service.check_run(options["workers"], options["executor"])
     if options["resume"] is not None:
         _refuse_settings(context)
         record = service.resume(storage, options["resume"])
     else:
-        record = service.create(storage, _name(options), _config(options))
-    _run(storage, record, workers, options["verbose"])
+        name, config = _name(options), _config(options)
+        with decoding() as progress:
+            record = service.create(storage, name, config, progress)
+    _run(record.name, options)
     _report(storage, record.name, options["as_json"])
 
 
@@ -95,14 +100,7 @@ def _name(options: dict[str, Any]) -> str:
 
 
 def _config(options: dict[str, Any]) -> SearchConfig:
-    from nas.cli.train import decoding
-    from nas.data import load
-    from nas.data.opening import canonical
-
     options = {**options, **_latency_limit(options)}
-    with decoding() as progress:
-        load(options["data"], options["image_size"], progress)
-    options["data"] = canonical(options["data"])
     return SearchConfig(**{f.name: options[f.name] for f in fields(SearchConfig) if f.name in options})
 
 
@@ -123,39 +121,18 @@ def _refuse_settings(context: click.Context) -> None:
             raise InvalidInput(option, "a search goes on with the settings it was made with", "leave it out")
 
 
-def _run(storage: str, record: SearchRecord, workers: int, verbose: bool) -> None:
-    from nas.ledger import Ledger
-    from nas.searching import search as service
-    from nas.trials.worker import Job
+def _run(name: str, options: dict[str, Any]) -> None:
+    from nas.searching.shown import run_shown
 
-    started, before = time.monotonic(), _spent(storage, record.name)
+    settings = {setting: options[setting] for setting in ("storage", "workers", "executor", "verbose")}
     try:
-        with Ledger.open(storage) as ledger, watcher(ledger, record) as shown:
-            job = Job(storage, record.name, verbose=verbose)
-            service.run(job, workers, shown.trials, shown.progress)
+        spent = run_shown(name=name, progress=True, **settings)
     except KeyboardInterrupt:
-        resume = command("search", "--resume", record.name, storage=storage)
+        resume = command("search", "--resume", name, storage=options["storage"])
         click.echo(f"\nWhat was finished is kept; go on with: {resume}", err=True)
         raise click.Abort from None
-    if disturbed := disturbance(shown.drifts):
-        click.echo(disturbed, err=True)
-    seconds = workers * (time.monotonic() - started)
-    trained, measured = (now - then for now, then in zip(_spent(storage, record.name), before, strict=True))
-    whose = "the worker's" if workers == 1 else f"{workers} workers'"
-    click.echo(
-        f"Training took {trained:.0f} s and measuring {measured:.0f} s of {whose} {seconds:.0f} s "
-        f"({measured / seconds:.0%} measuring)",
-        err=True,
-    )
-
-
-def _spent(storage: str, name: str) -> tuple[float, float]:
-    """Seconds of training and of measuring that a search has taken so far, of all its workers."""
-    from nas.ledger import Ledger
-
-    with Ledger.open(storage) as ledger:
-        measured = sum(trial.measuring_s or 0.0 for trial in ledger.trials(name))
-        return ledger.training_seconds(name), measured
+    for sentence in spent.sentences("--verbose"):
+        click.echo(sentence, err=True)
 
 
 def _report(storage: str, name: str, as_json: bool) -> None:

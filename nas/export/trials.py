@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,12 @@ class Limits:
                 raise InvalidInput(
                     option, f"{limit} is not a limit", "give a finite number above 0, or omit it"
                 )
+
+
+def limits_of(config: SearchConfig, **given: float | None) -> Limits:
+    """The limits that are given, and the search's own where one is None."""
+    own = {limit.name: getattr(config, limit.name) for limit in fields(Limits)}
+    return Limits(**{**own, **{name: value for name, value in given.items() if value is not None}})
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,7 @@ def export(
                 runtime.write_c(finished.module, finished.network.info.input_shape, c_source)
             return card
         say(f"trial {trial.number}: measured {_told(candidate.finished.measurement)}, over the limit")
-    raise NothingFitsError(_nothing_fits(ledger, search, limits, number))
+    raise NothingFitsError(nothing_fits(ledger, search, limits, number))
 
 
 def candidates(ledger: Ledger, search: str, limits: Limits, number: int | None) -> list[TrialRecord]:
@@ -201,7 +207,7 @@ def _fits(limits: Limits, milliseconds: float, kilobytes: float | None) -> bool:
     return fast and small
 
 
-def _nothing_fits(ledger: Ledger, search: str, limits: Limits, number: int | None) -> str:
+def nothing_fits(ledger: Ledger, search: str, limits: Limits, number: int | None) -> str:
     """One line that says what the search has instead."""
     if number is not None:
         return f"trial {number}: it is over the limit when measured; raise the limit or choose another trial"

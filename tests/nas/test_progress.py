@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from nas.cli.progress import Watcher, disturbance
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.records import Cost, Proposal
-from nas.searching.search import Progress
+from nas.searching.progress import Watcher, disturbance
+from nas.searching.supervision import Progress
 
 COST = Cost(latency_ms=0.0015, size_kb=12.0, latency_by_workload=[("conv", 0.0015)])
 ENDS = (
@@ -51,7 +51,7 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
     [
         ([], None),
         ([0.0, 0.1], None),
-        ([0.0, 0.3], "disturbed in 1 of 2 batches of measurements: 30% slower than usual; --verbose"),
+        ([0.0, 0.3], "disturbed in 1 of 2 batches of measurements: 30% slower than usual"),
         ([0.2, 0.3, 0.0], "disturbed in 2 of 3 batches of measurements: up to 30% slower than usual"),
     ],
 )
