@@ -2,17 +2,21 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
+from nas.objectives import DEFAULT
 from nas.result import Result
 
 if TYPE_CHECKING:
     from nas.searching.search import OnImages
+
+NO_LIMITS: Mapping[str, float] = MappingProxyType({})
 
 
 def search(
@@ -24,9 +28,13 @@ def search(
     epochs: int = 3,
     sampler: str = "tpe",
     seed: int = 0,
+    objectives: Sequence[str] = DEFAULT,
     max_latency_ms: float | None = None,
     max_latency_share: float | None = None,
     max_size_kb: float | None = None,
+    max_memory_kb: float | None = None,
+    max_macs: float | None = None,
+    limits: Mapping[str, float] = NO_LIMITS,
     pruner: str = "none",
     when_away: str = "wait",
     image_size: int | None = None,
@@ -57,10 +65,15 @@ def search(
         epochs: how long to train each.
         sampler: what proposes architectures: ``tpe``, ``nsga2`` or ``random``.
         seed: with one worker, the same seed proposes the same.
+        objectives: what to trade off: ``accuracy``, ``latency``, ``size``, ``memory``, ``macs``,
+            ``latency@DEVICE``; one alone is allowed.
         max_latency_ms: an architecture that is predicted to be slower is not trained; milliseconds for one
             image.
         max_latency_share: the same limit as a share of what the space's median architecture takes.
         max_size_kb: one that is larger is not trained; in kB of 1000 bytes.
+        max_memory_kb: one that needs more memory to run is not trained; likewise.
+        max_macs: one that takes more multiply-accumulates is not trained.
+        limits: limits of any other objective by its name, such as ``{"latency@pi": 3.0}``.
         pruner: what stops trainings early: ``none``, or ``median`` for those below the median of cheaper
             trials.
         when_away: what to do while the device does not answer: ``wait``, or ``predict`` from what was

@@ -1,15 +1,33 @@
 """What a search found, for Python: its trials and its front, the best one, its figure, and its export."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+
+from nas.objectives import Objective, objective
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, TrialState
+
+
+class LimitSettings(TypedDict, total=False):
+    """Limits of what a network may cost, called as those of a search; None is not given.
+
+    Attributes:
+        max_latency_ms: milliseconds for one image.
+        max_size_kb: of the parameters at their codes' bits, in kB of 1000 bytes.
+        max_memory_kb: that it needs to run, likewise.
+        max_macs: multiply-accumulates for one image.
+    """
+
+    max_latency_ms: float | None
+    max_size_kb: float | None
+    max_memory_kb: float | None
+    max_macs: float | None
 
 
 class Result:
@@ -50,43 +68,43 @@ class Result:
         with self._ledger() as ledger:
             return ledger.trial(self.name, number)
 
-    def best(self, *, max_latency_ms: float | None = None, max_size_kb: float | None = None) -> "TrialRecord":
+    def best(self, **limits: Unpack[LimitSettings]) -> "TrialRecord":
         """The most accurate complete trial within limits; a limit that is not given is the search's own.
 
+        Where accuracy is not the first of the search's objectives, the best trial by that one.
+
         Args:
-            max_latency_ms: of one image, measured where that was done, else predicted.
-            max_size_kb: in kB of 1000 bytes.
+            limits: such as ``max_latency_ms=0.4``; a latency is the measured one where there is one.
 
         Raises:
+            InvalidInput: there is no such limit.
             NothingFitsError: no complete trial is within the limits.
         """
         from nas.export.trials import NothingFitsError, candidates, limits_of, nothing_fits
 
         with self._ledger() as ledger:
-            limits = limits_of(self.config, max_latency_ms=max_latency_ms, max_size_kb=max_size_kb)
-            if found := candidates(ledger, self.name, limits, None):
+            wanted = limits_of(ledger.search(self.name).config, _by_name(limits))
+            if found := candidates(ledger, self.name, wanted, None):
                 return found[0]
-            raise NothingFitsError(nothing_fits(ledger, self.name, limits, None))
+            raise NothingFitsError(nothing_fits(ledger, self.name, wanted, None))
 
     def export(
         self,
         folder: str | Path,
         trial: int | None = None,
         *,
-        max_latency_ms: float | None = None,
-        max_size_kb: float | None = None,
         epochs: int = 0,
         c_source: str | Path | None = None,
+        **limits: Unpack[LimitSettings],
     ) -> Path:
         """Write a trial as a compiled, tested network, and give the folder that holds it.
 
         Args:
             folder: where to write it; new or empty.
             trial: which; None for the most accurate that keeps the limits when it is measured.
-            max_latency_ms: as of ``best``.
-            max_size_kb: likewise.
             epochs: how many more epochs to train it first.
             c_source: a folder for the same network as C, new or empty.
+            limits: as of ``best``.
 
         Raises:
             InvalidInput: there is no such trial, or the folder is taken.
@@ -96,9 +114,9 @@ class Result:
         from nas.export.trials import export, limits_of
 
         output, c_folder = Path(folder), None if c_source is None else Path(c_source)
-        limits = limits_of(self.config, max_latency_ms=max_latency_ms, max_size_kb=max_size_kb)
         with self._ledger() as ledger:
-            export(ledger, self.name, output, limits=limits, number=trial, epochs=epochs, c_source=c_folder)
+            wanted = limits_of(ledger.search(self.name).config, _by_name(limits))
+            export(ledger, self.name, output, limits=wanted, number=trial, epochs=epochs, c_source=c_folder)
         return output
 
     def figure(self) -> "go.Figure":
@@ -121,20 +139,27 @@ class Result:
 
     def __repr__(self) -> str:
         """The search in one line, and a line for each trial of the front."""
-        rows = [[title for title, _ in COLUMNS], *_rows(self.front)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-        table = ["  ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) for row in rows]
-        return "\n".join([self._headline(), *table])
+        table = self._table()
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ["  ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) for row in table]
+        return "\n".join([self._headline(), *lines])
 
     def _repr_html_(self) -> str:
         """The same as a table, for a notebook."""
-        head = "".join(f"<th>{escape(title)}</th>" for title, _ in COLUMNS)
-        rows = ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in _rows(self.front)]
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        return (
-            f"<p>{escape(self._headline())}</p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-        )
+        head, *rows = self._table()
+        lines = [_html_row("th", head), *(_html_row("td", row) for row in rows)]
+        return f"<p>{escape(self._headline())}</p><table>{''.join(lines)}</table>"
+
+    def _table(self) -> list[list[str]]:
+        """The front: a row of titles, then one for each trial, with the search's objectives as columns."""
+        from nas.formatting import milliseconds
+
+        named = [objective(name) for name in self.config.objectives]
+        rows = [
+            [str(t.number), *(_cell(o, t) for o in named), milliseconds(t.measured_latency_ms)]
+            for t in self.front
+        ]
+        return [["trial", *(o.heading for o in named), "measured (ms)"], *rows]
 
     def _headline(self) -> str:
         from nas.figures.data import describe_counts
@@ -152,27 +177,14 @@ class Result:
             yield ledger
 
 
-class Column(NamedTuple):
-    """A column of the front's table."""
-
-    title: str
-    cell: "Callable[[TrialRecord], str]"
+def _cell(of: Objective, trial: "TrialRecord") -> str:
+    found = of.of(trial)
+    return of.show(None if found is None else found.value)
 
 
-def _milliseconds(value: float | None) -> str:
-    from nas.figures.data import milliseconds
-
-    return milliseconds(value)
+def _html_row(tag: str, cells: list[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
-COLUMNS = (
-    Column("trial", lambda trial: str(trial.number)),
-    Column("accuracy", lambda trial: "-" if trial.accuracy is None else f"{trial.accuracy:.2%}"),
-    Column("predicted ms", lambda trial: _milliseconds(trial.latency_ms)),
-    Column("measured ms", lambda trial: _milliseconds(trial.measured_latency_ms)),
-    Column("size kB", lambda trial: "-" if trial.size_kb is None else f"{trial.size_kb:.1f}"),
-)
-
-
-def _rows(trials: "list[TrialRecord]") -> list[list[str]]:
-    return [[column.cell(trial) for column in COLUMNS] for trial in trials]
+def _by_name(limits: LimitSettings) -> dict[str, float | None]:
+    return {name: cast("float | None", limit) for name, limit in limits.items()}

@@ -24,15 +24,16 @@ LAYERS = {
         {"trials", "export"},
         {"algorithms", "measuring", "training", "figures"},
         {"ledger", "data"},
+        {"objectives"},
     ),
     "latency": ({"model"}, {"hardware"}, {"timing"}),
     "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}),
 }
 """The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
-BESIDE = {"nas": {"__init__", "bars", "seeds", "rounding", "hints"}, "latency": {"__init__", "record"}}
+BESIDE = {"nas": {"__init__", "bars", "formatting", "hints", "seeds"}, "latency": {"__init__", "record"}}
 """What lies beside such rooms and imports none of them, where that is so."""
 DOOR = {"nas": {"api", "result", "testing"}}
-"""What lies before such rooms, for who comes from outside: it imports them, and only the top room imports it."""
+"""What lies before such rooms, for who comes from outside. It imports them, and only the top one imports it."""
 HEAVY = {"torch", "tvm", "optuna", "sqlalchemy", "plotly", "dash", "sklearn", "ray", "pydantic"}
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nas.export.card import Card
     from nas.export.verify import Check
 
-_OF_TRIALS = {"max_latency_ms", "max_size_kb", "number", "epochs", "storage"}
+_OF_TRIALS = {"max_latency_ms", "max_size_kb", "max_memory_kb", "max_macs", "number", "epochs", "storage"}
 
 
 @click.command()
@@ -26,6 +26,8 @@ _OF_TRIALS = {"max_latency_ms", "max_size_kb", "number", "epochs", "storage"}
     "--max-latency-ms", type=Milliseconds, help="Export a trial that is at most this slow, measured."
 )
 @click.option("--max-size-kb", type=Kilobytes, help="Export a trial that is at most this large.")
+@click.option("--max-memory-kb", type=Kilobytes, help="Export a trial that needs at most this much memory.")
+@click.option("--max-macs", type=float, help="Export a trial of at most so many multiply-accumulates.")
 @click.option("--trial", "number", type=click.IntRange(min=0), help="Export this trial and no other.")
 @click.option(
     "--epochs", type=click.IntRange(min=0), default=0, show_default=True, help="Train on for so many epochs."
@@ -36,20 +38,20 @@ _OF_TRIALS = {"max_latency_ms", "max_size_kb", "number", "epochs", "storage"}
 @click.pass_context
 def export(
     context: click.Context,
+    /,
     search: str,
     output: Path,
-    max_latency_ms: float | None,
-    max_size_kb: float | None,
     number: int | None,
     epochs: int,
     c_source: Path | None,
     storage: str,
     as_json: bool,
+    **limits: float | None,
 ) -> None:
     """Write the most accurate trial of SEARCH within the limits as a compiled, tested network.
 
-    SEARCH may also be the folder of a training that is done: then its network is written. Without limits the
-    search's own count. The folder holds machine code, packed weights, a card with the figures, and
+    SEARCH may also be the folder of a training that is done: then its network is written. A limit that is not
+    given is the search's own. The folder holds machine code, packed weights, a card with the figures, and
     predict.py, which needs nothing but numpy and apache-tvm-ffi.
     """
     from nas.export.trainings import export_trained, is_training
@@ -58,7 +60,6 @@ def export(
         _refuse_options_of_trials(context, search)
         card = export_trained(Path(search), output, c_source=c_source, say=say)
     else:
-        limits = max_latency_ms, max_size_kb
         card = _export_trial(storage, search, output, limits, number, epochs, c_source)
     if as_json:
         print_json(card.model_dump())
@@ -78,19 +79,19 @@ def _export_trial(
     storage: str,
     search: str,
     output: Path,
-    limits: tuple[float | None, float | None],
+    limits: dict[str, float | None],
     number: int | None,
     epochs: int,
     c_source: Path | None,
 ) -> "Card":
-    """Export from a search; a limit in ms and in kB that is not given is the search's own."""
+    """Export from a search; a limit that is not given is the search's own."""
     from nas.export.trials import export as run
     from nas.export.trials import limits_of
     from nas.ledger import Ledger
 
     with Ledger.open(storage) as ledger:
         config = ledger.search(search).config
-        wanted = limits_of(config, max_latency_ms=limits[0], max_size_kb=limits[1])
+        wanted = limits_of(config, limits)
         return run(
             ledger, search, output, limits=wanted, number=number, epochs=epochs, c_source=c_source, say=say
         )

@@ -13,7 +13,7 @@ from nas.cli.latency_tables import export_, import_
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
 from nas.cli.writing import check_target, write_figure
-from nas.figures.data import MISSING, interval, milliseconds, percent
+from nas.formatting import MISSING, interval, milliseconds, percent
 from nas.hints import command
 from search_spaces.errors import BitnasError, InvalidInput
 

@@ -7,10 +7,11 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from nas.cli.options import Kilobytes, LatencyLimitType, Milliseconds, json_option, storage_option
-from nas.figures.data import milliseconds
+from nas.cli.options import Kilobytes, LatencyLimitType, LimitType, Milliseconds, json_option, storage_option
+from nas.formatting import milliseconds
 from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
+from nas.objectives import DEFAULT
 from search_spaces.errors import BitnasError, InvalidInput
 
 # What may be said anew when a search goes on; the rest was fixed when it was made.
@@ -41,16 +42,28 @@ _WITH_RESUME = {"resume", "storage", "workers", "executor", "as_json", "verbose"
 )
 @click.option("--max-latency-ms", type=Milliseconds, help="The same in milliseconds.")
 @click.option("--max-size-kb", type=Kilobytes, help="Do not train what is larger (1 kB = 1000 bytes).")
+@click.option("--max-memory-kb", type=Kilobytes, help="Do not train what needs more memory to run.")
+@click.option("--max-macs", type=float, help="Do not train what takes more multiply-accumulates.")
+@click.option(
+    "--limit",
+    "limits",
+    type=LimitType(),
+    multiple=True,
+    help="The same for any other objective, such as latency@pi=3.",
+)
+@click.option(
+    "--objective",
+    "objectives",
+    multiple=True,
+    metavar="NAME",
+    default=DEFAULT,
+    show_default=True,
+    help="What to trade off, once for each: accuracy, latency, size, memory, macs, latency@DEVICE.",
+)
 @click.option("--sampler", default="tpe", show_default=True, help="Who proposes: tpe, nsga2 or random.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes a search repeatable.")
 @click.option("--workers", type=int, default=1, show_default=True, help="How many trials run at once.")
-@click.option(
-    "--executor",
-    default="local",
-    show_default=True,
-    metavar="NAME",
-    help="Where trials run: local, or a plug-in's.",
-)
+@click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where they run: local.")
 @click.option("--pruner", default="none", show_default=True, help="Who stops hopeless trials: none, median.")
 @click.option(
     "--when-away",
@@ -101,6 +114,7 @@ def _name(options: dict[str, Any]) -> str:
 
 def _config(options: dict[str, Any]) -> SearchConfig:
     options = {**options, **_latency_limit(options)}
+    options["limits"] = dict(options["limits"])
     return SearchConfig(**{f.name: options[f.name] for f in fields(SearchConfig) if f.name in options})
 
 

@@ -9,7 +9,7 @@ from nas.bars import show_progress
 from nas.cli.latency_model import device_option, open_model
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say
-from nas.figures.data import kilobytes, milliseconds
+from nas.formatting import kilobytes, milliseconds
 from nas.hints import command
 from search_spaces.errors import BitnasError, InvalidInput
 

@@ -40,13 +40,13 @@ def check_config(config: SearchConfig, on_images: OnImages = ignore) -> None:
         InvalidInput: an unknown space, sampler or pruner; data that cannot be read, or that the space is not
             for.
     """
+    from nas.algorithms.choosing import check_sampler
     from nas.algorithms.pruners import pruners
-    from nas.algorithms.samplers import samplers
     from nas.data import load
     from search_spaces.search_space import spaces
 
     space = spaces.get(config.space)
-    samplers.get(config.sampler)
+    check_sampler(config.sampler)
     pruners.get(config.pruner)
     data = load(config.data, config.image_size, on_images)
     space.fitted(data.input_shape, data.classes)
@@ -80,7 +80,8 @@ def create(
     if name is not None:
         check_search_name(name)
     check_config(config, on_images)
-    check_device(storage, config.device)
+    for device in (config.device, *config.further_devices):
+        check_device(storage, device)
     config = replace(config, data=canonical(config.data))
     with Ledger.open(storage, create=True) as ledger:
         if name is not None:
@@ -112,7 +113,8 @@ def resume(storage: str, name: str) -> SearchRecord:
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
     check_config(record.config)
-    check_device(storage, record.config.device)
+    for device in (record.config.device, *record.config.further_devices):
+        check_device(storage, device)
     return record
 
 

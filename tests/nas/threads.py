@@ -1,4 +1,4 @@
-"""A plug-in that adds an executor: workers are threads of this process, so they see what it has registered."""
+"""A plug-in's executor: its workers are threads of this process, so they know what is registered in it."""
 
 import queue
 import threading
