@@ -33,7 +33,7 @@ LAYERS = {
 BESIDE = {"nas": {"__init__", "bars", "formatting", "hints", "seeds"}, "latency": {"__init__", "record"}}
 """What lies beside such rooms and imports none of them, where that is so."""
 DOOR = {"nas": {"api", "result", "testing"}}
-"""What lies before such rooms, for who comes from outside. It imports them, and only the top one imports it."""
+"""What lies before such rooms, for who comes from outside: it imports them, only the top one imports it."""
 HEAVY = {"torch", "tvm", "optuna", "sqlalchemy", "plotly", "dash", "sklearn", "ray", "pydantic"}
 
 
