@@ -152,12 +152,13 @@ def _run(name: str, options: dict[str, Any]) -> None:
 def _report(storage: str, name: str, as_json: bool) -> None:
     from nas.ledger import Ledger, Worker
     from nas.ledger.claims import Claims
+    from nas.result import Result
 
     with Ledger.open(storage) as ledger:
         record, front = ledger.search(name), ledger.front(name)
         others = Claims(ledger, name, Worker.this_process()).at_work()
     if as_json:
-        click.echo(json.dumps({**record.to_dict(), "front": [trial.to_dict() for trial in front]}))
+        click.echo(json.dumps(Result(storage, name).to_dict()))
     else:
         counts = ", ".join(f"{count} {state}" for state, count in record.counts.items() if count)
         click.echo(f"{name}: {record.config.trials} trials ({counts}), {len(front)} on the front")
