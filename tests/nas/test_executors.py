@@ -12,7 +12,7 @@ import nas.trials.job
 from nas.cli.main import cli
 from nas.executors.local import LocalExecutor
 from nas.ledger import Ledger
-from nas.testing import ExecutorConformance
+from nas.testing.executors import ExecutorConformance
 
 
 class TestLocal(ExecutorConformance):

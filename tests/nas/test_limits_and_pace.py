@@ -129,7 +129,7 @@ def test_a_relative_limit_is_told_in_milliseconds_and_kept(tmp_path: Path) -> No
         assert ledger.record_median("demo", 7.0) == config, "who comes later takes what is there"
     infeasible = [t for t in trials if t.state is TrialState.INFEASIBLE]
     assert infeasible
-    assert all("over the limit of 0.33 ms, 1.1x the space's median" in (t.error or "") for t in infeasible)
+    assert all("over the limit of 0.330 ms, 1.1x the space's median" in (t.error or "") for t in infeasible)
     assert all((t.latency_ms or 0) > 0.33 for t in infeasible)
 
 

@@ -1,7 +1,4 @@
-"""Suites of tests for plug-ins: a class of pytest tests for each thing that a plug-in may add.
-
-Derive a test class from one, give it the thing, and pytest runs the suite.
-"""
+"""What every executor keeps; see ``nas.executors.base.Executor`` for the contract."""
 
 import time
 from abc import ABC, abstractmethod
@@ -19,17 +16,13 @@ from search_spaces import Architecture
 from search_spaces.errors import BitnasError
 from search_spaces.search_space import SearchSpace
 
-# --------------------------------------------------------------------------------------------- executors
-
 
 class ExecutorConformance(ABC):
-    """What every executor keeps; see ``nas.executors.base.Executor`` for the contract.
+    """A suite for one executor::
 
-    ::
+        from nas.testing.executors import ExecutorConformance
 
-        from nas.testing import ExecutorConformance
-
-        class TestMyExecutor(ExecutorConformance):
+        class TestMine(ExecutorConformance):
             def executor(self):
                 return MyExecutor()
 
