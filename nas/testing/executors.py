@@ -51,7 +51,9 @@ class ExecutorConformance(ABC):
         assert [DRIFT] in [event.drifts for event in events if isinstance(event, Told)]
         assert isinstance(events[-1], Ended), "what a worker told comes before its end"
         with Ledger.open(job.storage) as ledger:
-            assert ledger.search(job.search).counts[TrialState.COMPLETE] == 2
+            trials = ledger.trials(job.search)
+        found = [(trial.state, trial.error) for trial in trials]
+        assert found == [(TrialState.COMPLETE, None)] * 2, found
 
     def test_a_worker_that_fails_is_told_of_and_replaced(self, tmp_path: Path) -> None:
         """Twice, which shows that another one took its place."""
@@ -99,6 +101,7 @@ class ExecutorConformance(ABC):
         deadline = time.monotonic() + self.patience_s
         while not condition():
             assert time.monotonic() < deadline, f"nothing more in {self.patience_s:g} s; so far: {events}"
+            assert executor.capacity() or not any(e.is_done for e in _ends(events)), f"all ended: {events}"
             events += executor.poll(0.2)
 
 

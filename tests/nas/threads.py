@@ -1,4 +1,4 @@
-"""A plug-in's executor: its workers are threads of this process, so they know what is registered in it."""
+"""A plug-in's executor: its worker is a thread of this process, so it knows what is registered in it."""
 
 import queue
 import threading
@@ -9,47 +9,40 @@ from nas.trials.worker import run
 
 
 class ThreadExecutor(Executor):
-    """Threads. They share one interpreter, so several are hardly faster than one."""
+    """One thread, whatever is asked for: two workers must not share a process."""
 
     def __init__(self) -> None:
         self._events: queue.Queue[Event] = queue.Queue()
         self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._at_work = 0
+        self._thread: threading.Thread | None = None
 
     def start(self, job: Job, workers: int) -> None:
         self._job = job
-        for _ in range(workers):
-            self._start_one()
+        self._start_thread()
 
     def capacity(self) -> int:
-        return self._at_work
+        return 0 if self._thread is None else 1
 
     def poll(self, timeout_s: float) -> list[Event]:
-        found = []
         try:
-            found.append(self._events.get(timeout=timeout_s))
-            while True:
-                found.append(self._events.get_nowait())
+            event = self._events.get(timeout=timeout_s)
         except queue.Empty:
-            pass
-        for event in found:
-            if isinstance(event, Ended):
-                self._at_work -= 1
-                if not event.is_done:
-                    self._start_one()
-        return found
+            return []
+        if isinstance(event, Ended):
+            self._thread = None
+            if not event.is_done:
+                self._start_thread()
+        return [event]
 
     def stop(self) -> None:
         self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        self._at_work = 0
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
 
-    def _start_one(self) -> None:
-        self._threads.append(threading.Thread(target=self._work))
-        self._at_work += 1
-        self._threads[-1].start()
+    def _start_thread(self) -> None:
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
 
     def _work(self) -> None:
         is_done = False
