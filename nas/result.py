@@ -80,7 +80,8 @@ class Result:
             InvalidInput: there is no such limit.
             NothingFitsError: no complete trial is within the limits.
         """
-        from nas.export.trials import NothingFitsError, candidates, limits_of, nothing_fits
+        from nas.export.trials import candidates, limits_of, nothing_fits
+        from search_spaces.errors import NothingFitsError
 
         with self._ledger() as ledger:
             wanted = limits_of(ledger.search(self.name).config, _by_name(limits))

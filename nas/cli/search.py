@@ -19,8 +19,8 @@ _WITH_RESUME = {"resume", "storage", "workers", "executor", "as_json", "verbose"
 
 
 @click.command()
-@click.option("--name", metavar="NAME", help="What to call the search.")
-@click.option("--resume", metavar="NAME", help="Go on with a search, with the settings it was made with.")
+@click.option("--name", metavar="NAME", help="The name of the search.")
+@click.option("--resume", metavar="NAME", help="Continue a search with its own settings.")
 @click.option("--space", default="tiny", show_default=True, help="The search space.")
 @click.option(
     "--data",
@@ -29,21 +29,25 @@ _WITH_RESUME = {"resume", "storage", "workers", "executor", "as_json", "verbose"
     metavar="NAME_OR_PATH",
     help="The data set: digits, a folder, OWNER/NAME on the hub.",
 )
-@click.option("--image-size", type=int, help="Bring images to a square of this side.")
+@click.option("--image-size", type=int, help="Crop and scale images to a square of this side.")
 @click.option("--device", default="local", show_default=True, help="The device whose latency counts.")
 @click.option("--trials", type=int, default=24, show_default=True, help="How many architectures to try.")
-@click.option("--epochs", type=int, default=3, show_default=True, help="How long to train each.")
-@click.option("--batch-size", type=int, help="Images a step; by the number of images if not given.")
+@click.option("--epochs", type=int, default=3, show_default=True, help="How many epochs to train each.")
+@click.option("--batch-size", type=int, help="Images per step; chosen by the number of images if not given.")
 @click.option("--learning-rate", type=float, help="The highest rate of a training.")
 @click.option(
     "--max-latency",
     type=LatencyLimitType(),
-    help="Do not train what is predicted to be slower: 0.4ms, 400us, or 0.5x of the space's median.",
+    help="Do not train networks predicted to be slower: 0.4ms, 400us, or 0.5x of the space's median.",
 )
-@click.option("--max-latency-ms", type=Milliseconds, help="The same in milliseconds.")
-@click.option("--max-size-kb", type=Kilobytes, help="Do not train what is larger (1 kB = 1000 bytes).")
-@click.option("--max-memory-kb", type=Kilobytes, help="Do not train what needs more memory to run.")
-@click.option("--max-macs", type=float, help="Do not train what takes more multiply-accumulates.")
+@click.option("--max-latency-ms", type=Milliseconds, help="The same limit in milliseconds.")
+@click.option(
+    "--max-size-kb", type=Kilobytes, help="Do not train networks that are larger (1 kB = 1000 bytes)."
+)
+@click.option(
+    "--max-memory-kb", type=Kilobytes, help="Do not train networks whose activations need more memory."
+)
+@click.option("--max-macs", type=float, help="Do not train networks of more multiply-accumulates.")
 @click.option(
     "--limit",
     "limits",
@@ -60,11 +64,23 @@ _WITH_RESUME = {"resume", "storage", "workers", "executor", "as_json", "verbose"
     show_default=True,
     help="What to trade off, once for each: accuracy, latency, size, memory, macs, latency@DEVICE.",
 )
-@click.option("--sampler", default="tpe", show_default=True, help="Who proposes: tpe, nsga2 or random.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Makes a search repeatable.")
+@click.option(
+    "--sampler",
+    default="tpe",
+    show_default=True,
+    help="The sampler that proposes trials: tpe, nsga2 or random.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="The random seed; the same seed repeats a search."
+)
 @click.option("--workers", type=int, default=1, show_default=True, help="How many trials run at once.")
 @click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where they run: local.")
-@click.option("--pruner", default="none", show_default=True, help="Who stops hopeless trials: none, median.")
+@click.option(
+    "--pruner",
+    default="none",
+    show_default=True,
+    help="The pruner that stops unpromising trials early: none or median.",
+)
 @click.option(
     "--when-away",
     type=click.Choice(["wait", "predict"]),
@@ -79,15 +95,15 @@ _WITH_RESUME = {"resume", "storage", "workers", "executor", "as_json", "verbose"
     show_default=True,
     help="Measure the kernels of what may be on the front, or of every trial.",
 )
-@click.option("--verbose", is_flag=True, help="Tell when the device was disturbed.")
+@click.option("--verbose", is_flag=True, help="Say when the device was disturbed.")
 @storage_option
 @json_option
 @click.pass_context
 def search(context: click.Context, /, **options: Any) -> None:
     """Search a space for the best trade-offs of accuracy, latency and size.
 
-    Every trial is written to the ledger as it goes: a search that was stopped or killed loses nothing that
-    was finished and goes on with --resume.
+    Every trial is written to the database as it runs. A search that was stopped or killed keeps what was
+    finished; continue it with --resume.
     """
     from nas.bars import decoding
     from nas.searching import search as service
@@ -142,8 +158,8 @@ def _run(name: str, options: dict[str, Any]) -> None:
     try:
         spent = run_shown(name=name, progress=True, **settings)
     except KeyboardInterrupt:
-        resume = command("search", "--resume", name, storage=options["storage"])
-        click.echo(f"\nWhat was finished is kept; go on with: {resume}", err=True)
+        resume = command("search", resume=name, storage=options["storage"])
+        click.echo(f"\nFinished trials are kept; continue with: {resume}", err=True)
         raise click.Abort from None
     for sentence in spent.sentences("--verbose"):
         click.echo(sentence, err=True)

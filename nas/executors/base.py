@@ -32,8 +32,8 @@ class Executor(ABC):
     claims one trial after the other until none is left. The ledger holds all results, so an executor moves
     none: the job goes to its workers, and what they tell comes back.
 
-    Two workers must not share a process: a trial traces models, for which torch.fx replaces functions of torch
-    in all threads.
+    Two workers must not share a process: a trial traces models, for which torch.fx replaces functions of
+    torch in all threads.
 
     Order of calls: ``start`` once, then ``poll`` and ``capacity`` in turn, ``stop`` last, also after an error
     or a Ctrl-C in any of them and where ``start`` was never called. An executor serves one search and is then

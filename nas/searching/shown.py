@@ -30,13 +30,19 @@ class Spent:
     def sentences(self, to_know_when: str) -> list[str]:
         """What to tell a person; ``to_know_when`` is the setting that tells when a device was disturbed."""
         disturbed = disturbance(self.drifts)
-        found = [f"{disturbed}; {to_know_when} tells when"] if disturbed else []
+        found = [f"{disturbed}; {to_know_when} says when"] if disturbed else []
         if not self.training_s and not self.measuring_s:
             return found
-        seconds = self.workers * self.seconds
-        whose = "the worker's" if self.workers == 1 else f"{self.workers} workers'"
+        return [*found, self._told_time()]
+
+    def _told_time(self) -> str:
+        """What the workers' time went into; the share only where no other process worked on it, too."""
         took = f"Training took {self.training_s:.0f} s and measuring {self.measuring_s:.0f} s"
-        return [*found, f"{took} of {whose} {seconds:.0f} s ({self.measuring_s / seconds:.0%} measuring)"]
+        seconds = self.workers * self.seconds
+        if self.training_s + self.measuring_s > seconds:
+            return took
+        whose = "the worker's" if self.workers == 1 else f"{self.workers} workers'"
+        return f"{took} of {whose} {seconds:.0f} s ({self.measuring_s / seconds:.0%} measuring)"
 
 
 def run_shown(

@@ -89,7 +89,7 @@ class Supervision:
     def _raise_if_fruitless(self) -> None:
         error = self.progress.error
         if self.deaths > (1 if error else MAX_DEATHS + self.workers):
-            again = command("--debug", "search", "--resume", self.search, storage=self.ledger.url)
+            again = command("search", resume=self.search, storage=self.ledger.url, debug=True)
             raise BitnasError(
                 error or f"search: its workers die ({self.last_end}) without a result; see why with: {again}"
             )

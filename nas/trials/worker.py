@@ -10,9 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from latency.timing.measurement import MeasurementError, NoDeviceError
-from nas.ledger.claims import Claim, Claims, StaleClaimError
-from nas.ledger.engine import StorageError
+from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import ALL, PREDICT, TrialState
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
@@ -23,7 +21,7 @@ from nas.trials.costing import Costing
 from nas.trials.job import Job, Told
 from nas.trials.trial import TrialRunner
 from runtime.light_tvm import without_backends
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, StaleClaimError, StorageError
 
 log = logging.getLogger(__name__)
 
