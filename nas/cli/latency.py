@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas.bars import show_progress
 from nas.cli.groups import Group
-from nas.cli.latency_model import device_option, open_model, show_progress, space_called
+from nas.cli.latency_model import device_option, open_model, space_called
 from nas.cli.latency_tables import export_, import_
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
