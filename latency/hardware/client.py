@@ -24,8 +24,8 @@ TRIES = 3
 CONNECT_S = 30.0
 MEASURE_S, MEASURE_EACH_S = 120.0, 20.0  # for a batch, and for each of what is in it
 SESSION_S = 3600
-LAST_WORDS_S = 2.0  # a process closes its pipes before it says why
-PAUSE_S = 0.5  # before a fresh session, so that a server may come back
+CLOSING_S = 2.0  # a process closes its pipes before it says why
+RETRY_PAUSE_S = 0.5  # before a fresh session, so that a server may come back
 
 
 class LostSessionError(Exception):
@@ -62,7 +62,7 @@ class Client:
             except LostSessionError as error:
                 lost = error
                 self.close()
-                time.sleep(PAUSE_S)
+                time.sleep(RETRY_PAUSE_S)
                 continue
             if "error" in answer:
                 raise MeasurementError(answer["error"])
@@ -157,6 +157,6 @@ class Client:
         """The last line that a process wrote that ended, or is about to."""
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(LAST_WORDS_S)
+                self._process.wait(CLOSING_S)
         lines = self._words.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else "the session ended without a word"

@@ -157,11 +157,11 @@ class SqlLatencyTable:
 def _timing(measurement: "Measurement") -> dict[str, Any]:
     """The columns that kernels and networks share."""
     found = {name: getattr(measurement, name) for name in TIMING}
-    return {**found, "conditions": dict(measurement.conditions)}
+    return {**found, "conditions": measurement.conditions.to_dict()}
 
 
 def _measurement(row: MeasurementRow | NetworkMeasurementRow) -> "Measurement":
-    from latency import Measurement
+    from latency import Conditions, Measurement
 
     return Measurement(
         milliseconds=row.milliseconds,
@@ -169,7 +169,7 @@ def _measurement(row: MeasurementRow | NetworkMeasurementRow) -> "Measurement":
         samples=row.samples,
         date=row.date,
         tvm_version=row.tvm_version,
-        conditions=row.conditions or {},
+        conditions=Conditions.from_dict(row.conditions),
         **_of_kernel(row),
     )
 

@@ -30,7 +30,7 @@ def open_absent(ledger: Ledger, name: str) -> "Device":
     Raises:
         NoDeviceError: it never answered.
     """
-    from latency.hardware.device import AbsentDevice
+    from latency.hardware.absent import AbsentDevice
     from latency.timing.measurement import NoDeviceError
     from nas.ledger.latencies import SqlLatencyTable
 

@@ -13,7 +13,7 @@ from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import ALL, Cost, EpochRecord, Proposal, SearchConfig, TrialState
 from nas.ledger.store import Ledger
 from nas.measuring.bench import Bench, Predicted
-from nas.measuring.quiet import QuietRoom
+from nas.measuring.machine_lock import MachineLock
 from nas.trials.pace import Pace
 from search_spaces.architecture import Architecture
 
@@ -37,7 +37,7 @@ class TrialRunner:
     data: DataSet
     proposer: Proposer
     bench: Bench
-    room: QuietRoom
+    lock: MachineLock
     pace: Pace = field(default_factory=Pace)
 
     def run(self, claim: Claim, check: Callable[[], None]) -> None:
@@ -137,7 +137,7 @@ class TrialRunner:
             check()
             give_way()
 
-        with self.room.shared() as give_way:
+        with self.lock.shared() as give_way:
             module, _ = train_architecture(
                 architecture,
                 self.data,

@@ -23,7 +23,7 @@ from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.measuring.bench import BenchFactory, DeviceBench
 from nas.measuring.front_todo import next_of_front
-from nas.measuring.quiet import Check, QuietRoom
+from nas.measuring.machine_lock import Check, MachineLock
 from nas.trials.trial import TrialRunner
 from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError
@@ -115,10 +115,10 @@ def work(job: Job, stop: threading.Event, tell: Tell = _nobody) -> None:
             stop.set()
             raise StoppedError
 
-    with Ledger.open(job.storage) as ledger, closing(QuietRoom.of_this_machine(check)) as room:
+    with Ledger.open(job.storage) as ledger, closing(MachineLock.of_this_machine(check)) as lock:
         claims = Claims(ledger, job.search, Worker.this_process(), job.lease_s)
-        runner = _runner(job, ledger, claims, room)
-        _get_to_know(runner, job, check, tell)
+        runner = _runner(job, ledger, claims, lock)
+        _profile(runner, job, check, tell)
         gc.freeze()  # what was imported stays: to look through it again and again takes a seventh of a second
         while not ledger.search(job.search).finished:
             check()
@@ -132,12 +132,12 @@ def work(job: Job, stop: threading.Event, tell: Tell = _nobody) -> None:
         tell(drifts=runner.bench.drifts())
 
 
-def _get_to_know(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
-    """Have the device known well enough for estimates, and a relative limit in milliseconds."""
+def _profile(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
+    """Have the device profiled well enough for estimates, and a relative limit in milliseconds."""
 
     def progress(done: int, of: int) -> None:
         check()
-        tell(stage="getting to know the device", done=done, of=of)
+        tell(stage="profiling the device", done=done, of=of)
 
     if runner.config.measure == ALL and not runner.config.awaits_limit:
         return
@@ -146,20 +146,22 @@ def _get_to_know(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> Non
     space, started = runner.proposer.space, time.monotonic()
     while True:
         try:
-            runner.bench.get_to_know(space, progress)
+            runner.bench.profile(space, progress)
             if runner.config.awaits_limit:
                 median = runner.bench.median(space)
                 runner.config = runner.ledger.record_median(job.search, median)
                 runner.proposer.config = runner.config
             break
         except NoDeviceError:
-            log.debug("the device is not known yet", exc_info=True)
+            log.debug("the device is not profiled yet", exc_info=True)
             tell(stage="waiting for the device")
             _wait_for_device(job, check)
         except MeasurementError:
             if runner.config.awaits_limit:
                 raise
-            log.debug("the device is known in part", exc_info=True)  # the trial that needs the rest will tell
+            log.debug(
+                "the device is profiled in part", exc_info=True
+            )  # the trial that needs the rest will tell
             break
     runner.pace.add_first(time.monotonic() - started)
 
@@ -186,16 +188,16 @@ def _finish_front(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> No
         _wait_for_device(job, check)
 
 
-def _runner(job: Job, ledger: Ledger, claims: Claims, room: QuietRoom) -> TrialRunner:
+def _runner(job: Job, ledger: Ledger, claims: Claims, lock: MachineLock) -> TrialRunner:
     from nas.algorithms.samplers import Proposer
     from nas.data import load
     from search_spaces.search_space import space
 
     config = ledger.search(job.search).config
-    bench = job.bench(config, ledger, room)
+    bench = job.bench(config, ledger, lock)
     data = load(config.data, config.image_size)
     proposer = Proposer(space(config.space).fitted(data.input_shape, data.classes), config)
-    return TrialRunner(ledger, claims, job.search, config, data, proposer, bench, room)
+    return TrialRunner(ledger, claims, job.search, config, data, proposer, bench, lock)
 
 
 def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check, tell: Tell) -> None:

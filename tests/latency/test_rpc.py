@@ -22,7 +22,7 @@ import runtime
 import search_spaces
 from latency import DeviceRecord, LatencyModel, MemoryTable, NoDeviceError
 from latency.hardware import client
-from latency.hardware.device import RpcDevice
+from latency.hardware.rpc import RpcDevice
 from latency.hardware.runner import listen
 from latency.hardware.server import MAGIC, Server, ServerOptions
 from runtime.workload import Relu
@@ -104,8 +104,10 @@ def test_a_remote_device_measures_kernels_and_networks(serving, on):
     predicted = model.predict(architecture)
     measured = model.measure_network(architecture)
     assert 0.2 < measured.milliseconds / predicted.milliseconds < 5
-    known = {"load", "governor", "frequency_mhz", "affinity", "reference_ms", "usual_ms"}
-    assert known <= set(measured.conditions)
+    conditions = measured.conditions
+    assert conditions.reference_ms > 0
+    assert conditions.usual_ms > 0
+    assert (conditions.load, conditions.affinity) > (0, ""), "as the session's process has it"
     row = model.table.rows(device.identity)[predicted.by_workload[0][0].key]
     assert row.cold_ms > 0
 
