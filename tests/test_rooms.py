@@ -28,7 +28,10 @@ LAYERS = {
     "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}),
 }
 """The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
-BESIDE = {"nas": {"__init__", "seeds", "rounding", "hints"}, "latency": {"__init__", "record"}}
+BESIDE = {
+    "nas": {"__init__", "seeds", "rounding", "hints", "testing"},
+    "latency": {"__init__", "record", "testing"},
+}
 """What lies beside such rooms and imports none of them, where that is so."""
 HEAVY = {"torch", "tvm", "optuna", "sqlalchemy", "plotly", "dash", "sklearn", "ray", "pydantic"}
 

@@ -29,11 +29,6 @@ def device(name: str) -> Device:
     return found
 
 
-def is_plugin(name: str) -> bool:
-    """Whether a device of that name is a plug-in's."""
-    return name != LOCAL and name in devices
-
-
 def connect(record: DeviceRecord, cooldown_s: float = 0.0) -> Device:
     """The device of a record; nothing is sent before it is asked for something.
 

@@ -47,10 +47,20 @@ Progress = Callable[[int, int], None]
 
 
 class Bench(Protocol):
-    """Puts a time to networks. One per worker; what it measures it keeps for the others."""
+    """What a search asks of its device: puts a time to networks. One of your own passes
+    ``nas.testing.BenchConformance``.
+
+    *Threads*: each worker process has one, used by one thread. What one measures it keeps in the ledger, where
+    the others find it.
+    *Order of calls*: ``profile`` comes first, unless the search measures everything; ``median`` after it.
+    *Who owns what*: the ledger and the lock are the worker's, which closes them. Whatever is timed is timed in
+    ``lock.exclusive()``, and compiled in ``lock.shared()``.
+    *Errors*: NoDeviceError where the device does not answer: the trial waits for it. MeasurementError where it
+    gave no usable time, BitnasError where a network cannot be compiled: the trial has failed.
+    """
 
     def profile(self, space: SearchSpace, progress: Progress) -> None:
-        """Measure of the device what estimates need."""
+        """Measure kernels of a space that estimates need, unless they are measured."""
 
     def median(self, space: SearchSpace) -> float:
         """Milliseconds that the median of a space's architectures takes."""
@@ -59,7 +69,8 @@ class Bench(Protocol):
         """What an architecture takes by what is known, measuring nothing."""
 
     def predict(self, architecture: Architecture) -> Predicted:
-        """What an architecture takes by all its kernels, which are measured."""
+        """What an architecture takes by all its kernels, which are measured; where a search does without a
+        device that is away, what was not measured is ``estimated``."""
 
     def measure(self, architecture: Architecture) -> Measurement:
         """The time of one image through the whole compiled network."""

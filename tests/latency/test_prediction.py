@@ -11,11 +11,7 @@ from scipy.stats import kendalltau
 import runtime
 import search_spaces
 from latency import (
-    Conditions,
-    Device,
-    DeviceRecord,
     LatencyModel,
-    Measurement,
     MeasurementError,
     MemoryTable,
     NetworkMeasurement,
@@ -23,7 +19,7 @@ from latency import (
 from latency.model.calibration import calibrate, evaluate, measure_space
 from latency.model.correction import MIN_NETWORKS, SUM_TERM, Correction, KernelTime, terms
 from latency.model.evaluation import judge_regressor, kendall_tau
-from latency.model.features import amounts_of, features
+from latency.model.features import features
 from latency.model.kernel_table import KERNELS_A_BATCH
 from latency.model.network_times import NetworkTimes
 from latency.model.profiling import PROFILED_KERNELS, latencies, profile, sampled
@@ -39,47 +35,14 @@ from search_spaces.architecture import Block, Head, Stem
 from search_spaces.block.separable import Separable
 from search_spaces.errors import BitnasError
 from search_spaces.search_space import USER_PRECISIONS
+from tests.latency.board import Board, measurement, milliseconds
 
 SPACE = search_spaces.space("tiny")
-
-
-def milliseconds(workload):
-    """A made-up machine: so much for each operation, each byte and each call."""
-    amounts = amounts_of(workload)
-    moved = amounts["input"] + amounts["constant"] + amounts["output"]
-    return 1e-5 + amounts["macs"] / 5e7 + moved / 2e7
 
 
 def kernels(count):
     found = {w: None for seed in range(count) for w in workloads_of(SPACE.sample(seed))}
     return list(found)
-
-
-class MadeUpDevice(Device):
-    """A device whose times are computed, so that what is learned can be compared with what is so."""
-
-    def __init__(self):
-        self.record = DeviceRecord("made-up")
-        self.asked = []
-
-    def look(self):
-        return {"cpu": "none", "cores": 1, "features": []}
-
-    def measure_kernels(self, workloads, schedules=None, brief=False, usual_ms=None):
-        self.asked += workloads
-        times = [milliseconds(workload) for workload in workloads]
-        how = Conditions(brief=brief)
-        date = "2026-01-01T00:00:00+00:00"
-        return [Measurement(ms, ms / 100, 7, date, "0", "", 1.5 * ms, conditions=how) for ms in times]
-
-    def measure_networks(self, networks, usual_ms=None):
-        alone = [[milliseconds(w) for w in network.info.workloads] for network in networks]
-        times = [1.04 * sum(each) + 3e-6 * len(each) for each in alone]
-        return [measurement(ms) for ms in times]
-
-
-def measurement(ms):
-    return Measurement(ms, ms / 100, 7, "2026-01-01T00:00:00+00:00", "0")
 
 
 def quietly(what, done, count):
@@ -142,7 +105,7 @@ def test_a_calibrated_device_is_predicted_better_and_with_an_interval(monkeypatc
     monkeypatch.setattr(
         NetworkTimes, "compiled", cache(NetworkTimes.compiled)
     )  # which takes most of its time
-    device = MadeUpDevice()
+    device = Board()
     model = LatencyModel(device, MemoryTable())
     before = evaluate(model, SPACE, 10, 500, quietly)
     assert before.coverage is not None
@@ -165,7 +128,7 @@ def test_too_few_minutes_are_told_after_the_first_networks(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr("latency.model.calibration.time.monotonic", lambda: clock[0])
 
-    class SlowDevice(MadeUpDevice):
+    class SlowDevice(Board):
         def measure_networks(self, networks, usual_ms=None):
             clock[0] += 30.0 * len(networks)
             return super().measure_networks(networks)
@@ -180,7 +143,7 @@ def test_too_few_minutes_are_told_after_the_first_networks(monkeypatch):
 
 
 def test_a_table_is_filled_ahead_and_goes_on_where_it_was():
-    device = MadeUpDevice()
+    device = Board()
     model = LatencyModel(device, MemoryTable())
     first = measure_space(model, SPACE, 3, quietly)
     assert first == len(device.asked) == len(set(device.asked))
@@ -189,7 +152,7 @@ def test_a_table_is_filled_ahead_and_goes_on_where_it_was():
 
 
 def test_a_device_that_is_away_is_predicted_and_marked():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     measure_space(LatencyModel(device, table), SPACE, 30, quietly)
     asked = len(device.asked)
     model = LatencyModel(device, table, measure=False)
@@ -233,7 +196,7 @@ def test_a_prediction_is_never_nonsense():
 
 
 def test_what_is_estimated_widens_the_interval():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     measure_space(LatencyModel(device, table), SPACE, 30, quietly)
     model = LatencyModel(device, table, measure=False)
     known = model.predict(SPACE.sample(0))
@@ -249,7 +212,7 @@ def test_what_is_estimated_widens_the_interval():
 
 
 def test_networks_that_were_timed_tell_what_the_sum_misses():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     model = LatencyModel(device, table)
     before = model.predict(SPACE.sample(0))
     for seed in range(60):
@@ -275,7 +238,7 @@ def test_errors_of_a_sum_go_together():
 
 
 def test_brief_times_count_for_brief_models_only():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     thorough, brief = LatencyModel(device, table), LatencyModel(device, table, brief=True)
     work = workloads_of(SPACE.sample(0))
     assert brief.kernels.fill(work) == len(set(work))
@@ -287,7 +250,7 @@ def test_brief_times_count_for_brief_models_only():
 
 
 def test_a_device_is_known_by_kernels_that_stand_for_a_space():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     model = LatencyModel(device, table, brief=True)
     told = []
     assert profile(model, SPACE, lambda done, of: told.append((done, of))) == PROFILED_KERNELS
@@ -311,7 +274,7 @@ def quietly_counted(done, count):
 
 
 def test_what_was_learned_is_not_judged_by():
-    model = LatencyModel(MadeUpDevice(), MemoryTable())
+    model = LatencyModel(Board(), MemoryTable())
     for seed in range(200):
         model.networks.learn(SPACE.sample(500 + seed), measurement(1e-3))
     judged = evaluate(model, SPACE, 5, 500, quietly)
@@ -320,7 +283,7 @@ def test_what_was_learned_is_not_judged_by():
 
 
 def test_kernels_of_an_earlier_run_are_met_again():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     model = LatencyModel(device, table)
     architecture = SPACE.sample(0)
     model.kernels.fill(workloads_of(architecture))
@@ -339,7 +302,7 @@ def test_code_that_two_calls_share_counts_once():
 
 
 def test_code_that_is_not_known_is_taken_for_that_of_its_family():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     measure_space(LatencyModel(device, table), SPACE, 30, quietly)
     rows = table.rows(device.identity)
     convolutions = [key for key in rows if Workload.from_key(key).family == "conv2d"]
@@ -382,7 +345,7 @@ def test_a_block_that_looks_at_its_precision_is_refused(monkeypatch):
 
     monkeypatch.setattr(Separable, "forward", forward)
     forget_networks(blocks=True, traces=True)
-    model = LatencyModel(MadeUpDevice(), MemoryTable())
+    model = LatencyModel(Board(), MemoryTable())
     model.networks.compiled(separable("float"))
     with pytest.raises(BitnasError, match="not look into them"):
         model.networks.compiled(separable("ternary"))
@@ -391,7 +354,7 @@ def test_a_block_that_looks_at_its_precision_is_refused(monkeypatch):
 
 def test_of_two_measurements_the_lower_counts(monkeypatch):
     monkeypatch.setattr("latency.timing.agreement.time.sleep", lambda seconds: None)
-    model = LatencyModel(MadeUpDevice(), MemoryTable())
+    model = LatencyModel(Board(), MemoryTable())
     architecture = SPACE.sample(3)
     repeats = RepeatedTimes(model)
     slow = iter(
