@@ -50,7 +50,7 @@ class BenchConformance(ABC):
     @pytest.fixture(scope="class")
     @classmethod
     def timed(cls) -> list[str]:
-        """What was done in the lock, for each time that it was taken exclusively."""
+        """A word for each time that the lock was taken exclusively."""
         return []
 
     @pytest.fixture(scope="class")

@@ -32,7 +32,7 @@ BESIDE = {
     "nas": {"__init__", "seeds", "rounding", "hints", "testing"},
     "latency": {"__init__", "record", "testing"},
 }
-"""What lies beside such rooms and imports none of them, where that is so."""
+"""What lies beside such rooms and imports none of them, where that is so; ``testing`` may."""
 HEAVY = {"torch", "tvm", "optuna", "sqlalchemy", "plotly", "dash", "sklearn", "ray", "pydantic"}
 
 
@@ -95,8 +95,20 @@ def test_arrows_between_rooms_go_down(package, layer):
 
 @pytest.mark.parametrize("package", BESIDE)
 def test_what_lies_beside_rooms_imports_none(package):
-    files = (path for path in (ROOT / package).glob("*.py") if path.stem != "__init__")
+    files = (path for path in (ROOT / package).glob("*.py") if path.stem not in ("__init__", "testing"))
     assert not {f"{path} imports {name}" for path in files for name in rooms_within(package, path) if name}
+
+
+def test_nothing_imports_a_suite_of_tests():
+    """Such a module needs pytest, which no installation has."""
+    wrong = {name for name, others in module_graph().items() if any(o.endswith(".testing") for o in others)}
+    assert not wrong
+    assert not {
+        path
+        for room in MAY_IMPORT
+        for path in (ROOT / room).rglob("*.py")
+        if path.stem != "testing" and "pytest" in imported(path)
+    }
 
 
 def circles(graph):

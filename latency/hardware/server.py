@@ -101,12 +101,12 @@ class Server:
             return
         name = f"{peer[0]}:{peer[1]}"
         try:
-            threading.Thread(target=self._greet, args=(connection, name), daemon=True).start()
+            threading.Thread(target=self._shake_hands, args=(connection, name), daemon=True).start()
         except RuntimeError as error:  # no more threads
             log.warning("%s sent away: %s", name, error)
             connection.close()
 
-    def _greet(self, connection: socket.socket, peer: str) -> None:
+    def _shake_hands(self, connection: socket.socket, peer: str) -> None:
         """Shake hands within a time limit; a stranger is sent away, a client waits its turn."""
         deadline = time.monotonic() + HANDSHAKE_S
         try:

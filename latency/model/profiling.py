@@ -26,7 +26,7 @@ Progress = Callable[[int, int], None]
 Turns = Callable[[str], AbstractContextManager[bool]]
 """Makes a context that tells whether a piece of work, by its name, is this process's now."""
 
-BATCH_KERNELS = 6
+KERNELS_A_BATCH = 6
 """Kernels that one process measures at a time while others measure others: some two seconds of work."""
 POLL_S = 0.2
 PROFILED_KERNELS = 60
@@ -73,19 +73,19 @@ def profile(
     if len(kernels) - len(model.kernels.lacking(list(kernels))) >= wanted:
         return 0
     chosen, count = representative(kernels, wanted), 0
-    for start in range(0, wanted, BATCH_KERNELS):
+    for start in range(0, wanted, KERNELS_A_BATCH):
         with turns(f"kernels-{start}") as is_mine:
             if is_mine:
                 model.refresh()
                 progress(wanted - len(model.kernels.lacking(chosen)), wanted)
-                count += model.kernels.fill(chosen[start : start + BATCH_KERNELS])
+                count += model.kernels.fill(chosen[start : start + KERNELS_A_BATCH])
     while lacking := model.kernels.lacking(chosen):  # others are at these
         progress(wanted - len(lacking), wanted)
         time.sleep(POLL_S)
-        with turns(f"kernels-{chosen.index(lacking[0]) // BATCH_KERNELS * BATCH_KERNELS}") as is_mine:
+        with turns(f"kernels-{chosen.index(lacking[0]) // KERNELS_A_BATCH * KERNELS_A_BATCH}") as is_mine:
             model.refresh()
             if is_mine:  # who was at them is gone
-                count += model.kernels.fill(model.kernels.lacking(chosen)[:BATCH_KERNELS])
+                count += model.kernels.fill(model.kernels.lacking(chosen)[:KERNELS_A_BATCH])
     progress(wanted, wanted)
     return count
 

@@ -25,7 +25,7 @@ from search_spaces.search_space import SearchSpace
 KERNELS_A_TRIAL = 5
 """Kernels for each trial of a search by which a device gets known, until there are enough."""
 
-AWAY_S = 30.0
+RETRY_AFTER_S = 30.0
 """How long a device that did not answer is left alone while predictions do without it."""
 
 
@@ -50,13 +50,13 @@ class Bench(Protocol):
     """What a search asks of its device: puts a time to networks. One of your own passes
     ``nas.testing.BenchConformance``.
 
-    *Threads*: each worker process has one, used by one thread. What one measures it keeps in the ledger, where
-    the others find it.
+    *Threads*: each worker process has one, used by one thread. What one measures it keeps in the ledger,
+    where the others find it.
     *Order of calls*: ``profile`` comes first, unless the search measures everything; ``median`` after it.
-    *Who owns what*: the ledger and the lock are the worker's, which closes them. Whatever is timed is timed in
-    ``lock.exclusive()``, and compiled in ``lock.shared()``.
-    *Errors*: NoDeviceError where the device does not answer: the trial waits for it. MeasurementError where it
-    gave no usable time, BitnasError where a network cannot be compiled: the trial has failed.
+    *Who owns what*: the ledger and the lock are the worker's, which closes them. Code is compiled in
+    ``lock.shared()`` and timed in ``lock.exclusive()``.
+    *Errors*: NoDeviceError where the device does not answer: the trial waits for it. MeasurementError where
+    it gave no usable time, BitnasError where a network cannot be compiled: the trial has failed.
     """
 
     def profile(self, space: SearchSpace, progress: Progress) -> None:
@@ -115,7 +115,7 @@ class DeviceBench:
         except NoDeviceError:
             if not self._predicts_when_away:
                 raise
-            self._away_until = time.monotonic() + AWAY_S
+            self._away_until = time.monotonic() + RETRY_AFTER_S
 
     def median(self, space: SearchSpace) -> float:
         """The median of what a sample of the space is estimated to take."""
@@ -161,7 +161,7 @@ class DeviceBench:
         """An estimate, where the search does without a device that is away; else the error is raised."""
         if not self._predicts_when_away:
             raise error
-        self._away_until = time.monotonic() + AWAY_S
+        self._away_until = time.monotonic() + RETRY_AFTER_S
         return self._estimate(architecture)
 
     def drifts(self) -> list[float]:

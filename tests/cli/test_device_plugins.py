@@ -1,4 +1,4 @@
-"""Devices of plug-ins: found by name, shown, searched on, and reached again from the card of what was exported."""
+"""Devices of plug-ins: found by name, shown, searched on, and reached again by their record."""
 
 import json
 import subprocess

@@ -5,6 +5,7 @@ import math
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import update
 
 from latency import (
     Conditions,
@@ -19,8 +20,10 @@ from latency import (
 from latency.testing import DeviceConformance, LatencyTableConformance
 from nas.ledger import Ledger
 from nas.ledger.latencies import SqlLatencyTable
+from nas.ledger.tables import MeasurementRow
 from tests.latency.board import Board
 from tests.latency.serving import KEY, Serving
+from tests.measured import timed
 
 
 class TestLocalDevice(DeviceConformance):
@@ -62,6 +65,14 @@ class TestSqlLatencyTable(LatencyTableConformance):
 
     def make_table(self):
         return SqlLatencyTable(self.ledger)
+
+    def test_a_row_of_an_older_version_is_read(self):
+        table = self.make_table()
+        table.put("board", "a", timed(1.0))
+        older = {"visits": 2, "briefly": True, "governor": None, "of a later version": 1}
+        with self.ledger.writing() as session:
+            session.execute(update(MeasurementRow).values(conditions=older))
+        assert table.get("board", "a").conditions == Conditions(rounds=2, brief=True)
 
 
 class FileTable(LatencyTable):

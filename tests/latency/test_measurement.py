@@ -1,7 +1,10 @@
 """What a measurement is worth: its interval by the device's own repeats, and what makes it worthless."""
 
+import json
+
 import pytest
 
+from latency import Conditions, Measurement
 from latency.timing.agreement import measure_until_agreed
 from latency.timing.measurement import MAX_REPEAT_DIFFERENCE, MAX_WAITED, SLICE_MS
 from latency.timing.patience import PATIENCE_VARIABLE
@@ -89,3 +92,49 @@ def test_how_long_others_had_the_core():
     assert waited_s(lambda path: "812 1500000000 3\n" if path.endswith("schedstat") else None) == 1.5
     assert waited_s(lambda path: None) is None
     assert waited_s(lambda path: "0\n") is None
+
+
+OLD_ROW = {
+    "median_ms": 2.1,
+    "disturbed": 3,
+    "reference_ms": 0.01,
+    "usual_ms": 0.011,
+    "waited": 0.02,
+    "governor": None,
+    "frequency_mhz": None,
+    "load": 0.5,
+    "affinity": "0-1",
+    "visits": 2,
+    "repeats_ms": [2.0, 2.01],
+    "briefly": True,
+    "space": "tiny",
+    "of a later version": {"more": 1},
+}
+
+
+def test_conditions_of_older_ledgers_are_read():
+    found = Conditions.from_dict(OLD_ROW)
+    assert (found.rounds, found.brief, found.repeats_ms, found.drift) == (2, True, (2.0, 2.01), None)
+    assert (found.usual_ms, found.load, found.governor, found.space) == (0.011, 0.5, None, "tiny")
+    assert Conditions.from_dict(None) == Conditions.from_dict({}) == Conditions()
+
+
+def test_conditions_are_json_that_can_be_read():
+    found = Conditions.from_dict(OLD_ROW)
+    told = json.loads(json.dumps(found.to_dict()))
+    assert Conditions.from_dict(told) == found
+    assert told["repeats_ms"] == [2.0, 2.01]
+    assert "governor" not in told
+    assert "drift" not in told
+    assert Conditions().to_dict() == {}
+    lowered = timed(2.0, drift=0.2, waited=0.3)
+    assert Measurement.from_dict(json.loads(json.dumps(lowered.to_dict()))) == lowered
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("usual_ms", "abc"), ("median_ms", 0), ("drift", -1), ("rounds", True), ("repeats_ms", [1.0, None])],
+)
+def test_conditions_that_are_none_are_refused(name, value):
+    with pytest.raises(ValueError, match=name):
+        Conditions.from_dict({name: value})

@@ -11,6 +11,7 @@ from scipy.stats import kendalltau
 import runtime
 import search_spaces
 from latency import (
+    Conditions,
     LatencyModel,
     MeasurementError,
     MemoryTable,
@@ -385,3 +386,23 @@ def test_of_two_measurements_the_lower_counts(monkeypatch):
     assert repeats.repeat([architecture]) == [], (
         "its kernels are not measured a third time, and it was slower"
     )
+
+
+def test_all_is_timed_at_the_speed_of_the_table():
+    """Which the first measurement tells, also in another process."""
+
+    class Referring(Board):
+        def measure_kernels(self, workloads, schedules=None, brief=False, usual_ms=None):
+            found = super().measure_kernels(workloads, schedules, brief, usual_ms)
+            how = Conditions(usual_ms=usual_ms or 0.006, brief=brief)
+            return [replace(each, conditions=how) for each in found]
+
+    table, work = MemoryTable(), workloads_of(SPACE.sample(0))
+    first, second = Referring(), Referring()
+    for device in (first, second):
+        model = LatencyModel(device, table)
+        model.kernels.fill(work[:1])
+        model.kernels.measure_again(work[:1])
+        model.networks.measure_once([model.networks.compiled(separable("float"))])
+    assert first.speeds[0] is None, "it chooses"
+    assert {*first.speeds[1:], *second.speeds} == {0.006}
