@@ -3,6 +3,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.errors import MeasurementError, NoDeviceError
+
 if TYPE_CHECKING:
     from latency.hardware.device import Device
     from latency.hardware.local import LocalDevice
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from latency.model.table import LatencyTable, MemoryTable, NetworkMeasurement
     from latency.record import DeviceRecord
     from latency.timing.conditions import Conditions
-    from latency.timing.measurement import Measurement, MeasurementError, NoDeviceError
+    from latency.timing.measurement import Measurement
 
 __all__ = [
     "Conditions",
@@ -42,10 +44,8 @@ _HOMES = {
     "LatencyTable": "model.table",
     "LocalDevice": "hardware.local",
     "Measurement": "timing.measurement",
-    "MeasurementError": "timing.measurement",
     "MemoryTable": "model.table",
     "NetworkMeasurement": "model.table",
-    "NoDeviceError": "timing.measurement",
     "Prediction": "model.prediction",
     "RpcDevice": "hardware.rpc",
     "connect": "hardware.names",

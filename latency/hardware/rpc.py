@@ -46,7 +46,7 @@ class RpcDevice(Device):
             lacks = f", without {', '.join(missing)}" if missing else ""
             raise BitnasError(
                 f"target: '{self.target}' does not fit '{self.name}', a {found['cpu']} of "
-                f"{found['architecture']}{lacks}; name its own CPU with --target"
+                f"{found['architecture']}{lacks}; add it anew with the target of its own CPU"
             )
         return found
 

@@ -103,7 +103,7 @@ def calibrate(
     deadline = started + minutes * 60
     learned = len(model.networks.learned(space.name))
     if learned >= most:
-        log.warning("%d networks of %s are learned already; --networks may be up to 150", learned, space.name)
+        log.warning("%d networks of %s are learned already; networks may be up to 150", learned, space.name)
     source = _not_learned(model, architectures(space, LEARNING_SEED + 10_000 * learned))
     repeats, places = RepeatedTimes(model), list[NDArray[Any]]()
     while learned < most and (
@@ -134,7 +134,7 @@ def _check_minutes(minutes: float, each_s: float, needed: int) -> None:
             f"{minutes:g} are too few: a network takes {each_s:.0f} s here, and {needed} more are needed"
         )
         fix = f"give {math.ceil(needed_minutes)} or more; what is measured is kept"
-        raise InvalidInput("--minutes", problem, fix)
+        raise InvalidInput("minutes", problem, fix)
 
 
 def _learn(model: "LatencyModel", repeats: RepeatedTimes, chosen: "Iterable[Architecture]") -> None:

@@ -102,5 +102,5 @@ class KernelEstimates:
             name = self._kernels.device.name
             raise MeasurementError(
                 f"device: the table of '{name}' cannot be learned from ({error}); "
-                f"measure first: nas latency measure --device {name}"
+                "measure first: nas latency measure, on this device"
             ) from error

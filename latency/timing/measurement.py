@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from latency.timing.conditions import Conditions
-from search_spaces.errors import BitnasError
+from search_spaces.errors import MeasurementError as MeasurementError
+from search_spaces.errors import NoDeviceError as NoDeviceError
 
 MAX_REPEAT_DIFFERENCE = 0.015
 """The share by which two times that are the same may differ."""
@@ -22,14 +23,6 @@ core, what is shorter may pass between two of them, and shows by its spread that
 
 MAX_PLACEMENT_SPREAD = 0.3
 """A larger spread of samples no place of code and memory explains: these cost a network up to a fifth."""
-
-
-class MeasurementError(BitnasError):
-    """A device gave no usable time."""
-
-
-class NoDeviceError(MeasurementError):
-    """A device does not answer; it may be back later."""
 
 
 @dataclass(frozen=True)

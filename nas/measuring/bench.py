@@ -11,7 +11,7 @@ from latency.model.prediction import Prediction
 from latency.model.profiling import PROFILED_KERNELS, latencies, profile
 from latency.model.table import FRONT, NetworkMeasurement
 from latency.model.workloads import checked, workloads_of
-from latency.timing.measurement import Measurement, MeasurementError, NoDeviceError
+from latency.timing.measurement import Measurement
 from latency.timing.patience import patience_s
 from nas.ledger.latencies import SqlLatencyTable
 from nas.ledger.records import PREDICT, SearchConfig
@@ -19,7 +19,7 @@ from nas.ledger.store import Ledger
 from nas.measuring.devices import open_absent, open_device
 from nas.measuring.machine_lock import MachineLock
 from search_spaces.architecture import Architecture
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError
 from search_spaces.search_space import SearchSpace
 
 KERNELS_A_TRIAL = 5
@@ -48,7 +48,7 @@ Progress = Callable[[int, int], None]
 
 class Bench(Protocol):
     """What a search asks of its device: puts a time to networks. One of your own passes
-    ``nas.testing.BenchConformance``.
+    ``nas.testing.benches.BenchConformance``.
 
     *Threads*: each worker process has one, used by one thread. What one measures it keeps in the ledger,
     where the others find it.

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from nas.hints import command
 from nas.ledger.devices import LOCAL, DeviceBook, DeviceEntry, local_entry, unknown_device
-from nas.ledger.engine import AbsentLedgerError
 from nas.ledger.store import Ledger
+from search_spaces.errors import AbsentLedgerError, NoDeviceError
 
 if TYPE_CHECKING:
     from latency import Device
@@ -65,7 +65,6 @@ def open_absent(ledger: Ledger, name: str) -> "Device":
         NoDeviceError: it never answered.
     """
     from latency.hardware.absent import AbsentDevice
-    from latency.timing.measurement import NoDeviceError
 
     entry = device_entry(ledger, name)
     described = _last_description(ledger, name) or entry.description

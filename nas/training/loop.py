@@ -23,7 +23,7 @@ from nas.training.optimizers import optimizers, parameter_groups, schedules
 from nas.training.recipe import Recipe, recipe_for
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, TrainingError
 from search_spaces.layers import QuantConv2d, QuantLinear
 
 
@@ -43,10 +43,6 @@ class Epoch:
 
 OnEpoch = Callable[[Epoch], None]
 OnBatch = Callable[[], None]
-
-
-class TrainingError(BitnasError):
-    """A network cannot be trained: its loss became infinite or NaN."""
 
 
 def train_architecture(

@@ -36,7 +36,7 @@ def test_other_features_are_another_identity():
 def test_a_device_cools_down_before_each_batch(monkeypatch):
     pauses = []
     device = latency.connect(latency.DeviceRecord("local"), cooldown_s=1.5)
-    monkeypatch.setattr("latency.timing.bench.time.sleep", pauses.append)
+    monkeypatch.setattr("latency.timing.timer.time.sleep", pauses.append)
     device.measure_kernels([Relu(1, 64)])
     assert pauses[0] == 1.5
 

@@ -8,7 +8,7 @@ from benches import ArithmeticBench
 from nas.ledger import Ledger, SearchConfig
 from nas.measuring.bench import Bench, DeviceBench
 from nas.measuring.machine_lock import MachineLock
-from nas.testing import BenchConformance
+from nas.testing.benches import BenchConformance
 from tests.latency.board import Board, plugged_in
 
 

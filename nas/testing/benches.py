@@ -1,8 +1,4 @@
-"""What parts of a search must do, as tests for those of your own.
-
-Import a suite in a test file, subclass it, and give it the thing; pytest does the rest. Nothing that a search
-runs imports this module: it needs pytest.
-"""
+"""What every bench of a search keeps; see ``nas.measuring.bench.Bench`` for the contract."""
 
 import math
 from abc import ABC, abstractmethod
@@ -19,13 +15,11 @@ if TYPE_CHECKING:
     from nas.measuring.machine_lock import MachineLock
     from search_spaces import Architecture
 
-# Benches: what a search asks of a device.
-
 
 class BenchConformance(ABC):
-    """The contract of ``nas.measuring.bench.Bench``. For example::
+    """A suite for one bench::
 
-        from nas.testing import BenchConformance
+        from nas.testing.benches import BenchConformance
 
         class TestMyBench(BenchConformance):
             @classmethod
