@@ -30,8 +30,11 @@ LAYERS = {
     "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}),
 }
 """The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
-BESIDE = {"nas": {"__init__", "bars", "formatting", "hints", "seeds"}, "latency": {"__init__", "record"}}
-"""What lies beside such rooms and imports none of them, where that is so."""
+BESIDE = {
+    "nas": {"__init__", "bars", "formatting", "hints", "seeds"},
+    "latency": {"__init__", "record", "testing"},
+}
+"""What lies beside such rooms and imports none of them, where that is so; ``testing`` may."""
 DOOR = {"nas": {"api", "result"}}
 """What lies before such rooms, for who comes from outside: it imports them, only the top one imports it."""
 HEAVY = {"torch", "tvm", "optuna", "sqlalchemy", "plotly", "dash", "sklearn", "ray", "pydantic"}
@@ -96,7 +99,7 @@ def test_arrows_between_rooms_go_down(package, layer):
 
 @pytest.mark.parametrize("package", BESIDE)
 def test_what_lies_beside_rooms_imports_none(package):
-    files = (ROOT / package / f"{name}.py" for name in BESIDE[package] - {"__init__"})
+    files = (ROOT / package / f"{name}.py" for name in BESIDE[package] - {"__init__", "testing"})
     assert not {f"{path} imports {name}" for path in files for name in rooms_within(package, path) if name}
 
 
@@ -105,6 +108,15 @@ def test_the_door_leads_to_all_rooms_but_the_top_one(package):
     files = (ROOT / package / f"{name}.py" for name in DOOR[package])
     top = LAYERS[package][0]
     assert not {f"{path} imports {n}" for path in files for n in rooms_within(package, path) if n in top}
+
+
+def test_nothing_imports_a_suite_of_tests():
+    """Such a module needs pytest, which installations lack."""
+    graph = {name: others for name, others in module_graph().items() if "testing" not in name.split(".")}
+    assert not {name for name, others in graph.items() if any("testing" in o.split(".") for o in others)}
+    files = (path for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py"))
+    others = (path for path in files if "testing" not in (path.stem, path.parent.name))
+    assert not {path for path in others if "pytest" in imported(path)}
 
 
 def circles(graph):
