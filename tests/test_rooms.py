@@ -25,7 +25,7 @@ LAYERS = {
         {"ledger", "data"},
     ),
     "latency": ({"model"}, {"hardware"}, {"timing"}),
-    "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}),
+    "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}, {"workload"}),
 }
 """The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
 BESIDE = {"nas": {"__init__", "seeds", "rounding", "hints"}, "latency": {"__init__", "record"}}

@@ -47,7 +47,11 @@ def test_kernels_that_another_worker_measured_are_not_measured_again(
     timed = list[latency.Measurement]()
     with Ledger.open(f"sqlite:///{tmp_path}/nas.db", create=True) as ledger:
         one, two = (
-            DeviceBench(SearchConfig("tiny", "digits", "local", trials=1, epochs=1), ledger, QuietRoom(tmp_path / "room", lambda: None))
+            DeviceBench(
+                SearchConfig("tiny", "digits", "local", trials=1, epochs=1),
+                ledger,
+                QuietRoom(tmp_path / "room", lambda: None),
+            )
             for _ in range(2)
         )
         two._model.refresh()  # it knows of no kernel, and that it has read all there are
