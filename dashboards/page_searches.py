@@ -7,7 +7,7 @@ import dash_mantine_components as dmc
 from dashboards.parts import grid, heading, link_column
 from dashboards.routes import search_path
 from dashboards.views import View
-from nas.figures.data import percent
+from nas.formatting import percent
 from nas.ledger import Ledger, SearchRecord, TrialState
 
 COLUMNS = [

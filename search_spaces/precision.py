@@ -73,6 +73,11 @@ class Precision:
         return found
 
     @property
+    def suits_all_layers(self) -> bool:
+        """Whether it is for layers that else stay real, too: the first, and those that see one pixel."""
+        return self.weight == self.activation == "int8"
+
+    @property
     def weight_bits(self) -> int:
         """Bits that one stored weight takes: 32 to 1."""
         return self.weight_code.bits

@@ -43,7 +43,7 @@ def open_model(
             except NoDeviceError as error:
                 if is_needed:
                     raise
-                say(f"{error}; going on from what was measured before")
+                say(f"{error}; continuing with what was measured before")
                 yield LatencyModel(open_absent(ledger, device), table, measure=False)
                 return
             yield LatencyModel(found, table, brief=brief)

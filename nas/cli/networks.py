@@ -18,11 +18,9 @@ precision_option = click.option(
     default="float",
     show_default=True,
     metavar="NAME",
-    help="Of all layers but the first; NAME-1x1: of 1x1 ones and the classifier; binary-case2 to -case4.",
+    help="Of all layers but the first; NAME-1x1: of 1x1 layers and classifier only; binary-case2 to -case4.",
 )
-classifier_option = click.option(
-    "--classifier", metavar="NAME", help="The precision of the last layer, if another is wanted."
-)
+classifier_option = click.option("--classifier", metavar="NAME", help="Another precision for the last layer.")
 
 
 @click.command()
@@ -66,8 +64,8 @@ def _row(entry: dict[str, Any]) -> list[str]:
 @click.argument("name")
 @precision_option
 @classifier_option
-@click.option("--classes", type=int, help="How many; the paper's number if not given.")
-@click.option("--image-size", type=int, help="The side of the images; the paper's if not given.")
+@click.option("--classes", type=int, help="The number of classes; by default the paper's.")
+@click.option("--image-size", type=int, help="The side of the images; by default the paper's.")
 @json_option
 def size(
     name: str,
@@ -77,9 +75,9 @@ def size(
     image_size: int | None,
     as_json: bool,
 ) -> None:
-    """Show what a published network holds and computes, by code and by layer.
+    """Show the size and the multiply-accumulates of a published network, by layer and by code.
 
-    Weights are counted at their codes' bits; 1 kB is 1000 bytes.
+    Weights count at the bits of their code; 1 kB is 1000 bytes.
     """
     import search_spaces
     from search_spaces.errors import InvalidInput

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from nas.cli.options import Kilobytes, LatencyLimitType, Milliseconds, json_option, storage_option
+from nas.cli.options import Kilobytes, LatencyLimitType, LimitType, Milliseconds, json_option, storage_option
 from nas.cli.progress import disturbance, watcher
-from nas.figures.data import milliseconds
+from nas.formatting import milliseconds
 from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
+from nas.objectives import DEFAULT
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -46,6 +47,24 @@ _WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
 )
 @click.option("--max-latency-ms", type=Milliseconds, help="The same in milliseconds.")
 @click.option("--max-size-kb", type=Kilobytes, help="Do not train what is larger (1 kB = 1000 bytes).")
+@click.option("--max-memory-kb", type=Kilobytes, help="Do not train what needs more memory to run.")
+@click.option("--max-macs", type=float, help="Do not train what takes more multiply-accumulates.")
+@click.option(
+    "--limit",
+    "limits",
+    type=LimitType(),
+    multiple=True,
+    help="The same for any other objective, such as latency@pi=3.",
+)
+@click.option(
+    "--objective",
+    "objectives",
+    multiple=True,
+    metavar="NAME",
+    default=DEFAULT,
+    show_default=True,
+    help="What to trade off, once for each: accuracy, latency, size, memory, macs, latency@DEVICE.",
+)
 @click.option("--sampler", default="tpe", show_default=True, help="Who proposes: tpe, nsga2 or random.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes a search repeatable.")
 @click.option("--workers", type=int, default=1, show_default=True, help="How many processes run trials.")
@@ -103,6 +122,7 @@ def _config(options: dict[str, Any]) -> SearchConfig:
     with decoding() as progress:
         load(options["data"], options["image_size"], progress)
     options["data"] = canonical(options["data"])
+    options["limits"] = dict(options["limits"])
     return SearchConfig(**{f.name: options[f.name] for f in fields(SearchConfig) if f.name in options})
 
 

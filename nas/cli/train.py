@@ -47,43 +47,48 @@ _OF_A_TEACHER = "distillation", "temperature"
 @click.command()
 @click.argument("network", required=False)
 @click.option("--data", metavar="NAME_OR_PATH", help="The data set: digits, a folder, OWNER/NAME on the hub.")
-@click.option("--image-size", type=int, help="Bring images to a square of this side.")
+@click.option("--image-size", type=int, help="Cut and scale images to a square of this side.")
 @precision_option
 @classifier_option
-@click.option("--epochs", type=int, default=30, show_default=True, help="How long to train.")
+@click.option("--epochs", type=int, default=30, show_default=True, help="How many epochs to train.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes a training repeatable.")
 @click.option(
     "--validation",
     type=float,
-    help="The share of the training images to judge by after each epoch; 0 trains on all. [default: 0.1]",
+    help="The share of training images held back to judge each epoch by; 0 trains on all. [default: 0.1]",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The folder to write, new or empty.")
 @click.option(
-    "--resume", type=click.Path(path_type=Path), metavar="FOLDER", help="Go on with what is in a folder."
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Continue the training in this folder.",
 )
 @click.option("--from", "start", metavar="FILE", help="Start from these weights, of any precision.")
-@click.option("--teacher", metavar="FILE", help="Learn from the network of these weights, too.")
+@click.option(
+    "--teacher", metavar="FILE", help="Also learn from the network of these weights (distillation)."
+)
 @click.option("--optimizer", metavar="NAME", help="adamw, adam or sgd.")
-@click.option("--schedule", metavar="NAME", help="Of the rate: one-cycle, cosine or step.")
-@click.option("--batch-size", type=int, help="Images a step.")
+@click.option("--schedule", metavar="NAME", help="Of the learning rate: one-cycle, cosine or step.")
+@click.option("--batch-size", type=int, help="Images per step.")
 @click.option("--rate", type=float, help="The highest learning rate.")
-@click.option("--weight-decay", type=float, help="Of weights.")
+@click.option("--weight-decay", type=float, help="The decay of weights, except latent binary ones.")
 @click.option("--label-smoothing", type=float, help="The share of a target spread over all classes.")
-@click.option("--average", type=float, help="The decay a step of an average of weights; 0: none.")
+@click.option("--average", type=float, help="The decay per step of a moving average of the weights; 0: none.")
 @click.option("--bf16/--no-bf16", default=None, help="Multiply in bfloat16.")
-@click.option("--threads", type=int, help="Of the CPU; 0: as many as it has cores, the default here.")
+@click.option("--threads", type=int, help="CPU threads; 0, the default here: one for each core.")
 @click.option("--distillation", type=float, help="The teacher's share of the loss.")
-@click.option("--temperature", type=float, help="Of the teacher's logits.")
-@click.option("--crop", type=int, help="Pixels that training images are shifted by at most.")
-@click.option("--flip/--no-flip", default=None, help="Mirror every other training image.")
-@click.option("--cutout", type=int, help="The side of a square cut out of each training image; 0: none.")
+@click.option("--temperature", type=float, help="The temperature of the teacher's logits.")
+@click.option("--crop", type=int, help="Shift training images by up to this many pixels.")
+@click.option("--flip/--no-flip", default=None, help="Mirror half of the training images.")
+@click.option("--cutout", type=int, help="Cut a square of this side out of each training image; 0: none.")
 @json_option
 @click.pass_context
 def train(context: click.Context, /, **options: Any) -> None:
-    """Train a published network (see `nas networks`) into a folder.
+    """Train a published network (see `nas networks`) and write it to a folder.
 
-    Written are a checkpoint after every epoch, and in the end the weights and a result with the accuracy on
-    the test images. A training that was killed goes on with --resume.
+    The folder gets a checkpoint after every epoch, and at the end the weights and a result with the accuracy
+    on the test images. Continue a training that was killed with --resume.
     """
     from nas.training import checkpoint
     from nas.training import job as train_job

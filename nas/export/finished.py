@@ -194,7 +194,7 @@ def _own_disagreement(module: "nn.Module", split: "Split", expected: "NDArray[An
     """How many images torch puts into other classes when its sums are rounded otherwise, at most."""
     import torch
 
-    from nas.rounding import rounded_otherwise
+    from nas.export.rounding import rounded_otherwise
     from nas.training.loop import predict
 
     with rounded_otherwise(module, torch.Generator().manual_seed(0)):

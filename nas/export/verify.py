@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from nas.export.card import CARD, Card, artifact_kilobytes, read_card
 from nas.export.finished import EXPECTED, classes_of, data_digest
 from nas.export.identity import ARCHITECTURE, PUBLISHED, digest_and_kilobytes
-from nas.figures.data import interval, milliseconds
+from nas.formatting import interval, milliseconds
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:

@@ -66,13 +66,13 @@ def check_config(config: SearchConfig) -> None:
         InvalidInput: an unknown space, sampler or pruner; data that cannot be read, or that the space is not
             for.
     """
+    from nas.algorithms.choosing import check_sampler
     from nas.algorithms.pruners import pruners
-    from nas.algorithms.samplers import samplers
     from nas.data import load
     from search_spaces.search_space import spaces
 
     space = spaces.get(config.space)
-    samplers.get(config.sampler)
+    check_sampler(config.sampler)
     pruners.get(config.pruner)
     data = load(config.data, config.image_size)
     space.fitted(data.input_shape, data.classes)
@@ -94,7 +94,8 @@ def create(storage: str, name: str, config: SearchConfig) -> SearchRecord:
     """
     check_search_name(name)
     check_config(config)
-    check_device(storage, config.device)
+    for device in (config.device, *config.further_devices):
+        check_device(storage, device)
     with Ledger.open(storage, create=True) as ledger:
         return ledger.create_search(name, config)
 
@@ -104,7 +105,8 @@ def resume(storage: str, name: str) -> SearchRecord:
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
     check_config(record.config)
-    check_device(storage, record.config.device)
+    for device in (record.config.device, *record.config.further_devices):
+        check_device(storage, device)
     return record
 
 
