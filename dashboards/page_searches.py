@@ -39,7 +39,7 @@ def _rows(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def _why_not(rows: list[dict[str, Any]]) -> str | None:
-    return None if rows else "There are no searches yet; 'nas search --help' says how to start one."
+    return None if rows else "There are no searches yet; 'nas search' starts one."
 
 
 def _draw(rows: list[dict[str, Any]]) -> Any:

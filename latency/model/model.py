@@ -413,7 +413,7 @@ class LatencyModel:
         except ValueError as error:
             raise MeasurementError(
                 f"device: the table of '{self.device.name}' cannot be learned from ({error}); "
-                f"measure first: nas latency measure --device {self.device.name}"
+                "measure first: nas latency measure, on this device"
             ) from error
 
 

@@ -9,7 +9,7 @@ from nas.cli.groups import Group
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
 from nas.hints import command
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import AbsentLedgerError, BitnasError, InvalidInput, Parameter
 
 if TYPE_CHECKING:
     from nas.ledger.devices import DeviceEntry
@@ -62,13 +62,13 @@ def add(
     from runtime.target import resolve_target
 
     if rpc is not None and tracker is not None:
-        raise InvalidInput("--tracker", "a device is reached in one way", "leave out --rpc or --tracker")
+        raise InvalidInput("tracker", "a device is reached in one way", "leave out --rpc or --tracker")
     if rpc is not None:
         record = DeviceRecord(name, "rpc", rpc, SERVER_KEY if key is None else key, target, threads)
     elif tracker is not None:
         record = DeviceRecord(name, "tracker", tracker, SERVER_KEY if key is None else key, target, threads)
     elif key is not None:
-        raise InvalidInput("--key", "this machine has none", "give --rpc or --tracker, too, or leave it out")
+        raise InvalidInput("key", "this machine has none", "give --rpc or --tracker, too, or leave it out")
     else:
         record = DeviceRecord(name, target=target, threads=threads)
     resolve_target(target)
@@ -99,7 +99,6 @@ def show(name: str, storage: str, as_json: bool) -> None:
     """Show what is known about the device NAME, without connecting to it."""
     from nas.ledger import Ledger
     from nas.ledger.devices import LOCAL, DeviceBook, local_entry
-    from nas.ledger.engine import AbsentLedgerError
 
     try:
         with Ledger.open(storage) as ledger:
@@ -192,21 +191,21 @@ def serve(host: str, port: int, key: str, tracker: str | None, public_host: str,
     from latency.record import KEY, split_address
 
     if not KEY.fullmatch(key):
-        raise InvalidInput("--key", f"{key!r} is not a key", "1 to 64 letters, digits, '.', '-' or '_'")
+        raise InvalidInput("key", f"{key!r} is not a key", "1 to 64 letters, digits, '.', '-' or '_'")
     if not host:  # the system would take it for all addresses
-        raise InvalidInput("--host", "it is empty", "give an address; 127.0.0.1 is this machine only")
+        raise InvalidInput("host", "it is empty", "give an address; 127.0.0.1 is this machine only")
     if tracker is not None:
-        split_address("--tracker", tracker)
+        split_address("tracker", tracker)
     if not 0 < idle_s < math.inf:
-        raise InvalidInput("--idle-s", f"{idle_s:g} is not a time", "give seconds above 0")
+        raise InvalidInput("idle_s", f"{idle_s:g} is not a time", "give seconds above 0")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     options = ServerOptions(host, port, key, tracker or "", public_host, idle_s)
     try:
         server = Server(options)
     except (OSError, OverflowError) as error:
-        option = "--host" if isinstance(error, socket.gaierror) else "--port"
-        fix = "choose another --port or --host"
-        raise BitnasError(f"{option}: cannot listen on {host}:{port} ({error}); {fix}") from error
+        at = Parameter("host" if isinstance(error, socket.gaierror) else "port")
+        problem = f": cannot listen on {host}:{port} ({error}); choose another --port or --host"
+        raise BitnasError(at, problem) from error
     user, address = getpass.getuser(), f"{host}:{server.port}"
     say(f"Serving on {address}, key {key}. Ctrl-C ends it.")
     say(WARNING.format(address=address, user=user))
@@ -221,7 +220,6 @@ def serve(host: str, port: int, key: str, tracker: str | None, public_host: str,
 def _entries(storage: str) -> "list[DeviceEntry]":
     from nas.ledger import Ledger
     from nas.ledger.devices import DeviceBook, local_entry
-    from nas.ledger.engine import AbsentLedgerError
 
     try:
         with Ledger.open(storage) as ledger:

@@ -109,7 +109,7 @@ def _refuse_options_of_trials(context: click.Context, folder: str) -> None:
         name = str(parameter.name)
         if name in _OF_TRIALS and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             problem = f"it is about the trials of a search, and '{folder}' is a training"
-            raise InvalidInput(max(parameter.opts, key=len), problem, "leave it out")
+            raise InvalidInput(name, problem, "leave it out")
 
 
 @click.command()

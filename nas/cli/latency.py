@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from search_spaces.search_space import SearchSpace
 
 space_option = click.option("--space", default="tiny", show_default=True, help="The space of the networks.")
-MOST_COOLDOWN_S = 30.0
+MAX_COOLDOWN_S = 30.0
 """A server ends a session that does nothing for twice as long."""
 
 
@@ -37,7 +37,7 @@ def finite(context: click.Context, option: click.Parameter, value: float) -> flo
 
 cooldown_option = click.option(
     "--cooldown-s",
-    type=click.FloatRange(0, MOST_COOLDOWN_S),
+    type=click.FloatRange(0, MAX_COOLDOWN_S),
     callback=finite,
     default=0.0,
     show_default=True,
@@ -150,7 +150,7 @@ def evaluate(
 
     chosen = space_called(space)
     if plot is not None:
-        check_target("--plot", plot)
+        check_target("plot", plot)
     with open_model(storage, device, cooldown_s) as model, show_progress() as progress:
         found = run(model, chosen, networks, seed, progress)
         unseen = _unseen(model, chosen, networks, seed)
@@ -159,7 +159,7 @@ def evaluate(
         from nas.figures.latency import scatter
 
         title = f"{networks} networks of {space} on {device}"
-        write_figure("--plot", plot, scatter(found, title), title)
+        write_figure("plot", plot, scatter(found, title), title)
         say(f"Wrote {plot}")
 
 
@@ -177,7 +177,7 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
     """
     found = _architecture(arch, storage)
     if plot is not None:
-        check_target("--plot", plot)
+        check_target("plot", plot)
     with open_model(storage, device, is_needed=whole, brief=True) as model:
         prediction = model.predict(found)
         layers = _layers(found)
@@ -217,7 +217,7 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
         from nas.figures.latency import bars
 
         title = f"{arch} on {device}: {_whole(total)}"
-        write_figure("--plot", plot, bars(rows, title), title)
+        write_figure("plot", plot, bars(rows, title), title)
         say(f"Wrote {plot}")
 
 
@@ -309,7 +309,7 @@ def _architecture(text: str, storage: str) -> "Architecture":
         return Architecture.from_json(Path(text).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         fix = "give a trial, as demo:19, or a file, as winner/architecture.json"
-        raise InvalidInput("ARCH", f"{text!r} cannot be read ({error})", fix) from error
+        raise InvalidInput("arch", f"{text!r} cannot be read ({error})", fix) from error
 
 
 def _layers(architecture: "Architecture") -> list[str]:

@@ -29,7 +29,7 @@ def export_(device: str, output: Path, storage: str) -> None:
     if not lines:
         again = command("latency", "measure", "--device", device, storage=storage)
         raise BitnasError(f"device: nothing was measured on '{device}'; measure first: {again}")
-    write_text("--output", output, "".join(line + "\n" for line in lines))
+    write_text("output", output, "".join(line + "\n" for line in lines))
     say(f"Wrote {len(lines)} measurements to {output}. Next: {command('latency', 'import', output)}")
 
 

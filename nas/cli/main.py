@@ -196,7 +196,7 @@ def _add_plugins(_ctx: click.Context, _option: click.Parameter, files: tuple[str
         add_plugin_file(Path(file))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("nas", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,

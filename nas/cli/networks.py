@@ -87,7 +87,7 @@ def size(
     shape = published.input_shape
     if image_size is not None:
         if not 1 <= image_size <= 4096:
-            raise InvalidInput("--image-size", f"{image_size} is out of range", "give 1 to 4096")
+            raise InvalidInput("image_size", f"{image_size} is out of range", "give 1 to 4096")
         shape = (shape[0], image_size, image_size)
     module = _untrained(name, precision, classifier, classes)
     try:
@@ -97,7 +97,7 @@ def size(
             raise
         usual = "x".join(map(str, published.input_shape[:0:-1]))
         problem = f"'{name}' in {precision} does not take {shape[2]}x{shape[1]} images"
-        raise InvalidInput("--image-size", problem, f"it is made for {usual}") from error
+        raise InvalidInput("image_size", problem, f"it is made for {usual}") from error
     if as_json:
         print_json(_as_json(name, precision, shape, module, total, layers))
         return

@@ -141,4 +141,4 @@ def disturbance(drifts: list[float], usual: float = 0.1) -> str | None:
         return None
     much = f"up to {max(slow):.0%}" if len(slow) > 1 else f"{slow[0]:.0%}"
     batches = f"{len(slow)} of {len(drifts)} batches of measurements"
-    return f"The device was disturbed in {batches}: {much} slower than usual; --verbose tells when"
+    return f"The device was disturbed in {batches}: {much} slower than usual; --verbose says when"

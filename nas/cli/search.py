@@ -24,8 +24,8 @@ _WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
 
 
 @click.command()
-@click.option("--name", metavar="NAME", help="What to call the search.")
-@click.option("--resume", metavar="NAME", help="Go on with a search, with the settings it was made with.")
+@click.option("--name", metavar="NAME", help="The name of the search.")
+@click.option("--resume", metavar="NAME", help="Continue a search with its own settings.")
 @click.option("--space", default="tiny", show_default=True, help="The search space.")
 @click.option(
     "--data",
@@ -34,21 +34,25 @@ _WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
     metavar="NAME_OR_PATH",
     help="The data set: digits, a folder, OWNER/NAME on the hub.",
 )
-@click.option("--image-size", type=int, help="Bring images to a square of this side.")
+@click.option("--image-size", type=int, help="Crop and scale images to a square of this side.")
 @click.option("--device", default="local", show_default=True, help="The device whose latency counts.")
 @click.option("--trials", type=int, default=24, show_default=True, help="How many architectures to try.")
-@click.option("--epochs", type=int, default=3, show_default=True, help="How long to train each.")
-@click.option("--batch-size", type=int, help="Images a step; by the number of images if not given.")
+@click.option("--epochs", type=int, default=3, show_default=True, help="How many epochs to train each.")
+@click.option("--batch-size", type=int, help="Images per step; chosen by the number of images if not given.")
 @click.option("--learning-rate", type=float, help="The highest rate of a training.")
 @click.option(
     "--max-latency",
     type=LatencyLimitType(),
-    help="Do not train what is predicted to be slower: 0.4ms, 400us, or 0.5x of the space's median.",
+    help="Do not train networks predicted to be slower: 0.4ms, 400us, or 0.5x of the space's median.",
 )
-@click.option("--max-latency-ms", type=Milliseconds, help="The same in milliseconds.")
-@click.option("--max-size-kb", type=Kilobytes, help="Do not train what is larger (1 kB = 1000 bytes).")
-@click.option("--max-memory-kb", type=Kilobytes, help="Do not train what needs more memory to run.")
-@click.option("--max-macs", type=float, help="Do not train what takes more multiply-accumulates.")
+@click.option("--max-latency-ms", type=Milliseconds, help="The same limit in milliseconds.")
+@click.option(
+    "--max-size-kb", type=Kilobytes, help="Do not train networks that are larger (1 kB = 1000 bytes)."
+)
+@click.option(
+    "--max-memory-kb", type=Kilobytes, help="Do not train networks whose activations need more memory."
+)
+@click.option("--max-macs", type=float, help="Do not train networks of more multiply-accumulates.")
 @click.option(
     "--limit",
     "limits",
@@ -65,10 +69,24 @@ _WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
     show_default=True,
     help="What to trade off, once for each: accuracy, latency, size, memory, macs, latency@DEVICE.",
 )
-@click.option("--sampler", default="tpe", show_default=True, help="Who proposes: tpe, nsga2 or random.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Makes a search repeatable.")
-@click.option("--workers", type=int, default=1, show_default=True, help="How many processes run trials.")
-@click.option("--pruner", default="none", show_default=True, help="Who stops hopeless trials: none, median.")
+@click.option(
+    "--sampler",
+    default="tpe",
+    show_default=True,
+    help="The sampler that proposes trials: tpe, nsga2 or random.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="The random seed; the same seed repeats a search."
+)
+@click.option(
+    "--workers", type=int, default=1, show_default=True, help="How many processes run trials at once."
+)
+@click.option(
+    "--pruner",
+    default="none",
+    show_default=True,
+    help="The pruner that stops unpromising trials early: none or median.",
+)
 @click.option(
     "--when-away",
     type=click.Choice(["wait", "predict"]),
@@ -83,15 +101,15 @@ _WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
     show_default=True,
     help="Measure the kernels of what may be on the front, or of every trial.",
 )
-@click.option("--verbose", is_flag=True, help="Tell when the device was disturbed.")
+@click.option("--verbose", is_flag=True, help="Say when the device was disturbed.")
 @storage_option
 @json_option
 @click.pass_context
 def search(context: click.Context, /, **options: Any) -> None:
     """Search a space for the best trade-offs of accuracy, latency and size.
 
-    Every trial is written to the ledger as it goes: a search that was stopped or killed loses nothing that
-    was finished and goes on with --resume.
+    Every trial is written to the database as it runs. A search that was stopped or killed keeps what was
+    finished; continue it with --resume.
     """
     storage, workers = options["storage"], options["workers"]
     from nas.searching import search as service
@@ -155,18 +173,23 @@ def _run(storage: str, record: SearchRecord, workers: int, verbose: bool) -> Non
             service.run(job, workers, shown.trials, shown.progress)
     except KeyboardInterrupt:
         resume = command("search", "--resume", record.name, storage=storage)
-        click.echo(f"\nWhat was finished is kept; go on with: {resume}", err=True)
+        click.echo(f"\nFinished trials are kept; continue with: {resume}", err=True)
         raise click.Abort from None
     if disturbed := disturbance(shown.drifts):
         click.echo(disturbed, err=True)
     seconds = workers * (time.monotonic() - started)
     trained, measured = (now - then for now, then in zip(_spent(storage, record.name), before, strict=True))
+    if trained + measured:
+        click.echo(_told_time(trained, measured, workers, seconds), err=True)
+
+
+def _told_time(trained: float, measured: float, workers: int, seconds: float) -> str:
+    """What the workers' time went into; the share only where no other process worked on the search, too."""
+    spent = f"Training took {trained:.0f} s and measuring {measured:.0f} s"
+    if trained + measured > seconds:
+        return spent
     whose = "the worker's" if workers == 1 else f"{workers} workers'"
-    click.echo(
-        f"Training took {trained:.0f} s and measuring {measured:.0f} s of {whose} {seconds:.0f} s "
-        f"({measured / seconds:.0%} measuring)",
-        err=True,
-    )
+    return f"{spent} of {whose} {seconds:.0f} s ({measured / seconds:.0%} measuring)"
 
 
 def _spent(storage: str, name: str) -> tuple[float, float]:

@@ -39,7 +39,7 @@ def space(
     from search_spaces.sizing import size
 
     if image_size is not None and data is None:
-        raise InvalidInput("--image-size", "it is for images, and there are none", "give --data, too")
+        raise InvalidInput("image_size", "it is for images, and there are none", "give --data, too")
     chosen = spaces.get(space)
     if data is not None:
         loaded = load(data, image_size)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from search_spaces.errors import InvalidInput
 from search_spaces.registry import Registry
 
-PART = 256
+PART_IMAGES = 256
 """Images that are made floats at a time, where all are looked at."""
 
 
@@ -80,7 +80,7 @@ class Split:
         found: NDArray[np.uint8] = self.pixels[self.chosen[indices]]
         return found
 
-    def parts(self, size: int = PART) -> Iterator[NDArray[np.float32]]:
+    def parts(self, size: int = PART_IMAGES) -> Iterator[NDArray[np.float32]]:
         """All images as floats, some at a time: (n, C, H, W)."""
         for start in range(0, len(self), size):
             yield self.scaling.floats(self.pixels[self.chosen[start : start + size]])
@@ -170,7 +170,7 @@ class DataSet:
             shares["validation"] = self.validation_share
         if sum(shares.values()) >= 1:
             problem = f"{self.validation_share:g} beside the test images leaves none to train on"
-            raise InvalidInput("--validation", problem, f"give less than {1 - shares.get('test', 0):g}")
+            raise InvalidInput("validation", problem, f"give less than {1 - shares.get('test', 0):g}")
         return shares
 
     def _cut(self, split: Split, share: float) -> tuple[Split, Split]:
@@ -196,7 +196,7 @@ class DataSet:
         images = "1 image" if counts[least] == 1 else f"{counts[least]} images"
         splits = " and ".join(name for name, share in shares.items() if share > 0)
         problem = f"'{self.name}': class {title} has {images}, too few to cut {splits} images off"
-        return InvalidInput("--data", problem, f"give {enough} of each class, or splits of your own")
+        return InvalidInput("data", problem, f"give {enough} of each class, or splits of your own")
 
 
 data_sets: Registry[DataSet] = Registry("data", "data_sets")

@@ -1,4 +1,4 @@
-"""``load``: from what a user types after ``--data`` to a data set."""
+"""``load``: from the name of some data to a data set."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -13,10 +13,10 @@ from nas.data.listing import has_images, is_image, place, refuse_unread, refused
 from nas.data.metadata import DescribedFolder, is_metadata
 from search_spaces.errors import InvalidInput
 
-UNPACK = (".zip", ".tar", ".gz", ".tgz", ".7z")
-TABLES = (".parquet", ".arrow")
-PICKLED = (".pkl", ".pickle", ".pt", ".pth", ".npy", ".npz")
-LARGEST = 1024
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".7z")
+TABLE_SUFFIXES = (".parquet", ".arrow")
+PICKLE_SUFFIXES = (".pkl", ".pickle", ".pt", ".pth", ".npy", ".npz")
+MAX_IMAGE_SIZE = 1024
 
 
 def _silent(done: int, of: int) -> None:
@@ -35,10 +35,10 @@ def load(name: str, image_size: int | None = None, progress: cache.Progress = _s
     Raises:
         InvalidInput: there is none of that name, or it cannot be read; one line says why.
     """
-    if image_size is not None and not 1 <= image_size <= LARGEST:
-        raise InvalidInput("--image-size", f"{image_size} is out of range", f"give 1..{LARGEST}")
+    if image_size is not None and not 1 <= image_size <= MAX_IMAGE_SIZE:
+        raise InvalidInput("image_size", f"{image_size} is out of range", f"give 1..{MAX_IMAGE_SIZE}")
     if not name:
-        raise InvalidInput("--data", "it is empty", f"give one of {', '.join(data_sets)}, or a path")
+        raise InvalidInput("data", "it is empty", f"give one of {', '.join(data_sets)}, or a path")
     path = Path(name).expanduser()
     if name in data_sets and image_size is None:
         return data_sets.get(name)
@@ -48,11 +48,11 @@ def load(name: str, image_size: int | None = None, progress: cache.Progress = _s
         _refuse_file(path)
         return _of_hub(str(path), path.stem, image_size, progress)
     if name in data_sets:
-        raise InvalidInput("--image-size", f"'{name}' has a size of its own", "leave it out")
+        raise InvalidInput("image_size", f"'{name}' has a size of its own", "leave it out")
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return _of_hub(name, name, image_size, progress)
     problem = f"'{name}' is neither a data set here ({', '.join(data_sets)}) nor a path"
-    raise InvalidInput("--data", problem, "give one of these, or OWNER/NAME on the hub")
+    raise InvalidInput("data", problem, "give one of these, or OWNER/NAME on the hub")
 
 
 def canonical(name: str) -> str:
@@ -69,9 +69,9 @@ def _of_folder(folder: Path, size: int | None, progress: cache.Progress) -> Data
             return _cached(folder, files, partial(reader.read, folder), size, progress)
     if cifar_binary.is_pickled(folder):
         problem = f"'{folder}' is CIFAR's pickled form, and a pickle runs whatever is in it"
-        raise InvalidInput("--data", problem, "take the binary form")
+        raise InvalidInput("data", problem, "take the binary form")
     if not any(folder.iterdir()):
-        raise InvalidInput("--data", f"'{folder}' is empty", "name the folder that holds the images")
+        raise InvalidInput("data", f"'{folder}' is empty", "name the folder that holds the images")
     images = _images(folder)
     if images is None:
         _refuse_script(folder)
@@ -86,7 +86,7 @@ def _images(folder: Path) -> ImageFolder | DescribedFolder | None:
         InvalidInput: it holds both, or images of no class.
     """
     files = visible(folder)
-    tables = [p for p in files if Path(p[-1]).suffix.lower() in TABLES and not is_metadata(p)]
+    tables = [p for p in files if Path(p[-1]).suffix.lower() in TABLE_SUFFIXES and not is_metadata(p)]
     loose = [p for p in files if is_image(p)]
     if not tables:
         refuse_unread(folder, files)
@@ -113,7 +113,7 @@ def _refuse_script(folder: Path) -> None:
         problem = (
             f"'{folder}' holds no images by class, but a script that reads it, {script}, which is not run"
         )
-        raise InvalidInput("--data", problem, "remove the script and give parquet, or give images by class")
+        raise InvalidInput("data", problem, "remove the script and give parquet, or give images by class")
 
 
 def _cached(
@@ -155,8 +155,8 @@ def _data_set(name: str, key: str, found: cache.About) -> DataSet:
 
 
 def _refuse_file(path: Path) -> None:
-    if path.suffix.lower() in PICKLED:
+    if path.suffix.lower() in PICKLE_SUFFIXES:
         problem = f"'{path.name}' may hold a pickle, and a pickle runs whatever is in it"
-        raise InvalidInput("--data", problem, "give images, parquet, IDX, or CIFAR's binary form")
-    if path.suffix.lower() in UNPACK:
-        raise InvalidInput("--data", f"'{path.name}' is an archive", "unpack it and give the folder")
+        raise InvalidInput("data", problem, "give images, parquet, IDX, or CIFAR's binary form")
+    if path.suffix.lower() in ARCHIVE_SUFFIXES:
+        raise InvalidInput("data", f"'{path.name}' is an archive", "unpack it and give the folder")

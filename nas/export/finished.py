@@ -14,7 +14,7 @@ import numpy as np
 
 from latency.timing.measurement import DRIFTED
 from nas.export.card import CARD, CARD_TEXT, Card, artifact_kilobytes
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import DisagreementError, InvalidInput, Parameter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,10 +31,6 @@ LEAST_AGREEMENT, TRIES = 0.99, 3
 next code, so that of two classes that are as good as equal now and then the other one wins. Where that is not
 so, as many more may differ as torch itself puts elsewhere with other rounding errors, in the worst of so many
 tries."""
-
-
-class DisagreementError(BitnasError):
-    """The compiled network and torch put images into different classes."""
 
 
 @dataclass(frozen=True)
@@ -139,13 +135,13 @@ def check_outputs(output: Path, c_source: Path | None) -> None:
     Raises:
         InvalidInput: one does not, or the first would lie in the second.
     """
-    check_output("--output", output)
+    check_output("output", output)
     if c_source is None:
         return
-    check_output("--c-source", c_source)
+    check_output("c_source", c_source)
     if c_source.resolve() in (output.resolve(), *output.resolve().parents):
-        problem = f"'{c_source}' would hold what --output writes"
-        raise InvalidInput("--c-source", problem, "name a folder of its own")
+        problem = (f"'{c_source}' would hold what ", Parameter("output"), " writes")
+        raise InvalidInput("c_source", problem, "name a folder of its own")
 
 
 def _make_aside(folder: Path) -> None:
@@ -205,6 +201,7 @@ def _card(
     finished: Finished, classes: "NDArray[Any]", expected: "NDArray[Any]", origin: dict[str, Any]
 ) -> Card:
     import search_spaces
+    from search_spaces.sizing import layers
 
     data, network, device = finished.data, finished.network, finished.device
     return Card(
@@ -220,6 +217,8 @@ def _card(
         test_images=len(data.test),
         same_class=int((classes == expected).sum()),
         size_kb=search_spaces.size(finished.module).kilobytes,
+        memory_kb=network.info.workspace_bytes / 1000,
+        macs=sum(layer.macs for layer in layers(finished.module, network.info.input_shape[1:])),
         artifact_kb=artifact_kilobytes(network),
         predicted_ms=finished.predicted_ms,
         measured_ms=finished.measurement.milliseconds,

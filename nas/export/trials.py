@@ -14,7 +14,7 @@ from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from nas.ledger.records import check_limits
 from nas.measuring.devices import open_device
 from nas.objectives import DEFAULT, Objective, objective
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 
 if TYPE_CHECKING:
     from latency import Device, Measurement
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from search_spaces import Architecture
 
 Say = Callable[[str], None]
-
-
-class NothingFitsError(BitnasError):
-    """No trial of the search is within the limits."""
 
 
 Limits = Mapping[str, float]

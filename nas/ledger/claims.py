@@ -18,7 +18,7 @@ from nas.ledger.records import Cost, EpochRecord, TrialRecord, TrialState, check
 from nas.ledger.store import Ledger, find_search, measured_columns, trial_record
 from nas.ledger.tables import Epoch, Trial, Weights
 from nas.ledger.workers import Worker
-from search_spaces.errors import BitnasError
+from search_spaces.errors import StaleClaimError
 
 if TYPE_CHECKING:
     from latency import Measurement
@@ -33,10 +33,6 @@ RUNNING = TrialState.RUNNING
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-class StaleClaimError(BitnasError):
-    """Another worker has claimed the trial since; this one must drop it."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from nas.objectives import DEFAULT, Figures, Objective, Value, canonical, devices_of, objective, objectives
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, Parameter
 
 WAIT, PREDICT = "wait", "predict"
 """What a search does while its device does not answer: nothing, or predict all it can."""
@@ -122,7 +122,9 @@ class SearchConfig:
         check_limits({"max_latency": self.max_latency_share, **self._named_limits(), **self.limits})
         for name in self.limits:
             if setting := objective(name).limit:
-                raise InvalidInput("limits", f"'{name}' has a setting of its own", f"give {setting}")
+                raise InvalidInput(
+                    "limits", f"'{name}' has a setting of its own", ("give ", Parameter(setting))
+                )
 
     def _named_limits(self) -> dict[str, float | None]:
         return {o.limit: getattr(self, o.limit) for o in map(objective, objectives) if hasattr(self, o.limit)}
@@ -172,7 +174,7 @@ class SearchConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
-        return asdict(self)
+        return {**asdict(self), "objectives": list(self.objectives)}
 
 
 @dataclass(frozen=True)

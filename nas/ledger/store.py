@@ -93,7 +93,7 @@ class Ledger:
                 session.add(search)
                 session.flush()
             except IntegrityError as error:
-                resume = command("search", "--resume", name, storage=self.url)
+                resume = command("search", resume=name, storage=self.url)
                 fix = f"choose another name, or go on with it: {resume}"
                 raise InvalidInput("name", f"'{name}' is taken", fix) from error
             rows = [
@@ -228,7 +228,7 @@ def find_trial(session: Session, name: str, number: int) -> Trial:
     row = session.scalar(select(Trial).where(Trial.search_id == search.id, Trial.number == number))
     if row is None:
         last = search.config["trials"] - 1
-        raise InvalidInput("trial", f"'{name}' has no trial {number}", f"give a number in 0..{last}")
+        raise InvalidInput("number", f"'{name}' has no trial {number}", f"give a number in 0..{last}")
     return row
 
 

@@ -82,7 +82,7 @@ def check_workers(workers: int) -> None:
     """InvalidInput when there are too few or too many."""
     if not 1 <= workers <= MAX_WORKERS:
         fix = f"give a whole number in 1..{MAX_WORKERS}"
-        raise InvalidInput("--workers", f"{workers} is out of range", fix)
+        raise InvalidInput("workers", f"{workers} is out of range", fix)
 
 
 def create(storage: str, name: str, config: SearchConfig) -> SearchRecord:
@@ -164,7 +164,7 @@ def _supervise(
                 on_progress(now, progress)
         fruitless += crew.replace_dead()
         if fruitless > (1 if crew.last_words else MAX_DEATHS + crew.size):
-            fix = f"see why with: {command('--debug', 'search', '--resume', search, storage=ledger.url)}"
+            fix = f"see why with: {command('search', resume=search, storage=ledger.url, debug=True)}"
             died = f"search: its workers die (exit code {crew.last_code}) without a result; {fix}"
             raise BitnasError(crew.last_words or died)
     for told in crew.hear():

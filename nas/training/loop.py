@@ -17,13 +17,13 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nas.data import DataSet, Split
 from nas.data.batches import batch_count, batches, tensor
-from nas.data.data_set import PART
+from nas.data.data_set import PART_IMAGES
 from nas.training.layouts import EvenGradients, kept_memory
 from nas.training.optimizers import optimizers, parameter_groups, schedules
 from nas.training.recipe import Recipe, recipe_for
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, TrainingError
 from search_spaces.layers import QuantConv2d, QuantLinear
 
 
@@ -43,10 +43,6 @@ class Epoch:
 
 OnEpoch = Callable[[Epoch], None]
 OnBatch = Callable[[], None]
-
-
-class TrainingError(BitnasError):
-    """A network cannot be trained: its loss became infinite or NaN."""
 
 
 def train_architecture(
@@ -245,7 +241,7 @@ def accuracy(module: nn.Module, split: Split) -> float:
     return float((predict(module, split) == split.labels).mean())
 
 
-def predict(module: nn.Module, split: Split, batch_size: int = PART) -> NDArray[np.int64]:
+def predict(module: nn.Module, split: Split, batch_size: int = PART_IMAGES) -> NDArray[np.int64]:
     """The class (N,) that ``module`` gives each image; leaves it in eval mode."""
     with _judging(module) as device:
         classes = [module(part.to(device)).argmax(1).cpu() for part in _parts(split, batch_size)]

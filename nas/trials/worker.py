@@ -15,9 +15,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
-from latency.timing.measurement import MeasurementError, NoDeviceError
-from nas.ledger.claims import LEASE_S, Claim, Claims, StaleClaimError
-from nas.ledger.engine import StorageError
+from nas.ledger.claims import LEASE_S, Claim, Claims
 from nas.ledger.records import ALL, PREDICT, TrialState
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
@@ -27,7 +25,7 @@ from nas.measuring.quiet import Check, QuietRoom
 from nas.trials.costing import Costing
 from nas.trials.trial import TrialRunner
 from runtime.light_tvm import without_backends
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, StaleClaimError, StorageError
 
 log = logging.getLogger(__name__)
 

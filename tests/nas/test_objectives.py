@@ -242,7 +242,7 @@ def test_a_plug_ins_objective_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_p
     [
         ({"objectives": ("accuracy", "speed")}, "objective: unknown name 'speed'"),
         ({"objectives": ()}, "objectives: there is none"),
-        ({"objectives": ("latency@",)}, "objective: 'latency@' names no device"),
+        ({"objectives": ("latency@",)}, "objectives: 'latency@' names no device"),
         ({"max_macs": -1.0}, "max_macs: -1.0 is not a limit"),
         ({"max_memory_kb": float("nan")}, "max_memory_kb: nan is not a limit"),
         ({"limits": {"size": 3.0}}, "limits: 'size' has a setting of its own; give max_size_kb"),

@@ -283,5 +283,5 @@ def test_a_finished_search_can_be_resumed_for_nothing(
 
 @pytest.mark.parametrize("workers", [0, -1, 1000])
 def test_the_number_of_workers_is_checked(tmp_path: Path, workers: int) -> None:
-    with pytest.raises(InvalidInput, match="--workers"):
+    with pytest.raises(InvalidInput, match="workers: "):
         search.run(Job(f"sqlite:///{tmp_path}/absent.db", "demo"), workers)
