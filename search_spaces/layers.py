@@ -97,7 +97,7 @@ def _require_held(code: WeightCode, values: NDArray[Any]) -> None:
     ends, held = (values.min(), values.max()), np.iinfo(kind)
     if ends[0] < held.min or ends[1] > held.max:
         problem = f"'{code.name}' stores {ends[0]:g} to {ends[1]:g}, which {kind} does not hold"
-        raise InvalidInput("weight_code", problem, "name a wider type as its storage")
+        raise InvalidInput("precision.weight", problem, "name a wider type as its storage")
 
 
 def _times(y: Tensor, factor: Tensor | None) -> Tensor:

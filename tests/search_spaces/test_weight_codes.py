@@ -112,5 +112,5 @@ def test_codes_that_there_are_not_are_refused(weight, scale, says):
 def test_codes_that_their_storage_does_not_hold_are_refused(monkeypatch):
     layer = QuantConv2d(2, 3, 1, precisions.get("dorefa8"))
     monkeypatch.setattr(layer.weight_code, "storage", "int8")
-    with pytest.raises(InvalidInput, match=r"weight_code: 'dorefa8' stores .* which int8 does not hold"):
+    with pytest.raises(InvalidInput, match=r"precision.weight: 'dorefa8' stores .* which int8 does not hold"):
         layer.stored_weights()
