@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.codegen.assembly import ENTRY, Constant, assemble
+from runtime.codegen.assembly import ENTRY, assemble
+from runtime.codegen.layout import Constant
 from runtime.codegen.planning import ALIGNMENT
 from runtime.lowering import lower
 from runtime.target import architecture_of, board_of, missing_flags, required_flags, resolve_target

@@ -149,7 +149,7 @@ class Device(ABC):
         self, workloads: "Sequence[Workload]", library: Path, schedules: Mapping[str, str] | None, brief: bool
     ) -> list[Kernel]:
         """Compile kernels to be timed into one library."""
-        from runtime.codegen.assembly import link_schedules
+        from runtime.codegen.timed_kernels import link_schedules
 
         most = (BRIEF if brief else THOROUGH).schedules
         with self.compiling() as give_way:
@@ -325,8 +325,8 @@ def _with_code(
     measured: Sequence[Measurement], workloads: "Sequence[Workload]", library: Path
 ) -> list[Measurement]:
     """Measurements of kernels, and how much code they have in the library."""
-    from runtime.codegen.assembly import code_symbol
     from runtime.codegen.code_size import function_sizes
+    from runtime.codegen.timed_kernels import code_symbol
 
     sizes = function_sizes(library)
     return [

@@ -33,7 +33,7 @@ from latency.timing.sampling import (
     measure_in_turn,
     scale_of,
 )
-from runtime.codegen.assembly import ONCE
+from runtime.codegen.timed_kernels import SINGLE_CALL
 
 if TYPE_CHECKING:
     from runtime import Workload
@@ -119,7 +119,7 @@ class Bench:
             chosen = fastest(ways)
             found = measure_in_turn([ways[i][way] for i, way in enumerate(chosen)], self.speed, plan)
             cold = [
-                self._cold(modules[0], kernel.names[way] + ONCE, memories[0])
+                self._cold(modules[0], kernel.names[way] + SINGLE_CALL, memories[0])
                 for way, kernel, memories in zip(chosen, kernels, copies, strict=True)
             ]
             return [
@@ -307,9 +307,9 @@ def in_milliseconds(seconds: Sequence[float]) -> list[float]:
 
 def memory_of(*workloads: "Workload") -> Memory:
     """The memory of kernels that are timed alone, or one after the other."""
-    from runtime.codegen.assembly import ALONE, blocks_of
+    from runtime.codegen.timed_kernels import TIMED_BLOCKS, blocks_of
 
-    sizes, parts = [0 for _ in ALONE], [list[Part]() for _ in ALONE]
+    sizes, parts = [0 for _ in TIMED_BLOCKS], [list[Part]() for _ in TIMED_BLOCKS]
     for workload in workloads:
         for index, block in enumerate(blocks_of(workload)):
             parts[index] += [(sizes[index] + at, shape, dtype) for at, shape, dtype in block.parts(workload)]

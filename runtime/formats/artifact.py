@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from runtime.codegen.assembly import Constant
+from runtime.codegen.layout import Constant
 from runtime.folders import new_folder
 from runtime.network import MOST_THREADS, CompiledNetwork, NetworkInfo
 from runtime.target import missing_flags

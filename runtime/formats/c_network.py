@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from runtime.codegen.assembly import Constant, Layout, lay_out
+from runtime.codegen.layout import Constant, Layout, lay_out
 from runtime.folders import new_folder
 from runtime.formats.c_source import PRELUDE, TYPES, float_literal, kernel_source
 from runtime.graph import Graph

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import tvm
 
-from runtime.codegen.assembly import compile_kernels, parameters
+from runtime.codegen.kernel_functions import compile_kernels, parameters
 from runtime.formats.artifact import own_digest
 from runtime.kernels import packing
 from runtime.kernels.base import lanes
