@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runtime.formats.artifact import load
     from runtime.formats.c_network import c_source, write_c
+    from runtime.formats.loading import load
     from runtime.lowering import UnsupportedLayerError, workloads
     from runtime.network import CompiledNetwork, compile
     from runtime.workload import Workload
@@ -27,7 +27,7 @@ _HOMES = {
     "Workload": "runtime.workload",
     "c_source": "runtime.formats.c_network",
     "compile": "runtime.network",
-    "load": "runtime.formats.artifact",
+    "load": "runtime.formats.loading",
     "workloads": "runtime.lowering",
     "write_c": "runtime.formats.c_network",
 }

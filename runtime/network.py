@@ -6,7 +6,6 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,36 +15,14 @@ from numpy.typing import NDArray
 from runtime.codegen.assembly import ENTRY, assemble
 from runtime.codegen.layout import Constant
 from runtime.codegen.planning import ALIGNMENT
+from runtime.codegen.sharing import MOST_THREADS
 from runtime.lowering import lower
+from runtime.network_info import NetworkInfo
 from runtime.target import architecture_of, board_of, missing_flags, required_flags, resolve_target
-from runtime.workload import Workload
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn
-
-MOST_THREADS = 256
-
-
-@dataclass(frozen=True)
-class NetworkInfo:
-    """What is known of a compiled network without running it; shapes are torch's, sizes in bytes.
-
-    ``live_bytes`` is the largest set of activations and scratch alive at once, the least that
-    ``workspace_bytes`` could be. ``flags`` are the CPU's instruction sets that the code may use. ``threads``
-    share the work of one call.
-    """
-
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
-    architecture: str
-    target: str
-    flags: tuple[str, ...]
-    constant_bytes: int
-    workspace_bytes: int
-    live_bytes: int
-    workloads: tuple[Workload, ...]
-    threads: int = 1
 
 
 class CompiledNetwork:
@@ -140,11 +117,22 @@ class CompiledNetwork:
             outputs[start : start + batch] = result
         return outputs
 
-    def save(self, directory: str | Path) -> None:
-        """Write the network as an artifact; see ``runtime.formats.artifact.save``."""
-        from runtime.formats.artifact import save
+    def save(self, directory: str | Path, extra: Mapping[str, bytes] | None = None) -> None:
+        """Write the network as an artifact; it is run once, for the sample in it.
 
-        save(self, Path(directory))
+        Args:
+            directory: must not exist yet, or be an empty folder.
+            extra: further files, by name.
+
+        Raises:
+            InvalidInput: the folder holds something.
+            BitnasError: it cannot be written.
+        """
+        from runtime.formats.saving import save
+
+        image = np.random.default_rng(0).random(self.info.input_shape, np.float32)
+        sample = {"input": image, "output": (self.twin or self).run(image)}
+        save(self.info, self.constants, self.library, sample, Path(directory), extra or {})
 
     def _place_constants(self) -> NDArray[np.uint8]:
         block = aligned_array((max(1, self.info.constant_bytes),), np.uint8)

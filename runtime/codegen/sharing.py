@@ -7,6 +7,9 @@ does alone.
 
 from typing import Any
 
+MOST_THREADS = 256
+"""So many share the work of a network at most."""
+
 THREADS = "bitnas.threads"  # the attribute of kernels that more than one thread runs
 SCOPE = "compute_scope"  # TVM's attribute around a kernel's own statements, behind its arguments
 

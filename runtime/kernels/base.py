@@ -58,8 +58,6 @@ kernels: Registry[Kernel[Any]] = Registry("kernel", "kernels")
 
 def kernel_for(workload: Workload) -> Kernel[Any]:
     """The kernel of the workload's family."""
-    import runtime.kernels  # noqa: F401 - registers the built-in kernels
-
     return kernels.get(workload.family)
 
 

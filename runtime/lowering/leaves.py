@@ -14,9 +14,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from runtime.lowering.builder import UnsupportedLayerError
-
-IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-"""Layers that give the tensor that they get."""
+from runtime.lowering.rules import rules
 
 HARMLESS = frozenset(
     (
@@ -62,9 +60,7 @@ def wrapped(module: nn.Module) -> nn.Module | None:
 
 def kind_of(module: nn.Module) -> Any:
     """The class with a rule that a module is of; None where there is none."""
-    from runtime.lowering.rules import rules
-
-    return next((kind for kind in type(module).__mro__ if kind in rules or kind in IDENTITIES), None)
+    return next((kind for kind in type(module).__mro__ if kind in rules), None)
 
 
 def is_leaf(module: nn.Module, name: str) -> bool:

@@ -9,8 +9,9 @@ import torch
 from torch import fx, nn
 
 from runtime.lowering.builder import UnsupportedLayerError
-from runtime.lowering.leaves import IDENTITIES, behind_wrapper, is_leaf, kind_of, require_plain
+from runtime.lowering.leaves import behind_wrapper, is_leaf, kind_of, require_plain
 from runtime.lowering.rulebook import rules, torch_shape
+from runtime.lowering.shape_rules import IDENTITIES
 from runtime.lowering.stand_in import IN_PLACE, Recorded
 from runtime.lowering.wording import (
     branched,
