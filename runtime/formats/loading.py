@@ -21,7 +21,7 @@ from runtime.formats.artifact import (
 )
 from runtime.network import CompiledNetwork
 from runtime.network_info import NetworkInfo
-from runtime.workload import Workload
+from runtime.workload import UnknownFamilyError, Workload
 from search_spaces.errors import BitnasError, InvalidInput
 
 
@@ -59,6 +59,8 @@ def load(directory: str | Path) -> CompiledNetwork:
 def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
     try:
         workloads = tuple(Workload.from_json(text) for text in manifest.workloads)
+    except UnknownFamilyError as error:
+        raise BitnasError(f"{folder / MANIFEST}: {error.problem}; {error.fix}") from error
     except InvalidInput as error:
         raise _misfit(folder, "workloads") from error
     return NetworkInfo(

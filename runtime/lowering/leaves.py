@@ -14,7 +14,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from runtime.lowering.builder import UnsupportedLayerError
-from runtime.lowering.rules import rules
+from runtime.lowering.rules import kind_with_rule, rules
 
 HARMLESS = frozenset(
     (
@@ -60,7 +60,7 @@ def wrapped(module: nn.Module) -> nn.Module | None:
 
 def kind_of(module: nn.Module) -> Any:
     """The class with a rule that a module is of; None where there is none."""
-    return next((kind for kind in type(module).__mro__ if kind in rules), None)
+    return kind_with_rule(type(module))
 
 
 def is_leaf(module: nn.Module, name: str) -> bool:
@@ -73,7 +73,8 @@ def is_leaf(module: nn.Module, name: str) -> bool:
     if kind is None:
         return False
     if computes_as_its_kind(module):
-        _require_original(kind, name)
+        if kind in rules:  # torch's and ours, which others may have changed since
+            _require_original(kind, name)
         return True
     own = next(each for each in type(module).__mro__ if each.__module__ != PARAMETRIZED)
     if own.__module__.startswith("torch.") and _is_changed(own, kind):
