@@ -1,7 +1,8 @@
 """A layer of your own with a kernel of its own: nas --plugin examples/kernel.py search --space squared ...
 
-The layer is the squared ReLU of Primer (So et al., 2021), with a learned scale for each channel. A workload names
-the kernel and all that its code depends on; the kernel computes it; the lowering says which calls a layer is.
+The layer is the squared ReLU of Primer (So et al., 2021), with a learned scale for each channel. A workload
+names the kernel and all that its code depends on, the kernel computes it, and the lowering says which calls
+of kernels a layer is.
 """
 
 from collections.abc import Callable, Mapping
@@ -90,7 +91,7 @@ lowerings.add("squared_relu", SquaredReluLowering())
 
 @blocks.register("squared")
 class Squared(BlockModule):
-    """A 3x3 convolution, a squared ReLU, and a 1x1 convolution: (N, in_channels, H, W) -> (N, width, H', W')."""
+    """A convolution, a squared ReLU, a 1x1 convolution: (N, in_channels, H, W) -> (N, width, H', W')."""
 
     roles: ClassVar[tuple[str, ...]] = ("window", "point")
 

@@ -1,7 +1,8 @@
-"""Conformance suites of kernels and lowerings: classes of pytest tests for a plug-in's tests to derive from."""
+"""Conformance suites of kernels and lowerings: classes of pytest tests for plug-ins' tests to derive from."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from runtime.graph import Graph, Node
 
 Arrays = tuple[NDArray[Any], ...]
-REGISTER_BYTES = 1 << 14
-"""What a kernel may keep beside its arguments: more is no register tile, but memory on the stack."""
 
 
 class Case(NamedTuple):
@@ -54,7 +53,7 @@ class KernelConformance(ABC):
         schedules: how many of the kernel's schedules are compiled, the most promising first.
     """
 
-    examples: ClassVar[int] = 4
+    examples: ClassVar[int] = 3
     rtol: ClassVar[float] = 0.0
     atol: ClassVar[float] = 0.0
     schedules: ClassVar[int] = 3
@@ -91,15 +90,18 @@ class KernelConformance(ABC):
             assert {b.name for b in buffers if b.role in ("input", "constant")} == set(arguments)
 
     def test_functions_take_the_buffers(self) -> None:
-        """Each schedule's function has the buffers as its parameters, and no memory beside them."""
+        """Each schedule's function has the buffers as its parameters, and beside them nothing but registers.
+
+        It may read four bytes as one number: sizes are compared in bytes.
+        """
         for workload, _, _ in self.cases():
-            buffers = [(b.shape, b.dtype) for b in kernel_for(workload).buffers(workload)]
+            buffers = [b.nbytes for b in kernel_for(workload).buffers(workload)]
             for schedule in _schedules(workload, self.schedules):
                 function = _function(workload, schedule)
-                own = [function.buffer_map[parameter] for parameter in function.params]
-                found = [(tuple(int(n) for n in b.shape), str(b.dtype)) for b in own]
+                found = [_size(p.shape) * np.dtype(str(p.dtype)).itemsize for p in function.params]
                 assert found == buffers, f"{workload.key}: the parameters are not the buffers"
-                assert _allocated(function) <= REGISTER_BYTES, f"{workload.key}: it allocates memory"
+                scopes = {b.scope() for b in function.body.block.alloc_buffers}
+                assert scopes <= {"local"}, f"{workload.key}: it allocates memory; make it scratch"
 
     def test_schedules_and_work_are_told(self) -> None:
         """Names of schedules are parts of functions' names; work is counted in multiply-accumulates."""
@@ -254,24 +256,16 @@ def _function(workload: Workload, schedule: str) -> Any:
     return kernel_function(workload, "native", workload.symbol, schedule)
 
 
-def _allocated(function: Any) -> int:
-    """Bytes of the buffers that a function has beside its parameters."""
-    from tvm.tirx.stmt_functor import post_order_visit
-
-    found: list[Any] = []
-    post_order_visit(function.body, lambda node: found.extend(getattr(node, "alloc_buffers", ())))
-    return sum(int(np.prod([int(n) for n in b.shape])) * np.dtype(str(b.dtype)).itemsize for b in found)
+def _size(shape: Iterable[Any]) -> int:
+    """Numbers in an array of a shape."""
+    return math.prod(int(extent) for extent in shape)
 
 
 def _require_fit(node: "Node") -> None:
     """Assert that what a node reads and writes has the sizes of its kernel's buffers."""
-    buffers = kernel_for(node.workload).buffers(node.workload)
-    sizes = {role: [int(np.prod(b.shape)) for b in buffers if b.role == role] for role in ("input", "output")}
-    values = {"input": node.inputs, "output": node.outputs}
-    for role, found in values.items():
-        given = [int(np.prod(value.shape)) for value in found]
-        assert given == sizes[role], (
-            f"{node.workload.key}: its {role}s have {sizes[role]} numbers, not {given}"
-        )
     constants = {name: array.size for name, array in node.constants.items()}
-    assert constants == {b.name: int(np.prod(b.shape)) for b in buffers if b.role == "constant"}
+    buffers = kernel_for(node.workload).buffers(node.workload)
+    assert constants == {b.name: _size(b.shape) for b in buffers if b.role == "constant"}
+    for role, values in (("input", node.inputs), ("output", node.outputs)):
+        given, wanted = [_size(v.shape) for v in values], [_size(b.shape) for b in buffers if b.role == role]
+        assert given == wanted, f"{node.workload.key}: its {role}s have {wanted} numbers, not {given}"

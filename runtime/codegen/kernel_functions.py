@@ -1,9 +1,8 @@
-"""The TVM functions of kernels in a schedule: their names, their parameters, and a module to call them by."""
+"""The TVM functions of kernels in a schedule, their names and their parameters."""
 
 from typing import Any
 
 from runtime.codegen.direct import DIRECT
-from runtime.codegen.linking import load
 from runtime.codegen.objects import Functions
 from runtime.codegen.pipeline import KERNEL
 from runtime.codegen.sharing import THREADS
@@ -17,14 +16,6 @@ from search_spaces.errors import InvalidInput
 def parameters(workload: Workload) -> tuple[Buffer, ...]:
     """The parameters of the compiled kernel, in order: inputs, constants, scratch, output."""
     return kernel_for(workload).buffers(workload)
-
-
-def compile_kernels(workloads: list[Workload], target: str, threads: int = 1) -> Any:
-    """A module with one function, named by its symbol, for each distinct workload."""
-    functions = {
-        w.symbol: kernel_function(w, target, w.symbol, "", threads) for w in dict.fromkeys(workloads)
-    }
-    return load(functions, target, threads)
 
 
 def kernel_function(workload: Workload, target: str, name: str, schedule: str, threads: int = 1) -> Any:

@@ -46,10 +46,9 @@ def test_kernels_that_another_worker_measured_are_not_measured_again(
     architecture = search_spaces.space("tiny").sample(0)
     timed = list[latency.Measurement]()
     with Ledger.open(f"sqlite:///{tmp_path}/nas.db", create=True) as ledger:
-        one, two = (
-            DeviceBench(SearchConfig("tiny", "digits", "local", trials=1, epochs=1), ledger, QuietRoom(tmp_path / "room", lambda: None))
-            for _ in range(2)
-        )
+        config = SearchConfig("tiny", "digits", "local", trials=1, epochs=1)
+        rooms = [QuietRoom(tmp_path / "room", lambda: None) for _ in range(2)]
+        one, two = (DeviceBench(config, ledger, room) for room in rooms)
         two._model.refresh()  # it knows of no kernel, and that it has read all there are
         one.predict(architecture)
         measure = LocalDevice.measure_kernels
