@@ -42,8 +42,8 @@ def _added(names: tuple[str, ...]) -> dict[object, Rule]:
         lowering = lowerings.get(name)
         kind = kind_served(lowering)
         if kind is None:
-            problem = f"'{name}' is not a Lowering whose 'layer' is a class of torch modules"
-            raise InvalidInput("lowering", problem, "derive it from runtime.lowering.base.Lowering")
+            problem = f"'{name}' is no object of a Lowering whose 'layer' is a class of torch modules"
+            raise InvalidInput("lowering", problem, "derive its class from runtime.lowering.base.Lowering")
         if kind in rules or kind in found:
             problem = f"'{name}' is for {kind.__name__}, which has a lowering already"
             raise InvalidInput("lowering", problem, "write one for a class of your own")
