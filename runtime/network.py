@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from runtime.codegen.assembly import ENTRY, assemble
 from runtime.codegen.layout import Constant
 from runtime.codegen.planning import ALIGNMENT
-from runtime.codegen.sharing import MOST_THREADS
+from runtime.codegen.sharing import MAX_THREADS
 from runtime.lowering import lower
 from runtime.network_info import NetworkInfo
 from runtime.target import architecture_of, board_of, missing_flags, required_flags, resolve_target
@@ -182,8 +182,8 @@ def compile(
         UnsupportedLayerError: the model holds a layer that no kernel computes.
     """
     resolve_target(target)
-    if not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
-        fix = f"pass a whole number from 1 to {MOST_THREADS}"
+    if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        fix = f"pass a whole number from 1 to {MAX_THREADS}"
         raise InvalidInput("threads", f"{threads!r} is not a number of threads", fix)
     graph = lower(module, input_shape)
     folder = Path(tempfile.mkdtemp(prefix="bitnas-"))

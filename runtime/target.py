@@ -38,7 +38,7 @@ X86_FEATURES = {name: name for name in _SAME.split()} | {
     "amx-int8": "amx_int8",
 }
 """LLVM's names of what x86 CPUs have and compiled code may use, and the system's names in /proc/cpuinfo."""
-UNUSED = {"amx_tile", "amx_int8"}
+UNUSED_FEATURES = {"amx_tile", "amx_int8"}
 """What is recognized, but no kernel asks for and no compiler uses unasked."""
 INSTRUCTION_SETS = frozenset({*X86_FEATURES.values(), "asimd", "asimddp", "i8mm", "sve", "neon", "vfpv4"})
 """The CPU flags, by the names of /proc/cpuinfo, that decide whether compiled code runs."""
@@ -276,7 +276,7 @@ def linker_of(name: str) -> str | None:
 def required_flags(name: str) -> tuple[str, ...]:
     """The instruction sets that code for a target may use; for ``native`` all that the host has."""
     if name == "native":
-        return tuple(sorted(host_flags() - UNUSED))
+        return tuple(sorted(host_flags() - UNUSED_FEATURES))
     from tvm.target import codegen
 
     board = board_of(name)
@@ -288,7 +288,9 @@ def required_flags(name: str) -> tuple[str, ...]:
         more = (flag for feature, flag in ARM_FEATURES.items() if feature in found)
         return tuple(sorted({*board.flags, *more}))
     features = {str(f) for f in codegen.llvm_get_cpu_features(resolve_target(name))}
-    return tuple(sorted({flag for feature, flag in X86_FEATURES.items() if feature in features} - UNUSED))
+    return tuple(
+        sorted({flag for feature, flag in X86_FEATURES.items() if feature in features} - UNUSED_FEATURES)
+    )
 
 
 def missing_flags(flags: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ does alone.
 
 from typing import Any
 
-MOST_THREADS = 256
+MAX_THREADS = 256
 """So many share the work of a network at most."""
 
 THREADS = "bitnas.threads"  # the attribute of kernels that more than one thread runs

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from runtime.codegen.sharing import MOST_THREADS
+from runtime.codegen.sharing import MAX_THREADS
 from runtime.target import missing_flags
 from search_spaces.errors import BitnasError
 
@@ -64,7 +64,7 @@ class Manifest(BaseModel):
     constant_bytes: int = Field(ge=0, le=MAX_BYTES)
     workspace_bytes: int = Field(ge=0, le=MAX_BYTES)
     live_bytes: int = Field(ge=0, le=MAX_BYTES)
-    threads: int = Field(ge=1, le=MOST_THREADS)
+    threads: int = Field(ge=1, le=MAX_THREADS)
     constants: tuple[ConstantPlace, ...]
     workloads: tuple[str, ...]
     files: dict[str, str]

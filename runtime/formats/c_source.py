@@ -8,7 +8,7 @@ from runtime.kernels.base import kernel_for
 from runtime.target import Cpu
 from runtime.workload import Workload
 
-PLAIN = Cpu("c", frozenset())
+GENERIC_CPU = Cpu("c", frozenset())
 """A machine that has nothing but scalar instructions, as far as kernels need to know."""
 
 TYPES = {
@@ -21,7 +21,7 @@ TYPES = {
     "int64": "i64",
     "bool": "i32",
 }
-INFIX = {
+INFIX_OPERATORS = {
     "Add": "+",
     "Sub": "-",
     "Mul": "*",
@@ -42,7 +42,7 @@ INFIX = {
 }
 FUNCTIONS = {"popcount": "popcount", "exp": "expf"}
 CALLS = {"FloorDiv": "floor_div", "FloorMod": "floor_mod"}
-BITWISE = {
+BITWISE_OPERATORS = {
     "bitwise_and": "&",
     "bitwise_or": "|",
     "bitwise_xor": "^",
@@ -128,7 +128,7 @@ def _lowered(workload: Workload) -> Any:
     import tvm
     from tvm import s_tir, tirx
 
-    function = kernel_for(workload).prim_func(workload, PLAIN)
+    function = kernel_for(workload).prim_func(workload, GENERIC_CPU)
     passes = [
         s_tir.transform.CanonicalizeLoop(),
         s_tir.transform.LowerInitBlock(),
@@ -228,8 +228,8 @@ class _Printer:
                 if type(product).__name__ == "Mul":
                     factors = self.value(product.a), self.value(product.b)
                     return f"multiply_add({factors[0]}, {factors[1]}, {self.value(other)})"
-        if kind in INFIX:
-            return f"({self.value(e.a)} {INFIX[kind]} {self.value(e.b)})"
+        if kind in INFIX_OPERATORS:
+            return f"({self.value(e.a)} {INFIX_OPERATORS[kind]} {self.value(e.b)})"
         if kind in CALLS:
             return f"{CALLS[kind]}({self.value(e.a)}, {self.value(e.b)})"
         if kind == "Call":
@@ -241,8 +241,8 @@ class _Printer:
         if name == "if_then_else":
             return self._choice(*arguments)
         values = [self.value(a) for a in arguments]
-        if name in BITWISE:
-            return f"({values[0]} {BITWISE[name]} {values[1]})"
+        if name in BITWISE_OPERATORS:
+            return f"({values[0]} {BITWISE_OPERATORS[name]} {values[1]})"
         if name in FUNCTIONS:
             return f"{FUNCTIONS[name]}({values[0]})"
         if name == "reinterpret" and (_dtype(arguments[0]), _dtype(e)) == ("float32", "int32"):

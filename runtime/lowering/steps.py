@@ -9,7 +9,7 @@ from torch import fx, nn
 from torch.fx.node import Node, map_arg
 
 from runtime.graph import Value
-from runtime.lowering.builder import LARGEST, GraphBuilder, UnsupportedLayerError
+from runtime.lowering.builder import MAX_ELEMENTS, GraphBuilder, UnsupportedLayerError
 from runtime.lowering.recording import ROOT, Recorder, changes_in_place, size_of
 from runtime.lowering.rulebook import At, HeldWeight, Rule
 from runtime.lowering.rules import kind_with_rule, rule_of
@@ -54,7 +54,7 @@ class Step:
         is_same = not self.in_place or (isinstance(changed, Value) and found.shape == changed.shape)
         at.require(is_same, "it changes a tensor in place by one of another shape, which torch refuses too")
         at.require(
-            prod(found.shape) <= LARGEST, f"its output of shape {found.shape} is too large for a kernel"
+            prod(found.shape) <= MAX_ELEMENTS, f"its output of shape {found.shape} is too large for a kernel"
         )
         return found
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.graph import Graph
-from runtime.lowering.builder import LARGEST
+from runtime.lowering.builder import MAX_ELEMENTS
 from runtime.lowering.trace import lower_parts, trace
 from runtime.workload import Workload
 from search_spaces.errors import InvalidInput
@@ -57,5 +57,7 @@ def check_input_shape(input_shape: tuple[int, ...]) -> None:
         raise InvalidInput(
             "input_shape", f"{input_shape} is not an image batch", "pass (N, C, H, W), all above 0"
         )
-    if prod(int(d) for d in input_shape) > LARGEST:
-        raise InvalidInput("input_shape", f"{input_shape} has over {LARGEST} numbers", "pass a smaller one")
+    if prod(int(d) for d in input_shape) > MAX_ELEMENTS:
+        raise InvalidInput(
+            "input_shape", f"{input_shape} has over {MAX_ELEMENTS} numbers", "pass a smaller one"
+        )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runtime.lowering.steps import Step
 
 
-PLAIN = bool | int | float | str | None
+SCALARS = bool | int | float | str | None
 LAYERS = "torch.nn", "search_spaces.layers", "search_spaces.activation"  # modules whose parts no trace enters
 
 
@@ -105,7 +105,7 @@ def _remembered(module: "nn.Module") -> Hashable:
     if _is_layer(module):
         return ()
     own = ((name, value) for name, value in vars(module).items() if name not in _torchs())
-    return tuple((name, value if isinstance(value, PLAIN) else id(value)) for name, value in own)
+    return tuple((name, value if isinstance(value, SCALARS) else id(value)) for name, value in own)
 
 
 @cache

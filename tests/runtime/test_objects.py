@@ -175,7 +175,7 @@ def test_what_was_used_longest_ago_goes_first(cache, monkeypatch):
     (cache / "dangling").symlink_to(cache / "nothing")
     os.utime(cache / "dangling", (2e9, 2e9), follow_symlinks=False)
     for most, left in ((2000, 10), (999, 4)):
-        monkeypatch.setattr(objects, "MOST_BYTES", most)
+        monkeypatch.setattr(objects, "CACHE_BYTES", most)
         objects._make_room(cache)
         assert sorted(file.name for file in cache.iterdir() if file.is_file()) == [*map(str, range(left))]
 
