@@ -1,5 +1,6 @@
 # make demo   search, plot, export and verify on real digits, in a few minutes
 # make test   lint, type-check and test, as CI does
+# make pictures  the README's pictures, docs/front.svg and docs/dashboard.png, from the demo
 # make bench  our kernels and networks beside onnxruntime, torch and numkong, in a few minutes
 # make bench-training  a step of training of each kind of block, width and precision, beside a plain torch network
 # make reproduce DATA=FOLDER  the trainings of docs/results.md on CIFAR-10, in a day; goes on where it was interrupted
@@ -16,7 +17,7 @@ DEMO := demo
 DEMO_LIMIT ?= 0.5x
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo bench bench-measuring bench-training reproduce networks accuracy test lint types unit format clean
+.PHONY: help install demo pictures bench bench-measuring bench-training reproduce networks accuracy test lint types unit format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -43,6 +44,12 @@ demo: $(STAMP)
 	@echo '  $(BIN)/nas dashboard --storage sqlite:///$(DEMO)/nas.db    the search in your browser'
 	@echo '  $(BIN)/nas trials demo --storage sqlite:///$(DEMO)/nas.db  every trial'
 	@echo '  $(DEMO)/pareto.html, $(DEMO)/winner/card.md                     the front and the winner'
+
+# Needs chromium, the system's or playwright's.
+pictures: $(STAMP)
+	test -e $(DEMO)/pareto.html || $(MAKE) demo
+	$(BIN)/python -m benchmarks.picture $(DEMO)/pareto.html docs/front.svg
+	$(BIN)/python -m benchmarks.screenshot sqlite:///$(DEMO)/nas.db /search/demo docs/dashboard.png
 
 # On one thread; a quiet machine gives the steadiest ratios. make bench BENCH='--only resnet20'
 BENCH ?= --json benchmarks/latest.json

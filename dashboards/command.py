@@ -9,17 +9,21 @@ from nas.cli.options import storage_option
 @storage_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8050, show_default=True, help="0 takes any that is free."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8050,
+    show_default=True,
+    help="The port; 0: any that is free.",
 )
 @click.option(
     "--token",
     envvar="NAS_DASHBOARD_TOKEN",
     show_envvar=True,
-    help="Ask every request for this token; needed to listen on other addresses than this machine's own. "
-    "The variable is the safer way: an option can be read in the list of processes.",
+    help="Ask every request for this token; needed to listen on addresses beyond this machine. "
+    "The variable is safer: options are visible in the list of processes.",
 )
 def dashboard(storage: str, host: str, port: int, token: str | None) -> None:
-    """Serve the searches of a ledger as pages for a browser, until Ctrl-C."""
+    """Show the searches of a ledger in your browser, until Ctrl-C."""
     from dashboards.app import create_app
     from dashboards.guard import guard
     from dashboards.server import address, bind, check_access, make

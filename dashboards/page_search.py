@@ -20,17 +20,18 @@ from dashboards.parts import (
 from dashboards.routes import trial_path
 from dashboards.views import View
 from nas.figures.data import (
-    MISSING,
     SHORT_DIGEST,
-    kilobytes,
-    milliseconds,
+    axes_of,
+    further_objectives,
     notes,
     pareto_data,
-    percent,
+    shown_objectives,
     why_no_pareto,
 )
-from nas.figures.search import pareto_figure
+from nas.figures.search import pareto_figure, title_of
+from nas.formatting import MISSING
 from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, front_of
+from nas.objectives import Objective, objective
 
 COLUMNS = [
     link_column(
@@ -46,11 +47,16 @@ COLUMNS = [
     figure_column("latency_ms", "Predicted (ms)", ".3r"),
     figure_column("measured_latency_ms", "Measured (ms)", ".3r"),
     figure_column("size_kb", "Size (kB)", ".2f"),
-    {"field": "digest", "headerName": "Digest", "cellStyle": {"fontFamily": "monospace"}, "minWidth": 140},
 ]
+DIGEST = {
+    "field": "digest",
+    "headerName": "Digest",
+    "cellStyle": {"fontFamily": "monospace"},
+    "minWidth": 140,
+}
 NOTE = {"field": "note", "headerName": "Note", "minWidth": 150, "wrapText": True, "autoHeight": True}
 HOW_TO_READ = (
-    "Each dot is a trained network; up and to the left is better, green is smaller. "
+    "Each dot is a trained network; the front is what no other beats in all objectives. "
     "Ticks below the plot are trials without an accuracy. Click any of them to open its page."
 )
 
@@ -60,14 +66,16 @@ def page(ledger: Ledger, name: str) -> Any:
     search, trials = ledger.search(name), ledger.trials(name)
     front = front_of(trials, search.config)
     pareto = View(
-        "Accuracy against latency",
+        _title(search.config),
         lambda: pareto_data(search, trials, front),
         lambda data: why_no_pareto(search, data),
         lambda data: chart("pareto", pareto_figure(data), height=560),
         note=HOW_TO_READ,
     )
     chosen = {trial.number for trial in front}
-    columns = [*COLUMNS, NOTE] if any(notes(search.config, trial) for trial in trials) else COLUMNS
+    further = further_objectives(search.config)
+    columns = [*COLUMNS, *(_column(o) for o in further), DIGEST]
+    columns += [NOTE] if any(notes(search.config, trial) for trial in trials) else []
     table = View(
         "Trials",
         lambda: [_row(search.config, trial, trial.number in chosen) for trial in trials],
@@ -91,10 +99,7 @@ def _settings(search: SearchRecord) -> list[Any]:
         f"{config.epochs} epoch{'s' if config.epochs > 1 else ''}",
         f"seed {config.seed}",
     ]
-    if config.max_latency_ms is not None:
-        told.append(f"at most {milliseconds(config.max_latency_ms)} ms")
-    if config.max_size_kb is not None:
-        told.append(f"at most {kilobytes(config.max_size_kb)} kB")
+    told += [f"{_bound(objective(name))} {objective(name).told(x)}" for name, x in config.limited.items()]
     return [dmc.Badge(text, variant="default", tt="none", fw=500) for text in told]
 
 
@@ -105,30 +110,56 @@ def _progress(search: SearchRecord) -> Any:
 
 
 def _merits(config: SearchConfig, front: Sequence[TrialRecord]) -> Any:
-    """The ends of the front: its most accurate, fastest and smallest member within the limits."""
+    """The ends of the front: its best member within the limits in each objective."""
     kept = [t for t in front if not config.is_over(t.measured_latency_ms)]
     count, front = len(front), kept or front
     over = f", {count - len(kept)} of them over the limit" if len(kept) < count else ""
-    best = max(front, key=lambda t: t.accuracy or 0.0)
-    fastest = min(front, key=lambda t: t.latency_ms or 0.0)
-    smallest = min(front, key=lambda t: t.size_kb or 0.0)
-    return figures_of_merit(
-        [
-            (
-                "Most accurate" if kept else "Most accurate, over the limit",
-                percent(best.accuracy),
-                _costs(best),
-            ),
-            ("Fastest of the front", f"{milliseconds(fastest.latency_ms)} ms", _costs(fastest)),
-            ("Smallest of the front", f"{kilobytes(smallest.size_kb)} kB", _costs(smallest)),
-            ("On the front", str(count), f"no trial beats them in all three{over}"),
-        ]
-    )
+    ends = [_end(config, objective(name), front, is_over=not kept) for name in config.objectives]
+    beaten = f"no trial beats them in all objectives{over}"
+    return figures_of_merit([*ends, ("On the front", str(count), beaten)])
 
 
-def _costs(trial: TrialRecord) -> str:
-    costs = f"{percent(trial.accuracy)}, {milliseconds(trial.latency_ms)} ms, {kilobytes(trial.size_kb)} kB"
-    return f"trial {trial.number}: {costs}"
+def _end(
+    config: SearchConfig, of: Objective, front: Sequence[TrialRecord], is_over: bool
+) -> tuple[str, str, str]:
+    """Title, figure and trial of the front's best member in one objective."""
+    values = {t.number: value.value for t in front if (value := of.of(t)) is not None}
+    best = min(front, key=lambda t: of.loss(values.get(t.number, of.worst)))
+    title = _BEST.get(of.name, f"Best {of.title}") + (", over the limit" if is_over else "")
+    return title, of.told(values.get(best.number)), _costs(config, best)
+
+
+_BEST = {
+    "accuracy": "Most accurate",
+    "latency": "Fastest of the front",
+    "size": "Smallest of the front",
+}
+
+
+def _bound(of: Objective) -> str:
+    return f"at least {of.title}" if of.is_maximized else "at most"
+
+
+def _title(config: SearchConfig) -> str:
+    x, y, _ = axes_of(config)
+    title = title_of(x, y)
+    return title[0].upper() + title[1:]
+
+
+def _column(of: Objective) -> dict[str, Any]:
+    heading = of.heading[0].upper() + of.heading[1:]
+    return figure_column(_field(of.name), heading, ".4r")
+
+
+def _field(name: str) -> str:
+    """Of a row of the grid, which takes a dot for a path."""
+    return name.replace(".", "_")
+
+
+def _costs(config: SearchConfig, trial: TrialRecord) -> str:
+    values = ((objective(name), objective(name).of(trial)) for name in shown_objectives(config))
+    told = (of.told(value.value) for of, value in values if value is not None)
+    return f"trial {trial.number}: {', '.join(told)}"
 
 
 def _row(config: SearchConfig, trial: TrialRecord, on_front: bool) -> dict[str, Any]:
@@ -142,6 +173,7 @@ def _row(config: SearchConfig, trial: TrialRecord, on_front: bool) -> dict[str, 
         "latency_ms": trial.latency_ms,
         "measured_latency_ms": trial.measured_latency_ms,
         "size_kb": trial.size_kb,
+        **{_field(name): cost.value for name, cost in trial.costs.items()},
         "digest": (trial.digest or MISSING)[:SHORT_DIGEST],
         "note": notes(config, trial),
     }

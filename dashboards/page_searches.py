@@ -7,7 +7,7 @@ import dash_mantine_components as dmc
 from dashboards.parts import grid, heading, link_column
 from dashboards.routes import search_path
 from dashboards.views import View
-from nas.figures.data import percent
+from nas.formatting import percent
 from nas.ledger import Ledger, SearchRecord, TrialState
 
 COLUMNS = [
@@ -39,7 +39,7 @@ def _rows(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def _why_not(rows: list[dict[str, Any]]) -> str | None:
-    return None if rows else "There are no searches yet; 'nas search --help' says how to start one."
+    return None if rows else "There are no searches yet; 'nas search' starts one."
 
 
 def _draw(rows: list[dict[str, Any]]) -> Any:

@@ -18,18 +18,9 @@ from dashboards.parts import (
 )
 from dashboards.routes import search_path, trial_path
 from dashboards.views import View
-from nas.figures.data import (
-    MISSING,
-    LayerRow,
-    interval,
-    kilobytes,
-    layer_rows,
-    milliseconds,
-    percent,
-    training_curve,
-    workload_bars,
-)
+from nas.figures.data import LayerRow, layer_rows, training_curve, workload_bars
 from nas.figures.trial import training_figure, workload_figure
+from nas.formatting import MISSING, interval, kilobytes, milliseconds, percent
 from nas.ledger import Ledger, TrialRecord
 
 # Why a figure is missing, by the state of the trial.

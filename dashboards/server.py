@@ -7,8 +7,9 @@ from typing import Any
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from dashboards.guard import is_loopback
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
+PORT = Parameter("port")
 SHORTEST_TOKEN = 16  # characters; 16 random ones cannot be guessed over a network
 
 
@@ -29,10 +30,10 @@ def check_access(host: str, token: str | None) -> None:
     """
     if token is not None and len(token) < SHORTEST_TOKEN:
         fix = f"give at least {SHORTEST_TOKEN} random characters"
-        raise InvalidInput("--token", f"{len(token)} characters can be guessed", fix)
+        raise InvalidInput("token", f"{len(token)} characters can be guessed", fix)
     if token is None and not is_loopback(host):
-        fix = "give --token as well, or leave --host at 127.0.0.1"
-        raise InvalidInput("--host", f"'{host}' can be reached from other machines", fix)
+        guarded = ("give ", Parameter("token"), " as well, or leave ", Parameter("host"), " at 127.0.0.1")
+        raise InvalidInput("host", f"'{host}' can be reached from other machines", guarded)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -45,7 +46,7 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise InvalidInput("--host", f"'{host}' is not an address", "give one of this machine's") from error
+        raise InvalidInput("host", f"'{host}' is not an address", "give one of this machine's") from error
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -53,8 +54,8 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        fix = "choose another --port (0 takes any that is free)"
-        raise BitnasError(f"--port: cannot listen on {host}:{port} ({error.strerror}); {fix}") from error
+        problem = f": cannot listen on {host}:{port} ({error.strerror}); choose another "
+        raise BitnasError(PORT, problem, PORT, " (0 takes any that is free)") from error
     return listener
 
 

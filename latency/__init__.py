@@ -3,12 +3,14 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.errors import MeasurementError, NoDeviceError
+
 if TYPE_CHECKING:
     from latency.hardware.device import Device, connect, device, devices
     from latency.model.model import LatencyModel, Prediction
     from latency.model.table import LatencyTable, MemoryTable
     from latency.record import DeviceRecord
-    from latency.timing.measurement import Measurement, MeasurementError, NoDeviceError
+    from latency.timing.measurement import Measurement
 
 __all__ = [
     "Device",
@@ -31,9 +33,7 @@ _HOMES = {
     "LatencyModel": "model.model",
     "LatencyTable": "model.table",
     "Measurement": "timing.measurement",
-    "MeasurementError": "timing.measurement",
     "MemoryTable": "model.table",
-    "NoDeviceError": "timing.measurement",
     "Prediction": "model.model",
     "connect": "hardware.device",
     "device": "hardware.device",

@@ -43,18 +43,18 @@ class DeviceRecord:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             rule = "1 to 64 letters, digits, '.', '-' or '_', a letter or digit first"
-            raise InvalidInput("NAME", f"{self.name!r} is not the name of a device", rule)
+            raise InvalidInput("name", f"{self.name!r} is not the name of a device", rule)
         if not 1 <= self.threads <= MOST_THREADS:
-            raise InvalidInput("--threads", f"{self.threads} is out of range", f"give 1 to {MOST_THREADS}")
+            raise InvalidInput("threads", f"{self.threads} is out of range", f"give 1 to {MOST_THREADS}")
         if self.reach != "local":
-            split_address(f"--{self.reach}", self.address)
+            split_address(self.reach, self.address)
             if not KEY.fullmatch(self.key):
                 # TVM's own server dies of an empty key, and of one that is not UTF-8.
                 rule = "give the server's: 1 to 64 letters, digits, '.', '-' or '_'"
-                raise InvalidInput("--key", f"{self.key!r} is not a key", rule)
+                raise InvalidInput("key", f"{self.key!r} is not a key", rule)
 
 
-def split_address(option: str, address: str) -> tuple[str, int]:
+def split_address(parameter: str, address: str) -> tuple[str, int]:
     """Host and port of ``HOST:PORT``; an IPv6 host is in brackets.
 
     Raises:
@@ -63,5 +63,5 @@ def split_address(option: str, address: str) -> tuple[str, int]:
     host, colon, port = address.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not (colon and host and PORT.fullmatch(port) and 1 <= int(port) <= 65535):
-        raise InvalidInput(option, f"{address!r} is not HOST:PORT", "for example 192.168.1.7:9090")
+        raise InvalidInput(parameter, f"{address!r} is not HOST:PORT", "for example 192.168.1.7:9090")
     return host, int(port)

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from collections.abc import Iterable
 
 from search_spaces.plugins import named_plugin_files
 
@@ -9,14 +10,25 @@ DEFAULT_STORAGE = "sqlite:///nas.db"
 STORAGE_VARIABLE = "NAS_STORAGE"
 
 
-def command(*words: object, storage: str | None = None) -> str:
+def command(*words: object, storage: str | None = None, debug: bool = False, **options: object) -> str:
     """``nas`` and these words as a shell takes them, with ``--plugin`` and ``--storage`` where needed.
 
     Args:
         words: the command and its arguments; a number is one, too.
         storage: the ledger that the command is to open; None where it opens none.
+        debug: whether it is to show where an error comes from.
+        options: further ones, by the names of their parameters.
     """
-    plugins = [word for file in named_plugin_files() for word in ("--plugin", file)]
+    before: list[tuple[str, object]] = [("debug", None)] if debug else []
+    before += [("plugin", file) for file in named_plugin_files()]
     usual = os.environ.get(STORAGE_VARIABLE, DEFAULT_STORAGE)
-    where = [] if storage in (None, usual) else ["--storage", str(storage)]
-    return shlex.join(["nas", *plugins, *map(str, words), *where])
+    after = dict(options) if storage in (None, usual) else {**options, "storage": storage}
+    return shlex.join(["nas", *_typed(before), *map(str, words), *_typed(after.items())])
+
+
+def _typed(options: Iterable[tuple[str, object]]) -> list[str]:
+    """Options as they are typed; one whose value is None is a flag."""
+    found = []
+    for name, value in options:
+        found += [f"--{name.replace('_', '-')}"] + ([] if value is None else [str(value)])
+    return found

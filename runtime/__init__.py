@@ -3,10 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.errors import UnsupportedLayerError
+
 if TYPE_CHECKING:
     from runtime.formats.c_network import c_source, write_c
     from runtime.formats.loading import load
-    from runtime.lowering import UnsupportedLayerError, workloads
+    from runtime.lowering import workloads
     from runtime.network import CompiledNetwork, compile
     from runtime.workload import Workload
 
@@ -23,7 +25,6 @@ __all__ = [
 
 _HOMES = {
     "CompiledNetwork": "runtime.network",
-    "UnsupportedLayerError": "runtime.lowering",
     "Workload": "runtime.workload",
     "c_source": "runtime.formats.c_network",
     "compile": "runtime.network",

@@ -212,7 +212,7 @@ def resolve_target(name: str) -> Any:
             raise InvalidInput("target", f"unknown CPU '{cpu}'", fix)
         if "mclass" in _llvm_features({"mtriple": board.triple, "mcpu": cpu}):
             raise InvalidInput(
-                "target", f"'{cpu}' runs no Linux", "export for it as C: nas export --c-source"
+                "target", f"'{cpu}' runs no Linux", "write the network as C for it, as runtime.write_c does"
             )
         wanted = ["+neon", *(f"+{feature}" for feature in features if feature != "neon")]
         options = {"mtriple": board.triple, "mcpu": cpu, "mattr": wanted}

@@ -10,7 +10,7 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import PLUGINS, InvalidInput, UnknownFamilyError
 from search_spaces.plugins import load_plugins
 
 WeightCode = Literal["float", "int8", "dorefa8", "ternary", "binary"]
@@ -40,15 +40,6 @@ def _value(text: str) -> Any:
     return int(text) if text.lstrip("-").isdigit() else text
 
 
-class UnknownFamilyError(InvalidInput):
-    """A workload of a family that nothing which is loaded has: a plug-in's, it may be."""
-
-    def __init__(self, family: str) -> None:
-        super().__init__(
-            "workload", f"no kernels of a family '{family}' are known", "load the plug-in of them"
-        )
-
-
 def _add_family(kind: "type[Workload]") -> None:
     """Have keys that begin with the family of a class read as its.
 
@@ -70,7 +61,8 @@ def _family(name: str) -> "type[Workload]":
     if name not in _families:
         load_plugins("kernels")
     if name not in _families:
-        raise UnknownFamilyError(name)
+        problem = f"no kernels of a family '{name}' are known"
+        raise UnknownFamilyError("workload", problem, ("add their plug-in by ", PLUGINS))
     return _families[name]
 
 

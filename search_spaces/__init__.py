@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.plugins import add_plugin_file
 from search_spaces.registry import Registry
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ __all__ = [
     "Registry",
     "SearchSpace",
     "Size",
+    "add_plugin_file",
     "blocks",
     "build",
     "network",

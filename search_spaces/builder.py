@@ -105,7 +105,7 @@ def _block(channels: int, block: Block, path: str) -> BlockModule:
     try:
         return kind(channels, block, chosen)
     except InvalidInput as error:
-        raise InvalidInput(f"{path}.{error.parameter}", error.problem, error.fix) from error
+        raise error.of(f"{path}.{error.parameter}") from error
 
 
 def _head(channels: int, classes: int, head: Head) -> nn.Module:
@@ -134,4 +134,4 @@ def _named(registry: Registry[T], name: str, path: str) -> T:
     try:
         return registry.get(name)
     except InvalidInput as error:
-        raise InvalidInput(path, error.problem, error.fix) from error
+        raise error.of(path) from error

@@ -22,7 +22,7 @@ def add_plugin_file(path: Path) -> None:
         InvalidInput: there is no such file.
     """
     if not path.is_file() or path.suffix != ".py":
-        raise InvalidInput("--plugin", f"'{path}' is no Python file", "name one that ends in .py")
+        raise InvalidInput("plugins", f"'{path}' is no Python file", "name one that ends in .py")
     known = [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
     absolute = str(path.resolve())
     os.environ[VARIABLE] = os.pathsep.join(dict.fromkeys([*known, absolute]))

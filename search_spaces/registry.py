@@ -5,7 +5,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from search_spaces.errors import InvalidInput, nearest
+from search_spaces.errors import PLUGINS, InvalidInput, Parameter, nearest
 from search_spaces.plugins import load_plugin_files
 
 T = TypeVar("T")
@@ -48,9 +48,9 @@ class Registry(Generic[T]):
             raise InvalidInput(self.kind, f"unknown name '{name}'", self.instead_of(name))
         return self._things[name]
 
-    def instead_of(self, name: str, also: str = "") -> str:
+    def instead_of(self, name: str, also: str = "") -> tuple[str | Parameter, ...]:
         """What to do about a name that nothing has; ``also`` follows the names there are."""
-        return f"{nearest(name, self)}choose one of {', '.join(self)}{also}, or add it by --plugin FILE"
+        return f"{nearest(name, self)}choose one of {', '.join(self)}{also}, or add it by ", PLUGINS
 
     def __contains__(self, name: object) -> bool:
         self._read_plugins()

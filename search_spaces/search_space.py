@@ -52,7 +52,7 @@ class SearchSpace(ABC):
         if (input_shape, classes) == (self.input_shape, self.classes):
             return self
         problem = f"'{self.name}' is for {self.input_shape} images of {self.classes} classes only"
-        raise InvalidInput("--space", problem, f"the data has {input_shape} and {classes}; choose another")
+        raise InvalidInput("space", problem, f"the data has {input_shape} and {classes}; choose another")
 
     def sample(self, seed: int) -> Architecture:
         """An architecture by uniform choices; the same seed gives the same one on every machine.

@@ -99,7 +99,7 @@ class Device(ABC):
         found = self.look()
         if self.threads > found.get("cores", self.threads):
             problem = f"'{self.name}' has {found['cores']} cores for {self.threads} threads"
-            raise InvalidInput("--threads", problem, "add it anew with as many at most")
+            raise InvalidInput("threads", problem, "add it anew with as many at most")
         use = {"llvm_cpu": cpu_name(self.target), "threads": self.threads, "tvm": version("apache-tvm")}
         return {**found, **use}
 
@@ -238,7 +238,7 @@ class RpcDevice(Device):
             lacks = f", without {', '.join(missing)}" if missing else ""
             raise BitnasError(
                 f"target: '{self.target}' does not fit '{self.name}', a {found['cpu']} of "
-                f"{found['architecture']}{lacks}; name its own CPU with --target"
+                f"{found['architecture']}{lacks}; add it anew with the target of its own CPU"
             )
         return found
 

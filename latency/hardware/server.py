@@ -187,7 +187,7 @@ class Server:
         from tvm.rpc.base import RPC_TRACKER_MAGIC, TrackerCode, recvjson, sendjson
 
         self._match_anew()
-        key, address = self.options.key, split_address("--tracker", self.options.tracker)
+        key, address = self.options.key, split_address("tracker", self.options.tracker)
         host = self.options.public_host or None
         while not self._stop.is_set():
             try:

@@ -181,7 +181,7 @@ def calibrate(
     deadline = started + minutes * 60
     learned = len(model.learned(space.name))
     if learned >= most:
-        log.warning("%d networks of %s are learned already; --networks may be up to 150", learned, space.name)
+        log.warning("%d networks of %s are learned already; networks may be up to 150", learned, space.name)
     source = _not_learned(model, architectures(space, SEED_LEARNED + 10_000 * learned))
     visits, places = Visits(model), list[NDArray[Any]]()
     while learned < most and (learned < LEAST or time.monotonic() < started + LEARNING * minutes * 60):
@@ -210,7 +210,7 @@ def _check_minutes(minutes: float, each_s: float, needed: int) -> None:
             f"{minutes:g} are too few: a network takes {each_s:.0f} s here, and {needed} more are needed"
         )
         fix = f"give {math.ceil(needed_minutes)} or more; what is measured is kept"
-        raise InvalidInput("--minutes", problem, fix)
+        raise InvalidInput("minutes", problem, fix)
 
 
 def _learn(model: "LatencyModel", visits: Visits, chosen: "Iterable[Architecture]") -> None:

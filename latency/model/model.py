@@ -413,7 +413,7 @@ class LatencyModel:
         except ValueError as error:
             raise MeasurementError(
                 f"device: the table of '{self.device.name}' cannot be learned from ({error}); "
-                f"measure first: nas latency measure --device {self.device.name}"
+                "measure first: nas latency measure, on this device"
             ) from error
 
 
@@ -456,20 +456,32 @@ def keys_of(architecture: Architecture) -> tuple[str, ...]:
     return tuple(work.key for work in workloads_of(architecture))
 
 
-@lru_cache(REMEMBERED)
+def activation_bytes(architecture: Architecture) -> int:
+    """Bytes of the workspace that the compiled network asks for, to run one image."""
+    return _planned(architecture.to_json(), (1, *architecture.input_shape))[1]
+
+
 def _of_architecture(text: str, input_shape: tuple[int, ...]) -> "tuple[Workload, ...]":
+    return _planned(text, input_shape)[0]
+
+
+@lru_cache(REMEMBERED)
+def _planned(text: str, input_shape: tuple[int, ...]) -> "tuple[tuple[Workload, ...], int]":
+    """An architecture's kernels, and the bytes of workspace that they need."""
+    from runtime.codegen.assembly import lay_out
     from runtime.lowering import lower_parts
     from search_spaces.builder import parts
 
     traces = (_trace_of(part) for part in parts(Architecture.from_json(text)))
-    return tuple(lower_parts(traces, input_shape).workloads)
+    graph = lower_parts(traces, input_shape)
+    return tuple(graph.workloads), lay_out(graph).workspace_bytes
 
 
 def forget_networks(blocks: bool, traces: bool = False) -> None:
     """Forget the kernels of all networks, and, if wanted, the blocks, and even their traces and layers."""
     from search_spaces.block.base import forget_layers
 
-    _of_architecture.cache_clear()
+    _planned.cache_clear()
     if blocks:
         _trace_of.cache_clear()
     if traces:

@@ -115,9 +115,9 @@ def read_lines(file: Path) -> list[Line]:
     try:
         lines = file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput("FILE", f"'{file}' cannot be read ({error})", fix) from error
+        raise InvalidInput("file", f"'{file}' cannot be read ({error})", fix) from error
     if not lines:
-        raise InvalidInput("FILE", f"'{file}' is empty", fix)
+        raise InvalidInput("file", f"'{file}' is empty", fix)
     return [_read(file, number, line, fix) for number, line in enumerate(lines, start=1)]
 
 
@@ -129,7 +129,7 @@ def _read(file: Path, number: int, line: str, fix: str) -> Line:
         where = ".".join(map(str, first["loc"]))
         reason = first["msg"].removeprefix("Value error, ")
         problem = f"line {number} of '{file}' is no measurement ({where + ': ' if where else ''}{reason})"
-        raise InvalidInput("FILE", problem, fix) from error
+        raise InvalidInput("file", problem, fix) from error
 
 
 def newer(table: "LatencyTable", lines: list[Line]) -> Iterator[Line]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from search_spaces.errors import BitnasError
+from search_spaces.errors import MeasurementError as MeasurementError
+from search_spaces.errors import NoDeviceError as NoDeviceError
 
 DRIFTED = "drift"
 """Among a measurement's conditions: the share by which the device was slower than it usually is, and is not
@@ -40,14 +41,6 @@ UNEXPLAINED = 0.3
 
 BRIEFLY = "briefly"
 """Among a measurement's conditions: that it was taken with few samples and few ways of making the kernel."""
-
-
-class MeasurementError(BitnasError):
-    """A device gave no usable time."""
-
-
-class NoDeviceError(MeasurementError):
-    """A device does not answer; it may be back later."""
 
 
 @dataclass(frozen=True)

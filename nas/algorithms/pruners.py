@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from statistics import median
 
-from nas.ledger.records import TrialRecord
+from nas.ledger.records import SearchConfig, TrialRecord
+from nas.objectives import Figures, Objective, objective
 from search_spaces.registry import Registry
 
 
@@ -17,8 +18,8 @@ class Pruner(ABC):
 
         Args:
             accuracy: the trial's validation accuracy after this epoch, 0..1.
-            rivals: the accuracies after the same epoch of the complete trials that cost no more, neither
-                in latency nor in size. A trial that is cheaper than all others has none: it may be on the
+            rivals: the accuracies after the same epoch of the complete trials that cost no more in any of the
+                search's objectives. A trial that is cheaper than all others has none: it may be on the
                 front however inaccurate it is.
         """
 
@@ -47,13 +48,20 @@ pruners.add("none", NeverPrune())
 pruners.add("median", MedianPruner())
 
 
-def rivals(latency_ms: float, size_kb: float, trials: Sequence[TrialRecord]) -> set[int]:
-    """The numbers of the trials that are no slower and no larger."""
+def rivals(trial: Figures, config: SearchConfig, trials: Sequence[TrialRecord]) -> set[int]:
+    """The numbers of the trials that cost no more, in any objective of the search known before training."""
+    known = [o for o in map(objective, config.objectives) if o.is_known_before_training]
+    own = _losses(known, trial)
     return {
-        trial.number
-        for trial in trials
-        if trial.latency_ms is not None
-        and trial.latency_ms <= latency_ms
-        and trial.size_kb is not None
-        and trial.size_kb <= size_kb
+        other.number
+        for other in trials
+        if all(
+            mine is not None and its is not None and its <= mine
+            for mine, its in zip(own, _losses(known, other), strict=True)
+        )
     }
+
+
+def _losses(named: Sequence[Objective], trial: Figures) -> list[float | None]:
+    found = [(o, o.of(trial)) for o in named]
+    return [None if value is None else o.loss(value.value) for o, value in found]

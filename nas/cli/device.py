@@ -9,15 +9,15 @@ from nas.cli.groups import Group
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
 from nas.hints import command
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import AbsentLedgerError, BitnasError, InvalidInput, Parameter
 
 if TYPE_CHECKING:
     from nas.ledger.devices import DeviceEntry
 
 WARNING = """\
-Whoever reaches {address} can run any code as {user}: TVM's RPC knows no password."""
+Whoever reaches {address} can run any code as {user}: TVM's RPC has no password."""
 TUNNEL = """\
-Keep it on loopback and come in through SSH, from the machine that searches:
+Keep it on loopback, and reach it through SSH from the machine that searches:
   ssh -N -L {port}:127.0.0.1:{port} {user}@THIS-DEVICE
   nas device add NAME --rpc 127.0.0.1:{port} --key {key}"""
 DASH = "-"
@@ -25,16 +25,22 @@ DASH = "-"
 
 @click.group(cls=Group)
 def device() -> None:
-    """The devices that latency is measured on."""
+    """Manage the devices that latency is measured on."""
 
 
 @device.command()
 @click.argument("name")
 @click.option("--rpc", metavar="HOST:PORT", help="Where `nas device serve` or TVM's RPC server listens.")
-@click.option("--tracker", metavar="HOST:PORT", help="Where a tracker of TVM's RPC listens, instead.")
+@click.option(
+    "--tracker", metavar="HOST:PORT", help="Instead of --rpc: where a tracker of TVM's RPC listens."
+)
 @click.option("--key", help=f"The key that the server was started with.  [default: {SERVER_KEY}]")
-@click.option("--target", default="native", show_default=True, help="What to compile for, as aarch64+neon.")
-@click.option("--threads", type=int, default=1, show_default=True, help="How many threads run a network.")
+@click.option(
+    "--target", default="native", show_default=True, help="What to compile for, such as aarch64+neon."
+)
+@click.option(
+    "--threads", type=int, default=1, show_default=True, help="The number of threads that run a network."
+)
 @storage_option
 def add(
     name: str,
@@ -45,10 +51,10 @@ def add(
     threads: int,
     storage: str,
 ) -> None:
-    """Add a device called NAME to the ledger, which is made if it is not there.
+    """Add a device called NAME to the ledger, which is created if needed.
 
-    Without --rpc and --tracker it is this machine, used in another way: --threads 2, or --target x86-64-v3.
-    Nothing is sent to it yet.
+    Without --rpc or --tracker the device is this machine with other settings, such as --threads 2 or
+    --target x86-64-v3. Nothing is sent to the device yet.
     """
     from latency import DeviceRecord
     from nas.ledger import Ledger
@@ -56,13 +62,13 @@ def add(
     from runtime.target import resolve_target
 
     if rpc is not None and tracker is not None:
-        raise InvalidInput("--tracker", "a device is reached in one way", "leave out --rpc or --tracker")
+        raise InvalidInput("tracker", "a device is reached in one way", "leave out --rpc or --tracker")
     if rpc is not None:
         record = DeviceRecord(name, "rpc", rpc, SERVER_KEY if key is None else key, target, threads)
     elif tracker is not None:
         record = DeviceRecord(name, "tracker", tracker, SERVER_KEY if key is None else key, target, threads)
     elif key is not None:
-        raise InvalidInput("--key", "this machine has none", "give --rpc or --tracker, too, or leave it out")
+        raise InvalidInput("key", "this machine has none", "give --rpc or --tracker, too, or leave it out")
     else:
         record = DeviceRecord(name, target=target, threads=threads)
     resolve_target(target)
@@ -90,10 +96,9 @@ def list_(storage: str, as_json: bool) -> None:
 @storage_option
 @json_option
 def show(name: str, storage: str, as_json: bool) -> None:
-    """Show what is known of the device NAME, without asking it."""
+    """Show what is known about the device NAME, without connecting to it."""
     from nas.ledger import Ledger
     from nas.ledger.devices import LOCAL, DeviceBook, local_entry
-    from nas.ledger.engine import AbsentLedgerError
 
     try:
         with Ledger.open(storage) as ledger:
@@ -112,7 +117,7 @@ def show(name: str, storage: str, as_json: bool) -> None:
 @storage_option
 @json_option
 def probe(name: str, storage: str, as_json: bool) -> None:
-    """Ask the device NAME what it is, by a real round trip, and keep the answer."""
+    """Connect to the device NAME, ask what it is, and keep the answer."""
     from dataclasses import replace
 
     import latency
@@ -151,24 +156,30 @@ def remove(name: str, storage: str) -> None:
 @device.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=9090, show_default=True, help="The port; 0: any."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=9090,
+    show_default=True,
+    help="The port; 0: any that is free.",
 )
-@click.option("--key", default=SERVER_KEY, show_default=True, help="What a client must say to be served.")
-@click.option("--tracker", metavar="HOST:PORT", help="Offer sessions through this tracker, too.")
 @click.option(
-    "--public-host", default="", help="The host that the tracker tells clients; the one it sees if empty."
+    "--key", default=SERVER_KEY, show_default=True, help="The key that a client must send; not a password."
+)
+@click.option("--tracker", metavar="HOST:PORT", help="Also offer sessions through this tracker.")
+@click.option(
+    "--public-host", default="", help="The host that the tracker gives to clients; if empty, the one it sees."
 )
 @click.option(
     "--idle-s",
     type=float,
     default=60.0,
     show_default=True,
-    help="End a session that does nothing for so long.",
+    help="End a session that does nothing for this many seconds.",
 )
 def serve(host: str, port: int, key: str, tracker: str | None, public_host: str, idle_s: float) -> None:
     """Run a measuring server on this machine until Ctrl-C; searches elsewhere time their kernels here.
 
-    It speaks TVM's RPC: whoever reaches it runs code here. It listens on loopback unless told otherwise.
+    It speaks TVM's RPC: whoever reaches it can run any code here. By default it listens on loopback only.
     """
     import getpass
     import logging
@@ -180,21 +191,21 @@ def serve(host: str, port: int, key: str, tracker: str | None, public_host: str,
     from latency.record import KEY, split_address
 
     if not KEY.fullmatch(key):
-        raise InvalidInput("--key", f"{key!r} is not a key", "1 to 64 letters, digits, '.', '-' or '_'")
+        raise InvalidInput("key", f"{key!r} is not a key", "1 to 64 letters, digits, '.', '-' or '_'")
     if not host:  # the system would take it for all addresses
-        raise InvalidInput("--host", "it is empty", "give an address; 127.0.0.1 is this machine only")
+        raise InvalidInput("host", "it is empty", "give an address; 127.0.0.1 is this machine only")
     if tracker is not None:
-        split_address("--tracker", tracker)
+        split_address("tracker", tracker)
     if not 0 < idle_s < math.inf:
-        raise InvalidInput("--idle-s", f"{idle_s:g} is not a time", "give seconds above 0")
+        raise InvalidInput("idle_s", f"{idle_s:g} is not a time", "give seconds above 0")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     options = ServerOptions(host, port, key, tracker or "", public_host, idle_s)
     try:
         server = Server(options)
     except (OSError, OverflowError) as error:
-        option = "--host" if isinstance(error, socket.gaierror) else "--port"
-        fix = "choose another --port or --host"
-        raise BitnasError(f"{option}: cannot listen on {host}:{port} ({error}); {fix}") from error
+        at = Parameter("host" if isinstance(error, socket.gaierror) else "port")
+        problem = f": cannot listen on {host}:{port} ({error}); choose another --port or --host"
+        raise BitnasError(at, problem) from error
     user, address = getpass.getuser(), f"{host}:{server.port}"
     say(f"Serving on {address}, key {key}. Ctrl-C ends it.")
     say(WARNING.format(address=address, user=user))
@@ -209,7 +220,6 @@ def serve(host: str, port: int, key: str, tracker: str | None, public_host: str,
 def _entries(storage: str) -> "list[DeviceEntry]":
     from nas.ledger import Ledger
     from nas.ledger.devices import DeviceBook, local_entry
-    from nas.ledger.engine import AbsentLedgerError
 
     try:
         with Ledger.open(storage) as ledger:

@@ -16,41 +16,50 @@ if TYPE_CHECKING:
     from nas.export.card import Card
     from nas.export.verify import Check
 
-_OF_TRIALS = {"max_latency_ms", "max_size_kb", "number", "epochs", "storage"}
+_LIMITS = {"max_latency_ms": "latency", "max_size_kb": "size", "max_memory_kb": "memory", "max_macs": "macs"}
+_OF_TRIALS = {*_LIMITS, "number", "epochs", "storage"}
 
 
 @click.command()
 @click.argument("search")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The folder to write.")
 @click.option(
-    "--max-latency-ms", type=Milliseconds, help="Export a trial that is at most this slow, measured."
+    "--max-latency-ms", type=Milliseconds, help="The largest latency of the whole network, measured."
 )
-@click.option("--max-size-kb", type=Kilobytes, help="Export a trial that is at most this large.")
+@click.option("--max-size-kb", type=Kilobytes, help="The largest size of the network.")
+@click.option("--max-memory-kb", type=Kilobytes, help="The largest peak of its activation memory.")
+@click.option("--max-macs", type=float, help="The most multiply-accumulates for one image.")
 @click.option("--trial", "number", type=click.IntRange(min=0), help="Export this trial and no other.")
 @click.option(
-    "--epochs", type=click.IntRange(min=0), default=0, show_default=True, help="Train on for so many epochs."
+    "--epochs",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Train for this many more epochs first.",
 )
-@click.option("--c-source", type=click.Path(path_type=Path), help="Write the network as C here, too.")
+@click.option(
+    "--c-source", type=click.Path(path_type=Path), help="Also write the network as C into this folder."
+)
 @storage_option
 @json_option
 @click.pass_context
 def export(
     context: click.Context,
+    /,
     search: str,
     output: Path,
-    max_latency_ms: float | None,
-    max_size_kb: float | None,
     number: int | None,
     epochs: int,
     c_source: Path | None,
     storage: str,
     as_json: bool,
+    **limits: float | None,
 ) -> None:
     """Write the most accurate trial of SEARCH within the limits as a compiled, tested network.
 
-    SEARCH may also be the folder of a training that is done: then its network is written. Without limits the
-    search's own count. The folder holds machine code, packed weights, a card with the figures, and
-    predict.py, which needs nothing but numpy and apache-tvm-ffi.
+    SEARCH may also be the folder of a finished training; then its network is written. A limit that you do not
+    give is the search's own. The folder holds machine code, packed weights, a card with the figures, and
+    predict.py, which needs only numpy and apache-tvm-ffi.
     """
     from nas.export.trainings import export_trained, is_training
 
@@ -58,7 +67,6 @@ def export(
         _refuse_options_of_trials(context, search)
         card = export_trained(Path(search), output, c_source=c_source, say=say)
     else:
-        limits = max_latency_ms, max_size_kb
         card = _export_trial(storage, search, output, limits, number, epochs, c_source)
     if as_json:
         print_json(card.model_dump())
@@ -78,20 +86,19 @@ def _export_trial(
     storage: str,
     search: str,
     output: Path,
-    limits: tuple[float | None, float | None],
+    limits: dict[str, float | None],
     number: int | None,
     epochs: int,
     c_source: Path | None,
 ) -> "Card":
-    """Export from a search; a limit in ms and in kB that is not given is the search's own."""
-    from nas.export.trials import Limits
+    """Export from a search; a limit that is not given is the search's own."""
     from nas.export.trials import export as run
     from nas.ledger import Ledger
 
     with Ledger.open(storage) as ledger:
         config = ledger.search(search).config
-        own = config.max_latency_ms, config.max_size_kb
-        wanted = Limits(*(mine if given is None else given for given, mine in zip(limits, own, strict=True)))
+        given = {_LIMITS[name]: limit for name, limit in limits.items() if limit is not None}
+        wanted = {**config.limited, **given}
         return run(
             ledger, search, output, limits=wanted, number=number, epochs=epochs, c_source=c_source, say=say
         )
@@ -102,7 +109,7 @@ def _refuse_options_of_trials(context: click.Context, folder: str) -> None:
         name = str(parameter.name)
         if name in _OF_TRIALS and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             problem = f"it is about the trials of a search, and '{folder}' is a training"
-            raise InvalidInput(max(parameter.opts, key=len), problem, "leave it out")
+            raise InvalidInput(name, problem, "leave it out")
 
 
 @click.command()
@@ -110,14 +117,14 @@ def _refuse_options_of_trials(context: click.Context, folder: str) -> None:
 @click.option(
     "--latency-tolerance",
     type=float,
-    help="By what share the latency may be above the card's, instead of within its interval.",
+    help="The share by which the latency may exceed the card's, instead of the card's interval.",
 )
 @json_option
 @click.pass_context
 def verify(context: click.Context, folder: Path, latency_tolerance: float | None, as_json: bool) -> None:
     """Check an exported network in FOLDER: checksums, target, classes, accuracy, size and latency.
 
-    A latency above the card's fails only where the machine is not disturbed; else it is not judged.
+    A latency above the card's fails only if nothing disturbs the machine; otherwise it is not judged.
     """
     from nas.export.verify import verify as run
 
@@ -135,7 +142,7 @@ def verify(context: click.Context, folder: Path, latency_tolerance: float | None
             ", ".join(f"{check.name} ({check.note})" for check in unjudged),
             command("verify", folder),
         )
-        say(f"Verified, but the machine does not let judge the {told}; when it is quiet: {again}")
+        say(f"Verified, except what a disturbed machine cannot judge: {told}; when it is quiet: {again}")
     else:
         say("Verified.")
     say(f"Next: python {quoted(folder / 'predict.py')}")

@@ -2,9 +2,13 @@
 
 import click
 
+from nas.cli.naming import NamingContext
+
 
 class Group(click.Group):
     """As click's, but answers ``nas --json searches`` by ``searches --json``, ``tril`` by ``trial``."""
+
+    context_class = NamingContext
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does."""
@@ -20,6 +24,15 @@ class Group(click.Group):
             raise click.UsageError(told, ctx) from error
 
     def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; the command, a plug-in's too, then names parameters by its options."""
+        name, command, rest = self._resolve(ctx, args)
+        if command is not None:
+            command.context_class = NamingContext
+        return name, command, rest
+
+    def _resolve(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, but a misspelt name is compared with names alone (click wants the commands)."""

@@ -12,7 +12,7 @@ from nas.cli.latency_tables import export_, import_
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
 from nas.cli.writing import check_target, write_figure
-from nas.figures.data import MISSING, interval, milliseconds, percent
+from nas.formatting import MISSING, interval, milliseconds, percent
 from nas.hints import command
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -41,25 +41,29 @@ cooldown_option = click.option(
     callback=finite,
     default=0.0,
     show_default=True,
-    help="Wait before each batch of measurements.",
+    help="Seconds to wait before each batch of measurements.",
 )
 
 
 @click.group(cls=Group)
 def latency() -> None:
-    """What networks cost on a device: measured, predicted, explained."""
+    """Measure, predict and explain what networks cost on a device."""
 
 
 @latency.command()
 @space_option
 @device_option
 @click.option(
-    "--networks", type=click.IntRange(1), default=100, show_default=True, help="How many to take kernels of."
+    "--networks",
+    type=click.IntRange(1),
+    default=100,
+    show_default=True,
+    help="How many networks to take kernels from.",
 )
 @cooldown_option
 @storage_option
 def measure(space: str, device: str, networks: int, cooldown_s: float, storage: str) -> None:
-    """Measure, ahead of a search, the kernels of many networks of a space; what is there is not repeated."""
+    """Measure the kernels of many networks ahead of a search; those already measured are not repeated."""
     from latency.model.calibration import measure_space
 
     chosen = space_called(space)
@@ -79,14 +83,14 @@ def measure(space: str, device: str, networks: int, cooldown_s: float, storage: 
     callback=finite,
     default=30.0,
     show_default=True,
-    help="How long at most.",
+    help="The time limit.",
 )
 @click.option(
     "--networks",
     type=click.IntRange(10, 150),
     default=100,
     show_default=True,
-    help="How many to learn from at most.",
+    help="How many networks to learn from at most.",
 )
 @cooldown_option
 @storage_option
@@ -94,7 +98,7 @@ def measure(space: str, device: str, networks: int, cooldown_s: float, storage: 
 def calibrate(
     space: str, device: str, minutes: float, networks: int, cooldown_s: float, storage: str, as_json: bool
 ) -> None:
-    """Learn what networks of a space take on a device, and report the error on networks not learned from."""
+    """Measure whole networks, correct predictions by them, and report the error on other networks."""
     from latency.model.calibration import calibrate as run
 
     chosen = space_called(space)
@@ -109,9 +113,19 @@ def calibrate(
 @space_option
 @device_option
 @click.option(
-    "--networks", type=click.IntRange(2), default=100, show_default=True, help="How many to judge by."
+    "--networks",
+    type=click.IntRange(2),
+    default=100,
+    show_default=True,
+    help="How many networks to judge by.",
 )
-@click.option("--seed", type=click.IntRange(0), default=2_000_000, show_default=True, help="Which networks.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=2_000_000,
+    show_default=True,
+    help="The seed that draws the networks.",
+)
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw predicted against measured."
 )
@@ -128,15 +142,15 @@ def evaluate(
     storage: str,
     as_json: bool,
 ) -> None:
-    """Predict networks drawn by a seed, measure each as compiled, and print how far apart the two are.
+    """Predict and measure networks drawn by a seed, and print how far apart the two are.
 
-    The regressor is judged as well, on kernels of a family and size that it has not seen.
+    This also judges the regressor that estimates kernels, on kernels of a family and size it has not seen.
     """
     from latency.model.calibration import evaluate as run
 
     chosen = space_called(space)
     if plot is not None:
-        check_target("--plot", plot)
+        check_target("plot", plot)
     with open_model(storage, device, cooldown_s) as model, show_progress() as progress:
         found = run(model, chosen, networks, seed, progress)
         unseen = _unseen(model, chosen, networks, seed)
@@ -145,25 +159,25 @@ def evaluate(
         from nas.figures.latency import scatter
 
         title = f"{networks} networks of {space} on {device}"
-        write_figure("--plot", plot, scatter(found, title), title)
+        write_figure("plot", plot, scatter(found, title), title)
         say(f"Wrote {plot}")
 
 
 @latency.command()
 @click.argument("arch")
 @device_option
-@click.option("--whole", is_flag=True, help="Compile the whole network and measure it, too.")
+@click.option("--whole", is_flag=True, help="Also compile the whole network and measure it.")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the time by layer.")
 @storage_option
 @json_option
 def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str, as_json: bool) -> None:
     """Show where the network of ARCH spends its time, layer by layer.
 
-    ARCH is a trial, as demo:19, or a file, as winner/architecture.json.
+    ARCH is a trial, such as demo:19, or a file, such as winner/architecture.json.
     """
     found = _architecture(arch, storage)
     if plot is not None:
-        check_target("--plot", plot)
+        check_target("plot", plot)
     with open_model(storage, device, is_needed=whole, brief=True) as model:
         prediction = model.predict(found)
         layers = _layers(found)
@@ -203,7 +217,7 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
         from nas.figures.latency import bars
 
         title = f"{arch} on {device}: {_whole(total)}"
-        write_figure("--plot", plot, bars(rows, title), title)
+        write_figure("plot", plot, bars(rows, title), title)
         say(f"Wrote {plot}")
 
 
@@ -213,10 +227,9 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
 @json_option
 @click.pass_context
 def verify(context: click.Context, search: str, storage: str, as_json: bool) -> None:
-    """Compile each member of SEARCH's front whole, time it on its device, and compare with the prediction.
+    """Compile and time each network of SEARCH's front on its device, and compare with the prediction.
 
-    The new times take the place of older ones. A member that breaks the search's limit is marked, and left
-    out of what is exported.
+    The new times replace older ones. A network that breaks the search's limit is marked and never exported.
     """
     from nas.ledger import Ledger
     from nas.measuring.bench import DeviceBench
@@ -234,7 +247,7 @@ def verify(context: click.Context, search: str, storage: str, as_json: bool) -> 
         context.exit(1)
     if disturbed := [str(member.number) for member in found if member.disturbed]:
         again = command("latency", "verify", search, storage=storage)
-        told = "not judged, the machine is disturbed, and a good time of before is kept"
+        told = "not judged, because the machine is disturbed; good times measured before are kept"
         say(f"Trials {', '.join(disturbed)}: {told}; when it is quiet: {again}")
     say(f"Next: {command('export', search, '-o', 'winner/', storage=storage)}")
 
@@ -296,7 +309,7 @@ def _architecture(text: str, storage: str) -> "Architecture":
         return Architecture.from_json(Path(text).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         fix = "give a trial, as demo:19, or a file, as winner/architecture.json"
-        raise InvalidInput("ARCH", f"{text!r} cannot be read ({error})", fix) from error
+        raise InvalidInput("arch", f"{text!r} cannot be read ({error})", fix) from error
 
 
 def _layers(architecture: "Architecture") -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from nas.cli.output import say
+from search_spaces.errors import NoDeviceError
 
 if TYPE_CHECKING:
     from latency import LatencyModel
@@ -28,7 +29,7 @@ def open_model(
 
     ``brief``: what searches measured is good enough.
     """
-    from latency import LatencyModel, NoDeviceError
+    from latency import LatencyModel
     from nas.ledger import Ledger
     from nas.ledger.latencies import SqlLatencyTable
     from nas.measuring.devices import check_device, open_absent, open_device
@@ -43,7 +44,7 @@ def open_model(
             except NoDeviceError as error:
                 if is_needed:
                     raise
-                say(f"{error}; going on from what was measured before")
+                say(f"{error}; continuing with what was measured before")
                 yield LatencyModel(open_absent(ledger, device), table, measure=False)
                 return
             yield LatencyModel(found, table, brief=brief)

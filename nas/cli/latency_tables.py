@@ -17,7 +17,7 @@ from search_spaces.errors import BitnasError
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The file to write.")
 @storage_option
 def export_(device: str, output: Path, storage: str) -> None:
-    """Write a device's table, a line of JSON for each kernel and each network that was learned from."""
+    """Write a device's table: a line of JSON for each kernel and each network that was learned from."""
     from latency.model.table_file import write_lines
     from nas.ledger import Ledger
     from nas.ledger.latencies import SqlLatencyTable
@@ -29,7 +29,7 @@ def export_(device: str, output: Path, storage: str) -> None:
     if not lines:
         again = command("latency", "measure", "--device", device, storage=storage)
         raise BitnasError(f"device: nothing was measured on '{device}'; measure first: {again}")
-    write_text("--output", output, "".join(line + "\n" for line in lines))
+    write_text("output", output, "".join(line + "\n" for line in lines))
     say(f"Wrote {len(lines)} measurements to {output}. Next: {command('latency', 'import', output)}")
 
 
@@ -37,9 +37,9 @@ def export_(device: str, output: Path, storage: str) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @storage_option
 def import_(file: Path, storage: str) -> None:
-    """Add the measurements of FILE, which `nas latency export` wrote, all or none.
+    """Add the measurements of FILE, which `nas latency export` wrote: all of them or none.
 
-    What is there already is left, unless it is older.
+    Measurements that are there already stay, unless they are older.
     """
     from latency.model.table_file import newer, read_lines
     from nas.ledger import Ledger
@@ -50,4 +50,4 @@ def import_(file: Path, storage: str) -> None:
         table = SqlLatencyTable(ledger)
         lines = list(newer(table, found))
         table.put_lines(lines)
-    say(f"Added {len(lines)} of {len(found)} measurements; the others were there.")
+    say(f"Added {len(lines)} of {len(found)} measurements; the others were there already.")

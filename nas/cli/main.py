@@ -34,21 +34,21 @@ class LazyCommand(NamedTuple):
 
 # In the order in which a newcomer meets them.
 COMMANDS: dict[str, LazyCommand] = {
-    "search": LazyCommand("nas.cli.search:search", "Search a space, or go on with a search."),
+    "search": LazyCommand("nas.cli.search:search", "Search a space, or continue a search."),
     "searches": LazyCommand("nas.cli.reading:searches", "List the searches in a ledger."),
     "trials": LazyCommand("nas.cli.reading:trials", "List the trials of a search."),
     "trial": LazyCommand("nas.cli.reading:trial", "Show one trial: architecture, latency, epochs."),
     "pareto": LazyCommand("nas.cli.reading:pareto", "Show the best trials of a search, or plot them."),
     "export": LazyCommand("nas.cli.export:export", "Compile and write the network of a trial or a training."),
     "verify": LazyCommand("nas.cli.export:verify", "Check an exported network against its card."),
-    "space": LazyCommand("nas.cli.space:space", "Show what a space's architectures take on a device."),
+    "space": LazyCommand("nas.cli.space:space", "Show the latency and size of a space's architectures."),
     "networks": LazyCommand("nas.cli.networks:networks", "List the published networks."),
-    "size": LazyCommand("nas.cli.networks:size", "Show what a published network holds and computes."),
+    "size": LazyCommand("nas.cli.networks:size", "Show the size and MACs of a published network."),
     "train": LazyCommand("nas.cli.train:train", "Train a published network."),
     "device": LazyCommand("nas.cli.device:device", "Add, list, probe and serve measuring devices."),
-    "latency": LazyCommand("nas.cli.latency:latency", "Measure, calibrate, judge and explain latency."),
+    "latency": LazyCommand("nas.cli.latency:latency", "Measure, calibrate, evaluate and explain latency."),
     # Nothing below the dashboards may import them: the entry point is the way from here to there.
-    "dashboard": LazyCommand("", "Serve the searches as pages for a browser."),
+    "dashboard": LazyCommand("", "Show the searches in your browser."),
 }
 
 
@@ -196,7 +196,7 @@ def _add_plugins(_ctx: click.Context, _option: click.Parameter, files: tuple[str
         add_plugin_file(Path(file))
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("nas", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version",
     is_flag=True,

@@ -18,11 +18,9 @@ precision_option = click.option(
     default="float",
     show_default=True,
     metavar="NAME",
-    help="Of all layers but the first; NAME-1x1: of 1x1 ones and the classifier; binary-case2 to -case4.",
+    help="Of all layers but the first; NAME-1x1: of 1x1 layers and classifier only; binary-case2 to -case4.",
 )
-classifier_option = click.option(
-    "--classifier", metavar="NAME", help="The precision of the last layer, if another is wanted."
-)
+classifier_option = click.option("--classifier", metavar="NAME", help="Another precision for the last layer.")
 
 
 @click.command()
@@ -66,8 +64,8 @@ def _row(entry: dict[str, Any]) -> list[str]:
 @click.argument("name")
 @precision_option
 @classifier_option
-@click.option("--classes", type=int, help="How many; the paper's number if not given.")
-@click.option("--image-size", type=int, help="The side of the images; the paper's if not given.")
+@click.option("--classes", type=int, help="The number of classes; by default the paper's.")
+@click.option("--image-size", type=int, help="The side of the images; by default the paper's.")
 @json_option
 def size(
     name: str,
@@ -77,9 +75,9 @@ def size(
     image_size: int | None,
     as_json: bool,
 ) -> None:
-    """Show what a published network holds and computes, by code and by layer.
+    """Show the size and the multiply-accumulates of a published network, by layer and by code.
 
-    Weights are counted at their codes' bits; 1 kB is 1000 bytes.
+    Weights count at the bits of their code; 1 kB is 1000 bytes.
     """
     import search_spaces
     from search_spaces.errors import InvalidInput
@@ -89,7 +87,7 @@ def size(
     shape = published.input_shape
     if image_size is not None:
         if not 1 <= image_size <= 4096:
-            raise InvalidInput("--image-size", f"{image_size} is out of range", "give 1 to 4096")
+            raise InvalidInput("image_size", f"{image_size} is out of range", "give 1 to 4096")
         shape = (shape[0], image_size, image_size)
     module = _untrained(name, precision, classifier, classes)
     try:
@@ -99,7 +97,7 @@ def size(
             raise
         usual = "x".join(map(str, published.input_shape[:0:-1]))
         problem = f"'{name}' in {precision} does not take {shape[2]}x{shape[1]} images"
-        raise InvalidInput("--image-size", problem, f"it is made for {usual}") from error
+        raise InvalidInput("image_size", problem, f"it is made for {usual}") from error
     if as_json:
         print_json(_as_json(name, precision, shape, module, total, layers))
         return

@@ -12,8 +12,9 @@ from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
 if TYPE_CHECKING:
     _Base = click.ParamType[float]
     _Limit = click.ParamType["LatencyLimit"]
+    _Named = click.ParamType[tuple[str, float]]
 else:
-    _Base = _Limit = click.ParamType  # which older versions do not subscript
+    _Base = _Limit = _Named = click.ParamType  # which older versions do not subscript
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -94,6 +95,27 @@ class LatencyLimitType(_Limit):
             fix = "give a time, such as 0.4ms or 400us, or a share of the space's median, such as 0.5x"
             self.fail(f"'{value}' is no limit of latency; {fix}", param, ctx)
         return LatencyLimit(None, found) if is_share else LatencyLimit(found, None)
+
+
+class LimitType(_Named):
+    """Reads ``NAME=VALUE``: an objective, and a limit in its unit or with one."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        """The objective's name and the limit; a click error where the text is none."""
+        if isinstance(value, tuple):
+            return value[0], float(value[1])
+        from nas.objectives import objective
+
+        name, equals, text = str(value).partition("=")
+        if not equals:
+            self.fail(f"'{value}' is no limit; give NAME=VALUE, such as latency@pi=3", param, ctx)
+        units = {"ms": Milliseconds, "kB": Kilobytes}
+        kind: click.ParamType[float] = units.get(objective(name.strip()).unit) or click.FLOAT
+        return name.strip(), float(kind(text.strip(), param, ctx))
 
 
 LEAST = 1e-9

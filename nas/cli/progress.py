@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nas.figures.data import milliseconds
+from nas.formatting import milliseconds
 from nas.ledger.records import SearchRecord, TrialRecord, TrialState
 
 if TYPE_CHECKING:

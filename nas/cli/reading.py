@@ -10,24 +10,23 @@ import click
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
 from nas.figures.data import (
-    MISSING,
     SHORT_DIGEST,
     describe_counts,
-    interval,
-    kilobytes,
+    further_objectives,
     layer_rows,
-    milliseconds,
     notes,
     pareto_data,
-    percent,
     why_no_pareto,
     workload_bars,
 )
+from nas.formatting import MISSING, interval, kilobytes, milliseconds, percent
 from nas.hints import command
+from nas.objectives import objective
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from nas.ledger import EpochRecord, Ledger, SearchConfig, SearchRecord, TrialRecord
+    from nas.objectives import Objective, Value
 
 # The states of nas.ledger.TrialState, which is not imported here: it would load SQLAlchemy for --help.
 STATES = ("queued", "running", "complete", "infeasible", "pruned", "failed")
@@ -116,7 +115,7 @@ def trial(search: str, number: int, storage: str, as_json: bool) -> None:
 @storage_option
 @json_option
 def pareto(search: str, plot: Path | None, storage: str, as_json: bool) -> None:
-    """Show the trials of SEARCH that no other beats in accuracy, latency and size together."""
+    """Show the trials of SEARCH that no other beats in all objectives together."""
     from nas.ledger import front_of
 
     with _open(storage) as ledger:
@@ -157,7 +156,8 @@ def _search_row(search: "SearchRecord") -> list[str]:
     return [*names, *numbers, f"{search.created_at:%Y-%m-%d %H:%M}"]
 
 
-def _trial_row(trial: "TrialRecord") -> list[str]:
+def _trial_row(trial: "TrialRecord", further: "Sequence[Objective]") -> list[str]:
+    values = [(o, o.of(trial)) for o in further]
     return [
         str(trial.number),
         str(trial.state),
@@ -165,6 +165,7 @@ def _trial_row(trial: "TrialRecord") -> list[str]:
         milliseconds(trial.latency_ms),
         milliseconds(trial.measured_latency_ms),
         kilobytes(trial.size_kb),
+        *(o.show(None if value is None else value.value) for o, value in values),
         (trial.digest or MISSING)[:SHORT_DIGEST],
     ]
 
@@ -172,7 +173,10 @@ def _trial_row(trial: "TrialRecord") -> list[str]:
 def print_trials(config: "SearchConfig", trials: "Sequence[TrialRecord]") -> None:
     """A table of trials; what there is to know of their latencies is in a last column."""
     told = [notes(config, trial) for trial in trials]
-    columns, rows = list(TRIAL_COLUMNS), [_trial_row(trial) for trial in trials]
+    further = further_objectives(config)
+    *usual, digest = TRIAL_COLUMNS
+    columns = [*usual, *(Column(f"{o.title} {o.unit}".rstrip(), right=True) for o in further), digest]
+    rows = [_trial_row(trial, further) for trial in trials]
     if any(told):
         columns.append(NOTE)
         rows = [[*row, note] for row, note in zip(rows, told, strict=True)]
@@ -204,11 +208,18 @@ def _facts(trial: "TrialRecord", note: str) -> list[tuple[str, str]]:
         ("predicted", _with_unit(milliseconds(trial.latency_ms), "ms")),
         ("measured", _measured(trial)),
         ("size", _with_unit(kilobytes(trial.size_kb), "kB")),
+        *((objective(name).title, _cost(objective(name), cost)) for name, cost in trial.costs.items()),
         ("digest", trial.digest or MISSING),
         ("worker", trial.worker or MISSING),
     ]
     facts += [("note", note)] if note else []
     return [*facts, ("error", trial.error)] if trial.error else facts
+
+
+def _cost(cost_of: "Objective", cost: "Value") -> str:
+    """A further cost, with its interval where it was estimated."""
+    missing = f" ({cost.estimated} kernels estimated)" if cost.estimated else ""
+    return cost_of.told(cost.value) + missing
 
 
 def _measured(trial: "TrialRecord") -> str:
@@ -271,9 +282,9 @@ def _plot(
     reason = why_no_pareto(search, data)
     if reason:
         raise BitnasError(f"--plot: {reason[0].lower()}{reason[1:]}; wait for the first trials")
-    from nas.figures.search import add_title, pareto_figure
+    from nas.figures.search import add_title, pareto_figure, title_of
 
     figure = pareto_figure(data)
-    add_title(figure, f"{search.name}: accuracy against latency")
-    write_figure("--plot", path, figure, f"{search.name}: accuracy against latency")
+    add_title(figure, f"{search.name}: {title_of(data.x, data.y)}")
+    write_figure("--plot", path, figure, f"{search.name}: {title_of(data.x, data.y)}")
     say(f"Wrote {path}")

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from nas.cli.options import Kilobytes, LatencyLimitType, Milliseconds, json_option, storage_option
+from nas.cli.options import Kilobytes, LatencyLimitType, LimitType, Milliseconds, json_option, storage_option
 from nas.cli.progress import disturbance, watcher
-from nas.figures.data import milliseconds
+from nas.formatting import milliseconds
 from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
+from nas.objectives import DEFAULT
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -46,6 +47,24 @@ _WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
 )
 @click.option("--max-latency-ms", type=Milliseconds, help="The same in milliseconds.")
 @click.option("--max-size-kb", type=Kilobytes, help="Do not train what is larger (1 kB = 1000 bytes).")
+@click.option("--max-memory-kb", type=Kilobytes, help="Do not train what needs more memory to run.")
+@click.option("--max-macs", type=float, help="Do not train what takes more multiply-accumulates.")
+@click.option(
+    "--limit",
+    "limits",
+    type=LimitType(),
+    multiple=True,
+    help="The same for any other objective, such as latency@pi=3.",
+)
+@click.option(
+    "--objective",
+    "objectives",
+    multiple=True,
+    metavar="NAME",
+    default=DEFAULT,
+    show_default=True,
+    help="What to trade off, once for each: accuracy, latency, size, memory, macs, latency@DEVICE.",
+)
 @click.option("--sampler", default="tpe", show_default=True, help="Who proposes: tpe, nsga2 or random.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes a search repeatable.")
 @click.option("--workers", type=int, default=1, show_default=True, help="How many processes run trials.")
@@ -103,6 +122,7 @@ def _config(options: dict[str, Any]) -> SearchConfig:
     with decoding() as progress:
         load(options["data"], options["image_size"], progress)
     options["data"] = canonical(options["data"])
+    options["limits"] = dict(options["limits"])
     return SearchConfig(**{f.name: options[f.name] for f in fields(SearchConfig) if f.name in options})
 
 
@@ -141,12 +161,17 @@ def _run(storage: str, record: SearchRecord, workers: int, verbose: bool) -> Non
         click.echo(disturbed, err=True)
     seconds = workers * (time.monotonic() - started)
     trained, measured = (now - then for now, then in zip(_spent(storage, record.name), before, strict=True))
+    if trained + measured:
+        click.echo(_told_time(trained, measured, workers, seconds), err=True)
+
+
+def _told_time(trained: float, measured: float, workers: int, seconds: float) -> str:
+    """What the workers' time went into; the share only where no other process worked on the search, too."""
+    spent = f"Training took {trained:.0f} s and measuring {measured:.0f} s"
+    if trained + measured > seconds:
+        return spent
     whose = "the worker's" if workers == 1 else f"{workers} workers'"
-    click.echo(
-        f"Training took {trained:.0f} s and measuring {measured:.0f} s of {whose} {seconds:.0f} s "
-        f"({measured / seconds:.0%} measuring)",
-        err=True,
-    )
+    return f"{spent} of {whose} {seconds:.0f} s ({measured / seconds:.0%} measuring)"
 
 
 def _spent(storage: str, name: str) -> tuple[float, float]:

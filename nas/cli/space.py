@@ -8,7 +8,7 @@ import click
 from nas.cli.latency_model import device_option, open_model, show_progress
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say
-from nas.figures.data import kilobytes, milliseconds
+from nas.formatting import kilobytes, milliseconds
 from nas.hints import command
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -19,8 +19,10 @@ SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 @click.command()
 @click.argument("space")
 @device_option
-@click.option("--data", metavar="NAME_OR_PATH", help="For these images; the space's own shape without.")
-@click.option("--image-size", type=int, help="Bring images to a square of this side.")
+@click.option(
+    "--data", metavar="NAME_OR_PATH", help="Fit the space to these images; without it, to its own shape."
+)
+@click.option("--image-size", type=int, help="Cut and scale images to a square of this side.")
 @storage_option
 @json_option
 def space(
@@ -28,8 +30,8 @@ def space(
 ) -> None:
     """Show what the architectures of SPACE take on a device, in milliseconds and kB.
 
-    Kernels of the space are measured, unless enough of them are; the latencies of 100 architectures are
-    estimated from these. A search's --max-latency 0.5x is half of the median shown here.
+    This measures kernels of the space, unless enough are measured already, and estimates 100 architectures
+    from them. A search's --max-latency 0.5x is half of the median shown here.
     """
     from latency.model.acquaintance import get_to_know, latencies, sampled
     from nas.data import load
@@ -37,7 +39,7 @@ def space(
     from search_spaces.sizing import size
 
     if image_size is not None and data is None:
-        raise InvalidInput("--image-size", "it is for images, and there are none", "give --data, too")
+        raise InvalidInput("image_size", "it is for images, and there are none", "give --data, too")
     chosen = spaces.get(space)
     if data is not None:
         loaded = load(data, image_size)

@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from nas.training.run import Progress
 
 _WITH_RESUME = {"resume", "as_json"}
-_RECIPE = {
-    "optimizer": "optimizer",
-    "schedule": "schedule",
-    "batch_size": "batch_size",
-    "rate": "peak_rate",
-    "weight_decay": "weight_decay",
-    "label_smoothing": "label_smoothing",
-    "average": "average",
-    "bf16": "bf16",
-    "threads": "threads",
-    "distillation": "distillation",
-    "temperature": "temperature",
-}
+_RECIPE = (
+    "optimizer",
+    "schedule",
+    "batch_size",
+    "peak_rate",
+    "weight_decay",
+    "label_smoothing",
+    "average",
+    "bf16",
+    "threads",
+    "distillation",
+    "temperature",
+)
 """Options that are fields of a recipe; what is not given is the data's usual."""
 
 
@@ -47,43 +47,48 @@ _OF_A_TEACHER = "distillation", "temperature"
 @click.command()
 @click.argument("network", required=False)
 @click.option("--data", metavar="NAME_OR_PATH", help="The data set: digits, a folder, OWNER/NAME on the hub.")
-@click.option("--image-size", type=int, help="Bring images to a square of this side.")
+@click.option("--image-size", type=int, help="Cut and scale images to a square of this side.")
 @precision_option
 @classifier_option
-@click.option("--epochs", type=int, default=30, show_default=True, help="How long to train.")
+@click.option("--epochs", type=int, default=30, show_default=True, help="How many epochs to train.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes a training repeatable.")
 @click.option(
     "--validation",
     type=float,
-    help="The share of the training images to judge by after each epoch; 0 trains on all. [default: 0.1]",
+    help="The share of training images held back to judge each epoch by; 0 trains on all. [default: 0.1]",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="The folder to write, new or empty.")
 @click.option(
-    "--resume", type=click.Path(path_type=Path), metavar="FOLDER", help="Go on with what is in a folder."
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Continue the training in this folder.",
 )
 @click.option("--from", "start", metavar="FILE", help="Start from these weights, of any precision.")
-@click.option("--teacher", metavar="FILE", help="Learn from the network of these weights, too.")
+@click.option(
+    "--teacher", metavar="FILE", help="Also learn from the network of these weights (distillation)."
+)
 @click.option("--optimizer", metavar="NAME", help="adamw, adam or sgd.")
-@click.option("--schedule", metavar="NAME", help="Of the rate: one-cycle, cosine or step.")
-@click.option("--batch-size", type=int, help="Images a step.")
-@click.option("--rate", type=float, help="The highest learning rate.")
-@click.option("--weight-decay", type=float, help="Of weights.")
+@click.option("--schedule", metavar="NAME", help="Of the learning rate: one-cycle, cosine or step.")
+@click.option("--batch-size", type=int, help="Images per step.")
+@click.option("--rate", "peak_rate", type=float, help="The highest learning rate.")
+@click.option("--weight-decay", type=float, help="The decay of weights, except latent binary ones.")
 @click.option("--label-smoothing", type=float, help="The share of a target spread over all classes.")
-@click.option("--average", type=float, help="The decay a step of an average of weights; 0: none.")
+@click.option("--average", type=float, help="The decay per step of a moving average of the weights; 0: none.")
 @click.option("--bf16/--no-bf16", default=None, help="Multiply in bfloat16.")
-@click.option("--threads", type=int, help="Of the CPU; 0: as many as it has cores, the default here.")
+@click.option("--threads", type=int, help="CPU threads; 0, the default here: one for each core.")
 @click.option("--distillation", type=float, help="The teacher's share of the loss.")
-@click.option("--temperature", type=float, help="Of the teacher's logits.")
-@click.option("--crop", type=int, help="Pixels that training images are shifted by at most.")
-@click.option("--flip/--no-flip", default=None, help="Mirror every other training image.")
-@click.option("--cutout", type=int, help="The side of a square cut out of each training image; 0: none.")
+@click.option("--temperature", type=float, help="The temperature of the teacher's logits.")
+@click.option("--crop", type=int, help="Shift training images by up to this many pixels.")
+@click.option("--flip/--no-flip", default=None, help="Mirror half of the training images.")
+@click.option("--cutout", type=int, help="Cut a square of this side out of each training image; 0: none.")
 @json_option
 @click.pass_context
 def train(context: click.Context, /, **options: Any) -> None:
-    """Train a published network (see `nas networks`) into a folder.
+    """Train a published network (see `nas networks`) and write it to a folder.
 
-    Written are a checkpoint after every epoch, and in the end the weights and a result with the accuracy on
-    the test images. A training that was killed goes on with --resume.
+    The folder gets a checkpoint after every epoch, and at the end the weights and a result with the accuracy
+    on the test images. Continue a training that was killed with --resume.
     """
     from nas.training import checkpoint
     from nas.training import job as train_job
@@ -95,7 +100,7 @@ def train(context: click.Context, /, **options: Any) -> None:
         _refuse_settings(context)
         folder = options["resume"]
         if not (folder / train_job.CHECKPOINT).is_file():
-            raise InvalidInput("--resume", f"'{folder}' has no checkpoint", "name the folder of a training")
+            raise InvalidInput("resume", f"'{folder}' has no checkpoint", "name the folder of a training")
         loaded = checkpoint.read(folder / train_job.CHECKPOINT)
         job = train_job.job_of(loaded)
     else:
@@ -137,8 +142,8 @@ def _folder(output: Path | None) -> Path:
     from nas.training.run import halves_in
 
     if output is None:
-        raise InvalidInput("--output", "a training needs a folder", "give -o FOLDER")
-    check_output("--output", output, halves_in(output))
+        raise InvalidInput("output", "a training needs a folder", "give -o FOLDER")
+    check_output("output", output, halves_in(output))
     return output
 
 
@@ -150,36 +155,38 @@ def _job(options: dict[str, Any]) -> "TrainJob":
     from search_spaces.networks import networks
 
     if options["network"] is None:
-        raise InvalidInput("NETWORK", "none is named", f"choose one of {', '.join(networks)}")
+        raise InvalidInput("network", "none is named", f"choose one of {', '.join(networks)}")
     if options["data"] is None:
-        raise InvalidInput("--data", "a training needs images", "give digits, a folder, or OWNER/NAME")
+        raise InvalidInput("data", "a training needs images", "give digits, a folder, or OWNER/NAME")
     for name in _OF_A_TEACHER:
         if options["teacher"] is None and options[name] is not None:
-            raise InvalidInput(f"--{name}", "there is no teacher", "give --teacher FILE, or leave it out")
+            raise InvalidInput(name, "there is no teacher", "give --teacher FILE, or leave it out")
     networks.get(options["network"])
     with decoding() as on_data:
         data = load(options["data"], options["image_size"], on_data)
     if options["validation"] is not None and data.has_validation:
         problem = f"'{options['data']}' has a validation split of its own, by which each epoch is judged"
-        raise InvalidInput("--validation", problem, "leave it out")
+        raise InvalidInput("validation", problem, "leave it out")
     fields = ("network", "precision", "classifier", "image_size", "epochs", "seed", "validation")
     given = {name: options[name] for name in fields if options[name] is not None}
     job = TrainJob(
         **given,
-        start=_absolute("--from", options["start"]),
-        teacher=_absolute("--teacher", options["teacher"]),
+        start=_absolute("start", options["start"]),
+        teacher=_absolute("teacher", options["teacher"]),
         data=canonical(options["data"]),
     )
     data = replace(data, validation_share=job.validation)
-    usual = recipe_for(data, 0, batch_size=options["batch_size"], learning_rate=options["rate"])
+    usual = recipe_for(data, 0, batch_size=options["batch_size"], learning_rate=options["peak_rate"])
     return replace(job, recipe=_recipe(options, usual))
 
 
-def _absolute(option: str, name: str | None) -> str | None:
+def _absolute(parameter: str, name: str | None) -> str | None:
     if name is None:
         return None
     if not os.path.isfile(name):  # noqa: PTH113 - which takes names that are too long
-        raise InvalidInput(option, f"there is no file '{name}'", "name the weights.safetensors of a training")
+        raise InvalidInput(
+            parameter, f"there is no file '{name}'", "name the weights.safetensors of a training"
+        )
     return str(Path(name).resolve())
 
 
@@ -189,10 +196,10 @@ def _recipe(options: dict[str, Any], usual: "Recipe") -> "Recipe":
     cores = os.cpu_count() or 1
     if (options["threads"] or 0) > cores:
         problem = f"{options['threads']} are more than this machine's {cores} cores"
-        raise InvalidInput("--threads", problem, "give 0 for as many as there are")
+        raise InvalidInput("threads", problem, "give 0 for as many as there are")
     if options["optimizer"] is not None:
         usual = with_optimizer(usual, options["optimizer"])
-    given = {to: options[name] for name, to in _RECIPE.items() if options[name] is not None}
+    given = {name: options[name] for name in _RECIPE if options[name] is not None}
     varied = {name: options[name] for name in ("crop", "flip", "cutout") if options[name] is not None}
     return replace(usual, **given, augmentation=replace(usual.augmentation, **varied))
 
@@ -201,9 +208,8 @@ def _refuse_settings(context: click.Context) -> None:
     for name in context.params:
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if given and name not in _WITH_RESUME:
-            option = name.upper() if name == "network" else "--" + name.replace("_", "-")
             problem = "a training goes on with the settings it was begun with"
-            raise InvalidInput(option, problem, "leave it out")
+            raise InvalidInput(name, problem, "leave it out")
 
 
 @contextmanager

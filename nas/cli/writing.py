@@ -5,17 +5,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
-def write_figure(option: str, path: Path, figure: "go.Figure", title: str) -> None:
+def write_figure(parameter: str, path: Path, figure: "go.Figure", title: str) -> None:
     """Write ``figure`` as one page that needs nothing else, no network either.
 
     Raises:
-        InvalidInput: ``path`` cannot be a file; ``option`` is named as the parameter.
+        InvalidInput: ``path`` cannot be a file; ``parameter`` is what gave it.
         BitnasError: the file cannot be written.
     """
     from html import escape
@@ -24,22 +24,22 @@ def write_figure(option: str, path: Path, figure: "go.Figure", title: str) -> No
         include_plotlyjs=True, full_html=True, config={"displaylogo": False, "responsive": True}
     )
     head = f'<head><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    write_text(option, path, page.replace("<html>", '<html lang="en">', 1).replace("<head>", head, 1))
+    write_text(parameter, path, page.replace("<html>", '<html lang="en">', 1).replace("<head>", head, 1))
 
 
-def write_text(option: str, path: Path, text: str) -> None:
+def write_text(parameter: str, path: Path, text: str) -> None:
     """Write ``text`` beside ``path`` and rename it there, so that nobody ever reads half a file.
 
     Raises:
-        InvalidInput: ``path`` cannot be a file; ``option`` is named as the parameter.
+        InvalidInput: ``path`` cannot be a file; ``parameter`` is what gave it.
         BitnasError: the file cannot be written.
     """
-    check_target(option, path)
+    check_target(parameter, path)
     path = path.resolve()  # through a link to the file behind it, which is what is replaced
     try:
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.")
     except OSError as error:
-        raise _cannot_write(option, path, error) from error
+        raise _cannot_write(parameter, path, error) from error
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -48,22 +48,24 @@ def write_text(option: str, path: Path, text: str) -> None:
     except BaseException as error:
         Path(aside).unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise _cannot_write(option, path, error) from error
+            raise _cannot_write(parameter, path, error) from error
         raise
 
 
-def check_target(option: str, path: Path) -> None:
+def check_target(parameter: str, path: Path) -> None:
     """Refuse what cannot be a file, before work is done for it.
 
     Raises:
-        InvalidInput: ``path`` cannot be a file; ``option`` is named as the parameter.
+        InvalidInput: ``path`` cannot be a file; ``parameter`` is what gave it.
     """
     if path.is_dir():
-        raise InvalidInput(option, f"'{path}' is a directory", "give the name of a file in it")
+        raise InvalidInput(parameter, f"'{path}' is a directory", "give the name of a file in it")
     if path.exists() and not path.is_file():
-        raise InvalidInput(option, f"'{path}' is not a regular file", "give the name of a file")
+        raise InvalidInput(parameter, f"'{path}' is not a regular file", "give the name of a file")
     if not path.resolve().parent.is_dir():
-        raise InvalidInput(option, f"there is no folder '{path.parent}'", "make it first or choose another")
+        raise InvalidInput(
+            parameter, f"there is no folder '{path.parent}'", "make it first or choose another"
+        )
 
 
 def _mode(path: Path) -> int:
@@ -75,5 +77,7 @@ def _mode(path: Path) -> int:
     return 0o666 & ~mask
 
 
-def _cannot_write(option: str, path: Path, error: OSError) -> BitnasError:
-    return BitnasError(f"{option}: cannot write '{path}' ({error.strerror}); choose another place")
+def _cannot_write(parameter: str, path: Path, error: OSError) -> BitnasError:
+    return BitnasError(
+        Parameter(parameter), f": cannot write '{path}' ({error.strerror}); choose another place"
+    )

@@ -29,9 +29,9 @@ class Augmentation:
     cutout: int = 0
 
     def __post_init__(self) -> None:
-        for option, value in (("--crop", self.crop), ("--cutout", self.cutout)):
+        for name, value in (("crop", self.crop), ("cutout", self.cutout)):
             if not 0 <= value <= 256:
-                raise InvalidInput(option, f"{value} is out of range", "give a whole number in 0..256")
+                raise InvalidInput(name, f"{value} is out of range", "give a whole number in 0..256")
 
     def of(self, pixels: Pixels, fill: NDArray[np.uint8], generator: np.random.Generator) -> Pixels:
         """A varied copy of a batch (N, H, W, C); ``fill`` is a colour, (C,)."""

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from nas.data.data_set import Scaling, Source, Split
 from nas.data.images import Collection, ColourError, Found, to_array
 from runtime.folders import cache_folder
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, Parameter
 
 VERSION = "4"  # of what is written here, and how images are decoded
 ABOUT = "about.json"
@@ -103,7 +103,7 @@ def write(folder: Path, collection: Collection, size: int | None, progress: Prog
     """
     if not collection.splits.get("train"):
         found = ", ".join(collection.splits) or "none"
-        raise InvalidInput("--data", f"it has no split called train, but {found}", "name one so")
+        raise InvalidInput("data", f"it has no split called train, but {found}", "name one so")
     _make(folder.parent)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as aside:
         try:
@@ -211,14 +211,14 @@ def _checked(
     """The label, once the image is like the others and the label one that there is."""
     if array.shape != shape:
         problem = f"{where} is {_sides(array.shape)}, those before it {_sides(shape)}"
-        raise InvalidInput("--data", problem, "bring them to one size with --image-size")
+        raise InvalidInput("data", problem, ("bring them to one size with ", Parameter("image_size")))
     if label is None or label == -1:
-        raise InvalidInput("--data", f"{where} has no label", "give it one, or remove it")
+        raise InvalidInput("data", f"{where} has no label", "give it one, or remove it")
     if not isinstance(label, int | np.integer) or label < 0:
-        raise InvalidInput("--data", f"{where} has the label {label!r}", "number the classes from 0")
+        raise InvalidInput("data", f"{where} has the label {label!r}", "number the classes from 0")
     if names and label >= len(names):
         problem = f"{where} has label {label}, but there are {len(names)} classes"
-        raise InvalidInput("--data", problem, "mend the label")
+        raise InvalidInput("data", problem, "mend the label")
     return int(label)
 
 
@@ -230,15 +230,15 @@ def _classes(labels: dict[str, NDArray[np.int64]], names: Sequence[str]) -> int:
     """How many there are; every one must have an image to train on."""
     count = len(names) or int(max(found.max() for found in labels.values())) + 1
     if count > MOST_CLASSES:
-        raise InvalidInput("--data", f"it has labels up to {count - 1}", "number the classes from 0")
+        raise InvalidInput("data", f"it has labels up to {count - 1}", "number the classes from 0")
     trained = np.bincount(labels["train"], minlength=count)
     if (trained > 0).sum() < 2:
-        raise InvalidInput("--data", "all its training images are of one class", "give two classes at least")
+        raise InvalidInput("data", "all its training images are of one class", "give two classes at least")
     if not trained.all():
         lacking = int(np.flatnonzero(trained == 0)[0])
         name = f" ({names[lacking]})" if names else ""
         problem = f"no training image is of class {lacking}{name}"
-        raise InvalidInput("--data", problem, "number the classes from 0 and give images of each")
+        raise InvalidInput("data", problem, "number the classes from 0 and give images of each")
     return count
 
 

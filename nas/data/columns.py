@@ -65,7 +65,7 @@ def _checked(name: str, column: str, kind: Any) -> str:
     """``column``, where it can hold labels."""
     if not _is_label(kind):
         problem = f"'{name}': its column {column} is of type {_type_name(kind)}, which is no label"
-        raise InvalidInput("--data", problem, "make it whole numbers from 0, or words")
+        raise InvalidInput("data", problem, "make it whole numbers from 0, or words")
     return column
 
 
@@ -76,7 +76,7 @@ def _column(name: str, features: Any, fits: Any, what: str) -> str:
     found = f"columns {', '.join(names)} could be" if names else "no column is"
     problem = f"'{name}': {found} its {what}; it has {', '.join(features)}"
     fix = "keep one column of images, and one called label"
-    raise InvalidInput("--data", problem, fix)
+    raise InvalidInput("data", problem, fix)
 
 
 def _is_label(kind: Any) -> bool:

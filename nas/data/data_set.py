@@ -170,7 +170,7 @@ class DataSet:
             shares["validation"] = self.validation_share
         if sum(shares.values()) >= 1:
             problem = f"{self.validation_share:g} beside the test images leaves none to train on"
-            raise InvalidInput("--validation", problem, f"give less than {1 - shares.get('test', 0):g}")
+            raise InvalidInput("validation", problem, f"give less than {1 - shares.get('test', 0):g}")
         return shares
 
     def _cut(self, split: Split, share: float) -> tuple[Split, Split]:
@@ -196,7 +196,7 @@ class DataSet:
         images = "1 image" if counts[least] == 1 else f"{counts[least]} images"
         splits = " and ".join(name for name, share in shares.items() if share > 0)
         problem = f"'{self.name}': class {title} has {images}, too few to cut {splits} images off"
-        return InvalidInput("--data", problem, f"give {enough} of each class, or splits of your own")
+        return InvalidInput("data", problem, f"give {enough} of each class, or splits of your own")
 
 
 data_sets: Registry[DataSet] = Registry("data", "data_sets")

@@ -43,11 +43,11 @@ class Hub:
             name = path.suffix.lstrip(".").lower()
             if name not in FORMATS[:2]:
                 problem = f"'{self._name}' is no {' or '.join(FORMATS[:2])} file"
-                raise InvalidInput("--data", problem, "give one, or a folder of images by class")
+                raise InvalidInput("data", problem, "give one, or a folder of images by class")
         self._builder = _clearly(self._name, lambda: _builder(name, self._name, options))
         if self._builder.dataset_name is None or _format(self._builder) not in FORMATS:
             problem = f"'{self._name}' is read as {_format(self._builder)}, which holds no images"
-            raise InvalidInput("--data", problem, f"give one of {', '.join(FORMATS)}")
+            raise InvalidInput("data", problem, f"give one of {', '.join(FORMATS)}")
 
     @property
     def files(self) -> dict[str, str]:
@@ -99,7 +99,7 @@ class Hub:
         if _format(self._builder) != "imagefolder" or count >= (of := len(self._images())):
             return
         problem = f"'{self._name}': its metadata file has no line for {of - count} of its {of} images"
-        raise InvalidInput("--data", problem, "add their labels, or remove them")
+        raise InvalidInput("data", problem, "add their labels, or remove them")
 
     def _known_features(self) -> Any:
         """The columns and their types before anything is prepared; None where they cannot be told."""
@@ -121,7 +121,7 @@ class Hub:
             for index, row in enumerate(undecoded):
                 packed, value = row[image], row[label]
                 if packed is None:
-                    raise InvalidInput("--data", f"image {index} is missing", "remove its row")
+                    raise InvalidInput("data", f"image {index} is missing", "remove its row")
                 where = f"'{shown(packed['path'] or f'image {index} of {self._name}')}'"
                 yield decoded(_bytes(packed), where), numbers[value] if isinstance(value, str) else value
 
@@ -173,19 +173,19 @@ def _builder(name: str, title: str, options: dict[str, Any]) -> Any:
         problem = (
             f"'{title}' is no folder or file here, and no name on the hub that can be reached ({reason})"
         )
-        raise InvalidInput("--data", problem, "mend the path or the name") from error
+        raise InvalidInput("data", problem, "mend the path or the name") from error
     except datasets.exceptions.DataFilesNotFoundError as error:
         fix = (
             "give images by class, parquet, IDX files named as MNIST's, or the folder of CIFAR's binary form"
         )
-        raise InvalidInput("--data", f"'{title}' holds nothing that is known as data", fix) from error
+        raise InvalidInput("data", f"'{title}' holds nothing that is known as data", fix) from error
     except RuntimeError as error:  # of the script, which the library does not run
         if "script" not in str(error):
             raise
         script = Path(title).name.removesuffix(".py") + ".py"
         problem = f"'{title}' comes with a script that reads it, {script}, and no script is run"
         fix = "remove the script, or give parquet, or images by class"
-        raise InvalidInput("--data", problem, fix) from error
+        raise InvalidInput("data", problem, fix) from error
 
 
 def _format(builder: Any) -> str:
@@ -210,4 +210,4 @@ def _clearly(what: str, do: Any) -> Any:
         ValueError,
     ) as error:
         reason = " ".join(str(error.__cause__ or error).split())[:200] or type(error).__name__
-        raise InvalidInput("--data", f"'{what}' cannot be read ({reason})", "mend or replace it") from error
+        raise InvalidInput("data", f"'{what}' cannot be read ({reason})", "mend or replace it") from error

@@ -50,7 +50,7 @@ def _found(path: Path) -> Found:
     images, labels = _read(path, 3), _read(_labels_of(path), 1)
     if len(images) != len(labels):
         problem = f"'{path.name}' has {len(images)} images, but there are {len(labels)} labels"
-        raise InvalidInput("--data", problem, "take both files from one source")
+        raise InvalidInput("data", problem, "take both files from one source")
 
     def items() -> Iterator[Item]:
         return ((image, int(label)) for image, label in zip(images, labels, strict=True))
@@ -64,7 +64,7 @@ def _labels_of(images: Path) -> Path:
     for path in (images.with_name(name), images.with_name(f"{name}.gz")):
         if path.exists():
             return path
-    raise InvalidInput("--data", f"'{images.name}' has no labels beside it", f"put {name} there")
+    raise InvalidInput("data", f"'{images.name}' has no labels beside it", f"put {name} there")
 
 
 def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
@@ -73,21 +73,21 @@ def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
             return _parse(cast(IO[bytes], file), path, dimensions)
     except (OSError, EOFError, zlib.error) as error:
         reason = str(error) or type(error).__name__
-        raise InvalidInput("--data", f"'{path.name}' cannot be read ({reason})", "fetch it anew") from error
+        raise InvalidInput("data", f"'{path.name}' cannot be read ({reason})", "fetch it anew") from error
 
 
 def _parse(file: IO[bytes], path: Path, dimensions: int) -> NDArray[np.uint8]:
     header = file.read(4 + 4 * dimensions)
     if header[:4] != bytes([0, 0, _BYTES, dimensions]) or len(header) < 4 + 4 * dimensions:
         problem = f"'{path.name}' is no IDX file of bytes in {dimensions} dimensions"
-        raise InvalidInput("--data", problem, "fetch it anew")
+        raise InvalidInput("data", problem, "fetch it anew")
     shape = struct.unpack(f">{dimensions}I", header[4:])
     if not all(shape):
-        raise InvalidInput("--data", f"'{path.name}' holds no images", "give some")
+        raise InvalidInput("data", f"'{path.name}' holds no images", "give some")
     if math.prod(shape) > path.stat().st_size * MOST_PACKED:
-        raise InvalidInput("--data", f"'{path.name}' holds less than its header says", "fetch it anew")
+        raise InvalidInput("data", f"'{path.name}' holds less than its header says", "fetch it anew")
     data = file.read(math.prod(shape) + 1)
     if len(data) != math.prod(shape):
         less = "less" if len(data) < math.prod(shape) else "more"
-        raise InvalidInput("--data", f"'{path.name}' holds {less} than its header says", "fetch it anew")
+        raise InvalidInput("data", f"'{path.name}' holds {less} than its header says", "fetch it anew")
     return np.frombuffer(data, np.uint8).reshape(shape)

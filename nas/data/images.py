@@ -66,7 +66,7 @@ def to_array(image: Any, channels: int | None, size: int | None, where: str) -> 
     try:
         pixels: NDArray[np.uint8] = to_pixels(image, channels, None if size is None else (size, size))
     except PictureError as error:
-        raise InvalidInput("--data", f"{where} {error.problem}", error.fix) from error
+        raise InvalidInput("data", f"{where} {error.problem}", error.fix) from error
     return pixels
 
 
@@ -79,7 +79,7 @@ def decoded(data: bytes, where: str) -> "Image":
     try:
         return open_picture(data)
     except PictureError as error:
-        raise InvalidInput("--data", f"{where} {error.problem}", error.fix) from error
+        raise InvalidInput("data", f"{where} {error.problem}", error.fix) from error
 
 
 def _pil(array: NDArray[np.uint8]) -> "Image":

@@ -21,7 +21,7 @@ Parts = tuple[str, ...]
 
 def refused(folder: Path, problem: str, fix: str) -> InvalidInput:
     """That a folder does not serve."""
-    return InvalidInput("--data", f"'{shown(folder)}': {problem}", fix)
+    return InvalidInput("data", f"'{shown(folder)}': {problem}", fix)
 
 
 def visible(folder: Path) -> list[Parts]:
@@ -97,7 +97,7 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         problem = f"'{shown(path)}' cannot be read ({error.strerror})"
-        raise InvalidInput("--data", problem, "let it be read, or remove it") from error
+        raise InvalidInput("data", problem, "let it be read, or remove it") from error
 
 
 def is_hidden(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""``load``: from what a user types after ``--data`` to a data set."""
+"""``load``: from the name of some data to a data set."""
 
 import tempfile
 from collections.abc import Callable, Mapping
@@ -36,9 +36,9 @@ def load(name: str, image_size: int | None = None, progress: cache.Progress = _s
         InvalidInput: there is none of that name, or it cannot be read; one line says why.
     """
     if image_size is not None and not 1 <= image_size <= LARGEST:
-        raise InvalidInput("--image-size", f"{image_size} is out of range", f"give 1..{LARGEST}")
+        raise InvalidInput("image_size", f"{image_size} is out of range", f"give 1..{LARGEST}")
     if not name:
-        raise InvalidInput("--data", "it is empty", f"give one of {', '.join(data_sets)}, or a path")
+        raise InvalidInput("data", "it is empty", f"give one of {', '.join(data_sets)}, or a path")
     path = Path(name).expanduser()
     if name in data_sets and image_size is None:
         return data_sets.get(name)
@@ -48,11 +48,11 @@ def load(name: str, image_size: int | None = None, progress: cache.Progress = _s
         _refuse_file(path)
         return _of_hub(str(path), path.stem, image_size, progress)
     if name in data_sets:
-        raise InvalidInput("--image-size", f"'{name}' has a size of its own", "leave it out")
+        raise InvalidInput("image_size", f"'{name}' has a size of its own", "leave it out")
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return _of_hub(name, name, image_size, progress)
     problem = f"'{name}' is neither a data set here ({', '.join(data_sets)}) nor a path"
-    raise InvalidInput("--data", problem, "give one of these, or OWNER/NAME on the hub")
+    raise InvalidInput("data", problem, "give one of these, or OWNER/NAME on the hub")
 
 
 def canonical(name: str) -> str:
@@ -69,9 +69,9 @@ def _of_folder(folder: Path, size: int | None, progress: cache.Progress) -> Data
             return _cached(folder, files, partial(reader.read, folder), size, progress)
     if cifar_binary.is_pickled(folder):
         problem = f"'{folder}' is CIFAR's pickled form, and a pickle runs whatever is in it"
-        raise InvalidInput("--data", problem, "take the binary form")
+        raise InvalidInput("data", problem, "take the binary form")
     if not any(folder.iterdir()):
-        raise InvalidInput("--data", f"'{folder}' is empty", "name the folder that holds the images")
+        raise InvalidInput("data", f"'{folder}' is empty", "name the folder that holds the images")
     images = _images(folder)
     if images is None:
         _refuse_script(folder)
@@ -113,7 +113,7 @@ def _refuse_script(folder: Path) -> None:
         problem = (
             f"'{folder}' holds no images by class, but a script that reads it, {script}, which is not run"
         )
-        raise InvalidInput("--data", problem, "remove the script and give parquet, or give images by class")
+        raise InvalidInput("data", problem, "remove the script and give parquet, or give images by class")
 
 
 def _cached(
@@ -157,6 +157,6 @@ def _data_set(name: str, key: str, found: cache.About) -> DataSet:
 def _refuse_file(path: Path) -> None:
     if path.suffix.lower() in PICKLED:
         problem = f"'{path.name}' may hold a pickle, and a pickle runs whatever is in it"
-        raise InvalidInput("--data", problem, "give images, parquet, IDX, or CIFAR's binary form")
+        raise InvalidInput("data", problem, "give images, parquet, IDX, or CIFAR's binary form")
     if path.suffix.lower() in UNPACK:
-        raise InvalidInput("--data", f"'{path.name}' is an archive", "unpack it and give the folder")
+        raise InvalidInput("data", f"'{path.name}' is an archive", "unpack it and give the folder")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from nas.figures.data import interval, milliseconds
+from nas.formatting import interval, milliseconds
 from runtime.formats.pictures import shown
 from search_spaces.errors import BitnasError
 

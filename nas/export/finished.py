@@ -14,7 +14,7 @@ import numpy as np
 
 from latency.timing.measurement import DRIFTED
 from nas.export.card import CARD, CARD_TEXT, Card, artifact_kilobytes
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import DisagreementError, InvalidInput, Parameter
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,10 +31,6 @@ LEAST_AGREEMENT, TRIES = 0.99, 3
 next code, so that of two classes that are as good as equal now and then the other one wins. Where that is not
 so, as many more may differ as torch itself puts elsewhere with other rounding errors, in the worst of so many
 tries."""
-
-
-class DisagreementError(BitnasError):
-    """The compiled network and torch put images into different classes."""
 
 
 @dataclass(frozen=True)
@@ -138,13 +134,13 @@ def check_outputs(output: Path, c_source: Path | None) -> None:
     Raises:
         InvalidInput: one does not, or the first would lie in the second.
     """
-    check_output("--output", output)
+    check_output("output", output)
     if c_source is None:
         return
-    check_output("--c-source", c_source)
+    check_output("c_source", c_source)
     if c_source.resolve() in (output.resolve(), *output.resolve().parents):
-        problem = f"'{c_source}' would hold what --output writes"
-        raise InvalidInput("--c-source", problem, "name a folder of its own")
+        problem = (f"'{c_source}' would hold what ", Parameter("output"), " writes")
+        raise InvalidInput("c_source", problem, "name a folder of its own")
 
 
 def _make_aside(folder: Path) -> None:
@@ -193,7 +189,7 @@ def _own_disagreement(module: "nn.Module", split: "Split", expected: "NDArray[An
     """How many images torch puts into other classes when its sums are rounded otherwise, at most."""
     import torch
 
-    from nas.rounding import rounded_otherwise
+    from nas.export.rounding import rounded_otherwise
     from nas.training.loop import predict
 
     with rounded_otherwise(module, torch.Generator().manual_seed(0)):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import PLUGINS, BitnasError, InvalidInput
 
 ARCHITECTURE, PUBLISHED = "architecture.json", "network.json"
 
@@ -64,8 +64,8 @@ def digest_and_kilobytes(path: Path) -> tuple[str, float]:
         published = PublishedNetwork.model_validate_json(text)
         return published.digest, published.kilobytes()
     except InvalidInput as error:
-        fix = "export the artifact anew, or give nas --plugin FILE if a plug-in brings it"
-        raise BitnasError(f"{path}: {error.parameter}: {error.problem}; {fix}") from error
+        fix = "export the artifact anew, or, if a plug-in brings it, give it by "
+        raise BitnasError(f"{path}: {error.parameter}: {error.problem}; {fix}", PLUGINS) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

@@ -83,12 +83,12 @@ def _weights(folder: Path) -> Path:
         return folder / WEIGHTS
     if (folder / CHECKPOINT).is_file():
         raise InvalidInput(
-            "SEARCH",
+            "search",
             f"the training in '{folder}' is not done",
-            f"go on with: {command('train', '--resume', folder)}",
+            f"go on with: {command('train', resume=folder)}",
         )
     raise InvalidInput(
-        "SEARCH", f"'{folder}' has no {WEIGHTS}", "name a search, or the folder of a training that is done"
+        "search", f"'{folder}' has no {WEIGHTS}", "name a search, or the folder of a training that is done"
     )
 
 

@@ -1,7 +1,6 @@
 """Export: the most accurate trial within the limits, trained, compiled whole, timed, tested and written."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,11 +8,13 @@ from typing import TYPE_CHECKING
 from nas.export.card import Card
 from nas.export.finished import Finished, check_outputs, finish, write_artifact
 from nas.export.identity import ARCHITECTURE
-from nas.figures.data import milliseconds
+from nas.formatting import milliseconds
 from nas.hints import command
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
+from nas.ledger.records import check_limits
 from nas.measuring.devices import open_device
-from search_spaces.errors import BitnasError, InvalidInput
+from nas.objectives import DEFAULT, Objective, objective
+from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 
 if TYPE_CHECKING:
     from latency import Device, Measurement
@@ -23,27 +24,8 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 
-class NothingFitsError(BitnasError):
-    """No trial of the search is within the limits."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an exported network may cost, in ms for one image and in kB of 1000 bytes; None is no limit.
-
-    Raises:
-        InvalidInput: a limit is not a finite number above zero.
-    """
-
-    max_latency_ms: float | None = None
-    max_size_kb: float | None = None
-
-    def __post_init__(self) -> None:
-        for option, limit in (("--max-latency-ms", self.max_latency_ms), ("--max-size-kb", self.max_size_kb)):
-            if limit is not None and not (math.isfinite(limit) and limit > 0):
-                raise InvalidInput(
-                    option, f"{limit} is not a limit", "give a finite number above 0, or omit it"
-                )
+Limits = Mapping[str, float]
+"""What an exported network may cost, by the objective's name, in its unit."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +55,7 @@ def export(
         ledger: where the search is.
         search: its name.
         output: the folder to write, new or empty.
-        limits: what the network may cost on the search's device.
+        limits: what the network may cost; its latency is that which is measured on the search's device.
         number: this trial and no other.
         epochs: how many more epochs to train, on top of the trial's own.
         c_source: a folder for the same network as C, new or empty.
@@ -88,6 +70,7 @@ def export(
     from nas.data import load
 
     config = ledger.search(search).config
+    check_limits(limits)
     check_outputs(output, c_source)
     device, data = open_device(ledger, config.device), load(config.data, config.image_size)
     for trial in candidates(ledger, search, limits, number):
@@ -113,11 +96,26 @@ def candidates(ledger: Ledger, search: str, limits: Limits, number: int | None) 
     if number is not None:
         trial = ledger.trial(search, number)
         if trial.state is not TrialState.COMPLETE:
-            raise InvalidInput("--trial", f"trial {number} is {trial.state}", "choose one that is complete")
+            raise InvalidInput("number", f"trial {number} is {trial.state}", "choose one that is complete")
         return [trial]
     complete = [t for t in ledger.trials(search) if t.state is TrialState.COMPLETE]
-    fitting = [t for t in complete if _fits(limits, known_latency(t), t.size_kb)]
-    return sorted(fitting, key=lambda t: (-(t.accuracy or 0.0), known_latency(t), t.size_kb))
+    fitting = [t for t in complete if _fits(limits, t, known_latency(t))]
+    config = ledger.search(search).config
+    return sorted(fitting, key=lambda t: _losses(config, t))
+
+
+def _losses(config: SearchConfig, trial: TrialRecord) -> tuple[float, ...]:
+    """By the search's objectives in their order, then by accuracy, latency and size."""
+    named = [objective(name) for name in dict.fromkeys((*config.objectives, *DEFAULT))]
+    return tuple(o.loss(_value(o, trial, known_latency(trial))) for o in named)
+
+
+def _value(of: Objective, trial: TrialRecord, latency_ms: float) -> float:
+    """What a trial has; its latency is ``latency_ms``."""
+    found = of.of(trial)
+    if of.name == "latency":
+        return latency_ms
+    return of.worst if found is None else found.value
 
 
 def known_latency(trial: TrialRecord) -> float:
@@ -130,7 +128,7 @@ def known_latency(trial: TrialRecord) -> float:
 
 def within(limits: Limits, candidate: Candidate) -> bool:
     """Whether a compiled network keeps the limits."""
-    return _fits(limits, candidate.finished.measurement.milliseconds, candidate.trial.size_kb)
+    return _fits(limits, candidate.trial, candidate.finished.measurement.milliseconds)
 
 
 def prepare(
@@ -195,10 +193,9 @@ def _told(measured: "Measurement") -> str:
     return f"{milliseconds(measured.milliseconds)} ms{disturbed}"
 
 
-def _fits(limits: Limits, milliseconds: float, kilobytes: float | None) -> bool:
-    fast = limits.max_latency_ms is None or milliseconds <= limits.max_latency_ms
-    small = limits.max_size_kb is None or (kilobytes is not None and kilobytes <= limits.max_size_kb)
-    return fast and small
+def _fits(limits: Limits, trial: TrialRecord, latency_ms: float) -> bool:
+    found = ((objective(name), limit) for name, limit in limits.items())
+    return all(of.keeps(_value(of, trial, latency_ms), limit) for of, limit in found)
 
 
 def _nothing_fits(ledger: Ledger, search: str, limits: Limits, number: int | None) -> str:
@@ -209,9 +206,12 @@ def _nothing_fits(ledger: Ledger, search: str, limits: Limits, number: int | Non
     if not complete:
         trials = command("trials", search, storage=ledger.url)
         return f"search '{search}': it has no complete trial; see: {trials}"
-    fastest = milliseconds(min(map(known_latency, complete)))
-    smallest = min(t.size_kb for t in complete if t.size_kb is not None)
-    return (
-        f"search '{search}': no complete trial is within the limits; its fastest takes {fastest} ms, "
-        f"its smallest {smallest:.3f} kB; raise the limit"
-    )
+    ends = ", ".join(_nearest(objective(name), complete) for name in limits)
+    told = f"; the least it has: {ends}" if ends else ""
+    return f"search '{search}': no complete trial is within the limits{told}; raise the limit"
+
+
+def _nearest(of: Objective, trials: list[TrialRecord]) -> str:
+    """The value of the trial that is nearest to keeping a limit, in words."""
+    best = min((_value(of, t, known_latency(t)) for t in trials), key=of.loss)
+    return f"{of.title} {of.told(best)}"

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from nas.export.card import CARD, Card, artifact_kilobytes, read_card
 from nas.export.finished import EXPECTED, classes_of, data_digest
 from nas.export.identity import ARCHITECTURE, PUBLISHED, digest_and_kilobytes
-from nas.figures.data import interval, milliseconds
+from nas.formatting import interval, milliseconds
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -37,13 +37,13 @@ class Check:
     note: str = ""
 
 
-def verify(folder: Path, tolerance: float | None = None) -> list[Check]:
+def verify(folder: Path, latency_tolerance: float | None = None) -> list[Check]:
     """Check an artifact on the machine it was made for.
 
     Args:
         folder: what ``nas export`` wrote.
-        tolerance: by what share the latency measured now may be above the stated one; None: it may be as high
-            as its interval.
+        latency_tolerance: by what share the latency measured now may be above the stated one; None: it may be
+            as high as its interval.
 
     Raises:
         InvalidInput: the tolerance is negative or not finite.
@@ -53,9 +53,9 @@ def verify(folder: Path, tolerance: float | None = None) -> list[Check]:
     import runtime
     from nas.data import load
 
-    if tolerance is not None and not (math.isfinite(tolerance) and tolerance >= 0):
+    if latency_tolerance is not None and not (math.isfinite(latency_tolerance) and latency_tolerance >= 0):
         raise InvalidInput(
-            "--latency-tolerance", f"{tolerance} is not a share", "give a number from 0 up, such as 0.5"
+            "latency_tolerance", f"{latency_tolerance} is not a share", "give a number from 0 up, such as 0.5"
         )
 
     network = runtime.load(folder)
@@ -76,7 +76,7 @@ def verify(folder: Path, tolerance: float | None = None) -> list[Check]:
         _sample(folder, network),
         *_predictions(folder, network, card, test),
         *_sizes(folder / identity, network, card),
-        _latency(network, card, tolerance),
+        _latency(network, card, latency_tolerance),
     ]
 
 

@@ -2,48 +2,62 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from nas.formatting import MISSING, milliseconds
+from nas.objectives import DEFAULT, Objective, objective
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
     from nas.ledger import EpochRecord, SearchConfig, SearchRecord, TrialRecord
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-MISSING = "—"  # a figure that is not there; the trial's state says why
 SHORT_DIGEST = 12  # characters; git shows as many for a large repository
 
 
+class Axis(NamedTuple):
+    """An objective along an axis or a colour scale."""
+
+    name: str
+    title: str  # with its unit
+    is_maximized: bool
+    limit: float | None
+
+
 class Point(NamedTuple):
-    """One trial in the plane of latency and accuracy."""
+    """One trial in the plane of two objectives."""
 
     number: int
     state: str
-    accuracy: float | None  # of the validation split, 0 to 1
-    latency_ms: float  # predicted
-    measured_latency_ms: float | None
-    size_kb: float | None
+    x: float
+    y: float | None  # such as an accuracy, of a trial that was trained
+    colour: float | None
+    measured_x: float | None  # of the whole network, where x is the latency
     digest: str
     precisions: str
     notes: str
+    figures: tuple[tuple[str, str], ...]  # each objective's title, and the trial's value with its unit
     is_disturbed: bool = False  # the measured latency is worthless, the machine was disturbed
 
 
 class ParetoData(NamedTuple):
     """All that the Pareto figure shows.
 
-    ``front`` holds the trials that no other beats in accuracy, latency and size together; ``best`` is
-    the part of it that is a staircase in this plane: the most accurate trial up to each latency.
-    ``without_accuracy`` are the trials with a latency alone: infeasible, pruned, failed, running.
+    ``y`` is the first of the search's objectives, mostly accuracy, ``x`` the next one that is known before
+    training, and ``colour`` the one after that. ``front`` holds the trials that no other beats in all
+    objectives; ``best`` is the part of it that is a staircase in this plane: the best trial up to each x.
+    ``without_y`` are the trials with an x alone: infeasible, pruned, failed, running.
     """
 
     search: str
+    x: Axis
+    y: Axis
+    colour: Axis | None
     front: tuple[Point, ...]
     dominated: tuple[Point, ...]
     best: tuple[Point, ...]
-    without_accuracy: tuple[Point, ...]
-    max_latency_ms: float | None
+    without_y: tuple[Point, ...]
 
 
 class LayerRow(NamedTuple):
@@ -79,26 +93,44 @@ def pareto_data(
     search: "SearchRecord", trials: Sequence["TrialRecord"], front: Sequence["TrialRecord"]
 ) -> ParetoData:
     """Sort the trials of a search into what the Pareto figure draws."""
-    points = sorted(
-        (_point(search.config, t) for t in trials if t.latency_ms is not None), key=lambda p: p.latency_ms
-    )
+    axes = axes_of(search.config)
+    found = (_point(search.config, axes, trial) for trial in trials)
+    points = sorted((p for p in found if p is not None), key=lambda p: p.x)
     chosen = {trial.number for trial in front}
-    complete = [p for p in points if p.state == "complete" and p.accuracy is not None]
+    complete = [p for p in points if p.state == "complete" and p.y is not None]
+    x, y, colour = axes
     return ParetoData(
-        search=search.name,
+        search.name,
+        x,
+        y,
+        colour,
         front=tuple(p for p in complete if p.number in chosen),
         dominated=tuple(p for p in complete if p.number not in chosen),
-        best=_staircase(complete),
-        without_accuracy=tuple(p for p in points if p not in complete),
-        max_latency_ms=search.config.max_latency_ms,
+        best=_staircase(complete, y),
+        without_y=tuple(p for p in points if p not in complete),
     )
+
+
+def axes_of(config: "SearchConfig") -> tuple[Axis, Axis, Axis | None]:
+    """What to draw along x, along y, and as colour; a search of one objective gets latency and size, too."""
+    y, *others = config.objectives
+    more = [n for n in (*others, *config.limited, "latency", "size") if n != y]
+    x, *rest = (name for name in dict.fromkeys(more) if objective(name).is_known_before_training)
+    return _axis(config, x), _axis(config, y), _axis(config, rest[0]) if rest else None
+
+
+def _axis(config: "SearchConfig", name: str) -> Axis:
+    found = objective(name)
+    title = {"latency": "latency on the device (ms, predicted)", "accuracy": "validation accuracy"}
+    told = title.get(name, found.heading)
+    return Axis(name, told[0].upper() + told[1:], found.is_maximized, config.limited.get(name))
 
 
 def why_no_pareto(search: "SearchRecord", data: ParetoData) -> str | None:
     """Why the Pareto figure cannot be drawn yet; None when it can."""
-    if data.front or data.dominated or data.without_accuracy:
+    if data.front or data.dominated or data.without_y:
         return None
-    return f"No trial of '{search.name}' has a latency yet ({describe_counts(search)})"
+    return f"No trial of '{search.name}' has a {objective(data.x.name).title} yet ({describe_counts(search)})"
 
 
 def describe_counts(search: "SearchRecord") -> str:
@@ -134,9 +166,9 @@ def workload_bars(latency_by_workload: Sequence[Sequence[str | float]]) -> list[
     """(workload key, ms) pairs of a trial, equal workloads added up, the slowest first."""
     uses: Counter[str] = Counter()
     totals: dict[str, float] = {}
-    for key, milliseconds in latency_by_workload:
+    for key, taken in latency_by_workload:
         uses[str(key)] += 1
-        totals[str(key)] = totals.get(str(key), 0.0) + float(milliseconds)
+        totals[str(key)] = totals.get(str(key), 0.0) + float(taken)
     bars = [Bar(key, workload_label(key), uses[key], total) for key, total in totals.items()]
     return sorted(bars, key=lambda bar: bar.milliseconds, reverse=True)
 
@@ -165,49 +197,60 @@ def notes(config: "SearchConfig", trial: "TrialRecord") -> str:
     told = ["over the limit"] if config.breaks_limit(trial) else []
     if trial.measured_disturbed:
         told.append("measured on a disturbed machine")
-    if trial.estimated:
-        told.append(f"{len(trial.estimated)} kernels estimated")
+    missing = len(trial.estimated) + sum(cost.estimated for cost in trial.costs.values())
+    if missing:
+        told.append(f"{missing} kernels estimated")
     return ", ".join(told)
 
 
-def percent(accuracy: float | None) -> str:
-    """Such as ``97.2%``."""
-    return MISSING if accuracy is None else f"{accuracy:.1%}"
-
-
-def milliseconds(value: float | None) -> str:
-    """Three digits that count, and never a power of ten: 0.00412, 0.110, 12.3, 153, 1530."""
-    if value is None:
-        return MISSING
-    if value >= 100:
-        return f"{value:.0f}"
-    return f"{value:#.3g}" if value >= 1e-4 else f"{value:.6f}"
-
-
-def interval(low: float | None, high: float | None) -> str:
-    """Such as ``0.147 to 0.152``; nothing where there is none."""
-    return "" if low is None or high is None else f"{milliseconds(low)} to {milliseconds(high)}"
-
-
-def kilobytes(value: float | None) -> str:
-    """Such as ``12.35``: two decimals."""
-    return MISSING if value is None else f"{value:.2f}"
-
-
-def _point(config: "SearchConfig", trial: "TrialRecord") -> Point:
-    assert trial.latency_ms is not None  # noqa: S101
+def _point(
+    config: "SearchConfig", axes: tuple[Axis, Axis, Axis | None], trial: "TrialRecord"
+) -> Point | None:
+    """A trial as a point; None where it has no x."""
+    x, y, colour = (None if axis is None else _value(axis.name, trial) for axis in axes)
+    if x is None:
+        return None
+    is_latency = axes[0].name == "latency"
     return Point(
         trial.number,
         str(trial.state),
-        trial.accuracy,
-        trial.latency_ms,
-        trial.measured_latency_ms,
-        trial.size_kb,
+        x,
+        y,
+        colour,
+        trial.measured_latency_ms if is_latency else None,
         (trial.digest or MISSING)[:SHORT_DIGEST],
         _precisions(trial),
         notes(config, trial),
+        tuple(_told(config, trial)),
         trial.measured_disturbed is not None,
     )
+
+
+def _value(name: str, trial: "TrialRecord") -> float | None:
+    found = objective(name).of(trial)
+    return None if found is None else found.value
+
+
+def _told(config: "SearchConfig", trial: "TrialRecord") -> Iterator[tuple[str, str]]:
+    """The title and the value of every objective, and of latency and size."""
+    for name in shown_objectives(config):
+        found = objective(name)
+        value = found.told(_value(name, trial))
+        if name == "latency":
+            value += " predicted"
+            if trial.measured_latency_ms is not None:
+                value += f", {milliseconds(trial.measured_latency_ms)} ms measured"
+        yield found.title[0].upper() + found.title[1:], value
+
+
+def further_objectives(config: "SearchConfig") -> list[Objective]:
+    """What is shown of each trial beside the three usual objectives."""
+    return [objective(name) for name in shown_objectives(config) if name not in DEFAULT]
+
+
+def shown_objectives(config: "SearchConfig") -> tuple[str, ...]:
+    """The names of what is shown of each trial: the three usual ones, and what the search watches."""
+    return tuple(dict.fromkeys((*DEFAULT, *config.watched)))
 
 
 def _precisions(trial: "TrialRecord") -> str:
@@ -218,11 +261,12 @@ def _precisions(trial: "TrialRecord") -> str:
         return "unreadable architecture"
 
 
-def _staircase(complete: Sequence[Point]) -> tuple[Point, ...]:
-    """The points that are more accurate than every faster one, by latency."""
+def _staircase(complete: Sequence[Point], y: Axis) -> tuple[Point, ...]:
+    """The points that are better in y than every one before them in x, by x."""
+    sign = 1.0 if y.is_maximized else -1.0
     steps: list[Point] = []
-    for point in sorted(complete, key=lambda p: (p.latency_ms, -(p.accuracy or 0.0))):
-        if not steps or (point.accuracy or 0.0) > (steps[-1].accuracy or 0.0):
+    for point in sorted(complete, key=lambda p: (p.x, -sign * (p.y or 0.0))):
+        if not steps or sign * (point.y or 0.0) > sign * (steps[-1].y or 0.0):
             steps.append(point)
     return tuple(steps)
 

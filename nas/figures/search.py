@@ -1,11 +1,11 @@
-"""The Pareto figure of a search: accuracy against latency, drawn from nas.figures.data."""
+"""The Pareto figure of a search: one objective against another, drawn from nas.figures.data."""
 
 from collections.abc import Sequence
 from html import escape
 from math import log10
 from typing import TYPE_CHECKING, Any
 
-from nas.figures.data import ParetoData, Point, kilobytes, milliseconds, percent
+from nas.figures.data import Axis, ParetoData, Point
 from nas.figures.style import (
     ACCENT,
     INK,
@@ -16,6 +16,8 @@ from nas.figures.style import (
     blank_figure,
     percent_ticks,
 )
+from nas.formatting import MISSING
+from nas.objectives import objective
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -26,21 +28,26 @@ LOG_FROM = 20.0  # a latency axis that spans more than this factor is logarithmi
 
 
 def pareto_figure(data: ParetoData) -> "go.Figure":
-    """Accuracy against latency, size as colour; ``customdata`` of every point is its trial's number."""
+    """An objective against another, a third as colour; ``customdata`` of a point is its trial's number."""
     figure = blank_figure()
     if len(data.best) > 1:
-        figure.add_trace(_staircase(data.best))
-    sizes = [p.size_kb for p in (*data.front, *data.dominated) if p.size_kb is not None]
+        figure.add_trace(_staircase(data))
+    trained = (*data.front, *data.dominated)
     if data.dominated:
-        figure.add_trace(_cloud("beaten by another", data.dominated, sizes, size=10, opacity=0.5))
+        figure.add_trace(_cloud("beaten by another", data, data.dominated, size=10, opacity=0.5))
     if data.front:
         figure.add_traces(_measured(data.front))
-        figure.add_trace(_cloud(FRONT, data.front, sizes, size=16, opacity=1.0))
-    if data.without_accuracy:
-        _add_strip(figure, data.without_accuracy)
-    _latency_axis(figure, data)
-    _accuracy_axis(figure, [p.accuracy for p in (*data.front, *data.dominated) if p.accuracy is not None])
+        figure.add_trace(_cloud(FRONT, data, data.front, size=16, opacity=1.0))
+    if data.without_y:
+        _add_strip(figure, data.without_y)
+    _x_axis(figure, data)
+    _y_axis(figure, data.y, [p.y for p in trained if p.y is not None])
     return figure
+
+
+def title_of(x: Axis, y: Axis) -> str:
+    """Such as ``accuracy against latency``."""
+    return f"{objective(y.name).title} against {objective(x.name).title}"
 
 
 def add_title(figure: "go.Figure", text: str) -> None:
@@ -51,18 +58,17 @@ def add_title(figure: "go.Figure", text: str) -> None:
     )
 
 
-def _cloud(
-    name: str, points: Sequence[Point], sizes: Sequence[float], size: int, opacity: float
-) -> "go.Scatter":
-    """Trials as dots coloured by their size; both clouds share one colour scale."""
+def _cloud(name: str, data: ParetoData, points: Sequence[Point], size: int, opacity: float) -> "go.Scatter":
+    """Trials as dots coloured by a third objective; both clouds share one colour scale."""
     import plotly.graph_objects as go
 
     on_front = name == FRONT
-    title = {"text": "Size (kB)", "side": "right", "font": {"size": 14}}
+    colours = [p.colour for p in (*data.front, *data.dominated) if p.colour is not None]
+    title = {"text": data.colour.title if data.colour else "", "side": "right", "font": {"size": 14}}
     return go.Scatter(
         name=name,
-        x=[p.latency_ms for p in points],
-        y=[p.accuracy for p in points],
+        x=[p.x for p in points],
+        y=[p.y for p in points],
         customdata=[p.number for p in points],
         hovertext=[_hover(p) for p in points],
         hovertemplate="%{hovertext}<extra></extra>",
@@ -74,25 +80,26 @@ def _cloud(
         marker={
             "size": size,
             "opacity": opacity,
-            "color": [p.size_kb for p in points],
+            "color": [p.colour for p in points],
             "colorscale": SIZE_SCALE,
-            "cmin": min(sizes, default=0.0),
-            "cmax": max(sizes, default=1.0),
-            "showscale": on_front and bool(sizes),
+            "cmin": min(colours, default=0.0),
+            "cmax": max(colours, default=1.0),
+            "showscale": on_front and bool(colours),
             "colorbar": {"title": title, "thickness": 12, "outlinewidth": 0},
             "line": {"width": 2 if on_front else 1, "color": INK if on_front else "white"},
         },
     )  # fmt: skip
 
 
-def _staircase(best: Sequence[Point]) -> "go.Scatter":
+def _staircase(data: ParetoData) -> "go.Scatter":
     import plotly.graph_objects as go
 
+    better = "most accurate" if data.y.name == "accuracy" else "best"
     return go.Scatter(
-        name="most accurate within a latency",
+        name=f"{better} within a {objective(data.x.name).title}",
         legendrank=3,
-        x=[p.latency_ms for p in best],
-        y=[p.accuracy for p in best],
+        x=[p.x for p in data.best],
+        y=[p.y for p in data.best],
         mode="lines",
         line={"shape": "hv", "color": ACCENT, "width": 2},
         hoverinfo="skip",
@@ -112,16 +119,14 @@ def _measured(front: Sequence[Point]) -> list["go.Scatter"]:
 def _ticks(name: str, points: Sequence[Point], is_disturbed: bool) -> "go.Scatter | None":
     import plotly.graph_objects as go
 
-    pairs = [
-        (p.latency_ms, p.measured_latency_ms, p.accuracy) for p in points if p.measured_latency_ms is not None
-    ]
+    pairs = [(p.x, p.measured_x, p.y) for p in points if p.measured_x is not None]
     if not pairs:
         return None
     x: list[float | None] = []
     y: list[float | None] = []
-    for predicted, measured, accuracy in pairs:
+    for predicted, measured, height in pairs:
         x += [predicted, measured, None]
-        y += [accuracy, accuracy, None]
+        y += [height, height, None]
     return go.Scatter(
         name=name,
         legendrank=5 if is_disturbed else 4,
@@ -139,7 +144,7 @@ def _ticks(name: str, points: Sequence[Point], is_disturbed: bool) -> "go.Scatte
 
 
 def _add_strip(figure: "go.Figure", points: Sequence[Point]) -> None:
-    """Trials without an accuracy: ticks at their latency under the plot, one row a state."""
+    """Trials that were not trained to the end: ticks under the plot, one row a state."""
     import plotly.graph_objects as go
 
     states = sorted({p.state for p in points})
@@ -149,7 +154,7 @@ def _add_strip(figure: "go.Figure", points: Sequence[Point]) -> None:
         figure.add_trace(
             go.Scatter(
                 name=state,
-                x=[p.latency_ms for p in there],
+                x=[p.x for p in there],
                 y=[state] * len(there),
                 yaxis="y2",
                 customdata=[p.number for p in there],
@@ -180,25 +185,25 @@ def _add_strip(figure: "go.Figure", points: Sequence[Point]) -> None:
     )
 
 
-def _accuracy_axis(figure: "go.Figure", accuracies: Sequence[float]) -> None:
+def _y_axis(figure: "go.Figure", y: Axis, values: Sequence[float]) -> None:
     """A range with room for the numbers above the dots."""
-    low, high = min(accuracies, default=0.0), max(accuracies, default=1.0)
+    low, high = min(values, default=0.0), max(values, default=1.0)
     room = 0.1 * (high - low or 0.1)
-    axis: dict[str, Any] = {"title": "Validation accuracy", "tickformat": percent_ticks(accuracies)}
-    figure.update_layout(yaxis={**axis, "range": [low - 0.6 * room, high + room]})
+    axis: dict[str, Any] = {"title": y.title, "range": [low - 0.6 * room, high + room]}
+    if y.name == "accuracy":
+        axis["tickformat"] = percent_ticks(values)
+    figure.update_layout(yaxis=axis)
 
 
-def _latency_axis(figure: "go.Figure", data: ParetoData) -> None:
-    """A range that holds every latency, predicted or measured, and the limit."""
-    points = (*data.front, *data.dominated, *data.without_accuracy)
-    values = [p.latency_ms for p in points] + [
-        m for p in data.front if (m := p.measured_latency_ms) is not None
-    ]
-    limit = data.max_latency_ms
+def _x_axis(figure: "go.Figure", data: ParetoData) -> None:
+    """A range that holds every value, predicted or measured, and the limit."""
+    points = (*data.front, *data.dominated, *data.without_y)
+    values = [p.x for p in points] + [m for p in data.front if (m := p.measured_x) is not None]
+    limit = data.x.limit
     values += [limit] if limit else []
     values = [value for value in values if value > 0] or [1.0]
     low, high = min(values), max(values)
-    axis: dict[str, Any] = {"title": "Latency on the device (ms, predicted)"}
+    axis: dict[str, Any] = {"title": data.x.title}
     if high > LOG_FROM * low:
         axis |= {"type": "log", "range": [log10(low) - 0.08, log10(high) + 0.08], "dtick": "D2"}
     else:
@@ -210,31 +215,22 @@ def _latency_axis(figure: "go.Figure", data: ParetoData) -> None:
         }
     figure.update_xaxes(**axis)
     if limit:
-        _limit_line(figure, limit, is_log="type" in axis)
+        _limit_line(figure, data.x, limit, is_log="type" in axis)
 
 
-def _limit_line(figure: "go.Figure", limit: float, is_log: bool) -> None:
+def _limit_line(figure: "go.Figure", x: Axis, limit: float, is_log: bool) -> None:
     line = {"color": LIMIT, "dash": "dash", "width": 1.5}
     figure.add_shape(type="line", xref="x", yref="paper", x0=limit, x1=limit, y0=0.0, y1=1.0, line=line)
     # On a logarithmic axis plotly places shapes by the value and annotations by its logarithm.
     where = log10(limit) if is_log else limit
-    label = {"text": f"limit {milliseconds(limit)} ms", "font": {"color": LIMIT, "size": 12}}
+    label = {"text": f"limit {objective(x.name).told(limit)}", "font": {"color": LIMIT, "size": 12}}
     figure.add_annotation(x=where, y=1.0, yref="paper", yanchor="bottom", showarrow=False, **label)
 
 
 def _hover(point: Point) -> str:
-    latency = f"{milliseconds(point.latency_ms)} ms predicted"
-    if point.measured_latency_ms is not None:
-        latency += f", {milliseconds(point.measured_latency_ms)} ms measured"
     lines = [f"<b>Trial {point.number}</b>, {escape(point.state)}"]
-    if point.accuracy is not None:
-        lines.append(f"Accuracy {percent(point.accuracy)}")
     if point.notes:
         lines.append(f"<b>{escape(point.notes.capitalize())}</b>")
-    lines += [
-        f"Latency {latency}",
-        f"Size {kilobytes(point.size_kb)} kB",
-        f"Layers {escape(point.precisions)}",
-        f"Digest {escape(point.digest)}",
-    ]
+    lines += [f"{escape(title)} {escape(figure)}" for title, figure in point.figures if figure != MISSING]
+    lines += [f"Layers {escape(point.precisions)}", f"Digest {escape(point.digest)}"]
     return "<br>".join(lines)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from nas.figures.data import TIMES, Bar, Curve, milliseconds
+from nas.figures.data import TIMES, Bar, Curve
 from nas.figures.style import ACCENT, INK, MUTED, blank_figure
+from nas.formatting import milliseconds
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

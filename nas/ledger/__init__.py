@@ -3,9 +3,10 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.errors import StaleClaimError, StorageError
+
 if TYPE_CHECKING:
-    from nas.ledger.claims import Claim, StaleClaimError
-    from nas.ledger.engine import StorageError
+    from nas.ledger.claims import Claim
     from nas.ledger.front import front_of, non_dominated
     from nas.ledger.records import (
         ArtifactRecord,
@@ -26,8 +27,6 @@ _EXPORTS = {
     "Ledger": "store",
     "SearchConfig": "records",
     "SearchRecord": "records",
-    "StaleClaimError": "claims",
-    "StorageError": "engine",
     "TrialRecord": "records",
     "TrialState": "records",
     "Worker": "workers",

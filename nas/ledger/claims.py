@@ -6,7 +6,7 @@ another; that raises the fence again, so that the former owner's writes, should 
 Clocks of different hosts may differ by less than a lease; more than that costs double work, nothing else.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from nas.ledger.records import Cost, EpochRecord, Proposal, TrialRecord, TrialState, check_finite
+from nas.ledger.records import Cost, EpochRecord, TrialRecord, TrialState, check_finite
 from nas.ledger.store import Ledger, find_search, measured_columns, trial_record
 from nas.ledger.tables import Epoch, Trial, Weights
 from nas.ledger.workers import Worker
-from search_spaces.errors import BitnasError
+from search_spaces.errors import StaleClaimError
 
 if TYPE_CHECKING:
     from latency import Measurement
@@ -33,10 +33,6 @@ RUNNING = TrialState.RUNNING
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-class StaleClaimError(BitnasError):
-    """Another worker has claimed the trial since; this one must drop it."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +96,22 @@ class Claims:
         with self._ledger.writing() as session:
             self._write(session, claim)
 
-    def propose(self, claim: Claim, proposal: Proposal) -> None:
-        """Record the architecture, before it is costed; StaleClaimError when the trial is another's."""
+    def propose(
+        self,
+        claim: Claim,
+        *,
+        choices: Mapping[str, str | int],
+        architecture: str,
+        digest: str,
+        budget: int | None = None,
+    ) -> None:
+        """Record the architecture, its JSON and digest, before it is costed; StaleClaimError as above.
+
+        ``choices`` are those that led to it, ``budget`` the epochs that it is to be trained, if not all.
+        """
         with self._ledger.writing() as session:
-            self._write(session, claim, **vars(proposal))
+            values = {"choices": dict(choices), "architecture": architecture, "digest": digest}
+            self._write(session, claim, **values, budget=budget)
 
     def record_cost(self, claim: Claim, cost: Cost) -> None:
         """Record the predicted cost; StaleClaimError when the trial is another's.
@@ -112,7 +120,8 @@ class Claims:
         """
         seconds = (claim.trial.measuring_s or 0.0) + cost.measuring_s
         with self._ledger.writing() as session:
-            self._write(session, claim, **{**vars(cost), "measuring_s": seconds})
+            costs = {name: value._asdict() for name, value in cost.costs.items()}
+            self._write(session, claim, **{**vars(cost), "measuring_s": seconds, "costs": costs})
 
     def record_epoch(self, claim: Claim, epoch: EpochRecord) -> None:
         """Record one epoch; StaleClaimError when the trial is another's."""

@@ -72,12 +72,12 @@ class DeviceBook:
         remove = command("device", "remove", record.name, storage=self._ledger.url)
         fix = f"choose another name, or remove it first: {remove}"
         if record.name == LOCAL:
-            raise InvalidInput("NAME", f"'{LOCAL}' is this machine", "choose another name")
+            raise InvalidInput("name", f"'{LOCAL}' is this machine", "choose another name")
         try:
             with self._ledger.writing() as session:
                 session.execute(insert(KnownDevice).values(**row))
         except IntegrityError as error:
-            raise InvalidInput("NAME", f"'{record.name}' is taken", fix) from error
+            raise InvalidInput("name", f"'{record.name}' is taken", fix) from error
 
     def note(self, name: str, description: Mapping[str, Any]) -> None:
         """Keep what a probe found, in place of what an earlier one did; ``local`` is kept nowhere."""
@@ -92,7 +92,7 @@ class DeviceBook:
             InvalidInput: there is none, or it is ``local``.
         """
         if name == LOCAL:
-            raise InvalidInput("NAME", f"'{LOCAL}' is this machine", "it cannot be removed")
+            raise InvalidInput("name", f"'{LOCAL}' is this machine", "it cannot be removed")
         self.entry(name)
         with self._ledger.writing() as session:
             session.execute(delete(KnownDevice).where(KnownDevice.name == name))
@@ -100,7 +100,7 @@ class DeviceBook:
 
 def unknown_device(name: str, known: list[str], storage: str) -> InvalidInput:
     """The error for a name that no device has in the ledger at ``storage``."""
-    add = command("device", "add", name, "--rpc", "HOST:PORT", "--key", "KEY", storage=storage)
+    add = command("device", "add", name, rpc="HOST:PORT", key="KEY", storage=storage)
     fix = f"{nearest(name, known)}choose one of {', '.join(known)}, or add it: {add}"
     return InvalidInput("device", f"unknown name {name!r}", fix)
 

@@ -10,19 +10,13 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from nas.ledger import migrate
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import AbsentLedgerError, BitnasError, InvalidInput, Parameter, StorageError
 
 # A writer waits this long for another one; each write takes milliseconds.
 BUSY_TIMEOUT_S = 60
+_STORAGE = Parameter("storage")
+_AS_SEARCHED = "give the ", _STORAGE, " that 'nas search' was given"
 _EXAMPLE = "give a URL such as sqlite:///nas.db or postgresql://user@host/name"
-
-
-class StorageError(BitnasError):
-    """The database does not answer: absent, refused, full, damaged, or not one."""
-
-
-class AbsentLedgerError(BitnasError):
-    """There is no database where one was looked for."""
 
 
 def open_engine(url: str, *, create: bool) -> Engine:
@@ -59,12 +53,12 @@ def parse_url(url: str) -> URL:
         parsed.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         # The text of a bad URL may hold a password, so it is not repeated.
-        raise InvalidInput("--storage", "not a database URL", _EXAMPLE) from error
+        raise InvalidInput("storage", "not a database URL", _EXAMPLE) from error
     backend = parsed.get_backend_name()
     if backend not in ("sqlite", "postgresql"):
-        raise InvalidInput("--storage", f"'{backend}' is not a supported database", _EXAMPLE)
+        raise InvalidInput("storage", f"'{backend}' is not a supported database", _EXAMPLE)
     if backend == "sqlite" and (parsed.database or ":memory:") == ":memory:":
-        raise InvalidInput("--storage", "a database in memory is gone when the command ends", _EXAMPLE)
+        raise InvalidInput("storage", "a database in memory is gone when the command ends", _EXAMPLE)
     return parsed
 
 
@@ -79,12 +73,12 @@ def explained(shown: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         fix = "pip install 'psycopg[binary]'"
-        raise BitnasError(f"--storage: {shown} needs the driver '{error.name}'; {fix}") from error
+        raise BitnasError(_STORAGE, f": {shown} needs the driver '{error.name}'; {fix}") from error
     except IntegrityError:
         raise  # A broken rule of ours, which the caller knows how to name.
     except SQLAlchemyError as error:
         cause = " ".join(str(getattr(error, "orig", None) or error).split())
-        raise StorageError(f"--storage: {shown} cannot be used ({cause}); check the URL") from error
+        raise StorageError(_STORAGE, f": {shown} cannot be used ({cause}); check the URL") from error
 
 
 def _check_file(url: URL, create: bool) -> None:
@@ -94,12 +88,11 @@ def _check_file(url: URL, create: bool) -> None:
     path = Path(str(url.database))
     if not path.exists():
         if not create:
-            fix = "give the --storage that 'nas search' was given"
-            raise AbsentLedgerError(f"--storage: there is no database at {path}; {fix}")
+            raise AbsentLedgerError(_STORAGE, f": there is no database at {path}; ", *_AS_SEARCHED)
         if not path.parent.is_dir():
-            raise BitnasError(f"--storage: there is no folder {path.parent}; create it first")
+            raise BitnasError(_STORAGE, f": there is no folder {path.parent}; create it first")
     elif not path.is_file():
-        raise BitnasError(f"--storage: {path} is not a file; give the path of a database file")
+        raise BitnasError(_STORAGE, f": {path} is not a file; give the path of a database file")
 
 
 def _engine(url: URL) -> Engine:
@@ -152,13 +145,12 @@ def _use_write_ahead_log(engine: Engine) -> None:
 def _refuse_foreign(connection: Connection, found: str | None, shown: str, create: bool) -> None:
     if found is not None and not migrate.is_known(found):
         fix = "update bitnas, or use another database"
-        raise BitnasError(f"--storage: {shown} was written by a newer version of bitnas; {fix}")
+        raise BitnasError(_STORAGE, f": {shown} was written by a newer version of bitnas; {fix}")
     if found is not None:
         return
     tables = inspect(connection).get_table_names()
     if tables and (taken := sorted(set(tables) & migrate.table_names())):
         fix = "use another database"
-        raise BitnasError(f"--storage: {shown} holds a foreign table '{taken[0]}'; {fix}")
+        raise BitnasError(_STORAGE, f": {shown} holds a foreign table '{taken[0]}'; {fix}")
     if not create:
-        fix = "give the --storage that 'nas search' was given"
-        raise BitnasError(f"--storage: {shown} holds no searches yet; {fix}")
+        raise BitnasError(_STORAGE, f": {shown} holds no searches yet; ", *_AS_SEARCHED)

@@ -1,61 +1,80 @@
-"""The Pareto front of a search: the trials that no other trial beats in every way that counts."""
+"""The Pareto front of a search: the trials that no other trial beats in every objective."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
+from nas.objectives import DEFAULT, Value, objective
 
-Costs = tuple[float, float, float]
+Losses = tuple[float, ...]
+"""A trial's objectives, each so that less is better."""
 
 
 def front_of(trials: Iterable[TrialRecord], config: SearchConfig) -> list[TrialRecord]:
-    """The front of a search: its trials that none dominates.
+    """The front of a search: its trials that none dominates in the search's objectives.
 
-    Those whose kernels, once measured, turned out to be over the latency limit are not among them.
+    Those whose kernels, once measured, turned out to be over a limit are not among them.
     """
-    return non_dominated(trial for trial in trials if config.keeps_limits(trial.latency_ms))
+    return non_dominated((trial for trial in trials if not config.broken(trial)), config.objectives)
 
 
-def non_dominated(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The complete trials that no complete trial dominates, most accurate first.
+def non_dominated(trials: Iterable[TrialRecord], objectives: Sequence[str] = DEFAULT) -> list[TrialRecord]:
+    """The complete trials that no complete trial dominates, the best in the first objective first.
 
-    One trial dominates another when it is no worse in accuracy (up), predicted latency (down) and size
-    (down), and better in at least one. Two trials that are equal in all three both stay.
+    One trial dominates another when it is no worse in each objective, and better in at least one. Two trials
+    that are equal in all both stay.
     """
-    candidates = [(costs, trial) for trial in trials if (costs := _costs(trial)) is not None]
+    candidates = [(losses, trial) for trial in trials if (losses := _losses(trial, objectives)) is not None]
     # Whoever dominates a trial sorts before it, so one pass against the front so far is enough.
     candidates.sort(key=lambda pair: (*pair[0], pair[1].number))
-    front: list[tuple[Costs, TrialRecord]] = []
-    for costs, trial in candidates:
-        if not any(_dominates(other, costs) for other, _ in front):
-            front.append((costs, trial))
+    front: list[tuple[Losses, TrialRecord]] = []
+    for losses, trial in candidates:
+        if not any(_dominates(other, losses) for other, _ in front):
+            front.append((losses, trial))
     return [trial for _, trial in front]
 
 
-def possible_members(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
-    """The complete trials that may be on the front, their latencies being anywhere in their intervals.
+def possible_members(trials: Iterable[TrialRecord], config: SearchConfig) -> list[TrialRecord]:
+    """The complete trials that may be on the front, each objective being anywhere in its interval.
 
-    One stays out when another is as accurate and as small, and surely faster, or better in one of these and
-    surely no slower.
+    One stays out when another surely dominates it, or may break no limit at the best end of its intervals.
     """
-    known = [(costs, trial) for trial in trials if (costs := _costs(trial)) is not None]
-    slowest = [(a, _or(t.latency_high_ms, ms), kb) for (a, ms, kb), t in known]
+    known = [(v, t) for t in trials if (v := _values(t, config.objectives)) is not None]
+    named = [objective(name) for name in config.objectives]
+    ends = [
+        (
+            tuple(min(o.loss(v.low), o.loss(v.high)) for o, v in zip(named, values, strict=True)),
+            tuple(max(o.loss(v.low), o.loss(v.high)) for o, v in zip(named, values, strict=True)),
+            trial,
+        )
+        for values, trial in known
+    ]
     return [
         trial
-        for (a, ms, kb), trial in known
-        if not any(_dominates(other, (a, _or(trial.latency_low_ms, ms), kb)) for other in slowest)
+        for best, _, trial in ends
+        if _may_keep_limits(trial, config) and not any(_dominates(worst, best) for _, worst, _ in ends)
     ]
 
 
-def _or(value: float | None, otherwise: float) -> float:
-    return otherwise if value is None else value
+def _may_keep_limits(trial: TrialRecord, config: SearchConfig) -> bool:
+    """Whether the best end of each limited value's interval is within the limit."""
+    return all(min(o.loss(v.low), o.loss(v.high)) <= o.loss(limit) for o, v, limit in config.broken(trial))
 
 
-def _costs(trial: TrialRecord) -> Costs | None:
-    complete = trial.state is TrialState.COMPLETE
-    if not complete or trial.accuracy is None or trial.latency_ms is None or trial.size_kb is None:
+def _values(trial: TrialRecord, objectives: Sequence[str]) -> list[Value] | None:
+    """The objectives of a complete trial; None where one is missing."""
+    if trial.state is not TrialState.COMPLETE:
         return None
-    return -trial.accuracy, trial.latency_ms, trial.size_kb
+    found = [objective(name).of(trial) for name in objectives]
+    known = [value for value in found if value is not None]
+    return known if len(known) == len(found) else None
 
 
-def _dominates(one: Costs, other: Costs) -> bool:
+def _losses(trial: TrialRecord, objectives: Sequence[str]) -> Losses | None:
+    values = _values(trial, objectives)
+    if values is None:
+        return None
+    return tuple(objective(name).loss(v.value) for name, v in zip(objectives, values, strict=True))
+
+
+def _dominates(one: Losses, other: Losses) -> bool:
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))

@@ -8,7 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from search_spaces.errors import InvalidInput
+from nas.objectives import DEFAULT, Figures, Objective, Value, canonical, devices_of, objective, objectives
+from search_spaces.errors import InvalidInput, Parameter
 
 WAIT, PREDICT = "wait", "predict"
 """What a search does while its device does not answer: nothing, or predict all it can."""
@@ -43,20 +44,47 @@ def check_search_name(name: str) -> str:
     """
     if not _NAME.fullmatch(name):
         rule = "a name is 1 to 64 letters, digits, '.', '-' or '_' and starts with a letter or digit"
-        raise InvalidInput("--name", f"{name!r} is not a search name", rule)
+        raise InvalidInput("name", f"{name!r} is not a search name", rule)
     return name
+
+
+def check_limits(limits: Mapping[str, float | None]) -> None:
+    """InvalidInput where one of the limits, by the names of parameters, is not a finite number above zero."""
+    for name, limit in limits.items():
+        if limit is not None and not (math.isfinite(limit) and limit > 0):
+            raise InvalidInput(name, f"{limit} is not a limit", "give a finite number above 0, or omit it")
+
+
+_RANGES = {
+    "trials": (1, 1_000_000),
+    "epochs": (1, 100_000),
+    "seed": (0, 2**32 - 1),
+    "batch_size": (2, 65_536),
+}
+
+
+def _check_range(name: str, value: int | None, low: int, high: int) -> None:
+    if value is not None and not low <= value <= high:
+        raise InvalidInput(name, f"{value} is out of range", f"give a whole number in {low}..{high}")
+
+
+def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise InvalidInput(name, f"{value!r} is not known", f"choose one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
 class SearchConfig:
     """What a search was asked for; it is stored with the search and never changes.
 
-    Latency limits are in milliseconds, sizes in kB of 1000 bytes, None is no limit. A limit may be a share of
-    what the median architecture of the space takes on the device (``max_latency_share``):
-    ``median_latency_ms`` and ``max_latency_ms`` are then filled in once the device is known.
+    ``objectives`` are what the search trades off, by name (``nas.objectives``). ``max_latency_ms``,
+    ``max_size_kb``, ``max_memory_kb`` (kB of 1000 bytes) and ``max_macs`` limit what is trained, ``limits``
+    any other objective by its name; ``None`` is no limit. The latency limit may be a share of what the median
+    architecture of the space takes on the device (``max_latency_share``): ``median_latency_ms`` and
+    ``max_latency_ms`` are then filled in once the device is known.
 
     Raises:
-        InvalidInput: a number is outside its range.
+        InvalidInput: a number is outside its range, or an objective is not known.
     """
 
     space: str
@@ -76,37 +104,46 @@ class SearchConfig:
     measure: str = FRONT
     batch_size: int | None = None
     learning_rate: float | None = None
+    objectives: tuple[str, ...] = DEFAULT
+    max_memory_kb: float | None = None
+    max_macs: float | None = None
+    limits: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.measure not in (FRONT, ALL):
-            raise InvalidInput("--measure", f"{self.measure!r} is not known", f"choose one of {FRONT}, {ALL}")
-        if self.when_away not in (WAIT, PREDICT):
-            problem = f"{self.when_away!r} is not known"
-            raise InvalidInput("--when-away", problem, f"choose one of {WAIT}, {PREDICT}")
-        for option, value, low, high in (
-            ("--trials", self.trials, 1, 1_000_000),
-            ("--epochs", self.epochs, 1, 100_000),
-            ("--seed", self.seed, 0, 2**32 - 1),
-            ("--batch-size", self.batch_size, 2, 65_536),
-        ):
-            if value is not None and not low <= value <= high:
-                raise InvalidInput(
-                    option, f"{value} is out of range", f"give a whole number in {low}..{high}"
-                )
-        for option, limit in (
-            ("--max-latency-ms", self.max_latency_ms),
-            ("--max-latency", self.max_latency_share),
-            ("--max-size-kb", self.max_size_kb),
-        ):
-            if limit is not None and not (math.isfinite(limit) and limit > 0):
-                raise InvalidInput(
-                    option, f"{limit} is not a limit", "give a finite number above 0, or omit it"
-                )
+        _check_choice("measure", self.measure, (FRONT, ALL))
+        _check_choice("when_away", self.when_away, (WAIT, PREDICT))
+        for name, (low, high) in _RANGES.items():
+            _check_range(name, getattr(self, name), low, high)
         rate = self.learning_rate
         if rate is not None and not 1e-9 <= rate <= 1e3:  # as of a recipe; NaN is in no range
-            raise InvalidInput(
-                "--learning-rate", f"{rate:g} is out of range", "give 1e-09 to 1000, or omit it"
-            )
+            raise InvalidInput("learning_rate", f"{rate:g} is out of range", "give 1e-09 to 1000, or omit it")
+        object.__setattr__(self, "objectives", canonical(self.objectives))
+        object.__setattr__(self, "limits", {objective(name).name: x for name, x in self.limits.items()})
+        check_limits({"max_latency": self.max_latency_share, **self._named_limits(), **self.limits})
+        for name in self.limits:
+            if setting := objective(name).limit:
+                raise InvalidInput(
+                    "limits", f"'{name}' has a setting of its own", ("give ", Parameter(setting))
+                )
+
+    def _named_limits(self) -> dict[str, float | None]:
+        return {o.limit: getattr(self, o.limit) for o in map(objective, objectives) if hasattr(self, o.limit)}
+
+    @property
+    def limited(self) -> dict[str, float]:
+        """Every limit, by its objective's name: the one place that gathers them."""
+        named = {o.name: getattr(self, o.limit, None) for o in map(objective, objectives) if o.limit}
+        return {**{name: limit for name, limit in named.items() if limit is not None}, **self.limits}
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The names of the objectives, and of what is limited."""
+        return tuple(dict.fromkeys((*self.objectives, *self.limited)))
+
+    @property
+    def further_devices(self) -> tuple[str, ...]:
+        """The devices beside ``device`` whose latency counts."""
+        return devices_of(self.watched)
 
     @property
     def awaits_limit(self) -> bool:
@@ -119,9 +156,11 @@ class SearchConfig:
         limit = self.max_latency_share * median_ms
         return replace(self, median_latency_ms=median_ms, max_latency_ms=limit)
 
-    def keeps_limits(self, latency_ms: float | None) -> bool:
-        """Whether a prediction, if there is one, is within the latency limit, if there is one."""
-        return latency_ms is None or self.max_latency_ms is None or latency_ms <= self.max_latency_ms
+    def broken(self, trial: Figures) -> list[tuple[Objective, Value, float]]:
+        """The limits that a trial is over by prediction, each with its value."""
+        found = [(objective(name), limit) for name, limit in self.limited.items()]
+        values = [(o, o.of(trial), limit) for o, limit in found]
+        return [(o, v, limit) for o, v, limit in values if v is not None and not o.keeps(v.value, limit)]
 
     def is_over(self, measured_latency_ms: float | None) -> bool:
         """Whether a network that was measured breaks the limit that it kept by prediction."""
@@ -129,15 +168,13 @@ class SearchConfig:
         return limit is not None and measured_latency_ms is not None and measured_latency_ms > limit
 
     def breaks_limit(self, trial: "TrialRecord") -> bool:
-        """Whether a trained trial is over the limit after all: measured whole, or by its measured kernels."""
+        """Whether a trained trial is over a limit after all: measured whole, or by its measured kernels."""
         is_trained = trial.state is TrialState.COMPLETE
-        return self.is_over(trial.measured_latency_ms) or (
-            is_trained and not self.keeps_limits(trial.latency_ms)
-        )
+        return self.is_over(trial.measured_latency_ms) or (is_trained and bool(self.broken(trial)))
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
-        return asdict(self)
+        return {**asdict(self), "objectives": list(self.objectives)}
 
 
 @dataclass(frozen=True)
@@ -174,7 +211,8 @@ class TrialRecord:
     ``measured_disturbed`` what made it worthless, None where nothing did.
     ``estimated`` are the workloads of the prediction that had never been measured. Nine in ten networks take
     a time between ``latency_low_ms`` and ``latency_high_ms``. ``measuring_s`` is how long the trial was
-    measured.
+    measured. ``costs`` are what other objectives said before training, by name. ``budget`` is how many epochs
+    it is trained, where the algorithm says so.
     """
 
     search: str
@@ -199,11 +237,14 @@ class TrialRecord:
     latency_low_ms: float | None = None
     latency_high_ms: float | None = None
     measuring_s: float | None = None
+    costs: Mapping[str, Value] = field(default_factory=dict)
+    budget: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-able values; times are ISO 8601 in UTC, the architecture is its JSON text."""
         record = asdict(self)
         record["state"] = self.state.value
+        record["costs"] = {name: cost._asdict() for name, cost in self.costs.items()}
         for name in ("started_at", "finished_at"):
             time = record[name]
             record[name] = None if time is None else time.isoformat()
@@ -241,20 +282,11 @@ class ArtifactRecord:
 
 
 @dataclass(frozen=True)
-class Proposal:
-    """What a trial is to try: the choices that were made and the architecture they lead to."""
-
-    choices: dict[str, str | int]
-    architecture: str
-    digest: str
-
-
-@dataclass(frozen=True)
 class Cost:
     """What an architecture costs by prediction: milliseconds, in all and by workload key, and kB.
 
     ``estimated`` are the workloads that were never measured, ``latency_low_ms`` to ``latency_high_ms`` the
-    interval, ``measuring_s`` the seconds that measuring took.
+    interval, ``measuring_s`` the seconds that measuring took, ``costs`` what other objectives say, by name.
     """
 
     latency_ms: float
@@ -264,9 +296,15 @@ class Cost:
     latency_low_ms: float | None = None
     latency_high_ms: float | None = None
     measuring_s: float = 0.0
+    costs: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def accuracy(self) -> None:
+        """Nothing is trained yet."""
 
     def __post_init__(self) -> None:
-        check_finite(latency_ms=self.latency_ms, size_kb=self.size_kb)
+        values = {name: cost.value for name, cost in self.costs.items()}
+        check_finite(latency_ms=self.latency_ms, size_kb=self.size_kb, **values)
 
 
 def check_finite(**numbers: float) -> None:
@@ -281,5 +319,5 @@ def check_finite(**numbers: float) -> None:
 
 
 def config_from_dict(fields: Mapping[str, Any]) -> SearchConfig:
-    """The config that ``SearchConfig.to_dict`` gave."""
-    return SearchConfig(**fields)
+    """The config that ``SearchConfig.to_dict`` gave, in this version or an earlier one."""
+    return SearchConfig(**{**fields, "objectives": tuple(fields.get("objectives", DEFAULT))})

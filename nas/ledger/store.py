@@ -26,6 +26,7 @@ from nas.ledger.records import (
 )
 from nas.ledger.tables import Artifact, Epoch, Search, Trial, Weights
 from nas.ledger.workers import Worker
+from nas.objectives import Value
 from search_spaces.errors import InvalidInput, nearest
 
 if TYPE_CHECKING:
@@ -92,9 +93,9 @@ class Ledger:
                 session.add(search)
                 session.flush()
             except IntegrityError as error:
-                resume = command("search", "--resume", name, storage=self.url)
+                resume = command("search", resume=name, storage=self.url)
                 fix = f"choose another name, or go on with it: {resume}"
-                raise InvalidInput("--name", f"'{name}' is taken", fix) from error
+                raise InvalidInput("name", f"'{name}' is taken", fix) from error
             rows = [
                 {"search_id": search.id, "number": n, "state": TrialState.QUEUED}
                 for n in range(config.trials)
@@ -227,7 +228,7 @@ def find_trial(session: Session, name: str, number: int) -> Trial:
     row = session.scalar(select(Trial).where(Trial.search_id == search.id, Trial.number == number))
     if row is None:
         last = search.config["trials"] - 1
-        raise InvalidInput("trial", f"'{name}' has no trial {number}", f"give a number in 0..{last}")
+        raise InvalidInput("number", f"'{name}' has no trial {number}", f"give a number in 0..{last}")
     return row
 
 
@@ -257,6 +258,8 @@ def trial_record(search: str, row: Trial) -> TrialRecord:
         latency_low_ms=row.latency_low_ms,
         latency_high_ms=row.latency_high_ms,
         measuring_s=row.measuring_s,
+        costs={name: Value(**cost) for name, cost in (row.costs or {}).items()},
+        budget=row.budget,
     )
 
 

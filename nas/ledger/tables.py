@@ -113,6 +113,8 @@ class Trial(Base):
     latency_high_ms: Mapped[float | None]
     estimated: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     measuring_s: Mapped[float | None]
+    costs: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    budget: Mapped[int | None]
     size_kb: Mapped[float | None]
     accuracy: Mapped[float | None]
     measured_latency_ms: Mapped[float | None]

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from latency.model.acquaintance import KERNELS, get_to_know, latencies
 from latency.model.model import LatencyModel, Prediction, checked, workloads_of
 from latency.model.table import FRONT, NetworkMeasurement
-from latency.timing.measurement import Measurement, MeasurementError, NoDeviceError
+from latency.timing.measurement import Measurement
 from latency.timing.patience import patience_s
 from nas.ledger.latencies import SqlLatencyTable
 from nas.ledger.records import PREDICT, SearchConfig
@@ -17,7 +17,7 @@ from nas.ledger.store import Ledger
 from nas.measuring.devices import open_absent, open_device
 from nas.measuring.quiet import QuietRoom
 from search_spaces.architecture import Architecture
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError
 from search_spaces.search_space import SearchSpace
 
 KERNELS_A_TRIAL = 5

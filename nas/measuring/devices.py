@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from nas.hints import command
 from nas.ledger.devices import LOCAL, DeviceBook, unknown_device
-from nas.ledger.engine import AbsentLedgerError
 from nas.ledger.store import Ledger
+from search_spaces.errors import AbsentLedgerError, NoDeviceError
 
 if TYPE_CHECKING:
     from latency import Device
@@ -31,7 +31,6 @@ def open_absent(ledger: Ledger, name: str) -> "Device":
         NoDeviceError: it never answered.
     """
     from latency.hardware.device import AbsentDevice
-    from latency.timing.measurement import NoDeviceError
     from nas.ledger.latencies import SqlLatencyTable
 
     book = DeviceBook(ledger).entry(name)

@@ -5,10 +5,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from latency.timing.measurement import Measurement, MeasurementError, NoDeviceError
+from latency.timing.measurement import Measurement
 from nas.hints import command
 from search_spaces.architecture import Architecture
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError
 
 if TYPE_CHECKING:
     from nas.ledger import Ledger, SearchConfig, TrialRecord

@@ -46,7 +46,7 @@ def next_of_front(ledger: "Ledger", search: str, without: Collection[int] = ()) 
         return Todo(estimated, len(front) - len(estimated), is_of_kernels=True)
     trials = ledger.trials(search)
     config = ledger.search(search).config
-    possible = [t for t in possible_members(trials) if config.keeps_limits(t.latency_low_ms)]
+    possible = possible_members(trials, config)
     estimated = _unmeasured(possible, without, kernels=True)
     measured_s = sum(t.measuring_s or 0.0 for t in trials)
     if estimated and measured_s <= MEASURING * (measured_s + ledger.training_seconds(search)):
@@ -64,5 +64,5 @@ def _unmeasured(trials: "list[TrialRecord]", without: Collection[int], kernels: 
         if t.measured_latency_ms is None
         and t.error is None
         and t.number not in without
-        and (not kernels or t.estimated)
+        and (not kernels or t.estimated or any(cost.estimated for cost in t.costs.values()))
     )

@@ -66,13 +66,13 @@ def check_config(config: SearchConfig) -> None:
         InvalidInput: an unknown space, sampler or pruner; data that cannot be read, or that the space is not
             for.
     """
+    from nas.algorithms.choosing import check_sampler
     from nas.algorithms.pruners import pruners
-    from nas.algorithms.samplers import samplers
     from nas.data import load
     from search_spaces.search_space import spaces
 
     space = spaces.get(config.space)
-    samplers.get(config.sampler)
+    check_sampler(config.sampler)
     pruners.get(config.pruner)
     data = load(config.data, config.image_size)
     space.fitted(data.input_shape, data.classes)
@@ -82,7 +82,7 @@ def check_workers(workers: int) -> None:
     """InvalidInput when there are too few or too many."""
     if not 1 <= workers <= MAX_WORKERS:
         fix = f"give a whole number in 1..{MAX_WORKERS}"
-        raise InvalidInput("--workers", f"{workers} is out of range", fix)
+        raise InvalidInput("workers", f"{workers} is out of range", fix)
 
 
 def create(storage: str, name: str, config: SearchConfig) -> SearchRecord:
@@ -94,7 +94,8 @@ def create(storage: str, name: str, config: SearchConfig) -> SearchRecord:
     """
     check_search_name(name)
     check_config(config)
-    check_device(storage, config.device)
+    for device in (config.device, *config.further_devices):
+        check_device(storage, device)
     with Ledger.open(storage, create=True) as ledger:
         return ledger.create_search(name, config)
 
@@ -104,7 +105,8 @@ def resume(storage: str, name: str) -> SearchRecord:
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
     check_config(record.config)
-    check_device(storage, record.config.device)
+    for device in (record.config.device, *record.config.further_devices):
+        check_device(storage, device)
     return record
 
 
@@ -162,7 +164,7 @@ def _supervise(
                 on_progress(now, progress)
         fruitless += crew.replace_dead()
         if fruitless > (1 if crew.last_words else MAX_DEATHS + crew.size):
-            fix = f"see why with: {command('--debug', 'search', '--resume', search, storage=ledger.url)}"
+            fix = f"see why with: {command('search', resume=search, storage=ledger.url, debug=True)}"
             died = f"search: its workers die (exit code {crew.last_code}) without a result; {fix}"
             raise BitnasError(crew.last_words or died)
     for told in crew.hear():

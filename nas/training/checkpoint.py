@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from nas.training.loop import Epoch, Training
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, Parameter
 
 FORMAT = "bitnas-checkpoint-1"
 
@@ -96,7 +96,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         half.unlink(missing_ok=True)
         problem = f"'{path}' cannot be written ({error.strerror or error})"
-        raise BitnasError(f"--output: {problem}; make room there") from error
+        raise BitnasError(Parameter("output"), f": {problem}; make room there") from error
 
 
 def aside(path: Path) -> Path:

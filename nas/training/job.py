@@ -31,7 +31,7 @@ class TrainJob:
         network: the name of a published one.
         precision: of its layers, or a plan of them.
         classifier: the precision of the last layer, if another is wanted.
-        data: what ``--data`` names.
+        data: the name of a data set, or a path.
         image_size: that images are brought to, if they are.
         epochs: how many.
         seed: of the weights and the batches.
@@ -54,16 +54,14 @@ class TrainJob:
     teacher: str | None = None
 
     def __post_init__(self) -> None:
-        for option, value, low, high in (
-            ("--epochs", self.epochs, 1, 100_000),
-            ("--seed", self.seed, 0, 2**32 - 1),
+        for name, value, low, high in (
+            ("epochs", self.epochs, 1, 100_000),
+            ("seed", self.seed, 0, 2**32 - 1),
         ):
             if not low <= value <= high:
-                raise InvalidInput(
-                    option, f"{value} is out of range", f"give a whole number in {low}..{high}"
-                )
+                raise InvalidInput(name, f"{value} is out of range", f"give a whole number in {low}..{high}")
         if not 0 <= self.validation <= 0.9:
-            raise InvalidInput("--validation", f"{self.validation:g} is out of range", "give 0 to 0.9")
+            raise InvalidInput("validation", f"{self.validation:g} is out of range", "give 0 to 0.9")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""

@@ -24,7 +24,7 @@ from nas.training.presets import recipe_for
 from nas.training.recipe import Recipe, optimizers, schedules
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, TrainingError
 from search_spaces.layers import QuantConv2d, QuantLinear
 
 
@@ -44,10 +44,6 @@ class Epoch:
 
 OnEpoch = Callable[[Epoch], None]
 OnBatch = Callable[[], None]
-
-
-class TrainingError(BitnasError):
-    """A network cannot be trained: its loss became infinite or NaN."""
 
 
 def train_architecture(

@@ -51,18 +51,18 @@ class Recipe:
     def __post_init__(self) -> None:
         optimizers.get(self.optimizer)
         schedules.get(self.schedule)
-        for option, value, low, high in (
-            ("--batch-size", self.batch_size, 2, 65_536),
-            ("--rate", self.peak_rate, 1e-9, 1e3),
-            ("--weight-decay", self.weight_decay, 0, 10),
-            ("--label-smoothing", self.label_smoothing, 0, 0.99),
-            ("--average", self.average, 0, 0.999999),
-            ("--threads", self.threads, 0, 1024),
-            ("--distillation", self.distillation, 0, 1),
-            ("--temperature", self.temperature, 0.01, 1000),
+        for name, value, low, high in (
+            ("batch_size", self.batch_size, 2, 65_536),
+            ("peak_rate", self.peak_rate, 1e-9, 1e3),
+            ("weight_decay", self.weight_decay, 0, 10),
+            ("label_smoothing", self.label_smoothing, 0, 0.99),
+            ("average", self.average, 0, 0.999999),
+            ("threads", self.threads, 0, 1024),
+            ("distillation", self.distillation, 0, 1),
+            ("temperature", self.temperature, 0.01, 1000),
         ):
             if not low <= value <= high:  # NaN is in no range
-                raise InvalidInput(option, f"{value:g} is out of range", f"give {low:g} to {high:g}")
+                raise InvalidInput(name, f"{value:g} is out of range", f"give {low:g} to {high:g}")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""

@@ -20,7 +20,7 @@ from nas.training.job import (
     teacher_digest,
 )
 from nas.training.weights import check_finite, network_of, transfer
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import PLUGINS, BitnasError, InvalidInput, Parameter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -95,9 +95,8 @@ def run(job: TrainJob, folder: Path, progress: Progress, loaded: "Loaded | None"
 
 def _not_typed(path: Path, error: InvalidInput) -> BitnasError:
     """What a checkpoint names is wrong, nothing that the user did."""
-    what = error.parameter.removeprefix("--")
-    fix = "bring back what the training began with, a plug-in by nas --plugin FILE"
-    return BitnasError(f"{path}: {what}: {error.problem}; {fix}")
+    fix = "bring back what the training began with, a plug-in by "
+    return BitnasError(f"{path}: {error.parameter}: {error.problem}; {fix}", PLUGINS)
 
 
 def _refuse_changes(loaded: "Loaded", now: dict[str, Any]) -> None:
@@ -143,7 +142,7 @@ def _teacher(path: Path, data: "DataSet") -> "tuple[nn.Module, str]":
     from nas.training import checkpoint
 
     if not path.exists():
-        raise InvalidInput("--teacher", f"there is no '{path}'", "put the file back")
+        raise InvalidInput("teacher", f"there is no '{path}'", "put the file back")
     loaded = checkpoint.read(path)
     teacher, problem = network_of(loaded), ""
     try:
@@ -154,7 +153,7 @@ def _teacher(path: Path, data: "DataSet") -> "tuple[nn.Module, str]":
     except RuntimeError:
         problem = "it does not take these images"
     if problem:
-        raise InvalidInput("--teacher", problem, "name one that was trained on such data")
+        raise InvalidInput("teacher", problem, "name one that was trained on such data")
     return teacher, job_of(loaded).data
 
 
@@ -168,15 +167,15 @@ def _check_fit(module: "nn.Module", data: "DataSet", job: TrainJob) -> None:
     rows, columns = _usual(job.network)[1:]
     if job.precision in SCALE_CASES and (height, width) != (rows, columns):
         problem = f"the scales of '{job.precision}' are for images of {columns}x{rows}, not {width}x{height}"
-        raise InvalidInput("--precision", problem, "choose binary, or images of that size")
+        raise InvalidInput("precision", problem, "choose binary, or images of that size")
     try:
         with torch.inference_mode():
             module.eval()(torch.zeros(1, *data.input_shape))
     except RuntimeError as error:
         problem = f"'{job.network}' does not take {width}x{height} images of {channels} channels"
         shape = _usual(job.network)
-        fix = f"it is made for {shape[2]}x{shape[1]}; --image-size brings images to a size"
-        raise InvalidInput("--data", problem, fix) from error
+        fix = (f"it is made for {shape[2]}x{shape[1]}; ", Parameter("image_size"), " brings images to a size")
+        raise InvalidInput("data", problem, fix) from error
 
 
 def _usual(name: str) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.training.job import WEIGHTS, TrainJob, job_of
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import PLUGINS, BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -41,7 +41,7 @@ def network_of(loaded: "Loaded") -> "nn.Module":
     except InvalidInput as error:
         given = f"'{job.network}' in '{job.precision}'"
         raise BitnasError(
-            f"{path}: it is {given}, and {error.problem}; if a plug-in brings it, give nas --plugin FILE"
+            f"{path}: it is {given}, and {error.problem}; if a plug-in brings it, give it by ", PLUGINS
         ) from error
     try:
         module.load_state_dict(loaded.tensors)
@@ -59,7 +59,7 @@ def check_finite(module: "nn.Module", path: Path) -> None:
     """
     names = [name for name, p in module.named_parameters() if not p.isfinite().all()]
     if names:
-        raise BitnasError(f"{path}: {names[0]} is not finite; train anew at a lower --rate")
+        raise BitnasError(f"{path}: {names[0]} is not finite; train anew at a lower learning rate")
 
 
 def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
@@ -78,7 +78,7 @@ def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
     loaded = checkpoint.read(path)
     if job_of(loaded).network != network:
         problem = f"'{path}' holds weights of {job_of(loaded).network}, not of {network}"
-        raise InvalidInput("--from", problem, "name weights of the same network")
+        raise InvalidInput("start", problem, "name weights of the same network")
     given = {name.removeprefix("module."): t for name, t in loaded.tensors.items()}
     own = module.state_dict()
     fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
@@ -146,7 +146,7 @@ def _codes_of_job(job: TrainJob) -> dict[str, _Codes]:
             return _codes(search_spaces.network(job.network, job.precision, None, job.classifier))
     except InvalidInput as error:
         problem = f"the weights are in '{job.precision}', and {error.problem}"
-        raise InvalidInput("--from", problem, "if a plug-in brings it, give nas --plugin FILE") from error
+        raise InvalidInput("start", problem, ("if a plug-in brings it, give it by ", PLUGINS)) from error
 
 
 def _real_weight(name: str, given: "dict[str, Tensor]") -> "Tensor":

@@ -10,23 +10,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
-from latency.timing.measurement import MeasurementError, NoDeviceError
-from nas.ledger.claims import LEASE_S, Claim, Claims, StaleClaimError
-from nas.ledger.engine import StorageError
+from nas.ledger.claims import LEASE_S, Claim, Claims
 from nas.ledger.records import ALL, PREDICT, TrialState
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
-from nas.measuring.bench import BenchFactory, DeviceBench
+from nas.measuring.bench import Bench, BenchFactory, DeviceBench, Progress
 from nas.measuring.front_todo import next_of_front
 from nas.measuring.quiet import Check, QuietRoom
+from nas.trials.costing import Costing
 from nas.trials.trial import TrialRunner
 from runtime.light_tvm import without_backends
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, StaleClaimError, StorageError
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +128,7 @@ def work(job: Job, stop: threading.Event, tell: Tell = _nobody) -> None:
             else:
                 _run_trial(runner, claim, job, check, tell)
         _finish_front(runner, job, check, tell)
-        tell(drifts=runner.bench.drifts())
+        tell(drifts=runner.costing.bench.drifts())
 
 
 def _get_to_know(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
@@ -143,25 +142,31 @@ def _get_to_know(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> Non
         return
     import sklearn.gaussian_process  # noqa: F401 - a second, which is a start's, not a measurement's
 
-    space, started = runner.proposer.space, time.monotonic()
+    started = time.monotonic()
+    for bench in (runner.costing.bench, *runner.costing.further.values()):
+        _get_to_know_one(bench, runner, job, check, progress, tell)
+    runner.costing.pace.add_first(time.monotonic() - started)
+
+
+def _get_to_know_one(
+    bench: Bench, runner: TrialRunner, job: Job, check: Check, progress: Progress, tell: Tell
+) -> None:
+    awaits_limit = bench is runner.costing.bench and runner.config.awaits_limit
     while True:
         try:
-            runner.bench.get_to_know(space, progress)
-            if runner.config.awaits_limit:
-                median = runner.bench.median(space)
-                runner.config = runner.ledger.record_median(job.search, median)
-                runner.proposer.config = runner.config
-            break
+            bench.get_to_know(runner.space, progress)
+            if awaits_limit:
+                runner.use(runner.ledger.record_median(job.search, bench.median(runner.space)))
+            return
         except NoDeviceError:
             log.debug("the device is not known yet", exc_info=True)
             tell(stage="waiting for the device")
             _wait_for_device(job, check)
         except MeasurementError:
-            if runner.config.awaits_limit:
+            if awaits_limit:
                 raise
             log.debug("the device is known in part", exc_info=True)  # the trial that needs the rest will tell
-            break
-    runner.pace.add_first(time.monotonic() - started)
+            return
 
 
 def _finish_front(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
@@ -187,15 +192,19 @@ def _finish_front(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> No
 
 
 def _runner(job: Job, ledger: Ledger, claims: Claims, room: QuietRoom) -> TrialRunner:
-    from nas.algorithms.samplers import Proposer
+    from nas.algorithms.choosing import algorithm
     from nas.data import load
     from search_spaces.search_space import space
 
     config = ledger.search(job.search).config
     bench = job.bench(config, ledger, room)
+    further = {name: job.bench(replace(config, device=name), ledger, room) for name in config.further_devices}
     data = load(config.data, config.image_size)
-    proposer = Proposer(space(config.space).fitted(data.input_shape, data.classes), config)
-    return TrialRunner(ledger, claims, job.search, config, data, proposer, bench, room)
+    fitted = space(config.space).fitted(data.input_shape, data.classes)
+    costing = Costing(config, bench, further)
+    return TrialRunner(
+        ledger, claims, job.search, config, data, fitted, algorithm(fitted, config), costing, room
+    )
 
 
 def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check, tell: Tell) -> None:

@@ -21,8 +21,8 @@ from runtime.formats.artifact import (
 )
 from runtime.network import CompiledNetwork
 from runtime.network_info import NetworkInfo
-from runtime.workload import UnknownFamilyError, Workload
-from search_spaces.errors import BitnasError, InvalidInput
+from runtime.workload import Workload
+from search_spaces.errors import PLUGINS, BitnasError, InvalidInput, UnknownFamilyError
 
 
 def load(directory: str | Path) -> CompiledNetwork:
@@ -60,7 +60,8 @@ def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
     try:
         workloads = tuple(Workload.from_json(text) for text in manifest.workloads)
     except UnknownFamilyError as error:
-        raise BitnasError(f"{folder / MANIFEST}: {error.problem}; {error.fix}") from error
+        problem = f"{folder / MANIFEST}: {error.problem}; add their plug-in by "
+        raise BitnasError(problem, PLUGINS) from error
     except InvalidInput as error:
         raise _misfit(folder, "workloads") from error
     return NetworkInfo(

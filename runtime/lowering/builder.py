@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.graph import Graph, MakeConstants, Node, Value
 from runtime.workload import Relu, Relu6, ToNchw, ToNhwc, Workload
-from search_spaces.errors import BitnasError
+from search_spaces.errors import UnsupportedLayerError as UnsupportedLayerError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,10 +14,6 @@ if TYPE_CHECKING:
 
 MAX_ELEMENTS = 2**31 - 1
 """Numbers in a tensor: kernels count them in 32 bits."""
-
-
-class UnsupportedLayerError(BitnasError):
-    """A layer, or an option of it, that no kernel computes; the message names it."""
 
 
 class GraphBuilder:

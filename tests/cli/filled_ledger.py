@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claim, Claims
-from nas.ledger.records import Cost, Proposal
+from nas.ledger.records import Cost
 from tests.measured import disturbed, timed
 
 CONFIG = SearchConfig(
@@ -84,7 +84,8 @@ def propose(claims: Claims, claim: Claim, latency: float, size: float) -> None:
     """Record an architecture that differs by the trial's number, and its cost."""
     number = claim.trial.number
     digest = f"{number:02d}" + "ab" * 31
-    claims.propose(claim, Proposal({"stage1.block": "shuffle"}, architecture_json(number), digest))
+    text = architecture_json(number)
+    claims.propose(claim, choices={"stage1.block": "shuffle"}, architecture=text, digest=digest)
     by_workload = [(key, latency * share) for key, share in WORKLOADS]
     claims.record_cost(claim, Cost(latency, size, by_workload))
 

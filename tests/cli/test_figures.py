@@ -8,9 +8,7 @@ import pytest
 from nas.figures.data import (
     count_precisions,
     layer_rows,
-    milliseconds,
     pareto_data,
-    percent,
     training_curve,
     why_no_pareto,
     workload_bars,
@@ -18,6 +16,7 @@ from nas.figures.data import (
 )
 from nas.figures.search import FRONT, add_title, pareto_figure
 from nas.figures.trial import training_figure, workload_figure
+from nas.formatting import milliseconds, percent
 from nas.ledger import EpochRecord, Ledger, SearchRecord, TrialRecord, non_dominated
 from search_spaces.errors import InvalidInput
 from tests.cli.filled_ledger import CONFIG, DISTURBED, INFEASIBLE, architecture_json

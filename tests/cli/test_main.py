@@ -89,7 +89,7 @@ def test_version(nas: Run) -> None:
         (["trials", "demo", "--storage", "nonsense"], 2, "--storage: not a database URL"),
         (["act", "crash"], 1, "ZeroDivisionError: division by zero"),
         (["act", "disk"], 1, "the disk is full"),
-        (["act", "input"], 2, "how: too bad; be good"),
+        (["act", "input"], 2, "HOW: too bad; be good"),
         (["broken"], 1, "command 'broken' of badplugin does not load (ModuleNotFoundError"),
         (["number"], 1, "command 'number' of badplugin is not a click command"),
     ],

@@ -178,7 +178,7 @@ def test_unknown_names(storage: str) -> None:
         result = run(storage, *command, code=2)
         assert result.stderr == "Error: search: there is no search 'nope'; the ledger holds: demo, empty\n"
     result = run(storage, "trial", "demo", "26", code=2)
-    assert result.stderr == "Error: trial: 'demo' has no trial 26; give a number in 0..25\n"
+    assert result.stderr == "Error: NUMBER: 'demo' has no trial 26; give a number in 0..25\n"
 
 
 def test_pareto(storage: str) -> None:

@@ -43,7 +43,7 @@ def test_quantiles_in_a_table_and_as_data(storage):
             ["tiny", "--image-size", "32"],
             "--image-size: it is for images, and there are none; give --data, too",
         ),
-        (["small"], "space: unknown"),
+        (["small"], "SPACE: unknown"),
         (["tiny", "--device", "pi"], "device"),
     ],
 )

@@ -21,11 +21,11 @@ def test_weights_of_a_precision_that_is_not_known_here(tmp_path: Path) -> None:
     loaded.about["job"]["precision"] = "ghostly"
     write_tensors(tmp_path / "out" / WEIGHTS, loaded.tensors, loaded.about)
     done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
-    assert (done.exit_code, "give nas --plugin FILE" in done.stderr) == (1, True)
+    assert (done.exit_code, "give it by nas --plugin FILE" in done.stderr) == (1, True)
     given = ("--data", "digits", "--from", str(tmp_path / "out" / WEIGHTS), "-o", str(tmp_path / "new"))
     done = run("train", "small", *given)
     assert done.stderr.startswith("Error: --from: the weights are in 'ghostly', and unknown name 'ghostly'")
-    assert (done.exit_code, "give nas --plugin FILE" in done.stderr) == (2, True)
+    assert (done.exit_code, "give it by nas --plugin FILE" in done.stderr) == (2, True)
     checkpoint = read(tmp_path / "out" / CHECKPOINT)
     checkpoint.about["about"]["job"]["precision"] = "ghostly"
     write_tensors(tmp_path / "out" / CHECKPOINT, checkpoint.tensors, checkpoint.about)
@@ -62,7 +62,7 @@ def test_weights_that_are_not_finite_are_not_exported(tmp_path: Path) -> None:
     loaded.tensors["6.weight"][0, 0] = torch.nan
     write_tensors(tmp_path / "out" / WEIGHTS, loaded.tensors, loaded.about)
     done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
-    assert done.stderr.endswith("6.weight is not finite; train anew at a lower --rate\n")
+    assert done.stderr.endswith("6.weight is not finite; train anew at a lower learning rate\n")
     assert (done.exit_code, (tmp_path / "winner").exists()) == (1, False)
 
 
@@ -82,14 +82,17 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ("arguments", "message"),
     [
         ([], "NETWORK: none is named; choose one of alexnet, bcnn"),
-        (["resnet21"], "network: unknown name 'resnet21'"),
-        (["small", "--precision", "thirdary"], "precision: unknown name 'thirdary'"),
+        (["resnet21"], "NETWORK: unknown name 'resnet21'"),
+        (["small", "--precision", "thirdary"], "--precision: unknown name 'thirdary'"),
         (["small", "--data", "nowhere"], "--data: 'nowhere' is neither a data set here"),
         (["bcnn"], "--data: 'bcnn' does not take 8x8 images of 1 channels; it is made for 32x32"),
         (["small", "--epochs", "0"], "--epochs: 0 is out of range"),
         (["small", "--validation", "1"], "--validation: 1 is out of range"),
-        (["small", "--optimizer", "lion"], "optimizer: unknown name 'lion'; choose one of adam, adamw, sgd"),
-        (["small", "--schedule", "none"], "schedule: unknown name 'none'"),
+        (
+            ["small", "--optimizer", "lion"],
+            "--optimizer: unknown name 'lion'; choose one of adam, adamw",
+        ),
+        (["small", "--schedule", "none"], "--schedule: unknown name 'none'"),
         (["small", "--rate", "nan"], "--rate: nan is out of range"),
         (["small", "--crop", "-1"], "--crop: -1 is out of range"),
         (["small", "--from", "nowhere"], "--from: there is no file 'nowhere'"),

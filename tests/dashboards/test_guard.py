@@ -96,7 +96,7 @@ def test_every_answer_is_hardened() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
 def test_other_machines_need_a_token(host: str) -> None:
-    with pytest.raises(InvalidInput, match="--host"):
+    with pytest.raises(InvalidInput, match=r"^host: "):
         check_access(host, None)
     check_access(host, TOKEN)
 
@@ -108,17 +108,17 @@ def test_loopback_needs_none(host: str) -> None:
 
 @pytest.mark.parametrize("token", ["", "short"])
 def test_a_token_that_can_be_guessed_is_refused(token: str) -> None:
-    with pytest.raises(InvalidInput, match="--token"):
+    with pytest.raises(InvalidInput, match=r"^token: "):
         check_access("127.0.0.1", token)
 
 
 def test_a_port_that_is_taken() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
-        with pytest.raises(BitnasError, match=f"--port: cannot listen on 127.0.0.1:{port}"):
+        with pytest.raises(BitnasError, match=f"^port: cannot listen on 127.0.0.1:{port}"):
             bind("127.0.0.1", port)
 
 
 def test_an_address_that_is_none() -> None:
-    with pytest.raises(InvalidInput, match="--host"):
+    with pytest.raises(InvalidInput, match=r"^host: "):
         bind("no such host", 0)

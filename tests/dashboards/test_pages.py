@@ -47,7 +47,7 @@ def test_the_best_of_a_search_keeps_its_limits(storage: str) -> None:
     page = text(storage, "/search/demo")
     merits = page[page.index("Most accurate") :]
     assert "trial 8: 98.1%" in merits, "not trial 10, which is over the limit"
-    assert "no trial beats them in all three, 1 of them over the limit" in merits
+    assert "no trial beats them in all objectives, 1 of them over the limit" in merits
     assert "measured on a disturbed machine" in merits
 
 

@@ -159,7 +159,7 @@ def test_too_few_minutes_are_told_after_the_first_networks(monkeypatch):
             return super().measure_networks(networks)
 
     model = LatencyModel(SlowDevice(), MemoryTable())
-    says = r"^--minutes: 2 are too few: a network takes 30 s here, and 13 more are needed; give 7 or more"
+    says = r"^minutes: 2 are too few: a network takes 30 s here, and 13 more are needed; give 7 or more"
     with pytest.raises(InvalidInput, match=says):
         calibrate(model, SPACE, 2.0, 12, quietly)
     assert len(model.learned()) == 2

@@ -369,13 +369,13 @@ def test_tvms_own_server_serves_as_well(on):
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"name": "no spaces"}, "NAME: "),
-        ({"reach": "rpc", "address": "host", "key": KEY}, "--rpc: 'host' is not HOST:PORT"),
-        ({"reach": "rpc", "address": "host:0", "key": KEY}, "--rpc: "),
-        ({"reach": "tracker", "address": "host:99999", "key": KEY}, "--tracker: "),
-        ({"reach": "rpc", "address": "host:1", "key": ""}, "--key: '' is not a key"),
-        ({"reach": "rpc", "address": "host:1", "key": "\udcff"}, "--key: "),
-        ({"threads": 0}, "--threads: "),
+        ({"name": "no spaces"}, "name: "),
+        ({"reach": "rpc", "address": "host", "key": KEY}, "rpc: 'host' is not HOST:PORT"),
+        ({"reach": "rpc", "address": "host:0", "key": KEY}, "rpc: "),
+        ({"reach": "tracker", "address": "host:99999", "key": KEY}, "tracker: "),
+        ({"reach": "rpc", "address": "host:1", "key": ""}, "key: '' is not a key"),
+        ({"reach": "rpc", "address": "host:1", "key": "\udcff"}, "key: "),
+        ({"threads": 0}, "threads: "),
     ],
 )
 def test_a_record_that_is_none_is_refused(fields, says):

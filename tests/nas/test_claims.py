@@ -15,15 +15,12 @@ import pytest
 
 from nas.ledger import EpochRecord, Ledger, SearchConfig, StaleClaimError, TrialState, Worker
 from nas.ledger.claims import MAX_DEATHS, Claim, Claims
-from nas.ledger.records import Cost, Proposal
+from nas.ledger.records import Cost
 from tests.measured import timed
 
 SPAWN = multiprocessing.get_context("spawn")
-PROPOSAL = Proposal(
-    choices={"stage1.block": "fire", "stage1.width": 16},
-    architecture='{"space":"tiny"}',
-    digest="ab" * 32,
-)
+CHOICES: dict[str, str | int] = {"stage1.block": "fire", "stage1.width": 16}
+ARCHITECTURE, DIGEST = '{"space":"tiny"}', "ab" * 32
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 COST = Cost(latency_ms=1.5, size_kb=12.0, latency_by_workload=[("conv", 1.0), ("dense", 0.5)])
 
@@ -53,7 +50,7 @@ def test_a_trial_goes_through_its_states(demo: Ledger) -> None:
     assert running.state is TrialState.RUNNING
     assert running.worker == f"{Worker.this_process().host}:{os.getpid()}"
     assert running.started_at is not None
-    claims.propose(claim, PROPOSAL)
+    claims.propose(claim, choices=CHOICES, architecture=ARCHITECTURE, digest=DIGEST)
     claims.record_cost(claim, COST)
     claims.record_epoch(claim, EpochRecord(1, 2.0, 0.4, 0.1))
     claims.record_epoch(claim, EpochRecord(2, 1.0, 0.5, 0.1))
@@ -63,7 +60,7 @@ def test_a_trial_goes_through_its_states(demo: Ledger) -> None:
     assert demo.weights("demo", 1) is None
     done = demo.trial("demo", 0)
     assert (done.state, done.accuracy, done.latency_ms, done.size_kb) == ("complete", 0.5, 1.5, 12.0)
-    assert done.choices == PROPOSAL.choices
+    assert done.choices == CHOICES
     assert done.latency_by_workload == COST.latency_by_workload
     assert done.finished_at is not None
     assert [epoch.accuracy for epoch in demo.epochs("demo", 0)] == [0.4, 0.5]
@@ -84,7 +81,7 @@ def test_a_finished_trial_takes_no_more_writes(demo: Ledger) -> None:
     claims.finish(claim, TrialState.FAILED, error="it broke")
     for write in (
         lambda: claims.finish(claim, TrialState.COMPLETE, accuracy=1.0),
-        lambda: claims.propose(claim, PROPOSAL),
+        lambda: claims.propose(claim, choices=CHOICES, architecture=ARCHITECTURE, digest=DIGEST),
         lambda: claims.record_cost(claim, COST),
         lambda: claims.renew(claim),
     ):
@@ -96,17 +93,17 @@ def test_a_finished_trial_takes_no_more_writes(demo: Ledger) -> None:
 def test_an_expired_lease_passes_the_trial_on_and_fences_the_former_owner_off(demo: Ledger) -> None:
     slow, early, other = _claims(demo), _claims(demo, 59.9), _claims(demo, 60.1)
     first = _taken(slow.claim())
-    slow.propose(first, PROPOSAL)
+    slow.propose(first, choices=CHOICES, architecture=ARCHITECTURE, digest=DIGEST)
     slow.record_epoch(first, EpochRecord(1, 2.0, 0.4, 0.1))
     assert _taken(early.claim()).trial.number == 1
     second = _taken(other.claim())
     assert second.trial.number == 0
     assert second.fence == first.fence + 1
-    assert second.trial.architecture == PROPOSAL.architecture
+    assert second.trial.architecture == ARCHITECTURE
     assert demo.epochs("demo", 0) == []
     for write in (
         lambda: slow.renew(first),
-        lambda: slow.propose(first, PROPOSAL),
+        lambda: slow.propose(first, choices=CHOICES, architecture=ARCHITECTURE, digest=DIGEST),
         lambda: slow.record_epoch(first, EpochRecord(2, 2.0, 0.4, 0.1)),
         lambda: slow.finish(first, TrialState.COMPLETE, accuracy=0.1),
     ):
@@ -130,13 +127,13 @@ def test_a_renewed_lease_keeps_the_trial(demo: Ledger) -> None:
 def test_a_released_trial_is_queued_with_its_proposal(demo: Ledger) -> None:
     claims = _claims(demo)
     claim = _taken(claims.claim())
-    claims.propose(claim, PROPOSAL)
+    claims.propose(claim, choices=CHOICES, architecture=ARCHITECTURE, digest=DIGEST)
     claims.record_epoch(claim, EpochRecord(1, 2.0, 0.4, 0.1))
     claims.release(claim)
     trial = demo.trial("demo", 0)
-    assert (trial.state, trial.worker, trial.digest) == (TrialState.QUEUED, None, PROPOSAL.digest)
+    assert (trial.state, trial.worker, trial.digest) == (TrialState.QUEUED, None, DIGEST)
     assert demo.epochs("demo", 0) == []
-    assert _taken(claims.claim()).trial.architecture == PROPOSAL.architecture
+    assert _taken(claims.claim()).trial.architecture == ARCHITECTURE
 
 
 def _ended_process() -> Worker:
@@ -184,7 +181,7 @@ def test_measuring_is_claimed_once_too(demo: Ledger) -> None:
     assert claims.claim_measuring([0, 1]) is None  # Nothing is complete yet.
     for number in (0, 1):
         claim = _taken(claims.claim())
-        claims.propose(claim, PROPOSAL)
+        claims.propose(claim, choices=CHOICES, architecture=ARCHITECTURE, digest=DIGEST)
         claims.finish(claim, TrialState.COMPLETE, accuracy=0.5 + number / 10)
     first = _taken(claims.claim_measuring([0]))
     assert first.trial.number == 0
@@ -226,7 +223,7 @@ def _run_all(storage: str, log: Path) -> None:
         with log.open("a") as lines:
             while claim := claims.claim():
                 lines.write(f"{claim.trial.number} {claim.fence}\n")
-                claims.propose(claim, PROPOSAL)
+                claims.propose(claim, choices=CHOICES, architecture=ARCHITECTURE, digest=DIGEST)
                 claims.record_epoch(claim, EpochRecord(1, 1.0, 0.5, 0.1))
                 claims.finish(claim, TrialState.COMPLETE, accuracy=0.5)
 
@@ -268,7 +265,7 @@ def test_four_processes_can_create_the_ledger_at_once(storage: str) -> None:
 def _claim_and_hang(storage: str, ready: Path) -> None:
     with Ledger.open(storage) as ledger:
         claims = Claims(ledger, "demo", Worker.this_process())
-        claims.propose(_taken(claims.claim()), PROPOSAL)
+        claims.propose(_taken(claims.claim()), choices=CHOICES, architecture=ARCHITECTURE, digest=DIGEST)
         ready.touch()
         time.sleep(60)
 
@@ -286,4 +283,4 @@ def test_a_killed_process_loses_its_trial_at_once_and_nothing_else(demo: Ledger,
     os.kill(process.pid, signal.SIGKILL)
     process.join(60)
     claim = _taken(_claims(demo).claim())
-    assert (claim.trial.number, claim.trial.digest) == (0, PROPOSAL.digest)
+    assert (claim.trial.number, claim.trial.digest) == (0, DIGEST)

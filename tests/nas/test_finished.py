@@ -39,6 +39,6 @@ def test_torch_is_asked_how_far_it_agrees_with_itself(
     with pytest.raises(finished.DisagreementError, match=r"5 of 360 .* classes 0 otherwise than itself"):
         finished.write_artifact(some, **written)
     assert not (tmp_path / "out").exists()
-    monkeypatch.setattr("nas.rounding.ROUNDING", 0.05)  # a network for which the last bits matter
+    monkeypatch.setattr("nas.export.rounding.ROUNDING", 0.05)  # a network for which the last bits matter
     assert finished.write_artifact(some, **written).same_class == 355
     assert (tmp_path / "out" / "card.json").exists()

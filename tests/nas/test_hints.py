@@ -24,6 +24,7 @@ def bare(monkeypatch):
 
 def test_a_storage_is_told_unless_it_is_the_usual_one(monkeypatch):
     assert command("trial", "demo", 3) == "nas trial demo 3"
+    assert command("export", "demo", c_source="a b", debug=True) == "nas --debug export demo --c-source 'a b'"
     assert command("trials", "demo", storage=DEFAULT_STORAGE) == "nas trials demo"
     assert command("trials", "demo", storage=OTHER) == "nas trials demo --storage 'sqlite:///my other.db'"
     monkeypatch.setenv(STORAGE_VARIABLE, OTHER)

@@ -490,5 +490,5 @@ def test_broken_files_are_one_true_line(tmp_path: Path, name: str) -> None:
             try:
                 decoded(data, "'x'")
             except InvalidInput as error:
-                assert str(error).startswith("--data: 'x' ")
+                assert str(error).startswith("data: 'x' ")
                 assert "\n" not in str(error)

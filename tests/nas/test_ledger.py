@@ -38,7 +38,7 @@ def test_everything_is_still_there_after_reopening(storage: str, config: SearchC
 
 def test_a_taken_name_is_refused_and_adds_nothing(ledger: Ledger, config: SearchConfig) -> None:
     ledger.create_search("demo", config)
-    with pytest.raises(InvalidInput, match=r"--name: 'demo' is taken; .*--resume demo"):
+    with pytest.raises(InvalidInput, match=r"^name: 'demo' is taken; .*--resume demo"):
         ledger.create_search("demo", config)
     assert len(ledger.trials("demo")) == 4
 
@@ -129,7 +129,7 @@ def test_a_failed_upgrade_leaves_nothing(storage: str) -> None:
     ],
 )
 def test_what_is_no_usable_url_is_invalid_input(url: str, message: str) -> None:
-    with pytest.raises(InvalidInput, match=f"--storage: {message}.*; "):
+    with pytest.raises(InvalidInput, match=f"storage: {message}.*; "):
         Ledger.open(url, create=True)
 
 

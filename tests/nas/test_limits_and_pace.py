@@ -79,7 +79,7 @@ def test_who_may_be_on_the_front_given_the_intervals() -> None:
     as_accurate_and_perhaps_faster = trial(3, 0.9, 1.05, 1.3, 1.5)
     trials = [best, worse_but_perhaps_faster, surely_slower, as_accurate_and_perhaps_faster]
     assert [t.number for t in non_dominated(trials)] == [0]
-    assert [t.number for t in possible_members(trials)] == [0, 1, 3]
+    assert [t.number for t in possible_members(trials, CONFIG)] == [0, 1, 3]
 
 
 class EstimatingBench(ArithmeticBench):
@@ -107,7 +107,7 @@ def test_the_front_is_measured_and_others_stay_estimated(tmp_path: Path) -> None
         assert next_of_front(ledger, "demo") is None, "nothing is left"
         assert all(not t.estimated and t.measured_latency_ms for t in front)
         assert all(t.latency_low_ms == pytest.approx(0.95 * (t.latency_ms or 0)) for t in front)
-        possible = {t.number for t in possible_members(ledger.trials("demo"))}
+        possible = {t.number for t in possible_members(ledger.trials("demo"), CONFIG)}
         assert {t.number for t in front} <= possible
         others = [t for t in trials if t.number not in possible]
         assert others, "some are surely not on the front"
@@ -129,7 +129,7 @@ def test_a_relative_limit_is_told_in_milliseconds_and_kept(tmp_path: Path) -> No
         assert ledger.record_median("demo", 7.0) == config, "who comes later takes what is there"
     infeasible = [t for t in trials if t.state is TrialState.INFEASIBLE]
     assert infeasible
-    assert all("over the limit of 0.33 ms, 1.1x the space's median" in (t.error or "") for t in infeasible)
+    assert all("over the limit of 0.330 ms, 1.1x the space's median" in (t.error or "") for t in infeasible)
     assert all((t.latency_ms or 0) > 0.33 for t in infeasible)
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from nas.cli.progress import Watcher, disturbance
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
-from nas.ledger.records import Cost, Proposal
+from nas.ledger.records import Cost
 from nas.searching.search import Progress
 
 COST = Cost(latency_ms=0.0015, size_kb=12.0, latency_by_workload=[("conv", 0.0015)])
@@ -31,7 +31,8 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
         claim = claims.claim()
         assert claim is not None
         if cost is not None:
-            claims.propose(claim, Proposal({}, '{"space":"tiny"}', f"{claim.trial.number}" * 64))
+            digest = f"{claim.trial.number}" * 64
+            claims.propose(claim, choices={}, architecture='{"space":"tiny"}', digest=digest)
             claims.record_cost(claim, cost)
         error = "it was [not] to be" if state is TrialState.FAILED else None
         claims.finish(claim, state, accuracy=accuracy, error=error)

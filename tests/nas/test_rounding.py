@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from nas.rounding import ROUNDING, rounded_otherwise
+from nas.export.rounding import ROUNDING, rounded_otherwise
 from search_spaces import precisions
 from search_spaces.layers import QuantConv2d
 

@@ -7,8 +7,10 @@ from dataclasses import replace
 import optuna
 import pytest
 
+from nas.algorithms.base import Algorithm, Choices, replay
+from nas.algorithms.choosing import algorithm
+from nas.algorithms.optuna_samplers import samplers, violations
 from nas.algorithms.pruners import pruners, rivals
-from nas.algorithms.samplers import Proposer, replay, samplers, violations
 from nas.ledger import SearchConfig, TrialRecord, TrialState, non_dominated
 from search_spaces import Architecture, space
 from search_spaces.errors import InvalidInput
@@ -32,12 +34,18 @@ def _trial(number: int, choices: dict[str, str | int], architecture: Architectur
     )
 
 
+def _ask(by: Algorithm, number: int, history: Sequence[TrialRecord]) -> tuple[Choices, Architecture]:
+    """What an algorithm proposes, and the architecture it leads to."""
+    choices = by.ask(number, history).choices
+    return choices, TINY.propose(lambda name, _: choices[name])
+
+
 def _run(sampler: str, seed: int = 0, trials: int = 32) -> list[TrialRecord]:
     done: list[TrialRecord] = []
     config = replace(CONFIG, sampler=sampler, seed=seed, trials=trials)
     for number in range(trials):
         # A new proposer each time, as after a restart: nothing may hang on its memory.
-        done.append(_trial(number, *Proposer(TINY, config).propose(number, done)))
+        done.append(_trial(number, *_ask(algorithm(TINY, config), number, done)))
     return done
 
 
@@ -56,9 +64,9 @@ def test_the_seed_decides_every_proposal(sampler: str, capfd: pytest.CaptureFixt
 
 def test_a_proposer_with_a_memory_proposes_the_same() -> None:
     done = _run("tpe", trials=14)
-    proposer = Proposer(TINY, CONFIG)
+    proposer = algorithm(TINY, CONFIG)
     for number in (12, 13):
-        assert proposer.propose(number, done[:number])[1].digest == done[number].digest
+        assert _ask(proposer, number, done[:number])[1].digest == done[number].digest
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2"])
@@ -76,7 +84,7 @@ def test_infeasible_trials_steer_away_from_the_limit(sampler: str) -> None:
         config = replace(CONFIG, sampler=sampler, trials=40, max_latency_ms=limit)
         done: list[TrialRecord] = []
         for number in range(40):
-            trial = _trial(number, *Proposer(TINY, config).propose(number, done))
+            trial = _trial(number, *_ask(algorithm(TINY, config), number, done))
             # Accuracy pulls towards float layers, and only the limit holds against it.
             trial = replace(trial, accuracy=((trial.latency_ms or 0) - 1) / 20)
             over = limit is not None and (trial.latency_ms or 0) > limit
@@ -101,7 +109,7 @@ def test_optuna_sees_costs_limits_and_states(monkeypatch: pytest.MonkeyPatch) ->
         replace(done[2], state=TrialState.FAILED),
         replace(done[3], state=TrialState.RUNNING, accuracy=None),
     ]
-    Proposer(TINY, replace(CONFIG, sampler="spy", max_latency_ms=4.0)).propose(4, trials)
+    _ask(algorithm(TINY, replace(CONFIG, sampler="spy", max_latency_ms=4.0)), 4, trials)
     assert [trial.state.name for trial in seen] == ["COMPLETE", "COMPLETE", "RUNNING"]
     assert [trial.constraints for trial in seen] == [{"latency": -0.25}, {"latency": 0.5}, {}]
     assert seen[0].values == [done[0].accuracy, 3.0, 20.0]
@@ -110,10 +118,10 @@ def test_optuna_sees_costs_limits_and_states(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_workers_at_the_same_time_propose_differently() -> None:
     done = _run("tpe", trials=16)
-    proposer = Proposer(TINY, CONFIG)
+    proposer = algorithm(TINY, CONFIG)
     running: list[TrialRecord] = []
     for number in range(16, 20):
-        choices, architecture = proposer.propose(number, [*done, *running])
+        choices, architecture = _ask(proposer, number, [*done, *running])
         running.append(
             TrialRecord("demo", number, TrialState.RUNNING, choices=choices, digest=architecture.digest)
         )
@@ -135,12 +143,12 @@ def test_what_happens_to_trials_does_not_stop_a_proposal(sampler: str) -> None:
     config = replace(CONFIG, sampler=sampler, max_latency_ms=2.0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _, architecture = Proposer(TINY, config).propose(12, mixed)
+        _, architecture = _ask(algorithm(TINY, config), 12, mixed)
     assert architecture.space == "tiny"
 
 
 def test_stored_choices_replay_to_the_same_architecture() -> None:
-    choices, architecture = Proposer(TINY, CONFIG).propose(0, [])
+    choices, architecture = _ask(algorithm(TINY, CONFIG), 0, [])
     assert TINY.propose(lambda name, options: choices[name]).digest == architecture.digest
     replayed = replay(TINY, choices)
     assert replayed is not None
@@ -157,7 +165,7 @@ def test_violations_are_shares_of_the_limits() -> None:
 
 def test_an_unknown_sampler_is_named() -> None:
     with pytest.raises(InvalidInput, match="sampler: unknown name 'grid'; choose one of nsga-ii, nsga2"):
-        samplers.get("grid")
+        algorithm(TINY, replace(CONFIG, sampler="grid"))
 
 
 def test_the_median_pruner_waits_for_rivals() -> None:
@@ -177,5 +185,5 @@ def test_pruning_never_takes_what_would_be_on_the_front_for_its_cost() -> None:
     done = [complete(number, 0.9, 2.0, 10.0) for number in range(6)] + [complete(6, 0.9, 0.5, 90.0)]
     cheap = complete(7, 0.2, 1.0, 20.0)
     assert cheap in non_dominated([*done, cheap])
-    assert rivals(1.0, 20.0, done) == set()
-    assert rivals(2.0, 20.0, done) == {0, 1, 2, 3, 4, 5}
+    assert rivals(cheap, CONFIG, done) == set()
+    assert rivals(replace(cheap, latency_ms=2.0), CONFIG, done) == {0, 1, 2, 3, 4, 5}

@@ -16,7 +16,6 @@ from sqlalchemy import select
 
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker, non_dominated
 from nas.ledger.claims import Claims
-from nas.ledger.records import Proposal
 from nas.ledger.tables import Trial
 from nas.searching import search
 from nas.trials.worker import Job, StoppedError, work
@@ -198,7 +197,8 @@ def test_an_architecture_that_was_proposed_before_is_kept(tmp_path: Path) -> Non
         claims = Claims(ledger, "demo", Worker.this_process())
         claim = claims.claim()
         assert claim is not None
-        claims.propose(claim, Proposal({"stem.width": 16}, architecture.to_json(), architecture.digest))
+        text, digest = architecture.to_json(), architecture.digest
+        claims.propose(claim, choices={"stem.width": 16}, architecture=text, digest=digest)
         claims.release(claim)
     assert _work(job)[0].digest == architecture.digest
 
@@ -283,5 +283,5 @@ def test_a_finished_search_can_be_resumed_for_nothing(
 
 @pytest.mark.parametrize("workers", [0, -1, 1000])
 def test_the_number_of_workers_is_checked(tmp_path: Path, workers: int) -> None:
-    with pytest.raises(InvalidInput, match="--workers"):
+    with pytest.raises(InvalidInput, match="workers: "):
         search.run(Job(f"sqlite:///{tmp_path}/absent.db", "demo"), workers)

@@ -18,8 +18,9 @@ from runtime.kernels import kernels
 from runtime.lowering import lower
 from runtime.lowering.base import Lowering, lowerings
 from runtime.testing import Case, KernelConformance, LoweringConformance
-from runtime.workload import UnknownFamilyError, Workload
+from runtime.workload import Workload
 from search_spaces import BitnasError, InvalidInput, blocks, spaces
+from search_spaces.errors import UnknownFamilyError
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "kernel.py"
 NAME = "example_of_a_kernel"
@@ -91,7 +92,7 @@ def test_it_is_written_as_c_and_as_an_artifact(tmp_path, monkeypatch):
     monkeypatch.delitem(workload._families, "squared_relu")
     with pytest.raises(BitnasError, match=r"manifest\.json: no kernels of a family 'squared_relu' are"):
         runtime.load(tmp_path / "out")
-    with pytest.raises(UnknownFamilyError, match="load the plug-in of them"):
+    with pytest.raises(UnknownFamilyError, match="add their plug-in by search_spaces"):
         Workload.from_key("squared_relu(batch=1,pixels=4,channels=3)")
 
 

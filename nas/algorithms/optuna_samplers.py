@@ -1,4 +1,7 @@
-"""What a trial tries: Optuna's samplers on a study in memory that is refilled from the ledger each time."""
+"""Optuna's samplers as algorithms: a study in memory that is refilled from the history each time.
+
+Nothing outside of this file knows Optuna's types.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas import seeds
+from nas.algorithms.base import Algorithm, Choices, Proposal, replay
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
-from search_spaces.architecture import Architecture
+from nas.objectives import objective
 from search_spaces.registry import Registry
 from search_spaces.search_space import Option, SearchSpace
 
 if TYPE_CHECKING:
     import optuna
 
-Choices = dict[str, Option]
 Params = dict[str, tuple[Option, tuple[Option, ...]]]
 """What was chosen for each name, and among which options."""
 
@@ -25,6 +28,7 @@ ATTEMPTS = 10
 
 SamplerFactory = Callable[[int, SearchConfig], "optuna.samplers.BaseSampler"]
 samplers: Registry[SamplerFactory] = Registry("sampler", "samplers")
+"""Makes one of Optuna's samplers from a seed and the search's settings; each is an algorithm, too."""
 
 
 @samplers.register("tpe")
@@ -59,35 +63,32 @@ def random(seed: int, config: SearchConfig) -> "optuna.samplers.BaseSampler":
 
 
 @dataclass
-class Proposer:
-    """Proposes the architectures of one search; keeps nothing but a cache of replayed trials.
-
-    A proposal is a function of the search's seed, the trial's number and the other trials' records. So
-    one worker that starts over proposes the same, and workers that propose at once propose differently.
-    """
+class OptunaAlgorithm(Algorithm):
+    """Asks one of Optuna's samplers; keeps nothing but a cache of replayed trials."""
 
     space: SearchSpace
     config: SearchConfig
     _replayed: dict[int, Params | None] = field(default_factory=dict)
 
-    def propose(self, number: int, trials: Sequence[TrialRecord]) -> tuple[Choices, Architecture]:
-        """The choices of trial ``number`` and the architecture they lead to."""
-        others = [trial for trial in trials if trial.number != number and trial.choices is not None]
+    def ask(self, number: int, history: Sequence[TrialRecord]) -> Proposal:
+        """What the sampler suggests, again if that was tried already."""
+        others = [trial for trial in history if trial.number != number and trial.choices is not None]
         known = {trial.digest for trial in others}
         for attempt in range(ATTEMPTS):
-            choices, architecture = self._ask(number, attempt, others)
-            if architecture.digest not in known:
+            choices, digest = self._ask(number, attempt, others)
+            if digest not in known:
                 break
-        return choices, architecture
+        return Proposal(choices)
 
-    def _ask(self, number: int, attempt: int, others: list[TrialRecord]) -> tuple[Choices, Architecture]:
+    def _ask(self, number: int, attempt: int, others: list[TrialRecord]) -> tuple[Choices, str]:
+        """What the sampler suggests, and the digest of the architecture it leads to."""
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         seed = seeds.derive(self.config.seed, seeds.PROPOSE, number, attempt)
         name = self.config.sampler if attempt < ATTEMPTS // 2 else "random"
         sampler = samplers.get(name)(seed, self.config)
-        study = optuna.create_study(directions=["maximize", "minimize", "minimize"], sampler=sampler)
+        study = optuna.create_study(directions=self._directions(), sampler=sampler)
         study.add_trials(self._history(others, sampler))
         asked = study.ask()
         choices: Choices = {}
@@ -96,7 +97,11 @@ class Proposer:
             choices[name] = asked.suggest_categorical(name, options)
             return choices[name]
 
-        return choices, self.space.propose(choose)
+        return choices, self.space.propose(choose).digest
+
+    def _directions(self) -> list[str]:
+        found = (objective(name).is_maximized for name in self.config.objectives)
+        return ["maximize" if is_maximized else "minimize" for is_maximized in found]
 
     def _history(
         self, others: list[TrialRecord], sampler: "optuna.samplers.BaseSampler"
@@ -149,13 +154,12 @@ class Proposer:
         import optuna
 
         finished = trial.state.finished
-        accuracy = 0.0 if trial.accuracy is None else trial.accuracy
         states = optuna.trial.TrialState
         return optuna.trial.create_trial(
             state=states.COMPLETE if finished else states.RUNNING,
             # A pruned trial takes part with the accuracy it had got to; an infeasible one has none, and
             # its violated constraint puts it behind every feasible one whatever stands here.
-            values=[accuracy, trial.latency_ms, trial.size_kb] if finished else None,
+            values=_values(self.config, trial) if finished else None,
             params={name: chosen for name, (chosen, _) in params.items()},
             distributions={
                 name: optuna.distributions.CategoricalDistribution(options)
@@ -166,32 +170,18 @@ class Proposer:
         )
 
 
-def replay(space: SearchSpace, choices: Choices) -> Params | None:
-    """What stored choices stand for in ``space``: each with its options; None when they do not fit."""
-    params: Params = {}
-
-    def choose(name: str, options: tuple[Option, ...]) -> Option:
-        chosen = choices[name]
-        if chosen not in options:
-            raise KeyError(name)
-        params[name] = (chosen, options)
-        return chosen
-
-    try:
-        space.propose(choose)
-    except KeyError:
-        return None
-    return params
+def _values(config: SearchConfig, trial: TrialRecord) -> list[float]:
+    """A trial's objectives; the worst where one has no value."""
+    named = [objective(name) for name in config.objectives]
+    found = [(o, o.of(trial)) for o in named]
+    return [o.worst if value is None else value.value for o, value in found]
 
 
 def violations(config: SearchConfig, trial: TrialRecord) -> dict[str, float]:
     """How far a trial is over each limit, as a share of the limit; 0 or less is within it."""
-    limits = {
-        "latency": (trial.latency_ms, config.max_latency_ms),
-        "size": (trial.size_kb, config.max_size_kb),
-    }
-    return {
-        name: cost / limit - 1
-        for name, (cost, limit) in limits.items()
-        if cost is not None and limit is not None
-    }
+    found: dict[str, float] = {}
+    for name, limit in config.limited.items():
+        value = objective(name).of(trial)
+        if value is not None:
+            found[name] = (objective(name).loss(value.value) - objective(name).loss(limit)) / limit
+    return found

@@ -1,0 +1,78 @@
+"""The contract of an algorithm: what a search tries next."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from search_spaces.registry import Registry
+from search_spaces.search_space import Option, SearchSpace
+
+if TYPE_CHECKING:
+    from nas.ledger.records import SearchConfig, TrialRecord
+
+Choices = dict[str, Option]
+"""What was chosen, by the name of the choice."""
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a trial is to try.
+
+    Attributes:
+        choices: an option for every choice that the space asks for when it builds with them, and no other.
+        budget: how many epochs to train; None is all that the search has.
+    """
+
+    choices: Choices
+    budget: int | None = None
+
+
+class Algorithm(ABC):
+    """Proposes the trials of one search.
+
+    Every worker has an instance of its own and calls it from one thread, so it need not be safe for
+    threads; workers do not share its state. What they share is the history: the trials as the ledger holds
+    them, which is all that an algorithm may rely on, since a worker may start in the middle of a search,
+    die, and be replaced. So a proposal is a function of the search's settings, the trial's number and the
+    history: a worker that starts over proposes the same, and workers that ask at once, with other numbers,
+    propose differently.
+
+    Order of calls: ``ask`` once for each trial that this worker claims; ``tell`` once for each trial that
+    this worker ends, before the next ``ask``. Whatever either raises fails the trial with that message.
+
+    ``nas.testing.AlgorithmConformance`` holds what is promised here.
+    """
+
+    @abstractmethod
+    def ask(self, number: int, history: "Sequence[TrialRecord]") -> Proposal:
+        """What trial ``number`` is to try.
+
+        ``history`` are the search's trials by number: queued, running and ended ones, this one among them.
+        """
+
+    def tell(self, trial: "TrialRecord") -> None:  # noqa: B027 - most learn from the history alone
+        """A trial of this worker has ended, as it is in the ledger now."""
+
+
+AlgorithmFactory = Callable[[SearchSpace, "SearchConfig"], Algorithm]
+algorithms: Registry[AlgorithmFactory] = Registry("algorithm", "algorithms")
+"""Makes the algorithm of a search, beside Optuna's samplers, which are one each (``optuna_samplers``)."""
+
+
+def replay(space: SearchSpace, choices: Choices) -> dict[str, tuple[Option, tuple[Option, ...]]] | None:
+    """Stored choices, each with the options there were; None when the space no longer offers them."""
+    found: dict[str, tuple[Option, tuple[Option, ...]]] = {}
+
+    def choose(name: str, options: tuple[Option, ...]) -> Option:
+        chosen = choices[name]
+        if chosen not in options:
+            raise KeyError(name)
+        found[name] = (chosen, options)
+        return chosen
+
+    try:
+        space.propose(choose)
+    except KeyError:
+        return None
+    return found

@@ -1,0 +1,40 @@
+"""The one place where errors, which speak of parameters, get the names that a command has for these."""
+
+from types import TracebackType
+
+import click
+
+from search_spaces.errors import BitnasError, Parameter
+
+
+class NamingContext(click.Context):
+    """Has an error that leaves a command name parameters as this command does."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool | None:
+        """As click does; the innermost command comes first, and keeps what it said."""
+        if isinstance(exc_value, BitnasError) and exc_value.name_of is None:
+            exc_value.name_of = self.name_of
+        return super().__exit__(exc_type, exc_value, tb)
+
+    def name_of(self, parameter: Parameter) -> str:
+        """The option or argument of that name, here or of a command around; as Python says it, else."""
+        around: click.Context | None = self
+        while around is not None:
+            for option in around.command.params:
+                if option.name == parameter.name:
+                    path = "" if around is self else f"{around.command_path} "
+                    return f"{path}{typed(option)} {parameter.value}".rstrip()
+            around = around.parent
+        return str(parameter)
+
+
+def typed(option: click.Parameter) -> str:
+    """How a parameter of a command is typed: the longest form of an option, the name of an argument."""
+    if isinstance(option, click.Argument):
+        return option.human_readable_name.upper()
+    return max(option.opts, key=len)

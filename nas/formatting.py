@@ -1,0 +1,27 @@
+"""How figures are shown to people: shares, milliseconds, kilobytes; nothing else rounds."""
+
+MISSING = "—"  # a figure that is not there; the trial's state says why
+
+
+def percent(accuracy: float | None) -> str:
+    """Such as ``97.2%``."""
+    return MISSING if accuracy is None else f"{accuracy:.1%}"
+
+
+def milliseconds(value: float | None) -> str:
+    """Three digits that count, and never a power of ten: 0.00412, 0.110, 12.3, 153, 1530."""
+    if value is None:
+        return MISSING
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:#.3g}" if value >= 1e-4 else f"{value:.6f}"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Such as ``0.147 to 0.152``; nothing where there is none."""
+    return "" if low is None or high is None else f"{milliseconds(low)} to {milliseconds(high)}"
+
+
+def kilobytes(value: float | None) -> str:
+    """Such as ``12.35``: two decimals."""
+    return MISSING if value is None else f"{value:.2f}"

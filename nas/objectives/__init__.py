@@ -1,0 +1,68 @@
+"""Objectives: what a search makes better, and what it keeps within limits; the one place that knows them."""
+
+from collections.abc import Iterable
+
+from nas.objectives.accuracy import Accuracy
+from nas.objectives.base import Cost, Figures, Objective, Value
+from nas.objectives.latency import AT, Latency, LatencyOn
+from nas.objectives.macs import Macs
+from nas.objectives.memory import Memory
+from nas.objectives.size import Size
+from search_spaces.errors import InvalidInput
+from search_spaces.registry import Registry
+
+DEFAULT = ("accuracy", "latency", "size")
+"""What a search trades off unless told."""
+
+objectives: Registry[Objective] = Registry("objective", "objectives")
+for _built_in in (Accuracy(), Latency(), Size(), Memory(), Macs()):
+    objectives.add(_built_in.name, _built_in)
+
+_WITH_UNIT = {"latency_ms": "latency", "size_kb": "size", "memory_kb": "memory"}
+
+
+def objective(name: str) -> Objective:
+    """The objective called ``name``; ``latency@DEVICE`` is that of a further device.
+
+    Raises:
+        InvalidInput: there is none; the message lists those there are.
+    """
+    name = _WITH_UNIT.get(name, name)
+    if not name.startswith(AT):
+        return objectives.get(name)
+    if not (device := name.removeprefix(AT)):
+        raise InvalidInput("objectives", f"'{name}' names no device", f"give {AT}DEVICE")
+    return LatencyOn(device)
+
+
+def canonical(names: Iterable[str]) -> tuple[str, ...]:
+    """The names of objectives as they are kept, each once.
+
+    Raises:
+        InvalidInput: one is not known, or there is none at all.
+    """
+    found = tuple(dict.fromkeys(objective(name).name for name in names))
+    if not found:
+        raise InvalidInput("objectives", "there is none", f"give one or more of {', '.join(objectives)}")
+    return found
+
+
+def devices_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The further devices that objectives are about, each once."""
+    return tuple(dict.fromkeys(name.removeprefix(AT) for name in names if name.startswith(AT)))
+
+
+__all__ = [
+    "AT",
+    "DEFAULT",
+    "Cost",
+    "Figures",
+    "Latency",
+    "LatencyOn",
+    "Objective",
+    "Value",
+    "canonical",
+    "devices_of",
+    "objective",
+    "objectives",
+]

@@ -1,0 +1,24 @@
+"""Accuracy on the validation split."""
+
+from nas.formatting import percent
+from nas.objectives.base import Figures, Objective, Value
+
+
+class Accuracy(Objective):
+    """The share of validation images, 0 to 1, that the trained network classifies as they are labelled."""
+
+    name, title = "accuracy", "accuracy"
+    is_maximized = True
+
+    @property
+    def is_known_before_training(self) -> bool:
+        """It is what training is for."""
+        return False
+
+    def of(self, trial: Figures) -> Value | None:
+        """After the last epoch that the trial was trained."""
+        return None if trial.accuracy is None else Value.exact(trial.accuracy)
+
+    def show(self, value: float | None) -> str:
+        """Such as ``97.2%``."""
+        return percent(value)

@@ -1,0 +1,131 @@
+"""The contract of an objective: a figure of networks that a search makes better, or keeps within a limit."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from nas.formatting import MISSING
+
+if TYPE_CHECKING:
+    from search_spaces import Architecture
+
+
+class Value(NamedTuple):
+    """A figure of a trial, and the interval it lies in; an exact one has an interval of no width.
+
+    ``estimated`` is how many of its parts were never measured.
+    """
+
+    value: float
+    low: float
+    high: float
+    estimated: int = 0
+
+    @classmethod
+    def exact(cls, value: float) -> "Value":
+        """A figure that is known."""
+        return cls(value, value, value)
+
+
+class Figures(Protocol):
+    """What an objective may look at of a trial; ``nas.ledger.TrialRecord`` is one."""
+
+    @property
+    def accuracy(self) -> float | None: ...
+    @property
+    def latency_ms(self) -> float | None: ...
+    @property
+    def latency_low_ms(self) -> float | None: ...
+    @property
+    def latency_high_ms(self) -> float | None: ...
+    @property
+    def estimated(self) -> Sequence[str]: ...
+    @property
+    def size_kb(self) -> float | None: ...
+    @property
+    def costs(self) -> Mapping[str, Value]: ...
+
+
+class Objective(ABC):
+    """A figure of merit or of cost, such as accuracy, latency or memory.
+
+    Objectives hold no state: any number of workers and threads ask one. Each is found by its name in
+    ``nas.objectives.objectives``, and by plug-ins' through the entry points ``bitnas.objectives``.
+    ``nas.testing.ObjectiveConformance`` holds what is promised here.
+
+    Attributes:
+        name: what users type; lower-case letters, digits and underscores.
+        title: what tables and axes call it.
+        unit: of its values; empty for shares and counts.
+        is_maximized: whether more is better.
+        limit: the setting of a search that limits it, such as ``max_size_kb``; empty where only the general
+            one (``limits``) does.
+        worst: what stands for a trial that never got a value, such as one that was not trained.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    is_maximized: bool = False
+    limit: str = ""
+    worst: float = 0.0
+
+    @property
+    def is_known_before_training(self) -> bool:
+        """Whether ``of`` gives a value for a trial that was not trained yet."""
+        return True
+
+    @property
+    def heading(self) -> str:
+        """Title and unit, for a column or an axis."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    @abstractmethod
+    def of(self, trial: Figures) -> Value | None:
+        """What a trial has; None where it is not known (yet)."""
+
+    def cost(self, architecture: "Architecture") -> float | None:
+        """What an architecture has, from itself alone; None where that cannot be told.
+
+        A finite number is kept with the trial, under this objective's name (``TrialRecord.costs``). It is
+        called once a trial, before training, in a worker.
+
+        Raises:
+            BitnasError: the architecture cannot be built; the trial fails with the message.
+        """
+        return None
+
+    def show(self, value: float | None) -> str:
+        """A value without its unit."""
+        return MISSING if value is None else f"{value:.4g}"
+
+    def told(self, value: float | None) -> str:
+        """A value with its unit."""
+        return f"{self.show(value)} {self.unit}".rstrip() if value is not None else MISSING
+
+    def over(self, value: Value) -> str:
+        """In words, what breaks a limit; an estimate with its interval, which tells how sure it is."""
+        told = f"{self.title} of {self.told(value.value)}"
+        if not value.estimated:
+            return told if value.low == value.high else f"predicted {told}"
+        return f"estimated {told} ({self.show(value.low)} to {self.show(value.high)})"
+
+    def keeps(self, value: float | None, limit: float) -> bool:
+        """Whether a value, if there is one, is within a limit: no less if more is better, else no more."""
+        return value is None or self.loss(value) <= self.loss(limit)
+
+    def loss(self, value: float) -> float:
+        """The value so that less is better."""
+        return -value if self.is_maximized else value
+
+
+class Cost(Objective):
+    """An objective that ``cost`` computes from the architecture, kept under its name with each trial."""
+
+    def of(self, trial: Figures) -> Value | None:
+        """What was computed before the training."""
+        return trial.costs.get(self.name)
+
+    @abstractmethod
+    def cost(self, architecture: "Architecture") -> float:
+        """What an architecture has."""

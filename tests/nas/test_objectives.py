@@ -1,0 +1,267 @@
+"""Objectives and limits: each keeps its contract, and a search trades off the ones it is told."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from benches import ArithmeticBench
+
+from latency.model.model import activation_bytes
+from nas.algorithms.base import Algorithm, Proposal, algorithms
+from nas.algorithms.choosing import algorithm
+from nas.figures.data import pareto_data
+from nas.figures.search import pareto_figure, title_of
+from nas.ledger import Ledger, SearchConfig, TrialState, front_of
+from nas.ledger.records import TrialRecord, config_from_dict
+from nas.measuring.bench import Predicted
+from nas.objectives import Cost, LatencyOn, Objective, Value, objective, objectives
+from nas.testing.algorithms import AlgorithmConformance
+from nas.testing.objectives import ObjectiveConformance
+from runtime import compile as compile_network
+from search_spaces import Architecture, build, space
+from search_spaces.errors import InvalidInput
+from search_spaces.search_space import Option, SearchSpace
+from tests.nas.test_search_loop import CONFIG, _job, _work
+
+TINY = space("tiny")
+
+
+class Blocks(Cost):
+    """How many blocks: an objective as a plug-in would add it."""
+
+    name, title, limit = "blocks", "blocks", ""
+
+    def cost(self, architecture: Architecture) -> float:
+        """Each counts one."""
+        return float(len(architecture.blocks))
+
+
+class Evolution(Algorithm):
+    """Changes one choice of the best trial so far: an algorithm as a plug-in would add it."""
+
+    def __init__(self, space: SearchSpace, config: SearchConfig) -> None:
+        self.space, self.config = space, config
+
+    def ask(self, number: int, history: list[TrialRecord]) -> Proposal:  # type: ignore[override]
+        """A tenth of the epochs for half of the trials."""
+        import random
+
+        draw = random.Random(f"{self.config.seed} {number}")
+        done = [t for t in history if t.state is TrialState.COMPLETE and t.choices and t.accuracy]
+        parents = sorted(done, key=lambda t: t.accuracy or 0.0)[-1:]
+        parent = dict(parents[0].choices or {}) if parents else {}
+        choices: dict[str, Option] = {}
+
+        def choose(name: str, options: tuple[Option, ...]) -> Option:
+            kept = parent.get(name)
+            is_kept = kept in options and draw.random() > 0.3
+            choices[name] = kept if is_kept and kept is not None else draw.choice(options)
+            return choices[name]
+
+        self.space.propose(choose)
+        return Proposal(choices, budget=1 if number % 2 else None)
+
+
+@pytest.mark.parametrize("name", [*objectives, "latency@pi"])
+class TestObjectives(ObjectiveConformance):
+    """Every built-in one, and that of a further device."""
+
+    @pytest.fixture(autouse=True)
+    def _named(self, name: str) -> None:
+        self.name = name
+
+    def objective(self) -> Objective:
+        """By its name."""
+        return objective(self.name)
+
+
+class TestBlocks(ObjectiveConformance):
+    """A plug-in's."""
+
+    def objective(self) -> Objective:
+        """As it is registered."""
+        return Blocks()
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+class TestSamplers(AlgorithmConformance):
+    """Optuna's."""
+
+    @pytest.fixture(autouse=True)
+    def _named(self, sampler: str) -> None:
+        self.sampler = sampler
+
+    def algorithm(self, space: SearchSpace, config: SearchConfig) -> Algorithm:
+        """By the sampler's name."""
+        return algorithm(space, replace(config, sampler=self.sampler))
+
+
+class TestEvolution(AlgorithmConformance):
+    """A plug-in's."""
+
+    def algorithm(self, space: SearchSpace, config: SearchConfig) -> Algorithm:
+        """As it is registered."""
+        return Evolution(space, config)
+
+
+def test_memory_is_what_the_compiled_network_asks_for() -> None:
+    for seed in (0, 3):
+        architecture = TINY.sample(seed)
+        network = compile_network(build(architecture).eval(), (1, *architecture.input_shape))
+        assert activation_bytes(architecture) == network.info.workspace_bytes
+        assert objectives.get("memory").cost(architecture) == network.info.workspace_bytes / 1000
+
+
+def test_macs_are_those_of_the_layers() -> None:
+    stem = TINY.sample(0).stem
+    macs = objectives.get("macs").cost(TINY.sample(0))
+    assert macs is not None and macs > stem.width * stem.kernel**2 * 8 * 8 / stem.stride**2
+
+
+class OnTwoDevices(ArithmeticBench):
+    """The second device takes twice as long, and estimates a kernel until it is measured."""
+
+    def __init__(self, config: SearchConfig, ledger: Ledger, room: object) -> None:
+        super().__init__(config, ledger, room)  # type: ignore[arg-type]
+        self._factor = 2.0 if config.device == "pi" else 1.0
+
+    def estimate(self, architecture: Architecture) -> Predicted:
+        """Wide, on the second."""
+        found = self.predict(architecture)
+        if self._factor == 1.0:
+            return found
+        middle = found.milliseconds
+        return found._replace(estimated=("block0",), low=0.9 * middle, high=1.1 * middle)
+
+    def predict(self, architecture: Architecture) -> Predicted:
+        """By its speed."""
+        found = super().predict(architecture)
+        return found._replace(milliseconds=self._factor * found.milliseconds)
+
+
+SEVERAL = replace(
+    CONFIG,
+    sampler="random",
+    objectives=("accuracy", "memory_kb", "latency@pi"),
+    max_macs=600_000.0,
+    trials=8,
+)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> tuple[SearchConfig, list[TrialRecord]]:
+    """A search with two further objectives and a limit."""
+    job = _job(tmp_path_factory.mktemp("objectives"), SEVERAL, bench=OnTwoDevices)
+    trials = _work(job)
+    with Ledger.open(job.storage) as ledger:
+        return ledger.search("demo").config, trials
+
+
+def test_a_search_keeps_what_its_objectives_say(
+    searched: tuple[SearchConfig, list[TrialRecord]],
+) -> None:
+    config, trials = searched
+    assert config.objectives == ("accuracy", "memory", "latency@pi")
+    assert config.further_devices == ("pi",)
+    for trial in trials:
+        architecture = Architecture.from_json(str(trial.architecture))
+        assert trial.costs["macs"].value == objective("macs").cost(architecture)
+        assert trial.costs["memory"].value == activation_bytes(architecture) / 1000
+        assert trial.costs["latency@pi"].value == pytest.approx(2 * (trial.latency_ms or 0))
+
+
+def test_what_is_over_a_limit_is_not_trained(searched: tuple[SearchConfig, list[TrialRecord]]) -> None:
+    _, trials = searched
+    over = [t for t in trials if t.costs["macs"].value > 600_000]
+    assert over and len(over) < len(trials)
+    assert {t.number for t in trials if t.state is TrialState.INFEASIBLE} == {t.number for t in over}
+    assert over[0].error == f"MACs of {over[0].costs['macs'].value:,.0f} is over the limit of 600,000"
+
+
+def test_the_front_is_of_the_objectives_and_measured_on_each_device(
+    searched: tuple[SearchConfig, list[TrialRecord]],
+) -> None:
+    config, trials = searched
+    front = front_of(trials, config)
+    done = [t for t in trials if t.state is TrialState.COMPLETE]
+    assert front and front[0].accuracy == max(t.accuracy or 0 for t in done)
+    least = min(t.costs["memory"].value for t in done)
+    assert least in {t.costs["memory"].value for t in front}
+    assert not any(t.costs["latency@pi"].estimated for t in front)
+    assert any(t.costs["latency@pi"].estimated for t in trials if t not in front)
+
+
+def test_the_figure_draws_the_objectives(searched: tuple[SearchConfig, list[TrialRecord]]) -> None:
+    config, trials = searched
+    from datetime import UTC, datetime
+
+    from nas.ledger.records import SearchRecord
+
+    record = SearchRecord("demo", config, datetime.now(UTC), {})
+    data = pareto_data(record, trials, front_of(trials, config))
+    assert (data.x.name, data.y.name) == ("memory", "accuracy")
+    assert data.colour is not None and data.colour.name == "latency@pi"
+    assert title_of(data.x, data.y) == "accuracy against memory"
+    figure = pareto_figure(data)
+    assert figure.layout.xaxis.title.text == "Memory (kB)"
+    assert "MACs 600" not in str(figure.layout)
+    point = data.front[0]
+    assert dict(point.figures)["Latency on pi"].endswith(" ms")
+
+
+def test_one_objective_alone_has_a_front_of_its_best(
+    searched: tuple[SearchConfig, list[TrialRecord]],
+) -> None:
+    config, trials = searched
+    alone = replace(config, objectives=("accuracy",), max_macs=None)
+    front = front_of(trials, alone)
+    assert {t.accuracy for t in front} == {max(t.accuracy or 0 for t in trials)}
+
+
+def test_a_plug_ins_objective_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(objectives._things, "blocks", Blocks())
+    monkeypatch.setitem(algorithms._things, "evolution", Evolution)
+    wanted = replace(
+        CONFIG,
+        sampler="evolution",
+        objectives=("accuracy", "blocks"),
+        trials=4,
+        epochs=2,
+        limits={"blocks": 99},
+    )
+    job = _job(tmp_path, wanted)
+    trials = _work(job)
+    assert all(t.costs["blocks"].value > 0 for t in trials)
+    assert [t.budget for t in trials] == [None, 1, None, 1]
+    with Ledger.open(job.storage) as ledger:
+        assert [len(ledger.epochs("demo", t.number)) for t in trials] == [2, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"objectives": ("accuracy", "speed")}, "objective: unknown name 'speed'"),
+        ({"objectives": ()}, "objectives: there is none"),
+        ({"objectives": ("latency@",)}, "objectives: 'latency@' names no device"),
+        ({"max_macs": -1.0}, "max_macs: -1.0 is not a limit"),
+        ({"max_memory_kb": float("nan")}, "max_memory_kb: nan is not a limit"),
+        ({"limits": {"size": 3.0}}, "limits: 'size' has a setting of its own; give max_size_kb"),
+        ({"limits": {"latency@pi": 0.0}}, "latency@pi: 0.0 is not a limit"),
+    ],
+)
+def test_wrong_settings_are_named(settings: dict[str, object], says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        replace(CONFIG, **settings)  # type: ignore[arg-type]
+
+
+def test_units_may_follow_names_and_old_settings_are_read() -> None:
+    config = replace(CONFIG, objectives=("accuracy", "latency_ms", "size_kb", "latency"))
+    assert config.objectives == ("accuracy", "latency", "size")
+    old = {
+        name: value for name, value in CONFIG.to_dict().items() if not name.startswith(("objec", "limits"))
+    }
+    assert config_from_dict(old) == CONFIG
+    assert LatencyOn("pi").of(replace(RECORD, costs={"latency@pi": Value.exact(2.0)})) == Value.exact(2.0)
+
+
+RECORD = TrialRecord("demo", 0, TrialState.COMPLETE)
