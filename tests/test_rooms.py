@@ -26,7 +26,7 @@ LAYERS = {
         {"objectives"},
     ),
     "latency": ({"model"}, {"hardware"}, {"timing"}),
-    "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}),
+    "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}, {"workload"}),
 }
 """The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
 BESIDE = {"nas": {"__init__", "seeds", "formatting", "hints"}, "latency": {"__init__", "record"}}

@@ -46,12 +46,9 @@ def _step(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> LRSch
 
 
 def parameter_groups(module: nn.Module, recipe: Recipe) -> Groups:
-    """What decays, and what does not: scales, biases and norms, and latent binary weights.
-
-    A latent weight is nothing but a sum of gradients that a sign is taken of; decay would flip signs.
-    """
+    """What decays, and what does not: scales, biases and norms, and latent weights whose code forbids it."""
     layers = [m for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear)]
-    exempt = {id(layer.weight) for layer in layers if layer.precision.weight == "binary"}
+    exempt = {id(layer.weight) for layer in layers if not layer.weight_code.decays}
     exempt |= {id(p) for m in module.modules() if isinstance(m, OutputScale) for p in m.parameters()}
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     decaying = [p for p in trained if p.ndim > 1 and id(p) not in exempt]

@@ -6,7 +6,8 @@ from runtime.kernels import packing
 from runtime.kernels.base import Buffer, lanes
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
-from runtime.kernels.quads import decode_ternary_bytes, decode_ternary_words, fill_quads, join_quads
+from runtime.kernels.quads import fill_quads, join_quads
+from runtime.kernels.weight_layouts import quads_of
 from runtime.target import ByteDot, Cpu
 from runtime.workload import Conv2d
 
@@ -21,7 +22,7 @@ def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
     """The way to multiply four bytes at a time, if there is one."""
     if lanes(workload.out_channels // workload.groups) not in DOT_LANES:
         return None
-    if cpu.byte_dot is ByteDot.SMULL and workload.weight == "dorefa8":  # whose bytes may be -128
+    if cpu.byte_dot is ByteDot.SMULL and quads_of(workload).is_odd:  # and bytes may be -128
         return ByteDot.SMULL_WIDE
     return cpu.byte_dot
 
@@ -29,10 +30,10 @@ def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
 def window_buffers(workload: Conv2d, image: tuple[int, int], out: tuple[int, int]) -> list[Buffer]:
     """Scratch for the sums of a pixel's bytes (N, H, W, G) and of a window's (N, Ho, Wo, G), where needed.
 
-    A byte b of ``dorefa8`` stands for 2 b + 1, so that twice a sum of products lacks the sum of the inputs.
+    Twice a sum of products of odd weights, as they are stored, lacks the sum of the inputs.
     """
     w, border = workload, 2 * workload.padding
-    if w.weight != "dorefa8":
+    if not quads_of(w).is_odd:
         return []
     pixels = (w.batch, image[0] + border, image[1] + border, w.groups)
     windows = (w.batch, *out, w.groups)
@@ -51,11 +52,11 @@ def accumulate_bytes(
     kind = byte_dot_for(workload, cpu)
     if kind is None:
         image, data = _bytes(workload, buffers, args, scratch)
-        accumulated = _one_by_one(workload, shape, data, buffers, args, scratch)
+        accumulated = _one_by_one(workload, shape, data, args, scratch)
     else:
         image, data = _words(workload, buffers, args, scratch)
         accumulated = _by_fours(workload, kind, shape, data, args, scratch)
-    if workload.weight == "dorefa8":
+    if quads_of(workload).is_odd:
         scratch["pixels"] = _pixels(data, kind)
         scratch["windows"] = _windows(workload, scratch["pixels"], buffers["windows"].shape)
     return image, accumulated
@@ -68,7 +69,7 @@ def all_products(
     from tvm import tirx
 
     n, y, x, o, i = index
-    if workload.weight == "dorefa8":
+    if quads_of(workload).is_odd:
         total = 2 * total + scratch["windows"][n, y, x, o // _vectors_per_group(workload)]
     kind = byte_dot_for(workload, cpu)
     excess = tirx.const(-LESS if kind is not None and kind.is_signed else 0, "int32")
@@ -82,11 +83,7 @@ def _by_fours(
     from tvm import te, tirx
 
     w, depth = workload, data.shape[-1]
-    taps = (shape[3], w.kernel, w.kernel, depth, shape[4])
-    if w.weight == "ternary":
-        weight = scratch["decoded"] = decode_ternary_words(args["weight"], taps)
-    else:
-        weight = args["weight"] = te.placeholder(taps, "int32", name="weight")
+    weight = quads_of(w).words(args, scratch, (shape[3], w.kernel, w.kernel, depth, shape[4], QUAD))
     ky, kx, quad = (te.reduce_axis((0, extent), name) for extent, name in _axes(w, depth))
     flip = tirx.const(-0x7F7F7F80 if kind.is_signed else 0, "int32")  # the highest bit of each byte
 
@@ -99,19 +96,13 @@ def _by_fours(
 
 
 def _one_by_one(
-    workload: Conv2d,
-    shape: Shape,
-    data: Image,
-    buffers: dict[str, Buffer],
-    args: dict[str, Any],
-    scratch: dict[str, Any],
+    workload: Conv2d, shape: Shape, data: Image, args: dict[str, Any], scratch: dict[str, Any]
 ) -> Any:
     from tvm import te
 
-    w, weights = workload, args["weight"]
-    if w.weight == "ternary":
-        weights = scratch["decoded"] = decode_ternary_bytes(weights, buffers["decoded"].shape)
-    axes = (*_axes(w, data.shape[-1] // QUAD), (QUAD, "byte"))
+    w, depth = workload, data.shape[-1] // QUAD
+    weights = quads_of(w).bytes(args, scratch, (shape[3], w.kernel, w.kernel, depth, shape[4], QUAD))
+    axes = (*_axes(w, depth), (QUAD, "byte"))
     ky, kx, quad, byte = (te.reduce_axis((0, extent), name) for extent, name in axes)
 
     def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:

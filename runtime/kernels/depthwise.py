@@ -9,8 +9,7 @@ from typing import Any
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
-from runtime.kernels.convolution import CODE_BITS, DTYPES, ZERO_POINT, is_extern
-from runtime.kernels.decoding import decode_codes
+from runtime.kernels.convolution import DTYPES, ZERO_POINT, is_extern
 from runtime.kernels.epilogue import (
     epilogue_constants,
     epilogue_inputs,
@@ -22,8 +21,9 @@ from runtime.kernels.epilogue import (
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
+from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
-from runtime.workload import BYTE_WEIGHTS, DepthwiseConv2d
+from runtime.workload import DepthwiseConv2d
 
 
 class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
@@ -42,21 +42,13 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             found = [Buffer("data", "input", (*image, *per_channel), DTYPES[w.input])]
         found += epilogue_inputs(w, shape)
         taps = (vectors, w.kernel, w.kernel, 1, width)
-        if w.weight in CODE_BITS:
-            count = packing.words(w.kernel * w.kernel, CODE_BITS[w.weight])
-            found.append(Buffer("weight", "constant", (vectors, count, width), "uint32"))
-            found += [Buffer(n, "constant", per_channel, "float32") for n in ("positive", "negative")]
-        else:
-            dtype = "int8" if w.weight in BYTE_WEIGHTS else "float32"
-            found.append(Buffer("weight", "constant", taps, dtype))
+        found += taps_of(w).buffers(taps)
         found += [ZERO_POINT] if w.input == "int8" else []
         found += scales(w, per_channel) + epilogue_constants(w, shape)
         if w.padding or w.input != "float":
             padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, vectors, width)
             found.append(Buffer("padded", "scratch", padded, summed_in(w)))
-        if w.weight in CODE_BITS:
-            found.append(Buffer("decoded", "scratch", taps, "float32"))
-        return (*found, *epilogue_outputs(w, shape))
+        return (*found, *taps_of(w).scratch(taps), *epilogue_outputs(w, shape))
 
     def prim_func(self, workload: DepthwiseConv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
         """Pad and decode, accumulate in registers, finish."""
@@ -69,7 +61,7 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             if b.role in ("input", "constant") and b.name != "data"
         }
         image = data = flat_placeholder("data", buffers["data"].shape, buffers["data"].dtype)
-        weight, scratch = args["weight"], {}
+        scratch: dict[str, Any] = {}
         if workload.input != "float":
             is_binary = workload.input == "binary"
             zero = args.get("zero_point")
@@ -78,18 +70,15 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         elif workload.padding:
             data = pad_rows(image, workload.padding, 0)
             scratch["padded"] = data.tensor
-        if workload.weight in CODE_BITS:
-            scales, taps = (args["positive"], args["negative"]), buffers["decoded"].shape
-            weight = scratch["decoded"] = decode_codes(weight, *scales, CODE_BITS[workload.weight], taps)
-        width = lanes(workload.channels)
+        width, layout = lanes(workload.channels), taps_of(workload)
         vectors = workload.channels // width
+        weight = layout.decoded(args, scratch, (vectors, workload.kernel, workload.kernel, 1, width))
         shape = (workload.batch, workload.out_height, workload.out_width, vectors, width)
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         s = workload.stride
 
         def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
-            tap = weight[o, ky, kx, 0, i].astype(summed_in(workload))
-            tap = 2 * tap + 1 if workload.weight == "dorefa8" else tap
+            tap = layout.meant(weight[o, ky, kx, 0, i].astype(summed_in(workload)))
             return te.sum(data[n, y * s + ky, x * s + kx, o, i] * tap, axis=[ky, kx])
 
         accumulated = te.compute(shape, product, name="accumulate")

@@ -24,8 +24,9 @@ from runtime.kernels.fixed_point import (
     scale_buffers,
 )
 from runtime.kernels.intrinsics import lane_mask
+from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
-from runtime.workload import BYTE_WEIGHTS, Arithmetic, FusedOutput
+from runtime.workload import Arithmetic, FusedOutput
 
 LANES = 16  # one mask of 16 bits
 ROUNDING = 1.5 * 2.0**23  # added to a small float32, it leaves no bits for a fraction: half goes to even
@@ -61,7 +62,7 @@ def scales_by_integers(workload: Any) -> bool:
     """Whether the sums are of bytes and are scaled without a float; depthwise low-bit weights are floats."""
     if workload.arithmetic != "integer" or workload.input not in ("uint8", "int8"):
         return False
-    return bool(workload.weight in BYTE_WEIGHTS or workload.family != "depthwise_conv2d")
+    return workload.family != "depthwise_conv2d" or taps_of(workload).scales_by_integers
 
 
 def has_real(workload: FusedOutput) -> bool:

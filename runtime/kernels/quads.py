@@ -1,4 +1,4 @@
-"""Bytes by fours, as dot product instructions take them: images are filled up, ternary weights decoded."""
+"""Images of bytes by fours, as dot product instructions take them: channels are filled up to whole quads."""
 
 from typing import Any
 
@@ -54,35 +54,3 @@ def join_quads(image: Image, padding: int, zero: Any) -> Image:
 
     shape = _padded_shape(image, padding, quads(image.shape[-1]))
     return Image(te.compute(shape, word, name="padded"), shape, is_flat=False)
-
-
-def decode_ternary_words(packed: Any, taps: tuple[int, ...]) -> Any:
-    """Packed codes (O/lanes, words, lanes) -> words of four weights (O/lanes, K, K, quads, lanes)."""
-    from tvm import te, tirx
-
-    _, kernel, _, depth, _ = taps
-
-    def decoded(o: Any, ky: Any, kx: Any, q: Any, i: Any) -> Any:
-        position = (ky * kernel + kx) * depth + q
-        shift = (position % QUAD * 2).astype("uint32")
-        codes = (packed[o, position // QUAD, i] >> shift) & tirx.const(0x03030303, "uint32")
-        # 3 stands for -1: its second bit fills the six above
-        signs = (codes & tirx.const(0x02020202, "uint32")) * tirx.const(0x7E, "uint32")
-        return tirx.reinterpret("int32", codes | signs)
-
-    return te.compute(taps, decoded, name="decoded")
-
-
-def decode_ternary_bytes(packed: Any, taps: tuple[int, ...]) -> Any:
-    """As ``decode_ternary_words``, byte by byte: (O/lanes, K, K, quads, lanes, 4)."""
-    from tvm import te, tirx
-
-    _, kernel, _, depth, _, _ = taps
-
-    def decoded(o: Any, ky: Any, kx: Any, q: Any, i: Any, byte: Any) -> Any:
-        position = (ky * kernel + kx) * depth + q
-        shift = (position % QUAD * 2 + byte * 8).astype("uint32")
-        code = ((packed[o, position // QUAD, i] >> shift) & tirx.const(3, "uint32")).astype("int32")
-        return ((code ^ tirx.const(2, "int32")) - tirx.const(2, "int32")).astype("int8")
-
-    return te.compute(taps, decoded, name="decoded")
