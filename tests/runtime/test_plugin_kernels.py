@@ -12,13 +12,12 @@ import torch
 from torch import nn
 
 import runtime
-from runtime import workload
 from runtime.graph import Value
 from runtime.kernels import kernels
 from runtime.lowering import lower
 from runtime.lowering.base import Lowering, lowerings
 from runtime.testing import Case, KernelConformance, LoweringConformance
-from runtime.workload import Workload
+from runtime.workload import Workload, base
 from search_spaces import BitnasError, InvalidInput, blocks, spaces
 from search_spaces.errors import UnknownFamilyError
 
@@ -31,14 +30,14 @@ REGISTRIES = (kernels, lowerings, blocks, spaces)
 def example():
     """The example's module; what it registers is gone afterwards."""
     before = [{name: registry.get(name) for name in registry} for registry in REGISTRIES]
-    families = dict(workload._families)
+    families = dict(base._families)
     spec = spec_from_file_location(NAME, EXAMPLE)
     sys.modules[NAME] = module_from_spec(spec)
     spec.loader.exec_module(sys.modules[NAME])
     yield sys.modules[NAME]
     for registry, things in zip(REGISTRIES, before, strict=True):
         registry._things = things
-    workload._families = families
+    base._families = families
     del sys.modules[NAME]
 
 
@@ -89,7 +88,7 @@ def test_it_is_written_as_c_and_as_an_artifact(tmp_path, monkeypatch):
     network = runtime.compile(model, (1, 1, 5, 5))
     network.save(tmp_path / "out")
     assert runtime.load(tmp_path / "out").info.workloads == network.info.workloads
-    monkeypatch.delitem(workload._families, "squared_relu")
+    monkeypatch.delitem(base._families, "squared_relu")
     with pytest.raises(BitnasError, match=r"manifest\.json: no kernels of a family 'squared_relu' are"):
         runtime.load(tmp_path / "out")
     with pytest.raises(UnknownFamilyError, match="add their plug-in by search_spaces"):
@@ -132,7 +131,10 @@ def test_a_lowering_that_does_not_serve(monkeypatch, lowering, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("relu", r"workload: the family 'relu' is that of runtime\.workload\.Relu; choose another name"),
+        (
+            "relu",
+            r"workload: the family 'relu' is that of runtime\.workload\.maps\.Relu; choose another name",
+        ),
         ("Mine", "workload: 'Mine' is no name for a family; take small letters, digits and underscores"),
     ],
 )
