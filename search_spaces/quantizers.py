@@ -100,8 +100,6 @@ def dithered(x: Tensor, mode: DitherMode, plane: tuple[int, int] = (1, 1)) -> Te
 def _laid_mask(
     channels: int, height: int, width: int, mode: DitherMode, layout: torch.memory_format
 ) -> Tensor:
-    channels: int, height: int, width: int, mode: DitherMode, layout: torch.memory_format
-) -> Tensor:
     """The mask of one image, (1, channels, height, width), to add without changing the layout of images."""
     return dither_mask(channels, height, width, mode).unsqueeze(0).contiguous(memory_format=layout)
 

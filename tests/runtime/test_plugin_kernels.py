@@ -133,7 +133,7 @@ def test_a_lowering_that_does_not_serve(monkeypatch, lowering, message):
     [
         (
             "relu",
-            r"workload: the family 'relu' is that of runtime\.workload\.maps\.Relu; choose another name",
+            r"workload: the family 'relu' is that of runtime\.workload\.maps\.Relu; choose another",
         ),
         ("Mine", "workload: 'Mine' is no name for a family; take small letters, digits and underscores"),
     ],
