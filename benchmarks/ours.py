@@ -11,7 +11,7 @@ from torch import nn
 import runtime
 from benchmarks.race import Run
 from latency import LatencyModel, MemoryTable
-from latency.hardware.device import LocalDevice
+from latency.hardware.local import LocalDevice
 from runtime.codegen.assembly import ENTRY
 from runtime.codegen.kernel_functions import kernel_function, parameters
 from runtime.codegen.linking import build

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import cache
 from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -40,9 +41,14 @@ def load_plugins(plural: str) -> None:
     Raises:
         BitnasError: one of the files raises.
     """
+    _load_entries(plural)
+    load_plugin_files()
+
+
+@cache
+def _load_entries(plural: str) -> None:
     for entry in entry_points(group=f"bitnas.{plural}"):
         entry.load()
-    load_plugin_files()
 
 
 def load_plugin_files() -> None:

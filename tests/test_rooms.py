@@ -29,8 +29,11 @@ LAYERS = {
     "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}, {"workload"}),
 }
 """The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
-BESIDE = {"nas": {"__init__", "seeds", "formatting", "hints"}, "latency": {"__init__", "record"}}
-"""What lies beside such rooms and imports none of them, where that is so."""
+BESIDE = {
+    "nas": {"__init__", "seeds", "formatting", "hints"},
+    "latency": {"__init__", "record", "testing"},
+}
+"""What lies beside such rooms and imports none of them, where that is so; ``testing`` may."""
 HEAVY = {"torch", "tvm", "optuna", "sqlalchemy", "plotly", "dash", "sklearn", "ray", "pydantic"}
 
 
@@ -93,8 +96,17 @@ def test_arrows_between_rooms_go_down(package, layer):
 
 @pytest.mark.parametrize("package", BESIDE)
 def test_what_lies_beside_rooms_imports_none(package):
-    files = (path for path in (ROOT / package).glob("*.py") if path.stem != "__init__")
+    files = (path for path in (ROOT / package).glob("*.py") if path.stem not in ("__init__", "testing"))
     assert not {f"{path} imports {name}" for path in files for name in rooms_within(package, path) if name}
+
+
+def test_nothing_imports_a_suite_of_tests():
+    """Such a module needs pytest, which installations lack."""
+    graph = {name: others for name, others in module_graph().items() if "testing" not in name.split(".")}
+    assert not {name for name, others in graph.items() if any("testing" in o.split(".") for o in others)}
+    files = (path for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py"))
+    others = (path for path in files if "testing" not in (path.stem, path.parent.name))
+    assert not {path for path in others if "pytest" in imported(path)}
 
 
 def circles(graph):
@@ -128,6 +140,17 @@ def imported_modules(source, known):
     return found
 
 
+def module_graph():
+    """What each module imports of ours."""
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for room in MAY_IMPORT
+        for path in (ROOT / room).rglob("*.py")
+    }
+    sources = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
+    return {name: imported_modules(source, files.keys()) for name, source in sources.items()}
+
+
 def test_no_module_imports_itself_through_others():
     texts = {
         "a": "import b",
@@ -136,13 +159,7 @@ def test_no_module_imports_itself_through_others():
     }
     graph = {name: imported_modules(text, texts.keys()) for name, text in texts.items()}
     assert circles(graph) == [["a", "b", "c", "a"]], "one is found where there is one"
-    files = {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-        for room in MAY_IMPORT
-        for path in (ROOT / room).rglob("*.py")
-    }
-    sources = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
-    assert circles({name: imported_modules(text, files.keys()) for name, text in sources.items()}) == []
+    assert circles(module_graph()) == []
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)

@@ -18,7 +18,7 @@ from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from latency import LatencyModel, Measurement
-    from latency.model.calibration import Evaluation, Unseen
+    from latency.model.evaluation import Evaluation, RegressorErrors
     from nas.measuring.front_check import Checked
     from search_spaces import Architecture
     from search_spaces.search_space import SearchSpace
@@ -252,7 +252,7 @@ def verify(context: click.Context, search: str, storage: str, as_json: bool) -> 
     say(f"Next: {command('export', search, '-o', 'winner/', storage=storage)}")
 
 
-def _report(found: "Evaluation", as_json: bool, unseen: "Unseen | None" = None) -> None:
+def _report(found: "Evaluation", as_json: bool, unseen: "RegressorErrors | None" = None) -> None:
     if as_json:
         alone = {"kernels": unseen.kernels, "networks": unseen.networks} if unseen else None
         print_json({**found.to_dict(), "regressor_mape_unseen": alone})
@@ -276,19 +276,21 @@ def _report(found: "Evaluation", as_json: bool, unseen: "Unseen | None" = None) 
     print_pairs(pairs)
 
 
-def _unseen(model: "LatencyModel", space: "SearchSpace", count: int, seed: int) -> "Unseen | None":
+def _unseen(model: "LatencyModel", space: "SearchSpace", count: int, seed: int) -> "RegressorErrors | None":
     """The regressor's error on kernels of unseen families and sizes; None where too few were measured."""
     from itertools import islice
 
-    from latency.model.calibration import architectures, judge_regressor
-    from latency.model.model import workloads_of
-    from latency.model.regressor import LEAST
+    from latency.model.calibration import architectures
+    from latency.model.evaluation import judge_regressor
+    from latency.model.regressor import MIN_KERNELS
+    from latency.model.workloads import workloads_of
     from runtime import Workload
+    from runtime.workload.base import is_known
 
     rows = model.table.rows(model.device.identity)
-    if len(rows) < 3 * LEAST:
+    if len(rows) < 3 * MIN_KERNELS:
         return None
-    times = {Workload.from_key(key): row.milliseconds for key, row in rows.items()}
+    times = {Workload.from_key(key): row.milliseconds for key, row in rows.items() if is_known(key)}
     return judge_regressor(times, map(workloads_of, islice(architectures(space, seed), count)))
 
 

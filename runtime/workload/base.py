@@ -65,6 +65,15 @@ def _family(name: str) -> "type[Workload]":
     return _families[name]
 
 
+def is_known(key: str) -> bool:
+    """Whether a workload's key is of a family that is known: a table may hold those of a plug-in, too."""
+    try:
+        _family(key.partition("(")[0])
+    except UnknownFamilyError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Workload:
     """The base of all workloads; ``batch`` is the number of images in one call.

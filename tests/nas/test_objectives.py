@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from benches import ArithmeticBench
 
-from latency.model.model import activation_bytes
+from latency.model.workloads import activation_bytes
 from nas.algorithms.base import Algorithm, Proposal, algorithms
 from nas.algorithms.choosing import algorithm
 from nas.figures.data import pareto_data
