@@ -112,6 +112,8 @@ class Workload:
         """
         family, _, rest = key.partition("(")
         try:
+            if re.fullmatch(r"\w+\(.+\)", key) is None:
+                raise ValueError("no family and fields")
             pairs = (part.partition("=") for part in re.split(r",(?=\w+=)", rest.removesuffix(")")))
             kind: Any = _family(family)
             found: Workload = kind(**{name: _value(text) for name, _, text in pairs})
