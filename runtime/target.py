@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from runtime.tvm_types import Target
 from search_spaces.errors import BitnasError, InvalidInput
 
 _SAME = (
@@ -191,7 +192,7 @@ def host_flags() -> frozenset[str]:
 
 
 @lru_cache
-def resolve_target(name: str) -> Any:
+def resolve_target(name: str) -> Target:
     """The TVM target for a name.
 
     ``native``; an LLVM CPU name of this machine's family, such as ``znver4`` or ``x86-64-v3``; or a board,
@@ -229,7 +230,7 @@ def resolve_target(name: str) -> Any:
     return _target({"mcpu": cpu}, platform.machine())
 
 
-def _target(options: dict[str, Any], machine: str) -> Any:
+def _target(options: dict[str, Any], machine: str) -> Target:
     import tvm
 
     more = {"cl-opt": LLVM_OPTIONS[machine]} if machine in LLVM_OPTIONS else {}

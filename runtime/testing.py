@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.kernels.base import Buffer, kernel_for, kernels
+from runtime.tvm_types import PrimFunc
 from runtime.workload import Workload
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def _schedules(workload: Workload, most: int) -> list[str]:
     return [str(tile) for tile in tiles] or [""]
 
 
-def _function(workload: Workload, schedule: str) -> Any:
+def _function(workload: Workload, schedule: str) -> PrimFunc:
     from runtime.codegen.kernel_functions import kernel_function
 
     return kernel_function(workload, "native", workload.symbol, schedule)
@@ -267,5 +268,8 @@ def _require_fit(node: "Node") -> None:
     buffers = kernel_for(node.workload).buffers(node.workload)
     assert constants == {b.name: _size(b.shape) for b in buffers if b.role == "constant"}
     for role, values in (("input", node.inputs), ("output", node.outputs)):
-        given, wanted = [_size(v.shape) for v in values], [_size(b.shape) for b in buffers if b.role == role]
-        assert given == wanted, f"{node.workload.key}: its {role}s have {wanted} numbers, not {given}"
+        own = [b for b in buffers if b.role == role]
+        assert len(own) == len(values), f"{node.workload.key}: it has {len(own)} {role}s, not {len(values)}"
+        for buffer, value in zip(own, values, strict=True):
+            fits = value.layout == "codes" or _size(buffer.shape) == _size(value.shape)  # codes may be packed
+            assert fits, f"{node.workload.key}: '{buffer.name}' does not hold {value.shape}"

@@ -8,13 +8,13 @@ latency table timed. All memory comes in as arguments, aligned to 64 bytes.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runtime.codegen.calls import byte_block, calling_function, kernel_call
 from runtime.codegen.kernel_functions import best_schedule, direct_kernel, schedule_symbol
 from runtime.codegen.layout import Constant, Layout, lay_out
 from runtime.codegen.linking import link
 from runtime.graph import Graph
+from runtime.tvm_types import PrimFunc
 from runtime.workload import Workload
 
 ENTRY = "network"
@@ -45,7 +45,7 @@ def assemble(
     return Assembly(tuple(layout.constants), layout.constant_bytes, layout.workspace_bytes, layout.live_bytes)
 
 
-def _entry_function(graph: Graph, layout: Layout, symbols: Mapping[Workload, str]) -> Any:
+def _entry_function(graph: Graph, layout: Layout, symbols: Mapping[Workload, str]) -> PrimFunc:
     """The function ``network``: one direct call for each node."""
     from tvm import tirx
 

@@ -1,7 +1,5 @@
 """The TVM functions of kernels in a schedule, their names and their parameters."""
 
-from typing import Any
-
 from runtime.codegen.direct import DIRECT
 from runtime.codegen.objects import Functions
 from runtime.codegen.pipeline import KERNEL
@@ -9,6 +7,7 @@ from runtime.codegen.sharing import THREADS
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.kernels.schedule import Tile
 from runtime.target import cpu_of
+from runtime.tvm_types import PrimFunc
 from runtime.workload import Workload
 from search_spaces.errors import InvalidInput
 
@@ -18,7 +17,7 @@ def parameters(workload: Workload) -> tuple[Buffer, ...]:
     return kernel_for(workload).buffers(workload)
 
 
-def kernel_function(workload: Workload, target: str, name: str, schedule: str, threads: int = 1) -> Any:
+def kernel_function(workload: Workload, target: str, name: str, schedule: str, threads: int = 1) -> PrimFunc:
     """The ``PrimFunc`` of a kernel, in a schedule that was measured or the most promising one (empty)."""
     function = kernel_for(workload).prim_func(workload, cpu_of(target), _tile(workload, target, schedule))
     return function.with_attr({"global_symbol": name, KERNEL: 1, THREADS: threads})

@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from runtime.codegen.pipeline import register_pipeline
 from runtime.folders import cache_folder
 from runtime.target import resolve_target
+from runtime.tvm_types import Executable, PrimFunc
 
 KERNELS = "kernels"  # the folder within the cache
 CACHE_BYTES = 256 * 2**20
@@ -25,14 +25,14 @@ CACHE_BYTES = 256 * 2**20
 ENTRIES_BETWEEN_CHECKS = 256
 """After so many new entries of a process, it looks whether the folder holds more."""
 
-Functions = Mapping[str, Any]
-"""``PrimFunc`` by name."""
+Functions = Mapping[str, PrimFunc]
+"""By name."""
 
 log = logging.getLogger(__name__)
 _added = count()
 
 
-def build(functions: Functions, target: str) -> Any:
+def build(functions: Functions, target: str) -> Executable:
     """Compile functions into one ``tvm.runtime.Executable``."""
     import tvm
 
