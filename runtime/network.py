@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.codegen.assembly import ENTRY, assemble
+from runtime.codegen.assembly import ENTRY, Assembly, assemble
 from runtime.codegen.layout import Constant
 from runtime.codegen.planning import ALIGNMENT
 from runtime.codegen.sharing import MAX_THREADS
+from runtime.graph import Graph
 from runtime.lowering import lower
 from runtime.network_info import NetworkInfo
-from runtime.target import architecture_of, board_of, missing_flags, required_flags, resolve_target
+from runtime.target import architecture_of, board_of, cpu_name, missing_flags, required_flags, resolve_target
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -182,9 +183,7 @@ def compile(
         UnsupportedLayerError: the model holds a layer that no kernel computes.
     """
     resolve_target(target)
-    if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
-        fix = f"pass a whole number from 1 to {MAX_THREADS}"
-        raise InvalidInput("threads", f"{threads!r} is not a number of threads", fix)
+    _check_threads(threads)
     graph = lower(module, input_shape)
     folder = Path(tempfile.mkdtemp(prefix="bitnas-"))
     library = folder / "network.so"
@@ -193,11 +192,26 @@ def compile(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    info = NetworkInfo(
+    info = _info(graph, assembly, target, threads)
+    runs_here = board_of(target) is None and not missing_flags(info.flags)
+    twin = None if runs_here else compile(module, input_shape)
+    network = CompiledNetwork(info, assembly.constants, library, twin)
+    weakref.finalize(network, shutil.rmtree, folder, ignore_errors=True)
+    return network
+
+
+def _check_threads(threads: int) -> None:
+    if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        fix = f"pass a whole number from 1 to {MAX_THREADS}"
+        raise InvalidInput("threads", f"{threads!r} is not a number of threads", fix)
+
+
+def _info(graph: Graph, assembly: Assembly, target: str, threads: int) -> NetworkInfo:
+    return NetworkInfo(
         input_shape=graph.input.shape,
         output_shape=graph.output.shape,
         architecture=architecture_of(target),
-        target=str(resolve_target(target).attrs["mcpu"]),
+        target=cpu_name(target),
         flags=required_flags(target),
         constant_bytes=assembly.constant_bytes,
         workspace_bytes=assembly.workspace_bytes,
@@ -205,8 +219,3 @@ def compile(
         workloads=tuple(graph.workloads),
         threads=threads,
     )
-    runs_here = board_of(target) is None and not missing_flags(info.flags)
-    twin = None if runs_here else compile(module, input_shape)
-    network = CompiledNetwork(info, assembly.constants, library, twin)
-    weakref.finalize(network, shutil.rmtree, folder, ignore_errors=True)
-    return network

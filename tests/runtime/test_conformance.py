@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tvm import te
 
 from runtime import workload as w
 from runtime.kernels import kernels, packing
+from runtime.kernels.elementwise import ReluKernel
+from runtime.kernels.epilogue import rectified
 from runtime.testing import Case, KernelConformance
 from tests.runtime import references
 from tests.runtime import test_convolutions as convolutions
@@ -230,6 +233,45 @@ class TestMaxPoolOfSigns(Pool):
         work = replace(w.MaxPool2d(*shape, words.shape[-1], "binary"), mixed=is_mixed)
         given = {"smallest": packing.pack_codes(smallest, 1)} if is_mixed else {}
         return Case(work, {"data": words, **given}, pack_images(expected))
+
+
+class Reversed(ReluKernel):
+    def buffers(self, workload):
+        return super().buffers(workload)[::-1]
+
+
+class Allocating(ReluKernel):
+    def prim_func(self, workload, cpu, tile=None):
+        data = te.placeholder((workload.size,), "float32", name="data")
+        between = te.compute(data.shape, lambda i: rectified(data[i]), name="between")
+        return te.create_prim_func([data, te.compute(data.shape, lambda i: between[i], name="output")])
+
+
+class Negating(ReluKernel):
+    def expression(self, workload, args):
+        return lambda i: -args["data"][i]
+
+
+class OfText(TestRelu):
+    """With a field that a key does not tell from a number."""
+
+    def case(self, random):
+        return Case(w.Relu(1, "5"), {}, np.zeros(5))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "suite", "test", "message"),
+    [
+        (Reversed, TestRelu, "test_arguments_are_in_order", "outputs are the last"),
+        (Allocating, TestRelu, "test_functions_take_the_buffers", "it allocates memory"),
+        (Negating, TestRelu, "test_every_schedule_computes_what_is_expected", "Not equal"),
+        (ReluKernel, OfText, "test_a_key_names_each_workload", "is read as another workload"),
+    ],
+)
+def test_the_suite_finds_what_a_kernel_must_not_do(monkeypatch, kernel, suite, test, message):
+    monkeypatch.setitem(kernels._things, "relu", kernel())
+    with pytest.raises(AssertionError, match=message):
+        getattr(suite(), test)()
 
 
 def test_every_family_conforms():
