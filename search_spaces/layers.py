@@ -5,10 +5,12 @@ the batch norm's output and not of a ReLU's, which would be +1 everywhere.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from search_spaces.activation import InputActivation
@@ -72,14 +74,30 @@ class _QuantLayer(nn.Module):
 
     @torch.no_grad()
     def stored_weights(self) -> StoredWeights:
-        """The weights as they are stored, from the latent ones as they are now."""
+        """The weights as they are stored, from the latent ones as they are now.
+
+        Raises:
+            InvalidInput: a plug-in's code gives numbers that its storage does not hold.
+        """
         code = self.weight_code
         coded = code.stored(self.weight, self.scales, self.activation.inputs)
+        found, *factors = (each.detach().cpu().numpy() for each in coded)
+        _require_held(code, found)
         # copies, so that going on training does not change what was handed out
-        values = coded.values.detach().cpu().numpy().astype(code.storage, copy=True)
-        scales = (s.detach().cpu().numpy().astype(np.float32) for s in coded[1:])
-        spread = (np.broadcast_to(s, len(values)).copy() for s in scales)
-        return StoredWeights(code.name, values, *spread)
+        values = found.astype(code.storage, copy=True)
+        scales = (np.broadcast_to(f, len(values)).astype(np.float32) for f in factors)
+        return StoredWeights(code.name, values, *scales)
+
+
+def _require_held(code: WeightCode, values: NDArray[Any]) -> None:
+    """Refuse whole numbers that would become others."""
+    kind = np.dtype(code.storage)
+    if kind.kind not in "iu" or not values.size:
+        return
+    ends, held = (values.min(), values.max()), np.iinfo(kind)
+    if ends[0] < held.min or ends[1] > held.max:
+        problem = f"'{code.name}' stores {ends[0]:g} to {ends[1]:g}, which {kind} does not hold"
+        raise InvalidInput("precision.weight", problem, "name a wider type as its storage")
 
 
 def _times(y: Tensor, factor: Tensor | None) -> Tensor:

@@ -64,7 +64,7 @@ class Precision:
         try:
             code = weight_codes.get_early(self.weight)
         except InvalidInput as error:
-            raise InvalidInput("precision.weight", error.problem, error.fix) from error
+            raise error.of("precision.weight") from error
         found = code.under(self.scale)
         if found is None:
             known = " or ".join(f"'{scale}'" for scale in SCALES if code.under(scale) is not None)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas.bars import show_progress
 from nas.cli.groups import Group
-from nas.cli.latency_model import device_option, open_model, show_progress, space_called
+from nas.cli.latency_model import device_option, open_model, space_called
 from nas.cli.latency_tables import export_, import_
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from search_spaces.search_space import SearchSpace
 
 space_option = click.option("--space", default="tiny", show_default=True, help="The space of the networks.")
-MOST_COOLDOWN_S = 30.0
+MAX_COOLDOWN_S = 30.0
 """A server ends a session that does nothing for twice as long."""
 
 
@@ -37,7 +38,7 @@ def finite(context: click.Context, option: click.Parameter, value: float) -> flo
 
 cooldown_option = click.option(
     "--cooldown-s",
-    type=click.FloatRange(0, MOST_COOLDOWN_S),
+    type=click.FloatRange(0, MAX_COOLDOWN_S),
     callback=finite,
     default=0.0,
     show_default=True,

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from nas.cli.latency_model import device_option, open_model, show_progress
+from nas.bars import show_progress
+from nas.cli.latency_model import device_option, open_model
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say
 from nas.formatting import kilobytes, milliseconds

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from nas.bars import decoding
 from nas.cli.networks import classifier_option, precision_option
 from nas.cli.options import json_option
 from nas.cli.output import print_json, print_pairs, printable, say
@@ -210,15 +211,6 @@ def _refuse_settings(context: click.Context) -> None:
         if given and name not in _WITH_RESUME:
             problem = "a training goes on with the settings it was begun with"
             raise InvalidInput(name, problem, "leave it out")
-
-
-@contextmanager
-def decoding() -> Iterator[Any]:
-    """A bar while images are decoded the first time."""
-    from nas.cli.latency_model import show_progress
-
-    with show_progress() as show:
-        yield lambda done, of: show("decoding", done, of)
 
 
 @contextmanager

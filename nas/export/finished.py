@@ -199,6 +199,7 @@ def _card(
     finished: Finished, classes: "NDArray[Any]", expected: "NDArray[Any]", origin: dict[str, Any]
 ) -> Card:
     import search_spaces
+    from search_spaces.sizing import layers
 
     data, network, device = finished.data, finished.network, finished.device
     return Card(
@@ -214,6 +215,8 @@ def _card(
         test_images=len(data.test),
         same_class=int((classes == expected).sum()),
         size_kb=search_spaces.size(finished.module).kilobytes,
+        memory_kb=network.info.workspace_bytes / 1000,
+        macs=sum(layer.macs for layer in layers(finished.module, network.info.input_shape[1:])),
         artifact_kb=artifact_kilobytes(network),
         predicted_ms=finished.predicted_ms,
         measured_ms=finished.measurement.milliseconds,

@@ -37,9 +37,9 @@ class Todo:
 def next_of_front(ledger: "Ledger", search: str, without: Collection[int] = ()) -> Todo | None:
     """What to measure next; None where nothing is left but trials ``without`` which to do.
 
-    The kernels of members are measured first, then, while measuring took no more than
-    ``MAX_MEASURING_SHARE`` of the time, those of trials that may be members given their intervals; each
-    changes what the others are taken to be. Then every member is timed whole.
+    The kernels of members are measured first. Then come those of trials that may be members given their
+    intervals, while measuring took no more than ``MAX_MEASURING_SHARE`` of the time; each changes what the
+    others are taken to be. Then every member is timed whole.
     """
     front = ledger.front(search)
     if estimated := _unmeasured(front, without, kernels=True):

@@ -18,7 +18,7 @@ IMAGES = Recipe(
 )
 """For colour images of 32 pixels and more."""
 
-LARGE = 24
+LARGE_IMAGE_SIDE = 24
 """Pixels of the shorter side from which on ``IMAGES`` is the recipe."""
 
 STEPS, LEAST_BATCH = 32, 8
@@ -33,7 +33,7 @@ def recipe_for(
     ``threads`` are for larger images; on small ones they would wait for each other. The images a step are
     chosen by the number of training images where they are not given, see ``batch_for``.
     """
-    if min(data.input_shape[1:]) < LARGE:
+    if min(data.input_shape[1:]) < LARGE_IMAGE_SIDE:
         usual = RECIPE
     else:
         usual = replace(IMAGES, bf16=has_bfloat16(), threads=threads)

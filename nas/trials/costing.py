@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from latency.timing.measurement import NoDeviceError
 from nas.ledger.records import ALL, Cost, SearchConfig
 from nas.measuring.bench import Bench, Predicted
-from nas.objectives import AT, Value, objective, objectives
+from nas.objectives import LATENCY_AT, Value, objective, objectives
 from nas.trials.pace import Pace
 from search_spaces.architecture import Architecture
 
@@ -31,7 +31,7 @@ class Costing:
         limits = self.config.limited
         found = self._predicted(self.bench, architecture, limits.get("latency"))
         further = {
-            name: self._predicted(bench, architecture, limits.get(AT + name))
+            name: self._predicted(bench, architecture, limits.get(LATENCY_AT + name))
             for name, bench in self.further.items()
         }
         return self._cost(architecture, found, further, self.pace.since_last())
@@ -88,7 +88,7 @@ class Costing:
             measuring_s=measuring_s,
             costs={
                 **costs_of(architecture),
-                **{AT + name: _value(predicted) for name, predicted in further.items()},
+                **{LATENCY_AT + name: _value(predicted) for name, predicted in further.items()},
             },
         )
 

@@ -3,9 +3,9 @@ way."""
 
 from dataclasses import dataclass
 
-ON_THE_WAY = 0.25
+MEASURING_PER_TRAINING = 0.25
 """Seconds of measuring for each second of training, before the front is known: its kernels take the rest."""
-A_TRIAL_S = 1.0
+MEASURING_PER_TRIAL_S = 1.0
 """Seconds of measuring for each trial, likewise."""
 KERNEL_S = 0.2
 """What a kernel is taken to cost, in seconds, before one was measured."""
@@ -25,7 +25,7 @@ class Pace:
         """Whether so many kernels can be measured now, though nobody knows whether the front will need
         them."""
         each = self.measured_s / self.kernels if self.kernels else KERNEL_S
-        allowance = min(ON_THE_WAY * self.trained_s, A_TRIAL_S * self.trials)
+        allowance = min(MEASURING_PER_TRAINING * self.trained_s, MEASURING_PER_TRIAL_S * self.trials)
         return self.measured_s + kernels * each <= allowance
 
     def add_measuring(self, kernels: int, seconds: float) -> None:

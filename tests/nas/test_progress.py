@@ -1,16 +1,18 @@
 """What a search tells in a pipe: a line for each trial and each stage, and how disturbed the device was."""
 
 import io
+import sys
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
 from rich.console import Console
 
-from nas.cli.progress import Watcher, disturbance
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.records import Cost
-from nas.searching.search import Progress
+from nas.searching.progress import Watcher, disturbance, watcher
+from nas.searching.supervision import Progress
 
 COST = Cost(latency_ms=0.0015, size_kb=12.0, latency_by_workload=[("conv", 0.0015)])
 ENDS = (
@@ -47,12 +49,40 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
     assert all("left" in line for line in told[1:])
 
 
+def test_progress_is_shown_to_who_looks_on(
+    ledger: Ledger, config: SearchConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a notebook and when asked for, but not in a pipe. Jupyter is not installed, so a stand-in shows."""
+    record, shown = ledger.create_search("demo", config), list[str]()
+
+    def show_stage(progress: bool | None) -> None:
+        with watcher(ledger, record, progress) as found:
+            found.progress(record, Progress("profiling the device", 0, 60))
+
+    show_stage(None)
+    show_stage(False)
+    assert capsys.readouterr().err == ""
+    show_stage(True)
+    assert capsys.readouterr().err == "profiling the device (60)\n"
+
+    shell = type("ZMQInteractiveShell", (), {})
+    monkeypatch.setattr("builtins.get_ipython", shell, raising=False)
+    display = ModuleType("IPython.display")
+    display.display = lambda told: shown.append(told.text)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    show_stage(False)
+    assert shown == []
+    show_stage(None)
+    assert shown == ["profiling the device (60)\n"]
+
+
 @pytest.mark.parametrize(
     ("drifts", "says"),
     [
         ([], None),
         ([0.0, 0.1], None),
-        ([0.0, 0.3], "disturbed in 1 of 2 batches of measurements: 30% slower than usual; --verbose"),
+        ([0.0, 0.3], "disturbed in 1 of 2 batches of measurements: 30% slower than usual"),
         ([0.2, 0.3, 0.0], "disturbed in 2 of 3 batches of measurements: up to 30% slower than usual"),
     ],
 )

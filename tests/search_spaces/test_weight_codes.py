@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from search_spaces import InvalidInput, precisions
+from search_spaces.layers import QuantConv2d
 from search_spaces.precision import Precision
 from search_spaces.quantizers import channel_scales, output_scales, ternary_codes
 from search_spaces.testing import WeightCodeConformance
@@ -106,3 +107,10 @@ def test_every_code_has_its_suite():
 def test_codes_that_there_are_not_are_refused(weight, scale, says):
     with pytest.raises(InvalidInput, match=says):
         Precision("mine", weight, "float", scale=scale)
+
+
+def test_codes_that_their_storage_does_not_hold_are_refused(monkeypatch):
+    layer = QuantConv2d(2, 3, 1, precisions.get("dorefa8"))
+    monkeypatch.setattr(layer.weight_code, "storage", "int8")
+    with pytest.raises(InvalidInput, match=r"precision.weight: 'dorefa8' stores .* which int8 does not hold"):
+        layer.stored_weights()

@@ -134,6 +134,10 @@ class Planes(ABC):
         return dots
 
     @abstractmethod
+    def negated(self, workload: BitserialConv2d, weight: NDArray[Any]) -> NDArray[Any]:
+        """Packed weights (O / lanes, K, K, words, planes, lanes) negated, where there is one sum."""
+
+    @abstractmethod
     def pack(
         self, workload: BitserialConv2d | BitserialDense, weights: LayerWeights, width: int
     ) -> Constants:

@@ -1,8 +1,10 @@
 """Weights of -1 and +1 in one bit."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.graph import Constants
 from runtime.kernels import packing
@@ -36,6 +38,13 @@ class BinaryPlanes(Planes):
         """Where signs differ."""
         bits = workload.weight_bits
         return data(sum_index // bits) ^ weight(sum_index % bits)
+
+    def negated(self, workload: BitserialConv2d, weight: NDArray[Any]) -> NDArray[Any]:
+        """All bits that stand for channels change."""
+        depth = workload.in_channels // workload.groups
+        used = packing.pack_codes(np.ones(depth, np.uint32), 1)  # (words,)
+        found: NDArray[Any] = weight ^ used[:, None, None]
+        return found
 
     def pack(
         self, workload: BitserialConv2d | BitserialDense, weights: LayerWeights, width: int

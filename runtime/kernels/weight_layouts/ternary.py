@@ -1,8 +1,10 @@
 """Weights of -1, 0 and +1 in two bits."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.graph import Constants
 from runtime.kernels import packing
@@ -88,6 +90,11 @@ class TernaryPlanes(Planes):
     def products(self, workload: BitserialConv2d, dots: list[Expr]) -> list[Expr]:
         """With two scales, the product with the codes, and that with their sizes."""
         return dots if workload.symmetric else [dots[0] - dots[1], dots[0] + dots[1]]
+
+    def negated(self, workload: BitserialConv2d, weight: NDArray[Any]) -> NDArray[Any]:
+        """Where not 0, the sign changes."""
+        nonzero, negative = weight[..., 0, :], weight[..., 1, :]
+        return np.stack([nonzero, nonzero & ~negative], axis=-2)
 
     def pack(
         self, workload: BitserialConv2d | BitserialDense, weights: LayerWeights, width: int

@@ -1,7 +1,7 @@
 """Shows how a search goes: a bar and a line a trial on a terminal, a line a trial and a stage elsewhere."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from nas.ledger import Ledger
-    from nas.searching.search import Progress
+    from nas.searching.supervision import Progress
 
 COLOURS = {
     TrialState.COMPLETE: "green",
@@ -104,13 +104,21 @@ class BarWatcher(Watcher):
             self.bar.update(self._task, description=f"{self._name}: {progress.stage}")
 
 
-@contextmanager
-def watcher(ledger: "Ledger", record: SearchRecord) -> Iterator[Watcher]:
-    """Shows a search on stderr."""
+def is_watched(progress: bool | None = None) -> bool:
+    """Whether to show progress: as asked for, else where a person looks on, at a terminal or a notebook."""
     from rich.console import Console
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    return (console.is_terminal or console.is_jupyter) if progress is None else progress
+
+
+@contextmanager
+def watcher(ledger: "Ledger", record: SearchRecord, progress: bool | None = True) -> Iterator[Watcher]:
+    """Shows a search on stderr, or in the notebook; see ``run_shown`` for ``progress``."""
+    from rich.console import Console
+
+    console = Console(stderr=True, quiet=not is_watched(progress))
+    if console.quiet or not console.is_terminal:
         yield Watcher(ledger, record, console)
         return
     found = BarWatcher(ledger, record, console)
@@ -134,11 +142,11 @@ def line(trial: TrialRecord) -> str:
     return "  ".join(parts)
 
 
-def disturbance(drifts: list[float], usual: float = 0.1) -> str | None:
+def disturbance(drifts: Sequence[float], usual: float = 0.1) -> str | None:
     """In a sentence, how disturbed the device was; None where it was not."""
     slow = [drift for drift in drifts if drift > usual]
     if not slow:
         return None
     much = f"up to {max(slow):.0%}" if len(slow) > 1 else f"{slow[0]:.0%}"
     batches = f"{len(slow)} of {len(drifts)} batches of measurements"
-    return f"The device was disturbed in {batches}: {much} slower than usual; --verbose tells when"
+    return f"The device was disturbed in {batches}: {much} slower than usual"
