@@ -12,7 +12,8 @@ import runtime
 from benchmarks.race import Run
 from latency import LatencyModel, MemoryTable
 from latency.hardware.local import LocalDevice
-from runtime.codegen.assembly import ENTRY, kernel_function, parameters
+from runtime.codegen.assembly import ENTRY
+from runtime.codegen.kernel_functions import kernel_function, parameters
 from runtime.codegen.linking import build
 from runtime.kernels import kernel_for
 from runtime.workload import Workload

@@ -25,7 +25,7 @@ def link_kernels(
     brief: bool,
 ) -> list[KernelJob]:
     """Compile kernels to be timed on a device into one library, giving way to those who time something."""
-    from runtime.codegen.assembly import link_schedules
+    from runtime.codegen.timed_kernels import link_schedules
 
     most = (BRIEF_PLAN if brief else THOROUGH_PLAN).schedules
     with device.compiling() as give_way:
@@ -37,8 +37,8 @@ def with_code(
     measured: Sequence[Measurement], workloads: "Sequence[Workload]", library: Path
 ) -> list[Measurement]:
     """Measurements of kernels, and how much code they have in the library."""
-    from runtime.codegen.assembly import code_symbol
     from runtime.codegen.code_size import function_sizes
+    from runtime.codegen.timed_kernels import code_symbol
 
     sizes = function_sizes(library)
     return [

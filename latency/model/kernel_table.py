@@ -52,8 +52,14 @@ class KernelTable:
         return self._usual_ms
 
     def rows(self) -> Mapping[str, Measurement]:
-        """The newest measurement of every kernel in the table, by the workload's key."""
-        return self.table.rows(self.device.identity)
+        """The newest measurement of every kernel in the table, by the workload's key.
+
+        Those of a plug-in are left out where it is not loaded.
+        """
+        from runtime.workload.base import is_known
+
+        rows = self.table.rows(self.device.identity)
+        return {key: row for key, row in rows.items() if is_known(key)}
 
     def refresh(self) -> None:
         """Read what others have measured meanwhile."""

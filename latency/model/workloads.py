@@ -69,7 +69,7 @@ def _of_architecture(text: str, input_shape: tuple[int, ...]) -> "tuple[Workload
 @lru_cache(CACHE_SIZE)
 def _planned(text: str, input_shape: tuple[int, ...]) -> "tuple[tuple[Workload, ...], int]":
     """An architecture's kernels, and the bytes of workspace that they need."""
-    from runtime.codegen.assembly import lay_out
+    from runtime.codegen.layout import lay_out
     from runtime.lowering import lower_parts
     from search_spaces.builder import parts
 

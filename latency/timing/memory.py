@@ -18,9 +18,9 @@ Memory = Sequence[tuple[int, Parts]]
 
 def memory_of(*workloads: "Workload") -> Memory:
     """The memory of kernels that are timed alone, or one after the other."""
-    from runtime.codegen.assembly import ALONE, blocks_of
+    from runtime.codegen.timed_kernels import TIMED_BLOCKS, blocks_of
 
-    sizes, parts = [0 for _ in ALONE], [list[Part]() for _ in ALONE]
+    sizes, parts = [0 for _ in TIMED_BLOCKS], [list[Part]() for _ in TIMED_BLOCKS]
     for workload in workloads:
         for index, block in enumerate(blocks_of(workload)):
             parts[index] += [(sizes[index] + at, shape, dtype) for at, shape, dtype in block.parts(workload)]

@@ -22,7 +22,7 @@ from latency.timing.sampling import (
 )
 from latency.timing.speed import ReferenceSpeed
 from latency.timing.system import ReadFile, waited_s, with_system
-from runtime.codegen.assembly import ONCE
+from runtime.codegen.timed_kernels import SINGLE_CALL
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds, before what was measured in a drift is measured anew."""
@@ -95,7 +95,7 @@ class Timer:
             samplers = [ways[i][way] for i, way in enumerate(chosen)]
             found = measure_in_turn(samplers, self.speed, plan, usual_ms)
             cold = [
-                self._functions.cold(modules[0], job.names[way] + ONCE, memories[0])
+                self._functions.cold(modules[0], job.names[way] + SINGLE_CALL, memories[0])
                 for way, job, memories in zip(chosen, jobs, copies, strict=True)
             ]
             return [

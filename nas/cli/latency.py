@@ -227,11 +227,12 @@ def _unseen(model: "LatencyModel", space: "SearchSpace", count: int, seed: int) 
     from latency.model.regressor import MIN_KERNELS
     from latency.model.workloads import workloads_of
     from runtime import Workload
+    from runtime.workload.base import is_known
 
     rows = model.table.rows(model.device.identity)
     if len(rows) < 3 * MIN_KERNELS:
         return None
-    times = {Workload.from_key(key): row.milliseconds for key, row in rows.items()}
+    times = {Workload.from_key(key): row.milliseconds for key, row in rows.items() if is_known(key)}
     return judge_regressor(times, map(workloads_of, islice(architectures(space, seed), count)))
 
 

@@ -88,7 +88,6 @@ def write_artifact(finished: Finished, output: Path, identity: tuple[str, str], 
     from safetensors.numpy import save
 
     from nas.training.loop import predict
-    from runtime.formats.artifact import save as save_artifact
 
     test = finished.data.test
     expected = predict(finished.module, test)
@@ -102,7 +101,7 @@ def write_artifact(finished: Finished, output: Path, identity: tuple[str, str], 
         CARD: card.to_json().encode(),
         CARD_TEXT: card.to_markdown().encode(),
     }
-    save_artifact(finished.network, output, extra)
+    finished.network.save(output, extra)
     return card
 
 

@@ -11,8 +11,6 @@ Codes of n bits are planes of signs, s_0 + 2 s_1 + 4 s_2 + ...: all evenly space
 step, plus a shift that goes into the bias. Each pair of planes is a binary convolution of its own.
 """
 
-from typing import Any
-
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
 from runtime.kernels.convolution import image_shapes
@@ -28,6 +26,7 @@ from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import planes_of
 from runtime.target import Cpu
+from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import BitserialConv2d, BitserialDense
 
 Shape = tuple[int, int, int, int, int]
@@ -77,12 +76,12 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             found.append(Buffer("padded", "scratch", padded, "uint32"))
         return (*found, *epilogue_outputs(w, shape))
 
-    def prim_func(self, workload: BitserialConv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: BitserialConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, count in registers, compare or scale."""
         from tvm import te
 
         buffers = self.buffers(workload)
-        args: dict[str, Any] = {
+        args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
             for b in buffers[1:]
             if b.role in ("input", "constant")
@@ -110,7 +109,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         return (workload.batch, *image_shapes(workload)[1], workload.out_channels // width, width)
 
     @staticmethod
-    def _count(workload: BitserialConv2d, shape: Shape, data: Image, weight: Any) -> Any:
+    def _count(workload: BitserialConv2d, shape: Shape, data: Image, weight: Tensor) -> Tensor:
         """How many bits differ, for each plane that is kept apart."""
         from tvm import te, tirx
 
@@ -120,11 +119,11 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         c = te.reduce_axis((0, data.shape[-2]), "c")
         s, layout = workload.stride, planes_of(workload)
 
-        def count(n: Any, y: Any, x: Any, o: Any, p: Any, i: Any) -> Any:
-            def inputs(plane: Any) -> Any:
+        def count(n: Expr, y: Expr, x: Expr, o: Expr, p: Expr, i: Expr) -> Expr:
+            def inputs(plane: Expr) -> Expr:
                 return data[n, y * s + ky, x * s + kx, o // vectors_per_group, c, plane]
 
-            def weights(plane: Any) -> Any:
+            def weights(plane: Expr) -> Expr:
                 return weight[o, ky, kx, c, plane, i]
 
             differing = layout.differing(workload, p, inputs, weights)
@@ -133,16 +132,14 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         return te.compute((n, rows, columns, vectors, sums(workload), width), count, name="accumulate")
 
     @staticmethod
-    def _finish(
-        workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: dict[str, Any], counted: Any
-    ) -> Stages:
+    def _finish(workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: Tensors, counted: Tensor) -> Stages:
         if compares_counts(workload):
             tensors = write_bits(
                 workload, cpu, shape, lambda n, y, x, o, i: counted[n, y, x, o, 0, i] > args["limit"][o, i]
             )
             return Stages(tensors, (tensors["codes"],))
 
-        def scaled(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+        def scaled(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             # The integer dot products come first, so that a true zero is an exact zero for the next sign.
             dots = [args["total"][o, p, i] - 2 * counted[n, y, x, o, p, i] for p in range(sums(workload))]
             value = args["bias"][o, i]
@@ -175,7 +172,7 @@ class BitserialDenseKernel(Kernel[BitserialDense]):
         """Those of the convolution."""
         return BitserialConv2dKernel().buffers(self.as_convolution(workload))
 
-    def prim_func(self, workload: BitserialDense, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: BitserialDense, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """That of the convolution."""
         return BitserialConv2dKernel().prim_func(self.as_convolution(workload), cpu, tile)
 

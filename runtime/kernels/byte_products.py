@@ -1,7 +1,5 @@
 """Sums of products of bytes: four at a time where the CPU has vectors, one by one elsewhere."""
 
-from typing import Any
-
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, lanes
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
@@ -9,12 +7,13 @@ from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.quads import fill_quads, join_quads
 from runtime.kernels.weight_layouts import quads_of
 from runtime.target import ByteDot, Cpu
+from runtime.tvm_types import Expr, Tensor, Tensors
 from runtime.workload import Conv2d
 
 QUAD = packing.QUAD  # bytes of one dot product
 LESS = 128  # what bytes lose on the way into a dot product of signed bytes
 
-Index = tuple[Any, Any, Any, Any, Any]
+Index = tuple[Expr, Expr, Expr, Expr, Expr]
 Shape = tuple[int, int, int, int, int]
 
 
@@ -45,9 +44,9 @@ def accumulate_bytes(
     cpu: Cpu,
     shape: Shape,
     buffers: dict[str, Buffer],
-    args: dict[str, Any],
-    scratch: dict[str, Any],
-) -> tuple[Image, Any]:
+    args: Tensors,
+    scratch: Tensors,
+) -> tuple[Image, Tensor]:
     """The input, and the sums of products of bytes as they are stored, int32 (N, Ho, Wo, O/lanes, lanes)."""
     kind = byte_dot_for(workload, cpu)
     if kind is None:
@@ -63,8 +62,8 @@ def accumulate_bytes(
 
 
 def all_products(
-    workload: Conv2d, cpu: Cpu, total: Any, args: dict[str, Any], scratch: dict[str, Any], index: Index
-) -> Any:
+    workload: Conv2d, cpu: Cpu, total: Expr, args: Tensors, scratch: Tensors, index: Index
+) -> Expr:
     """The sum of products of what bytes stand for, from that of the bytes as they are stored."""
     from tvm import tirx
 
@@ -78,8 +77,8 @@ def all_products(
 
 
 def _by_fours(
-    workload: Conv2d, kind: ByteDot, shape: Shape, data: Image, args: dict[str, Any], scratch: dict[str, Any]
-) -> Any:
+    workload: Conv2d, kind: ByteDot, shape: Shape, data: Image, args: Tensors, scratch: Tensors
+) -> Tensor:
     from tvm import te, tirx
 
     w, depth = workload, data.shape[-1]
@@ -87,7 +86,7 @@ def _by_fours(
     ky, kx, quad = (te.reduce_axis((0, extent), name) for extent, name in _axes(w, depth))
     flip = tirx.const(-0x7F7F7F80 if kind.is_signed else 0, "int32")  # the highest bit of each byte
 
-    def dot(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+    def dot(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
         pixel = n, y * w.stride + ky, x * w.stride + kx, o // _vectors_per_group(w)
         word = data[(*pixel, quad)] ^ flip
         return byte_dot_sum(kind, word, weight[o, ky, kx, quad, i], axis=[ky, kx, quad])
@@ -95,9 +94,7 @@ def _by_fours(
     return te.compute(shape, dot, name="accumulate")
 
 
-def _one_by_one(
-    workload: Conv2d, shape: Shape, data: Image, args: dict[str, Any], scratch: dict[str, Any]
-) -> Any:
+def _one_by_one(workload: Conv2d, shape: Shape, data: Image, args: Tensors, scratch: Tensors) -> Tensor:
     from tvm import te
 
     w, depth = workload, data.shape[-1] // QUAD
@@ -105,7 +102,7 @@ def _one_by_one(
     axes = (*_axes(w, depth), (QUAD, "byte"))
     ky, kx, quad, byte = (te.reduce_axis((0, extent), name) for extent, name in axes)
 
-    def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+    def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
         pixel = n, y * w.stride + ky, x * w.stride + kx, o // _vectors_per_group(w)
         stored = data[(*pixel, quad * QUAD + byte)].astype("int32")
         return te.sum(stored * weights[o, ky, kx, quad, i, byte].astype("int32"), axis=[ky, kx, quad, byte])
@@ -123,7 +120,7 @@ def _vectors_per_group(workload: Conv2d) -> int:
 
 
 def _bytes(
-    workload: Conv2d, buffers: dict[str, Buffer], args: dict[str, Any], scratch: dict[str, Any]
+    workload: Conv2d, buffers: dict[str, Buffer], args: Tensors, scratch: Tensors
 ) -> tuple[Image, Image]:
     """The image as it comes, and padded where it must be."""
     zero = args.get("zero_point")
@@ -138,7 +135,7 @@ def _bytes(
 
 
 def _words(
-    workload: Conv2d, buffers: dict[str, Buffer], args: dict[str, Any], scratch: dict[str, Any]
+    workload: Conv2d, buffers: dict[str, Buffer], args: Tensors, scratch: Tensors
 ) -> tuple[Image, Image]:
     """As ``_bytes``, in int32 words of four where it is padded or can be seen so."""
     zero = args.get("zero_point")
@@ -155,7 +152,7 @@ def _words(
     return image, data
 
 
-def _pixels(data: Image, kind: ByteDot | None) -> Any:
+def _pixels(data: Image, kind: ByteDot | None) -> Tensor:
     """The sum of each pixel's bytes (N, H, W, G), as the products take them: of words if by fours."""
     from tvm import te, tirx
 
@@ -163,7 +160,7 @@ def _pixels(data: Image, kind: ByteDot | None) -> Any:
     low = tirx.const(0x00FF00FF, "int32")
     less = QUAD * LESS if kind is not None and kind.is_signed else 0
 
-    def held(n: Any, y: Any, x: Any, g: Any) -> Any:
+    def held(n: Expr, y: Expr, x: Expr, g: Expr) -> Expr:
         found = data[n, y, x, g, unit].astype("int32")
         if kind is not None:
             pairs = (found & low) + ((found >> 8) & low)
@@ -173,14 +170,14 @@ def _pixels(data: Image, kind: ByteDot | None) -> Any:
     return te.compute(data.shape[:-1], held, name="pixels")
 
 
-def _windows(workload: Conv2d, pixels: Any, shape: tuple[int, ...]) -> Any:
+def _windows(workload: Conv2d, pixels: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The sum of what lies under each window (N, Ho, Wo, G)."""
     from tvm import te
 
     ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("wy", "wx"))
     s = workload.stride
 
-    def under(n: Any, y: Any, x: Any, g: Any) -> Any:
+    def under(n: Expr, y: Expr, x: Expr, g: Expr) -> Expr:
         return te.sum(pixels[n, y * s + ky, x * s + kx, g], axis=[ky, kx])
 
     return te.compute(shape, under, name="windows")

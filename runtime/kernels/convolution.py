@@ -1,7 +1,5 @@
 """Convolution and dense kernels over floats and bytes, with weights of floats, bytes, two bits or one."""
 
-from typing import Any
-
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
 from runtime.kernels.byte_products import accumulate_bytes, all_products, window_buffers
@@ -17,6 +15,7 @@ from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import quads_of, taps_of
 from runtime.target import Cpu
+from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import Conv2d, Dense, SpatialWorkload
 
 DTYPES = {"float": "float32", "uint8": "uint8", "int8": "uint8"}
@@ -73,24 +72,24 @@ class Conv2dKernel(Kernel[Conv2d]):
             found += taps_of(w).scratch(taps)
         return (*found, *epilogue_outputs(w, shape))
 
-    def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, decode, accumulate in registers, finish."""
         from tvm import te
 
         buffers = {b.name: b for b in self.buffers(workload)}
         shape = self._shape(workload)
-        args: dict[str, Any] = {
+        args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
             for b in buffers.values()
             if b.role in ("input", "constant") and b.name != "data"
         }
-        scratch: dict[str, Any] = {}
+        scratch: Tensors = {}
         if has_byte_inputs(workload):
             image, accumulated = accumulate_bytes(workload, cpu, shape, buffers, args, scratch)
         else:
             image, accumulated = self._accumulate_floats(workload, shape, buffers, args, scratch)
 
-        def value(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+        def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             total = accumulated[n, y, x, o, i]
             if has_byte_inputs(workload):
                 total = all_products(workload, cpu, total, args, scratch, (n, y, x, o, i))
@@ -118,9 +117,9 @@ class Conv2dKernel(Kernel[Conv2d]):
         workload: Conv2d,
         shape: tuple[int, int, int, int, int],
         buffers: dict[str, Buffer],
-        args: dict[str, Any],
-        scratch: dict[str, Any],
-    ) -> tuple[Image, Any]:
+        args: Tensors,
+        scratch: Tensors,
+    ) -> tuple[Image, Tensor]:
         """Multiply and add floats; low-bit weights are decoded first."""
         from tvm import te
 
@@ -135,7 +134,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         c = te.reduce_axis((0, data.shape[-1]), "c")
         s, vectors_per_group = workload.stride, shape[3] // workload.groups
 
-        def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+        def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             pixel = data[n, y * s + ky, x * s + kx, o // vectors_per_group, c]
             return te.sum(pixel * weight[o, ky, kx, c, i], axis=[ky, kx, c])
 
@@ -165,7 +164,7 @@ class DenseKernel(Kernel[Dense]):
         """Those of the convolution."""
         return Conv2dKernel().buffers(self.as_convolution(workload))
 
-    def prim_func(self, workload: Dense, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: Dense, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """That of the convolution."""
         return Conv2dKernel().prim_func(self.as_convolution(workload), cpu, tile)
 
@@ -178,12 +177,12 @@ class DenseKernel(Kernel[Dense]):
         return workload.batch * workload.in_features * workload.out_features
 
 
-def affine_output(accumulated: Any, scale: Any, bias: Any) -> Any:
+def affine_output(accumulated: Expr, scale: Expr, bias: Expr) -> Expr:
     """``scale * accumulated + bias`` in float32."""
     return accumulated.astype("float32") * scale + bias
 
 
-def is_extern(tensor: Any) -> bool:
+def is_extern(tensor: Tensor) -> bool:
     """Whether a tensor's loops were written by hand and have no schedule."""
     from tvm import te
 

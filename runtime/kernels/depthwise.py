@@ -5,8 +5,6 @@ decoded to float while the image is padded, where their sums stay exact integers
 int32 where nothing but integers is wanted.
 """
 
-from typing import Any
-
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
 from runtime.kernels.convolution import DTYPES, ZERO_POINT, is_extern
@@ -23,6 +21,7 @@ from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
+from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import DepthwiseConv2d
 
 
@@ -50,18 +49,18 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             found.append(Buffer("padded", "scratch", padded, summed_in(w)))
         return (*found, *taps_of(w).scratch(taps), *epilogue_outputs(w, shape))
 
-    def prim_func(self, workload: DepthwiseConv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: DepthwiseConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad and decode, accumulate in registers, finish."""
         from tvm import te
 
         buffers = {b.name: b for b in self.buffers(workload)}
-        args: dict[str, Any] = {
+        args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
             for b in buffers.values()
             if b.role in ("input", "constant") and b.name != "data"
         }
         image = data = flat_placeholder("data", buffers["data"].shape, buffers["data"].dtype)
-        scratch: dict[str, Any] = {}
+        scratch: Tensors = {}
         if workload.input != "float":
             is_binary = workload.input == "binary"
             zero = args.get("zero_point")
@@ -77,13 +76,13 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         s = workload.stride
 
-        def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+        def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             tap = layout.meant(weight[o, ky, kx, 0, i].astype(summed_in(workload)))
             return te.sum(data[n, y * s + ky, x * s + kx, o, i] * tap, axis=[ky, kx])
 
         accumulated = te.compute(shape, product, name="accumulate")
 
-        def value(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+        def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             return scaled(workload, accumulated[n, y, x, o, i], args, o, i)
 
         stages = finish(workload, cpu, shape, args, value)
@@ -107,7 +106,7 @@ def summed_in(workload: DepthwiseConv2d) -> str:
     return "int32" if scales_by_integers(workload) else "float32"
 
 
-def decode_bytes(workload: DepthwiseConv2d, image: Image, zero: Any) -> Image:
+def decode_bytes(workload: DepthwiseConv2d, image: Image, zero: Tensor | None) -> Image:
     """Bytes (N, H, W, C/lanes, lanes) -> what they stand for (N, H + 2P, W + 2P, C/lanes, lanes).
 
     ``zero`` is a tensor (1,) of what stands for zero; None for 0.
@@ -116,7 +115,7 @@ def decode_bytes(workload: DepthwiseConv2d, image: Image, zero: Any) -> Image:
 
     w, dtype = workload, summed_in(workload)
 
-    def decoded(n: Any, y: Any, x: Any, v: Any, i: Any) -> Any:
+    def decoded(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
         inside = tirx.all(y >= w.padding, y < w.height + w.padding, x >= w.padding, x < w.width + w.padding)
         byte = image[n, y - w.padding, x - w.padding, v, i].astype("int32")
         byte = byte if zero is None else byte - zero[0]
@@ -134,7 +133,7 @@ def decode_signs(workload: DepthwiseConv2d, image: Image) -> Image:
     width = lanes(w.channels)
     one = tirx.const(1, "float32")
 
-    def decoded(n: Any, y: Any, x: Any, v: Any, i: Any) -> Any:
+    def decoded(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
         channel = v * width + i
         inside = tirx.all(y >= w.padding, y < w.height + w.padding, x >= w.padding, x < w.width + w.padding)
         word = image[n, y - w.padding, x - w.padding, v * width // 32]

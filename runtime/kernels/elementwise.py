@@ -1,8 +1,5 @@
 """Kernels that map values one by one: quantize, activations, scales and the sum of two."""
 
-from collections.abc import Callable
-from typing import Any
-
 from runtime.kernels.base import Buffer, Kernel, W, kernels, te_placeholders
 from runtime.kernels.convolution import affine_output
 from runtime.kernels.epilogue import STEPS, quantized, rectified, step_buffers
@@ -16,6 +13,7 @@ from runtime.kernels.fixed_point import (
 )
 from runtime.kernels.schedule import Tile, schedule_elementwise
 from runtime.target import Cpu
+from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
 from runtime.workload import (
     Add,
     Affine,
@@ -32,7 +30,7 @@ from runtime.workload import (
 class ElementwiseKernel(Kernel[W]):
     """A kernel whose output is one TE expression of its arguments, vectorized over the last axis."""
 
-    def prim_func(self, workload: W, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: W, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """One vectorized loop nest."""
         from tvm import te
 
@@ -41,7 +39,7 @@ class ElementwiseKernel(Kernel[W]):
         result = te.compute(buffers[-1].shape, self.expression(workload, args), name="output")
         return schedule_elementwise(te.create_prim_func([*args.values(), result]), "output")
 
-    def expression(self, workload: W, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: W, args: Tensors) -> Compute:
         """The value of the output at an index."""
         raise TypeError(f"{type(self).__name__} gives no expression for {workload.family}")
 
@@ -58,7 +56,7 @@ class QuantizeKernel(ElementwiseKernel[Quantize]):
             Buffer("output", "output", (workload.size,), "uint8"),
         )
 
-    def expression(self, workload: Quantize, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Quantize, args: Tensors) -> Compute:
         """Multiplied, clamped, rounded, cast."""
         if workload.arithmetic == "integer":
             return lambda i: as_code(args["data"][i], args, STEPS[workload.code])
@@ -74,7 +72,7 @@ class ReluKernel(ElementwiseKernel[Relu]):
         dtype = REAL[workload.arithmetic]
         return Buffer("data", "input", shape, dtype), Buffer("output", "output", shape, dtype)
 
-    def expression(self, workload: Relu, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Relu, args: Tensors) -> Compute:
         """The larger of the value and zero."""
         return lambda i: rectified(args["data"][i], workload.arithmetic)
 
@@ -89,7 +87,7 @@ class Relu6Kernel(ElementwiseKernel[Relu6]):
         six = [Buffer("six", "constant", (1,), dtype)] if workload.arithmetic == "integer" else []
         return Buffer("data", "input", shape, dtype), *six, Buffer("output", "output", shape, dtype)
 
-    def expression(self, workload: Relu6, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Relu6, args: Tensors) -> Compute:
         """Clamped; the operands are in the order that lets a NaN through."""
         from tvm import tirx
 
@@ -106,7 +104,7 @@ class SigmoidKernel(ElementwiseKernel[Sigmoid]):
         shape = (workload.size,)
         return Buffer("data", "input", shape, "float32"), Buffer("output", "output", shape, "float32")
 
-    def expression(self, workload: Sigmoid, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Sigmoid, args: Tensors) -> Compute:
         """By the exponential of the processor's mathematical library."""
         from tvm import tirx
 
@@ -127,7 +125,7 @@ class ScaleChannelsKernel(ElementwiseKernel[ScaleChannels]):
             Buffer("output", "output", shape, "float32"),
         )
 
-    def expression(self, workload: ScaleChannels, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: ScaleChannels, args: Tensors) -> Compute:
         """The product."""
         return lambda n, p, c: args["data"][n, p, c] * args["factor"][n, c]
 
@@ -144,7 +142,7 @@ class AddKernel(ElementwiseKernel[Add]):
             Buffer("output", "output", shape, dtype),
         )
 
-    def expression(self, workload: Add, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Add, args: Tensors) -> Compute:
         """The sum."""
         if workload.arithmetic == "integer":
             return lambda i: saturated(args["left"][i] + args["right"][i])
@@ -162,7 +160,7 @@ class AffineKernel(ElementwiseKernel[Affine]):
         factors = scale_buffers(shape[1:]) if workload.arithmetic == "integer" else factors
         return Buffer("data", "input", shape, dtype), *factors, Buffer("output", "output", shape, dtype)
 
-    def expression(self, workload: Affine, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Affine, args: Tensors) -> Compute:
         """Scaled and shifted."""
         if workload.arithmetic == "integer":
             m, b, s = (args[each.name] for each in scale_buffers((workload.channels,)))
@@ -183,7 +181,7 @@ class AffineMapKernel(ElementwiseKernel[AffineMap]):
             Buffer("output", "output", shape, "float32"),
         )
 
-    def expression(self, workload: AffineMap, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: AffineMap, args: Tensors) -> Compute:
         """Scaled and shifted."""
         return lambda n, p, c: affine_output(args["data"][n, p, c], args["scale"][p, c], args["bias"][c])
 
@@ -200,13 +198,13 @@ class PreluKernel(ElementwiseKernel[Prelu]):
             Buffer("output", "output", shape, "float32"),
         )
 
-    def expression(self, workload: Prelu, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Prelu, args: Tensors) -> Compute:
         """The value, or its multiple."""
         from tvm import tirx
 
         zero = tirx.const(0.0, "float32")
 
-        def value(p: Any, c: Any) -> Any:
+        def value(p: Expr, c: Expr) -> Expr:
             x = args["data"][p, c]
             return tirx.Select(x > zero, x, x * args["slope"][c])
 

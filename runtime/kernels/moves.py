@@ -1,12 +1,11 @@
 """Kernels that move values and compute nothing: subsample, concatenate, shuffle, layouts."""
 
-from collections.abc import Callable
 from itertools import accumulate
-from typing import Any
 
 from runtime.kernels.base import Buffer, kernels, lanes
 from runtime.kernels.elementwise import ElementwiseKernel
 from runtime.kernels.fixed_point import REAL, zero_of
+from runtime.tvm_types import Compute, Expr, Tensors
 from runtime.workload import ChannelShuffle, Concat, Subsample, ToNchw, ToNhwc
 
 
@@ -23,14 +22,14 @@ class SubsampleKernel(ElementwiseKernel[Subsample]):
             Buffer("output", "output", shape, dtype),
         )
 
-    def expression(self, workload: Subsample, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Subsample, args: Tensors) -> Compute:
         """Zero beyond the channels that there are."""
         from tvm import tirx
 
         data, stride = args["data"], workload.stride
         there = int(data.shape[3])
 
-        def value(n: Any, y: Any, x: Any, v: Any, i: Any) -> Any:
+        def value(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
             if not workload.added:
                 return data[n, y * stride, x * stride, v, i]
             zero = zero_of(workload.arithmetic)
@@ -50,7 +49,7 @@ class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):
             Buffer("output", "output", (pixels, depth, workload.groups), REAL[workload.arithmetic]),
         )
 
-    def expression(self, workload: ChannelShuffle, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: ChannelShuffle, args: Tensors) -> Compute:
         """Groups and channels change places."""
         return lambda p, c, g: args["data"][p, g, c]
 
@@ -66,7 +65,7 @@ class ToNhwcKernel(ElementwiseKernel[ToNhwc]):
             Buffer("output", "output", (w.batch, w.height, w.width, w.channels), "float32"),
         )
 
-    def expression(self, workload: ToNhwc, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: ToNhwc, args: Tensors) -> Compute:
         """Channels go last."""
         return lambda n, y, x, c: args["data"][n, c, y, x]
 
@@ -82,7 +81,7 @@ class ToNchwKernel(ElementwiseKernel[ToNchw]):
             Buffer("output", "output", (w.batch, w.channels, w.height, w.width), dtype),
         )
 
-    def expression(self, workload: ToNchw, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: ToNchw, args: Tensors) -> Compute:
         """Channels go second."""
         return lambda n, c, y, x: args["data"][n, y, x, c]
 
@@ -101,11 +100,11 @@ class ConcatKernel(ElementwiseKernel[Concat]):
         vectors = sum(workload.channels) // width
         return (*inputs, Buffer("output", "output", (pixels, vectors, width), dtype))
 
-    def expression(self, workload: Concat, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Concat, args: Tensors) -> Compute:
         """Which input a vector comes from depends on its index alone, never on the lane."""
         from tvm import tirx
 
-        def chosen(p: Any, v: Any, i: Any) -> Any:
+        def chosen(p: Expr, v: Expr, i: Expr) -> Expr:
             ends = list(accumulate(int(a.shape[1]) for a in args.values()))
             value = None
             for array, end in reversed(list(zip(args.values(), ends, strict=True))):

@@ -1,19 +1,18 @@
 """Images of bytes by fours, as dot product instructions take them: channels are filled up to whole quads."""
 
-from typing import Any
-
 from runtime.kernels.packing import QUAD, quads
 from runtime.kernels.padding import Image
+from runtime.tvm_types import Expr, Tensor
 
 
-def _inside(image: Image, padding: int, y: Any, x: Any) -> Any:
+def _inside(image: Image, padding: int, y: Expr, x: Expr) -> Expr:
     from tvm import tirx
 
     _, height, width, *_ = image.shape
     return tirx.all(y >= padding, y < height + padding, x >= padding, x < width + padding)
 
 
-def _byte(image: Image, padding: int, zero: Any, index: tuple[Any, ...], channel: Any) -> Any:
+def _byte(image: Image, padding: int, zero: Tensor | None, index: tuple[Expr, ...], channel: Expr) -> Expr:
     """A byte of the padded image with channels beyond the last, which meet weights of zero."""
     from tvm import tirx
 
@@ -28,7 +27,7 @@ def _padded_shape(image: Image, padding: int, depth: int) -> tuple[int, ...]:
     return n, height + 2 * padding, width + 2 * padding, groups, depth
 
 
-def fill_quads(image: Image, padding: int, zero: Any) -> Image:
+def fill_quads(image: Image, padding: int, zero: Tensor | None) -> Image:
     """The image of bytes (N, H, W, G, C) padded, and its channels filled up to whole quads.
 
     ``zero`` is a tensor (1,) of what stands for zero; None for 0.
@@ -40,11 +39,11 @@ def fill_quads(image: Image, padding: int, zero: Any) -> Image:
     return Image(filled, shape, is_flat=False)
 
 
-def join_quads(image: Image, padding: int, zero: Any) -> Image:
+def join_quads(image: Image, padding: int, zero: Tensor | None) -> Image:
     """As ``fill_quads``, each quad as one int32 word."""
     from tvm import te, tirx
 
-    def word(*index: Any) -> Any:
+    def word(*index: Expr) -> Expr:
         *pixel, quad = index
         found = tirx.const(0, "uint32")
         for k in range(QUAD):

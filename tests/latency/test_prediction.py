@@ -169,6 +169,17 @@ def test_a_device_that_is_away_is_predicted_and_marked():
         LatencyModel(device, MemoryTable(), measure=False).predict(architecture)
 
 
+def test_kernels_of_a_plugin_that_is_not_loaded_are_left_out():
+    device, table = Board(), MemoryTable()
+    measure_space(LatencyModel(device, table), SPACE, 30, quietly)
+    architecture = SPACE.sample(12345)
+    found = LatencyModel(device, table, measure=False).predict(architecture)
+    table.put(device.identity, "warped(batch=1,size=3)", measurement(7.0))
+    model = LatencyModel(device, table, measure=False)
+    model.refresh()
+    assert model.predict(architecture) == found
+
+
 def test_kendalls_tau_is_that_of_scipy():
     values = np.random.default_rng(0)
     for _ in range(20):

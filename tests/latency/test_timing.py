@@ -17,7 +17,7 @@ from latency.timing.patience import DEFAULT_PATIENCE_S, PATIENCE_VARIABLE
 from latency.timing.place import Place, ThisProcess
 from latency.timing.sampling import BRIEF_PLAN, THOROUGH_PLAN, scale_of
 from latency.timing.timer import Timer
-from runtime.codegen.assembly import ONCE, blocks_of, link_schedules, link_sequence
+from runtime.codegen.timed_kernels import SINGLE_CALL, blocks_of, link_schedules, link_sequence
 from runtime.workload import Conv2d, Relu
 
 LIBRARY = Path("made-up.so")
@@ -36,7 +36,7 @@ class Machine(Place):
 
     def __init__(self):
         self.slowness = lambda: 1.0
-        self.milliseconds = {"reference": 0.006, "kernel": 0.5, "kernel" + ONCE: 0.8, "network": 2.0}
+        self.milliseconds = {"reference": 0.006, "kernel": 0.5, "kernel" + SINGLE_CALL: 0.8, "network": 2.0}
         self.unlucky = {}
 
     def load(self, library):
@@ -209,7 +209,7 @@ def test_samples_of_many_take_turns(machine):
         return run
 
     machine.time_evaluator = watching
-    machine.milliseconds |= {"a" + ONCE: 1.0, "b" + ONCE: 1.0}
+    machine.milliseconds |= {"a" + SINGLE_CALL: 1.0, "b" + SINGLE_CALL: 1.0}
     kernels = [KernelJob({"": name}, KERNEL.memory) for name in ("a", "b")]
     machine.unlucky = {"a": {"nowhere": 1.0, "neither": 1.0}}  # b's samples differ from place to place
     found = timer_on(machine).kernels(LIBRARY, kernels).measurements
@@ -217,7 +217,7 @@ def test_samples_of_many_take_turns(machine):
     assert order == ["a", "b"] * SAMPLES + ["b"] * (MAX_SAMPLES - SAMPLES), "more are taken where they differ"
 
 
-@pytest.mark.parametrize("name", ["reference", "kernel", "kernel" + ONCE, "network"])
+@pytest.mark.parametrize("name", ["reference", "kernel", "kernel" + SINGLE_CALL, "network"])
 def test_no_time_of_a_device_is_taken_unseen(machine, name):
     machine.milliseconds[name] = float("nan")
     with pytest.raises(MeasurementError, match="which is no time"):
@@ -383,7 +383,7 @@ def test_a_kernel_alone_computes_what_it_computes_in_a_network(tmp_path):
     ((name,),) = (names.values() for names in link_schedules([Relu(1, 40)], "native", 1, library))
     workspace, constants = blocks_of(Relu(1, 40))
     values = np.random.default_rng(0).standard_normal(40).astype(np.float32)
-    for function, count in ((name, [3]), (name + ONCE, [])):
+    for function, count in ((name, [3]), (name + SINGLE_CALL, [])):
         memory = np.zeros(workspace.nbytes, np.uint8)
         memory[workspace.offsets["data"] :][:160] = values.view(np.uint8)
         tensors = [

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
+from runtime.tvm_types import Expr, Tensor, Tensors
 from runtime.workload import BitserialConv2d, BitserialDense
 from search_spaces.errors import InvalidInput
 from search_spaces.registry import Registry
 from search_spaces.weight_codes import CodeSet, Inputs
 
 Shape = tuple[int, ...]
-Args = dict[str, Any]
+Args = Tensors
 """TE tensors by the names of their buffers."""
 
 
@@ -59,11 +60,11 @@ class Taps(ABC):
         """Memory for decoded weights."""
         return []
 
-    def decoded(self, args: Args, scratch: Args, shape: Shape) -> Any:
+    def decoded(self, args: Args, scratch: Args, shape: Shape) -> Tensor:
         """The weights as a TE tensor of ``shape``; what is decoded is put into ``scratch``."""
         return args["weight"]
 
-    def meant(self, tap: Any) -> Any:
+    def meant(self, tap: Expr) -> Expr:
         """What a weight of that tensor stands for, but for its scale."""
         return tap
 
@@ -91,11 +92,11 @@ class Quads(ABC):
         return []
 
     @abstractmethod
-    def words(self, args: Args, scratch: Args, shape: Shape) -> Any:
+    def words(self, args: Args, scratch: Args, shape: Shape) -> Tensor:
         """The weights as int32 words of four: a TE tensor of ``shape`` without its last axis."""
 
     @abstractmethod
-    def bytes(self, args: Args, scratch: Args, shape: Shape) -> Any:
+    def bytes(self, args: Args, scratch: Args, shape: Shape) -> Tensor:
         """The weights as bytes: a TE tensor of ``shape``."""
 
     @abstractmethod
@@ -122,13 +123,13 @@ class Planes(ABC):
     def differing(
         self,
         workload: BitserialConv2d,
-        sum_index: Any,
-        data: Callable[[Any], Any],
-        weight: Callable[[Any], Any],
-    ) -> Any:
+        sum_index: Expr,
+        data: Callable[[Expr], Expr],
+        weight: Callable[[Expr], Expr],
+    ) -> Expr:
         """The word of bits that count for one of the sums; ``data`` and ``weight`` give words of a plane."""
 
-    def products(self, workload: BitserialConv2d, dots: list[Any]) -> list[Any]:
+    def products(self, workload: BitserialConv2d, dots: list[Expr]) -> list[Expr]:
         """What the scales multiply, from ``total - 2 count`` of each sum."""
         return dots
 

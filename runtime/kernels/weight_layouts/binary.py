@@ -10,6 +10,7 @@ from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.weight_layouts.base import LayerWeights, Planes, WeightLayout, weight_layouts
 from runtime.kernels.weight_layouts.packed_taps import PackedTaps
+from runtime.tvm_types import Expr
 from runtime.workload import BitserialConv2d, BitserialDense
 from search_spaces.weight_codes import CodeSet, Inputs
 
@@ -30,10 +31,10 @@ class BinaryPlanes(Planes):
     def differing(
         self,
         workload: BitserialConv2d,
-        sum_index: Any,
-        data: Callable[[Any], Any],
-        weight: Callable[[Any], Any],
-    ) -> Any:
+        sum_index: Expr,
+        data: Callable[[Expr], Expr],
+        weight: Callable[[Expr], Expr],
+    ) -> Expr:
         """Where signs differ."""
         bits = workload.weight_bits
         return data(sum_index // bits) ^ weight(sum_index % bits)

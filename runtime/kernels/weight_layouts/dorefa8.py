@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from runtime.kernels.weight_layouts.base import WeightLayout, weight_layouts
 from runtime.kernels.weight_layouts.int8 import BYTES, ByteQuads, ByteTaps
+from runtime.tvm_types import Expr
 from search_spaces.weight_codes import CodeSet, Inputs
 
 ODD = frozenset(range(-255, 256, 2))
@@ -14,7 +15,7 @@ ODD = frozenset(range(-255, 256, 2))
 class OddTaps(ByteTaps):
     """A byte a weight."""
 
-    def meant(self, tap: Any) -> Any:
+    def meant(self, tap: Expr) -> Expr:
         """The odd number."""
         return 2 * tap + 1
 

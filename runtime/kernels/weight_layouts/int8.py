@@ -18,6 +18,7 @@ from runtime.kernels.weight_layouts.base import (
     WeightLayout,
     weight_layouts,
 )
+from runtime.tvm_types import Tensor
 from search_spaces.weight_codes import CodeSet, Inputs
 
 BYTES = frozenset(range(-127, 128))
@@ -49,14 +50,14 @@ class ByteQuads(Quads):
         """Of ``shape``."""
         return Buffer("weight", "constant", shape, "int8")
 
-    def words(self, args: Args, scratch: Args, shape: Shape) -> Any:
+    def words(self, args: Args, scratch: Args, shape: Shape) -> Tensor:
         """The same memory, seen as words."""
         from tvm import te
 
         args["weight"] = te.placeholder(shape[:-1], "int32", name="weight")
         return args["weight"]
 
-    def bytes(self, args: Args, scratch: Args, shape: Shape) -> Any:
+    def bytes(self, args: Args, scratch: Args, shape: Shape) -> Tensor:
         """As they are."""
         return args["weight"]
 

@@ -1,13 +1,12 @@
 """Weights of one or two bits in words that are decoded into floats once a call."""
 
-from typing import Any
-
 import numpy as np
 
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
 from runtime.kernels.weight_layouts.base import Args, LayerWeights, Shape, Taps
+from runtime.tvm_types import Expr, Tensor
 
 
 class PackedTaps(Taps):
@@ -30,7 +29,7 @@ class PackedTaps(Taps):
         """The floats."""
         return [Buffer("decoded", "scratch", shape, "float32")]
 
-    def decoded(self, args: Args, scratch: Args, shape: Shape) -> Any:
+    def decoded(self, args: Args, scratch: Args, shape: Shape) -> Tensor:
         """0, +W^p or -W^n."""
         found = decode_codes(args["weight"], args["positive"], args["negative"], self.bits, shape)
         scratch["decoded"] = found
@@ -45,7 +44,7 @@ class PackedTaps(Taps):
         return {**vectors, "weight": packing.pack_lane_codes(codes, self.bits), "scale": scale}
 
 
-def decode_codes(packed: Any, positive: Any, negative: Any, bits: int, taps: Shape) -> Any:
+def decode_codes(packed: Tensor, positive: Tensor, negative: Tensor, bits: int, taps: Shape) -> Tensor:
     """Packed codes (O/lanes, words, lanes) -> float weights of shape ``taps`` (O/lanes, K, K, C, lanes).
 
     Two-bit codes 0, 1, 2 stand for 0, +W^p, -W^n (TTQ, equation 1); one-bit codes 0, 1 for the latter two.
@@ -55,7 +54,7 @@ def decode_codes(packed: Any, positive: Any, negative: Any, bits: int, taps: Sha
     _, kernel, _, depth, _ = taps
     per_word = 32 // bits
 
-    def decoded(o: Any, ky: Any, kx: Any, c: Any, i: Any) -> Any:
+    def decoded(o: Expr, ky: Expr, kx: Expr, c: Expr, i: Expr) -> Expr:
         position = (ky * kernel + kx) * depth + c
         shifted = packed[o, position // per_word, i] >> (position % per_word * bits).astype("uint32")
         code = shifted & tirx.const((1 << bits) - 1, "uint32")

@@ -21,6 +21,7 @@ from runtime.kernels.weight_layouts.base import (
 )
 from runtime.kernels.weight_layouts.int8 import byte_offset
 from runtime.kernels.weight_layouts.packed_taps import PackedTaps
+from runtime.tvm_types import Expr, Tensor
 from runtime.workload import BitserialConv2d, BitserialDense
 from search_spaces.weight_codes import CodeSet, Inputs
 
@@ -40,12 +41,12 @@ class TernaryQuads(Quads):
         """The bytes."""
         return [Buffer("decoded", "scratch", shape, "int8")]
 
-    def words(self, args: Args, scratch: Args, shape: Shape) -> Any:
+    def words(self, args: Args, scratch: Args, shape: Shape) -> Tensor:
         """Decoded a word at a time."""
         scratch["decoded"] = decode_ternary_words(args["weight"], shape[:-1])
         return scratch["decoded"]
 
-    def bytes(self, args: Args, scratch: Args, shape: Shape) -> Any:
+    def bytes(self, args: Args, scratch: Args, shape: Shape) -> Tensor:
         """Decoded one by one."""
         scratch["decoded"] = decode_ternary_bytes(args["weight"], shape)
         return scratch["decoded"]
@@ -77,16 +78,16 @@ class TernaryPlanes(Planes):
     def differing(
         self,
         workload: BitserialConv2d,
-        sum_index: Any,
-        data: Callable[[Any], Any],
-        weight: Callable[[Any], Any],
-    ) -> Any:
+        sum_index: Expr,
+        data: Callable[[Expr], Expr],
+        weight: Callable[[Expr], Expr],
+    ) -> Expr:
         """Among those that are not 0 where signs differ; or among those of one sign where the input is -1."""
         if workload.symmetric:
             return (data(0) ^ weight(1)) & weight(0)
         return data(0) & weight(sum_index)
 
-    def products(self, workload: BitserialConv2d, dots: list[Any]) -> list[Any]:
+    def products(self, workload: BitserialConv2d, dots: list[Expr]) -> list[Expr]:
         """With two scales, the product with the codes, and that with their sizes."""
         return dots if workload.symmetric else [dots[0] - dots[1], dots[0] + dots[1]]
 
@@ -128,13 +129,13 @@ class Ternary(WeightLayout):
         return inputs != "bytes" or (0 in codes.values and not codes.has_two_scales)
 
 
-def decode_ternary_words(packed: Any, taps: Shape) -> Any:
+def decode_ternary_words(packed: Tensor, taps: Shape) -> Tensor:
     """Packed codes (O/lanes, words, lanes) -> words of four weights (O/lanes, K, K, quads, lanes)."""
     from tvm import te, tirx
 
     _, kernel, _, depth, _ = taps
 
-    def decoded(o: Any, ky: Any, kx: Any, q: Any, i: Any) -> Any:
+    def decoded(o: Expr, ky: Expr, kx: Expr, q: Expr, i: Expr) -> Expr:
         position = (ky * kernel + kx) * depth + q
         shift = (position % QUAD * 2).astype("uint32")
         codes = (packed[o, position // QUAD, i] >> shift) & tirx.const(0x03030303, "uint32")
@@ -145,13 +146,13 @@ def decode_ternary_words(packed: Any, taps: Shape) -> Any:
     return te.compute(taps, decoded, name="decoded")
 
 
-def decode_ternary_bytes(packed: Any, taps: Shape) -> Any:
+def decode_ternary_bytes(packed: Tensor, taps: Shape) -> Tensor:
     """As ``decode_ternary_words``, byte by byte: (O/lanes, K, K, quads, lanes, 4)."""
     from tvm import te, tirx
 
     _, kernel, _, depth, _, _ = taps
 
-    def decoded(o: Any, ky: Any, kx: Any, q: Any, i: Any, byte: Any) -> Any:
+    def decoded(o: Expr, ky: Expr, kx: Expr, q: Expr, i: Expr, byte: Expr) -> Expr:
         position = (ky * kernel + kx) * depth + q
         shift = (position % QUAD * 2 + byte * 8).astype("uint32")
         code = ((packed[o, position // QUAD, i] >> shift) & tirx.const(3, "uint32")).astype("int32")
