@@ -136,7 +136,7 @@ def test_every_parameter_that_a_message_names_is_one():
         f"{where}: {name}"
         for where, call, name in named
         if name.split(".")[-1] not in (options if call == "Parameter" else known)
-        and not name.startswith(("--", "NAS_"))
+        and not name.startswith("NAS_")
     ]
     assert wrong == []
 

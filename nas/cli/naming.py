@@ -26,7 +26,8 @@ class NamingContext(click.Context):
         around: click.Context | None = self
         while around is not None:
             for option in around.command.params:
-                if option.name == parameter.name:
+                # ``--objective`` may be given several times, so that its value is called ``objectives``
+                if parameter.name in (option.name, typed(option).lstrip("-").replace("-", "_")):
                     path = "" if around is self else f"{around.command_path} "
                     return f"{path}{typed(option)} {parameter.value}".rstrip()
             around = around.parent

@@ -22,7 +22,7 @@ from nas.figures.data import (
 from nas.formatting import MISSING, interval, kilobytes, milliseconds, percent
 from nas.hints import command
 from nas.objectives import objective
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
 if TYPE_CHECKING:
     from nas.ledger import EpochRecord, Ledger, SearchConfig, SearchRecord, TrialRecord
@@ -281,10 +281,10 @@ def _plot(
     data = pareto_data(search, trials, front)
     reason = why_no_pareto(search, data)
     if reason:
-        raise BitnasError(f"--plot: {reason[0].lower()}{reason[1:]}; wait for the first trials")
+        raise BitnasError(Parameter("plot"), f": {reason[0].lower()}{reason[1:]}; wait for the first trials")
     from nas.figures.search import add_title, pareto_figure, title_of
 
     figure = pareto_figure(data)
     add_title(figure, f"{search.name}: {title_of(data.x, data.y)}")
-    write_figure("--plot", path, figure, f"{search.name}: {title_of(data.x, data.y)}")
+    write_figure("plot", path, figure, f"{search.name}: {title_of(data.x, data.y)}")
     say(f"Wrote {path}")

@@ -124,7 +124,7 @@ def search(context: click.Context, /, **options: Any) -> None:
 def _name(options: dict[str, Any]) -> str:
     name = options["name"]
     if name is None:
-        raise InvalidInput("--name", "a new search needs a name", "give one, or --resume an old search")
+        raise InvalidInput("name", "a new search needs a name", "give one, or --resume an old search")
     return str(name)
 
 
@@ -139,7 +139,7 @@ def _latency_limit(options: dict[str, Any]) -> dict[str, float | None]:
     if limit is None:
         return {"max_latency_ms": in_ms}
     if in_ms is not None:
-        raise InvalidInput("--max-latency", "--max-latency-ms limits the same", "give one of the two")
+        raise InvalidInput("max_latency", "--max-latency-ms limits the same", "give one of the two")
     return {"max_latency_ms": limit.milliseconds, "max_latency_share": limit.share}
 
 
@@ -147,8 +147,7 @@ def _refuse_settings(context: click.Context) -> None:
     for name in context.params:
         given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if given and name not in _WITH_RESUME:
-            option = "--" + name.replace("_", "-")
-            raise InvalidInput(option, "a search goes on with the settings it was made with", "leave it out")
+            raise InvalidInput(name, "a search goes on with the settings it was made with", "leave it out")
 
 
 def _run(name: str, options: dict[str, Any]) -> None:

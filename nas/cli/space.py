@@ -34,7 +34,7 @@ def space(
     This measures kernels of the space, unless enough are measured already, and estimates 100 architectures
     from them. A search's --max-latency 0.5x is half of the median shown here.
     """
-    from latency.model.acquaintance import get_to_know, latencies, sampled
+    from latency.model.profiling import latencies, profile, sampled
     from nas.data import load
     from search_spaces.search_space import spaces
     from search_spaces.sizing import size
@@ -46,7 +46,7 @@ def space(
         loaded = load(data, image_size)
         chosen = chosen.fitted(loaded.input_shape, loaded.classes)
     with open_model(storage, device, brief=True) as model, show_progress() as progress:
-        measured = get_to_know(model, chosen, lambda done, of: progress("kernels", done, of))
+        measured = profile(model, chosen, lambda done, of: progress("kernels", done, of))
         times = latencies(model, chosen)
     if not times:
         raise BitnasError(

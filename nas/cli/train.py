@@ -152,7 +152,7 @@ def _job(options: dict[str, Any]) -> "TrainJob":
     from nas.data import load
     from nas.data.opening import canonical
     from nas.training.job import TrainJob
-    from nas.training.recipe import recipe_for
+    from nas.training.presets import recipe_for
     from search_spaces.networks import networks
 
     if options["network"] is None:
@@ -192,7 +192,7 @@ def _absolute(parameter: str, name: str | None) -> str | None:
 
 
 def _recipe(options: dict[str, Any], usual: "Recipe") -> "Recipe":
-    from nas.training.recipe import with_optimizer
+    from nas.training.presets import with_optimizer
 
     cores = os.cpu_count() or 1
     if (options["threads"] or 0) > cores:

@@ -160,7 +160,7 @@ def prepare(
     from nas.ledger.latencies import SqlLatencyTable
     from nas.seeds import training_seed
     from nas.training.loop import load_weights, train
-    from nas.training.recipe import recipe_for
+    from nas.training.presets import recipe_for
     from search_spaces import Architecture, build
 
     architecture = Architecture.from_json(trial.architecture or "")

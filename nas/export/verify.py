@@ -138,8 +138,8 @@ def _latency(network: "CompiledNetwork", card: Card, tolerance: float | None) ->
     except ValidationError as error:
         raise BitnasError("card.json: it does not say how its device is reached; export anew") from error
     device = latency.connect(record)
-    device.usual_ms = card.measured_reference_ms  # so that the time is given for the speed of the card's
-    return judge_latency(card, device.measure_network(network), tolerance)
+    speed = card.measured_reference_ms  # so that the time is given for the speed of the card's
+    return judge_latency(card, device.measure_network(network, speed), tolerance)
 
 
 def judge_latency(card: Card, found: "Measurement", tolerance: float | None = None) -> Check:
@@ -164,7 +164,7 @@ def judge_latency(card: Card, found: "Measurement", tolerance: float | None = No
 
 def _other_speed(card: Card, found: "Measurement") -> str | None:
     """By how much the machine's speed is another than the card's, where times cannot be scaled to that."""
-    stated, usual = card.measured_reference_ms, found.conditions.get("usual_ms")
+    stated, usual = card.measured_reference_ms, found.conditions.usual_ms
     if stated is None or usual is None or math.isclose(stated, usual):
         return None
     by = f"{abs(usual / stated - 1):.0%} {'longer' if usual > stated else 'less'}"

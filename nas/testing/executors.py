@@ -116,10 +116,10 @@ FAILURE = "device: it is not there, as was asked for"
 class MadeUpBench:
     """A device that is made up: a block takes 0.1 ms, and nothing is compiled or timed."""
 
-    def __init__(self, config: SearchConfig, ledger: Ledger, room: object) -> None:
+    def __init__(self, config: SearchConfig, ledger: Ledger, lock: object) -> None:
         pass
 
-    def get_to_know(self, space: SearchSpace, progress: object) -> None:
+    def profile(self, space: SearchSpace, progress: object) -> None:
         """There is nothing to know."""
 
     def median(self, space: SearchSpace) -> float:
@@ -144,6 +144,6 @@ class MadeUpBench:
         return [DRIFT]
 
 
-def fail(config: SearchConfig, ledger: Ledger, room: object) -> NoReturn:
+def fail(config: SearchConfig, ledger: Ledger, lock: object) -> NoReturn:
     """A device that is not there."""
     raise BitnasError(FAILURE)

@@ -19,8 +19,9 @@ from nas.data import DataSet, Split
 from nas.data.batches import batch_count, batches, tensor
 from nas.data.data_set import PART_IMAGES
 from nas.training.layouts import EvenGradients, kept_memory
-from nas.training.optimizers import optimizers, parameter_groups, schedules
-from nas.training.recipe import Recipe, recipe_for
+from nas.training.optimizers import parameter_groups
+from nas.training.presets import recipe_for
+from nas.training.recipe import Recipe, optimizers, schedules
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
 from search_spaces.errors import BitnasError, TrainingError

@@ -34,7 +34,7 @@ class Pace:
         self.measured_s += seconds
 
     def add_first(self, seconds: float) -> None:
-        """So long it took to get to know the device, which counts with the first trial."""
+        """So long it took to profile the device, which counts with the first trial."""
         self.told_s -= seconds
 
     def since_last(self) -> float:

@@ -12,7 +12,7 @@ from nas.data import DataSet
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import Cost, EpochRecord, SearchConfig, TrialState
 from nas.ledger.store import Ledger
-from nas.measuring.quiet import QuietRoom
+from nas.measuring.machine_lock import MachineLock
 from nas.trials.costing import Costing, over_limits
 from search_spaces.architecture import Architecture
 from search_spaces.search_space import SearchSpace
@@ -38,7 +38,7 @@ class TrialRunner:
     space: SearchSpace
     algorithm: Algorithm
     costing: Costing
-    room: QuietRoom
+    lock: MachineLock
 
     def use(self, config: SearchConfig) -> None:
         """Go on with the search's settings as they are now: a relative limit is known."""
@@ -135,7 +135,7 @@ class TrialRunner:
             check()
             give_way()
 
-        with self.room.shared() as give_way:
+        with self.lock.shared() as give_way:
             module, _ = train_architecture(
                 architecture,
                 self.data,

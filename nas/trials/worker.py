@@ -16,7 +16,7 @@ from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.measuring.bench import Bench, Progress
 from nas.measuring.front_todo import next_of_front
-from nas.measuring.quiet import Check, QuietRoom
+from nas.measuring.machine_lock import Check, MachineLock
 from nas.trials.costing import Costing
 from nas.trials.job import Job, Told
 from nas.trials.trial import TrialRunner
@@ -92,10 +92,10 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
         if stop.is_set():
             raise StoppedError
 
-    with Ledger.open(job.storage) as ledger, closing(QuietRoom.of_this_machine(check)) as room:
+    with Ledger.open(job.storage) as ledger, closing(MachineLock.of_this_machine(check)) as lock:
         claims = Claims(ledger, job.search, Worker.this_process(), job.lease_s)
-        runner = _runner(job, ledger, claims, room)
-        _get_to_know(runner, job, check, tell)
+        runner = _runner(job, ledger, claims, lock)
+        _profile(runner, job, check, tell)
         gc.freeze()  # what was imported stays: to look through it again and again takes a seventh of a second
         while not ledger.search(job.search).finished:
             check()
@@ -109,12 +109,12 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
         tell(Told(drifts=runner.costing.bench.drifts()))
 
 
-def _get_to_know(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
-    """Have the device known well enough for estimates, and a relative limit in milliseconds."""
+def _profile(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
+    """Have the device profiled well enough for estimates, and a relative limit in milliseconds."""
 
     def progress(done: int, of: int) -> None:
         check()
-        tell(Told(stage="getting to know the device", done=done, of=of))
+        tell(Told(stage="profiling the device", done=done, of=of))
 
     if runner.config.measure == ALL and not runner.config.awaits_limit:
         return
@@ -122,28 +122,28 @@ def _get_to_know(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> Non
 
     started = time.monotonic()
     for bench in (runner.costing.bench, *runner.costing.further.values()):
-        _get_to_know_one(bench, runner, job, check, progress, tell)
+        _profile_one(bench, runner, job, check, progress, tell)
     runner.costing.pace.add_first(time.monotonic() - started)
 
 
-def _get_to_know_one(
+def _profile_one(
     bench: Bench, runner: TrialRunner, job: Job, check: Check, progress: Progress, tell: Tell
 ) -> None:
     awaits_limit = bench is runner.costing.bench and runner.config.awaits_limit
     while True:
         try:
-            bench.get_to_know(runner.space, progress)
+            bench.profile(runner.space, progress)
             if awaits_limit:
                 runner.use(runner.ledger.record_median(job.search, bench.median(runner.space)))
             return
         except NoDeviceError:
-            log.debug("the device is not known yet", exc_info=True)
+            log.debug("the device is not profiled yet", exc_info=True)
             tell(Told(stage="waiting for the device"))
             _wait_for_device(job, check)
         except MeasurementError:
             if awaits_limit:
                 raise
-            log.debug("the device is known in part", exc_info=True)  # the trial that needs the rest will tell
+            log.debug("the device is profiled in part", exc_info=True)  # who needs the rest will tell
             return
 
 
@@ -169,19 +169,19 @@ def _finish_front(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> No
         _wait_for_device(job, check)
 
 
-def _runner(job: Job, ledger: Ledger, claims: Claims, room: QuietRoom) -> TrialRunner:
+def _runner(job: Job, ledger: Ledger, claims: Claims, lock: MachineLock) -> TrialRunner:
     from nas.algorithms.choosing import algorithm
     from nas.data import load
     from search_spaces.search_space import space
 
     config = ledger.search(job.search).config
-    bench = job.bench(config, ledger, room)
-    further = {name: job.bench(replace(config, device=name), ledger, room) for name in config.further_devices}
+    bench = job.bench(config, ledger, lock)
+    further = {name: job.bench(replace(config, device=name), ledger, lock) for name in config.further_devices}
     data = load(config.data, config.image_size)
     fitted = space(config.space).fitted(data.input_shape, data.classes)
     costing = Costing(config, bench, further)
     return TrialRunner(
-        ledger, claims, job.search, config, data, fitted, algorithm(fitted, config), costing, room
+        ledger, claims, job.search, config, data, fitted, algorithm(fitted, config), costing, lock
     )
 
 

@@ -22,6 +22,7 @@ def raising(error):
     @click.option("-r", "--rate", "peak_rate")
     @click.option("--bf16/--no-bf16")
     @click.option("--seed")
+    @click.option("--objective", "objectives", multiple=True)
     def run(**_options):
         raise error
 
@@ -35,6 +36,7 @@ def raising(error):
         (InvalidInput("folder", "it is full", "name another"), "FOLDER: it is full; name another"),
         (InvalidInput("bf16", "no", "leave it out"), "--bf16: no; leave it out"),
         (InvalidInput("seed", "no", "leave it out"), "--seed: no; leave it out"),
+        (InvalidInput("objective", "unknown", "give macs"), "--objective: unknown; give macs"),
         (InvalidInput("images", "none", "give some"), "images: none; give some"),
         (BitnasError("by ", Parameter("plugins", "FILE", python="add(FILE)")), "by nas --plugin FILE"),
         (BitnasError("at a lower ", Parameter("peak_rate")), "at a lower --rate"),

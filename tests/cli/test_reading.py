@@ -176,7 +176,7 @@ def test_printable_keeps_letters_and_drops_controls() -> None:
 def test_unknown_names(storage: str) -> None:
     for command in (["trials", "nope"], ["trial", "nope", "1"], ["pareto", "nope"]):
         result = run(storage, *command, code=2)
-        assert result.stderr == "Error: search: there is no search 'nope'; the ledger holds: demo, empty\n"
+        assert result.stderr == "Error: SEARCH: there is no search 'nope'; the ledger holds: demo, empty\n"
     result = run(storage, "trial", "demo", "26", code=2)
     assert result.stderr == "Error: NUMBER: 'demo' has no trial 26; give a number in 0..25\n"
 

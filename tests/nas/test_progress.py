@@ -28,7 +28,7 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
     claims, out = Claims(ledger, "demo", Worker.this_process()), io.StringIO()
     watcher = Watcher(ledger, record, Console(file=out, width=200))
     for done in range(2):
-        watcher.progress(record, Progress("getting to know the device", done, 60))
+        watcher.progress(record, Progress("profiling the device", done, 60))
     for cost, state, accuracy in ENDS:
         claim = claims.claim()
         assert claim is not None
@@ -40,7 +40,7 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
         claims.finish(claim, state, accuracy=accuracy, error=error)
         watcher.trials(ledger.search("demo"))
     told = [" ".join(line.split()) for line in out.getvalue().splitlines()]
-    assert told[0] == "getting to know the device (60)", "once"
+    assert told[0] == "profiling the device (60)", "once"
     assert [line.split(", about")[0] for line in told[1:]] == [
         "trial 0 infeasible accuracy - latency 0.00150 ms size 12.0 kB 1/4",
         "trial 1 complete accuracy 0.875 latency about 0.00150 ms size 12.0 kB 2/4, best 0.875",
@@ -57,13 +57,13 @@ def test_progress_is_shown_to_who_looks_on(
 
     def show_stage(progress: bool | None) -> None:
         with watcher(ledger, record, progress) as found:
-            found.progress(record, Progress("getting to know the device", 0, 60))
+            found.progress(record, Progress("profiling the device", 0, 60))
 
     show_stage(None)
     show_stage(False)
     assert capsys.readouterr().err == ""
     show_stage(True)
-    assert capsys.readouterr().err == "getting to know the device (60)\n"
+    assert capsys.readouterr().err == "profiling the device (60)\n"
 
     shell = type("ZMQInteractiveShell", (), {})
     monkeypatch.setattr("builtins.get_ipython", shell, raising=False)
@@ -74,7 +74,7 @@ def test_progress_is_shown_to_who_looks_on(
     show_stage(False)
     assert shown == []
     show_stage(None)
-    assert shown == ["getting to know the device (60)\n"]
+    assert shown == ["profiling the device (60)\n"]
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ def test_workers_that_cannot_work_end_the_search_with_their_reason(tmp_path: Pat
     assert {trial.state for trial in _trials(job)} == {TrialState.QUEUED}
 
 
-def _no_bench(config: SearchConfig, ledger: Ledger, room: object) -> ArithmeticBench:
+def _no_bench(config: SearchConfig, ledger: Ledger, lock: object) -> ArithmeticBench:
     raise BitnasError("device: it is not there")
 
 
