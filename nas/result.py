@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 from nas.objectives import Objective, objective
+from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -188,4 +189,8 @@ def _html_row(tag: str, cells: list[str]) -> str:
 
 
 def _by_name(limits: LimitSettings) -> dict[str, float | None]:
+    known = LimitSettings.__annotations__
+    for name in limits:
+        if name not in known:
+            raise InvalidInput(name, "there is no such limit", f"give one of {', '.join(known)}")
     return {name: cast("float | None", limit) for name, limit in limits.items()}

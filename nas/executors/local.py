@@ -39,7 +39,7 @@ class LocalExecutor(Executor):
         """Start every worker."""
         self._job = job
         for _ in range(workers):
-            self._workers.append(WorkerProcess(job))
+            self._start_one(job)
 
     def capacity(self) -> int:
         """The processes that run."""
@@ -59,7 +59,11 @@ class LocalExecutor(Executor):
         worker.pipe.close()
         yield Ended(is_done=code == 0, how=f"exit code {code}")
         if code != 0 and self._job is not None:
-            self._workers.append(WorkerProcess(self._job))
+            self._start_one(self._job)
+
+    def _start_one(self, job: Job) -> None:
+        with _without_ctrl_c():  # which would come between a process and the list by which it is stopped
+            self._workers.append(WorkerProcess(job))
 
     def stop(self) -> None:
         """End every worker, by force after ``STOP_S``."""
@@ -77,7 +81,7 @@ class WorkerProcess:
     def __init__(self, job: Job) -> None:
         self.pipe, theirs = Pipe(duplex=False)
         command = [sys.executable, "-P", "-c", BEGIN, str(theirs.fileno()), str(os.getpid())]
-        with closing(theirs), _without_ctrl_c():
+        with closing(theirs):
             self._process = subprocess.Popen(  # noqa: S603 - our own Python
                 command, stdin=subprocess.PIPE, pass_fds=(theirs.fileno(),)
             )
@@ -115,7 +119,7 @@ class WorkerProcess:
 
 @contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """Have a process that is started here ignore Ctrl-C from its first moment: its parent decides."""
+    """Ignore Ctrl-C, as a process that is started here will from its first moment: its parent decides."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -45,4 +45,4 @@ def test_an_unknown_executor_is_refused_before_anything_is_written(tmp_path: Pat
         cli, ["search", "--name", "demo", "--storage", f"sqlite:///{tmp_path}/nas.db", "--executor", "cloud"]
     )
     assert (found.exit_code, list(tmp_path.iterdir())) == (2, [])
-    assert found.stderr.startswith("Error: executor: unknown name 'cloud'; choose one of local")
+    assert found.stderr.startswith("Error: --executor: unknown name 'cloud'; choose one of local")
