@@ -191,7 +191,12 @@ def verify(context: click.Context, search: str, storage: str, as_json: bool) -> 
         again = command("latency", "verify", search, storage=storage)
         told = "not judged, because the machine is disturbed; good times measured before are kept"
         say(f"Trials {', '.join(disturbed)}: {told}; when it is quiet: {again}")
-    say(f"Next: {command('export', search, '-o', 'winner/', storage=storage)}")
+    if all(member.is_over for member in found):
+        say(
+            f"No network of the front is within the limit. Next: {command('trials', search, storage=storage)}"
+        )
+    else:
+        say(f"Next: {command('export', search, '-o', 'winner/', storage=storage)}")
 
 
 def _report(found: "Evaluation", as_json: bool, unseen: "RegressorErrors | None" = None) -> None:

@@ -1,5 +1,6 @@
 """What a search asks of a device: the predicted latency of an architecture, the time of a whole network."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -95,7 +96,9 @@ class DeviceBench:
         self._predicts_when_away = config.when_away == PREDICT
         self._device = open_device(ledger, config.device)
         self._device.exclusive, self._device.compiling = lock.exclusive, lock.shared
-        self._turns = lock.turn
+        # other ledgers, and other devices, have kernels of their own to measure
+        whose = hashlib.sha256(f"{ledger.url} {config.device}".encode()).hexdigest()[:12]
+        self._turns = lambda name: lock.turn(f"{whose}-{name}")
         self._table = SqlLatencyTable(ledger)
         self._model = LatencyModel(self._device, self._table, brief=True)
         self._is_registered = False

@@ -21,7 +21,7 @@ _POLL_S = 0.01
 class MachineLock:
     """The pair of file locks under ``folder``; one instance may be used by one thread.
 
-    ``check`` is called while waiting and may raise to give up.
+    ``check`` is called while waiting, and whenever one gives way; it may raise to give up.
     """
 
     def __init__(self, folder: Path, check: Check) -> None:
@@ -66,6 +66,7 @@ class MachineLock:
             fcntl.flock(self._machine, fcntl.LOCK_UN)
 
     def _give_way(self) -> None:
+        self._check()
         if _try(self._turnstile, fcntl.LOCK_EX):
             fcntl.flock(self._turnstile, fcntl.LOCK_UN)
             return

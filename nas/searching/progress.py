@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from nas.formatting import milliseconds
 from nas.ledger.records import SearchRecord, TrialRecord, TrialState
+from nas.searching.supervision import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from nas.ledger import Ledger
-    from nas.searching.supervision import Progress
 
 COLOURS = {
     TrialState.COMPLETE: "green",
@@ -32,7 +32,7 @@ class Watcher:
         self._shown_before = len(self._shown)
         self._started = time.monotonic()
         self._stage = ""
-        self.drifts: list[float] = []
+        self.told = Progress()
 
     def trials(self, now: SearchRecord) -> None:
         """Show what has ended since."""
@@ -43,16 +43,16 @@ class Watcher:
                 self._shown.add(trial.number)
                 self._console.print(f"{line(trial)}{self._so_far(best)}", highlight=False, soft_wrap=True)
 
-    def progress(self, now: SearchRecord, progress: "Progress") -> None:
+    def progress(self, now: SearchRecord, progress: Progress) -> None:
         """Show what goes on beside trials."""
-        self.drifts = progress.drifts
-        if not self._shown:  # what comes before the first trial says nothing of those to come
+        self.told = progress
+        if len(self._shown) == self._shown_before:  # what comes before the first trial says nothing of others
             self._started = time.monotonic()
         if progress.stage != self._stage:
             self._stage = progress.stage
             self.stage(progress)
 
-    def stage(self, progress: "Progress") -> None:
+    def stage(self, progress: Progress) -> None:
         """A stage has begun."""
         count = f" ({progress.of})" if progress.of else ""
         if progress.stage:
@@ -75,11 +75,12 @@ class BarWatcher(Watcher):
     """With a bar that tells the stage."""
 
     def __init__(self, ledger: "Ledger", record: SearchRecord, console: "Console") -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
 
         super().__init__(ledger, record, console)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self.bar = Progress(*columns, console=console, transient=True)
+        self.bar = Bar(*columns, console=console, transient=True)
         self._name = record.name
         self._task = self.bar.add_task(record.name, total=self._trials, completed=len(self._shown))
 
@@ -90,9 +91,9 @@ class BarWatcher(Watcher):
             self._task, total=self._trials, completed=len(self._shown), description=f"{self._name}: trials"
         )
 
-    def progress(self, now: SearchRecord, progress: "Progress") -> None:
+    def progress(self, now: SearchRecord, progress: Progress) -> None:
         """Tell the stage in the bar."""
-        self.drifts = progress.drifts
+        self.told = progress
         if progress.of:
             self.bar.update(
                 self._task,

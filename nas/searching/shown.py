@@ -36,11 +36,9 @@ class Spent:
         return [*found, self._told_time()]
 
     def _told_time(self) -> str:
-        """What the workers' time went into; the share only where no other process worked on it, too."""
+        """What the workers' time went into."""
         took = f"Training took {self.training_s:.0f} s and measuring {self.measuring_s:.0f} s"
         seconds = self.workers * self.seconds
-        if self.training_s + self.measuring_s > seconds:
-            return took
         whose = "the worker's" if self.workers == 1 else f"{self.workers} workers'"
         return f"{took} of {whose} {seconds:.0f} s ({self.measuring_s / seconds:.0%} measuring)"
 
@@ -70,14 +68,8 @@ def run_shown(
     from nas.trials.job import Job
 
     with Ledger.open(storage) as ledger, watcher(ledger, ledger.search(name), progress) as shown:
-        started, before = time.monotonic(), _spent(ledger, name)
+        started = time.monotonic()
         run(Job(storage, name, verbose=verbose), workers, shown.trials, shown.progress, executor)
-        seconds, after = time.monotonic() - started, _spent(ledger, name)
-    training_s, measuring_s = (now - then for now, then in zip(after, before, strict=True))
-    return Spent(workers, seconds, training_s, measuring_s, tuple(shown.drifts))
-
-
-def _spent(ledger: Ledger, name: str) -> tuple[float, float]:
-    """Seconds of training and of measuring that a search has taken so far, of all its workers."""
-    measured = sum(trial.measuring_s or 0.0 for trial in ledger.trials(name))
-    return ledger.training_seconds(name), measured
+        seconds = time.monotonic() - started
+    told = shown.told
+    return Spent(workers, seconds, told.training_s, told.measuring_s, tuple(told.drifts))

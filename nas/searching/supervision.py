@@ -23,6 +23,8 @@ class Progress:
         done: how much of it is done, None where it cannot be counted.
         of: of how much.
         drifts: by what share the device was slower than usual, for each batch of measurements.
+        training_s: seconds of training of the workers that have ended.
+        measuring_s: seconds of measuring, likewise.
         error: what kept a worker from working, the last time that one told.
     """
 
@@ -30,6 +32,8 @@ class Progress:
     done: int | None = None
     of: int | None = None
     drifts: list[float] = field(default_factory=list)
+    training_s: float = 0.0
+    measuring_s: float = 0.0
     error: str | None = None
 
     def hear(self, told: Told) -> None:
@@ -37,6 +41,8 @@ class Progress:
         if told.stage is not None:
             self.stage, self.done, self.of = told.stage, told.done, told.of
         self.drifts += told.drifts
+        self.training_s += told.training_s
+        self.measuring_s += told.measuring_s
         self.error = told.error or self.error
 
 

@@ -47,8 +47,9 @@ class Costing:
         for name, predicted in found.items():
             if predicted.estimated:
                 raise NoDeviceError(f"device: '{name}' does not answer")
-        mine = found.pop(self.config.device)
-        return self._cost(architecture, mine, found, time.monotonic() - started)
+        mine, seconds = found.pop(self.config.device), time.monotonic() - started
+        self.pace.add_front(seconds)
+        return self._cost(architecture, mine, found, seconds)
 
     @property
     def _benches(self) -> dict[str, Bench]:

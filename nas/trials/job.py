@@ -33,6 +33,8 @@ class Told:
         done: how much of the stage is done, where it can be counted.
         of: of how much.
         drifts: by what share the device was slower than usual, for each batch of measurements.
+        training_s: seconds of training, in all, when the worker ends.
+        measuring_s: seconds of measuring, likewise, waiting for its turn included.
         error: in one line, what keeps the worker from working; it ends after that.
     """
 
@@ -40,6 +42,8 @@ class Told:
     done: int | None = None
     of: int | None = None
     drifts: list[float] = field(default_factory=list)
+    training_s: float = 0.0
+    measuring_s: float = 0.0
     error: str | None = None
 
     def to_json(self) -> str:

@@ -20,6 +20,12 @@ class Pace:
     trials: int = 0
     kernels: int = 0
     told_s: float = 0.0
+    other_s: float = 0.0
+
+    @property
+    def all_measuring_s(self) -> float:
+        """All measuring: on the way, before the first trial, and of the front."""
+        return self.measured_s + self.other_s
 
     def affords(self, kernels: int) -> bool:
         """Whether so many kernels can be measured now, though nobody knows whether the front will need
@@ -36,6 +42,11 @@ class Pace:
     def add_first(self, seconds: float) -> None:
         """So long it took to profile the device, which counts with the first trial."""
         self.told_s -= seconds
+        self.other_s += seconds
+
+    def add_front(self, seconds: float) -> None:
+        """So long the front was measured."""
+        self.other_s += seconds
 
     def since_last(self) -> float:
         """Seconds of measuring since this was asked last."""

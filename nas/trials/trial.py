@@ -71,7 +71,9 @@ class TrialRunner:
         """Time the whole network of a trial, and record it."""
         started = time.monotonic()
         measured = self.costing.bench.measure(Architecture.from_json(str(claim.trial.architecture)))
-        self.claims.record_measured(claim, measured=measured, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self.costing.pace.add_front(seconds)
+        self.claims.record_measured(claim, measured=measured, seconds=seconds)
 
     def _proposed(self, claim: Claim) -> tuple[Architecture, int]:
         """What the trial is to try, and how many epochs to train it."""

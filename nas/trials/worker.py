@@ -95,18 +95,32 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
     with Ledger.open(job.storage) as ledger, closing(MachineLock.of_this_machine(check)) as lock:
         claims = Claims(ledger, job.search, Worker.this_process(), job.lease_s)
         runner = _runner(job, ledger, claims, lock)
-        _profile(runner, job, check, tell)
-        gc.freeze()  # what was imported stays: to look through it again and again takes a seventh of a second
-        while not ledger.search(job.search).finished:
-            check()
-            claim = claims.claim()
-            if claim is None:
-                # Others are at the last trials; should one of them die, its trial is claimed here.
-                stop.wait(job.poll_s)
-            else:
-                _run_trial(runner, claim, job, check, tell)
-        _finish_front(runner, job, check, tell)
-        tell(Told(drifts=runner.costing.bench.drifts()))
+        try:
+            _profile(runner, job, check, tell)
+            gc.freeze()  # what was imported stays: to look through it each time takes a seventh of a second
+            _run_trials(runner, job, stop, check, tell)
+            _finish_front(runner, job, check, tell)
+        finally:
+            pace = runner.costing.pace
+            tell(
+                Told(
+                    drifts=runner.costing.bench.drifts(),
+                    training_s=pace.trained_s,
+                    measuring_s=pace.all_measuring_s,
+                )
+            )
+
+
+def _run_trials(runner: TrialRunner, job: Job, stop: Stop, check: Check, tell: Tell) -> None:
+    """Claim trials and run them until every trial of the search has ended."""
+    while not runner.ledger.search(job.search).finished:
+        check()
+        claim = runner.claims.claim()
+        if claim is None:
+            # Others are at the last trials; should one of them die, its trial is claimed here.
+            stop.wait(job.poll_s)
+        else:
+            _run_trial(runner, claim, job, check, tell)
 
 
 def _profile(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:

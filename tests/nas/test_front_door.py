@@ -72,9 +72,7 @@ def test_a_result_gives_trials_front_and_best(result: nas.Result) -> None:
     assert result.best(max_size_kb=smaller.size_kb) == smaller
     with pytest.raises(NothingFitsError, match="no complete trial is within the limits"):
         result.best(max_latency_ms=1e-9)
-    with pytest.raises(
-        InvalidInput, match=r"^max_sizekb: there is no such limit; give one of"
-    ):
+    with pytest.raises(InvalidInput, match=r"^max_sizekb: there is no such limit; give one of"):
         result.best(max_sizekb=3)  # type: ignore[call-arg]
     with pytest.raises(InvalidInput, match=r"^number: "):
         result.trial(2)
