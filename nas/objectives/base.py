@@ -106,7 +106,7 @@ class Objective(ABC):
         return f"{self.show(value)} {self.unit}".rstrip() if value is not None else MISSING
 
     def over(self, value: Value, limit: float) -> str:
-        """In words, that a value breaks a limit; an estimate with its interval, which tells how sure it is."""
+        """In words, that a value breaks a limit; an estimate tells its interval."""
         shown = self.told(value.value), self.told(limit)
         if shown[0] == shown[1]:  # rounded alike, though one is over the other
             shown = f"{value.value:.6g} {self.unit}".rstrip(), f"{limit:.6g} {self.unit}".rstrip()

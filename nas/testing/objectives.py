@@ -72,7 +72,7 @@ class ObjectiveConformance(ABC):
         assert found.keeps(worse, limit=worse)
         assert found.keeps(None, limit=better)
         assert not found.keeps(worse, limit=better)
-        assert found.title in found.over(Value(worse, worse, worse + 1, estimated=1))
+        assert found.title in found.over(Value(worse, worse, worse + 1, estimated=1), better)
 
     def test_a_cost_is_of_the_architecture_alone(self) -> None:
         """Finite, not negative, and the same each time, also of an architecture that was stored."""

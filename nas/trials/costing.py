@@ -102,18 +102,15 @@ def costs_of(architecture: Architecture) -> dict[str, Value]:
 
 def over_limits(config: SearchConfig, cost: Cost) -> str | None:
     """Which limits a cost is over, in one line; None when it is within all."""
-    over = [
-        f"{o.over(value)} is over the limit of {_limit(config, o.name)}"
-        for o, value, _ in config.broken(cost)
-    ]
-    return "; ".join(over) or None
+    told = [f"{o.over(value, limit)}{_share(config, o.name)}" for o, value, limit in config.broken(cost)]
+    return "; ".join(told) or None
 
 
-def _limit(config: SearchConfig, name: str) -> str:
-    limit = objective(name).told(config.limited[name])
+def _share(config: SearchConfig, name: str) -> str:
+    """What a limit is relative to, if it is."""
     if name != "latency" or config.max_latency_share is None:
-        return limit
-    return f"{limit}, {config.max_latency_share:g}x the space's median"
+        return ""
+    return f", {config.max_latency_share:g}x the space's median"
 
 
 def _holds(found: Predicted, limit: float | None) -> bool:
