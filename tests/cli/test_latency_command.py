@@ -137,7 +137,7 @@ def test_more_threads_than_cores_are_told(tmp_path):
     assert run(tmp_path, "device", "add", "many", "--threads", 256).exit_code == 0
     found = run(tmp_path, "device", "probe", "many")
     assert found.exit_code == 2
-    assert "--threads: 'many' has" in found.stderr
+    assert "threads: 'many' has" in found.stderr
     assert found.stderr.count("\n") == 1
 
 
