@@ -8,12 +8,12 @@ import click
 import numpy as np
 import torch
 import torch.nn.functional as F
-from nas.rounding import rounded_otherwise
 from numpy.typing import NDArray
 from torch import nn
 
 import runtime
 import search_spaces
+from nas.export.rounding import rounded_otherwise
 from search_spaces import precisions
 from search_spaces.networks import networks
 from search_spaces.plan import SCALE_CASES

@@ -11,8 +11,9 @@ from torch import nn
 import runtime
 from benchmarks.race import Run
 from latency import LatencyModel, MemoryTable
-from latency.hardware.device import LocalDevice
-from runtime.codegen.assembly import ENTRY, kernel_function, parameters
+from latency.hardware.local import LocalDevice
+from runtime.codegen.assembly import ENTRY
+from runtime.codegen.kernel_functions import kernel_function, parameters
 from runtime.codegen.linking import build
 from runtime.kernels import kernel_for
 from runtime.workload import Workload

@@ -9,7 +9,7 @@ import click
 import search_spaces
 from latency import LatencyModel, device
 from latency.model.calibration import architectures
-from latency.model.model import forget_networks, workloads_of
+from latency.model.workloads import forget_networks, workloads_of
 from nas.ledger import Ledger
 from nas.ledger.latencies import SqlLatencyTable
 
@@ -24,7 +24,7 @@ def main(storage: str, space: str, seed: int, networks: int) -> None:
     with Ledger.open(storage) as ledger:
         model = LatencyModel(device("local"), SqlLatencyTable(ledger), measure=False)
         drawn = islice(architectures(search_spaces.space(space), seed), networks)
-        known = [a for a in drawn if not model.lacking(workloads_of(a))]
+        known = [a for a in drawn if not model.kernels.lacking(workloads_of(a))]
         model.predict(known[0])  # fits the correction
         forget_networks(blocks=True, traces=True)
         gc.freeze()  # as workers do

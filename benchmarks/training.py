@@ -23,7 +23,7 @@ from torch import nn
 from nas.data import DataSet, Source, Split
 from nas.data.data_set import Scaling
 from nas.training.loop import Training
-from nas.training.recipe import RECIPE
+from nas.training.presets import RECIPE
 from search_spaces.architecture import Architecture, Block, Head, Stem
 from search_spaces.block import blocks
 from search_spaces.builder import build

@@ -7,7 +7,7 @@ from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_prop
 
 from dashboards import page_search, page_searches, page_trial
 from dashboards.parts import problem
-from dashboards.refresh import LIVE, Shown, changes
+from dashboards.refresh import REFRESHED_FIGURES, Shown, changes
 from dashboards.routes import Route, parse, trial_path
 from dashboards.views import explain
 from nas.ledger import Ledger
@@ -105,7 +105,7 @@ def _show_pages(app: Dash, storage: str) -> None:
         told = changes(page, path or "/", None if moved else shown)
         # Part by part, the reader's zoom, sorting and scrolling stay as they are.
         for name, value in told.parts.items():
-            set_props(name, {LIVE[name]: value})
+            set_props(name, {REFRESHED_FIGURES[name]: value})
         return page if told.redraw else no_update, told.shown, LIVE_MS if live else IDLE_MS
 
     app.callback(

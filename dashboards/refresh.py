@@ -9,7 +9,7 @@ from plotly.utils import PlotlyJSONEncoder
 
 # The property that changes while a search runs, by component. All else on a page is its structure:
 # when that changes too (a trial ends, a first point appears), the page is drawn anew.
-LIVE = {
+REFRESHED_FIGURES = {
     "progress": "children",
     "merits": "children",
     "pareto": "figure",
@@ -40,7 +40,9 @@ def changes(page: Any, path: str, shown: Shown | None) -> Changes:
     """Compare ``page`` with what the browser shows already."""
     parts = dict(_live_parts(page))
     digests = {name: _digest(value) for name, value in parts.items()}
-    layouts = {name: _digest(part.layout) for name, part in parts.items() if LIVE[name] == "figure"}
+    layouts = {
+        name: _digest(part.layout) for name, part in parts.items() if REFRESHED_FIGURES[name] == "figure"
+    }
     now: Shown = {"structure": _digest([path, _without_live(page)]), "parts": digests, "layouts": layouts}
     if shown is None or shown["structure"] != now["structure"]:
         return Changes(True, {}, now)
@@ -60,7 +62,7 @@ def _points_only(figure: Any) -> Patch:
 
 def _live_parts(node: Any) -> Iterator[tuple[str, Any]]:
     for child in _components(node):
-        live = LIVE.get(getattr(child, "id", None) or "")
+        live = REFRESHED_FIGURES.get(getattr(child, "id", None) or "")
         if live is not None:
             yield child.id, getattr(child, live, None)
 
@@ -82,9 +84,11 @@ def _without_live(node: Any) -> Any:
     if not hasattr(node, "to_plotly_json"):
         return node
     told = node.to_plotly_json()
-    left_out = {LIVE.get(told["props"].get("id", "")), "children"}
+    left_out = {REFRESHED_FIGURES.get(told["props"].get("id", "")), "children"}
     props = {name: value for name, value in told["props"].items() if name not in left_out}
-    children = None if LIVE.get(props.get("id", "")) == "children" else getattr(node, "children", None)
+    children = (
+        None if REFRESHED_FIGURES.get(props.get("id", "")) == "children" else getattr(node, "children", None)
+    )
     return [told["type"], props, _without_live(children)]
 
 

@@ -10,7 +10,7 @@ from dashboards.guard import is_loopback
 from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
 PORT = Parameter("port")
-SHORTEST_TOKEN = 16  # characters; 16 random ones cannot be guessed over a network
+MIN_TOKEN_LENGTH = 16  # characters; 16 random ones cannot be guessed over a network
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -28,8 +28,8 @@ def check_access(host: str, token: str | None) -> None:
     Raises:
         InvalidInput: ``host`` is not this machine and there is no token, or the token is short.
     """
-    if token is not None and len(token) < SHORTEST_TOKEN:
-        fix = f"give at least {SHORTEST_TOKEN} random characters"
+    if token is not None and len(token) < MIN_TOKEN_LENGTH:
+        fix = f"give at least {MIN_TOKEN_LENGTH} random characters"
         raise InvalidInput("token", f"{len(token)} characters can be guessed", fix)
     if token is None and not is_loopback(host):
         guarded = ("give ", Parameter("token"), " as well, or leave ", Parameter("host"), " at 127.0.0.1")

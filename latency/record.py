@@ -6,7 +6,7 @@ from typing import Literal
 
 from search_spaces.errors import InvalidInput
 
-Reach = Literal["local", "rpc", "tracker"]
+Reach = Literal["local", "rpc", "tracker", "plugin"]
 SERVER_KEY = "bitnas"
 VERSION_FUNCTION = "bitnas.tvm_version"  # a server tells a client by it which TVM it is
 """What a server is started with, and asked for, where nobody says otherwise."""
@@ -14,7 +14,7 @@ VERSION_FUNCTION = "bitnas.tvm_version"  # a server tells a client by it which T
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 KEY = re.compile(r"[A-Za-z0-9._-]{1,64}")
 PORT = re.compile(r"[0-9]{1,5}")
-MOST_THREADS = 256
+MAX_THREADS = 256
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,9 @@ class DeviceRecord:
 
     Attributes:
         name: what users call it.
-        reach: ``local``, this machine; ``rpc``, a server of TVM's RPC; ``tracker``, one that a tracker knows.
-        address: HOST:PORT of the server or the tracker; empty for ``local``.
+        reach: ``local``, this machine; ``rpc``, a server of TVM's RPC; ``tracker``, one that a tracker knows;
+            ``plugin``, in a way that a plug-in knows.
+        address: HOST:PORT of the server or the tracker; empty for the others.
         key: what the server was started with, so that nobody measures on another's board.
         target: what to compile for, as ``runtime.compile`` takes it.
         threads: how many threads, each on a core of its own, run a network there.
@@ -44,9 +45,9 @@ class DeviceRecord:
         if not NAME.fullmatch(self.name):
             rule = "1 to 64 letters, digits, '.', '-' or '_', a letter or digit first"
             raise InvalidInput("name", f"{self.name!r} is not the name of a device", rule)
-        if not 1 <= self.threads <= MOST_THREADS:
-            raise InvalidInput("threads", f"{self.threads} is out of range", f"give 1 to {MOST_THREADS}")
-        if self.reach != "local":
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise InvalidInput("threads", f"{self.threads} is out of range", f"give 1 to {MAX_THREADS}")
+        if self.reach in ("rpc", "tracker"):
             split_address(self.reach, self.address)
             if not KEY.fullmatch(self.key):
                 # TVM's own server dies of an empty key, and of one that is not UTF-8.

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from search_spaces.errors import UnsupportedLayerError
 
 if TYPE_CHECKING:
-    from runtime.formats.artifact import load
     from runtime.formats.c_network import c_source, write_c
+    from runtime.formats.loading import load
     from runtime.lowering import workloads
     from runtime.network import CompiledNetwork, compile
     from runtime.workload import Workload
@@ -28,7 +28,7 @@ _HOMES = {
     "Workload": "runtime.workload",
     "c_source": "runtime.formats.c_network",
     "compile": "runtime.network",
-    "load": "runtime.formats.artifact",
+    "load": "runtime.formats.loading",
     "workloads": "runtime.lowering",
     "write_c": "runtime.formats.c_network",
 }

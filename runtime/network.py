@@ -6,45 +6,24 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.codegen.assembly import ENTRY, Constant, assemble
+from runtime.codegen.assembly import ENTRY, Assembly, assemble
+from runtime.codegen.layout import Constant
 from runtime.codegen.planning import ALIGNMENT
+from runtime.codegen.sharing import MAX_THREADS
+from runtime.graph import Graph
 from runtime.lowering import lower
-from runtime.target import architecture_of, board_of, missing_flags, required_flags, resolve_target
-from runtime.workload import Workload
+from runtime.network_info import NetworkInfo
+from runtime.target import architecture_of, board_of, cpu_name, missing_flags, required_flags, resolve_target
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn
-
-MOST_THREADS = 256
-
-
-@dataclass(frozen=True)
-class NetworkInfo:
-    """What is known of a compiled network without running it; shapes are torch's, sizes in bytes.
-
-    ``live_bytes`` is the largest set of activations and scratch alive at once, the least that
-    ``workspace_bytes`` could be. ``flags`` are the CPU's instruction sets that the code may use. ``threads``
-    share the work of one call.
-    """
-
-    input_shape: tuple[int, ...]
-    output_shape: tuple[int, ...]
-    architecture: str
-    target: str
-    flags: tuple[str, ...]
-    constant_bytes: int
-    workspace_bytes: int
-    live_bytes: int
-    workloads: tuple[Workload, ...]
-    threads: int = 1
 
 
 class CompiledNetwork:
@@ -139,11 +118,22 @@ class CompiledNetwork:
             outputs[start : start + batch] = result
         return outputs
 
-    def save(self, directory: str | Path) -> None:
-        """Write the network as an artifact; see ``runtime.formats.artifact.save``."""
-        from runtime.formats.artifact import save
+    def save(self, directory: str | Path, extra: Mapping[str, bytes] | None = None) -> None:
+        """Write the network as an artifact; it is run once, for the sample in it.
 
-        save(self, Path(directory))
+        Args:
+            directory: must not exist yet, or be an empty folder.
+            extra: further files, by name.
+
+        Raises:
+            InvalidInput: the folder holds something.
+            BitnasError: it cannot be written.
+        """
+        from runtime.formats.saving import save
+
+        image = np.random.default_rng(0).random(self.info.input_shape, np.float32)
+        sample = {"input": image, "output": (self.twin or self).run(image)}
+        save(self.info, self.constants, self.library, sample, Path(directory), extra or {})
 
     def _place_constants(self) -> NDArray[np.uint8]:
         block = aligned_array((max(1, self.info.constant_bytes),), np.uint8)
@@ -193,9 +183,7 @@ def compile(
         UnsupportedLayerError: the model holds a layer that no kernel computes.
     """
     resolve_target(target)
-    if not isinstance(threads, int) or not 1 <= threads <= MOST_THREADS:
-        fix = f"pass a whole number from 1 to {MOST_THREADS}"
-        raise InvalidInput("threads", f"{threads!r} is not a number of threads", fix)
+    _check_threads(threads)
     graph = lower(module, input_shape)
     folder = Path(tempfile.mkdtemp(prefix="bitnas-"))
     library = folder / "network.so"
@@ -204,11 +192,26 @@ def compile(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    info = NetworkInfo(
+    info = _info(graph, assembly, target, threads)
+    runs_here = board_of(target) is None and not missing_flags(info.flags)
+    twin = None if runs_here else compile(module, input_shape)
+    network = CompiledNetwork(info, assembly.constants, library, twin)
+    weakref.finalize(network, shutil.rmtree, folder, ignore_errors=True)
+    return network
+
+
+def _check_threads(threads: int) -> None:
+    if not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS:
+        fix = f"pass a whole number from 1 to {MAX_THREADS}"
+        raise InvalidInput("threads", f"{threads!r} is not a number of threads", fix)
+
+
+def _info(graph: Graph, assembly: Assembly, target: str, threads: int) -> NetworkInfo:
+    return NetworkInfo(
         input_shape=graph.input.shape,
         output_shape=graph.output.shape,
         architecture=architecture_of(target),
-        target=str(resolve_target(target).attrs["mcpu"]),
+        target=cpu_name(target),
         flags=required_flags(target),
         constant_bytes=assembly.constant_bytes,
         workspace_bytes=assembly.workspace_bytes,
@@ -216,8 +219,3 @@ def compile(
         workloads=tuple(graph.workloads),
         threads=threads,
     )
-    runs_here = board_of(target) is None and not missing_flags(info.flags)
-    twin = None if runs_here else compile(module, input_shape)
-    network = CompiledNetwork(info, assembly.constants, library, twin)
-    weakref.finalize(network, shutil.rmtree, folder, ignore_errors=True)
-    return network

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from runtime.tvm_types import Target
 from search_spaces.errors import BitnasError, InvalidInput
 
 _SAME = (
@@ -38,7 +39,7 @@ X86_FEATURES = {name: name for name in _SAME.split()} | {
     "amx-int8": "amx_int8",
 }
 """LLVM's names of what x86 CPUs have and compiled code may use, and the system's names in /proc/cpuinfo."""
-UNUSED = {"amx_tile", "amx_int8"}
+UNUSED_FEATURES = {"amx_tile", "amx_int8"}
 """What is recognized, but no kernel asks for and no compiler uses unasked."""
 INSTRUCTION_SETS = frozenset({*X86_FEATURES.values(), "asimd", "asimddp", "i8mm", "sve", "neon", "vfpv4"})
 """The CPU flags, by the names of /proc/cpuinfo, that decide whether compiled code runs."""
@@ -191,7 +192,7 @@ def host_flags() -> frozenset[str]:
 
 
 @lru_cache
-def resolve_target(name: str) -> Any:
+def resolve_target(name: str) -> Target:
     """The TVM target for a name.
 
     ``native``; an LLVM CPU name of this machine's family, such as ``znver4`` or ``x86-64-v3``; or a board,
@@ -229,7 +230,7 @@ def resolve_target(name: str) -> Any:
     return _target({"mcpu": cpu}, platform.machine())
 
 
-def _target(options: dict[str, Any], machine: str) -> Any:
+def _target(options: dict[str, Any], machine: str) -> Target:
     import tvm
 
     more = {"cl-opt": LLVM_OPTIONS[machine]} if machine in LLVM_OPTIONS else {}
@@ -276,7 +277,7 @@ def linker_of(name: str) -> str | None:
 def required_flags(name: str) -> tuple[str, ...]:
     """The instruction sets that code for a target may use; for ``native`` all that the host has."""
     if name == "native":
-        return tuple(sorted(host_flags() - UNUSED))
+        return tuple(sorted(host_flags() - UNUSED_FEATURES))
     from tvm.target import codegen
 
     board = board_of(name)
@@ -288,7 +289,9 @@ def required_flags(name: str) -> tuple[str, ...]:
         more = (flag for feature, flag in ARM_FEATURES.items() if feature in found)
         return tuple(sorted({*board.flags, *more}))
     features = {str(f) for f in codegen.llvm_get_cpu_features(resolve_target(name))}
-    return tuple(sorted({flag for feature, flag in X86_FEATURES.items() if feature in features} - UNUSED))
+    return tuple(
+        sorted({flag for feature, flag in X86_FEATURES.items() if feature in features} - UNUSED_FEATURES)
+    )
 
 
 def missing_flags(flags: Iterable[str]) -> list[str]:

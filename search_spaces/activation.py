@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from search_spaces.precision import LEVEL_BITS, Precision
 from search_spaces.quantizers import dithered, fake_quantize, in_memory_order, sign
+from search_spaces.weight_codes import Inputs
 
 RANGE_MOMENTUM = 0.1
 """Share of the newest batch's maximum in an observed int8 range, once ten batches were seen."""
@@ -51,6 +52,13 @@ class InputActivation(nn.Module):
     def is_bytes(self) -> bool:
         """Whether the input is an integer."""
         return self.code in STEPS
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the weights are multiplied by."""
+        if self.is_bytes:
+            return "bytes"
+        return "signs" if self.code == "binary" else "real"
 
     @property
     def is_affine(self) -> bool:

@@ -2,6 +2,7 @@
 
 BitnasError                  the machine, a file or the storage is not as it should be: exit code 1
 ├── InvalidInput             a parameter breaks its rule (also a ValueError): exit code 2
+│   └── UnknownFamilyError   no kernels that are loaded have the family of a workload: a plug-in's, perhaps
 ├── UnsupportedLayerError    no kernel computes a layer, or an option of it
 ├── MeasurementError         a device gave no usable time
 │   └── NoDeviceError        a device does not answer; it may be back later
@@ -93,6 +94,10 @@ class InvalidInput(BitnasError, ValueError):  # noqa: N818 - it names the input,
     def of(self, parameter: str) -> "InvalidInput":
         """The same about a parameter that holds this one, or that this one stands for."""
         return InvalidInput(parameter, self._problem, self._fix)
+
+
+class UnknownFamilyError(InvalidInput):
+    """No kernels that are loaded have the family of a workload; those of a plug-in may."""
 
 
 class UnsupportedLayerError(BitnasError):

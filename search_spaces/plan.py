@@ -39,7 +39,7 @@ class Plan:
     @property
     def first(self) -> Precision:
         """Of the first convolution."""
-        return self.spatial if self.spatial.name == "int8" else precisions.get("float")
+        return self.spatial if self.spatial.suits_all_layers else precisions.get("float")
 
     @property
     def is_binary(self) -> bool:
@@ -54,7 +54,7 @@ class Plan:
     @property
     def attention(self) -> Precision:
         """Of the two layers of a squeeze-and-excitation: they see one pixel an image, and are few."""
-        return self.pointwise if self.pointwise.weight == "int8" else precisions.get("float")
+        return self.pointwise if self.pointwise.suits_all_layers else precisions.get("float")
 
     @property
     def before(self) -> "Plan":

@@ -2,6 +2,8 @@
 
 import os
 import sys
+from functools import cache
+from importlib.metadata import entry_points
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -31,6 +33,22 @@ def add_plugin_file(path: Path) -> None:
 def named_plugin_files() -> list[str]:
     """The files that this process was told of by name, as they were named; not those of the environment."""
     return list(_named)
+
+
+def load_plugins(plural: str) -> None:
+    """Import what other distributions add to a registry, and run the plug-in files, each once.
+
+    Raises:
+        BitnasError: one of the files raises.
+    """
+    _load_entries(plural)
+    load_plugin_files()
+
+
+@cache
+def _load_entries(plural: str) -> None:
+    for entry in entry_points(group=f"bitnas.{plural}"):
+        entry.load()
 
 
 def load_plugin_files() -> None:

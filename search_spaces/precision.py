@@ -5,25 +5,20 @@ from typing import Literal
 
 from search_spaces.errors import InvalidInput
 from search_spaces.registry import Registry
-
-WeightCode = str
-"""``float``, ``int8``, ``ternary``, ``binary``, or ``dorefa2`` to ``dorefa8``."""
+from search_spaces.weight_codes import WeightCode, weight_codes
+from search_spaces.weight_codes.base import Scale
 
 ActivationCode = str
 """``float``, ``int8``, ``binary``, or ``dorefa2`` to ``dorefa8``."""
 
 Dither = Literal["2d", "3d"]
-Scale = Literal["learned", "analytic", "none"]
 
 LEVEL_BITS = {f"dorefa{bits}": bits for bits in range(2, 9)}
-"""Bits of DoReFa's codes, whose levels are evenly spaced."""
-
-BITS = {"float": 32, "int8": 8, "ternary": 2, "binary": 1, **LEVEL_BITS}
-"""Bits that one stored weight of each code takes."""
+"""Bits of DoReFa's activation codes, whose levels are evenly spaced."""
 
 ACTIVATION_CODES = ("float", "int8", "binary", *LEVEL_BITS)
 DITHERS = (None, "2d", "3d")
-SCALES = ("learned", "analytic", "none")
+SCALES: tuple[Scale, ...] = ("learned", "analytic", "none")
 
 
 @dataclass(frozen=True)
@@ -32,8 +27,8 @@ class Precision:
 
     Attributes:
         name: what users call it.
-        weight: ``float``, ``int8`` (one scale per output channel), ``ternary``, ``binary``, or ``dorefa2`` to
-            ``dorefa8``.
+        weight: the name of a weight code: ``float``, ``int8`` (one scale per output channel), ``ternary``,
+            ``binary``, ``dorefa2`` to ``dorefa8``, or one that a plug-in brings.
         activation: the code of the layer's input: ``float``, ``int8``, ``binary``, or one of DoReFa's.
         dither: the mask added before a binary activation's sign: None, ``2d`` or ``3d``.
         scale: where the scales of ternary and binary weights come from. ``learned``: two for a layer (TTQ),
@@ -45,29 +40,47 @@ class Precision:
     """
 
     name: str
-    weight: WeightCode
+    weight: str
     activation: ActivationCode
     dither: Dither | None = None
     scale: Scale = "learned"
 
     def __post_init__(self) -> None:
-        _one_of("precision.weight", self.weight, tuple(BITS))
         _one_of("precision.activation", self.activation, ACTIVATION_CODES)
         _one_of("precision.dither", self.dither, DITHERS)
         _one_of("precision.scale", self.scale, SCALES)
         if self.dither is not None and self.activation != "binary":
             problem = f"'{self.dither}' needs a binary activation, not '{self.activation}'"
             raise InvalidInput("precision.dither", problem, "choose activation 'binary' or no dither")
-        if self.scale != "learned" and self.weight not in ("ternary", "binary"):
-            problem = f"'{self.scale}' is for ternary and binary weights, not '{self.weight}'"
-            raise InvalidInput("precision.scale", problem, "leave it out")
-        if self.scale == "none" and self.weight != "binary":
-            raise InvalidInput("precision.scale", "'none' is for binary weights", "choose 'analytic'")
+        _ = self.weight_code
+
+    @property
+    def weight_code(self) -> WeightCode:
+        """What is done to the weights.
+
+        Raises:
+            InvalidInput: no code has that name, or it has no scales of that kind.
+        """
+        try:
+            code = weight_codes.get_early(self.weight)
+        except InvalidInput as error:
+            raise error.of("precision.weight") from error
+        found = code.under(self.scale)
+        if found is None:
+            known = " or ".join(f"'{scale}'" for scale in SCALES if code.under(scale) is not None)
+            problem = f"'{self.scale}' does not go with '{self.weight}' weights"
+            raise InvalidInput("precision.scale", problem, f"choose {known}")
+        return found
+
+    @property
+    def suits_all_layers(self) -> bool:
+        """Whether it is for layers that else stay real, too: the first, and those that see one pixel."""
+        return self.weight == self.activation == "int8"
 
     @property
     def weight_bits(self) -> int:
         """Bits that one stored weight takes: 32 to 1."""
-        return BITS[self.weight]
+        return self.weight_code.bits
 
 
 def _one_of(parameter: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
@@ -78,7 +91,7 @@ def _one_of(parameter: str, value: str | None, allowed: tuple[str | None, ...]) 
 
 precisions: Registry[Precision] = Registry("precision", "precisions")
 
-_BUILT_IN: dict[str, tuple[WeightCode, ActivationCode, Dither | None, Scale]] = {
+_BUILT_IN: dict[str, tuple[str, ActivationCode, Dither | None, Scale]] = {
     # the five that users know
     "float": ("float", "float", None, "learned"),
     "int8": ("int8", "int8", None, "learned"),

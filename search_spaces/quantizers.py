@@ -8,13 +8,14 @@ Tzimiropoulos, *XNOR-Net++*; [DoReFa] Zhou et al., *DoReFa-Net*.
 
 import math
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from search_spaces.precision import Dither
+DitherMode = Literal["2d", "3d"]
+"""Along which axes a mask of dithering differs: rows and columns, or channels too."""
 
 TERNARY_THRESHOLD = 0.05
 """t of [TTQ+] equation 2, the same for the whole network."""
@@ -66,7 +67,7 @@ def sign(x: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def dither_mask(channels: int, height: int, width: int, mode: Dither) -> Tensor:
+def dither_mask(channels: int, height: int, width: int, mode: DitherMode) -> Tensor:
     """The mask m of [TTQ+] equations 9 to 11, float32 of shape (channels, height, width), in [-1, 1].
 
     With i_x the column, i_y the row, and i_z = 1 for every channel (``2d``) or the channel's index (``3d``)::
@@ -86,7 +87,7 @@ def dither_mask(channels: int, height: int, width: int, mode: Dither) -> Tensor:
     return (2.0 * (level.double() / 255.0) - 1.0).float()
 
 
-def dithered(x: Tensor, mode: Dither, plane: tuple[int, int] = (1, 1)) -> Tensor:
+def dithered(x: Tensor, mode: DitherMode, plane: tuple[int, int] = (1, 1)) -> Tensor:
     """x + m, for x (N, C, H, W), or (N, C H W): the features of images of ``plane`` rows and columns."""
     height, width = x.shape[2:] if x.dim() == 4 else plane
     channels = x[0].numel() // (height * width)
@@ -96,7 +97,9 @@ def dithered(x: Tensor, mode: Dither, plane: tuple[int, int] = (1, 1)) -> Tensor
 
 
 @lru_cache(maxsize=32)
-def _laid_mask(channels: int, height: int, width: int, mode: Dither, layout: torch.memory_format) -> Tensor:
+def _laid_mask(
+    channels: int, height: int, width: int, mode: DitherMode, layout: torch.memory_format
+) -> Tensor:
     """The mask of one image, (1, channels, height, width), to add without changing the layout of images."""
     return dither_mask(channels, height, width, mode).unsqueeze(0).contiguous(memory_format=layout)
 

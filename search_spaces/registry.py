@@ -1,4 +1,4 @@
-"""The one way in which blocks, precisions, spaces, kernels, devices and samplers are found by name."""
+"""The one way in which blocks, precisions, spaces, kernels, devices and their kin are found by name."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -47,6 +47,16 @@ class Registry(Generic[T]):
         if name not in self._things:
             raise InvalidInput(self.kind, f"unknown name '{name}'", self.instead_of(name))
         return self._things[name]
+
+    def get_early(self, name: str) -> T:
+        """As ``get``, but what was added already is found without reading plug-ins.
+
+        So a module may ask as it is imported, where a plug-in would import it half made.
+
+        Raises:
+            InvalidInput: nothing has that name.
+        """
+        return self._things[name] if name in self._things else self.get(name)
 
     def instead_of(self, name: str, also: str = "") -> tuple[str | Parameter, ...]:
         """What to do about a name that nothing has; ``also`` follows the names there are."""

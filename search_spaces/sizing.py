@@ -14,7 +14,6 @@ from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.outputs import outputs
 from search_spaces.plain_layers import OutputScale
-from search_spaces.precision import BITS
 
 FLOAT_BITS = 32
 
@@ -62,7 +61,7 @@ def size(network: Architecture | nn.Module) -> Size:
     others = 0
     for module in network.modules():
         if isinstance(module, QuantConv2d | QuantLinear):
-            weights[module.precision.weight] += module.weight.numel() * BITS[module.precision.weight]
+            weights[module.precision.weight] += module.weight.numel() * module.precision.weight_bits
             others += _parameters(module) - module.weight.numel() + _unlearned_scales(module)
         elif isinstance(module, OutputScale):
             others += module.merged().numel() - sum(factor.numel() for factor in module.factors)
@@ -83,9 +82,7 @@ def _parameters(module: nn.Module) -> int:
 
 def _unlearned_scales(layer: QuantConv2d | QuantLinear) -> int:
     """Scales and zero points that codes need and that are no parameters: int8's, and analytic ones."""
-    code, is_analytic = layer.precision.weight, layer.precision.scale == "analytic"
-    per_output = code == "int8" or (code == "binary" and is_analytic)
-    weight = len(layer.weight) if per_output else int(code == "ternary" and is_analytic)
+    weight = layer.weight_code.computed_scales(len(layer.weight))
     return weight + int(layer.precision.activation == "int8") + int(layer.activation.is_affine)
 
 
@@ -129,12 +126,12 @@ def layers(module: nn.Module, input_shape: tuple[int, ...]) -> list[LayerSize]:
 
 def _layer_size(name: str, layer: Any, output: tuple[int, ...]) -> LayerSize:
     weights, precision = layer.weight.numel(), getattr(layer, "precision", None)
-    code = "float" if precision is None else precision.weight
+    code, bits = ("float", FLOAT_BITS) if precision is None else (precision.weight, precision.weight_bits)
     activation = "float" if precision is None else layer.activation.code
     pixels = math.prod(output[1:])  # of one channel, or one for a dense layer
     if layer.weight.dim() == 2:
-        return LayerSize(name, "dense", code, activation, weights, weights * BITS[code], weights)
+        return LayerSize(name, "dense", code, activation, weights, weights * bits, weights)
     side = f"{layer.weight.shape[2]}x{layer.weight.shape[3]}"
     is_depthwise = layer.groups == layer.weight.shape[0] > 1
     kind = f"{'depthwise' if is_depthwise else 'conv'} {side}"
-    return LayerSize(name, kind, code, activation, weights, weights * BITS[code], weights * pixels)
+    return LayerSize(name, kind, code, activation, weights, weights * bits, weights * pixels)

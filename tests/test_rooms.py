@@ -20,17 +20,23 @@ LAYERS = {
     "nas": (
         {"cli", "testing"},
         {"searching"},
+        {"executors"},
         {"trials", "export"},
         {"algorithms", "measuring", "training", "figures"},
         {"ledger", "data"},
         {"objectives"},
     ),
     "latency": ({"model"}, {"hardware"}, {"timing"}),
-    "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}),
+    "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}, {"workload"}),
 }
 """The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
-BESIDE = {"nas": {"__init__", "seeds", "formatting", "hints"}, "latency": {"__init__", "record"}}
-"""What lies beside such rooms and imports none of them, where that is so."""
+BESIDE = {
+    "nas": {"__init__", "bars", "formatting", "hints", "seeds"},
+    "latency": {"__init__", "record", "testing"},
+}
+"""What lies beside such rooms and imports none of them, where that is so; ``testing`` may."""
+DOOR = {"nas": {"api", "result"}}
+"""What lies before such rooms, for who comes from outside: it imports them, only the top one imports it."""
 HEAVY = {"torch", "tvm", "optuna", "sqlalchemy", "plotly", "dash", "sklearn", "ray", "pydantic"}
 
 
@@ -64,14 +70,14 @@ def rooms_within(package, path):
         for top, _, rest in (name.partition(".") for name in names):
             if top == package:
                 room = rest.split(".")[0]
-                yield room if (ROOT / package / room).is_dir() else ""
+                yield room if (ROOT / package / room).is_dir() or room in DOOR.get(package, ()) else ""
 
 
 @pytest.mark.parametrize("package", LAYERS)
 def test_every_room_has_its_layer(package):
     rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
     assert rooms == set().union(*LAYERS[package])
-    beside = {path.stem for path in (ROOT / package).glob("*.py")}
+    beside = {path.stem for path in (ROOT / package).glob("*.py")} - DOOR.get(package, set())
     assert beside == BESIDE.get(package, beside)
 
 
@@ -80,7 +86,7 @@ def test_every_room_has_its_layer(package):
 )
 def test_arrows_between_rooms_go_down(package, layer):
     """A room imports no other room of its layer, and none above."""
-    below = set().union(*LAYERS[package][layer + 1 :])
+    below = set().union(*LAYERS[package][layer + 1 :], DOOR.get(package, set()) if layer == 0 else set())
     wrong = {
         f"{path.relative_to(ROOT)} imports {package}.{name}"
         for room in LAYERS[package][layer]
@@ -93,8 +99,24 @@ def test_arrows_between_rooms_go_down(package, layer):
 
 @pytest.mark.parametrize("package", BESIDE)
 def test_what_lies_beside_rooms_imports_none(package):
-    files = (path for path in (ROOT / package).glob("*.py") if path.stem != "__init__")
+    files = (ROOT / package / f"{name}.py" for name in BESIDE[package] - {"__init__", "testing"})
     assert not {f"{path} imports {name}" for path in files for name in rooms_within(package, path) if name}
+
+
+@pytest.mark.parametrize("package", DOOR)
+def test_the_door_leads_to_all_rooms_but_the_top_one(package):
+    files = (ROOT / package / f"{name}.py" for name in DOOR[package])
+    top = LAYERS[package][0]
+    assert not {f"{path} imports {n}" for path in files for n in rooms_within(package, path) if n in top}
+
+
+def test_nothing_imports_a_suite_of_tests():
+    """Such a module needs pytest, which installations lack."""
+    graph = {name: others for name, others in module_graph().items() if "testing" not in name.split(".")}
+    assert not {name for name, others in graph.items() if any("testing" in o.split(".") for o in others)}
+    files = (path for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py"))
+    others = (path for path in files if "testing" not in (path.stem, path.parent.name))
+    assert not {path for path in others if "pytest" in imported(path)}
 
 
 def circles(graph):
@@ -116,27 +138,37 @@ def circles(graph):
     return found
 
 
+def imported_modules(source, known):
+    """The modules among those known that a source imports: as it is loaded, in functions, and for types."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & known
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & known
+            found |= inner or ({node.module} & known)
+    return found
+
+
 def module_graph():
-    """What each module imports as it is loaded, of ours; what is imported in functions comes later."""
+    """What each module imports of ours."""
     files = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
         for room in MAY_IMPORT
         for path in (ROOT / room).rglob("*.py")
     }
-    graph = {}
-    for name, path in files.items():
-        graph[name] = set()
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.Import):
-                graph[name] |= {a.name for a in node.names} & files.keys()
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                inner = {f"{node.module}.{a.name}" for a in node.names} & files.keys()
-                graph[name] |= inner or ({node.module} & files.keys())
-    return graph
+    sources = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
+    return {name: imported_modules(source, files.keys()) for name, source in sources.items()}
 
 
 def test_no_module_imports_itself_through_others():
-    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}}), "one is found where there is one"
+    texts = {
+        "a": "import b",
+        "b": "def f():\n    from c import x",
+        "c": "if TYPE_CHECKING:\n    from a import X",
+    }
+    graph = {name: imported_modules(text, texts.keys()) for name, text in texts.items()}
+    assert circles(graph) == [["a", "b", "c", "a"]], "one is found where there is one"
     assert circles(module_graph()) == []
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from nas.ledger import Ledger, SearchConfig, TrialState
 from nas.ledger.latencies import SqlLatencyTable
-from nas.trials.worker import Job, work
+from nas.trials.job import Job
+from nas.trials.worker import work
 
 
 def test_a_trial_is_timed_and_trained_for_real(tmp_path: Path) -> None:

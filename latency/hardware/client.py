@@ -20,12 +20,12 @@ from latency.record import DeviceRecord, split_address
 from latency.timing.measurement import MeasurementError, NoDeviceError
 from latency.timing.place import compile_probe
 
-TRIES = 3
+MAX_TRIES = 3
 CONNECT_S = 30.0
 MEASURE_S, MEASURE_EACH_S = 120.0, 20.0  # for a batch, and for each of what is in it
 SESSION_S = 3600
-LAST_WORDS_S = 2.0  # a process closes its pipes before it says why
-PAUSE_S = 0.5  # before a fresh session, so that a server may come back
+CLOSING_S = 2.0  # a process closes its pipes before it says why
+RETRY_PAUSE_S = 0.5  # before a fresh session, so that a server may come back
 
 
 class LostSessionError(Exception):
@@ -41,28 +41,28 @@ class Client:
         self._cooldown_s = cooldown_s
         self._folder = Path(tempfile.mkdtemp(prefix="bitnas-"))
         weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-        self._words = self._folder / "words"
+        self._output = self._folder / "output"
         self._opening: dict[str, Any] | None = None
         self._send = self._receive = -1
 
     def ask(self, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        """The answer to a job; a lost session is replaced by a fresh one, up to ``TRIES``.
+        """The answer to a job; a lost session is replaced by a fresh one, up to ``MAX_TRIES``.
 
         Raises:
             MeasurementError: the device gave no usable time.
             NoDeviceError: it does not answer.
         """
-        for attempt in range(TRIES):
+        for attempt in range(MAX_TRIES):
             try:
                 if attempt > 0:
-                    self._knock()
+                    self._check_listening()
                 if self._process is None:
                     self._open()
                 answer = self._exchange(job, seconds)
             except LostSessionError as error:
                 lost = error
                 self.close()
-                time.sleep(PAUSE_S)
+                time.sleep(RETRY_PAUSE_S)
                 continue
             if "error" in answer:
                 raise MeasurementError(answer["error"])
@@ -87,7 +87,7 @@ class Client:
     def __del__(self) -> None:
         self.close()
 
-    def _knock(self) -> None:
+    def _check_listening(self) -> None:
         """Whether somebody listens at all costs nothing to ask, a process that connects costs seconds."""
         address = split_address(self._record.reach, self._record.address)
         try:
@@ -100,13 +100,13 @@ class Client:
         child_reads, self._send = os.pipe()
         self._receive, child_writes = os.pipe()
         command = [sys.executable, "-m", "latency.hardware.runner", str(child_reads), str(child_writes)]
-        with self._words.open("wb") as words:
+        with self._output.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 command,
                 pass_fds=(child_reads, child_writes),
                 stdin=subprocess.DEVNULL,
-                stdout=words,
-                stderr=words,
+                stdout=output,
+                stderr=output,
             )
         os.close(child_reads)
         os.close(child_writes)
@@ -137,7 +137,7 @@ class Client:
         try:
             os.write(self._send, json.dumps(job).encode() + b"\n")
         except BrokenPipeError as error:
-            raise LostSessionError(self._last_words()) from error
+            raise LostSessionError(self._last_line()) from error
         deadline = time.monotonic() + seconds
         line = b""
         with selectors.DefaultSelector() as selector:
@@ -148,15 +148,15 @@ class Client:
                     raise LostSessionError(f"no answer within {seconds:.0f} s")
                 part = os.read(self._receive, 1 << 16)
                 if not part:
-                    raise LostSessionError(self._last_words())
+                    raise LostSessionError(self._last_line())
                 line += part
         answer: dict[str, Any] = json.loads(line)
         return answer
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         """The last line that a process wrote that ended, or is about to."""
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(LAST_WORDS_S)
-        lines = self._words.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1][:200] if lines else "the session ended without a word"
+                self._process.wait(CLOSING_S)
+        lines = self._output.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        return lines[-1][:200] if lines else "the session ended and said nothing"

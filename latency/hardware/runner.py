@@ -10,7 +10,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from latency.record import DeviceRecord
-from latency.timing.bench import Bench, Kernel, Network
-from latency.timing.conditions import describe
-from latency.timing.measurement import Measurement, MeasurementError
+from latency.timing.functions import KernelJob, NetworkJob
+from latency.timing.measurement import MeasurementError, Timings
 from latency.timing.place import Probe, RpcSession
+from latency.timing.system import describe
+from latency.timing.timer import Timer
 from runtime.light_tvm import without_torch
 
 
@@ -38,10 +38,10 @@ class Runner:
         self._probe.use_cores(record.threads)
 
     @cached_property
-    def _bench(self) -> Bench:
+    def _timer(self) -> Timer:
         """Made when something is timed: its reference is code for the target, which may not run there."""
         library, reference = Path(self._job["library"]), self._job["reference"]
-        return Bench(self._place, self._probe.read, library, reference, self._job["cooldown_s"])
+        return Timer(self._place, self._probe.read, library, reference, self._job["cooldown_s"])
 
     def describe(self, job: dict[str, Any]) -> dict[str, Any]:
         """What the device is."""
@@ -49,27 +49,25 @@ class Runner:
 
     def kernels(self, job: dict[str, Any]) -> dict[str, Any]:
         """Time kernels on random data."""
-        kernels = [Kernel(*kernel) for kernel in job["kernels"]]
-        return self._timed(job, lambda: self._bench.kernels(Path(job["library"]), kernels, job["brief"]))
+        jobs = [KernelJob(*kernel) for kernel in job["kernels"]]
+        library, brief, usual_ms = Path(job["library"]), job["brief"], job["usual_ms"]
+        return self._timed(lambda: self._timer.kernels(library, jobs, brief, usual_ms))
 
     def networks(self, job: dict[str, Any]) -> dict[str, Any]:
         """Time networks on arrays that lie in files."""
-        networks = [
-            Network(Path(library), name, [np.load(path, allow_pickle=False) for path in paths])
+        jobs = [
+            NetworkJob(Path(library), name, [np.load(path, allow_pickle=False) for path in paths])
             for library, name, paths in job["networks"]
         ]
-        return self._timed(job, lambda: self._bench.networks(networks))
+        return self._timed(lambda: self._timer.networks(jobs, job["usual_ms"]))
 
-    def _timed(self, job: dict[str, Any], measure: Callable[[], list[Measurement]]) -> dict[str, Any]:
-        self._bench.speed.usual_ms = job["usual_ms"]
+    def _timed(self, measure: Callable[[], Timings]) -> dict[str, Any]:
         self._notes.clear()
-        self._bench.drifts.clear()
-        measured = [asdict(found) for found in measure()]
+        found = measure()
         return {
-            "measured": measured,
-            "usual_ms": self._bench.speed.usual_ms,
+            "measured": [each.to_dict() for each in found.measurements],
             "notes": list(self._notes),
-            "drifts": list(self._bench.drifts),
+            "drifts": list(found.drifts),
         }
 
 

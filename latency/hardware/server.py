@@ -33,8 +33,8 @@ HANDSHAKE_S = 5.0
 IDLE_S = 60.0
 SESSION_S = 3600.0
 POLL_S = 0.5
-SOON_S = 0.001  # a timeout of 0 would mean not to wait at all
-LONGEST_KEY = 256
+MIN_TIMEOUT_S = 0.001  # a timeout of 0 would mean not to wait at all
+MAX_KEY_BYTES = 256
 TCP_INFO_LAST_RECEIVED = 52  # struct tcp_info: milliseconds since data last came
 CLOCK_TICKS = 14  # /proc/PID/stat: utime and stime are its 14th and 15th fields
 TRACKER_PAUSE_S = 2.0
@@ -101,17 +101,17 @@ class Server:
             return
         name = f"{peer[0]}:{peer[1]}"
         try:
-            threading.Thread(target=self._greet, args=(connection, name), daemon=True).start()
+            threading.Thread(target=self._shake_hands, args=(connection, name), daemon=True).start()
         except RuntimeError as error:  # no more threads
             log.warning("%s sent away: %s", name, error)
             connection.close()
 
-    def _greet(self, connection: socket.socket, peer: str) -> None:
+    def _shake_hands(self, connection: socket.socket, peer: str) -> None:
         """Shake hands within a time limit; a stranger is sent away, a client waits its turn."""
         deadline = time.monotonic() + HANDSHAKE_S
         try:
             magic, length = struct.unpack("<ii", _receive(connection, 8, deadline))
-            if magic != MAGIC or not 0 < length <= LONGEST_KEY:
+            if magic != MAGIC or not 0 < length <= MAX_KEY_BYTES:
                 raise ValueError("no client of TVM's RPC")
             words = _receive(connection, length, deadline).decode("utf-8").split()
             if not words or words[0] != f"client:{self._match}":
@@ -229,7 +229,7 @@ def _receive(connection: socket.socket, count: int, deadline: float) -> bytes:
     """
     found = b""
     while len(found) < count:
-        connection.settimeout(max(deadline - time.monotonic(), SOON_S))
+        connection.settimeout(max(deadline - time.monotonic(), MIN_TIMEOUT_S))
         part = connection.recv(count - len(found))
         if not part:
             raise ValueError("the connection was closed early")

@@ -3,16 +3,15 @@
 import logging
 import math
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latency.model.visits import Visits
+from latency.model.evaluation import ComparedNetwork, Evaluation
+from latency.model.repeats import RepeatedTimes
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -26,99 +25,22 @@ log = logging.getLogger("nas.latency")
 Progress = Callable[[str, int, int], None]
 """Told what is done, how many are, and of how many."""
 
-SEED_LEARNED, SEED_UNSEEN = 0, 100_000_000  # where the seeds begin of what is learned from and what is judged
-UNSEEN = 30
+LEARNING_SEED, EVALUATION_SEED = 0, 100_000_000
+"""Where the seeds begin of networks to learn from, and of those to judge by."""
+EVALUATION_NETWORKS = 30
 """Networks that a calibration is judged by; they are not learned from."""
-FEWEST = 5
+MIN_EVALUATION_NETWORKS = 5
 """Networks that a calibration is judged by at least, however little time there was."""
-LEARNING, REFINING = 0.45, 0.7
+LEARNING_SHARE, REPEATING_SHARE = 0.45, 0.7
 """The shares of a calibration's time after which no new networks are learned from, and none again."""
-TURN = 0.65
+EVALUATION_REPEAT_SHARE = 0.65
 """The share of an evaluation's time after which networks are measured again."""
-POOL = 8
+CANDIDATES = 8
 """Architectures among which the next to learn from is chosen."""
-FIRST = 2
+FIRST_NETWORKS = 2
 """Networks that tell how long the others will take."""
-TOGETHER = 8
+NETWORKS_A_BATCH = 8
 """Networks that are measured in turn."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One network: what was predicted, what the interval was, and what was measured, in milliseconds.
-
-    ``disturbed`` is what made the measured time worthless; None where nothing did.
-    """
-
-    digest: str
-    predicted_ms: float
-    low_ms: float | None
-    high_ms: float | None
-    measured_ms: float
-    disturbed: str | None = None
-
-    @property
-    def error(self) -> float:
-        """The prediction's relative error."""
-        return self.predicted_ms / self.measured_ms - 1
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How predictions compare with measurements; shares are between 0 and 1."""
-
-    networks: tuple[Judged, ...]
-
-    @property
-    def mape(self) -> float:
-        """The mean absolute relative error."""
-        return float(np.mean([abs(n.error) for n in self.networks]))
-
-    @property
-    def disturbed(self) -> int:
-        """How many networks have a time that the machine's noise made worthless."""
-        return sum(network.disturbed is not None for network in self.networks)
-
-    def within(self, share: float) -> float:
-        """The share of networks whose relative error is at most ``share``."""
-        return float(np.mean([abs(n.error) <= share for n in self.networks]))
-
-    @property
-    def tau(self) -> float:
-        """Kendall's rank correlation, tau-b, of predictions and measurements."""
-        return kendall_tau(
-            np.array([n.predicted_ms for n in self.networks]),
-            np.array([n.measured_ms for n in self.networks]),
-        )
-
-    @property
-    def coverage(self) -> float | None:
-        """The share of measurements that lie in their interval; None where there are no intervals."""
-        held = [
-            n.low_ms <= n.measured_ms <= n.high_ms
-            for n in self.networks
-            if n.low_ms is not None and n.high_ms is not None
-        ]
-        return float(np.mean(held)) if held else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {
-            "networks": [asdict(network) for network in self.networks],
-            "mape": self.mape,
-            "within_5_percent": self.within(0.05),
-            "within_10_percent": self.within(0.1),
-            "kendall_tau": self.tau,
-            "interval_coverage": self.coverage,
-            "disturbed": self.disturbed,
-        }
-
-
-def kendall_tau(left: NDArray[Any], right: NDArray[Any]) -> float:
-    """Kendall's tau-b (1945), with ties; 0 where one side is all ties."""
-    a, b = (np.sign(x[:, None] - x[None, :])[np.triu_indices(len(x), 1)] for x in (left, right))
-    norm = np.sqrt(np.sum(a * a) * np.sum(b * b))
-    return float(np.sum(a * b) / norm) if norm else 0.0
 
 
 def architectures(space: "SearchSpace", first_seed: int) -> "Iterator[Architecture]":
@@ -138,9 +60,9 @@ def architectures(space: "SearchSpace", first_seed: int) -> "Iterator[Architectu
 
 def _not_learned(model: "LatencyModel", source: "Iterable[Architecture]") -> "Iterator[Architecture]":
     """Those whose networks were not learned from until now."""
-    from latency.model.model import keys_of
+    from latency.model.workloads import keys_of
 
-    learned = model.learned()
+    learned = model.networks.learned()
     return (architecture for architecture in source if keys_of(architecture) not in learned)
 
 
@@ -150,14 +72,14 @@ def measure_space(model: "LatencyModel", space: "SearchSpace", count: int, progr
     Those whose device was disturbed are measured again. Every measurement is kept at once: what was
     interrupted goes on where it was.
     """
-    from latency.model.model import workloads_of
+    from latency.model.workloads import workloads_of
 
     wanted: dict[Workload, None] = {}
-    for architecture, _ in zip(architectures(space, SEED_LEARNED), range(count), strict=False):
+    for architecture, _ in zip(architectures(space, LEARNING_SEED), range(count), strict=False):
         wanted |= dict.fromkeys(workloads_of(architecture))
-    disturbed = model.disturbed(list(wanted))
-    lacking = model.fill(list(wanted), lambda done, of: progress("kernels", done, of))
-    model.measure_again(disturbed)
+    disturbed = model.kernels.disturbed(list(wanted))
+    lacking = model.kernels.fill(list(wanted), lambda done, of: progress("kernels", done, of))
+    model.kernels.measure_again(disturbed)
     return lacking + len(disturbed)
 
 
@@ -175,31 +97,33 @@ def calibrate(
     Raises:
         InvalidInput: the time is too short by far for a single fit.
     """
-    from latency.model.correction import LEAST
+    from latency.model.correction import MIN_NETWORKS
 
     started = time.monotonic()
     deadline = started + minutes * 60
-    learned = len(model.learned(space.name))
+    learned = len(model.networks.learned(space.name))
     if learned >= most:
         log.warning("%d networks of %s are learned already; networks may be up to 150", learned, space.name)
-    source = _not_learned(model, architectures(space, SEED_LEARNED + 10_000 * learned))
-    visits, places = Visits(model), list[NDArray[Any]]()
-    while learned < most and (learned < LEAST or time.monotonic() < started + LEARNING * minutes * 60):
+    source = _not_learned(model, architectures(space, LEARNING_SEED + 10_000 * learned))
+    repeats, places = RepeatedTimes(model), list[NDArray[Any]]()
+    while learned < most and (
+        learned < MIN_NETWORKS or time.monotonic() < started + LEARNING_SHARE * minutes * 60
+    ):
         progress("networks", learned, most)
-        count = TOGETHER if visits.times else FIRST
+        count = NETWORKS_A_BATCH if repeats.times else FIRST_NETWORKS
         chosen = list(_unlike(source, places, min(count, most - learned)))
         if not chosen:
             break
-        is_first = not visits.times
-        visits.first(chosen)
-        _learn(model, visits, chosen)
+        is_first = not repeats.times
+        repeats.measure(chosen)
+        _learn(model, repeats, chosen)
         learned += len(chosen)
         if is_first:
             each_s = (time.monotonic() - started) / len(chosen)
-            _check_minutes(minutes, each_s, max(0, LEAST - learned) + FEWEST)
+            _check_minutes(minutes, each_s, max(0, MIN_NETWORKS - learned) + MIN_EVALUATION_NETWORKS)
     progress("networks", learned, learned)
-    _learn_again(model, visits, started + REFINING * minutes * 60, progress)
-    return evaluate(model, space, UNSEEN, SEED_UNSEEN, progress, deadline)
+    _learn_again(model, repeats, started + REPEATING_SHARE * minutes * 60, progress)
+    return evaluate(model, space, EVALUATION_NETWORKS, EVALUATION_SEED, progress, deadline)
 
 
 def _check_minutes(minutes: float, each_s: float, needed: int) -> None:
@@ -213,19 +137,19 @@ def _check_minutes(minutes: float, each_s: float, needed: int) -> None:
         raise InvalidInput("minutes", problem, fix)
 
 
-def _learn(model: "LatencyModel", visits: Visits, chosen: "Iterable[Architecture]") -> None:
+def _learn(model: "LatencyModel", repeats: RepeatedTimes, chosen: "Iterable[Architecture]") -> None:
     for architecture in chosen:
-        model.learn(architecture, visits.times[architecture])
+        model.networks.learn(architecture, repeats.times[architecture])
 
 
-def _learn_again(model: "LatencyModel", visits: Visits, until: float, progress: Progress) -> None:
+def _learn_again(model: "LatencyModel", repeats: RepeatedTimes, until: float, progress: Progress) -> None:
     """Measure again, the largest errors first, each network once."""
-    due, count = set(visits.times), len(visits.times)
+    due, count = set(repeats.times), len(repeats.times)
     while due and time.monotonic() < until:
         progress("networks again", count - len(due), count)
-        errors = {a: abs(model.predict(a).milliseconds / visits.times[a].milliseconds - 1) for a in due}
-        worst = sorted(due, key=lambda a: (-errors[a], a.digest))[:TOGETHER]
-        _learn(model, visits, visits.again(worst))
+        errors = {a: abs(model.predict(a).milliseconds / repeats.times[a].milliseconds - 1) for a in due}
+        worst = sorted(due, key=lambda a: (-errors[a], a.digest))[:NETWORKS_A_BATCH]
+        _learn(model, repeats, repeats.repeat(worst))
         due -= set(worst)
 
 
@@ -239,74 +163,37 @@ def evaluate(
 ) -> Evaluation:
     """Measure ``count`` networks of a space that were not learned from as they are compiled; predict each.
 
-    All are measured at two times. Close to the ``deadline``, of ``time.monotonic()``, no more than ``FEWEST``
-    are, and some but once.
+    All are measured at two times. Close to the ``deadline``, of ``time.monotonic()``, no more than
+    ``MIN_EVALUATION_NETWORKS`` are, and some but once.
     """
-    visits = Visits(model)
+    repeats = RepeatedTimes(model)
     source = islice(_not_learned(model, architectures(space, seed)), count)
-    turn = time.monotonic() + (deadline - time.monotonic()) * TURN
-    while chosen := list(islice(source, TOGETHER)):
-        progress("unseen networks", len(visits.times), count)
-        visits.first(chosen)
-        if time.monotonic() > turn and len(visits.times) >= FEWEST:
+    turn = time.monotonic() + (deadline - time.monotonic()) * EVALUATION_REPEAT_SHARE
+    while chosen := list(islice(source, NETWORKS_A_BATCH)):
+        progress("unseen networks", len(repeats.times), count)
+        repeats.measure(chosen)
+        if time.monotonic() > turn and len(repeats.times) >= MIN_EVALUATION_NETWORKS:
             break
-    measured = list(visits.times)
-    for start in range(0, len(measured), TOGETHER):
+    measured = list(repeats.times)
+    for start in range(0, len(measured), NETWORKS_A_BATCH):
         if time.monotonic() > deadline:
             break
         progress("unseen networks again", start, len(measured))
-        visits.again(measured[start : start + TOGETHER])
+        repeats.repeat(measured[start : start + NETWORKS_A_BATCH])
     progress("unseen networks", len(measured), len(measured))
-    return Evaluation(tuple(_judged(model, a, visits.times[a]) for a in measured))
+    return Evaluation(tuple(_compared(model, a, repeats.times[a]) for a in measured))
 
 
-def _judged(model: "LatencyModel", architecture: "Architecture", measured: "Measurement") -> Judged:
+def _compared(
+    model: "LatencyModel", architecture: "Architecture", measured: "Measurement"
+) -> ComparedNetwork:
     found = model.predict(architecture)
     predicted = found.milliseconds, found.low, found.high
-    return Judged(architecture.digest, *predicted, measured.milliseconds, measured.disturbed)
-
-
-@dataclass(frozen=True)
-class Unseen:
-    """The mean absolute relative error of the regressor alone, where it has not seen a family in that size.
-
-    Attributes:
-        kernels: of kernels.
-        networks: of sums over the kernels of networks.
-    """
-
-    kernels: float
-    networks: float
-
-
-def judge_regressor(times: "Mapping[Workload, float]", networks: "Iterable[Sequence[Workload]]") -> Unseen:
-    """Estimate kernels, in milliseconds, without those of their family in that size, and so networks.
-
-    Each group of one family and one power of two of work is left out in turn, a tenth of the groups at once.
-    """
-    from latency.model.features import amounts_of
-    from latency.model.regressor import estimates_unseen
-
-    groups: dict[tuple[str, int], list[int]] = defaultdict(list)
-    for index, workload in enumerate(times):
-        amounts = amounts_of(workload)
-        groups[workload.family, int(np.log2(1 + amounts["macs"] + amounts["output"]))].append(index)
-    folds: list[list[int]] = [[] for _ in range(min(10, len(groups)))]
-    for number, key in enumerate(sorted(groups)):
-        folds[number % len(folds)] += groups[key]
-    found = estimates_unseen(list(times), list(times.values()), folds)
-    estimates = dict(zip(times, found, strict=True))
-    sums = [
-        sum(estimates[w] for w in network) / sum(times[w] for w in network)
-        for network in networks
-        if all(w in times for w in network)
-    ]
-    kernels = [estimates[w] / times[w] for w in times]
-    return Unseen(*(float(np.mean(np.abs(np.asarray(ratios) - 1))) for ratios in (kernels, sums)))
+    return ComparedNetwork(architecture.digest, *predicted, measured.milliseconds, measured.disturbed)
 
 
 def _workloads(architecture: "Architecture") -> "list[Workload]":
-    from latency.model.model import workloads_of
+    from latency.model.workloads import workloads_of
 
     return workloads_of(architecture)
 
@@ -316,7 +203,7 @@ def _unlike(
 ) -> "Iterator[Architecture]":
     """``count`` architectures, each the least like those known of the next few; known are then they, too."""
     for _ in range(count):
-        pool = list(islice(source, POOL))
+        pool = list(islice(source, CANDIDATES))
         if not pool:
             return
         places = [_place(architecture) for architecture in pool]

@@ -14,7 +14,7 @@ from latency.model.regressor import COVERAGE, Estimate, quantile
 if TYPE_CHECKING:
     from runtime import Workload
 
-LEAST = 10
+MIN_NETWORKS = 10
 """Networks that a fit needs."""
 
 CALL_CODE = 30
@@ -23,13 +23,13 @@ CALL_CODE = 30
 CODE_KNOTS = (8, 16, 32, 64)
 """Kilobytes from which more code may cost another time: the sizes of instruction caches."""
 
-TOTAL = 2  # the index of the kernels' sum among the terms
+SUM_TERM = 2  # the index of the kernels' sum among the terms
 RIDGE = 1.0  # how strongly a network is taken for the sum of its kernels
-OUTLIER = 1.35  # errors of so many standard deviations count as one that is linear (Huber 1964)
-MOST = 2.0  # a network takes at most so many times what its kernels take, and at least the inverse
-STEPS = 1000
+HUBER_EPSILON = 1.35  # errors of so many standard deviations count as one that is linear (Huber 1964)
+MAX_FACTOR = 2.0  # a network takes at most so many times what its kernels take, and at least the inverse
+MAX_ITERATIONS = 1000
 FOLDS = 10
-FLOOR = 1e-12
+MIN_SCALE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,10 @@ class Correction:
         """Fit.
 
         Raises:
-            ValueError: there are fewer than ``LEAST`` networks.
+            ValueError: there are fewer than ``MIN_NETWORKS`` networks.
         """
-        if len(networks) < LEAST:
-            raise ValueError(f"{len(networks)} networks are too few to learn from, {LEAST} are needed")
+        if len(networks) < MIN_NETWORKS:
+            raise ValueError(f"{len(networks)} networks are too few to learn from, {MIN_NETWORKS} are needed")
         x = np.stack([terms(network) for network in networks])
         y = np.asarray(milliseconds, np.float64)
         self.coefficients = _fit(x, y)
@@ -83,8 +83,10 @@ class Correction:
         Networks unlike those of the fit are taken for the sum of their kernels where it would tell nonsense.
         """
         row = terms(network)
-        total = float(row[TOTAL])
-        return float(np.clip(_predict(row[None], self.coefficients)[0], total / MOST, total * MOST))
+        total = float(row[SUM_TERM])
+        return float(
+            np.clip(_predict(row[None], self.coefficients)[0], total / MAX_FACTOR, total * MAX_FACTOR)
+        )
 
 
 def terms(network: Sequence[KernelTime]) -> NDArray[np.float64]:
@@ -107,16 +109,16 @@ def terms(network: Sequence[KernelTime]) -> NDArray[np.float64]:
 
 
 def _predict(x: NDArray[Any], coefficients: NDArray[Any]) -> NDArray[Any]:
-    return np.asarray(x[:, TOTAL] + x @ coefficients)
+    return np.asarray(x[:, SUM_TERM] + x @ coefficients)
 
 
 def _fit(x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
     from sklearn.linear_model import HuberRegressor
 
     relative = x / y[:, None]
-    scale = np.maximum(np.sqrt((relative**2).mean(axis=0)), FLOOR)  # terms differ by orders of magnitude
-    model = HuberRegressor(epsilon=OUTLIER, alpha=RIDGE, fit_intercept=False, max_iter=STEPS)
-    model.fit(relative / scale, 1 - relative[:, TOTAL])
+    scale = np.maximum(np.sqrt((relative**2).mean(axis=0)), MIN_SCALE)  # terms differ by orders of magnitude
+    model = HuberRegressor(epsilon=HUBER_EPSILON, alpha=RIDGE, fit_intercept=False, max_iter=MAX_ITERATIONS)
+    model.fit(relative / scale, 1 - relative[:, SUM_TERM])
     return np.asarray(model.coef_ / scale)
 
 

@@ -13,17 +13,25 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from runtime import Workload
 
-SMALL = ("batch", "kernel", "stride", "padding", "groups", "output_groups", "input_bits", "weight_bits")
-FLAGS = ("relu", "residual", "also_float", "symmetric", "dither", "mixed")
-CODES = ("weight", "input", "output", "code", "threshold", "arithmetic")
+NUMBER_FIELDS = (
+    "batch",
+    "kernel",
+    "stride",
+    "padding",
+    "groups",
+    "output_groups",
+    "input_bits",
+    "weight_bits",
+)
+FLAG_FIELDS = ("relu", "residual", "also_float", "symmetric", "dither", "mixed")
+CODE_FIELDS = ("weight", "input", "output", "code", "threshold", "arithmetic")
 CODE_NAMES = (
     *("float", "uint8", "int8", "ternary", "binary", "byte", "dorefa8"),
     *("zero", "channel", "position", "element", "integer"),
 )
 ROLES = ("input", "constant", "scratch", "output")
-REMEMBERED = (
-    1 << 14
-)  # kernels whose amounts and features are kept: those of a table are asked for again and again
+CACHE_SIZE = 1 << 14
+"""Kernels whose amounts and features are kept: those of a table are asked for again and again."""
 
 
 class Effort(NamedTuple):
@@ -34,7 +42,7 @@ class Effort(NamedTuple):
     steps: float
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(CACHE_SIZE)
 def features(workload: "Workload") -> NDArray[np.float64]:
     """Logarithms of efforts, bytes and sizes, the same by family; small numbers, flags, codes, the family.
 
@@ -48,8 +56,8 @@ def features(workload: "Workload") -> NDArray[np.float64]:
     sizes += [_pixels(fields), _number(fields.get("channels")) or _number(fields.get("in_channels"))]
     logarithms = np.log1p(np.asarray(sizes, np.float64))
     families = np.asarray([workload.family == family for family in sorted(kernels)], np.float64)
-    plain = [_number(fields.get(name)) for name in (*SMALL, *FLAGS)]
-    plain += [float(fields.get(code) == name) for code in CODES for name in CODE_NAMES]
+    plain = [_number(fields.get(name)) for name in (*NUMBER_FIELDS, *FLAG_FIELDS)]
+    plain += [float(fields.get(code) == name) for code in CODE_FIELDS for name in CODE_NAMES]
     by_family = np.outer(families, logarithms).reshape(-1)
     found = np.concatenate([logarithms, np.asarray(plain), families, by_family])
     found.setflags(write=False)  # it is everybody's
@@ -96,7 +104,7 @@ def _words(family: str, fields: dict[str, Any], depth: int) -> int:
     return math.ceil(depth / 4) if fields["input"] in ("uint8", "int8") and is_dense else depth
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(CACHE_SIZE)
 def amounts_of(workload: "Workload") -> Mapping[str, int]:
     """Operations and bytes of a kernel: ``macs`` and the roles of its arguments."""
     from runtime.kernels import kernel_for

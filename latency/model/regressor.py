@@ -17,18 +17,18 @@ from latency.model.features import features
 if TYPE_CHECKING:
     from runtime import Workload
 
-LEAST = 20
+MIN_KERNELS = 20
 """Kernels that a fit needs."""
-MOST = 1000
+MAX_KERNELS = 1000
 """Kernels that a fit uses, the last measured: its time grows with the cube."""
-TUNED = 250
+TUNING_KERNELS = 250
 """Kernels by which the process's own parameters are chosen, for the same reason."""
 COVERAGE = 0.9
 """The share of measurements that an interval is to hold."""
-WIDENING = 1.75
+MIN_WIDENING = 1.75
 """By how much intervals are wider than the process says, at least: kernels that were chosen to be measured
 lie better around each other than those to be predicted lie around them."""
-NORMAL = 1.645
+NORMAL_QUANTILE = 1.645
 """Standard deviations to each side that hold ``COVERAGE`` of a normal distribution."""
 
 
@@ -48,12 +48,12 @@ class KernelRegressor:
         """Fit.
 
         Raises:
-            ValueError: there are fewer than ``LEAST`` kernels.
+            ValueError: there are fewer than ``MIN_KERNELS`` kernels.
         """
-        if len(workloads) < LEAST:
-            raise ValueError(f"{len(workloads)} kernels are too few to learn from, {LEAST} are needed")
-        x = np.stack([features(w) for w in workloads[-MOST:]])
-        y = np.log(np.asarray(milliseconds[-MOST:], np.float64))
+        if len(workloads) < MIN_KERNELS:
+            raise ValueError(f"{len(workloads)} kernels are too few to learn from, {MIN_KERNELS} are needed")
+        x = np.stack([features(w) for w in workloads[-MAX_KERNELS:]])
+        y = np.log(np.asarray(milliseconds[-MAX_KERNELS:], np.float64))
         self._process = Process(x, y)
 
     def predict(self, workloads: Sequence["Workload"]) -> list[Estimate]:
@@ -61,7 +61,7 @@ class KernelRegressor:
         if not workloads:
             return []
         logs, covariance = self._process.predict(np.stack([features(w) for w in workloads]))
-        factors = np.exp(NORMAL * np.sqrt(np.diag(covariance)))
+        factors = np.exp(NORMAL_QUANTILE * np.sqrt(np.diag(covariance)))
         return [
             Estimate(float(ms), float(ms / factor), float(ms * factor))
             for ms, factor in zip(np.exp(logs), factors, strict=True)
@@ -106,7 +106,7 @@ class Process:
         inverse = np.linalg.inv(self._fitted.kernel_(x) + self._fitted.alpha * np.eye(len(x)))
         centred = (y - y.mean()) / (y.std() or 1.0)
         errors = np.abs(inverse @ centred) / np.sqrt(np.diag(inverse))  # in standard deviations
-        return max(WIDENING, quantile(errors, COVERAGE) / NORMAL)
+        return max(MIN_WIDENING, quantile(errors, COVERAGE) / NORMAL_QUANTILE)
 
 
 def _tuned(x: NDArray[Any], y: NDArray[Any]) -> Any:
@@ -114,7 +114,7 @@ def _tuned(x: NDArray[Any], y: NDArray[Any]) -> Any:
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
 
-    some = np.random.default_rng(0).permutation(len(y))[:TUNED]
+    some = np.random.default_rng(0).permutation(len(y))[:TUNING_KERNELS]
     line = ConstantKernel(1.0, (1e-3, 1e3)) * DotProduct(1.0, (1e-3, 1e3))
     rest = ConstantKernel(1.0, (1e-3, 1e3)) * Matern(1.0, (0.05, 20.0), nu=1.5)
     kernel = line + rest + WhiteKernel(1e-2, (1e-4, 1.0))
@@ -139,7 +139,7 @@ def estimates_unseen(
     y = np.log(np.asarray(milliseconds, np.float64))
     found = np.empty(len(y))
     for held in map(np.asarray, folds):
-        kept = np.setdiff1d(np.arange(len(y)), held)[-MOST:]
+        kept = np.setdiff1d(np.arange(len(y)), held)[-MAX_KERNELS:]
         found[held] = Process(x[kept], y[kept]).predict(x[held])[0]
     return np.asarray(np.exp(found))
 

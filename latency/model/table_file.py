@@ -2,25 +2,24 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from latency.timing.measurement import DRIFTED, REPEATS, WAITED
+from latency.timing.conditions import Conditions
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     from latency import LatencyTable
     from latency.model.table import NetworkMeasurement
 
-LONGEST = 10_000
+MAX_LENGTH = 10_000
 """Kernels of a network, and characters of a line's texts, at most."""
-MOST_MS = 1e6
-MOST = 2**31 - 1
-SCHEDULE = r"^(\d{1,3}x\d{1,3})?$"
+MAX_MS = 1e6
+MAX_INTEGER = 2**31 - 1
+SCHEDULE_PATTERN = r"^(\d{1,3}x\d{1,3})?$"
 
 
 def _plain(text: str) -> str:
@@ -48,26 +47,12 @@ def _workload(key: str) -> str:
 
 def _conditions(found: dict[str, Any]) -> dict[str, Any]:
     """Those that are computed with are numbers; the others are only shown."""
-    for name in ("usual_ms", "reference_ms", "median_ms"):
-        if not _is_time(found.get(name, 1.0)):
-            raise ValueError(f"{name} is no time")
-    for name in (DRIFTED, WAITED, "disturbed"):
-        value = found.get(name, 0.0)
-        if not isinstance(value, int | float) or not 0 <= value < MOST_MS:
-            raise ValueError(f"{name} is no share or number")
-    repeats = found.get(REPEATS, [])
-    if not isinstance(repeats, list) or not all(map(_is_time, repeats)):
-        raise ValueError(f"{REPEATS} are no times")
-    return found
+    return Conditions.from_dict(found).to_dict()
 
 
-def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and 0 < value < MOST_MS
-
-
-Text = Annotated[str, Field(max_length=LONGEST), AfterValidator(_plain)]
+Text = Annotated[str, Field(max_length=MAX_LENGTH), AfterValidator(_plain)]
 Key = Annotated[Text, AfterValidator(_workload)]
-Milliseconds = Annotated[float, Field(gt=0, lt=MOST_MS, allow_inf_nan=False)]
+Milliseconds = Annotated[float, Field(gt=0, lt=MAX_MS, allow_inf_nan=False)]
 
 
 class Line(BaseModel):
@@ -77,15 +62,15 @@ class Line(BaseModel):
 
     device: Annotated[Text, Field(min_length=1)]
     workload: Key | None = None
-    network: Annotated[list[Key], Field(min_length=1, max_length=LONGEST)] | None = None
+    network: Annotated[list[Key], Field(min_length=1, max_length=MAX_LENGTH)] | None = None
     milliseconds: Milliseconds
-    iqr_ms: Annotated[float, Field(ge=0, lt=MOST_MS, allow_inf_nan=False)]
-    samples: Annotated[int, Field(ge=1, le=MOST)]
+    iqr_ms: Annotated[float, Field(ge=0, lt=MAX_MS, allow_inf_nan=False)]
+    samples: Annotated[int, Field(ge=1, le=MAX_INTEGER)]
     date: Annotated[str, Field(max_length=64), AfterValidator(_date)]
     tvm_version: Annotated[Text, Field(max_length=64)]
-    schedule: Annotated[str, Field(pattern=SCHEDULE)] = ""
+    schedule: Annotated[str, Field(pattern=SCHEDULE_PATTERN)] = ""
     cold_ms: Milliseconds | None = None
-    code_bytes: Annotated[int, Field(ge=0, le=MOST)] | None = None
+    code_bytes: Annotated[int, Field(ge=0, le=MAX_INTEGER)] | None = None
     conditions: Annotated[dict[str, Any], AfterValidator(_conditions)] = {}
 
     @model_validator(mode="after")
@@ -97,9 +82,11 @@ class Line(BaseModel):
 
 def write_lines(table: "LatencyTable", device: str) -> list[str]:
     """A device's kernels and the networks that were learned from."""
-    kernels = [{"device": device, "workload": key, **asdict(row)} for key, row in table.rows(device).items()]
+    kernels = [
+        {"device": device, "workload": key, **row.to_dict()} for key, row in table.rows(device).items()
+    ]
     networks = [
-        {"device": device, "network": list(network.workloads), **asdict(network.measurement)}
+        {"device": device, "network": list(network.workloads), **network.measurement.to_dict()}
         for network in table.networks(device)
     ]
     return [json.dumps(line, sort_keys=True) for line in [*kernels, *networks]]

@@ -1,4 +1,4 @@
-"""A time counts once it was met twice.
+"""A time counts once it was measured twice.
 
 What disturbs a machine only ever adds time, may go on for minutes, and hardly adds the same twice. So things
 are measured again, after longer and longer pauses, until the two lowest times of each are about the same.
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from latency.timing.measurement import AGREE, REPEATS, Measurement
+from latency.timing.measurement import MAX_REPEAT_DIFFERENCE, Measurement
 from latency.timing.patience import affordable, patience_s
 
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)  # seconds, as many as patience lasts for
@@ -21,7 +21,7 @@ MeasureSome = Callable[[list[int]], list[Measurement]]
 def measure_until_agreed(measure: MeasureSome, known: Sequence[Sequence[Measurement]]) -> list[Measurement]:
     """The lowest time of each thing; ``known`` are those that are there already, of each thing in order.
 
-    ``visits`` in its conditions tells how often it was measured, ``REPEATS`` the times that were compared.
+    ``rounds`` of its conditions tells how often it was measured, ``repeats_ms`` the times that were compared.
     Where the last pause brings no agreement, the lowest time counts nevertheless.
     """
     found = [list(times) for times in known]
@@ -47,12 +47,12 @@ def _are_lost(times: Sequence[Measurement]) -> bool:
 
 def _agree(times: Sequence[Measurement]) -> bool:
     low = sorted(measured.milliseconds for measured in times if measured.disturbed is None)[:2]
-    return len(low) == 2 and low[1] <= low[0] * (1 + AGREE)
+    return len(low) == 2 and low[1] <= low[0] * (1 + MAX_REPEAT_DIFFERENCE)
 
 
 def _lowest(times: Sequence[Measurement]) -> Measurement:
     """The lowest of those that are worth something, or of all where none is."""
     worth = [measured for measured in times if measured.disturbed is None] or times
     first, *others = sorted(worth, key=lambda measured: measured.milliseconds)
-    repeats = [measured.milliseconds for measured in (first, *others)]
-    return replace(first, conditions={**first.conditions, "visits": len(times), REPEATS: repeats})
+    repeats = tuple(measured.milliseconds for measured in (first, *others))
+    return replace(first, conditions=replace(first.conditions, rounds=len(times), repeats_ms=repeats))

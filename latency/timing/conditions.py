@@ -1,93 +1,114 @@
-"""What a device is and how it is at the moment, from its own files: CPU, memory, governor, clock, load."""
+"""The conditions that a time was measured in: typed here, JSON in tables, files and messages."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeGuard
 
-from runtime.target import INSTRUCTION_SETS
+MAX_VALUE = 1e6
+"""No time in milliseconds, share or count of these is as large."""
 
-ReadFile = Callable[[str], str | None]
-"""The text of a file of the device; None where there is none."""
+FORMER_KEYS = {"visits": "rounds", "briefly": "brief"}
+"""Names that rows of older ledgers have, and what they are called now."""
 
-CPUFREQ = "/sys/devices/system/cpu/cpu{core}/cpufreq/"
-KNOWN_PARTS = {
-    "0xd03": "Cortex-A53",
-    "0xd04": "Cortex-A35",
-    "0xd05": "Cortex-A55",
-    "0xd07": "Cortex-A57",
-    "0xd08": "Cortex-A72",
-    "0xd09": "Cortex-A73",
-    "0xd0a": "Cortex-A75",
-    "0xd0b": "Cortex-A76",
-    "0xd0c": "Neoverse-N1",
-    "0xd40": "Neoverse-V1",
-    "0xd49": "Neoverse-N2",
-    "0xc07": "Cortex-A7",
-    "0xc09": "Cortex-A9",
+
+@dataclass(frozen=True)
+class Conditions:
+    """How the device was while something was timed; None where it is not known.
+
+    Attributes:
+        median_ms: the median of the samples.
+        disturbed: how many samples the reference says were disturbed.
+        reference_ms: what the reference took beside the samples that count.
+        usual_ms: what the reference takes at the speed that the time is given for.
+        drift: by what share the device was slower than usual, not corrected for; None unless it was so for
+            too long to wait.
+        waited: the share of the batch's time in which others had the core, as the system tells.
+        brief: whether few samples and few ways of making the kernel were taken.
+        rounds: how often the same was measured, at different times.
+        repeats_ms: the times of those rounds that were not disturbed, the lowest first.
+        governor: the policy that chooses the clock.
+        frequency_mhz: the clock of the core.
+        load: processes that wanted to run, over the last minute.
+        affinity: the cores that the process was kept to.
+        space: the search space that a whole network is of.
+    """
+
+    median_ms: float | None = None
+    disturbed: int = 0
+    reference_ms: float | None = None
+    usual_ms: float | None = None
+    drift: float | None = None
+    waited: float | None = None
+    brief: bool = False
+    rounds: int = 1
+    repeats_ms: tuple[float, ...] = ()
+    governor: str | None = None
+    frequency_mhz: int | None = None
+    load: float | None = None
+    affinity: str | None = None
+    space: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; what is not known is left out."""
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        known = {f.name: found[f.name] for f in fields(self) if found[f.name] != f.default}
+        return {**known, "repeats_ms": list(self.repeats_ms)} if self.repeats_ms else known
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any] | None) -> "Conditions":
+        """From JSON, of an older version, too: keys that are missing or unknown do no harm.
+
+        Raises:
+            ValueError: something that is computed with is no number of its kind; the message names it.
+        """
+        named = {FORMER_KEYS.get(key, key): value for key, value in (found or {}).items()}
+        known = {
+            name: read(name, named[name]) for name, read in READERS.items() if named.get(name) is not None
+        }
+        return cls(**known)
+
+
+def _time(name: str, value: object) -> float:
+    if not _is_number(value) or not 0 < value < MAX_VALUE:
+        raise ValueError(f"{name} is no time")
+    return float(value)
+
+
+def _share(name: str, value: object) -> float:
+    if not _is_number(value) or not 0 <= value < MAX_VALUE:
+        raise ValueError(f"{name} is no share or number")
+    return float(value)
+
+
+def _count(name: str, value: object) -> int:
+    return int(_share(name, value))
+
+
+def _times(name: str, value: object) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{name} are no times")
+    return tuple(_time(name, each) for each in value)
+
+
+def _shown_text(_name: str, value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _shown_number(_name: str, value: object) -> float | None:
+    return value if _is_number(value) else None
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+READERS: Mapping[str, Callable[[str, object], Any]] = {
+    **dict.fromkeys(("median_ms", "reference_ms", "usual_ms"), _time),
+    **dict.fromkeys(("drift", "waited"), _share),
+    **dict.fromkeys(("disturbed", "rounds"), _count),
+    "brief": lambda _, value: bool(value),
+    "repeats_ms": _times,
+    **dict.fromkeys(("governor", "affinity", "space"), _shown_text),
+    **dict.fromkeys(("frequency_mhz", "load"), _shown_number),
 }
-
-
-def describe(read: ReadFile) -> dict[str, Any]:
-    """What does not change while a device is on: architecture, cpu, cores, clock, memory, features."""
-    cpuinfo = read("/proc/cpuinfo") or ""
-    fields = _fields(cpuinfo)
-    flags = fields.get("flags") or fields.get("Features") or ""
-    memory = _fields(read("/proc/meminfo") or "").get("MemTotal", "")
-    part = fields.get("CPU part", "")
-    return {
-        "architecture": (read("/proc/sys/kernel/arch") or _architecture(fields)).strip(),
-        "cpu": fields.get("model name")
-        or KNOWN_PARTS.get(part)
-        or fields.get("Hardware")
-        or part
-        or "unknown",
-        "cores": sum(line.startswith("processor") for line in cpuinfo.splitlines()),
-        "clock_mhz": _clock(read, fields),
-        "memory_mb": int(memory.split()[0]) // 1000 if memory else None,
-        "features": sorted(set(flags.split()) & INSTRUCTION_SETS),
-        "system": (read("/proc/sys/kernel/osrelease") or "unknown").strip(),
-    }
-
-
-def now(read: ReadFile) -> dict[str, Any]:
-    """What may change from one measurement to the next: governor, clock of the last core, load, affinity."""
-    load = (read("/proc/loadavg") or "").split()
-    core = max(
-        0, sum(line.startswith("processor") for line in (read("/proc/cpuinfo") or "").splitlines()) - 1
-    )
-    governor = read(CPUFREQ.format(core=core) + "scaling_governor")
-    clock = read(CPUFREQ.format(core=core) + "scaling_cur_freq")
-    return {
-        "governor": governor.strip() if governor else None,
-        "frequency_mhz": int(clock) // 1000 if clock else None,
-        "load": float(load[0]) if load else None,
-        "affinity": _fields(read("/proc/self/status") or "").get("Cpus_allowed_list"),
-    }
-
-
-def waited_s(read: ReadFile) -> float | None:
-    """Seconds for which whoever measures has been ready to run and others had the core; None if not told."""
-    fields = (read("/proc/thread-self/schedstat") or "").split()
-    return int(fields[1]) / 1e9 if len(fields) == 3 else None
-
-
-def _fields(text: str) -> dict[str, str]:
-    """The first value of each ``name : value`` line."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        name, colon, value = line.partition(":")
-        if colon:
-            found.setdefault(name.strip(), value.strip())
-    return found
-
-
-def _clock(read: ReadFile, fields: dict[str, str]) -> int | None:
-    most = read(CPUFREQ.format(core=0) + "cpuinfo_max_freq")
-    if most:
-        return int(most) // 1000
-    return int(float(fields["cpu MHz"])) if "cpu MHz" in fields else None
-
-
-def _architecture(fields: dict[str, str]) -> str:
-    if "flags" in fields:
-        return "x86_64"
-    return "aarch64" if "asimd" in fields.get("Features", "") else "armv7l"
+"""How each is read: what is computed with is checked; what is only shown is left out where it is nonsense."""

@@ -1,46 +1,28 @@
-"""What a measurement is, what can go wrong with one, and how a process has a machine to itself meanwhile."""
+"""What a measurement is, what it is worth, and what can go wrong with one."""
 
-import fcntl
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from latency.timing.conditions import Conditions
 from search_spaces.errors import MeasurementError as MeasurementError
 from search_spaces.errors import NoDeviceError as NoDeviceError
 
-DRIFTED = "drift"
-"""Among a measurement's conditions: the share by which the device was slower than it usually is, and is not
-corrected for. Only where it was so for too long to wait."""
-
-WAITED = "waited"
-"""Among them: the share of a batch's time in which others had the core, as the system tells."""
-
-REPEATS = "repeats_ms"
-"""Among them: what the same took each time it was measured and was not disturbed, the lowest first."""
-
-AGREE = 0.015
+MAX_REPEAT_DIFFERENCE = 0.015
 """The share by which two times that are the same may differ."""
 
-SPREAD = 0.05
+MAX_SPREAD = 0.05
 """The share of their median that quartiles of samples may be apart; where it is more, more are taken."""
 
-LONG_WAIT = 0.1
+MAX_WAITED = 0.1
 """The share of the time that others may have the core for."""
 
 SLICE_MS = 3.0
 """How long a scheduler lets a busy process run: what takes longer is interrupted wherever others want the
 core, what is shorter may pass between two of them, and shows by its spread that it did not."""
 
-UNEXPLAINED = 0.3
-"""A spread of samples that no place of code and memory explains: these cost a network up to a fifth."""
-
-
-BRIEFLY = "briefly"
-"""Among a measurement's conditions: that it was taken with few samples and few ways of making the kernel."""
+MAX_PLACEMENT_SPREAD = 0.3
+"""A larger spread of samples no place of code and memory explains: these cost a network up to a fifth."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +38,7 @@ class Measurement:
         schedule: how the kernel was made, the fastest way of those tried; empty where there is but one.
         cold_ms: the median of single runs whose arguments, but the first, are in no cache; None if not taken.
         code_bytes: machine code of a kernel; None if not known.
-        conditions: how the device was: governor, frequency, load, cores, the reference's time, the
-            samples' median, how many samples were disturbed, how often it was measured, and ``DRIFTED``,
-            ``WAITED`` and ``REPEATS``.
+        conditions: how the device was meanwhile.
     """
 
     milliseconds: float
@@ -69,7 +49,7 @@ class Measurement:
     schedule: str = ""
     cold_ms: float | None = None
     code_bytes: int | None = None
-    conditions: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Conditions = field(default_factory=Conditions)
 
     @property
     def disturbed(self) -> str | None:
@@ -79,16 +59,16 @@ class Measurement:
         the device tells more: that others had the core, or the reference was disturbed most of the time; or
         where nothing explains it.
         """
-        spread = self.iqr_ms / float(self.conditions.get("median_ms", self.milliseconds))
-        drift, waited = (float(self.conditions.get(name) or 0.0) for name in (DRIFTED, WAITED))
-        lost = int(self.conditions.get("disturbed") or 0)
+        conditions = self.conditions
+        spread = self.iqr_ms / (conditions.median_ms or self.milliseconds)
+        drift, waited = conditions.drift or 0.0, conditions.waited or 0.0
         if drift > 0:
             return f"it was {drift:.0%} slower than usual"
-        if waited > LONG_WAIT and (spread > SPREAD or self.milliseconds > SLICE_MS):
+        if waited > MAX_WAITED and (spread > MAX_SPREAD or self.milliseconds > SLICE_MS):
             return f"others had the core {waited:.0%} of the time"
-        if spread > SPREAD and lost > self.samples:
+        if spread > MAX_SPREAD and conditions.disturbed > self.samples:
             return f"most samples were disturbed, and they differ by {spread:.0%}"
-        return f"its samples differ by {spread:.0%}" if spread > UNEXPLAINED else None
+        return f"its samples differ by {spread:.0%}" if spread > MAX_PLACEMENT_SPREAD else None
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -97,24 +77,35 @@ class Measurement:
         That is as far around it as the samples' quartiles and the next lowest time of those repeated, and as
         the device was slower than usual, but never narrower than two times that are taken for the same.
         """
-        repeats = self.conditions.get(REPEATS) or [self.milliseconds]
+        repeats = self.conditions.repeats_ms
         again = repeats[1] if len(repeats) > 1 else self.milliseconds
-        drift = float(self.conditions.get(DRIFTED) or 0.0)
-        beside = max(self.iqr_ms, again - self.milliseconds, max(AGREE, drift) * self.milliseconds)
+        share = max(MAX_REPEAT_DIFFERENCE, self.conditions.drift or 0.0)
+        beside = max(self.iqr_ms, again - self.milliseconds, share * self.milliseconds)
         return max(0.0, self.milliseconds - beside), self.milliseconds + beside
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {**asdict(self), "conditions": self.conditions.to_dict()}
 
-@contextmanager
-def alone(cores: int = 1) -> Iterator[None]:
-    """Hold this machine's measuring lock, so that no two processes time anything at once, and some cores."""
-    lock = Path(tempfile.gettempdir()) / f"bitnas-measuring-{os.getuid()}.lock"
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-        try:
-            if before:
-                os.sched_setaffinity(0, sorted(before)[-cores:])
-            yield
-        finally:
-            if before:
-                os.sched_setaffinity(0, before)
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> "Measurement":
+        """What ``to_dict`` made; unknown keys do no harm.
+
+        Raises:
+            ValueError: a condition is none. TypeError: something is missing.
+        """
+        known = {f.name: found[f.name] for f in fields(cls) if f.name in found}
+        return cls(**{**known, "conditions": Conditions.from_dict(found.get("conditions"))})
+
+
+@dataclass(frozen=True)
+class Timings:
+    """What a batch gave: a measurement of each thing in order.
+
+    Attributes:
+        measurements: the times; the conditions of each say which speed of the device it is given for.
+        drifts: by what share the device was slower than usual, for each time that the batch was begun.
+    """
+
+    measurements: Sequence[Measurement]
+    drifts: Sequence[float] = ()

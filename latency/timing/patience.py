@@ -5,8 +5,8 @@ import os
 
 from search_spaces.errors import InvalidInput
 
-VARIABLE = "NAS_PATIENCE"
-USUAL_S = 20.0
+PATIENCE_VARIABLE = "NAS_PATIENCE"
+DEFAULT_PATIENCE_S = 20.0
 
 
 def patience_s() -> float:
@@ -15,16 +15,18 @@ def patience_s() -> float:
     Raises:
         InvalidInput: the variable is not a number of seconds.
     """
-    given = os.environ.get(VARIABLE)
+    given = os.environ.get(PATIENCE_VARIABLE)
     if not given:
-        return USUAL_S
+        return DEFAULT_PATIENCE_S
     try:
         found = float(given)
     except ValueError:
         found = math.nan
     if not (math.isfinite(found) and found >= 0):
         raise InvalidInput(
-            VARIABLE, f"'{given}' is no number of seconds", f"unset it, or give 0 to {USUAL_S:g}"
+            PATIENCE_VARIABLE,
+            f"'{given}' is no number of seconds",
+            f"unset it, or give 0 to {DEFAULT_PATIENCE_S:g}",
         )
     return found
 

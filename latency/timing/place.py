@@ -15,7 +15,7 @@ from latency.record import VERSION_FUNCTION, DeviceRecord, split_address
 from search_spaces.errors import BitnasError
 
 PROBE_C = Path(__file__).with_name("probe.c")
-LONGEST_FILE = 1 << 16
+MAX_FILE_BYTES = 1 << 16
 
 
 class Place(ABC):
@@ -106,7 +106,7 @@ class Probe:
     def read(self, path: str) -> str | None:
         """The beginning of a text file there; None where it cannot be read."""
         name = self._place.tensor(np.frombuffer(path.encode(), np.uint8).copy())
-        into = self._place.tensor(np.zeros(LONGEST_FILE, np.uint8))
+        into = self._place.tensor(np.zeros(MAX_FILE_BYTES, np.uint8))
         count = int(self._module["read_file"](name, into))
         return None if count < 0 else into.numpy()[:count].tobytes().decode(errors="replace")
 

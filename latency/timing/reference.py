@@ -23,7 +23,7 @@ ENTRY = "reference"
 
 def compile_reference(target: str, library: Path) -> str:
     """Compile it, each kernel in its most promising schedule; the function's name."""
-    from runtime.codegen.assembly import link_sequence
+    from runtime.codegen.timed_kernels import link_sequence
 
     link_sequence(REFERENCE, target, ENTRY, library)
     return ENTRY

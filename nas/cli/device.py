@@ -21,6 +21,7 @@ Keep it on loopback, and reach it through SSH from the machine that searches:
   ssh -N -L {port}:127.0.0.1:{port} {user}@THIS-DEVICE
   nas device add NAME --rpc 127.0.0.1:{port} --key {key}"""
 DASH = "-"
+REACHED = {"local": "here", "plugin": "plug-in"}
 
 
 @click.group(cls=Group)
@@ -59,6 +60,7 @@ def add(
     from latency import DeviceRecord
     from nas.ledger import Ledger
     from nas.ledger.devices import DeviceBook
+    from nas.measuring.devices import is_plugin_device
     from runtime.target import resolve_target
 
     if rpc is not None and tracker is not None:
@@ -72,6 +74,8 @@ def add(
     else:
         record = DeviceRecord(name, target=target, threads=threads)
     resolve_target(target)
+    if is_plugin_device(name):
+        raise InvalidInput("name", f"'{name}' is the device of a plug-in", "choose another name")
     with Ledger.open(storage, create=True) as ledger:
         DeviceBook(ledger).add(record)
     say(f"Added {name}. Next: {command('device', 'probe', name, storage=storage)}")
@@ -81,7 +85,7 @@ def add(
 @storage_option
 @json_option
 def list_(storage: str, as_json: bool) -> None:
-    """List the devices: how each is reached and what the last probe found."""
+    """List the devices, those of plug-ins, too: how each is reached and what the last probe found."""
     entries = _entries(storage)
     if as_json:
         print_json([entry.to_dict() for entry in entries])
@@ -97,16 +101,9 @@ def list_(storage: str, as_json: bool) -> None:
 @json_option
 def show(name: str, storage: str, as_json: bool) -> None:
     """Show what is known about the device NAME, without connecting to it."""
-    from nas.ledger import Ledger
-    from nas.ledger.devices import LOCAL, DeviceBook, local_entry
+    from nas.measuring.devices import find_device
 
-    try:
-        with Ledger.open(storage) as ledger:
-            entry = DeviceBook(ledger).entry(name)
-    except AbsentLedgerError:
-        if name != LOCAL:
-            raise
-        entry = local_entry()
+    entry = find_device(storage, name)
     _print_entry(entry, as_json)
     if entry.description is None:
         say(f"Next: {command('device', 'probe', name, storage=storage)}")
@@ -118,23 +115,23 @@ def show(name: str, storage: str, as_json: bool) -> None:
 @json_option
 def probe(name: str, storage: str, as_json: bool) -> None:
     """Connect to the device NAME, ask what it is, and keep the answer."""
+    from contextlib import closing
     from dataclasses import replace
 
     import latency
     from nas.ledger import Ledger
-    from nas.ledger.devices import LOCAL, DeviceBook, local_entry
-    from nas.measuring.devices import open_device
+    from nas.ledger.devices import LOCAL, DeviceBook
+    from nas.measuring.devices import find_device, is_plugin_device, open_device
 
-    if name == LOCAL:  # it is kept nowhere, so that it needs no ledger
-        entry = replace(local_entry(), description=latency.device(LOCAL).describe())
-        _print_entry(entry, as_json)
-        return
+    if name == LOCAL or is_plugin_device(name):
+        entry = find_device(storage, name)
+        if entry.record.reach == "plugin" or name == LOCAL:  # kept nowhere, so that it needs no ledger
+            with closing(latency.connect(entry.record)) as found:
+                _print_entry(replace(entry, description=found.describe()), as_json)
+            return
     with Ledger.open(storage) as ledger:
-        found = open_device(ledger, name)
-        try:
+        with closing(open_device(ledger, name)) as found:
             description = found.describe()
-        finally:
-            found.close()
         book = DeviceBook(ledger)
         book.note(name, description)
         _print_entry(book.entry(name), as_json)
@@ -147,8 +144,11 @@ def remove(name: str, storage: str) -> None:
     """Forget how the device NAME is reached; what was measured on it stays in the ledger."""
     from nas.ledger import Ledger
     from nas.ledger.devices import DeviceBook
+    from nas.measuring.devices import device_entry
 
     with Ledger.open(storage) as ledger:
+        if device_entry(ledger, name).record.reach == "plugin":
+            raise InvalidInput("name", f"'{name}' is the device of a plug-in", "it goes with the plug-in")
         DeviceBook(ledger).remove(name)
     say(f"Removed {name}.")
 
@@ -219,20 +219,20 @@ def serve(host: str, port: int, key: str, tracker: str | None, public_host: str,
 
 def _entries(storage: str) -> "list[DeviceEntry]":
     from nas.ledger import Ledger
-    from nas.ledger.devices import DeviceBook, local_entry
+    from nas.measuring.devices import device_entries
 
     try:
         with Ledger.open(storage) as ledger:
-            return DeviceBook(ledger).entries()
+            return device_entries(ledger)
     except AbsentLedgerError:
-        return [local_entry()]
+        return device_entries(None)
 
 
 def _rows(entries: "list[DeviceEntry]") -> list[list[str]]:
     rows = []
     for entry in entries:
         record, found = entry.record, entry.description or {}
-        reached = "here" if record.reach == "local" else f"{record.reach} {record.address}"
+        reached = REACHED.get(record.reach, f"{record.reach} {record.address}")
         probed = entry.probed_at.strftime("%Y-%m-%d %H:%M") if entry.probed_at else DASH
         known = [str(found.get("cpu", DASH)), str(found.get("cores", DASH)), probed]
         rows.append([record.name, reached, record.target, str(record.threads), *known])

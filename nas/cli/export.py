@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from nas.export.card import Card
     from nas.export.verify import Check
 
-_LIMITS = {"max_latency_ms": "latency", "max_size_kb": "size", "max_memory_kb": "memory", "max_macs": "macs"}
-_OF_TRIALS = {*_LIMITS, "number", "epochs", "storage"}
+_OF_TRIALS = {"max_latency_ms", "max_size_kb", "max_memory_kb", "max_macs", "number", "epochs", "storage"}
 
 
 @click.command()
@@ -93,12 +92,12 @@ def _export_trial(
 ) -> "Card":
     """Export from a search; a limit that is not given is the search's own."""
     from nas.export.trials import export as run
+    from nas.export.trials import limits_of
     from nas.ledger import Ledger
 
     with Ledger.open(storage) as ledger:
         config = ledger.search(search).config
-        given = {_LIMITS[name]: limit for name, limit in limits.items() if limit is not None}
-        wanted = {**config.limited, **given}
+        wanted = limits_of(config, limits)
         return run(
             ledger, search, output, limits=wanted, number=number, epochs=epochs, c_source=c_source, say=say
         )

@@ -2,29 +2,29 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from nas.bars import show_progress
 from nas.cli.groups import Group
-from nas.cli.latency_model import device_option, open_model, show_progress, space_called
+from nas.cli.latency_explain import explain
+from nas.cli.latency_model import device_option, open_model, space_called
 from nas.cli.latency_tables import export_, import_
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
 from nas.cli.writing import check_target, write_figure
 from nas.formatting import MISSING, interval, milliseconds, percent
 from nas.hints import command
-from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
-    from latency import LatencyModel, Measurement
-    from latency.model.calibration import Evaluation, Unseen
+    from latency import LatencyModel
+    from latency.model.evaluation import Evaluation, RegressorErrors
     from nas.measuring.front_check import Checked
-    from search_spaces import Architecture
     from search_spaces.search_space import SearchSpace
 
 space_option = click.option("--space", default="tiny", show_default=True, help="The space of the networks.")
-MOST_COOLDOWN_S = 30.0
+MAX_COOLDOWN_S = 30.0
 """A server ends a session that does nothing for twice as long."""
 
 
@@ -37,7 +37,7 @@ def finite(context: click.Context, option: click.Parameter, value: float) -> flo
 
 cooldown_option = click.option(
     "--cooldown-s",
-    type=click.FloatRange(0, MOST_COOLDOWN_S),
+    type=click.FloatRange(0, MAX_COOLDOWN_S),
     callback=finite,
     default=0.0,
     show_default=True,
@@ -164,64 +164,6 @@ def evaluate(
 
 
 @latency.command()
-@click.argument("arch")
-@device_option
-@click.option("--whole", is_flag=True, help="Also compile the whole network and measure it.")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="Draw the time by layer.")
-@storage_option
-@json_option
-def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str, as_json: bool) -> None:
-    """Show where the network of ARCH spends its time, layer by layer.
-
-    ARCH is a trial, such as demo:19, or a file, such as winner/architecture.json.
-    """
-    found = _architecture(arch, storage)
-    if plot is not None:
-        check_target("plot", plot)
-    with open_model(storage, device, is_needed=whole, brief=True) as model:
-        prediction = model.predict(found)
-        layers = _layers(found)
-        whole_network = model.measure_network(found) if whole else None
-    rows: list[dict[str, Any]] = [
-        {
-            "layer": layer,
-            "workload": workload.key,
-            "milliseconds": ms,
-            "share": ms / sum(t for _, t in prediction.by_workload),
-            "how": "estimated" if workload in prediction.estimated else "measured",
-        }
-        for layer, (workload, ms) in zip(layers, prediction.by_workload, strict=True)
-    ]
-    total = {
-        "predicted_ms": prediction.milliseconds,
-        "low_ms": prediction.low,
-        "high_ms": prediction.high,
-        **_measured(whole_network),
-    }
-    disturbed = whole_network and whole_network.disturbed
-    if as_json:
-        print_json({"layers": rows, **total, "measured_disturbed": disturbed})
-    else:
-        columns = [
-            Column("layer"),
-            Column("kernel"),
-            Column("ms", right=True),
-            Column("share", right=True),
-            Column("how"),
-        ]
-        print_table(columns, [_layer_row(row) for row in rows])
-        print_pairs([(name.replace("_", " "), milliseconds(value)) for name, value in total.items()])
-        if disturbed:
-            say(f"What is measured is not to be relied on: the machine was disturbed ({disturbed})")
-    if plot is not None:
-        from nas.figures.latency import bars
-
-        title = f"{arch} on {device}: {_whole(total)}"
-        write_figure("plot", plot, bars(rows, title), title)
-        say(f"Wrote {plot}")
-
-
-@latency.command()
 @click.argument("search")
 @storage_option
 @json_option
@@ -249,10 +191,15 @@ def verify(context: click.Context, search: str, storage: str, as_json: bool) -> 
         again = command("latency", "verify", search, storage=storage)
         told = "not judged, because the machine is disturbed; good times measured before are kept"
         say(f"Trials {', '.join(disturbed)}: {told}; when it is quiet: {again}")
-    say(f"Next: {command('export', search, '-o', 'winner/', storage=storage)}")
+    if all(member.is_over for member in found):
+        say(
+            f"No network of the front is within the limit. Next: {command('trials', search, storage=storage)}"
+        )
+    else:
+        say(f"Next: {command('export', search, '-o', 'winner/', storage=storage)}")
 
 
-def _report(found: "Evaluation", as_json: bool, unseen: "Unseen | None" = None) -> None:
+def _report(found: "Evaluation", as_json: bool, unseen: "RegressorErrors | None" = None) -> None:
     if as_json:
         alone = {"kernels": unseen.kernels, "networks": unseen.networks} if unseen else None
         print_json({**found.to_dict(), "regressor_mape_unseen": alone})
@@ -276,67 +223,22 @@ def _report(found: "Evaluation", as_json: bool, unseen: "Unseen | None" = None) 
     print_pairs(pairs)
 
 
-def _unseen(model: "LatencyModel", space: "SearchSpace", count: int, seed: int) -> "Unseen | None":
+def _unseen(model: "LatencyModel", space: "SearchSpace", count: int, seed: int) -> "RegressorErrors | None":
     """The regressor's error on kernels of unseen families and sizes; None where too few were measured."""
     from itertools import islice
 
-    from latency.model.calibration import architectures, judge_regressor
-    from latency.model.model import workloads_of
-    from latency.model.regressor import LEAST
+    from latency.model.calibration import architectures
+    from latency.model.evaluation import judge_regressor
+    from latency.model.regressor import MIN_KERNELS
+    from latency.model.workloads import workloads_of
     from runtime import Workload
+    from runtime.workload.base import is_known
 
     rows = model.table.rows(model.device.identity)
-    if len(rows) < 3 * LEAST:
+    if len(rows) < 3 * MIN_KERNELS:
         return None
-    times = {Workload.from_key(key): row.milliseconds for key, row in rows.items()}
+    times = {Workload.from_key(key): row.milliseconds for key, row in rows.items() if is_known(key)}
     return judge_regressor(times, map(workloads_of, islice(architectures(space, seed), count)))
-
-
-def _architecture(text: str, storage: str) -> "Architecture":
-    """An architecture by SEARCH:NUMBER or from a file."""
-    from search_spaces import Architecture
-
-    search, colon, number = text.rpartition(":")
-    if colon and number.isascii() and number.isdigit():
-        from nas.ledger import Ledger
-
-        with Ledger.open(storage) as ledger:
-            trial = ledger.trial(search, int(number))
-        if trial.architecture is None:
-            raise BitnasError(f"trial {number}: it has no architecture yet; choose another")
-        return Architecture.from_json(trial.architecture)
-    try:
-        return Architecture.from_json(Path(text).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        fix = "give a trial, as demo:19, or a file, as winner/architecture.json"
-        raise InvalidInput("arch", f"{text!r} cannot be read ({error})", fix) from error
-
-
-def _layers(architecture: "Architecture") -> list[str]:
-    """The layer that each kernel came from."""
-    import search_spaces
-    from runtime.lowering import lower
-
-    module = search_spaces.build(architecture).eval()
-    return [node.name for node in lower(module, (1, *architecture.input_shape)).nodes]
-
-
-def _layer_row(row: dict[str, Any]) -> list[str]:
-    family = str(row["workload"]).partition("(")[0]
-    return [row["layer"], family, milliseconds(row["milliseconds"]), percent(row["share"]), row["how"]]
-
-
-def _measured(found: "Measurement | None") -> dict[str, float | None]:
-    """What a whole network was measured to take, and the ends of its interval, in milliseconds."""
-    low, high = found.interval if found else (None, None)
-    measured = found.milliseconds if found else None
-    return {"measured_ms": measured, "measured_low_ms": low, "measured_high_ms": high}
-
-
-def _whole(total: dict[str, float | None]) -> str:
-    """The figures of a whole network that there are."""
-    named = [("predicted", total["predicted_ms"]), ("measured", total["measured_ms"])]
-    return ", ".join(f"{milliseconds(ms)} ms {name}" for name, ms in named if ms is not None)
 
 
 def _member(member: "Checked") -> list[str]:
@@ -348,5 +250,6 @@ def _member(member: "Checked") -> list[str]:
     return [str(member.number), *figures, repeats, error, member.problem or ", ".join([*limit, *noise])]
 
 
+latency.add_command(explain)
 latency.add_command(export_)
 latency.add_command(import_)

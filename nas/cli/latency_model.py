@@ -1,7 +1,5 @@
-"""What the commands of ``nas latency`` share: the model of a device, a space by name, a bar of progress."""
+"""What the commands of ``nas latency`` share: the model of a device, and a space by name."""
 
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,10 +11,6 @@ from search_spaces.errors import NoDeviceError
 
 if TYPE_CHECKING:
     from latency import LatencyModel
-    from latency.model.calibration import Progress
-
-LINE_EVERY_S = 15.0
-"""Between lines of progress where there is no terminal."""
 
 device_option = click.option("--device", default="local", show_default=True, help="The device.")
 
@@ -57,38 +51,3 @@ def space_called(name: str) -> Any:
     from search_spaces.search_space import spaces
 
     return spaces.get(name)
-
-
-@contextmanager
-def show_progress() -> "Iterator[Progress]":
-    """A bar on a terminal, a line now and then elsewhere."""
-    if not sys.stderr.isatty():
-        yield _lines()
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        tasks: dict[str, Any] = {}
-
-        def show(what: str, done: int, count: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=count)
-            bar.update(tasks[what], completed=done)
-
-        yield show
-
-
-def _lines() -> "Progress":
-    """Says what is done when something begins, and now and then when it goes on for long."""
-    last: tuple[str, float] = ("", 0.0)
-
-    def show(what: str, done: int, count: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if count > done and (what != last[0] or now - last[1] >= LINE_EVERY_S):
-            last = what, now
-            say(f"{what}: {done} of {count}")
-
-    return show

@@ -91,7 +91,7 @@ class LatencyLimitType(_Limit):
             found = float(text[:-1]) if is_share else Milliseconds.convert(text, param, ctx)
         except (ValueError, click.BadParameter):
             found = math.nan
-        if not (math.isfinite(found) and found >= LEAST):
+        if not (math.isfinite(found) and found >= MIN_LIMIT):
             fix = "give a time, such as 0.4ms or 400us, or a share of the space's median, such as 0.5x"
             self.fail(f"'{value}' is no limit of latency; {fix}", param, ctx)
         return LatencyLimit(None, found) if is_share else LatencyLimit(found, None)
@@ -118,5 +118,5 @@ class LimitType(_Named):
         return name.strip(), float(kind(text.strip(), param, ctx))
 
 
-LEAST = 1e-9
+MIN_LIMIT = 1e-9
 """Less, in milliseconds or as a share, is no limit that anything keeps."""

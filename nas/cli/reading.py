@@ -131,7 +131,8 @@ def pareto(search: str, plot: Path | None, storage: str, as_json: bool) -> None:
     else:
         print_trials(record.config, front)
         one = command("trial", search, front[-1].number, storage=storage)
-        say(f"Next: {one}, or {_export_of(search, storage)}")
+        fits = any(not record.config.breaks_limit(trial) for trial in front)
+        say(f"Next: {one}" + (f", or {_export_of(search, storage)}" if fits else ""))
 
 
 def _pareto_of(search: str, storage: str) -> str:
@@ -205,7 +206,7 @@ def _facts(trial: "TrialRecord", note: str) -> list[tuple[str, str]]:
         ("trial", f"{trial.search} {trial.number}"),
         ("state", str(trial.state)),
         ("accuracy", f"{percent(trial.accuracy)} (validation)" if trial.accuracy is not None else MISSING),
-        ("predicted", _with_unit(milliseconds(trial.latency_ms), "ms")),
+        ("predicted", _predicted(trial)),
         ("measured", _measured(trial)),
         ("size", _with_unit(kilobytes(trial.size_kb), "kB")),
         *((objective(name).title, _cost(objective(name), cost)) for name, cost in trial.costs.items()),
@@ -220,6 +221,13 @@ def _cost(cost_of: "Objective", cost: "Value") -> str:
     """A further cost, with its interval where it was estimated."""
     missing = f" ({cost.estimated} kernels estimated)" if cost.estimated else ""
     return cost_of.told(cost.value) + missing
+
+
+def _predicted(trial: "TrialRecord") -> str:
+    """The sum over the kernels, its interval, and whether some of them were estimated."""
+    told = _with_unit(milliseconds(trial.latency_ms), "ms")
+    told += f" ({found})" if (found := interval(trial.latency_low_ms, trial.latency_high_ms)) else ""
+    return told + (f", {len(trial.estimated)} kernels estimated" if trial.estimated else "")
 
 
 def _measured(trial: "TrialRecord") -> str:
@@ -259,8 +267,12 @@ def _print_architecture(trial: "TrialRecord") -> None:
 def _print_workloads(trial: "TrialRecord") -> None:
     bars = workload_bars(trial.latency_by_workload or [])
     if bars:
-        columns = (Column("workload"), Column("uses", right=True), Column("ms", right=True))
-        rows = [[bar.label, str(bar.uses), milliseconds(bar.milliseconds)] for bar in bars]
+        columns = (Column("workload"), Column("uses", right=True), Column("ms", right=True), Column("how"))
+        how = dict.fromkeys(trial.estimated, "estimated")
+        rows = [
+            [bar.label, str(bar.uses), milliseconds(bar.milliseconds), how.get(bar.workload, "measured")]
+            for bar in bars
+        ]
         print_table(columns, rows, title="Predicted latency by workload")
 
 

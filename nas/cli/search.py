@@ -1,31 +1,26 @@
 """``nas search``: start a search or go on with one, show how it goes, and say what to type next."""
 
 import json
-import time
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from nas.cli.options import Kilobytes, LatencyLimitType, LimitType, Milliseconds, json_option, storage_option
-from nas.cli.progress import disturbance, watcher
 from nas.formatting import milliseconds
 from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
 from nas.objectives import DEFAULT
 from search_spaces.errors import BitnasError, InvalidInput
 
-if TYPE_CHECKING:
-    pass
-
 # What may be said anew when a search goes on; the rest was fixed when it was made.
-_WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
+_WITH_RESUME = {"resume", "storage", "workers", "executor", "as_json", "verbose"}
 
 
 @click.command()
-@click.option("--name", metavar="NAME", help="What to call the search.")
-@click.option("--resume", metavar="NAME", help="Go on with a search, with the settings it was made with.")
+@click.option("--name", metavar="NAME", help="The name of the search.")
+@click.option("--resume", metavar="NAME", help="Continue a search with its own settings.")
 @click.option("--space", default="tiny", show_default=True, help="The search space.")
 @click.option(
     "--data",
@@ -34,21 +29,25 @@ _WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
     metavar="NAME_OR_PATH",
     help="The data set: digits, a folder, OWNER/NAME on the hub.",
 )
-@click.option("--image-size", type=int, help="Bring images to a square of this side.")
+@click.option("--image-size", type=int, help="Crop and scale images to a square of this side.")
 @click.option("--device", default="local", show_default=True, help="The device whose latency counts.")
 @click.option("--trials", type=int, default=24, show_default=True, help="How many architectures to try.")
-@click.option("--epochs", type=int, default=3, show_default=True, help="How long to train each.")
-@click.option("--batch-size", type=int, help="Images a step; by the number of images if not given.")
+@click.option("--epochs", type=int, default=3, show_default=True, help="How many epochs to train each.")
+@click.option("--batch-size", type=int, help="Images per step; chosen by the number of images if not given.")
 @click.option("--learning-rate", type=float, help="The highest rate of a training.")
 @click.option(
     "--max-latency",
     type=LatencyLimitType(),
-    help="Do not train what is predicted to be slower: 0.4ms, 400us, or 0.5x of the space's median.",
+    help="Do not train networks predicted to be slower: 0.4ms, 400us, or 0.5x of the space's median.",
 )
-@click.option("--max-latency-ms", type=Milliseconds, help="The same in milliseconds.")
-@click.option("--max-size-kb", type=Kilobytes, help="Do not train what is larger (1 kB = 1000 bytes).")
-@click.option("--max-memory-kb", type=Kilobytes, help="Do not train what needs more memory to run.")
-@click.option("--max-macs", type=float, help="Do not train what takes more multiply-accumulates.")
+@click.option("--max-latency-ms", type=Milliseconds, help="The same limit in milliseconds.")
+@click.option(
+    "--max-size-kb", type=Kilobytes, help="Do not train networks that are larger (1 kB = 1000 bytes)."
+)
+@click.option(
+    "--max-memory-kb", type=Kilobytes, help="Do not train networks whose activations need more memory."
+)
+@click.option("--max-macs", type=float, help="Do not train networks of more multiply-accumulates.")
 @click.option(
     "--limit",
     "limits",
@@ -65,10 +64,23 @@ _WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
     show_default=True,
     help="What to trade off, once for each: accuracy, latency, size, memory, macs, latency@DEVICE.",
 )
-@click.option("--sampler", default="tpe", show_default=True, help="Who proposes: tpe, nsga2 or random.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Makes a search repeatable.")
-@click.option("--workers", type=int, default=1, show_default=True, help="How many processes run trials.")
-@click.option("--pruner", default="none", show_default=True, help="Who stops hopeless trials: none, median.")
+@click.option(
+    "--sampler",
+    default="tpe",
+    show_default=True,
+    help="The sampler that proposes trials: tpe, nsga2 or random.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="The random seed; the same seed repeats a search."
+)
+@click.option("--workers", type=int, default=1, show_default=True, help="How many trials run at once.")
+@click.option("--executor", default="local", show_default=True, metavar="NAME", help="Where they run: local.")
+@click.option(
+    "--pruner",
+    default="none",
+    show_default=True,
+    help="The pruner that stops unpromising trials early: none or median.",
+)
 @click.option(
     "--when-away",
     type=click.Choice(["wait", "predict"]),
@@ -83,26 +95,29 @@ _WITH_RESUME = {"resume", "storage", "workers", "as_json", "verbose"}
     show_default=True,
     help="Measure the kernels of what may be on the front, or of every trial.",
 )
-@click.option("--verbose", is_flag=True, help="Tell when the device was disturbed.")
+@click.option("--verbose", is_flag=True, help="Say when the device was disturbed.")
 @storage_option
 @json_option
 @click.pass_context
 def search(context: click.Context, /, **options: Any) -> None:
     """Search a space for the best trade-offs of accuracy, latency and size.
 
-    Every trial is written to the ledger as it goes: a search that was stopped or killed loses nothing that
-    was finished and goes on with --resume.
+    Every trial is written to the database as it runs. A search that was stopped or killed keeps what was
+    finished; continue it with --resume.
     """
-    storage, workers = options["storage"], options["workers"]
+    from nas.bars import decoding
     from nas.searching import search as service
 
-    service.check_workers(workers)
+    storage = options["storage"]
+    service.check_run(options["workers"], options["executor"])
     if options["resume"] is not None:
         _refuse_settings(context)
         record = service.resume(storage, options["resume"])
     else:
-        record = service.create(storage, _name(options), _config(options))
-    _run(storage, record, workers, options["verbose"])
+        name, config = _name(options), _config(options)
+        with decoding() as progress:
+            record = service.create(storage, name, config, progress)
+    _run(record.name, options)
     _report(storage, record.name, options["as_json"])
 
 
@@ -114,14 +129,7 @@ def _name(options: dict[str, Any]) -> str:
 
 
 def _config(options: dict[str, Any]) -> SearchConfig:
-    from nas.cli.train import decoding
-    from nas.data import load
-    from nas.data.opening import canonical
-
     options = {**options, **_latency_limit(options)}
-    with decoding() as progress:
-        load(options["data"], options["image_size"], progress)
-    options["data"] = canonical(options["data"])
     options["limits"] = dict(options["limits"])
     return SearchConfig(**{f.name: options[f.name] for f in fields(SearchConfig) if f.name in options})
 
@@ -142,55 +150,30 @@ def _refuse_settings(context: click.Context) -> None:
             raise InvalidInput(name, "a search goes on with the settings it was made with", "leave it out")
 
 
-def _run(storage: str, record: SearchRecord, workers: int, verbose: bool) -> None:
-    from nas.ledger import Ledger
-    from nas.searching import search as service
-    from nas.trials.worker import Job
+def _run(name: str, options: dict[str, Any]) -> None:
+    from nas.searching.shown import run_shown
 
-    started, before = time.monotonic(), _spent(storage, record.name)
+    settings = {setting: options[setting] for setting in ("storage", "workers", "executor", "verbose")}
     try:
-        with Ledger.open(storage) as ledger, watcher(ledger, record) as shown:
-            job = Job(storage, record.name, verbose=verbose)
-            service.run(job, workers, shown.trials, shown.progress)
+        spent = run_shown(name=name, progress=True, **settings)
     except KeyboardInterrupt:
-        resume = command("search", "--resume", record.name, storage=storage)
-        click.echo(f"\nWhat was finished is kept; go on with: {resume}", err=True)
+        resume = command("search", resume=name, storage=options["storage"])
+        click.echo(f"\nFinished trials are kept; continue with: {resume}", err=True)
         raise click.Abort from None
-    if disturbed := disturbance(shown.drifts):
-        click.echo(disturbed, err=True)
-    seconds = workers * (time.monotonic() - started)
-    trained, measured = (now - then for now, then in zip(_spent(storage, record.name), before, strict=True))
-    if trained + measured:
-        click.echo(_told_time(trained, measured, workers, seconds), err=True)
-
-
-def _told_time(trained: float, measured: float, workers: int, seconds: float) -> str:
-    """What the workers' time went into; the share only where no other process worked on the search, too."""
-    spent = f"Training took {trained:.0f} s and measuring {measured:.0f} s"
-    if trained + measured > seconds:
-        return spent
-    whose = "the worker's" if workers == 1 else f"{workers} workers'"
-    return f"{spent} of {whose} {seconds:.0f} s ({measured / seconds:.0%} measuring)"
-
-
-def _spent(storage: str, name: str) -> tuple[float, float]:
-    """Seconds of training and of measuring that a search has taken so far, of all its workers."""
-    from nas.ledger import Ledger
-
-    with Ledger.open(storage) as ledger:
-        measured = sum(trial.measuring_s or 0.0 for trial in ledger.trials(name))
-        return ledger.training_seconds(name), measured
+    for sentence in spent.sentences("--verbose"):
+        click.echo(sentence, err=True)
 
 
 def _report(storage: str, name: str, as_json: bool) -> None:
     from nas.ledger import Ledger, Worker
     from nas.ledger.claims import Claims
+    from nas.result import Result
 
     with Ledger.open(storage) as ledger:
         record, front = ledger.search(name), ledger.front(name)
         others = Claims(ledger, name, Worker.this_process()).at_work()
     if as_json:
-        click.echo(json.dumps({**record.to_dict(), "front": [trial.to_dict() for trial in front]}))
+        click.echo(json.dumps(Result(storage, name).to_dict()))
     else:
         counts = ", ".join(f"{count} {state}" for state, count in record.counts.items() if count)
         click.echo(f"{name}: {record.config.trials} trials ({counts}), {len(front)} on the front")

@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from nas.cli.latency_model import device_option, open_model, show_progress
+from nas.bars import show_progress
+from nas.cli.latency_model import device_option, open_model
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say
 from nas.formatting import kilobytes, milliseconds
@@ -33,7 +34,7 @@ def space(
     This measures kernels of the space, unless enough are measured already, and estimates 100 architectures
     from them. A search's --max-latency 0.5x is half of the median shown here.
     """
-    from latency.model.acquaintance import get_to_know, latencies, sampled
+    from latency.model.profiling import latencies, profile, sampled
     from nas.data import load
     from search_spaces.search_space import spaces
     from search_spaces.sizing import size
@@ -45,7 +46,7 @@ def space(
         loaded = load(data, image_size)
         chosen = chosen.fitted(loaded.input_shape, loaded.classes)
     with open_model(storage, device, brief=True) as model, show_progress() as progress:
-        measured = get_to_know(model, chosen, lambda done, of: progress("kernels", done, of))
+        measured = profile(model, chosen, lambda done, of: progress("kernels", done, of))
         times = latencies(model, chosen)
     if not times:
         raise BitnasError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from nas.bars import decoding
 from nas.cli.networks import classifier_option, precision_option
 from nas.cli.options import json_option
 from nas.cli.output import print_json, print_pairs, printable, say
@@ -151,7 +152,7 @@ def _job(options: dict[str, Any]) -> "TrainJob":
     from nas.data import load
     from nas.data.opening import canonical
     from nas.training.job import TrainJob
-    from nas.training.recipe import recipe_for
+    from nas.training.presets import recipe_for
     from search_spaces.networks import networks
 
     if options["network"] is None:
@@ -191,7 +192,7 @@ def _absolute(parameter: str, name: str | None) -> str | None:
 
 
 def _recipe(options: dict[str, Any], usual: "Recipe") -> "Recipe":
-    from nas.training.recipe import with_optimizer
+    from nas.training.presets import with_optimizer
 
     cores = os.cpu_count() or 1
     if (options["threads"] or 0) > cores:
@@ -210,15 +211,6 @@ def _refuse_settings(context: click.Context) -> None:
         if given and name not in _WITH_RESUME:
             problem = "a training goes on with the settings it was begun with"
             raise InvalidInput(name, problem, "leave it out")
-
-
-@contextmanager
-def decoding() -> Iterator[Any]:
-    """A bar while images are decoded the first time."""
-    from nas.cli.latency_model import show_progress
-
-    with show_progress() as show:
-        yield lambda done, of: show("decoding", done, of)
 
 
 @contextmanager

@@ -21,10 +21,10 @@ from runtime.folders import cache_folder
 from search_spaces.errors import InvalidInput, Parameter
 
 VERSION = "4"  # of what is written here, and how images are decoded
-ABOUT = "about.json"
+DESCRIPTION_FILE = "about.json"
 SPLITS = ("train", "validation", "test")
 CHUNK = 1 << 20
-MOST_CLASSES = 100_000
+MAX_CLASSES = 100_000
 
 Progress = Callable[[int, int], None]
 """Is told how many images of how many are decoded."""
@@ -76,7 +76,7 @@ def key_of(files: Mapping[str, str | Path], size: int | None, told: str = "") ->
 def about(folder: Path) -> About | None:
     """What a folder of the cache holds; None where it is not there, or not whole."""
     try:
-        held = About.model_validate_json((folder / ABOUT).read_bytes())
+        held = About.model_validate_json((folder / DESCRIPTION_FILE).read_bytes())
         read(folder, held)
     except (OSError, EOFError, ValueError):  # pydantic's errors are values', too
         return None
@@ -110,7 +110,7 @@ def write(folder: Path, collection: Collection, size: int | None, progress: Prog
             held = _decode(Path(aside), collection, size, None, progress)
         except ColourError:  # grey ones came first
             held = _decode(Path(aside), collection, size, 3, progress)
-        (Path(aside) / ABOUT).write_text(held.model_dump_json(), encoding="utf-8")
+        (Path(aside) / DESCRIPTION_FILE).write_text(held.model_dump_json(), encoding="utf-8")
         _move(Path(aside), folder)
     return held
 
@@ -229,7 +229,7 @@ def _sides(shape: tuple[int, ...]) -> str:
 def _classes(labels: dict[str, NDArray[np.int64]], names: Sequence[str]) -> int:
     """How many there are; every one must have an image to train on."""
     count = len(names) or int(max(found.max() for found in labels.values())) + 1
-    if count > MOST_CLASSES:
+    if count > MAX_CLASSES:
         raise InvalidInput("data", f"it has labels up to {count - 1}", "number the classes from 0")
     trained = np.bincount(labels["train"], minlength=count)
     if (trained > 0).sum() < 2:

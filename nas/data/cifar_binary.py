@@ -9,14 +9,14 @@ from nas.data.images import Collection, Found, Item
 from search_spaces.errors import InvalidInput
 
 PIXELS = 3 * 32 * 32
-TEN = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
-HUNDRED = {"train": ["train.bin"], "test": ["test.bin"]}
+CIFAR10_FILES = {"train": [f"data_batch_{i}.bin" for i in range(1, 6)], "test": ["test_batch.bin"]}
+CIFAR100_FILES = {"train": ["train.bin"], "test": ["test.bin"]}
 TEN_NAMES, HUNDRED_NAMES = "batches.meta.txt", "fine_label_names.txt"
 
 
 def is_cifar(folder: Path) -> bool:
     """Whether a folder holds either of them."""
-    return (folder / TEN["train"][0]).exists() or (folder / HUNDRED["train"][0]).exists()
+    return (folder / CIFAR10_FILES["train"][0]).exists() or (folder / CIFAR100_FILES["train"][0]).exists()
 
 
 def is_pickled(folder: Path) -> bool:
@@ -38,7 +38,7 @@ def read(folder: Path) -> Collection:
     Raises:
         InvalidInput: a file is missing or no whole number of records long.
     """
-    is_ten = _parts(folder) is TEN
+    is_ten = _parts(folder) is CIFAR10_FILES
     splits = {
         split: _found([folder / name for name in names], 1 if is_ten else 2)
         for split, names in _parts(folder).items()
@@ -60,7 +60,7 @@ def _names(path: Path) -> Sequence[str]:
 
 
 def _parts(folder: Path) -> dict[str, list[str]]:
-    return TEN if (folder / TEN["train"][0]).exists() else HUNDRED
+    return CIFAR10_FILES if (folder / CIFAR10_FILES["train"][0]).exists() else CIFAR100_FILES
 
 
 def _found(paths: Sequence[Path], labels: int) -> Found:

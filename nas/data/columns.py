@@ -5,10 +5,10 @@ from typing import Any
 
 from search_spaces.errors import InvalidInput
 
-LABELS = ("label", "labels", "fine_label")
+LABEL_COLUMNS = ("label", "labels", "fine_label")
 """The column that counts where several could."""
 
-WORDS = ("string", "large_string", "string_view")
+STRING_TYPES = ("string", "large_string", "string_view")
 
 
 def columns(name: str, features: Any) -> tuple[str, str]:
@@ -36,8 +36,8 @@ def label_column(name: str, features: Any) -> str:
     import datasets
 
     classed = [column for column, kind in features.items() if isinstance(kind, datasets.ClassLabel)]
-    known = [column for column in LABELS if column in classed] or [
-        column for column in LABELS if column in features
+    known = [column for column in LABEL_COLUMNS if column in classed] or [
+        column for column in LABEL_COLUMNS if column in features
     ]
     if known:
         return _checked(name, known[0], features[known[0]])
@@ -55,7 +55,7 @@ def class_names(tables: Sequence[Any], label: str) -> Sequence[str]:
     kind = tables[0].features[label]
     if getattr(kind, "names", None):
         return [str(name) for name in kind.names]
-    if getattr(kind, "dtype", None) in WORDS:
+    if getattr(kind, "dtype", None) in STRING_TYPES:
         words = {word for table in tables for word in table.unique(label)}
         return sorted(str(word) for word in words if word is not None)
     return ()
@@ -85,7 +85,7 @@ def _is_label(kind: Any) -> bool:
 
     if not isinstance(kind, datasets.Value):
         return isinstance(kind, datasets.ClassLabel)
-    return kind.dtype in (*WORDS, "bool") or kind.dtype.startswith(("int", "uint"))
+    return kind.dtype in (*STRING_TYPES, "bool") or kind.dtype.startswith(("int", "uint"))
 
 
 def _type_name(kind: Any) -> str:

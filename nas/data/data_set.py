@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from search_spaces.errors import InvalidInput
 from search_spaces.registry import Registry
 
-PART = 256
+PART_IMAGES = 256
 """Images that are made floats at a time, where all are looked at."""
 
 
@@ -80,7 +80,7 @@ class Split:
         found: NDArray[np.uint8] = self.pixels[self.chosen[indices]]
         return found
 
-    def parts(self, size: int = PART) -> Iterator[NDArray[np.float32]]:
+    def parts(self, size: int = PART_IMAGES) -> Iterator[NDArray[np.float32]]:
         """All images as floats, some at a time: (n, C, H, W)."""
         for start in range(0, len(self), size):
             yield self.scaling.floats(self.pixels[self.chosen[start : start + size]])

@@ -17,7 +17,7 @@ from search_spaces.errors import InvalidInput
 
 _IMAGES = re.compile(r"(?P<split>train|t10k|test|validation)[-_.]images[-_.]idx3[-_.]ubyte(\.gz)?")
 _SPLITS = {"t10k": "test"}
-MOST_PACKED = 1100  # times smaller than what it holds: what gzip reaches at best
+MAX_COMPRESSION = 1100  # times smaller than what it holds: what gzip reaches at best
 _BYTES = 0x08  # the code of unsigned bytes in a header
 
 
@@ -84,7 +84,7 @@ def _parse(file: IO[bytes], path: Path, dimensions: int) -> NDArray[np.uint8]:
     shape = struct.unpack(f">{dimensions}I", header[4:])
     if not all(shape):
         raise InvalidInput("data", f"'{path.name}' holds no images", "give some")
-    if math.prod(shape) > path.stat().st_size * MOST_PACKED:
+    if math.prod(shape) > path.stat().st_size * MAX_COMPRESSION:
         raise InvalidInput("data", f"'{path.name}' holds less than its header says", "fetch it anew")
     data = file.read(math.prod(shape) + 1)
     if len(data) != math.prod(shape):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.formats.pictures import GREY, PictureError, open_picture, to_pixels
+from runtime.formats.pictures import GREY_MODES, PictureError, open_picture, to_pixels
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def to_array(image: Any, channels: int | None, size: int | None, where: str) -> 
         if size is None and channels in (None, *image.shape[2:], 1 if image.ndim == 2 else 0):
             return image.reshape(*image.shape[:2], -1)
         image = _pil(image)
-    if channels == 1 and image.mode not in GREY:
+    if channels == 1 and image.mode not in GREY_MODES:
         raise ColourError
     try:
         pixels: NDArray[np.uint8] = to_pixels(image, channels, None if size is None else (size, size))

@@ -5,7 +5,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from runtime.formats.pictures import SUFFIXES, UNREAD, NoPictureError, PictureError, open_picture, shown
+from runtime.formats.pictures import (
+    SUFFIXES,
+    UNREAD_SUFFIXES,
+    NoPictureError,
+    PictureError,
+    open_picture,
+    shown,
+)
 from search_spaces.errors import InvalidInput
 
 Parts = tuple[str, ...]
@@ -54,7 +61,7 @@ def refuse_unread(folder: Path, files: Sequence[Parts]) -> None:
         suffix = _suffix(parts)
         if len(parts) < 2 or suffix in SUFFIXES:
             continue
-        if suffix in UNREAD:
+        if suffix in UNREAD_SUFFIXES:
             problem = f"{place(parts)} is not read, as its format ({suffix}) is not known"
             raise refused(folder, problem, "make it PNG or JPEG, or take it away")
         if not suffix and _is_picture(folder.joinpath(*parts)):

@@ -11,7 +11,7 @@ from nas.data.listing import Parts, is_image, place, read_bytes, refused
 from runtime.formats.pictures import shown
 
 FORMATS = (".csv", ".jsonl", ".parquet")
-FILE = "file_name"
+FILE_COLUMN = "file_name"
 
 
 def is_metadata(parts: Parts) -> bool:
@@ -79,9 +79,9 @@ class DescribedFolder:
         except (pyarrow.ArrowInvalid, OSError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise refused(self._folder, f"{place(parts)} cannot be read ({reason})", "mend it") from error
-        if FILE not in table.features:
-            problem = f"{place(parts)} has no column {FILE}, but {', '.join(table.features)}"
-            raise refused(self._folder, problem, f"name the column of the paths {FILE}")
+        if FILE_COLUMN not in table.features:
+            problem = f"{place(parts)} has no column {FILE_COLUMN}, but {', '.join(table.features)}"
+            raise refused(self._folder, problem, f"name the column of the paths {FILE_COLUMN}")
         return table
 
     def _by_image(self, tables: Sequence[Any], label: str, images: Sequence[Parts]) -> dict[Parts, Any]:
@@ -92,7 +92,7 @@ class DescribedFolder:
         """
         found: dict[Parts, Any] = {}
         for parts, table in zip(self._told, tables, strict=True):
-            for name, value in zip(table[FILE], table[label], strict=True):
+            for name, value in zip(table[FILE_COLUMN], table[label], strict=True):
                 image = (*parts[:-1], *Path(str(name)).parts)
                 if found.setdefault(image, value) != value:
                     raise refused(self._folder, f"{place(image)} has two labels", "remove one of its lines")
@@ -122,7 +122,7 @@ class DescribedFolder:
 
 
 def _without_file(features: Any) -> dict[str, Any]:
-    return {name: kind for name, kind in features.items() if name != FILE}
+    return {name: kind for name, kind in features.items() if name != FILE_COLUMN}
 
 
 def _read(path: Path) -> Any:

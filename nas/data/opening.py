@@ -13,10 +13,10 @@ from nas.data.listing import has_images, is_image, place, refuse_unread, refused
 from nas.data.metadata import DescribedFolder, is_metadata
 from search_spaces.errors import InvalidInput
 
-UNPACK = (".zip", ".tar", ".gz", ".tgz", ".7z")
-TABLES = (".parquet", ".arrow")
-PICKLED = (".pkl", ".pickle", ".pt", ".pth", ".npy", ".npz")
-LARGEST = 1024
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".7z")
+TABLE_SUFFIXES = (".parquet", ".arrow")
+PICKLE_SUFFIXES = (".pkl", ".pickle", ".pt", ".pth", ".npy", ".npz")
+MAX_IMAGE_SIZE = 1024
 
 
 def _silent(done: int, of: int) -> None:
@@ -35,8 +35,8 @@ def load(name: str, image_size: int | None = None, progress: cache.Progress = _s
     Raises:
         InvalidInput: there is none of that name, or it cannot be read; one line says why.
     """
-    if image_size is not None and not 1 <= image_size <= LARGEST:
-        raise InvalidInput("image_size", f"{image_size} is out of range", f"give 1..{LARGEST}")
+    if image_size is not None and not 1 <= image_size <= MAX_IMAGE_SIZE:
+        raise InvalidInput("image_size", f"{image_size} is out of range", f"give 1..{MAX_IMAGE_SIZE}")
     if not name:
         raise InvalidInput("data", "it is empty", f"give one of {', '.join(data_sets)}, or a path")
     path = Path(name).expanduser()
@@ -86,7 +86,7 @@ def _images(folder: Path) -> ImageFolder | DescribedFolder | None:
         InvalidInput: it holds both, or images of no class.
     """
     files = visible(folder)
-    tables = [p for p in files if Path(p[-1]).suffix.lower() in TABLES and not is_metadata(p)]
+    tables = [p for p in files if Path(p[-1]).suffix.lower() in TABLE_SUFFIXES and not is_metadata(p)]
     loose = [p for p in files if is_image(p)]
     if not tables:
         refuse_unread(folder, files)
@@ -155,8 +155,8 @@ def _data_set(name: str, key: str, found: cache.About) -> DataSet:
 
 
 def _refuse_file(path: Path) -> None:
-    if path.suffix.lower() in PICKLED:
+    if path.suffix.lower() in PICKLE_SUFFIXES:
         problem = f"'{path.name}' may hold a pickle, and a pickle runs whatever is in it"
         raise InvalidInput("data", problem, "give images, parquet, IDX, or CIFAR's binary form")
-    if path.suffix.lower() in UNPACK:
+    if path.suffix.lower() in ARCHIVE_SUFFIXES:
         raise InvalidInput("data", f"'{path.name}' is an archive", "unpack it and give the folder")

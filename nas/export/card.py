@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CARD = "card.json"
 CARD_TEXT = "card.md"
-MOST_NAMES = 20
+MAX_CLASS_NAMES = 20
 """Of classes, on the card for people."""
 
 
@@ -25,7 +25,8 @@ class Card(BaseModel):
     Accuracies are shares of 0..1, times milliseconds for ``batch`` images, sizes kB of 1000 bytes.
     ``input_shape`` is (C, H, W), ``largest`` the greatest value that a pixel of the data can have; ``mean``
     and ``deviation`` are what pixels are scaled by, channel by channel, in 0..``largest``.
-    ``size_kb`` counts the parameters at their codes' bits, ``artifact_kb`` the library and the constants.
+    ``size_kb`` counts the parameters at their codes' bits, ``artifact_kb`` the library and the constants,
+    ``memory_kb`` the workspace of activations, ``macs`` the multiply-accumulates for one image.
     ``measured_low_ms`` and ``measured_high_ms`` are the interval that the device's own repeats give, at the
     speed at which its reference takes ``measured_reference_ms``; ``measured_disturbed`` is what made the time
     worthless. ``measured_drift`` is the share by which the device was slower than usual, if for long.
@@ -56,6 +57,8 @@ class Card(BaseModel):
     test_images: int = Field(gt=0)
     same_class: int | None = Field(None, ge=0)
     size_kb: float = Field(gt=0)
+    memory_kb: float | None = Field(None, ge=0)
+    macs: int | None = Field(None, ge=0)
     artifact_kb: float = Field(gt=0)
     predicted_ms: float = Field(gt=0)
     measured_ms: float = Field(gt=0)
@@ -136,8 +139,8 @@ class Card(BaseModel):
     def _classes(self) -> list[str]:
         if not self.class_names:
             return []
-        names = ", ".join(shown(name) for name in self.class_names[:MOST_NAMES])
-        more = "" if len(self.class_names) <= MOST_NAMES else ", ... (card.json has all)"
+        names = ", ".join(shown(name) for name in self.class_names[:MAX_CLASS_NAMES])
+        more = "" if len(self.class_names) <= MAX_CLASS_NAMES else ", ... (card.json has all)"
         return ["", f"Classes: {names}{more}."]
 
     def rows(self) -> list[tuple[str, str, str]]:
@@ -150,9 +153,19 @@ class Card(BaseModel):
             *self._validation(),
             ("latency, measured", f"{measured} ms", self._measured()),
             ("latency, predicted", f"{predicted} ms", "sum over its kernels"),
-            ("size", f"{self.size_kb:.3f} kB", "parameters at their codes' bits"),
+            ("size", f"{self.size_kb:.3f} kB", "parameters, each at the bits of its code"),
+            *self._costs(),
             ("artifact", f"{self.artifact_kb:.1f} kB", "library and constants"),
         ]
+
+    def _costs(self) -> list[tuple[str, str, str]]:
+        """Memory and arithmetic; cards of before these were stated have none."""
+        found = []
+        if self.memory_kb is not None:
+            found.append(("memory", f"{self.memory_kb:.2f} kB", "workspace of the compiled network"))
+        if self.macs is not None:
+            found.append(("MACs", f"{self.macs:,}", "multiply-accumulates for one image"))
+        return found
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -183,7 +196,13 @@ class Card(BaseModel):
         if self.validation_accuracy is None:
             return []
         value = f"{self.validation_accuracy:.2%}"
-        return [("validation accuracy", value, f"torch, after {self.epochs} epochs")]
+        return [
+            (
+                "validation accuracy",
+                value,
+                f"torch, after {self.epochs} epoch{'' if self.epochs == 1 else 's'}",
+            )
+        ]
 
 
 def artifact_kilobytes(network: "CompiledNetwork") -> float:

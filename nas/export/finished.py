@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from latency.timing.measurement import DRIFTED
 from nas.export.card import CARD, CARD_TEXT, Card, artifact_kilobytes
 from search_spaces.errors import DisagreementError, InvalidInput, Parameter
 
@@ -64,7 +63,7 @@ def finish(model: "LatencyModel", module: "nn.Module", data: "DataSet") -> Finis
     return Finished(
         module,
         network,
-        model.device.measure_network(network),
+        model.networks.measure([network])[0],
         model.device,
         data,
         model.predict_workloads(list(network.info.workloads)).milliseconds,
@@ -89,7 +88,6 @@ def write_artifact(finished: Finished, output: Path, identity: tuple[str, str], 
     from safetensors.numpy import save
 
     from nas.training.loop import predict
-    from runtime.formats.artifact import save as save_artifact
 
     test = finished.data.test
     expected = predict(finished.module, test)
@@ -103,7 +101,7 @@ def write_artifact(finished: Finished, output: Path, identity: tuple[str, str], 
         CARD: card.to_json().encode(),
         CARD_TEXT: card.to_markdown().encode(),
     }
-    save_artifact(finished.network, output, extra)
+    finished.network.save(output, extra)
     return card
 
 
@@ -201,6 +199,7 @@ def _card(
     finished: Finished, classes: "NDArray[Any]", expected: "NDArray[Any]", origin: dict[str, Any]
 ) -> Card:
     import search_spaces
+    from search_spaces.sizing import layers
 
     data, network, device = finished.data, finished.network, finished.device
     return Card(
@@ -216,15 +215,17 @@ def _card(
         test_images=len(data.test),
         same_class=int((classes == expected).sum()),
         size_kb=search_spaces.size(finished.module).kilobytes,
+        memory_kb=network.info.workspace_bytes / 1000,
+        macs=sum(layer.macs for layer in layers(finished.module, network.info.input_shape[1:])),
         artifact_kb=artifact_kilobytes(network),
         predicted_ms=finished.predicted_ms,
         measured_ms=finished.measurement.milliseconds,
         measured_iqr_ms=finished.measurement.iqr_ms,
         measured_at=finished.measurement.date,
-        measured_drift=finished.measurement.conditions.get(DRIFTED),
+        measured_drift=finished.measurement.conditions.drift,
         measured_low_ms=finished.measurement.interval[0],
         measured_high_ms=finished.measurement.interval[1],
-        measured_reference_ms=finished.measurement.conditions.get("usual_ms"),
+        measured_reference_ms=finished.measurement.conditions.usual_ms,
         measured_disturbed=finished.measurement.disturbed,
         batch=network.info.input_shape[0],
         device={"name": device.name, "record": asdict(device.record), **device.describe()},

@@ -13,7 +13,7 @@ from nas.hints import command
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from nas.ledger.records import check_limits
 from nas.measuring.devices import open_device
-from nas.objectives import DEFAULT, Objective, objective
+from nas.objectives import DEFAULT, Objective, objective, objectives
 from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 
 if TYPE_CHECKING:
@@ -26,6 +26,22 @@ Say = Callable[[str], None]
 
 Limits = Mapping[str, float]
 """What an exported network may cost, by the objective's name, in its unit."""
+
+
+def limits_of(config: SearchConfig, given: Mapping[str, float | None]) -> Limits:
+    """The limits of a search, with those that are given in their place.
+
+    Args:
+        config: the search's.
+        given: by the name of a setting, such as ``max_size_kb``, or of an objective; None is not given.
+
+    Raises:
+        InvalidInput: there is no such limit, or it is not a finite number above zero.
+    """
+    check_limits(given)
+    by_setting = {found.limit: found.name for found in map(objective, objectives) if found.limit}
+    named = {by_setting.get(name, name): limit for name, limit in given.items() if limit is not None}
+    return {**config.limited, **{objective(name).name: limit for name, limit in named.items()}}
 
 
 @dataclass(frozen=True)
@@ -84,7 +100,7 @@ def export(
                 runtime.write_c(finished.module, finished.network.info.input_shape, c_source)
             return card
         say(f"trial {trial.number}: measured {_told(candidate.finished.measurement)}, over the limit")
-    raise NothingFitsError(_nothing_fits(ledger, search, limits, number))
+    raise NothingFitsError(nothing_fits(ledger, search, limits, number))
 
 
 def candidates(ledger: Ledger, search: str, limits: Limits, number: int | None) -> list[TrialRecord]:
@@ -144,7 +160,7 @@ def prepare(
     from nas.ledger.latencies import SqlLatencyTable
     from nas.seeds import training_seed
     from nas.training.loop import load_weights, train
-    from nas.training.recipe import recipe_for
+    from nas.training.presets import recipe_for
     from search_spaces import Architecture, build
 
     architecture = Architecture.from_json(trial.architecture or "")
@@ -198,7 +214,7 @@ def _fits(limits: Limits, trial: TrialRecord, latency_ms: float) -> bool:
     return all(of.keeps(_value(of, trial, latency_ms), limit) for of, limit in found)
 
 
-def _nothing_fits(ledger: Ledger, search: str, limits: Limits, number: int | None) -> str:
+def nothing_fits(ledger: Ledger, search: str, limits: Limits, number: int | None) -> str:
     """One line that says what the search has instead."""
     if number is not None:
         return f"trial {number}: it is over the limit when measured; raise the limit or choose another trial"

@@ -1,6 +1,7 @@
 """Verification: an artifact is loaded, not recompiled, and each figure of its card is checked."""
 
 import math
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from latency.timing.patience import affordable
 from nas.export.card import CARD, Card, artifact_kilobytes, read_card
 from nas.export.finished import EXPECTED, classes_of, data_digest
 from nas.export.identity import ARCHITECTURE, PUBLISHED, digest_and_kilobytes
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from latency import Measurement
     from nas.data import Split
     from runtime import CompiledNetwork
+
+
+PAUSES = (1.0, 2.0, 4.0)  # seconds, before a network that seems slower than its card is timed again
 
 
 @dataclass(frozen=True)
@@ -138,8 +143,17 @@ def _latency(network: "CompiledNetwork", card: Card, tolerance: float | None) ->
     except ValidationError as error:
         raise BitnasError("card.json: it does not say how its device is reached; export anew") from error
     device = latency.connect(record)
-    device.usual_ms = card.measured_reference_ms  # so that the time is given for the speed of the card's
-    return judge_latency(card, device.measure_network(network), tolerance)
+    speed = card.measured_reference_ms  # so that the time is given for the speed of the card's
+    found = device.measure_network(network, speed)
+    check = judge_latency(card, found, tolerance)
+    for pause in affordable(PAUSES):
+        if check.holds is not False:
+            break
+        # what disturbs a machine only adds time, and need not show in its reference
+        time.sleep(pause)
+        found = min(found, device.measure_network(network, speed), key=lambda m: m.milliseconds)
+        check = judge_latency(card, found, tolerance)
+    return check
 
 
 def judge_latency(card: Card, found: "Measurement", tolerance: float | None = None) -> Check:
@@ -164,7 +178,7 @@ def judge_latency(card: Card, found: "Measurement", tolerance: float | None = No
 
 def _other_speed(card: Card, found: "Measurement") -> str | None:
     """By how much the machine's speed is another than the card's, where times cannot be scaled to that."""
-    stated, usual = card.measured_reference_ms, found.conditions.get("usual_ms")
+    stated, usual = card.measured_reference_ms, found.conditions.usual_ms
     if stated is None or usual is None or math.isclose(stated, usual):
         return None
     by = f"{abs(usual / stated - 1):.0%} {'longer' if usual > stated else 'less'}"

@@ -9,7 +9,7 @@ from nas.figures.style import ACCENT, MUTED, blank_figure
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from latency.model.calibration import Evaluation
+    from latency.model.evaluation import Evaluation
 
 
 def scatter(found: "Evaluation", title: str) -> "go.Figure":

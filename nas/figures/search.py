@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FRONT = "Pareto front"
 STRIP_ROW = 0.055  # height of one row of ticks under the plot, as a share of the whole
-LOG_FROM = 20.0  # a latency axis that spans more than this factor is logarithmic
+LOG_AXIS_FROM = 20.0  # a latency axis that spans more than this factor is logarithmic
 
 
 def pareto_figure(data: ParetoData) -> "go.Figure":
@@ -34,7 +34,7 @@ def pareto_figure(data: ParetoData) -> "go.Figure":
         figure.add_trace(_staircase(data))
     trained = (*data.front, *data.dominated)
     if data.dominated:
-        figure.add_trace(_cloud("beaten by another", data, data.dominated, size=10, opacity=0.5))
+        figure.add_trace(_cloud("dominated", data, data.dominated, size=10, opacity=0.5))
     if data.front:
         figure.add_traces(_measured(data.front))
         figure.add_trace(_cloud(FRONT, data, data.front, size=16, opacity=1.0))
@@ -94,9 +94,8 @@ def _cloud(name: str, data: ParetoData, points: Sequence[Point], size: int, opac
 def _staircase(data: ParetoData) -> "go.Scatter":
     import plotly.graph_objects as go
 
-    better = "most accurate" if data.y.name == "accuracy" else "best"
     return go.Scatter(
-        name=f"{better} within a {objective(data.x.name).title}",
+        name=f"best {objective(data.y.name).title} up to this {objective(data.x.name).title}",
         legendrank=3,
         x=[p.x for p in data.best],
         y=[p.y for p in data.best],
@@ -204,7 +203,7 @@ def _x_axis(figure: "go.Figure", data: ParetoData) -> None:
     values = [value for value in values if value > 0] or [1.0]
     low, high = min(values), max(values)
     axis: dict[str, Any] = {"title": data.x.title}
-    if high > LOG_FROM * low:
+    if high > LOG_AXIS_FROM * low:
         axis |= {"type": "log", "range": [log10(low) - 0.08, log10(high) + 0.08], "dtick": "D2"}
     else:
         axis |= {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from latency.model.table import CALIBRATION
+from latency.model.table import CALIBRATION, LatencyTable
 from nas.ledger.records import check_finite
 from nas.ledger.store import Ledger
 from nas.ledger.tables import DeviceRow, MeasurementRow, NetworkMeasurementRow
@@ -22,7 +22,7 @@ TIMING = {"milliseconds", "iqr_ms", "samples", "date", "tvm_version", "condition
 """What kernels and networks share, by the names of a measurement and of the columns."""
 
 
-class SqlLatencyTable:
+class SqlLatencyTable(LatencyTable):
     """A ``latency.LatencyTable`` in SQL. Measurements are only ever added; the newest one counts."""
 
     def __init__(self, ledger: Ledger) -> None:
@@ -157,11 +157,11 @@ class SqlLatencyTable:
 def _timing(measurement: "Measurement") -> dict[str, Any]:
     """The columns that kernels and networks share."""
     found = {name: getattr(measurement, name) for name in TIMING}
-    return {**found, "conditions": dict(measurement.conditions)}
+    return {**found, "conditions": measurement.conditions.to_dict()}
 
 
 def _measurement(row: MeasurementRow | NetworkMeasurementRow) -> "Measurement":
-    from latency import Measurement
+    from latency import Conditions, Measurement
 
     return Measurement(
         milliseconds=row.milliseconds,
@@ -169,7 +169,7 @@ def _measurement(row: MeasurementRow | NetworkMeasurementRow) -> "Measurement":
         samples=row.samples,
         date=row.date,
         tvm_version=row.tvm_version,
-        conditions=row.conditions or {},
+        conditions=Conditions.from_dict(row.conditions),
         **_of_kernel(row),
     )
 

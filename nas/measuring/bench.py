@@ -1,21 +1,24 @@
 """What a search asks of a device: the predicted latency of an architecture, the time of a whole network."""
 
+import hashlib
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from statistics import median
 from typing import NamedTuple, Protocol
 
-from latency.model.acquaintance import KERNELS, get_to_know, latencies
-from latency.model.model import LatencyModel, Prediction, checked, workloads_of
+from latency.model.model import LatencyModel
+from latency.model.prediction import Prediction
+from latency.model.profiling import PROFILED_KERNELS, latencies, profile
 from latency.model.table import FRONT, NetworkMeasurement
+from latency.model.workloads import checked, workloads_of
 from latency.timing.measurement import Measurement
 from latency.timing.patience import patience_s
 from nas.ledger.latencies import SqlLatencyTable
 from nas.ledger.records import PREDICT, SearchConfig
 from nas.ledger.store import Ledger
 from nas.measuring.devices import open_absent, open_device
-from nas.measuring.quiet import QuietRoom
+from nas.measuring.machine_lock import MachineLock
 from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError
 from search_spaces.search_space import SearchSpace
@@ -23,7 +26,7 @@ from search_spaces.search_space import SearchSpace
 KERNELS_A_TRIAL = 5
 """Kernels for each trial of a search by which a device gets known, until there are enough."""
 
-AWAY_S = 30.0
+RETRY_AFTER_S = 30.0
 """How long a device that did not answer is left alone while predictions do without it."""
 
 
@@ -45,10 +48,20 @@ Progress = Callable[[int, int], None]
 
 
 class Bench(Protocol):
-    """Puts a time to networks. One per worker; what it measures it keeps for the others."""
+    """What a search asks of its device: puts a time to networks. One of your own passes
+    ``nas.testing.benches.BenchConformance``.
 
-    def get_to_know(self, space: SearchSpace, progress: Progress) -> None:
-        """Learn of the device what estimates need."""
+    *Threads*: each worker process has one, used by one thread. What one measures it keeps in the ledger,
+    where the others find it.
+    *Order of calls*: ``profile`` comes first, unless the search measures everything; ``median`` after it.
+    *Who owns what*: the ledger and the lock are the worker's, which closes them. Code is compiled in
+    ``lock.shared()`` and timed in ``lock.exclusive()``.
+    *Errors*: NoDeviceError where the device does not answer: the trial waits for it. MeasurementError where
+    it gave no usable time, BitnasError where a network cannot be compiled: the trial has failed.
+    """
+
+    def profile(self, space: SearchSpace, progress: Progress) -> None:
+        """Measure kernels of a space that estimates need, unless they are measured."""
 
     def median(self, space: SearchSpace) -> float:
         """Milliseconds that the median of a space's architectures takes."""
@@ -57,7 +70,8 @@ class Bench(Protocol):
         """What an architecture takes by what is known, measuring nothing."""
 
     def predict(self, architecture: Architecture) -> Predicted:
-        """What an architecture takes by all its kernels, which are measured."""
+        """What an architecture takes by all its kernels, which are measured; where a search does without a
+        device that is away, what was not measured is ``estimated``."""
 
     def measure(self, architecture: Architecture) -> Measurement:
         """The time of one image through the whole compiled network."""
@@ -66,7 +80,7 @@ class Bench(Protocol):
         """By what share the device was slower than usual, for each batch of measurements so far."""
 
 
-BenchFactory = Callable[[SearchConfig, Ledger, QuietRoom], Bench]
+BenchFactory = Callable[[SearchConfig, Ledger, MachineLock], Bench]
 """Makes the bench of a search; it must be importable by name, as workers are other processes."""
 
 
@@ -77,32 +91,34 @@ class DeviceBench:
     by a regressor that was trained on it.
     """
 
-    def __init__(self, config: SearchConfig, ledger: Ledger, room: QuietRoom) -> None:
+    def __init__(self, config: SearchConfig, ledger: Ledger, lock: MachineLock) -> None:
         self._ledger, self._name = ledger, config.device
         self._predicts_when_away = config.when_away == PREDICT
         self._device = open_device(ledger, config.device)
-        self._device.exclusive, self._device.compiling = room.alone, room.shared
-        self._turns = room.turn
+        self._device.exclusive, self._device.compiling = lock.exclusive, lock.shared
+        # other ledgers, and other devices, have kernels of their own to measure
+        whose = hashlib.sha256(f"{ledger.url} {config.device}".encode()).hexdigest()[:12]
+        self._turns = lambda name: lock.turn(f"{whose}-{name}")
         self._table = SqlLatencyTable(ledger)
         self._model = LatencyModel(self._device, self._table, brief=True)
         self._is_registered = False
         self._patience_s = patience_s()
         # a few trials are measured sooner than a device is known well; a relative limit needs it known
-        self._kernels = KERNELS if config.max_latency_share else KERNELS_A_TRIAL * config.trials
+        self._kernels = PROFILED_KERNELS if config.max_latency_share else KERNELS_A_TRIAL * config.trials
         with suppress(NoDeviceError):  # it may come; any other problem with it ends the search at once
             self._register()
         self._absent: LatencyModel | None = None
         self._away_until = 0.0
 
-    def get_to_know(self, space: SearchSpace, progress: Progress) -> None:
+    def profile(self, space: SearchSpace, progress: Progress) -> None:
         """Measure kernels of the space, unless enough are measured."""
         try:
             self._register()
-            get_to_know(self._model, space, progress, self._turns, self._kernels)
+            profile(self._model, space, progress, self._turns, self._kernels)
         except NoDeviceError:
             if not self._predicts_when_away:
                 raise
-            self._away_until = time.monotonic() + AWAY_S
+            self._away_until = time.monotonic() + RETRY_AFTER_S
 
     def median(self, space: SearchSpace) -> float:
         """The median of what a sample of the space is estimated to take."""
@@ -148,7 +164,7 @@ class DeviceBench:
         """An estimate, where the search does without a device that is away; else the error is raised."""
         if not self._predicts_when_away:
             raise error
-        self._away_until = time.monotonic() + AWAY_S
+        self._away_until = time.monotonic() + RETRY_AFTER_S
         return self._estimate(architecture)
 
     def drifts(self) -> list[float]:
@@ -162,11 +178,11 @@ class DeviceBench:
         """
         self._register()
         self._model.refresh()
-        network = self._model.compiled(architecture)
-        (found,) = self._model.measure_once([network])
+        network = self._model.networks.compiled(architecture)
+        (found,) = self._model.networks.measure_once([network])
         if found.disturbed and self._patience_s > 0:
             started = time.monotonic()
-            (found,) = self._model.measure_compiled([network], [[found]])
+            (found,) = self._model.networks.measure([network], [[found]])
             self._patience_s -= time.monotonic() - started
         keys = tuple(work.key for work in workloads_of(architecture))
         self._table.put_network(self._device.identity, NetworkMeasurement(keys, found), FRONT)

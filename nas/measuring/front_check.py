@@ -58,14 +58,14 @@ def check_front(
         BitnasError: the front is empty.
         NoDeviceError: the device does not answer.
     """
-    from nas.measuring.quiet import QuietRoom
+    from nas.measuring.machine_lock import MachineLock
 
     config, front = ledger.search(search).config, ledger.front(search)
     if not front:
         where = command("trials", search, storage=ledger.url)
         raise BitnasError(f"search '{search}': no trial is complete; see: {where}")
-    with closing(QuietRoom.of_this_machine(lambda: None)) as room:
-        timer = bench(config, ledger, room)
+    with closing(MachineLock.of_this_machine(lambda: None)) as lock:
+        timer = bench(config, ledger, lock)
         ordered = sorted(front, key=lambda t: (t.latency_ms or 0.0, t.number))
         for done, trial in enumerate(ordered):
             progress(done, len(ordered))

@@ -9,7 +9,7 @@ from nas.ledger.front import possible_members
 if TYPE_CHECKING:
     from nas.ledger import Ledger, TrialRecord
 
-MEASURING = 0.35
+MAX_MEASURING_SHARE = 0.35
 """The share of a search's time that may go into measuring kernels of trials that are not on the front, but
 may be."""
 
@@ -37,9 +37,9 @@ class Todo:
 def next_of_front(ledger: "Ledger", search: str, without: Collection[int] = ()) -> Todo | None:
     """What to measure next; None where nothing is left but trials ``without`` which to do.
 
-    The kernels of members are measured first, then, while measuring took no more than ``MEASURING`` of the
-    time, those of trials that may be members given their intervals; each changes what the others are taken to
-    be. Then every member is timed whole.
+    The kernels of members are measured first. Then come those of trials that may be members given their
+    intervals, while measuring took no more than ``MAX_MEASURING_SHARE`` of the time; each changes what the
+    others are taken to be. Then every member is timed whole.
     """
     front = ledger.front(search)
     if estimated := _unmeasured(front, without, kernels=True):
@@ -49,7 +49,7 @@ def next_of_front(ledger: "Ledger", search: str, without: Collection[int] = ()) 
     possible = possible_members(trials, config)
     estimated = _unmeasured(possible, without, kernels=True)
     measured_s = sum(t.measuring_s or 0.0 for t in trials)
-    if estimated and measured_s <= MEASURING * (measured_s + ledger.training_seconds(search)):
+    if estimated and measured_s <= MAX_MEASURING_SHARE * (measured_s + ledger.training_seconds(search)):
         return Todo(estimated, len(possible) - len(estimated), is_of_kernels=True)
     if left := _unmeasured(front, without, kernels=False):
         return Todo(left, len(front) - len(left), is_of_kernels=False)

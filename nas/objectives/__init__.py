@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from nas.objectives.accuracy import Accuracy
 from nas.objectives.base import Cost, Figures, Objective, Value
-from nas.objectives.latency import AT, Latency, LatencyOn
+from nas.objectives.latency import LATENCY_AT, Latency, LatencyOn
 from nas.objectives.macs import Macs
 from nas.objectives.memory import Memory
 from nas.objectives.size import Size
@@ -28,10 +28,10 @@ def objective(name: str) -> Objective:
         InvalidInput: there is none; the message lists those there are.
     """
     name = _WITH_UNIT.get(name, name)
-    if not name.startswith(AT):
+    if not name.startswith(LATENCY_AT):
         return objectives.get(name)
-    if not (device := name.removeprefix(AT)):
-        raise InvalidInput("objectives", f"'{name}' names no device", f"give {AT}DEVICE")
+    if not (device := name.removeprefix(LATENCY_AT)):
+        raise InvalidInput("objectives", f"'{name}' names no device", f"give {LATENCY_AT}DEVICE")
     return LatencyOn(device)
 
 
@@ -49,12 +49,14 @@ def canonical(names: Iterable[str]) -> tuple[str, ...]:
 
 def devices_of(names: Iterable[str]) -> tuple[str, ...]:
     """The further devices that objectives are about, each once."""
-    return tuple(dict.fromkeys(name.removeprefix(AT) for name in names if name.startswith(AT)))
+    return tuple(
+        dict.fromkeys(name.removeprefix(LATENCY_AT) for name in names if name.startswith(LATENCY_AT))
+    )
 
 
 __all__ = [
-    "AT",
     "DEFAULT",
+    "LATENCY_AT",
     "Cost",
     "Figures",
     "Latency",

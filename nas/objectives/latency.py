@@ -3,7 +3,7 @@
 from nas.formatting import milliseconds
 from nas.objectives.base import Figures, Objective, Value
 
-AT = "latency@"  # begins the name of a further device's
+LATENCY_AT = "latency@"  # begins the name of a further device's
 
 
 class Latency(Objective):
@@ -33,7 +33,7 @@ class LatencyOn(Objective):
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self.name = AT + device
+        self.name = LATENCY_AT + device
         self.title = f"latency on {device}"
 
     def of(self, trial: Figures) -> Value | None:

@@ -20,7 +20,7 @@ class Memory(Cost):
 
     def cost(self, architecture: "Architecture") -> float:
         """From the plan alone; nothing is compiled."""
-        from latency.model.model import activation_bytes
+        from latency.model.workloads import activation_bytes
 
         return activation_bytes(architecture) / 1000
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from nas.formatting import MISSING
 from nas.ledger.records import TrialRecord, TrialState
-from nas.objectives import AT, Objective, Value
+from nas.objectives import LATENCY_AT, Objective, Value
 from search_spaces import Architecture, space
 
-KNOWN = TrialRecord(
+COSTED_TRIAL = TrialRecord(
     "conformance",
     0,
     TrialState.RUNNING,
@@ -42,7 +42,7 @@ class ObjectiveConformance(ABC):
     def test_it_can_be_named_and_shown(self) -> None:
         """By users who type its name, and in tables."""
         found = self.objective()
-        assert found.name.removeprefix(AT).replace("_", "").replace("-", "").isalnum()
+        assert found.name.removeprefix(LATENCY_AT).replace("_", "").replace("-", "").isalnum()
         assert found.title
         assert found.show(None) == found.told(None) == MISSING
         assert found.show(0.5) != MISSING
@@ -87,9 +87,9 @@ class ObjectiveConformance(ABC):
         """A trial that is not trained, and has a cost where the objective gives one."""
         found = self.objective()
         cost = found.cost(space(self.space).sample(0))
-        value = Value(1.0, 0.5, 1.5) if found.name.startswith(AT) else None
+        value = Value(1.0, 0.5, 1.5) if found.name.startswith(LATENCY_AT) else None
         known = Value.exact(cost) if cost is not None else value
-        return KNOWN if known is None else _with_costs(KNOWN, {found.name: known})
+        return COSTED_TRIAL if known is None else _with_costs(COSTED_TRIAL, {found.name: known})
 
 
 def _with_costs(trial: TrialRecord, costs: dict[str, Value]) -> TrialRecord:

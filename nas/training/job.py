@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.data.data_set import PART
+from nas.data.data_set import PART_IMAGES
 from nas.training.recipe import Recipe
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -104,8 +104,8 @@ def images_digest(data: "DataSet") -> str:
         digest.update(split.labels.tobytes() + repr((split.scaling, split.pixels.shape)).encode())
         most = max(1, DIGESTED_BYTES // math.prod(split.pixels.shape[1:]))
         chosen = np.arange(0, len(split), max(1, -(-len(split) // most)))
-        for start in range(0, len(chosen), PART):
-            digest.update(split.take(chosen[start : start + PART]).tobytes())
+        for start in range(0, len(chosen), PART_IMAGES):
+            digest.update(split.take(chosen[start : start + PART_IMAGES]).tobytes())
     return digest.hexdigest()
 
 

@@ -17,10 +17,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nas.data import DataSet, Split
 from nas.data.batches import batch_count, batches, tensor
-from nas.data.data_set import PART
+from nas.data.data_set import PART_IMAGES
 from nas.training.layouts import EvenGradients, kept_memory
-from nas.training.optimizers import optimizers, parameter_groups, schedules
-from nas.training.recipe import Recipe, recipe_for
+from nas.training.optimizers import parameter_groups
+from nas.training.presets import recipe_for
+from nas.training.recipe import Recipe, optimizers, schedules
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
 from search_spaces.errors import BitnasError, TrainingError
@@ -241,7 +242,7 @@ def accuracy(module: nn.Module, split: Split) -> float:
     return float((predict(module, split) == split.labels).mean())
 
 
-def predict(module: nn.Module, split: Split, batch_size: int = PART) -> NDArray[np.int64]:
+def predict(module: nn.Module, split: Split, batch_size: int = PART_IMAGES) -> NDArray[np.int64]:
     """The class (N,) that ``module`` gives each image; leaves it in eval mode."""
     with _judging(module) as device:
         classes = [module(part.to(device)).argmax(1).cpu() for part in _parts(split, batch_size)]

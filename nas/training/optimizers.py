@@ -1,45 +1,31 @@
 """Optimizers and schedules of the learning rate, by name, and which parameters decay."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from nas.training.recipe import Groups, Recipe, optimizers, schedules
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.plain_layers import OutputScale
-from search_spaces.registry import Registry
-
-if TYPE_CHECKING:
-    from nas.training.recipe import Recipe
-
-Groups = list[dict[str, object]]
-MakeOptimizer = Callable[[Groups, "Recipe"], torch.optim.Optimizer]
-optimizers: Registry[MakeOptimizer] = Registry("optimizer", "optimizers")
-
-MakeSchedule = Callable[[torch.optim.Optimizer, "Recipe", int], LRScheduler]
-"""Takes the optimizer, the recipe and the number of steps in all; is stepped after each."""
-schedules: Registry[MakeSchedule] = Registry("schedule", "schedules")
 
 
 @optimizers.register("adamw")
-def _adamw(groups: Groups, recipe: "Recipe") -> torch.optim.Optimizer:
+def _adamw(groups: Groups, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=recipe.peak_rate)
 
 
 @optimizers.register("adam")
-def _adam(groups: Groups, recipe: "Recipe") -> torch.optim.Optimizer:
+def _adam(groups: Groups, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.Adam(groups, lr=recipe.peak_rate)
 
 
 @optimizers.register("sgd")
-def _sgd(groups: Groups, recipe: "Recipe") -> torch.optim.Optimizer:
+def _sgd(groups: Groups, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=recipe.peak_rate, momentum=0.9, nesterov=True)
 
 
 @schedules.register("one-cycle")
-def _one_cycle(optimizer: torch.optim.Optimizer, recipe: "Recipe", steps: int) -> LRScheduler:
+def _one_cycle(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> LRScheduler:
     """Up in the first 30 %, then down by a cosine (Smith and Topin, *Super-Convergence*).
 
     Its last step would have no rate: it is one after the end, so that a training of one step learns.
@@ -48,24 +34,21 @@ def _one_cycle(optimizer: torch.optim.Optimizer, recipe: "Recipe", steps: int) -
 
 
 @schedules.register("cosine")
-def _cosine(optimizer: torch.optim.Optimizer, recipe: "Recipe", steps: int) -> LRScheduler:
+def _cosine(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> LRScheduler:
     return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
 
 
 @schedules.register("step")
-def _step(optimizer: torch.optim.Optimizer, recipe: "Recipe", steps: int) -> LRScheduler:
+def _step(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> LRScheduler:
     """A tenth of the rate after half of the steps, again after three quarters (He et al., section 4.2)."""
     milestones = [max(1, steps // 2), max(1, steps * 3 // 4)]
     return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, 0.1)
 
 
-def parameter_groups(module: nn.Module, recipe: "Recipe") -> Groups:
-    """What decays, and what does not: scales, biases and norms, and latent binary weights.
-
-    A latent weight is nothing but a sum of gradients that a sign is taken of; decay would flip signs.
-    """
+def parameter_groups(module: nn.Module, recipe: Recipe) -> Groups:
+    """What decays, and what does not: scales, biases and norms, and latent weights whose code forbids it."""
     layers = [m for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear)]
-    exempt = {id(layer.weight) for layer in layers if layer.precision.weight == "binary"}
+    exempt = {id(layer.weight) for layer in layers if not layer.weight_code.decays}
     exempt |= {id(p) for m in module.modules() if isinstance(m, OutputScale) for p in m.parameters()}
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     decaying = [p for p in trained if p.ndim > 1 and id(p) not in exempt]

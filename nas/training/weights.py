@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from nas.training.job import WEIGHTS, TrainJob, job_of
 from search_spaces.errors import PLUGINS, BitnasError, InvalidInput
+from search_spaces.weight_codes import WeightCode, weight_codes
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
     from nas.training.checkpoint import Loaded
 
@@ -84,9 +85,12 @@ def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
     fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
     if not any(name.endswith("weight") and t.ndim > 1 for name, t in fitting.items()):
         raise BitnasError(f"{path}: none of its tensors fits this network; name weights of the same one")
-    recoded, stale = _changes(_codes_of_job(job_of(loaded)), _codes(module))
+    was = _codes_of_job(job_of(loaded))
+    recoded, stale = _changes(was, _codes(module))
     fitting = {name: t for name, t in fitting.items() if name not in stale}
-    real = {n: _real_weight(n, given) for n in recoded if f"{n}.weight" in fitting}
+    # what latent weights stand for: those that started small have stayed so
+    starts = {name: was.get(name, _FLOAT).weight.start for name in recoded}
+    real = {n: given[f"{n}.weight"] / starts[n] for n in recoded if f"{n}.weight" in fitting}
     module.load_state_dict(fitting | {f"{n}.weight": t for n, t in real.items()}, strict=False)
     for name, weight in real.items():
         layer = module.get_submodule(name)
@@ -100,22 +104,24 @@ class _Codes:
     """What a layer's learned numbers are about.
 
     Attributes:
-        weight: the code of the weights and the rule of their scales.
+        weight: the code of the weights.
+        scales: the names of their learned scales.
         activation: the code of the input, and whether its range is fixed; empty where it is taken as it is.
     """
 
-    weight: tuple[str, str]
-    activation: tuple[str, bool] | tuple[()]
+    weight: WeightCode
+    scales: tuple[str, ...] = ()
+    activation: tuple[str, bool] | tuple[()] = ()
 
 
-_FLOAT = _Codes(("float", "learned"), ())
+_FLOAT = _Codes(weight_codes.get_early("float"))
 
 
 def _changes(was: dict[str, _Codes], now: dict[str, _Codes]) -> tuple[list[str], set[str]]:
     """Layers whose weights have another code, and the tensors of scales and ranges that were another's."""
-    recoded = [name for name, codes in now.items() if was.get(name, _FLOAT).weight != codes.weight]
+    recoded = [name for name, codes in now.items() if was.get(name, _FLOAT).weight is not codes.weight]
     reranged = [name for name, codes in now.items() if was.get(name, _FLOAT).activation != codes.activation]
-    stale = {f"{name}.{part}" for name in recoded for part in ("positive", "negative", "scale")}
+    stale = {f"{name}.{part}" for name in recoded for part in now[name].scales}
     stale |= {f"{name}.activation.{part}" for name in reranged for part in ("scale", "lowest", "batches")}
     return recoded, stale
 
@@ -129,8 +135,8 @@ def _codes(module: "nn.Module") -> dict[str, _Codes]:
     found = {}
     for name, layer in module.named_modules():
         if isinstance(layer, QuantConv2d | QuantLinear):
-            weight = layer.precision.weight, layer.precision.scale
-            found[name] = _Codes(weight, (layer.activation.code, layer.activation.is_fixed))
+            activation = layer.activation.code, layer.activation.is_fixed
+            found[name] = _Codes(layer.weight_code, layer.scale_names, activation)
         elif isinstance(layer, nn.Conv2d | nn.Linear):
             found[name] = _FLOAT
     return found
@@ -147,11 +153,3 @@ def _codes_of_job(job: TrainJob) -> dict[str, _Codes]:
     except InvalidInput as error:
         problem = f"the weights are in '{job.precision}', and {error.problem}"
         raise InvalidInput("start", problem, ("if a plug-in brings it, give it by ", PLUGINS)) from error
-
-
-def _real_weight(name: str, given: "dict[str, Tensor]") -> "Tensor":
-    """What a layer's latent weights stand for: those with learned scales start small, and stay so."""
-    from search_spaces.layers import LATENT_START
-
-    learns = f"{name}.positive" in given or f"{name}.scale" in given
-    return given[f"{name}.weight"] / LATENT_START if learns else given[f"{name}.weight"]

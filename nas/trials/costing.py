@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from latency.timing.measurement import NoDeviceError
 from nas.ledger.records import ALL, Cost, SearchConfig
 from nas.measuring.bench import Bench, Predicted
-from nas.objectives import AT, Value, objective, objectives
+from nas.objectives import LATENCY_AT, Value, objective, objectives
 from nas.trials.pace import Pace
 from search_spaces.architecture import Architecture
 
@@ -31,7 +31,7 @@ class Costing:
         limits = self.config.limited
         found = self._predicted(self.bench, architecture, limits.get("latency"))
         further = {
-            name: self._predicted(bench, architecture, limits.get(AT + name))
+            name: self._predicted(bench, architecture, limits.get(LATENCY_AT + name))
             for name, bench in self.further.items()
         }
         return self._cost(architecture, found, further, self.pace.since_last())
@@ -47,8 +47,9 @@ class Costing:
         for name, predicted in found.items():
             if predicted.estimated:
                 raise NoDeviceError(f"device: '{name}' does not answer")
-        mine = found.pop(self.config.device)
-        return self._cost(architecture, mine, found, time.monotonic() - started)
+        mine, seconds = found.pop(self.config.device), time.monotonic() - started
+        self.pace.add_front(seconds)
+        return self._cost(architecture, mine, found, seconds)
 
     @property
     def _benches(self) -> dict[str, Bench]:
@@ -88,7 +89,7 @@ class Costing:
             measuring_s=measuring_s,
             costs={
                 **costs_of(architecture),
-                **{AT + name: _value(predicted) for name, predicted in further.items()},
+                **{LATENCY_AT + name: _value(predicted) for name, predicted in further.items()},
             },
         )
 

@@ -3,9 +3,9 @@ way."""
 
 from dataclasses import dataclass
 
-ON_THE_WAY = 0.25
+MEASURING_PER_TRAINING = 0.25
 """Seconds of measuring for each second of training, before the front is known: its kernels take the rest."""
-A_TRIAL_S = 1.0
+MEASURING_PER_TRIAL_S = 1.0
 """Seconds of measuring for each trial, likewise."""
 KERNEL_S = 0.2
 """What a kernel is taken to cost, in seconds, before one was measured."""
@@ -20,12 +20,18 @@ class Pace:
     trials: int = 0
     kernels: int = 0
     told_s: float = 0.0
+    other_s: float = 0.0
+
+    @property
+    def all_measuring_s(self) -> float:
+        """All measuring: on the way, before the first trial, and of the front."""
+        return self.measured_s + self.other_s
 
     def affords(self, kernels: int) -> bool:
         """Whether so many kernels can be measured now, though nobody knows whether the front will need
         them."""
         each = self.measured_s / self.kernels if self.kernels else KERNEL_S
-        allowance = min(ON_THE_WAY * self.trained_s, A_TRIAL_S * self.trials)
+        allowance = min(MEASURING_PER_TRAINING * self.trained_s, MEASURING_PER_TRIAL_S * self.trials)
         return self.measured_s + kernels * each <= allowance
 
     def add_measuring(self, kernels: int, seconds: float) -> None:
@@ -34,8 +40,13 @@ class Pace:
         self.measured_s += seconds
 
     def add_first(self, seconds: float) -> None:
-        """So long it took to get to know the device, which counts with the first trial."""
+        """So long it took to profile the device, which counts with the first trial."""
         self.told_s -= seconds
+        self.other_s += seconds
+
+    def add_front(self, seconds: float) -> None:
+        """So long the front was measured."""
+        self.other_s += seconds
 
     def since_last(self) -> float:
         """Seconds of measuring since this was asked last."""

@@ -12,7 +12,7 @@ from nas.data import DataSet
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import Cost, EpochRecord, SearchConfig, TrialState
 from nas.ledger.store import Ledger
-from nas.measuring.quiet import QuietRoom
+from nas.measuring.machine_lock import MachineLock
 from nas.trials.costing import Costing, over_limits
 from search_spaces.architecture import Architecture
 from search_spaces.search_space import SearchSpace
@@ -38,7 +38,7 @@ class TrialRunner:
     space: SearchSpace
     algorithm: Algorithm
     costing: Costing
-    room: QuietRoom
+    lock: MachineLock
 
     def use(self, config: SearchConfig) -> None:
         """Go on with the search's settings as they are now: a relative limit is known."""
@@ -71,7 +71,9 @@ class TrialRunner:
         """Time the whole network of a trial, and record it."""
         started = time.monotonic()
         measured = self.costing.bench.measure(Architecture.from_json(str(claim.trial.architecture)))
-        self.claims.record_measured(claim, measured=measured, seconds=time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self.costing.pace.add_front(seconds)
+        self.claims.record_measured(claim, measured=measured, seconds=seconds)
 
     def _proposed(self, claim: Claim) -> tuple[Architecture, int]:
         """What the trial is to try, and how many epochs to train it."""
@@ -135,7 +137,7 @@ class TrialRunner:
             check()
             give_way()
 
-        with self.room.shared() as give_way:
+        with self.lock.shared() as give_way:
             module, _ = train_architecture(
                 architecture,
                 self.data,

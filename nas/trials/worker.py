@@ -1,28 +1,24 @@
 """A worker: a process that claims trials and runs them until a search is finished, then times the front."""
 
 import gc
-import json
 import logging
 import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
-from types import FrameType
-from typing import Any
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from typing import Protocol
 
-from nas.ledger.claims import LEASE_S, Claim, Claims
+from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import ALL, PREDICT, TrialState
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
-from nas.measuring.bench import Bench, BenchFactory, DeviceBench, Progress
+from nas.measuring.bench import Bench, Progress
 from nas.measuring.front_todo import next_of_front
-from nas.measuring.quiet import Check, QuietRoom
+from nas.measuring.machine_lock import Check, MachineLock
 from nas.trials.costing import Costing
+from nas.trials.job import Job, Told
 from nas.trials.trial import TrialRunner
 from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, StaleClaimError, StorageError
@@ -37,71 +33,54 @@ class StoppedError(Exception):
     """The worker was told to stop."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a worker process is to do; it travels to the process, so everything in it is plain or importable.
-
-    ``parent`` is the process whose end is a reason to stop; None where there is none. A device that does not
-    answer is asked again after ``device_pause_s``.
-    """
-
-    storage: str
-    search: str
-    parent: int | None = None
-    bench: BenchFactory = DeviceBench
-    lease_s: float = LEASE_S
-    poll_s: float = 0.5
-    device_pause_s: float = 15.0
-    verbose: bool = False
+Tell = Callable[[Told], None]
 
 
-Tell = Callable[..., None]
-"""Told, by keywords, what a worker is at (``stage``, ``done``, ``of``), how the device was (``drifts``), or
-what keeps it from working (``error``)."""
+class Stop(Protocol):
+    """When to stop: a ``threading.Event``, or what answers like one."""
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+
+    def wait(self, timeout: float) -> object:
+        """Wait so many seconds, less where it is set meanwhile."""
 
 
-def main(job: Job, words: Connection) -> None:
-    """The whole life of a worker process; ends it with code 0 when the search is finished, else 1.
-
-    What it has to tell goes to ``words``, each a JSON object; see ``Tell``.
-    """
-
-    def tell(**fields: Any) -> None:
-        with suppress(BrokenPipeError):  # who started it is gone, which ends it soon
-            words.send_bytes(json.dumps(fields).encode())
-
+def prepare_process(verbose: bool = False) -> None:
+    """Make this process one that does nothing but work: its threads, its log, what it loads of TVM."""
     import torch
 
     without_backends()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     if os.environ.get("NAS_DEBUG", "0") not in ("", "0"):
         logging.getLogger("nas").setLevel(logging.DEBUG)
-    elif job.verbose:
+    elif verbose:
         logging.getLogger("nas").setLevel(logging.INFO)
-    stop = threading.Event()
-
-    def on_term(_signal: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    # Ctrl-C reaches every process of a terminal; the parent alone decides and says so by SIGTERM.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, on_term)
     torch.set_num_threads(1)  # Workers share the machine, and idle threads spin while another measures.
+
+
+def _tell_nobody(_told: Told) -> None:
+    pass
+
+
+def run(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> bool:
+    """The whole life of a worker, in any thread of any process: what an executor calls.
+
+    Returns:
+        Whether nothing is left to do; else it was stopped, or could not work, which it has told.
+    """
     try:
         work(job, stop, tell)
     except StoppedError:
-        sys.exit(1)
+        return False
     except BitnasError as error:
         log.debug("the worker ends", exc_info=True)
-        tell(error=one_line(error))
-        sys.exit(1)
+        tell(Told(error=one_line(error)))
+        return False
+    return True
 
 
-def _nobody(**fields: Any) -> None:
-    """Tells nobody."""
-
-
-def work(job: Job, stop: threading.Event, tell: Tell = _nobody) -> None:
+def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
     """Run trials until none of the search is left, and time the members of its front.
 
     Raises:
@@ -110,33 +89,46 @@ def work(job: Job, stop: threading.Event, tell: Tell = _nobody) -> None:
     """
 
     def check() -> None:
-        if stop.is_set() or job.parent not in (None, os.getppid()):
-            stop.set()
+        if stop.is_set():
             raise StoppedError
 
-    with Ledger.open(job.storage) as ledger, closing(QuietRoom.of_this_machine(check)) as room:
+    with Ledger.open(job.storage) as ledger, closing(MachineLock.of_this_machine(check)) as lock:
         claims = Claims(ledger, job.search, Worker.this_process(), job.lease_s)
-        runner = _runner(job, ledger, claims, room)
-        _get_to_know(runner, job, check, tell)
-        gc.freeze()  # what was imported stays: to look through it again and again takes a seventh of a second
-        while not ledger.search(job.search).finished:
-            check()
-            claim = claims.claim()
-            if claim is None:
-                # Others are at the last trials; should one of them die, its trial is claimed here.
-                stop.wait(job.poll_s)
-            else:
-                _run_trial(runner, claim, job, check, tell)
-        _finish_front(runner, job, check, tell)
-        tell(drifts=runner.costing.bench.drifts())
+        runner = _runner(job, ledger, claims, lock)
+        try:
+            _profile(runner, job, check, tell)
+            gc.freeze()  # what was imported stays: to look through it each time takes a seventh of a second
+            _run_trials(runner, job, stop, check, tell)
+            _finish_front(runner, job, check, tell)
+        finally:
+            pace = runner.costing.pace
+            tell(
+                Told(
+                    drifts=runner.costing.bench.drifts(),
+                    training_s=pace.trained_s,
+                    measuring_s=pace.all_measuring_s,
+                )
+            )
 
 
-def _get_to_know(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
-    """Have the device known well enough for estimates, and a relative limit in milliseconds."""
+def _run_trials(runner: TrialRunner, job: Job, stop: Stop, check: Check, tell: Tell) -> None:
+    """Claim trials and run them until every trial of the search has ended."""
+    while not runner.ledger.search(job.search).finished:
+        check()
+        claim = runner.claims.claim()
+        if claim is None:
+            # Others are at the last trials; should one of them die, its trial is claimed here.
+            stop.wait(job.poll_s)
+        else:
+            _run_trial(runner, claim, job, check, tell)
+
+
+def _profile(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
+    """Have the device profiled well enough for estimates, and a relative limit in milliseconds."""
 
     def progress(done: int, of: int) -> None:
         check()
-        tell(stage="getting to know the device", done=done, of=of)
+        tell(Told(stage="profiling the device", done=done, of=of))
 
     if runner.config.measure == ALL and not runner.config.awaits_limit:
         return
@@ -144,28 +136,28 @@ def _get_to_know(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> Non
 
     started = time.monotonic()
     for bench in (runner.costing.bench, *runner.costing.further.values()):
-        _get_to_know_one(bench, runner, job, check, progress, tell)
+        _profile_one(bench, runner, job, check, progress, tell)
     runner.costing.pace.add_first(time.monotonic() - started)
 
 
-def _get_to_know_one(
+def _profile_one(
     bench: Bench, runner: TrialRunner, job: Job, check: Check, progress: Progress, tell: Tell
 ) -> None:
     awaits_limit = bench is runner.costing.bench and runner.config.awaits_limit
     while True:
         try:
-            bench.get_to_know(runner.space, progress)
+            bench.profile(runner.space, progress)
             if awaits_limit:
                 runner.use(runner.ledger.record_median(job.search, bench.median(runner.space)))
             return
         except NoDeviceError:
-            log.debug("the device is not known yet", exc_info=True)
-            tell(stage="waiting for the device")
+            log.debug("the device is not profiled yet", exc_info=True)
+            tell(Told(stage="waiting for the device"))
             _wait_for_device(job, check)
         except MeasurementError:
             if awaits_limit:
                 raise
-            log.debug("the device is known in part", exc_info=True)  # the trial that needs the rest will tell
+            log.debug("the device is profiled in part", exc_info=True)  # who needs the rest will tell
             return
 
 
@@ -181,29 +173,29 @@ def _finish_front(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> No
                 continue
             time.sleep(job.poll_s)
             continue
-        tell(stage=todo.stage, done=todo.done, of=todo.done + len(todo.numbers))
+        tell(Told(stage=todo.stage, done=todo.done, of=todo.done + len(todo.numbers)))
         job_of_front = runner.settle if todo.is_of_kernels else runner.measure
         if _measure(runner, claim, job, check, job_of_front):
             continue
         if runner.config.when_away == PREDICT:
             return  # the front is measured when the device is back
-        tell(stage="waiting for the device")
+        tell(Told(stage="waiting for the device"))
         _wait_for_device(job, check)
 
 
-def _runner(job: Job, ledger: Ledger, claims: Claims, room: QuietRoom) -> TrialRunner:
+def _runner(job: Job, ledger: Ledger, claims: Claims, lock: MachineLock) -> TrialRunner:
     from nas.algorithms.choosing import algorithm
     from nas.data import load
     from search_spaces.search_space import space
 
     config = ledger.search(job.search).config
-    bench = job.bench(config, ledger, room)
-    further = {name: job.bench(replace(config, device=name), ledger, room) for name in config.further_devices}
+    bench = job.bench(config, ledger, lock)
+    further = {name: job.bench(replace(config, device=name), ledger, lock) for name in config.further_devices}
     data = load(config.data, config.image_size)
     fitted = space(config.space).fitted(data.input_shape, data.classes)
     costing = Costing(config, bench, further)
     return TrialRunner(
-        ledger, claims, job.search, config, data, fitted, algorithm(fitted, config), costing, room
+        ledger, claims, job.search, config, data, fitted, algorithm(fitted, config), costing, lock
     )
 
 
@@ -221,7 +213,7 @@ def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check, tell: 
             log.debug("trial %d failed", claim.trial.number, exc_info=True)
             runner.claims.finish(claim, TrialState.FAILED, error=one_line(error))
     if is_device_away:
-        tell(stage="waiting for the device")
+        tell(Told(stage="waiting for the device"))
         _wait_for_device(job, check)
 
 

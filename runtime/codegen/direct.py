@@ -6,22 +6,22 @@ the addresses, as it knows the rest.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from runtime.codegen.sharing import SCOPE
+from runtime.tvm_types import Expr, PrimFunc, Stmt
 
 PACKED = "__tvm_ffi_"  # what TVM puts before the name of a function that is called by its convention
 DIRECT = "bitnas.direct"  # the attribute of kernels that are called by ``call``
 
 
-def call(name: str, addresses: Sequence[Any]) -> Any:
+def call(name: str, addresses: Sequence[Expr]) -> Stmt:
     """A statement that calls the kernel of that name, which is linked with the caller."""
     from tvm import tirx
 
     return tirx.Evaluate(tirx.call_extern("int32", name, *addresses))
 
 
-def take_addresses(function: Any) -> Any:
+def take_addresses(function: PrimFunc) -> PrimFunc:
     """Have a lowered kernel, if it has the attribute, take addresses in place of tensors."""
     from tvm import tirx
     from tvm.tirx.buffer import buffer_data_pointer_type
@@ -42,7 +42,7 @@ def take_addresses(function: Any) -> Any:
     return tirx.PrimFunc(pointers, body, function.ret_type, function.attrs).with_attr("global_symbol", symbol)
 
 
-def _outer(statement: Any) -> list[Any]:
+def _outer(statement: Stmt) -> list[Stmt]:
     """The statements around a kernel's own ones, in order."""
     from tvm import tirx
 

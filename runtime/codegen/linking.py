@@ -3,11 +3,11 @@
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from runtime.codegen.direct import PACKED
 from runtime.codegen.objects import Functions, build, object_file
 from runtime.target import linker_of
+from runtime.tvm_types import LoadedModule
 from search_spaces.errors import BitnasError
 
 THREADS_C = Path(__file__).with_name("threads.c")
@@ -83,7 +83,7 @@ def _c_code(source: str, folder: Path) -> list[str]:
     return ["-O2", "-std=gnu11", *includes, "-x", "c", str(file), "-x", "none"]
 
 
-def load(functions: Functions, target: str, threads: int) -> Any:
+def load(functions: Functions, target: str, threads: int) -> LoadedModule:
     """Compile functions for this machine into a module of TVM's that calls them."""
     import tvm
 

@@ -13,26 +13,26 @@ from collections.abc import Mapping
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 from runtime.codegen.pipeline import register_pipeline
 from runtime.folders import cache_folder
 from runtime.target import resolve_target
+from runtime.tvm_types import Executable, PrimFunc
 
 KERNELS = "kernels"  # the folder within the cache
-MOST_BYTES = 256 * 2**20
+CACHE_BYTES = 256 * 2**20
 """What the folder may hold; of a kernel that is some 5 kB. Beyond it, what was used longest ago goes."""
-LOOKED_AT = 256
+ENTRIES_BETWEEN_CHECKS = 256
 """After so many new entries of a process, it looks whether the folder holds more."""
 
-Functions = Mapping[str, Any]
-"""``PrimFunc`` by name."""
+Functions = Mapping[str, PrimFunc]
+"""By name."""
 
 log = logging.getLogger(__name__)
 _added = count()
 
 
-def build(functions: Functions, target: str) -> Any:
+def build(functions: Functions, target: str) -> Executable:
     """Compile functions into one ``tvm.runtime.Executable``."""
     import tvm
 
@@ -115,7 +115,7 @@ def _with_digest(code: bytes) -> bytes:
 def _keep(entry: Path, code: bytes) -> None:
     """Write an entry, aside and renamed: processes may do so at once. Where it cannot be, nothing is kept."""
     try:
-        if next(_added) % LOOKED_AT == 0:
+        if next(_added) % ENTRIES_BETWEEN_CHECKS == 0:
             _make_room(entry.parent)
         handle, half = tempfile.mkstemp(prefix=".", dir=entry.parent)
         try:
@@ -146,10 +146,10 @@ def _make_room(folder: Path) -> None:
     """Where the folder holds too much, drop the half that was used longest ago."""
     found = sorted(_files(folder))
     left = sum(size for _, size, _ in found)
-    if left <= MOST_BYTES:
+    if left <= CACHE_BYTES:
         return
     for _, size, path in found:
-        if left <= MOST_BYTES // 2:
+        if left <= CACHE_BYTES // 2:
             break
         path.unlink(missing_ok=True)  # another process may be at it, too
         left -= size

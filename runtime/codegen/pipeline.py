@@ -7,10 +7,10 @@ must run where that runtime is not installed, and its accumulators are meant to 
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from runtime.codegen.direct import take_addresses
 from runtime.codegen.sharing import share_loops
+from runtime.tvm_types import IRModule, Pass, PrimFunc, Stmt
 
 PIPELINE = "bitnas"
 KERNEL = "bitnas.kernel"  # the attribute of kernels, which check no arguments
@@ -23,12 +23,12 @@ def register_pipeline() -> str:
     from tvm.s_tir.pipeline import default_s_tir_pipeline
     from tvm.tirx import compilation_pipeline
 
-    def finalize_host() -> Any:
+    def finalize_host() -> Pass:
         ours = [_change(each) for each in (share_loops, _keep_allocations, take_addresses, _without_main)]
         skip = module_pass(_skip_kernel_checks, opt_level=0, name="bitnas.skip_kernel_checks")
         return Sequential([*ours, skip, tirx.transform.LowerTVMBuiltin(), tirx.transform.LowerIntrin()])
 
-    def factory() -> Any:
+    def factory() -> tuple[Callable[[], Pass], Callable[[], Pass], Callable[[], Pass]]:
         lower, _, finalize_device = default_s_tir_pipeline()
         return lower, finalize_host, finalize_device
 
@@ -37,7 +37,7 @@ def register_pipeline() -> str:
     return PIPELINE
 
 
-def _change(function: Callable[[Any], Any]) -> Any:
+def _change(function: Callable[[PrimFunc], PrimFunc]) -> Pass:
     """A pass that changes every function."""
     from tvm import tirx
 
@@ -45,7 +45,7 @@ def _change(function: Callable[[Any], Any]) -> Any:
     return tirx.transform.prim_func_pass(lambda f, *_: function(f), opt_level=0, name=name)
 
 
-def _skip_kernel_checks(module: Any, context: Any) -> Any:
+def _skip_kernel_checks(module: IRModule, context: object) -> IRModule:
     """Have kernels that tests and benchmarks call take arrays of any shape: lowered, theirs are flat."""
     from tvm import IRModule, tirx
 
@@ -57,16 +57,16 @@ def _skip_kernel_checks(module: Any, context: Any) -> Any:
     return IRModule(found, attrs=module.attrs)
 
 
-def _without_main(func: Any) -> Any:
+def _without_main(func: PrimFunc) -> PrimFunc:
     """Leave out the copy of the only function of a module that TVM makes under the name of ``main``."""
     return func.without_attr("tirx.is_entry_func")
 
 
-def _keep_allocations(func: Any) -> Any:
+def _keep_allocations(func: PrimFunc) -> PrimFunc:
     return func.with_body(_rewrite(func.body))
 
 
-def _rewrite(statement: Any) -> Any:
+def _rewrite(statement: Stmt) -> Stmt:
     """Mark every allocation as one that codegen makes itself; what threads share is split by now."""
     from tvm import tirx
 

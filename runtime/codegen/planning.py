@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 ALIGNMENT = 64  # bytes; the kernels' vector loads assume it
-NEAR = 1.1  # a plan within this factor of what no plan can beat is good enough
+ACCEPTED_RATIO = 1.1  # a plan within this factor of what no plan can beat is good enough
 RANDOM_ORDERS = 200
 
 
@@ -36,7 +36,7 @@ def plan(lifetimes: list[Lifetime]) -> tuple[list[int], int]:
         total = max((o + aligned(b.nbytes) for o, b in zip(offsets, lifetimes, strict=True)), default=0)
         if best is None or total < best[1]:
             best = offsets, total
-        if best[1] <= NEAR * least:
+        if best[1] <= ACCEPTED_RATIO * least:
             break
     return best or ([], 0)
 

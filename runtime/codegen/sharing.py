@@ -5,19 +5,24 @@ split, the outermost of those that split best; a barrier ends the nest. What is 
 does alone.
 """
 
-from typing import Any
+from collections.abc import Callable
+
+from runtime.tvm_types import Expr, For, PrimFunc, Stmt
+
+MAX_THREADS = 256
+"""So many share the work of a network at most."""
 
 THREADS = "bitnas.threads"  # the attribute of kernels that more than one thread runs
 SCOPE = "compute_scope"  # TVM's attribute around a kernel's own statements, behind its arguments
 
 
-def share_loops(function: Any) -> Any:
+def share_loops(function: PrimFunc) -> PrimFunc:
     """Split the loops of a kernel among the threads that its attribute tells."""
     threads = int((function.attrs or {}).get(THREADS, 1))
     return function if threads == 1 else function.with_body(_find_scope(function.body, threads))
 
 
-def _find_scope(statement: Any, threads: int) -> Any:
+def _find_scope(statement: Stmt, threads: int) -> Stmt:
     from tvm import tirx
 
     if isinstance(statement, tirx.SeqStmt):
@@ -29,13 +34,13 @@ def _find_scope(statement: Any, threads: int) -> Any:
     return statement
 
 
-def _share(statement: Any, threads: int) -> Any:
+def _share(statement: Stmt, threads: int) -> Stmt:
     """Split each nest of a sequence, or have it done by one thread."""
     from tvm import tirx
 
     parts = list(statement.seq) if isinstance(statement, tirx.SeqStmt) else [statement]
-    found: list[Any] = []
-    alone: list[Any] = []
+    found: list[Stmt] = []
+    alone: list[Stmt] = []
     for part in parts:
         if _is_parallel(part):
             found += [*_by_one(alone), _split(part, threads), _barrier()]
@@ -48,13 +53,13 @@ def _share(statement: Any, threads: int) -> Any:
     return tirx.SeqStmt(found) if len(found) > 1 else found[0]
 
 
-def _is_parallel(statement: Any) -> bool:
+def _is_parallel(statement: Stmt) -> bool:
     from tvm import tirx
 
     return isinstance(statement, tirx.For) and statement.kind == tirx.ForKind.PARALLEL
 
 
-def _split(nest: Any, threads: int) -> Any:
+def _split(nest: For, threads: int) -> For:
     """Give each thread its part of one loop of a nest."""
     extents, loop = [], nest
     while _is_parallel(loop):
@@ -65,11 +70,11 @@ def _split(nest: Any, threads: int) -> Any:
     return _at_depth(nest, extents.index(best), lambda loop: _part(loop, threads))
 
 
-def _at_depth(loop: Any, depth: int, change: Any) -> Any:
+def _at_depth(loop: For, depth: int, change: Callable[[For], For]) -> For:
     return change(loop) if depth == 0 else _loop(loop, body=_at_depth(loop.body, depth - 1, change))
 
 
-def _part(loop: Any, threads: int) -> Any:
+def _part(loop: For, threads: int) -> For:
     from tvm import tirx
 
     number, extent = _number(), int(loop.extent)
@@ -79,7 +84,7 @@ def _part(loop: Any, threads: int) -> Any:
     return _loop(loop, start=start, extent=end - start)
 
 
-def _loop(loop: Any, start: Any = None, extent: Any = None, body: Any = None) -> Any:
+def _loop(loop: For, start: Expr | None = None, extent: Expr | None = None, body: Stmt | None = None) -> For:
     """The loop with what is given changed."""
     from tvm import tirx
 
@@ -95,7 +100,7 @@ def _loop(loop: Any, start: Any = None, extent: Any = None, body: Any = None) ->
     )
 
 
-def _by_one(statements: list[Any]) -> list[Any]:
+def _by_one(statements: list[Stmt]) -> list[Stmt]:
     """Statements that only thread 0 runs while the others wait."""
     from tvm import tirx
 
@@ -105,13 +110,13 @@ def _by_one(statements: list[Any]) -> list[Any]:
     return [tirx.IfThenElse(_number() == tirx.const(0, "int32"), body, None), _barrier()]
 
 
-def _number() -> Any:
+def _number() -> Expr:
     from tvm import tirx
 
     return tirx.call_extern("int32", "bitnas_thread")
 
 
-def _barrier() -> Any:
+def _barrier() -> Stmt:
     from tvm import tirx
 
     return tirx.Evaluate(tirx.call_extern("int32", "bitnas_barrier"))

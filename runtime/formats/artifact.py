@@ -13,10 +13,6 @@ import hashlib
 import json
 import math
 import platform
-import shutil
-import tempfile
-import weakref
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,14 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
-from runtime.codegen.assembly import Constant
-from runtime.folders import new_folder
-from runtime.network import MOST_THREADS, CompiledNetwork, NetworkInfo
+from runtime.codegen.sharing import MAX_THREADS
 from runtime.target import missing_flags
-from runtime.workload import Workload
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import BitnasError
 
 MANIFEST, LIBRARY, CONSTANTS, SAMPLE, PREDICT = (
     "manifest.json",
@@ -71,7 +64,7 @@ class Manifest(BaseModel):
     constant_bytes: int = Field(ge=0, le=MAX_BYTES)
     workspace_bytes: int = Field(ge=0, le=MAX_BYTES)
     live_bytes: int = Field(ge=0, le=MAX_BYTES)
-    threads: int = Field(ge=1, le=MOST_THREADS)
+    threads: int = Field(ge=1, le=MAX_THREADS)
     constants: tuple[ConstantPlace, ...]
     workloads: tuple[str, ...]
     files: dict[str, str]
@@ -83,85 +76,6 @@ class Manifest(BaseModel):
         if 4 * math.prod(shape) > MAX_BYTES:
             raise ValueError("the shape is too large")
         return shape
-
-
-def save(network: CompiledNetwork, directory: Path, extra: dict[str, bytes] | None = None) -> None:
-    """Write an artifact: aside, then renamed, so that a folder with a manifest is always whole.
-
-    Args:
-        network: what to save; it is run once for the sample.
-        directory: must not exist yet, or be an empty folder.
-        extra: further files, by name.
-
-    Raises:
-        InvalidInput: the folder holds something.
-        BitnasError: it cannot be written.
-    """
-    with new_folder(directory) as aside:
-        _write_files(network, aside, extra or {})
-
-
-def load(directory: str | Path) -> CompiledNetwork:
-    """Load an artifact, after checking every file's checksum and that its code runs on this CPU.
-
-    Raises:
-        BitnasError: a file is missing or changed, or the artifact is for another machine.
-    """
-    if not isinstance(directory, str | Path) or "\0" in str(directory):
-        raise InvalidInput("directory", f"{directory!r} is no path", "pass a folder that `nas export` wrote")
-    folder = Path(directory)
-    manifest = read_manifest(folder)
-    check_files(folder, manifest)
-    check_target(manifest)
-    # A copy of its own: a library that was loaded from this path before would be given again, changed or not.
-    private = Path(tempfile.mkdtemp(prefix="bitnas-"))
-    try:
-        library = Path(shutil.copy(folder / LIBRARY, private))
-        network = CompiledNetwork(_info(folder, manifest), _constants(folder, manifest), library)
-    except BaseException:
-        shutil.rmtree(private, ignore_errors=True)
-        raise
-    weakref.finalize(network, shutil.rmtree, private, ignore_errors=True)
-    image, expected = read_sample(folder)
-    try:
-        output = network.run(image)
-    except ValueError as error:  # what the library's entry says of blocks that are not its own
-        raise _misfit(folder, "library") from error
-    if not np.array_equal(output, expected, equal_nan=True):
-        raise _misfit(folder, "sample")
-    return network
-
-
-def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
-    try:
-        workloads = tuple(Workload.from_json(text) for text in manifest.workloads)
-    except InvalidInput as error:
-        raise _misfit(folder, "workloads") from error
-    return NetworkInfo(
-        input_shape=manifest.input_shape,
-        output_shape=manifest.output_shape,
-        architecture=manifest.architecture,
-        target=manifest.target,
-        flags=manifest.flags,
-        constant_bytes=manifest.constant_bytes,
-        workspace_bytes=manifest.workspace_bytes,
-        live_bytes=manifest.live_bytes,
-        threads=manifest.threads,
-        workloads=workloads,
-    )
-
-
-def _constants(folder: Path, manifest: Manifest) -> tuple[Constant, ...]:
-    arrays = read_tensors(folder / CONSTANTS, *(c.name for c in manifest.constants))
-    pairs = zip(manifest.constants, arrays, strict=True)
-    constants = tuple(Constant(c.name, array, c.offset) for c, array in pairs)
-    if any(c.offset + c.array.nbytes > manifest.constant_bytes for c in constants):
-        raise _misfit(folder, "constants")
-    return constants
-
-
-def _misfit(folder: Path, what: str) -> BitnasError:
-    return BitnasError(f"{folder / MANIFEST}: it does not fit the {what} beside it; export the artifact anew")
 
 
 def read_tensors(path: Path, *names: str) -> tuple[NDArray[Any], ...]:
@@ -247,37 +161,3 @@ def read_sample(folder: Path) -> tuple[NDArray[np.float32], NDArray[np.float32]]
     """The sample's input and output."""
     image, output = read_tensors(folder / SAMPLE, "input", "output")
     return image, output
-
-
-def _write_files(network: CompiledNetwork, folder: Path, extra: dict[str, bytes]) -> None:
-    info = network.info
-    shutil.copyfile(network.library, folder / LIBRARY)
-    save_file({c.name: c.array for c in network.constants}, folder / CONSTANTS)
-    sample = np.random.default_rng(0).random(info.input_shape, np.float32)
-    save_file({"input": sample, "output": (network.twin or network).run(sample)}, folder / SAMPLE)
-    for name in (PREDICT, PICTURES):
-        shutil.copyfile(Path(__file__).with_name(name), folder / name)
-    for name, content in extra.items():
-        (folder / name).write_bytes(content)
-    for path in folder.iterdir():
-        path.chmod(0o644)  # safetensors makes files for their owner alone
-    manifest = Manifest(
-        format=FORMAT,
-        architecture=info.architecture,
-        target=info.target,
-        flags=info.flags,
-        tvm=version("apache-tvm"),
-        input_shape=info.input_shape,  # type: ignore[arg-type]  # lowering checked that it has four
-        output_shape=info.output_shape,
-        constant_bytes=info.constant_bytes,
-        workspace_bytes=info.workspace_bytes,
-        live_bytes=info.live_bytes,
-        threads=info.threads,
-        constants=tuple(ConstantPlace(name=c.name, offset=c.offset) for c in network.constants),
-        workloads=tuple(w.to_json() for w in info.workloads),
-        files={path.name: checksum(path) for path in sorted(folder.iterdir())},
-        digest="",
-    )
-    fields = manifest.model_dump(mode="json")
-    text = json.dumps(fields | {"digest": own_digest(fields)}, indent=1, sort_keys=True)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")

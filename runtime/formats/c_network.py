@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from runtime.codegen.assembly import Constant, Layout, lay_out
+from runtime.codegen.layout import Constant, Layout, lay_out
 from runtime.folders import new_folder
 from runtime.formats.c_source import PRELUDE, TYPES, float_literal, kernel_source
 from runtime.graph import Graph
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 HEADER, SOURCE = "network.h", "network.c"
-PER_LINE = 12
+NUMBERS_PER_LINE = 12
 
 
 def c_source(module: "nn.Module", input_shape: tuple[int, ...]) -> dict[str, str]:
@@ -106,7 +106,7 @@ def _constant(name: str, constant: Constant) -> str:
         numbers = [float_literal(float(v)) for v in flat]
     else:
         numbers = [f"{v}u" if kind == "u32" else str(v) for v in flat.tolist()]
-    lines = (", ".join(numbers[i : i + PER_LINE]) for i in range(0, len(numbers), PER_LINE))
+    lines = (", ".join(numbers[i : i + NUMBERS_PER_LINE]) for i in range(0, len(numbers), NUMBERS_PER_LINE))
     rows = ",\n  ".join(lines)
     what = f"/* {constant.name} {constant.array.shape} */"
     return f"{what}\nstatic const {kind} {name}[{flat.size}] ALIGNED = {{\n  {rows}\n}};\n"

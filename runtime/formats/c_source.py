@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 from runtime.kernels.base import kernel_for
 from runtime.target import Cpu
+from runtime.tvm_types import Expr, For, PrimFunc, Stmt, Var
 from runtime.workload import Workload
 
-PLAIN = Cpu("c", frozenset())
+GENERIC_CPU = Cpu("c", frozenset())
 """A machine that has nothing but scalar instructions, as far as kernels need to know."""
 
 TYPES = {
@@ -21,7 +21,7 @@ TYPES = {
     "int64": "i64",
     "bool": "i32",
 }
-INFIX = {
+INFIX_OPERATORS = {
     "Add": "+",
     "Sub": "-",
     "Mul": "*",
@@ -42,7 +42,7 @@ INFIX = {
 }
 FUNCTIONS = {"popcount": "popcount", "exp": "expf"}
 CALLS = {"FloorDiv": "floor_div", "FloorMod": "floor_mod"}
-BITWISE = {
+BITWISE_OPERATORS = {
     "bitwise_and": "&",
     "bitwise_or": "|",
     "bitwise_xor": "^",
@@ -110,7 +110,7 @@ def kernel_source(workload: Workload, name: str) -> str:
     """A static C function that computes a workload; its parameters are pointers to the kernel's buffers."""
     function = _lowered(workload)
     buffers = kernel_for(workload).buffers(workload)
-    names: dict[Any, str] = {}
+    names: dict[Var, str] = {}
     parameters = []
     for variable, buffer in zip(function.params, buffers, strict=True):
         names[variable] = buffer.name
@@ -123,12 +123,12 @@ def kernel_source(workload: Workload, name: str) -> str:
     return f"static void {name}({', '.join(parameters)}) {{\n{body}}}\n"
 
 
-def _lowered(workload: Workload) -> Any:
+def _lowered(workload: Workload) -> PrimFunc:
     """The kernel as plain loops over flat buffers."""
     import tvm
     from tvm import s_tir, tirx
 
-    function = kernel_for(workload).prim_func(workload, PLAIN)
+    function = kernel_for(workload).prim_func(workload, GENERIC_CPU)
     passes = [
         s_tir.transform.CanonicalizeLoop(),
         s_tir.transform.LowerInitBlock(),
@@ -151,24 +151,24 @@ def _lowered(workload: Workload) -> Any:
 class _Printer:
     """Prints statements and expressions; every variable has a name of its own."""
 
-    def __init__(self, names: dict[Any, str]) -> None:
+    def __init__(self, names: dict[Var, str]) -> None:
         self._names = names
 
-    def block(self, statement: Any, depth: int) -> str:
+    def block(self, statement: Stmt, depth: int) -> str:
         """A statement, indented."""
-        print_kind: Callable[[Any, int], str] | None = getattr(self, f"_{type(statement).__name__}", None)
+        print_kind: Callable[[Stmt, int], str] | None = getattr(self, f"_{type(statement).__name__}", None)
         if print_kind is None:
             raise TypeError(f"no C for the statement {type(statement).__name__}")
         return print_kind(statement, depth)
 
-    def _SeqStmt(self, statement: Any, depth: int) -> str:  # noqa: N802 - TVM's names, here and below
+    def _SeqStmt(self, statement: Stmt, depth: int) -> str:  # noqa: N802 - TVM's names, here and below
         return "".join(self.block(s, depth) for s in statement.seq)
 
-    def _DeclBuffer(self, statement: Any, depth: int) -> str:  # noqa: N802
+    def _DeclBuffer(self, statement: Stmt, depth: int) -> str:  # noqa: N802
         self._names[statement.buffer] = self._names[statement.data.args[0]]
         return ""
 
-    def _AllocBuffer(self, statement: Any, depth: int) -> str:  # noqa: N802
+    def _AllocBuffer(self, statement: Stmt, depth: int) -> str:  # noqa: N802
         buffer = statement.buffer
         name = self._new(buffer)
         count = 1
@@ -177,32 +177,32 @@ class _Printer:
         # GCC 12 writes past less aligned ones by moves for aligned memory, where it has AVX-512
         return f"{_indent(depth)}{TYPES[str(buffer.dtype)]} {name}[{count}] ALIGNED;\n"
 
-    def _For(self, loop: Any, depth: int) -> str:  # noqa: N802
+    def _For(self, loop: For, depth: int) -> str:  # noqa: N802
         name = self._new(loop.loop_var)
         first, count = self.value(loop.min), self.value(loop.extent)
         last = count if first == "0" else f"{first} + {count}"
         head = f"{_indent(depth)}for (i32 {name} = {first}; {name} < {last}; ++{name}) {{\n"
         return head + self.block(loop.body, depth + 1) + f"{_indent(depth)}}}\n"
 
-    def _IfThenElse(self, branch: Any, depth: int) -> str:  # noqa: N802
+    def _IfThenElse(self, branch: Stmt, depth: int) -> str:  # noqa: N802
         text = f"{_indent(depth)}if ({self.value(branch.condition)}) {{\n"
         text += self.block(branch.then_case, depth + 1)
         if branch.else_case is not None:
             text += f"{_indent(depth)}}} else {{\n{self.block(branch.else_case, depth + 1)}"
         return text + f"{_indent(depth)}}}\n"
 
-    def _BufferStore(self, store: Any, depth: int) -> str:  # noqa: N802
+    def _BufferStore(self, store: Stmt, depth: int) -> str:  # noqa: N802
         place = f"{self._names[store.buffer]}[{self.value(store.indices[0])}]"
         return f"{_indent(depth)}{place} = {self.value(store.value)};\n"
 
-    def _Bind(self, bind: Any, depth: int) -> str:  # noqa: N802
+    def _Bind(self, bind: Stmt, depth: int) -> str:  # noqa: N802
         value, name = self.value(bind.value), self._new(bind.var)
         return f"{_indent(depth)}const {TYPES[_dtype(bind.var)]} {name} = {value};\n"
 
-    def _AttrStmt(self, statement: Any, depth: int) -> str:  # noqa: N802
+    def _AttrStmt(self, statement: Stmt, depth: int) -> str:  # noqa: N802
         return self.block(statement.body, depth)
 
-    def value(self, e: Any) -> str:
+    def value(self, e: Expr) -> str:
         """An expression, in parentheses where it is more than a name."""
         kind = type(e).__name__
         if kind == "Var":
@@ -228,31 +228,31 @@ class _Printer:
                 if type(product).__name__ == "Mul":
                     factors = self.value(product.a), self.value(product.b)
                     return f"multiply_add({factors[0]}, {factors[1]}, {self.value(other)})"
-        if kind in INFIX:
-            return f"({self.value(e.a)} {INFIX[kind]} {self.value(e.b)})"
+        if kind in INFIX_OPERATORS:
+            return f"({self.value(e.a)} {INFIX_OPERATORS[kind]} {self.value(e.b)})"
         if kind in CALLS:
             return f"{CALLS[kind]}({self.value(e.a)}, {self.value(e.b)})"
         if kind == "Call":
             return self._call(e)
         raise TypeError(f"no C for the expression {kind}")
 
-    def _call(self, e: Any) -> str:
+    def _call(self, e: Expr) -> str:
         name, arguments = str(e.op.name).rpartition(".")[2], list(e.args)
         if name == "if_then_else":
             return self._choice(*arguments)
         values = [self.value(a) for a in arguments]
-        if name in BITWISE:
-            return f"({values[0]} {BITWISE[name]} {values[1]})"
+        if name in BITWISE_OPERATORS:
+            return f"({values[0]} {BITWISE_OPERATORS[name]} {values[1]})"
         if name in FUNCTIONS:
             return f"{FUNCTIONS[name]}({values[0]})"
         if name == "reinterpret" and (_dtype(arguments[0]), _dtype(e)) == ("float32", "int32"):
             return f"float_bits({values[0]})"
         raise TypeError(f"no C for the operator {name}")
 
-    def _choice(self, condition: Any, yes: Any, no: Any) -> str:
+    def _choice(self, condition: Expr, yes: Expr, no: Expr) -> str:
         return f"({self.value(condition)} ? {self.value(yes)} : {self.value(no)})"
 
-    def _new(self, variable: Any) -> str:
+    def _new(self, variable: Var) -> str:
         name = "".join(c if c.isalnum() else "_" for c in str(variable.name))
         taken = set(self._names.values())
         found, count = name, 1
@@ -266,7 +266,7 @@ def _indent(depth: int) -> str:
     return "  " * depth
 
 
-def _dtype(e: Any) -> str:
+def _dtype(e: Expr) -> str:
     return str(e.ty)
 
 

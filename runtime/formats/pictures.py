@@ -20,10 +20,10 @@ _OTHERS = """heic heif avif jxl dng nef cr2 cr3 arw orf rw2 raf psd xcf exr hdr 
     pcx dcx dds blp fit fits fli flc ftc ftu gbr im iim msp pcd pxr sgi rgb rgba bw ras icb vda vst wmf emf
     xbm xpm"""
 
-SUFFIXES, UNREAD = (frozenset(f".{name}" for name in names.split()) for names in (_READ, _OTHERS))
+SUFFIXES, UNREAD_SUFFIXES = (frozenset(f".{name}" for name in names.split()) for names in (_READ, _OTHERS))
 """Those of ``FORMATS``, and those of pictures that are not read."""
 
-GREY = ("1", "L", "LA")
+GREY_MODES = ("1", "L", "LA")
 _DEEP = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 _FAILURES = (
     OSError,
@@ -112,7 +112,7 @@ def to_pixels(picture: "Image", channels: int | None, size: tuple[int, int] | No
     from PIL import ImageOps
     from PIL.Image import Resampling
 
-    is_grey = channels == 1 or (channels is None and picture.mode in GREY)
+    is_grey = channels == 1 or (channels is None and picture.mode in GREY_MODES)
     try:
         upright = _on_white(_upright(picture)).convert("L" if is_grey else "RGB")
     except _FAILURES:

@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-PART = 256
+CHUNK = 256
 """Images that are made floats at a time."""
 
-FAR = 0.1
+RANGE_TOLERANCE = 0.1
 """By what share of their range numbers may be outside of it, as those of resampled images are."""
 
 DTYPES = {"F32": "<f4", "U32": "<u4", "I32": "<i4", "I64": "<i8", "I8": "i1", "U8": "u1"}
@@ -151,7 +151,7 @@ class Card:
         high = float(((self.largest - self.mean) / self.deviation).max())
         least, most = float(numbers.min()), float(numbers.max())
         pixels = f"pixels of 0 to {self.largest}, scaled as in training, are {low:.3g} to {high:.3g}"
-        if least < low - FAR * (high - low) or most > high + FAR * (high - low):
+        if least < low - RANGE_TOLERANCE * (high - low) or most > high + RANGE_TOLERANCE * (high - low):
             return f"its numbers are {least:.3g} to {most:.3g}, but {pixels}"
         if least >= 0 and most <= 1 and low < -0.5:
             return f"its numbers are all in 0 to 1, as if divided by {self.largest}, but {pixels}"
@@ -202,8 +202,8 @@ def of_array(network: Network, card: Card, path: Path) -> Iterator[str]:
             sys.stderr.write(
                 f"Warning: {path}: {doubt}; scale it as card.md tells, or give pixels in uint8\n"
             )
-    for start in range(0, len(array), PART):
-        part = array[start : start + PART]
+    for start in range(0, len(array), CHUNK):
+        part = array[start : start + CHUNK]
         for number in classes(network, card.scaled(part) if is_pixels else part):
             yield card.name(number)
 
@@ -256,7 +256,7 @@ def files_of(argument: str, pictures: Any) -> list[Path]:
         raise SystemExit(f"Error: {path}: there is no such file")
     if path.is_dir():
         inner = [p for p in path.rglob("*") if not any(n.startswith(".") for n in p.relative_to(path).parts)]
-        known = pictures.SUFFIXES | pictures.UNREAD
+        known = pictures.SUFFIXES | pictures.UNREAD_SUFFIXES
         found = sorted(p for p in inner if p.is_file() and p.suffix.lower() in known)
         if not found:
             raise SystemExit(f"Error: {path}: there is no image file in this folder")

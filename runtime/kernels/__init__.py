@@ -1,6 +1,6 @@
 """The kernels, one module a family; importing this package registers them all."""
 
-from runtime.kernels import bitserial, convolution, depthwise, elementwise, pooling, sign_pack
+from runtime.kernels import bitserial, convolution, depthwise, elementwise, moves, pooling, sign_pack
 from runtime.kernels.base import Buffer, Kernel, kernel_for, kernels
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "elementwise",
     "kernel_for",
     "kernels",
+    "moves",
     "pooling",
     "sign_pack",
 ]

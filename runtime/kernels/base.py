@@ -8,6 +8,7 @@ import numpy as np
 
 from runtime.kernels.schedule import Tile
 from runtime.target import Cpu
+from runtime.tvm_types import PrimFunc, Tensors
 from runtime.workload import Workload
 from search_spaces.registry import Registry
 
@@ -34,15 +35,40 @@ class Buffer:
 
 
 class Kernel(ABC, Generic[W]):
-    """A family of kernels. All memory comes in as arguments: a kernel allocates nothing but registers."""
+    """A family of kernels: the code for each of its workloads, under the family's name in ``kernels``.
+
+    One object serves all threads and holds no state: each method depends on its arguments alone, and may be
+    called at any time, in any order. ``buffers`` is asked thousands of times by searches that compile
+    nothing, ``prim_func`` when a kernel is compiled.
+
+    The caller owns all memory, which comes in as arguments, each aligned to 64 bytes: inputs and constants,
+    which are read; scratch and outputs, whose content before the call is arbitrary, and of which scratch
+    counts for nothing afterwards. A kernel allocates nothing but registers. Several threads may call it at
+    once on other memory, or share one call: a loop that is marked as parallel is split among them.
+
+    The same function is timed alone and linked into networks. What a method raises ends the compilation; a
+    workload that cannot be computed is refused when a layer is lowered, not here.
+
+    ``runtime.testing.KernelConformance`` checks all of it, against numpy.
+    """
 
     @abstractmethod
     def buffers(self, workload: W) -> tuple[Buffer, ...]:
-        """The arguments of the compiled function, in order; the last one or two are outputs."""
+        """The arguments of the compiled function, in order; the last one or two are outputs.
+
+        Inputs are in the order of the graph's values. What holds real numbers has as many as its value, along
+        the axes (N, H, W, C), some of them split or joined.
+        """
 
     @abstractmethod
-    def prim_func(self, workload: W, cpu: Cpu, tile: Tile | None = None) -> Any:
-        """The scheduled ``tvm.tirx.PrimFunc`` over ``buffers(workload)``."""
+    def prim_func(self, workload: W, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
+        """The scheduled function over ``buffers(workload)``, in that order.
+
+        Args:
+            workload: what to compute.
+            cpu: the instructions that it may use.
+            tile: one of ``tiles``, or None for the first of them. All of them compute the same bits.
+        """
 
     def tiles(self, workload: W, cpu: Cpu) -> list[Tile]:
         """Register tiles that the kernel can be made with, the most promising first; none to choose from."""
@@ -58,12 +84,10 @@ kernels: Registry[Kernel[Any]] = Registry("kernel", "kernels")
 
 def kernel_for(workload: Workload) -> Kernel[Any]:
     """The kernel of the workload's family."""
-    import runtime.kernels  # noqa: F401 - registers the built-in kernels
-
     return kernels.get(workload.family)
 
 
-def te_placeholders(buffers: tuple[Buffer, ...]) -> dict[str, Any]:
+def te_placeholders(buffers: tuple[Buffer, ...]) -> Tensors:
     """A TE placeholder for each input and constant, by name."""
     from tvm import te
 

@@ -11,8 +11,6 @@ Codes of n bits are planes of signs, s_0 + 2 s_1 + 4 s_2 + ...: all evenly space
 step, plus a shift that goes into the bias. Each pair of planes is a binary convolution of its own.
 """
 
-from typing import Any
-
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
 from runtime.kernels.convolution import image_shapes
@@ -26,15 +24,24 @@ from runtime.kernels.epilogue import (
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
+from runtime.kernels.weight_layouts import planes_of
 from runtime.target import Cpu
+from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import BitserialConv2d, BitserialDense
 
 Shape = tuple[int, int, int, int, int]
 
 
-def weight_planes(workload: BitserialConv2d) -> int:
-    """Bits of one weight."""
-    return 2 if workload.weight == "ternary" else workload.weight_bits
+def sums(workload: BitserialConv2d) -> int:
+    """Counts that are kept apart: one for each pair of bits, or for each sign of a ternary weight."""
+    return planes_of(workload).sums(workload)
+
+
+def compares_counts(workload: BitserialConv2d) -> bool:
+    """Whether a count of differing bits alone decides each output bit, so that nothing is scaled."""
+    w = workload
+    is_plain = w.threshold in ("zero", "channel") and not w.residual and not w.also_float
+    return w.output == "binary" and is_plain and sums(w) == 1
 
 
 class BitserialConv2dKernel(Kernel[BitserialConv2d]):
@@ -51,13 +58,13 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         vectors, width = self._shape(w)[3:]
         depth = packing.words(w.in_channels // w.groups)
         image, _ = image_shapes(w)
-        shape, planes = self._shape(w), (vectors, w.planes, width)
+        shape, planes = self._shape(w), (vectors, sums(w), width)
         data = (w.groups, depth, w.input_bits)
         found = [Buffer("data", "input", (w.batch, *image, *data), "uint32")]
         found += epilogue_inputs(w, shape)
-        taps = (vectors, w.kernel, w.kernel, depth, weight_planes(w), width)
+        taps = (vectors, w.kernel, w.kernel, depth, planes_of(w).stored(w), width)
         found.append(Buffer("weight", "constant", taps, "uint32"))
-        if w.compares_counts:
+        if compares_counts(w):
             found.append(Buffer("limit", "constant", (vectors, width), "int32"))
         else:
             found.append(Buffer("total", "constant", planes, "int32"))
@@ -69,12 +76,12 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             found.append(Buffer("padded", "scratch", padded, "uint32"))
         return (*found, *epilogue_outputs(w, shape))
 
-    def prim_func(self, workload: BitserialConv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: BitserialConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, count in registers, compare or scale."""
         from tvm import te
 
         buffers = self.buffers(workload)
-        args: dict[str, Any] = {
+        args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
             for b in buffers[1:]
             if b.role in ("input", "constant")
@@ -93,7 +100,8 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
     def tiles(self, workload: BitserialConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
         columns, vectors = self._shape(workload)[2:4]
-        return tiles(cpu, columns, vectors // workload.groups, workload.planes, weight_planes(workload))
+        stored = planes_of(workload).stored(workload)
+        return tiles(cpu, columns, vectors // workload.groups, sums(workload), stored)
 
     @staticmethod
     def _shape(workload: BitserialConv2d) -> Shape:
@@ -101,7 +109,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         return (workload.batch, *image_shapes(workload)[1], workload.out_channels // width, width)
 
     @staticmethod
-    def _count(workload: BitserialConv2d, shape: Shape, data: Image, weight: Any) -> Any:
+    def _count(workload: BitserialConv2d, shape: Shape, data: Image, weight: Tensor) -> Tensor:
         """How many bits differ, for each plane that is kept apart."""
         from tvm import te, tirx
 
@@ -109,39 +117,34 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         vectors_per_group = vectors // workload.groups
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         c = te.reduce_axis((0, data.shape[-2]), "c")
-        s, is_binary = workload.stride, workload.weight == "binary"
+        s, layout = workload.stride, planes_of(workload)
 
-        def count(n: Any, y: Any, x: Any, o: Any, p: Any, i: Any) -> Any:
-            plane, own = (p // workload.weight_bits, p % workload.weight_bits) if is_binary else (0, p)
-            bits = data[n, y * s + ky, x * s + kx, o // vectors_per_group, c, plane]
-            if is_binary:
-                differing = bits ^ weight[o, ky, kx, c, own, i]
-            elif workload.symmetric:
-                differing = (bits ^ weight[o, ky, kx, c, 1, i]) & weight[o, ky, kx, c, 0, i]
-            else:
-                differing = bits & weight[o, ky, kx, c, p, i]
+        def count(n: Expr, y: Expr, x: Expr, o: Expr, p: Expr, i: Expr) -> Expr:
+            def inputs(plane: Expr) -> Expr:
+                return data[n, y * s + ky, x * s + kx, o // vectors_per_group, c, plane]
+
+            def weights(plane: Expr) -> Expr:
+                return weight[o, ky, kx, c, plane, i]
+
+            differing = layout.differing(workload, p, inputs, weights)
             return te.sum(tirx.popcount(differing).astype("int32"), axis=[ky, kx, c])
 
-        return te.compute((n, rows, columns, vectors, workload.planes, width), count, name="accumulate")
+        return te.compute((n, rows, columns, vectors, sums(workload), width), count, name="accumulate")
 
     @staticmethod
-    def _finish(
-        workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: dict[str, Any], counted: Any
-    ) -> Stages:
-        if workload.compares_counts:
+    def _finish(workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: Tensors, counted: Tensor) -> Stages:
+        if compares_counts(workload):
             tensors = write_bits(
                 workload, cpu, shape, lambda n, y, x, o, i: counted[n, y, x, o, 0, i] > args["limit"][o, i]
             )
             return Stages(tensors, (tensors["codes"],))
 
-        def scaled(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+        def scaled(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             # The integer dot products come first, so that a true zero is an exact zero for the next sign.
-            dots = [args["total"][o, p, i] - 2 * counted[n, y, x, o, p, i] for p in range(workload.planes)]
-            if workload.weight == "ternary" and not workload.symmetric:
-                dots = [dots[0] - dots[1], dots[0] + dots[1]]
+            dots = [args["total"][o, p, i] - 2 * counted[n, y, x, o, p, i] for p in range(sums(workload))]
             value = args["bias"][o, i]
-            for p in reversed(range(workload.planes)):
-                value = dots[p].astype("float32") * args["scale"][o, p, i] + value
+            for p, product in reversed(list(enumerate(planes_of(workload).products(workload, dots)))):
+                value = product.astype("float32") * args["scale"][o, p, i] + value
             return value
 
         return finish(workload, cpu, shape, args, scaled)
@@ -169,7 +172,7 @@ class BitserialDenseKernel(Kernel[BitserialDense]):
         """Those of the convolution."""
         return BitserialConv2dKernel().buffers(self.as_convolution(workload))
 
-    def prim_func(self, workload: BitserialDense, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: BitserialDense, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """That of the convolution."""
         return BitserialConv2dKernel().prim_func(self.as_convolution(workload), cpu, tile)
 

@@ -5,15 +5,14 @@ the whole: 0.9 % at a million. In blocks of b, blocks of blocks and so on, it st
 accuracy of floating point summation*, 1993).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, reduce
 from operator import add
-from typing import Any
 
 from runtime.kernels.schedule import Tile
+from runtime.tvm_types import Block, Compute, Expr, Loop, PrimFunc, Schedule, Tensor
 
-Term = Callable[..., Any]
+Term = Compute
 """A number at (n, y, x, k, o, i): a tensor is one, too."""
 
 BLOCK = 256
@@ -46,7 +45,7 @@ def block_sum(shape: Shape, count: int, term: Term) -> BlockSum:
             parts.append(names)
             start += digit * BLOCK**level
 
-    def total(*index: Any) -> Any:
+    def total(*index: Expr) -> Expr:
         return reduce(add, (tensor(*index) for tensor in tensors))
 
     return BlockSum(total, tuple(parts))
@@ -61,7 +60,7 @@ def _digits(count: int) -> list[int]:
     return found
 
 
-def _numbered(term: Term, extents: tuple[int, ...], start: int, *index: Any) -> Any:
+def _numbered(term: Term, extents: tuple[int, ...], start: int, *index: Expr) -> Expr:
     """``term`` at the k that its place in blocks of ``extents`` tells, the first being ``start``."""
     k = 0
     for extent, i in zip(extents, index[3:-2], strict=True):
@@ -69,7 +68,9 @@ def _numbered(term: Term, extents: tuple[int, ...], start: int, *index: Any) -> 
     return term(*index[:3], start + k, *index[-2:])
 
 
-def nested_sum(shape: Shape, extents: tuple[int, ...], term: Term, name: str) -> tuple[Any, tuple[str, ...]]:
+def nested_sum(
+    shape: Shape, extents: tuple[int, ...], term: Term, name: str
+) -> tuple[Tensor, tuple[str, ...]]:
     """The sum of ``term(n, y, x, k0, k1, ..., o, i)`` over all k, one after the other, and its stages."""
     names, source = [], term
     for level in reversed(range(len(extents))):
@@ -78,20 +79,20 @@ def nested_sum(shape: Shape, extents: tuple[int, ...], term: Term, name: str) ->
     return source, tuple(reversed(names))
 
 
-def _summed(name: str, shape: tuple[int, ...], source: Term) -> Any:
+def _summed(name: str, shape: tuple[int, ...], source: Term) -> Tensor:
     """``source``, of that shape, summed over the axis before the last two."""
     from tvm import te
 
     *outer, extent, vectors, width = shape
     axis = te.reduce_axis((0, extent), "k")
 
-    def summed(*index: Any) -> Any:
+    def summed(*index: Expr) -> Expr:
         return te.sum(source(*index[:-2], axis, *index[-2:]), axis=axis)
 
     return te.compute((*outer, vectors, width), summed, name=name)
 
 
-def schedule_blocks(func: Any, tile: Tile, parts: tuple[tuple[str, ...], ...]) -> Any:
+def schedule_blocks(func: PrimFunc, tile: Tile, parts: tuple[tuple[str, ...], ...]) -> PrimFunc:
     """Schedule ``output`` and the sums before it, which stay in registers, as a register tile."""
     from tvm.s_tir import Schedule
 
@@ -112,7 +113,7 @@ def schedule_blocks(func: Any, tile: Tile, parts: tuple[tuple[str, ...], ...]) -
     return schedule.mod["main"]
 
 
-def _sum_at(schedule: Any, name: str, place: Any) -> Any:
+def _sum_at(schedule: Schedule, name: str, place: Loop) -> Loop:
     """Let a stage run within a loop, its own tile innermost; the loop over what it sums."""
     block = schedule.get_sblock(name)
     schedule.compute_at(block, place, preserve_unit_loops=True)
@@ -125,14 +126,14 @@ def _sum_at(schedule: Any, name: str, place: Any) -> Any:
     return summed
 
 
-def _unroll(schedule: Any, tile: list[Any]) -> None:
+def _unroll(schedule: Schedule, tile: list[Loop]) -> None:
     *others, lane = tile
     schedule.vectorize(lane)
     for loop in others:
         schedule.unroll(loop)
 
 
-def _clear_first(schedule: Any, block: Any) -> None:
+def _clear_first(schedule: Schedule, block: Block) -> None:
     """Set a sum to zero before the loop that adds to it."""
     own = len(schedule.get(block).iter_vars)
     schedule.decompose_reduction(block, schedule.get_loops(block)[-own])

@@ -5,15 +5,15 @@ taken apart into their even and their odd bytes; NEON multiplies bytes into 16 b
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from runtime.target import ByteDot
+from runtime.tvm_types import Expr
 
 PMADDWD = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
 EVEN_BYTES = 0x00FF00FF
 
 
-def add_dot(kind: ByteDot, total: Any, data: Any, weight: Any) -> Any:
+def add_dot(kind: ByteDot, total: Expr, data: Expr, weight: Expr) -> Expr:
     """``total`` plus, in each lane, a0 w0 + a1 w1 + a2 w2 + a3 w3.
 
     All are int32 vectors of a width that ``kind`` has. The bytes of ``data`` are the a, unsigned or signed as
@@ -22,17 +22,17 @@ def add_dot(kind: ByteDot, total: Any, data: Any, weight: Any) -> Any:
     return WAYS[kind](total, data, weight)
 
 
-def _vpdpbusd(total: Any, data: Any, weight: Any) -> Any:
+def _vpdpbusd(total: Expr, data: Expr, weight: Expr) -> Expr:
     count = _lanes(total)
     name = f"llvm.x86.avx512.vpdpbusd.{32 * count}"
     return _call(f"int32x{count}", name, total, _bytes(data), _bytes(weight))
 
 
-def _sdot(total: Any, data: Any, weight: Any) -> Any:
+def _sdot(total: Expr, data: Expr, weight: Expr) -> Expr:
     return _call("int32x4", "llvm.aarch64.neon.sdot.v4i32.v16i8", total, _bytes(data), _bytes(weight))
 
 
-def _pmaddwd(total: Any, data: Any, weight: Any) -> Any:
+def _pmaddwd(total: Expr, data: Expr, weight: Expr) -> Expr:
     from tvm import tirx
 
     count, eight = _lanes(total), tirx.const(8, "int16")
@@ -46,21 +46,21 @@ def _pmaddwd(total: Any, data: Any, weight: Any) -> Any:
     return total
 
 
-def _smull(total: Any, data: Any, weight: Any) -> Any:
+def _smull(total: Expr, data: Expr, weight: Expr) -> Expr:
     """Two products of bytes fit 16 bits unless both are of -128 by -128: weights must not be."""
     low, high = _halves_of_products(data, weight)
     pairs = _call("int16x8", "llvm.aarch64.neon.addp.v8i16", low, high)
     return total + _call("int32x4", "llvm.aarch64.neon.saddlp.v4i32.v8i16", pairs)
 
 
-def _smull_wide(total: Any, data: Any, weight: Any) -> Any:
+def _smull_wide(total: Expr, data: Expr, weight: Expr) -> Expr:
     """As ``_smull``, for any weights."""
     longer = "llvm.aarch64.neon.saddlp.v4i32.v8i16"
     low, high = (_call("int32x4", longer, products) for products in _halves_of_products(data, weight))
     return total + _call("int32x4", "llvm.aarch64.neon.addp.v4i32", low, high)
 
 
-def _vmull(total: Any, data: Any, weight: Any) -> Any:
+def _vmull(total: Expr, data: Expr, weight: Expr) -> Expr:
     """As ``_smull_wide``, on 32-bit ARM."""
     from tvm import tirx
 
@@ -72,37 +72,37 @@ def _vmull(total: Any, data: Any, weight: Any) -> Any:
     return total + tirx.Shuffle(sums, list(range(4)))
 
 
-def _halves_of_products(data: Any, weight: Any) -> list[Any]:
+def _halves_of_products(data: Expr, weight: Expr) -> list[Expr]:
     """The products of the first eight bytes and of the others, in 16 bits each."""
     from tvm import tirx
 
-    def half(words: Any, first: int) -> Any:
+    def half(words: Expr, first: int) -> Expr:
         return tirx.Cast("int16x8", tirx.Shuffle([_bytes(words)], list(range(first, first + 8))))
 
     return [half(data, first) * half(weight, first) for first in (0, 8)]
 
 
-def _call(dtype: str, name: str, *args: Any) -> Any:
+def _call(dtype: str, name: str, *args: Expr) -> Expr:
     from tvm import tirx
 
     return tirx.call_llvm_pure_intrin(dtype, name, *args)
 
 
-def _bytes(words: Any) -> Any:
+def _bytes(words: Expr) -> Expr:
     return _seen_as(f"int8x{4 * _lanes(words)}", words)
 
 
-def _seen_as(dtype: str, vector: Any) -> Any:
+def _seen_as(dtype: str, vector: Expr) -> Expr:
     from tvm import tirx
 
     return tirx.call_intrin(dtype, "tirx.reinterpret", vector)
 
 
-def _lanes(vector: Any) -> int:
+def _lanes(vector: Expr) -> int:
     return int(vector.ty.dtype.lanes)
 
 
-WAYS: dict[ByteDot, Callable[[Any, Any, Any], Any]] = {
+WAYS: dict[ByteDot, Callable[[Expr, Expr, Expr], Expr]] = {
     ByteDot.VPDPBUSD_512: _vpdpbusd,
     ByteDot.VPDPBUSD_256: _vpdpbusd,
     ByteDot.PMADDWD_512: _pmaddwd,

@@ -1,19 +1,19 @@
 """Sums of products of bytes: four at a time where the CPU has vectors, one by one elsewhere."""
 
-from typing import Any
-
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, lanes
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
-from runtime.kernels.quads import decode_ternary_bytes, decode_ternary_words, fill_quads, join_quads
+from runtime.kernels.quads import fill_quads, join_quads
+from runtime.kernels.weight_layouts import quads_of
 from runtime.target import ByteDot, Cpu
+from runtime.tvm_types import Expr, Tensor, Tensors
 from runtime.workload import Conv2d
 
 QUAD = packing.QUAD  # bytes of one dot product
 LESS = 128  # what bytes lose on the way into a dot product of signed bytes
 
-Index = tuple[Any, Any, Any, Any, Any]
+Index = tuple[Expr, Expr, Expr, Expr, Expr]
 Shape = tuple[int, int, int, int, int]
 
 
@@ -21,7 +21,7 @@ def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
     """The way to multiply four bytes at a time, if there is one."""
     if lanes(workload.out_channels // workload.groups) not in DOT_LANES:
         return None
-    if cpu.byte_dot is ByteDot.SMULL and workload.weight == "dorefa8":  # whose bytes may be -128
+    if cpu.byte_dot is ByteDot.SMULL and quads_of(workload).is_odd:  # and bytes may be -128
         return ByteDot.SMULL_WIDE
     return cpu.byte_dot
 
@@ -29,10 +29,10 @@ def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
 def window_buffers(workload: Conv2d, image: tuple[int, int], out: tuple[int, int]) -> list[Buffer]:
     """Scratch for the sums of a pixel's bytes (N, H, W, G) and of a window's (N, Ho, Wo, G), where needed.
 
-    A byte b of ``dorefa8`` stands for 2 b + 1, so that twice a sum of products lacks the sum of the inputs.
+    Twice a sum of products of odd weights, as they are stored, lacks the sum of the inputs.
     """
     w, border = workload, 2 * workload.padding
-    if w.weight != "dorefa8":
+    if not quads_of(w).is_odd:
         return []
     pixels = (w.batch, image[0] + border, image[1] + border, w.groups)
     windows = (w.batch, *out, w.groups)
@@ -44,31 +44,31 @@ def accumulate_bytes(
     cpu: Cpu,
     shape: Shape,
     buffers: dict[str, Buffer],
-    args: dict[str, Any],
-    scratch: dict[str, Any],
-) -> tuple[Image, Any]:
+    args: Tensors,
+    scratch: Tensors,
+) -> tuple[Image, Tensor]:
     """The input, and the sums of products of bytes as they are stored, int32 (N, Ho, Wo, O/lanes, lanes)."""
     kind = byte_dot_for(workload, cpu)
     if kind is None:
         image, data = _bytes(workload, buffers, args, scratch)
-        accumulated = _one_by_one(workload, shape, data, buffers, args, scratch)
+        accumulated = _one_by_one(workload, shape, data, args, scratch)
     else:
         image, data = _words(workload, buffers, args, scratch)
         accumulated = _by_fours(workload, kind, shape, data, args, scratch)
-    if workload.weight == "dorefa8":
+    if quads_of(workload).is_odd:
         scratch["pixels"] = _pixels(data, kind)
         scratch["windows"] = _windows(workload, scratch["pixels"], buffers["windows"].shape)
     return image, accumulated
 
 
 def all_products(
-    workload: Conv2d, cpu: Cpu, total: Any, args: dict[str, Any], scratch: dict[str, Any], index: Index
-) -> Any:
+    workload: Conv2d, cpu: Cpu, total: Expr, args: Tensors, scratch: Tensors, index: Index
+) -> Expr:
     """The sum of products of what bytes stand for, from that of the bytes as they are stored."""
     from tvm import tirx
 
     n, y, x, o, i = index
-    if workload.weight == "dorefa8":
+    if quads_of(workload).is_odd:
         total = 2 * total + scratch["windows"][n, y, x, o // _vectors_per_group(workload)]
     kind = byte_dot_for(workload, cpu)
     excess = tirx.const(-LESS if kind is not None and kind.is_signed else 0, "int32")
@@ -77,20 +77,16 @@ def all_products(
 
 
 def _by_fours(
-    workload: Conv2d, kind: ByteDot, shape: Shape, data: Image, args: dict[str, Any], scratch: dict[str, Any]
-) -> Any:
+    workload: Conv2d, kind: ByteDot, shape: Shape, data: Image, args: Tensors, scratch: Tensors
+) -> Tensor:
     from tvm import te, tirx
 
     w, depth = workload, data.shape[-1]
-    taps = (shape[3], w.kernel, w.kernel, depth, shape[4])
-    if w.weight == "ternary":
-        weight = scratch["decoded"] = decode_ternary_words(args["weight"], taps)
-    else:
-        weight = args["weight"] = te.placeholder(taps, "int32", name="weight")
+    weight = quads_of(w).words(args, scratch, (shape[3], w.kernel, w.kernel, depth, shape[4], QUAD))
     ky, kx, quad = (te.reduce_axis((0, extent), name) for extent, name in _axes(w, depth))
     flip = tirx.const(-0x7F7F7F80 if kind.is_signed else 0, "int32")  # the highest bit of each byte
 
-    def dot(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+    def dot(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
         pixel = n, y * w.stride + ky, x * w.stride + kx, o // _vectors_per_group(w)
         word = data[(*pixel, quad)] ^ flip
         return byte_dot_sum(kind, word, weight[o, ky, kx, quad, i], axis=[ky, kx, quad])
@@ -98,23 +94,15 @@ def _by_fours(
     return te.compute(shape, dot, name="accumulate")
 
 
-def _one_by_one(
-    workload: Conv2d,
-    shape: Shape,
-    data: Image,
-    buffers: dict[str, Buffer],
-    args: dict[str, Any],
-    scratch: dict[str, Any],
-) -> Any:
+def _one_by_one(workload: Conv2d, shape: Shape, data: Image, args: Tensors, scratch: Tensors) -> Tensor:
     from tvm import te
 
-    w, weights = workload, args["weight"]
-    if w.weight == "ternary":
-        weights = scratch["decoded"] = decode_ternary_bytes(weights, buffers["decoded"].shape)
-    axes = (*_axes(w, data.shape[-1] // QUAD), (QUAD, "byte"))
+    w, depth = workload, data.shape[-1] // QUAD
+    weights = quads_of(w).bytes(args, scratch, (shape[3], w.kernel, w.kernel, depth, shape[4], QUAD))
+    axes = (*_axes(w, depth), (QUAD, "byte"))
     ky, kx, quad, byte = (te.reduce_axis((0, extent), name) for extent, name in axes)
 
-    def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+    def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
         pixel = n, y * w.stride + ky, x * w.stride + kx, o // _vectors_per_group(w)
         stored = data[(*pixel, quad * QUAD + byte)].astype("int32")
         return te.sum(stored * weights[o, ky, kx, quad, i, byte].astype("int32"), axis=[ky, kx, quad, byte])
@@ -132,7 +120,7 @@ def _vectors_per_group(workload: Conv2d) -> int:
 
 
 def _bytes(
-    workload: Conv2d, buffers: dict[str, Buffer], args: dict[str, Any], scratch: dict[str, Any]
+    workload: Conv2d, buffers: dict[str, Buffer], args: Tensors, scratch: Tensors
 ) -> tuple[Image, Image]:
     """The image as it comes, and padded where it must be."""
     zero = args.get("zero_point")
@@ -147,7 +135,7 @@ def _bytes(
 
 
 def _words(
-    workload: Conv2d, buffers: dict[str, Buffer], args: dict[str, Any], scratch: dict[str, Any]
+    workload: Conv2d, buffers: dict[str, Buffer], args: Tensors, scratch: Tensors
 ) -> tuple[Image, Image]:
     """As ``_bytes``, in int32 words of four where it is padded or can be seen so."""
     zero = args.get("zero_point")
@@ -164,7 +152,7 @@ def _words(
     return image, data
 
 
-def _pixels(data: Image, kind: ByteDot | None) -> Any:
+def _pixels(data: Image, kind: ByteDot | None) -> Tensor:
     """The sum of each pixel's bytes (N, H, W, G), as the products take them: of words if by fours."""
     from tvm import te, tirx
 
@@ -172,7 +160,7 @@ def _pixels(data: Image, kind: ByteDot | None) -> Any:
     low = tirx.const(0x00FF00FF, "int32")
     less = QUAD * LESS if kind is not None and kind.is_signed else 0
 
-    def held(n: Any, y: Any, x: Any, g: Any) -> Any:
+    def held(n: Expr, y: Expr, x: Expr, g: Expr) -> Expr:
         found = data[n, y, x, g, unit].astype("int32")
         if kind is not None:
             pairs = (found & low) + ((found >> 8) & low)
@@ -182,14 +170,14 @@ def _pixels(data: Image, kind: ByteDot | None) -> Any:
     return te.compute(data.shape[:-1], held, name="pixels")
 
 
-def _windows(workload: Conv2d, pixels: Any, shape: tuple[int, ...]) -> Any:
+def _windows(workload: Conv2d, pixels: Tensor, shape: tuple[int, ...]) -> Tensor:
     """The sum of what lies under each window (N, Ho, Wo, G)."""
     from tvm import te
 
     ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("wy", "wx"))
     s = workload.stride
 
-    def under(n: Any, y: Any, x: Any, g: Any) -> Any:
+    def under(n: Expr, y: Expr, x: Expr, g: Expr) -> Expr:
         return te.sum(pixels[n, y * s + ky, x * s + kx, g], axis=[ky, kx])
 
     return te.compute(shape, under, name="windows")

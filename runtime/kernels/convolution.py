@@ -1,11 +1,8 @@
 """Convolution and dense kernels over floats and bytes, with weights of floats, bytes, two bits or one."""
 
-from typing import Any
-
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
 from runtime.kernels.byte_products import accumulate_bytes, all_products, window_buffers
-from runtime.kernels.decoding import decode_codes
 from runtime.kernels.epilogue import (
     epilogue_constants,
     epilogue_inputs,
@@ -16,13 +13,14 @@ from runtime.kernels.epilogue import (
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
+from runtime.kernels.weight_layouts import quads_of, taps_of
 from runtime.target import Cpu
+from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import Conv2d, Dense, SpatialWorkload
 
 DTYPES = {"float": "float32", "uint8": "uint8", "int8": "uint8"}
 ZERO_POINT = Buffer("zero_point", "constant", (1,), "int32")
 """What stands for zero in an int8 input; in any other input 0 does."""
-CODE_BITS = {"ternary": 2, "binary": 1}
 
 
 def is_pointwise(workload: SpatialWorkload) -> bool:
@@ -59,47 +57,39 @@ class Conv2dKernel(Kernel[Conv2d]):
         taps = (vectors, w.kernel, w.kernel, depth, width)
         quads = (vectors, w.kernel, w.kernel, packing.quads(depth), width, packing.QUAD)
         if has_byte_inputs(w):
-            words = (vectors, packing.quads(w.kernel * w.kernel * packing.quads(depth)), width)
-            packed = Buffer("weight", "constant", words, "uint32")
-            whole = Buffer("weight", "constant", quads, "int8")
-            found.append(packed if w.weight == "ternary" else whole)
-            found.append(Buffer("offset", "constant", per_channel, "int32"))
+            found += [quads_of(w).buffer(quads), Buffer("offset", "constant", per_channel, "int32")]
             found += [ZERO_POINT] if w.input == "int8" else []
-        elif w.weight in CODE_BITS:
-            count = packing.words(w.kernel * w.kernel * depth, CODE_BITS[w.weight])
-            found.append(Buffer("weight", "constant", (vectors, count, width), "uint32"))
-            found += [Buffer(n, "constant", per_channel, "float32") for n in ("positive", "negative")]
         else:
-            found.append(Buffer("weight", "constant", taps, "float32"))
+            found += taps_of(w).buffers(taps)
         found += scales(w, per_channel) + epilogue_constants(w, shape)
         stored = packing.quads(depth) * packing.QUAD if has_byte_inputs(w) else depth
         if w.padding or stored != depth:
             padded = (w.batch, image[0] + 2 * w.padding, image[1] + 2 * w.padding, w.groups, stored)
             found.append(Buffer("padded", "scratch", padded, dtype))
-        if w.weight in CODE_BITS:
-            decoded = (quads, "int8") if has_byte_inputs(w) else (taps, "float32")
-            found.append(Buffer("decoded", "scratch", *decoded))
-        found += window_buffers(w, image, out) if has_byte_inputs(w) else []
+        if has_byte_inputs(w):
+            found += quads_of(w).scratch(quads) + window_buffers(w, image, out)
+        else:
+            found += taps_of(w).scratch(taps)
         return (*found, *epilogue_outputs(w, shape))
 
-    def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, decode, accumulate in registers, finish."""
         from tvm import te
 
         buffers = {b.name: b for b in self.buffers(workload)}
         shape = self._shape(workload)
-        args: dict[str, Any] = {
+        args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
             for b in buffers.values()
             if b.role in ("input", "constant") and b.name != "data"
         }
-        scratch: dict[str, Any] = {}
+        scratch: Tensors = {}
         if has_byte_inputs(workload):
             image, accumulated = accumulate_bytes(workload, cpu, shape, buffers, args, scratch)
         else:
             image, accumulated = self._accumulate_floats(workload, shape, buffers, args, scratch)
 
-        def value(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+        def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             total = accumulated[n, y, x, o, i]
             if has_byte_inputs(workload):
                 total = all_products(workload, cpu, total, args, scratch, (n, y, x, o, i))
@@ -127,25 +117,24 @@ class Conv2dKernel(Kernel[Conv2d]):
         workload: Conv2d,
         shape: tuple[int, int, int, int, int],
         buffers: dict[str, Buffer],
-        args: dict[str, Any],
-        scratch: dict[str, Any],
-    ) -> tuple[Image, Any]:
+        args: Tensors,
+        scratch: Tensors,
+    ) -> tuple[Image, Tensor]:
         """Multiply and add floats; low-bit weights are decoded first."""
         from tvm import te
 
         image = flat_placeholder("data", buffers["data"].shape, buffers["data"].dtype)
-        data, weight = image, args["weight"]
+        data = image
         if workload.padding:
             data = pad_rows(image, workload.padding, 0)
             scratch["padded"] = data.tensor
-        if workload.weight in CODE_BITS:
-            scales, taps = (args["positive"], args["negative"]), buffers["decoded"].shape
-            weight = scratch["decoded"] = decode_codes(weight, *scales, CODE_BITS[workload.weight], taps)
+        taps = (shape[3], workload.kernel, workload.kernel, data.shape[-1], shape[4])
+        weight = taps_of(workload).decoded(args, scratch, taps)
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         c = te.reduce_axis((0, data.shape[-1]), "c")
         s, vectors_per_group = workload.stride, shape[3] // workload.groups
 
-        def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+        def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             pixel = data[n, y * s + ky, x * s + kx, o // vectors_per_group, c]
             return te.sum(pixel * weight[o, ky, kx, c, i], axis=[ky, kx, c])
 
@@ -175,7 +164,7 @@ class DenseKernel(Kernel[Dense]):
         """Those of the convolution."""
         return Conv2dKernel().buffers(self.as_convolution(workload))
 
-    def prim_func(self, workload: Dense, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: Dense, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """That of the convolution."""
         return Conv2dKernel().prim_func(self.as_convolution(workload), cpu, tile)
 
@@ -188,12 +177,12 @@ class DenseKernel(Kernel[Dense]):
         return workload.batch * workload.in_features * workload.out_features
 
 
-def affine_output(accumulated: Any, scale: Any, bias: Any) -> Any:
+def affine_output(accumulated: Expr, scale: Expr, bias: Expr) -> Expr:
     """``scale * accumulated + bias`` in float32."""
     return accumulated.astype("float32") * scale + bias
 
 
-def is_extern(tensor: Any) -> bool:
+def is_extern(tensor: Tensor) -> bool:
     """Whether a tensor's loops were written by hand and have no schedule."""
     from tvm import te
 

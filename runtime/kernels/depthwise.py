@@ -5,12 +5,9 @@ decoded to float while the image is padded, where their sums stay exact integers
 int32 where nothing but integers is wanted.
 """
 
-from typing import Any
-
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
-from runtime.kernels.convolution import CODE_BITS, DTYPES, ZERO_POINT, is_extern
-from runtime.kernels.decoding import decode_codes
+from runtime.kernels.convolution import DTYPES, ZERO_POINT, is_extern
 from runtime.kernels.epilogue import (
     epilogue_constants,
     epilogue_inputs,
@@ -22,8 +19,10 @@ from runtime.kernels.epilogue import (
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
+from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
-from runtime.workload import BYTE_WEIGHTS, DepthwiseConv2d
+from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
+from runtime.workload import DepthwiseConv2d
 
 
 class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
@@ -42,34 +41,26 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             found = [Buffer("data", "input", (*image, *per_channel), DTYPES[w.input])]
         found += epilogue_inputs(w, shape)
         taps = (vectors, w.kernel, w.kernel, 1, width)
-        if w.weight in CODE_BITS:
-            count = packing.words(w.kernel * w.kernel, CODE_BITS[w.weight])
-            found.append(Buffer("weight", "constant", (vectors, count, width), "uint32"))
-            found += [Buffer(n, "constant", per_channel, "float32") for n in ("positive", "negative")]
-        else:
-            dtype = "int8" if w.weight in BYTE_WEIGHTS else "float32"
-            found.append(Buffer("weight", "constant", taps, dtype))
+        found += taps_of(w).buffers(taps)
         found += [ZERO_POINT] if w.input == "int8" else []
         found += scales(w, per_channel) + epilogue_constants(w, shape)
         if w.padding or w.input != "float":
             padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, vectors, width)
             found.append(Buffer("padded", "scratch", padded, summed_in(w)))
-        if w.weight in CODE_BITS:
-            found.append(Buffer("decoded", "scratch", taps, "float32"))
-        return (*found, *epilogue_outputs(w, shape))
+        return (*found, *taps_of(w).scratch(taps), *epilogue_outputs(w, shape))
 
-    def prim_func(self, workload: DepthwiseConv2d, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: DepthwiseConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad and decode, accumulate in registers, finish."""
         from tvm import te
 
         buffers = {b.name: b for b in self.buffers(workload)}
-        args: dict[str, Any] = {
+        args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
             for b in buffers.values()
             if b.role in ("input", "constant") and b.name != "data"
         }
         image = data = flat_placeholder("data", buffers["data"].shape, buffers["data"].dtype)
-        weight, scratch = args["weight"], {}
+        scratch: Tensors = {}
         if workload.input != "float":
             is_binary = workload.input == "binary"
             zero = args.get("zero_point")
@@ -78,23 +69,20 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         elif workload.padding:
             data = pad_rows(image, workload.padding, 0)
             scratch["padded"] = data.tensor
-        if workload.weight in CODE_BITS:
-            scales, taps = (args["positive"], args["negative"]), buffers["decoded"].shape
-            weight = scratch["decoded"] = decode_codes(weight, *scales, CODE_BITS[workload.weight], taps)
-        width = lanes(workload.channels)
+        width, layout = lanes(workload.channels), taps_of(workload)
         vectors = workload.channels // width
+        weight = layout.decoded(args, scratch, (vectors, workload.kernel, workload.kernel, 1, width))
         shape = (workload.batch, workload.out_height, workload.out_width, vectors, width)
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         s = workload.stride
 
-        def product(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
-            tap = weight[o, ky, kx, 0, i].astype(summed_in(workload))
-            tap = 2 * tap + 1 if workload.weight == "dorefa8" else tap
+        def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
+            tap = layout.meant(weight[o, ky, kx, 0, i].astype(summed_in(workload)))
             return te.sum(data[n, y * s + ky, x * s + kx, o, i] * tap, axis=[ky, kx])
 
         accumulated = te.compute(shape, product, name="accumulate")
 
-        def value(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+        def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             return scaled(workload, accumulated[n, y, x, o, i], args, o, i)
 
         stages = finish(workload, cpu, shape, args, value)
@@ -118,7 +106,7 @@ def summed_in(workload: DepthwiseConv2d) -> str:
     return "int32" if scales_by_integers(workload) else "float32"
 
 
-def decode_bytes(workload: DepthwiseConv2d, image: Image, zero: Any) -> Image:
+def decode_bytes(workload: DepthwiseConv2d, image: Image, zero: Tensor | None) -> Image:
     """Bytes (N, H, W, C/lanes, lanes) -> what they stand for (N, H + 2P, W + 2P, C/lanes, lanes).
 
     ``zero`` is a tensor (1,) of what stands for zero; None for 0.
@@ -127,7 +115,7 @@ def decode_bytes(workload: DepthwiseConv2d, image: Image, zero: Any) -> Image:
 
     w, dtype = workload, summed_in(workload)
 
-    def decoded(n: Any, y: Any, x: Any, v: Any, i: Any) -> Any:
+    def decoded(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
         inside = tirx.all(y >= w.padding, y < w.height + w.padding, x >= w.padding, x < w.width + w.padding)
         byte = image[n, y - w.padding, x - w.padding, v, i].astype("int32")
         byte = byte if zero is None else byte - zero[0]
@@ -145,7 +133,7 @@ def decode_signs(workload: DepthwiseConv2d, image: Image) -> Image:
     width = lanes(w.channels)
     one = tirx.const(1, "float32")
 
-    def decoded(n: Any, y: Any, x: Any, v: Any, i: Any) -> Any:
+    def decoded(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
         channel = v * width + i
         inside = tirx.all(y >= w.padding, y < w.height + w.padding, x >= w.padding, x < w.width + w.padding)
         word = image[n, y - w.padding, x - w.padding, v * width // 32]

@@ -1,10 +1,6 @@
-"""Kernels that move or map values one by one: quantize, ReLU, add, affine, concatenate, shuffle, layouts."""
+"""Kernels that map values one by one: quantize, activations, scales and the sum of two."""
 
-from collections.abc import Callable
-from itertools import accumulate
-from typing import Any
-
-from runtime.kernels.base import Buffer, Kernel, W, kernels, lanes, te_placeholders
+from runtime.kernels.base import Buffer, Kernel, W, kernels, te_placeholders
 from runtime.kernels.convolution import affine_output
 from runtime.kernels.epilogue import STEPS, quantized, rectified, step_buffers
 from runtime.kernels.fixed_point import (
@@ -14,32 +10,27 @@ from runtime.kernels.fixed_point import (
     rescaled,
     saturated,
     scale_buffers,
-    zero_of,
 )
 from runtime.kernels.schedule import Tile, schedule_elementwise
 from runtime.target import Cpu
+from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
 from runtime.workload import (
     Add,
     Affine,
     AffineMap,
-    ChannelShuffle,
-    Concat,
     Prelu,
     Quantize,
     Relu,
     Relu6,
     ScaleChannels,
     Sigmoid,
-    Subsample,
-    ToNchw,
-    ToNhwc,
 )
 
 
 class ElementwiseKernel(Kernel[W]):
     """A kernel whose output is one TE expression of its arguments, vectorized over the last axis."""
 
-    def prim_func(self, workload: W, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: W, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """One vectorized loop nest."""
         from tvm import te
 
@@ -48,7 +39,7 @@ class ElementwiseKernel(Kernel[W]):
         result = te.compute(buffers[-1].shape, self.expression(workload, args), name="output")
         return schedule_elementwise(te.create_prim_func([*args.values(), result]), "output")
 
-    def expression(self, workload: W, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: W, args: Tensors) -> Compute:
         """The value of the output at an index."""
         raise TypeError(f"{type(self).__name__} gives no expression for {workload.family}")
 
@@ -65,7 +56,7 @@ class QuantizeKernel(ElementwiseKernel[Quantize]):
             Buffer("output", "output", (workload.size,), "uint8"),
         )
 
-    def expression(self, workload: Quantize, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Quantize, args: Tensors) -> Compute:
         """Multiplied, clamped, rounded, cast."""
         if workload.arithmetic == "integer":
             return lambda i: as_code(args["data"][i], args, STEPS[workload.code])
@@ -81,7 +72,7 @@ class ReluKernel(ElementwiseKernel[Relu]):
         dtype = REAL[workload.arithmetic]
         return Buffer("data", "input", shape, dtype), Buffer("output", "output", shape, dtype)
 
-    def expression(self, workload: Relu, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Relu, args: Tensors) -> Compute:
         """The larger of the value and zero."""
         return lambda i: rectified(args["data"][i], workload.arithmetic)
 
@@ -96,7 +87,7 @@ class Relu6Kernel(ElementwiseKernel[Relu6]):
         six = [Buffer("six", "constant", (1,), dtype)] if workload.arithmetic == "integer" else []
         return Buffer("data", "input", shape, dtype), *six, Buffer("output", "output", shape, dtype)
 
-    def expression(self, workload: Relu6, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Relu6, args: Tensors) -> Compute:
         """Clamped; the operands are in the order that lets a NaN through."""
         from tvm import tirx
 
@@ -113,7 +104,7 @@ class SigmoidKernel(ElementwiseKernel[Sigmoid]):
         shape = (workload.size,)
         return Buffer("data", "input", shape, "float32"), Buffer("output", "output", shape, "float32")
 
-    def expression(self, workload: Sigmoid, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Sigmoid, args: Tensors) -> Compute:
         """By the exponential of the processor's mathematical library."""
         from tvm import tirx
 
@@ -134,38 +125,9 @@ class ScaleChannelsKernel(ElementwiseKernel[ScaleChannels]):
             Buffer("output", "output", shape, "float32"),
         )
 
-    def expression(self, workload: ScaleChannels, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: ScaleChannels, args: Tensors) -> Compute:
         """The product."""
         return lambda n, p, c: args["data"][n, p, c] * args["factor"][n, c]
-
-
-class SubsampleKernel(ElementwiseKernel[Subsample]):
-    """Some of the pixels, a vector of channels at a time, and zeros."""
-
-    def buffers(self, workload: Subsample) -> tuple[Buffer, ...]:
-        """Data (N, H, W, C / lanes, lanes) -> (N, H', W', (C + added) / lanes, lanes)."""
-        w, dtype = workload, REAL[workload.arithmetic]
-        width = lanes(w.channels, w.added) if w.added else lanes(w.channels)
-        shape = (w.batch, w.out_height, w.out_width, (w.channels + w.added) // width, width)
-        return (
-            Buffer("data", "input", (w.batch, w.height, w.width, w.channels // width, width), dtype),
-            Buffer("output", "output", shape, dtype),
-        )
-
-    def expression(self, workload: Subsample, args: dict[str, Any]) -> Callable[..., Any]:
-        """Zero beyond the channels that there are."""
-        from tvm import tirx
-
-        data, stride = args["data"], workload.stride
-        there = int(data.shape[3])
-
-        def value(n: Any, y: Any, x: Any, v: Any, i: Any) -> Any:
-            if not workload.added:
-                return data[n, y * stride, x * stride, v, i]
-            zero = zero_of(workload.arithmetic)
-            return tirx.if_then_else(v < there, data[n, y * stride, x * stride, v, i], zero)
-
-        return value
 
 
 class AddKernel(ElementwiseKernel[Add]):
@@ -180,7 +142,7 @@ class AddKernel(ElementwiseKernel[Add]):
             Buffer("output", "output", shape, dtype),
         )
 
-    def expression(self, workload: Add, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Add, args: Tensors) -> Compute:
         """The sum."""
         if workload.arithmetic == "integer":
             return lambda i: saturated(args["left"][i] + args["right"][i])
@@ -198,7 +160,7 @@ class AffineKernel(ElementwiseKernel[Affine]):
         factors = scale_buffers(shape[1:]) if workload.arithmetic == "integer" else factors
         return Buffer("data", "input", shape, dtype), *factors, Buffer("output", "output", shape, dtype)
 
-    def expression(self, workload: Affine, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Affine, args: Tensors) -> Compute:
         """Scaled and shifted."""
         if workload.arithmetic == "integer":
             m, b, s = (args[each.name] for each in scale_buffers((workload.channels,)))
@@ -219,7 +181,7 @@ class AffineMapKernel(ElementwiseKernel[AffineMap]):
             Buffer("output", "output", shape, "float32"),
         )
 
-    def expression(self, workload: AffineMap, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: AffineMap, args: Tensors) -> Compute:
         """Scaled and shifted."""
         return lambda n, p, c: affine_output(args["data"][n, p, c], args["scale"][p, c], args["bias"][c])
 
@@ -236,94 +198,17 @@ class PreluKernel(ElementwiseKernel[Prelu]):
             Buffer("output", "output", shape, "float32"),
         )
 
-    def expression(self, workload: Prelu, args: dict[str, Any]) -> Callable[..., Any]:
+    def expression(self, workload: Prelu, args: Tensors) -> Compute:
         """The value, or its multiple."""
         from tvm import tirx
 
         zero = tirx.const(0.0, "float32")
 
-        def value(p: Any, c: Any) -> Any:
+        def value(p: Expr, c: Expr) -> Expr:
             x = args["data"][p, c]
             return tirx.Select(x > zero, x, x * args["slope"][c])
 
         return value
-
-
-class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):
-    """A transposition of (groups, C / groups)."""
-
-    def buffers(self, workload: ChannelShuffle) -> tuple[Buffer, ...]:
-        """Data (N * pixels, G, C/G) -> (N * pixels, C/G, G)."""
-        pixels, depth = workload.batch * workload.pixels, workload.channels // workload.groups
-        return (
-            Buffer("data", "input", (pixels, workload.groups, depth), REAL[workload.arithmetic]),
-            Buffer("output", "output", (pixels, depth, workload.groups), REAL[workload.arithmetic]),
-        )
-
-    def expression(self, workload: ChannelShuffle, args: dict[str, Any]) -> Callable[..., Any]:
-        """Groups and channels change places."""
-        return lambda p, c, g: args["data"][p, g, c]
-
-
-class ToNhwcKernel(ElementwiseKernel[ToNhwc]):
-    """NCHW -> NHWC."""
-
-    def buffers(self, workload: ToNhwc) -> tuple[Buffer, ...]:
-        """Data (N, C, H, W) -> (N, H, W, C)."""
-        w = workload
-        return (
-            Buffer("data", "input", (w.batch, w.channels, w.height, w.width), "float32"),
-            Buffer("output", "output", (w.batch, w.height, w.width, w.channels), "float32"),
-        )
-
-    def expression(self, workload: ToNhwc, args: dict[str, Any]) -> Callable[..., Any]:
-        """Channels go last."""
-        return lambda n, y, x, c: args["data"][n, c, y, x]
-
-
-class ToNchwKernel(ElementwiseKernel[ToNchw]):
-    """NHWC -> NCHW."""
-
-    def buffers(self, workload: ToNchw) -> tuple[Buffer, ...]:
-        """Data (N, H, W, C) -> (N, C, H, W)."""
-        w, dtype = workload, REAL[workload.arithmetic]
-        return (
-            Buffer("data", "input", (w.batch, w.height, w.width, w.channels), dtype),
-            Buffer("output", "output", (w.batch, w.channels, w.height, w.width), dtype),
-        )
-
-    def expression(self, workload: ToNchw, args: dict[str, Any]) -> Callable[..., Any]:
-        """Channels go second."""
-        return lambda n, c, y, x: args["data"][n, y, x, c]
-
-
-class ConcatKernel(ElementwiseKernel[Concat]):
-    """Side by side along the channels, a vector of channels at a time."""
-
-    def buffers(self, workload: Concat) -> tuple[Buffer, ...]:
-        """Data (N * pixels, C_i / lanes, lanes) for each i -> (N * pixels, sum C_i / lanes, lanes)."""
-        pixels, width = workload.batch * workload.pixels, lanes(*workload.channels)
-        dtype = REAL[workload.arithmetic]
-        inputs = [
-            Buffer(f"data{i}", "input", (pixels, channels // width, width), dtype)
-            for i, channels in enumerate(workload.channels)
-        ]
-        vectors = sum(workload.channels) // width
-        return (*inputs, Buffer("output", "output", (pixels, vectors, width), dtype))
-
-    def expression(self, workload: Concat, args: dict[str, Any]) -> Callable[..., Any]:
-        """Which input a vector comes from depends on its index alone, never on the lane."""
-        from tvm import tirx
-
-        def chosen(p: Any, v: Any, i: Any) -> Any:
-            ends = list(accumulate(int(a.shape[1]) for a in args.values()))
-            value = None
-            for array, end in reversed(list(zip(args.values(), ends, strict=True))):
-                own = array[p, v - (end - int(array.shape[1])), i]
-                value = own if value is None else tirx.if_then_else(v < end, own, value)
-            return value
-
-        return chosen
 
 
 kernels.add("quantize", QuantizeKernel())
@@ -333,10 +218,5 @@ kernels.add("prelu", PreluKernel())
 kernels.add("relu6", Relu6Kernel())
 kernels.add("sigmoid", SigmoidKernel())
 kernels.add("scale_channels", ScaleChannelsKernel())
-kernels.add("subsample", SubsampleKernel())
 kernels.add("add", AddKernel())
 kernels.add("affine", AffineKernel())
-kernels.add("concat", ConcatKernel())
-kernels.add("channel_shuffle", ChannelShuffleKernel())
-kernels.add("to_nhwc", ToNhwcKernel())
-kernels.add("to_nchw", ToNchwKernel())

@@ -6,7 +6,6 @@ number is needed as well (a shortcut reads it) both are written. It is a float, 
 bytes meet bytes and all is done in integers.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +23,10 @@ from runtime.kernels.fixed_point import (
     scale_buffers,
 )
 from runtime.kernels.intrinsics import lane_mask
+from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
-from runtime.workload import BYTE_WEIGHTS, Arithmetic, FusedOutput
+from runtime.tvm_types import Compute, Expr, Tensor, Tensors
+from runtime.workload import Arithmetic, FusedOutput
 
 LANES = 16  # one mask of 16 bits
 ROUNDING = 1.5 * 2.0**23  # added to a small float32, it leaves no bits for a fraction: half goes to even
@@ -35,7 +36,7 @@ STEPS = {"int8": 255, **{f"uint{n}": 2**n - 1 for n in range(2, 9)}}
 
 Shape = tuple[int, int, int, int, int]
 """An output: images, rows, columns, vectors of channels, lanes."""
-Value = Callable[..., Any]
+Value = Compute
 """The value at (n, y, x, o, i), or for ``is_below_limit`` the condition.
 
 It is a float32, or, where sums are scaled by integers, an int64: a fixed-point number, or, where nothing but
@@ -47,8 +48,8 @@ a byte is made of it, that byte before it is clamped.
 class Stages:
     """What follows the sums: TE tensors by block name in order, and those that are results of the kernel."""
 
-    tensors: dict[str, Any]
-    results: tuple[Any, ...]
+    tensors: Tensors
+    results: tuple[Tensor, ...]
 
 
 def can_write_bits(channels: int, groups: int) -> bool:
@@ -61,7 +62,7 @@ def scales_by_integers(workload: Any) -> bool:
     """Whether the sums are of bytes and are scaled without a float; depthwise low-bit weights are floats."""
     if workload.arithmetic != "integer" or workload.input not in ("uint8", "int8"):
         return False
-    return bool(workload.weight in BYTE_WEIGHTS or workload.family != "depthwise_conv2d")
+    return workload.family != "depthwise_conv2d" or taps_of(workload).scales_by_integers
 
 
 def has_real(workload: FusedOutput) -> bool:
@@ -76,7 +77,7 @@ def scales(workload: Any, shape: tuple[int, ...]) -> list[Buffer]:
     return [Buffer(name, "constant", shape, "float32") for name in ("scale", "bias")]
 
 
-def scaled(workload: Any, total: Any, args: dict[str, Any], o: Any, i: Any) -> Any:
+def scaled(workload: Any, total: Expr, args: Tensors, o: Expr, i: Expr) -> Expr:
     """The sum as a ``Value``."""
     if scales_by_integers(workload):
         return rescaled(total, args["multiplier"][o, i], args["bias"][o, i], args["shift"][0])
@@ -139,14 +140,14 @@ def _bits_layout(workload: FusedOutput, shape: Shape) -> tuple[tuple[int, ...], 
     return shape[:4], "uint32" if depth == LANES else "uint16"
 
 
-def rectified(value: Any, arithmetic: Arithmetic = "float") -> Any:
+def rectified(value: Expr, arithmetic: Arithmetic = "float") -> Expr:
     """max(0, x) with the operands in the order that lets a NaN through, as torch does."""
     from tvm import tirx
 
     return tirx.max(tirx.const(0, REAL[arithmetic]), value)
 
 
-def quantized(value: Any, args: dict[str, Any], code: str) -> Any:
+def quantized(value: Expr, args: Tensors, code: str) -> Expr:
     """``round(value / step)``, half to even, plus the zero point, clamped to the code's range, as a byte."""
     from tvm import tirx
 
@@ -158,14 +159,14 @@ def quantized(value: Any, args: dict[str, Any], code: str) -> Any:
     return (shifted - (tirx.const(ROUNDING_BITS, "int32") - zero)).astype("uint8")
 
 
-def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: dict[str, Any], value: Value) -> Stages:
+def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: Tensors, value: Value) -> Stages:
     """The stages from the scaled and shifted value to the outputs."""
     from tvm import te
 
     is_integer = workload.arithmetic == "integer"
     is_code = is_integer and not has_real(workload)  # the value is a byte already
 
-    def complete(n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+    def complete(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
         found = value(n, y, x, o, i)
         if is_integer and not scales_by_integers(workload):
             found = from_float(found, args["unit"][0])
@@ -174,7 +175,7 @@ def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: dict[str, Any], 
         found = saturated(found) if is_integer and not is_code else found
         return rectified(found, workload.arithmetic) if workload.relu and not is_code else found
 
-    def code(*index: Any) -> Any:
+    def code(*index: Expr) -> Expr:
         if not is_integer:
             return quantized(final(*index), args, workload.output)
         if not is_code:
@@ -182,7 +183,7 @@ def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: dict[str, Any], 
         lowest = args["output_zero"][0] if "output_zero" in args else None
         return as_byte(final(*index), lowest, STEPS[workload.output])
 
-    tensors: dict[str, Any] = {}
+    tensors: Tensors = {}
     final = complete
     if workload.output == "float" or workload.also_float:
         output = tensors["output"] = te.compute(shape, complete, name="output")
@@ -196,11 +197,11 @@ def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: dict[str, Any], 
     return Stages(tensors, tuple(tensors[name] for name in ("output", "codes") if name in tensors))
 
 
-def write_bits(workload: FusedOutput, cpu: Cpu, shape: Shape, is_set: Value) -> dict[str, Any]:
+def write_bits(workload: FusedOutput, cpu: Cpu, shape: Shape, is_set: Value) -> Tensors:
     """The stages ``mask`` (a byte a lane, all ones where the bit is set) and ``codes`` (bits)."""
     from tvm import te, tirx
 
-    def byte(*index: Any) -> Any:
+    def byte(*index: Expr) -> Expr:
         return tirx.Select(is_set(*index), tirx.const(-1, "int8"), tirx.const(0, "int8"))
 
     mask = te.compute(shape, byte, name="mask")
@@ -211,14 +212,14 @@ def write_bits(workload: FusedOutput, cpu: Cpu, shape: Shape, is_set: Value) -> 
         lane = te.reduce_axis((0, LANES), "lane")
         one = tirx.const(1, dtype)
 
-        def bit(*index: Any) -> Any:
+        def bit(*index: Expr) -> Expr:
             return (mask[(*index, lane)].astype(dtype) & one) << lane.var.astype(dtype)
 
         bits = te.compute(bits_shape, lambda *index: te.sum(bit(*index), axis=lane), name="codes")
     return {"mask": mask, "codes": bits}
 
 
-def _threshold(workload: FusedOutput, args: dict[str, Any], n: Any, y: Any, x: Any, o: Any, i: Any) -> Any:
+def _threshold(workload: FusedOutput, args: Tensors, n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
     from tvm import tirx
 
     if workload.threshold == "zero":

@@ -5,9 +5,10 @@ section 2.2: a real factor is a whole number times a power of two, and so a scal
 bits by a shift.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runtime.kernels.base import Buffer
+from runtime.tvm_types import Expr, Tensors
 
 if TYPE_CHECKING:
     from runtime.workload import Arithmetic
@@ -44,14 +45,14 @@ def code_buffers() -> list[Buffer]:
     ]
 
 
-def rescaled(x: Any, multiplier: Any, bias: Any, shift: Any) -> Any:
+def rescaled(x: Expr, multiplier: Expr, bias: Expr, shift: Expr) -> Expr:
     """``(x * multiplier + bias) >> shift``, an int64."""
     from tvm import tirx
 
     return tirx.shift_right(x.astype("int64") * multiplier.astype("int64") + bias, shift)
 
 
-def saturated(x: Any) -> Any:
+def saturated(x: Expr) -> Expr:
     """An integer brought to within +-LIMIT, as an int32."""
     from tvm import tirx
 
@@ -60,11 +61,11 @@ def saturated(x: Any) -> Any:
     return tirx.max(tirx.min(x, high), low).astype("int32")
 
 
-def from_float(x: Any, unit: Any) -> Any:
+def from_float(x: Expr, unit: Expr) -> Expr:
     """A float32 in fixed point, halves away from 0; what is too large becomes the largest."""
     from tvm import tirx
 
-    def const(value: float) -> Any:
+    def const(value: float) -> Expr:
         return tirx.const(value, "float32")
 
     most = const(float(LIMIT - 63))  # a float32
@@ -72,12 +73,12 @@ def from_float(x: Any, unit: Any) -> Any:
     return (steps + tirx.Select(steps < const(0), const(-0.5), const(0.5))).astype("int32")
 
 
-def as_code(x: Any, args: dict[str, Any], highest: int) -> Any:
+def as_code(x: Expr, args: Tensors, highest: int) -> Expr:
     """A real number in fixed point as a byte of 0..``highest``."""
     return as_byte(rescaled(x, *(args[b.name][0] for b in code_buffers())), None, highest)
 
 
-def as_byte(x: Any, lowest: Any, highest: int) -> Any:
+def as_byte(x: Expr, lowest: Expr, highest: int) -> Expr:
     """An int64 of ``lowest``, or 0, to ``highest``, as a byte."""
     from tvm import tirx
 
@@ -85,7 +86,7 @@ def as_byte(x: Any, lowest: Any, highest: int) -> Any:
     return tirx.max(tirx.min(x, tirx.const(highest, "int64")), low).astype("uint8")
 
 
-def mean(total: Any, count: int) -> Any:
+def mean(total: Expr, count: int) -> Expr:
     """The mean of ``count`` fixed-point numbers, from their sum as an int64.
 
     It is off by ``count`` 2^-33 of itself, and by 2^-20 at most: sums of very many are shortened first.
@@ -99,7 +100,7 @@ def mean(total: Any, count: int) -> Any:
     return tirx.shift_right(kept * reciprocal + half, shift).astype("int32")
 
 
-def zero_of(arithmetic: "Arithmetic") -> Any:
+def zero_of(arithmetic: "Arithmetic") -> Expr:
     """A real zero."""
     from tvm import tirx
 

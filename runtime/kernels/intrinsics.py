@@ -6,10 +6,10 @@ them as told here.
 """
 
 from functools import lru_cache, partial
-from typing import Any
 
 from runtime.kernels.byte_dots import add_dot
 from runtime.target import ByteDot
+from runtime.tvm_types import Expr, IterVar
 
 BYTE_DOT, LANE_MASK = "tirx.bitnas_byte_dot", "tirx.bitnas_lane_mask"
 BYTE_DOT_SUM = "tirx.bitnas_{}_sum"
@@ -34,7 +34,7 @@ def _register() -> None:
     tirx.register_intrin_lowering(LANE_MASK, target="llvm", f=_lower_lane_mask, level=99)
 
 
-def byte_dot_sum(kind: ByteDot, data: Any, weight: Any, axis: list[Any]) -> Any:
+def byte_dot_sum(kind: ByteDot, data: Expr, weight: Expr, axis: list[IterVar]) -> Expr:
     """The sum over ``axis`` of a0 w0 + a1 w1 + a2 w2 + a3 w3.
 
     ``data`` is an int32 whose bytes are the a, unsigned or signed; those of ``weight`` are the signed w.
@@ -50,7 +50,7 @@ def byte_dot_sum(kind: ByteDot, data: Any, weight: Any, axis: list[Any]) -> Any:
     return reducer(ir.Call(ir.Op.get(BYTE_DOT), [data, weight], ret_ty="int32"), axis=axis)
 
 
-def lane_mask(first_lane: Any) -> Any:
+def lane_mask(first_lane: Expr) -> Expr:
     """Bit i of the result is the sign bit of lane i of the 16 int8 that begin with ``first_lane``.
 
     The argument is the load of one lane: TVM's schedules do not follow loads of vectors.
@@ -61,7 +61,7 @@ def lane_mask(first_lane: Any) -> Any:
     return ir.Call(ir.Op.get(LANE_MASK), [first_lane], ret_ty="int32")
 
 
-def _lower_byte_dot_sum(kind: ByteDot, call: Any) -> Any:
+def _lower_byte_dot_sum(kind: ByteDot, call: Expr) -> Expr:
     """As many lanes at a time as the instruction has; it adds to its first operand."""
     from tvm import tirx
 
@@ -69,7 +69,7 @@ def _lower_byte_dot_sum(kind: ByteDot, call: Any) -> Any:
     count = total.ty.dtype.lanes
     width = min(count, kind.lanes)
 
-    def piece(vector: Any, first: int) -> Any:
+    def piece(vector: Expr, first: int) -> Expr:
         return vector if width == count else tirx.Shuffle([vector], list(range(first, first + width)))
 
     pieces = []
@@ -78,7 +78,7 @@ def _lower_byte_dot_sum(kind: ByteDot, call: Any) -> Any:
     return pieces[0] if len(pieces) == 1 else tirx.Shuffle(pieces, list(range(count)))
 
 
-def _lower_lane_mask(call: Any) -> Any:
+def _lower_lane_mask(call: Expr) -> Expr:
     """pmovmskb, which LLVM turns into a mask register where the lanes come from a comparison."""
     from tvm import tirx
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+
+from runtime.tvm_types import Expr, Stmt, Tensor, TirBuffer
 
 VECTOR_BYTES = 64
 
@@ -12,11 +13,11 @@ VECTOR_BYTES = 64
 class Image:
     """A TE tensor that holds an image of ``shape`` (N, H, W, ...), as one flat row unless told otherwise."""
 
-    tensor: Any
+    tensor: Tensor
     shape: tuple[int, ...]
     is_flat: bool = True
 
-    def __getitem__(self, index: tuple[Any, ...]) -> Any:
+    def __getitem__(self, index: tuple[Expr, ...]) -> Expr:
         if not self.is_flat:
             return self.tensor[index]
         flat = 0
@@ -32,7 +33,7 @@ def flat_placeholder(name: str, shape: tuple[int, ...], dtype: str) -> Image:
     return Image(te.placeholder((prod(shape),), dtype, name=name), shape)
 
 
-def pad_rows(image: Image, padding: int, value: int | float, byte: Any = None) -> Image:
+def pad_rows(image: Image, padding: int, value: int | float, byte: Tensor | None = None) -> Image:
     """The image (N, H, W, ...) with ``padding`` pixels of ``value`` on each side.
 
     Where ``byte`` is given, an int32 tensor (1,), each byte of the border has its value.
@@ -44,11 +45,11 @@ def pad_rows(image: Image, padding: int, value: int | float, byte: Any = None) -
     padded_height, padded_width = height + 2 * padding, width + 2 * padding
     row, border, inner = padded_width * depth, padding * depth, width * depth
 
-    def statement(ins: list[Any], outs: list[Any]) -> Any:
+    def statement(ins: list[TirBuffer], outs: list[TirBuffer]) -> Stmt:
         source, target = ins[0], outs[0]
         fill = tirx.const(value, dtype) if byte is None else _repeated(ins[1][0], dtype)
 
-        def padded_row(i: Any, y: Any) -> Any:
+        def padded_row(i: Expr, y: Expr) -> Stmt:
             start = (i * padded_height + y) * row
             first = (i * height + y - padding) * inner
             filled = _store(target, start, row, lambda j: fill, dtype)
@@ -62,7 +63,7 @@ def pad_rows(image: Image, padding: int, value: int | float, byte: Any = None) -
             is_outside = tirx.any(y < padding, y >= height + padding)
             return tirx.IfThenElse(is_outside, filled, copied)
 
-        def image_rows(i: Any) -> Any:
+        def image_rows(i: Expr) -> Stmt:
             return _loop(padded_height, lambda y: padded_row(i, y), tirx.ForKind.PARALLEL)
 
         return _loop(n, image_rows, tirx.ForKind.PARALLEL)
@@ -77,7 +78,7 @@ def pad_rows(image: Image, padding: int, value: int | float, byte: Any = None) -
     return Image(te.extern(flat, sources, statement, name="padded", dtype=dtype, **buffers), shape)
 
 
-def _repeated(byte: Any, dtype: str) -> Any:
+def _repeated(byte: Expr, dtype: str) -> Expr:
     """A byte as one, or four times in a word."""
     from tvm import tirx
 
@@ -87,7 +88,7 @@ def _repeated(byte: Any, dtype: str) -> Any:
     return tirx.reinterpret("int32", word)
 
 
-def _store(target: Any, start: Any, count: int, value: Callable[[Any], Any], dtype: str) -> Any:
+def _store(target: TirBuffer, start: Expr, count: int, value: Callable[[Expr], Expr], dtype: str) -> Stmt:
     """Store ``value(j)`` at ``start + j`` for j below ``count``: full vectors, then ever smaller ones."""
     import numpy as np
     from tvm import tirx
@@ -99,8 +100,8 @@ def _store(target: Any, start: Any, count: int, value: Callable[[Any], Any], dty
             width //= 2
         vectors = (count - done) // width
 
-        def vector(k: Any, done: int = done, width: int = width) -> Any:
-            def lane(i: Any) -> Any:
+        def vector(k: Expr, done: int = done, width: int = width) -> Stmt:
+            def lane(i: Expr) -> Stmt:
                 j = done + k * width + i
                 return tirx.BufferStore(target, value(j), [start + j])
 
@@ -111,7 +112,7 @@ def _store(target: Any, start: Any, count: int, value: Callable[[Any], Any], dty
     return parts[0] if len(parts) == 1 else tirx.SeqStmt(parts)
 
 
-def _loop(extent: int, body: Callable[[Any], Any], kind: Any = None) -> Any:
+def _loop(extent: int, body: Callable[[Expr], Stmt], kind: object = None) -> Stmt:
     from tvm import tirx
 
     if extent == 1:

@@ -9,6 +9,7 @@ from runtime.kernels.fixed_point import REAL, mean
 from runtime.kernels.padding import flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
+from runtime.tvm_types import Compute, Expr, PrimFunc, Tensor
 from runtime.workload import Arithmetic, AvgPool2d, GlobalAvgPool, MaxPool2d
 
 ALL_BITS = 0xFFFFFFFF
@@ -33,7 +34,7 @@ class MaxPoolKernel(Kernel[MaxPool2d]):
         found.append(Buffer("output", "output", (w.batch, w.out_height, w.out_width, *rest), dtype))
         return tuple(found)
 
-    def prim_func(self, workload: MaxPool2d, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: MaxPool2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Reduce in registers."""
         from tvm import te, tirx
 
@@ -43,13 +44,13 @@ class MaxPoolKernel(Kernel[MaxPool2d]):
         ky, kx = (te.reduce_axis((0, w.kernel), name) for name in ("ky", "kx"))
         reduce = _reduction(w)
 
-        def inside(index: Any, extent: int) -> Any:
+        def inside(index: Expr, extent: int) -> Expr:
             return tirx.max(0, tirx.min(index - w.padding, extent - 1)) if w.padding else index
 
-        def turned(value: Any, v: Any, i: Any) -> Any:
+        def turned(value: Expr, v: Expr, i: Expr) -> Expr:
             return value ^ args["smallest"][v, i] if w.mixed else value
 
-        def window(n: Any, y: Any, x: Any, v: Any, i: Any) -> Any:
+        def window(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
             row, column = inside(y * w.stride + ky, w.height), inside(x * w.stride + kx, w.width)
             return reduce(turned(args["data"][n, row, column, v, i], v, i), axis=[ky, kx])
 
@@ -94,7 +95,7 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
         )
         return tuple(found)
 
-    def prim_func(self, workload: AvgPool2d, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: AvgPool2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad with zeros, sum in registers, then multiply by one over the window's size."""
         from tvm import te
 
@@ -107,7 +108,7 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
         tile = tile or tiles(cpu, workload.out_width, output.shape[3])[0]
         s = workload.stride
 
-        def pixel(n: Any, y: Any, x: Any, ky: Any, kx: Any, v: Any, i: Any) -> Any:
+        def pixel(n: Expr, y: Expr, x: Expr, ky: Expr, kx: Expr, v: Expr, i: Expr) -> Expr:
             return _summed(workload.arithmetic, data[n, y * s + ky, x * s + kx, v, i])
 
         if workload.arithmetic == "float" and workload.kernel**2 > BLOCK:
@@ -137,7 +138,7 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
             Buffer("output", "output", (workload.batch, 1, 1, *rest), REAL[workload.arithmetic]),
         )
 
-    def prim_func(self, workload: GlobalAvgPool, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: GlobalAvgPool, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Sum in registers, many floats in blocks, then multiply by 1 / pixels."""
         from tvm import te
 
@@ -163,12 +164,12 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
         return schedule_tiled(func, tile, 1, {"output": result})
 
 
-def _summed(arithmetic: Arithmetic, value: Any) -> Any:
+def _summed(arithmetic: Arithmetic, value: Expr) -> Expr:
     """What a mean sums: fixed-point numbers in 64 bits."""
     return value.astype("int64") if arithmetic == "integer" else value
 
 
-def _mean(arithmetic: Arithmetic, shape: tuple[int, ...], total: Any, count: int) -> Any:
+def _mean(arithmetic: Arithmetic, shape: tuple[int, ...], total: Tensor | Compute, count: int) -> Tensor:
     """The stage that divides sums, a tensor or a function of the index, by ``count``."""
     from tvm import te, tirx
 

@@ -1,19 +1,18 @@
-"""Bytes by fours, as dot product instructions take them: images are filled up, ternary weights decoded."""
-
-from typing import Any
+"""Images of bytes by fours, as dot product instructions take them: channels are filled up to whole quads."""
 
 from runtime.kernels.packing import QUAD, quads
 from runtime.kernels.padding import Image
+from runtime.tvm_types import Expr, Tensor
 
 
-def _inside(image: Image, padding: int, y: Any, x: Any) -> Any:
+def _inside(image: Image, padding: int, y: Expr, x: Expr) -> Expr:
     from tvm import tirx
 
     _, height, width, *_ = image.shape
     return tirx.all(y >= padding, y < height + padding, x >= padding, x < width + padding)
 
 
-def _byte(image: Image, padding: int, zero: Any, index: tuple[Any, ...], channel: Any) -> Any:
+def _byte(image: Image, padding: int, zero: Tensor | None, index: tuple[Expr, ...], channel: Expr) -> Expr:
     """A byte of the padded image with channels beyond the last, which meet weights of zero."""
     from tvm import tirx
 
@@ -28,7 +27,7 @@ def _padded_shape(image: Image, padding: int, depth: int) -> tuple[int, ...]:
     return n, height + 2 * padding, width + 2 * padding, groups, depth
 
 
-def fill_quads(image: Image, padding: int, zero: Any) -> Image:
+def fill_quads(image: Image, padding: int, zero: Tensor | None) -> Image:
     """The image of bytes (N, H, W, G, C) padded, and its channels filled up to whole quads.
 
     ``zero`` is a tensor (1,) of what stands for zero; None for 0.
@@ -40,11 +39,11 @@ def fill_quads(image: Image, padding: int, zero: Any) -> Image:
     return Image(filled, shape, is_flat=False)
 
 
-def join_quads(image: Image, padding: int, zero: Any) -> Image:
+def join_quads(image: Image, padding: int, zero: Tensor | None) -> Image:
     """As ``fill_quads``, each quad as one int32 word."""
     from tvm import te, tirx
 
-    def word(*index: Any) -> Any:
+    def word(*index: Expr) -> Expr:
         *pixel, quad = index
         found = tirx.const(0, "uint32")
         for k in range(QUAD):
@@ -54,35 +53,3 @@ def join_quads(image: Image, padding: int, zero: Any) -> Image:
 
     shape = _padded_shape(image, padding, quads(image.shape[-1]))
     return Image(te.compute(shape, word, name="padded"), shape, is_flat=False)
-
-
-def decode_ternary_words(packed: Any, taps: tuple[int, ...]) -> Any:
-    """Packed codes (O/lanes, words, lanes) -> words of four weights (O/lanes, K, K, quads, lanes)."""
-    from tvm import te, tirx
-
-    _, kernel, _, depth, _ = taps
-
-    def decoded(o: Any, ky: Any, kx: Any, q: Any, i: Any) -> Any:
-        position = (ky * kernel + kx) * depth + q
-        shift = (position % QUAD * 2).astype("uint32")
-        codes = (packed[o, position // QUAD, i] >> shift) & tirx.const(0x03030303, "uint32")
-        # 3 stands for -1: its second bit fills the six above
-        signs = (codes & tirx.const(0x02020202, "uint32")) * tirx.const(0x7E, "uint32")
-        return tirx.reinterpret("int32", codes | signs)
-
-    return te.compute(taps, decoded, name="decoded")
-
-
-def decode_ternary_bytes(packed: Any, taps: tuple[int, ...]) -> Any:
-    """As ``decode_ternary_words``, byte by byte: (O/lanes, K, K, quads, lanes, 4)."""
-    from tvm import te, tirx
-
-    _, kernel, _, depth, _, _ = taps
-
-    def decoded(o: Any, ky: Any, kx: Any, q: Any, i: Any, byte: Any) -> Any:
-        position = (ky * kernel + kx) * depth + q
-        shift = (position % QUAD * 2 + byte * 8).astype("uint32")
-        code = ((packed[o, position // QUAD, i] >> shift) & tirx.const(3, "uint32")).astype("int32")
-        return ((code ^ tirx.const(2, "int32")) - tirx.const(2, "int32")).astype("int8")
-
-    return te.compute(taps, decoded, name="decoded")

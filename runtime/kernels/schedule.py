@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from runtime.target import Cpu
+from runtime.tvm_types import Block, Loop, PrimFunc, Schedule, Tensor
 
 TILED_AXES = 5  # (batch, y, x, channel vectors, lanes)
 
@@ -46,8 +46,8 @@ def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: in
 
 
 def schedule_tiled(
-    func: Any, tile: Tile, reductions: int, stages: Mapping[str, Any], prepare: tuple[str, ...] = ()
-) -> Any:
+    func: PrimFunc, tile: Tile, reductions: int, stages: Mapping[str, Tensor], prepare: tuple[str, ...] = ()
+) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
 
     ``stages`` are TE tensors by block name. The first runs over (batch, y, x, channel vectors, lanes), the
@@ -86,13 +86,13 @@ def schedule_tiled(
     return schedule.mod["main"]
 
 
-def _share(schedule: Any, loops: list[Any]) -> None:
+def _share(schedule: Schedule, loops: list[Loop]) -> None:
     """Mark loops whose steps know nothing of each other, so that threads may share any of them."""
     for loop in loops:
         schedule.parallel(loop)
 
 
-def _unroll(schedule: Any, block: Any, has_lanes: bool) -> None:
+def _unroll(schedule: Schedule, block: Block, has_lanes: bool) -> None:
     """Unroll a stage's loops within the tile (four loops lie outside), the lanes as a vector."""
     loops = schedule.get_loops(block)[4:]
     if has_lanes:
@@ -103,11 +103,11 @@ def _unroll(schedule: Any, block: Any, has_lanes: bool) -> None:
         schedule.decompose_reduction(block, loops[-1])
 
 
-def _is_reduction(schedule: Any, block: Any) -> bool:
+def _is_reduction(schedule: Schedule, block: Block) -> bool:
     return schedule.get(block).init is not None
 
 
-def schedule_elementwise(func: Any, *blocks: str) -> Any:
+def schedule_elementwise(func: PrimFunc, *blocks: str) -> PrimFunc:
     """Vectorize each block over its last axis."""
     from tvm.s_tir import Schedule
 
@@ -117,7 +117,7 @@ def schedule_elementwise(func: Any, *blocks: str) -> Any:
     return schedule.mod["main"]
 
 
-def _vectorize_last(schedule: Any, block: Any) -> None:
+def _vectorize_last(schedule: Schedule, block: Block) -> None:
     """Vectorize the last loop by the largest power of two up to 16 that divides its extent.
 
     A sum is left to LLVM, which sees that its terms may come in any order.
@@ -136,7 +136,7 @@ def _vectorize_last(schedule: Any, block: Any) -> None:
     _share(schedule, [*outer, last])
 
 
-def schedule_packed(func: Any) -> Any:
+def schedule_packed(func: PrimFunc) -> PrimFunc:
     """Schedule ``output``, a sum over the bits of a word, as one unrolled reduction that LLVM vectorizes."""
     from tvm.s_tir import Schedule
 
@@ -148,7 +148,7 @@ def schedule_packed(func: Any) -> Any:
     return schedule.mod["main"]
 
 
-def schedule_masks(func: Any) -> Any:
+def schedule_masks(func: PrimFunc) -> PrimFunc:
     """Schedule ``mask``, a byte a lane, in registers below ``output``, a mask of 16 lanes."""
     from tvm.s_tir import Schedule
 

@@ -4,14 +4,13 @@ A plain sign has the threshold 0; a batch norm's shift makes one per channel; a 
 position, since sign(x + m) = -1 exactly where x < -m (Compact ConvNets, equation 11).
 """
 
-from typing import Any
-
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, te_placeholders
 from runtime.kernels.epilogue import LANES, can_write_bits
 from runtime.kernels.intrinsics import lane_mask
 from runtime.kernels.schedule import Tile, schedule_masks, schedule_packed
 from runtime.target import Cpu
+from runtime.tvm_types import Expr, PrimFunc, Tensors
 from runtime.workload import SignPack
 
 
@@ -28,14 +27,14 @@ class SignPackKernel(Kernel[SignPack]):
         shape = (w.batch, w.height, w.width, w.groups, packing.words(depth))
         return (*found, Buffer("output", "output", shape, "uint32"))
 
-    def prim_func(self, workload: SignPack, cpu: Cpu, tile: Tile | None = None) -> Any:
+    def prim_func(self, workload: SignPack, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """By masks of 16 lanes where the CPU has them and they fill the words, else bit by bit."""
         depth = workload.channels // workload.groups
         if cpu.has_lane_mask and can_write_bits(workload.channels, workload.groups):
             return self._by_masks(workload, depth)
         return self._by_bits(workload, depth)
 
-    def _by_masks(self, workload: SignPack, depth: int) -> Any:
+    def _by_masks(self, workload: SignPack, depth: int) -> PrimFunc:
         """One comparison and one mask for each 16 channels."""
         from tvm import te, tirx
 
@@ -44,7 +43,7 @@ class SignPackKernel(Kernel[SignPack]):
         *outer, words = buffers[-1].shape
         vectors = depth // LANES
 
-        def byte(n: Any, y: Any, x: Any, g: Any, v: Any, i: Any) -> Any:
+        def byte(n: Expr, y: Expr, x: Expr, g: Expr, v: Expr, i: Expr) -> Expr:
             c = v * LANES + i
             below = args["data"][n, y, x, g, c] < threshold_at(workload, args, y, x, g, c)
             return tirx.Select(below, tirx.const(-1, "int8"), tirx.const(0, "int8"))
@@ -55,7 +54,7 @@ class SignPackKernel(Kernel[SignPack]):
         packed = te.compute(shape, lambda *i: lane_mask(mask[(*i, 0)]).astype(dtype), name="output")
         return schedule_masks(te.create_prim_func([*args.values(), packed]))
 
-    def _by_bits(self, workload: SignPack, depth: int) -> Any:
+    def _by_bits(self, workload: SignPack, depth: int) -> PrimFunc:
         """One word at a time: the bits of its channels are summed."""
         from tvm import te, tirx
 
@@ -65,7 +64,7 @@ class SignPackKernel(Kernel[SignPack]):
         bit = te.reduce_axis((0, min(packing.WORD, depth)), "bit")
         zero = tirx.const(0, "uint32")
 
-        def packed(n: Any, y: Any, x: Any, g: Any, w: Any) -> Any:
+        def packed(n: Expr, y: Expr, x: Expr, g: Expr, w: Expr) -> Expr:
             c = w * packing.WORD + bit
             below = data[n, y, x, g, c] < threshold_at(workload, args, y, x, g, c)
             value = tirx.Select(below, tirx.const(1, "uint32") << bit.var.astype("uint32"), zero)
@@ -84,7 +83,7 @@ def threshold_shape(workload: SignPack) -> tuple[int, int, int, int]:
     return (*plane, *channel)
 
 
-def threshold_at(workload: SignPack, args: dict[str, Any], y: Any, x: Any, g: Any, c: Any) -> Any:
+def threshold_at(workload: SignPack, args: Tensors, y: Expr, x: Expr, g: Expr, c: Expr) -> Expr:
     """The threshold of one value: an element of the table, broadcast over the axes of extent one."""
     from tvm import tirx
 

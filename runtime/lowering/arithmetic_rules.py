@@ -14,7 +14,7 @@ from runtime.lowering.folding import SameForAll
 from runtime.lowering.rulebook import At, pixels, rule
 from runtime.workload import Add, Affine, Prelu, Relu6, ScaleChannels, Sigmoid
 
-HIGHEST = float(np.finfo(np.float32).max)
+FLOAT_MAX = float(np.finfo(np.float32).max)
 """No number that tensors are computed with is larger."""
 
 
@@ -101,7 +101,7 @@ def _sixths(at: At, value: Value) -> Value:
 def _number(at: At, given: Any) -> float:
     """A number that a tensor is computed with."""
     at.require(isinstance(given, int | float), f"{given!r} is neither a tensor nor a number")
-    at.require(abs(given) <= HIGHEST, "a number is not finite in float32; only finite ones are computed")
+    at.require(abs(given) <= FLOAT_MAX, "a number is not finite in float32; only finite ones are computed")
     return float(given)
 
 
@@ -142,7 +142,7 @@ def _div(at: At, input: Any, other: Any) -> Value:
     divisor = float(np.float32(_number(at, other)))
     at.require(divisor != 0, "a division by 0 is not computed")
     at.require(
-        abs(divisor) * HIGHEST >= 1,
+        abs(divisor) * FLOAT_MAX >= 1,
         f"float32 does not hold the inverse of {other}",
     )
     is_rounded = abs(math.frexp(divisor)[0]) != 0.5  # of powers of 2, the inverse is exact

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-LARGEST = 2**31 - 1
+MAX_ELEMENTS = 2**31 - 1
 """Numbers in a tensor: kernels count them in 32 bits."""
 
 

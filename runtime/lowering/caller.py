@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from runtime.lowering.builder import UnsupportedLayerError
 
 CONTAINERS = (dict, OrderedDict, list, set)
-ABSENT = object()
+NO_VALUE = object()
 
 
 @contextmanager
@@ -129,7 +129,7 @@ def _same(value: Any, content: Any) -> bool:
     if not value or len(value) != len(content):
         return len(value) == len(content)
     if isinstance(value, dict):
-        return all(value.get(k, ABSENT) is v for k, v in content.items())
+        return all(value.get(k, NO_VALUE) is v for k, v in content.items())
     if isinstance(value, set):
         return {id(v) for v in value} == {id(v) for v in content}
     return all(a is b for a, b in zip(value, content, strict=True))

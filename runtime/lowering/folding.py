@@ -24,13 +24,13 @@ TOLERANCE = 1e-4
 ROUNDING = 2.0**-24
 """Half of float32's epsilon: what a rounding changes a number by at most, relative to it."""
 
-MOST = 512
+MAX_OFFSET_RATIO = 512
 """An offset may be so many times larger than what remains of it: 512 roundings are a third of TOLERANCE."""
 
-CANCELLED = 2
+CANCELLED_OFFSET = 2
 """An offset so large may be taken back whole, as where images are normed again."""
 
-TINY = float(np.finfo(np.float32).tiny)
+SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 """The smallest normal number."""
 
 RANGE = Fraction(2) ** 32
@@ -80,7 +80,7 @@ class BatchNorm:
                 statistics varies by its weight.
         """
         offset, (weight,) = before * constants["scale"], self._held("weight")
-        output = max(_largest(weight), _largest(offset + constants["bias"]), TINY)
+        output = max(_largest(weight), _largest(offset + constants["bias"]), SMALLEST_NORMAL)
         if ROUNDING * _largest(offset) > TOLERANCE * output:
             raise UnsupportedLayerError(
                 f"layer '{name}': it takes back an offset that is {_largest(offset) / output:.0e} times its "
@@ -108,8 +108,8 @@ def keep_roundings(graph: Graph) -> None:
     """Mark the steps with numbers whose roundings count: each stays a kernel of its own, in float32.
 
     What a layer or a batch norm gives is taken to be of size 1. Of a run of steps ``s x + b`` behind it, the
-    first ones may be folded, as long as the product of scales stays in RANGE, the offset stays below MOST
-    times what passes, and so do offsets beside what remains of them behind the last step.
+    first ones may be folded, as long as the product of scales stays in RANGE, the offset stays below
+    MAX_OFFSET_RATIO times what passes, and so do offsets beside what remains of them behind the last step.
 
     The numbers in a forward pass decide alone, no learned ones: a network keeps its kernels as it learns.
 
@@ -144,15 +144,17 @@ def _mark(graph: Graph, run: list[Node]) -> None:
     passes = list(_passes([node.make_constants for node in run]))
     largest = list(accumulate((abs(offset) for _, offset in passes), max))
     scale, offset = passes[-1]
-    remains = max(MOST * abs(offset), Fraction(CANCELLED)) if scale else largest[-1]  # of a zero, nothing
+    remains = largest[-1]  # of a zero, nothing
+    if scale:
+        remains = max(MAX_OFFSET_RATIO * abs(offset), Fraction(CANCELLED_OFFSET))
     fits = [
-        1 / RANGE <= abs(scale) <= RANGE and most <= MOST and most <= remains
+        1 / RANGE <= abs(scale) <= RANGE and most <= MAX_OFFSET_RATIO and most <= remains
         for (scale, _), most in zip(passes, largest, strict=True)
     ]
     kept = run[(*fits, False).index(False) :]
     for node in kept:
         node.keeps_rounding = True
-    lossy = max(remains, Fraction(MOST))
+    lossy = max(remains, Fraction(MAX_OFFSET_RATIO))
     _require_no_division([node for node, most in zip(run, largest, strict=True) if most > lossy])
     if kept:
         _watch(graph, kept[-1], scale * offset)

@@ -9,6 +9,7 @@ import numpy as np
 
 from runtime.graph import Constants, Graph, MakeConstants, Node, Value
 from runtime.kernels.base import kernel_for, lanes
+from runtime.kernels.bitserial import compares_counts
 from runtime.kernels.epilogue import LANES, can_write_bits
 from runtime.lowering.folding import BatchNorm, keep_roundings
 from runtime.lowering.integers import use_integers
@@ -195,7 +196,7 @@ def _write_codes(producer: Node, coder: Node, also_float: bool) -> None:
 def _coding(workload: Workload, make_coder: MakeConstants, constants: Constants) -> Constants:
     """Constants of a kernel that writes codes: those of its sums, and of the step that made the codes."""
     coder = make_coder()
-    if isinstance(workload, BitserialConv2d) and workload.compares_counts:
+    if isinstance(workload, BitserialConv2d) and compares_counts(workload):
         return count_limits(workload, constants, coder.get("threshold"))
     shapes = {b.name: b.shape for b in kernel_for(workload).buffers(workload)}
     return {**constants, **{k: np.ascontiguousarray(v.reshape(shapes[k])) for k, v in coder.items()}}

@@ -20,7 +20,7 @@ from runtime.kernels.fixed_point import LIMIT
 from runtime.lowering.points import SUMS, Points, real_outputs, reals_of
 from runtime.workload import Affine, Conv2d, DepthwiseConv2d, FusedOutput, Relu6, Workload
 
-MOST_BITS = 61
+BIAS_BITS = 61
 """Of a bias: with a product of 31 and 30 bits it fits 64."""
 
 
@@ -106,7 +106,7 @@ def factors(
     largest scale is off by 2^-30 of itself at most; ``b`` has the half of rounding in it.
     """
     shift = 30 - math.ceil(math.log2(max(np.abs(scale).max(), 2.0**-32)))
-    room = MOST_BITS - math.ceil(math.log2(max(np.abs(bias).max(), 1.0)))
+    room = BIAS_BITS - math.ceil(math.log2(max(np.abs(bias).max(), 1.0)))
     shift = max(1, min(shift, room))
     most = np.iinfo(np.int32).max
     multiplier = np.clip(np.round(np.ldexp(scale, shift)), -most, most).astype(np.int32)

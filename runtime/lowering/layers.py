@@ -10,12 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.graph import Constants, Value
-from runtime.kernels import packing
 from runtime.kernels.base import kernel_for, lanes
+from runtime.kernels.weight_layouts import (
+    LayerWeights,
+    WeightLayout,
+    layout_for,
+    planes_of,
+    quads_of,
+    weight_layouts,
+)
 from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
 from runtime.lowering.tensors import as_it_runs, in_float32, numbers
 from runtime.workload import (
-    BYTE_WEIGHTS,
     BitserialConv2d,
     BitserialDense,
     ByteCode,
@@ -27,28 +33,16 @@ from runtime.workload import (
     SignPack,
     SpatialWorkload,
     ThresholdKind,
-    WeightCode,
     Workload,
 )
+from search_spaces.weight_codes import CodeSet
 
 if TYPE_CHECKING:
     from search_spaces.activation import InputActivation
 
-HIGHEST = {"dorefa8": 256}
-"""What a byte of a weight counts at most, where it is not 127; twice itself, before inputs are added."""
-
-FLOAT_INPUT_WEIGHTS = ("float", "ternary", "binary")
-BYTE_INPUT_WEIGHTS = (*BYTE_WEIGHTS, "ternary")
-
-
-@dataclass(frozen=True)
-class Weights:
-    """A layer's weights: codes (O, C/G, K, K), scales of positive and of negative codes (O,), bias (O,)."""
-
-    values: NDArray[Any]
-    positive: NDArray[np.float32]
-    negative: NDArray[np.float32]
-    bias: NDArray[np.float32]
+_BYTES = "kernels of bytes take whole numbers of -127 to 127 with one scale, and odd ones of -255 to 255"
+TAKEN = {"uint8": _BYTES, "int8": _BYTES, "binary": "kernels of signs take -1, 0 and 1"}
+"""Which weights kernels take, by their input."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +51,19 @@ class Outline:
 
     Attributes:
         layer: the module.
-        code: of its weights.
+        codes: what its weights may be.
+        code: what they are called.
+        layout: in which a kernel takes them; None where no kernel does.
         shape: (O, C/G, K, K).
         read: gives the weights.
-        is_symmetric: whether a ternary code has one scale by its rule. That two learned ones happen to be
-            equal, as before training, is no reason: a network must not change its kernels while it learns.
     """
 
     layer: Any
-    code: WeightCode
+    codes: CodeSet
+    code: str
+    layout: WeightLayout | None
     shape: tuple[int, int, int, int]
-    read: Callable[[Any], Weights]
-    is_symmetric: bool = False
+    read: Callable[[Any], LayerWeights]
 
 
 @dataclass(frozen=True)
@@ -107,11 +102,12 @@ def convolve(
         if activation is None
         else activate(builder, name, value, activation, 1 if is_depthwise else window.groups)
     )
-    workload = _workload(name, value, code, weights, window, is_depthwise)
+    layout = _layout(name, code, weights, depth * window.kernel**2)
+    workload = _workload(name, value, code, weights, layout, window, is_depthwise)
 
     def constants() -> Constants:
         step = float(activation.scale) if activation is not None and activation.is_bytes else 1.0
-        found = _constants(workload, weights.read(weights.layer), step, is_depthwise)
+        found = _constants(workload, layout, weights.read(weights.layer), step)
         if activation is not None and activation.is_affine:
             found["zero_point"] = _zero_point(activation)
         expected = [b for b in kernel_for(workload).buffers(workload) if b.role == "constant"]
@@ -175,25 +171,37 @@ def _thresholds(signs: SignPack, dither: str, plane: tuple[int, int]) -> Constan
     return {"threshold": np.ascontiguousarray(table)}
 
 
-def _workload(
-    name: str, value: Value, code: Any, weights: Outline, window: Window, is_depthwise: bool
-) -> Workload:
-    allowed = {"float": FLOAT_INPUT_WEIGHTS, "binary": ("binary", "ternary")}.get(code, BYTE_INPUT_WEIGHTS)
-    if weights.code not in allowed:
+def _layout(name: str, code: InputCode, weights: Outline, count: int) -> WeightLayout:
+    """The layout of a layer's weights; sums have ``count`` products."""
+    layout = weights.layout
+    if layout is None:
         raise UnsupportedLayerError(
-            f"layer '{name}': no kernel takes {weights.code} weights with {code} inputs"
+            f"layer '{name}': no kernel takes {weights.code} weights with {code} inputs; {TAKEN[code]}"
         )
-    out_channels, depth, *_ = weights.shape
-    most = (1 << 31) // (255 * HIGHEST.get(weights.code, 127))  # products that fit an int32 for certain
-    count = depth * window.kernel**2
-    if code in ("uint8", "int8") and count > most:
+    highest = 0 if layout.quads is None else layout.quads.highest
+    if code in ("uint8", "int8") and count * 255 * highest >= 1 << 31:
+        most = (1 << 31) // (255 * highest)  # products that fit an int32 for certain
         raise UnsupportedLayerError(
             f"layer '{name}': a sum of {count} bytes may not fit 32 bits, of {most} it does"
         )
+    return layout
+
+
+def _workload(
+    name: str,
+    value: Value,
+    code: Any,
+    weights: Outline,
+    layout: WeightLayout,
+    window: Window,
+    is_depthwise: bool,
+) -> Workload:
+    out_channels, depth, *_ = weights.shape
+    is_symmetric = layout.planes is not None and layout.planes.is_symmetric(weights.codes)
     if len(value.shape) == 2:
         if code == "binary":
-            return BitserialDense(value.shape[0], depth, out_channels, weights.code, weights.is_symmetric)
-        return Dense(value.shape[0], depth, out_channels, weights.code, code)
+            return BitserialDense(value.shape[0], depth, out_channels, layout.name, is_symmetric)
+        return Dense(value.shape[0], depth, out_channels, layout.name, code)
     n, height, width, channels = value.shape
     spatial = (n, height, width, window.kernel, window.stride, window.padding)
     if min(height, width) + 2 * window.padding < window.kernel:
@@ -201,84 +209,20 @@ def _workload(
             f"layer '{name}': its {window.kernel}x{window.kernel} window is larger than the image"
         )
     if is_depthwise:
-        return DepthwiseConv2d(*spatial, channels, weights.code, code)
+        return DepthwiseConv2d(*spatial, channels, layout.name, code)
     if code == "binary":
-        groups, symmetric = window.groups, weights.is_symmetric
-        return BitserialConv2d(*spatial, channels, out_channels, groups, weights.code, symmetric)
-    return Conv2d(*spatial, channels, out_channels, window.groups, weights.code, code)
+        return BitserialConv2d(*spatial, channels, out_channels, window.groups, layout.name, is_symmetric)
+    return Conv2d(*spatial, channels, out_channels, window.groups, layout.name, code)
 
 
-def _constants(workload: Any, weights: Weights, step: float, is_depthwise: bool) -> Constants:
+def _constants(workload: Any, layout: WeightLayout, weights: LayerWeights, step: float) -> Constants:
     """Weights, scales and bias in the kernel's layout."""
-    out_channels = len(weights.values)
-    groups = 1 if is_depthwise else getattr(workload, "groups", 1)
-    width = lanes(out_channels if is_depthwise else out_channels // groups)
-    vectors = {
-        name: packing.lane_vectors(getattr(weights, name), width) for name in ("positive", "negative", "bias")
-    }
+    width = lanes(len(weights.values) // getattr(workload, "groups", 1))  # a depthwise workload has none
     if isinstance(workload, BitserialConv2d | BitserialDense):
-        return _bitserial_constants(workload, weights, vectors, width)
-    code = workload.weight
-    stored = (weights.values - 1) // 2 if code == "dorefa8" else weights.values
-    arranged = packing.lane_layout(stored, width)
-    if code == "ternary" and workload.input in ("uint8", "int8") and not is_depthwise:
-        offset = _byte_offset(weights, width)
-        scale = (vectors["positive"] * np.float32(step)).astype(np.float32)
-        packed = packing.pack_ternary_quads(weights.values, width)
-        return {"weight": packed, "scale": scale, "bias": vectors["bias"], "offset": offset}
-    if code in ("ternary", "binary"):
-        codes = packing.ternary_codes(arranged) if code == "ternary" else arranged < 0
-        packed = packing.pack_lane_codes(codes, 2 if code == "ternary" else 1)
-        return {**vectors, "weight": packed, "scale": np.full_like(vectors["bias"], step)}
-    scale = (vectors["positive"] * np.float32(step)).astype(np.float32)
-    constants = {"weight": arranged, "scale": scale, "bias": vectors["bias"]}
-    if code in BYTE_WEIGHTS and not is_depthwise:
-        constants["weight"] = packing.pack_quads(stored, width)
-        constants["offset"] = _byte_offset(weights, width, absent=1 if code == "dorefa8" else 0)
-    return constants
-
-
-def _byte_offset(weights: Weights, width: int, absent: int = 0) -> NDArray[np.int32]:
-    """What a sum lacks for each step that stands for zero, (O / lanes, lanes).
-
-    ``absent`` is what the weights stand for that fill up quads; they meet inputs of zero.
-    """
-    _, depth, *window = weights.values.shape
-    filled = (packing.quads(depth) * packing.QUAD - depth) * math.prod(window) * absent
-    sums = weights.values.astype(np.int64).sum(axis=(1, 2, 3)) + filled
-    found: NDArray[np.int32] = packing.lane_vectors((-sums).astype(np.int32), width)
-    return found
-
-
-def _bitserial_constants(
-    workload: BitserialConv2d | BitserialDense, weights: Weights, vectors: Constants, width: int
-) -> Constants:
-    if workload.weight == "binary":
-        packed = packing.pack_bitserial_binary(weights.values, width)
-        total = np.full_like(vectors["bias"], np.prod(weights.values.shape[1:]), dtype=np.int32)[:, None]
-        return {
-            "weight": packed,
-            "total": total,
-            "scale": vectors["positive"][:, None],
-            "bias": vectors["bias"],
-        }
-    if workload.symmetric:
-        nonzero = (weights.values != 0).sum(axis=(1, 2, 3)).astype(np.int32)
-        return {
-            "weight": packing.pack_bitserial_symmetric(weights.values, width),
-            "total": packing.lane_vectors(nonzero, width)[:, None],
-            "scale": vectors["positive"][:, None],
-            "bias": vectors["bias"],
-        }
-    counts = [packing.lane_vectors((weights.values == s).sum(axis=(1, 2, 3)), width) for s in (1, -1)]
-    positive, negative = vectors["positive"], vectors["negative"]
-    scales = [(positive + negative) / 2, (positive - negative) / 2]
-    return {
-        "weight": packing.pack_bitserial_ternary(weights.values, width),
-        "total": np.stack(counts, axis=1).astype(np.int32),
-        "scale": np.stack(scales, axis=1),
-        "bias": vectors["bias"],
-    }
+        return planes_of(workload).pack(workload, weights, width)
+    if workload.input == "float" or isinstance(workload, DepthwiseConv2d):
+        return layout.taps.pack(weights, width, step)
+    return quads_of(workload).pack(weights, width, step)
 
 
 def _kernel_input(activation: "InputActivation | None") -> InputCode:
@@ -290,26 +234,17 @@ def _kernel_input(activation: "InputActivation | None") -> InputCode:
 
 def quantized(layer: Any) -> Outline:
     """One of our quantized layers."""
-    code = _kernel_weights(layer)
-    read = _real_weights if code == "float" and layer.precision.weight != "float" else _quantized_weights
-    return Outline(layer, code, _window_shape(layer), read, layer.is_symmetric)
-
-
-def _kernel_weights(layer: Any) -> WeightCode:
-    """The code in which a kernel takes a layer's weights: bytes where inputs are, floats if need be."""
-    code, inputs = layer.precision.weight, layer.activation.code
-    if layer.activation.is_bytes and code != "float":
-        if code == "dorefa8":
-            return "dorefa8"
-        return "ternary" if layer.is_symmetric else "int8"
-    if code.startswith("dorefa") and inputs == "float":
-        return "float"
-    return cast(WeightCode, code)
+    inputs = layer.activation.inputs
+    codes = layer.weight_code.code_set(inputs)
+    layout = layout_for(codes, inputs)
+    read = _real_weights if layout is weight_layouts.get("float") else _stored_weights
+    return Outline(layer, codes, layer.weight_code.name, layout, _window_shape(layer), read)
 
 
 def plain(layer: Any) -> Outline:
     """Torch's own convolution or linear layer."""
-    return Outline(layer, "float", _window_shape(layer), _float_weights)
+    layout = weight_layouts.get("float")
+    return Outline(layer, CodeSet(None), "float", layout, _window_shape(layer), _float_weights)
 
 
 def _window_shape(layer: Any) -> tuple[int, int, int, int]:
@@ -318,27 +253,27 @@ def _window_shape(layer: Any) -> tuple[int, int, int, int]:
     return (out_channels, depth, *(window or (1, 1)))
 
 
-def _quantized_weights(layer: Any) -> Weights:
+def _stored_weights(layer: Any) -> LayerWeights:
     with as_it_runs(layer) as own:
-        codes = in_float32(own).weight_codes()
-        return Weights(_windows(codes.values), codes.positive, codes.negative, _bias(own))
+        stored = in_float32(own).stored_weights()
+        return LayerWeights(_windows(stored.values), stored.positive, stored.negative, _bias(own))
 
 
-def _real_weights(layer: Any) -> Weights:
+def _real_weights(layer: Any) -> LayerWeights:
     with as_it_runs(layer) as own:
         return _reals(own, in_float32(own).quantized_weight())
 
 
-def _float_weights(layer: Any) -> Weights:
+def _float_weights(layer: Any) -> LayerWeights:
     with as_it_runs(layer) as own:
         return _reals(own, own.weight)
 
 
-def _reals(own: Any, weight: Any) -> Weights:
+def _reals(own: Any, weight: Any) -> LayerWeights:
     """Weights that are as they are, times 1."""
     values = numbers(own, weight)
     ones = np.ones(len(values), np.float32)
-    return Weights(_windows(values), ones, ones, _bias(own))
+    return LayerWeights(_windows(values), ones, ones, _bias(own))
 
 
 def _windows(values: NDArray[Any]) -> NDArray[Any]:

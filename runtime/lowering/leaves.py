@@ -14,11 +14,9 @@ from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
 from runtime.lowering.builder import UnsupportedLayerError
+from runtime.lowering.rules import kind_with_rule, rules
 
-IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-"""Layers that give the tensor that they get."""
-
-HARMLESS = frozenset(
+OVERRIDABLE_NAMES = frozenset(
     (
         *("__init__", "__new__", "__doc__", "__module__", "__dict__", "__weakref__", "__annotations__"),
         *("__constants__", "__repr__", "__str__", "__dir__", "__deepcopy__", "__getstate__", "__setstate__"),
@@ -37,8 +35,8 @@ HARMLESS = frozenset(
 WEIGHT_HOOKS = (WeightNorm, SpectralNorm, BasePruningMethod)
 """Hooks that only make a layer's weight, before its forward."""
 
-PARAMETRIZED = "torch.nn.utils.parametrize"  # where the classes of parametrized modules are made
-CALLED = ("forward", "_conv_forward", "_call_impl", "_wrapped_call_impl", "__call__")
+PARAMETRIZE_MODULE = "torch.nn.utils.parametrize"  # where the classes of parametrized modules are made
+FORWARD_METHODS = ("forward", "_conv_forward", "_call_impl", "_wrapped_call_impl", "__call__")
 WRAPPERS = {
     "torch._dynamo.eval_frame": "_orig_mod",
     "torch.nn.parallel.data_parallel": "module",
@@ -62,9 +60,7 @@ def wrapped(module: nn.Module) -> nn.Module | None:
 
 def kind_of(module: nn.Module) -> Any:
     """The class with a rule that a module is of; None where there is none."""
-    from runtime.lowering.rules import rules
-
-    return next((kind for kind in type(module).__mro__ if kind in rules or kind in IDENTITIES), None)
+    return kind_with_rule(type(module))
 
 
 def is_leaf(module: nn.Module, name: str) -> bool:
@@ -77,9 +73,10 @@ def is_leaf(module: nn.Module, name: str) -> bool:
     if kind is None:
         return False
     if computes_as_its_kind(module):
-        _require_original(kind, name)
+        if kind in rules:  # torch's and ours, which others may have changed since
+            _require_original(kind, name)
         return True
-    own = next(each for each in type(module).__mro__ if each.__module__ != PARAMETRIZED)
+    own = next(each for each in type(module).__mro__ if each.__module__ != PARAMETRIZE_MODULE)
     if own.__module__.startswith("torch.") and _is_changed(own, kind):
         raise UnsupportedLayerError(
             f"layer '{name}': {own.__module__}.{own.__name__} computes otherwise than {kind.__name__}, "
@@ -97,7 +94,9 @@ def computes_as_its_kind(module: nn.Module) -> bool:
 def _is_changed(own: type, kind: type) -> bool:
     """Whether a subclass has something else where its class has something that a forward pass may use."""
     added = (each for each in own.__mro__ if each not in kind.__mro__)
-    names = {name for each in added for name in vars(each) if name not in HARMLESS and hasattr(kind, name)}
+    names = {
+        name for each in added for name in vars(each) if name not in OVERRIDABLE_NAMES and hasattr(kind, name)
+    }
     return any(getattr_static(own, name) is not getattr_static(kind, name) for name in names)
 
 
@@ -105,13 +104,13 @@ def _replaced(module: nn.Module) -> Iterator[str]:
     """Methods that the module has replaced by attributes of its own."""
     kind = type(module)
     for name in vars(module):
-        if callable(getattr(kind, name, None)) and name not in HARMLESS:
+        if callable(getattr(kind, name, None)) and name not in OVERRIDABLE_NAMES:
             yield name
 
 
 def _require_original(kind: type, name: str) -> None:
     """Refuse a class whose methods were replaced after it was made."""
-    for method in CALLED:
+    for method in FORWARD_METHODS:
         function = getattr(kind, method, None)
         if method == "__call__" or not isinstance(function, FunctionType):
             continue  # __call__ is another while fx traces; see ``require_no_global_changes``

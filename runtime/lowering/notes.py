@@ -17,7 +17,7 @@ ALIASES = (
 )
 """Operations that no step of a trace may stand for where their result has the shape of their tensor."""
 
-READ = frozenset(
+READING_METHODS = frozenset(
     getattr(torch.Tensor, name) for name in ("numpy", "__array__", "tolist", "data_ptr", "__dlpack__")
 )
 """Methods that have a tensor's numbers read without an operation."""
@@ -88,7 +88,7 @@ class Reads(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         """Call a function."""
-        if func in READ and self._operations.concern(args[0]):
+        if func in READING_METHODS and self._operations.concern(args[0]):
             self._operations.noted.append((f"Tensor.{func.__name__}",))
         return func(*args, **(kwargs or {}))
 

@@ -46,12 +46,12 @@ MAPS = (
 HEADROOM = 16.0
 """By how much numbers may be larger than those that bytes are made of: sums may cancel."""
 
-BITS = 30
+FIXED_POINT_BITS = 30
 """Of a fixed-point number, without its sign."""
 
-MOST_SHRUNK = 2.0**-10
+MIN_RELATIVE_SCALE = 2.0**-10
 """A channel that a batch norm shrinks by more than this, beside the least shrunk one, may saturate."""
-TINY = 2.0**-80
+MIN_RANGE = 2.0**-80
 """No range is smaller: its logarithm is wanted."""
 
 Group = frozenset[int]
@@ -111,7 +111,7 @@ class Points:
 
     def of(self, index: int) -> int:
         """Bits behind the point of a value."""
-        return BITS - math.ceil(math.log2(self._reach(self._group[index], frozenset())))
+        return FIXED_POINT_BITS - math.ceil(math.log2(self._reach(self._group[index], frozenset())))
 
     def _note(self, node: Node) -> None:
         """Take down what a node tells of the range of the values that it reads."""
@@ -137,7 +137,7 @@ class Points:
         if group in seen:
             return 0.0
         largest = max((read(seen | {group}) for read in self._ranges[group]), default=1.0)
-        return max(largest, TINY) * max(
+        return max(largest, MIN_RANGE) * max(
             HEADROOM, 2 * self._means[group]
         )  # one large number may be a mean among zeros
 
@@ -152,5 +152,5 @@ def _together(node: Node) -> list[set[int]]:
 def _range_before(constants: Constants, behind: float) -> float:
     """The range of what a scale and a bias for each channel bring to a range."""
     scale, bias = (np.abs(constants[name]).astype(np.float64) for name in ("scale", "bias"))
-    counts = scale > MOST_SHRUNK * max(scale.max(), 1e-30)
+    counts = scale > MIN_RELATIVE_SCALE * max(scale.max(), 1e-30)
     return float(((behind + bias[counts]) / scale[counts]).max()) if counts.any() else behind

@@ -9,8 +9,9 @@ import torch
 from torch import fx, nn
 
 from runtime.lowering.builder import UnsupportedLayerError
-from runtime.lowering.leaves import IDENTITIES, behind_wrapper, is_leaf, kind_of, require_plain
+from runtime.lowering.leaves import behind_wrapper, is_leaf, kind_of, require_plain
 from runtime.lowering.rulebook import rules, torch_shape
+from runtime.lowering.shape_rules import IDENTITIES
 from runtime.lowering.stand_in import IN_PLACE, Recorded
 from runtime.lowering.wording import (
     branched,
@@ -22,7 +23,7 @@ from runtime.lowering.wording import (
 )
 from search_spaces.errors import BitnasError
 
-NONE_WRAPPED: Any = ()  # numbers need no proxies, and to wrap the functions of ``math`` takes long
+WRAPPED_MODULES: Any = ()  # numbers need no proxies, and to wrap the functions of ``math`` takes long
 SIZES = ("size", "dim", "ndimension", "numel", "nelement")
 """Methods that give numbers, which are not changed in place."""
 
@@ -60,7 +61,7 @@ class Recorder(fx.Tracer):
     """Traces with the layers that have rules as leaves."""
 
     def __init__(self) -> None:
-        super().__init__(autowrap_modules=NONE_WRAPPED)
+        super().__init__(autowrap_modules=WRAPPED_MODULES)
         self.kinds: dict[fx.Node, type] = {}
         """Of steps that give numbers."""
         self.refused: Exception | None = None

@@ -24,7 +24,7 @@ from runtime.lowering.steps import Step
 from runtime.lowering.trace import Trace, lower_parts
 from search_spaces.errors import BitnasError
 
-MOST = 2**26
+MAX_REPLAY_ELEMENTS = 2**26
 """Numbers in all tensors of a graph that is run in its own shape: 256 MiB, a second or two on one core."""
 
 TOLERANCE = 1e-4
@@ -175,7 +175,7 @@ def _weights(module: nn.Module, traced: Trace) -> Iterator[torch.Tensor]:
 def _affordable(traced: Trace, graph: Graph) -> tuple[int, ...]:
     """The shape of the images to run: the graph's own, or smaller ones that the model takes as well."""
     found: Graph | None = graph
-    while found is not None and _size(found) > MOST:
+    while found is not None and _size(found) > MAX_REPLAY_ELEMENTS:
         graph = found
         n, c, h, w = graph.input.shape
         smaller = (_lowered(traced, shape) for shape in ((n // 2, c, h, w), (n, c, h // 2, w // 2)))

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from inspect import BoundArguments, Signature, signature
 from typing import Any
 
-from runtime.graph import MakeConstants, Value
+from runtime.graph import Constants, MakeConstants, Value
 from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
+from runtime.lowering.tensors import as_it_runs
 from runtime.workload import Workload
 
 
@@ -44,9 +45,33 @@ class At:
         constants_of: Any = None,
         part: str = "",
     ) -> Value:
-        """Add a node that is named after the step, and a part of it if given."""
+        """Add a kernel call and return what it writes.
+
+        Args:
+            workload: which kernel.
+            inputs: the values in its input buffers, in order.
+            shape: of what it writes: (N, H, W, C) or (N, F).
+            constants: gives the arrays in its constant buffers, by name, once they are needed.
+            constants_of: what the constants are made of: two calls of one workload on the same inputs are one
+                where it is equal. If it is not given, the constants themselves tell.
+            part: which of several calls of a step it is, for its name.
+        """
         name = f"{self.name}.{part}" if part else self.name
-        return self.builder.emit(name, workload, inputs, shape, constants, constants_of)
+        made_of = constants if constants_of is None and constants is not dict else constants_of
+        return self.builder.emit(name, workload, inputs, shape, constants, made_of)
+
+    def constants(self, read: Callable[[Any], Constants]) -> MakeConstants:
+        """Constants for ``emit`` that are read of the layer, as it is when its forward begins.
+
+        What ``read`` is given is a copy of the layer in evaluation mode, whose weights have been made where
+        hooks make them. The numbers of its tensors are those of ``runtime.lowering.tensors.numbers``.
+        """
+
+        def constants() -> Constants:
+            with as_it_runs(self.layer) as own:
+                return read(own)
+
+        return constants
 
 
 @dataclass(frozen=True)

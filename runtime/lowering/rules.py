@@ -1,6 +1,51 @@
-"""All rules for traced steps."""
+"""All rules for traced steps: those of torch's layers and ours, and the lowerings of plug-ins."""
+
+from functools import lru_cache
+from inspect import signature
 
 from runtime.lowering import arithmetic_rules, layer_rules, shape_rules, window_rules
-from runtime.lowering.rulebook import rules
+from runtime.lowering.base import kind_served, lowerings
+from runtime.lowering.rulebook import Rule, rules
+from search_spaces.errors import InvalidInput
 
-__all__ = ["arithmetic_rules", "layer_rules", "rules", "shape_rules", "window_rules"]
+__all__ = [
+    "arithmetic_rules",
+    "kind_with_rule",
+    "layer_rules",
+    "rule_of",
+    "rules",
+    "shape_rules",
+    "window_rules",
+]
+
+
+def kind_with_rule(kind: type) -> type | None:
+    """The class itself, or the nearest that it is derived from, whose layers have a rule; None if none do.
+
+    Raises:
+        InvalidInput: a plug-in has a lowering that does not serve.
+    """
+    added = _added(tuple(lowerings))
+    return next((each for each in kind.__mro__ if each in rules or each in added), None)
+
+
+def rule_of(key: object) -> Rule | None:
+    """The rule of a class of layers, a function, or a name of a tensor's method."""
+    return rules.get(key) or _added(tuple(lowerings)).get(key)
+
+
+@lru_cache(1)
+def _added(names: tuple[str, ...]) -> dict[object, Rule]:
+    """Rules by class, of the lowerings of these names."""
+    found: dict[object, Rule] = {}
+    for name in names:
+        lowering = lowerings.get(name)
+        kind = kind_served(lowering)
+        if kind is None:
+            problem = f"'{name}' is no object of a Lowering whose 'layer' is a class of torch modules"
+            raise InvalidInput("lowering", problem, "derive its class from runtime.lowering.base.Lowering")
+        if kind in rules or kind in found:
+            problem = f"'{name}' is for {kind.__name__}, which has a lowering already"
+            raise InvalidInput("lowering", problem, "write one for a class of your own")
+        found[kind] = Rule(lowering.lower, (), lowering.is_view, signature(lowering.lower))
+    return found

@@ -9,10 +9,10 @@ from torch import fx, nn
 from torch.fx.node import Node, map_arg
 
 from runtime.graph import Value
-from runtime.lowering.builder import LARGEST, GraphBuilder, UnsupportedLayerError
+from runtime.lowering.builder import MAX_ELEMENTS, GraphBuilder, UnsupportedLayerError
 from runtime.lowering.recording import ROOT, Recorder, changes_in_place, size_of
 from runtime.lowering.rulebook import At, HeldWeight, Rule
-from runtime.lowering.rules import rules
+from runtime.lowering.rules import kind_with_rule, rule_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Step:
         is_same = not self.in_place or (isinstance(changed, Value) and found.shape == changed.shape)
         at.require(is_same, "it changes a tensor in place by one of another shape, which torch refuses too")
         at.require(
-            prod(found.shape) <= LARGEST, f"its output of shape {found.shape} is too large for a kernel"
+            prod(found.shape) <= MAX_ELEMENTS, f"its output of shape {found.shape} is too large for a kernel"
         )
         return found
 
@@ -115,15 +115,16 @@ def _find_rule(node: Node, layer: nn.Module | None) -> Rule:
     """The rule for a module's type, a function, or a tensor method's name."""
     if layer is not None:
         own = type(layer)
-        key: Any = next((kind for kind in own.__mro__ if kind in rules), own)
+        key: Any = kind_with_rule(own) or own
         is_plain = own.__module__.startswith("torch.nn.modules")
         what = own.__name__ if is_plain else f"{own.__module__}.{own.__name__}"
         name = str(node.target)
     else:
         key, name = node.target, node.name
         what = str(getattr(node.target, "__name__", node.target))
-    if key not in rules:
+    found = rule_of(key)
+    if found is None:
         raise UnsupportedLayerError(
             f"layer '{name}': {what} has no kernel; replace it by a layer that has one"
         )
-    return rules[key]
+    return found

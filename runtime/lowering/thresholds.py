@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.graph import Constants
-from runtime.kernels import packing
+from runtime.kernels.weight_layouts import planes_of
 from runtime.workload import BitserialConv2d
 
 
@@ -43,11 +43,5 @@ def count_limits(
 
 def _negate(workload: BitserialConv2d, weight: NDArray[Any], chosen: NDArray[np.bool_]) -> NDArray[np.uint32]:
     """Packed weights with the sign of the chosen output channels (O/lanes, lanes) changed."""
-    if workload.symmetric:
-        nonzero, negative = weight[..., 0, :], weight[..., 1, :]
-        planes = np.stack([nonzero, nonzero & ~negative], axis=-2)
-    else:
-        depth = workload.in_channels // workload.groups
-        used = packing.pack_codes(np.ones(depth, np.uint32), 1)  # (words,): the bits that stand for channels
-        planes = weight ^ used[:, None, None]
-    return np.where(chosen[:, None, None, None, None, :], planes, weight).astype(np.uint32)
+    negated = planes_of(workload).negated(workload, weight)
+    return np.where(chosen[:, None, None, None, None, :], negated, weight).astype(np.uint32)

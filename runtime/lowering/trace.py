@@ -1,21 +1,13 @@
-"""Lowering: a torch model is traced with torch.fx and each of its steps becomes kernel calls.
-
-Batch norms are folded into the scale and bias of the convolution before them, ReLUs into the kernel that
-produces their input where nothing else reads it, and equal steps on equal inputs run once.
-"""
+"""Traces what the forward pass of a torch module does, step by step, by torch.fx; lowers what was traced."""
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from math import prod
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from runtime.graph import Graph, Value
-from runtime.lowering.builder import LARGEST, GraphBuilder, UnsupportedLayerError
+from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
 from runtime.lowering.fuse import fuse
-from runtime.workload import Workload
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -24,33 +16,8 @@ if TYPE_CHECKING:
     from runtime.lowering.steps import Step
 
 
-PLAIN = bool | int | float | str | None
+SCALARS = bool | int | float | str | None
 LAYERS = "torch.nn", "search_spaces.layers", "search_spaces.activation"  # modules whose parts no trace enters
-
-
-def lower(module: "nn.Module", input_shape: tuple[int, ...]) -> Graph:
-    """The operator graph of a model in evaluation mode, for a batch of a fixed shape.
-
-    Args:
-        module: a torch model; docs/torch-models.md tells of what it may be made. It stays as it is.
-        input_shape: (N, C, H, W).
-
-    Raises:
-        InvalidInput: a shape that is not four positive numbers.
-        UnsupportedLayerError: a layer, or an option of it, that the kernels do not compute; or a model that
-            does something else in torch than in its trace.
-    """
-    check_input_shape(input_shape)
-    from runtime.lowering.caller import KeepsTensors, evaluating, no_random_numbers
-    from runtime.lowering.replay import require_same
-
-    traced = trace(module)
-    # to ask for a weight's shape is to make it, where a parametrization does, whose code may do anything
-    with evaluating(module), KeepsTensors(module), no_random_numbers():
-        traced.require_numbers()
-        graph = lower_parts([traced], tuple(int(d) for d in input_shape))
-    require_same(module, traced, graph)
-    return graph
 
 
 def lower_parts(parts: "Iterable[Trace]", input_shape: tuple[int, ...]) -> Graph:
@@ -138,7 +105,7 @@ def _remembered(module: "nn.Module") -> Hashable:
     if _is_layer(module):
         return ()
     own = ((name, value) for name, value in vars(module).items() if name not in _torchs())
-    return tuple((name, value if isinstance(value, PLAIN) else id(value)) for name, value in own)
+    return tuple((name, value if isinstance(value, SCALARS) else id(value)) for name, value in own)
 
 
 @cache
@@ -188,23 +155,6 @@ def _steps(module: "nn.Module") -> Trace:
     if result is not first and not any(result is step.node for step in steps):
         raise UnsupportedLayerError("model: it returns more than one tensor, or none; return one")
     return Trace(modules, steps, first, result)
-
-
-def workloads(module: "nn.Module", input_shape: tuple[int, ...]) -> list[Workload]:
-    """The kernels that the model would run, in order, without compiling any."""
-    return lower(module, input_shape).workloads
-
-
-def check_input_shape(input_shape: tuple[int, ...]) -> None:
-    """Refuse a shape that is not (N, C, H, W) with positive whole numbers."""
-    is_batch = isinstance(input_shape, tuple | list) and len(input_shape) == 4
-    whole = is_batch and all(isinstance(d, int | np.integer) and not isinstance(d, bool) for d in input_shape)
-    if not whole or min(input_shape) < 1:
-        raise InvalidInput(
-            "input_shape", f"{input_shape} is not an image batch", "pass (N, C, H, W), all above 0"
-        )
-    if prod(int(d) for d in input_shape) > LARGEST:
-        raise InvalidInput("input_shape", f"{input_shape} has over {LARGEST} numbers", "pass a smaller one")
 
 
 def check_module(module: "nn.Module") -> None:

@@ -79,4 +79,4 @@ class Inverted(BlockModule):
 
 def _real(precision: Precision) -> Precision:
     """Of a squeeze-and-excitation, which sees one pixel an image."""
-    return precision if precision.weight == precision.activation == "int8" else precisions.get("float")
+    return precision if precision.suits_all_layers else precisions.get("float")

@@ -46,7 +46,7 @@ def test_every_point_carries_its_trial(loaded: Loaded) -> None:
     by_name = traces(draw(search, trials))
     by_number = {trial.number: trial for trial in trials}
     seen: list[int] = []
-    for name in (FRONT, "beaten by another"):
+    for name in (FRONT, "dominated"):
         trace = by_name[name]
         for number, x, y, size in zip(trace.customdata, trace.x, trace.y, trace.marker.color, strict=True):
             trial = by_number[number]
@@ -71,7 +71,7 @@ def test_trials_without_accuracy_are_ticks_below(loaded: Loaded) -> None:
 
 def test_staircase_holds_the_most_accurate_up_to_each_latency(loaded: Loaded) -> None:
     search, trials = loaded
-    line = traces(draw(search, trials))["most accurate within a latency"]
+    line = traces(draw(search, trials))["best accuracy up to this latency"]
     assert line.line.shape == "hv"
     for x, y in zip(line.x, line.y, strict=True):
         assert y == max(t.accuracy for t in trials if t.accuracy is not None and t.latency_ms <= x)

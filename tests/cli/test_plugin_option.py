@@ -9,7 +9,7 @@ import pytest
 
 from tests.environment import clean_environment
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "plugin.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def nas(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -26,23 +26,34 @@ def nas(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_example_is_searched_exported_and_verified(tmp_path: Path) -> None:
-    plugin = ("--plugin", EXAMPLE)
-    done = nas(
-        *plugin, "search", "--name", "g", "--space", "ghost", "--trials", 1, "--epochs", 1, cwd=tmp_path
-    )
+def searched(example: str, space: str, cwd: Path) -> tuple[str, Path]:
+    """The option that names an example, by which a space of its own was searched as "g"."""
+    plugin = "--plugin", EXAMPLES / example
+    done = nas(*plugin, "search", "--name", "g", "--space", space, "--trials", 1, "--epochs", 1, cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert "1 complete" in done.stderr + done.stdout
-    done = nas(*plugin, "export", "g", "-o", "out", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    done = nas(*plugin, "verify", "out", "--latency-tolerance", 50, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    return plugin
+
+
+def test_a_block_and_a_space_of_a_plugin_are_searched(tmp_path: Path) -> None:
+    searched("plugin.py", "ghost", tmp_path)
     done = nas("search", "--resume", "g", cwd=tmp_path)
     assert (done.returncode, "space: unknown name 'ghost'" in done.stderr) == (2, True)
 
 
+def test_a_kernel_of_a_plugin_is_searched_exported_and_verified(tmp_path: Path) -> None:
+    plugin = searched("kernel.py", "squared", tmp_path)
+    done = nas(*plugin, "export", "g", "-o", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "squared_relu" in (tmp_path / "out" / "manifest.json").read_text()
+    done = nas(*plugin, "verify", "out", "--latency-tolerance", 50, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = nas("verify", "out", cwd=tmp_path)
+    assert (done.returncode, "no kernels of a family 'squared_relu' are known" in done.stderr) == (1, True)
+
+
 def test_precisions_of_a_plugin_serve_published_networks(tmp_path: Path) -> None:
-    done = nas("--plugin", EXAMPLE, "size", "resnet20", "--precision", "mine", cwd=tmp_path)
+    done = nas("--plugin", EXAMPLES / "plugin.py", "size", "resnet20", "--precision", "mine", cwd=tmp_path)
     assert done.returncode == 0
     assert "weights               68.704 kB" in done.stdout
 

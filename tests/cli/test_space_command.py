@@ -17,7 +17,7 @@ def storage(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def few_kernels(monkeypatch):
-    monkeypatch.setattr("latency.model.acquaintance.KERNELS", FEW)
+    monkeypatch.setattr("latency.model.profiling.PROFILED_KERNELS", FEW)
 
 
 def test_quantiles_in_a_table_and_as_data(storage):

@@ -16,8 +16,9 @@ from nas.training.checkpoint import read, write_tensors
 from nas.training.job import WEIGHTS
 from nas.training.weights import load_network, transfer
 from search_spaces import BitnasError, precisions, size
-from search_spaces.layers import LATENT_START, QuantLinear
+from search_spaces.layers import QuantLinear
 from search_spaces.plan import Plan
+from search_spaces.weight_codes.base import LATENT_START
 from tests.cli.small_network import run, small, trained
 
 pytestmark = pytest.mark.usefixtures("small_network")

@@ -10,10 +10,10 @@ from torch import nn
 import latency
 import runtime
 import search_spaces
-from latency.hardware.device import LocalDevice
-from latency.timing.bench import in_milliseconds
+from latency.hardware.local import LocalDevice
+from latency.timing.functions import in_milliseconds
 from latency.timing.measurement import Measurement, MeasurementError
-from latency.timing.sampling import THOROUGH, fastest
+from latency.timing.sampling import THOROUGH_PLAN, fastest
 from runtime.kernels import kernel_for
 from runtime.target import cpu_of
 from runtime.workload import Add, Relu
@@ -36,7 +36,7 @@ def test_other_features_are_another_identity():
 def test_a_device_cools_down_before_each_batch(monkeypatch):
     pauses = []
     device = latency.connect(latency.DeviceRecord("local"), cooldown_s=1.5)
-    monkeypatch.setattr("latency.timing.bench.time.sleep", pauses.append)
+    monkeypatch.setattr("latency.timing.timer.time.sleep", pauses.append)
     device.measure_kernels([Relu(1, 64)])
     assert pauses[0] == 1.5
 
@@ -53,9 +53,9 @@ class CountingDevice(latency.device("local").__class__):
         super().__init__()
         self.timed = []
 
-    def measure_kernels(self, workloads, schedules=None, brief=False):
+    def measure_kernels(self, workloads, schedules=None, brief=False, usual_ms=None):
         self.timed += workloads
-        return super().measure_kernels(workloads, schedules, brief)
+        return super().measure_kernels(workloads, schedules, brief, usual_ms)
 
 
 def test_predictions_sum_the_table_and_measure_only_what_it_lacks():
@@ -103,9 +103,9 @@ def test_the_schedule_that_was_fastest_is_the_one_that_ships():
     shape = (1, 32, 12, 12)
     model = latency.LatencyModel(latency.device("local"), latency.MemoryTable())
     (work,) = (w for w in runtime.workloads(convolution, shape) if w.family == "conv2d")
-    tried = {str(tile) for tile in kernel_for(work).tiles(work, cpu_of("native"))[: THOROUGH.schedules]}
+    tried = {str(tile) for tile in kernel_for(work).tiles(work, cpu_of("native"))[: THOROUGH_PLAN.schedules]}
     schedules = model.schedules([work])
-    assert len(tried) == THOROUGH.schedules
+    assert len(tried) == THOROUGH_PLAN.schedules
     assert set(schedules) == {work.key}
     assert schedules[work.key] in tried
 

@@ -10,16 +10,25 @@ from scipy.stats import kendalltau
 
 import runtime
 import search_spaces
-from latency import Device, DeviceRecord, LatencyModel, Measurement, MeasurementError, MemoryTable
-from latency.model.acquaintance import KERNELS, get_to_know, latencies, sampled
-from latency.model.calibration import calibrate, evaluate, judge_regressor, kendall_tau, measure_space
-from latency.model.correction import LEAST, TOTAL, Correction, KernelTime, terms
-from latency.model.features import amounts_of, features
-from latency.model.model import BATCH, MISS, forget_networks, workloads_of
-from latency.model.regressor import NORMAL, KernelRegressor
-from latency.model.table import FRONT, NetworkMeasurement
-from latency.model.visits import Visits
-from latency.timing.measurement import BRIEFLY
+from latency import (
+    Conditions,
+    LatencyModel,
+    MeasurementError,
+    MemoryTable,
+    NetworkMeasurement,
+)
+from latency.model.calibration import calibrate, evaluate, measure_space
+from latency.model.correction import MIN_NETWORKS, SUM_TERM, Correction, KernelTime, terms
+from latency.model.evaluation import judge_regressor, kendall_tau
+from latency.model.features import features
+from latency.model.kernel_table import KERNELS_A_BATCH
+from latency.model.network_times import NetworkTimes
+from latency.model.profiling import PROFILED_KERNELS, latencies, profile, sampled
+from latency.model.regressor import NORMAL_QUANTILE, KernelRegressor
+from latency.model.repeats import RepeatedTimes
+from latency.model.sum_errors import PRIOR_MISS
+from latency.model.table import FRONT
+from latency.model.workloads import forget_networks, workloads_of
 from runtime.lowering import trace
 from runtime.workload import Workload
 from search_spaces import Architecture, InvalidInput
@@ -27,47 +36,14 @@ from search_spaces.architecture import Block, Head, Stem
 from search_spaces.block.separable import Separable
 from search_spaces.errors import BitnasError
 from search_spaces.search_space import USER_PRECISIONS
+from tests.latency.board import Board, measurement, milliseconds
 
 SPACE = search_spaces.space("tiny")
-
-
-def milliseconds(workload):
-    """A made-up machine: so much for each operation, each byte and each call."""
-    amounts = amounts_of(workload)
-    moved = amounts["input"] + amounts["constant"] + amounts["output"]
-    return 1e-5 + amounts["macs"] / 5e7 + moved / 2e7
 
 
 def kernels(count):
     found = {w: None for seed in range(count) for w in workloads_of(SPACE.sample(seed))}
     return list(found)
-
-
-class MadeUpDevice(Device):
-    """A device whose times are computed, so that what is learned can be compared with what is so."""
-
-    def __init__(self):
-        self.record = DeviceRecord("made-up")
-        self.asked = []
-
-    def look(self):
-        return {"cpu": "none", "cores": 1, "features": []}
-
-    def measure_kernels(self, workloads, schedules=None, brief=False):
-        self.asked += workloads
-        times = [milliseconds(workload) for workload in workloads]
-        how = {BRIEFLY: True} if brief else {}
-        date = "2026-01-01T00:00:00+00:00"
-        return [Measurement(ms, ms / 100, 7, date, "0", "", 1.5 * ms, conditions=how) for ms in times]
-
-    def measure_networks(self, networks):
-        alone = [[milliseconds(w) for w in network.info.workloads] for network in networks]
-        times = [1.04 * sum(each) + 3e-6 * len(each) for each in alone]
-        return [measurement(ms) for ms in times]
-
-
-def measurement(ms):
-    return Measurement(ms, ms / 100, 7, "2026-01-01T00:00:00+00:00", "0")
 
 
 def quietly(what, done, count):
@@ -116,28 +92,28 @@ def test_a_correction_finds_what_the_sum_misses():
     noise = np.random.default_rng(0).normal(1, 0.01, 30)
     noise[3] = 1.4  # disturbed, both times
     # calls, and code that the instruction cache has no room for
-    whole = [1.05 * terms(n)[TOTAL] + 5e-6 * len(n) + 2e-5 * max(0, terms(n)[4] - 16) for n in networks]
-    assert max(w / terms(n)[TOTAL] for w, n in zip(whole, networks, strict=True)) > 1.2
+    whole = [1.05 * terms(n)[SUM_TERM] + 5e-6 * len(n) + 2e-5 * max(0, terms(n)[4] - 16) for n in networks]
+    assert max(w / terms(n)[SUM_TERM] for w, n in zip(whole, networks, strict=True)) > 1.2
     correction = Correction(networks[:30], [w * e for w, e in zip(whole[:30], noise, strict=True)])
     for network, ms in zip(networks[30:], whole[30:], strict=True):
         assert correction.predict(network) == pytest.approx(ms, rel=0.02)
         assert 0 < correction.miss < 0.2
     with pytest.raises(ValueError, match="too few"):
-        Correction(networks[: LEAST - 1], whole[: LEAST - 1])
+        Correction(networks[: MIN_NETWORKS - 1], whole[: MIN_NETWORKS - 1])
 
 
 def test_a_calibrated_device_is_predicted_better_and_with_an_interval(monkeypatch):
     monkeypatch.setattr(
-        LatencyModel, "compiled", cache(LatencyModel.compiled)
+        NetworkTimes, "compiled", cache(NetworkTimes.compiled)
     )  # which takes most of its time
-    device = MadeUpDevice()
+    device = Board()
     model = LatencyModel(device, MemoryTable())
     before = evaluate(model, SPACE, 10, 500, quietly)
     assert before.coverage is not None
     assert before.mape > 0.03
     after = calibrate(model, SPACE, 60.0, 12, quietly)
     assert len(model.table.networks(device.identity)) == 12
-    assert (len(model.learned("tiny")), len(model.learned("cifar"))) == (12, 0)
+    assert (len(model.networks.learned("tiny")), len(model.networks.learned("cifar"))) == (12, 0)
     assert after.mape < 0.005
     assert after.coverage >= 0.8
     assert after.within(0.05) == 1.0
@@ -148,13 +124,13 @@ def test_a_calibrated_device_is_predicted_better_and_with_an_interval(monkeypatc
 
 
 def test_too_few_minutes_are_told_after_the_first_networks(monkeypatch):
-    monkeypatch.setattr(LatencyModel, "compiled", cache(LatencyModel.compiled))
-    monkeypatch.setattr("latency.model.calibration.UNSEEN", 5)
+    monkeypatch.setattr(NetworkTimes, "compiled", cache(NetworkTimes.compiled))
+    monkeypatch.setattr("latency.model.calibration.EVALUATION_NETWORKS", 5)
     clock = [0.0]
     monkeypatch.setattr("latency.model.calibration.time.monotonic", lambda: clock[0])
 
-    class SlowDevice(MadeUpDevice):
-        def measure_networks(self, networks):
+    class SlowDevice(Board):
+        def measure_networks(self, networks, usual_ms=None):
             clock[0] += 30.0 * len(networks)
             return super().measure_networks(networks)
 
@@ -162,13 +138,13 @@ def test_too_few_minutes_are_told_after_the_first_networks(monkeypatch):
     says = r"^minutes: 2 are too few: a network takes 30 s here, and 13 more are needed; give 7 or more"
     with pytest.raises(InvalidInput, match=says):
         calibrate(model, SPACE, 2.0, 12, quietly)
-    assert len(model.learned()) == 2
+    assert len(model.networks.learned()) == 2
     assert calibrate(model, SPACE, 3.5, 12, quietly).coverage is not None, "it goes on though time is up"
-    assert len(model.learned()) >= 10
+    assert len(model.networks.learned()) >= 10
 
 
 def test_a_table_is_filled_ahead_and_goes_on_where_it_was():
-    device = MadeUpDevice()
+    device = Board()
     model = LatencyModel(device, MemoryTable())
     first = measure_space(model, SPACE, 3, quietly)
     assert first == len(device.asked) == len(set(device.asked))
@@ -177,7 +153,7 @@ def test_a_table_is_filled_ahead_and_goes_on_where_it_was():
 
 
 def test_a_device_that_is_away_is_predicted_and_marked():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     measure_space(LatencyModel(device, table), SPACE, 30, quietly)
     asked = len(device.asked)
     model = LatencyModel(device, table, measure=False)
@@ -191,6 +167,17 @@ def test_a_device_that_is_away_is_predicted_and_marked():
     assert found.milliseconds == pytest.approx(true, rel=0.2)
     with pytest.raises(MeasurementError, match="measure first: nas latency measure"):
         LatencyModel(device, MemoryTable(), measure=False).predict(architecture)
+
+
+def test_kernels_of_a_plugin_that_is_not_loaded_are_left_out():
+    device, table = Board(), MemoryTable()
+    measure_space(LatencyModel(device, table), SPACE, 30, quietly)
+    architecture = SPACE.sample(12345)
+    found = LatencyModel(device, table, measure=False).predict(architecture)
+    table.put(device.identity, "warped(batch=1,size=3)", measurement(7.0))
+    model = LatencyModel(device, table, measure=False)
+    model.refresh()
+    assert model.predict(architecture) == found
 
 
 def test_kendalls_tau_is_that_of_scipy():
@@ -214,19 +201,21 @@ def test_a_prediction_is_never_nonsense():
     """Of a network unlike those of the fit it is near the sum of its kernels."""
     networks = [[KernelTime(w, milliseconds(w)) for w in workloads_of(SPACE.sample(s))] for s in range(30)]
     noise = np.random.default_rng(0).normal(1, 0.2, 30)
-    whole = [terms(n)[TOTAL] * e - 3e-4 for n, e in zip(networks, noise, strict=True)]
+    whole = [terms(n)[SUM_TERM] * e - 3e-4 for n, e in zip(networks, noise, strict=True)]
     correction = Correction(networks, whole)
     for kernel in networks[0]:
         assert kernel.milliseconds / 2 <= correction.predict([kernel]) <= kernel.milliseconds * 2
 
 
 def test_what_is_estimated_widens_the_interval():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     measure_space(LatencyModel(device, table), SPACE, 30, quietly)
     model = LatencyModel(device, table, measure=False)
     known = model.predict(SPACE.sample(0))
     assert not known.estimated
-    assert known.high / known.milliseconds == pytest.approx(np.exp(MISS)), "what the sum is taken to miss"
+    assert known.high / known.milliseconds == pytest.approx(np.exp(PRIOR_MISS)), (
+        "what the sum is taken to miss"
+    )
     architecture = next(a for a in map(SPACE.sample, range(99_000, 100_000)) if model.predict(a).estimated)
     found = model.predict(architecture)
     assert found.low < found.milliseconds < found.high
@@ -235,7 +224,7 @@ def test_what_is_estimated_widens_the_interval():
 
 
 def test_networks_that_were_timed_tell_what_the_sum_misses():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     model = LatencyModel(device, table)
     before = model.predict(SPACE.sample(0))
     for seed in range(60):
@@ -256,30 +245,30 @@ def test_errors_of_a_sum_go_together():
     (one,) = regressor.predict(alike[:1])
     assert regressor.doubt(alike) == pytest.approx(4 * regressor.doubt(alike[:1]), rel=1e-3)
     assert one.high / one.milliseconds == pytest.approx(
-        np.exp(NORMAL * regressor.doubt(alike[:1]) / one.milliseconds), rel=1e-6
+        np.exp(NORMAL_QUANTILE * regressor.doubt(alike[:1]) / one.milliseconds), rel=1e-6
     )
 
 
 def test_brief_times_count_for_brief_models_only():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     thorough, brief = LatencyModel(device, table), LatencyModel(device, table, brief=True)
     work = workloads_of(SPACE.sample(0))
-    assert brief.fill(work) == len(set(work))
-    assert brief.lacking(work) == []
-    assert set(thorough.lacking(work)) == set(work)
-    assert thorough.fill(work) == len(set(work))
+    assert brief.kernels.fill(work) == len(set(work))
+    assert brief.kernels.lacking(work) == []
+    assert set(thorough.kernels.lacking(work)) == set(work)
+    assert thorough.kernels.fill(work) == len(set(work))
     brief.refresh()
-    assert brief.lacking(work) == thorough.lacking(work) == []
+    assert brief.kernels.lacking(work) == thorough.kernels.lacking(work) == []
 
 
 def test_a_device_is_known_by_kernels_that_stand_for_a_space():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     model = LatencyModel(device, table, brief=True)
     told = []
-    assert get_to_know(model, SPACE, lambda done, of: told.append((done, of))) == KERNELS
-    assert told[-1] == (KERNELS, KERNELS)
-    assert get_to_know(model, SPACE, quietly_counted) == 0, "it is known"
-    assert len(set(device.asked)) == len(device.asked) == KERNELS
+    assert profile(model, SPACE, lambda done, of: told.append((done, of))) == PROFILED_KERNELS
+    assert told[-1] == (PROFILED_KERNELS, PROFILED_KERNELS)
+    assert profile(model, SPACE, quietly_counted) == 0, "it is known"
+    assert len(set(device.asked)) == len(device.asked) == PROFILED_KERNELS
     others = [SPACE.sample(seed) for seed in range(60)]
     errors, held = [], []
     for architecture in others:
@@ -297,24 +286,24 @@ def quietly_counted(done, count):
 
 
 def test_what_was_learned_is_not_judged_by():
-    model = LatencyModel(MadeUpDevice(), MemoryTable())
+    model = LatencyModel(Board(), MemoryTable())
     for seed in range(200):
-        model.learn(SPACE.sample(500 + seed), measurement(1e-3))
+        model.networks.learn(SPACE.sample(500 + seed), measurement(1e-3))
     judged = evaluate(model, SPACE, 5, 500, quietly)
     seen = {SPACE.sample(500 + seed).digest for seed in range(200)}
     assert not seen & {network.digest for network in judged.networks}
 
 
 def test_kernels_of_an_earlier_run_are_met_again():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     model = LatencyModel(device, table)
     architecture = SPACE.sample(0)
-    model.fill(workloads_of(architecture))
-    assert set(model.met_once(workloads_of(architecture))) == set(workloads_of(architecture))
-    visits = Visits(LatencyModel(device, table))
-    visits.first([architecture])
-    visits.again([architecture])
-    assert LatencyModel(device, table).met_once(workloads_of(architecture)) == []
+    model.kernels.fill(workloads_of(architecture))
+    assert set(model.kernels.measured_once(workloads_of(architecture))) == set(workloads_of(architecture))
+    repeats = RepeatedTimes(LatencyModel(device, table))
+    repeats.measure([architecture])
+    repeats.repeat([architecture])
+    assert LatencyModel(device, table).kernels.measured_once(workloads_of(architecture)) == []
 
 
 def test_code_that_two_calls_share_counts_once():
@@ -325,14 +314,14 @@ def test_code_that_two_calls_share_counts_once():
 
 
 def test_code_that_is_not_known_is_taken_for_that_of_its_family():
-    device, table = MadeUpDevice(), MemoryTable()
+    device, table = Board(), MemoryTable()
     measure_space(LatencyModel(device, table), SPACE, 30, quietly)
     rows = table.rows(device.identity)
     convolutions = [key for key in rows if Workload.from_key(key).family == "conv2d"]
     for size, key in zip((700, 900, 800), convolutions, strict=False):
         table.put(device.identity, key, replace(rows[key], code_bytes=size))
     model = LatencyModel(device, table, measure=False)
-    found = model.times([Workload.from_key(key) for key in (*convolutions[:4], *rows)])
+    found = model.predictor.times([Workload.from_key(key) for key in (*convolutions[:4], *rows)])
     assert [time.code_bytes for time in found[:4]] == [700, 900, 800, 800]
     assert {t.code_bytes for t in found if t.workload.family != "conv2d"} == {0.0}
 
@@ -368,18 +357,18 @@ def test_a_block_that_looks_at_its_precision_is_refused(monkeypatch):
 
     monkeypatch.setattr(Separable, "forward", forward)
     forget_networks(blocks=True, traces=True)
-    model = LatencyModel(MadeUpDevice(), MemoryTable())
-    model.compiled(separable("float"))
+    model = LatencyModel(Board(), MemoryTable())
+    model.networks.compiled(separable("float"))
     with pytest.raises(BitnasError, match="not look into them"):
-        model.compiled(separable("ternary"))
+        model.networks.compiled(separable("ternary"))
     forget_networks(blocks=True, traces=True)
 
 
 def test_of_two_measurements_the_lower_counts(monkeypatch):
     monkeypatch.setattr("latency.timing.agreement.time.sleep", lambda seconds: None)
-    model = LatencyModel(MadeUpDevice(), MemoryTable())
+    model = LatencyModel(Board(), MemoryTable())
     architecture = SPACE.sample(3)
-    visits = Visits(model)
+    repeats = RepeatedTimes(model)
     slow = iter(
         [1.3, 1.3]  # the kernels, then the network, which is slow
         + [1.0, 1.2, 1.0]  # the kernels until two times agree
@@ -397,12 +386,34 @@ def test_of_two_measurements_the_lower_counts(monkeypatch):
     model.device.measure_kernels = slowly(model.device.measure_kernels)
     model.device.measure_networks = slowly(model.device.measure_networks)
     kernels = list(dict.fromkeys(workloads_of(architecture)))
-    assert len(kernels) <= BATCH
-    visits.first([architecture])
-    before = visits.times[architecture].milliseconds
-    assert visits.again([architecture]) == [architecture]
-    assert visits.times[architecture].milliseconds == pytest.approx(before / 1.3)
-    assert [time.milliseconds for time in model.times(kernels)] == pytest.approx(
+    assert len(kernels) <= KERNELS_A_BATCH
+    repeats.measure([architecture])
+    before = repeats.times[architecture].milliseconds
+    assert repeats.repeat([architecture]) == [architecture]
+    assert repeats.times[architecture].milliseconds == pytest.approx(before / 1.3)
+    assert [time.milliseconds for time in model.predictor.times(kernels)] == pytest.approx(
         [milliseconds(kernel) for kernel in kernels]
     )
-    assert visits.again([architecture]) == [], "its kernels are not measured a third time, and it was slower"
+    assert repeats.repeat([architecture]) == [], (
+        "its kernels are not measured a third time, and it was slower"
+    )
+
+
+def test_all_is_timed_at_the_speed_of_the_table():
+    """Which the first measurement tells, also in another process."""
+
+    class Referring(Board):
+        def measure_kernels(self, workloads, schedules=None, brief=False, usual_ms=None):
+            found = super().measure_kernels(workloads, schedules, brief, usual_ms)
+            how = Conditions(usual_ms=usual_ms or 0.006, brief=brief)
+            return [replace(each, conditions=how) for each in found]
+
+    table, work = MemoryTable(), workloads_of(SPACE.sample(0))
+    first, second = Referring(), Referring()
+    for device in (first, second):
+        model = LatencyModel(device, table)
+        model.kernels.fill(work[:1])
+        model.kernels.measure_again(work[:1])
+        model.networks.measure_once([model.networks.compiled(separable("float"))])
+    assert first.speeds[0] is None, "it chooses"
+    assert {*first.speeds[1:], *second.speeds} == {0.006}

@@ -9,18 +9,24 @@ import numpy as np
 import pytest
 
 from latency import MeasurementError
-from latency.hardware.device import LocalDevice
-from latency.timing.bench import PLACEMENTS, SETTLED, Bench, Kernel, Network, memory_of, random_block
-from latency.timing.measurement import BRIEFLY, DRIFTED
-from latency.timing.patience import USUAL_S, VARIABLE
+from latency.hardware.local import LocalDevice
+from latency.timing.drift import STEADY_BATCHES
+from latency.timing.functions import COPIES, KernelJob, NetworkJob
+from latency.timing.memory import memory_of, random_block
+from latency.timing.patience import DEFAULT_PATIENCE_S, PATIENCE_VARIABLE
 from latency.timing.place import Place, ThisProcess
-from latency.timing.sampling import BRIEF, THOROUGH, scale_of
-from runtime.codegen.assembly import ONCE, blocks_of, link_schedules, link_sequence
+from latency.timing.sampling import BRIEF_PLAN, THOROUGH_PLAN, scale_of
+from latency.timing.timer import Timer
+from runtime.codegen.timed_kernels import SINGLE_CALL, blocks_of, link_schedules, link_sequence
 from runtime.workload import Conv2d, Relu
 
 LIBRARY = Path("made-up.so")
-FEWEST, SAMPLES, VISITS = THOROUGH.fewest, THOROUGH.samples, THOROUGH.visits
-KERNEL = Kernel({"": "kernel"}, memory_of(Relu(1, 16)))
+MIN_SAMPLES, SAMPLES, MAX_SAMPLES = (
+    THOROUGH_PLAN.min_samples,
+    THOROUGH_PLAN.samples,
+    THOROUGH_PLAN.max_samples,
+)
+KERNEL = KernelJob({"": "kernel"}, memory_of(Relu(1, 16)))
 
 
 class Machine(Place):
@@ -30,7 +36,7 @@ class Machine(Place):
 
     def __init__(self):
         self.slowness = lambda: 1.0
-        self.milliseconds = {"reference": 0.006, "kernel": 0.5, "kernel" + ONCE: 0.8, "network": 2.0}
+        self.milliseconds = {"reference": 0.006, "kernel": 0.5, "kernel" + SINGLE_CALL: 0.8, "network": 2.0}
         self.unlucky = {}
 
     def load(self, library):
@@ -52,31 +58,36 @@ class Machine(Place):
 
 @pytest.fixture
 def machine(monkeypatch):
-    monkeypatch.setattr("latency.timing.bench.time.sleep", lambda seconds: None)
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr("latency.timing.timer.time.sleep", lambda seconds: None)
+    monkeypatch.delenv(PATIENCE_VARIABLE, raising=False)
     return Machine()
 
 
-def bench(machine):
-    return Bench(machine, lambda path: None, LIBRARY, "reference")
+def timer_on(machine):
+    return Timer(machine, lambda path: None, LIBRARY, "reference")
 
 
-def measure(bench):
-    return bench.kernels(LIBRARY, [KERNEL])[0]
+def measure(timer, **options):
+    return timer.kernels(LIBRARY, [KERNEL], **options).measurements[0]
+
+
+def measure_network(timer):
+    network = NetworkJob(LIBRARY, "network", [np.zeros(4, np.float32)])
+    return timer.networks([network]).measurements[0]
 
 
 def test_a_kernel_is_timed_by_many_calls_and_cold_by_one(machine):
-    found = measure(bench(machine))
+    found = measure(timer_on(machine))
     assert found.milliseconds == pytest.approx(0.5)
     assert found.cold_ms == pytest.approx(0.8)
     assert scale_of(found) == 1
 
 
 def test_an_unlucky_place_of_memory_does_not_count(machine):
-    assert measure(bench(machine)).milliseconds == pytest.approx(0.5)
-    (found,) = bench(machine).networks([Network(LIBRARY, "network", [np.zeros(4, np.float32)])])
+    assert measure(timer_on(machine)).milliseconds == pytest.approx(0.5)
+    found = measure_network(timer_on(machine))
     assert found.milliseconds == pytest.approx(2.0)
-    assert len(machine.unlucky["network"]) == PLACEMENTS
+    assert len(machine.unlucky["network"]) == COPIES
 
 
 def test_an_unlucky_place_of_code_does_not_count(machine):
@@ -85,7 +96,7 @@ def test_an_unlucky_place_of_code_does_not_count(machine):
 
     def load(library):
         number = loaded[library] = loaded.get(library, -1) + 1
-        slow = 1.2 if number % PLACEMENTS == 0 else 1.0
+        slow = 1.2 if number % COPIES == 0 else 1.0
 
         def time_evaluator(name, *arguments, **options):
             timer = machine.time_evaluator(name, *arguments, **options)
@@ -96,11 +107,12 @@ def test_an_unlucky_place_of_code_does_not_count(machine):
     machine.load = load
     machine.unlucky = {name: {} for name in machine.milliseconds}
     machine.milliseconds["reference"] = 0.006
-    timer = bench(machine)
-    (found,) = timer.networks([Network(Path("network.so"), "network", [np.zeros(4, np.float32)])])
+    timer = timer_on(machine)
+    network = NetworkJob(Path("network.so"), "network", [np.zeros(4, np.float32)])
+    (found,) = timer.networks([network]).measurements
     assert found.milliseconds == pytest.approx(2.0)
-    assert found.conditions["reference_ms"] == pytest.approx(0.006)
-    assert loaded == {LIBRARY: PLACEMENTS - 1, Path("network.so"): PLACEMENTS - 1}
+    assert found.conditions.reference_ms == pytest.approx(0.006)
+    assert loaded == {LIBRARY: COPIES - 1, Path("network.so"): COPIES - 1}
 
 
 def test_each_copy_of_a_library_lies_elsewhere(tmp_path):
@@ -140,7 +152,7 @@ def test_a_sequence_computes_what_its_kernels_compute(tmp_path):
 
 
 def test_a_disturbed_sample_does_not_count(machine):
-    timer = bench(machine)
+    timer = timer_on(machine)
     measure(timer)
     calls = 0
 
@@ -153,28 +165,28 @@ def test_a_disturbed_sample_does_not_count(machine):
     found = [measure(timer) for _ in range(5)]
     assert [f.milliseconds for f in found] == pytest.approx([0.5] * 5)
     assert all(f.samples >= SAMPLES for f in found)
-    assert any(f.conditions["disturbed"] for f in found)
+    assert any(f.conditions.disturbed for f in found)
 
 
 def test_where_all_is_disturbed_the_quietest_count(machine):
-    timer = bench(machine)
-    timer.speed.usual_ms = machine.milliseconds["reference"]
+    timer = timer_on(machine)
+    usual_ms = machine.milliseconds["reference"]
     slow = iter(np.linspace(1.15, 1.05, 10_000))
     machine.slowness = lambda: next(slow)
-    found = measure(timer)
-    assert (found.samples, found.conditions["disturbed"]) == (FEWEST, VISITS)
+    found = measure(timer, usual_ms=usual_ms)
+    assert (found.samples, found.conditions.disturbed) == (MIN_SAMPLES, MAX_SAMPLES)
     assert found.milliseconds == pytest.approx(0.5, rel=0.01), "at the speed that the reference tells"
 
 
 def test_without_patience_nothing_waits_for_quiet(machine, monkeypatch):
-    monkeypatch.setenv(VARIABLE, "0")
-    timer = bench(machine)
-    timer.speed.usual_ms = machine.milliseconds["reference"]
+    monkeypatch.setenv(PATIENCE_VARIABLE, "0")
+    timer = timer_on(machine)
+    usual_ms = machine.milliseconds["reference"]
     slow = iter(np.linspace(1.15, 1.05, 10_000))
     machine.slowness = lambda: next(slow)
-    assert measure(timer).conditions["disturbed"] == SAMPLES
+    assert measure(timer, usual_ms=usual_ms).conditions.disturbed == SAMPLES
     machine.slowness = lambda: 1.5 + timer.rejected % 3
-    assert DRIFTED in measure(timer).conditions
+    assert measure(timer).conditions.drift is not None
     assert timer.rejected == 1
 
 
@@ -188,8 +200,8 @@ def test_samples_of_many_take_turns(machine):
 
         def run(*arguments):
             if (
-                options["number"] * machine.milliseconds[name] >= THOROUGH.part_ms
-                and options["repeat"] == THOROUGH.parts
+                options["number"] * machine.milliseconds[name] >= THOROUGH_PLAN.part_ms
+                and options["repeat"] == THOROUGH_PLAN.parts
             ):
                 order.append(name)
             return timer(*arguments)
@@ -197,51 +209,51 @@ def test_samples_of_many_take_turns(machine):
         return run
 
     machine.time_evaluator = watching
-    machine.milliseconds |= {"a" + ONCE: 1.0, "b" + ONCE: 1.0}
-    kernels = [Kernel({"": name}, KERNEL.memory) for name in ("a", "b")]
+    machine.milliseconds |= {"a" + SINGLE_CALL: 1.0, "b" + SINGLE_CALL: 1.0}
+    kernels = [KernelJob({"": name}, KERNEL.memory) for name in ("a", "b")]
     machine.unlucky = {"a": {"nowhere": 1.0, "neither": 1.0}}  # b's samples differ from place to place
-    found = bench(machine).kernels(LIBRARY, kernels)
+    found = timer_on(machine).kernels(LIBRARY, kernels).measurements
     assert [f.milliseconds for f in found] == pytest.approx([0.1, 0.2])
-    assert order == ["a", "b"] * SAMPLES + ["b"] * (VISITS - SAMPLES), "more are taken where they differ"
+    assert order == ["a", "b"] * SAMPLES + ["b"] * (MAX_SAMPLES - SAMPLES), "more are taken where they differ"
 
 
-@pytest.mark.parametrize("name", ["reference", "kernel", "kernel" + ONCE, "network"])
+@pytest.mark.parametrize("name", ["reference", "kernel", "kernel" + SINGLE_CALL, "network"])
 def test_no_time_of_a_device_is_taken_unseen(machine, name):
     machine.milliseconds[name] = float("nan")
     with pytest.raises(MeasurementError, match="which is no time"):
-        measure(bench(machine))
-        bench(machine).networks([Network(LIBRARY, "network", [np.zeros(4, np.float32)])])
+        measure(timer_on(machine))
+        measure_network(timer_on(machine))
 
 
 def test_times_are_given_for_the_usual_speed(machine):
-    timer = bench(machine)
+    timer = timer_on(machine)
     before = measure(timer)
     machine.slowness = lambda: 1.05
     after = measure(timer)
     assert after.milliseconds == pytest.approx(before.milliseconds)
     assert after.cold_ms == pytest.approx(before.cold_ms)
     assert scale_of(after) == pytest.approx(1 / 1.05, abs=1e-4)
-    assert after.conditions["usual_ms"] == before.conditions["usual_ms"]
+    assert after.conditions.usual_ms == before.conditions.usual_ms
 
 
-def test_the_usual_speed_may_be_that_of_an_earlier_bench(machine):
-    timer = bench(machine)
-    timer.speed.usual_ms = 0.0063
-    assert measure(timer).milliseconds == pytest.approx(0.5 * 1.05)
+def test_the_usual_speed_may_be_that_of_an_earlier_timer(machine):
+    timer = timer_on(machine)
+    assert measure(timer, usual_ms=0.0063).milliseconds == pytest.approx(0.5 * 1.05)
+    assert measure(timer).conditions.usual_ms == 0.0063, "it goes on with it"
 
 
 def test_the_usual_speed_stays_that_of_the_first_measurement(machine):
-    timer = bench(machine)
+    timer = timer_on(machine)
     before = measure(timer)
     for slowness in (1.05, 1.1, 1.15, 1.1, 1.0):  # each step is let pass, the whole is more than one may be
         machine.slowness = lambda slowness=slowness: slowness
         found = measure(timer)
         assert found.milliseconds == pytest.approx(before.milliseconds)
-        assert found.conditions["usual_ms"] == before.conditions["usual_ms"]
+        assert found.conditions.usual_ms == before.conditions.usual_ms
 
 
 def test_what_was_measured_in_a_drift_is_measured_again(machine):
-    timer = bench(machine)
+    timer = timer_on(machine)
     measure(timer)
     machine.slowness = lambda: 1.4 if timer.rejected == 0 else 1.0
     assert measure(timer).milliseconds == pytest.approx(0.5)
@@ -250,7 +262,7 @@ def test_what_was_measured_in_a_drift_is_measured_again(machine):
 
 def test_a_machine_that_settles_at_another_speed_is_taken_as_it_is(machine, caplog):
     caplog.set_level("INFO", "nas.latency")
-    timer = bench(machine)
+    timer = timer_on(machine)
     measure(timer)
     machine.slowness = lambda: 1.5
     assert measure(timer).milliseconds == pytest.approx(0.75)
@@ -259,33 +271,33 @@ def test_a_machine_that_settles_at_another_speed_is_taken_as_it_is(machine, capl
 
 def test_batches_that_drift_alike_are_another_speed(machine, caplog):
     caplog.set_level("INFO", "nas.latency")
-    timer = bench(machine)
+    timer = timer_on(machine)
     measure(timer)
     machine.slowness = lambda: 1.5
     timer.patience_s = 0.0  # so that each batch is tried once
-    found = [measure(timer) for _ in range(SETTLED)]
-    assert [DRIFTED in each.conditions for each in found] == [True] * (SETTLED - 1) + [False]
+    found = [measure(timer) for _ in range(STEADY_BATCHES)]
+    assert [each.conditions.drift is not None for each in found] == [True] * (STEADY_BATCHES - 1) + [False]
     assert "settled at a speed 50 % lower" in caplog.text
 
 
 def test_a_machine_that_goes_up_and_down_gives_marked_times(machine, caplog):
     caplog.set_level("INFO", "nas.latency")
-    timer = bench(machine)
+    timer = timer_on(machine)
     measure(timer)
     machine.slowness = lambda: 1.5 + timer.rejected % 3
     found = measure(timer)
-    assert found.conditions[DRIFTED] == pytest.approx(0.5)
+    assert found.conditions.drift == pytest.approx(0.5)
     assert found.milliseconds == pytest.approx(0.75), "the least disturbed, and not scaled"
     assert found.cold_ms == pytest.approx(1.2)
     assert "1 times count, marked, though the reference takes 50 % longer" in caplog.text
     machine.slowness = lambda: 1.0
-    assert DRIFTED not in measure(timer).conditions
+    assert measure(timer).conditions.drift is None
 
 
 def test_patience_with_a_disturbed_machine_ends_and_grows_again(machine, monkeypatch):
     clock = [0.0]
-    monkeypatch.setattr("latency.timing.bench.time.monotonic", lambda: clock[0])
-    timer = bench(machine)
+    monkeypatch.setattr("latency.timing.timer.time.monotonic", lambda: clock[0])
+    timer = timer_on(machine)
 
     def measure_for(seconds):
         begin = timer.speed.begin
@@ -298,11 +310,11 @@ def test_patience_with_a_disturbed_machine_ends_and_grows_again(machine, monkeyp
         before = timer.rejected
         found = measure(timer)
         monkeypatch.setattr(timer.speed, "begin", begin)
-        return DRIFTED in found.conditions, timer.rejected - before
+        return found.conditions.drift is not None, timer.rejected - before
 
     machine.slowness = lambda: 1.0
     assert measure_for(5.0) == (False, 0)
-    assert timer.patience_s == USUAL_S
+    assert timer.patience_s == DEFAULT_PATIENCE_S
     machine.slowness = lambda: 1.5 + timer.rejected % 3
     assert measure_for(9.0) == (True, 3)
     assert measure_for(9.0) == (True, 1)
@@ -313,24 +325,23 @@ def test_patience_with_a_disturbed_machine_ends_and_grows_again(machine, monkeyp
 
 
 def test_a_brief_measurement_is_marked_and_waits_for_nothing(machine):
-    timer = bench(machine)
+    timer = timer_on(machine)
     measure(timer)
-    (found,) = timer.kernels(LIBRARY, [KERNEL], brief=True)
-    assert (found.samples, found.conditions[BRIEFLY]) == (BRIEF.samples, True)
+    found = measure(timer, brief=True)
+    assert (found.samples, found.conditions.brief) == (BRIEF_PLAN.samples, True)
     assert found.milliseconds == pytest.approx(0.5)
-    assert DRIFTED not in found.conditions
-    assert BRIEFLY not in measure(timer).conditions
-    timer.drifts.clear()
+    assert found.conditions.drift is None
+    assert not measure(timer).conditions.brief
     machine.slowness = lambda: 1.5
-    (found,) = timer.kernels(LIBRARY, [KERNEL], brief=True)
+    again = timer.kernels(LIBRARY, [KERNEL], brief=True)
     assert timer.rejected == 1, "a thorough one would be tried again"
-    assert found.conditions[DRIFTED] == pytest.approx(0.5)
-    assert timer.drifts == pytest.approx([0.5])
+    assert again.measurements[0].conditions.drift == pytest.approx(0.5)
+    assert again.drifts == pytest.approx([0.5])
 
 
 def test_a_sample_is_the_lowest_of_its_parts(machine):
     """A scheduler lets others run for some milliseconds: not in every part of a sample."""
-    timer = bench(machine)
+    timer = timer_on(machine)
     timed, calls = machine.time_evaluator, 0
 
     def interrupted(name, device, number, repeat, **options):
@@ -372,7 +383,7 @@ def test_a_kernel_alone_computes_what_it_computes_in_a_network(tmp_path):
     ((name,),) = (names.values() for names in link_schedules([Relu(1, 40)], "native", 1, library))
     workspace, constants = blocks_of(Relu(1, 40))
     values = np.random.default_rng(0).standard_normal(40).astype(np.float32)
-    for function, count in ((name, [3]), (name + ONCE, [])):
+    for function, count in ((name, [3]), (name + SINGLE_CALL, [])):
         memory = np.zeros(workspace.nbytes, np.uint8)
         memory[workspace.offsets["data"] :][:160] = values.view(np.uint8)
         tensors = [
@@ -389,6 +400,6 @@ def test_a_slow_function_is_sampled_less(machine, monkeypatch):
     monkeypatch.setattr(
         "latency.timing.sampling.time.monotonic", lambda: float(next(times))
     )  # each sample takes 1 s
-    found = measure(bench(machine))
-    assert found.samples == FEWEST
+    found = measure(timer_on(machine))
+    assert found.samples == MIN_SAMPLES
     assert found.milliseconds == pytest.approx(0.5)

@@ -15,7 +15,7 @@ from latency import Measurement, NoDeviceError
 from nas.data import Source, data_sets, load
 from nas.ledger import Ledger, SearchConfig
 from nas.measuring.bench import Predicted, Progress
-from nas.measuring.quiet import QuietRoom
+from nas.measuring.machine_lock import MachineLock
 from search_spaces import Architecture
 from search_spaces.search_space import SearchSpace
 from tests.measured import timed
@@ -37,8 +37,8 @@ _register()
 class ArithmeticBench:
     """Latency is 0.1 ms a block and a little more for wide ones; the whole network takes twice as long."""
 
-    def __init__(self, config: SearchConfig, ledger: Ledger, room: QuietRoom) -> None:
-        self.room = room
+    def __init__(self, config: SearchConfig, ledger: Ledger, lock: MachineLock) -> None:
+        self.lock = lock
 
     def predict(self, architecture: Architecture) -> Predicted:
         """The sum over the blocks."""
@@ -47,7 +47,7 @@ class ArithmeticBench:
         ]
         return Predicted(sum(ms for _, ms in works), works)
 
-    def get_to_know(self, space: SearchSpace, progress: Progress) -> None:
+    def profile(self, space: SearchSpace, progress: Progress) -> None:
         """There is nothing to know."""
 
     def median(self, space: SearchSpace) -> float:
@@ -64,7 +64,7 @@ class ArithmeticBench:
 
     def measure(self, architecture: Architecture) -> Measurement:
         """Twice the prediction, taken while nobody trains."""
-        with self.room.alone():
+        with self.lock.exclusive():
             return timed(2 * self.predict(architecture)[0])
 
 
@@ -95,7 +95,7 @@ class AwayBench(ArithmeticBench):
     def measure(self, architecture: Architecture) -> Measurement:
         """As above, if the device is there."""
         self._knock()
-        with self.room.alone():
+        with self.lock.exclusive():
             return timed(2 * super().predict(architecture)[0])
 
     def _knock(self) -> None:

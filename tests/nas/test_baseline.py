@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nas.data import DataSet, Source, Split, load
 from nas.data.data_set import Scaling
 from nas.training.baseline import Baselines, chance, linear_baseline
-from nas.training.recipe import IMAGES, RECIPE, batch_for, recipe_for
+from nas.training.presets import IMAGES, RECIPE, batch_for, recipe_for
 
 
 def _data(count: int, side: int, light: Callable[[NDArray[np.int64]], NDArray[np.int64]]) -> DataSet:

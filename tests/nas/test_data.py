@@ -1,12 +1,54 @@
 """Data sets: what the splits hold, and that they never change."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from nas.data import DataSet, Scaling, Source, Split, load
+from nas.testing.data_sets import DataSetConformance
 from search_spaces.errors import InvalidInput
+
+
+class TestDigits(DataSetConformance):
+    """What is built in."""
+
+    def data_set(self) -> DataSet:
+        """By its name."""
+        return load("digits")
+
+
+class TestBright(DataSetConformance):
+    """A plug-in's, the one of docs/extending.md."""
+
+    def data_set(self) -> DataSet:
+        """As it is registered."""
+
+        def read() -> Source:
+            pixels = np.random.default_rng(0).integers(0, 256, (200, 8, 8, 1), np.uint8)
+            labels = (pixels.mean(axis=(1, 2, 3)) > 127).astype(np.int64)
+            return Source(Split.whole(pixels, labels, Scaling(mean=(127.0,), deviation=(74.0,))))
+
+        return DataSet("bright", classes=2, input_shape=(1, 8, 8), read=read)
+
+
+class TestFolder(DataSetConformance):
+    """A folder of images."""
+
+    @pytest.fixture(autouse=True)
+    def _images(self, tmp_path: Path) -> None:
+        self.folder = tmp_path
+        for label in ("cat", "dog"):
+            (tmp_path / label).mkdir()
+            for n in range(12):
+                pixels = np.random.default_rng(n).integers(0, 256, (8, 8, 3), np.uint8)
+                Image.fromarray(pixels).save(tmp_path / label / f"{n}.png")
+
+    def data_set(self) -> DataSet:
+        """By its path."""
+        return load(str(self.folder), image_size=8)
 
 
 def _keys(split: Split) -> set[bytes]:

@@ -82,6 +82,17 @@ def test_who_may_be_on_the_front_given_the_intervals() -> None:
     assert [t.number for t in possible_members(trials, CONFIG)] == [0, 1, 3]
 
 
+def test_who_surely_breaks_a_limit_is_not_measured_for_the_front() -> None:
+    limited = replace(CONFIG, max_latency_ms=1.0)
+    kept, perhaps, surely_over = (
+        trial(0, 0.8, 0.8, 0.9, 1.0),
+        trial(1, 0.9, 0.95, 1.2, 1.4),
+        trial(2, 0.95, 1.1, 1.3, 1.5),
+    )
+    assert [t.number for t in possible_members([kept, perhaps, surely_over], limited)] == [0, 1]
+    assert [t.number for t in possible_members([kept, perhaps, surely_over], CONFIG)] == [0, 1, 2]
+
+
 class EstimatingBench(ArithmeticBench):
     """Estimates a tenth too much for the first block, with an interval, until it measures."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from benches import ArithmeticBench
 
-from latency.model.model import activation_bytes
+from latency.model.workloads import activation_bytes
 from nas.algorithms.base import Algorithm, Proposal, algorithms
 from nas.algorithms.choosing import algorithm
 from nas.figures.data import pareto_data
@@ -121,8 +121,8 @@ def test_macs_are_those_of_the_layers() -> None:
 class OnTwoDevices(ArithmeticBench):
     """The second device takes twice as long, and estimates a kernel until it is measured."""
 
-    def __init__(self, config: SearchConfig, ledger: Ledger, room: object) -> None:
-        super().__init__(config, ledger, room)  # type: ignore[arg-type]
+    def __init__(self, config: SearchConfig, ledger: Ledger, lock: object) -> None:
+        super().__init__(config, ledger, lock)  # type: ignore[arg-type]
         self._factor = 2.0 if config.device == "pi" else 1.0
 
     def estimate(self, architecture: Architecture) -> Predicted:

@@ -1,16 +1,18 @@
 """What a search tells in a pipe: a line for each trial and each stage, and how disturbed the device was."""
 
 import io
+import sys
 from dataclasses import replace
+from types import ModuleType
 
 import pytest
 from rich.console import Console
 
-from nas.cli.progress import Watcher, disturbance
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.records import Cost
-from nas.searching.search import Progress
+from nas.searching.progress import Watcher, disturbance, watcher
+from nas.searching.supervision import Progress
 
 COST = Cost(latency_ms=0.0015, size_kb=12.0, latency_by_workload=[("conv", 0.0015)])
 ENDS = (
@@ -26,7 +28,7 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
     claims, out = Claims(ledger, "demo", Worker.this_process()), io.StringIO()
     watcher = Watcher(ledger, record, Console(file=out, width=200))
     for done in range(2):
-        watcher.progress(record, Progress("getting to know the device", done, 60))
+        watcher.progress(record, Progress("profiling the device", done, 60))
     for cost, state, accuracy in ENDS:
         claim = claims.claim()
         assert claim is not None
@@ -38,7 +40,7 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
         claims.finish(claim, state, accuracy=accuracy, error=error)
         watcher.trials(ledger.search("demo"))
     told = [" ".join(line.split()) for line in out.getvalue().splitlines()]
-    assert told[0] == "getting to know the device (60)", "once"
+    assert told[0] == "profiling the device (60)", "once"
     assert [line.split(", about")[0] for line in told[1:]] == [
         "trial 0 infeasible accuracy - latency 0.00150 ms size 12.0 kB 1/4",
         "trial 1 complete accuracy 0.875 latency about 0.00150 ms size 12.0 kB 2/4, best 0.875",
@@ -47,12 +49,40 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
     assert all("left" in line for line in told[1:])
 
 
+def test_progress_is_shown_to_who_looks_on(
+    ledger: Ledger, config: SearchConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In a notebook and when asked for, but not in a pipe. Jupyter is not installed, so a stand-in shows."""
+    record, shown = ledger.create_search("demo", config), list[str]()
+
+    def show_stage(progress: bool | None) -> None:
+        with watcher(ledger, record, progress) as found:
+            found.progress(record, Progress("profiling the device", 0, 60))
+
+    show_stage(None)
+    show_stage(False)
+    assert capsys.readouterr().err == ""
+    show_stage(True)
+    assert capsys.readouterr().err == "profiling the device (60)\n"
+
+    shell = type("ZMQInteractiveShell", (), {})
+    monkeypatch.setattr("builtins.get_ipython", shell, raising=False)
+    display = ModuleType("IPython.display")
+    display.display = lambda told: shown.append(told.text)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    show_stage(False)
+    assert shown == []
+    show_stage(None)
+    assert shown == ["profiling the device (60)\n"]
+
+
 @pytest.mark.parametrize(
     ("drifts", "says"),
     [
         ([], None),
         ([0.0, 0.1], None),
-        ([0.0, 0.3], "disturbed in 1 of 2 batches of measurements: 30% slower than usual; --verbose"),
+        ([0.0, 0.3], "disturbed in 1 of 2 batches of measurements: 30% slower than usual"),
         ([0.2, 0.3, 0.0], "disturbed in 2 of 3 batches of measurements: up to 30% slower than usual"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from benches import FEW, ArithmeticBench
 from click.testing import CliRunner, Result
 
-import nas.trials.worker
+import nas.trials.job
 from nas.cli.main import cli
 from nas.cli.search import _next
 from nas.ledger import Ledger, TrialState
@@ -20,8 +20,8 @@ NEW = ["--name", "demo", "--trials", "2", "--epochs", "1", "--data", FEW]
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where the command keeps its ledger; its workers take no compiler."""
     monkeypatch.delenv("NAS_STORAGE", raising=False)
-    defaults = (None, ArithmeticBench, 60.0, 0.1, 0.1, False)
-    monkeypatch.setattr(nas.trials.worker.Job.__init__, "__defaults__", defaults)
+    defaults = (ArithmeticBench, 60.0, 0.1, 0.1, False)
+    monkeypatch.setattr(nas.trials.job.Job.__init__, "__defaults__", defaults)
     return f"sqlite:///{tmp_path}/nas.db"
 
 

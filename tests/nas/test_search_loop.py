@@ -18,7 +18,8 @@ from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker, no
 from nas.ledger.claims import Claims
 from nas.ledger.tables import Trial
 from nas.searching import search
-from nas.trials.worker import Job, StoppedError, work
+from nas.trials.job import Job
+from nas.trials.worker import StoppedError, work
 from search_spaces import space
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -223,7 +224,7 @@ def _worker_process(job: Job) -> subprocess.Popen[bytes]:
     code = (
         f"import sys; sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]\n"
         "from benches import ArithmeticBench\n"
-        "from nas.searching import search\nfrom nas.trials.worker import Job\n"
+        "from nas.searching import search\nfrom nas.trials.job import Job\n"
         f"search.run(Job({job.storage!r}, 'demo', bench=ArithmeticBench, poll_s=0.1), 1)"
     )
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
@@ -268,7 +269,7 @@ def test_workers_that_cannot_work_end_the_search_with_their_reason(tmp_path: Pat
     assert {trial.state for trial in _trials(job)} == {TrialState.QUEUED}
 
 
-def _no_bench(config: SearchConfig, ledger: Ledger, room: object) -> ArithmeticBench:
+def _no_bench(config: SearchConfig, ledger: Ledger, lock: object) -> ArithmeticBench:
     raise BitnasError("device: it is not there")
 
 
@@ -283,5 +284,5 @@ def test_a_finished_search_can_be_resumed_for_nothing(
 
 @pytest.mark.parametrize("workers", [0, -1, 1000])
 def test_the_number_of_workers_is_checked(tmp_path: Path, workers: int) -> None:
-    with pytest.raises(InvalidInput, match="workers: "):
+    with pytest.raises(InvalidInput, match=r"^workers: "):
         search.run(Job(f"sqlite:///{tmp_path}/absent.db", "demo"), workers)

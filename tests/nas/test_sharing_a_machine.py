@@ -9,11 +9,12 @@ import pytest
 import latency
 import search_spaces
 from latency import MemoryTable
-from latency.hardware.device import LocalDevice
-from latency.model.model import LatencyModel, workloads_of
+from latency.hardware.local import LocalDevice
+from latency.model.model import LatencyModel
+from latency.model.workloads import workloads_of
 from nas.ledger import Ledger, SearchConfig
 from nas.measuring.bench import DeviceBench
-from nas.measuring.quiet import QuietRoom
+from nas.measuring.machine_lock import MachineLock
 from runtime.workload import Relu
 
 
@@ -36,7 +37,7 @@ def test_code_is_compiled_while_nothing_is_timed() -> None:
     device.measure_kernels([Relu(1, 64), Relu(1, 128)], brief=True)
     assert told == ["compiles", "gives way", "gives way", "compiled", "times", "timed"]
     told.clear()
-    LatencyModel(device, MemoryTable(), brief=True).compiled(search_spaces.space("tiny").sample(0))
+    LatencyModel(device, MemoryTable(), brief=True).networks.compiled(search_spaces.space("tiny").sample(0))
     assert told[-2:] == ["compiles", "compiled"]
 
 
@@ -47,8 +48,8 @@ def test_kernels_that_another_worker_measured_are_not_measured_again(
     timed = list[latency.Measurement]()
     with Ledger.open(f"sqlite:///{tmp_path}/nas.db", create=True) as ledger:
         config = SearchConfig("tiny", "digits", "local", trials=1, epochs=1)
-        rooms = [QuietRoom(tmp_path / "room", lambda: None) for _ in range(2)]
-        one, two = (DeviceBench(config, ledger, room) for room in rooms)
+        locks = [MachineLock(tmp_path / "lock", lambda: None) for _ in range(2)]
+        one, two = (DeviceBench(config, ledger, lock) for lock in locks)
         two._model.refresh()  # it knows of no kernel, and that it has read all there are
         one.predict(architecture)
         measure = LocalDevice.measure_kernels

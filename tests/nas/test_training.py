@@ -34,8 +34,9 @@ from nas.training.loop import (
     train,
     train_architecture,
 )
-from nas.training.optimizers import optimizers, parameter_groups, schedules
-from nas.training.recipe import IMAGES, RECIPE, Recipe, recipe_for, with_optimizer
+from nas.training.optimizers import parameter_groups
+from nas.training.presets import IMAGES, RECIPE, recipe_for, with_optimizer
+from nas.training.recipe import Recipe, optimizers, schedules
 from search_spaces import BitnasError, InvalidInput
 from search_spaces.layers import QuantLinear
 from search_spaces.plain_layers import OutputScale

@@ -10,7 +10,7 @@ import search_spaces
 from nas.training.checkpoint import write_tensors
 from nas.training.job import TrainJob
 from nas.training.weights import transfer
-from search_spaces.layers import LATENT_START
+from search_spaces.weight_codes.base import LATENT_START
 
 NETWORK = "resnet20-dw"
 DEEP, POINT, LAST = "blocks.0.conv1.0", "blocks.0.conv1.2", "classifier"

@@ -5,7 +5,6 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from latency.timing.measurement import REPEATS
 from nas.cli.main import cli
 from nas.export.card import Card
 from nas.export.verify import judge_latency
@@ -27,7 +26,7 @@ SLOWER_MACHINE = "its reference takes 50% longer than when the network was expor
         (timed(2.0), True, ""),
         (timed(2.12), True, ""),  # its own interval reaches into the card's
         (timed(2.5), False, "slower than the card states"),
-        (timed(2.3, **{REPEATS: [2.3, 2.6]}), True, ""),
+        (timed(2.3, repeats_ms=[2.3, 2.6]), True, ""),
         (timed(1.5), True, "faster than the card states"),
         (disturbed(4.85), None, "most samples were disturbed, and they differ by 70%"),
         (disturbed(2.12), None, "most samples were disturbed, and they differ by 70%"),

@@ -3,11 +3,9 @@
 import json
 import platform
 
-import numpy as np
 import torch
-import tvm
 
-from runtime.codegen.assembly import compile_kernels, parameters
+from runtime import testing
 from runtime.formats.artifact import own_digest
 from runtime.kernels import packing
 from runtime.kernels.base import lanes
@@ -29,18 +27,8 @@ def run_kernel(workload, target="native", threads=1, **arrays):
 
     A kernel of two outputs gives both.
     """
-    tensors = []
-    for buffer in parameters(workload):
-        if buffer.role in ("scratch", "output"):
-            # Whatever lies in scratch memory or in the output must not matter.
-            array = np.full(buffer.shape, 0x7F, np.dtype(buffer.dtype))
-        else:
-            array = np.ascontiguousarray(arrays.pop(buffer.name), buffer.dtype).reshape(buffer.shape)
-        tensors.append(tvm.runtime.tensor(array, tvm.cpu()))
-    assert not arrays, f"not parameters of {workload.key}: {list(arrays)}"
-    compile_kernels([workload], target, threads)[workload.symbol](*tensors)
-    outputs = [t.numpy() for t, b in zip(tensors, parameters(workload), strict=True) if b.role == "output"]
-    return outputs[0] if len(outputs) == 1 else tuple(outputs)
+    outputs = testing.run_kernel(workload, arrays, target, threads)
+    return outputs[0] if len(outputs) == 1 else outputs
 
 
 def trained(module, shape):

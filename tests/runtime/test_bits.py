@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from runtime.kernels import packing
 from runtime.kernels.base import lanes
+from runtime.kernels.bitserial import sums
 from runtime.workload import BitserialConv2d, Conv2d
 from tests.runtime import references
 from tests.runtime.harness import TARGETS, lane_constants, run_kernel
@@ -46,7 +47,7 @@ def test_products_of_levels_are_exact(x_bits, w_bits, depth, channels, window, t
     workload = BitserialConv2d(
         2, 7, 5, kernel, stride, padding, depth, channels, 1, "binary", input_bits=x_bits, weight_bits=w_bits
     )
-    shape = (channels // width, workload.planes, width)
+    shape = (channels // width, sums(workload), width)
     powers = np.array([1 << (a + b) for a in range(x_bits) for b in range(w_bits)])
     found = run_kernel(
         workload,

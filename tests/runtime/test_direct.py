@@ -5,10 +5,11 @@ import pytest
 import tvm_ffi
 from torch import nn
 
-from runtime.codegen.assembly import ENTRY, ONCE, TIMED_C, assemble, blocks_of, code_symbol, link_schedules
+from runtime.codegen.assembly import ENTRY, assemble
 from runtime.codegen.code_size import function_sizes
 from runtime.codegen.direct import PACKED
 from runtime.codegen.linking import link
+from runtime.codegen.timed_kernels import SINGLE_CALL, TIMED_C, blocks_of, code_symbol, link_schedules
 from runtime.lowering import lower
 from runtime.network import aligned_array
 from runtime.workload import Conv2d, Relu
@@ -70,7 +71,7 @@ def test_what_times_a_kernel_calls_it_on_its_memory(tmp_path, threads):
     work, values = Relu(1, 64), np.linspace(-1, 1, 64, dtype=np.float32)
     ((name,),) = (found.values() for found in link_schedules([work], "native", 1, tmp_path / "k.so", threads))
     module = tvm_ffi.load_module(str(tmp_path / "k.so"))
-    for function, count, is_called in ((name, [0], False), (name, [1], True), (name + ONCE, [], True)):
+    for function, count, is_called in ((name, [0], False), (name, [1], True), (name + SINGLE_CALL, [], True)):
         memory, output = blocks_with(work, values)
         getattr(module, function)(*memory, *count)
         np.testing.assert_array_equal(output, np.maximum(values, 0) if is_called else -1)
@@ -81,11 +82,11 @@ def test_what_times_a_kernel_calls_it_as_often_as_it_is_told(tmp_path):
         "static int32_t counted(unsigned char *calls) { return calls[0]++, 0; }\nTIMED(k, counted(workspace))"
     )
     source = TIMED_C.read_text(encoding="utf-8") + counted
-    link([], ["k", f"k{ONCE}"], "native", tmp_path / "k.so", threads=1, source=source)
+    link([], ["k", f"k{SINGLE_CALL}"], "native", tmp_path / "k.so", threads=1, source=source)
     module = tvm_ffi.load_module(str(tmp_path / "k.so"))
     calls, nothing = aligned_array((1,), np.uint8), aligned_array((1,), np.uint8)
     for count, together in ((0, 0), (1, 1), (7, 8)):
         module.k(calls, nothing, count)
         assert calls[0] == together
-    getattr(module, f"k{ONCE}")(calls, nothing)
+    getattr(module, f"k{SINGLE_CALL}")(calls, nothing)
     assert calls[0] == 9

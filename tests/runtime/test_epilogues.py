@@ -9,6 +9,7 @@ from torch import nn
 
 import runtime
 from runtime.kernels import packing
+from runtime.kernels.bitserial import compares_counts
 from runtime.kernels.epilogue import epilogue_constants, epilogue_inputs
 from runtime.lowering import lower
 from runtime.lowering.thresholds import count_limits
@@ -156,7 +157,7 @@ def test_bitserial_convolutions(ending, target, code, seed):
         "bias": bias.reshape(vectors),
     }
     arrays, logical = endings_constants(workload, channels, values)
-    if workload.compares_counts:
+    if compares_counts(workload):
         constants, arrays = count_limits(workload, constants, arrays.get("threshold")), {}
     found = run_kernel(workload, target, data=pack_images(x), **constants, **arrays)
     by_output = (-1, 1, 1, 1)

@@ -12,8 +12,8 @@ from torch import nn
 
 from runtime import compile as compiled
 from runtime.codegen import objects
-from runtime.codegen.assembly import link_schedules
 from runtime.codegen.objects import KERNELS, object_file
+from runtime.codegen.timed_kernels import link_schedules
 from runtime.workload import Relu
 
 IMAGE = (1, 3, 6, 6)
@@ -76,8 +76,10 @@ def test_what_was_timed_is_what_a_network_is_made_of(cache, model, nothing_compi
 
 
 def test_another_process_finds_it(cache, model, nothing_compiles):
-    script = "from runtime.workload import Relu; from runtime.codegen.assembly import link_schedules; " + (
-        "import sys; from pathlib import Path; link_schedules([Relu(1, 48)], 'native', 1, Path(sys.argv[1]))"
+    script = (
+        "import sys; from pathlib import Path; from runtime.workload import Relu; "
+        "from runtime.codegen.timed_kernels import link_schedules; "
+        "link_schedules([Relu(1, 48)], 'native', 1, Path(sys.argv[1]))"
     )
     subprocess.run([sys.executable, "-c", script, str(cache.parent / "there.so")], check=True)
     nothing_compiles()
@@ -85,7 +87,7 @@ def test_another_process_finds_it(cache, model, nothing_compiles):
 
 
 def test_other_code_targets_and_passes_have_files_of_their_own(cache, tmp_path, monkeypatch):
-    from runtime.codegen.assembly import kernel_function
+    from runtime.codegen.kernel_functions import kernel_function
 
     def name(size=48, target="native", threads=1):
         function = kernel_function(Relu(1, size), target, "relu", "", threads)
@@ -173,7 +175,7 @@ def test_what_was_used_longest_ago_goes_first(cache, monkeypatch):
     (cache / "dangling").symlink_to(cache / "nothing")
     os.utime(cache / "dangling", (2e9, 2e9), follow_symlinks=False)
     for most, left in ((2000, 10), (999, 4)):
-        monkeypatch.setattr(objects, "MOST_BYTES", most)
+        monkeypatch.setattr(objects, "CACHE_BYTES", most)
         objects._make_room(cache)
         assert sorted(file.name for file in cache.iterdir() if file.is_file()) == [*map(str, range(left))]
 

@@ -14,7 +14,7 @@ from torch import nn
 
 import runtime
 import search_spaces
-from latency.hardware.device import LocalDevice
+from latency.hardware.local import LocalDevice
 from search_spaces import InvalidInput, precisions
 from search_spaces.layers import QuantConv2d
 from search_spaces.search_space import spaces

@@ -285,7 +285,7 @@ def shapes_run(module, shape, monkeypatch):
     module.register_forward_pre_hook(
         lambda m, given: seen.append(given[0].shape) if type(given[0]) is torch.Tensor else None
     )
-    monkeypatch.setattr(replay, "MOST", 2000)
+    monkeypatch.setattr(replay, "MAX_REPLAY_ELEMENTS", 2000)
     lower(module.eval(), shape)
     return set(seen)
 
@@ -303,7 +303,7 @@ def test_a_large_model_is_run_on_smaller_images_that_it_takes(monkeypatch):
 def test_weights_that_are_made_stay_while_a_smaller_shape_is_sought(monkeypatch):
     model = nn.Sequential(parametrizations.spectral_norm(nn.Conv2d(4, 4, 1))).train()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    monkeypatch.setattr(replay, "MOST", 2000)
+    monkeypatch.setattr(replay, "MAX_REPLAY_ELEMENTS", 2000)
     lower(model, (4, 4, 64, 64))
     assert model[0].training
     assert all(tensor.equal(before[name]) for name, tensor in model.state_dict().items())

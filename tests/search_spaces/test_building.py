@@ -5,7 +5,7 @@ import torch
 from torch import fx, nn
 
 import runtime
-from latency.model.model import workloads_of
+from latency.model.workloads import workloads_of
 from search_spaces.architecture import Architecture, Block, Head, Stem
 from search_spaces.block import blocks
 from search_spaces.block.shuffle import bottleneck

@@ -209,7 +209,7 @@ def stays_float(name, precision, layer, found):
 def holds_nothing_but(part, name, code):
     """The weights that a layer computes with are codes of its precision times their scales."""
     assert isinstance(part, QuantConv2d | QuantLinear), name
-    codes = part.weight_codes()
+    codes = part.stored_weights()
     assert codes.code == code
     assert len(set(codes.values.flat)) <= VALUES[code], name
     shape = (-1, *[1] * (codes.values.ndim - 1))

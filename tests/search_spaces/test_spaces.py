@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 import runtime
 import search_spaces
-from latency.model.model import checked
+from latency.model.workloads import checked
 from search_spaces.architecture import Architecture
 from search_spaces.builder import build
 from search_spaces.errors import InvalidInput
@@ -244,7 +244,7 @@ def test_the_mobile_space_counts_each_architecture_once(few):
 
 
 def test_mobile_architectures_build_and_lower():
-    from latency.model.model import workloads_of
+    from latency.model.workloads import workloads_of
 
     kinds = set()
     for seed in range(30):

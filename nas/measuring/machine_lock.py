@@ -1,4 +1,4 @@
-"""Keeping a machine quiet while it measures: training shares it, a measurement has it alone.
+"""A lock on the machine: training and compiling share it, a measurement has it alone.
 
 The locks are files, so that they hold between the workers of any number of searches and are given back by
 the kernel when a process dies. Whoever wants to measure first takes the turnstile, which holds off further
@@ -18,33 +18,33 @@ Check = Callable[[], None]
 _POLL_S = 0.01
 
 
-class QuietRoom:
-    """The pair of locks under ``folder``; one instance may be used by one thread.
+class MachineLock:
+    """The pair of file locks under ``folder``; one instance may be used by one thread.
 
-    ``check`` is called while waiting and may raise to give up.
+    ``check`` is called while waiting, and whenever one gives way; it may raise to give up.
     """
 
     def __init__(self, folder: Path, check: Check) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
         self._turnstile = os.open(folder / "turnstile", os.O_RDWR | os.O_CREAT, 0o600)
-        self._room = os.open(folder / "room", os.O_RDWR | os.O_CREAT, 0o600)
+        self._machine = os.open(folder / "room", os.O_RDWR | os.O_CREAT, 0o600)
         self._check = check
 
     @classmethod
     def of_this_machine(cls, check: Check) -> Self:
-        """The room that all processes of this user on this machine share."""
+        """The lock that all processes of this user on this machine share."""
         return cls(Path(tempfile.gettempdir()) / f"bitnas-{os.getuid()}", check)
 
     def close(self) -> None:
         """Give back the files, and with them any lock."""
         os.close(self._turnstile)
-        os.close(self._room)
+        os.close(self._machine)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """Wait until nobody trains or measures, and hold both off."""
-        with self._held(self._turnstile, fcntl.LOCK_EX), self._held(self._room, fcntl.LOCK_EX):
+        with self._held(self._turnstile, fcntl.LOCK_EX), self._held(self._machine, fcntl.LOCK_EX):
             yield
 
     @contextmanager
@@ -63,18 +63,19 @@ class QuietRoom:
         try:
             yield self._give_way
         finally:
-            fcntl.flock(self._room, fcntl.LOCK_UN)
+            fcntl.flock(self._machine, fcntl.LOCK_UN)
 
     def _give_way(self) -> None:
+        self._check()
         if _try(self._turnstile, fcntl.LOCK_EX):
             fcntl.flock(self._turnstile, fcntl.LOCK_UN)
             return
-        fcntl.flock(self._room, fcntl.LOCK_UN)
+        fcntl.flock(self._machine, fcntl.LOCK_UN)
         self._enter()
 
     def _enter(self) -> None:
         with self._held(self._turnstile, fcntl.LOCK_EX):
-            self._wait(self._room, fcntl.LOCK_SH)
+            self._wait(self._machine, fcntl.LOCK_SH)
 
     @contextmanager
     def _held(self, file: int, kind: int) -> Iterator[None]:

@@ -1,18 +1,18 @@
 """Shows how a search goes: a bar and a line a trial on a terminal, a line a trial and a stage elsewhere."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nas.formatting import milliseconds
 from nas.ledger.records import SearchRecord, TrialRecord, TrialState
+from nas.searching.supervision import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from nas.ledger import Ledger
-    from nas.searching.search import Progress
 
 COLOURS = {
     TrialState.COMPLETE: "green",
@@ -32,7 +32,7 @@ class Watcher:
         self._shown_before = len(self._shown)
         self._started = time.monotonic()
         self._stage = ""
-        self.drifts: list[float] = []
+        self.told = Progress()
 
     def trials(self, now: SearchRecord) -> None:
         """Show what has ended since."""
@@ -43,16 +43,16 @@ class Watcher:
                 self._shown.add(trial.number)
                 self._console.print(f"{line(trial)}{self._so_far(best)}", highlight=False, soft_wrap=True)
 
-    def progress(self, now: SearchRecord, progress: "Progress") -> None:
+    def progress(self, now: SearchRecord, progress: Progress) -> None:
         """Show what goes on beside trials."""
-        self.drifts = progress.drifts
-        if not self._shown:  # what comes before the first trial says nothing of those to come
+        self.told = progress
+        if len(self._shown) == self._shown_before:  # what comes before the first trial says nothing of others
             self._started = time.monotonic()
         if progress.stage != self._stage:
             self._stage = progress.stage
             self.stage(progress)
 
-    def stage(self, progress: "Progress") -> None:
+    def stage(self, progress: Progress) -> None:
         """A stage has begun."""
         count = f" ({progress.of})" if progress.of else ""
         if progress.stage:
@@ -75,11 +75,12 @@ class BarWatcher(Watcher):
     """With a bar that tells the stage."""
 
     def __init__(self, ledger: "Ledger", record: SearchRecord, console: "Console") -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
 
         super().__init__(ledger, record, console)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self.bar = Progress(*columns, console=console, transient=True)
+        self.bar = Bar(*columns, console=console, transient=True)
         self._name = record.name
         self._task = self.bar.add_task(record.name, total=self._trials, completed=len(self._shown))
 
@@ -90,9 +91,9 @@ class BarWatcher(Watcher):
             self._task, total=self._trials, completed=len(self._shown), description=f"{self._name}: trials"
         )
 
-    def progress(self, now: SearchRecord, progress: "Progress") -> None:
+    def progress(self, now: SearchRecord, progress: Progress) -> None:
         """Tell the stage in the bar."""
-        self.drifts = progress.drifts
+        self.told = progress
         if progress.of:
             self.bar.update(
                 self._task,
@@ -104,13 +105,21 @@ class BarWatcher(Watcher):
             self.bar.update(self._task, description=f"{self._name}: {progress.stage}")
 
 
-@contextmanager
-def watcher(ledger: "Ledger", record: SearchRecord) -> Iterator[Watcher]:
-    """Shows a search on stderr."""
+def is_watched(progress: bool | None = None) -> bool:
+    """Whether to show progress: as asked for, else where a person looks on, at a terminal or a notebook."""
     from rich.console import Console
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    return (console.is_terminal or console.is_jupyter) if progress is None else progress
+
+
+@contextmanager
+def watcher(ledger: "Ledger", record: SearchRecord, progress: bool | None = True) -> Iterator[Watcher]:
+    """Shows a search on stderr, or in the notebook; see ``run_shown`` for ``progress``."""
+    from rich.console import Console
+
+    console = Console(stderr=True, quiet=not is_watched(progress))
+    if console.quiet or not console.is_terminal:
         yield Watcher(ledger, record, console)
         return
     found = BarWatcher(ledger, record, console)
@@ -134,11 +143,11 @@ def line(trial: TrialRecord) -> str:
     return "  ".join(parts)
 
 
-def disturbance(drifts: list[float], usual: float = 0.1) -> str | None:
+def disturbance(drifts: Sequence[float], usual: float = 0.1) -> str | None:
     """In a sentence, how disturbed the device was; None where it was not."""
     slow = [drift for drift in drifts if drift > usual]
     if not slow:
         return None
     much = f"up to {max(slow):.0%}" if len(slow) > 1 else f"{slow[0]:.0%}"
     batches = f"{len(slow)} of {len(drifts)} batches of measurements"
-    return f"The device was disturbed in {batches}: {much} slower than usual; --verbose tells when"
+    return f"The device was disturbed in {batches}: {much} slower than usual"

@@ -1,4 +1,4 @@
-"""The quiet room: measurements are alone, training gives way, and nobody holds it who is dead."""
+"""The lock on a machine: measurements are alone, training gives way, and nobody holds it who is dead."""
 
 import multiprocessing
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.measuring.quiet import QuietRoom
+from nas.measuring.machine_lock import MachineLock
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -35,19 +35,23 @@ def _patient() -> None:
 
 
 def test_any_number_may_train_at_once(tmp_path: Path) -> None:
-    one, two = QuietRoom(tmp_path, _impatient()), QuietRoom(tmp_path, _impatient())
+    one, two = MachineLock(tmp_path, _impatient()), MachineLock(tmp_path, _impatient())
     with closing(one), closing(two), one.shared() as give_way, two.shared():
         give_way()
 
 
 def test_a_measurement_waits_for_training_and_the_other_way_round(tmp_path: Path) -> None:
-    with closing(QuietRoom(tmp_path, _patient)) as one:
-        with one.shared(), closing(QuietRoom(tmp_path, _impatient())) as two, pytest.raises(GaveUpError):
-            two.alone().__enter__()
-        for enter in (QuietRoom.alone, QuietRoom.shared):
-            with one.alone(), closing(QuietRoom(tmp_path, _impatient())) as two, pytest.raises(GaveUpError):
+    with closing(MachineLock(tmp_path, _patient)) as one:
+        with one.shared(), closing(MachineLock(tmp_path, _impatient())) as two, pytest.raises(GaveUpError):
+            two.exclusive().__enter__()
+        for enter in (MachineLock.exclusive, MachineLock.shared):
+            with (
+                one.exclusive(),
+                closing(MachineLock(tmp_path, _impatient())) as two,
+                pytest.raises(GaveUpError),
+            ):
                 enter(two).__enter__()
-        with closing(QuietRoom(tmp_path, _impatient())) as two, two.alone():
+        with closing(MachineLock(tmp_path, _impatient())) as two, two.exclusive():
             pass
 
 
@@ -55,12 +59,12 @@ def test_training_lets_a_waiting_measurement_pass(tmp_path: Path) -> None:
     order: list[str] = []
 
     def measure() -> None:
-        with closing(QuietRoom(tmp_path, _patient)) as room, room.alone():
+        with closing(MachineLock(tmp_path, _patient)) as lock, lock.exclusive():
             order.append("begin")
             time.sleep(0.1)
             order.append("end")
 
-    with closing(QuietRoom(tmp_path, _patient)) as room, room.shared() as give_way:
+    with closing(MachineLock(tmp_path, _patient)) as lock, lock.shared() as give_way:
         other = threading.Thread(target=measure, daemon=True)
         other.start()
         time.sleep(0.1)
@@ -76,12 +80,12 @@ def test_training_lets_a_waiting_measurement_pass(tmp_path: Path) -> None:
 
 
 def _hold(folder: Path) -> None:
-    with QuietRoom(folder, _patient).alone():
+    with MachineLock(folder, _patient).exclusive():
         (folder / "held").touch()
         time.sleep(60)
 
 
-def test_a_killed_process_gives_the_room_back(tmp_path: Path) -> None:
+def test_a_killed_process_gives_the_lock_back(tmp_path: Path) -> None:
     process = SPAWN.Process(target=_hold, args=(tmp_path,))
     process.start()
     while not (tmp_path / "held").exists():
@@ -90,5 +94,5 @@ def test_a_killed_process_gives_the_room_back(tmp_path: Path) -> None:
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join(60)
-    with closing(QuietRoom(tmp_path, _impatient())) as room, room.alone():
+    with closing(MachineLock(tmp_path, _impatient())) as lock, lock.exclusive():
         pass

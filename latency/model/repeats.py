@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from latency.model.model import workloads_of
+from latency.model.workloads import workloads_of
 
 if TYPE_CHECKING:
     from latency import LatencyModel, Measurement
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from search_spaces import Architecture
 
 
-class Visits:
+class RepeatedTimes:
     """Measures networks and what the table lacks of their kernels.
 
     Attributes:
-        times: the lowest measurement of each network, in the order of the first.
+        times: the lowest measurement of each network, in the order in which they were measured first.
     """
 
     def __init__(self, model: "LatencyModel") -> None:
@@ -23,19 +23,19 @@ class Visits:
         self._model = model
         self._compiled: dict[Architecture, CompiledNetwork] = {}
 
-    def first(self, architectures: "Sequence[Architecture]") -> None:
+    def measure(self, architectures: "Sequence[Architecture]") -> None:
         """Measure what was not measured, once."""
-        self._model.fill(_kernels(architectures))
-        self._compiled |= {a: self._model.compiled(a) for a in architectures}
+        self._model.kernels.fill(_kernels(architectures))
+        self._compiled |= {a: self._model.networks.compiled(a) for a in architectures}
         networks = [self._compiled[architecture] for architecture in architectures]
-        self.times |= zip(architectures, self._model.measure_once(networks), strict=True)
+        self.times |= zip(architectures, self._model.networks.measure_once(networks), strict=True)
 
-    def again(self, architectures: "Sequence[Architecture]") -> "list[Architecture]":
+    def repeat(self, architectures: "Sequence[Architecture]") -> "list[Architecture]":
         """Measure until two times of each network and kernel agree; gives those whose time is lower now."""
-        self._model.measure_again(self._model.met_once(_kernels(architectures)))
+        self._model.kernels.measure_again(self._model.kernels.measured_once(_kernels(architectures)))
         networks = [self._compiled[architecture] for architecture in architectures]
         before = [self.times[architecture] for architecture in architectures]
-        lowest = self._model.measure_compiled(networks, [[measured] for measured in before])
+        lowest = self._model.networks.measure(networks, [[measured] for measured in before])
         self.times |= zip(architectures, lowest, strict=True)
         return [
             architecture

@@ -1,4 +1,4 @@
-"""Gets to know a device: which kernels of a space to measure first, and what its architectures take."""
+"""Profiles a device: measures kernels that stand for a space, and tells what its architectures take."""
 
 import time
 from collections import Counter
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latency.model.features import amounts_of, features
-from latency.model.regressor import LEAST
+from latency.model.regressor import MIN_KERNELS
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ Progress = Callable[[int, int], None]
 Turns = Callable[[str], AbstractContextManager[bool]]
 """Makes a context that tells whether a piece of work, by its name, is this process's now."""
 
-BATCH = 6
+KERNELS_A_BATCH = 6
 """Kernels that one process measures at a time while others measure others: some two seconds of work."""
 POLL_S = 0.2
-KERNELS = 60
+PROFILED_KERNELS = 60
 """Kernels of a space that are measured before any is estimated."""
-SAMPLED = 100
+SAMPLED_ARCHITECTURES = 100
 """Architectures whose kernels those are chosen from, and whose latencies stand for the space."""
-SEED = 400_000_000
+FIRST_SEED = 400_000_000
 """Where the seeds of those architectures begin; no search proposes by these."""
 
 
@@ -42,23 +42,23 @@ def _always(name: str) -> AbstractContextManager[bool]:
     return nullcontext(True)
 
 
-def sampled(space: "SearchSpace", most: int = SAMPLED) -> "list[Architecture]":
+def sampled(space: "SearchSpace", most: int = SAMPLED_ARCHITECTURES) -> "list[Architecture]":
     """Different architectures of a space, drawn uniformly, the same every time; fewer in a small space."""
     found: dict[str, Architecture] = {}
-    for seed in numbers(SEED):
-        if len(found) == most or seed - SEED > 10 * most:
+    for seed in numbers(FIRST_SEED):
+        if len(found) == most or seed - FIRST_SEED > 10 * most:
             return list(found.values())
         architecture = space.sample(seed)
         found.setdefault(architecture.digest, architecture)
     raise AssertionError("unreachable: the seeds do not end")
 
 
-def get_to_know(
+def profile(
     model: "LatencyModel",
     space: "SearchSpace",
     progress: Progress,
     turns: Turns = _always,
-    most: int = KERNELS,
+    most: int = PROFILED_KERNELS,
 ) -> int:
     """Measure ``most`` kernels of a space, unless as many are measured already; how many this process did.
 
@@ -68,24 +68,24 @@ def get_to_know(
         MeasurementError: the device gave no usable time.
     """
     kernels = Counter(w for _, kernels in _lowered(space) for w in kernels)
-    wanted = min(max(most, LEAST), KERNELS, len(kernels))
+    wanted = min(max(most, MIN_KERNELS), PROFILED_KERNELS, len(kernels))
     model.refresh()
-    if len(kernels) - len(model.lacking(list(kernels))) >= wanted:
+    if len(kernels) - len(model.kernels.lacking(list(kernels))) >= wanted:
         return 0
     chosen, count = representative(kernels, wanted), 0
-    for start in range(0, wanted, BATCH):
+    for start in range(0, wanted, KERNELS_A_BATCH):
         with turns(f"kernels-{start}") as is_mine:
             if is_mine:
                 model.refresh()
-                progress(wanted - len(model.lacking(chosen)), wanted)
-                count += model.fill(chosen[start : start + BATCH])
-    while lacking := model.lacking(chosen):  # others are at these
+                progress(wanted - len(model.kernels.lacking(chosen)), wanted)
+                count += model.kernels.fill(chosen[start : start + KERNELS_A_BATCH])
+    while lacking := model.kernels.lacking(chosen):  # others are at these
         progress(wanted - len(lacking), wanted)
         time.sleep(POLL_S)
-        with turns(f"kernels-{chosen.index(lacking[0]) // BATCH * BATCH}") as is_mine:
+        with turns(f"kernels-{chosen.index(lacking[0]) // KERNELS_A_BATCH * KERNELS_A_BATCH}") as is_mine:
             model.refresh()
             if is_mine:  # who was at them is gone
-                count += model.fill(model.lacking(chosen)[:BATCH])
+                count += model.kernels.fill(model.kernels.lacking(chosen)[:KERNELS_A_BATCH])
     progress(wanted, wanted)
     return count
 
@@ -117,12 +117,12 @@ def _places(kernels: "Sequence[Workload]") -> NDArray[np.float64]:
 def latencies(model: "LatencyModel", space: "SearchSpace") -> list[float]:
     """What architectures of a space take by what is known of the device, in milliseconds, the fastest
     first."""
-    return sorted(model.expected([kernels for _, kernels in _lowered(space)]))
+    return sorted(model.predictor.expected([kernels for _, kernels in _lowered(space)]))
 
 
 def _lowered(space: "SearchSpace") -> "Iterator[tuple[Architecture, list[Workload]]]":
     """Architectures of a space and their kernels; those that do not lower fail when a trial tries them."""
-    from latency.model.model import workloads_of
+    from latency.model.workloads import workloads_of
 
     for architecture in sampled(space):
         with suppress(BitnasError):

@@ -1,0 +1,177 @@
+"""Starts a search from Python, goes on with one, or finds one that is there; each gives a ``Result``."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
+from nas.objectives import DEFAULT
+from nas.result import Result
+
+if TYPE_CHECKING:
+    from nas.searching.search import OnImages
+
+NO_LIMITS: Mapping[str, float] = MappingProxyType({})
+
+
+def search(
+    *,
+    space: str = "tiny",
+    data: str = "digits",
+    device: str = "local",
+    trials: int = 24,
+    epochs: int = 3,
+    sampler: str = "tpe",
+    seed: int = 0,
+    objectives: Sequence[str] = DEFAULT,
+    max_latency_ms: float | None = None,
+    max_latency_share: float | None = None,
+    max_size_kb: float | None = None,
+    max_memory_kb: float | None = None,
+    max_macs: float | None = None,
+    limits: Mapping[str, float] = NO_LIMITS,
+    pruner: str = "none",
+    when_away: str = "wait",
+    image_size: int | None = None,
+    measure: str = "front",
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    name: str | None = None,
+    storage: str | None = None,
+    workers: int = 1,
+    executor: str = "local",
+    progress: bool | None = None,
+    verbose: bool = False,
+    plugins: Sequence[str | Path] = (),
+) -> Result:
+    """Search a space for the best trade-offs, to the end, and give what was found.
+
+    Every trial is in the database as it goes: what a stopped search has finished is kept, and ``nas.resume``
+    goes on with it. Ctrl-C, or a notebook's stop, ends the workers and raises ``KeyboardInterrupt``.
+
+    Workers are processes of their own. They know what is built in, what installed distributions add, and what
+    the files in ``plugins`` add, but not what your script or notebook itself registers.
+
+    Args:
+        space: the search space: ``tiny``, ``cifar``, ``mobile``, or a plug-in's.
+        data: the data set: ``digits``, a folder, a parquet file, or ``OWNER/NAME`` on the hub.
+        device: the device whose latency counts.
+        trials: how many architectures to try.
+        epochs: how long to train each.
+        sampler: what proposes architectures: ``tpe``, ``nsga2`` or ``random``.
+        seed: with one worker, the same seed proposes the same.
+        objectives: what to trade off: ``accuracy``, ``latency``, ``size``, ``memory``, ``macs``,
+            ``latency@DEVICE``; one alone is allowed.
+        max_latency_ms: an architecture that is predicted to be slower is not trained; milliseconds for one
+            image.
+        max_latency_share: the same limit as a share of what the space's median architecture takes.
+        max_size_kb: one that is larger is not trained; in kB of 1000 bytes.
+        max_memory_kb: one that needs more memory to run is not trained; likewise.
+        max_macs: one that takes more multiply-accumulates is not trained.
+        limits: limits of any other objective by its name, such as ``{"latency@pi": 3.0}``.
+        pruner: what stops trainings early: ``none``, or ``median`` for those below the median of cheaper
+            trials.
+        when_away: what to do while the device does not answer: ``wait``, or ``predict`` from what was
+            measured before.
+        image_size: bring images to a square of this side; None leaves them as they are.
+        measure: measure the kernels of what may be on the ``front``, or of ``all`` trials.
+        batch_size: images a step; None chooses by the number of images.
+        learning_rate: the highest rate of a training; None chooses by the data.
+        name: what to call the search; None calls it by space, data and a number, such as ``tiny-digits-1``.
+        storage: the database, as a URL; None is ``NAS_STORAGE`` of the environment, else
+            ``sqlite:///nas.db``. It is made if it is not there.
+        workers: how many trials to run at once.
+        executor: where to run them: ``local``, or a plug-in's.
+        progress: whether to show how the search goes; None: on a terminal and in a notebook.
+        verbose: whether workers tell when the device was disturbed.
+        plugins: Python files that add spaces, blocks and more.
+
+    Raises:
+        InvalidInput: a setting breaks its rule; nothing is written then.
+        BitnasError: the database does not open, or the workers cannot work.
+    """
+    settings: dict[str, Any] = dict(locals())  # first of all, while they are nothing but the parameters
+    from nas.ledger.records import SearchConfig
+    from nas.searching.search import check_run, create
+
+    _add_plugins(plugins)
+    check_run(workers, executor)
+    config = SearchConfig(**{f.name: settings[f.name] for f in fields(SearchConfig) if f.name in settings})
+    storage = _storage(storage)
+    with _decoding(progress) as on_images:
+        record = create(storage, name, config, on_images)
+    return _run(storage, record.name, workers, executor, progress, verbose)
+
+
+def resume(
+    storage: str,
+    name: str,
+    *,
+    workers: int = 1,
+    executor: str = "local",
+    progress: bool | None = None,
+    verbose: bool = False,
+    plugins: Sequence[str | Path] = (),
+) -> Result:
+    """Go on with a search, with the settings it was made with, to its end; else as ``nas.search``.
+
+    Raises:
+        InvalidInput: there is no such search, or it is for what this installation does not have.
+        BitnasError: the database is not there, or the workers cannot work.
+    """
+    from nas.searching import search as searching
+
+    _add_plugins(plugins)
+    searching.check_run(workers, executor)
+    record = searching.resume(storage, name)
+    return _run(storage, record.name, workers, executor, progress, verbose)
+
+
+def load(storage: str, name: str) -> Result:
+    """A search that is in the database at ``storage``, finished or not.
+
+    Raises:
+        InvalidInput: there is no such search.
+        BitnasError: the database is not there, or does not open.
+    """
+    result = Result(storage, name)
+    _ = result.record  # raises where there is none
+    return result
+
+
+def _run(
+    storage: str, name: str, workers: int, executor: str, progress: bool | None, verbose: bool
+) -> Result:
+    from nas.searching.progress import is_watched
+    from nas.searching.shown import run_shown
+
+    spent = run_shown(storage, name, workers, executor, progress, verbose)
+    if is_watched(progress):
+        sys.stderr.writelines(f"{sentence}\n" for sentence in spent.sentences("verbose=True"))
+    return Result(storage, name)
+
+
+def _storage(given: str | None) -> str:
+    return given or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE
+
+
+def _add_plugins(files: Sequence[str | Path]) -> None:
+    from search_spaces.plugins import add_plugin_file, load_plugin_files
+
+    for file in files:
+        add_plugin_file(Path(file))
+    load_plugin_files()  # the registries may have been read already, by an earlier search
+
+
+def _decoding(progress: bool | None) -> "AbstractContextManager[OnImages]":
+    """Shows how images are decoded, where progress is to be shown."""
+    from nas.bars import decoding
+    from nas.searching.progress import is_watched
+    from nas.searching.search import ignore
+
+    return decoding() if is_watched(progress) else nullcontext(ignore)

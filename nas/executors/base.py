@@ -1,0 +1,80 @@
+"""What an executor is: something that has workers work on a search, and tells what became of them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nas.trials.job import Job, Told
+from search_spaces.registry import Registry
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A worker has ended.
+
+    Attributes:
+        is_done: whether it ended as nothing is left for it to do; else it failed, was killed or was lost.
+        how: in words, how it ended, such as ``exit code -9``.
+    """
+
+    is_done: bool
+    how: str = ""
+
+
+Event = Told | Ended
+"""What ``Executor.poll`` gives."""
+
+
+class Executor(ABC):
+    """Runs the workers of one search somewhere: on this machine, on a cluster.
+
+    A worker is ``nas.trials.worker.run(job, stop, tell)``, called anywhere that reaches the ledger, where it
+    claims one trial after the other until none is left. The ledger holds all results, so an executor moves
+    none: the job goes to its workers, and what they tell comes back.
+
+    Two workers must not share a process: a trial traces models, for which torch.fx replaces functions of
+    torch in all threads.
+
+    Order of calls: ``start`` once, then ``poll`` and ``capacity`` in turn, ``stop`` last, also after an error
+    or a Ctrl-C in any of them and where ``start`` was never called. An executor serves one search and is then
+    thrown away.
+
+    Threads: one thread makes all calls. Ctrl-C may interrupt each of them.
+
+    Owner: whatever ``start`` and ``poll`` bring to life belongs to the executor, and is gone when ``stop``
+    returns. A worker that dies or fails is replaced by the executor, in ``poll``, and told of by ``Ended``;
+    whoever called gives up by ``stop`` when too many do. One that is done is not replaced.
+
+    Errors: ``start`` and ``poll`` raise ``BitnasError`` when the place where trials run cannot be used. What
+    happens to a worker is no error but an event.
+    """
+
+    @abstractmethod
+    def start(self, job: Job, workers: int) -> None:
+        """Begin to have ``job`` worked on, by at most so many workers at once; does not wait for them."""
+
+    @abstractmethod
+    def capacity(self) -> int:
+        """How many trials can run at once now: the workers that are at work or being started.
+
+        It may change at any time as machines join and leave. It is 0 once all workers are done; it is also 0
+        while there is no machine to run one, which does not end a search.
+        """
+
+    @abstractmethod
+    def poll(self, timeout_s: float) -> list[Event]:
+        """What has happened since the last call, oldest first; waits for it at most ``timeout_s``.
+
+        What a worker told comes before its ``Ended``.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Tell all workers to put their trials back and end, and end those that do not. May be repeated."""
+
+
+executors: Registry[Callable[[], Executor]] = Registry("executor", "executors", ("nas.executors.local",))
+"""By name, what makes an executor; what it needs to know, such as a cluster's address, it takes from the
+environment."""
+
+LOCAL = "local"

@@ -1,0 +1,47 @@
+"""The life of a worker process of the executor ``local``, which starts it with two numbers and its job."""
+
+import os
+import pickle
+import signal
+import sys
+import threading
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from types import FrameType
+
+from nas.trials.job import Told
+from nas.trials.worker import prepare_process, run
+
+
+class Stop(threading.Event):
+    """Set by SIGTERM, and by the end of the process that started this one."""
+
+    def __init__(self, parent: int) -> None:
+        super().__init__()
+        self._parent = parent
+
+    def is_set(self) -> bool:
+        """Whether to stop."""
+        return super().is_set() or os.getppid() != self._parent
+
+
+def main() -> None:
+    """Work on the job that comes by stdin, with the pipe and the parent that the command line names.
+
+    The process ends with code 0 when the search is finished, else with 1.
+    """
+    pipe, stop = Connection(int(sys.argv[1]), readable=False), Stop(int(sys.argv[2]))
+
+    def on_term(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    def tell(told: Told) -> None:
+        with suppress(BrokenPipeError):  # who started it is gone, which ends it soon
+            pipe.send_bytes(told.to_json().encode())
+
+    # Ctrl-C reaches every process of a terminal; the parent alone decides and says so by SIGTERM.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, on_term)
+    job = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the parent
+    prepare_process(job.verbose)
+    sys.exit(0 if run(job, stop, tell) else 1)

@@ -1,0 +1,196 @@
+"""What a search found, for Python: its trials and its front, the best one, its figure, and its export."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+
+from nas.objectives import Objective, objective
+from search_spaces.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+    from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, TrialState
+
+
+class LimitSettings(TypedDict, total=False):
+    """Limits of what a network may cost, called as those of a search; None is not given.
+
+    Attributes:
+        max_latency_ms: milliseconds for one image.
+        max_size_kb: of the parameters at their codes' bits, in kB of 1000 bytes.
+        max_memory_kb: that it needs to run, likewise.
+        max_macs: multiply-accumulates for one image.
+    """
+
+    max_latency_ms: float | None
+    max_size_kb: float | None
+    max_memory_kb: float | None
+    max_macs: float | None
+
+
+class Result:
+    """A search in a database. It holds nothing but where that is: each call reads what is there now.
+
+    Attributes:
+        storage: the database's URL.
+        name: the search's name.
+    """
+
+    def __init__(self, storage: str, name: str) -> None:
+        self.storage, self.name = storage, name
+
+    @property
+    def record(self) -> "SearchRecord":
+        """The settings, and how many trials are in which state."""
+        with self._ledger() as ledger:
+            return ledger.search(self.name)
+
+    @property
+    def config(self) -> "SearchConfig":
+        """The settings that the search was made with."""
+        return self.record.config
+
+    @property
+    def front(self) -> "list[TrialRecord]":
+        """The trials that no other beats in every objective, the most accurate first."""
+        with self._ledger() as ledger:
+            return ledger.front(self.name)
+
+    def trials(self, state: "TrialState | str | None" = None) -> "list[TrialRecord]":
+        """All trials by number, or those in one state, such as ``complete``."""
+        with self._ledger() as ledger:
+            return [trial for trial in ledger.trials(self.name) if state in (None, trial.state)]
+
+    def trial(self, number: int) -> "TrialRecord":
+        """One trial; InvalidInput where there is none of that number."""
+        with self._ledger() as ledger:
+            return ledger.trial(self.name, number)
+
+    def best(self, **limits: Unpack[LimitSettings]) -> "TrialRecord":
+        """The most accurate complete trial within limits; a limit that is not given is the search's own.
+
+        Where accuracy is not the first of the search's objectives, the best trial by that one.
+
+        Args:
+            limits: such as ``max_latency_ms=0.4``; a latency is the measured one where there is one.
+
+        Raises:
+            InvalidInput: there is no such limit.
+            NothingFitsError: no complete trial is within the limits.
+        """
+        from nas.export.trials import candidates, limits_of, nothing_fits
+        from search_spaces.errors import NothingFitsError
+
+        with self._ledger() as ledger:
+            wanted = limits_of(ledger.search(self.name).config, _by_name(limits))
+            if found := candidates(ledger, self.name, wanted, None):
+                return found[0]
+            raise NothingFitsError(nothing_fits(ledger, self.name, wanted, None))
+
+    def export(
+        self,
+        folder: str | Path,
+        trial: int | None = None,
+        *,
+        epochs: int = 0,
+        c_source: str | Path | None = None,
+        **limits: Unpack[LimitSettings],
+    ) -> Path:
+        """Write a trial as a compiled, tested network, and give the folder that holds it.
+
+        Args:
+            folder: where to write it; new or empty.
+            trial: which; None for the most accurate that keeps the limits when it is measured.
+            epochs: how many more epochs to train it first.
+            c_source: a folder for the same network as C, new or empty.
+            limits: as of ``best``.
+
+        Raises:
+            InvalidInput: there is no such trial, or the folder is taken.
+            NothingFitsError: no complete trial keeps the limits.
+            DisagreementError: the compiled network does not compute what torch does.
+        """
+        from nas.export.trials import export, limits_of
+
+        output, c_folder = Path(folder), None if c_source is None else Path(c_source)
+        with self._ledger() as ledger:
+            wanted = limits_of(ledger.search(self.name).config, _by_name(limits))
+            export(ledger, self.name, output, limits=wanted, number=trial, epochs=epochs, c_source=c_folder)
+        return output
+
+    def figure(self) -> "go.Figure":
+        """Accuracy against latency, all trials and the front; BitnasError while no trial has a latency."""
+        from nas.figures.data import pareto_data, why_no_pareto
+        from nas.figures.search import add_title, pareto_figure
+        from search_spaces.errors import BitnasError
+
+        record = self.record
+        data = pareto_data(record, self.trials(), self.front)
+        if reason := why_no_pareto(record, data):
+            raise BitnasError(f"figure: {reason}; wait for the first trials")
+        figure = pareto_figure(data)
+        add_title(figure, f"{self.name}: accuracy against latency")
+        return figure
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings, the counts and the front as JSON-able values, as the command prints them."""
+        return {**self.record.to_dict(), "front": [trial.to_dict() for trial in self.front]}
+
+    def __repr__(self) -> str:
+        """The search in one line, and a line for each trial of the front."""
+        table = self._table()
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ["  ".join(cell.rjust(n) for cell, n in zip(row, widths, strict=True)) for row in table]
+        return "\n".join([self._headline(), *lines])
+
+    def _repr_html_(self) -> str:
+        """The same as a table, for a notebook."""
+        head, *rows = self._table()
+        lines = [_html_row("th", head), *(_html_row("td", row) for row in rows)]
+        return f"<p>{escape(self._headline())}</p><table>{''.join(lines)}</table>"
+
+    def _table(self) -> list[list[str]]:
+        """The front: a row of titles, then one for each trial, with the search's objectives as columns."""
+        from nas.formatting import milliseconds
+
+        named = [objective(name) for name in self.config.objectives]
+        rows = [
+            [str(t.number), *(_cell(o, t) for o in named), milliseconds(t.measured_latency_ms)]
+            for t in self.front
+        ]
+        return [["trial", *(o.heading for o in named), "measured (ms)"], *rows]
+
+    def _headline(self) -> str:
+        from nas.figures.data import describe_counts
+
+        record = self.record
+        config = record.config
+        what = f"{config.space} on {config.data}, {config.device}"
+        return f"Search {self.name} ({what}): {describe_counts(record)}, {len(self.front)} on the front"
+
+    @contextmanager
+    def _ledger(self) -> "Iterator[Ledger]":
+        from nas.ledger import Ledger
+
+        with Ledger.open(self.storage) as ledger:
+            yield ledger
+
+
+def _cell(of: Objective, trial: "TrialRecord") -> str:
+    found = of.of(trial)
+    return of.show(None if found is None else found.value)
+
+
+def _html_row(tag: str, cells: list[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def _by_name(limits: LimitSettings) -> dict[str, float | None]:
+    known = LimitSettings.__annotations__
+    for name in limits:
+        if name not in known:
+            raise InvalidInput(name, "there is no such limit", f"give one of {', '.join(known)}")
+    return {name: cast("float | None", limit) for name, limit in limits.items()}

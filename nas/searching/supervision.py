@@ -1,0 +1,101 @@
+"""Keeps watch over an executor until a search is finished, and passes on what its workers tell."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nas.executors.base import Event, Executor
+from nas.hints import command
+from nas.ledger.claims import MAX_DEATHS
+from nas.ledger.records import SearchRecord
+from nas.ledger.store import Ledger
+from nas.trials.job import Told
+from search_spaces.errors import BitnasError
+
+POLL_S = 0.3
+
+
+@dataclass
+class Progress:
+    """What the workers of a search have told of themselves.
+
+    Attributes:
+        stage: what goes on beside trials, in words; empty where there is nothing.
+        done: how much of it is done, None where it cannot be counted.
+        of: of how much.
+        drifts: by what share the device was slower than usual, for each batch of measurements.
+        training_s: seconds of training of the workers that have ended.
+        measuring_s: seconds of measuring, likewise.
+        error: what kept a worker from working, the last time that one told.
+    """
+
+    stage: str = ""
+    done: int | None = None
+    of: int | None = None
+    drifts: list[float] = field(default_factory=list)
+    training_s: float = 0.0
+    measuring_s: float = 0.0
+    error: str | None = None
+
+    def hear(self, told: Told) -> None:
+        """Take in what a worker tells."""
+        if told.stage is not None:
+            self.stage, self.done, self.of = told.stage, told.done, told.of
+        self.drifts += told.drifts
+        self.training_s += told.training_s
+        self.measuring_s += told.measuring_s
+        self.error = told.error or self.error
+
+
+OnChange = Callable[[SearchRecord], None]
+OnProgress = Callable[[SearchRecord, Progress], None]
+
+
+@dataclass
+class Supervision:
+    """One search, the executor that runs its workers, and who is told how it goes."""
+
+    executor: Executor
+    ledger: Ledger
+    search: str
+    workers: int
+    on_change: OnChange
+    on_progress: OnProgress
+    progress: Progress = field(default_factory=Progress)
+    is_done: bool = False
+    deaths: int = 0
+    last_end: str = ""
+
+    def until_done(self) -> None:
+        """Watch until one worker has found nothing left to do, and those at the last trials have ended.
+
+        Raises:
+            BitnasError: workers die or fail, one after the other, and no trial changes meanwhile.
+        """
+        last = self.ledger.search(self.search)
+        while not (self.is_done and self.executor.capacity() == 0):
+            events = self.executor.poll(POLL_S)
+            now = self.ledger.search(self.search)
+            if now.counts != last.counts:
+                last, self.deaths = now, 0
+                self.on_change(now)
+            for event in events:
+                self._take(event, now)
+            self._raise_if_fruitless()
+
+    def _take(self, event: Event, now: SearchRecord) -> None:
+        if isinstance(event, Told):
+            self.progress.hear(event)
+            self.on_progress(now, self.progress)
+        elif event.is_done:
+            self.is_done = True
+        else:
+            self.deaths += 1
+            self.last_end = event.how
+
+    def _raise_if_fruitless(self) -> None:
+        error = self.progress.error
+        if self.deaths > (1 if error else MAX_DEATHS + self.workers):
+            again = command("search", resume=self.search, storage=self.ledger.url, debug=True)
+            raise BitnasError(
+                error or f"search: its workers die ({self.last_end}) without a result; see why with: {again}"
+            )

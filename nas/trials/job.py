@@ -1,0 +1,56 @@
+"""What travels to a worker, and what a worker tells: plain data, whatever way it goes."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Self
+
+from nas.ledger.claims import LEASE_S
+from nas.measuring.bench import BenchFactory, DeviceBench
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is to do. All of it is plain or importable, so that it can be pickled.
+
+    A device that does not answer is asked again after ``device_pause_s``.
+    """
+
+    storage: str
+    search: str
+    bench: BenchFactory = DeviceBench
+    lease_s: float = LEASE_S
+    poll_s: float = 0.5
+    device_pause_s: float = 15.0
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Told:
+    """Something that a worker tells of its work; what it does not speak of is None or empty.
+
+    Attributes:
+        stage: what goes on beside trials, in words.
+        done: how much of the stage is done, where it can be counted.
+        of: of how much.
+        drifts: by what share the device was slower than usual, for each batch of measurements.
+        training_s: seconds of training, in all, when the worker ends.
+        measuring_s: seconds of measuring, likewise, waiting for its turn included.
+        error: in one line, what keeps the worker from working; it ends after that.
+    """
+
+    stage: str | None = None
+    done: int | None = None
+    of: int | None = None
+    drifts: list[float] = field(default_factory=list)
+    training_s: float = 0.0
+    measuring_s: float = 0.0
+    error: str | None = None
+
+    def to_json(self) -> str:
+        """For a way that carries text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """What ``to_json`` wrote."""
+        return cls(**json.loads(text))

@@ -1,0 +1,104 @@
+"""Where all of a network lies in memory: constants in one block, activations and scratch in another."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.codegen.planning import Lifetime, aligned, largest_live_set, plan
+from runtime.graph import Graph, Node, Value
+from runtime.kernels.base import Buffer, kernel_for
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A packed tensor and its place in the constants' block, in bytes."""
+
+    name: str
+    array: NDArray[Any]
+    offset: int
+
+
+@dataclass
+class Layout:
+    """Where each buffer of each node lies: the block's name and the offset in it, by the buffer's name."""
+
+    places: list[dict[str, tuple[str, int]]]
+    constants: list[Constant]
+    constant_bytes: int = 0
+    workspace_bytes: int = 0
+    live_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Activation:
+    """Memory that a step writes, and the (step, buffer's name) pairs that it serves."""
+
+    lifetime: Lifetime
+    users: list[tuple[int, str]]
+
+
+def lay_out(graph: Graph) -> Layout:
+    """Place constants one after the other, and activations and scratch by their lifetimes."""
+    layout = Layout([{} for _ in graph.nodes], [])
+    for node, places in zip(graph.nodes, layout.places, strict=True):
+        _place_constants(layout, node, places)
+    activations = _activations(graph, layout)
+    lifetimes = [activation.lifetime for activation in activations]
+    offsets, layout.workspace_bytes = plan(lifetimes)
+    layout.live_bytes = largest_live_set(lifetimes)
+    for offset, activation in zip(offsets, activations, strict=True):
+        for step, name in activation.users:
+            layout.places[step][name] = "workspace", offset
+    return layout
+
+
+def _place_constants(layout: Layout, node: Node, places: dict[str, tuple[str, int]]) -> None:
+    constants = node.constants
+    for buffer in kernel_for(node.workload).buffers(node.workload):
+        if buffer.role == "constant":
+            name, values = f"{node.name}.{buffer.name}", constants[buffer.name]
+            places[buffer.name] = "constants", _add_constant(layout, name, buffer, values)
+
+
+def _add_constant(layout: Layout, name: str, buffer: Buffer, values: NDArray[Any]) -> int:
+    array = np.ascontiguousarray(values, dtype=buffer.dtype).reshape(buffer.shape)
+    offset = layout.constant_bytes
+    layout.constants.append(Constant(name, array, offset))
+    layout.constant_bytes += aligned(array.nbytes)
+    return offset
+
+
+def _activations(graph: Graph, layout: Layout) -> list[Activation]:
+    """What goes into the workspace; the graph's own input and output get their places at once."""
+    outside = {graph.input.index: "input", graph.output.index: "output"}
+    found: list[Activation] = []
+    written: dict[int, Activation] = {}
+    for step, node in enumerate(graph.nodes):
+        for buffer, value in _with_values(node):
+            if value is not None and value.index in outside:
+                layout.places[step][buffer.name] = outside[value.index], 0
+            elif value is not None and buffer.role == "input":
+                written[value.index].users.append((step, buffer.name))
+            else:
+                last = step if value is None else _last_reader(graph, value, step)
+                found.append(Activation(Lifetime(buffer.nbytes, step, last), [(step, buffer.name)]))
+                if value is not None:
+                    written[value.index] = found[-1]
+    return found
+
+
+def _with_values(node: Node) -> Iterator[tuple[Buffer, Value | None]]:
+    """The buffers of a node but for its constants, each with the value in it; scratch holds none."""
+    values = {"input": iter(node.inputs), "output": iter(node.outputs)}
+    for buffer in kernel_for(node.workload).buffers(node.workload):
+        if buffer.role != "constant":
+            yield buffer, None if buffer.role == "scratch" else next(values[buffer.role])
+
+
+def _last_reader(graph: Graph, value: Value, step: int) -> int:
+    """The last step that reads a value; the one that writes it if none does."""
+    readers = (i for i, node in enumerate(graph.nodes) if any(v.index == value.index for v in node.inputs))
+    return max(readers, default=step)

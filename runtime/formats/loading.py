@@ -1,0 +1,91 @@
+"""Loads an artifact as a compiled network."""
+
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+from runtime.codegen.layout import Constant
+from runtime.formats.artifact import (
+    CONSTANTS,
+    LIBRARY,
+    MANIFEST,
+    Manifest,
+    check_files,
+    check_target,
+    read_manifest,
+    read_sample,
+    read_tensors,
+)
+from runtime.network import CompiledNetwork
+from runtime.network_info import NetworkInfo
+from runtime.workload import Workload
+from search_spaces.errors import PLUGINS, BitnasError, InvalidInput, UnknownFamilyError
+
+
+def load(directory: str | Path) -> CompiledNetwork:
+    """Load an artifact, after checking every file's checksum and that its code runs on this CPU.
+
+    Raises:
+        BitnasError: a file is missing or changed, or the artifact is for another machine.
+    """
+    if not isinstance(directory, str | Path) or "\0" in str(directory):
+        raise InvalidInput("directory", f"{directory!r} is no path", "pass a folder that `nas export` wrote")
+    folder = Path(directory)
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    check_target(manifest)
+    # A copy of its own: a library that was loaded from this path before would be given again, changed or not.
+    private = Path(tempfile.mkdtemp(prefix="bitnas-"))
+    try:
+        library = Path(shutil.copy(folder / LIBRARY, private))
+        network = CompiledNetwork(_info(folder, manifest), _constants(folder, manifest), library)
+    except BaseException:
+        shutil.rmtree(private, ignore_errors=True)
+        raise
+    weakref.finalize(network, shutil.rmtree, private, ignore_errors=True)
+    image, expected = read_sample(folder)
+    try:
+        output = network.run(image)
+    except ValueError as error:  # what the library's entry says of blocks that are not its own
+        raise _misfit(folder, "library") from error
+    if not np.array_equal(output, expected, equal_nan=True):
+        raise _misfit(folder, "sample")
+    return network
+
+
+def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
+    try:
+        workloads = tuple(Workload.from_json(text) for text in manifest.workloads)
+    except UnknownFamilyError as error:
+        problem = f"{folder / MANIFEST}: {error.problem}; add their plug-in by "
+        raise BitnasError(problem, PLUGINS) from error
+    except InvalidInput as error:
+        raise _misfit(folder, "workloads") from error
+    return NetworkInfo(
+        input_shape=manifest.input_shape,
+        output_shape=manifest.output_shape,
+        architecture=manifest.architecture,
+        target=manifest.target,
+        flags=manifest.flags,
+        constant_bytes=manifest.constant_bytes,
+        workspace_bytes=manifest.workspace_bytes,
+        live_bytes=manifest.live_bytes,
+        threads=manifest.threads,
+        workloads=workloads,
+    )
+
+
+def _constants(folder: Path, manifest: Manifest) -> tuple[Constant, ...]:
+    arrays = read_tensors(folder / CONSTANTS, *(c.name for c in manifest.constants))
+    pairs = zip(manifest.constants, arrays, strict=True)
+    constants = tuple(Constant(c.name, array, c.offset) for c, array in pairs)
+    if any(c.offset + c.array.nbytes > manifest.constant_bytes for c in constants):
+        raise _misfit(folder, "constants")
+    return constants
+
+
+def _misfit(folder: Path, what: str) -> BitnasError:
+    return BitnasError(f"{folder / MANIFEST}: it does not fit the {what} beside it; export the artifact anew")

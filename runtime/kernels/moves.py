@@ -1,0 +1,122 @@
+"""Kernels that move values and compute nothing: subsample, concatenate, shuffle, layouts."""
+
+from itertools import accumulate
+
+from runtime.kernels.base import Buffer, kernels, lanes
+from runtime.kernels.elementwise import ElementwiseKernel
+from runtime.kernels.fixed_point import REAL, zero_of
+from runtime.tvm_types import Compute, Expr, Tensors
+from runtime.workload import ChannelShuffle, Concat, Subsample, ToNchw, ToNhwc
+
+
+class SubsampleKernel(ElementwiseKernel[Subsample]):
+    """Some of the pixels, a vector of channels at a time, and zeros."""
+
+    def buffers(self, workload: Subsample) -> tuple[Buffer, ...]:
+        """Data (N, H, W, C / lanes, lanes) -> (N, H', W', (C + added) / lanes, lanes)."""
+        w, dtype = workload, REAL[workload.arithmetic]
+        width = lanes(w.channels, w.added) if w.added else lanes(w.channels)
+        shape = (w.batch, w.out_height, w.out_width, (w.channels + w.added) // width, width)
+        return (
+            Buffer("data", "input", (w.batch, w.height, w.width, w.channels // width, width), dtype),
+            Buffer("output", "output", shape, dtype),
+        )
+
+    def expression(self, workload: Subsample, args: Tensors) -> Compute:
+        """Zero beyond the channels that there are."""
+        from tvm import tirx
+
+        data, stride = args["data"], workload.stride
+        there = int(data.shape[3])
+
+        def value(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
+            if not workload.added:
+                return data[n, y * stride, x * stride, v, i]
+            zero = zero_of(workload.arithmetic)
+            return tirx.if_then_else(v < there, data[n, y * stride, x * stride, v, i], zero)
+
+        return value
+
+
+class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):
+    """A transposition of (groups, C / groups)."""
+
+    def buffers(self, workload: ChannelShuffle) -> tuple[Buffer, ...]:
+        """Data (N * pixels, G, C/G) -> (N * pixels, C/G, G)."""
+        pixels, depth = workload.batch * workload.pixels, workload.channels // workload.groups
+        return (
+            Buffer("data", "input", (pixels, workload.groups, depth), REAL[workload.arithmetic]),
+            Buffer("output", "output", (pixels, depth, workload.groups), REAL[workload.arithmetic]),
+        )
+
+    def expression(self, workload: ChannelShuffle, args: Tensors) -> Compute:
+        """Groups and channels change places."""
+        return lambda p, c, g: args["data"][p, g, c]
+
+
+class ToNhwcKernel(ElementwiseKernel[ToNhwc]):
+    """NCHW -> NHWC."""
+
+    def buffers(self, workload: ToNhwc) -> tuple[Buffer, ...]:
+        """Data (N, C, H, W) -> (N, H, W, C)."""
+        w = workload
+        return (
+            Buffer("data", "input", (w.batch, w.channels, w.height, w.width), "float32"),
+            Buffer("output", "output", (w.batch, w.height, w.width, w.channels), "float32"),
+        )
+
+    def expression(self, workload: ToNhwc, args: Tensors) -> Compute:
+        """Channels go last."""
+        return lambda n, y, x, c: args["data"][n, c, y, x]
+
+
+class ToNchwKernel(ElementwiseKernel[ToNchw]):
+    """NHWC -> NCHW."""
+
+    def buffers(self, workload: ToNchw) -> tuple[Buffer, ...]:
+        """Data (N, H, W, C) -> (N, C, H, W)."""
+        w, dtype = workload, REAL[workload.arithmetic]
+        return (
+            Buffer("data", "input", (w.batch, w.height, w.width, w.channels), dtype),
+            Buffer("output", "output", (w.batch, w.channels, w.height, w.width), dtype),
+        )
+
+    def expression(self, workload: ToNchw, args: Tensors) -> Compute:
+        """Channels go second."""
+        return lambda n, c, y, x: args["data"][n, y, x, c]
+
+
+class ConcatKernel(ElementwiseKernel[Concat]):
+    """Side by side along the channels, a vector of channels at a time."""
+
+    def buffers(self, workload: Concat) -> tuple[Buffer, ...]:
+        """Data (N * pixels, C_i / lanes, lanes) for each i -> (N * pixels, sum C_i / lanes, lanes)."""
+        pixels, width = workload.batch * workload.pixels, lanes(*workload.channels)
+        dtype = REAL[workload.arithmetic]
+        inputs = [
+            Buffer(f"data{i}", "input", (pixels, channels // width, width), dtype)
+            for i, channels in enumerate(workload.channels)
+        ]
+        vectors = sum(workload.channels) // width
+        return (*inputs, Buffer("output", "output", (pixels, vectors, width), dtype))
+
+    def expression(self, workload: Concat, args: Tensors) -> Compute:
+        """Which input a vector comes from depends on its index alone, never on the lane."""
+        from tvm import tirx
+
+        def chosen(p: Expr, v: Expr, i: Expr) -> Expr:
+            ends = list(accumulate(int(a.shape[1]) for a in args.values()))
+            value = None
+            for array, end in reversed(list(zip(args.values(), ends, strict=True))):
+                own = array[p, v - (end - int(array.shape[1])), i]
+                value = own if value is None else tirx.if_then_else(v < end, own, value)
+            return value
+
+        return chosen
+
+
+kernels.add("subsample", SubsampleKernel())
+kernels.add("concat", ConcatKernel())
+kernels.add("channel_shuffle", ChannelShuffleKernel())
+kernels.add("to_nhwc", ToNhwcKernel())
+kernels.add("to_nchw", ToNchwKernel())

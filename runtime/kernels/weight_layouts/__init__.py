@@ -1,0 +1,27 @@
+"""How kernels take weights, one module a layout; importing this package registers them all."""
+
+from runtime.kernels.weight_layouts import binary, dorefa8, float32, int8, ternary
+from runtime.kernels.weight_layouts.base import (
+    LayerWeights,
+    WeightLayout,
+    layout_for,
+    planes_of,
+    quads_of,
+    taps_of,
+    weight_layouts,
+)
+
+__all__ = [
+    "LayerWeights",
+    "WeightLayout",
+    "binary",
+    "dorefa8",
+    "float32",
+    "int8",
+    "layout_for",
+    "planes_of",
+    "quads_of",
+    "taps_of",
+    "ternary",
+    "weight_layouts",
+]

@@ -1,0 +1,71 @@
+"""Workloads of what moves values and computes nothing."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from runtime.workload.base import Arithmetic, Workload
+
+
+@dataclass(frozen=True)
+class Subsample(Workload):
+    """Every ``stride``-th pixel, and zeros for ``added`` channels behind the others."""
+
+    family: ClassVar[str] = "subsample"
+    height: int
+    width: int
+    channels: int
+    stride: int
+    added: int
+    arithmetic: Arithmetic = "float"
+
+    @property
+    def out_height(self) -> int:
+        """Rows of the output."""
+        return -(-self.height // self.stride)
+
+    @property
+    def out_width(self) -> int:
+        """Columns of the output."""
+        return -(-self.width // self.stride)
+
+
+@dataclass(frozen=True)
+class Concat(Workload):
+    """Tensors side by side along their channels."""
+
+    family: ClassVar[str] = "concat"
+    pixels: int
+    channels: tuple[int, ...]
+    arithmetic: Arithmetic = "float"
+
+
+@dataclass(frozen=True)
+class ChannelShuffle(Workload):
+    """Channel ``g * (C / groups) + i`` goes to ``i * groups + g`` (ShuffleNet)."""
+
+    family: ClassVar[str] = "channel_shuffle"
+    pixels: int
+    channels: int
+    groups: int
+    arithmetic: Arithmetic = "float"
+
+
+@dataclass(frozen=True)
+class ToNhwc(Workload):
+    """From torch's NCHW to the kernels' NHWC."""
+
+    family: ClassVar[str] = "to_nhwc"
+    height: int
+    width: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class ToNchw(Workload):
+    """From the kernels' NHWC back to torch's NCHW."""
+
+    family: ClassVar[str] = "to_nchw"
+    height: int
+    width: int
+    channels: int
+    arithmetic: Arithmetic = "float"

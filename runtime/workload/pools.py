@@ -1,0 +1,42 @@
+"""Workloads of poolings."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from runtime.workload.base import Arithmetic, PooledCode, SpatialWorkload, Workload
+
+
+@dataclass(frozen=True)
+class MaxPool2d(SpatialWorkload):
+    """The largest value in each window; padding counts for nothing, and neither does a NaN.
+
+    Attributes:
+        channels: of packed signs, the words of a pixel.
+        code: what a channel is. Of signs the largest is +1 unless all are -1.
+        mixed: of signs, some channels take the smallest in place of the largest, as a constant tells.
+    """
+
+    family: ClassVar[str] = "max_pool2d"
+    channels: int
+    code: PooledCode = "float"
+    mixed: bool = False
+    arithmetic: Arithmetic = "float"
+
+
+@dataclass(frozen=True)
+class AvgPool2d(SpatialWorkload):
+    """The mean of each window; padding counts as zero, as in torch's default."""
+
+    family: ClassVar[str] = "avg_pool2d"
+    channels: int
+    arithmetic: Arithmetic = "float"
+
+
+@dataclass(frozen=True)
+class GlobalAvgPool(Workload):
+    """The mean of each channel over all pixels of an image."""
+
+    family: ClassVar[str] = "global_avg_pool"
+    pixels: int
+    channels: int
+    arithmetic: Arithmetic = "float"

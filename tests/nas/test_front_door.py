@@ -1,0 +1,184 @@
+"""The Python interface: a search from a script, what its result gives, and what it refuses."""
+
+import inspect
+import json
+import subprocess
+import sys
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import plotly.graph_objects as go
+import pytest
+from benches import FEW, ArithmeticBench
+from threads import ThreadExecutor
+
+import nas
+import nas.trials.job
+from nas.ledger import SearchConfig, TrialState
+from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
+from tests.environment import clean_environment
+
+SCRIPT = """
+import nas
+
+result = nas.search(trials=2, epochs=1, max_size_kb=1000, storage={storage!r})
+print(result.name)
+print(result)
+"""
+"""No ``if __name__ == "__main__"``: were workers to run it, each would start a search."""
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, subprocess.CompletedProcess[str]]:
+    """The ledger of a real search that a script has run, and what the script said."""
+    folder = tmp_path_factory.mktemp("script")
+    storage = f"sqlite:///{folder}/nas.db"
+    (folder / "mine.py").write_text(SCRIPT.format(storage=storage))
+    ran = subprocess.run(
+        [sys.executable, "mine.py"],
+        cwd=folder,
+        env=clean_environment(PYTHONPATH=str(Path(__file__).parents[2])),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return storage, ran
+
+
+@pytest.fixture(scope="module")
+def result(script: tuple[str, subprocess.CompletedProcess[str]]) -> nas.Result:
+    """The same search, loaded here."""
+    return nas.load(script[0], "tiny-digits-1")
+
+
+def test_a_script_without_a_guard_searches_and_says_nothing_of_itself(
+    script: tuple[str, subprocess.CompletedProcess[str]], result: nas.Result
+) -> None:
+    _, ran = script
+    assert (ran.returncode, ran.stderr) == (0, ""), "no progress, as nobody looks on"
+    assert ran.stdout == f"tiny-digits-1\n{result}\n", "it ran once, and its workers did not run the script"
+
+
+def test_a_result_gives_trials_front_and_best(result: nas.Result) -> None:
+    trials, front = result.trials(), result.front
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * 2
+    assert result.trials("failed") == []
+    assert result.trial(1) == trials[1]
+    assert front
+    assert all(trial.measured_latency_ms for trial in front)
+    best = result.best()
+    assert best.accuracy == max(trial.accuracy for trial in trials if trial.accuracy is not None)
+    smaller = min(trials, key=lambda trial: trial.size_kb or 0.0)
+    assert result.best(max_size_kb=smaller.size_kb) == smaller
+    with pytest.raises(NothingFitsError, match="no complete trial is within the limits"):
+        result.best(max_latency_ms=1e-9)
+    with pytest.raises(InvalidInput, match=r"^max_sizekb: there is no such limit; give one of"):
+        result.best(max_sizekb=3)  # type: ignore[call-arg]
+    with pytest.raises(InvalidInput, match=r"^number: "):
+        result.trial(2)
+
+
+def test_a_result_is_shown_as_text_as_a_table_and_as_data(result: nas.Result) -> None:
+    headline, titles, *rows = repr(result).splitlines()
+    assert headline.startswith("Search tiny-digits-1 (tiny on digits, local): 2 complete, ")
+    assert titles.split()[:2] == ["trial", "accuracy"]
+    assert [int(row.split()[0]) for row in rows] == [trial.number for trial in result.front]
+    page = result._repr_html_()
+    assert page.count("<tr>") == 1 + len(rows)
+    assert f"<td>{result.front[0].number}</td>" in page
+    data = json.loads(json.dumps(result.to_dict(), allow_nan=False))
+    assert (data["name"], data["counts"]["complete"]) == ("tiny-digits-1", 2)
+    assert [trial["number"] for trial in data["front"]] == [trial.number for trial in result.front]
+    figure = result.figure()
+    assert isinstance(figure, go.Figure)
+    assert "tiny-digits-1" in figure.layout.title.text
+
+
+def test_a_result_is_exported(result: nas.Result, tmp_path: Path) -> None:
+    number = result.front[-1].number
+    folder = result.export(tmp_path / "winner", trial=number)
+    assert folder == tmp_path / "winner"
+    assert json.loads((folder / "card.json").read_text())["trial"] == number
+    with pytest.raises(InvalidInput, match="is there already"):
+        result.export(folder)
+    with pytest.raises(NothingFitsError):
+        result.export(tmp_path / "other", max_latency_ms=1e-9)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, object]:
+    """Settings of a search that takes no process and no compiler."""
+    monkeypatch.setattr(nas.trials.job.Job.__init__, "__defaults__", (ArithmeticBench, 60.0, 0.1, 0.1, False))
+    assert ThreadExecutor
+    where = {"storage": f"sqlite:///{tmp_path}/nas.db", "executor": "thread"}
+    return {**where, "data": FEW, "trials": 1, "epochs": 1}
+
+
+def test_progress_is_shown_when_asked_for_and_names_are_given(
+    quick: dict[str, object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert nas.search(**quick).name == "tiny-few-digits-1"  # type: ignore[arg-type]
+    assert capsys.readouterr().err == ""
+    second = nas.search(**quick, progress=True)  # type: ignore[arg-type]
+    assert second.name == "tiny-few-digits-2"
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split()[:3] for line in told if line.startswith("trial")] == [["trial", "0", "complete"]]
+    assert told[-1].startswith("Training took")
+    again = nas.resume(str(quick["storage"]), second.name, executor="thread", progress=True)
+    assert again.trials() == second.trials()
+    assert capsys.readouterr().err == "", "there was nothing left to do"
+    with pytest.raises(InvalidInput, match="'tiny-few-digits-2' is taken"):
+        nas.search(**quick, name=second.name)  # type: ignore[arg-type]
+
+
+def test_files_of_plugins_are_read_though_registries_were_before(
+    quick: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAS_PLUGINS", "")
+    monkeypatch.setattr("search_spaces.plugins._named", {})
+    plugin = tmp_path / "mine.py"
+    plugin.write_text(
+        "from search_spaces.search_space import spaces\nspaces.add('small', spaces.get('tiny'))\n"
+    )
+    found = nas.search(**{**quick, "space": "small"}, plugins=[plugin])  # type: ignore[arg-type]
+    assert (found.config.space, len(found.trials("complete"))) == ("small", 1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "parameter"),
+    [
+        ({"trials": 0}, "trials"),
+        ({"workers": 0}, "workers"),
+        ({"executor": "cloud"}, "executor"),
+        ({"space": "huge"}, "space"),
+        ({"data": "mnist"}, "data"),
+        ({"name": "../x"}, "name"),
+        ({"max_size_kb": float("nan")}, "max_size_kb"),
+        ({"storage": "nonsense"}, "storage"),
+        ({"plugins": ["absent.py"]}, "plugins"),
+    ],
+)
+def test_a_setting_that_breaks_its_rule_is_named_and_nothing_is_written(
+    quick: dict[str, object], tmp_path: Path, settings: dict[str, object], parameter: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        nas.search(**{**quick, **settings})  # type: ignore[arg-type]
+    assert caught.value.parameter == parameter
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_there_is_not_loaded(tmp_path: Path, result: nas.Result) -> None:
+    with pytest.raises(BitnasError, match="there is no database"):
+        nas.load(f"sqlite:///{tmp_path}/nas.db", "demo")
+    with pytest.raises(InvalidInput, match="there is no search 'demo'"):
+        nas.load(result.storage, "demo")
+
+
+def test_every_setting_of_a_search_can_be_given_with_the_default_it_has() -> None:
+    signature = inspect.signature(nas.search).parameters
+    settings = {field.name: field for field in fields(SearchConfig) if field.name != "median_latency_ms"}
+    assert set(settings) <= set(signature)
+    for name, field in settings.items():
+        assert f"        {name}: " in str(nas.search.__doc__)
+        if field.default is not MISSING:
+            assert signature[name].default == field.default
