@@ -60,6 +60,7 @@ class Objective(ABC):
         is_maximized: whether more is better.
         limit: the setting of a search that limits it, such as ``max_size_kb``; empty where only the general
             one (``limits``) does.
+        is_predicted: whether its values are predictions, of what may be measured later.
         worst: what stands for a trial that never got a value, such as one that was not trained.
     """
 
@@ -68,6 +69,7 @@ class Objective(ABC):
     unit: str = ""
     is_maximized: bool = False
     limit: str = ""
+    is_predicted: bool = False
     worst: float = 0.0
 
     @property
@@ -103,12 +105,14 @@ class Objective(ABC):
         """A value with its unit."""
         return f"{self.show(value)} {self.unit}".rstrip() if value is not None else MISSING
 
-    def over(self, value: Value) -> str:
-        """In words, what breaks a limit; an estimate with its interval, which tells how sure it is."""
-        told = f"{self.title} of {self.told(value.value)}"
-        if not value.estimated:
-            return told if value.low == value.high else f"predicted {told}"
-        return f"estimated {told} ({self.show(value.low)} to {self.show(value.high)})"
+    def over(self, value: Value, limit: float) -> str:
+        """In words, that a value breaks a limit; an estimate with its interval, which tells how sure it is."""
+        shown = self.told(value.value), self.told(limit)
+        if shown[0] == shown[1]:  # rounded alike, though one is over the other
+            shown = f"{value.value:.6g} {self.unit}".rstrip(), f"{limit:.6g} {self.unit}".rstrip()
+        how = "estimated " if value.estimated else "predicted " if self.is_predicted else ""
+        interval = f" ({self.show(value.low)} to {self.show(value.high)})" if value.estimated else ""
+        return f"{how}{self.title} of {shown[0]}{interval} is over the limit of {shown[1]}"
 
     def keeps(self, value: float | None, limit: float) -> bool:
         """Whether a value, if there is one, is within a limit: no less if more is better, else no more."""

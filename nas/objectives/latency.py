@@ -10,6 +10,7 @@ class Latency(Objective):
     """Milliseconds for one image on the search's device: the sum over the kernels, as predicted."""
 
     name, title, unit, limit = "latency", "latency", "ms", "max_latency_ms"
+    is_predicted = True
 
     def of(self, trial: Figures) -> Value | None:
         """The prediction, and the interval that holds nine in ten measurements."""
@@ -29,7 +30,7 @@ class Latency(Objective):
 class LatencyOn(Objective):
     """Milliseconds for one image on a further device, by prediction; its kernels are timed there, too."""
 
-    unit = "ms"
+    unit, is_predicted = "ms", True
 
     def __init__(self, device: str) -> None:
         self.device = device

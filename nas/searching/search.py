@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from nas.executors.base import LOCAL, executors
 from nas.ledger.claims import Claims
@@ -19,12 +18,11 @@ from nas.ledger.workers import Worker
 from nas.measuring.devices import check_device
 from nas.measuring.front_todo import next_of_front
 from nas.searching.supervision import OnChange, OnProgress, Supervision
+from nas.trials.job import Job, Told
 from search_spaces.errors import InvalidInput
 
-if TYPE_CHECKING:
-    from nas.trials.job import Job
-
 MAX_WORKERS = 256
+STOPPING = "stopping: each worker puts its trial back, which may take some seconds"
 
 OnImages = Callable[[int, int], None]
 
@@ -119,7 +117,7 @@ def resume(storage: str, name: str) -> SearchRecord:
 
 
 def run(
-    job: "Job",
+    job: Job,
     workers: int = 1,
     on_change: OnChange = ignore,
     on_progress: OnProgress = ignore,
@@ -143,6 +141,10 @@ def run(
             if is_anything_left(ledger, job.search):
                 workplace.start(job, workers)
                 watch.until_done()
+        except KeyboardInterrupt:
+            watch.progress.hear(Told(stage=STOPPING))
+            on_progress(ledger.search(job.search), watch.progress)
+            raise
         finally:
             workplace.stop()
             Claims(ledger, job.search, Worker.this_process()).release_dead()

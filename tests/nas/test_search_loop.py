@@ -18,7 +18,7 @@ from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker, no
 from nas.ledger.claims import Claims
 from nas.ledger.tables import Trial
 from nas.searching import search
-from nas.trials.job import Job
+from nas.trials.job import Job, Told
 from nas.trials.worker import StoppedError, work
 from search_spaces import space
 from search_spaces.errors import BitnasError, InvalidInput
@@ -85,6 +85,16 @@ def test_every_trial_is_trained_and_recorded(uninterrupted: list[TrialRecord]) -
         assert trial.latency_ms == pytest.approx(sum(ms for _, ms in trial.latency_by_workload))
         assert trial.error is None
     assert len({trial.digest for trial in uninterrupted}) == 6
+
+
+def test_a_worker_tells_what_its_time_went_into(tmp_path: Path) -> None:
+    told = list[Told]()
+    job = _job(tmp_path, replace(CONFIG, trials=2))
+    work(job, threading.Event(), told.append)
+    with Ledger.open(job.storage) as ledger:
+        assert sum(each.training_s for each in told) == pytest.approx(ledger.training_seconds("demo"))
+        measured = sum(t.measuring_s or 0.0 for t in ledger.trials("demo"))
+        assert sum(each.measuring_s for each in told) == pytest.approx(measured)
 
 
 def test_the_front_and_nothing_else_is_measured_whole(uninterrupted: list[TrialRecord]) -> None:

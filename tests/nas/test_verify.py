@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from nas.cli.main import cli
 from nas.export.card import Card
-from nas.export.verify import judge_latency
+from nas.export.verify import PAUSES, judge_latency, judge_repeatedly
 from tests.measured import disturbed, timed
 
 CARD = Card(
@@ -52,6 +52,21 @@ def test_a_tolerance_stands_in_for_the_interval():
     assert judge_latency(CARD, timed(3.2), 0.5).holds is False
     assert judge_latency(CARD, disturbed(3.2), 0.5).holds is None
     assert judge_latency(CARD, timed(2.8), 0.5).stated == "2.00 ms (+50% at most)"
+
+
+@pytest.mark.parametrize(
+    ("times", "holds"), [([2.5, 2.0], True), ([2.5, 2.6, 2.4, 2.5], False), ([2.0], True)]
+)
+def test_a_network_that_seems_slower_is_timed_again(times, holds, monkeypatch):
+    pauses = []
+    monkeypatch.setenv("NAS_PATIENCE", "20")
+    monkeypatch.setattr("nas.export.verify.time.sleep", pauses.append)
+    left = [timed(each) for each in times]
+    check = judge_repeatedly(CARD, lambda: left.pop(0))
+    assert check.holds is holds and not left
+    assert pauses == list(PAUSES[: len(times) - 1])
+    monkeypatch.setenv("NAS_PATIENCE", "0")
+    assert judge_repeatedly(CARD, lambda: timed(2.5)).holds is False
 
 
 def test_a_network_that_is_slower_than_a_worthless_time_is_slower():
