@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from latency.hardware.device import Device
 from latency.record import DeviceRecord
-from latency.timing.measurement import Measurement, NoDeviceError
+from latency.timing.measurement import Measurement
+from search_spaces.errors import NoDeviceError
 
 if TYPE_CHECKING:
     from runtime import CompiledNetwork, Workload

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from latency.record import DeviceRecord, split_address
-from latency.timing.measurement import MeasurementError, NoDeviceError
 from latency.timing.place import compile_probe
+from search_spaces.errors import MeasurementError, NoDeviceError
 
 MAX_TRIES = 3
 CONNECT_S = 30.0

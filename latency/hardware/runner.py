@@ -18,11 +18,12 @@ import numpy as np
 
 from latency.record import DeviceRecord
 from latency.timing.functions import KernelJob, NetworkJob
-from latency.timing.measurement import MeasurementError, Timings
+from latency.timing.measurement import Timings
 from latency.timing.place import Probe, RpcSession
 from latency.timing.system import describe
 from latency.timing.timer import Timer
 from runtime.light_tvm import without_torch
+from search_spaces.errors import MeasurementError
 
 
 class Runner:

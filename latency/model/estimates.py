@@ -6,7 +6,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from latency.model.kernel_table import KernelTable
-from latency.timing.measurement import Measurement, MeasurementError
+from latency.timing.measurement import Measurement
+from search_spaces.errors import MeasurementError
 
 if TYPE_CHECKING:
     from latency.model.correction import KernelTime

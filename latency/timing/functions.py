@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from latency.timing.measurement import MeasurementError
 from latency.timing.memory import Memory, memory_of, random_block
 from latency.timing.place import Place
 from latency.timing.reference import REFERENCE
 from latency.timing.sampling import MAX_MS, WARM_MS, fastest
 from latency.timing.speed import Sampler
+from search_spaces.errors import MeasurementError
 
 COPIES = 3  # of code and memory that samples take turns with
 COLD_RUNS = 15

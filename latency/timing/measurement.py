@@ -5,8 +5,6 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from latency.timing.conditions import Conditions
-from search_spaces.errors import MeasurementError as MeasurementError
-from search_spaces.errors import NoDeviceError as NoDeviceError
 
 MAX_REPEAT_DIFFERENCE = 0.015
 """The share by which two times that are the same may differ."""

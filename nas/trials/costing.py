@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from latency.timing.measurement import NoDeviceError
 from nas.ledger.records import ALL, Cost, SearchConfig
 from nas.measuring.bench import Bench, Predicted
 from nas.objectives import LATENCY_AT, Value, objective, objectives
 from nas.trials.pace import Pace
 from search_spaces.architecture import Architecture
+from search_spaces.errors import NoDeviceError
 
 
 @dataclass

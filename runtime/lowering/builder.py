@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.graph import Graph, MakeConstants, Node, Value
 from runtime.workload import Relu, Relu6, ToNchw, ToNhwc, Workload
-from search_spaces.errors import UnsupportedLayerError as UnsupportedLayerError
+from search_spaces.errors import UnsupportedLayerError
 
 if TYPE_CHECKING:
     from torch import nn

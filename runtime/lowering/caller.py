@@ -11,7 +11,7 @@ import torch
 from torch import fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from runtime.lowering.builder import UnsupportedLayerError
+from search_spaces.errors import UnsupportedLayerError
 
 CONTAINERS = (dict, OrderedDict, list, set)
 NO_VALUE = object()

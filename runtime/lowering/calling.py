@@ -8,11 +8,10 @@ import torch
 from torch import fx, nn
 from torch.nn.parameter import is_lazy
 
-from runtime.lowering.builder import UnsupportedLayerError
 from runtime.lowering.caller import Attributes, KeepsTensors, holds_recorded, no_random_numbers
 from runtime.lowering.recording import Called, Recorder
 from runtime.lowering.wording import raised
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, UnsupportedLayerError
 
 
 def require_traceable(module: nn.Module) -> None:

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.graph import Constants, Graph, Node
-from runtime.lowering.builder import UnsupportedLayerError
 from runtime.workload import Affine
+from search_spaces.errors import UnsupportedLayerError
 
 TOLERANCE = 1e-4
 """Of the largest output: how far a result may be from torch's."""

@@ -19,7 +19,7 @@ from runtime.kernels.weight_layouts import (
     quads_of,
     weight_layouts,
 )
-from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
+from runtime.lowering.builder import GraphBuilder
 from runtime.lowering.tensors import as_it_runs, in_float32, numbers
 from runtime.workload import (
     BitserialConv2d,
@@ -35,6 +35,7 @@ from runtime.workload import (
     ThresholdKind,
     Workload,
 )
+from search_spaces.errors import UnsupportedLayerError
 from search_spaces.weight_codes import CodeSet
 
 if TYPE_CHECKING:

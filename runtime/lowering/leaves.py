@@ -13,8 +13,8 @@ from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.spectral_norm import SpectralNorm
 from torch.nn.utils.weight_norm import WeightNorm
 
-from runtime.lowering.builder import UnsupportedLayerError
 from runtime.lowering.rules import kind_with_rule, rules
+from search_spaces.errors import UnsupportedLayerError
 
 OVERRIDABLE_NAMES = frozenset(
     (

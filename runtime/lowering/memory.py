@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from runtime.lowering.builder import UnsupportedLayerError
+from search_spaces.errors import UnsupportedLayerError
 
 if TYPE_CHECKING:
     from torch import fx

@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 import torch
 from torch import fx, nn
 
-from runtime.lowering.builder import UnsupportedLayerError
 from runtime.lowering.leaves import behind_wrapper, is_leaf, kind_of, require_plain
 from runtime.lowering.rulebook import rules, torch_shape
 from runtime.lowering.shape_rules import IDENTITIES
@@ -21,7 +20,7 @@ from runtime.lowering.wording import (
     unpacked,
     weight_outside,
 )
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, UnsupportedLayerError
 
 WRAPPED_MODULES: Any = ()  # numbers need no proxies, and to wrap the functions of ``math`` takes long
 SIZES = ("size", "dim", "ndimension", "numel", "nelement")

@@ -15,14 +15,13 @@ from torch import nn
 from torch.fx.node import map_arg
 
 from runtime.graph import Graph
-from runtime.lowering.builder import UnsupportedLayerError
 from runtime.lowering.caller import Attributes, KeepsTensors, evaluating, no_random_numbers
 from runtime.lowering.calling import without_compiled_calls
 from runtime.lowering.leaves import wrapped
 from runtime.lowering.notes import Run, run
 from runtime.lowering.steps import Step
 from runtime.lowering.trace import Trace, lower_parts
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, UnsupportedLayerError
 
 MAX_REPLAY_ELEMENTS = 2**26
 """Numbers in all tensors of a graph that is run in its own shape: 256 MiB, a second or two on one core."""

@@ -7,9 +7,10 @@ from inspect import BoundArguments, Signature, signature
 from typing import Any
 
 from runtime.graph import Constants, MakeConstants, Value
-from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
+from runtime.lowering.builder import GraphBuilder
 from runtime.lowering.tensors import as_it_runs
 from runtime.workload import Workload
+from search_spaces.errors import UnsupportedLayerError
 
 
 @dataclass(frozen=True)

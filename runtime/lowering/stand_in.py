@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import fx
 
-from runtime.lowering.builder import UnsupportedLayerError
 from runtime.lowering.wording import asked_for_length
+from search_spaces.errors import UnsupportedLayerError
 
 IN_PLACE = {
     f"__{name}__": getattr(operator, name)

@@ -9,10 +9,11 @@ from torch import fx, nn
 from torch.fx.node import Node, map_arg
 
 from runtime.graph import Value
-from runtime.lowering.builder import MAX_ELEMENTS, GraphBuilder, UnsupportedLayerError
+from runtime.lowering.builder import MAX_ELEMENTS, GraphBuilder
 from runtime.lowering.recording import ROOT, Recorder, changes_in_place, size_of
 from runtime.lowering.rulebook import At, HeldWeight, Rule
 from runtime.lowering.rules import kind_with_rule, rule_of
+from search_spaces.errors import UnsupportedLayerError
 
 
 @dataclass(frozen=True)

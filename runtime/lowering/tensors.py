@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from runtime.lowering.builder import UnsupportedLayerError
+from search_spaces.errors import UnsupportedLayerError
 
 
 @contextmanager

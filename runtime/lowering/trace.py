@@ -6,9 +6,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from runtime.graph import Graph, Value
-from runtime.lowering.builder import GraphBuilder, UnsupportedLayerError
+from runtime.lowering.builder import GraphBuilder
 from runtime.lowering.fuse import fuse
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, UnsupportedLayerError
 
 if TYPE_CHECKING:
     from torch import fx, nn

@@ -12,12 +12,13 @@ import runtime
 import search_spaces
 from latency.hardware.local import LocalDevice
 from latency.timing.functions import in_milliseconds
-from latency.timing.measurement import Measurement, MeasurementError
+from latency.timing.measurement import Measurement
 from latency.timing.sampling import THOROUGH_PLAN, fastest
 from runtime.kernels import kernel_for
 from runtime.target import cpu_of
 from runtime.workload import Add, Relu
 from search_spaces import InvalidInput
+from search_spaces.errors import MeasurementError
 from search_spaces.layers import QuantConv2d
 
 
