@@ -38,12 +38,14 @@ class Machine(Place):
         self.slowness = lambda: 1.0
         self.milliseconds = {"reference": 0.006, "kernel": 0.5, "kernel" + SINGLE_CALL: 0.8, "network": 2.0}
         self.unlucky = {}
+        self.memory = []
 
     def load(self, library):
         return self
 
     def tensor(self, array):
-        return array.copy()
+        self.memory.append(array.copy())  # kept, so that no other is taken for it by its address
+        return self.memory[-1]
 
     def time_evaluator(self, name, device, number, repeat, min_repeat_ms=0, f_preproc=""):
         def timer(*arguments):
