@@ -8,7 +8,7 @@ from dash import Patch
 from plotly.utils import PlotlyJSONEncoder
 
 # The property that changes while a search runs, by component. All else on a page is its structure:
-# when that changes too (a trial ends, a first point appears), the page is drawn anew.
+# when that changes too (a trial ends, a first point appears), the page is drawn again.
 REFRESHED_FIGURES = {
     "progress": "children",
     "merits": "children",

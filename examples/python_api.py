@@ -27,7 +27,7 @@ def main(trials: int, folder: Path) -> None:
 
 
 def compare_with_torch(architecture: search_spaces.Architecture) -> None:
-    """Build an architecture anew, compile it, and say how far its output is from torch's."""
+    """Build an architecture again, compile it, and say how far its output is from torch's."""
     module = search_spaces.build(architecture)
     module.train()(torch.rand(64, *architecture.input_shape))  # gives the batch norms their statistics
     module.eval()

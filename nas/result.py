@@ -20,7 +20,7 @@ class LimitSettings(TypedDict, total=False):
 
     Attributes:
         max_latency_ms: milliseconds for one image.
-        max_size_kb: of the parameters at their codes' bits, in kB of 1000 bytes.
+        max_size_kb: of the parameters, each at the bits of its code, in kB of 1000 bytes.
         max_memory_kb: that it needs to run, likewise.
         max_macs: multiply-accumulates for one image.
     """

@@ -54,7 +54,7 @@ class CompiledNetwork:
             self._module = tvm_ffi.load_module(str(library), keep_module_alive=False)
         except (RuntimeError, OSError) as error:
             raise BitnasError(
-                f"{library.name}: it is not a library that loads here; compile it anew"
+                f"{library.name}: it is not a library that loads here; compile it again"
             ) from error
 
     @property

@@ -1,4 +1,4 @@
-"""Asks a device through a process that is killed when it takes too long, and started anew when it is lost."""
+"""Asks a device through a process that is killed when it takes too long, and started when it is lost."""
 
 import contextlib
 import json

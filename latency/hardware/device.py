@@ -92,7 +92,7 @@ class Device(ABC):
         found = self.look()
         if self.threads > found.get("cores", self.threads):
             problem = f"'{self.name}' has {found['cores']} cores for {self.threads} threads"
-            raise InvalidInput("threads", problem, "add it anew with as many at most")
+            raise InvalidInput("threads", problem, "add it again with as many at most")
         use = {"llvm_cpu": cpu_name(self.target), "threads": self.threads, "tvm": version("apache-tvm")}
         return {**found, **use}
 

@@ -46,7 +46,7 @@ class RpcDevice(Device):
             lacks = f", without {', '.join(missing)}" if missing else ""
             raise BitnasError(
                 f"target: '{self.target}' does not fit '{self.name}', a {found['cpu']} of "
-                f"{found['architecture']}{lacks}; add it anew with the target of its own CPU"
+                f"{found['architecture']}{lacks}; add it again with the target of its own CPU"
             )
         return found
 

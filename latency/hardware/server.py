@@ -183,7 +183,7 @@ class Server:
             self._match = f"{self.options.key}:{secrets.token_hex(8)}"
 
     def _report(self) -> None:
-        """Keep a tracker told that one session is to be had; connect anew whenever it is lost."""
+        """Keep a tracker told that one session is to be had; connect again whenever it is lost."""
         from tvm.rpc.base import RPC_TRACKER_MAGIC, TrackerCode, recvjson, sendjson
 
         self._match_anew()

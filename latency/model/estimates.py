@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runtime import Workload
 
 REFIT_GROWTH = 0.1
-"""The regressor is fitted anew once the table has grown by this share."""
+"""The regressor is fitted again once the table has grown by this share."""
 
 
 class KernelEstimates:

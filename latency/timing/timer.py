@@ -25,7 +25,7 @@ from latency.timing.system import ReadFile, waited_s, with_system
 from runtime.codegen.timed_kernels import SINGLE_CALL
 
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Seconds, before what was measured in a drift is measured anew."""
+"""Seconds, before what was measured in a drift is measured again."""
 
 log = logging.getLogger("nas.latency")
 
@@ -113,7 +113,7 @@ class Timer:
         """
         usual = self._usual_ms if usual_ms is None else usual_ms
         drifts: list[float] = []
-        while True:  # anew at another speed, at which the first batch is accepted
+        while True:  # again at another speed, at which the first batch is accepted
             time.sleep(self._cooldown_s)
             found, new_drifts = self._tried(once, plan, usual)
             drifts += new_drifts
@@ -180,7 +180,7 @@ def _least_disturbed(tries: list[tuple[float, list[Measurement]]]) -> list[Measu
     drift, found = min(tries, key=itemgetter(0))
     log.info(
         "disturbed for too long: %d times count, marked, though the reference takes %.0f %% longer than "
-        "usual; they may be too long by that; nas latency measure takes kernels anew",
+        "usual; they may be too long by that; nas latency measure takes kernels again",
         len(found),
         100 * drift,
     )

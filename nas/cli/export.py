@@ -73,7 +73,7 @@ def export(
         print_table([Column("figure"), Column("value", right=True), Column("how")], card.rows())
     say(f"{card.title} is in {output}")
     if card.disturbed:
-        say(f"Its latency is not to be relied on: the machine was disturbed ({card.disturbed})")
+        say(f"Do not rely on its latency: the machine was disturbed ({card.disturbed})")
     if c_source is not None:
         say(
             f"Wrote it as C to {c_source}; build it with: cc -std=c99 -O3 -c {quoted(c_source / 'network.c')}"
@@ -159,6 +159,6 @@ def _wrong(failed: "list[Check]") -> str:
     if [check.name for check in failed] == ["latency"]:
         return (
             "the latency is above what the card states, though nothing disturbs the machine; its clock, "
-            "memory or cores may be limited now; where that is to stay, export it anew"
+            "memory or cores may be limited now; where that is to stay, export it again"
         )
-    return f"{', '.join(check.name for check in failed)} differ from the card; export it anew"
+    return f"{', '.join(check.name for check in failed)} differ from the card; export it again"

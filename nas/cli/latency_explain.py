@@ -66,7 +66,7 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
         print_table(columns, [_layer_row(row) for row in rows])
         print_pairs([(name.replace("_", " "), milliseconds(value)) for name, value in total.items()])
         if disturbed:
-            say(f"What is measured is not to be relied on: the machine was disturbed ({disturbed})")
+            say(f"Do not rely on what is measured: the machine was disturbed ({disturbed})")
     if plot is not None:
         from nas.figures.latency import bars
 

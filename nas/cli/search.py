@@ -14,7 +14,7 @@ from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialSta
 from nas.objectives import DEFAULT
 from search_spaces.errors import BitnasError, InvalidInput
 
-# What may be said anew when a search goes on; the rest was fixed when it was made.
+# What may be said again when a search goes on; the rest was fixed when it was made.
 _WITH_RESUME = {"resume", "storage", "workers", "executor", "as_json", "verbose"}
 
 

@@ -51,7 +51,7 @@ def _names(path: Path) -> Sequence[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput("data", f"'{path.name}' is no list of names", "fetch it anew") from error
+        raise InvalidInput("data", f"'{path.name}' is no list of names", "fetch it again") from error
     found = [line.strip() for line in lines if line.strip()]
     if len(set(found)) < max(2, len(found)):
         problem = f"'{path.name}' holds fewer than two names, or one twice"
@@ -68,11 +68,11 @@ def _found(paths: Sequence[Path], labels: int) -> Found:
     sizes = []
     for path in paths:
         if not path.exists():
-            raise InvalidInput("data", f"'{path.name}' is missing beside the others", "fetch it anew")
+            raise InvalidInput("data", f"'{path.name}' is missing beside the others", "fetch it again")
         size = path.stat().st_size
         if size % record or not size:
             problem = f"'{path.name}' has {size} bytes, which are no whole number of {record}-byte records"
-            raise InvalidInput("data", problem, "fetch it anew")
+            raise InvalidInput("data", problem, "fetch it again")
         sizes.append(size // record)
 
     def items() -> Iterator[Item]:

@@ -73,21 +73,21 @@ def _read(path: Path, dimensions: int) -> NDArray[np.uint8]:
             return _parse(cast(IO[bytes], file), path, dimensions)
     except (OSError, EOFError, zlib.error) as error:
         reason = str(error) or type(error).__name__
-        raise InvalidInput("data", f"'{path.name}' cannot be read ({reason})", "fetch it anew") from error
+        raise InvalidInput("data", f"'{path.name}' cannot be read ({reason})", "fetch it again") from error
 
 
 def _parse(file: IO[bytes], path: Path, dimensions: int) -> NDArray[np.uint8]:
     header = file.read(4 + 4 * dimensions)
     if header[:4] != bytes([0, 0, _BYTES, dimensions]) or len(header) < 4 + 4 * dimensions:
         problem = f"'{path.name}' is no IDX file of bytes in {dimensions} dimensions"
-        raise InvalidInput("data", problem, "fetch it anew")
+        raise InvalidInput("data", problem, "fetch it again")
     shape = struct.unpack(f">{dimensions}I", header[4:])
     if not all(shape):
         raise InvalidInput("data", f"'{path.name}' holds no images", "give some")
     if math.prod(shape) > path.stat().st_size * MAX_COMPRESSION:
-        raise InvalidInput("data", f"'{path.name}' holds less than its header says", "fetch it anew")
+        raise InvalidInput("data", f"'{path.name}' holds less than its header says", "fetch it again")
     data = file.read(math.prod(shape) + 1)
     if len(data) != math.prod(shape):
         less = "less" if len(data) < math.prod(shape) else "more"
-        raise InvalidInput("data", f"'{path.name}' holds {less} than its header says", "fetch it anew")
+        raise InvalidInput("data", f"'{path.name}' holds {less} than its header says", "fetch it again")
     return np.frombuffer(data, np.uint8).reshape(shape)

@@ -153,7 +153,7 @@ class ImageFolder:
         if within:
             problem = f"the folder {place(parts)} holds no image, but {counted(within)}"
             hidden = f".{shown(parts[-1])}"
-            fix = f"make them images of a format that is read, or take it away, or hide it as {hidden}"
+            fix = f"make them images of a format that is read, or remove it, or hide it as {hidden}"
             raise self._refused(problem, fix)
 
     def _refused(self, problem: str, fix: str) -> InvalidInput:

@@ -63,10 +63,10 @@ def refuse_unread(folder: Path, files: Sequence[Parts]) -> None:
             continue
         if suffix in UNREAD_SUFFIXES:
             problem = f"{place(parts)} is not read, as its format ({suffix}) is not known"
-            raise refused(folder, problem, "make it PNG or JPEG, or take it away")
+            raise refused(folder, problem, "make it PNG or JPEG, or remove it")
         if not suffix and _is_picture(folder.joinpath(*parts)):
             problem = f"{place(parts)} is not read, as its name has no suffix"
-            raise refused(folder, problem, "add the suffix of its format, or take it away")
+            raise refused(folder, problem, "add the suffix of its format, or remove it")
 
 
 def has_images(files: Sequence[Parts]) -> bool:

@@ -25,8 +25,8 @@ class Card(BaseModel):
     Accuracies are shares of 0..1, times milliseconds for ``batch`` images, sizes kB of 1000 bytes.
     ``input_shape`` is (C, H, W), ``largest`` the greatest value that a pixel of the data can have; ``mean``
     and ``deviation`` are what pixels are scaled by, channel by channel, in 0..``largest``.
-    ``size_kb`` counts the parameters at their codes' bits, ``artifact_kb`` the library and the constants,
-    ``memory_kb`` the workspace of activations, ``macs`` the multiply-accumulates for one image.
+    ``size_kb`` counts the parameters, each at the bits of its code, ``artifact_kb`` the library and the
+    constants, ``memory_kb`` the workspace of activations, ``macs`` the multiply-accumulates for one image.
     ``measured_low_ms`` and ``measured_high_ms`` are the interval that the device's own repeats give, at the
     speed at which its reference takes ``measured_reference_ms``; ``measured_disturbed`` is what made the time
     worthless. ``measured_drift`` is the share by which the device was slower than usual, if for long.
@@ -183,7 +183,7 @@ class Card(BaseModel):
 
     def _measured(self) -> str:
         """How the latency was come by, and what it is worth."""
-        worth = f"; not to be relied on, a disturbed machine: {self.disturbed}" if self.disturbed else ""
+        worth = f"; do not rely on it, the machine was disturbed: {self.disturbed}" if self.disturbed else ""
         return f"whole network, {interval(*self.interval)} by repeats, {self.measured_at}{worth}"
 
     def _agreement(self) -> list[tuple[str, str, str]]:
@@ -226,4 +226,4 @@ def read_card(folder: Path) -> Card:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise BitnasError(f"{path}: {where}: {first['msg'].lower()}; export the artifact anew") from error
+        raise BitnasError(f"{path}: {where}: {first['msg'].lower()}; export it again") from error

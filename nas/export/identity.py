@@ -32,7 +32,7 @@ class PublishedNetwork(BaseModel):
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     def kilobytes(self) -> float:
-        """Its parameters at their codes' bits, in kB of 1000 bytes.
+        """Its parameters, each at the bits of its code, in kB of 1000 bytes.
 
         Raises:
             InvalidInput: there is no network or precision of that name.
@@ -64,9 +64,9 @@ def digest_and_kilobytes(path: Path) -> tuple[str, float]:
         published = PublishedNetwork.model_validate_json(text)
         return published.digest, published.kilobytes()
     except InvalidInput as error:
-        fix = "export the artifact anew, or, if a plug-in brings it, give it by "
+        fix = "export it again, or, if a plug-in brings it, give it by "
         raise BitnasError(f"{path}: {error.parameter}: {error.problem}; {fix}", PLUGINS) from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise BitnasError(f"{path}: {where}: {first['msg'].lower()}; export the artifact anew") from error
+        raise BitnasError(f"{path}: {where}: {first['msg'].lower()}; export it again") from error

@@ -104,5 +104,5 @@ def _data(loaded: "Loaded", job: TrainJob) -> "DataSet":
         raise BitnasError(f"data: what the network was trained on cannot be read ({error})") from error
     digest = images_digest(data)
     if loaded.about.get("images_digest", digest) != digest:
-        raise BitnasError(f"data: '{job.data}' is no longer what the network was trained on; train anew")
+        raise BitnasError(f"data: '{job.data}' is no longer what the network was trained on; train again")
     return data

@@ -92,7 +92,7 @@ def _check_listed(folder: Path, *names: str) -> None:
 
     for name in names:
         if name not in read_manifest(folder).files:
-            raise BitnasError(f"{folder / MANIFEST}: it lists no {name}; export the artifact anew")
+            raise BitnasError(f"{folder / MANIFEST}: it lists no {name}; export it again")
 
 
 def _sample(folder: Path, network: "CompiledNetwork") -> Check:
@@ -109,10 +109,12 @@ def _predictions(folder: Path, network: "CompiledNetwork", card: Card, test: "Sp
     (expected,) = read_tensors(folder / EXPECTED, "classes")
     height, width, channels = test.pixels.shape[1:]
     if (channels, height, width) != network.info.input_shape[1:]:
-        raise BitnasError(f"data: '{card.data}' has images of another shape than the network; export it anew")
+        raise BitnasError(
+            f"data: '{card.data}' has images of another shape than the network; export it again"
+        )
     classes = classes_of(network, test)
     if expected.shape != classes.shape:
-        raise BitnasError(f"{folder / EXPECTED}: it holds another number of images; export the artifact anew")
+        raise BitnasError(f"{folder / EXPECTED}: it holds another number of images; export it again")
     agree, accuracy = int((classes == expected).sum()), float((classes == test.labels).mean())
     total = len(test)
     stated = total if card.same_class is None else card.same_class
@@ -142,7 +144,7 @@ def _latency(network: "CompiledNetwork", card: Card, tolerance: float | None) ->
     try:
         record = TypeAdapter(latency.DeviceRecord).validate_python(card.device.get("record"))
     except ValidationError as error:
-        raise BitnasError("card.json: it does not say how its device is reached; export anew") from error
+        raise BitnasError("card.json: it does not say how its device is reached; export again") from error
     device = latency.connect(record)
     speed = card.measured_reference_ms  # so that the time is given for the speed of the card's
     return judge_repeatedly(card, lambda: device.measure_network(network, speed), tolerance)

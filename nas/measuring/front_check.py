@@ -1,4 +1,4 @@
-"""Checks the front of a search against its device: every member compiled whole and timed anew."""
+"""Checks the front of a search against its device: every member compiled whole and timed again."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing

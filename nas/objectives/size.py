@@ -5,7 +5,7 @@ from nas.objectives.base import Figures, Objective, Value
 
 
 class Size(Objective):
-    """The parameters at their codes' bits, in kB of 1000 bytes (``search_spaces.size``)."""
+    """The parameters, each at the bits of its code, in kB of 1000 bytes (``search_spaces.size``)."""
 
     name, title, unit, limit = "size", "size", "kB", "max_size_kb"
 

@@ -144,7 +144,7 @@ def resume(training: Training, loaded: Loaded) -> None:
         training.history = [Epoch(**epoch) for epoch in meta["history"]]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise BitnasError(f"{loaded.path}: it is of another training ({reason}); train anew") from error
+        raise BitnasError(f"{loaded.path}: it is of another training ({reason}); train again") from error
 
 
 def _part(loaded: Loaded, prefix: str) -> dict[str, Tensor]:

@@ -82,7 +82,7 @@ def job_of(loaded: "Loaded") -> TrainJob:
     try:
         return TrainJob.from_dict(loaded.about.get("about", loaded.about)["job"])
     except (TypeError, KeyError, AttributeError) as error:
-        raise BitnasError(f"{loaded.path}: it does not say what was trained; train anew") from error
+        raise BitnasError(f"{loaded.path}: it does not say what was trained; train again") from error
 
 
 def data_of(job: TrainJob, on_data: Callable[[int, int], None] = lambda done, of: None) -> "DataSet":

@@ -103,7 +103,7 @@ _USUAL = {_TRIM_THRESHOLD: 128 * 1024, _MMAP_MAX: 65536}
 def kept_memory() -> Iterator[None]:
     """What is freed within stays with the process and is used again; in the end it goes back.
 
-    glibc gives large blocks back at once, and each page of the next one is made and zeroed anew, which takes
+    glibc gives large blocks back at once, and each page of the next one is made and zeroed again, which takes
     up to a half of a training on images of 32 pixels. Elsewhere nothing is done.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None

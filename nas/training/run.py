@@ -107,7 +107,7 @@ def _refuse_changes(loaded: "Loaded", now: dict[str, Any]) -> None:
     for parameter, name in (("data", "images_digest"), ("teacher", "teacher_digest")):
         if before.get(name) != now[name]:
             problem = f"'{job[parameter]}' is no longer what the training began with"
-            raise BitnasError(f"{parameter}: {problem}; train anew")
+            raise BitnasError(f"{parameter}: {problem}; train again")
 
 
 def halves_in(folder: Path) -> set[Path]:

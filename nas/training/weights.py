@@ -47,7 +47,7 @@ def network_of(loaded: "Loaded") -> "nn.Module":
     try:
         module.load_state_dict(loaded.tensors)
     except RuntimeError as error:
-        raise BitnasError(f"{path}: it does not hold a '{job.network}'; train anew") from error
+        raise BitnasError(f"{path}: it does not hold a '{job.network}'; train again") from error
     check_finite(module, path)
     return module.eval()
 
@@ -60,7 +60,7 @@ def check_finite(module: "nn.Module", path: Path) -> None:
     """
     names = [name for name, p in module.named_parameters() if not p.isfinite().all()]
     if names:
-        raise BitnasError(f"{path}: {names[0]} is not finite; train anew at a lower learning rate")
+        raise BitnasError(f"{path}: {names[0]} is not finite; train again at a lower learning rate")
 
 
 def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:

@@ -88,9 +88,7 @@ def read_tensors(path: Path, *names: str) -> tuple[NDArray[Any], ...]:
         arrays = load_file(path)
         return tuple(arrays[name] for name in names)
     except (OSError, SafetensorError, KeyError) as error:
-        raise BitnasError(
-            f"{path}: it does not hold its tensors ({error}); export the artifact anew"
-        ) from error
+        raise BitnasError(f"{path}: it does not hold its tensors ({error}); export it again") from error
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -99,7 +97,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
         if own_digest(manifest.model_dump(mode="json")) != manifest.digest:
-            raise BitnasError(f"{path}: its digest is wrong, it was changed; export the artifact anew")
+            raise BitnasError(f"{path}: its digest is wrong, it was changed; export it again")
         return manifest
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BitnasError(
@@ -110,24 +108,22 @@ def read_manifest(folder: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise BitnasError(f"{path}: {where}: {first['msg'].lower()}; export the artifact anew") from error
+        raise BitnasError(f"{path}: {where}: {first['msg'].lower()}; export it again") from error
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:
     """Refuse an artifact with a missing, changed or outside file."""
     for name in (LIBRARY, CONSTANTS, SAMPLE, PREDICT):
         if name not in manifest.files:
-            raise BitnasError(f"{folder / MANIFEST}: it lists no {name}; export the artifact anew")
+            raise BitnasError(f"{folder / MANIFEST}: it lists no {name}; export it again")
     for name, expected in manifest.files.items():
         path = folder / name
         if Path(name).name != name:
-            raise BitnasError(f"{folder / MANIFEST}: '{name}' lies outside the artifact; export it anew")
+            raise BitnasError(f"{folder / MANIFEST}: '{name}' lies outside the artifact; export it again")
         if not path.is_file():
-            raise BitnasError(f"{path}: the file is missing; export the artifact anew")
+            raise BitnasError(f"{path}: the file is missing; export it again")
         if checksum(path) != expected:
-            raise BitnasError(
-                f"{path}: its checksum is wrong, the file was changed; export the artifact anew"
-            )
+            raise BitnasError(f"{path}: its checksum is wrong, the file was changed; export it again")
 
 
 def check_target(manifest: Manifest) -> None:

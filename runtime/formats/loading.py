@@ -88,4 +88,4 @@ def _constants(folder: Path, manifest: Manifest) -> tuple[Constant, ...]:
 
 
 def _misfit(folder: Path, what: str) -> BitnasError:
-    return BitnasError(f"{folder / MANIFEST}: it does not fit the {what} beside it; export the artifact anew")
+    return BitnasError(f"{folder / MANIFEST}: it does not fit the {what} beside it; export it again")

@@ -87,13 +87,13 @@ class Network:
         if hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest() != self.manifest.get(
             "digest"
         ):
-            raise SystemExit(f"Error: {folder / 'manifest.json'}: it was changed; export the artifact anew")
+            raise SystemExit(f"Error: {folder / 'manifest.json'}: it was changed; export it again")
         for name, expected in self.manifest["files"].items():
             path = folder / name
             if not path.is_file():
-                raise SystemExit(f"Error: {path}: the file is missing; export the artifact anew")
+                raise SystemExit(f"Error: {path}: the file is missing; export it again")
             if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-                raise SystemExit(f"Error: {path}: its checksum is wrong; export the artifact anew")
+                raise SystemExit(f"Error: {path}: its checksum is wrong; export it again")
         flags = cpu_flags()
         missing = sorted(set(self.manifest["flags"]) - flags) if flags is not None else []
         if self.manifest["architecture"] != platform.machine() or missing:
@@ -243,7 +243,7 @@ def _pictures() -> Any:
     """The module of image files beside this one."""
     spec = importlib.util.spec_from_file_location("pictures", Path(__file__).with_name("pictures.py"))
     if spec is None or spec.loader is None:
-        raise SystemExit("Error: pictures.py beside predict.py cannot be loaded; export the artifact anew")
+        raise SystemExit("Error: pictures.py beside predict.py cannot be loaded; export it again")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -13,7 +13,7 @@ from runtime.workload import Workload
 from search_spaces.registry import Registry
 
 GENERATION = 9
-"""Raised when kernels or schedules change: what was measured of older ones is measured anew."""
+"""Raised when kernels or schedules change: what was measured of older ones is measured again."""
 
 W = TypeVar("W", bound=Workload)
 Role = Literal["input", "constant", "scratch", "output"]

@@ -1,4 +1,4 @@
-"""Rules for steps that move numbers or name them anew: flatten, view, concatenation, shuffle, padding."""
+"""Rules for steps that move numbers or name them again: flatten, view, concatenation, shuffle, padding."""
 
 import math
 from typing import Any

@@ -52,7 +52,7 @@ def _add_family(kind: "type[Workload]") -> None:
     if (known.__module__, known.__qualname__) != (kind.__module__, kind.__qualname__):
         problem = f"the family '{kind.family}' is that of {known.__module__}.{known.__qualname__}"
         raise InvalidInput("workload", problem, "choose another name")
-    _families[kind.family] = kind  # the same one, made anew
+    _families[kind.family] = kind  # the same one, made again
 
 
 def _family(name: str) -> "type[Workload]":

@@ -92,7 +92,7 @@ def shared_layers() -> Iterator[None]:
 
 
 def forget_layers() -> None:
-    """Have ``shared_layers`` make its layers anew."""
+    """Have ``shared_layers`` make its layers again."""
     _shared_conv_norm.cache_clear()
 
 

@@ -92,7 +92,7 @@ def _is_vain(module: nn.Module, chosen: Plan) -> bool:
 
 
 def _take_channels(module: nn.Module, channels: int) -> None:
-    """Make the first convolution, which is in float, anew for images of so many channels."""
+    """Make the first convolution, which is in float, again for images of so many channels."""
     if channels < 1:
         raise InvalidInput("channels", f"{channels} is below 1", "give 1 or more")
     kinds = (QuantConv2d, nn.Conv2d)

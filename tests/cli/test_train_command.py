@@ -156,7 +156,7 @@ def test_a_training_goes_on_with_its_teacher_only(tmp_path: Path) -> None:
     assert run("train", "--resume", str(tmp_path / "out")).exit_code == 0
     shutil.copy(tmp_path / "other" / WEIGHTS, weights)
     done = run("train", "--resume", str(tmp_path / "out"))
-    said = f"Error: teacher: '{weights}' is no longer what the training began with; train anew\n"
+    said = f"Error: teacher: '{weights}' is no longer what the training began with; train again\n"
     assert (done.exit_code, done.stderr) == (1, said)
     weights.unlink()
     done = run("train", "--resume", str(tmp_path / "out"))

@@ -128,7 +128,7 @@ def test_a_card_says_that_the_machine_was_disturbed(home: Path) -> None:
     fields = {**card_of(home).model_dump(), "measured_drift": None, "measured_disturbed": None}
     assert "disturbed" not in Card(**fields).to_markdown()
     for noise in ({"measured_drift": 0.38}, {"measured_disturbed": "it was 38% slower than usual"}):
-        told = "not to be relied on, a disturbed machine: it was 38% slower than usual |"
+        told = "do not rely on it, the machine was disturbed: it was 38% slower than usual |"
         assert told in Card(**{**fields, **noise}).to_markdown()
 
 

@@ -44,7 +44,7 @@ def test_files_with_other_notes_are_one_line(tmp_path: Path, note: dict[str, obj
         ("small", "--data", "digits", "--from", str(path), "-o", str(tmp_path / "x")),
     ):
         done = run("train", *given)
-        assert done.stderr == f"Error: {path}: it does not say what was trained; train anew\n"
+        assert done.stderr == f"Error: {path}: it does not say what was trained; train again\n"
         assert done.exit_code == 1
 
 
@@ -62,7 +62,7 @@ def test_weights_that_are_not_finite_are_not_exported(tmp_path: Path) -> None:
     loaded.tensors["6.weight"][0, 0] = torch.nan
     write_tensors(tmp_path / "out" / WEIGHTS, loaded.tensors, loaded.about)
     done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
-    assert done.stderr.endswith("6.weight is not finite; train anew at a lower learning rate\n")
+    assert done.stderr.endswith("6.weight is not finite; train again at a lower learning rate\n")
     assert (done.exit_code, (tmp_path / "winner").exists()) == (1, False)
 
 
@@ -132,7 +132,7 @@ def test_folders_and_files_that_do_not_serve(tmp_path: Path) -> None:
     write_tensors(tmp_path / "less", loaded.tensors, loaded.about)
     shutil.copy(tmp_path / "less", tmp_path / "out" / WEIGHTS)
     done = run("export", str(tmp_path / "out"), "-o", str(tmp_path / "winner"))
-    assert (done.exit_code, "it does not hold a 'small'; train anew" in done.stderr) == (1, True)
+    assert (done.exit_code, "it does not hold a 'small'; train again" in done.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(

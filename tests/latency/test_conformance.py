@@ -76,7 +76,7 @@ class TestSqlLatencyTable(LatencyTableConformance):
 
 
 class FileTable(LatencyTable):
-    """A table of one's own: lines of JSON in a file, read anew each time."""
+    """A table of one's own: lines of JSON in a file, read again each time."""
 
     def __init__(self, path):
         self.path = path

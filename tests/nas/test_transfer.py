@@ -39,7 +39,7 @@ def given(path: Path, choice: Choice) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "kept", "anew"),
+    ("before", "after", "kept", "again"),
     [
         (("ternary-1x1", None), ("ternary", None), {POINT: TTQ, LAST: TTQ}, {DEEP: TTQ[1:]}),
         (("ternary", None), ("ternary-1x1", None), {POINT: TTQ, LAST: TTQ}, {}),
@@ -54,7 +54,7 @@ def given(path: Path, choice: Choice) -> dict[str, Tensor]:
     ],
 )
 def test_layers_of_the_same_codes_keep_their_scales_and_ranges(
-    tmp_path: Path, before: Choice, after: Choice, kept: Names, anew: Names
+    tmp_path: Path, before: Choice, after: Choice, kept: Names, again: Names
 ) -> None:
     theirs, module = given(tmp_path / "w", before), made(after)
     transfer(module, tmp_path / "w", NETWORK)
@@ -62,7 +62,7 @@ def test_layers_of_the_same_codes_keep_their_scales_and_ranges(
     for layer, names in kept.items():
         for name in names:
             assert torch.equal(ours[f"{layer}.{name}"], theirs[f"{layer}.{name}"]), (layer, name)
-    for layer, names in anew.items():
+    for layer, names in again.items():
         for name in (f"{layer}.{name}" for name in names):
             assert name not in theirs or not torch.equal(ours[name], theirs[name]), name
 

@@ -95,6 +95,6 @@ def test_what_verify_prints_and_exits_with(monkeypatch, found, code, column, say
     result = CliRunner().invoke(cli, ["verify", "w"])
     assert (result.exit_code, result.stdout.rstrip().endswith(column)) == (code, True), result.stdout
     assert says in result.stderr
-    assert ("export it anew" in result.stderr) == (code == 1)
+    assert ("export it again" in result.stderr) == (code == 1)
     listed = json.loads(CliRunner().invoke(cli, ["verify", "w", "--json"]).stdout)
     assert listed[0]["holds"] == {"y": True, "N": False, "n": None}[column[0]]

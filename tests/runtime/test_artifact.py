@@ -111,7 +111,7 @@ def test_a_changed_manifest_is_refused(folder):
         runtime.load(folder)
     told = subprocess.run([sys.executable, folder / "predict.py"], capture_output=True, text=True)
     assert told.returncode == 1
-    assert "it was changed; export the artifact anew" in told.stderr
+    assert "it was changed; export it again" in told.stderr
 
 
 @pytest.mark.parametrize("path", [5, None, "a\0b"])
@@ -203,7 +203,7 @@ def test_a_folder_that_is_written_again_is_read_again(tmp_path):
 def test_manifests_of_other_networks_are_refused(field, value, tmp_path):
     runtime.compile(nn.Conv2d(3, 4, 3), (1, 3, 6, 6)).save(tmp_path / "w")
     edit_manifest(tmp_path / "w", **{field: value})
-    with pytest.raises(search_spaces.BitnasError, match=r"manifest\.json: .*export the artifact anew"):
+    with pytest.raises(search_spaces.BitnasError, match=r"manifest\.json: .*export it again"):
         runtime.load(tmp_path / "w")
 
 
