@@ -123,10 +123,10 @@ def test_a_class_without_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ),
         (
             "Previews/a.AVIF",
-            r"is not read, as its format \(\.avif\) is not known; make it PNG or JPEG, or take",
+            r"is not read, as its format \(\.avif\) is not known; make it PNG or JPEG, or remove",
         ),
         ("train/apple/a.psd", r"is not read, as its format \(\.psd\) is not known"),
-        ("train/date/a", "is not read, as its name has no suffix; add the suffix of its format, or take"),
+        ("train/date/a", "is not read, as its name has no suffix; add the suffix of its format, or remove"),
         ("extra/apple/a.png", "is in no split, but train beside its folder is one; move it into a split, or"),
         (
             "extra/a.png",
