@@ -55,12 +55,17 @@ class Result:
 
     @property
     def front(self) -> "list[TrialRecord]":
-        """The trials that no other beats in every objective, the most accurate first."""
+        """The trials that no other beats in every objective, the best in the first objective first."""
         with self._ledger() as ledger:
             return ledger.front(self.name)
 
     def trials(self, state: "TrialState | str | None" = None) -> "list[TrialRecord]":
-        """All trials by number, or those in one state, such as ``complete``."""
+        """All trials by number, or those in one state, such as ``complete``.
+
+        Raises:
+            InvalidInput: there is no such state.
+        """
+        _check_state(state)
         with self._ledger() as ledger:
             return [trial for trial in ledger.trials(self.name) if state in (None, trial.state)]
 
@@ -122,9 +127,13 @@ class Result:
         return output
 
     def figure(self) -> "go.Figure":
-        """Accuracy against latency, all trials and the front; BitnasError while no trial has a latency."""
+        """All trials and the front: the first objective against the next, mostly accuracy against latency.
+
+        Raises:
+            BitnasError: no trial has a value yet of what is drawn.
+        """
         from nas.figures.data import pareto_data, why_no_pareto
-        from nas.figures.search import add_title, pareto_figure
+        from nas.figures.search import add_title, pareto_figure, title_of
         from search_spaces.errors import BitnasError
 
         record = self.record
@@ -132,7 +141,7 @@ class Result:
         if reason := why_no_pareto(record, data):
             raise BitnasError(f"figure: {reason}; wait for the first trials")
         figure = pareto_figure(data)
-        add_title(figure, f"{self.name}: accuracy against latency")
+        add_title(figure, f"{self.name}: {title_of(data.x, data.y)}")
         return figure
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,6 +186,13 @@ class Result:
 
         with Ledger.open(self.storage) as ledger:
             yield ledger
+
+
+def _check_state(state: str | None) -> None:
+    from nas.ledger import TrialState
+
+    if state is not None and state not in [*TrialState]:
+        raise InvalidInput("state", f"'{state}' is no state", f"give one of {', '.join(TrialState)}")
 
 
 def _cell(of: Objective, trial: "TrialRecord") -> str:

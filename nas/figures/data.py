@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from nas.formatting import MISSING, milliseconds
-from nas.objectives import DEFAULT, Objective, objective
-from search_spaces.errors import BitnasError
+from nas.formatting import MISSING, counted, milliseconds
+from nas.objectives import DEFAULT, Objective, Value, objective
+from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from nas.ledger import EpochRecord, SearchConfig, SearchRecord, TrialRecord
@@ -199,7 +199,7 @@ def notes(config: "SearchConfig", trial: "TrialRecord") -> str:
         told.append("measured on a disturbed machine")
     missing = len(trial.estimated) + sum(cost.estimated for cost in trial.costs.values())
     if missing:
-        told.append(f"{missing} kernels estimated")
+        told.append(f"{counted(missing, 'kernel')} estimated")
     return ", ".join(told)
 
 
@@ -251,6 +251,36 @@ def further_objectives(config: "SearchConfig") -> list[Objective]:
 def shown_objectives(config: "SearchConfig") -> tuple[str, ...]:
     """The names of what is shown of each trial: the three usual ones, and what the search watches."""
     return tuple(dict.fromkeys((*DEFAULT, *config.watched)))
+
+
+def unknown_objectives(config: "SearchConfig") -> list[str]:
+    """The names of what a search watches that nothing here has: a plug-in that is not loaded adds it."""
+    return [name for name in config.watched if _known(name) is None]
+
+
+def told_costs(trial: "TrialRecord") -> list[tuple[str, str, str]]:
+    """Each further cost of a trial: its title, its value with the unit, and what to know of the value.
+
+    That is the interval, where it has a width, and how many kernels were estimated. A cost whose objective
+    is not known here has its name for a title, and no unit.
+    """
+    return [_told_cost(name, cost) for name, cost in trial.costs.items()]
+
+
+def _told_cost(name: str, cost: Value) -> tuple[str, str, str]:
+    found = _known(name)
+    if found is None:
+        return name, f"{cost.value:.4g}", ""
+    about = [f"{found.show(cost.low)} to {found.show(cost.high)}"] if cost.low < cost.high else []
+    about += [f"{counted(cost.estimated, 'kernel')} estimated"] if cost.estimated else []
+    return found.title, found.told(cost.value), ", ".join(about)
+
+
+def _known(name: str) -> Objective | None:
+    try:
+        return objective(name)
+    except InvalidInput:
+        return None
 
 
 def _precisions(trial: "TrialRecord") -> str:

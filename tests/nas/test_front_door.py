@@ -4,7 +4,7 @@ import inspect
 import json
 import subprocess
 import sys
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -14,7 +14,10 @@ from threads import ThreadExecutor
 
 import nas
 import nas.trials.job
-from nas.ledger import SearchConfig, TrialState
+from nas.ledger import Ledger, SearchConfig, TrialState, Worker
+from nas.ledger.claims import Claims
+from nas.ledger.records import Cost
+from nas.objectives import Value
 from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 from tests.environment import clean_environment
 
@@ -74,6 +77,8 @@ def test_a_result_gives_trials_front_and_best(result: nas.Result) -> None:
         result.best(max_latency_ms=1e-9)
     with pytest.raises(InvalidInput, match=r"^max_sizekb: there is no such limit; give one of"):
         result.best(max_sizekb=3)  # type: ignore[call-arg]
+    with pytest.raises(InvalidInput, match=r"^state: 'done' is no state; give one of queued, running, "):
+        result.trials("done")
     with pytest.raises(InvalidInput, match=r"^number: "):
         result.trial(2)
 
@@ -91,7 +96,18 @@ def test_a_result_is_shown_as_text_as_a_table_and_as_data(result: nas.Result) ->
     assert [trial["number"] for trial in data["front"]] == [trial.number for trial in result.front]
     figure = result.figure()
     assert isinstance(figure, go.Figure)
-    assert "tiny-digits-1" in figure.layout.title.text
+    assert figure.layout.title.text == "tiny-digits-1: accuracy against latency"
+
+
+def test_a_figure_is_titled_by_what_it_draws(result: nas.Result, tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/nas.db"
+    with Ledger.open(storage, create=True) as ledger:
+        ledger.create_search("other", replace(result.config, trials=1, objectives=("size", "macs")))
+        claims = Claims(ledger, "other", Worker.this_process())
+        claim = claims.claim()
+        assert claim is not None
+        claims.record_cost(claim, Cost(0.1, 9.5, [], costs={"macs": Value.exact(1000.0)}))
+    assert nas.load(storage, "other").figure().layout.title.text == "other: size against MACs"
 
 
 def test_a_result_is_exported(result: nas.Result, tmp_path: Path) -> None:
