@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from nas.export.card import Card
     from nas.export.verify import Check
 
-_OF_TRIALS = {"max_latency_ms", "max_size_kb", "max_memory_kb", "max_macs", "number", "epochs", "storage"}
+_OF_TRIALS = {
+    "limits",
+    "max_latency_ms",
+    "max_size_kb",
+    "max_memory_kb",
+    "max_macs",
+    "number",
+    "epochs",
+    "storage",
+}
 
 
 @click.command()
@@ -30,7 +39,7 @@ _OF_TRIALS = {"max_latency_ms", "max_size_kb", "max_memory_kb", "max_macs", "num
 @click.option("--max-macs", type=float, help="The most multiply-accumulates for one image.")
 @click.option(
     "--limit",
-    "others",
+    "limits",
     type=LimitType(),
     multiple=True,
     help="The same for any other objective, such as accuracy=0.9 or latency@pi=3.",
@@ -54,13 +63,13 @@ def export(
     /,
     search: str,
     output: Path,
-    others: tuple[tuple[str, float], ...],
+    limits: tuple[tuple[str, float], ...],
     number: int | None,
     epochs: int,
     c_source: Path | None,
     storage: str,
     as_json: bool,
-    **limits: float | None,
+    **named_limits: float | None,
 ) -> None:
     """Write the most accurate trial of SEARCH within the limits as a compiled, tested network.
 
@@ -74,7 +83,7 @@ def export(
         _refuse_options_of_trials(context, search)
         card = export_trained(Path(search), output, c_source=c_source, say=say)
     else:
-        given = {**limits, **dict(others)}
+        given = {**named_limits, **dict(limits)}
         card = _export_trial(storage, search, output, given, number, epochs, c_source)
     if as_json:
         print_json(card.model_dump())
