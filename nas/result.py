@@ -1,6 +1,6 @@
 """What a search found, for Python: its trials and its front, the best one, its figure, and its export."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -23,12 +23,14 @@ class LimitSettings(TypedDict, total=False):
         max_size_kb: of the parameters, each at the bits of its code, in kB of 1000 bytes.
         max_memory_kb: that it needs to run, likewise.
         max_macs: multiply-accumulates for one image.
+        limits: of any other objective, by its name.
     """
 
     max_latency_ms: float | None
     max_size_kb: float | None
     max_memory_kb: float | None
     max_macs: float | None
+    limits: Mapping[str, float]
 
 
 class Result:
@@ -209,4 +211,6 @@ def _by_name(limits: LimitSettings) -> dict[str, float | None]:
     for name in limits:
         if name not in known:
             raise InvalidInput(name, "there is no such limit", f"give one of {', '.join(known)}")
-    return {name: cast("float | None", limit) for name, limit in limits.items()}
+    others = limits.get("limits", {})
+    named = {name: cast("float | None", limit) for name, limit in limits.items() if name != "limits"}
+    return {**named, **others}

@@ -127,7 +127,9 @@ def pareto(search: str, plot: Path | None, storage: str, as_json: bool) -> None:
     if as_json:
         print_json([_summary(record.config, trial) for trial in front])
     elif not front:
-        say(f"No trial of '{search}' is complete yet ({describe_counts(record)}).")
+        is_any = any(t.state == "complete" for t in found)
+        why = "complete trial of '{}' is within the limits" if is_any else "trial of '{}' is complete yet"
+        say(f"No {why.format(search)} ({describe_counts(record)}).")
     else:
         print_trials(record.config, front)
         one = command("trial", search, front[-1].number, storage=storage)
