@@ -109,7 +109,8 @@ def _settings(search: SearchRecord) -> list[Any]:
         f"{config.epochs} epoch{'s' if config.epochs > 1 else ''}",
         f"seed {config.seed}",
     ]
-    told += [_limit(name, limit) for name, limit in config.limited.items()]
+    unknown = unknown_objectives(config)  # whether more is better is not known then, nor the unit
+    told += [_limit(name, limit) for name, limit in config.limited.items() if name not in unknown]
     return [dmc.Badge(text, variant="default", tt="none", fw=500) for text in told]
 
 

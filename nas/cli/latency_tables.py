@@ -31,9 +31,8 @@ def export_(device: str, output: Path, storage: str) -> None:
         again = command("latency", "measure", "--device", device, storage=storage)
         raise BitnasError(f"device: nothing was measured on '{device}'; measure first: {again}")
     write_text("output", output, "".join(line + "\n" for line in lines))
-    say(
-        f"Wrote {counted(len(lines), 'measurement')} to {output}. Next: {command('latency', 'import', output)}"
-    )
+    following = command("latency", "import", output)
+    say(f"Wrote {counted(len(lines), 'measurement')} to {output}. Next: {following}")
 
 
 @click.command("import")

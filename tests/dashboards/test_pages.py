@@ -34,14 +34,9 @@ def test_list_of_searches(storage: str) -> None:
 
 def test_search_page(storage: str) -> None:
     page = text(storage, "/search/demo")
-    for told in (
-        "23 of 26 trials finished",
-        "14 complete",
-        "6 infeasible",
-        "latency at most 0.300 ms",
-        "3 epochs",
-    ):
+    for told in ("23 of 26 trials finished", "14 complete", "6 infeasible", "3 epochs"):
         assert told in page
+    assert '"latency at most 0.300 ms"' in page
     assert '"id": "pareto"' in page
     assert page.count("](/search/demo/trial/") == CONFIG.trials
 
