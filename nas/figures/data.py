@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from nas.formatting import MISSING, counted, milliseconds
-from nas.objectives import DEFAULT, Objective, Value, objective
-from search_spaces.errors import BitnasError, InvalidInput
+from nas.objectives import DEFAULT, Objective, Value, is_known, objective
+from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
     from nas.ledger import EpochRecord, SearchConfig, SearchRecord, TrialRecord
@@ -255,7 +255,7 @@ def shown_objectives(config: "SearchConfig") -> tuple[str, ...]:
 
 def unknown_objectives(config: "SearchConfig") -> list[str]:
     """The names of what a search watches that nothing here has: a plug-in that is not loaded adds it."""
-    return [name for name in config.watched if _known(name) is None]
+    return [name for name in config.watched if not is_known(name)]
 
 
 def told_costs(trial: "TrialRecord") -> list[tuple[str, str, str]]:
@@ -268,19 +268,12 @@ def told_costs(trial: "TrialRecord") -> list[tuple[str, str, str]]:
 
 
 def _told_cost(name: str, cost: Value) -> tuple[str, str, str]:
-    found = _known(name)
-    if found is None:
+    if not is_known(name):
         return name, f"{cost.value:.4g}", ""
+    found = objective(name)
     about = [f"{found.show(cost.low)} to {found.show(cost.high)}"] if cost.low < cost.high else []
     about += [f"{counted(cost.estimated, 'kernel')} estimated"] if cost.estimated else []
     return found.title, found.told(cost.value), ", ".join(about)
-
-
-def _known(name: str) -> Objective | None:
-    try:
-        return objective(name)
-    except InvalidInput:
-        return None
 
 
 def _precisions(trial: "TrialRecord") -> str:
