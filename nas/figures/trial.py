@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from nas.figures.data import TIMES, Bar, Curve
+from nas.figures.data import Bar, Curve
+from nas.figures.labels import TIMES
 from nas.figures.style import ACCENT, INK, MUTED, blank_figure
 from nas.formatting import milliseconds
 
