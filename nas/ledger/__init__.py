@@ -7,23 +7,17 @@ from search_spaces.errors import StaleClaimError, StorageError
 
 if TYPE_CHECKING:
     from nas.ledger.claims import Claim
+    from nas.ledger.entries import ArtifactRecord, EpochRecord
     from nas.ledger.front import front_of, non_dominated
-    from nas.ledger.records import (
-        ArtifactRecord,
-        EpochRecord,
-        SearchConfig,
-        SearchRecord,
-        TrialRecord,
-        TrialState,
-    )
+    from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
     from nas.ledger.store import Ledger
     from nas.ledger.workers import Worker
 
 # Looked up on first use, so that importing the room does not load SQLAlchemy.
 _EXPORTS = {
-    "ArtifactRecord": "records",
+    "ArtifactRecord": "entries",
     "Claim": "claims",
-    "EpochRecord": "records",
+    "EpochRecord": "entries",
     "Ledger": "store",
     "SearchConfig": "records",
     "SearchRecord": "records",

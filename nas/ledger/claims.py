@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from nas.ledger.records import Cost, EpochRecord, TrialRecord, TrialState, check_finite
+from nas.ledger.entries import Cost, EpochRecord, check_finite
+from nas.ledger.records import TrialRecord, TrialState
 from nas.ledger.store import Ledger, find_search, measured_columns, trial_record
 from nas.ledger.tables import Epoch, Trial, Weights
 from nas.ledger.workers import Worker

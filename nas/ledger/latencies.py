@@ -8,7 +8,7 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from latency.model.table import CALIBRATION, LatencyTable
-from nas.ledger.records import check_finite
+from nas.ledger.entries import check_finite
 from nas.ledger.store import Ledger
 from nas.ledger.tables import DeviceRow, MeasurementRow, NetworkMeasurementRow
 

@@ -12,15 +12,13 @@ from sqlalchemy.orm import Session
 
 from nas.hints import command
 from nas.ledger.engine import explained, open_engine
+from nas.ledger.entries import ArtifactRecord, EpochRecord, check_finite
 from nas.ledger.front import front_of
 from nas.ledger.records import (
-    ArtifactRecord,
-    EpochRecord,
     SearchConfig,
     SearchRecord,
     TrialRecord,
     TrialState,
-    check_finite,
     check_search_name,
     config_from_dict,
 )

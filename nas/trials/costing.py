@@ -4,7 +4,8 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nas.ledger.records import ALL, Cost, SearchConfig
+from nas.ledger.entries import Cost
+from nas.ledger.records import ALL, SearchConfig
 from nas.measuring.bench import Bench, Predicted
 from nas.objectives import LATENCY_AT, Value, objective, objectives
 from nas.trials.pace import Pace

@@ -10,7 +10,8 @@ from nas.algorithms.base import Algorithm
 from nas.algorithms.choosing import algorithm
 from nas.data import DataSet
 from nas.ledger.claims import Claim, Claims
-from nas.ledger.records import Cost, EpochRecord, SearchConfig, TrialState
+from nas.ledger.entries import Cost, EpochRecord
+from nas.ledger.records import SearchConfig, TrialState
 from nas.ledger.store import Ledger
 from nas.measuring.machine_lock import MachineLock
 from nas.trials.costing import Costing, over_limits

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claim, Claims
-from nas.ledger.records import Cost
+from nas.ledger.entries import Cost
 from tests.measured import disturbed, timed
 
 CONFIG = SearchConfig(

@@ -13,7 +13,7 @@ from dashboards.routes import Route, parse, search_path, trial_path
 from dashboards.views import View
 from nas.ledger import Ledger, TrialState, Worker
 from nas.ledger.claims import Claims
-from nas.ledger.records import Cost
+from nas.ledger.entries import Cost
 from nas.objectives import Value, objectives
 from nas.objectives.macs import Macs
 from search_spaces.errors import BitnasError

@@ -15,7 +15,7 @@ import pytest
 
 from nas.ledger import EpochRecord, Ledger, SearchConfig, StaleClaimError, TrialState, Worker
 from nas.ledger.claims import MAX_DEATHS, Claim, Claims
-from nas.ledger.records import Cost
+from nas.ledger.entries import Cost
 from tests.measured import timed
 
 SPAWN = multiprocessing.get_context("spawn")

@@ -16,7 +16,7 @@ import nas
 import nas.trials.job
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
-from nas.ledger.records import Cost
+from nas.ledger.entries import Cost
 from nas.objectives import Value
 from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 from tests.environment import clean_environment

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
-from nas.ledger.records import Cost
+from nas.ledger.entries import Cost
 from nas.searching.progress import Watcher, disturbance, watcher
 from nas.searching.supervision import Progress
 
