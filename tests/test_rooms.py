@@ -31,7 +31,7 @@ LAYERS = {
 }
 """The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
 BESIDE = {
-    "nas": {"__init__", "bars", "formatting", "hints", "seeds"},
+    "nas": {"__init__", "arguments", "bars", "formatting", "hints", "seeds"},
     "latency": {"__init__", "record", "testing"},
 }
 """What lies beside such rooms and imports none of them, where that is so; ``testing`` may."""
