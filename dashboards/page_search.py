@@ -6,6 +6,7 @@ from typing import Any
 import dash_mantine_components as dmc
 
 from dashboards.parts import (
+    NOTE,
     card,
     chart,
     count_bar,
@@ -15,7 +16,9 @@ from dashboards.parts import (
     grid,
     heading,
     link_column,
+    notice,
     state_column,
+    why_unknown,
 )
 from dashboards.routes import trial_path
 from dashboards.views import View
@@ -26,12 +29,13 @@ from nas.figures.data import (
     notes,
     pareto_data,
     shown_objectives,
+    unknown_objectives,
     why_no_pareto,
 )
 from nas.figures.search import pareto_figure, title_of
 from nas.formatting import MISSING
 from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, front_of
-from nas.objectives import Objective, objective
+from nas.objectives import DEFAULT, Objective, objective
 
 COLUMNS = [
     link_column(
@@ -54,7 +58,6 @@ DIGEST = {
     "cellStyle": {"fontFamily": "monospace"},
     "minWidth": 140,
 }
-NOTE = {"field": "note", "headerName": "Note", "minWidth": 150, "wrapText": True, "autoHeight": True}
 HOW_TO_READ = (
     "Each dot is a trained network; the front is what no other beats in all objectives. "
     "Ticks below the plot are trials without an accuracy. Click any of them to open its page."
@@ -64,6 +67,16 @@ HOW_TO_READ = (
 def page(ledger: Ledger, name: str) -> Any:
     """The page of search ``name``; InvalidInput when there is none."""
     search, trials = ledger.search(name), ledger.trials(name)
+    parts = [crumbs(("Searches", "/"), (name, "")), heading(name, *_settings(search)), _progress(search)]
+    if unknown := unknown_objectives(search.config):
+        parts += [card("Its trials cannot be compared", notice(why_unknown(unknown), failed=True))]
+    else:
+        parts += _found(search, trials)
+    return dmc.Stack(parts, gap="lg")
+
+
+def _found(search: SearchRecord, trials: Sequence[TrialRecord]) -> list[Any]:
+    """What the trials gave: the ends of the front, the figure and the table."""
     front = front_of(trials, search.config)
     pareto = View(
         _title(search.config),
@@ -83,10 +96,7 @@ def page(ledger: Ledger, name: str) -> Any:
         lambda rows: grid("trials", columns, rows),
     )
     merits = [dmc.Box(_merits(search.config, front), id="merits")] if front else []
-    top = [crumbs(("Searches", "/"), (name, "")), heading(name, *_settings(search))]
-    return dmc.Stack(
-        [*top, dmc.Box(_progress(search), id="progress"), *merits, pareto.show(), table.show()], gap="lg"
-    )
+    return [*merits, pareto.show(), table.show()]
 
 
 def _settings(search: SearchRecord) -> list[Any]:
@@ -99,14 +109,16 @@ def _settings(search: SearchRecord) -> list[Any]:
         f"{config.epochs} epoch{'s' if config.epochs > 1 else ''}",
         f"seed {config.seed}",
     ]
-    told += [f"{_bound(objective(name))} {objective(name).told(x)}" for name, x in config.limited.items()]
+    unknown = unknown_objectives(config)  # whether more is better is not known then, nor the unit
+    told += [_limit(name, limit) for name, limit in config.limited.items() if name not in unknown]
     return [dmc.Badge(text, variant="default", tt="none", fw=500) for text in told]
 
 
 def _progress(search: SearchRecord) -> Any:
     counts = {str(state): count for state, count in search.counts.items()}
     finished = sum(count for state, count in search.counts.items() if state.finished)
-    return card(f"{finished} of {sum(counts.values())} trials finished", count_bar(counts))
+    bar = card(f"{finished} of {sum(counts.values())} trials finished", count_bar(counts))
+    return dmc.Box(bar, id="progress")
 
 
 def _merits(config: SearchConfig, front: Sequence[TrialRecord]) -> Any:
@@ -136,8 +148,9 @@ _BEST = {
 }
 
 
-def _bound(of: Objective) -> str:
-    return f"at least {of.title}" if of.is_maximized else "at most"
+def _limit(name: str, limit: float) -> str:
+    of = objective(name)
+    return f"{of.title} at {'least' if of.is_maximized else 'most'} {of.told(limit)}"
 
 
 def _title(config: SearchConfig) -> str:
@@ -158,8 +171,13 @@ def _field(name: str) -> str:
 
 def _costs(config: SearchConfig, trial: TrialRecord) -> str:
     values = ((objective(name), objective(name).of(trial)) for name in shown_objectives(config))
-    told = (of.told(value.value) for of, value in values if value is not None)
+    told = (_named(of, value.value) for of, value in values if value is not None)
     return f"trial {trial.number}: {', '.join(told)}"
+
+
+def _named(of: Objective, value: float) -> str:
+    """The usual ones are known by their units."""
+    return of.told(value) if of.name in DEFAULT else f"{of.title} {of.told(value)}"
 
 
 def _row(config: SearchConfig, trial: TrialRecord, on_front: bool) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from typing import Any
 
 import dash_mantine_components as dmc
 
-from dashboards.parts import grid, heading, link_column
+from dashboards.parts import NOTE, grid, heading, link_column, why_unknown
 from dashboards.routes import search_path
 from dashboards.views import View
+from nas.figures.data import unknown_objectives
 from nas.formatting import percent
 from nas.ledger import Ledger, SearchRecord, TrialState
 
@@ -43,7 +44,7 @@ def _why_not(rows: list[dict[str, Any]]) -> str | None:
 
 
 def _draw(rows: list[dict[str, Any]]) -> Any:
-    return grid("searches", COLUMNS, rows)
+    return grid("searches", [*COLUMNS, NOTE] if any(row["note"] for row in rows) else COLUMNS, rows)
 
 
 def _best(ledger: Ledger, search: SearchRecord) -> float | None:
@@ -53,6 +54,7 @@ def _best(ledger: Ledger, search: SearchRecord) -> float | None:
 def _row(search: SearchRecord, best: float | None) -> dict[str, Any]:
     config, total = search.config, sum(search.counts.values())
     finished = sum(count for state, count in search.counts.items() if state.finished)
+    unknown = unknown_objectives(config)
     return {
         "id": search.name,
         "link": f"[{search.name}]({search_path(search.name)})",
@@ -64,4 +66,5 @@ def _row(search: SearchRecord, best: float | None) -> dict[str, Any]:
         "complete": search.counts[TrialState.COMPLETE],
         "best": percent(best),
         "started": f"{search.created_at:%Y-%m-%d %H:%M}",
+        "note": why_unknown(unknown) if unknown else "",
     }

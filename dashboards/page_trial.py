@@ -15,12 +15,20 @@ from dashboards.parts import (
     notice,
     precision_badge,
     state_badge,
+    why_unknown,
 )
 from dashboards.routes import search_path, trial_path
 from dashboards.views import View
-from nas.figures.data import LayerRow, layer_rows, training_curve, workload_bars
+from nas.figures.data import (
+    LayerRow,
+    layer_rows,
+    told_costs,
+    training_curve,
+    unknown_objectives,
+    workload_bars,
+)
 from nas.figures.trial import training_figure, workload_figure
-from nas.formatting import MISSING, interval, kilobytes, milliseconds, percent
+from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
 from nas.ledger import Ledger, TrialRecord
 
 # Why a figure is missing, by the state of the trial.
@@ -36,7 +44,9 @@ WHY_UNTRAINED = {
 def page(ledger: Ledger, name: str, number: int) -> Any:
     """The page of trial ``number`` of search ``name``; InvalidInput when there is none."""
     trial = ledger.trial(name, number)
-    is_over = ledger.search(name).config.breaks_limit(trial)
+    config = ledger.search(name).config
+    unknown = unknown_objectives(config)
+    is_over = not unknown and config.breaks_limit(trial)
     parts = [
         crumbs(("Searches", "/"), (name, search_path(name)), (f"trial {number}", "")),
         dmc.Group(
@@ -44,6 +54,7 @@ def page(ledger: Ledger, name: str, number: int) -> Any:
             justify="space-between",
         ),
         card(_error_title(trial), notice(trial.error, failed=True)) if trial.error else None,
+        card("Its limits cannot be checked", notice(why_unknown(unknown), failed=True)) if unknown else None,
         dmc.Box(_merits(trial, is_over), id="merits"),
         _architecture(trial).show(),
         _workloads(trial).show(),
@@ -74,16 +85,23 @@ def _merits(trial: TrialRecord, is_over: bool) -> Any:
     measured = f"{repeats} ms by repeats" if repeats else measured
     measured = f"machine disturbed: {trial.measured_disturbed}" if trial.measured_disturbed else measured
     measured = "over the limit, so never exported" if is_over else measured
-    estimated = len(trial.estimated)
-    predicted = f"{estimated} of its kernels estimated" if estimated else "from its kernels"
     return figures_of_merit(
         [
             ("Accuracy", percent(trial.accuracy), "validation split" if trial.accuracy is not None else why),
-            ("Latency, predicted", _unit(milliseconds(trial.latency_ms), "ms"), predicted),
+            ("Latency, predicted", _unit(milliseconds(trial.latency_ms), "ms"), _predicted(trial)),
             ("Latency, measured", _unit(milliseconds(trial.measured_latency_ms), "ms"), measured),
             ("Size", _unit(kilobytes(trial.size_kb), "kB"), "1 kB is 1000 bytes"),
+            *((title[0].upper() + title[1:], value, about) for title, value, about in told_costs(trial)),
         ]
     )
+
+
+def _predicted(trial: TrialRecord) -> str:
+    """The interval, and how many kernels were estimated, where so."""
+    low_to_high = interval(trial.latency_low_ms, trial.latency_high_ms)
+    told = [f"{low_to_high} ms"] if low_to_high else []
+    told += [f"{counted(len(trial.estimated), 'kernel')} estimated"] if trial.estimated else []
+    return ", ".join(told) or "from its kernels"
 
 
 def _architecture(trial: TrialRecord) -> View[list[LayerRow]]:

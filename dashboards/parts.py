@@ -16,6 +16,8 @@ PRECISION_COLOURS = {
     "binary": "grape",
     "dithered": "orange",
 }
+ROW = 5  # figures of merit that fit beside one another
+NOTE = {"field": "note", "headerName": "Note", "minWidth": 150, "wrapText": True, "autoHeight": True}
 PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
 
 
@@ -32,6 +34,12 @@ def card(title: str, body: Any, note: str = "") -> Any:
 def notice(reason: str, failed: bool = False) -> Any:
     """A line in place of what cannot be shown."""
     return dmc.Alert(reason, color="red" if failed else "gray", variant="light", radius="md")
+
+
+def why_unknown(objectives: Sequence[str]) -> str:
+    """Why what needs these objectives cannot be shown."""
+    told = ", ".join(f"'{name}'" for name in objectives)
+    return f"Objective {told} is not known here: start the dashboard with the plug-in that adds it."
 
 
 def problem(title: str, reason: str) -> Any:
@@ -76,7 +84,7 @@ def figures_of_merit(pairs: Sequence[tuple[str, str, str]]) -> Any:
         )
         for label, figure, note in pairs
     ]  # fmt: skip
-    return dmc.SimpleGrid(tiles, cols={"base": 2, "sm": len(tiles)}, spacing="md")
+    return dmc.SimpleGrid(tiles, cols={"base": 2, "sm": len(tiles) if len(tiles) <= ROW else 4}, spacing="md")
 
 
 def count_bar(counts: Mapping[str, int]) -> Any:

@@ -1,4 +1,6 @@
-"""How figures are shown to people: shares, milliseconds, kilobytes; nothing else rounds."""
+"""How figures are shown to people: shares, milliseconds, kilobytes, counts; nothing else rounds."""
+
+from collections.abc import Iterable
 
 MISSING = "—"  # a figure that is not there; the trial's state says why
 
@@ -25,3 +27,14 @@ def interval(low: float | None, high: float | None) -> str:
 def kilobytes(value: float | None) -> str:
     """Such as ``12.35``: two decimals."""
     return MISSING if value is None else f"{value:.2f}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Such as ``1 kernel`` and ``3 kernels``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def numbered(noun: str, numbers: Iterable[int]) -> str:
+    """Such as ``trial 0`` and ``trials 0, 3``."""
+    told = [str(number) for number in numbers]
+    return f"{noun} {told[0]}" if len(told) == 1 else f"{noun}s {', '.join(told)}"

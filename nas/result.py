@@ -1,6 +1,6 @@
 """What a search found, for Python: its trials and its front, the best one, its figure, and its export."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
@@ -24,12 +24,14 @@ class LimitSettings(TypedDict, total=False):
         max_size_kb: of the parameters, each at the bits of its code, in kB of 1000 bytes.
         max_memory_kb: that it needs to run, likewise.
         max_macs: multiply-accumulates for one image.
+        limits: of any other objective, by its name.
     """
 
     max_latency_ms: float | None
     max_size_kb: float | None
     max_memory_kb: float | None
     max_macs: float | None
+    limits: Mapping[str, float]
 
 
 class Result:
@@ -56,7 +58,7 @@ class Result:
 
     @property
     def front(self) -> "list[TrialRecord]":
-        """The trials that no other beats in every objective, the most accurate first."""
+        """The trials that no other beats in every objective, the best in the first objective first."""
         with self._ledger() as ledger:
             return ledger.front(self.name)
 
@@ -140,9 +142,13 @@ class Result:
         return output
 
     def figure(self) -> "go.Figure":
-        """Accuracy against latency, all trials and the front; BitnasError while no trial has a latency."""
+        """All trials and the front: the first objective against the next, mostly accuracy against latency.
+
+        Raises:
+            BitnasError: no trial has a value yet of what is drawn.
+        """
         from nas.figures.data import pareto_data, why_no_pareto
-        from nas.figures.search import add_title, pareto_figure
+        from nas.figures.search import add_title, pareto_figure, title_of
         from search_spaces.errors import BitnasError
 
         record = self.record
@@ -150,7 +156,7 @@ class Result:
         if reason := why_no_pareto(record, data):
             raise BitnasError(f"figure: {reason}; wait for the first trials")
         figure = pareto_figure(data)
-        add_title(figure, f"{self.name}: accuracy against latency")
+        add_title(figure, f"{self.name}: {title_of(data.x, data.y)}")
         return figure
 
     def to_dict(self) -> dict[str, Any]:
@@ -198,6 +204,13 @@ class Result:
             yield ledger
 
 
+def _check_state(state: str | None) -> None:
+    from nas.ledger import TrialState
+
+    if state is not None and state not in [*TrialState]:
+        raise InvalidInput("state", f"'{state}' is no state", f"give one of {', '.join(TrialState)}")
+
+
 def _cell(of: Objective, trial: "TrialRecord") -> str:
     found = of.of(trial)
     return of.show(None if found is None else found.value)
@@ -212,11 +225,5 @@ def _by_name(limits: LimitSettings) -> dict[str, float | None]:
     for name in limits:
         if name not in known:
             raise InvalidInput(name, "there is no such limit", f"give one of {', '.join(known)}")
-    return checked(limits)
-
-
-def _check_state(state: str | None) -> None:
-    from nas.ledger import TrialState
-
-    if state is not None and state not in tuple(TrialState):
-        raise InvalidInput("state", f"{state!r} is not known", f"choose one of {', '.join(TrialState)}")
+    given = checked(limits)
+    return {**given.pop("limits", {}), **given}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from nas.cli.options import Kilobytes, Milliseconds, json_option, storage_option
+from nas.cli.options import Kilobytes, LimitType, Milliseconds, json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, quoted, say
 from nas.hints import command
 from search_spaces.errors import InvalidInput
@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from nas.export.card import Card
     from nas.export.verify import Check
 
-_OF_TRIALS = {"max_latency_ms", "max_size_kb", "max_memory_kb", "max_macs", "number", "epochs", "storage"}
+_OF_TRIALS = {
+    "limits",
+    "max_latency_ms",
+    "max_size_kb",
+    "max_memory_kb",
+    "max_macs",
+    "number",
+    "epochs",
+    "storage",
+}
 
 
 @click.command()
@@ -28,6 +37,13 @@ _OF_TRIALS = {"max_latency_ms", "max_size_kb", "max_memory_kb", "max_macs", "num
 @click.option("--max-size-kb", type=Kilobytes, help="The largest size of the network.")
 @click.option("--max-memory-kb", type=Kilobytes, help="The largest peak of its activation memory.")
 @click.option("--max-macs", type=float, help="The most multiply-accumulates for one image.")
+@click.option(
+    "--limit",
+    "limits",
+    type=LimitType(),
+    multiple=True,
+    help="The same for any other objective, such as accuracy=0.9 or latency@pi=3.",
+)
 @click.option("--trial", "number", type=click.IntRange(min=0), help="Export this trial and no other.")
 @click.option(
     "--epochs",
@@ -47,12 +63,13 @@ def export(
     /,
     search: str,
     output: Path,
+    limits: tuple[tuple[str, float], ...],
     number: int | None,
     epochs: int,
     c_source: Path | None,
     storage: str,
     as_json: bool,
-    **limits: float | None,
+    **named_limits: float | None,
 ) -> None:
     """Write the most accurate trial of SEARCH within the limits as a compiled, tested network.
 
@@ -66,7 +83,8 @@ def export(
         _refuse_options_of_trials(context, search)
         card = export_trained(Path(search), output, c_source=c_source, say=say)
     else:
-        card = _export_trial(storage, search, output, limits, number, epochs, c_source)
+        given = {**named_limits, **dict(limits)}
+        card = _export_trial(storage, search, output, given, number, epochs, c_source)
     if as_json:
         print_json(card.model_dump())
     else:

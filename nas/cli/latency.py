@@ -14,7 +14,7 @@ from nas.cli.latency_tables import export_, import_
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_pairs, print_table, say
 from nas.cli.writing import check_target, write_figure
-from nas.formatting import MISSING, interval, milliseconds, percent
+from nas.formatting import MISSING, counted, interval, milliseconds, numbered, percent
 from nas.hints import command
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def measure(space: str, device: str, networks: int, cooldown_s: float, storage: 
     chosen = space_called(space)
     with open_model(storage, device, cooldown_s) as model, show_progress() as progress:
         count = measure_space(model, chosen, networks, progress)
-    say(f"Measured {count} kernels of {networks} networks on {device}.")
+    say(f"Measured {counted(count, 'kernel')} of {counted(networks, 'network')} on {device}.")
     following = command("latency", "calibrate", "--space", space, "--device", device, storage=storage)
     say(f"Next: {following}")
 
@@ -158,7 +158,7 @@ def evaluate(
     if plot is not None:
         from nas.figures.latency import scatter
 
-        title = f"{networks} networks of {space} on {device}"
+        title = f"{counted(networks, 'network')} of {space} on {device}"
         write_figure("plot", plot, scatter(found, title), title)
         say(f"Wrote {plot}")
 
@@ -184,13 +184,13 @@ def verify(context: click.Context, search: str, storage: str, as_json: bool) -> 
     else:
         titles = ("trial", "accuracy", "predicted ms", "measured ms", "by repeats", "error")
         print_table([*(Column(t, right=True) for t in titles), Column("note")], [_member(m) for m in found])
-    if unmeasured := [str(member.number) for member in found if member.problem]:
-        say(f"Error: trials {', '.join(unmeasured)}: not measured; their notes say why")
+    if unmeasured := [member.number for member in found if member.problem]:
+        say(f"Error: {numbered('trial', unmeasured)}: not measured; the notes say why")
         context.exit(1)
-    if disturbed := [str(member.number) for member in found if member.disturbed]:
+    if disturbed := [member.number for member in found if member.disturbed]:
         again = command("latency", "verify", search, storage=storage)
         told = "not judged, because the machine is disturbed; good times measured before are kept"
-        say(f"Trials {', '.join(disturbed)}: {told}; when it is quiet: {again}")
+        say(f"{numbered('Trial', disturbed)}: {told}; when it is quiet: {again}")
     if all(member.is_over for member in found):
         say(
             f"No network of the front is within the limit. Next: {command('trials', search, storage=storage)}"

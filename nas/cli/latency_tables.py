@@ -8,6 +8,7 @@ from nas.cli.latency_model import device_option
 from nas.cli.options import storage_option
 from nas.cli.output import say
 from nas.cli.writing import write_text
+from nas.formatting import counted
 from nas.hints import command
 from search_spaces.errors import BitnasError
 
@@ -30,7 +31,8 @@ def export_(device: str, output: Path, storage: str) -> None:
         again = command("latency", "measure", "--device", device, storage=storage)
         raise BitnasError(f"device: nothing was measured on '{device}'; measure first: {again}")
     write_text("output", output, "".join(line + "\n" for line in lines))
-    say(f"Wrote {len(lines)} measurements to {output}. Next: {command('latency', 'import', output)}")
+    following = command("latency", "import", output)
+    say(f"Wrote {counted(len(lines), 'measurement')} to {output}. Next: {following}")
 
 
 @click.command("import")

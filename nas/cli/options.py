@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
+from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     _Base = click.ParamType[float]
@@ -113,8 +114,12 @@ class LimitType(_Named):
         name, equals, text = str(value).partition("=")
         if not equals:
             self.fail(f"'{value}' is no limit; give NAME=VALUE, such as latency@pi=3", param, ctx)
+        try:
+            unit = objective(name.strip()).unit
+        except InvalidInput as error:
+            raise error.of("limits") from error
         units = {"ms": Milliseconds, "kB": Kilobytes}
-        kind: click.ParamType[float] = units.get(objective(name.strip()).unit) or click.FLOAT
+        kind: click.ParamType[float] = units.get(unit) or click.FLOAT
         return name.strip(), float(kind(text.strip(), param, ctx))
 
 

@@ -16,17 +16,17 @@ from nas.figures.data import (
     layer_rows,
     notes,
     pareto_data,
+    told_costs,
     why_no_pareto,
     workload_bars,
 )
-from nas.formatting import MISSING, interval, kilobytes, milliseconds, percent
+from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
 from nas.hints import command
-from nas.objectives import objective
 from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
 if TYPE_CHECKING:
     from nas.ledger import EpochRecord, Ledger, SearchConfig, SearchRecord, TrialRecord
-    from nas.objectives import Objective, Value
+    from nas.objectives import Objective
 
 # The states of nas.ledger.TrialState, which is not imported here: it would load SQLAlchemy for --help.
 STATES = ("queued", "running", "complete", "infeasible", "pruned", "failed")
@@ -127,7 +127,9 @@ def pareto(search: str, plot: Path | None, storage: str, as_json: bool) -> None:
     if as_json:
         print_json([_summary(record.config, trial) for trial in front])
     elif not front:
-        say(f"No trial of '{search}' is complete yet ({describe_counts(record)}).")
+        is_any = any(t.state == "complete" for t in found)
+        why = "complete trial of '{}' is within the limits" if is_any else "trial of '{}' is complete yet"
+        say(f"No {why.format(search)} ({describe_counts(record)}).")
     else:
         print_trials(record.config, front)
         one = command("trial", search, front[-1].number, storage=storage)
@@ -209,7 +211,7 @@ def _facts(trial: "TrialRecord", note: str) -> list[tuple[str, str]]:
         ("predicted", _predicted(trial)),
         ("measured", _measured(trial)),
         ("size", _with_unit(kilobytes(trial.size_kb), "kB")),
-        *((objective(name).title, _cost(objective(name), cost)) for name, cost in trial.costs.items()),
+        *((title, f"{value} ({about})" if about else value) for title, value, about in told_costs(trial)),
         ("digest", trial.digest or MISSING),
         ("worker", trial.worker or MISSING),
     ]
@@ -217,17 +219,11 @@ def _facts(trial: "TrialRecord", note: str) -> list[tuple[str, str]]:
     return [*facts, ("error", trial.error)] if trial.error else facts
 
 
-def _cost(cost_of: "Objective", cost: "Value") -> str:
-    """A further cost, with its interval where it was estimated."""
-    missing = f" ({cost.estimated} kernels estimated)" if cost.estimated else ""
-    return cost_of.told(cost.value) + missing
-
-
 def _predicted(trial: "TrialRecord") -> str:
     """The sum over the kernels, its interval, and whether some of them were estimated."""
     told = _with_unit(milliseconds(trial.latency_ms), "ms")
     told += f" ({found})" if (found := interval(trial.latency_low_ms, trial.latency_high_ms)) else ""
-    return told + (f", {len(trial.estimated)} kernels estimated" if trial.estimated else "")
+    return told + (f", {counted(len(trial.estimated), 'kernel')} estimated" if trial.estimated else "")
 
 
 def _measured(trial: "TrialRecord") -> str:

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from nas.cli.options import Kilobytes, LatencyLimitType, LimitType, Milliseconds, json_option, storage_option
-from nas.formatting import milliseconds
+from nas.formatting import counted, milliseconds, numbered
 from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
 from nas.objectives import DEFAULT
@@ -176,7 +176,7 @@ def _report(storage: str, name: str, as_json: bool) -> None:
         click.echo(json.dumps(Result(storage, name).to_dict()))
     else:
         counts = ", ".join(f"{count} {state}" for state, count in record.counts.items() if count)
-        click.echo(f"{name}: {record.config.trials} trials ({counts}), {len(front)} on the front")
+        click.echo(f"{name}: {counted(record.config.trials, 'trial')} ({counts}), {len(front)} on the front")
         _tell_limit(record)
     if record.counts[TrialState.FAILED] == record.config.trials:
         raise BitnasError(
@@ -184,8 +184,8 @@ def _report(storage: str, name: str, as_json: bool) -> None:
         )
     if as_json:
         return
-    if over := [str(t.number) for t in front if record.config.is_over(t.measured_latency_ms)]:
-        click.echo(f"Over the limit when measured, so never exported: {', '.join(over)}", err=True)
+    if over := [t.number for t in front if record.config.is_over(t.measured_latency_ms)]:
+        click.echo(f"Over the limit when measured, so never exported: {numbered('trial', over)}", err=True)
     _verdict(record, front[0].accuracy if front else None)
     click.echo(_next(record, front, others, storage), err=True)
 
@@ -223,7 +223,7 @@ def _next(record: SearchRecord, front: list[TrialRecord], others: list[str], sto
             return f"The front is being timed by {', '.join(others)}; once it is: {next_command('pareto')}"
         return f"The front is not measured; when the device answers: {next_command('latency', 'verify')}"
     if any(trial.measured_disturbed for trial in front):
-        noisy = ", ".join(str(trial.number) for trial in front if trial.measured_disturbed)
+        noisy = numbered("trial", (trial.number for trial in front if trial.measured_disturbed))
         again, pareto = next_command("latency", "verify"), next_command("pareto")
         return f"Timed on a disturbed machine: {noisy}; when it is quiet: {again}\nNext: {pareto}"
     return f"Next: {next_command('pareto')}"

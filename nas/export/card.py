@@ -32,6 +32,8 @@ class Card(BaseModel):
     worthless. ``measured_drift`` is the share by which the device was slower than usual, if for long.
     ``same_class`` is how many test images torch puts into the same class; None is all of them.
 
+    ``predicted_elsewhere_ms`` is what further devices of the search would take, by name.
+
     A network comes from a ``trial`` of a ``search``, or is a published ``network`` in a ``precision``.
     ``digest`` is of the file that says what it is.
     """
@@ -61,6 +63,7 @@ class Card(BaseModel):
     macs: int | None = Field(None, ge=0)
     artifact_kb: float = Field(gt=0)
     predicted_ms: float = Field(gt=0)
+    predicted_elsewhere_ms: dict[str, float] = {}
     measured_ms: float = Field(gt=0)
     measured_iqr_ms: float = Field(ge=0)
     measured_at: str
@@ -153,6 +156,10 @@ class Card(BaseModel):
             *self._validation(),
             ("latency, measured", f"{measured} ms", self._measured()),
             ("latency, predicted", f"{predicted} ms", "sum over its kernels"),
+            *(
+                (f"latency on {device}", f"{milliseconds(ms)} ms", "predicted, sum over its kernels there")
+                for device, ms in self.predicted_elsewhere_ms.items()
+            ),
             ("size", f"{self.size_kb:.3f} kB", "parameters, each at the bits of its code"),
             *self._costs(),
             ("artifact", f"{self.artifact_kb:.1f} kB", "library and constants"),

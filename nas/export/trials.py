@@ -13,7 +13,7 @@ from nas.hints import command
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from nas.ledger.records import check_limits
 from nas.measuring.devices import open_device
-from nas.objectives import DEFAULT, Objective, objective, objectives
+from nas.objectives import DEFAULT, LATENCY_AT, Objective, limits_by_name, objective, objectives
 from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def limits_of(config: SearchConfig, given: Mapping[str, float | None]) -> Limits
     Raises:
         InvalidInput: there is no such limit, or it is not a finite number above zero.
     """
-    check_limits(given)
+    check_limits({name: limit for name, limit in given.items() if name not in objectives})
     by_setting = {found.limit: found.name for found in map(objective, objectives) if found.limit}
     named = {by_setting.get(name, name): limit for name, limit in given.items() if limit is not None}
-    return {**config.limited, **{objective(name).name: limit for name, limit in named.items()}}
+    return {**config.limited, **limits_by_name(named)}
 
 
 @dataclass(frozen=True)
@@ -119,9 +119,10 @@ def candidates(ledger: Ledger, search: str, limits: Limits, number: int | None) 
         trial = ledger.trial(search, number)
         if trial.state is not TrialState.COMPLETE:
             raise InvalidInput("number", f"trial {number} is {trial.state}", "choose one that is complete")
-        return [trial]
+        before = {name: limit for name, limit in limits.items() if name != "latency"}  # that is measured
+        return [] if _broken(before, trial, known_latency(trial)) else [trial]
     complete = [t for t in ledger.trials(search) if t.state is TrialState.COMPLETE]
-    fitting = [t for t in complete if _fits(limits, t, known_latency(t))]
+    fitting = [t for t in complete if not _broken(limits, t, known_latency(t))]
     config = ledger.search(search).config
     return sorted(fitting, key=lambda t: _losses(config, t))
 
@@ -129,15 +130,16 @@ def candidates(ledger: Ledger, search: str, limits: Limits, number: int | None) 
 def _losses(config: SearchConfig, trial: TrialRecord) -> tuple[float, ...]:
     """By the search's objectives in their order, then by accuracy, latency and size."""
     named = [objective(name) for name in dict.fromkeys((*config.objectives, *DEFAULT))]
-    return tuple(o.loss(_value(o, trial, known_latency(trial))) for o in named)
+    values = [(o, _value(o, trial, known_latency(trial))) for o in named]
+    return tuple(o.loss(o.worst if value is None else value) for o, value in values)
 
 
-def _value(of: Objective, trial: TrialRecord, latency_ms: float) -> float:
-    """What a trial has; its latency is ``latency_ms``."""
+def _value(of: Objective, trial: TrialRecord, latency_ms: float) -> float | None:
+    """What a trial has, if that is known; its latency is ``latency_ms``."""
     found = of.of(trial)
     if of.name == "latency":
         return latency_ms
-    return of.worst if found is None else found.value
+    return None if found is None else found.value
 
 
 def known_latency(trial: TrialRecord) -> float:
@@ -150,7 +152,7 @@ def known_latency(trial: TrialRecord) -> float:
 
 def within(limits: Limits, candidate: Candidate) -> bool:
     """Whether a compiled network keeps the limits."""
-    return _fits(limits, candidate.trial, candidate.finished.measurement.milliseconds)
+    return not _broken(limits, candidate.trial, candidate.finished.measurement.milliseconds)
 
 
 def prepare(
@@ -199,6 +201,11 @@ def _write(ledger: Ledger, candidate: Candidate, config: SearchConfig, output: P
         image_size=config.image_size,
         epochs=candidate.epochs,
         seed=config.seed,
+        predicted_elsewhere_ms={
+            name.removeprefix(LATENCY_AT): cost.value
+            for name, cost in trial.costs.items()
+            if name.startswith(LATENCY_AT)
+        },
     )
     ledger.record_artifact(
         trial.search,
@@ -215,25 +222,35 @@ def _told(measured: "Measurement") -> str:
     return f"{milliseconds(measured.milliseconds)} ms{disturbed}"
 
 
-def _fits(limits: Limits, trial: TrialRecord, latency_ms: float) -> bool:
-    found = ((objective(name), limit) for name, limit in limits.items())
-    return all(of.keeps(_value(of, trial, latency_ms), limit) for of, limit in found)
+def _broken(limits: Limits, trial: TrialRecord, latency_ms: float) -> list[str]:
+    """The limits that a trial does not keep, in words; what is not known keeps none."""
+    found = []
+    for name, limit in limits.items():
+        of = objective(name)
+        value = _value(of, trial, latency_ms)
+        if value is None:
+            found.append(f"its {of.title} is not known")
+        elif not of.keeps(value, limit):
+            found.append(f"{of.title} of {of.told(value)} is {of.beyond} the limit of {of.told(limit)}")
+    return found
 
 
 def nothing_fits(ledger: Ledger, search: str, limits: Limits, number: int | None) -> str:
     """One line that says what the search has instead."""
     if number is not None:
-        return f"trial {number}: it is over the limit when measured; raise the limit or choose another trial"
+        trial = ledger.trial(search, number)
+        why = "; ".join(_broken(limits, trial, known_latency(trial))) or "it is over the limit when measured"
+        return f"trial {number}: {why}; give another limit or choose another trial"
     complete = [t for t in ledger.trials(search) if t.state is TrialState.COMPLETE]
     if not complete:
         trials = command("trials", search, storage=ledger.url)
         return f"search '{search}': it has no complete trial; see: {trials}"
     ends = ", ".join(_nearest(objective(name), complete) for name in limits)
-    told = f"; the least it has: {ends}" if ends else ""
-    return f"search '{search}': no complete trial is within the limits{told}; raise the limit"
+    told = f"; the nearest it has: {ends}" if ends else ""
+    return f"search '{search}': no complete trial is within the limits{told}; give other limits"
 
 
 def _nearest(of: Objective, trials: list[TrialRecord]) -> str:
     """The value of the trial that is nearest to keeping a limit, in words."""
-    best = min((_value(of, t, known_latency(t)) for t in trials), key=of.loss)
-    return f"{of.title} {of.told(best)}"
+    values = [v for t in trials if (v := _value(of, t, known_latency(t))) is not None]
+    return f"{of.title} {of.told(min(values, key=of.loss, default=None))}"

@@ -1,18 +1,17 @@
 """What is shown of a search and of a trial, as plain data: the step before a figure or a table is drawn."""
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from nas.formatting import MISSING, milliseconds
-from nas.objectives import DEFAULT, Objective, objective
+from nas.figures.labels import TIMES, workload_label
+from nas.formatting import MISSING, counted, milliseconds
+from nas.objectives import DEFAULT, Objective, Value, is_known, objective
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
     from nas.ledger import EpochRecord, SearchConfig, SearchRecord, TrialRecord
 
-TIMES = "\N{MULTIPLICATION SIGN}"
 SHORT_DIGEST = 12  # characters; git shows as many for a large repository
 
 
@@ -173,15 +172,6 @@ def workload_bars(latency_by_workload: Sequence[Sequence[str | float]]) -> list[
     return sorted(bars, key=lambda bar: bar.milliseconds, reverse=True)
 
 
-def workload_label(key: str) -> str:
-    """A workload's key in short, such as ``conv2d 3x3 /2 16→32 @8x8 float/float``; else the key itself."""
-    family, _, rest = key.partition("(")
-    fields = dict(field.partition("=")[::2] for field in _FIELD.findall(rest))
-    if not fields:
-        return key
-    return " ".join([family.replace("_", " "), *filter(None, (render(fields) for render in _LABEL_PARTS))])
-
-
 def training_curve(epochs: Sequence["EpochRecord"]) -> Curve:
     """The epochs of a trial, in order."""
     ordered = sorted(epochs, key=lambda record: record.epoch)
@@ -199,7 +189,7 @@ def notes(config: "SearchConfig", trial: "TrialRecord") -> str:
         told.append("measured on a disturbed machine")
     missing = len(trial.estimated) + sum(cost.estimated for cost in trial.costs.values())
     if missing:
-        told.append(f"{missing} kernels estimated")
+        told.append(f"{counted(missing, 'kernel')} estimated")
     return ", ".join(told)
 
 
@@ -253,6 +243,29 @@ def shown_objectives(config: "SearchConfig") -> tuple[str, ...]:
     return tuple(dict.fromkeys((*DEFAULT, *config.watched)))
 
 
+def unknown_objectives(config: "SearchConfig") -> list[str]:
+    """The names of what a search watches that nothing here has: a plug-in that is not loaded adds it."""
+    return [name for name in config.watched if not is_known(name)]
+
+
+def told_costs(trial: "TrialRecord") -> list[tuple[str, str, str]]:
+    """Each further cost of a trial: its title, its value with the unit, and what to know of the value.
+
+    That is the interval, where it has a width, and how many kernels were estimated. A cost whose objective
+    is not known here has its name for a title, and no unit.
+    """
+    return [_told_cost(name, cost) for name, cost in trial.costs.items()]
+
+
+def _told_cost(name: str, cost: Value) -> tuple[str, str, str]:
+    if not is_known(name):
+        return name, f"{cost.value:.4g}", ""
+    found = objective(name)
+    about = [f"{found.show(cost.low)} to {found.show(cost.high)}"] if cost.low < cost.high else []
+    about += [f"{counted(cost.estimated, 'kernel')} estimated"] if cost.estimated else []
+    return found.title, found.told(cost.value), ", ".join(about)
+
+
 def _precisions(trial: "TrialRecord") -> str:
     """One architecture that cannot be read must not take the whole figure with it."""
     try:
@@ -269,40 +282,3 @@ def _staircase(complete: Sequence[Point], y: Axis) -> tuple[Point, ...]:
         if not steps or sign * (point.y or 0.0) > sign * (steps[-1].y or 0.0):
             steps.append(point)
     return tuple(steps)
-
-
-# name=value, where a value may be a tuple: channels=(16, 32)
-_FIELD = re.compile(r"\w+=(?:\([^)]*\)|[^,()]+)")
-
-Fields = dict[str, str]
-
-
-def _window(fields: Fields) -> str:
-    if "kernel" not in fields:
-        return ""
-    stride = fields.get("stride", "1")
-    return f"{fields['kernel']}{TIMES}{fields['kernel']}" + (f" /{stride}" if stride != "1" else "")
-
-
-def _channels(fields: Fields) -> str:
-    for kind in ("channels", "features"):
-        if f"in_{kind}" in fields:
-            return f"{fields[f'in_{kind}']}→{fields[f'out_{kind}']}"
-    return fields.get("channels", "").strip("()").replace(", ", "+") or fields.get("size", "")
-
-
-def _image(fields: Fields) -> str:
-    if "height" in fields and "width" in fields:
-        return f"@{fields['height']}{TIMES}{fields['width']}"
-    return f"@{fields['pixels']}" if "pixels" in fields else ""
-
-
-def _groups(fields: Fields) -> str:
-    return f"g{fields['groups']}" if fields.get("groups", "1") != "1" else ""
-
-
-def _codes(fields: Fields) -> str:
-    return "/".join(fields[name] for name in ("weight", "input", "code", "threshold") if name in fields)
-
-
-_LABEL_PARTS = (_window, _channels, _groups, _image, _codes)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from nas.figures.search import add_title
-from nas.figures.style import ACCENT, MUTED, blank_figure
+from nas.figures.style import ACCENT, MUTED_COLOUR, blank_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -21,7 +21,12 @@ def scatter(found: "Evaluation", title: str) -> "go.Figure":
     ends = [min(measured) * 0.9, max(measured) * 1.1]
     figure.add_trace(
         go.Scatter(
-            name="equal", x=ends, y=ends, mode="lines", line={"color": MUTED, "dash": "dot"}, hoverinfo="skip"
+            name="equal",
+            x=ends,
+            y=ends,
+            mode="lines",
+            line={"color": MUTED_COLOUR, "dash": "dot"},
+            hoverinfo="skip",
         )
     )
     figure.add_trace(
@@ -51,7 +56,7 @@ def bars(layers: Sequence[Mapping[str, Any]], title: str) -> "go.Figure":
 
     figure = blank_figure()
     names = [f"{number}. {row['layer']}" for number, row in enumerate(layers, start=1)]
-    for how, color in (("measured", ACCENT), ("estimated", MUTED)):
+    for how, color in (("measured", ACCENT), ("estimated", MUTED_COLOUR)):
         chosen = [i for i, row in enumerate(layers) if row["how"] == how]
         figure.add_trace(
             go.Bar(

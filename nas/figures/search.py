@@ -10,7 +10,7 @@ from nas.figures.style import (
     ACCENT,
     INK,
     LIMIT,
-    MUTED,
+    MUTED_COLOUR,
     SIZE_SCALE,
     STATE_COLOURS,
     blank_figure,
@@ -132,11 +132,11 @@ def _ticks(name: str, points: Sequence[Point], is_disturbed: bool) -> "go.Scatte
         x=x,
         y=y,
         mode="lines+markers",
-        line={"color": MUTED, "width": 1.5, "dash": "dot" if is_disturbed else "solid"},
+        line={"color": MUTED_COLOUR, "width": 1.5, "dash": "dot" if is_disturbed else "solid"},
         marker={
             "symbol": "line-ns",
             "size": [0, 12, 0] * len(pairs),
-            "line": {"width": 2, "color": MUTED if is_disturbed else INK},
+            "line": {"width": 2, "color": MUTED_COLOUR if is_disturbed else INK},
         },
         hoverinfo="skip",
     )
@@ -164,7 +164,7 @@ def _add_strip(figure: "go.Figure", points: Sequence[Point]) -> None:
                 marker={
                     "symbol": "line-ns",
                     "size": 14,
-                    "line": {"width": 2.5, "color": STATE_COLOURS.get(state, MUTED)},
+                    "line": {"width": 2.5, "color": STATE_COLOURS.get(state, MUTED_COLOUR)},
                 },
             )
         )

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 INK = "#212529"
-MUTED = "#868e96"
+MUTED_COLOUR = "#868e96"
 GRID = "#e9ecef"
 ACCENT = "#3b5bdb"
 LIMIT = "#e03131"

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from nas.figures.data import TIMES, Bar, Curve
-from nas.figures.style import ACCENT, INK, MUTED, blank_figure
+from nas.figures.data import Bar, Curve
+from nas.figures.labels import TIMES
+from nas.figures.style import ACCENT, INK, MUTED_COLOUR, blank_figure
 from nas.formatting import milliseconds
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def training_figure(curve: Curve) -> "go.Figure":
     """Validation accuracy above, training loss below, over the same epochs."""
     figure = blank_figure()
     figure.add_trace(_line(curve.epochs, curve.accuracy, "accuracy", ACCENT, "y"))
-    figure.add_trace(_line(curve.epochs, curve.train_loss, "training loss", MUTED, "y2"))
+    figure.add_trace(_line(curve.epochs, curve.train_loss, "training loss", MUTED_COLOUR, "y2"))
     axis = {"title": "Accuracy", "range": _accuracy_range(curve.accuracy), "tickformat": ".0%"}
     ends = [min(curve.epochs) - 0.5, max(curve.epochs) + 0.5]
     step = max(1, len(curve.epochs) // 10)

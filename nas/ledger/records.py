@@ -8,7 +8,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from nas.objectives import DEFAULT, Figures, Objective, Value, canonical, devices_of, objective, objectives
+from nas.objectives import (
+    DEFAULT,
+    Figures,
+    Objective,
+    Value,
+    canonical,
+    devices_of,
+    is_known,
+    limits_by_name,
+    objective,
+    objectives,
+)
 from search_spaces.errors import InvalidInput, Parameter
 
 WAIT, PREDICT = "wait", "predict"
@@ -117,14 +128,21 @@ class SearchConfig:
         rate = self.learning_rate
         if rate is not None and not 1e-9 <= rate <= 1e3:  # as of a recipe; NaN is in no range
             raise InvalidInput("learning_rate", f"{rate:g} is out of range", "give 1e-09 to 1000, or omit it")
+        is_given = self.max_latency_share is not None and self.max_latency_ms is not None
+        if is_given and self.median_latency_ms is None:
+            problem = "it and ", Parameter("max_latency_ms"), " limit the same"
+            raise InvalidInput("max_latency_share", problem, "give one of the two")
+        check_limits({"max_latency_share": self.max_latency_share, **self._named_limits()})
+        self._check_objectives()
+
+    def _check_objectives(self) -> None:
+        """Bring objectives and limits into the form that is kept; InvalidInput where one makes no sense."""
         object.__setattr__(self, "objectives", canonical(self.objectives))
-        object.__setattr__(self, "limits", {objective(name).name: x for name, x in self.limits.items()})
-        check_limits({"max_latency": self.max_latency_share, **self._named_limits(), **self.limits})
+        object.__setattr__(self, "limits", limits_by_name(self.limits))
         for name in self.limits:
             if setting := objective(name).limit:
-                raise InvalidInput(
-                    "limits", f"'{name}' has a setting of its own", ("give ", Parameter(setting))
-                )
+                fix = "give ", Parameter(setting)
+                raise InvalidInput("limits", f"'{name}' has a setting of its own", fix)
 
     def _named_limits(self) -> dict[str, float | None]:
         return {o.limit: getattr(self, o.limit) for o in map(objective, objectives) if hasattr(self, o.limit)}
@@ -302,6 +320,10 @@ class Cost:
     def accuracy(self) -> None:
         """Nothing is trained yet."""
 
+    @property
+    def architecture(self) -> None:
+        """All is in the costs."""
+
     def __post_init__(self) -> None:
         values = {name: cost.value for name, cost in self.costs.items()}
         check_finite(latency_ms=self.latency_ms, size_kb=self.size_kb, **values)
@@ -320,4 +342,14 @@ def check_finite(**numbers: float) -> None:
 
 def config_from_dict(fields: Mapping[str, Any]) -> SearchConfig:
     """The config that ``SearchConfig.to_dict`` gave, in this version or an earlier one."""
-    return SearchConfig(**{**fields, "objectives": tuple(fields.get("objectives", DEFAULT))})
+    values = {**fields, "objectives": tuple(fields.get("objectives", DEFAULT))}
+    names = *values["objectives"], *values.get("limits", {})
+    return SearchConfig(**values) if all(map(is_known, names)) else _ConfigOfMissingPlugin(**values)
+
+
+@dataclass(frozen=True)
+class _ConfigOfMissingPlugin(SearchConfig):
+    """A config with objectives of a plug-in that is not here; whoever needs one is told so."""
+
+    def _check_objectives(self) -> None:
+        """They were checked when the search was made."""

@@ -1,6 +1,6 @@
 """Objectives: what a search makes better, and what it keeps within limits; the one place that knows them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from nas.objectives.accuracy import Accuracy
 from nas.objectives.base import Cost, Figures, Objective, Value
@@ -35,16 +35,43 @@ def objective(name: str) -> Objective:
     return LatencyOn(device)
 
 
+def is_known(name: str) -> bool:
+    """Whether there is an objective of that name here; one of a plug-in may be missing."""
+    name = _WITH_UNIT.get(name, name)
+    return name in objectives or (name.startswith(LATENCY_AT) and name != LATENCY_AT)
+
+
 def canonical(names: Iterable[str]) -> tuple[str, ...]:
     """The names of objectives as they are kept, each once.
 
     Raises:
         InvalidInput: one is not known, or there is none at all.
     """
-    found = tuple(dict.fromkeys(objective(name).name for name in names))
+    found = tuple(dict.fromkeys(_named("objectives", name) for name in names))
     if not found:
         raise InvalidInput("objectives", "there is none", f"give one or more of {', '.join(objectives)}")
     return found
+
+
+def limits_by_name(limits: Mapping[str, float]) -> dict[str, float]:
+    """Limits by the names of objectives as they are kept.
+
+    Raises:
+        InvalidInput: one is not known, or its limit makes no sense.
+    """
+    found = {_named("limits", name): limit for name, limit in limits.items()}
+    for name, limit in found.items():
+        if fix := objective(name).check_limit(limit):
+            raise InvalidInput("limits", f"{limit} is not a limit of {name}", fix)
+    return found
+
+
+def _named(parameter: str, name: str) -> str:
+    """The name of an objective as it is kept; a wrong one is a fault of the parameter that gave it."""
+    try:
+        return objective(name).name
+    except InvalidInput as error:
+        raise error.of(parameter) from error
 
 
 def devices_of(names: Iterable[str]) -> tuple[str, ...]:
@@ -65,6 +92,8 @@ __all__ = [
     "Value",
     "canonical",
     "devices_of",
+    "is_known",
+    "limits_by_name",
     "objective",
     "objectives",
 ]

@@ -19,6 +19,10 @@ class Accuracy(Objective):
         """After the last epoch that the trial was trained."""
         return None if trial.accuracy is None else Value.exact(trial.accuracy)
 
+    def check_limit(self, limit: float) -> str | None:
+        """It is a share."""
+        return None if 0 < limit <= 1 else "give a share of the images, such as 0.9"
+
     def show(self, value: float | None) -> str:
         """Such as ``97.2%``."""
         return percent(value)

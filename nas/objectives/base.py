@@ -1,10 +1,13 @@
 """The contract of an objective: a figure of networks that a search makes better, or keeps within a limit."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from nas.formatting import MISSING
+from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
     from search_spaces import Architecture
@@ -44,6 +47,8 @@ class Figures(Protocol):
     def size_kb(self) -> float | None: ...
     @property
     def costs(self) -> Mapping[str, Value]: ...
+    @property
+    def architecture(self) -> str | None: ...
 
 
 class Objective(ABC):
@@ -112,7 +117,16 @@ class Objective(ABC):
             shown = f"{value.value:.6g} {self.unit}".rstrip(), f"{limit:.6g} {self.unit}".rstrip()
         how = "estimated " if value.estimated else "predicted " if self.is_predicted else ""
         interval = f" ({self.show(value.low)} to {self.show(value.high)})" if value.estimated else ""
-        return f"{how}{self.title} of {shown[0]}{interval} is over the limit of {shown[1]}"
+        return f"{how}{self.title} of {shown[0]}{interval} is {self.beyond} the limit of {shown[1]}"
+
+    @property
+    def beyond(self) -> str:
+        """Where a value is that breaks a limit: under it if more is better."""
+        return "under" if self.is_maximized else "over"
+
+    def check_limit(self, limit: float) -> str | None:
+        """How to mend a limit that makes no sense, in words; None where it does."""
+        return None if math.isfinite(limit) and limit > 0 else "give a finite number above 0, or omit it"
 
     def keeps(self, value: float | None, limit: float) -> bool:
         """Whether a value, if there is one, is within a limit: no less if more is better, else no more."""
@@ -127,9 +141,22 @@ class Cost(Objective):
     """An objective that ``cost`` computes from the architecture, kept under its name with each trial."""
 
     def of(self, trial: Figures) -> Value | None:
-        """What was computed before the training."""
-        return trial.costs.get(self.name)
+        """What was computed before the training; now, for a trial of before this was an objective."""
+        if self.name in trial.costs or trial.architecture is None:
+            return trial.costs.get(self.name)
+        return _computed(self, trial.architecture)
 
     @abstractmethod
     def cost(self, architecture: "Architecture") -> float:
         """What an architecture has."""
+
+
+@lru_cache(maxsize=4096)
+def _computed(objective: Cost, architecture: str) -> Value | None:
+    """The cost of an architecture, from its JSON; None where it no longer builds."""
+    from search_spaces import Architecture
+
+    try:
+        return Value.exact(objective.cost(Architecture.from_json(architecture)))
+    except BitnasError:
+        return None

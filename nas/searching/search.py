@@ -17,6 +17,7 @@ from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.measuring.devices import check_device
 from nas.measuring.front_todo import next_of_front
+from nas.objectives import LATENCY_AT, devices_of
 from nas.searching.supervision import OnChange, OnProgress, Supervision
 from nas.trials.job import Job, Told
 from search_spaces.errors import InvalidInput
@@ -50,6 +51,20 @@ def check_config(config: SearchConfig, on_images: OnImages = ignore) -> None:
     space.fitted(data.input_shape, data.classes)
 
 
+def check_devices(storage: str, config: SearchConfig) -> None:
+    """InvalidInput when a search's device is not known, or a further one, or that is the same."""
+    check_device(storage, config.device)
+    for parameter, names in (("objectives", config.objectives), ("limits", config.limits)):
+        for device in devices_of(names):
+            if device == config.device:
+                problem = f"'{LATENCY_AT}{device}' is of the search's own device"
+                raise InvalidInput(parameter, problem, "give latency")
+            try:
+                check_device(storage, device)
+            except InvalidInput as error:
+                raise error.of(parameter) from error
+
+
 def check_run(workers: int, executor: str) -> None:
     """InvalidInput when there are too few workers or too many, or no executor of that name."""
     if not 1 <= workers <= MAX_WORKERS:
@@ -78,8 +93,7 @@ def create(
     if name is not None:
         check_search_name(name)
     check_config(config, on_images)
-    for device in (config.device, *config.further_devices):
-        check_device(storage, device)
+    check_devices(storage, config)
     config = replace(config, data=canonical(config.data))
     with Ledger.open(storage, create=True) as ledger:
         if name is not None:
@@ -111,8 +125,7 @@ def resume(storage: str, name: str) -> SearchRecord:
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
     check_config(record.config)
-    for device in (record.config.device, *record.config.further_devices):
-        check_device(storage, device)
+    check_devices(storage, record.config)
     return record
 
 

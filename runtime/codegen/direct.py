@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from runtime.codegen.sharing import SCOPE
 from runtime.tvm_types import Expr, PrimFunc, Stmt
 
-PACKED = "__tvm_ffi_"  # what TVM puts before the name of a function that is called by its convention
-DIRECT = "bitnas.direct"  # the attribute of kernels that are called by ``call``
+PACKED_PREFIX = "__tvm_ffi_"  # what TVM puts before the name of a function that is called by its convention
+DIRECT_ATTRIBUTE = "bitnas.direct"  # the attribute of kernels that are called by ``call``
 
 
 def call(name: str, addresses: Sequence[Expr]) -> Stmt:
@@ -27,7 +27,7 @@ def take_addresses(function: PrimFunc) -> PrimFunc:
     from tvm.tirx.buffer import buffer_data_pointer_type
 
     attributes = dict(function.attrs or {})
-    if DIRECT not in attributes:
+    if DIRECT_ATTRIBUTE not in attributes:
         return function
     outer = _outer(function.body)
     declared = [s.buffer for s in outer if isinstance(s, tirx.DeclBuffer)]
@@ -38,7 +38,7 @@ def take_addresses(function: PrimFunc) -> PrimFunc:
     body = tirx.SeqStmt([*bound, own, tirx.Return(tirx.const(0, "int32"))])
     for attribute in aligned:
         body = tirx.AttrStmt(attribute.node, attribute.attr_key, attribute.value, body)
-    symbol = str(attributes["global_symbol"]).removeprefix(PACKED)
+    symbol = str(attributes["global_symbol"]).removeprefix(PACKED_PREFIX)
     return tirx.PrimFunc(pointers, body, function.ret_type, function.attrs).with_attr("global_symbol", symbol)
 
 

@@ -1,6 +1,6 @@
 """The TVM functions of kernels in a schedule, their names and their parameters."""
 
-from runtime.codegen.direct import DIRECT
+from runtime.codegen.direct import DIRECT_ATTRIBUTE
 from runtime.codegen.objects import Functions
 from runtime.codegen.pipeline import KERNEL
 from runtime.codegen.sharing import THREADS
@@ -26,7 +26,9 @@ def kernel_function(workload: Workload, target: str, name: str, schedule: str, t
 def direct_kernel(workload: Workload, target: str, schedule: str, threads: int = 1) -> Functions:
     """A kernel that takes addresses, by its symbol."""
     symbol = schedule_symbol(workload, schedule)
-    return {symbol: kernel_function(workload, target, symbol, schedule, threads).with_attr(DIRECT, 1)}
+    return {
+        symbol: kernel_function(workload, target, symbol, schedule, threads).with_attr(DIRECT_ATTRIBUTE, 1)
+    }
 
 
 def schedule_symbol(workload: Workload, schedule: str) -> str:

@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from runtime.codegen.direct import PACKED
+from runtime.codegen.direct import PACKED_PREFIX
 from runtime.codegen.objects import Functions, build, object_file
 from runtime.target import linker_of
 from runtime.tvm_types import LoadedModule
@@ -56,7 +56,7 @@ def link(
 def _visible(entries: Sequence[str], folder: Path) -> list[str]:
     """Options by which nothing but the entries is seen from outside, and nothing is kept that none calls."""
     script = folder / "entries.map"
-    names = "".join(f"{PACKED}{name}; " for name in entries)
+    names = "".join(f"{PACKED_PREFIX}{name}; " for name in entries)
     script.write_text(f"{{ global: {names}local: *; }};\n", encoding="utf-8")
     return [f"-Wl,--version-script={script}", "-Wl,--gc-sections"]
 

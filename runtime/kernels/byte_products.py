@@ -11,7 +11,7 @@ from runtime.tvm_types import Expr, Tensor, Tensors
 from runtime.workload import Conv2d
 
 QUAD = packing.QUAD  # bytes of one dot product
-LESS = 128  # what bytes lose on the way into a dot product of signed bytes
+BYTE_OFFSET = 128  # what bytes lose on the way into a dot product of signed bytes
 
 Index = tuple[Expr, Expr, Expr, Expr, Expr]
 Shape = tuple[int, int, int, int, int]
@@ -71,7 +71,7 @@ def all_products(
     if quads_of(workload).is_odd:
         total = 2 * total + scratch["windows"][n, y, x, o // _vectors_per_group(workload)]
     kind = byte_dot_for(workload, cpu)
-    excess = tirx.const(-LESS if kind is not None and kind.is_signed else 0, "int32")
+    excess = tirx.const(-BYTE_OFFSET if kind is not None and kind.is_signed else 0, "int32")
     excess = excess + args["zero_point"][0] if workload.input == "int8" else excess
     return total + args["offset"][o, i] * excess
 
@@ -158,7 +158,7 @@ def _pixels(data: Image, kind: ByteDot | None) -> Tensor:
 
     unit = te.reduce_axis((0, data.shape[-1]), "unit")
     low = tirx.const(0x00FF00FF, "int32")
-    less = QUAD * LESS if kind is not None and kind.is_signed else 0
+    less = QUAD * BYTE_OFFSET if kind is not None and kind.is_signed else 0
 
     def held(n: Expr, y: Expr, x: Expr, g: Expr) -> Expr:
         found = data[n, y, x, g, unit].astype("int32")

@@ -4,7 +4,7 @@ from runtime.kernels.base import Buffer, Kernel, W, kernels, te_placeholders
 from runtime.kernels.convolution import affine_output
 from runtime.kernels.epilogue import STEPS, quantized, rectified, step_buffers
 from runtime.kernels.fixed_point import (
-    REAL,
+    REAL_DTYPES,
     as_code,
     code_buffers,
     rescaled,
@@ -51,7 +51,7 @@ class QuantizeKernel(ElementwiseKernel[Quantize]):
         """Data (size,), and the step, as a float or for integers -> (size,) bytes."""
         step = code_buffers() if workload.arithmetic == "integer" else step_buffers(workload.code)
         return (
-            Buffer("data", "input", (workload.size,), REAL[workload.arithmetic]),
+            Buffer("data", "input", (workload.size,), REAL_DTYPES[workload.arithmetic]),
             *step,
             Buffer("output", "output", (workload.size,), "uint8"),
         )
@@ -69,7 +69,7 @@ class ReluKernel(ElementwiseKernel[Relu]):
     def buffers(self, workload: Relu) -> tuple[Buffer, ...]:
         """Data (size,) -> (size,)."""
         shape = (workload.size,)
-        dtype = REAL[workload.arithmetic]
+        dtype = REAL_DTYPES[workload.arithmetic]
         return Buffer("data", "input", shape, dtype), Buffer("output", "output", shape, dtype)
 
     def expression(self, workload: Relu, args: Tensors) -> Compute:
@@ -83,7 +83,7 @@ class Relu6Kernel(ElementwiseKernel[Relu6]):
     def buffers(self, workload: Relu6) -> tuple[Buffer, ...]:
         """Data (size,) -> (size,)."""
         shape = (workload.size,)
-        dtype = REAL[workload.arithmetic]
+        dtype = REAL_DTYPES[workload.arithmetic]
         six = [Buffer("six", "constant", (1,), dtype)] if workload.arithmetic == "integer" else []
         return Buffer("data", "input", shape, dtype), *six, Buffer("output", "output", shape, dtype)
 
@@ -135,7 +135,7 @@ class AddKernel(ElementwiseKernel[Add]):
 
     def buffers(self, workload: Add) -> tuple[Buffer, ...]:
         """Left and right (size,) -> (size,)."""
-        shape, dtype = (workload.size,), REAL[workload.arithmetic]
+        shape, dtype = (workload.size,), REAL_DTYPES[workload.arithmetic]
         return (
             Buffer("left", "input", shape, dtype),
             Buffer("right", "input", shape, dtype),
@@ -155,7 +155,7 @@ class AffineKernel(ElementwiseKernel[Affine]):
     def buffers(self, workload: Affine) -> tuple[Buffer, ...]:
         """Data (N * pixels, C), scale (C,), bias (C,) -> (N * pixels, C)."""
         shape = (workload.batch * workload.pixels, workload.channels)
-        dtype = REAL[workload.arithmetic]
+        dtype = REAL_DTYPES[workload.arithmetic]
         factors = [Buffer(name, "constant", shape[1:], dtype) for name in ("scale", "bias")]
         factors = scale_buffers(shape[1:]) if workload.arithmetic == "integer" else factors
         return Buffer("data", "input", shape, dtype), *factors, Buffer("output", "output", shape, dtype)

@@ -12,7 +12,7 @@ from typing import Any
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
 from runtime.kernels.fixed_point import (
-    REAL,
+    REAL_DTYPES,
     UNIT,
     as_byte,
     as_code,
@@ -86,7 +86,7 @@ def scaled(workload: Any, total: Expr, args: Tensors, o: Expr, i: Expr) -> Expr:
 
 def epilogue_inputs(workload: FusedOutput, shape: Shape) -> list[Buffer]:
     """The tensor to add, where there is one."""
-    return [Buffer("residual", "input", shape, REAL[workload.arithmetic])] if workload.residual else []
+    return [Buffer("residual", "input", shape, REAL_DTYPES[workload.arithmetic])] if workload.residual else []
 
 
 def epilogue_constants(workload: FusedOutput, shape: Shape) -> list[Buffer]:
@@ -126,7 +126,7 @@ def epilogue_outputs(workload: FusedOutput, shape: Shape) -> list[Buffer]:
     """The real output, the coded one, or both, in this order."""
     found = []
     if workload.output == "float" or workload.also_float:
-        found.append(Buffer("output", "output", shape, REAL[workload.arithmetic]))
+        found.append(Buffer("output", "output", shape, REAL_DTYPES[workload.arithmetic]))
     if workload.output in STEPS:
         found.append(Buffer("codes", "output", shape, "uint8"))
     elif workload.output == "binary":
@@ -144,7 +144,7 @@ def rectified(value: Expr, arithmetic: Arithmetic = "float") -> Expr:
     """max(0, x) with the operands in the order that lets a NaN through, as torch does."""
     from tvm import tirx
 
-    return tirx.max(tirx.const(0, REAL[arithmetic]), value)
+    return tirx.max(tirx.const(0, REAL_DTYPES[arithmetic]), value)
 
 
 def quantized(value: Expr, args: Tensors, code: str) -> Expr:

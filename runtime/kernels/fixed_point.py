@@ -23,7 +23,7 @@ COUNT_BITS = 13
 UNIT = Buffer("unit", "constant", (1,), "float32")
 """What stands for 1, where floats become such numbers."""
 
-REAL = {"float": "float32", "integer": "int32"}
+REAL_DTYPES = {"float": "float32", "integer": "int32"}
 """What a real number is kept in."""
 
 
@@ -104,4 +104,4 @@ def zero_of(arithmetic: "Arithmetic") -> Expr:
     """A real zero."""
     from tvm import tirx
 
-    return tirx.const(0, REAL[arithmetic])
+    return tirx.const(0, REAL_DTYPES[arithmetic])

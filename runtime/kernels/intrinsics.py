@@ -13,7 +13,7 @@ from runtime.tvm_types import Expr, IterVar
 
 BYTE_DOT, LANE_MASK = "tirx.bitnas_byte_dot", "tirx.bitnas_lane_mask"
 BYTE_DOT_SUM = "tirx.bitnas_{}_sum"
-PURE = 1  # TVM's CallEffectKind::kPure
+PURE_EFFECT = 1  # TVM's CallEffectKind::kPure
 DOT_LANES = (4, 8, 16)
 MASK_LANES = 16
 
@@ -23,11 +23,11 @@ def _register() -> None:
     from tvm import ir, tirx
 
     for name in (BYTE_DOT, LANE_MASK):
-        ir.register_op_attr(name, "TCallEffectKind", PURE)
+        ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
     ir.register_op_attr(BYTE_DOT, "TVectorizable", True)
     for kind in ByteDot:
         name = BYTE_DOT_SUM.format(kind.name)
-        ir.register_op_attr(name, "TCallEffectKind", PURE)
+        ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
         ir.register_op_attr(name, "TVectorizable", True)
         lower = partial(_lower_byte_dot_sum, kind)
         tirx.register_intrin_lowering(name, target="llvm", f=lower, level=99)

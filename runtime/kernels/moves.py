@@ -4,7 +4,7 @@ from itertools import accumulate
 
 from runtime.kernels.base import Buffer, kernels, lanes
 from runtime.kernels.elementwise import ElementwiseKernel
-from runtime.kernels.fixed_point import REAL, zero_of
+from runtime.kernels.fixed_point import REAL_DTYPES, zero_of
 from runtime.tvm_types import Compute, Expr, Tensors
 from runtime.workload import ChannelShuffle, Concat, Subsample, ToNchw, ToNhwc
 
@@ -14,7 +14,7 @@ class SubsampleKernel(ElementwiseKernel[Subsample]):
 
     def buffers(self, workload: Subsample) -> tuple[Buffer, ...]:
         """Data (N, H, W, C / lanes, lanes) -> (N, H', W', (C + added) / lanes, lanes)."""
-        w, dtype = workload, REAL[workload.arithmetic]
+        w, dtype = workload, REAL_DTYPES[workload.arithmetic]
         width = lanes(w.channels, w.added) if w.added else lanes(w.channels)
         shape = (w.batch, w.out_height, w.out_width, (w.channels + w.added) // width, width)
         return (
@@ -45,8 +45,8 @@ class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):
         """Data (N * pixels, G, C/G) -> (N * pixels, C/G, G)."""
         pixels, depth = workload.batch * workload.pixels, workload.channels // workload.groups
         return (
-            Buffer("data", "input", (pixels, workload.groups, depth), REAL[workload.arithmetic]),
-            Buffer("output", "output", (pixels, depth, workload.groups), REAL[workload.arithmetic]),
+            Buffer("data", "input", (pixels, workload.groups, depth), REAL_DTYPES[workload.arithmetic]),
+            Buffer("output", "output", (pixels, depth, workload.groups), REAL_DTYPES[workload.arithmetic]),
         )
 
     def expression(self, workload: ChannelShuffle, args: Tensors) -> Compute:
@@ -75,7 +75,7 @@ class ToNchwKernel(ElementwiseKernel[ToNchw]):
 
     def buffers(self, workload: ToNchw) -> tuple[Buffer, ...]:
         """Data (N, H, W, C) -> (N, C, H, W)."""
-        w, dtype = workload, REAL[workload.arithmetic]
+        w, dtype = workload, REAL_DTYPES[workload.arithmetic]
         return (
             Buffer("data", "input", (w.batch, w.height, w.width, w.channels), dtype),
             Buffer("output", "output", (w.batch, w.channels, w.height, w.width), dtype),
@@ -92,7 +92,7 @@ class ConcatKernel(ElementwiseKernel[Concat]):
     def buffers(self, workload: Concat) -> tuple[Buffer, ...]:
         """Data (N * pixels, C_i / lanes, lanes) for each i -> (N * pixels, sum C_i / lanes, lanes)."""
         pixels, width = workload.batch * workload.pixels, lanes(*workload.channels)
-        dtype = REAL[workload.arithmetic]
+        dtype = REAL_DTYPES[workload.arithmetic]
         inputs = [
             Buffer(f"data{i}", "input", (pixels, channels // width, width), dtype)
             for i, channels in enumerate(workload.channels)

@@ -5,7 +5,7 @@ from typing import Any
 
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
 from runtime.kernels.block_sums import BLOCK, block_sum, nested_sum, schedule_blocks
-from runtime.kernels.fixed_point import REAL, mean
+from runtime.kernels.fixed_point import REAL_DTYPES, mean
 from runtime.kernels.padding import flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
@@ -64,7 +64,7 @@ class MaxPoolKernel(Kernel[MaxPool2d]):
 
 def _element(workload: MaxPool2d) -> str:
     """The type of one channel, or of a word of signs."""
-    return REAL[workload.arithmetic] if workload.code == "float" else ELEMENTS[workload.code]
+    return REAL_DTYPES[workload.arithmetic] if workload.code == "float" else ELEMENTS[workload.code]
 
 
 def _reduction(workload: MaxPool2d) -> Any:
@@ -86,12 +86,19 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
         w = workload
         width = lanes(w.channels)
         rest = (w.channels // width, width)
-        found = [Buffer("data", "input", (w.batch, w.height, w.width, *rest), REAL[workload.arithmetic])]
+        found = [
+            Buffer("data", "input", (w.batch, w.height, w.width, *rest), REAL_DTYPES[workload.arithmetic])
+        ]
         if w.padding:
             padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *rest)
-            found.append(Buffer("padded", "scratch", padded, REAL[workload.arithmetic]))
+            found.append(Buffer("padded", "scratch", padded, REAL_DTYPES[workload.arithmetic]))
         found.append(
-            Buffer("output", "output", (w.batch, w.out_height, w.out_width, *rest), REAL[workload.arithmetic])
+            Buffer(
+                "output",
+                "output",
+                (w.batch, w.out_height, w.out_width, *rest),
+                REAL_DTYPES[workload.arithmetic],
+            )
         )
         return tuple(found)
 
@@ -101,7 +108,7 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
 
         buffers = self.buffers(workload)
         output = buffers[-1]
-        image = data = flat_placeholder("data", buffers[0].shape, REAL[workload.arithmetic])
+        image = data = flat_placeholder("data", buffers[0].shape, REAL_DTYPES[workload.arithmetic])
         if workload.padding:
             data = pad_rows(image, workload.padding, 0)
         args = [image.tensor, *([data.tensor] if workload.padding else [])]
@@ -134,8 +141,10 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
         width = lanes(workload.channels)
         rest = (workload.channels // width, width)
         return (
-            Buffer("data", "input", (workload.batch, workload.pixels, *rest), REAL[workload.arithmetic]),
-            Buffer("output", "output", (workload.batch, 1, 1, *rest), REAL[workload.arithmetic]),
+            Buffer(
+                "data", "input", (workload.batch, workload.pixels, *rest), REAL_DTYPES[workload.arithmetic]
+            ),
+            Buffer("output", "output", (workload.batch, 1, 1, *rest), REAL_DTYPES[workload.arithmetic]),
         )
 
     def prim_func(self, workload: GlobalAvgPool, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:

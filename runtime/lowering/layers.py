@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from search_spaces.activation import InputActivation
 
 _BYTES = "kernels of bytes take whole numbers of -127 to 127 with one scale, and odd ones of -255 to 255"
-TAKEN = {"uint8": _BYTES, "int8": _BYTES, "binary": "kernels of signs take -1, 0 and 1"}
+ACCEPTED_CODES = {"uint8": _BYTES, "int8": _BYTES, "binary": "kernels of signs take -1, 0 and 1"}
 """Which weights kernels take, by their input."""
 
 
@@ -177,7 +177,8 @@ def _layout(name: str, code: InputCode, weights: Outline, count: int) -> WeightL
     layout = weights.layout
     if layout is None:
         raise UnsupportedLayerError(
-            f"layer '{name}': no kernel takes {weights.code} weights with {code} inputs; {TAKEN[code]}"
+            f"layer '{name}': no kernel takes {weights.code} weights with {code} inputs; "
+            f"{ACCEPTED_CODES[code]}"
         )
     highest = 0 if layout.quads is None else layout.quads.highest
     if code in ("uint8", "int8") and count * 255 * highest >= 1 << 31:

@@ -9,7 +9,7 @@ from search_spaces.networks.published import IMAGENET, published
 from search_spaces.plan import Plan
 
 PAPER = "Iandola et al., SqueezeNet, 2016"
-SMALL = ((3, 128, 128), 10)
+SMALL_IMAGES = ((3, 128, 128), 10)
 """CIFAR-10 at 128x128, as the paper on ternary weights has it."""
 
 
@@ -87,7 +87,7 @@ def squeezenet1_0_bypass(plan: Plan, classes: int) -> nn.Module:
     return _v1_0(plan, classes, bypass=True)
 
 
-@published("squeezenet1.1", SMALL, PAPER)
+@published("squeezenet1.1", SMALL_IMAGES, PAPER)
 def squeezenet1_1(plan: Plan, classes: int) -> nn.Module:
     """The authors' second version: a smaller first convolution, and earlier poolings."""
     first = first_conv(64, 3, plan, stride=2), 64

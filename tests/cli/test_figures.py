@@ -12,8 +12,8 @@ from nas.figures.data import (
     training_curve,
     why_no_pareto,
     workload_bars,
-    workload_label,
 )
+from nas.figures.labels import workload_label
 from nas.figures.search import FRONT, add_title, pareto_figure
 from nas.figures.trial import training_figure, workload_figure
 from nas.formatting import milliseconds, percent

@@ -1,6 +1,7 @@
 """What the pages hold, without a browser: cards, problems, and reading afresh."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,11 @@ from dashboards.routes import Route, parse, search_path, trial_path
 from dashboards.views import View
 from nas.ledger import Ledger, TrialState, Worker
 from nas.ledger.claims import Claims
+from nas.ledger.records import Cost
+from nas.objectives import Value, objectives
+from nas.objectives.macs import Macs
 from search_spaces.errors import BitnasError
-from tests.cli.filled_ledger import CONFIG
+from tests.cli.filled_ledger import CONFIG, architecture_json
 
 
 def text(storage: str, path: str) -> str:
@@ -30,8 +34,9 @@ def test_list_of_searches(storage: str) -> None:
 
 def test_search_page(storage: str) -> None:
     page = text(storage, "/search/demo")
-    for told in ("23 of 26 trials finished", "14 complete", "6 infeasible", "at most 0.300 ms", "3 epochs"):
+    for told in ("23 of 26 trials finished", "14 complete", "6 infeasible", "3 epochs"):
         assert told in page
+    assert '"latency at most 0.300 ms"' in page
     assert '"id": "pareto"' in page
     assert page.count("](/search/demo/trial/") == CONFIG.trials
 
@@ -59,6 +64,72 @@ def test_trial_page(storage: str) -> None:
     assert '"id": "training"' in page
     assert "/search/demo/trial/5" in page
     assert "/search/demo/trial/7" in page
+
+
+OTHER = "other"
+"""A search whose objectives are not the usual ones."""
+
+
+def _searched_for(storage: str, *more: str) -> None:
+    """Add a search with further objectives, every kind of limit, and one complete trial."""
+    config = replace(
+        CONFIG,
+        trials=2,
+        max_memory_kb=20.0,
+        max_macs=200_000.0,
+        objectives=("accuracy", "memory", "latency@pi", *more),
+        limits={"accuracy": 0.9, "latency@pi": 2.0, **dict.fromkeys(more, 9.0)},
+    )
+    pi = Value(0.5, 0.4, 0.7, estimated=1)
+    costs = {"memory": Value.exact(11.97), "macs": Value.exact(149_568.0), "latency@pi": pi}
+    costs |= {name: Value.exact(3.0) for name in more}
+    with Ledger.open(storage) as ledger:
+        ledger.create_search(OTHER, config)
+        claims = Claims(ledger, OTHER, Worker.this_process())
+        claim = claims.claim()
+        assert claim is not None
+        claims.propose(claim, choices={}, architecture=architecture_json(0), digest="ab" * 32)
+        cost = Cost(0.1, 9.5, [("a", 0.1)], estimated=["a"], latency_low_ms=0.08, latency_high_ms=0.13)
+        claims.record_cost(claim, replace(cost, costs=costs))
+        claims.finish(claim, TrialState.COMPLETE, accuracy=0.95)
+
+
+def test_limits_and_costs_are_named(own_storage: str) -> None:
+    _searched_for(own_storage)
+    page = text(own_storage, f"/search/{OTHER}")
+    limits = ("accuracy at least 90.0%", "memory at most 20.00 kB", "MACs at most 200,000")
+    for told in (*limits, "latency at most 0.300 ms", "latency on pi at most 2.00 ms"):
+        assert f'"{told}"' in page
+    costs = "memory 11.97 kB, latency on pi 0.500 ms, MACs 149,568"
+    assert f"trial 0: 95.0%, 0.100 ms, 9.50 kB, {costs}" in page
+
+
+def test_a_trial_shows_all_of_its_costs(own_storage: str) -> None:
+    _searched_for(own_storage)
+    page = text(own_storage, f"/search/{OTHER}/trial/0")
+    for told in ("Memory", "11.97 kB", "MACs", "149,568", "Latency on pi", "0.500 ms"):
+        assert f'"{told}"' in page
+    assert '"0.400 to 0.700, 1 kernel estimated"' in page
+    assert '"0.0800 to 0.130 ms, 1 kernel estimated"' in page
+
+
+def test_an_objective_that_is_not_here_is_told_and_takes_nothing_else(
+    own_storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as plugin:
+        blocks = Macs()
+        blocks.name, blocks.limit = "blocks", ""
+        plugin.setitem(objectives._things, "blocks", blocks)
+        _searched_for(own_storage, "blocks")
+    missing = "Objective 'blocks' is not known here"
+    page = text(own_storage, "/")
+    assert "[demo](/search/demo)" in page and f"[{OTHER}](/search/{OTHER})" in page
+    assert page.count(missing) == 1
+    page = text(own_storage, f"/search/{OTHER}")
+    assert missing in page and "1 of 2 trials finished" in page and "memory at most 20.00 kB" in page
+    page = text(own_storage, f"/search/{OTHER}/trial/0")
+    assert missing in page and '"id": "workloads"' in page and "11.97 kB" in page
+    assert missing not in text(own_storage, "/search/demo")
 
 
 @pytest.mark.parametrize(

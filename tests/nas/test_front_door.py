@@ -4,7 +4,7 @@ import inspect
 import json
 import subprocess
 import sys
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,10 @@ from threads import ThreadExecutor
 
 import nas
 import nas.trials.job
-from nas.ledger import SearchConfig, TrialState
+from nas.ledger import Ledger, SearchConfig, TrialState, Worker
+from nas.ledger.claims import Claims
+from nas.ledger.records import Cost
+from nas.objectives import Value
 from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 from tests.environment import clean_environment
 
@@ -90,7 +93,18 @@ def test_a_result_is_shown_as_text_as_a_table_and_as_data(result: nas.Result) ->
     assert [trial["number"] for trial in data["front"]] == [trial.number for trial in result.front]
     figure = result.figure()
     assert isinstance(figure, go.Figure)
-    assert "tiny-digits-1" in figure.layout.title.text
+    assert figure.layout.title.text == "tiny-digits-1: accuracy against latency"
+
+
+def test_a_figure_is_titled_by_what_it_draws(result: nas.Result, tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/nas.db"
+    with Ledger.open(storage, create=True) as ledger:
+        ledger.create_search("other", replace(result.config, trials=1, objectives=("size", "macs")))
+        claims = Claims(ledger, "other", Worker.this_process())
+        claim = claims.claim()
+        assert claim is not None
+        claims.record_cost(claim, Cost(0.1, 9.5, [], costs={"macs": Value.exact(1000.0)}))
+    assert nas.load(storage, "other").figure().layout.title.text == "other: size against MACs"
 
 
 def test_a_result_is_exported(result: nas.Result, tmp_path: Path) -> None:
@@ -118,7 +132,7 @@ def test_what_a_result_refuses_is_named_as_its_methods_do(result: nas.Result, tm
         ("number: ", lambda: result.trial(2)),
         ("number: 1.5 ", lambda: result.trial(1.5)),  # type: ignore[arg-type]
         ("max_size_kb: '3' ", lambda: result.best(max_size_kb="3")),  # type: ignore[typeddict-item]
-        ("state: 'done' is not known", lambda: result.trials("done")),
+        ("state: 'done' is no state", lambda: result.trials("done")),
         ("name: there is no search 'zz'", lambda: nas.load(result.storage, "zz")),
         ("name: there is no search 'zz'", lambda: nas.resume(result.storage, "zz")),
         ("name: there is no search 'zz'", lambda: nas.Result(result.storage, "zz").best()),

@@ -9,12 +9,14 @@ from benches import ArithmeticBench
 from latency.model.workloads import activation_bytes
 from nas.algorithms.base import Algorithm, Proposal, algorithms
 from nas.algorithms.choosing import algorithm
+from nas.export.trials import candidates, limits_of, nothing_fits
 from nas.figures.data import pareto_data
 from nas.figures.search import pareto_figure, title_of
 from nas.ledger import Ledger, SearchConfig, TrialState, front_of
 from nas.ledger.records import TrialRecord, config_from_dict
 from nas.measuring.bench import Predicted
 from nas.objectives import Cost, LatencyOn, Objective, Value, objective, objectives
+from nas.searching.search import create
 from nas.testing.algorithms import AlgorithmConformance
 from nas.testing.objectives import ObjectiveConformance
 from runtime import compile as compile_network
@@ -240,18 +242,77 @@ def test_a_plug_ins_objective_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_p
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"objectives": ("accuracy", "speed")}, "objective: unknown name 'speed'"),
+        ({"objectives": ("accuracy", "speed")}, "objectives: unknown name 'speed'"),
+        ({"limits": {"speed": 3.0}}, "limits: unknown name 'speed'"),
+        ({"limits": {"accuracy": 90.0}}, "limits: 90.0 is not a limit of accuracy; give a share"),
+        ({"max_latency_ms": 1.0, "max_latency_share": 0.5}, "max_latency_share: it and max_latency_ms limit"),
+        ({"max_latency_share": 0.0}, "max_latency_share: 0.0 is not a limit"),
         ({"objectives": ()}, "objectives: there is none"),
         ({"objectives": ("latency@",)}, "objectives: 'latency@' names no device"),
         ({"max_macs": -1.0}, "max_macs: -1.0 is not a limit"),
         ({"max_memory_kb": float("nan")}, "max_memory_kb: nan is not a limit"),
         ({"limits": {"size": 3.0}}, "limits: 'size' has a setting of its own; give max_size_kb"),
-        ({"limits": {"latency@pi": 0.0}}, "latency@pi: 0.0 is not a limit"),
+        ({"limits": {"latency@pi": 0.0}}, "limits: 0.0 is not a limit of latency@pi"),
     ],
 )
 def test_wrong_settings_are_named(settings: dict[str, object], says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
         replace(CONFIG, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"objectives": ("accuracy", "latency@local")}, "objectives: 'latency@local' is of the search's own"),
+        ({"limits": {"latency@nowhere": 3.0}}, "limits: unknown name 'nowhere'"),
+    ],
+)
+def test_further_devices_are_others_that_are_known(
+    settings: dict[str, object], says: str, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, device="local", **settings)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match=says):
+        create(f"sqlite:///{tmp_path}/nas.db", "demo", config)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_trial_of_before_an_objective_was_known_is_judged_by_its_architecture(
+    searched: tuple[SearchConfig, list[TrialRecord]],
+) -> None:
+    _, trials = searched
+    old = replace(trials[0], costs={})
+    for name in ("memory", "macs"):
+        assert objective(name).of(old) == objective(name).of(trials[0])
+    assert objective("latency@pi").of(old) is None, "that would have to be measured"
+
+
+def test_a_search_of_a_missing_plug_in_can_be_listed_and_names_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with monkeypatch.context() as loaded:
+        loaded.setitem(objectives._things, "blocks", Blocks())
+        job = _job(tmp_path, replace(CONFIG, objectives=("accuracy", "blocks")))
+    with Ledger.open(job.storage) as ledger:
+        (found,) = ledger.searches()
+        assert found.config.objectives == ("accuracy", "blocks")
+        with pytest.raises(InvalidInput, match="unknown name 'blocks'"):
+            front_of([RECORD], found.config)
+
+
+def test_what_an_export_may_cost_is_known_or_refused(tmp_path: Path) -> None:
+    job = _job(tmp_path, replace(CONFIG, sampler="random"))
+    _work(job)
+    with Ledger.open(job.storage) as ledger:
+        config = ledger.search("demo").config
+        done = [t for t in ledger.trials("demo") if t.state is TrialState.COMPLETE]
+        assert candidates(ledger, "demo", limits_of(config, {"max_memory_kb": 0.001}), None) == []
+        assert candidates(ledger, "demo", limits_of(config, {"latency@pi": 9e9}), None) == []
+        assert len(candidates(ledger, "demo", limits_of(config, {"accuracy": 0.01}), None)) == len(done)
+        told = nothing_fits(ledger, "demo", limits_of(config, {"accuracy": 0.999}), done[0].number)
+        assert "is under the limit of 99.9%; give another limit" in told
+        told = nothing_fits(ledger, "demo", limits_of(config, {"accuracy": 0.999}), None)
+        best = max(t.accuracy or 0.0 for t in done)
+        assert f"the nearest it has: accuracy {best:.1%}" in told
 
 
 def test_units_may_follow_names_and_old_settings_are_read() -> None:

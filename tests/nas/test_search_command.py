@@ -133,4 +133,11 @@ def test_what_is_told_of_a_front_that_is_not_timed_well(storage: str) -> None:
     assert away.endswith(f"when the device answers: nas latency verify demo --storage {storage}")
     noisy = [replace(trial, measured_disturbed="it was 40% slower than usual") for trial in front]
     told = _next(record, noisy, [], storage)
+    trials = "trial 0" if len(front) == 1 else f"trials {', '.join(str(t.number) for t in front)}"
+    assert told.startswith(f"Timed on a disturbed machine: {trials}; when it is quiet: ")
     assert f"when it is quiet: {away.partition(': ')[2]}\nNext: nas pareto demo" in told
+
+
+def test_one_trial_is_not_trials(storage: str) -> None:
+    result = _search("--name", "one", "--trials", "1", "--epochs", "1", "--data", FEW, "--storage", storage)
+    assert result.stdout.startswith("one: 1 trial (1 complete), 1 on the front")

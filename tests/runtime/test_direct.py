@@ -7,7 +7,7 @@ from torch import nn
 
 from runtime.codegen.assembly import ENTRY, assemble
 from runtime.codegen.code_size import function_sizes
-from runtime.codegen.direct import PACKED
+from runtime.codegen.direct import PACKED_PREFIX
 from runtime.codegen.linking import link
 from runtime.codegen.timed_kernels import SINGLE_CALL, TIMED_C, blocks_of, code_symbol, link_schedules
 from runtime.lowering import lower
@@ -30,7 +30,7 @@ def entry_bytes(calls, library, monkeypatch):
 
     monkeypatch.setattr("runtime.codegen.assembly.link", keep)
     assemble(lower(network(calls), (1, 1, 4, 4)), "native", library, {})
-    return function_sizes(library)[PACKED + ENTRY]
+    return function_sizes(library)[PACKED_PREFIX + ENTRY]
 
 
 def test_a_call_is_short(tmp_path, monkeypatch):

@@ -9,7 +9,7 @@ from runtime.kernels.weight_layouts.int8 import BYTES, ByteQuads, ByteTaps
 from runtime.tvm_types import Expr
 from search_spaces.weight_codes import CodeSet, Inputs
 
-ODD = frozenset(range(-255, 256, 2))
+ODD_NUMBERS = frozenset(range(-255, 256, 2))
 
 
 class OddTaps(ByteTaps):
@@ -42,7 +42,7 @@ class DoReFa8(WeightLayout):
 
     def fits(self, codes: CodeSet, inputs: Inputs) -> bool:
         """Odd numbers with one scale, and byte inputs; those of int8 are better off there."""
-        is_odd = codes.values is not None and codes.values <= ODD and not codes.values <= BYTES
+        is_odd = codes.values is not None and codes.values <= ODD_NUMBERS and not codes.values <= BYTES
         return inputs == "bytes" and is_odd and not codes.has_two_scales
 
 
