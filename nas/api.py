@@ -7,19 +7,16 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nas.arguments import checked, naming
 from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
-from nas.objectives import DEFAULT, objective
+from nas.objectives import DEFAULT
 from nas.result import Result
 
 if TYPE_CHECKING:
-    from nas.ledger import SearchConfig
     from nas.searching.search import OnImages
 
-_IN_PYTHON = {"objective": "objectives", "max_latency": "max_latency_share"}
-"""What errors name, and which parameter that is here."""
 NO_LIMITS: Mapping[str, float] = MappingProxyType({})
 
 
@@ -100,11 +97,12 @@ def search(
         BitnasError: the database does not open, or the workers cannot work.
     """
     given = checked(locals())  # first of all, while they are nothing but the parameters
+    from nas.ledger.records import SearchConfig
     from nas.searching.search import check_run, create
 
     _add_plugins(given["plugins"])
     check_run(given["workers"], given["executor"])
-    config = _config(given)
+    config = SearchConfig(**{f.name: given[f.name] for f in fields(SearchConfig) if f.name in given})
     storage = _storage(storage)
     with _decoding(progress) as on_images:
         record = create(storage, name, config, on_images)
@@ -160,17 +158,6 @@ def _run(
     if is_watched(progress):
         sys.stderr.writelines(f"{sentence}\n" for sentence in spent.sentences("verbose=True"))
     return Result(storage, name)
-
-
-def _config(given: Mapping[str, Any]) -> "SearchConfig":
-    from nas.ledger import SearchConfig
-
-    limits = given["limits"]
-    with naming(objective="limits", objectives="limits"):
-        for name in limits:
-            objective(name)
-    with naming(**{**dict.fromkeys(limits, "limits"), **_IN_PYTHON}):
-        return SearchConfig(**{f.name: given[f.name] for f in fields(SearchConfig) if f.name in given})
 
 
 def _storage(given: str | None) -> str:
