@@ -322,7 +322,8 @@ def test_units_may_follow_names_and_old_settings_are_read() -> None:
         name: value for name, value in CONFIG.to_dict().items() if not name.startswith(("objec", "limits"))
     }
     assert config_from_dict(old) == CONFIG
-    assert LatencyOn("pi").of(replace(RECORD, costs={"latency@pi": Value.exact(2.0)})) == Value.exact(2.0)
+    value = Value.exact(2.0)
+    assert LatencyOn("pi").of(replace(RECORD, costs={"latency@pi": value})) == value
 
 
 RECORD = TrialRecord("demo", 0, TrialState.COMPLETE)
