@@ -18,7 +18,7 @@ import nas.trials.job
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.records import Cost
-from nas.objectives import Value
+from nas.objectives import ObjectiveValue
 from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 from tests.environment import clean_environment
 
@@ -103,7 +103,7 @@ def test_a_figure_is_titled_by_what_it_draws(result: nas.Result, tmp_path: Path)
         claims = Claims(ledger, "other", Worker.this_process())
         claim = claims.claim()
         assert claim is not None
-        claims.record_cost(claim, Cost(0.1, 9.5, [], costs={"macs": Value.exact(1000.0)}))
+        claims.record_cost(claim, Cost(0.1, 9.5, [], costs={"macs": ObjectiveValue.exact(1000.0)}))
     assert nas.load(storage, "other").figure().layout.title.text == "other: size against MACs"
 
 
