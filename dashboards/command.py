@@ -2,11 +2,19 @@
 
 import click
 
-from nas.cli.options import storage_option
+from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
 
 
 @click.command()
-@storage_option
+@click.option(
+    "--storage",
+    default=DEFAULT_STORAGE,
+    envvar=STORAGE_VARIABLE,
+    show_default=True,
+    show_envvar=True,
+    metavar="URL",
+    help="The database that holds the searches.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port",

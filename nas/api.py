@@ -7,8 +7,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nas.arguments import checked, naming
 from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
 from nas.objectives import DEFAULT
 from nas.result import Result
@@ -22,13 +23,13 @@ NO_LIMITS: Mapping[str, float] = MappingProxyType({})
 def search(
     *,
     space: str = "tiny",
-    data: str = "digits",
+    data: str | Path = "digits",
     device: str = "local",
     trials: int = 24,
     epochs: int = 3,
     sampler: str = "tpe",
     seed: int = 0,
-    objectives: Sequence[str] = DEFAULT,
+    objectives: str | Sequence[str] = DEFAULT,
     max_latency_ms: float | None = None,
     max_latency_share: float | None = None,
     max_size_kb: float | None = None,
@@ -47,7 +48,7 @@ def search(
     executor: str = "local",
     progress: bool | None = None,
     verbose: bool = False,
-    plugins: Sequence[str | Path] = (),
+    plugins: str | Path | Sequence[str | Path] = (),
 ) -> Result:
     """Search a space for the best trade-offs, to the end, and give what was found.
 
@@ -89,23 +90,23 @@ def search(
         executor: where to run them: ``local``, or a plug-in's.
         progress: whether to show how the search goes; None: on a terminal and in a notebook.
         verbose: whether workers tell when the device was disturbed.
-        plugins: Python files that add spaces, blocks and more.
+        plugins: Python files that add spaces, blocks and more; one alone is allowed.
 
     Raises:
         InvalidInput: a setting breaks its rule; nothing is written then.
         BitnasError: the database does not open, or the workers cannot work.
     """
-    settings: dict[str, Any] = dict(locals())  # first of all, while they are nothing but the parameters
+    given = checked(locals())  # first of all, while they are nothing but the parameters
     from nas.ledger.records import SearchConfig
     from nas.searching.search import check_run, create
 
-    _add_plugins(plugins)
-    check_run(workers, executor)
-    config = SearchConfig(**{f.name: settings[f.name] for f in fields(SearchConfig) if f.name in settings})
+    _add_plugins(given["plugins"])
+    check_run(given["workers"], given["executor"])
+    config = SearchConfig(**{f.name: given[f.name] for f in fields(SearchConfig) if f.name in given})
     storage = _storage(storage)
     with _decoding(progress) as on_images:
         record = create(storage, name, config, on_images)
-    return _run(storage, record.name, workers, executor, progress, verbose)
+    return _run(storage, record.name, given["workers"], executor, progress, verbose)
 
 
 def resume(
@@ -116,7 +117,7 @@ def resume(
     executor: str = "local",
     progress: bool | None = None,
     verbose: bool = False,
-    plugins: Sequence[str | Path] = (),
+    plugins: str | Path | Sequence[str | Path] = (),
 ) -> Result:
     """Go on with a search, with the settings it was made with, to its end; else as ``nas.search``.
 
@@ -124,12 +125,14 @@ def resume(
         InvalidInput: there is no such search, or it is for what this installation does not have.
         BitnasError: the database is not there, or the workers cannot work.
     """
+    given = checked(locals(), required=("storage", "name"))
     from nas.searching import search as searching
 
-    _add_plugins(plugins)
-    searching.check_run(workers, executor)
-    record = searching.resume(storage, name)
-    return _run(storage, record.name, workers, executor, progress, verbose)
+    _add_plugins(given["plugins"])
+    searching.check_run(given["workers"], executor)
+    with naming(search="name"):
+        record = searching.resume(storage, name)
+    return _run(storage, record.name, given["workers"], executor, progress, verbose)
 
 
 def load(storage: str, name: str) -> Result:
@@ -139,6 +142,7 @@ def load(storage: str, name: str) -> Result:
         InvalidInput: there is no such search.
         BitnasError: the database is not there, or does not open.
     """
+    checked(locals(), required=("storage", "name"))
     result = Result(storage, name)
     _ = result.record  # raises where there is none
     return result
@@ -160,7 +164,7 @@ def _storage(given: str | None) -> str:
     return given or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE
 
 
-def _add_plugins(files: Sequence[str | Path]) -> None:
+def _add_plugins(files: Sequence[str]) -> None:
     from search_spaces.plugins import add_plugin_file, load_plugin_files
 
     for file in files:

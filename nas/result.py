@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from nas.arguments import checked, naming
 from nas.objectives import Objective, objective
 from search_spaces.errors import InvalidInput
 
@@ -67,12 +68,14 @@ class Result:
         Raises:
             InvalidInput: there is no such state.
         """
+        checked({"state": state})
         _check_state(state)
         with self._ledger() as ledger:
             return [trial for trial in ledger.trials(self.name) if state in (None, trial.state)]
 
     def trial(self, number: int) -> "TrialRecord":
         """One trial; InvalidInput where there is none of that number."""
+        number = checked({"number": number})["number"]
         with self._ledger() as ledger:
             return ledger.trial(self.name, number)
 
@@ -116,16 +119,26 @@ class Result:
             limits: as of ``best``.
 
         Raises:
-            InvalidInput: there is no such trial, or the folder is taken.
+            InvalidInput: there is no such trial, the folder is taken, or a number is out of its range.
             NothingFitsError: no complete trial keeps the limits.
             DisagreementError: the compiled network does not compute what torch does.
         """
         from nas.export.trials import export, limits_of
 
-        output, c_folder = Path(folder), None if c_source is None else Path(c_source)
-        with self._ledger() as ledger:
-            wanted = limits_of(ledger.search(self.name).config, _by_name(limits))
-            export(ledger, self.name, output, limits=wanted, number=trial, epochs=epochs, c_source=c_folder)
+        named = {"folder": folder, "trial": trial, "epochs": epochs, "c_source": c_source}
+        given, wanted = checked(named), _by_name(limits)
+        output, c_folder = Path(given["folder"]), None if c_source is None else Path(given["c_source"])
+        with self._ledger(output="folder", number="trial") as ledger:
+            kept = limits_of(ledger.search(self.name).config, wanted)
+            export(
+                ledger,
+                self.name,
+                output,
+                limits=kept,
+                number=given["trial"],
+                epochs=given["epochs"],
+                c_source=c_folder,
+            )
         return output
 
     def figure(self) -> "go.Figure":
@@ -183,10 +196,11 @@ class Result:
         return f"Search {self.name} ({what}): {describe_counts(record)}, {len(self.front)} on the front"
 
     @contextmanager
-    def _ledger(self) -> "Iterator[Ledger]":
+    def _ledger(self, **names: str) -> "Iterator[Ledger]":
+        """The ledger; errors name parameters as this class does, and as ``names`` says."""
         from nas.ledger import Ledger
 
-        with Ledger.open(self.storage) as ledger:
+        with naming(search="name", **names), Ledger.open(self.storage) as ledger:
             yield ledger
 
 
@@ -211,6 +225,5 @@ def _by_name(limits: LimitSettings) -> dict[str, float | None]:
     for name in limits:
         if name not in known:
             raise InvalidInput(name, "there is no such limit", f"give one of {', '.join(known)}")
-    others = limits.get("limits", {})
-    named = {name: cast("float | None", limit) for name, limit in limits.items() if name != "limits"}
-    return {**named, **others}
+    given = checked(limits)
+    return {**given.pop("limits", {}), **given}

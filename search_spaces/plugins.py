@@ -2,15 +2,26 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import cache
+from hashlib import sha256
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 from search_spaces.errors import BitnasError, InvalidInput
 
 VARIABLE = "NAS_PLUGINS"
 """The environment variable that holds their paths, so that worker processes load them, too."""
+
+__path__: list[str] = []
+"""Makes this module a package, whose modules are the plug-in files, each by a name such as
+``search_spaces.plugins.file_0dfafc18_mine``. Importing one by its name, as a new process does that unpickles
+something of it, imports this module first."""
 
 _loaded: set[str] = set()
 _named: dict[str, None] = {}
@@ -57,22 +68,41 @@ def load_plugin_files() -> None:
     Raises:
         BitnasError: one of them raises; the message says what.
     """
-    for name in os.environ.get(VARIABLE, "").split(os.pathsep):
-        if name and name not in _loaded:
+    for name, path in _modules().items():
+        if name not in _loaded:
             _loaded.add(name)  # first: it asks registries itself
-            _run(Path(name))
+            _run(name, path)
 
 
-def _run(path: Path) -> None:
-    module_name = f"bitnas_plugin_{path.stem}"
-    spec = spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise BitnasError(f"{path}: it is no Python file")
-    module = module_from_spec(spec)
-    sys.modules[module_name] = module  # classes in it may be looked up by name
+def _modules() -> dict[str, Path]:
+    """The plug-in files by their names as modules; the path is in these, as files may be called alike."""
+    paths = [Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+    return {_module_name(path): path for path in paths}
+
+
+def _module_name(path: Path) -> str:
+    digest = sha256(bytes(path)).hexdigest()[:8]
+    return f"{__name__}.file_{digest}_{path.stem.replace('.', '_')}"
+
+
+def _run(name: str, path: Path) -> None:
     try:
-        spec.loader.exec_module(module)
+        import_module(name)
     except (Exception, SystemExit) as error:
         reason = " ".join(str(error).split())
         kind = "" if isinstance(error, BitnasError) else f"{type(error).__name__}: "
         raise BitnasError(f"plugin '{path}': {kind}{reason}; mend it") from error
+
+
+class _Finder(MetaPathFinder):
+    """Finds the plug-in files by their modules' names."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The file of that name, if it is one."""
+        file = _modules().get(fullname) if fullname.startswith(f"{__name__}.") else None
+        return None if file is None else spec_from_file_location(fullname, file)
+
+
+sys.meta_path.append(_Finder())

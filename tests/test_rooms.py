@@ -27,16 +27,22 @@ LAYERS = {
         {"objectives"},
     ),
     "latency": ({"model"}, {"hardware"}, {"timing"}),
-    "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}, {"workload"}),
+    "runtime": ({"formats"}, {"codegen", "lowering"}, {"kernels"}),
 }
 """The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
 BESIDE = {
-    "nas": {"__init__", "bars", "formatting", "hints", "seeds"},
+    "nas": {"__init__", "arguments", "bars", "formatting", "hints", "seeds"},
     "latency": {"__init__", "record", "testing"},
+    "runtime": {
+        *("__init__", "folders", "graph", "light_tvm", "network_info", "target", "testing", "tvm_types"),
+        "workload",
+    },
 }
-"""What lies beside such rooms and imports none of them, where that is so; ``testing`` may."""
-DOOR = {"nas": {"api", "result"}}
-"""What lies before such rooms, for who comes from outside: it imports them, only the top one imports it."""
+"""What lies beside such rooms and imports none of them, save ``__init__``, and ``testing`` for plug-ins."""
+PUBLIC_API = {"nas": {"api", "result"}, "runtime": {"network"}}
+"""What users call: it imports the rooms; of these only the top one imports it."""
+OF_DASHBOARDS = {"figures", "ledger", "objectives"}
+"""The rooms of nas that dashboards show; what lies beside these serves as well."""
 HEAVY = {"torch", "tvm", "optuna", "sqlalchemy", "plotly", "dash", "sklearn", "ray", "pydantic"}
 
 
@@ -45,8 +51,15 @@ def imported(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+        elif isinstance(node, ast.ImportFrom):
             yield node.module.split(".")[0]
+
+
+def test_imports_are_absolute():
+    """Relative ones would pass unseen by all that follows."""
+    files = (path for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py"))
+    trees = ((path, ast.walk(ast.parse(path.read_text(encoding="utf-8")))) for path in files)
+    assert not {path for path, nodes in trees if any(getattr(node, "level", 0) for node in nodes)}
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)
@@ -65,20 +78,26 @@ def rooms_within(package, path):
     """The rooms of a package that a file imports, anywhere in it; what lies beside them has an empty name."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom) and node.level == 0:
+        if isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         for top, _, rest in (name.partition(".") for name in names):
             if top == package:
                 room = rest.split(".")[0]
-                yield room if (ROOT / package / room).is_dir() or room in DOOR.get(package, ()) else ""
+                yield room if is_room(package, room) else ""
+
+
+def is_room(package, name):
+    """Whether it is a room, or the public API, which nothing that lies beside may import either."""
+    is_package = (ROOT / package / name).is_dir() and name not in BESIDE[package]
+    return bool(name) and (is_package or name in PUBLIC_API.get(package, ()))
 
 
 @pytest.mark.parametrize("package", LAYERS)
 def test_every_room_has_its_layer(package):
-    rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")} - BESIDE[package]
     assert rooms == set().union(*LAYERS[package])
-    beside = {path.stem for path in (ROOT / package).glob("*.py")} - DOOR.get(package, set())
-    assert beside == BESIDE.get(package, beside)
+    files = {path.stem for path in (ROOT / package).glob("*.py")} - PUBLIC_API.get(package, set())
+    assert files == {name for name in BESIDE[package] if (ROOT / package / f"{name}.py").exists()}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +105,8 @@ def test_every_room_has_its_layer(package):
 )
 def test_arrows_between_rooms_go_down(package, layer):
     """A room imports no other room of its layer, and none above."""
-    below = set().union(*LAYERS[package][layer + 1 :], DOOR.get(package, set()) if layer == 0 else set())
+    public = [PUBLIC_API.get(package, set())] if layer == 0 else []
+    below = set().union(*LAYERS[package][layer + 1 :], *public)
     wrong = {
         f"{path.relative_to(ROOT)} imports {package}.{name}"
         for room in LAYERS[package][layer]
@@ -97,17 +117,32 @@ def test_arrows_between_rooms_go_down(package, layer):
     assert not wrong
 
 
+def files_of(package, name):
+    """The file of a module, or all of a package."""
+    return [*(ROOT / package).glob(f"{name}.py"), *(ROOT / package / name).rglob("*.py")]
+
+
 @pytest.mark.parametrize("package", BESIDE)
 def test_what_lies_beside_rooms_imports_none(package):
-    files = (ROOT / package / f"{name}.py" for name in BESIDE[package] - {"__init__", "testing"})
+    names = BESIDE[package] - {"__init__", "testing"}
+    files = (path for name in names for path in files_of(package, name))
     assert not {f"{path} imports {name}" for path in files for name in rooms_within(package, path) if name}
 
 
-@pytest.mark.parametrize("package", DOOR)
-def test_the_door_leads_to_all_rooms_but_the_top_one(package):
-    files = (ROOT / package / f"{name}.py" for name in DOOR[package])
-    top = LAYERS[package][0]
-    assert not {f"{path} imports {n}" for path in files for n in rooms_within(package, path) if n in top}
+def test_what_python_calls_does_not_import_the_command_line():
+    files = (path for name in PUBLIC_API["nas"] for path in files_of("nas", name))
+    top = LAYERS["nas"][0]
+    assert not {f"{path} imports {n}" for path in files for n in rooms_within("nas", path) if n in top}
+
+
+def test_dashboards_import_the_rooms_that_they_show():
+    wrong = {
+        f"{path.relative_to(ROOT)} imports nas.{name}"
+        for path in (ROOT / "dashboards").rglob("*.py")
+        for name in rooms_within("nas", path)
+        if name not in OF_DASHBOARDS | {""}
+    }
+    assert not wrong
 
 
 def test_nothing_imports_a_suite_of_tests():
@@ -144,7 +179,7 @@ def imported_modules(source, known):
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names} & known
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+        elif isinstance(node, ast.ImportFrom):
             inner = {f"{node.module}.{alias.name}" for alias in node.names} & known
             found |= inner or ({node.module} & known)
     return found

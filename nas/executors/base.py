@@ -13,7 +13,8 @@ class Ended:
     """A worker has ended.
 
     Attributes:
-        is_done: whether it ended as nothing is left for it to do; else it failed, was killed or was lost.
+        is_done: whether it ended as nothing is left for it to do, which ``nas.trials.worker.run`` has
+            returned; else it was stopped, failed, was killed or was lost.
         how: in words, how it ended, such as ``exit code -9``.
     """
 
@@ -30,7 +31,18 @@ class Executor(ABC):
 
     A worker is ``nas.trials.worker.run(job, stop, tell)``, called anywhere that reaches the ledger, where it
     claims one trial after the other until none is left. The ledger holds all results, so an executor moves
-    none: the job goes to its workers, and what they tell comes back.
+    none: the job goes to its workers, and what they tell (each ``Told`` that ``tell`` is called with) comes
+    back. ``run`` returns whether nothing is left to do: this value becomes ``Ended.is_done``. A search ends
+    only once a worker has ended as done.
+
+    A process that is made for a worker calls ``nas.trials.worker.prepare_process(job.verbose)`` before
+    ``run``: it sets one thread for torch, the log, and which parts of TVM are loaded. A process that does
+    other things as well does not.
+
+    Plug-in files reach a worker by the environment variable ``NAS_PLUGINS``, their absolute paths with ``:``
+    between them, which are read once a registry is asked for something. A process that is started here
+    inherits it, and can unpickle what such a file defines, the executor's own functions too. For one that is
+    started elsewhere, the executor copies the files there and sets the variable.
 
     Two workers must not share a process: a trial traces models, for which torch.fx replaces functions of
     torch in all threads.
@@ -44,6 +56,7 @@ class Executor(ABC):
     Owner: whatever ``start`` and ``poll`` bring to life belongs to the executor, and is gone when ``stop``
     returns. A worker that dies or fails is replaced by the executor, in ``poll``, and told of by ``Ended``;
     whoever called gives up by ``stop`` when too many do. One that is done is not replaced.
+    ``examples/executor.py`` is a whole one, and ``nas.testing.executors`` checks one.
 
     Errors: ``start`` and ``poll`` raise ``BitnasError`` when the place where trials run cannot be used. What
     happens to a worker is no error but an event.

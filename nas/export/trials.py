@@ -78,7 +78,7 @@ def export(
         say: is told what is being done.
 
     Raises:
-        InvalidInput: there is no such search or trial, or the folder is taken.
+        InvalidInput: there is no such search or trial, ``epochs`` is negative, or the folder is taken.
         NothingFitsError: no complete trial keeps the limits.
         DisagreementError: the compiled network does not compute what torch does.
     """
@@ -87,6 +87,7 @@ def export(
 
     config = ledger.search(search).config
     check_limits(limits)
+    _check_epochs(epochs)
     check_outputs(output, c_source)
     device, data = open_device(ledger, config.device), load(config.data, config.image_size)
     for trial in candidates(ledger, search, limits, number):
@@ -101,6 +102,11 @@ def export(
             return card
         say(f"trial {trial.number}: measured {_told(candidate.finished.measurement)}, over the limit")
     raise NothingFitsError(nothing_fits(ledger, search, limits, number))
+
+
+def _check_epochs(epochs: int) -> None:
+    if epochs < 0:
+        raise InvalidInput("epochs", f"{epochs} is out of range", "give a whole number of 0 or more")
 
 
 def candidates(ledger: Ledger, search: str, limits: Limits, number: int | None) -> list[TrialRecord]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from nas.figures.labels import TIMES, workload_label
 from nas.formatting import MISSING, counted, milliseconds
-from nas.objectives import DEFAULT, Objective, Value, is_known, objective
+from nas.objectives import DEFAULT, Objective, ObjectiveValue, is_known, objective
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def told_costs(trial: "TrialRecord") -> list[tuple[str, str, str]]:
     return [_told_cost(name, cost) for name, cost in trial.costs.items()]
 
 
-def _told_cost(name: str, cost: Value) -> tuple[str, str, str]:
+def _told_cost(name: str, cost: ObjectiveValue) -> tuple[str, str, str]:
     if not is_known(name):
         return name, f"{cost.value:.4g}", ""
     found = objective(name)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from nas.objectives import Value
+from nas.objectives import ObjectiveValue
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Cost:
     latency_low_ms: float | None = None
     latency_high_ms: float | None = None
     measuring_s: float = 0.0
-    costs: Mapping[str, Value] = field(default_factory=dict)
+    costs: Mapping[str, ObjectiveValue] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
-from nas.objectives import DEFAULT, Value, objective
+from nas.objectives import DEFAULT, ObjectiveValue, objective
 
 Losses = tuple[float, ...]
 """A trial's objectives, each so that less is better."""
@@ -60,7 +60,7 @@ def _may_keep_limits(trial: TrialRecord, config: SearchConfig) -> bool:
     return all(min(o.loss(v.low), o.loss(v.high)) <= o.loss(limit) for o, v, limit in config.broken(trial))
 
 
-def _values(trial: TrialRecord, objectives: Sequence[str]) -> list[Value] | None:
+def _values(trial: TrialRecord, objectives: Sequence[str]) -> list[ObjectiveValue] | None:
     """The objectives of a complete trial; None where one is missing."""
     if trial.state is not TrialState.COMPLETE:
         return None

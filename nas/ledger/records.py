@@ -12,7 +12,7 @@ from nas.objectives import (
     DEFAULT,
     Figures,
     Objective,
-    Value,
+    ObjectiveValue,
     canonical,
     devices_of,
     is_known,
@@ -174,7 +174,7 @@ class SearchConfig:
         limit = self.max_latency_share * median_ms
         return replace(self, median_latency_ms=median_ms, max_latency_ms=limit)
 
-    def broken(self, trial: Figures) -> list[tuple[Objective, Value, float]]:
+    def broken(self, trial: Figures) -> list[tuple[Objective, ObjectiveValue, float]]:
         """The limits that a trial is over by prediction, each with its value."""
         found = [(objective(name), limit) for name, limit in self.limited.items()]
         values = [(o, o.of(trial), limit) for o, limit in found]
@@ -255,7 +255,7 @@ class TrialRecord:
     latency_low_ms: float | None = None
     latency_high_ms: float | None = None
     measuring_s: float | None = None
-    costs: Mapping[str, Value] = field(default_factory=dict)
+    costs: Mapping[str, ObjectiveValue] = field(default_factory=dict)
     budget: int | None = None
 
     def to_dict(self) -> dict[str, Any]:

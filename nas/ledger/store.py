@@ -24,7 +24,7 @@ from nas.ledger.records import (
 )
 from nas.ledger.tables import Artifact, Epoch, Search, Trial, Weights
 from nas.ledger.workers import Worker
-from nas.objectives import Value
+from nas.objectives import ObjectiveValue
 from search_spaces.errors import InvalidInput, nearest
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ def trial_record(search: str, row: Trial) -> TrialRecord:
         latency_low_ms=row.latency_low_ms,
         latency_high_ms=row.latency_high_ms,
         measuring_s=row.measuring_s,
-        costs={name: Value(**cost) for name, cost in (row.costs or {}).items()},
+        costs={name: ObjectiveValue(**cost) for name, cost in (row.costs or {}).items()},
         budget=row.budget,
     )
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from nas.objectives.accuracy import Accuracy
-from nas.objectives.base import Cost, Figures, Objective, Value
+from nas.objectives.base import ArchitectureCost, Figures, Objective, ObjectiveValue
 from nas.objectives.latency import LATENCY_AT, Latency, LatencyOn
 from nas.objectives.macs import Macs
 from nas.objectives.memory import Memory
@@ -84,12 +84,12 @@ def devices_of(names: Iterable[str]) -> tuple[str, ...]:
 __all__ = [
     "DEFAULT",
     "LATENCY_AT",
-    "Cost",
+    "ArchitectureCost",
     "Figures",
     "Latency",
     "LatencyOn",
     "Objective",
-    "Value",
+    "ObjectiveValue",
     "canonical",
     "devices_of",
     "is_known",

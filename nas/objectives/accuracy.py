@@ -1,7 +1,7 @@
 """Accuracy on the validation split."""
 
 from nas.formatting import percent
-from nas.objectives.base import Figures, Objective, Value
+from nas.objectives.base import Figures, Objective, ObjectiveValue
 
 
 class Accuracy(Objective):
@@ -15,9 +15,9 @@ class Accuracy(Objective):
         """It is what training is for."""
         return False
 
-    def of(self, trial: Figures) -> Value | None:
+    def of(self, trial: Figures) -> ObjectiveValue | None:
         """After the last epoch that the trial was trained."""
-        return None if trial.accuracy is None else Value.exact(trial.accuracy)
+        return None if trial.accuracy is None else ObjectiveValue.exact(trial.accuracy)
 
     def check_limit(self, limit: float) -> str | None:
         """It is a share."""

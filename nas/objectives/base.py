@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from search_spaces import Architecture
 
 
-class Value(NamedTuple):
+class ObjectiveValue(NamedTuple):
     """A figure of a trial, and the interval it lies in; an exact one has an interval of no width.
 
     ``estimated`` is how many of its parts were never measured.
@@ -25,7 +25,7 @@ class Value(NamedTuple):
     estimated: int = 0
 
     @classmethod
-    def exact(cls, value: float) -> "Value":
+    def exact(cls, value: float) -> "ObjectiveValue":
         """A figure that is known."""
         return cls(value, value, value)
 
@@ -46,7 +46,7 @@ class Figures(Protocol):
     @property
     def size_kb(self) -> float | None: ...
     @property
-    def costs(self) -> Mapping[str, Value]: ...
+    def costs(self) -> Mapping[str, ObjectiveValue]: ...
     @property
     def architecture(self) -> str | None: ...
 
@@ -88,7 +88,7 @@ class Objective(ABC):
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
     @abstractmethod
-    def of(self, trial: Figures) -> Value | None:
+    def of(self, trial: Figures) -> ObjectiveValue | None:
         """What a trial has; None where it is not known (yet)."""
 
     def cost(self, architecture: "Architecture") -> float | None:
@@ -110,7 +110,7 @@ class Objective(ABC):
         """A value with its unit."""
         return f"{self.show(value)} {self.unit}".rstrip() if value is not None else MISSING
 
-    def over(self, value: Value, limit: float) -> str:
+    def over(self, value: ObjectiveValue, limit: float) -> str:
         """In words, that a value breaks a limit; an estimate tells its interval."""
         shown = self.told(value.value), self.told(limit)
         if shown[0] == shown[1]:  # rounded alike, though one is over the other
@@ -137,10 +137,10 @@ class Objective(ABC):
         return -value if self.is_maximized else value
 
 
-class Cost(Objective):
+class ArchitectureCost(Objective):
     """An objective that ``cost`` computes from the architecture, kept under its name with each trial."""
 
-    def of(self, trial: Figures) -> Value | None:
+    def of(self, trial: Figures) -> ObjectiveValue | None:
         """What was computed before the training; now, for a trial of before this was an objective."""
         if self.name in trial.costs or trial.architecture is None:
             return trial.costs.get(self.name)
@@ -152,11 +152,11 @@ class Cost(Objective):
 
 
 @lru_cache(maxsize=4096)
-def _computed(objective: Cost, architecture: str) -> Value | None:
+def _computed(objective: ArchitectureCost, architecture: str) -> ObjectiveValue | None:
     """The cost of an architecture, from its JSON; None where it no longer builds."""
     from search_spaces import Architecture
 
     try:
-        return Value.exact(objective.cost(Architecture.from_json(architecture)))
+        return ObjectiveValue.exact(objective.cost(Architecture.from_json(architecture)))
     except BitnasError:
         return None

@@ -1,7 +1,7 @@
 """Latency on the search's device, and on further ones."""
 
 from nas.formatting import milliseconds
-from nas.objectives.base import Figures, Objective, Value
+from nas.objectives.base import Figures, Objective, ObjectiveValue
 
 LATENCY_AT = "latency@"  # begins the name of a further device's
 
@@ -12,13 +12,13 @@ class Latency(Objective):
     name, title, unit, limit = "latency", "latency", "ms", "max_latency_ms"
     is_predicted = True
 
-    def of(self, trial: Figures) -> Value | None:
+    def of(self, trial: Figures) -> ObjectiveValue | None:
         """The prediction, and the interval that holds nine in ten measurements."""
         middle = trial.latency_ms
         if middle is None:
             return None
         low, high = trial.latency_low_ms, trial.latency_high_ms
-        return Value(
+        return ObjectiveValue(
             middle, middle if low is None else low, middle if high is None else high, len(trial.estimated)
         )
 
@@ -37,7 +37,7 @@ class LatencyOn(Objective):
         self.name = LATENCY_AT + device
         self.title = f"latency on {device}"
 
-    def of(self, trial: Figures) -> Value | None:
+    def of(self, trial: Figures) -> ObjectiveValue | None:
         """As of the search's own device."""
         return trial.costs.get(self.name)
 

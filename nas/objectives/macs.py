@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 from nas.formatting import MISSING
-from nas.objectives.base import Cost
+from nas.objectives.base import ArchitectureCost
 
 if TYPE_CHECKING:
     from search_spaces import Architecture
 
 
-class Macs(Cost):
+class Macs(ArchitectureCost):
     """Multiply-accumulates for one image, of all layers with weights, whatever their codes are."""
 
     name, title, limit = "macs", "MACs", "max_macs"

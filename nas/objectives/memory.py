@@ -3,13 +3,13 @@
 from typing import TYPE_CHECKING
 
 from nas.formatting import kilobytes
-from nas.objectives.base import Cost
+from nas.objectives.base import ArchitectureCost
 
 if TYPE_CHECKING:
     from search_spaces import Architecture
 
 
-class Memory(Cost):
+class Memory(ArchitectureCost):
     """The workspace that the compiled network asks for, in kB of 1000 bytes, for one image.
 
     It holds every activation and all scratch of kernels, each while it is needed (``runtime``'s plan); the

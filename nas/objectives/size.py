@@ -1,7 +1,7 @@
 """Size: what a network's parameters take."""
 
 from nas.formatting import kilobytes
-from nas.objectives.base import Figures, Objective, Value
+from nas.objectives.base import Figures, Objective, ObjectiveValue
 
 
 class Size(Objective):
@@ -9,9 +9,9 @@ class Size(Objective):
 
     name, title, unit, limit = "size", "size", "kB", "max_size_kb"
 
-    def of(self, trial: Figures) -> Value | None:
+    def of(self, trial: Figures) -> ObjectiveValue | None:
         """As the architecture says."""
-        return None if trial.size_kb is None else Value.exact(trial.size_kb)
+        return None if trial.size_kb is None else ObjectiveValue.exact(trial.size_kb)
 
     def show(self, value: float | None) -> str:
         """Two decimals."""

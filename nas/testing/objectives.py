@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from nas.formatting import MISSING
 from nas.ledger.records import TrialRecord, TrialState
-from nas.objectives import LATENCY_AT, Objective, Value
+from nas.objectives import LATENCY_AT, Objective, ObjectiveValue
 from search_spaces import Architecture, space
 
 COSTED_TRIAL = TrialRecord(
@@ -72,7 +72,7 @@ class ObjectiveConformance(ABC):
         assert found.keeps(worse, limit=worse)
         assert found.keeps(None, limit=better)
         assert not found.keeps(worse, limit=better)
-        assert found.title in found.over(Value(worse, worse, worse + 1, estimated=1), better)
+        assert found.title in found.over(ObjectiveValue(worse, worse, worse + 1, estimated=1), better)
 
     def test_a_cost_is_of_the_architecture_alone(self) -> None:
         """Finite, not negative, and the same each time, also of an architecture that was stored."""
@@ -87,12 +87,12 @@ class ObjectiveConformance(ABC):
         """A trial that is not trained, and has a cost where the objective gives one."""
         found = self.objective()
         cost = found.cost(space(self.space).sample(0))
-        value = Value(1.0, 0.5, 1.5) if found.name.startswith(LATENCY_AT) else None
-        known = Value.exact(cost) if cost is not None else value
+        value = ObjectiveValue(1.0, 0.5, 1.5) if found.name.startswith(LATENCY_AT) else None
+        known = ObjectiveValue.exact(cost) if cost is not None else value
         return COSTED_TRIAL if known is None else _with_costs(COSTED_TRIAL, {found.name: known})
 
 
-def _with_costs(trial: TrialRecord, costs: dict[str, Value]) -> TrialRecord:
+def _with_costs(trial: TrialRecord, costs: dict[str, ObjectiveValue]) -> TrialRecord:
     return replace(trial, costs=costs)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from nas.ledger.entries import Cost
 from nas.ledger.records import ALL, SearchConfig
 from nas.measuring.bench import Bench, Predicted
-from nas.objectives import LATENCY_AT, Value, objective, objectives
+from nas.objectives import LATENCY_AT, ObjectiveValue, objective, objectives
 from nas.trials.pace import Pace
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NoDeviceError
@@ -95,10 +95,10 @@ class Costing:
         )
 
 
-def costs_of(architecture: Architecture) -> dict[str, Value]:
+def costs_of(architecture: Architecture) -> dict[str, ObjectiveValue]:
     """What every objective says of an architecture that can tell from itself alone, by name."""
     found = ((name, objective(name).cost(architecture)) for name in objectives)
-    return {name: Value.exact(cost) for name, cost in found if cost is not None}
+    return {name: ObjectiveValue.exact(cost) for name, cost in found if cost is not None}
 
 
 def over_limits(config: SearchConfig, cost: Cost) -> str | None:
@@ -121,9 +121,9 @@ def _holds(found: Predicted, limit: float | None) -> bool:
     return found.low <= limit < found.high
 
 
-def _value(found: Predicted) -> Value:
+def _value(found: Predicted) -> ObjectiveValue:
     middle = found.milliseconds
     low, high = found.low, found.high
-    return Value(
+    return ObjectiveValue(
         middle, middle if low is None else low, middle if high is None else high, len(found.estimated)
     )

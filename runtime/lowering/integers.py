@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from runtime.graph import Constants, Graph, Node
 from runtime.kernels.epilogue import STEPS, has_real, scales_by_integers
 from runtime.kernels.fixed_point import LIMIT
-from runtime.lowering.points import SUMS, Points, real_outputs, reals_of
+from runtime.lowering.fixed_points import SUMS, FixedPoints, real_outputs, reals_of
 from runtime.workload import Affine, Conv2d, DepthwiseConv2d, FusedOutput, Relu6, Workload
 
 BIAS_BITS = 61
@@ -29,7 +29,9 @@ def use_integers(graph: Graph) -> None:
     reals = [reals_of(node) for node in graph.nodes]
     fixed = _fixed_values(graph, reals)
     in_fixed_point = [bool(own) and own <= fixed for own in reals]
-    points = Points([node for node, is_fixed in zip(graph.nodes, in_fixed_point, strict=True) if is_fixed])
+    points = FixedPoints(
+        [node for node, is_fixed in zip(graph.nodes, in_fixed_point, strict=True) if is_fixed]
+    )
     for node, own, is_fixed in zip(graph.nodes, reals, in_fixed_point, strict=True):
         if is_fixed or (not own and _is_all_bytes(node.workload)):
             before: Any = node.workload  # all of these have an arithmetic
@@ -70,7 +72,7 @@ def _is_all_bytes(workload: Workload) -> bool:
     return scales_by_integers(replace(workload, arithmetic="integer"))
 
 
-def _as_integers(node: Node, workload: Any, points: Points, constants: Constants) -> Constants:
+def _as_integers(node: Node, workload: Any, points: FixedPoints, constants: Constants) -> Constants:
     """Constants of a kernel that works in integers, from those of the same one in floats."""
     found, reals = dict(constants), reals_of(node)
     written = node.outputs[0].index if isinstance(workload, Affine) else min(reals, default=None)

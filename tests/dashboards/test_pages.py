@@ -14,7 +14,7 @@ from dashboards.views import View
 from nas.ledger import Ledger, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
-from nas.objectives import Value, objectives
+from nas.objectives import ObjectiveValue, objectives
 from nas.objectives.macs import Macs
 from search_spaces.errors import BitnasError
 from tests.cli.filled_ledger import CONFIG, architecture_json
@@ -80,9 +80,9 @@ def _searched_for(storage: str, *more: str) -> None:
         objectives=("accuracy", "memory", "latency@pi", *more),
         limits={"accuracy": 0.9, "latency@pi": 2.0, **dict.fromkeys(more, 9.0)},
     )
-    pi = Value(0.5, 0.4, 0.7, estimated=1)
-    costs = {"memory": Value.exact(11.97), "macs": Value.exact(149_568.0), "latency@pi": pi}
-    costs |= {name: Value.exact(3.0) for name in more}
+    pi = ObjectiveValue(0.5, 0.4, 0.7, estimated=1)
+    costs = {"memory": ObjectiveValue.exact(11.97), "macs": ObjectiveValue.exact(149_568.0), "latency@pi": pi}
+    costs |= {name: ObjectiveValue.exact(3.0) for name in more}
     with Ledger.open(storage) as ledger:
         ledger.create_search(OTHER, config)
         claims = Claims(ledger, OTHER, Worker.this_process())

@@ -10,9 +10,13 @@ from threads import ThreadExecutor
 
 import nas.trials.job
 from nas.cli.main import cli
+from nas.executors.base import Executor, executors
 from nas.executors.local import LocalExecutor
 from nas.ledger import Ledger
 from nas.testing.executors import ExecutorConformance
+from search_spaces.plugins import load_plugin_files
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "executor.py"
 
 
 class TestLocal(ExecutorConformance):
@@ -20,6 +24,18 @@ class TestLocal(ExecutorConformance):
 
     def executor(self) -> LocalExecutor:
         return LocalExecutor()
+
+
+class TestExample(ExecutorConformance):
+    """That of ``examples/executor.py``, a plug-in file, which its workers know by the environment."""
+
+    @pytest.fixture(autouse=True)
+    def _plugin(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("NAS_PLUGINS", str(EXAMPLE))
+        load_plugin_files()
+
+    def executor(self) -> Executor:
+        return executors.get("spawn")()
 
 
 class TestThread(ExecutorConformance):

@@ -7,6 +7,7 @@ import sys
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
+import numpy as np
 import plotly.graph_objects as go
 import pytest
 from benches import FEW, ArithmeticBench
@@ -17,7 +18,7 @@ import nas.trials.job
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
-from nas.objectives import Value
+from nas.objectives import ObjectiveValue
 from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 from tests.environment import clean_environment
 
@@ -77,10 +78,6 @@ def test_a_result_gives_trials_front_and_best(result: nas.Result) -> None:
         result.best(max_latency_ms=1e-9)
     with pytest.raises(InvalidInput, match=r"^max_sizekb: there is no such limit; give one of"):
         result.best(max_sizekb=3)  # type: ignore[call-arg]
-    with pytest.raises(InvalidInput, match=r"^state: 'done' is no state; give one of queued, running, "):
-        result.trials("done")
-    with pytest.raises(InvalidInput, match=r"^number: "):
-        result.trial(2)
 
 
 def test_a_result_is_shown_as_text_as_a_table_and_as_data(result: nas.Result) -> None:
@@ -106,7 +103,7 @@ def test_a_figure_is_titled_by_what_it_draws(result: nas.Result, tmp_path: Path)
         claims = Claims(ledger, "other", Worker.this_process())
         claim = claims.claim()
         assert claim is not None
-        claims.record_cost(claim, Cost(0.1, 9.5, [], costs={"macs": Value.exact(1000.0)}))
+        claims.record_cost(claim, Cost(0.1, 9.5, [], costs={"macs": ObjectiveValue.exact(1000.0)}))
     assert nas.load(storage, "other").figure().layout.title.text == "other: size against MACs"
 
 
@@ -115,10 +112,35 @@ def test_a_result_is_exported(result: nas.Result, tmp_path: Path) -> None:
     folder = result.export(tmp_path / "winner", trial=number)
     assert folder == tmp_path / "winner"
     assert json.loads((folder / "card.json").read_text())["trial"] == number
-    with pytest.raises(InvalidInput, match="is there already"):
-        result.export(folder)
     with pytest.raises(NothingFitsError):
         result.export(tmp_path / "other", max_latency_ms=1e-9)
+
+
+def test_what_a_result_refuses_is_named_as_its_methods_do(result: nas.Result, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "file").touch()
+    for message, call in (
+        ("folder: ", lambda: result.export(tmp_path / "taken")),
+        ("folder: None ", lambda: result.export(None)),  # type: ignore[arg-type]
+        ("trial: ", lambda: result.export(tmp_path / "new", 9)),
+        ("trial: 'a' ", lambda: result.export(tmp_path / "new", "a")),  # type: ignore[arg-type]
+        ("epochs: -1 is out of range", lambda: result.export(tmp_path / "new", epochs=-1)),
+        (
+            "c_source: .* what folder writes",
+            lambda: result.export(tmp_path / "c" / "n", c_source=tmp_path / "c"),
+        ),
+        ("number: ", lambda: result.trial(2)),
+        ("number: 1.5 ", lambda: result.trial(1.5)),  # type: ignore[arg-type]
+        ("max_size_kb: '3' ", lambda: result.best(max_size_kb="3")),  # type: ignore[typeddict-item]
+        ("state: 'done' is no state", lambda: result.trials("done")),
+        ("name: there is no search 'zz'", lambda: nas.load(result.storage, "zz")),
+        ("name: there is no search 'zz'", lambda: nas.resume(result.storage, "zz")),
+        ("name: there is no search 'zz'", lambda: nas.Result(result.storage, "zz").best()),
+        ("storage: None ", lambda: nas.load(None, "zz")),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(InvalidInput, match=f"^{message}"):
+            call()
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.fixture
@@ -161,33 +183,47 @@ def test_files_of_plugins_are_read_though_registries_were_before(
 
 
 @pytest.mark.parametrize(
-    ("settings", "parameter"),
+    ("settings", "message"),
     [
-        ({"trials": 0}, "trials"),
-        ({"workers": 0}, "workers"),
-        ({"executor": "cloud"}, "executor"),
-        ({"space": "huge"}, "space"),
-        ({"data": "mnist"}, "data"),
-        ({"name": "../x"}, "name"),
-        ({"max_size_kb": float("nan")}, "max_size_kb"),
-        ({"storage": "nonsense"}, "storage"),
-        ({"plugins": ["absent.py"]}, "plugins"),
+        ({"trials": 0}, "trials: 0 is out of range"),
+        ({"workers": 0}, "workers: 0 is out of range"),
+        ({"executor": "cloud"}, "executor: unknown name 'cloud'"),
+        ({"space": "huge"}, "space: unknown name 'huge'"),
+        ({"data": "mnist"}, "data: 'mnist' is neither"),
+        ({"name": "../x"}, "name: '../x' is not a search name"),
+        ({"max_size_kb": float("nan")}, "max_size_kb: nan is not a limit"),
+        ({"max_macs": 10**400}, "max_macs: inf is not a limit"),
+        ({"max_latency_share": -1}, "max_latency_share: -1.0 is not a limit"),
+        ({"storage": "nonsense"}, "storage: not a database URL"),
+        ({"plugins": ["absent.py"]}, "plugins: 'absent.py' is no Python file"),
+        ({"plugins": "absent.py"}, "plugins: 'absent.py' is no Python file"),
+        ({"plugins": Path("absent.py")}, "plugins: 'absent.py' is no Python file"),
+        ({"objectives": "speed"}, "objectives: unknown name 'speed'"),
+        ({"limits": {"speed": 1.0}}, "limits: unknown name 'speed'"),
+        ({"limits": {"latency@": 1.0}}, "limits: 'latency@' names no device"),
+        ({"limits": {"accuracy": -1}}, "limits: -1.0 is not a limit"),
     ],
 )
 def test_a_setting_that_breaks_its_rule_is_named_and_nothing_is_written(
-    quick: dict[str, object], tmp_path: Path, settings: dict[str, object], parameter: str
+    quick: dict[str, object], tmp_path: Path, settings: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
         nas.search(**{**quick, **settings})  # type: ignore[arg-type]
-    assert caught.value.parameter == parameter
+    assert str(caught.value).startswith(message)
+    assert caught.value.parameter == message.partition(":")[0]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_not_there_is_not_loaded(tmp_path: Path, result: nas.Result) -> None:
+def test_settings_are_kept_as_plain_values(quick: dict[str, object]) -> None:
+    """One objective alone is a list of it, and numbers of NumPy are as good as Python's."""
+    settings = {**quick, "trials": np.int64(1), "max_size_kb": np.float32(500), "objectives": "accuracy"}
+    config = nas.search(**settings).config  # type: ignore[arg-type]
+    assert (config.trials, config.max_size_kb, config.objectives) == (1, 500.0, ("accuracy",))
+
+
+def test_what_is_not_there_is_not_loaded(tmp_path: Path) -> None:
     with pytest.raises(BitnasError, match="there is no database"):
         nas.load(f"sqlite:///{tmp_path}/nas.db", "demo")
-    with pytest.raises(InvalidInput, match="there is no search 'demo'"):
-        nas.load(result.storage, "demo")
 
 
 def test_every_setting_of_a_search_can_be_given_with_the_default_it_has() -> None:

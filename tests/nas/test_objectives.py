@@ -15,7 +15,7 @@ from nas.figures.search import pareto_figure, title_of
 from nas.ledger import Ledger, SearchConfig, TrialState, front_of
 from nas.ledger.records import TrialRecord, config_from_dict
 from nas.measuring.bench import Predicted
-from nas.objectives import Cost, LatencyOn, Objective, Value, objective, objectives
+from nas.objectives import ArchitectureCost, LatencyOn, Objective, ObjectiveValue, objective, objectives
 from nas.searching.search import create
 from nas.testing.algorithms import AlgorithmConformance
 from nas.testing.objectives import ObjectiveConformance
@@ -28,7 +28,7 @@ from tests.nas.test_search_loop import CONFIG, _job, _work
 TINY = space("tiny")
 
 
-class Blocks(Cost):
+class Blocks(ArchitectureCost):
     """How many blocks: an objective as a plug-in would add it."""
 
     name, title, limit = "blocks", "blocks", ""
@@ -322,7 +322,8 @@ def test_units_may_follow_names_and_old_settings_are_read() -> None:
         name: value for name, value in CONFIG.to_dict().items() if not name.startswith(("objec", "limits"))
     }
     assert config_from_dict(old) == CONFIG
-    assert LatencyOn("pi").of(replace(RECORD, costs={"latency@pi": Value.exact(2.0)})) == Value.exact(2.0)
+    value = ObjectiveValue.exact(2.0)
+    assert LatencyOn("pi").of(replace(RECORD, costs={"latency@pi": value})) == value
 
 
 RECORD = TrialRecord("demo", 0, TrialState.COMPLETE)

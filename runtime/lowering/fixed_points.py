@@ -90,7 +90,7 @@ def pools_codes(workload: Workload) -> bool:
     return isinstance(workload, MaxPool2d) and workload.code != "float"
 
 
-class Points:
+class FixedPoints:
     """Where the point is in each value that is kept in fixed point.
 
     Values that meet in a node, but for the two of a batch norm, have the same point. It is such that the
