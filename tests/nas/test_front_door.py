@@ -16,6 +16,7 @@ import nas
 import nas.trials.job
 from nas.ledger import SearchConfig, TrialState
 from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
+from search_spaces.search_space import spaces
 from tests.environment import clean_environment
 
 SCRIPT = """
@@ -136,6 +137,7 @@ def test_files_of_plugins_are_read_though_registries_were_before(
 ) -> None:
     monkeypatch.setenv("NAS_PLUGINS", "")
     monkeypatch.setattr("search_spaces.plugins._named", {})
+    monkeypatch.setattr(spaces, "_things", {name: spaces.get(name) for name in spaces})
     plugin = tmp_path / "mine.py"
     plugin.write_text(
         "from search_spaces.search_space import spaces\nspaces.add('small', spaces.get('tiny'))\n"
