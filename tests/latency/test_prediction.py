@@ -106,6 +106,7 @@ def test_a_calibrated_device_is_predicted_better_and_with_an_interval(monkeypatc
     monkeypatch.setattr(
         NetworkTimes, "compiled", cache(NetworkTimes.compiled)
     )  # which takes most of its time
+    monkeypatch.setattr("latency.model.calibration.EVALUATION_NETWORKS", 12)
     device = Board()
     model = LatencyModel(device, MemoryTable())
     before = evaluate(model, SPACE, 10, 500, quietly)
