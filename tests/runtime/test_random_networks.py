@@ -1,4 +1,4 @@
-"""More than a hundred random networks, of every space and every precision: compiled code computes what torch does."""
+"""A hundred random networks, of every space and every precision: compiled code computes what torch does."""
 
 from itertools import pairwise
 
