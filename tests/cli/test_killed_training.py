@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.cli.small_network import environment
 
-SETTINGS = ("--precision", "ternary", "--average", "0.9999", "--crop", "1", "--flip", "--epochs", "20")
+SETTINGS = ("--precision", "ternary", "--average", "0.9999", "--crop", "1", "--flip", "--epochs", "8")
 """What a resumed training could get wrong: scales, an average, random shifts, a rate that changes."""
 CHECKPOINT, WEIGHTS, RESULT = "checkpoint.safetensors", "weights.safetensors", "result.json"
 MOST_S = 300

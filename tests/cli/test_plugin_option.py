@@ -10,6 +10,15 @@ import pytest
 from tests.environment import clean_environment
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+FEW = """
+from dataclasses import replace
+
+from search_spaces import spaces
+
+small = dict(stages=((32,),), stem_widths=(16,), kernels=(3,), strides=(2,), repeats=(1,))
+spaces.add("few", replace(spaces.get("{space}"), name="few", kinds=("{kind}",), **small))
+"""
+"""Of an example's space, architectures of one block and few kernels."""
 
 
 def nas(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -26,23 +35,24 @@ def nas(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def searched(example: str, space: str, cwd: Path) -> tuple[str, Path]:
-    """The option that names an example, by which a space of its own was searched as "g"."""
-    plugin = "--plugin", EXAMPLES / example
-    done = nas(*plugin, "search", "--name", "g", "--space", space, "--trials", 1, "--epochs", 1, cwd=cwd)
+def searched(example: str, space: str, kind: str, cwd: Path) -> tuple[object, ...]:
+    """The options that name an example and few of its space's architectures, which were searched as "g"."""
+    (cwd / "few.py").write_text(FEW.format(space=space, kind=kind))
+    plugin = "--plugin", EXAMPLES / example, "--plugin", "few.py"
+    done = nas(*plugin, "search", "--name", "g", "--space", "few", "--trials", 1, "--epochs", 1, cwd=cwd)
     assert done.returncode == 0, done.stderr
     assert "1 complete" in done.stderr + done.stdout
     return plugin
 
 
 def test_a_block_and_a_space_of_a_plugin_are_searched(tmp_path: Path) -> None:
-    searched("plugin.py", "ghost", tmp_path)
+    searched("plugin.py", "ghost", "ghost", tmp_path)
     done = nas("search", "--resume", "g", cwd=tmp_path)
-    assert (done.returncode, "space: unknown name 'ghost'" in done.stderr) == (2, True)
+    assert (done.returncode, "space: unknown name 'few'" in done.stderr) == (2, True)
 
 
 def test_a_kernel_of_a_plugin_is_searched_exported_and_verified(tmp_path: Path) -> None:
-    plugin = searched("kernel.py", "squared", tmp_path)
+    plugin = searched("kernel.py", "squared", "squared", tmp_path)
     done = nas(*plugin, "export", "g", "-o", "out", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "squared_relu" in (tmp_path / "out" / "manifest.json").read_text()

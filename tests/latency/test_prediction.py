@@ -1,8 +1,8 @@
 """Predictions: kernels estimated from others, sums corrected by whole networks, and what is promised."""
 
 from dataclasses import replace
-from functools import cache
 from itertools import product
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -102,10 +102,18 @@ def test_a_correction_finds_what_the_sum_misses():
         Correction(networks[: MIN_NETWORKS - 1], whole[: MIN_NETWORKS - 1])
 
 
-def test_a_calibrated_device_is_predicted_better_and_with_an_interval(monkeypatch):
-    monkeypatch.setattr(
-        NetworkTimes, "compiled", cache(NetworkTimes.compiled)
-    )  # which takes most of its time
+@pytest.fixture
+def without_code(monkeypatch):
+    """Networks are their kernels alone: a simulated board runs no code, and to compile it takes minutes."""
+
+    def lowered(times, architecture):
+        return SimpleNamespace(info=SimpleNamespace(workloads=workloads_of(architecture)))
+
+    monkeypatch.setattr(NetworkTimes, "compiled", lowered)
+
+
+@pytest.mark.usefixtures("without_code")
+def test_a_calibrated_device_is_predicted_better_and_with_an_interval():
     device = Board()
     model = LatencyModel(device, MemoryTable())
     before = evaluate(model, SPACE, 10, 500, quietly)
@@ -123,8 +131,8 @@ def test_a_calibrated_device_is_predicted_better_and_with_an_interval(monkeypatc
     assert again.networks == after.networks
 
 
+@pytest.mark.usefixtures("without_code")
 def test_too_few_minutes_are_told_after_the_first_networks(monkeypatch):
-    monkeypatch.setattr(NetworkTimes, "compiled", cache(NetworkTimes.compiled))
     monkeypatch.setattr("latency.model.calibration.EVALUATION_NETWORKS", 5)
     clock = [0.0]
     monkeypatch.setattr("latency.model.calibration.time.monotonic", lambda: clock[0])

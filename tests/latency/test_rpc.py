@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from torch import nn
 
 import latency
@@ -25,10 +26,11 @@ from latency.hardware import client
 from latency.hardware.rpc import RpcDevice
 from latency.hardware.runner import listen
 from latency.hardware.server import MAGIC, Server, ServerOptions
+from nas.cli.main import cli
 from runtime.workload import Relu
 from search_spaces import BitnasError, InvalidInput
 from tests.latency.proxy import Proxy
-from tests.latency.serving import KEY, NAS, Serving, port_told_by
+from tests.latency.serving import KEY, Serving, port_told_by
 
 
 @pytest.fixture(scope="module")
@@ -255,11 +257,9 @@ def test_devices_of_a_tracker(on):
 
 
 def nas(folder, *arguments, code=0):
-    """Run `nas` on the folder's ledger and give what it printed."""
-    told = subprocess.run(
-        [NAS, *arguments, "--storage", f"sqlite:///{folder}/nas.db"], capture_output=True, text=True
-    )
-    assert told.returncode == code, told.stderr
+    """Run `nas` on the folder's ledger, in this process, and give what it printed."""
+    told = CliRunner().invoke(cli, [*map(str, arguments), "--storage", f"sqlite:///{folder}/nas.db"])
+    assert told.exit_code == code, told.output
     return told.stdout if "--json" in arguments else told.stderr
 
 

@@ -149,7 +149,7 @@ def test_images_of_mixed_size(tmp_path: Path) -> None:
     (tmp_path / "food" / "train" / "corn" / "odd.png").write_bytes(png(pictures(1, 9, 12, 3)[0][0]))
     refused(
         tmp_path / "food",
-        r"corn/odd\.png' is 12x9, those before it 8x8; bring them to one size with --image-size",
+        r"corn/odd\.png' is 12x9, those before it 8x8; bring them to one size with image_size",
     )
     assert load(str(tmp_path / "food"), image_size=16).input_shape == (3, 16, 16)
 

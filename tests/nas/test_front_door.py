@@ -20,6 +20,7 @@ from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
 from nas.objectives import ObjectiveValue
 from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
+from search_spaces.search_space import spaces
 from tests.environment import clean_environment
 
 SCRIPT = """
@@ -174,6 +175,7 @@ def test_files_of_plugins_are_read_though_registries_were_before(
 ) -> None:
     monkeypatch.setenv("NAS_PLUGINS", "")
     monkeypatch.setattr("search_spaces.plugins._named", {})
+    monkeypatch.setattr(spaces, "_things", {name: spaces.get(name) for name in spaces})
     plugin = tmp_path / "mine.py"
     plugin.write_text(
         "from search_spaces.search_space import spaces\nspaces.add('small', spaces.get('tiny'))\n"

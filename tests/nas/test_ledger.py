@@ -186,9 +186,9 @@ def test_another_programs_database_is_not_changed_by_reading(tmp_path: Path) -> 
         ("max_size_kb", math.inf),
     ],
 )
-def test_a_config_names_the_option_that_is_wrong(field: str, value: float) -> None:
+def test_a_config_names_the_parameter_that_is_wrong(field: str, value: float) -> None:
     given = {"space": "tiny", "data": "digits", "device": "local", "trials": 1, "epochs": 1, field: value}
-    with pytest.raises(InvalidInput, match="--" + field.replace("_", "-")):
+    with pytest.raises(InvalidInput, match=f"^{field}: "):
         SearchConfig(**given)
 
 

@@ -1,4 +1,4 @@
-"""Two hundred random networks, of every space and every precision: compiled code computes what torch does."""
+"""A hundred random networks, of every space and every precision: compiled code computes what torch does."""
 
 from itertools import pairwise
 
@@ -17,7 +17,7 @@ from tests.runtime.harness import DISTINCT
 
 SAMPLES = {"mobile": 4}  # of each space; those of this one are large
 SAMPLES_ELSE = 12
-STACKS = 14  # of each precision
+STACKS = 8  # of each precision
 IMAGES = 6
 
 
@@ -95,7 +95,7 @@ def test_random_stacks_of_every_precision(precision):
     assert np.mean(found) > 0.9, found
 
 
-def test_there_are_two_hundred():
+def test_there_are_more_than_a_hundred():
     samples = sum(SAMPLES.get(name, SAMPLES_ELSE) for name in spaces)
-    assert samples + STACKS * len(DISTINCT) >= 200
+    assert samples + STACKS * len(DISTINCT) > 100
     assert list(blocks), "blocks are what spaces are made of"
