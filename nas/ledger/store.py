@@ -1,4 +1,4 @@
-"""The ledger's front door: opening it, creating searches, and reading everything back as records."""
+"""The ledger: opening it, creating searches, and reading everything back as records."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
