@@ -41,7 +41,7 @@ class Executor(ABC):
 
     Plug-in files reach a worker by the environment variable ``NAS_PLUGINS``, their absolute paths with ``:``
     between them, which are read once a registry is asked for something. A process that is started here
-    inherits it, and can unpickle what such a file defines, the executor's own functions too. For one that is
+    inherits it, and can import what such a file defines, the executor's own functions too. For one that is
     started elsewhere, the executor copies the files there and sets the variable.
 
     Two workers must not share a process: a trial traces models, for which torch.fx replaces functions of

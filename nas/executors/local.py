@@ -1,7 +1,7 @@
 """The executor ``local``: each worker is a process of this machine."""
 
+import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -21,7 +21,7 @@ EXIT_S = 5.0
 """How long a process that has closed its pipe may take to end."""
 
 BEGIN = (
-    "import pickle, sys; sys.path = pickle.load(sys.stdin.buffer); "
+    "import json, sys; sys.path = json.loads(sys.stdin.readline()); "
     "from nas.executors.process import main; main()"
 )
 """What a worker's Python runs: not the user's main module, as ``multiprocessing`` would have it. So a search
@@ -87,7 +87,7 @@ class WorkerProcess:
             )
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
         with suppress(BrokenPipeError), self._process.stdin as stdin:  # its exit code tells that it died
-            stdin.write(pickle.dumps(sys.path) + pickle.dumps(job))
+            stdin.write(f"{json.dumps(sys.path)}\n{job.to_json()}".encode())  # in ASCII
 
     def exit_code(self) -> int | None:
         """None while it runs."""

@@ -1,7 +1,6 @@
 """The life of a worker process of the executor ``local``, which starts it with two numbers and its job."""
 
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -9,7 +8,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import FrameType
 
-from nas.trials.job import Told
+from nas.trials.job import Job, Told
 from nas.trials.worker import prepare_process, run
 
 
@@ -42,6 +41,6 @@ def main() -> None:
     # Ctrl-C reaches every process of a terminal; the parent alone decides and says so by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, on_term)
-    job = pickle.load(sys.stdin.buffer)  # noqa: S301 - from the parent
+    job = Job.from_json(sys.stdin.read())
     prepare_process(job.verbose)
     sys.exit(0 if run(job, stop, tell) else 1)

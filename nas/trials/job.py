@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Self
+from dataclasses import fields as dataclass_fields
+from pkgutil import resolve_name
+from typing import Any, Self
 
 from nas.ledger.claims import LEASE_S
 from nas.measuring.bench import BenchFactory, DeviceBench
@@ -10,7 +12,7 @@ from nas.measuring.bench import BenchFactory, DeviceBench
 
 @dataclass(frozen=True)
 class Job:
-    """What a worker is to do. All of it is plain or importable, so that it can be pickled.
+    """What a worker is to do. All of it is plain or importable, so that it can go to any process as text.
 
     A device that does not answer is asked again after ``device_pause_s``.
     """
@@ -22,6 +24,18 @@ class Job:
     poll_s: float = 0.5
     device_pause_s: float = 15.0
     verbose: bool = False
+
+    def to_json(self) -> str:
+        """For a way that carries text; the bench goes by its name, ``module:name``."""
+        fields = {field.name: getattr(self, field.name) for field in dataclass_fields(self)}
+        bench: Any = self.bench
+        return json.dumps({**fields, "bench": f"{bench.__module__}:{bench.__qualname__}"})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """What ``to_json`` wrote; the bench is imported."""
+        fields = json.loads(text)
+        return cls(**{**fields, "bench": resolve_name(fields["bench"])})
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,9 @@ from nas.cli.main import cli
 from nas.executors.base import Executor, executors
 from nas.executors.local import LocalExecutor
 from nas.ledger import Ledger
-from nas.testing.executors import ExecutorConformance
+from nas.measuring.bench import DeviceBench
+from nas.testing.executors import ExecutorConformance, MadeUpBench
+from nas.trials.job import Job
 from search_spaces.plugins import load_plugin_files
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "executor.py"
@@ -62,3 +64,10 @@ def test_an_unknown_executor_is_refused_before_anything_is_written(tmp_path: Pat
     )
     assert (found.exit_code, list(tmp_path.iterdir())) == (2, [])
     assert found.stderr.startswith("Error: --executor: unknown name 'cloud'; choose one of local")
+
+
+def test_a_job_goes_to_a_worker_as_text() -> None:
+    job = Job("sqlite:///a.db", "a", bench=MadeUpBench, lease_s=3.0, verbose=True)
+    assert job.to_json().isascii()
+    assert Job.from_json(job.to_json()) == job
+    assert Job.from_json(Job("sqlite:///ü.db", "a").to_json()).bench is DeviceBench
