@@ -24,15 +24,24 @@ _WITH_RESUME = {"resume", "storage", "workers", "executor", "as_json", "verbose"
 @click.option("--space", default="tiny", show_default=True, help="The search space.")
 @click.option(
     "--data",
-    default="digits",
-    show_default=True,
+    default="",
     metavar="NAME_OR_PATH",
-    help="The data set: digits, a folder, OWNER/NAME on the hub.",
+    help="The data set: digits, a folder, OWNER/NAME on the hub.  [default: digits]",
+)
+@click.option(
+    "--evaluator",
+    default="training",
+    show_default=True,
+    metavar="NAME",
+    help="What a trial runs: training, or one of a plug-in.",
 )
 @click.option("--image-size", type=int, help="Crop and scale images to a square of this side.")
 @click.option("--device", default="local", show_default=True, help="The device whose latency counts.")
 @click.option("--trials", type=int, default=24, show_default=True, help="How many architectures to try.")
 @click.option("--epochs", type=int, default=3, show_default=True, help="How many epochs to train each.")
+@click.option(
+    "--repeats", type=int, default=1, show_default=True, help="How often to train each, with other seeds."
+)
 @click.option("--batch-size", type=int, help="Images per step; chosen by the number of images if not given.")
 @click.option("--learning-rate", type=float, help="The highest rate of a training.")
 @click.option(
@@ -205,7 +214,7 @@ def _verdict(record: SearchRecord, best: float | None) -> None:
     from nas.data import load
     from nas.training.baseline import Baselines
 
-    if best is None:
+    if best is None or not record.config.data:
         return
     verdict = Baselines.of(load(record.config.data, record.config.image_size)).verdict(best)
     if verdict is not None:
