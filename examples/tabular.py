@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def evaluate(network: Macro, budget: int, report: nas.Report) -> Mapping[str, fl
     """Look the accuracy up, as if it had been trained for ``budget`` epochs."""
     chosen = [OPERATIONS.index(layer) for layer in network.layers]
     worth = sum(OWN[n, c] for n, c in enumerate(chosen))
-    worth += sum(PAIRS[n, a, b] for n, (a, b) in enumerate(zip(chosen, chosen[1:], strict=False)))
+    worth += sum(PAIRS[n, a, b] for n, (a, b) in enumerate(pairwise(chosen)))
     best = 0.95 * (1.0 - np.exp(-worth / 8.0))
     for epoch in range(1, budget + 1):
         report(epoch, {"accuracy": float(best * (1.0 - 0.5**epoch))})
