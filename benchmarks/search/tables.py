@@ -1,4 +1,4 @@
-"""Tables of trained networks: one line each with its choices, its costs and its accuracy after every epoch."""
+"""Tables of trained networks: choices, costs, and the accuracy after every epoch, one line each."""
 
 import csv
 from collections.abc import Iterable, Mapping
