@@ -35,6 +35,7 @@ from nas.ledger import Ledger, TrialRecord
 WHY_UNTRAINED = {
     "queued": "not started yet",
     "running": "still running",
+    "paused": "paused after its first epochs",
     "infeasible": "over a limit, so never trained",
     "pruned": "stopped early",
     "failed": "failed",

@@ -1,10 +1,11 @@
 """The contract of an algorithm: what a search tries next."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from search_spaces.errors import BitnasError
 from search_spaces.registry import Registry
 from search_spaces.search_space import Option, SearchSpace
 
@@ -28,6 +29,29 @@ class Proposal:
     budget: int | None = None
 
 
+@dataclass(frozen=True)
+class Screened:
+    """What is known of an architecture before it is trained.
+
+    Attributes:
+        digest: its identity.
+        values: of every objective and limit of the search that is known by now, by its name.
+        over: which limits it is over, in words; None where it is within all.
+    """
+
+    digest: str
+    values: Mapping[str, float] = field(default_factory=dict)
+    over: str | None = None
+
+
+Screen = Callable[[Choices], Screened]
+"""Tells what choices lead to; it measures nothing, and takes from microseconds to tens of milliseconds."""
+
+
+class ExhaustedError(BitnasError):
+    """Every architecture of the space was proposed; the search ends."""
+
+
 class Algorithm(ABC):
     """Proposes the trials of one search.
 
@@ -38,17 +62,33 @@ class Algorithm(ABC):
     history: a worker that starts over proposes the same, and workers that ask at once, with other numbers,
     propose differently.
 
-    Order of calls: ``ask`` once for each trial that this worker claims; ``tell`` once for each trial that
-    this worker ends, before the next ``ask``. Whatever either raises fails the trial with that message.
+    Order of calls: ``ask`` for each trial that this worker claims, and again while what it proposes is over a
+    limit or known already; ``tell`` once for each trial that this worker ends, before the next ``ask``.
+    Whatever either raises fails the trial with that message; ``ExhaustedError`` ends the search.
 
     ``nas.testing.AlgorithmConformance`` holds what is promised here.
+
+    Attributes:
+        screen: tells what choices would cost; whoever makes the algorithm sets it before the first ``ask``.
     """
 
+    screen: Screen
+
     @abstractmethod
-    def ask(self, number: int, history: "Sequence[TrialRecord]") -> Proposal:
+    def ask(
+        self,
+        number: int,
+        history: "Sequence[TrialRecord]",
+        passed_over: "Sequence[TrialRecord]" = (),
+    ) -> Proposal:
         """What trial ``number`` is to try.
 
-        ``history`` are the search's trials by number: queued, running and ended ones, this one among them.
+        Args:
+            number: the trial's.
+            history: the search's trials that have a proposal, by number: queued, running and ended ones.
+                Ended ones are the same objects as in the last call: what is derived from them may be kept.
+            passed_over: what was proposed for this trial so far and passed over: INFEASIBLE where it is over
+                a limit, COMPLETE where another trial has had it.
         """
 
     def tell(self, trial: "TrialRecord") -> None:  # noqa: B027 - most learn from the history alone

@@ -70,7 +70,9 @@ class OptunaAlgorithm(Algorithm):
     config: SearchConfig
     _replayed: dict[int, Params | None] = field(default_factory=dict)
 
-    def ask(self, number: int, history: Sequence[TrialRecord]) -> Proposal:
+    def ask(
+        self, number: int, history: Sequence[TrialRecord], passed_over: Sequence[TrialRecord] = ()
+    ) -> Proposal:
         """What the sampler suggests, again if that was tried already."""
         others = [trial for trial in history if trial.number != number and trial.choices is not None]
         known = {trial.digest for trial in others}

@@ -14,6 +14,7 @@ STATE_STYLES = {
     "complete": "green",
     "running": "cyan",
     "queued": "dim",
+    "paused": "blue",
     "infeasible": "red",
     "pruned": "yellow",
     "failed": "magenta",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nas.objectives import Objective
 
 # The states of nas.ledger.TrialState, which is not imported here: it would load SQLAlchemy for --help.
-STATES = ("queued", "running", "complete", "infeasible", "pruned", "failed")
+STATES = ("queued", "running", "paused", "complete", "infeasible", "pruned", "failed")
 
 TRIAL_COLUMNS = (
     Column("trial", right=True),

@@ -17,6 +17,7 @@ STATE_COLOURS = {
     "complete": "#2f9e44",
     "running": "#1c7ed6",
     "queued": "#868e96",
+    "paused": "#0c8599",
     "infeasible": "#e03131",
     "pruned": "#f08c00",
     "failed": "#862e9c",

@@ -6,7 +6,7 @@ another; that raises the fence again, so that the former owner's writes, should 
 Clocks of different hosts may differ by less than a lease; more than that costs double work, nothing else.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from nas.ledger.entries import Cost, EpochRecord, check_finite
 from nas.ledger.records import TrialRecord, TrialState
-from nas.ledger.store import Ledger, find_search, measured_columns, trial_record
+from nas.ledger.store import Ledger, find_search, measured_columns, next_revision, trial_record
 from nas.ledger.tables import Epoch, Trial, Weights
 from nas.ledger.workers import Worker
 from search_spaces.errors import StaleClaimError
@@ -70,8 +70,7 @@ class Claims:
 
     def claim(self) -> Claim | None:
         """A trial to run: an abandoned one first, else the first queued one; None when there is neither."""
-        open_states = Trial.state.in_((TrialState.QUEUED, RUNNING))
-        for seen in self._candidates(open_states):
+        for seen in self._candidates(Trial.state == TrialState.QUEUED, Trial.state == RUNNING):
             if seen.state is RUNNING and seen.deaths + 1 >= MAX_DEATHS:
                 self._give_up(seen)
             elif claim := self._take(seen, RUNNING, started_at=datetime.now(UTC), error=None):
@@ -80,7 +79,7 @@ class Claims:
 
     def claim_measuring(self, numbers: Collection[int]) -> Claim | None:
         """One of the complete trials ``numbers`` whose whole network nobody has timed or is timing."""
-        for seen in self._candidates(_unmeasured(numbers)):
+        for seen in self._candidates(_unmeasured(numbers), _unmeasured(numbers)):
             if claim := self._take(seen, TrialState.COMPLETE):
                 return claim
         return None
@@ -95,24 +94,31 @@ class Claims:
     def renew(self, claim: Claim) -> None:
         """Put off the end of the lease; StaleClaimError when the trial is another's."""
         with self._ledger.writing() as session:
-            self._write(session, claim)
+            renewed = update(Trial).where(_held(claim)).values(expires_at=self._expiry())
+            if not _rows(session, renewed):
+                raise self._stale(claim)
 
     def propose(
         self,
         claim: Claim,
         *,
-        choices: Mapping[str, str | int],
+        choices: Mapping[str, str | int] | None,
         architecture: str,
         digest: str,
         budget: int | None = None,
+        passed_over: int = 0,
+        passed_samples: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         """Record the architecture, its JSON and digest, before it is costed; StaleClaimError as above.
 
-        ``choices`` are those that led to it, ``budget`` the epochs that it is to be trained, if not all.
+        ``choices`` are those that led to it, if it comes from the space, ``budget`` the epochs that it is to
+        be trained, if not all. So many proposals were passed over before it, some of them ``passed_samples``.
         """
         with self._ledger.writing() as session:
-            values = {"choices": dict(choices), "architecture": architecture, "digest": digest}
-            self._write(session, claim, **values, budget=budget)
+            values = {"architecture": architecture, "digest": digest, "budget": budget}
+            passed = {"passed_over": passed_over, "passed_samples": list(passed_samples) or None}
+            chosen = None if choices is None else dict(choices)
+            self._write(session, claim, **values, **passed, choices=chosen)
 
     def record_cost(self, claim: Claim, cost: Cost) -> None:
         """Record the predicted cost; StaleClaimError when the trial is another's.
@@ -128,7 +134,7 @@ class Claims:
         """Record one epoch; StaleClaimError when the trial is another's."""
         check_finite(train_loss=epoch.train_loss, accuracy=epoch.accuracy, seconds=epoch.seconds)
         with self._ledger.writing() as session:
-            self._write(session, claim)
+            self._write(session, claim, epochs_done=epoch.epoch)
             session.execute(insert(Epoch).values(trial_id=claim.trial_id, **epoch.to_dict()))
 
     def finish(
@@ -184,13 +190,14 @@ class Claims:
         state = TrialState.QUEUED if claim.state is RUNNING else claim.state
         with self._ledger.writing() as session:
             values = {"state": state, "owner": None, "expires_at": None, "error": why}
-            held = update(Trial).where(_held(claim)).values(**values)
-            if _rows(session, held) and state is TrialState.QUEUED:
+            if not self._change(session, _held(claim), **values):
+                return
+            if state is TrialState.QUEUED:
                 session.execute(delete(Epoch).where(Epoch.trial_id == claim.trial_id))
 
     def release_dead(self) -> None:
         """Give back every trial whose owner is known to be dead, without holding it against the trial."""
-        for seen in self._candidates(Trial.expires_at.is_not(None)):
+        for seen in self._candidates(None, Trial.expires_at.is_not(None)):
             claim = Claim(trial_record(self._search, seen), seen.id, seen.fence, seen.state)
             self.release(claim)
 
@@ -213,17 +220,16 @@ class Claims:
             )
             return {row.number: row.accuracy for row in rows}
 
-    def _candidates(self, condition: ColumnElement[bool]) -> Iterable[Trial]:
-        """The trials that meet ``condition`` and are nobody's, abandoned ones first."""
+    def _candidates(self, free: ColumnElement[bool] | None, held: ColumnElement[bool]) -> list[Trial]:
+        """The trials that meet ``held`` and whose owner has let them go, then those ``free`` and nobody's."""
         with self._ledger.reading() as session:
-            mine = select(Trial).where(Trial.search_id == self._search_id, condition)
-            held = session.scalars(mine.where(Trial.expires_at.is_not(None)).order_by(Trial.number)).all()
-            abandoned = [trial for trial in held if self._is_abandoned(trial)]
+            mine = select(Trial).where(Trial.search_id == self._search_id).order_by(Trial.number)
+            owned = session.scalars(mine.where(held, Trial.expires_at.is_not(None))).all()
+            abandoned = [trial for trial in owned if self._is_abandoned(trial)]
+            if free is None:
+                return abandoned
             # One claimer at a time wins the first; the others need a few more to turn to.
-            free = session.scalars(
-                mine.where(Trial.expires_at.is_(None)).order_by(Trial.number).limit(64)
-            ).all()
-        return [*abandoned, *free]
+            return [*abandoned, *session.scalars(mine.where(free, Trial.expires_at.is_(None)).limit(16))]
 
     def _is_abandoned(self, trial: Trial) -> bool:
         expired = trial.expires_at is not None and trial.expires_at < self._clock()
@@ -235,10 +241,7 @@ class Claims:
         lease = {"owner": self._worker.to_text(), "expires_at": self._expiry(), "fence": seen.fence + 1}
         deaths = seen.deaths + 1 if lost_owner else seen.deaths
         with self._ledger.writing() as session:
-            taken = (
-                update(Trial).where(_unchanged(seen)).values(state=state, deaths=deaths, **lease, **values)
-            )
-            if not _rows(session, taken):
+            if not self._change(session, _unchanged(seen), state=state, deaths=deaths, **lease, **values):
                 return None
             if state is RUNNING:
                 session.execute(delete(Epoch).where(Epoch.trial_id == seen.id))
@@ -248,15 +251,21 @@ class Claims:
         error = f"its worker died {MAX_DEATHS} times in this trial"
         result = {"state": TrialState.FAILED, "error": error, "finished_at": datetime.now(UTC)}
         with self._ledger.writing() as session:
-            given_up = update(Trial).where(_unchanged(seen))
-            _rows(session, given_up.values(**result, expires_at=None, fence=seen.fence + 1))
+            self._change(session, _unchanged(seen), **result, expires_at=None, fence=seen.fence + 1)
 
     def _write(self, session: Session, claim: Claim, **values: Any) -> None:
         values = {"expires_at": self._expiry(), **values}
-        if not _rows(session, update(Trial).where(_held(claim)).values(**values)):
-            raise StaleClaimError(
-                f"trial {claim.trial.number} of '{self._search}' was taken over by another worker"
-            )
+        if not self._change(session, _held(claim), **values):
+            raise self._stale(claim)
+
+    def _stale(self, claim: Claim) -> StaleClaimError:
+        number = claim.trial.number
+        return StaleClaimError(f"trial {number} of '{self._search}' was taken over by another worker")
+
+    def _change(self, session: Session, which: ColumnElement[bool], **values: Any) -> int:
+        """Change a trial so that every reader notices (``nas.ledger.history``); 0 where there is none."""
+        revision = next_revision(session, self._search_id)
+        return _rows(session, update(Trial).where(which).values(revision=revision, **values))
 
     def _expiry(self) -> datetime:
         return self._clock() + self._lease

@@ -32,10 +32,11 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class TrialState(StrEnum):
-    """Where a trial stands; all but the first two are final."""
+    """Where a trial stands; all but the first three are final. A paused one may be trained on."""
 
     QUEUED = "queued"
     RUNNING = "running"
+    PAUSED = "paused"
     COMPLETE = "complete"
     INFEASIBLE = "infeasible"
     PRUNED = "pruned"
@@ -44,7 +45,7 @@ class TrialState(StrEnum):
     @property
     def finished(self) -> bool:
         """Whether nothing more will happen to the trial's state."""
-        return self not in (TrialState.QUEUED, TrialState.RUNNING)
+        return self not in (TrialState.QUEUED, TrialState.RUNNING, TrialState.PAUSED)
 
 
 def check_search_name(name: str) -> str:
@@ -203,11 +204,12 @@ class SearchRecord:
     config: SearchConfig
     created_at: datetime
     counts: Mapping[TrialState, int]
+    ended: str | None = None
 
     @property
     def finished(self) -> bool:
         """Whether every trial has reached a final state."""
-        return not self.counts[TrialState.QUEUED] and not self.counts[TrialState.RUNNING]
+        return not any(count for state, count in self.counts.items() if not state.finished)
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-able values; times are ISO 8601 in UTC."""
@@ -231,6 +233,9 @@ class TrialRecord:
     a time between ``latency_low_ms`` and ``latency_high_ms``. ``measuring_s`` is how long the trial was
     measured. ``costs`` are what other objectives said before training, by name. ``budget`` is how many epochs
     it is trained, where the algorithm says so.
+    ``epochs_done`` is how many epochs it has been through, ``accuracies`` those of its repeated trainings.
+    ``same_as`` is the trial of the same architecture whose result it has taken over. ``passed_over`` is how
+    many proposals were passed over before this one, with some of them in ``passed_samples``.
     """
 
     search: str
@@ -257,6 +262,11 @@ class TrialRecord:
     measuring_s: float | None = None
     costs: Mapping[str, ObjectiveValue] = field(default_factory=dict)
     budget: int | None = None
+    epochs_done: int | None = None
+    accuracies: tuple[float, ...] = ()
+    same_as: int | None = None
+    passed_over: int = 0
+    passed_samples: tuple[Mapping[str, Any], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-able values; times are ISO 8601 in UTC, the architecture is its JSON text."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import Engine, func, insert, select
+from sqlalchemy import Engine, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -182,6 +182,7 @@ class Ledger:
             for column, value in values.items():
                 setattr(trial, column, value)
             trial.error = None
+            trial.revision = next_revision(session, trial.search_id)
 
     def record_artifact(
         self, name: str, number: int, *, path: str, target: str, digest: str
@@ -218,6 +219,16 @@ def find_search(session: Session, name: str) -> Search:
         fix = f"{nearest(name, names)}the ledger holds: {', '.join(names) or 'none yet'}"
         raise InvalidInput("search", f"there is no search '{name}'", fix)
     return row
+
+
+def next_revision(session: Session, search_id: int) -> int:
+    """The number of a change; the search's row stays locked until the transaction ends.
+
+    Whoever changes a trial takes it before, so that all lock in the same order.
+    """
+    take = update(Search).where(Search.id == search_id).values(revision=Search.revision + 1)
+    unseen = take.returning(Search.revision).execution_options(synchronize_session=False)
+    return int(session.execute(unseen).scalar_one())
 
 
 def find_trial(session: Session, name: str, number: int) -> Trial:
@@ -258,6 +269,11 @@ def trial_record(search: str, row: Trial) -> TrialRecord:
         measuring_s=row.measuring_s,
         costs={name: ObjectiveValue(**cost) for name, cost in (row.costs or {}).items()},
         budget=row.budget,
+        epochs_done=row.epochs_done,
+        accuracies=tuple(row.accuracies or ()),
+        same_as=row.same_as,
+        passed_over=row.passed_over,
+        passed_samples=tuple(row.passed_samples or ()),
     )
 
 
@@ -278,7 +294,7 @@ def measured_columns(measured: "Measurement") -> dict[str, float | str | None]:
 
 
 def _search_record(row: Search, counts: dict[TrialState, int]) -> SearchRecord:
-    return SearchRecord(row.name, config_from_dict(row.config), row.created_at, counts)
+    return SearchRecord(row.name, config_from_dict(row.config), row.created_at, counts, row.ended)
 
 
 def _counts(session: Session, searches: list[int]) -> dict[int, dict[TrialState, int]]:

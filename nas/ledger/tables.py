@@ -75,7 +75,11 @@ class Base(DeclarativeBase):
 
 
 class Search(Base):
-    """One search and what it was asked for."""
+    """One search and what it was asked for.
+
+    ``revision`` grows with every change of one of its trials, which takes its number from there; ``ended``
+    says why it has ended before all its trials were run.
+    """
 
     __tablename__ = "searches"
 
@@ -83,14 +87,21 @@ class Search(Base):
     name: Mapped[str] = mapped_column(String(64), unique=True)
     config: Mapped[dict[str, Any]] = mapped_column(JSON)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    revision: Mapped[int] = mapped_column(default=0, server_default="0")
+    ended: Mapped[str | None] = mapped_column(Text)
 
 
 class Trial(Base):
-    """One trial. ``owner``, ``expires_at`` and ``fence`` are its lease; see claims.py."""
+    """One trial. ``owner``, ``expires_at`` and ``fence`` are its lease; see claims.py.
+
+    ``revision`` is that of the search when the trial changed last; see history.py.
+    """
 
     __tablename__ = "trials"
     __table_args__ = (
         UniqueConstraint("search_id", "number"),
+        Index(None, "search_id", "revision"),
+        Index(None, "search_id", "state", "number"),
         CheckConstraint(f"state IN ({STATES})", name="state"),
     )
 
@@ -115,6 +126,12 @@ class Trial(Base):
     measuring_s: Mapped[float | None]
     costs: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     budget: Mapped[int | None]
+    epochs_done: Mapped[int | None]
+    accuracies: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
+    same_as: Mapped[int | None]
+    passed_over: Mapped[int] = mapped_column(default=0, server_default="0")
+    passed_samples: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    revision: Mapped[int] = mapped_column(default=0, server_default="0")
     size_kb: Mapped[float | None]
     accuracy: Mapped[float | None]
     measured_latency_ms: Mapped[float | None]
@@ -144,6 +161,16 @@ class Weights(Base):
     __tablename__ = "weights"
 
     trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id"), primary_key=True)
+    tensors: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Checkpoint(Base):
+    """Where the training of a paused trial goes on: a file of ``nas.training.checkpoint`` after ``epoch``."""
+
+    __tablename__ = "checkpoints"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id"), primary_key=True)
+    epoch: Mapped[int]
     tensors: Mapped[bytes] = mapped_column(LargeBinary)
 
 

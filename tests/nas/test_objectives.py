@@ -44,7 +44,7 @@ class Evolution(Algorithm):
     def __init__(self, space: SearchSpace, config: SearchConfig) -> None:
         self.space, self.config = space, config
 
-    def ask(self, number: int, history: list[TrialRecord]) -> Proposal:  # type: ignore[override]
+    def ask(self, number: int, history: list[TrialRecord], passed_over: object = ()) -> Proposal:  # type: ignore[override]
         """A tenth of the epochs for half of the trials."""
         import random
 

@@ -1,0 +1,55 @@
+"""A search's trials as an algorithm and a progress display read them: again and again, only what changed."""
+
+from sqlalchemy import select
+
+from nas.ledger.records import TrialRecord
+from nas.ledger.store import Ledger, find_search, trial_record
+from nas.ledger.tables import Trial
+
+
+class History:
+    """The trials of one search that have been proposed, kept in memory and brought up to date on demand.
+
+    Every change of a trial takes the search's next revision in the transaction that commits it, and the
+    search's row is locked until then. So whoever has read up to a revision has missed nothing before it.
+    """
+
+    def __init__(self, ledger: Ledger, search: str) -> None:
+        self._ledger, self._search = ledger, search
+        self._revision = 0
+        self._by_number: dict[int, TrialRecord] = {}
+        self._by_digest: dict[str, int] = {}
+        self._sorted: list[TrialRecord] = []
+        with ledger.reading() as session:
+            self._search_id = find_search(session, search).id
+
+    def refresh(self) -> list[TrialRecord]:
+        """Read what has changed; the trials that changed."""
+        with self._ledger.reading() as session:
+            changed = select(Trial).where(Trial.search_id == self._search_id, Trial.revision > self._revision)
+            rows = session.scalars(changed.order_by(Trial.revision)).all()
+            found = [trial_record(self._search, row) for row in rows]
+            self._revision = rows[-1].revision if rows else self._revision
+        for trial in found:
+            self._keep(trial)
+        if found:
+            self._sorted = [self._by_number[number] for number in sorted(self._by_number)]
+        return found
+
+    def _keep(self, trial: TrialRecord) -> None:
+        self._by_number[trial.number] = trial
+        if trial.digest is not None and trial.same_as is None:
+            self._by_digest.setdefault(trial.digest, trial.number)
+
+    @property
+    def trials(self) -> list[TrialRecord]:
+        """The trials as they were read last, by number; whoever gets the list does not change it."""
+        return self._sorted
+
+    def first_with(self, digest: str) -> TrialRecord | None:
+        """The trial that has an architecture of its own right, if any has."""
+        number = self._by_digest.get(digest)
+        return None if number is None else self._by_number[number]
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self._by_digest
