@@ -21,9 +21,9 @@ SIDE, IMAGES, JUDGED = 12, 1024, 800
 """Pixels of a side, images trained on, and images judged by; both are of CIFAR-10's training images."""
 EPOCHS, BATCH, RATE = 27, 128, 0.02
 SCHEDULES = ("one-cycle", "rungs")
-SMALL_CIFAR = replace(
-    CIFAR, stages=((8, 12), (16, 24), (32, 48)), stem_widths=(4, 8), repeats=(1, 2)
-).fitted((3, SIDE, SIDE), 10)
+SMALL_CIFAR = replace(CIFAR, stages=((8, 12), (16, 24), (32, 48)), stem_widths=(4, 8), repeats=(1, 2)).fitted(
+    (3, SIDE, SIDE), 10
+)
 
 
 @click.command()
@@ -33,7 +33,9 @@ SMALL_CIFAR = replace(
 def main(data: str, networks: int, output: Path) -> None:
     """Train on one thread, by each schedule, what OUTPUT does not have yet."""
     images = subset(load(data, SIDE))
-    known = {key(row.choices, row.schedule) for row in read(output, SMALL_CIFAR)} if output.exists() else set()
+    known = (
+        {key(row.choices, row.schedule) for row in read(output, SMALL_CIFAR)} if output.exists() else set()
+    )
     writer = Writer(output, all_names(SMALL_CIFAR), about())
     for place, choices in enumerate(drawn(networks)):
         for schedule in SCHEDULES:
