@@ -209,13 +209,21 @@ class SearchConfig:
 
 @dataclass(frozen=True)
 class SearchRecord:
-    """One search and how many of its trials are in which state (every state has a count)."""
+    """One search and how many of its trials are in which state (every state has a count).
+
+    ``ended`` is why it has ended before all its trials were run, if it has.
+    """
 
     name: str
     config: SearchConfig
     created_at: datetime
     counts: Mapping[TrialState, int]
     ended: str | None = None
+
+    @property
+    def trials(self) -> int:
+        """How many trials it has: as many as it was asked for, unless it has ended early."""
+        return sum(self.counts.values())
 
     @property
     def finished(self) -> bool:
@@ -229,6 +237,7 @@ class SearchRecord:
             "created_at": self.created_at.isoformat(),
             "config": self.config.to_dict(),
             "counts": {state.value: count for state, count in self.counts.items()},
+            "ended": self.ended,
         }
 
 
