@@ -44,8 +44,8 @@ class ParetoData(NamedTuple):
     """All that the Pareto figure shows.
 
     ``y`` is the first of the search's objectives that takes training, mostly accuracy, ``x`` the next one
-    that is known before, and ``colour`` the one after that. ``front`` holds the trials that no other beats in all
-    objectives; ``best`` is the part of it that is a staircase in this plane: the best trial up to each x.
+    that is known before, and ``colour`` the one after that. ``front`` holds the trials that no other beats in
+    all objectives; ``best`` is the part of it that is a staircase in this plane: the best trial up to each x.
     ``without_y`` are the trials with an x alone: infeasible, pruned, failed, running.
     """
 
