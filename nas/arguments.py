@@ -96,7 +96,7 @@ KINDS = {
         (FLAG, "progress verbose"),
         (NAMES, "objectives"),
         (PATHS, "plugins"),
-        (NUMBERS, "limits"),
+        (NUMBERS, "limits reference"),
     )
     for name in names.split()
 }
