@@ -1,4 +1,4 @@
-"""Who takes part: the algorithms of bitnas's registries in its own loop, and Optuna's samplers in Optuna's."""
+"""Who takes part: bitnas's algorithms in its own loop, and Optuna's samplers in Optuna's."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
