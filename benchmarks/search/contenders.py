@@ -1,4 +1,4 @@
-"""Who takes part: the algorithms of bitnas's registries in its own loop, and Optuna's samplers in Optuna's."""
+"""Who takes part: bitnas's algorithms in a loop as of its own, and Optuna's samplers in Optuna's."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -144,11 +144,16 @@ MOST_TRIALS = {"optuna gp": 100}
 """Of contenders that take minutes for more."""
 
 
-def contenders() -> dict[str, Contender]:
-    """Everyone by name: those of the registries, each once whatever its further names, and Optuna's."""
-    registered: dict[int, str] = {}
+def distinct_names() -> list[str]:
+    """The algorithms of the registries, each once, by the shortest of its names."""
+    found: dict[int, str] = {}
     for registry in (algorithms, samplers):
         for name in sorted(registry, key=len):
-            registered.setdefault(id(registry.get(name)), name)
-    found = {name: ours(name) for name in sorted(registered.values())}
+            found.setdefault(id(registry.get(name)), name)
+    return sorted(found.values())
+
+
+def contenders() -> dict[str, Contender]:
+    """Everyone by name: bitnas's algorithms and Optuna's samplers."""
+    found = {name: ours(name) for name in distinct_names()}
     return {**found, **{name: optuna_study(make) for name, make in RIVALS.items()}}

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.search.train_cifar``: curves of small networks of ``cifar`` on a part of CIFAR-10."""
+"""``python -m benchmarks.search.train_cifar``: curves of small networks on a part of CIFAR-10."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
