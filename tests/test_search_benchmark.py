@@ -1,5 +1,6 @@
 """The search benchmark: its tables are of the space, its runs are fair, its figures are right."""
 
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -10,7 +11,7 @@ from benchmarks.search import page, speed, stopping
 from benchmarks.search.__main__ import main
 from benchmarks.search.contenders import RIVALS, contenders, distinct_names, ours
 from benchmarks.search.runs import Run, run
-from benchmarks.search.space import BENCH, every
+from benchmarks.search.space import BENCH
 from benchmarks.search.summary import markdown, summaries
 from benchmarks.search.tables import Network, Writer, build, costs, names_of, read
 from benchmarks.search.targets import targets
@@ -18,15 +19,17 @@ from benchmarks.search.train_cifar import EPOCHS, SMALL_CIFAR
 from benchmarks.search.train_cifar import TABLE as CIFAR_TABLE
 from benchmarks.search.train_digits import TABLE
 from nas.algorithms.base import algorithms
+from nas.algorithms.choosing import algorithm
 from nas.ledger.records import TrialState
+from search_spaces.search_space import every
 
 MOST_BYTES = 300_000
 """Of a table in the repository."""
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return targets("digits")
+def layers():
+    return targets("synthetic")
 
 
 def test_the_space_is_told_one_network_after_the_other():
@@ -92,18 +95,18 @@ def test_random_search_does_as_well_as_uniform_draws(table):
         assert sum(map(target.is_top, figures)) >= max(1, round(0.001 * len(figures)))
 
 
-def test_no_contender_trains_a_network_twice(digits):
+def test_no_contender_trains_a_network_twice(layers):
     assert {*distinct_names(), *RIVALS} == set(contenders())
     for name in ("random", "optuna nsga2"):
-        found = list(contenders()[name](digits[0], 3, 30, 1))
+        found = list(contenders()[name](layers[0], 3, 30, 1))
         assert len({known.digest for known in found}) == len(found) == 30
-        again = list(contenders()[name](digits[0], 3, 30, 1))
+        again = list(contenders()[name](layers[0], 3, 30, 1))
         assert [known.digest for known in again] == [known.digest for known in found]
 
 
-def test_several_workers_ask_before_the_others_have_ended(digits, monkeypatch):
+def test_several_workers_ask_before_the_others_have_ended(layers, monkeypatch):
     asked, told = [], []
-    make = contenders_of_registry("random")
+    make = maker("random")
 
     def watched(space, config):
         made = make(space, config)
@@ -118,18 +121,14 @@ def test_several_workers_ask_before_the_others_have_ended(digits, monkeypatch):
         return made
 
     monkeypatch.setattr(algorithms, "_things", {**algorithms._things, "watched": watched})
-    list(ours("watched")(digits[1], 0, 5, 3))
+    list(ours("watched")(layers[1], 0, 5, 3))
     running = [states.count(TrialState.RUNNING) for states in asked]
     assert max(running) == 2
     assert asked[-1] == [TrialState.COMPLETE] * 2 + [TrialState.RUNNING] * 2
     assert [number for number, accuracy in told if accuracy is not None] == [0, 1, 2]
 
 
-def contenders_of_registry(name):
-    from dataclasses import replace
-
-    from nas.algorithms.choosing import algorithm
-
+def maker(name):
     return lambda space, config: algorithm(space, replace(config, sampler=name))
 
 

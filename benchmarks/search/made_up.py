@@ -15,7 +15,7 @@ from nas.ledger.store import Ledger, find_search
 from nas.ledger.tables import Search, Trial
 from nas.objectives import ObjectiveValue
 from search_spaces.architecture import Architecture
-from search_spaces.search_space import CIFAR
+from search_spaces.search_space import CIFAR, Candidate
 
 CONFIG = SearchConfig("cifar", "digits", "local", trials=1, epochs=10)
 WORKLOADS = 20
@@ -44,6 +44,16 @@ def screen(choices: Choices) -> Screened:
     found = cost(choices)
     values = {"latency": found.latency_ms, "size": found.size_kb}
     return Screened(proposed(choices).digest, values)
+
+
+class MadeUpCosting:
+    """Stands for the costing of a search, whose limits nothing is over."""
+
+    def estimated(self, candidate: Candidate) -> Cost:
+        """Nothing is limited, so nothing needs to be known."""
+        return Cost()
+
+    before_training = estimated
 
 
 @lru_cache(maxsize=16_384)

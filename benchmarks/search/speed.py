@@ -7,23 +7,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import click
 
 from benchmarks.search import page
 from benchmarks.search.contenders import distinct_names
-from benchmarks.search.made_up import CONFIG, cost, fill, proposed, screen
+from benchmarks.search.made_up import CONFIG, MadeUpCosting, cost, fill, proposed, screen
 from nas.algorithms.base import Algorithm
 from nas.algorithms.choosing import algorithm
 from nas.ledger.claims import Claims
 from nas.ledger.history import History
-from nas.ledger.records import TrialRecord, TrialState
+from nas.ledger.records import TrialState
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
+from nas.trials.proposing import PassedOver, Proposer
 from search_spaces.search_space import space
-
-MOST_ASKS = 100
-"""For one trial, as what is proposed may be known."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,8 @@ class _Loop:
         self._history = History(ledger, search)
         self._algorithm: Algorithm = algorithm(space(config.space), config)
         self._algorithm.screen = screen
+        costing: Any = MadeUpCosting()
+        self._proposer = Proposer(space(config.space), config, self._algorithm, costing, self._history)
         self._spent = 0.0
 
     def trial(self) -> float:
@@ -94,13 +95,9 @@ class _Loop:
 
     def _ask(self, number: int) -> dict[str, str | int]:
         self._history.refresh()
-        passed: list[TrialRecord] = []
-        while True:
-            choices = self._algorithm.ask(number, self._history.trials, passed).choices
-            known = self._history.first_with(proposed(choices).digest)
-            if known is None or len(passed) == MOST_ASKS:
-                return choices
-            passed.append(replace(known, number=number))
+        choices = self._proposer.find(PassedOver(number), lambda: None).choices
+        assert choices is not None
+        return choices
 
     def _tell(self, number: int) -> None:
         self._history.refresh()
