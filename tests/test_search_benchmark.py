@@ -26,6 +26,9 @@ from search_spaces.search_space import every
 MOST_BYTES = 300_000
 """Of a table in the repository."""
 
+needs_digits = pytest.mark.skipif(not TABLE.exists(), reason="the table of digits is not trained yet")
+needs_cifar = pytest.mark.skipif(not CIFAR_TABLE.exists(), reason="the curves are not trained yet")
+
 
 @pytest.fixture(scope="module")
 def layers():
@@ -40,6 +43,7 @@ def test_the_space_is_told_one_network_after_the_other():
     assert any("stage1.groups" in choices for choices in found)
 
 
+@needs_digits
 def test_the_table_has_every_network_with_its_costs():
     rows = read(TABLE, BENCH)
     assert TABLE.stat().st_size <= MOST_BYTES
@@ -52,6 +56,7 @@ def test_the_table_has_every_network_with_its_costs():
     assert high - low > 0.1, "networks differ"
 
 
+@needs_cifar
 def test_curves_are_of_the_same_networks_by_both_schedules():
     assert CIFAR_TABLE.stat().st_size <= MOST_BYTES
     curves = stopping.recorded()
@@ -64,7 +69,7 @@ def test_curves_are_of_the_same_networks_by_both_schedules():
     assert (network.size_kb, network.macs) == pytest.approx(
         costs(build(SMALL_CIFAR, network.choices)), abs=1e-4
     )
-    assert "| `rungs` | the end of `rungs` |" in stopping.ranks(curves)
+    assert "| `rungs` | the end of `rungs` |" in stopping.markdown(curves)
 
 
 def test_tau_counts_pairs():
@@ -81,7 +86,7 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
     assert (tmp_path / "t.csv").read_text().startswith("# about it\n# in two lines\nstage1.block,")
 
 
-@pytest.mark.parametrize("table", ["digits", "synthetic"])
+@pytest.mark.parametrize("table", [pytest.param("digits", marks=needs_digits), "synthetic"])
 def test_random_search_does_as_well_as_uniform_draws(table):
     for target in targets(table):
         figures, draw = list(target.figures.values()), np.random.default_rng(0)
@@ -151,6 +156,7 @@ def test_summaries_count_trials_and_seeds():
     assert "| `quick` | 0.900 (0.900) | 0.900 (0.900) | 1.000 (1.000) |" in markdown([quick, usual])
 
 
+@needs_digits
 def test_the_command_goes_on_and_writes_its_table_into_the_page(tmp_path):
     docs = tmp_path / "search.md"
     docs.write_text("before\n<!-- search -->\nold\n<!-- end of search -->\nafter\n")
