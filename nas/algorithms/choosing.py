@@ -24,3 +24,11 @@ def algorithm(space: SearchSpace, config: SearchConfig) -> Algorithm:
     if config.sampler in algorithms:
         return algorithms.get(config.sampler)(space, config)
     return OptunaAlgorithm(space, config)
+
+
+@algorithms.register("auto")
+def auto(space: SearchSpace, config: SearchConfig) -> Algorithm:
+    """A model of the search's own; imported when it is asked for, as it takes a while."""
+    from nas.algorithms.auto import Auto
+
+    return Auto(space, config)
