@@ -7,13 +7,14 @@ Clocks of different hosts may differ by less than a lease; more than that costs 
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from nas.ledger import checkpoints
 from nas.ledger.entries import Cost, EpochRecord, check_finite
 from nas.ledger.records import TrialRecord, TrialState
 from nas.ledger.store import Ledger, find_search, measured_columns, next_revision, trial_record
@@ -29,7 +30,7 @@ Clock = Callable[[], datetime]
 # A trial that takes its worker down with it this often (a crash in compiled code, say) is given up.
 MAX_DEATHS = 3
 
-RUNNING = TrialState.RUNNING
+RUNNING, PAUSED = TrialState.RUNNING, TrialState.PAUSED
 
 
 def _utc_now() -> datetime:
@@ -69,11 +70,31 @@ class Claims:
             self._search_id = find_search(session, search).id
 
     def claim(self) -> Claim | None:
-        """A trial to run: an abandoned one first, else the first queued one; None when there is neither."""
-        for seen in self._candidates(Trial.state == TrialState.QUEUED, Trial.state == RUNNING):
+        """A trial to run: an abandoned one first, else the first queued one; None when there is neither.
+
+        An abandoned one that was paused before goes on from its checkpoint.
+        """
+        return self._claimed(Trial.state == TrialState.QUEUED)
+
+    def claim_abandoned(self) -> Claim | None:
+        """A running trial whose owner has let it go; None when there is none."""
+        return self._claimed(None)
+
+    def _claimed(self, free: ColumnElement[bool] | None) -> Claim | None:
+        for seen in self._candidates(free, Trial.state == RUNNING):
             if seen.state is RUNNING and seen.deaths + 1 >= MAX_DEATHS:
                 self._give_up(seen)
             elif claim := self._take(seen, RUNNING, started_at=datetime.now(UTC), error=None):
+                return claim
+        return None
+
+    def claim_paused(self, numbers: Sequence[int]) -> Claim | None:
+        """The first of the trials ``numbers`` that is paused and nobody else claims, to be trained on."""
+        with self._ledger.reading() as session:
+            which = Trial.search_id == self._search_id, Trial.state == PAUSED, Trial.number.in_(numbers[:16])
+            paused = {trial.number: trial for trial in session.scalars(select(Trial).where(*which))}
+        for seen in (paused[number] for number in numbers if number in paused):
+            if claim := self._take(seen, RUNNING, error=None):
                 return claim
         return None
 
@@ -131,11 +152,29 @@ class Claims:
             self._write(session, claim, **{**vars(cost), "measuring_s": seconds, "costs": costs})
 
     def record_epoch(self, claim: Claim, epoch: EpochRecord) -> None:
-        """Record one epoch; StaleClaimError when the trial is another's."""
+        """Record one epoch; StaleClaimError when the trial is another's.
+
+        A trial that starts over goes again through the epochs that it was paused after.
+        """
         check_finite(train_loss=epoch.train_loss, accuracy=epoch.accuracy, seconds=epoch.seconds)
+        before = claim.trial.epochs_done or 0
         with self._ledger.writing() as session:
-            self._write(session, claim, epochs_done=epoch.epoch)
+            self._write(session, claim, epochs_done=max(epoch.epoch, before))
+            if epoch.epoch <= before:
+                again = Epoch.trial_id == claim.trial_id, Epoch.epoch == epoch.epoch
+                session.execute(delete(Epoch).where(*again))
             session.execute(insert(Epoch).values(trial_id=claim.trial_id, **epoch.to_dict()))
+
+    def pause(self, claim: Claim, *, epoch: int, accuracy: float, checkpoint: bytes = b"") -> None:
+        """Put a trial aside after ``epoch``, to go on from ``checkpoint`` if ever; StaleClaimError as above.
+
+        Without a checkpoint it will start over. Its epochs count either way.
+        """
+        check_finite(accuracy=accuracy)
+        free = {"owner": None, "expires_at": None, "deaths": 0}
+        with self._ledger.writing() as session:
+            self._write(session, claim, state=PAUSED, accuracy=accuracy, **free)
+            checkpoints.keep(session, claim.trial_id, epoch, checkpoint)
 
     def finish(
         self,
@@ -162,6 +201,7 @@ class Claims:
         result = {"state": state, "accuracy": accuracy, "error": error, "finished_at": datetime.now(UTC)}
         with self._ledger.writing() as session:
             self._write(session, claim, **result, expires_at=None, deaths=0)
+            checkpoints.drop(session, claim.trial_id)
             if weights is not None:
                 session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
 
@@ -185,15 +225,17 @@ class Claims:
     def release(self, claim: Claim, why: str | None = None) -> None:
         """Give the trial back as it was before the claim, its proposal kept; no-op when it is another's.
 
+        A trial that was paused is so again.
         ``why`` is shown with the trial until it is claimed again.
         """
-        state = TrialState.QUEUED if claim.state is RUNNING else claim.state
         with self._ledger.writing() as session:
+            state = claim.state
+            if state is RUNNING:
+                is_paused = checkpoints.epoch_of(session, claim.trial_id) is not None
+                state = PAUSED if is_paused else TrialState.QUEUED
             values = {"state": state, "owner": None, "expires_at": None, "error": why}
-            if not self._change(session, _held(claim), **values):
-                return
-            if state is TrialState.QUEUED:
-                session.execute(delete(Epoch).where(Epoch.trial_id == claim.trial_id))
+            if self._change(session, _held(claim), **values) and claim.state is RUNNING:
+                checkpoints.go_back(session, claim.trial_id)
 
     def release_dead(self) -> None:
         """Give back every trial whose owner is known to be dead, without holding it against the trial."""
@@ -208,17 +250,6 @@ class Claims:
             owners = {row.owner for row in session.scalars(mine) if row.owner and not self._is_abandoned(row)}
         others = owners - {self._worker.to_text()}
         return sorted(Worker.from_text(owner).label for owner in others)
-
-    def epoch_accuracies(self, epoch: int) -> dict[int, float]:
-        """Validation accuracy after ``epoch`` of each complete trial that got there, by trial number."""
-        with self._ledger.reading() as session:
-            rows = session.execute(
-                select(Trial.number, Epoch.accuracy)
-                .join(Epoch, Epoch.trial_id == Trial.id)
-                .where(Trial.search_id == self._search_id, Trial.state == TrialState.COMPLETE)
-                .where(Epoch.epoch == epoch)
-            )
-            return {row.number: row.accuracy for row in rows}
 
     def _candidates(self, free: ColumnElement[bool] | None, held: ColumnElement[bool]) -> list[Trial]:
         """The trials that meet ``held`` and whose owner has let them go, then those ``free`` and nobody's."""
@@ -243,15 +274,16 @@ class Claims:
         with self._ledger.writing() as session:
             if not self._change(session, _unchanged(seen), state=state, deaths=deaths, **lease, **values):
                 return None
-            if state is RUNNING:
-                session.execute(delete(Epoch).where(Epoch.trial_id == seen.id))
-        return Claim(trial_record(self._search, seen), seen.id, seen.fence + 1, state)
+            kept = checkpoints.go_back(session, seen.id) if state is RUNNING else seen.epochs_done
+        trial = replace(trial_record(self._search, seen), epochs_done=kept)
+        return Claim(trial, seen.id, seen.fence + 1, state)
 
     def _give_up(self, seen: Trial) -> None:
         error = f"its worker died {MAX_DEATHS} times in this trial"
         result = {"state": TrialState.FAILED, "error": error, "finished_at": datetime.now(UTC)}
         with self._ledger.writing() as session:
-            self._change(session, _unchanged(seen), **result, expires_at=None, fence=seen.fence + 1)
+            if self._change(session, _unchanged(seen), **result, expires_at=None, fence=seen.fence + 1):
+                checkpoints.drop(session, seen.id)
 
     def _write(self, session: Session, claim: Claim, **values: Any) -> None:
         values = {"expires_at": self._expiry(), **values}

@@ -2,29 +2,34 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from nas import seeds
-from nas.algorithms import pruners
 from nas.algorithms.base import Algorithm
 from nas.algorithms.choosing import algorithm
 from nas.data import DataSet
+from nas.ledger.checkpoints import tensors_of
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.entries import Cost, EpochRecord
 from nas.ledger.records import SearchConfig, TrialState
 from nas.ledger.store import Ledger
 from nas.measuring.machine_lock import MachineLock
 from nas.trials.costing import Costing, over_limits
+from nas.trials.stopping import Decision, Stopping
 from search_spaces.architecture import Architecture
 from search_spaces.search_space import SearchSpace
 
+if TYPE_CHECKING:
+    from nas.training.recipe import Recipe
 
-class PrunedError(Exception):
-    """The pruner has ended the training."""
 
-    def __init__(self, accuracy: float) -> None:
-        super().__init__(f"pruned at {accuracy}")
-        self.accuracy = accuracy
+class StoppedEarlyError(Exception):
+    """The pruner has ended the training, for now or for good."""
+
+    def __init__(self, decision: Decision, epoch: int, accuracy: float, checkpoint: bytes) -> None:
+        super().__init__(f"{decision.value} after epoch {epoch}")
+        self.decision, self.epoch, self.accuracy, self.checkpoint = decision, epoch, accuracy, checkpoint
 
 
 @dataclass
@@ -40,6 +45,7 @@ class TrialRunner:
     algorithm: Algorithm
     costing: Costing
     lock: MachineLock
+    stopping: Stopping
 
     def use(self, config: SearchConfig) -> None:
         """Go on with the search's settings as they are now: a relative limit is known."""
@@ -103,8 +109,12 @@ class TrialRunner:
         """Train, and end the trial."""
         try:
             accuracy, weights = self._train(claim, architecture, cost, epochs, check)
-        except PrunedError as pruned:
-            self.claims.finish(claim, TrialState.PRUNED, accuracy=pruned.accuracy)
+        except StoppedEarlyError as early:
+            if early.decision is Decision.STOP:
+                self.claims.finish(claim, TrialState.PRUNED, accuracy=early.accuracy)
+            else:
+                kept = early.checkpoint
+                self.claims.pause(claim, epoch=early.epoch, accuracy=early.accuracy, checkpoint=kept)
         else:
             self.claims.finish(claim, TrialState.COMPLETE, accuracy=accuracy, weights=weights)
 
@@ -117,41 +127,40 @@ class TrialRunner:
         check: Callable[[], None],
     ) -> tuple[float, bytes]:
         """The validation accuracy in the end, and the trained network's tensors."""
-        from nas.training.loop import Epoch, save_weights, train_architecture
-
-        pruner = pruners.pruners.get(self.config.pruner)
-
-        accuracy = 0.0
-
-        def on_epoch(epoch: Epoch) -> None:
-            nonlocal accuracy
-            accuracy = epoch.accuracy or 0.0
-            self.claims.record_epoch(
-                claim, EpochRecord(epoch.epoch, epoch.train_loss, accuracy, epoch.seconds)
-            )
-            self.costing.pace.trained_s += epoch.seconds
-            last = epoch.epoch == epochs
-            if not last and pruner.should_prune(accuracy, self._rivals(cost, epoch.epoch)):
-                raise PrunedError(accuracy)
+        from nas.training import checkpoint
+        from nas.training.loop import save_weights, training_of
 
         def on_batch() -> None:
             check()
             give_way()
 
+        number = claim.trial.number
+        seed = seeds.training_seed(self.config.seed, number)
+        training = training_of(architecture, self.data, epochs=epochs, seed=seed, recipe=self._recipe())
+        if (kept := tensors_of(self.ledger, self.search, number)) is not None:
+            checkpoint.resume(training, checkpoint.from_bytes(kept))
+        accuracy = 0.0
         with self.lock.shared() as give_way:
-            module, _ = train_architecture(
-                architecture,
-                self.data,
-                epochs=epochs,
-                seed=seeds.training_seed(self.config.seed, claim.trial.number),
-                batch_size=self.config.batch_size,
-                learning_rate=self.config.learning_rate,
-                on_epoch=on_epoch,
-                on_batch=on_batch,
-            )
-        return accuracy, save_weights(module)
+            for epoch in training.run(on_batch):
+                accuracy = epoch.accuracy or 0.0
+                told = EpochRecord(epoch.epoch, epoch.train_loss, accuracy, epoch.seconds)
+                self.claims.record_epoch(claim, told)
+                self.costing.pace.trained_s += epoch.seconds
+                decision = self._decided(claim, epoch.epoch, epochs)
+                if decision is not Decision.GO:
+                    now = checkpoint.to_bytes(training, {})
+                    raise StoppedEarlyError(decision, epoch.epoch, accuracy, now)
+        return accuracy, save_weights(training.module)
 
-    def _rivals(self, cost: Cost, epoch: int) -> list[float]:
-        cheaper = pruners.rivals(cost, self.config, self.ledger.trials(self.search))
-        accuracies = self.claims.epoch_accuracies(epoch)
-        return [accuracy for number, accuracy in accuracies.items() if number in cheaper]
+    def _decided(self, claim: Claim, epoch: int, epochs: int) -> Decision:
+        if epoch == epochs:
+            return Decision.GO
+        before = claim.trial.epochs_done or 0
+        return self.stopping.decide(claim.trial.number, epoch, gone_on_from=before)
+
+    def _recipe(self) -> "Recipe":
+        from nas.training.presets import recipe_for
+
+        config = self.config
+        recipe = recipe_for(self.data, batch_size=config.batch_size, learning_rate=config.learning_rate)
+        return replace(recipe, schedule="rungs") if self.stopping.pauses else recipe

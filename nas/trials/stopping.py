@@ -1,0 +1,145 @@
+"""Which trials of a search go on, by its pruner and by what the ledger holds now."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from enum import Enum
+
+from nas.algorithms.pruners import Pruner, Standing, pruners
+from nas.ledger.checkpoints import end_paused
+from nas.ledger.curves import Curves
+from nas.ledger.history import History
+from nas.ledger.records import SearchConfig, TrialRecord, TrialState
+from nas.ledger.store import Ledger
+from nas.objectives import Objective, objective
+
+
+class Decision(Enum):
+    """What becomes of a trial after one of its epochs."""
+
+    GO = "go on"
+    PAUSE = "pause"
+    STOP = "stop for good"
+
+
+class Stopping:
+    """Asks the pruner of a search for one worker; what it knows is the ledger's.
+
+    Attributes:
+        pruner: of the search.
+        pauses: whether trials are paused, and may go on.
+    """
+
+    def __init__(self, ledger: Ledger, search: str, config: SearchConfig) -> None:
+        self._ledger, self._search = ledger, search
+        self.pruner: Pruner = pruners.get(config.pruner)(config)
+        self.pauses = self.pruner.pauses
+        numbers = range(config.trials) if self.pauses else range(1)
+        self._history = History(ledger, search)
+        self._curves = Curves(ledger, search, {rung for n in numbers for rung in self.pruner.rungs(n)})
+        self._objectives = [objective(name) for name in config.objectives]
+        self._known: dict[tuple[int, int], tuple[TrialRecord, float, Standing | None]] = {}
+
+    def decide(self, number: int, epoch: int, *, gone_on_from: int = 0) -> Decision:
+        """What becomes of a running trial after ``epoch``, which is recorded and is not its last.
+
+        Where it was paused before, it has gone on from there and is not judged again until it is past that.
+        """
+        if epoch <= gone_on_from or epoch not in self.pruner.rungs(number):
+            return Decision.GO
+        self._refresh()
+        if number in self._going_on(epoch, {number}, closing=False):
+            return Decision.GO
+        return Decision.PAUSE if self.pauses else Decision.STOP
+
+    def promotable(self) -> list[int]:
+        """The paused trials that go on now, of the highest rung where there are any."""
+        if not self.pauses:
+            return []
+        self._refresh()
+        for rung, numbers in sorted(self._paused().items(), reverse=True):
+            if found := self._going_on(rung, numbers, closing=False):
+                return sorted(found)
+        return []
+
+    def last(self) -> list[int]:
+        """The paused trials that go on when none is queued any more, of the lowest rung where there are any.
+
+        Nobody comes to a rung once no trial below it runs or goes on, so each is closed after those below it.
+        """
+        self._refresh()
+        for rung, numbers in sorted(self._paused().items()):
+            if any(done < rung for done in self._running()):
+                return []
+            if found := self._going_on(rung, numbers, closing=True):
+                return sorted(found)
+        return []
+
+    def end(self) -> bool:
+        """Prune the trials that are paused for good; False where it is too early to tell."""
+        if self.last():
+            return False
+        return end_paused(self._ledger, self._search, self._history.revision)
+
+    def _refresh(self) -> None:
+        self._history.refresh()  # first: what has changed since is noticed by its revision
+        self._curves.refresh()
+
+    def _paused(self) -> dict[int, set[int]]:
+        """The numbers of the paused trials by the epoch after which they are."""
+        found: dict[int, set[int]] = {}
+        for trial in self._history.trials:
+            if trial.state is TrialState.PAUSED:
+                found.setdefault(trial.epochs_done or 0, set()).add(trial.number)
+        return found
+
+    def _running(self) -> Iterator[int]:
+        """How many epochs each running trial has been through."""
+        running = (trial for trial in self._history.trials if trial.state is TrialState.RUNNING)
+        return (trial.epochs_done or 0 for trial in running)
+
+    def _going_on(self, epoch: int, numbers: set[int], *, closing: bool) -> set[int]:
+        seen = _comparable(list(self._standings(epoch)))
+        asked = [standing for standing in seen if standing.number in numbers]
+        return self.pruner.go_on(asked, seen, closing=closing)
+
+    def _standings(self, epoch: int) -> Iterator[Standing]:
+        accuracies = self._curves.at(epoch)
+        for trial in self._history.trials:
+            if (accuracy := accuracies.get(trial.number)) is None:
+                continue
+            known = self._known.get((trial.number, epoch))
+            if known is None or known[0] is not trial or known[1] != accuracy:
+                known = trial, accuracy, self._standing(trial, accuracy)
+                self._known[trial.number, epoch] = known
+            if known[2] is not None:
+                yield known[2]
+
+    def _standing(self, trial: TrialRecord, accuracy: float) -> Standing | None:
+        """A trial as it stood with an accuracy; NaN stands for what is not known then.
+
+        None where it failed, or lacks what was to be known before.
+        """
+        now = replace(trial, accuracy=accuracy)
+        found = [(o.is_known_before_training, _loss(o, now)) for o in self._objectives]
+        costs = tuple(loss for is_known, loss in found if is_known)
+        if trial.state is TrialState.FAILED or any(map(math.isnan, costs)):
+            return None
+        losses = tuple(loss for _, loss in found)
+        return Standing(trial.number, accuracy, losses, costs, trial.state is TrialState.COMPLETE)
+
+
+def _loss(named: Objective, trial: TrialRecord) -> float:
+    value = named.of(trial)
+    return math.nan if value is None else named.loss(value.value)
+
+
+def _comparable(seen: list[Standing]) -> list[Standing]:
+    """Without the objectives that are not known of all, such as those that only a training's end tells."""
+    gaps = {place for trial in seen for place, loss in enumerate(trial.losses) if math.isnan(loss)}
+    if not gaps:
+        return seen
+    return [
+        replace(t, losses=tuple(loss for place, loss in enumerate(t.losses) if place not in gaps))
+        for t in seen
+    ]
