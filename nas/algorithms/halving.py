@@ -21,7 +21,7 @@ class Halving(Pruner):
 
     A trial goes on while it is among the best third of those seen at its rung, by the rank of its front and
     then by crowding. Else it is paused until others make it so. Once nobody else will come, the whole first
-    front goes on, however many that are: the search is for a front, and one in 27 of its trials would be none.
+    front goes on, however many that are: the search is for a front, which one in 27 of its trials is not.
     """
 
     pauses = True

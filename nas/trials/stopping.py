@@ -7,6 +7,7 @@ from enum import Enum
 
 from nas.algorithms.pruners import Pruner, Standing, pruners
 from nas.ledger.checkpoints import end_paused
+from nas.ledger.claims import Claim, Claims
 from nas.ledger.curves import Curves
 from nas.ledger.history import History
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
@@ -75,6 +76,10 @@ class Stopping:
                 return sorted(found)
         return []
 
+    def are_all_begun(self) -> bool:
+        """Whether no trial is queued."""
+        return not self._ledger.search(self._search).counts[TrialState.QUEUED]
+
     def end(self) -> bool:
         """Prune the trials that are paused for good; False where it is too early to tell."""
         if self.last():
@@ -129,6 +134,22 @@ class Stopping:
         return Standing(trial.number, accuracy, losses, costs, trial.state is TrialState.COMPLETE)
 
 
+def next_claim(claims: Claims, stopping: Stopping) -> Claim | None:
+    """What a worker is to train: a paused trial that goes on now, before another is begun.
+
+    What an owner has left comes first of all. When all were begun, those that go on all the same; when none
+    does, the paused trials end.
+    """
+    if not stopping.pauses:
+        return claims.claim()
+    found = claims.claim_abandoned() or claims.claim_paused(stopping.promotable()) or claims.claim()
+    if found is None and stopping.are_all_begun():
+        found = claims.claim_paused(stopping.last())
+        if found is None:
+            stopping.end()
+    return found
+
+
 def _loss(named: Objective, trial: TrialRecord) -> float:
     value = named.of(trial)
     return math.nan if value is None else named.loss(value.value)
@@ -137,9 +158,9 @@ def _loss(named: Objective, trial: TrialRecord) -> float:
 def _comparable(seen: list[Standing]) -> list[Standing]:
     """Without the objectives that are not known of all, such as those that only a training's end tells."""
     gaps = {place for trial in seen for place, loss in enumerate(trial.losses) if math.isnan(loss)}
-    if not gaps:
-        return seen
-    return [
-        replace(t, losses=tuple(loss for place, loss in enumerate(t.losses) if place not in gaps))
-        for t in seen
-    ]
+    return [_without(trial, gaps) for trial in seen] if gaps else seen
+
+
+def _without(trial: Standing, gaps: set[int]) -> Standing:
+    left = (loss for place, loss in enumerate(trial.losses) if place not in gaps)
+    return replace(trial, losses=tuple(left))

@@ -19,7 +19,7 @@ from nas.measuring.front_todo import next_of_front
 from nas.measuring.machine_lock import Check, MachineLock
 from nas.trials.costing import Costing
 from nas.trials.job import Job, Told
-from nas.trials.stopping import Stopping
+from nas.trials.stopping import Stopping, next_claim
 from nas.trials.trial import TrialRunner
 from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, StaleClaimError, StorageError
@@ -116,28 +116,12 @@ def _run_trials(runner: TrialRunner, job: Job, stop: Stop, check: Check, tell: T
     """Claim trials and run them until every trial of the search has ended."""
     while not runner.ledger.search(job.search).finished:
         check()
-        claim = _next_claim(runner, job)
+        claim = next_claim(runner.claims, runner.stopping)
         if claim is None:
             # Others are at the last trials; should one of them die, its trial is claimed here.
             stop.wait(job.poll_s)
         else:
             _run_trial(runner, claim, job, check, tell)
-
-
-def _next_claim(runner: TrialRunner, job: Job) -> Claim | None:
-    """A paused trial that goes on now, before another is begun; what its owner has left goes before both.
-
-    When all were begun, those that go on all the same; when none does, the paused ones end.
-    """
-    claims, stopping = runner.claims, runner.stopping
-    if not stopping.pauses:
-        return claims.claim()
-    found = claims.claim_abandoned() or claims.claim_paused(stopping.promotable()) or claims.claim()
-    if found is None and not runner.ledger.search(job.search).counts[TrialState.QUEUED]:
-        found = claims.claim_paused(stopping.last())
-        if found is None:
-            stopping.end()
-    return found
 
 
 def _profile(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
