@@ -245,17 +245,32 @@ def test_killed_at_any_epoch_it_ends_the_same(uninterrupted: Play, tmp_path: obj
         assert again.outcome() == uninterrupted.outcome()
 
 
+def _first_epochs(claims: Claims, count: int) -> None:
+    """So many trials, each larger than the one before, are paused after their first epoch."""
+    for _ in range(count):
+        claims.pause(_begun(claims), epoch=1, accuracy=0.5)
+
+
+def _begun(claims: Claims) -> Claim:
+    claim = _taken(claims.claim())
+    number = claim.trial.number
+    claims.propose(claim, choices={}, architecture="{}", digest=f"{number}")
+    claims.record_cost(claim, Cost(1.0, 10.0 + number, []))
+    claims.record_epoch(claim, EpochRecord(1, 1.0, 0.5, 0.1))
+    return claim
+
+
+def test_what_an_owner_has_left_comes_first(demo: Ledger) -> None:
+    claims, stopping = _claims(demo), Stopping(demo, "demo", CONFIG)
+    _first_epochs(claims, 5)
+    _begun(_claims(demo, started=1))
+    assert stopping.promotable() == [0, 1]
+    assert [_taken(next_claim(claims, stopping)).trial.number for _ in range(3)] == [5, 0, 6]
+
+
 def test_a_worker_waits_while_others_may_still_reach_a_rung(demo: Ledger) -> None:
-    claims, other = _claims(demo), _claims(demo)
-    stopping = Stopping(demo, "demo", CONFIG)
-    for number in range(9):
-        claim = _taken(claims.claim())
-        claims.propose(claim, choices={}, architecture="{}", digest=f"{number}")
-        claims.record_cost(claim, Cost(1.0, 10.0 + number, []))
-        if number == 8:
-            break
-        claims.record_epoch(claim, EpochRecord(1, 1.0, 0.5, 0.1))
-        claims.pause(claim, epoch=1, accuracy=0.5)
-    assert [_taken(next_claim(other, stopping)).trial.number for _ in range(2)] == [0, 1], "two of eight"
-    assert next_claim(other, stopping) is None, "trial 8 may be better yet"
+    claims, stopping = _claims(demo), Stopping(demo, "demo", CONFIG)
+    _first_epochs(claims, 8)
+    assert [_taken(next_claim(claims, stopping)).trial.number for _ in range(3)] == [0, 1, 8], "two of eight"
+    assert next_claim(claims, stopping) is None, "trial 8 may be better yet"
     assert demo.search("demo").counts[TrialState.PAUSED] == 6
