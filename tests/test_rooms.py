@@ -22,6 +22,7 @@ LAYERS = {
         {"searching"},
         {"executors"},
         {"trials", "export"},
+        {"evaluators"},
         {"algorithms", "measuring", "training", "figures"},
         {"ledger", "data"},
         {"objectives"},

@@ -15,17 +15,20 @@ class Standing:
 
     Attributes:
         number: the trial's.
-        accuracy: on the validation split after that epoch, in 0..1.
-        losses: of every objective of the search, less being better, with that accuracy.
-        costs: those of them that are known before training.
+        costs: the objectives of the search that are known before training, so that less is better.
+        learned: the others, one at least, as they were after that epoch; likewise.
         is_complete: whether it was trained to the end.
     """
 
     number: int
-    accuracy: float
-    losses: tuple[float, ...]
-    costs: tuple[float, ...] = ()
+    costs: tuple[float, ...]
+    learned: tuple[float, ...]
     is_complete: bool = False
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """All of them."""
+        return self.costs + self.learned
 
 
 class Pruner(ABC):
@@ -68,10 +71,11 @@ class NeverPrune(Pruner):
 
 
 class MedianPruner(Pruner):
-    """Stops a trial that is below the median of its rivals, once there are ``warm_up`` of them.
+    """Stops a trial that is behind the median of its rivals, once there are ``warm_up`` of them.
 
     Its rivals are the complete trials that cost no more in any objective known before training. A trial that
-    is cheaper than all others has none: it may be on the front however inaccurate it is.
+    is cheaper than all others has none: it may be on the front however inaccurate it is. Where training tells
+    more than the accuracy, it is stopped if it is behind in all of that.
     """
 
     def __init__(self, epochs: int, warm_up: int = 4) -> None:
@@ -82,12 +86,14 @@ class MedianPruner(Pruner):
         return tuple(range(1, self._epochs))
 
     def go_on(self, asked: Sequence[Standing], seen: Sequence[Standing], *, closing: bool) -> set[int]:
-        """Those that are not below the median."""
+        """Those that are not behind the median."""
         return {trial.number for trial in asked if self._is_fit(trial, seen)}
 
     def _is_fit(self, trial: Standing, seen: Sequence[Standing]) -> bool:
-        rivals = [other.accuracy for other in seen if other.is_complete and _is_rival(other, trial)]
-        return len(rivals) < self._warm_up or trial.accuracy >= median(rivals)
+        rivals = [other.learned for other in seen if other.is_complete and _is_rival(other, trial)]
+        if len(rivals) < self._warm_up:
+            return True
+        return any(mine <= median(its) for mine, *its in zip(trial.learned, *rivals, strict=True))
 
 
 def _is_rival(other: Standing, trial: Standing) -> bool:

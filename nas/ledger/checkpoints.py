@@ -17,6 +17,14 @@ def tensors_of(ledger: Ledger, search: str, number: int) -> bytes | None:
         return session.scalar(select(Checkpoint.tensors).where(Checkpoint.trial_id == trial.id)) or None
 
 
+def running_epochs(ledger: Ledger, search: str) -> list[int]:
+    """How many epochs each running trial of a search has been through."""
+    with ledger.reading() as session:
+        mine = find_search(session, search).id
+        running = Trial.search_id == mine, Trial.state == TrialState.RUNNING
+        return [done or 0 for done in session.scalars(select(Trial.epochs_done).where(*running))]
+
+
 def end_paused(ledger: Ledger, search: str, revision: int) -> bool:
     """Prune every paused trial of a search, as none will go on, and drop their checkpoints.
 

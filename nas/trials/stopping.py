@@ -6,13 +6,13 @@ from dataclasses import replace
 from enum import Enum
 
 from nas.algorithms.pruners import Pruner, Standing, pruners
-from nas.ledger.checkpoints import end_paused
+from nas.ledger.checkpoints import end_paused, running_epochs
 from nas.ledger.claims import Claim, Claims
-from nas.ledger.curves import Curves
+from nas.ledger.curves import Curves, Values
 from nas.ledger.history import History
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.ledger.store import Ledger
-from nas.objectives import Objective, objective
+from nas.objectives import Objective, ObjectiveValue, objective
 
 
 class Decision(Enum):
@@ -31,15 +31,15 @@ class Stopping:
         pauses: whether trials are paused, and may go on.
     """
 
-    def __init__(self, ledger: Ledger, search: str, config: SearchConfig) -> None:
-        self._ledger, self._search = ledger, search
+    def __init__(self, ledger: Ledger, history: History, search: str, config: SearchConfig) -> None:
+        self._ledger, self._history, self._search = ledger, history, search
         self.pruner: Pruner = pruners.get(config.pruner)(config)
         self.pauses = self.pruner.pauses
         numbers = range(config.trials) if self.pauses else range(1)
-        self._history = History(ledger, search)
         self._curves = Curves(ledger, search, {rung for n in numbers for rung in self.pruner.rungs(n)})
         self._objectives = [objective(name) for name in config.objectives]
-        self._known: dict[tuple[int, int], tuple[TrialRecord, float, Standing | None]] = {}
+        self._learned = [o.name for o in self._objectives if not o.is_known_before_training]
+        self._known: dict[tuple[int, int], tuple[TrialRecord, Values, Standing | None]] = {}
 
     def decide(self, number: int, epoch: int, *, gone_on_from: int = 0) -> Decision:
         """What becomes of a running trial after ``epoch``, which is recorded and is not its last.
@@ -49,7 +49,7 @@ class Stopping:
         if epoch <= gone_on_from or epoch not in self.pruner.rungs(number):
             return Decision.GO
         self._refresh()
-        if number in self._going_on(epoch, {number}, closing=False):
+        if self._is_unknown(number, epoch) or self._going_on(epoch, {number}, closing=False):
             return Decision.GO
         return Decision.PAUSE if self.pauses else Decision.STOP
 
@@ -68,9 +68,10 @@ class Stopping:
 
         Nobody comes to a rung once no trial below it runs or goes on, so each is closed after those below it.
         """
+        running = running_epochs(self._ledger, self._search)  # first: who runs then, may come yet
         self._refresh()
         for rung, numbers in sorted(self._paused().items()):
-            if any(done < rung for done in self._running()):
+            if any(done < rung for done in running):
                 return []
             if found := self._going_on(rung, numbers, closing=True):
                 return sorted(found)
@@ -98,40 +99,43 @@ class Stopping:
                 found.setdefault(trial.epochs_done or 0, set()).add(trial.number)
         return found
 
-    def _running(self) -> Iterator[int]:
-        """How many epochs each running trial has been through."""
-        running = (trial for trial in self._history.trials if trial.state is TrialState.RUNNING)
-        return (trial.epochs_done or 0 for trial in running)
+    def _is_unknown(self, number: int, epoch: int) -> bool:
+        """Whether nothing was reported that a trial could be judged by."""
+        return all(standing.number != number for standing in self._standings(epoch))
 
     def _going_on(self, epoch: int, numbers: set[int], *, closing: bool) -> set[int]:
         seen = _comparable(list(self._standings(epoch)))
         asked = [standing for standing in seen if standing.number in numbers]
+        if not seen or not seen[0].learned:
+            return set()
         return self.pruner.go_on(asked, seen, closing=closing)
 
     def _standings(self, epoch: int) -> Iterator[Standing]:
-        accuracies = self._curves.at(epoch)
+        reported = self._curves.at(epoch)
         for trial in self._history.trials:
-            if (accuracy := accuracies.get(trial.number)) is None:
+            if (values := reported.get(trial.number)) is None:
                 continue
             known = self._known.get((trial.number, epoch))
-            if known is None or known[0] is not trial or known[1] != accuracy:
-                known = trial, accuracy, self._standing(trial, accuracy)
+            if known is None or known[0] is not trial or known[1] is not values:
+                known = trial, values, self._standing(trial, values)
                 self._known[trial.number, epoch] = known
             if known[2] is not None:
                 yield known[2]
 
-    def _standing(self, trial: TrialRecord, accuracy: float) -> Standing | None:
-        """A trial as it stood with an accuracy; NaN stands for what is not known then.
+    def _standing(self, trial: TrialRecord, values: Values) -> Standing | None:
+        """A trial as it stood when it reported those values; NaN stands for what was not known then.
 
-        None where it failed, or lacks what was to be known before.
+        None where it failed, lacks what was to be known before, or reported no objective.
         """
-        now = replace(trial, accuracy=accuracy)
-        found = [(o.is_known_before_training, _loss(o, now)) for o in self._objectives]
-        costs = tuple(loss for is_known, loss in found if is_known)
-        if trial.state is TrialState.FAILED or any(map(math.isnan, costs)):
+        costs = {name: cost for name, cost in trial.costs.items() if name not in self._learned}
+        reported = {name: ObjectiveValue.exact(value) for name, value in values.items()}
+        then = replace(trial, accuracy=values.get("accuracy"), costs={**costs, **reported})
+        losses = {o.name: _loss(o, then) for o in self._objectives}
+        learned = tuple(losses.pop(name) for name in self._learned)
+        before = tuple(losses.values())
+        if trial.state is TrialState.FAILED or any(map(math.isnan, before)) or all(map(math.isnan, learned)):
             return None
-        losses = tuple(loss for _, loss in found)
-        return Standing(trial.number, accuracy, losses, costs, trial.state is TrialState.COMPLETE)
+        return Standing(trial.number, before, learned, trial.state is TrialState.COMPLETE)
 
 
 def next_claim(claims: Claims, stopping: Stopping) -> Claim | None:
@@ -157,10 +161,10 @@ def _loss(named: Objective, trial: TrialRecord) -> float:
 
 def _comparable(seen: list[Standing]) -> list[Standing]:
     """Without the objectives that are not known of all, such as those that only a training's end tells."""
-    gaps = {place for trial in seen for place, loss in enumerate(trial.losses) if math.isnan(loss)}
+    gaps = {place for trial in seen for place, loss in enumerate(trial.learned) if math.isnan(loss)}
     return [_without(trial, gaps) for trial in seen] if gaps else seen
 
 
 def _without(trial: Standing, gaps: set[int]) -> Standing:
-    left = (loss for place, loss in enumerate(trial.losses) if place not in gaps)
-    return replace(trial, losses=tuple(left))
+    left = (loss for place, loss in enumerate(trial.learned) if place not in gaps)
+    return replace(trial, learned=tuple(left))

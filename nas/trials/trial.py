@@ -1,35 +1,29 @@
-"""One trial from its claim to its end: propose, cost, train, record."""
+"""One trial from its claim to its end: propose, cost, evaluate, record."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from statistics import fmean
 
 from nas import seeds
-from nas.algorithms.base import Algorithm
+from nas.algorithms.base import Algorithm, ExhaustedError
 from nas.algorithms.choosing import algorithm
-from nas.data import DataSet
+from nas.evaluators.base import Evaluator, PrunedError
 from nas.ledger.checkpoints import tensors_of
 from nas.ledger.claims import Claim, Claims
-from nas.ledger.entries import Cost, EpochRecord
+from nas.ledger.entries import Cost
+from nas.ledger.history import History
 from nas.ledger.records import SearchConfig, TrialState
 from nas.ledger.store import Ledger
 from nas.measuring.machine_lock import MachineLock
+from nas.objectives import ObjectiveValue
 from nas.trials.costing import Costing, over_limits
+from nas.trials.proposing import Found, PassedOver, Proposer, choose, objectives_without_value
+from nas.trials.reporting import ACCURACY, Halt, TrialReport, Values, checked, further
 from nas.trials.stopping import Decision, Stopping
 from search_spaces.architecture import Architecture
-from search_spaces.search_space import SearchSpace
-
-if TYPE_CHECKING:
-    from nas.training.recipe import Recipe
-
-
-class StoppedEarlyError(Exception):
-    """The pruner has ended the training, for now or for good."""
-
-    def __init__(self, decision: Decision, epoch: int, accuracy: float, checkpoint: bytes) -> None:
-        super().__init__(f"{decision.value} after epoch {epoch}")
-        self.decision, self.epoch, self.accuracy, self.checkpoint = decision, epoch, accuracy, checkpoint
+from search_spaces.errors import BitnasError
+from search_spaces.search_space import Candidate, SearchSpace
 
 
 @dataclass
@@ -40,38 +34,48 @@ class TrialRunner:
     claims: Claims
     search: str
     config: SearchConfig
-    data: DataSet
     space: SearchSpace
     algorithm: Algorithm
+    evaluator: Evaluator
     costing: Costing
     lock: MachineLock
-    stopping: Stopping
+
+    def __post_init__(self) -> None:
+        self.history = History(self.ledger, self.search)
+        self.stopping = Stopping(self.ledger, self.history, self.search, self.config)
+        self.use(self.config)
 
     def use(self, config: SearchConfig) -> None:
         """Go on with the search's settings as they are now: a relative limit is known."""
+        if config is not self.config:
+            self.algorithm = algorithm(self.space, config)
         self.config = self.costing.config = config
-        self.algorithm = algorithm(self.space, config)
+        self.algorithm.screen = lambda choices: self.costing.screened(choose(self.space, choices))
+        self.proposer = Proposer(self.space, config, self.algorithm, self.costing, self.history)
 
     def run(self, claim: Claim, check: Callable[[], None]) -> None:
         """Bring a claimed trial to a final state; ``check`` is called often and may raise to leave it.
 
         An architecture that was stored by an earlier claim is taken over: it may be known to others.
         """
-        architecture, epochs = self._proposed(claim)
+        try:
+            found = self._found(claim, check)
+        except ExhaustedError as exhausted:
+            self.claims.end_search(str(exhausted), claim)
+            return
         check()
-        cost = self.costing.before_training(architecture)
-        self.claims.record_cost(claim, cost)
-        check()
-        if over := over_limits(self.config, cost):
-            self.claims.finish(claim, TrialState.INFEASIBLE, error=over)
+        if found.over:
+            self.claims.finish(claim, TrialState.INFEASIBLE, error=found.over)
+            if found.ends:
+                self.claims.end_search(found.ends)
         else:
-            self._finish(claim, architecture, cost, epochs, check)
+            self._evaluate(claim, found, check)
         self.algorithm.tell(self.ledger.trial(self.search, claim.trial.number))
 
     def settle(self, claim: Claim) -> None:
         """Measure the kernels of a trained trial that were estimated, and record what it then costs."""
         cost = self.costing.settled(Architecture.from_json(str(claim.trial.architecture)))
-        self.claims.record_cost(claim, cost)
+        self.claims.record_cost(claim, replace(cost, costs={**claim.trial.costs, **cost.costs}))
         self.claims.release(claim)
 
     def measure(self, claim: Claim) -> None:
@@ -82,85 +86,136 @@ class TrialRunner:
         self.costing.pace.add_front(seconds)
         self.claims.record_measured(claim, measured=measured, seconds=seconds)
 
-    def _proposed(self, claim: Claim) -> tuple[Architecture, int]:
-        """What the trial is to try, and how many epochs to train it."""
+    def _found(self, claim: Claim, check: Callable[[], None]) -> Found:
+        """What the trial is to try, recorded with what it costs."""
         trial = claim.trial
         if trial.architecture is not None:
-            return Architecture.from_json(trial.architecture), trial.budget or self.config.epochs
-        proposal = self.algorithm.ask(trial.number, self.ledger.trials(self.search))
-        architecture = self.space.propose(lambda name, _: proposal.choices[name])
-        self.claims.propose(
+            candidate = self._stored(trial.choices, trial.architecture)
+            cost = self.costing.before_training(candidate)
+            self.claims.record_cost(claim, cost)
+            over = over_limits(self.config, cost)
+            return Found(trial.choices, candidate, trial.budget, cost, over)
+        passed = PassedOver(trial.number)
+        while True:
+            self.history.refresh()
+            found = self.proposer.find(passed, check)
+            if self._is_recorded(claim, found, passed):
+                return found
+            # another worker has just proposed the same
+            passed.add(found.choices or {}, found.candidate.digest)
+
+    def _is_recorded(self, claim: Claim, found: Found, passed: PassedOver) -> bool:
+        return self.claims.propose(
             claim,
-            choices=proposal.choices,
-            architecture=architecture.to_json(),
-            digest=architecture.digest,
-            budget=proposal.budget,
+            choices=found.choices,
+            architecture=found.candidate.to_json(),
+            digest=found.candidate.digest,
+            budget=found.budget,
+            passed_over=len(passed),
+            passed_samples=passed.samples(self.config),
+            cost=found.cost,
         )
-        return architecture, proposal.budget or self.config.epochs
 
-    def _finish(
-        self,
-        claim: Claim,
-        architecture: Architecture,
-        cost: Cost,
-        epochs: int,
-        check: Callable[[], None],
-    ) -> None:
-        """Train, and end the trial."""
+    def _stored(self, choices: dict[str, str | int] | None, architecture: str) -> Candidate:
+        """The candidate of a trial that was begun before; architectures of your own come from the choices."""
+        if choices is None:
+            return Architecture.from_json(architecture)
         try:
-            accuracy, weights = self._train(claim, architecture, cost, epochs, check)
-        except StoppedEarlyError as early:
-            if early.decision is Decision.STOP:
-                self.claims.finish(claim, TrialState.PRUNED, accuracy=early.accuracy)
-            else:
-                kept = early.checkpoint
-                self.claims.pause(claim, epoch=early.epoch, accuracy=early.accuracy, checkpoint=kept)
-        else:
-            self.claims.finish(claim, TrialState.COMPLETE, accuracy=accuracy, weights=weights)
+            return choose(self.space, choices)
+        except KeyError:  # the space has changed since
+            return Architecture.from_json(architecture)
 
-    def _train(
-        self,
-        claim: Claim,
-        architecture: Architecture,
-        cost: Cost,
-        epochs: int,
-        check: Callable[[], None],
-    ) -> tuple[float, bytes]:
-        """The validation accuracy in the end, and the trained network's tensors."""
-        from nas.training import checkpoint
-        from nas.training.loop import save_weights, training_of
+    def _evaluate(self, claim: Claim, found: Found, check: Callable[[], None]) -> None:
+        """Evaluate, as often as the search repeats it, and end the trial."""
+        results, weights = list[Values](), None
+        for index in range(self.config.repeats):
+            report = self._report(claim, found, check, index)
+            try:
+                with self.lock.shared() as give_way:
+                    report.on_check = _both(check, give_way)
+                    given = self.evaluator.evaluate(found.candidate, self._budget(found), report)
+            except PrunedError:
+                if report.stopped is None:
+                    raise
+            finally:
+                self.costing.pace.trained_s += report.trained_s
+            if report.stopped is not None:
+                self._stop(claim, found.cost, report, report.stopped)
+                return
+            results.append({**report.before, **checked(given)})
+            weights = report.weights if weights is None else weights
+        self._complete(claim, found.cost, results, weights)
 
-        def on_batch() -> None:
-            check()
-            give_way()
+    def _report(self, claim: Claim, found: Found, check: Callable[[], None], index: int) -> TrialReport:
+        """Of one evaluation; the first of several is the one that counts for the pruner."""
+        number, is_first = claim.trial.number, index == 0
 
-        number = claim.trial.number
-        seed = seeds.training_seed(self.config.seed, number)
-        training = training_of(architecture, self.data, epochs=epochs, seed=seed, recipe=self._recipe())
-        if (kept := tensors_of(self.ledger, self.search, number)) is not None:
-            checkpoint.resume(training, checkpoint.from_bytes(kept))
-        accuracy = 0.0
-        with self.lock.shared() as give_way:
-            for epoch in training.run(on_batch):
-                accuracy = epoch.accuracy or 0.0
-                told = EpochRecord(epoch.epoch, epoch.train_loss, accuracy, epoch.seconds)
-                self.claims.record_epoch(claim, told)
-                self.costing.pace.trained_s += epoch.seconds
-                decision = self._decided(claim, epoch.epoch, epochs)
-                if decision is not Decision.GO:
-                    now = checkpoint.to_bytes(training, {})
-                    raise StoppedEarlyError(decision, epoch.epoch, accuracy, now)
-        return accuracy, save_weights(training.module)
+        def on_step(step: int, values: Values) -> Halt | None:
+            if step == 0:
+                return self._over(found, values)
+            return self._decided(claim, found, step) if is_first else None
 
-    def _decided(self, claim: Claim, epoch: int, epochs: int) -> Decision:
-        if epoch == epochs:
-            return Decision.GO
+        seed = seeds.training_seed(self.config.seed, number, index)
+        kept = tensors_of(self.ledger, self.search, number) if is_first and claim.trial.epochs_done else None
+        return TrialReport(self.claims, claim, seed, check, on_step, is_recorded=is_first, checkpoint=kept)
+
+    def _budget(self, found: Found) -> int:
+        return found.budget or self.config.epochs
+
+    def _over(self, found: Found, values: Values) -> Halt | None:
+        """Why not to begin, by what is known before."""
+        known = replace(found.cost, costs={**found.cost.costs, **further(values)})
+        over = over_limits(self.config, known)
+        return None if over is None else Halt(over)
+
+    def _decided(self, claim: Claim, found: Found, step: int) -> Halt | None:
+        """Whether the pruner stops an evaluation after a step."""
+        if step >= self._budget(found):
+            return None
         before = claim.trial.epochs_done or 0
-        return self.stopping.decide(claim.trial.number, epoch, gone_on_from=before)
+        decision = self.stopping.decide(claim.trial.number, step, gone_on_from=before)
+        return None if decision is Decision.GO else Halt(decision.value, decision is Decision.PAUSE)
 
-    def _recipe(self) -> "Recipe":
-        from nas.training.presets import recipe_for
+    def _stop(self, claim: Claim, cost: Cost, report: TrialReport, halt: Halt) -> None:
+        """Pause or end a trial that was stopped: before its first step it was over a limit."""
+        values = {**cost.costs, **further({**report.before, **report.last})}
+        accuracy = report.last.get(ACCURACY)
+        if not report.step:
+            self.claims.finish(claim, TrialState.INFEASIBLE, error=halt.why, values=values)
+        elif halt.is_pause:
+            step, kept = report.step, report.kept
+            self.claims.pause(claim, epoch=step, accuracy=accuracy, values=values, checkpoint=kept)
+        else:
+            self.claims.finish(claim, TrialState.PRUNED, accuracy=accuracy, values=values)
 
-        config = self.config
-        recipe = recipe_for(self.data, batch_size=config.batch_size, learning_rate=config.learning_rate)
-        return replace(recipe, schedule="rungs") if self.stopping.pauses else recipe
+    def _complete(self, claim: Claim, cost: Cost, results: list[Values], weights: bytes | None) -> None:
+        """End a trial that was evaluated to the end, by the means of what came out."""
+        means = {name: fmean(result[name] for result in results) for name in results[0]}
+        values = {**cost.costs, **further(means)}
+        self._check_promise(claim, cost, means.get(ACCURACY), values)
+        self.claims.finish(
+            claim,
+            TrialState.COMPLETE,
+            accuracy=means.get(ACCURACY),
+            accuracies=[result[ACCURACY] for result in results if ACCURACY in result],
+            values=values,
+            weights=weights,
+        )
+
+    def _check_promise(
+        self, claim: Claim, cost: Cost, accuracy: float | None, values: dict[str, ObjectiveValue]
+    ) -> None:
+        trial = replace(
+            claim.trial, accuracy=accuracy, latency_ms=cost.latency_ms, size_kb=cost.size_kb, costs=values
+        )
+        if missing := objectives_without_value(self.config, trial):
+            told = ", ".join(missing)
+            raise BitnasError(f"evaluator: '{self.config.evaluator}' gave no {told}; have it return that")
+
+
+def _both(one: Callable[[], None], other: Callable[[], None]) -> Callable[[], None]:
+    def both() -> None:
+        one()
+        other()
+
+    return both

@@ -67,7 +67,7 @@ def test_a_trial_goes_through_its_states(demo: Ledger) -> None:
     assert [epoch.accuracy for epoch in demo.epochs("demo", 0)] == [0.4, 0.5]
     curves = Curves(demo, "demo", [2])
     curves.refresh()
-    assert curves.at(2) == {0: 0.5}
+    assert curves.at(2) == {0: {"accuracy": 0.5}}
     assert done.to_dict()["state"] == "complete"
 
 

@@ -61,8 +61,8 @@ def test_the_best_are_those_of_the_first_fronts_and_then_the_least_crowded(
     assert whole == [*first, *expected[len(first) :]]
 
 
-def _standing(number: int, *losses: float, **more: object) -> Standing:
-    return Standing(number, 1.0 - losses[0], losses, losses[1:], **more)  # type: ignore[arg-type]
+def _standing(number: int, learned: float, *costs: float, is_complete: bool = False) -> Standing:
+    return Standing(number, costs, (learned,), is_complete)
 
 
 def test_one_in_three_is_promoted_and_when_closing_the_front_whole() -> None:

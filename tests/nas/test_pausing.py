@@ -29,6 +29,10 @@ def _claims(ledger: Ledger, **worker: object) -> Claims:
     return Claims(ledger, "demo", replace(Worker.this_process(), **worker))
 
 
+def _stopping(ledger: Ledger) -> Stopping:
+    return Stopping(ledger, History(ledger, "demo"), "demo", CONFIG)
+
+
 def _taken(claim: Claim | None) -> Claim:
     assert claim is not None
     return claim
@@ -157,7 +161,7 @@ class Play:
     def run(self) -> None:
         """Until the search is finished."""
         is_mortal = {} if self.left is None else {"started": 1}
-        claims, stopping = _claims(self.ledger, **is_mortal), Stopping(self.ledger, "demo", CONFIG)
+        claims, stopping = _claims(self.ledger, **is_mortal), _stopping(self.ledger)
         while not self.ledger.search("demo").finished:
             claim = next_claim(claims, stopping)
             if claim is not None:
@@ -261,7 +265,7 @@ def _begun(claims: Claims) -> Claim:
 
 
 def test_what_an_owner_has_left_comes_first(demo: Ledger) -> None:
-    claims, stopping = _claims(demo), Stopping(demo, "demo", CONFIG)
+    claims, stopping = _claims(demo), _stopping(demo)
     _first_epochs(claims, 5)
     _begun(_claims(demo, started=1))
     assert stopping.promotable() == [0, 1]
@@ -269,7 +273,7 @@ def test_what_an_owner_has_left_comes_first(demo: Ledger) -> None:
 
 
 def test_a_worker_waits_while_others_may_still_reach_a_rung(demo: Ledger) -> None:
-    claims, stopping = _claims(demo), Stopping(demo, "demo", CONFIG)
+    claims, stopping = _claims(demo), _stopping(demo)
     _first_epochs(claims, 8)
     assert [_taken(next_claim(claims, stopping)).trial.number for _ in range(3)] == [0, 1, 8], "two of eight"
     assert next_claim(claims, stopping) is None, "trial 8 may be better yet"
