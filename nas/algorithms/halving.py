@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ETA = 3
 """One of so many is promoted at each rung, to a training of so many times as many epochs."""
+FRONTS = 2
+"""So many fronts of a rung are promoted whole, once nobody else will come."""
 
 
 class Halving(Pruner):
@@ -20,8 +22,9 @@ class Halving(Pruner):
     asynchronous successive halving*).
 
     A trial goes on while it is among the best third of those seen at its rung, by the rank of its front and
-    then by crowding. Else it is paused until others make it so. Once nobody else will come, the whole first
-    front goes on, however many that are: the search is for a front, which one in 27 of its trials is not.
+    then by crowding. Else it is paused until others make it so. Once nobody else will come, the first two
+    fronts go on whole, however many that are: the search is for a front, which one trial in 27 is not,
+    and what is just behind the front of an early rung may be ahead in the end.
     """
 
     pauses = True
@@ -81,29 +84,31 @@ class Hyperband(Pruner):
 def promoted(seen: Sequence[Standing], eta: int, *, closing: bool) -> set[int]:
     """The numbers of the best of those seen: one in ``eta``, rounded down.
 
-    When ``closing``, it is rounded up, and the first front is promoted whole.
+    When ``closing``, it is rounded up, and the first fronts are promoted whole.
     """
     count = math.ceil(len(seen) / eta) if closing else len(seen) // eta
     ordered = sorted(seen, key=lambda trial: trial.number)
-    return {ordered[index].number for index in best([t.losses for t in ordered], count, whole_front=closing)}
+    places = best([trial.losses for trial in ordered], count, FRONTS if closing else 0)
+    return {ordered[place].number for place in places}
 
 
-def best(losses: Sequence[Sequence[float]], count: int, *, whole_front: bool = False) -> list[int]:
-    """The places of the ``count`` best of some points, by the rank of their front, then by crowding, then by
-    place; all of the first front with ``whole_front``.
+def best(losses: Sequence[Sequence[float]], count: int, fronts: int = 0) -> list[int]:
+    """The places of the best points, by the rank of their front, then by crowding, then by place: the first
+    ``count``, and all of the first ``fronts`` fronts.
     """
     import numpy as np
 
     from nas.algorithms.hypervolume import crowding, non_dominated
 
     points = np.asarray(losses, dtype=np.float64)
-    rest, chosen = np.arange(len(points)), list[int]()
-    while len(chosen) < count:
+    rest, rank, chosen = np.arange(len(points)), 0, list[int]()
+    while len(rest) and (len(chosen) < count or rank < fronts):
         is_first = non_dominated(points[rest])
         front, rest = rest[is_first], rest[~is_first]
         crowded = np.argsort(-crowding(points[front]), kind="stable")
-        room = len(front) if whole_front and not chosen else count - len(chosen)
+        room = len(front) if rank < fronts else count - len(chosen)
         chosen += front[crowded[:room]].tolist()
+        rank += 1
     return chosen
 
 

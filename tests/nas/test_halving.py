@@ -47,25 +47,24 @@ def _ordered(losses: list[Point]) -> list[list[int]]:
     return fronts
 
 
-@given(points, st.integers(0, 14))
+@given(points, st.integers(0, 14), st.integers(0, 3))
 @settings(max_examples=150, deadline=None)
 def test_the_best_are_those_of_the_first_fronts_and_then_the_least_crowded(
-    losses: list[Point], count: int
+    losses: list[Point], count: int, whole_fronts: int
 ) -> None:
     count = min(count, len(losses))
     fronts = _ordered(losses)
     expected = [place for front in fronts for place in front][:count]
     assert best(losses, count) == expected
-    whole = best(losses, count, whole_front=True)
-    first = fronts[0] if count else []
-    assert whole == [*first, *expected[len(first) :]]
+    whole = [place for front in fronts[:whole_fronts] for place in front]
+    assert best(losses, count, whole_fronts) == [*whole, *expected[len(whole) :]]
 
 
 def _standing(number: int, learned: float, *costs: float, is_complete: bool = False) -> Standing:
     return Standing(number, costs, (learned,), is_complete)
 
 
-def test_one_in_three_is_promoted_and_when_closing_the_front_whole() -> None:
+def test_one_in_three_is_promoted_and_when_closing_two_fronts_whole() -> None:
     line = [_standing(n, float(n), 0.0) for n in range(8)]
     assert promoted(line[:2], 3, closing=False) == set()
     assert promoted(line, 3, closing=False) == {0, 1}
@@ -74,6 +73,8 @@ def test_one_in_three_is_promoted_and_when_closing_the_front_whole() -> None:
     front = [_standing(n, float(n), -float(n)) for n in range(8)]
     assert promoted(front, 3, closing=False) == {0, 7}, "the ends come first"
     assert promoted(front, 3, closing=True) == set(range(8))
+    behind = [_standing(n, n % 4 + n // 4 * 4.0, -(n % 4) + n // 4 * 4.0) for n in range(12)]
+    assert promoted(behind, 12, closing=True) == set(range(8)), "the third front does not"
 
 
 def test_halving_judges_at_rungs_and_answers_for_those_asked() -> None:

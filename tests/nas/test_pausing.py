@@ -150,7 +150,7 @@ class Play:
     def __init__(self, ledger: Ledger, epochs: int | None = None) -> None:
         self.ledger, self.left = ledger, epochs
         self.begun: list[tuple[int, int]] = []  # the trial, and the epoch that it went on from
-        draw = np.random.default_rng(7)
+        draw = np.random.default_rng(15)
         self.sizes = draw.uniform(10, 100, 9)
         self.ends = draw.uniform(0.3, 0.9, 9)
 
@@ -238,7 +238,7 @@ def test_in_the_end_the_first_front_of_each_rung_has_gone_on(uninterrupted: Play
         assert front <= {t.number for t in trials if (t.epochs_done or 0) > rung}
 
 
-@pytest.mark.parametrize("epochs", [1, 4, 7, 12, 20, 25])
+@pytest.mark.parametrize("epochs", [1, 4, 7, 15, 25, 40])
 def test_killed_at_any_epoch_it_ends_the_same(uninterrupted: Play, tmp_path: object, epochs: int) -> None:
     with Ledger.open(f"sqlite:///{tmp_path}/nas.db", create=True) as ledger:
         ledger.create_search("demo", CONFIG)
