@@ -80,8 +80,8 @@ def search(
         max_memory_kb: one that needs more memory to run is not trained; likewise.
         max_macs: one that takes more multiply-accumulates is not trained.
         limits: limits of any other objective by its name, such as ``{"latency@pi": 3.0}``.
-        pruner: what stops trainings early: ``none``, or ``median`` for those below the median of cheaper
-            trials.
+        pruner: what stops trainings early: ``none``; ``halving`` or ``hyperband``, which pause them at rungs
+            and train the best on; or ``median`` for those below the median of cheaper trials.
         repeats: how often to train each architecture, with other seeds; its accuracy is the mean.
         first: architectures to begin with: JSON files, or trials of the database as ``SEARCH/NUMBER``.
         warm_start: searches of the database whose trials this one takes over, beside those it runs.

@@ -75,7 +75,7 @@ what_to_try: Decorator = all_of(
         "--pruner",
         default="none",
         show_default=True,
-        help="The pruner that stops unpromising trials early: none or median.",
+        help="What stops unpromising trials early: none, halving, hyperband or median.",
     ),
     click.option(
         "--when-away",

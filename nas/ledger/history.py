@@ -47,6 +47,11 @@ class History:
             self._by_digest[trial.digest] = trial.number
 
     @property
+    def revision(self) -> int:
+        """Up to which the changes of the search were read."""
+        return self._revision
+
+    @property
     def trials(self) -> list[TrialRecord]:
         """The trials as they were read last, by number; whoever gets the list does not change it."""
         return self._sorted
