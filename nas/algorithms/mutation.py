@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nas.algorithms.base import algorithms
 from nas.algorithms.drawing import Drawing, Drawn, follow, mutant
 from nas.algorithms.points import Point, Seen
-from nas.algorithms.ranking import best, front
+from nas.algorithms.ranking import best, front, population
 
 if TYPE_CHECKING:
     from nas.ledger.records import SearchConfig
@@ -51,22 +51,21 @@ class Evolution(Drawing):
     search*), with several objectives.
 
     The population are the trials that ended last: whoever is good, too, dies of age. The best of a random
-    part of it, by front and then by crowding, is mutated in one choice.
+    half of it, by front and then by crowding, is mutated in one choice.
     """
 
     def __init__(self, space: "SearchSpace", config: "SearchConfig") -> None:
         super().__init__(space, config)
-        self._population = min(100, max(10, config.trials // 4))
-        self._tournament = max(2, self._population // 4)
+        self._population = population(config.trials)
 
     def draw(self, seen: Seen, seed: int) -> Drawn:
         """A mutant; a uniform draw until there is a population."""
         random = Random(seed)  # noqa: S311 - for sampling, not for secrets
-        population = [point for point in seen.ended[-self._population :] if point.params]
-        if len(population) < self._population:
+        living = [point for point in seen.ended[-self._population :] if point.params]
+        if len(living) < self._population:
             return follow(self.space, {}, random)
-        place = {point.number: place for place, point in enumerate(best(population, len(population)))}
-        chosen = random.sample(population, self._tournament)
+        place = {point.number: place for place, point in enumerate(best(living, len(living)))}
+        chosen = random.sample(living, self._population // 2)
         winner = min(chosen, key=lambda point: place[point.number])
         return mutant(self.space, winner.params or {}, 1, random)
 

@@ -12,7 +12,7 @@ from zlib import crc32
 from nas.algorithms.base import Algorithm, AlgorithmFactory, algorithms
 from nas.algorithms.drawing import Drawing, Drawn
 from nas.algorithms.points import Params, Point, Seen
-from nas.algorithms.ranking import Window
+from nas.algorithms.ranking import Window, population
 from search_spaces.search_space import Option, SearchSpace
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def nsga2(seed: int, config: "SearchConfig") -> "BaseSampler":
     """NSGA-II whose parents are the best of all trials so far."""
     import optuna
 
-    return optuna.samplers.NSGAIISampler(seed=seed, population_size=population(config))
+    return optuna.samplers.NSGAIISampler(seed=seed, population_size=population(config.trials))
 
 
 def nsga3(seed: int, config: "SearchConfig") -> "BaseSampler":
@@ -133,7 +133,7 @@ def nsga3(seed: int, config: "SearchConfig") -> "BaseSampler":
     import optuna
 
     with _experimental():
-        return optuna.samplers.NSGAIIISampler(seed=seed, population_size=population(config))
+        return optuna.samplers.NSGAIIISampler(seed=seed, population_size=population(config.trials))
 
 
 @contextmanager
@@ -144,11 +144,6 @@ def _experimental() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
-
-
-def population(config: "SearchConfig") -> int:
-    """A quarter of the trials, at least 4 and at most 50."""
-    return min(50, max(4, config.trials // 4))
 
 
 def gp(seed: int, config: "SearchConfig") -> "BaseSampler":

@@ -59,3 +59,8 @@ class Window:
         random = Random(seed)  # noqa: S311 - for sampling, not for secrets
         chosen |= {point.number: point for point in random.sample(rest, self.others)}
         return [chosen[number] for number in sorted(chosen)]
+
+
+def population(trials: int) -> int:
+    """How many parents a search of so many trials has: a tenth of them, at least 10 and at most 50."""
+    return min(50, max(10, trials // 10))
