@@ -19,6 +19,18 @@ else:
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+
+def all_of(*options: Decorator) -> Decorator:
+    """Several options as one decorator, in this order in the help."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
 storage_option: Decorator = click.option(
     "--storage",
     default=DEFAULT_STORAGE,

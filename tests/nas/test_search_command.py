@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 import nas.trials.job
 from nas.cli.main import cli
-from nas.cli.search import _next
+from nas.cli.search_report import next_step
 from nas.ledger import Ledger, TrialState
 
 NEW = ["--name", "demo", "--trials", "2", "--epochs", "1", "--data", FEW]
@@ -125,14 +125,14 @@ def test_what_is_told_of_a_front_that_is_not_timed_well(storage: str) -> None:
     with Ledger.open(storage) as ledger:
         record, front = ledger.search("demo"), ledger.front("demo")
     waiting = [replace(trial, measured_latency_ms=None) for trial in front]
-    others = _next(record, waiting, ["elsewhere:12"], storage)
+    others = next_step(record, waiting, ["elsewhere:12"], storage)
     assert others == (
         f"The front is being timed by elsewhere:12; once it is: nas pareto demo --storage {storage}"
     )
-    away = _next(record, waiting, [], storage)
+    away = next_step(record, waiting, [], storage)
     assert away.endswith(f"when the device answers: nas latency verify demo --storage {storage}")
     noisy = [replace(trial, measured_disturbed="it was 40% slower than usual") for trial in front]
-    told = _next(record, noisy, [], storage)
+    told = next_step(record, noisy, [], storage)
     trials = "trial 0" if len(front) == 1 else f"trials {', '.join(str(t.number) for t in front)}"
     assert told.startswith(f"Timed on a disturbed machine: {trials}; when it is quiet: ")
     assert f"when it is quiet: {away.partition(': ')[2]}\nNext: nas pareto demo" in told

@@ -1,0 +1,127 @@
+"""The options of ``nas search``: which search, what it tries, its goals, how it runs."""
+
+import click
+
+from nas.cli.options import (
+    Decorator,
+    Kilobytes,
+    LatencyLimitType,
+    LimitType,
+    Milliseconds,
+    all_of,
+    json_option,
+    storage_option,
+)
+from nas.objectives import DEFAULT
+
+which_search: Decorator = all_of(
+    click.option("--name", metavar="NAME", help="The name of the search."),
+    click.option("--resume", metavar="NAME", help="Continue a search with its own settings."),
+)
+"""A new search, or one that is there."""
+
+what_to_try: Decorator = all_of(
+    click.option("--space", default="tiny", show_default=True, help="The search space."),
+    click.option(
+        "--data",
+        default="",
+        metavar="NAME_OR_PATH",
+        help="The data set: digits, a folder, OWNER/NAME on the hub.  [default: digits]",
+    ),
+    click.option(
+        "--evaluator",
+        default="training",
+        show_default=True,
+        metavar="NAME",
+        help="What a trial runs: training, or one of a plug-in.",
+    ),
+    click.option("--image-size", type=int, help="Crop and scale images to a square of this side."),
+    click.option("--device", default="local", show_default=True, help="The device whose latency counts."),
+    click.option("--trials", type=int, default=24, show_default=True, help="How many architectures to try."),
+    click.option("--epochs", type=int, default=3, show_default=True, help="How many epochs to train each."),
+    click.option(
+        "--repeats", type=int, default=1, show_default=True, help="How often to train each, with other seeds."
+    ),
+    click.option(
+        "--batch-size", type=int, help="Images per step; chosen by the number of images if not given."
+    ),
+    click.option("--learning-rate", type=float, help="The highest rate of a training."),
+    click.option(
+        "--sampler",
+        default="tpe",
+        show_default=True,
+        help="The sampler that proposes trials: tpe, nsga2 or random.",
+    ),
+    click.option(
+        "--seed",
+        type=int,
+        default=0,
+        show_default=True,
+        help="The random seed; the same seed repeats a search.",
+    ),
+    click.option(
+        "--pruner",
+        default="none",
+        show_default=True,
+        help="The pruner that stops unpromising trials early: none or median.",
+    ),
+    click.option(
+        "--when-away",
+        type=click.Choice(["wait", "predict"]),
+        default="wait",
+        show_default=True,
+        help="While the device does not answer: wait for it, or predict from what was measured.",
+    ),
+    click.option(
+        "--measure",
+        type=click.Choice(["front", "all"]),
+        default="front",
+        show_default=True,
+        help="Measure the kernels of what may be on the front, or of every trial.",
+    ),
+)
+"""What is searched, and how a trial is chosen and trained."""
+
+goals: Decorator = all_of(
+    click.option(
+        "--max-latency",
+        type=LatencyLimitType(),
+        help="Do not train networks predicted to be slower: 0.4ms, 400us, or 0.5x of the space's median.",
+    ),
+    click.option("--max-latency-ms", type=Milliseconds, help="The same limit in milliseconds."),
+    click.option(
+        "--max-size-kb", type=Kilobytes, help="Do not train networks that are larger (1 kB = 1000 bytes)."
+    ),
+    click.option(
+        "--max-memory-kb", type=Kilobytes, help="Do not train networks whose activations need more memory."
+    ),
+    click.option("--max-macs", type=float, help="Do not train networks of more multiply-accumulates."),
+    click.option(
+        "--limit",
+        "limits",
+        type=LimitType(),
+        multiple=True,
+        help="The same for any other objective, such as latency@pi=3.",
+    ),
+    click.option(
+        "--objective",
+        "objectives",
+        multiple=True,
+        metavar="NAME",
+        default=DEFAULT,
+        show_default=True,
+        help="What to trade off, once for each: accuracy, latency, size, memory, macs, latency@DEVICE.",
+    ),
+)
+"""What is traded off, and what is not trained."""
+
+how_to_run: Decorator = all_of(
+    click.option("--workers", type=int, default=1, show_default=True, help="How many trials run at once."),
+    click.option(
+        "--executor", default="local", show_default=True, metavar="NAME", help="Where they run: local."
+    ),
+    click.option("--verbose", is_flag=True, help="Say when the device was disturbed."),
+    storage_option,
+    json_option,
+)
+"""What may be said again each time."""

@@ -1,0 +1,79 @@
+"""What ``nas search`` says when a search has ended: its trials, its front, and what to type next."""
+
+import json
+
+import click
+
+from nas.formatting import counted, milliseconds, numbered
+from nas.hints import command
+from nas.ledger.records import SearchRecord, TrialRecord, TrialState
+from search_spaces.errors import BitnasError
+
+
+def report(storage: str, name: str, as_json: bool) -> None:
+    from nas.ledger import Ledger, Worker
+    from nas.ledger.claims import Claims
+    from nas.result import Result
+
+    with Ledger.open(storage) as ledger:
+        record, front = ledger.search(name), ledger.front(name)
+        others = Claims(ledger, name, Worker.this_process()).at_work()
+    if as_json:
+        click.echo(json.dumps(Result(storage, name).to_dict()))
+    else:
+        counts = ", ".join(f"{count} {state}" for state, count in record.counts.items() if count)
+        click.echo(f"{name}: {counted(record.trials, 'trial')} ({counts}), {len(front)} on the front")
+        if record.ended:
+            click.echo(f"The search ended early: {record.ended}", err=True)
+        _tell_limit(record)
+    if record.counts[TrialState.FAILED] == record.trials > 0:
+        raise BitnasError(
+            f"search: every trial failed; see why with: {command('trial', name, 0, storage=storage)}"
+        )
+    if as_json:
+        return
+    if over := [t.number for t in front if record.config.is_over(t.measured_latency_ms)]:
+        click.echo(f"Over the limit when measured, so never exported: {numbered('trial', over)}", err=True)
+    _verdict(record, front[0].accuracy if front else None)
+    click.echo(next_step(record, front, others, storage), err=True)
+
+
+def _tell_limit(record: SearchRecord) -> None:
+    """What the limit was, where it was relative."""
+    config = record.config
+    if config.median_latency_ms is not None and config.max_latency_ms is not None:
+        limit, middle = milliseconds(config.max_latency_ms), milliseconds(config.median_latency_ms)
+        click.echo(
+            f"The limit was {limit} ms: {config.max_latency_share:g}x the median, {middle} ms", err=True
+        )
+
+
+def _verdict(record: SearchRecord, best: float | None) -> None:
+    """Say so where the best network is no better than chance or than a linear classifier."""
+    from nas.data import load
+    from nas.training.baseline import Baselines
+
+    if best is None or not record.config.data:
+        return
+    verdict = Baselines.of(load(record.config.data, record.config.image_size)).verdict(best)
+    if verdict is not None:
+        click.echo(verdict, err=True)
+
+
+def next_step(record: SearchRecord, front: list[TrialRecord], others: list[str], storage: str) -> str:
+    def next_command(*words: str) -> str:
+        return command(*words, record.name, storage=storage)
+
+    if not front and record.counts[TrialState.INFEASIBLE]:
+        return f"Nothing was within the limits; see by how much: {next_command('trials')}"
+    if not record.config.device:
+        return f"Next: {next_command('pareto')}"
+    if any(trial.measured_latency_ms is None and trial.error is None for trial in front):
+        if others:
+            return f"The front is being timed by {', '.join(others)}; once it is: {next_command('pareto')}"
+        return f"The front is not measured; when the device answers: {next_command('latency', 'verify')}"
+    if any(trial.measured_disturbed for trial in front):
+        noisy = numbered("trial", (trial.number for trial in front if trial.measured_disturbed))
+        again, pareto = next_command("latency", "verify"), next_command("pareto")
+        return f"Timed on a disturbed machine: {noisy}; when it is quiet: {again}\nNext: {pareto}"
+    return f"Next: {next_command('pareto')}"
