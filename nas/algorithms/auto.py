@@ -8,7 +8,7 @@ import numpy as np
 
 from nas import seeds
 from nas.algorithms.archive import Archive, Known
-from nas.algorithms.base import Algorithm, Choices, ExhaustedError, Proposal, Screened
+from nas.algorithms.base import Algorithm, Choices, ExhaustedError, Proposal, Screened, algorithms
 from nas.algorithms.breeding import Bred, Breeder
 from nas.algorithms.dormancy import Codes
 from nas.algorithms.gain import Gain
@@ -201,3 +201,6 @@ class Auto(Algorithm):
         if screen is not None:
             return screen(choices)
         return Screened(self._space.propose(lambda name, _: choices[name]).digest)
+
+
+algorithms.add("auto", Auto)
