@@ -19,6 +19,7 @@ from nas.objectives import (
     limits_by_name,
     objective,
     objectives,
+    shares_by_name,
 )
 from search_spaces.errors import InvalidInput, Parameter
 
@@ -27,6 +28,9 @@ WAIT, PREDICT = "wait", "predict"
 
 FRONT, ALL = "front", "all"
 """Of which trials every kernel is measured: of those that may be on the front, or of all."""
+
+LATENCY = "latency"
+"""The objective whose relative limit has a setting of its own."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -91,9 +95,10 @@ class SearchConfig:
 
     ``objectives`` are what the search trades off, by name (``nas.objectives``). ``max_latency_ms``,
     ``max_size_kb``, ``max_memory_kb`` (kB of 1000 bytes) and ``max_macs`` limit what is trained, ``limits``
-    any other objective by its name; ``None`` is no limit. The latency limit may be a share of what the median
-    architecture of the space takes on the device (``max_latency_share``): ``median_latency_ms`` and
-    ``max_latency_ms`` are then filled in once the device is known.
+    any other objective by its name; ``None`` is no limit. A limit may be a share of what the median
+    architecture of the space has: ``max_latency_share`` of the latency on the device, ``limit_shares`` of any
+    other objective, by its name. The medians (``median_latency_ms``, ``medians``) and the limits are then
+    filled in once they are known.
 
     Raises:
         InvalidInput: a number is outside its range, or an objective is not known.
@@ -120,6 +125,8 @@ class SearchConfig:
     max_memory_kb: float | None = None
     max_macs: float | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
+    limit_shares: Mapping[str, float] = field(default_factory=dict)
+    medians: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_choice("measure", self.measure, (FRONT, ALL))
@@ -129,21 +136,35 @@ class SearchConfig:
         rate = self.learning_rate
         if rate is not None and not 1e-9 <= rate <= 1e3:  # as of a recipe; NaN is in no range
             raise InvalidInput("learning_rate", f"{rate:g} is out of range", "give 1e-09 to 1000, or omit it")
-        is_given = self.max_latency_share is not None and self.max_latency_ms is not None
-        if is_given and self.median_latency_ms is None:
-            problem = "it and ", Parameter("max_latency_ms"), " limit the same"
-            raise InvalidInput("max_latency_share", problem, "give one of the two")
         check_limits({"max_latency_share": self.max_latency_share, **self._named_limits()})
         self._check_objectives()
+        self._check_shares()
 
     def _check_objectives(self) -> None:
         """Bring objectives and limits into the form that is kept; InvalidInput where one makes no sense."""
         object.__setattr__(self, "objectives", canonical(self.objectives))
         object.__setattr__(self, "limits", limits_by_name(self.limits))
+        object.__setattr__(self, "limit_shares", shares_by_name(self.limit_shares))
+        if LATENCY in self.limit_shares:
+            fix = "give ", Parameter("max_latency_share")
+            raise InvalidInput("limit_shares", f"'{LATENCY}' has a setting of its own", fix)
         for name in self.limits:
             if setting := objective(name).limit:
                 fix = "give ", Parameter(setting)
                 raise InvalidInput("limits", f"'{name}' has a setting of its own", fix)
+
+    def _check_shares(self) -> None:
+        """InvalidInput where what is limited relatively has no median, or another limit, too."""
+        for name in self.shares:
+            parameter = "max_latency_share" if name == LATENCY else "limit_shares"
+            if is_known(name) and not objective(name).is_known_before_training:
+                fix = "give a limit of what architectures cost before training"
+                raise InvalidInput(parameter, f"{name} is known only after training", fix)
+            if name in self.limited and name not in self.known_medians:
+                setting = objective(name).limit or "limits"
+                of = "" if name == LATENCY else f" of '{name}'"
+                problem = "it and ", Parameter(setting), f" limit the same{of}"
+                raise InvalidInput(parameter, problem, "give one of the two")
 
     def _named_limits(self) -> dict[str, float | None]:
         return {o.limit: getattr(self, o.limit) for o in map(objective, objectives) if hasattr(self, o.limit)}
@@ -157,7 +178,7 @@ class SearchConfig:
     @property
     def watched(self) -> tuple[str, ...]:
         """The names of the objectives, and of what is limited."""
-        return tuple(dict.fromkeys((*self.objectives, *self.limited)))
+        return tuple(dict.fromkeys((*self.objectives, *self.limited, *self.shares)))
 
     @property
     def further_devices(self) -> tuple[str, ...]:
@@ -165,15 +186,36 @@ class SearchConfig:
         return devices_of(self.watched)
 
     @property
-    def awaits_limit(self) -> bool:
-        """Whether the limit is a share of a median that is not known yet."""
-        return self.max_latency_share is not None and self.max_latency_ms is None
+    def shares(self) -> dict[str, float]:
+        """Every relative limit, by its objective's name."""
+        latency = {} if self.max_latency_share is None else {LATENCY: self.max_latency_share}
+        return {**latency, **self.limit_shares}
 
-    def with_median(self, median_ms: float) -> "SearchConfig":
-        """The config with its relative limit in milliseconds."""
-        assert self.max_latency_share is not None  # noqa: S101 - the caller has asked ``awaits_limit``
-        limit = self.max_latency_share * median_ms
-        return replace(self, median_latency_ms=median_ms, max_latency_ms=limit)
+    @property
+    def known_medians(self) -> dict[str, float]:
+        """What relative limits are shares of, by the objective's name, as far as it is known."""
+        latency = {} if self.median_latency_ms is None else {LATENCY: self.median_latency_ms}
+        return {**latency, **self.medians}
+
+    @property
+    def awaited(self) -> tuple[str, ...]:
+        """The objectives whose limits are shares of a median that is not known yet, by name."""
+        return tuple(name for name in self.shares if name not in self.known_medians)
+
+    def with_median(self, name: str, median: float) -> "SearchConfig":
+        """The config with the relative limit of an objective that it awaits in the objective's unit."""
+        limit = self.shares[name] * median
+        setting = objective(name).limit
+        fixed = {setting: limit} if setting else {"limits": {**self.limits, name: limit}}
+        if name == LATENCY:
+            return replace(self, median_latency_ms=median, **fixed)
+        return replace(self, medians={**self.medians, name: median}, **fixed)
+
+    def without_medians(self) -> "SearchConfig":
+        """As it was asked for: its relative limits are not resolved."""
+        settings = {setting: None for name in self.known_medians if (setting := objective(name).limit)}
+        limits = {name: limit for name, limit in self.limits.items() if name not in self.known_medians}
+        return replace(self, median_latency_ms=None, medians={}, limits=limits, **settings)
 
     def broken(self, trial: Figures) -> list[tuple[Objective, ObjectiveValue, float]]:
         """The limits that a trial is over by prediction, each with its value."""
@@ -282,7 +324,7 @@ class TrialRecord:
 def config_from_dict(fields: Mapping[str, Any]) -> SearchConfig:
     """The config that ``SearchConfig.to_dict`` gave, in this version or an earlier one."""
     values = {**fields, "objectives": tuple(fields.get("objectives", DEFAULT))}
-    names = *values["objectives"], *values.get("limits", {})
+    names = *values["objectives"], *values.get("limits", {}), *values.get("limit_shares", {})
     return SearchConfig(**values) if all(map(is_known, names)) else _ConfigOfMissingPlugin(**values)
 
 

@@ -109,9 +109,8 @@ def over_limits(config: SearchConfig, cost: Cost) -> str | None:
 
 def _share(config: SearchConfig, name: str) -> str:
     """What a limit is relative to, if it is."""
-    if name != "latency" or config.max_latency_share is None:
-        return ""
-    return f", {config.max_latency_share:g}x the space's median"
+    share = config.shares.get(name)
+    return "" if share is None else f", {share:g}x the space's median"
 
 
 def _holds(found: Predicted, limit: float | None) -> bool:

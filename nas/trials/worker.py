@@ -11,14 +11,16 @@ from dataclasses import replace
 from typing import Protocol
 
 from nas.ledger.claims import Claim, Claims
-from nas.ledger.records import ALL, PREDICT, TrialState
+from nas.ledger.records import ALL, LATENCY, PREDICT, TrialState
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.measuring.bench import Bench, Progress
 from nas.measuring.front_todo import next_of_front
 from nas.measuring.machine_lock import Check, MachineLock
+from nas.objectives import LATENCY_AT, objective
 from nas.trials.costing import Costing
 from nas.trials.job import Job, Told
+from nas.trials.medians import awaited_costs, median_cost
 from nas.trials.trial import TrialRunner
 from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, StaleClaimError, StorageError
@@ -130,25 +132,31 @@ def _profile(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
         check()
         tell(Told(stage="profiling the device", done=done, of=of))
 
-    if runner.config.measure == ALL and not runner.config.awaits_limit:
+    for name in awaited_costs(runner.config):
+        check()
+        tell(Told(stage=f"finding the median {objective(name).title}"))
+        runner.use(runner.ledger.record_median(job.search, name, median_cost(name, runner.space)))
+    if runner.config.measure == ALL and not runner.config.awaited:
         return
     import sklearn.gaussian_process  # noqa: F401 - a second, which is a start's, not a measurement's
 
     started = time.monotonic()
-    for bench in (runner.costing.bench, *runner.costing.further.values()):
-        _profile_one(bench, runner, job, check, progress, tell)
+    further = {LATENCY_AT + device: bench for device, bench in runner.costing.further.items()}
+    for name, bench in {LATENCY: runner.costing.bench, **further}.items():
+        _profile_one(name, bench, runner, job, check, progress, tell)
     runner.costing.pace.add_first(time.monotonic() - started)
 
 
 def _profile_one(
-    bench: Bench, runner: TrialRunner, job: Job, check: Check, progress: Progress, tell: Tell
+    name: str, bench: Bench, runner: TrialRunner, job: Job, check: Check, progress: Progress, tell: Tell
 ) -> None:
-    awaits_limit = bench is runner.costing.bench and runner.config.awaits_limit
+    """Of the device that the objective called ``name`` is about."""
+    awaits_limit = name in runner.config.awaited
     while True:
         try:
             bench.profile(runner.space, progress)
             if awaits_limit:
-                runner.use(runner.ledger.record_median(job.search, bench.median(runner.space)))
+                runner.use(runner.ledger.record_median(job.search, name, bench.median(runner.space)))
             return
         except NoDeviceError:
             log.debug("the device is not profiled yet", exc_info=True)
