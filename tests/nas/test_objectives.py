@@ -274,7 +274,7 @@ def test_a_search_for_a_reward_has_a_front_of_its_best(tmp_path: Path) -> None:
         assert [t.number for t in ledger.front("demo")] == [best]
         assert candidates(ledger, "demo", limits_of(config, {}), None)[0].number == best
     shown = CliRunner().invoke(cli, ["trial", "demo", str(best), "--storage", job.storage]).stdout
-    assert f"reward     {rewards[best]:.4f}" in shown
+    assert f"reward     {rewards[best]:.4f}\n" in shown
     for command in ("trials", "pareto"):
         table = CliRunner().invoke(cli, [command, "demo", "--storage", job.storage]).stdout
         assert "reward" in table and f"{rewards[best]:.4f}" in table
