@@ -251,7 +251,9 @@ def _print_workloads(trial: "TrialRecord") -> None:
 def _print_epochs(epochs: "list[EpochRecord]") -> None:
     if epochs:
         columns = [Column(name, right=True) for name in ("epoch", "train loss", "accuracy", "seconds")]
-        rows = [
-            [str(e.epoch), f"{e.train_loss:.4f}", percent(e.accuracy), f"{e.seconds:.1f}"] for e in epochs
-        ]
-        print_table(columns, rows, title="Epochs")
+        print_table(columns, [_epoch_row(epoch) for epoch in epochs], title="Epochs")
+
+
+def _epoch_row(epoch: "EpochRecord") -> list[str]:
+    loss = MISSING if epoch.train_loss is None else f"{epoch.train_loss:.4f}"
+    return [str(epoch.epoch), loss, percent(epoch.accuracy), f"{epoch.seconds:.1f}"]

@@ -84,8 +84,8 @@ class Curve(NamedTuple):
     """A training, epoch by epoch."""
 
     epochs: tuple[int, ...]
-    accuracy: tuple[float, ...]  # of the validation split, 0 to 1
-    train_loss: tuple[float, ...]
+    accuracy: tuple[float | None, ...]  # of the validation split, 0 to 1
+    train_loss: tuple[float | None, ...]
 
 
 def pareto_data(

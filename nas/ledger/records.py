@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from nas.ledger.relative_limits import RelativeLimits
 from nas.objectives import (
     DEFAULT,
     Figures,
@@ -26,11 +27,11 @@ from search_spaces.errors import InvalidInput, Parameter
 WAIT, PREDICT = "wait", "predict"
 """What a search does while its device does not answer: nothing, or predict all it can."""
 
+TRAINING = "training"
+"""The evaluator that is built in."""
+
 FRONT, ALL = "front", "all"
 """Of which trials every kernel is measured: of those that may be on the front, or of all."""
-
-LATENCY = "latency"
-"""The objective whose relative limit has a setting of its own."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -76,6 +77,7 @@ _RANGES = {
     "epochs": (1, 100_000),
     "seed": (0, 2**32 - 1),
     "batch_size": (2, 65_536),
+    "repeats": (1, 100),
 }
 
 
@@ -90,7 +92,7 @@ def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class SearchConfig:
+class SearchConfig(RelativeLimits):
     """What a search was asked for; it is stored with the search and never changes.
 
     ``objectives`` are what the search trades off, by name (``nas.objectives``). ``max_latency_ms``,
@@ -99,6 +101,10 @@ class SearchConfig:
     architecture of the space has: ``max_latency_share`` of the latency on the device, ``limit_shares`` of any
     other objective, by its name. The medians (``median_latency_ms``, ``medians``) and the limits are then
     filled in once they are known.
+
+    ``evaluator`` is what a trial runs; one of your own may go without ``data`` and without ``device``, which
+    are then empty. ``repeats`` is how often each architecture is trained, with other seeds. ``first`` are
+    architectures to begin with, each as its JSON.
 
     Raises:
         InvalidInput: a number is outside its range, or an objective is not known.
@@ -125,6 +131,9 @@ class SearchConfig:
     max_memory_kb: float | None = None
     max_macs: float | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
+    evaluator: str = TRAINING
+    repeats: int = 1
+    first: tuple[str, ...] = ()
     limit_shares: Mapping[str, float] = field(default_factory=dict)
     medians: Mapping[str, float] = field(default_factory=dict)
 
@@ -138,33 +147,17 @@ class SearchConfig:
             raise InvalidInput("learning_rate", f"{rate:g} is out of range", "give 1e-09 to 1000, or omit it")
         check_limits({"max_latency_share": self.max_latency_share, **self._named_limits()})
         self._check_objectives()
-        self._check_shares()
+        self.check_shares()
 
     def _check_objectives(self) -> None:
         """Bring objectives and limits into the form that is kept; InvalidInput where one makes no sense."""
         object.__setattr__(self, "objectives", canonical(self.objectives))
         object.__setattr__(self, "limits", limits_by_name(self.limits))
         object.__setattr__(self, "limit_shares", shares_by_name(self.limit_shares))
-        if LATENCY in self.limit_shares:
-            fix = "give ", Parameter("max_latency_share")
-            raise InvalidInput("limit_shares", f"'{LATENCY}' has a setting of its own", fix)
         for name in self.limits:
             if setting := objective(name).limit:
                 fix = "give ", Parameter(setting)
                 raise InvalidInput("limits", f"'{name}' has a setting of its own", fix)
-
-    def _check_shares(self) -> None:
-        """InvalidInput where what is limited relatively has no median, or another limit, too."""
-        for name in self.shares:
-            parameter = "max_latency_share" if name == LATENCY else "limit_shares"
-            if is_known(name) and not objective(name).is_known_before_training:
-                fix = "give a limit of what architectures cost before training"
-                raise InvalidInput(parameter, f"{name} is known only after training", fix)
-            if name in self.limited and name not in self.known_medians:
-                setting = objective(name).limit or "limits"
-                of = "" if name == LATENCY else f" of '{name}'"
-                problem = "it and ", Parameter(setting), f" limit the same{of}"
-                raise InvalidInput(parameter, problem, "give one of the two")
 
     def _named_limits(self) -> dict[str, float | None]:
         return {o.limit: getattr(self, o.limit) for o in map(objective, objectives) if hasattr(self, o.limit)}
@@ -185,38 +178,6 @@ class SearchConfig:
         """The devices beside ``device`` whose latency counts."""
         return devices_of(self.watched)
 
-    @property
-    def shares(self) -> dict[str, float]:
-        """Every relative limit, by its objective's name."""
-        latency = {} if self.max_latency_share is None else {LATENCY: self.max_latency_share}
-        return {**latency, **self.limit_shares}
-
-    @property
-    def known_medians(self) -> dict[str, float]:
-        """What relative limits are shares of, by the objective's name, as far as it is known."""
-        latency = {} if self.median_latency_ms is None else {LATENCY: self.median_latency_ms}
-        return {**latency, **self.medians}
-
-    @property
-    def awaited(self) -> tuple[str, ...]:
-        """The objectives whose limits are shares of a median that is not known yet, by name."""
-        return tuple(name for name in self.shares if name not in self.known_medians)
-
-    def with_median(self, name: str, median: float) -> "SearchConfig":
-        """The config with the relative limit of an objective that it awaits in the objective's unit."""
-        limit = self.shares[name] * median
-        setting = objective(name).limit
-        fixed = {setting: limit} if setting else {"limits": {**self.limits, name: limit}}
-        if name == LATENCY:
-            return replace(self, median_latency_ms=median, **fixed)
-        return replace(self, medians={**self.medians, name: median}, **fixed)
-
-    def without_medians(self) -> "SearchConfig":
-        """As it was asked for: its relative limits are not resolved."""
-        settings = {setting: None for name in self.known_medians if (setting := objective(name).limit)}
-        limits = {name: limit for name, limit in self.limits.items() if name not in self.known_medians}
-        return replace(self, median_latency_ms=None, medians={}, limits=limits, **settings)
-
     def broken(self, trial: Figures) -> list[tuple[Objective, ObjectiveValue, float]]:
         """The limits that a trial is over by prediction, each with its value."""
         found = [(objective(name), limit) for name, limit in self.limited.items()]
@@ -235,18 +196,26 @@ class SearchConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
-        return {**asdict(self), "objectives": list(self.objectives)}
+        return {**asdict(self), "objectives": list(self.objectives), "first": list(self.first)}
 
 
 @dataclass(frozen=True)
 class SearchRecord:
-    """One search and how many of its trials are in which state (every state has a count)."""
+    """One search and how many of its trials are in which state (every state has a count).
+
+    ``ended`` is why it has ended before all its trials were run, if it has.
+    """
 
     name: str
     config: SearchConfig
     created_at: datetime
     counts: Mapping[TrialState, int]
     ended: str | None = None
+
+    @property
+    def trials(self) -> int:
+        """How many trials it has: as many as it was asked for, unless it has ended early."""
+        return sum(self.counts.values())
 
     @property
     def finished(self) -> bool:
@@ -260,6 +229,7 @@ class SearchRecord:
             "created_at": self.created_at.isoformat(),
             "config": self.config.to_dict(),
             "counts": {state.value: count for state, count in self.counts.items()},
+            "ended": self.ended,
         }
 
 
@@ -276,8 +246,9 @@ class TrialRecord:
     measured. ``costs`` are what other objectives said before training, by name. ``budget`` is how many epochs
     it is trained, where the algorithm says so.
     ``epochs_done`` is how many epochs it has been through, ``accuracies`` those of its repeated trainings.
-    ``same_as`` is the trial of the same architecture whose result it has taken over. ``passed_over`` is how
-    many proposals were passed over before this one, with some of them in ``passed_samples``.
+    ``same_as`` is the trial, as SEARCH/NUMBER, of the same architecture whose result it has taken over.
+    ``passed_over`` is how many proposals were passed over before this one, with some of them in
+    ``passed_samples``.
     """
 
     search: str
@@ -306,7 +277,7 @@ class TrialRecord:
     budget: int | None = None
     epochs_done: int | None = None
     accuracies: tuple[float, ...] = ()
-    same_as: int | None = None
+    same_as: str | None = None
     passed_over: int = 0
     passed_samples: tuple[Mapping[str, Any], ...] = ()
 
@@ -324,6 +295,7 @@ class TrialRecord:
 def config_from_dict(fields: Mapping[str, Any]) -> SearchConfig:
     """The config that ``SearchConfig.to_dict`` gave, in this version or an earlier one."""
     values = {**fields, "objectives": tuple(fields.get("objectives", DEFAULT))}
+    values["first"] = tuple(fields.get("first", ()))
     names = *values["objectives"], *values.get("limits", {}), *values.get("limit_shares", {})
     return SearchConfig(**values) if all(map(is_known, names)) else _ConfigOfMissingPlugin(**values)
 

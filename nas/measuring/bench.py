@@ -15,7 +15,8 @@ from latency.model.workloads import checked, workloads_of
 from latency.timing.measurement import Measurement
 from latency.timing.patience import patience_s
 from nas.ledger.latencies import SqlLatencyTable
-from nas.ledger.records import LATENCY, PREDICT, SearchConfig
+from nas.ledger.records import PREDICT, SearchConfig
+from nas.ledger.relative_limits import LATENCY
 from nas.ledger.store import Ledger
 from nas.measuring.devices import open_absent, open_device
 from nas.measuring.machine_lock import MachineLock

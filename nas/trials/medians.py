@@ -2,38 +2,44 @@
 
 from statistics import median
 
-from nas.ledger.records import LATENCY, SearchConfig
+from nas.evaluators.base import Evaluator
+from nas.ledger.records import SearchConfig
+from nas.ledger.relative_limits import LATENCY
 from nas.objectives import LATENCY_AT, objective
 from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError, InvalidInput
-from search_spaces.search_space import SearchSpace
+from search_spaces.search_space import Candidate, SearchSpace
 
 
 def awaited_costs(config: SearchConfig) -> tuple[str, ...]:
-    """The objectives whose medians are awaited and are known without a device."""
+    """The objectives whose medians are awaited and take no device."""
     return tuple(name for name in config.awaited if name != LATENCY and not name.startswith(LATENCY_AT))
 
 
-def median_cost(name: str, space: SearchSpace) -> float:
+def median_cost(name: str, space: SearchSpace, evaluator: Evaluator) -> float:
     """The median of an objective over the sample by which devices are profiled; nothing is measured.
 
     Raises:
-        InvalidInput: the objective has no value that the architecture alone tells.
+        InvalidInput: neither an architecture alone nor the evaluator tells it.
     """
-    from latency.model.profiling import sampled
+    from latency.model.profiling import drawn
 
-    costs = [cost for a in sampled(space) if (cost := _cost(name, a)) is not None]
+    costs = [cost for found in drawn(space) if (cost := _cost(name, found, evaluator)) is not None]
     if not costs:
-        problem = f"{name} has no median, as no architecture alone tells it"
+        problem = f"{name} has no median, as it is not known of an architecture beforehand"
         raise InvalidInput("limit_shares", problem, "give a limit in its unit")
     return median(costs)
 
 
-def _cost(name: str, architecture: Architecture) -> float | None:
-    """The value of one architecture; None where it has none."""
+def _cost(name: str, candidate: Candidate, evaluator: Evaluator) -> float | None:
+    """The value of one candidate; None where it has none."""
     from search_spaces.sizing import size
 
+    if (told := evaluator.costs(candidate).get(name)) is not None:
+        return float(told)
+    if not isinstance(candidate, Architecture):
+        return None
     try:
-        return size(architecture).kilobytes if name == "size" else objective(name).cost(architecture)
+        return size(candidate).kilobytes if name == "size" else objective(name).cost(candidate)
     except BitnasError:  # such an architecture fails as a trial, too
         return None
