@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
 from nas.objectives import is_known, objective
 from search_spaces.errors import InvalidInput, Parameter
@@ -34,8 +34,8 @@ class RelativeLimits(ABC):
         for name in self.shares:
             parameter = "max_latency_share" if name == LATENCY else "limit_shares"
             if is_known(name) and not objective(name).is_known_before_training:
-                fix = "give a limit of what architectures cost before training"
-                raise InvalidInput(parameter, f"{name} is known only after training", fix)
+                instead = "give a limit of what architectures cost before training"
+                raise InvalidInput(parameter, f"{name} is known only after training", instead)
             if name in self.limited and name not in self.known_medians:
                 setting = objective(name).limit or "limits"
                 of = "" if name == LATENCY else f" of '{name}'"
@@ -65,11 +65,14 @@ class RelativeLimits(ABC):
         setting = objective(name).limit
         fixed = {setting: limit} if setting else {"limits": {**self.limits, name: limit}}
         if name == LATENCY:
-            return replace(self, median_latency_ms=median, **fixed)
-        return replace(self, medians={**self.medians, name: median}, **fixed)
+            return self._with(median_latency_ms=median, **fixed)
+        return self._with(medians={**self.medians, name: median}, **fixed)
 
     def without_medians(self) -> Self:
         """As it was asked for: its relative limits are not resolved."""
         settings = {setting: None for name in self.known_medians if (setting := objective(name).limit)}
         limits = {name: limit for name, limit in self.limits.items() if name not in self.known_medians}
-        return replace(self, median_latency_ms=None, medians={}, limits=limits, **settings)
+        return self._with(median_latency_ms=None, medians={}, limits=limits, **settings)
+
+    def _with(self, **settings: Any) -> Self:
+        return replace(self, **settings)  # type: ignore[type-var]  # it is the dataclass that has the fields

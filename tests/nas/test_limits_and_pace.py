@@ -12,12 +12,15 @@ from sqlalchemy import update
 from latency.model.profiling import sampled
 from nas.cli.options import CountLimit, KilobyteLimit, LatencyLimit, Limit
 from nas.cli.search import _config, search
+from nas.evaluators.function import FunctionEvaluator
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from nas.ledger.claims import MAX_DEATHS
+from nas.ledger.entries import Cost
 from nas.ledger.front import non_dominated, possible_members
 from nas.ledger.tables import Trial
 from nas.measuring.bench import Predicted
 from nas.measuring.front_todo import next_of_front
+from nas.trials.costing import over_limits
 from nas.trials.medians import median_cost
 from nas.trials.pace import KERNEL_S, Pace
 from search_spaces import Architecture, size, space
@@ -157,11 +160,12 @@ def test_a_relative_limit_is_told_in_milliseconds_and_kept(tmp_path: Path) -> No
     assert all((t.latency_ms or 0) > 0.33 for t in infeasible)
 
 
+NO_COSTS = FunctionEvaluator(lambda *_: {}, None, ("accuracy",))
 RELATIVE = {"size": 1.0, "macs": 1.2, "latency@pi": 1.1}
 
 
 def test_relative_limits_are_resolved_once_and_kept(tmp_path: Path) -> None:
-    config = replace(CONFIG, sampler="random", trials=8, limit_shares=RELATIVE)
+    config = replace(CONFIG, sampler="random", trials=2, epochs=1, limit_shares=RELATIVE)
     assert config.awaited == ("size", "macs", "latency@pi")
     assert config.further_devices == ("pi",), "though its limit is not known yet"
     job = _job(tmp_path, config, bench=EstimatingBench)
@@ -172,21 +176,23 @@ def test_relative_limits_are_resolved_once_and_kept(tmp_path: Path) -> None:
     sizes = [size(architecture).kilobytes for architecture in sampled(space("tiny"))]
     assert found.medians == {
         "size": pytest.approx(median(sizes)),
-        "macs": median_cost("macs", space("tiny")),
+        "macs": median_cost("macs", space("tiny"), NO_COSTS),
         "latency@pi": 0.3,
     }
     assert (found.awaited, found.without_medians()) == ((), config)
     assert found.max_size_kb == pytest.approx(found.medians["size"])
     assert found.max_macs == pytest.approx(1.2 * found.medians["macs"])
     assert found.limits == {"latency@pi": pytest.approx(0.33)}
-    over = [t for t in trials if (t.size_kb or 0.0) > (found.max_size_kb or 0.0)]
-    assert over and len(over) < len(trials)
-    assert all(t.state is TrialState.INFEASIBLE and "1x the space's median" in (t.error or "") for t in over)
+    assert all(t.state is TrialState.COMPLETE and not found.broken(t) for t in trials)
+    too_large = Cost(size_kb=1.1 * (found.max_size_kb or 0.0), costs={})
+    assert str(over_limits(found, too_large)).endswith("kB, 1x the space's median")
 
 
 def test_a_median_needs_what_an_architecture_tells() -> None:
     with pytest.raises(InvalidInput, match="limit_shares: latency@pi has no median"):
-        median_cost("latency@pi", space("tiny"))
+        median_cost("latency@pi", space("tiny"), NO_COSTS)
+    told = FunctionEvaluator(lambda *_: {}, lambda found: {"flops": len(found.blocks)}, ("accuracy",))
+    assert median_cost("flops", space("tiny"), told) in (2, 2.5, 3, 3.5, 4)
 
 
 def test_limits_of_the_command_line_are_settings() -> None:

@@ -15,7 +15,8 @@ from nas.cli.search import _config, search
 from nas.export.trials import candidates, limits_of, nothing_fits
 from nas.figures.data import pareto_data
 from nas.figures.search import pareto_figure, title_of
-from nas.ledger import Ledger, SearchConfig, TrialState, front_of
+from nas.ledger import Ledger, SearchConfig, TrialState, Worker, front_of
+from nas.ledger.claims import Claims
 from nas.ledger.records import TrialRecord, config_from_dict
 from nas.measuring.bench import Predicted
 from nas.objectives import (
@@ -34,6 +35,7 @@ from runtime import compile as compile_network
 from search_spaces import Architecture, build, space
 from search_spaces.errors import InvalidInput
 from search_spaces.search_space import Option, SearchSpace
+from tests.cli.filled_ledger import propose
 from tests.nas.test_search_loop import CONFIG, _job, _work
 
 TINY = space("tiny")
@@ -263,21 +265,23 @@ def test_rewards_are_kept_by_names_that_hold_their_parameters() -> None:
 
 
 def test_a_search_for_a_reward_has_a_front_of_its_best(tmp_path: Path) -> None:
-    job = _job(tmp_path, replace(CONFIG, sampler="random", objectives=("mnasnet@0.2ms:-1",)))
-    trials = _work(job)
-    reward = objective("mnasnet@0.2ms:-1")
-    rewards = {t.number: v.value for t in trials if (v := reward.of(t)) is not None}
-    best = max(rewards, key=lambda number: rewards[number])
-    assert len(rewards) > 2 and best != max(trials, key=lambda t: t.accuracy or 0.0).number
-    with Ledger.open(job.storage) as ledger:
+    url = f"sqlite:///{tmp_path}/nas.db"
+    with Ledger.open(url, create=True) as ledger:
+        ledger.create_search("demo", replace(CONFIG, objectives=("mnasnet@0.2ms:-1",), trials=3))
+        claims = Claims(ledger, "demo", Worker.this_process())
+        for accuracy, latency in ((0.9, 0.3), (0.8, 0.2), (0.5, 0.18)):
+            claim = claims.claim()
+            assert claim is not None
+            propose(claims, claim, latency, 10.0)
+            claims.finish(claim, TrialState.COMPLETE, accuracy=accuracy)
         config = ledger.search("demo").config
-        assert [t.number for t in ledger.front("demo")] == [best]
-        assert candidates(ledger, "demo", limits_of(config, {}), None)[0].number == best
-    shown = CliRunner().invoke(cli, ["trial", "demo", str(best), "--storage", job.storage]).stdout
-    assert f"reward     {rewards[best]:.4f}\n" in shown
+        assert [t.number for t in ledger.front("demo")] == [1]
+        assert [t.number for t in candidates(ledger, "demo", limits_of(config, {}), None)] == [1, 0, 2]
+    shown = CliRunner().invoke(cli, ["trial", "demo", "1", "--storage", url]).stdout
+    assert "reward     0.8000\n" in shown
     for command in ("trials", "pareto"):
-        table = CliRunner().invoke(cli, [command, "demo", "--storage", job.storage]).stdout
-        assert "reward" in table and f"{rewards[best]:.4f}" in table
+        table = CliRunner().invoke(cli, [command, "demo", "--storage", url]).stdout
+        assert "reward" in table and "0.8000" in table
 
 
 @pytest.mark.parametrize(
