@@ -170,8 +170,10 @@ class SearchConfig(RelativeLimits):
 
     @property
     def watched(self) -> tuple[str, ...]:
-        """The names of the objectives, and of what is limited."""
-        return tuple(dict.fromkeys((*self.objectives, *self.limited, *self.shares)))
+        """The names of the objectives, of what is limited, and of what these are computed from."""
+        names = (*self.objectives, *self.limited, *self.shares)
+        parts = (part for name in names if is_known(name) for part in objective(name).parts)
+        return tuple(dict.fromkeys((*names, *parts)))
 
     @property
     def further_devices(self) -> tuple[str, ...]:

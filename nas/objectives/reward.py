@@ -30,7 +30,7 @@ class Reward(Objective):
         InvalidInput: the target is not a finite number above 0, or ``exponent`` not between -10 and 0.
     """
 
-    title, is_maximized = "reward", True
+    title, is_maximized, parts = "reward", True, ("accuracy", "latency")
 
     def __init__(self, kind: str, target_ms: float, exponent: float | None = None) -> None:
         _check(kind, target_ms, exponent)

@@ -259,6 +259,7 @@ def test_rewards_are_kept_by_names_that_hold_their_parameters() -> None:
     config = replace(CONFIG, objectives=("mnasnet@3.0ms", "mnasnet@0.4ms:-0.1", "mnasnet-hard@3ms"))
     assert config.objectives == ("mnasnet@3ms:-0.07", "mnasnet@0.4ms:-0.1", "mnasnet-hard@3ms")
     assert config_from_dict(config.to_dict()) == config
+    assert {"accuracy", "latency"} < set(config.watched), "of which it is computed"
     exact = 0.1 + 0.2
     kept = objective(Reward("mnasnet", exact).name)
     assert isinstance(kept, Reward) and kept.target_ms == exact
@@ -374,6 +375,7 @@ def test_wrong_settings_are_named(settings: dict[str, object], says: str) -> Non
     [
         ({"objectives": ("accuracy", "latency@local")}, "objectives: 'latency@local' is of the search's own"),
         ({"limits": {"latency@nowhere": 3.0}}, "limits: unknown name 'nowhere'"),
+        ({"limit_shares": {"latency@nowhere": 0.5}}, "limit_shares: unknown name 'nowhere'"),
     ],
 )
 def test_further_devices_are_others_that_are_known(
