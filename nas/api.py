@@ -37,6 +37,7 @@ def search(
     max_memory_kb: float | None = None,
     max_macs: float | None = None,
     limits: Mapping[str, float] = NO_LIMITS,
+    limit_shares: Mapping[str, float] = NO_LIMITS,
     pruner: str = "none",
     repeats: int = 1,
     first: str | Path | Sequence[str | Path] = (),
@@ -72,7 +73,7 @@ def search(
         sampler: what proposes architectures: ``tpe``, ``nsga2`` or ``random``.
         seed: with one worker, the same seed proposes the same.
         objectives: what to trade off: ``accuracy``, ``latency``, ``size``, ``memory``, ``macs``,
-            ``latency@DEVICE``; one alone is allowed.
+            ``latency@DEVICE``, or a reward such as ``mnasnet@3ms``; one alone is allowed.
         max_latency_ms: an architecture that is predicted to be slower is not trained; milliseconds for one
             image.
         max_latency_share: the same limit as a share of what the space's median architecture takes.
@@ -80,6 +81,8 @@ def search(
         max_memory_kb: one that needs more memory to run is not trained; likewise.
         max_macs: one that takes more multiply-accumulates is not trained.
         limits: limits of any other objective by its name, such as ``{"latency@pi": 3.0}``.
+        limit_shares: limits as shares of what the space's median architecture has, by the objective's name,
+            such as ``{"size": 0.5}``.
         pruner: what stops trainings early: ``none``; ``halving`` or ``hyperband``, which pause them at rungs
             and train the best on; or ``median`` for those below the median of cheaper trials.
         repeats: how often to train each architecture, with other seeds; its accuracy is the mean.

@@ -96,7 +96,7 @@ KINDS = {
         (FLAG, "progress verbose"),
         (NAMES, "objectives warm_start"),
         (PATHS, "plugins first"),
-        (NUMBERS, "limits reference"),
+        (NUMBERS, "limits limit_shares reference"),
     )
     for name in names.split()
 }

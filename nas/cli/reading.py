@@ -15,6 +15,7 @@ from nas.figures.data import (
     layer_rows,
     notes,
     told_costs,
+    told_results,
     workload_bars,
 )
 from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
@@ -97,7 +98,7 @@ def trial(search: str, number: int, storage: str, as_json: bool) -> None:
     if as_json:
         print_json(_full(record, epochs))
         return
-    print_pairs(_facts(record, notes(config, record)))
+    print_pairs(_facts(record, told_results(config, record), notes(config, record)))
     if config.evaluator == TRAINING or record.size_kb is not None:
         _print_architecture(record)
     else:
@@ -179,7 +180,10 @@ def _full(trial: "TrialRecord", epochs: "list[EpochRecord]") -> dict[str, Any]:
     }
 
 
-def _facts(trial: "TrialRecord", note: str) -> list[tuple[str, str]]:
+def _facts(
+    trial: "TrialRecord", results: "Sequence[tuple[str, str, str]]", note: str
+) -> list[tuple[str, str]]:
+    figures = [*results, *told_costs(trial)]
     facts = [
         ("trial", f"{trial.search} {trial.number}"),
         ("state", str(trial.state)),
@@ -187,7 +191,7 @@ def _facts(trial: "TrialRecord", note: str) -> list[tuple[str, str]]:
         ("predicted", _predicted(trial)),
         ("measured", _measured(trial)),
         ("size", _with_unit(kilobytes(trial.size_kb), "kB")),
-        *((title, f"{value} ({about})" if about else value) for title, value, about in told_costs(trial)),
+        *((title, f"{value} ({about})" if about else value) for title, value, about in figures),
         ("digest", trial.digest or MISSING),
         ("worker", trial.worker or MISSING),
     ]

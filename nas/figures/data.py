@@ -270,6 +270,13 @@ def told_costs(trial: "TrialRecord") -> list[tuple[str, str, str]]:
     return [_told_cost(name, cost) for name, cost in trial.costs.items()]
 
 
+def told_results(config: "SearchConfig", trial: "TrialRecord") -> list[tuple[str, str, str]]:
+    """The objectives of a search that take training, beside accuracy, as ``told_costs`` tells the others."""
+    names = [name for name in config.watched if is_known(name) and not _takes_no_training(name)]
+    values = [(name, objective(name).of(trial)) for name in names if name not in DEFAULT]
+    return [_told_cost(name, value) for name, value in values if value is not None]
+
+
 def _told_cost(name: str, cost: ObjectiveValue) -> tuple[str, str, str]:
     if not is_known(name):
         return name, f"{cost.value:.4g}", ""

@@ -167,14 +167,14 @@ class Ledger:
             )
             return session.scalar(trained) or 0.0
 
-    def record_median(self, name: str, median_ms: float) -> SearchConfig:
-        """Make a relative limit one in milliseconds, unless somebody has; the config as it then is."""
+    def record_median(self, name: str, of: str, median: float) -> SearchConfig:
+        """Resolve the relative limit of an objective, unless somebody has; the config as it then is."""
         with self.writing() as session:
             row = session.scalars(select(Search).where(Search.name == name).with_for_update()).one()
             config = config_from_dict(row.config)
-            if config.awaits_limit:
-                check_finite(median_ms=median_ms)
-                config = config.with_median(median_ms)
+            if of in config.awaited:
+                check_finite(median=median)
+                config = config.with_median(of, median)
                 row.config = config.to_dict()
             return config
 

@@ -108,7 +108,12 @@ def check_devices(storage: str, config: SearchConfig) -> None:
     """InvalidInput when a search's device is not known, or a further one, or that is the same."""
     if config.device:
         check_device(storage, config.device)
-    for parameter, names in (("objectives", config.objectives), ("limits", config.limits)):
+    named = (
+        ("objectives", config.objectives),
+        ("limits", config.limits),
+        ("limit_shares", config.limit_shares),
+    )
+    for parameter, names in named:
         for device in devices_of(names):
             if device == config.device:
                 problem = f"'{LATENCY_AT}{device}' is of the search's own device"
