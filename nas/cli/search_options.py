@@ -1,4 +1,4 @@
-"""The options of ``nas search``, by what they are about: which search, what it tries, its goals, its running."""
+"""The options of ``nas search``, by what they are about: what is tried, its goals, how it runs."""
 
 import click
 

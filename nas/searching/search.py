@@ -138,9 +138,9 @@ def run(
 ) -> SearchRecord:
     """Run what is left of a search by at most ``workers`` workers of an executor.
 
-    ``on_change`` gets the search whenever the count of any state has changed, and at the end; ``on_progress``
-    gets it, and what the workers told, whenever one of them told something, and at the end. On Ctrl-C or
-    SIGTERM the workers put their trials back and KeyboardInterrupt is raised.
+    ``on_change`` gets the search when the count of any state has changed, at most four times a second, and at
+    the end; ``on_progress`` gets it, and what the workers told, whenever one of them told something, and at
+    the end. On Ctrl-C or SIGTERM the workers put their trials back and KeyboardInterrupt is raised.
 
     Raises:
         InvalidInput: too few or too many workers, or no such executor.
