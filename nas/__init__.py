@@ -5,12 +5,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nas.api import load, resume, search
+    from nas.evaluators.base import PrunedError, Report
+    from nas.evaluators.function import evaluator
+    from nas.objectives.reported import Reported as Objective
     from nas.result import Result
 
 # Looked up on first use, so that importing the package loads neither torch nor SQLAlchemy.
-_EXPORTS = {"Result": "result", "load": "api", "resume": "api", "search": "api"}
+_EXPORTS = {
+    "Objective": "objectives.reported:Reported",
+    "PrunedError": "evaluators.base:PrunedError",
+    "Report": "evaluators.base:Report",
+    "Result": "result:Result",
+    "evaluator": "evaluators.function:evaluator",
+    "load": "api:load",
+    "resume": "api:resume",
+    "search": "api:search",
+}
 
-__all__ = ["Result", "load", "resume", "search"]
+__all__ = ["Objective", "PrunedError", "Report", "Result", "evaluator", "load", "resume", "search"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,7 +30,8 @@ def __getattr__(name: str) -> Any:
         return _version()
     if name not in _EXPORTS:
         raise AttributeError(f"module 'nas' has no attribute '{name}'")
-    return getattr(import_module(f"nas.{_EXPORTS[name]}"), name)
+    home, _, found = _EXPORTS[name].partition(":")
+    return getattr(import_module(f"nas.{home}"), found)
 
 
 def __dir__() -> list[str]:

@@ -23,7 +23,8 @@ NO_LIMITS: Mapping[str, float] = MappingProxyType({})
 def search(
     *,
     space: str = "tiny",
-    data: str | Path = "digits",
+    data: str | Path = "",
+    evaluator: str = "training",
     device: str = "local",
     trials: int = 24,
     epochs: int = 3,
@@ -37,6 +38,7 @@ def search(
     max_macs: float | None = None,
     limits: Mapping[str, float] = NO_LIMITS,
     pruner: str = "none",
+    repeats: int = 1,
     when_away: str = "wait",
     image_size: int | None = None,
     measure: str = "front",
@@ -60,7 +62,8 @@ def search(
 
     Args:
         space: the search space: ``tiny``, ``cifar``, ``mobile``, or a plug-in's.
-        data: the data set: ``digits``, a folder, a parquet file, or ``OWNER/NAME`` on the hub.
+        data: the data set: ``digits`` unless told, a folder, a parquet file, or ``OWNER/NAME`` on the hub.
+        evaluator: what a trial runs: ``training``, or one of your own (``nas.evaluator``).
         device: the device whose latency counts.
         trials: how many architectures to try.
         epochs: how long to train each.
@@ -77,6 +80,7 @@ def search(
         limits: limits of any other objective by its name, such as ``{"latency@pi": 3.0}``.
         pruner: what stops trainings early: ``none``, or ``median`` for those below the median of cheaper
             trials.
+        repeats: how often to train each architecture, with other seeds; its accuracy is the mean.
         when_away: what to do while the device does not answer: ``wait``, or ``predict`` from what was
             measured before.
         image_size: bring images to a square of this side; None leaves them as they are.

@@ -89,14 +89,14 @@ NUMBERS = Kind("a dict of names and numbers", "give one such as {'latency@pi': 3
 KINDS = {
     name: kind
     for kind, names in (
-        (TEXT, "space device sampler pruner when_away measure name storage executor state"),
+        (TEXT, "space evaluator device sampler pruner when_away measure name storage executor state"),
         (PATH, "data folder c_source"),
-        (WHOLE, "trials epochs seed image_size batch_size workers trial number"),
+        (WHOLE, "trials epochs repeats seed image_size batch_size workers trial number"),
         (NUMBER, "max_latency_ms max_latency_share max_size_kb max_memory_kb max_macs learning_rate"),
         (FLAG, "progress verbose"),
         (NAMES, "objectives"),
         (PATHS, "plugins"),
-        (NUMBERS, "limits"),
+        (NUMBERS, "limits reference"),
     )
     for name in names.split()
 }

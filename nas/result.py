@@ -1,9 +1,10 @@
 """What a search found, for Python: its trials and its front, the best one, its figure, and its export."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from nas.arguments import checked, naming
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, TrialState
+    from nas.searching.pareto import Hypervolume, Pareto
 
 
 class LimitSettings(TypedDict, total=False):
@@ -61,6 +63,37 @@ class Result:
         """The trials that no other beats in every objective, the best in the first objective first."""
         with self._ledger() as ledger:
             return ledger.front(self.name)
+
+    @property
+    def knee(self) -> "TrialRecord | None":
+        """The front's member that is farthest from the plane through the best in each objective, if any."""
+        return self.pareto().knee
+
+    def pareto(
+        self, objectives: Sequence[str] = (), reference: Mapping[str, float] = MappingProxyType({})
+    ) -> "Pareto":
+        """The front in any objectives, with its knee, its hypervolume, and how that grew.
+
+        Args:
+            objectives: such as ``["accuracy", "macs"]``; the search's own if not given.
+            reference: where the hypervolume is measured from, by objective, such as ``{"macs": 1e7}``; a
+                tenth of the range beyond the worst complete trial where it is not given.
+
+        Raises:
+            InvalidInput: an objective is not known, or no complete trial has a value of it.
+        """
+        from nas.searching.pareto import pareto_of, shown_config
+
+        given = checked({"objectives": objectives, "reference": reference})
+        with self._ledger() as ledger:
+            config = shown_config(ledger.search(self.name).config, given["objectives"])
+            return pareto_of(ledger.trials(self.name), config, given["reference"])
+
+    def hypervolume(
+        self, objectives: Sequence[str] = (), reference: Mapping[str, float] = MappingProxyType({})
+    ) -> "Hypervolume | None":
+        """How much the front dominates, as of ``pareto``; None where nothing is complete yet."""
+        return self.pareto(objectives, reference).hypervolume
 
     def trials(self, state: "TrialState | str | None" = None) -> "list[TrialRecord]":
         """All trials by number, or those in one state, such as ``complete``.

@@ -11,6 +11,6 @@ def derive(seed: int, *path: int) -> int:
     return int(np.random.SeedSequence((seed, *path)).generate_state(1)[0])
 
 
-def training_seed(seed: int, number: int) -> int:
-    """What trial ``number`` of a search with ``seed`` is built and trained with."""
-    return derive(seed, TRAIN, number)
+def training_seed(seed: int, number: int, repeat: int = 0) -> int:
+    """What trial ``number`` of a search with ``seed`` is built and trained with, the first time or again."""
+    return derive(seed, TRAIN, number, *([repeat] if repeat else []))

@@ -2,10 +2,10 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
-from typing import cast
+from typing import Protocol, cast
 
 from search_spaces.architecture import Architecture, Block, Head, Stem
 from search_spaces.errors import InvalidInput
@@ -15,6 +15,32 @@ Option = str | int
 Choose = Callable[[str, tuple[Option, ...]], Option]
 """Picks one of the options for the choice of this name: a sampler, a random generator, or a replay."""
 
+
+class Candidate(Protocol):
+    """What a space proposes: an ``Architecture``, or something of your own for an evaluator of your own.
+
+    Equal candidates have equal JSON and equal digests; a digest has at most 64 characters.
+    """
+
+    @property
+    def digest(self) -> str: ...
+
+    def to_json(self) -> str: ...
+
+
+def buildable(candidate: Candidate) -> Architecture:
+    """A candidate that bitnas can build, compile and time.
+
+    Raises:
+        InvalidInput: it is none of bitnas's architectures.
+    """
+    if isinstance(candidate, Architecture):
+        return candidate
+    kind = type(candidate).__name__
+    problem = f"it proposes architectures of its own ({kind}), which bitnas cannot build"
+    raise InvalidInput("space", problem, "choose a space of bitnas's, or an evaluator of your own")
+
+
 USER_PRECISIONS = ("float", "int8", "ternary", "binary", "dithered")
 
 
@@ -23,6 +49,9 @@ class SearchSpace(ABC):
 
     A space holds no state: one instance serves any number of threads. Every sequence of choices leads to
     an architecture that builds and runs; nothing is drawn and thrown away.
+
+    A space for an evaluator of your own needs a name and ``propose`` alone; the rest is for what bitnas
+    trains.
     """
 
     name: str
@@ -31,7 +60,7 @@ class SearchSpace(ABC):
     classes: int
 
     @abstractmethod
-    def propose(self, choose: Choose) -> Architecture:
+    def propose(self, choose: Choose) -> Candidate:
         """The architecture that ``choose`` leads to.
 
         ``choose(name, options)`` is called once per choice. Which choices come may depend on earlier ones,
@@ -39,9 +68,12 @@ class SearchSpace(ABC):
         choices can be replayed.
         """
 
-    @abstractmethod
     def size(self) -> int:
-        """How many architectures the space holds, each counted once."""
+        """How many architectures the space holds, each counted once: here, by all ways to choose.
+
+        That takes as long as there are architectures; a space of many counts them by arithmetic.
+        """
+        return sum(1 for _ in every(self))
 
     def fitted(self, input_shape: tuple[int, int, int], classes: int) -> "SearchSpace":
         """The same choices for other images: (C, H, W), and so many classes.
@@ -54,7 +86,7 @@ class SearchSpace(ABC):
         problem = f"'{self.name}' is for {self.input_shape} images of {self.classes} classes only"
         raise InvalidInput("space", problem, f"the data has {input_shape} and {classes}; choose another")
 
-    def sample(self, seed: int) -> Architecture:
+    def sample(self, seed: int) -> Candidate:
         """An architecture by uniform choices; the same seed gives the same one on every machine.
 
         Raises:
@@ -65,6 +97,33 @@ class SearchSpace(ABC):
         generator = Random(seed)  # noqa: S311 - for sampling, not for secrets
         # of the generator only random() promises the same numbers in later versions of Python
         return self.propose(lambda _, options: options[int(generator.random() * len(options))])
+
+
+def every(space: SearchSpace) -> Iterator[dict[str, Option]]:
+    """All choices that lead to the architectures of a space, one after the other, in a fixed order."""
+    path: list[int] | None = []  # which option of each choice, in the order in which they are asked
+    while path is not None:
+        choices, path = _walked(space, path)
+        yield choices
+
+
+def _walked(space: SearchSpace, path: list[int]) -> tuple[dict[str, Option], list[int] | None]:
+    """The choices along a path, first options beyond its end, and the next path; None after the last."""
+    taken: list[tuple[int, int]] = []  # which option, of how many
+    choices: dict[str, Option] = {}
+
+    def choose(name: str, options: tuple[Option, ...]) -> Option:
+        index = path[len(taken)] if len(taken) < len(path) else 0
+        taken.append((index, len(options)))
+        choices[name] = options[index]
+        return options[index]
+
+    space.propose(choose)
+    while taken and taken[-1][0] + 1 == taken[-1][1]:
+        taken.pop()
+    if not taken:
+        return choices, None
+    return choices, [index for index, _ in taken[:-1]] + [taken[-1][0] + 1]
 
 
 spaces: Registry[SearchSpace] = Registry("space", "spaces", homes=("search_spaces.mobile",))

@@ -76,7 +76,7 @@ def test_every_trial_is_finished_and_the_front_is_measured(home):
     found = trials(home)
     assert [t["number"] for t in found] == [0, 1, 2]
     assert {t["state"] for t in found} <= {"complete", "infeasible"}
-    front = json.loads(nas("pareto", "demo", "--json", cwd=home).stdout)
+    front = json.loads(nas("pareto", "demo", "--json", cwd=home).stdout)["front"]
     assert front
     assert all(t["measured_latency_ms"] > 0 and t["latency_ms"] > 0 for t in front)
 

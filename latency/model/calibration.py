@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from latency.model.evaluation import ComparedNetwork, Evaluation
 from latency.model.repeats import RepeatedTimes
 from search_spaces.errors import InvalidInput
+from search_spaces.search_space import buildable
 
 if TYPE_CHECKING:
     from latency import LatencyModel, Measurement
@@ -48,7 +49,7 @@ def architectures(space: "SearchSpace", first_seed: int) -> "Iterator[Architectu
     seen: set[str] = set()
     seed, fruitless = first_seed, 0
     while fruitless < 1000:
-        architecture = space.sample(seed)
+        architecture = buildable(space.sample(seed))
         seed += 1
         if architecture.digest in seen:
             fruitless += 1

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from latency.model.features import amounts_of, features
 from latency.model.regressor import MIN_KERNELS
 from search_spaces.errors import BitnasError
+from search_spaces.search_space import buildable
 
 if TYPE_CHECKING:
     from latency.model.model import LatencyModel
@@ -48,7 +49,7 @@ def sampled(space: "SearchSpace", most: int = SAMPLED_ARCHITECTURES) -> "list[Ar
     for seed in numbers(FIRST_SEED):
         if len(found) == most or seed - FIRST_SEED > 10 * most:
             return list(found.values())
-        architecture = space.sample(seed)
+        architecture = buildable(space.sample(seed))
         found.setdefault(architecture.digest, architecture)
     raise AssertionError("unreachable: the seeds do not end")
 

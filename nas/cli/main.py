@@ -38,7 +38,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "searches": LazyCommand("nas.cli.reading:searches", "List the searches in a ledger."),
     "trials": LazyCommand("nas.cli.reading:trials", "List the trials of a search."),
     "trial": LazyCommand("nas.cli.reading:trial", "Show one trial: architecture, latency, epochs."),
-    "pareto": LazyCommand("nas.cli.reading:pareto", "Show the best trials of a search, or plot them."),
+    "pareto": LazyCommand("nas.cli.pareto:pareto", "Show the best trials of a search, or plot them."),
     "export": LazyCommand("nas.cli.export:export", "Compile and write the network of a trial or a training."),
     "verify": LazyCommand("nas.cli.export:verify", "Check an exported network against its card."),
     "space": LazyCommand("nas.cli.space:space", "Show the latency and size of a space's architectures."),

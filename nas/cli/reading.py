@@ -1,8 +1,7 @@
-"""The commands that read a ledger: searches, trials, trial, pareto."""
+"""The commands that read a ledger: searches, trials, trial."""
 
 import json
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,14 +14,12 @@ from nas.figures.data import (
     further_objectives,
     layer_rows,
     notes,
-    pareto_data,
     told_costs,
-    why_no_pareto,
     workload_bars,
 )
 from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
 from nas.hints import command
-from search_spaces.errors import BitnasError, InvalidInput, Parameter
+from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     from nas.ledger import EpochRecord, Ledger, SearchConfig, SearchRecord, TrialRecord
@@ -48,7 +45,7 @@ NOTE = Column("note")
 @json_option
 def searches(storage: str, as_json: bool) -> None:
     """List the searches in a ledger, the oldest first."""
-    with _open(storage) as ledger:
+    with opened(storage) as ledger:
         found = ledger.searches()
     if as_json:
         print_json([search.to_dict() for search in found])
@@ -73,11 +70,11 @@ def trials(search: str, state: str | None, storage: str, as_json: bool) -> None:
     Accuracy is that of the validation split. A figure that is missing is a dash: an infeasible trial was
     never trained, and only the trials of the front are measured whole.
     """
-    with _open(storage) as ledger:
+    with opened(storage) as ledger:
         record = ledger.search(search)
         found = [trial for trial in ledger.trials(search) if state in (None, trial.state)]
     if as_json:
-        print_json([_summary(record.config, trial) for trial in found])
+        print_json([summary(record.config, trial) for trial in found])
     elif not found:
         say(f"No trial of '{search}' is {state} ({describe_counts(record)}).")
     else:
@@ -93,7 +90,7 @@ def trials(search: str, state: str | None, storage: str, as_json: bool) -> None:
 @json_option
 def trial(search: str, number: int, storage: str, as_json: bool) -> None:
     """Show trial NUMBER of SEARCH: its architecture, where its time goes, and its epochs."""
-    with _open(storage) as ledger:
+    with opened(storage) as ledger:
         record = ledger.trial(search, number)
         epochs, config = ledger.epochs(search, number), ledger.search(search).config
     if as_json:
@@ -104,48 +101,20 @@ def trial(search: str, number: int, storage: str, as_json: bool) -> None:
     _print_workloads(record)
     _print_epochs(epochs)
     if record.state == "complete":
-        say(f"Next: {_export_of(search, storage, '--trial', number)}")
-
-
-@click.command()
-@click.argument("search")
-@click.option(
-    "--plot", type=click.Path(path_type=Path), metavar="FILE.html", help="Also write a figure of all trials."
-)
-@storage_option
-@json_option
-def pareto(search: str, plot: Path | None, storage: str, as_json: bool) -> None:
-    """Show the trials of SEARCH that no other beats in all objectives together."""
-    from nas.ledger import front_of
-
-    with _open(storage) as ledger:
-        record, found = ledger.search(search), ledger.trials(search)
-    front = front_of(found, record.config)
-    if plot is not None:
-        _plot(plot, record, found, front)
-    front = sorted(front, key=lambda trial: (trial.latency_ms or 0.0, trial.number))
-    if as_json:
-        print_json([_summary(record.config, trial) for trial in front])
-    elif not front:
-        is_any = any(t.state == "complete" for t in found)
-        why = "complete trial of '{}' is within the limits" if is_any else "trial of '{}' is complete yet"
-        say(f"No {why.format(search)} ({describe_counts(record)}).")
-    else:
-        print_trials(record.config, front)
-        one = command("trial", search, front[-1].number, storage=storage)
-        fits = any(not record.config.breaks_limit(trial) for trial in front)
-        say(f"Next: {one}" + (f", or {_export_of(search, storage)}" if fits else ""))
+        say(f"Next: {export_of(search, storage, '--trial', number)}")
 
 
 def _pareto_of(search: str, storage: str) -> str:
     return command("pareto", search, storage=storage)
 
 
-def _export_of(search: str, storage: str, *options: object) -> str:
+def export_of(search: str, storage: str, *options: object) -> str:
+    """The command that exports of a search."""
     return command("export", search, *options, "-o", "winner/", storage=storage)
 
 
-def _open(storage: str) -> "Ledger":
+def opened(storage: str) -> "Ledger":
+    """The ledger."""
     from nas.ledger import Ledger
 
     return Ledger.open(storage)
@@ -173,9 +142,12 @@ def _trial_row(trial: "TrialRecord", further: "Sequence[Objective]") -> list[str
     ]
 
 
-def print_trials(config: "SearchConfig", trials: "Sequence[TrialRecord]") -> None:
-    """A table of trials; what there is to know of their latencies is in a last column."""
-    told = [notes(config, trial) for trial in trials]
+def print_trials(
+    config: "SearchConfig", trials: "Sequence[TrialRecord]", marks: Mapping[int, str] | None = None
+) -> None:
+    """A table of trials; ``marks``, by number, and what to know of their latencies are in a last column."""
+    marks = marks or {}
+    told = [", ".join(filter(None, (marks.get(t.number), notes(config, t)))) for t in trials]
     further = further_objectives(config)
     *usual, digest = TRIAL_COLUMNS
     columns = [*usual, *(Column(f"{o.title} {o.unit}".rstrip(), right=True) for o in further), digest]
@@ -186,7 +158,7 @@ def print_trials(config: "SearchConfig", trials: "Sequence[TrialRecord]") -> Non
     print_table(columns, rows)
 
 
-def _summary(config: "SearchConfig", trial: "TrialRecord") -> dict[str, Any]:
+def summary(config: "SearchConfig", trial: "TrialRecord") -> dict[str, Any]:
     """A trial within a list: all but the long fields, which ``nas trial --json`` has."""
     long = ("architecture", "choices", "latency_by_workload")
     short = {name: value for name, value in trial.to_dict().items() if name not in long}
@@ -275,24 +247,9 @@ def _print_workloads(trial: "TrialRecord") -> None:
 def _print_epochs(epochs: "list[EpochRecord]") -> None:
     if epochs:
         columns = [Column(name, right=True) for name in ("epoch", "train loss", "accuracy", "seconds")]
-        rows = [
-            [str(e.epoch), f"{e.train_loss:.4f}", percent(e.accuracy), f"{e.seconds:.1f}"] for e in epochs
-        ]
-        print_table(columns, rows, title="Epochs")
+        print_table(columns, [_epoch_row(epoch) for epoch in epochs], title="Epochs")
 
 
-def _plot(
-    path: Path, search: "SearchRecord", trials: "list[TrialRecord]", front: "list[TrialRecord]"
-) -> None:
-    from nas.cli.writing import write_figure
-
-    data = pareto_data(search, trials, front)
-    reason = why_no_pareto(search, data)
-    if reason:
-        raise BitnasError(Parameter("plot"), f": {reason[0].lower()}{reason[1:]}; wait for the first trials")
-    from nas.figures.search import add_title, pareto_figure, title_of
-
-    figure = pareto_figure(data)
-    add_title(figure, f"{search.name}: {title_of(data.x, data.y)}")
-    write_figure("plot", path, figure, f"{search.name}: {title_of(data.x, data.y)}")
-    say(f"Wrote {path}")
+def _epoch_row(epoch: "EpochRecord") -> list[str]:
+    loss = MISSING if epoch.train_loss is None else f"{epoch.train_loss:.4f}"
+    return [str(epoch.epoch), loss, percent(epoch.accuracy), f"{epoch.seconds:.1f}"]

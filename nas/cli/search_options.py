@@ -1,4 +1,4 @@
-"""The options of ``nas search``, by what they are about: what is tried, its goals, how it runs."""
+"""The options of ``nas search``: which search, what it tries, its goals, how it runs."""
 
 import click
 
@@ -24,15 +24,24 @@ what_to_try: Decorator = all_of(
     click.option("--space", default="tiny", show_default=True, help="The search space."),
     click.option(
         "--data",
-        default="digits",
-        show_default=True,
+        default="",
         metavar="NAME_OR_PATH",
-        help="The data set: digits, a folder, OWNER/NAME on the hub.",
+        help="The data set: digits, a folder, OWNER/NAME on the hub.  [default: digits]",
+    ),
+    click.option(
+        "--evaluator",
+        default="training",
+        show_default=True,
+        metavar="NAME",
+        help="What a trial runs: training, or one of a plug-in.",
     ),
     click.option("--image-size", type=int, help="Crop and scale images to a square of this side."),
     click.option("--device", default="local", show_default=True, help="The device whose latency counts."),
     click.option("--trials", type=int, default=24, show_default=True, help="How many architectures to try."),
     click.option("--epochs", type=int, default=3, show_default=True, help="How many epochs to train each."),
+    click.option(
+        "--repeats", type=int, default=1, show_default=True, help="How often to train each, with other seeds."
+    ),
     click.option(
         "--batch-size", type=int, help="Images per step; chosen by the number of images if not given."
     ),

@@ -22,9 +22,11 @@ def report(storage: str, name: str, as_json: bool) -> None:
         click.echo(json.dumps(Result(storage, name).to_dict()))
     else:
         counts = ", ".join(f"{count} {state}" for state, count in record.counts.items() if count)
-        click.echo(f"{name}: {counted(record.config.trials, 'trial')} ({counts}), {len(front)} on the front")
+        click.echo(f"{name}: {counted(record.trials, 'trial')} ({counts}), {len(front)} on the front")
+        if record.ended:
+            click.echo(f"The search ended early: {record.ended}", err=True)
         _tell_limit(record)
-    if record.counts[TrialState.FAILED] == record.config.trials:
+    if record.counts[TrialState.FAILED] == record.trials > 0:
         raise BitnasError(
             f"search: every trial failed; see why with: {command('trial', name, 0, storage=storage)}"
         )
@@ -51,7 +53,7 @@ def _verdict(record: SearchRecord, best: float | None) -> None:
     from nas.data import load
     from nas.training.baseline import Baselines
 
-    if best is None:
+    if best is None or not record.config.data:
         return
     verdict = Baselines.of(load(record.config.data, record.config.image_size)).verdict(best)
     if verdict is not None:
@@ -64,6 +66,8 @@ def next_step(record: SearchRecord, front: list[TrialRecord], others: list[str],
 
     if not front and record.counts[TrialState.INFEASIBLE]:
         return f"Nothing was within the limits; see by how much: {next_command('trials')}"
+    if not record.config.device:
+        return f"Next: {next_command('pareto')}"
     if any(trial.measured_latency_ms is None and trial.error is None for trial in front):
         if others:
             return f"The front is being timed by {', '.join(others)}; once it is: {next_command('pareto')}"

@@ -70,7 +70,7 @@ _OF_A_TEACHER = "distillation", "temperature"
     "--teacher", metavar="FILE", help="Also learn from the network of these weights (distillation)."
 )
 @click.option("--optimizer", metavar="NAME", help="adamw, adam or sgd.")
-@click.option("--schedule", metavar="NAME", help="Of the learning rate: one-cycle, cosine or step.")
+@click.option("--schedule", metavar="NAME", help="Of the learning rate: one-cycle, cosine, step or rungs.")
 @click.option("--batch-size", type=int, help="Images per step.")
 @click.option("--rate", "peak_rate", type=float, help="The highest learning rate.")
 @click.option("--weight-decay", type=float, help="The decay of weights, except latent binary ones.")

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,20 @@ def write_figure(parameter: str, path: Path, figure: "go.Figure", title: str) ->
         InvalidInput: ``path`` cannot be a file; ``parameter`` is what gave it.
         BitnasError: the file cannot be written.
     """
+    write_figures(parameter, path, [figure], title)
+
+
+def write_figures(parameter: str, path: Path, figures: "Sequence[go.Figure]", title: str) -> None:
+    """Write one figure or more, one below the other, as ``write_figure`` does."""
     from html import escape
 
-    page = figure.to_html(
-        include_plotlyjs=True, full_html=True, config={"displaylogo": False, "responsive": True}
-    )
+    config = {"displaylogo": False, "responsive": True}
+    first, *others = figures
+    page = first.to_html(include_plotlyjs=True, full_html=True, config=config)
+    below = "".join(other.to_html(include_plotlyjs=False, full_html=False, config=config) for other in others)
     head = f'<head><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    write_text(parameter, path, page.replace("<html>", '<html lang="en">', 1).replace("<head>", head, 1))
+    page = page.replace("<html>", '<html lang="en">', 1).replace("<head>", head, 1)
+    write_text(parameter, path, f"{below}</body>".join(page.rsplit("</body>", 1)))
 
 
 def write_text(parameter: str, path: Path, text: str) -> None:

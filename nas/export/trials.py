@@ -11,7 +11,7 @@ from nas.export.identity import ARCHITECTURE
 from nas.formatting import milliseconds
 from nas.hints import command
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
-from nas.ledger.records import check_limits
+from nas.ledger.records import TRAINING, check_limits
 from nas.measuring.devices import open_device
 from nas.objectives import DEFAULT, LATENCY_AT, Objective, limits_by_name, objective, objectives
 from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
@@ -86,6 +86,7 @@ def export(
     from nas.data import load
 
     config = ledger.search(search).config
+    _check_trained_here(search, config)
     check_limits(limits)
     _check_epochs(epochs)
     check_outputs(output, c_source)
@@ -102,6 +103,12 @@ def export(
             return card
         say(f"trial {trial.number}: measured {_told(candidate.finished.measurement)}, over the limit")
     raise NothingFitsError(nothing_fits(ledger, search, limits, number))
+
+
+def _check_trained_here(search: str, config: SearchConfig) -> None:
+    if config.evaluator != TRAINING:
+        problem = f"'{search}' was evaluated by '{config.evaluator}', so bitnas has no trained network of it"
+        raise InvalidInput("search", problem, "export a search that bitnas has trained")
 
 
 def _check_epochs(epochs: int) -> None:

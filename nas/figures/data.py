@@ -43,9 +43,9 @@ class Point(NamedTuple):
 class ParetoData(NamedTuple):
     """All that the Pareto figure shows.
 
-    ``y`` is the first of the search's objectives, mostly accuracy, ``x`` the next one that is known before
-    training, and ``colour`` the one after that. ``front`` holds the trials that no other beats in all
-    objectives; ``best`` is the part of it that is a staircase in this plane: the best trial up to each x.
+    ``y`` is the first of the search's objectives that takes training, mostly accuracy, ``x`` the next one
+    that is known before, and ``colour`` the one after that. ``front`` holds the trials that no other beats in
+    all objectives; ``best`` is the part of it that is a staircase in this plane: the best trial up to each x.
     ``without_y`` are the trials with an x alone: infeasible, pruned, failed, running.
     """
 
@@ -84,8 +84,8 @@ class Curve(NamedTuple):
     """A training, epoch by epoch."""
 
     epochs: tuple[int, ...]
-    accuracy: tuple[float, ...]  # of the validation split, 0 to 1
-    train_loss: tuple[float, ...]
+    accuracy: tuple[float | None, ...]  # of the validation split, 0 to 1
+    train_loss: tuple[float | None, ...]
 
 
 def pareto_data(
@@ -105,17 +105,26 @@ def pareto_data(
         colour,
         front=tuple(p for p in complete if p.number in chosen),
         dominated=tuple(p for p in complete if p.number not in chosen),
-        best=_staircase(complete, y),
+        best=_staircase(complete, x, y),
         without_y=tuple(p for p in points if p not in complete),
     )
 
 
 def axes_of(config: "SearchConfig") -> tuple[Axis, Axis, Axis | None]:
-    """What to draw along x, along y, and as colour; a search of one objective gets latency and size, too."""
-    y, *others = config.objectives
-    more = [n for n in (*others, *config.limited, "latency", "size") if n != y]
-    x, *rest = (name for name in dict.fromkeys(more) if objective(name).is_known_before_training)
+    """What to draw along x, along y, and as colour; a search of one objective gets latency and size, too.
+
+    Along y is the first objective that takes training, if any; along x the next that is known before.
+    """
+    own = sorted(config.objectives, key=_takes_no_training)
+    y, *others = own if _takes_no_training(config.objectives[0]) else config.objectives
+    more = [n for n in dict.fromkeys((*others, *config.limited, "latency", "size")) if n != y]
+    known = [*filter(_takes_no_training, others), *others, *filter(_takes_no_training, more)]
+    x, *rest = dict.fromkeys(known)
     return _axis(config, x), _axis(config, y), _axis(config, rest[0]) if rest else None
+
+
+def _takes_no_training(name: str) -> bool:
+    return objective(name).is_known_before_training
 
 
 def _axis(config: "SearchConfig", name: str) -> Axis:
@@ -274,11 +283,11 @@ def _precisions(trial: "TrialRecord") -> str:
         return "unreadable architecture"
 
 
-def _staircase(complete: Sequence[Point], y: Axis) -> tuple[Point, ...]:
-    """The points that are better in y than every one before them in x, by x."""
-    sign = 1.0 if y.is_maximized else -1.0
+def _staircase(complete: Sequence[Point], x: Axis, y: Axis) -> tuple[Point, ...]:
+    """The points that are better in y than every one that is better in x, the best in x first."""
+    sign, side = 1.0 if y.is_maximized else -1.0, -1.0 if x.is_maximized else 1.0
     steps: list[Point] = []
-    for point in sorted(complete, key=lambda p: (p.x, -sign * (p.y or 0.0))):
+    for point in sorted(complete, key=lambda p: (side * p.x, -sign * (p.y or 0.0))):
         if not steps or sign * (point.y or 0.0) > sign * (steps[-1].y or 0.0):
             steps.append(point)
     return tuple(steps)

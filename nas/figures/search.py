@@ -95,7 +95,7 @@ def _staircase(data: ParetoData) -> "go.Scatter":
     import plotly.graph_objects as go
 
     return go.Scatter(
-        name=f"best {objective(data.y.name).title} up to this {objective(data.x.name).title}",
+        name=_staircase_name(data.x, data.y),
         legendrank=3,
         x=[p.x for p in data.best],
         y=[p.y for p in data.best],
@@ -103,6 +103,11 @@ def _staircase(data: ParetoData) -> "go.Scatter":
         line={"shape": "hv", "color": ACCENT, "width": 2},
         hoverinfo="skip",
     )
+
+
+def _staircase_name(x: Axis, y: Axis) -> str:
+    to = "from" if x.is_maximized else "up to"
+    return f"best {objective(y.name).title} {to} this {objective(x.name).title}"
 
 
 def _measured(front: Sequence[Point]) -> list["go.Scatter"]:
@@ -203,6 +208,8 @@ def _x_axis(figure: "go.Figure", data: ParetoData) -> None:
     values = [value for value in values if value > 0] or [1.0]
     low, high = min(values), max(values)
     axis: dict[str, Any] = {"title": data.x.title}
+    if data.x.name == "accuracy":
+        axis["tickformat"] = percent_ticks(values)
     if high > LOG_AXIS_FROM * low:
         axis |= {"type": "log", "range": [log10(low) - 0.08, log10(high) + 0.08], "dtick": "D2"}
     else:

@@ -66,14 +66,15 @@ def training_figure(curve: Curve) -> "go.Figure":
     return figure
 
 
-def _accuracy_range(accuracy: Sequence[float]) -> list[float]:
+def _accuracy_range(accuracy: Sequence[float | None]) -> list[float]:
     """Around the values, within 0 and 1, and never so narrow that noise looks like progress."""
-    low, high = min(accuracy), max(accuracy)
+    known = [value for value in accuracy if value is not None] or [0.0, 1.0]
+    low, high = min(known), max(known)
     room = max(0.05, 0.15 * (high - low))
     return [max(0.0, low - room), min(1.0, high + room) + 0.005]
 
 
-def _line(x: Sequence[int], y: Sequence[float], name: str, colour: str, axis: str) -> "go.Scatter":
+def _line(x: Sequence[int], y: Sequence[float | None], name: str, colour: str, axis: str) -> "go.Scatter":
     import plotly.graph_objects as go
 
     return go.Scatter(

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger.entries import Cost, EpochRecord, check_finite
 from nas.ledger.records import TrialRecord, TrialState
 from nas.ledger.store import Ledger, find_search, measured_columns, next_revision, trial_record
-from nas.ledger.tables import Epoch, Trial, Weights
+from nas.ledger.tables import Epoch, Search, Trial, Weights
 from nas.ledger.workers import Worker
+from nas.objectives import ObjectiveValue
 from search_spaces.errors import StaleClaimError
 
 if TYPE_CHECKING:
@@ -108,31 +109,42 @@ class Claims:
         budget: int | None = None,
         passed_over: int = 0,
         passed_samples: Sequence[Mapping[str, Any]] = (),
-    ) -> None:
-        """Record the architecture, its JSON and digest, before it is costed; StaleClaimError as above.
+        cost: Cost | None = None,
+    ) -> bool:
+        """Record the architecture, its JSON and digest, and what it costs; StaleClaimError as above.
 
         ``choices`` are those that led to it, if it comes from the space, ``budget`` the epochs that it is to
         be trained, if not all. So many proposals were passed over before it, some of them ``passed_samples``.
+
+        Returns:
+            False, and nothing is recorded, where another trial has the same architecture and budget.
         """
+        values = {"architecture": architecture, "digest": digest, "budget": budget}
+        passed = {"passed_over": passed_over, "passed_samples": list(passed_samples) or None}
+        chosen = None if choices is None else dict(choices)
+        costs = {} if cost is None else _cost_columns(cost, claim.trial)
         with self._ledger.writing() as session:
-            values = {"architecture": architecture, "digest": digest, "budget": budget}
-            passed = {"passed_over": passed_over, "passed_samples": list(passed_samples) or None}
-            chosen = None if choices is None else dict(choices)
-            self._write(session, claim, **values, **passed, choices=chosen)
+            revision = next_revision(session, self._search_id)  # so that one at a time looks
+            if self._has_other(session, claim, digest, budget):
+                return False
+            self._write(session, claim, **values, **passed, **costs, choices=chosen, revision=revision)
+        return True
+
+    def _has_other(self, session: Session, claim: Claim, digest: str, budget: int | None) -> bool:
+        same = select(Trial.id).where(Trial.search_id == self._search_id, Trial.digest == digest)
+        others = same.where(Trial.id != claim.trial_id, Trial.budget.is_not_distinct_from(budget))
+        return session.scalar(others.limit(1)) is not None
 
     def record_cost(self, claim: Claim, cost: Cost) -> None:
         """Record the predicted cost; StaleClaimError when the trial is another's.
 
         The seconds of measuring are added to those that the trial had.
         """
-        seconds = (claim.trial.measuring_s or 0.0) + cost.measuring_s
         with self._ledger.writing() as session:
-            costs = {name: value._asdict() for name, value in cost.costs.items()}
-            self._write(session, claim, **{**vars(cost), "measuring_s": seconds, "costs": costs})
+            self._write(session, claim, **_cost_columns(cost, claim.trial))
 
     def record_epoch(self, claim: Claim, epoch: EpochRecord) -> None:
         """Record one epoch; StaleClaimError when the trial is another's."""
-        check_finite(train_loss=epoch.train_loss, accuracy=epoch.accuracy, seconds=epoch.seconds)
         with self._ledger.writing() as session:
             self._write(session, claim, epochs_done=epoch.epoch)
             session.execute(insert(Epoch).values(trial_id=claim.trial_id, **epoch.to_dict()))
@@ -143,27 +155,45 @@ class Claims:
         state: TrialState,
         *,
         accuracy: float | None = None,
+        accuracies: Sequence[float] = (),
+        values: Mapping[str, ObjectiveValue] | None = None,
         weights: bytes | None = None,
         error: str | None = None,
     ) -> None:
         """End the trial: its state and its result in one transaction; StaleClaimError when it is another's.
 
-        ``weights`` are the trained network's tensors as a safetensors file.
+        ``accuracies`` are those of its trainings, ``values`` the other objectives by name, ``weights`` the
+        trained network's tensors as a safetensors file.
 
         Raises:
-            ValueError: ``state`` is not final, or a complete trial has no finite accuracy.
+            ValueError: ``state`` is not final, or a complete trial has neither a finite accuracy nor values.
         """
         if not state.finished:
             raise ValueError(f"'{state}' does not end a trial")
-        if state is TrialState.COMPLETE and accuracy is None:
-            raise ValueError("a complete trial has an accuracy")
+        if state is TrialState.COMPLETE and accuracy is None and not values:
+            raise ValueError("a complete trial has an accuracy, or other values")
         if accuracy is not None:
             check_finite(accuracy=accuracy)
-        result = {"state": state, "accuracy": accuracy, "error": error, "finished_at": datetime.now(UTC)}
+        result: dict[str, Any] = {"state": state, "accuracy": accuracy, "error": error}
+        result |= {} if len(accuracies) < 2 else {"accuracies": list(accuracies)}
+        result |= {} if values is None else {"costs": _plain(values)}
+        result["finished_at"] = datetime.now(UTC)
         with self._ledger.writing() as session:
             self._write(session, claim, **result, expires_at=None, deaths=0)
             if weights is not None:
                 session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
+
+    def end_search(self, claim: Claim, why: str) -> None:
+        """End the search where no trial can be begun any more: what was not is gone, this trial with it."""
+        queued = and_(Trial.search_id == self._search_id, Trial.state == TrialState.QUEUED)
+        with self._ledger.writing() as session:
+            next_revision(session, self._search_id)
+            if not session.scalar(select(Trial.id).where(_held(claim))):
+                raise self._stale(claim)
+            gone = delete(Trial).where(or_(_held(claim), and_(queued, Trial.digest.is_(None))))
+            session.execute(gone, execution_options={"synchronize_session": False})
+            ended = update(Search).where(Search.id == self._search_id).values(ended=why)
+            session.execute(ended, execution_options={"synchronize_session": False})
 
     def record_measured(
         self,
@@ -264,11 +294,21 @@ class Claims:
 
     def _change(self, session: Session, which: ColumnElement[bool], **values: Any) -> int:
         """Change a trial so that every reader notices (``nas.ledger.history``); 0 where there is none."""
-        revision = next_revision(session, self._search_id)
+        revision = values.pop("revision", None) or next_revision(session, self._search_id)
         return _rows(session, update(Trial).where(which).values(revision=revision, **values))
 
     def _expiry(self) -> datetime:
         return self._clock() + self._lease
+
+
+def _cost_columns(cost: Cost, trial: TrialRecord) -> dict[str, Any]:
+    """The columns that hold a cost; the seconds of measuring are added to those that the trial had."""
+    seconds = (trial.measuring_s or 0.0) + cost.measuring_s
+    return {**vars(cost), "measuring_s": seconds, "costs": _plain(cost.costs)}
+
+
+def _plain(values: Mapping[str, ObjectiveValue]) -> dict[str, dict[str, Any]]:
+    return {name: value._asdict() for name, value in values.items()}
 
 
 def _held(claim: Claim) -> ColumnElement[bool]:

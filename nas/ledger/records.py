@@ -25,6 +25,9 @@ from search_spaces.errors import InvalidInput, Parameter
 WAIT, PREDICT = "wait", "predict"
 """What a search does while its device does not answer: nothing, or predict all it can."""
 
+TRAINING = "training"
+"""The evaluator that is built in."""
+
 FRONT, ALL = "front", "all"
 """Of which trials every kernel is measured: of those that may be on the front, or of all."""
 
@@ -72,6 +75,7 @@ _RANGES = {
     "epochs": (1, 100_000),
     "seed": (0, 2**32 - 1),
     "batch_size": (2, 65_536),
+    "repeats": (1, 100),
 }
 
 
@@ -94,6 +98,10 @@ class SearchConfig:
     any other objective by its name; ``None`` is no limit. The latency limit may be a share of what the median
     architecture of the space takes on the device (``max_latency_share``): ``median_latency_ms`` and
     ``max_latency_ms`` are then filled in once the device is known.
+
+    ``evaluator`` is what a trial runs; one of your own may go without ``data`` and without ``device``, which
+    are then empty. ``repeats`` is how often each architecture is trained, with other seeds. ``first`` are
+    architectures to begin with, each as its JSON.
 
     Raises:
         InvalidInput: a number is outside its range, or an objective is not known.
@@ -120,6 +128,9 @@ class SearchConfig:
     max_memory_kb: float | None = None
     max_macs: float | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
+    evaluator: str = TRAINING
+    repeats: int = 1
+    first: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check_choice("measure", self.measure, (FRONT, ALL))
@@ -193,18 +204,26 @@ class SearchConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
-        return {**asdict(self), "objectives": list(self.objectives)}
+        return {**asdict(self), "objectives": list(self.objectives), "first": list(self.first)}
 
 
 @dataclass(frozen=True)
 class SearchRecord:
-    """One search and how many of its trials are in which state (every state has a count)."""
+    """One search and how many of its trials are in which state (every state has a count).
+
+    ``ended`` is why it has ended before all its trials were run, if it has.
+    """
 
     name: str
     config: SearchConfig
     created_at: datetime
     counts: Mapping[TrialState, int]
     ended: str | None = None
+
+    @property
+    def trials(self) -> int:
+        """How many trials it has: as many as it was asked for, unless it has ended early."""
+        return sum(self.counts.values())
 
     @property
     def finished(self) -> bool:
@@ -218,6 +237,7 @@ class SearchRecord:
             "created_at": self.created_at.isoformat(),
             "config": self.config.to_dict(),
             "counts": {state.value: count for state, count in self.counts.items()},
+            "ended": self.ended,
         }
 
 
@@ -234,8 +254,9 @@ class TrialRecord:
     measured. ``costs`` are what other objectives said before training, by name. ``budget`` is how many epochs
     it is trained, where the algorithm says so.
     ``epochs_done`` is how many epochs it has been through, ``accuracies`` those of its repeated trainings.
-    ``same_as`` is the trial of the same architecture whose result it has taken over. ``passed_over`` is how
-    many proposals were passed over before this one, with some of them in ``passed_samples``.
+    ``same_as`` is the trial, as SEARCH/NUMBER, of the same architecture whose result it has taken over.
+    ``passed_over`` is how many proposals were passed over before this one, with some of them in
+    ``passed_samples``.
     """
 
     search: str
@@ -264,7 +285,7 @@ class TrialRecord:
     budget: int | None = None
     epochs_done: int | None = None
     accuracies: tuple[float, ...] = ()
-    same_as: int | None = None
+    same_as: str | None = None
     passed_over: int = 0
     passed_samples: tuple[Mapping[str, Any], ...] = ()
 
@@ -282,6 +303,7 @@ class TrialRecord:
 def config_from_dict(fields: Mapping[str, Any]) -> SearchConfig:
     """The config that ``SearchConfig.to_dict`` gave, in this version or an earlier one."""
     values = {**fields, "objectives": tuple(fields.get("objectives", DEFAULT))}
+    values["first"] = tuple(fields.get("first", ()))
     names = *values["objectives"], *values.get("limits", {})
     return SearchConfig(**values) if all(map(is_known, names)) else _ConfigOfMissingPlugin(**values)
 

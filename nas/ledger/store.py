@@ -135,7 +135,10 @@ class Ledger:
         with self.reading() as session:
             trial = find_trial(session, name, number)
             rows = session.scalars(select(Epoch).where(Epoch.trial_id == trial.id).order_by(Epoch.epoch))
-            return [EpochRecord(row.epoch, row.train_loss, row.accuracy, row.seconds) for row in rows]
+            return [
+                EpochRecord(row.epoch, row.train_loss, row.accuracy, row.seconds, row.reported or {})
+                for row in rows
+            ]
 
     def weights(self, name: str, number: int) -> bytes | None:
         """The tensors that a trial's training ended with, as a safetensors file; None unless complete."""

@@ -102,6 +102,7 @@ class Trial(Base):
         UniqueConstraint("search_id", "number"),
         Index(None, "search_id", "revision"),
         Index(None, "search_id", "state", "number"),
+        Index(None, "search_id", "digest"),
         CheckConstraint(f"state IN ({STATES})", name="state"),
     )
 
@@ -128,7 +129,7 @@ class Trial(Base):
     budget: Mapped[int | None]
     epochs_done: Mapped[int | None]
     accuracies: Mapped[list[float] | None] = mapped_column(JSON(none_as_null=True))
-    same_as: Mapped[int | None]
+    same_as: Mapped[str | None] = mapped_column(Text)
     passed_over: Mapped[int] = mapped_column(default=0, server_default="0")
     passed_samples: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     revision: Mapped[int] = mapped_column(default=0, server_default="0")
@@ -150,9 +151,10 @@ class Epoch(Base):
 
     trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id"), primary_key=True)
     epoch: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    train_loss: Mapped[float]
-    accuracy: Mapped[float]
+    train_loss: Mapped[float | None]
+    accuracy: Mapped[float | None]
     seconds: Mapped[float]
+    reported: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Weights(Base):

@@ -41,11 +41,13 @@ def next_of_front(ledger: "Ledger", search: str, without: Collection[int] = ()) 
     intervals, while measuring took no more than ``MAX_MEASURING_SHARE`` of the time; each changes what the
     others are taken to be. Then every member is timed whole.
     """
+    config = ledger.search(search).config
+    if not config.device:
+        return None
     front = ledger.front(search)
     if estimated := _unmeasured(front, without, kernels=True):
         return Todo(estimated, len(front) - len(estimated), is_of_kernels=True)
     trials = ledger.trials(search)
-    config = ledger.search(search).config
     possible = possible_members(trials, config)
     estimated = _unmeasured(possible, without, kernels=True)
     measured_s = sum(t.measuring_s or 0.0 for t in trials)

@@ -9,18 +9,22 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from nas.executors.base import LOCAL, executors
 from nas.ledger.claims import Claims
-from nas.ledger.records import SearchConfig, SearchRecord, check_search_name
+from nas.ledger.records import TRAINING, SearchConfig, SearchRecord, check_search_name
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.measuring.devices import check_device
 from nas.measuring.front_todo import next_of_front
-from nas.objectives import LATENCY_AT, devices_of
+from nas.objectives import DEFAULT, LATENCY_AT, devices_of, objective
 from nas.searching.supervision import OnChange, OnProgress, Supervision
 from nas.trials.job import Job, Told
 from search_spaces.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from search_spaces.search_space import SearchSpace
 
 MAX_WORKERS = 256
 STOPPING = "stopping: each worker puts its trial back, which may take some seconds"
@@ -47,13 +51,62 @@ def check_config(config: SearchConfig, on_images: OnImages = ignore) -> None:
     space = spaces.get(config.space)
     check_sampler(config.sampler)
     pruners.get(config.pruner)
-    data = load(config.data, config.image_size, on_images)
-    space.fitted(data.input_shape, data.classes)
+    if config.data:
+        data = load(config.data, config.image_size, on_images)
+        space = space.fitted(data.input_shape, data.classes)
+    check_evaluator(config, space)
+
+
+def with_defaults(config: SearchConfig) -> SearchConfig:
+    """The config with what its evaluator makes of settings that are not given.
+
+    Training needs data, digits unless told, and a device. An evaluator of your own has no data unless told;
+    where bitnas cannot build the architectures they have no latency, so there is no device, and the usual
+    objectives are those of the evaluator.
+    """
+    from nas.evaluators.base import evaluators
+    from search_spaces.search_space import spaces
+
+    make = evaluators.get(config.evaluator)
+    if config.evaluator == TRAINING:
+        return replace(config, data=config.data or "digits")
+    told = tuple(getattr(make, "objectives", ("accuracy",)))
+    is_buildable = _is_buildable(spaces.get(config.space))
+    if not is_buildable and config.objectives == DEFAULT:
+        config = replace(config, objectives=told)
+    needs_device = any(name == "latency" or name.startswith(LATENCY_AT) for name in config.watched)
+    return replace(config, device=config.device if needs_device and is_buildable else "")
+
+
+def _is_buildable(space: "SearchSpace") -> bool:
+    from search_spaces.architecture import Architecture
+
+    return isinstance(space.sample(0), Architecture)
+
+
+def check_evaluator(config: SearchConfig, space: "SearchSpace") -> None:
+    """InvalidInput where an evaluator and a space do not fit, or nobody would tell an objective."""
+    from nas.evaluators.base import evaluators
+    from nas.objectives.reported import Reported
+
+    make = evaluators.get(config.evaluator)
+    told = set(getattr(make, "objectives", config.watched))
+    is_buildable = _is_buildable(space)
+    if config.evaluator == TRAINING and not is_buildable:
+        fix = "choose a space of bitnas's, or an evaluator of your own"
+        raise InvalidInput("space", f"'{space.name}' has architectures that bitnas cannot train", fix)
+    for name in config.watched:
+        by_evaluator = name == "accuracy" or isinstance(objective(name), Reported)
+        if name not in told and (by_evaluator or not is_buildable):
+            who = f"neither evaluator '{config.evaluator}' nor the space '{config.space}' tells it"
+            fix = f"give some of {', '.join(sorted(told))}"
+            raise InvalidInput("objectives", f"'{name}': {who}", fix)
 
 
 def check_devices(storage: str, config: SearchConfig) -> None:
     """InvalidInput when a search's device is not known, or a further one, or that is the same."""
-    check_device(storage, config.device)
+    if config.device:
+        check_device(storage, config.device)
     for parameter, names in (("objectives", config.objectives), ("limits", config.limits)):
         for device in devices_of(names):
             if device == config.device:
@@ -92,9 +145,11 @@ def create(
 
     if name is not None:
         check_search_name(name)
+    config = with_defaults(config)
     check_config(config, on_images)
     check_devices(storage, config)
-    config = replace(config, data=canonical(config.data))
+    if config.data:
+        config = replace(config, data=canonical(config.data))
     with Ledger.open(storage, create=True) as ledger:
         if name is not None:
             return ledger.create_search(name, config)
@@ -102,7 +157,7 @@ def create(
 
 
 def _create_unnamed(ledger: Ledger, config: SearchConfig) -> SearchRecord:
-    words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{config.space}-{Path(config.data).stem}")
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{config.space}-{Path(config.data or config.evaluator).stem}")
     words = words.strip("._-")[:50] or "search"
     for number in count(1):
         name = f"{words}-{number}"

@@ -9,11 +9,7 @@ from nas.algorithms.hypervolume import hypervolume, non_dominated
 from nas.ledger.history import History
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.objectives import Objective, objective
-
-MARGIN = 0.1
-"""How far beyond the worst complete trial the hypervolume's reference is, as a share of the range."""
-MOST_OBJECTIVES = 3
-"""With more, a hypervolume takes too long, and says too little."""
+from nas.searching.pareto import MARGIN, MOST_OBJECTIVES
 
 Losses = tuple[float, ...]
 """A trial's objectives, each so that less is better."""
@@ -60,8 +56,9 @@ class Standing:
     def hypervolume(self) -> float | None:
         """The share that the front dominates of the box between the best values and a reference.
 
-        The reference is a tenth of the range beyond the worst complete trial, in each objective. None before
-        there is a range, of one objective, and of more than three.
+        Of the trials so far what ``nas pareto`` tells: the reference is a tenth of the range beyond the worst
+        complete trial, in each objective. None before there is a range, of one objective, and of more than
+        three.
         """
         if not self.front or not 1 < len(self._objectives) <= MOST_OBJECTIVES:
             return None

@@ -6,7 +6,7 @@ from dataclasses import replace
 from nas.algorithms.base import Algorithm, Proposal
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from search_spaces import Architecture, space
-from search_spaces.search_space import SearchSpace
+from search_spaces.search_space import SearchSpace, buildable
 
 TRIALS = 10
 
@@ -89,7 +89,7 @@ class AlgorithmConformance(ABC):
 
 
 def _architecture(proposal: Proposal) -> Architecture:
-    return space("tiny").propose(lambda name, _: proposal.choices[name])
+    return buildable(space("tiny").propose(lambda name, _: proposal.choices[name]))
 
 
 def _trial(number: int, proposal: Proposal) -> TrialRecord:

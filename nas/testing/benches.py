@@ -100,9 +100,10 @@ def _config(space: str, device: str) -> "SearchConfig":
 
 
 def _architecture(space: str) -> "Architecture":
+    from search_spaces.search_space import buildable
     from search_spaces.search_space import space as called
 
-    return called(space).sample(0)
+    return buildable(called(space).sample(0))
 
 
 @contextmanager

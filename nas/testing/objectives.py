@@ -8,6 +8,7 @@ from nas.formatting import MISSING
 from nas.ledger.records import TrialRecord, TrialState
 from nas.objectives import LATENCY_AT, Objective, ObjectiveValue
 from search_spaces import Architecture, space
+from search_spaces.search_space import buildable
 
 COSTED_TRIAL = TrialRecord(
     "conformance",
@@ -78,7 +79,7 @@ class ObjectiveConformance(ABC):
         """Finite, not negative, and the same each time, also of an architecture that was stored."""
         found = self.objective()
         for seed in range(3):
-            architecture = space(self.space).sample(seed)
+            architecture = buildable(space(self.space).sample(seed))
             cost = found.cost(architecture)
             assert cost == found.cost(Architecture.from_json(architecture.to_json()))
             assert cost is None or (math.isfinite(cost) and cost >= 0)
@@ -86,7 +87,7 @@ class ObjectiveConformance(ABC):
     def _costed(self) -> TrialRecord:
         """A trial that is not trained, and has a cost where the objective gives one."""
         found = self.objective()
-        cost = found.cost(space(self.space).sample(0))
+        cost = found.cost(buildable(space(self.space).sample(0)))
         value = ObjectiveValue(1.0, 0.5, 1.5) if found.name.startswith(LATENCY_AT) else None
         known = ObjectiveValue.exact(cost) if cost is not None else value
         return COSTED_TRIAL if known is None else _with_costs(COSTED_TRIAL, {found.name: known})

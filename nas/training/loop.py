@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from nas.data import DataSet, Split
 from nas.data.batches import batch_count, batches, tensor
 from nas.data.data_set import PART_IMAGES
+from nas.rungs import rungs
 from nas.training.layouts import EvenGradients, kept_memory
 from nas.training.optimizers import parameter_groups
 from nas.training.presets import recipe_for
@@ -125,7 +126,8 @@ class Training:
         self.teacher = None if teacher is None else teacher.to(self.device).eval()
         self.optimizer = optimizers.get(recipe.optimizer)(parameter_groups(module, recipe), recipe)
         steps = epochs * batch_count(len(data.train), recipe.batch_size)
-        self.schedule = schedules.get(recipe.schedule)(self.optimizer, recipe, steps)
+        paced = replace(recipe, rungs=recipe.rungs or rungs(epochs))  # a schedule is told of steps alone
+        self.schedule = schedules.get(recipe.schedule)(self.optimizer, paced, steps)
         self.average: AveragedModel | None = None
         if recipe.average:
             decay = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]

@@ -1,9 +1,12 @@
 """Optimizers and schedules of the learning rate, by name, and which parameters decay."""
 
+import math
+
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
+from nas.rungs import rungs
 from nas.training.recipe import Groups, Recipe, optimizers, schedules
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.plain_layers import OutputScale
@@ -43,6 +46,41 @@ def _step(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> LRSch
     """A tenth of the rate after half of the steps, again after three quarters (He et al., section 4.2)."""
     milestones = [max(1, steps // 2), max(1, steps * 3 // 4)]
     return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, 0.1)
+
+
+RISE, START = 0.3, 0.04
+"""Of each cycle: the share of its steps in which the rate rises, and of the rate, where it starts."""
+
+
+@schedules.register("rungs")
+def _rungs(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> LRScheduler:
+    """A cycle up to each rung, so that a network may be judged there and trained on from there.
+
+    Warm restarts (Loshchilov and Hutter, *SGDR*), with cycles of one-cycle's shape that end at the rungs.
+    """
+    ends = recipe.rungs or rungs(steps)
+    return Cycles(optimizer, [steps * end // ends[-1] for end in ends])
+
+
+class Cycles(LRScheduler):
+    """The rate rises and falls by cosines, again and again; ``ends`` are the steps after each cycle."""
+
+    def __init__(self, optimizer: torch.optim.Optimizer, ends: list[int]) -> None:
+        self.ends = ends
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float | torch.Tensor]:
+        """The rate of the next step, by group of parameters."""
+        return [rate * self._share(self.last_epoch) for rate in self.base_lrs]
+
+    def _share(self, step: int) -> float:
+        """Of the highest rate, at a step counted from 0; after the last cycle it stays at its end."""
+        end = next((end for end in self.ends if step < end), self.ends[-1])
+        start = max((other for other in self.ends if other < end), default=0)
+        place = min((step + 1 - start) / (end - start + 1), 1.0)  # above 0 and, within the cycle, below 1
+        if place < RISE:
+            return START + (1 - START) * (1 - math.cos(math.pi * place / RISE)) / 2
+        return (1 + math.cos(math.pi * (place - RISE) / (1 - RISE))) / 2
 
 
 def parameter_groups(module: nn.Module, recipe: Recipe) -> Groups:

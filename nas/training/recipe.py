@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from nas.data.batches import Augmentation
@@ -33,6 +34,8 @@ class Recipe:
         threads: of the CPU; 0 for as many as it has cores.
         distillation: the share of the loss that is a teacher's, where there is one (Hinton et al., 2015).
         temperature: of the teacher's and the student's logits there.
+        rungs: the epochs after which the schedule ``rungs`` has come down, the last of the training included;
+            empty for those of ``nas.rungs``.
     """
 
     optimizer: str = "adamw"
@@ -47,6 +50,7 @@ class Recipe:
     threads: int = 1
     distillation: float = 0.5
     temperature: float = 4.0
+    rungs: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         optimizers.get(self.optimizer)
@@ -63,6 +67,8 @@ class Recipe:
         ):
             if not low <= value <= high:  # NaN is in no range
                 raise InvalidInput(name, f"{value:g} is out of range", f"give {low:g} to {high:g}")
+        if any(later <= rung for rung, later in pairwise((0, *self.rungs))):
+            raise InvalidInput("rungs", f"{self.rungs} do not grow", "give epochs in ascending order")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
@@ -71,7 +77,11 @@ class Recipe:
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Recipe":
         """What ``to_dict`` gave."""
-        return cls(**{**fields, "augmentation": Augmentation(**fields["augmentation"])})
+        read = {
+            "augmentation": Augmentation(**fields["augmentation"]),
+            "rungs": tuple(fields.get("rungs", ())),
+        }
+        return cls(**{**fields, **read})
 
 
 HOMES = ("nas.training.optimizers",)

@@ -1,9 +1,11 @@
 """What an architecture costs in a search: on its devices, by estimate or measured, and by itself."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from nas.algorithms.base import Screened
+from nas.evaluators.base import Evaluator
 from nas.ledger.entries import Cost
 from nas.ledger.records import ALL, SearchConfig
 from nas.measuring.bench import Bench, Predicted
@@ -11,6 +13,7 @@ from nas.objectives import LATENCY_AT, ObjectiveValue, objective, objectives
 from nas.trials.pace import Pace
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NoDeviceError
+from search_spaces.search_space import Candidate
 
 
 @dataclass
@@ -18,24 +21,70 @@ class Costing:
     """Costs the architectures of one search.
 
     Attributes:
-        bench: the search's device.
-        further: further devices whose latency counts, by name.
+        evaluator: tells costs of its own.
+        benches: the devices whose latency counts, by name, the search's own first; none where it has none.
     """
 
     config: SearchConfig
-    bench: Bench
-    further: Mapping[str, Bench] = field(default_factory=dict)
+    evaluator: Evaluator
+    benches: Mapping[str, Bench] = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
 
-    def before_training(self, architecture: Architecture) -> Cost:
-        """By what is known; kernels are measured where that decides about a limit, if affordable."""
-        limits = self.config.limited
-        found = self._predicted(self.bench, architecture, limits.get("latency"))
-        further = {
-            name: self._predicted(bench, architecture, limits.get(LATENCY_AT + name))
-            for name, bench in self.further.items()
+    @property
+    def bench(self) -> Bench:
+        """The search's device."""
+        return self.benches[self.config.device]
+
+    def screened(self, candidate: Candidate) -> Screened:
+        """What is known of a candidate by now; nothing is measured, and only what counts is computed."""
+        cost = self.estimated(candidate)
+        named = ((name, objective(name).of(cost)) for name in self.config.watched)
+        values = {name: found.value for name, found in named if found is not None}
+        return Screened(candidate.digest, values, over_limits(self.config, cost))
+
+    def estimated(self, candidate: Candidate) -> Cost:
+        """What a candidate costs by estimates, as far as it counts in this search."""
+        told, names = self._told(candidate), self.config.watched
+        if not isinstance(candidate, Architecture):
+            return Cost(costs=told)
+        from search_spaces.sizing import size
+
+        found = {
+            device: bench.estimate(candidate)
+            for device, bench in self.benches.items()
+            if _latency_of(device, self.config) in names
         }
-        return self._cost(architecture, found, further, self.pace.since_last())
+        mine = found.pop(self.config.device, None)
+        return Cost(
+            latency_ms=None if mine is None else mine.milliseconds,
+            latency_low_ms=None if mine is None else mine.low,
+            latency_high_ms=None if mine is None else mine.high,
+            estimated=[] if mine is None else list(mine.estimated),
+            size_kb=size(candidate).kilobytes if "size" in names else None,
+            costs={
+                **costs_of(candidate, names),
+                **{LATENCY_AT + name: _value(predicted) for name, predicted in found.items()},
+                **told,
+            },
+        )
+
+    def before_training(self, candidate: Candidate) -> Cost:
+        """By what is known; kernels are measured where that decides about a limit, if affordable."""
+        if not isinstance(candidate, Architecture):
+            return Cost(costs=self._told(candidate), measuring_s=self.pace.since_last())
+        limits = self.config.limited
+        found = {
+            name: self._predicted(bench, candidate, limits.get(_latency_of(name, self.config)))
+            for name, bench in self.benches.items()
+        }
+        return self._cost(candidate, found, self.pace.since_last())
+
+    def _told(self, candidate: Candidate) -> dict[str, ObjectiveValue]:
+        """What the evaluator knows beforehand."""
+        return {
+            name: ObjectiveValue.exact(float(value))
+            for name, value in self.evaluator.costs(candidate).items()
+        }
 
     def settled(self, architecture: Architecture) -> Cost:
         """By its kernels, all measured.
@@ -44,17 +93,13 @@ class Costing:
             NoDeviceError: a device does not answer.
         """
         started = time.monotonic()
-        found = {name: bench.predict(architecture) for name, bench in self._benches.items()}
+        found = {name: bench.predict(architecture) for name, bench in self.benches.items()}
         for name, predicted in found.items():
             if predicted.estimated:
                 raise NoDeviceError(f"device: '{name}' does not answer")
-        mine, seconds = found.pop(self.config.device), time.monotonic() - started
+        seconds = time.monotonic() - started
         self.pace.add_front(seconds)
-        return self._cost(architecture, mine, found, seconds)
-
-    @property
-    def _benches(self) -> dict[str, Bench]:
-        return {self.config.device: self.bench, **self.further}
+        return self._cost(architecture, found, seconds)
 
     def _predicted(self, bench: Bench, architecture: Architecture, limit: float | None) -> Predicted:
         if self.config.measure == ALL:
@@ -72,32 +117,40 @@ class Costing:
         return found
 
     def _cost(
-        self,
-        architecture: Architecture,
-        found: Predicted,
-        further: Mapping[str, Predicted],
-        measuring_s: float,
+        self, architecture: Architecture, predicted: Mapping[str, Predicted], measuring_s: float
     ) -> Cost:
         from search_spaces.sizing import size
 
+        further = {name: found for name, found in predicted.items() if name != self.config.device}
+        costs = {
+            **costs_of(architecture),
+            **{LATENCY_AT + name: _value(found) for name, found in further.items()},
+            **self._told(architecture),
+        }
+        mine, kilobytes = predicted.get(self.config.device), size(architecture).kilobytes
+        if mine is None:
+            return Cost(size_kb=kilobytes, costs=costs, measuring_s=measuring_s)
         return Cost(
-            latency_ms=found.milliseconds,
-            size_kb=size(architecture).kilobytes,
-            latency_by_workload=found.by_workload,
-            estimated=list(found.estimated),
-            latency_low_ms=found.low,
-            latency_high_ms=found.high,
+            latency_ms=mine.milliseconds,
+            size_kb=kilobytes,
+            latency_by_workload=mine.by_workload,
+            estimated=list(mine.estimated),
+            latency_low_ms=mine.low,
+            latency_high_ms=mine.high,
             measuring_s=measuring_s,
-            costs={
-                **costs_of(architecture),
-                **{LATENCY_AT + name: _value(predicted) for name, predicted in further.items()},
-            },
+            costs=costs,
         )
 
 
-def costs_of(architecture: Architecture) -> dict[str, ObjectiveValue]:
-    """What every objective says of an architecture that can tell from itself alone, by name."""
-    found = ((name, objective(name).cost(architecture)) for name in objectives)
+def _latency_of(device: str, config: SearchConfig) -> str:
+    """The objective that is the latency on a device."""
+    return "latency" if device == config.device else LATENCY_AT + device
+
+
+def costs_of(architecture: Architecture, names: Collection[str] = ()) -> dict[str, ObjectiveValue]:
+    """What objectives say of an architecture that can tell from itself alone, by name: all, or ``names``."""
+    wanted = [name for name in objectives if not names or name in names]
+    found = ((name, objective(name).cost(architecture)) for name in wanted)
     return {name: ObjectiveValue.exact(cost) for name, cost in found if cost is not None}
 
 

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from typing import Protocol
 
 from nas.ledger.claims import Claim, Claims
@@ -17,8 +16,8 @@ from nas.ledger.workers import Worker
 from nas.measuring.bench import Bench, Progress
 from nas.measuring.front_todo import next_of_front
 from nas.measuring.machine_lock import Check, MachineLock
-from nas.trials.costing import Costing
 from nas.trials.job import Job, Told
+from nas.trials.setup import make_runner
 from nas.trials.trial import TrialRunner
 from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, StaleClaimError, StorageError
@@ -94,7 +93,7 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
 
     with Ledger.open(job.storage) as ledger, closing(MachineLock.of_this_machine(check)) as lock:
         claims = Claims(ledger, job.search, Worker.this_process(), job.lease_s)
-        runner = _runner(job, ledger, claims, lock)
+        runner = make_runner(job, ledger, claims, lock)
         try:
             _profile(runner, job, check, tell)
             gc.freeze()  # what was imported stays: to look through it each time takes a seventh of a second
@@ -104,7 +103,7 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
             pace = runner.costing.pace
             tell(
                 Told(
-                    drifts=runner.costing.bench.drifts(),
+                    drifts=[drift for bench in runner.costing.benches.values() for drift in bench.drifts()],
                     training_s=pace.trained_s,
                     measuring_s=pace.all_measuring_s,
                 )
@@ -130,12 +129,12 @@ def _profile(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
         check()
         tell(Told(stage="profiling the device", done=done, of=of))
 
-    if runner.config.measure == ALL and not runner.config.awaits_limit:
+    if not runner.costing.benches or (runner.config.measure == ALL and not runner.config.awaits_limit):
         return
     import sklearn.gaussian_process  # noqa: F401 - a second, which is a start's, not a measurement's
 
     started = time.monotonic()
-    for bench in (runner.costing.bench, *runner.costing.further.values()):
+    for bench in runner.costing.benches.values():
         _profile_one(bench, runner, job, check, progress, tell)
     runner.costing.pace.add_first(time.monotonic() - started)
 
@@ -181,22 +180,6 @@ def _finish_front(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> No
             return  # the front is measured when the device is back
         tell(Told(stage="waiting for the device"))
         _wait_for_device(job, check)
-
-
-def _runner(job: Job, ledger: Ledger, claims: Claims, lock: MachineLock) -> TrialRunner:
-    from nas.algorithms.choosing import algorithm
-    from nas.data import load
-    from search_spaces.search_space import space
-
-    config = ledger.search(job.search).config
-    bench = job.bench(config, ledger, lock)
-    further = {name: job.bench(replace(config, device=name), ledger, lock) for name in config.further_devices}
-    data = load(config.data, config.image_size)
-    fitted = space(config.space).fitted(data.input_shape, data.classes)
-    costing = Costing(config, bench, further)
-    return TrialRunner(
-        ledger, claims, job.search, config, data, fitted, algorithm(fitted, config), costing, lock
-    )
 
 
 def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check, tell: Tell) -> None:

@@ -49,7 +49,7 @@ def test_a_device_of_another_distribution_is_searched_on_and_shown(tmp_path: Pat
     done = nas(*search, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     with plugged_in(Board):
-        (member,) = json.loads(here(tmp_path, "pareto", "b", "--json").stdout)
+        (member,) = json.loads(here(tmp_path, "pareto", "b", "--json").stdout)["front"]
         assert member["measured_latency_ms"] > 0
         assert not member["estimated"]
         listed = json.loads(here(tmp_path, "device", "list", "--json").stdout)

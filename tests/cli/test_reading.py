@@ -111,6 +111,7 @@ def test_who_breaks_the_limit_when_measured_is_marked(storage: str) -> None:
         marked = [row for row in rows(run(storage, command, "demo").stdout) if row[-1] == "over the limit"]
         assert [row[0] for row in marked] == ["10"]
         listed = json.loads(run(storage, command, "demo", "--json").stdout)
+        listed = listed if command == "trials" else listed["front"]
         assert [trial["number"] for trial in listed if trial["is_over"]] == [10]
     assert "over the limit" in run(storage, "trial", "demo", "10").stdout
     assert "note" not in rows(run(storage, "trials", "demo", "--state", "pruned").stdout)[0]
@@ -129,7 +130,7 @@ def test_who_breaks_the_limit_by_its_measured_kernels_is_marked_and_off_the_fron
             propose(claims, claim, latency, 10.0)
             claims.finish(claim, TrialState.COMPLETE, accuracy=accuracy)
         assert [trial.number for trial in ledger.front("demo")] == [0]
-    front = json.loads(run(url, "pareto", "demo", "--json").stdout)
+    front = json.loads(run(url, "pareto", "demo", "--json").stdout)["front"]
     assert [trial["number"] for trial in front] == [0]
     listed = json.loads(run(url, "trials", "demo", "--json").stdout)
     assert [trial["is_over"] for trial in listed] == [False, True]
@@ -182,7 +183,7 @@ def test_unknown_names(storage: str) -> None:
 
 
 def test_pareto(storage: str) -> None:
-    front = data(storage, "pareto", "demo")
+    front = data(storage, "pareto", "demo")["front"]
     assert [trial["number"] for trial in front] == [0, 2, 4, 12, 6, 8, 10]
     latencies = [trial["latency_ms"] for trial in front]
     assert latencies == sorted(latencies)
@@ -191,7 +192,7 @@ def test_pareto(storage: str) -> None:
 
 
 def test_pareto_of_a_search_without_results(storage: str, tmp_path: Path) -> None:
-    assert data(storage, "pareto", "empty") == []
+    assert data(storage, "pareto", "empty")["front"] == []
     assert "No trial of 'empty' is complete yet (2 queued)" in run(storage, "pareto", "empty").stderr
     result = run(storage, "pareto", "empty", "--plot", str(tmp_path / "x.html"), code=1)
     assert "no trial of 'empty' has a latency yet" in result.stderr

@@ -286,7 +286,8 @@ def test_a_search_predicts_while_its_device_is_away_and_verifies_when_it_is_back
         found = json.loads(nas(tmp_path, "latency", "verify", "away", "--json"))
     finally:
         back.end()
-    front = {trial["number"]: trial for trial in json.loads(nas(tmp_path, "pareto", "away", "--json"))}
+    shown = json.loads(nas(tmp_path, "pareto", "away", "--json"))
+    front = {trial["number"]: trial for trial in shown["front"]}
     assert {member["number"]: member["measured_ms"] for member in found} == {
         number: trial["measured_latency_ms"] for number, trial in front.items()
     }

@@ -2,15 +2,15 @@
 
 from random import Random
 
-import numpy as np
+import pytest
 
-from nas.algorithms.hypervolume import hypervolume
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
 from nas.ledger.history import History
 from nas.ledger.tally import Tally
-from nas.searching.standing import MARGIN, Standing
+from nas.searching.pareto import pareto_of
+from nas.searching.standing import Standing
 
 TRIALS = 40
 COMPLETE, FAILED = TrialState.COMPLETE, TrialState.FAILED
@@ -58,13 +58,9 @@ def test_what_has_changed_leads_to_the_same_as_all_trials(ledger: Ledger) -> Non
     assert standing.front.keys() == {t.number for t in front}
     assert standing.best == max(t.accuracy or 0 for t in front)
 
-    kept = [t for t in ledger.trials("demo") if t.state is COMPLETE and not config.broken(t)]
-    losses = np.array([[-(t.accuracy or 0), t.latency_ms, t.size_kb] for t in kept])
-    lowest, highest = losses.min(axis=0), losses.max(axis=0)
-    reference = highest + MARGIN * (highest - lowest)
-    share = hypervolume(losses, reference) / np.prod(reference - lowest)
-    assert standing.hypervolume is not None
-    np.testing.assert_allclose(standing.hypervolume, share)
+    whole = pareto_of(ledger.trials("demo"), config).hypervolume
+    assert whole is not None
+    assert standing.hypervolume == pytest.approx(whole.share)
 
 
 def test_nothing_is_counted_where_nothing_has_changed(ledger: Ledger, config: SearchConfig) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch.optim.lr_scheduler import (
 import search_spaces
 from nas.data import DataSet, Source, Split, load
 from nas.data.batches import Augmentation, batch_count
+from nas.rungs import rungs
 from nas.training import checkpoint
 from nas.training.job import images_digest
 from nas.training.loop import (
@@ -34,7 +36,7 @@ from nas.training.loop import (
     train,
     train_architecture,
 )
-from nas.training.optimizers import parameter_groups
+from nas.training.optimizers import Cycles, parameter_groups
 from nas.training.presets import IMAGES, RECIPE, recipe_for, with_optimizer
 from nas.training.recipe import Recipe, optimizers, schedules
 from search_spaces import BitnasError, InvalidInput
@@ -289,17 +291,66 @@ def test_a_checkpoint_that_is_not_whole_does_not_replace_one(
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name", ["one-cycle", "cosine", "step"])
-@pytest.mark.parametrize("steps", [1, 2, 3, 100])
-def test_every_step_has_a_rate(name: str, steps: int) -> None:
+def _rates(name: str, recipe: Recipe, steps: int) -> list[float]:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule, rates = schedules.get(name)(optimizer, replace(RECIPE, peak_rate=1.0), steps), []
+    schedule, found = schedules.get(name)(optimizer, replace(recipe, peak_rate=1.0), steps), []
     for _ in range(steps):
-        rates.append(optimizer.param_groups[0]["lr"])
+        found.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         schedule.step()
+    return found
+
+
+@pytest.mark.parametrize("name", ["one-cycle", "cosine", "step", "rungs"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 100])
+def test_every_step_has_a_rate(name: str, steps: int) -> None:
+    rates = _rates(name, RECIPE, steps)
     assert min(rates) > 0
     assert max(rates) > 0.8
+
+
+def test_at_each_rung_the_rate_has_come_down_and_starts_again() -> None:
+    rates = _rates("rungs", replace(RECIPE, rungs=(1, 3, 9, 27)), 270)
+    for start, end in pairwise((0, 10, 30, 90, 270)):
+        cycle = rates[start:end]
+        assert cycle[0] < 0.3
+        assert max(cycle) > 0.98
+        assert cycle[-1] < 0.05
+        top = cycle.index(max(cycle))
+        assert cycle == [*sorted(cycle[:top]), *sorted(cycle[top:], reverse=True)], "up, then down"
+
+
+def test_a_training_comes_down_at_the_rungs_of_its_epochs(small: DataSet) -> None:
+    training = Training(_linear(), small, 10, 0, replace(RECIPE, schedule="rungs"))
+    steps = batch_count(len(small.train), RECIPE.batch_size)
+    assert isinstance(training.schedule, Cycles)
+    assert training.schedule.ends == [steps, 3 * steps, 10 * steps]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "factor", "found"),
+    [
+        (27, 3, (1, 3, 9, 27)),
+        (10, 3, (1, 3, 10)),
+        (8, 3, (1, 3, 8)),
+        (3, 2, (1, 2, 3)),
+        (16, 4, (1, 4, 16)),
+        (1, 3, (1,)),
+    ],
+)
+def test_rungs_grow_by_their_factor_up_to_the_last_epoch(
+    epochs: int, factor: int, found: tuple[int, ...]
+) -> None:
+    assert rungs(epochs, factor) == found
+
+
+def test_rungs_of_any_training_start_at_one_and_grow() -> None:
+    for epochs, factor in product(range(1, 200), (2, 3, 4)):
+        found = rungs(epochs, factor)
+        assert (found[0], found[-1]) == (1, epochs)
+        assert all(low < high for low, high in pairwise(found))
+    with pytest.raises(InvalidInput, match="factor: 1 is out of range"):
+        rungs(27, 1)
 
 
 @pytest.mark.parametrize(
@@ -309,6 +360,8 @@ def test_every_step_has_a_rate(name: str, steps: int) -> None:
 def test_a_recipe_refuses_what_makes_no_sense(option: str, value: float) -> None:
     with pytest.raises(InvalidInput, match="out of range"):
         replace(RECIPE, **{option: value})
+    with pytest.raises(InvalidInput, match="do not grow"):
+        replace(RECIPE, rungs=(1, 9, 3))
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
@@ -336,5 +389,5 @@ def test_of_many_images_some_count_in_the_digest(small: DataSet, monkeypatch: py
 
 
 def test_recipes_survive_json() -> None:
-    recipe = replace(IMAGES, average=0.99)
+    recipe = replace(IMAGES, average=0.99, rungs=(1, 3, 9, 27))
     assert Recipe.from_dict(json.loads(json.dumps(recipe.to_dict()))) == recipe

@@ -8,9 +8,12 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-BEFORE = "'queued', 'running', 'complete'"
-NOW = "'queued', 'running', 'paused', 'complete'"
-STATES = f"{NOW}, 'infeasible', 'pruned', 'failed'"
+STATES = "'queued', 'running', 'paused', 'complete', 'infeasible', 'pruned', 'failed'"
+SQLITE_EDITS = (
+    ("trials", "'queued', 'running', 'complete'", "'queued', 'running', 'paused', 'complete'"),
+    ("epochs", "train_loss DOUBLE NOT NULL", "train_loss DOUBLE"),
+    ("epochs", "accuracy DOUBLE NOT NULL", "accuracy DOUBLE"),
+)
 
 
 def upgrade() -> None:
@@ -19,13 +22,21 @@ def upgrade() -> None:
     op.add_column("searches", sa.Column("ended", sa.Text()))
     op.add_column("trials", sa.Column("epochs_done", sa.Integer()))
     op.add_column("trials", sa.Column("accuracies", sa.JSON()))
-    op.add_column("trials", sa.Column("same_as", sa.Integer()))
+    op.add_column("trials", sa.Column("same_as", sa.Text()))
     op.add_column("trials", sa.Column("passed_over", sa.Integer(), nullable=False, server_default="0"))
     op.add_column("trials", sa.Column("passed_samples", sa.JSON()))
     op.add_column("trials", sa.Column("revision", sa.Integer(), nullable=False, server_default="0"))
-    _allow_paused()
+    op.add_column("epochs", sa.Column("reported", sa.JSON()))
+    if op.get_bind().dialect.name == "sqlite":
+        _edit_sqlite()
+    else:
+        op.drop_constraint(op.f("ck_trials_state"), "trials", type_="check")
+        op.create_check_constraint(op.f("ck_trials_state"), "trials", f"state IN ({STATES})")
+        op.alter_column("epochs", "train_loss", nullable=True)
+        op.alter_column("epochs", "accuracy", nullable=True)
     op.create_index(op.f("ix_trials_search_id_revision"), "trials", ["search_id", "revision"])
     op.create_index(op.f("ix_trials_search_id_state_number"), "trials", ["search_id", "state", "number"])
+    op.create_index(op.f("ix_trials_search_id_digest"), "trials", ["search_id", "digest"])
     op.create_table(
         "checkpoints",
         sa.Column("trial_id", sa.Integer(), nullable=False),
@@ -38,19 +49,16 @@ def upgrade() -> None:
     op.execute("UPDATE searches SET revision = 1")
 
 
-def _allow_paused() -> None:
-    """Widen the check of states.
+def _edit_sqlite() -> None:
+    """Widen the check of states, and let an epoch have neither loss nor accuracy.
 
-    SQLite cannot, but by a copy of the table, which others refer to. Its manual's way to change a check is to
-    edit the stored text (ALTER TABLE, "Making Other Kinds Of Table Schema Changes").
+    SQLite can only by a copy of a table, which others refer to. Its manual's way to change a check, or to
+    drop a NOT NULL, is to edit the stored text (ALTER TABLE, "Making Other Kinds Of Table Schema Changes").
     """
-    if op.get_bind().dialect.name != "sqlite":
-        op.drop_constraint(op.f("ck_trials_state"), "trials", type_="check")
-        op.create_check_constraint(op.f("ck_trials_state"), "trials", f"state IN ({STATES})")
-        return
     version = op.get_bind().execute(sa.text("PRAGMA schema_version")).scalar_one()
     op.execute("PRAGMA writable_schema = ON")
-    edit = sa.text("UPDATE sqlite_master SET sql = replace(sql, :before, :now) WHERE name = 'trials'")
-    op.execute(edit.bindparams(before=BEFORE, now=NOW))
+    edit = sa.text("UPDATE sqlite_master SET sql = replace(sql, :before, :now) WHERE name = :name")
+    for name, before, now in SQLITE_EDITS:
+        op.execute(edit.bindparams(name=name, before=before, now=now))
     op.execute(f"PRAGMA schema_version = {version + 1}")
     op.execute("PRAGMA writable_schema = OFF")

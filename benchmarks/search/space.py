@@ -1,0 +1,90 @@
+"""The search space ``bench`` of 2,000 networks, and all the networks of a space one after the other."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from nas.algorithms.base import Choices
+from search_spaces.architecture import Architecture, Block, Head, Stem
+from search_spaces.search_space import (
+    USER_PRECISIONS,
+    Choose,
+    Option,
+    SearchSpace,
+    number,
+    roles_of,
+    spaces,
+    text,
+)
+
+KERNELS, GROUPS = (3, 5), (1, 2)
+
+
+@dataclass(frozen=True)
+class BenchSpace(SearchSpace):
+    """``tiny`` cut down until all of it can be trained: one block a stage, one precision for all its layers.
+
+    A separable block of the first stage chooses its kernel, shuffle blocks choose their groups.
+    """
+
+    name: str = "bench"
+    description: str = "8x8 grey images: two blocks, a precision each; every network is trained in a table"
+    input_shape: tuple[int, int, int] = (1, 8, 8)
+    classes: int = 10
+    widths: tuple[tuple[int, ...], ...] = ((8, 12), (16, 24))
+    kinds: tuple[str, ...] = ("separable", "shuffle", "fire")
+
+    def propose(self, choose: Choose) -> Architecture:
+        blocks = [self._block(choose, stage, widths) for stage, widths in enumerate(self.widths, start=1)]
+        return Architecture(
+            space=self.name,
+            input_shape=self.input_shape,
+            classes=self.classes,
+            stem=Stem(width=8, kernel=3, stride=1, precision="float"),
+            blocks=tuple(blocks),
+            head=Head(precision="float"),
+        )
+
+    def _block(self, choose: Choose, index: int, widths: tuple[int, ...]) -> Block:
+        stage = f"stage{index}"
+        kind = text(choose, f"{stage}.block", self.kinds)
+        has_kernel = kind == "separable" and index == 1
+        width = number(choose, f"{stage}.width", widths)
+        kernel = number(choose, f"{stage}.kernel", KERNELS) if has_kernel else KERNELS[0]
+        groups = number(choose, f"{stage}.groups", GROUPS) if kind == "shuffle" else 1
+        precision = text(choose, f"{stage}.precision", USER_PRECISIONS)
+        precisions = dict.fromkeys(roles_of(kind), precision)
+        return Block(kind=kind, width=width, kernel=kernel, stride=2, groups=groups, precisions=precisions)
+
+    def size(self) -> int:
+        """The product of the stages: 50 times 40."""
+        shapes = (len(KERNELS) + len(GROUPS) + 1, 1 + len(GROUPS) + 1)  # separable, shuffle, fire
+        first, second = (
+            kinds * len(widths) * len(USER_PRECISIONS)
+            for kinds, widths in zip(shapes, self.widths, strict=True)
+        )
+        return first * second
+
+
+BENCH = BenchSpace()
+spaces.add(BENCH.name, BENCH)
+
+
+def every(space: SearchSpace) -> Iterator[Choices]:
+    """The choices of each network of a small space, the last choice changing first."""
+    taken: list[tuple[int, int]] = []  # the option of each choice, and how many there are
+    while True:
+        choices: Choices = {}
+
+        def choose(name: str, options: tuple[Option, ...], choices: Choices = choices) -> Option:
+            if len(choices) == len(taken):
+                taken.append((0, len(options)))
+            choices[name] = options[taken[len(choices)][0]]
+            return choices[name]
+
+        space.propose(choose)
+        yield choices
+        while taken and taken[-1][0] + 1 == taken[-1][1]:
+            taken.pop()
+        if not taken:
+            return
+        taken[-1] = (taken[-1][0] + 1, taken[-1][1])

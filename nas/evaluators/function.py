@@ -1,0 +1,68 @@
+"""Evaluators that are a function: ``@nas.evaluator("mine", objectives=[...])``."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from nas.evaluators.base import Evaluator, Report, Task, evaluators
+from nas.objectives import objectives as known
+from nas.objectives.reported import Reported
+from search_spaces.errors import InvalidInput
+from search_spaces.search_space import Candidate
+
+Evaluate = Callable[[Any, int, Report], Mapping[str, float]]
+Costs = Callable[[Any], Mapping[str, float]]
+
+
+class FunctionEvaluator(Evaluator):
+    """Calls a function of the user's."""
+
+    def __init__(self, evaluate: Evaluate, costs: Costs | None, objectives: tuple[str, ...]) -> None:
+        self._evaluate, self._costs, self.objectives = evaluate, costs, objectives
+
+    def costs(self, architecture: Candidate) -> Mapping[str, float]:
+        """What the user's ``costs`` says."""
+        return {} if self._costs is None else self._costs(architecture)
+
+    def evaluate(self, architecture: Candidate, budget: int, report: Report) -> Mapping[str, float]:
+        """What the function gives."""
+        return self._evaluate(architecture, budget, report)
+
+
+def evaluator(
+    name: str, *, objectives: Sequence[Reported | str] = (), costs: Costs | None = None
+) -> Callable[[Evaluate], Evaluate]:
+    """Register the decorated function, ``evaluate(architecture, budget, report) -> values``, as an evaluator.
+
+    Args:
+        name: what ``nas search --evaluator`` calls it.
+        objectives: those that it reports beside ``accuracy``; one that is new is described
+            (``nas.Objective``), one that is known goes by its name.
+        costs: tells objectives that are known before training, cheaply: ``costs(architecture) -> values``.
+            So thousands of candidates can be looked through; else they are known once reported.
+
+    Raises:
+        InvalidInput: the evaluator's name, or an objective's, is taken.
+    """
+    names = [_known(objective) for objective in objectives]
+    told = tuple(dict.fromkeys(("accuracy", *names)))
+
+    def register(function: Evaluate) -> Evaluate:
+        def make(task: Task) -> Evaluator:
+            return FunctionEvaluator(function, costs, told)
+
+        make.objectives = told  # type: ignore[attr-defined]
+        evaluators.add(name, make)
+        return function
+
+    return register
+
+
+def _known(objective: Reported | str) -> str:
+    """The name of an objective, which is registered where it is new."""
+    if isinstance(objective, Reported):
+        known.add(objective.name, objective)
+        return objective.name
+    if objective not in known:
+        fix = "describe it: nas.Objective(name, unit=..., direction=...)"
+        raise InvalidInput("objectives", f"there is no objective '{objective}'", fix)
+    return objective

@@ -1,0 +1,97 @@
+"""What an evaluation reports, on its way to the ledger, and whether it goes on."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from nas.evaluators.base import PrunedError
+from nas.ledger.claims import Claim, Claims
+from nas.ledger.entries import EpochRecord
+from nas.objectives import ObjectiveValue
+
+TRAIN_LOSS, ACCURACY = "train_loss", "accuracy"
+Values = dict[str, float]
+StopHere = Callable[[int, Values], str | None]
+"""Whether to stop after a step, with what it gave: why, or None to go on."""
+
+
+@dataclass
+class TrialReport:
+    """The report of one evaluation; ``nas.evaluators.Report`` says what it promises.
+
+    Attributes:
+        on_step: whether to stop; asked after each step that the ledger has.
+        stopped: why it was stopped; None while it goes on.
+        last: the values of the last step.
+        trained_s: how long the steps have taken.
+    """
+
+    claims: Claims
+    claim: Claim
+    seed: int
+    on_check: Callable[[], None]
+    on_step: StopHere
+    is_recorded: bool = True
+    checkpoint: bytes | None = None
+    weights: bytes | None = None
+    stopped: str | None = None
+    before: Values = field(default_factory=dict)
+    last: Values = field(default_factory=dict)
+    trained_s: float = 0.0
+    make_checkpoint: Callable[[], bytes] | None = None
+
+    def __post_init__(self) -> None:
+        self._since = time.perf_counter()
+
+    def __call__(self, step: int, values: Mapping[str, float]) -> None:
+        """Record a step, and raise where it is the last."""
+        self.check()
+        now = time.perf_counter()
+        seconds, self._since = now - self._since, now
+        found = checked(values)
+        if step == 0:
+            self.before = found
+        else:
+            self.trained_s += seconds
+            self._record(step, found, seconds)
+        if reason := self.on_step(step, found):
+            self.stopped = reason
+            raise PrunedError(reason)
+
+    def _record(self, step: int, values: Values, seconds: float) -> None:
+        self.last = values
+        if self.is_recorded:
+            further = {name: v for name, v in values.items() if name not in (TRAIN_LOSS, ACCURACY)}
+            told = values.get(TRAIN_LOSS), values.get(ACCURACY)
+            self.claims.record_epoch(self.claim, EpochRecord(step, *told, seconds, further))
+
+    def keep(self, checkpoint: Callable[[], bytes]) -> None:
+        """See the contract."""
+        self.make_checkpoint = checkpoint
+
+    def check(self) -> None:
+        """See the contract."""
+        self.on_check()
+
+
+def checked(values: Mapping[str, float]) -> Values:
+    """What an evaluator gave, as floats.
+
+    Raises:
+        ValueError: one is no finite number.
+        TypeError: it is no mapping of names to numbers.
+    """
+    if not isinstance(values, Mapping):
+        raise TypeError(f"an evaluator gives a mapping of objectives to numbers, not {type(values).__name__}")
+    found = {str(name): float(value) for name, value in values.items()}
+    for name, value in found.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{name} is {value}, which the ledger does not record")
+    return found
+
+
+def further(values: Values) -> dict[str, ObjectiveValue]:
+    """What is kept beside the accuracy."""
+    others = {name: value for name, value in values.items() if name not in (ACCURACY, TRAIN_LOSS)}
+    return {name: ObjectiveValue.exact(value) for name, value in others.items()}
