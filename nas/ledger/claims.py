@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger.entries import Cost, EpochRecord, check_finite
@@ -183,17 +183,20 @@ class Claims:
             if weights is not None:
                 session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
 
-    def end_search(self, claim: Claim, why: str) -> None:
-        """End the search where no trial can be begun any more: what was not is gone, this trial with it."""
-        queued = and_(Trial.search_id == self._search_id, Trial.state == TrialState.QUEUED)
+    def end_search(self, why: str, claim: Claim | None = None) -> None:
+        """End the search where no trial can be begun any more: those that were not are gone, ``claim``'s too.
+
+        Raises:
+            StaleClaimError: the trial is another's.
+        """
+        mine = Trial.search_id == self._search_id
+        gone = and_(mine, Trial.state == TrialState.QUEUED, Trial.digest.is_(None))
         with self._ledger.writing() as session:
             next_revision(session, self._search_id)
-            if not session.scalar(select(Trial.id).where(_held(claim))):
+            if claim is not None and not _rows(session, delete(Trial).where(_held(claim))):
                 raise self._stale(claim)
-            gone = delete(Trial).where(or_(_held(claim), and_(queued, Trial.digest.is_(None))))
-            session.execute(gone, execution_options={"synchronize_session": False})
-            ended = update(Search).where(Search.id == self._search_id).values(ended=why)
-            session.execute(ended, execution_options={"synchronize_session": False})
+            _rows(session, delete(Trial).where(gone))
+            _rows(session, update(Search).where(Search.id == self._search_id).values(ended=why))
 
     def record_measured(
         self,

@@ -59,11 +59,13 @@ class TrialRunner:
         try:
             found = self._found(claim, check)
         except ExhaustedError as exhausted:
-            self.claims.end_search(claim, str(exhausted))
+            self.claims.end_search(str(exhausted), claim)
             return
         check()
         if found.over:
             self.claims.finish(claim, TrialState.INFEASIBLE, error=found.over)
+            if found.ends:
+                self.claims.end_search(found.ends)
         else:
             self._evaluate(claim, found, check)
         self.algorithm.tell(self.ledger.trial(self.search, claim.trial.number))
