@@ -100,8 +100,9 @@ class SearchConfig:
     ``max_latency_ms`` are then filled in once the device is known.
 
     ``evaluator`` is what a trial runs; one of your own may go without ``data`` and without ``device``, which
-    are then empty. ``repeats`` is how often each architecture is trained, with other seeds. ``first`` are
-    architectures to begin with, each as its JSON.
+    are then empty. ``fix`` and ``only`` leave one option or some, by the names of choices
+    (``search_spaces.restricted``). ``repeats`` is how often each architecture is trained, with other seeds.
+    ``first`` are architectures to begin with, each as its JSON.
 
     Raises:
         InvalidInput: a number is outside its range, or an objective is not known.
@@ -131,6 +132,8 @@ class SearchConfig:
     evaluator: str = TRAINING
     repeats: int = 1
     first: tuple[str, ...] = ()
+    fix: Mapping[str, str] = field(default_factory=dict)
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_choice("measure", self.measure, (FRONT, ALL))
@@ -146,6 +149,13 @@ class SearchConfig:
             raise InvalidInput("max_latency_share", problem, "give one of the two")
         check_limits({"max_latency_share": self.max_latency_share, **self._named_limits()})
         self._check_objectives()
+        self._keep_restrictions()
+
+    def _keep_restrictions(self) -> None:
+        """Options are kept as text."""
+        object.__setattr__(self, "fix", {name: str(option) for name, option in self.fix.items()})
+        only = {name: tuple(map(str, options)) for name, options in self.only.items()}
+        object.__setattr__(self, "only", only)
 
     def _check_objectives(self) -> None:
         """Bring objectives and limits into the form that is kept; InvalidInput where one makes no sense."""

@@ -15,7 +15,7 @@ class Tally:
 
     def __init__(self, ledger: Ledger, search: str) -> None:
         self._ledger, self._search = ledger, search
-        self._revision = -1
+        self._revision, self._shape = -1, (0, "")
         self._states: dict[int, TrialState] = {}
         self._counts = dict.fromkeys(TrialState, 0)
         self.record = self.refresh()
@@ -27,13 +27,19 @@ class Tally:
             if row.revision == self._revision:
                 return self.record
             of_search = select(Trial.number, Trial.state).where(Trial.search_id == row.id)
-            is_all = row.config["trials"] != len(self._states)
-            changed = of_search if is_all else of_search.where(Trial.revision > self._revision)
+            if (shape := (row.config["trials"], row.ended or "")) != self._shape:
+                self._forget()  # trials were added, or taken away
+            changed = of_search.where(Trial.revision > self._revision)
             for number, state in session.execute(changed):
                 self._count(number, state)
-            self._revision = row.revision
+            self._revision, self._shape = row.revision, shape
             self.record = self._told(row)
         return self.record
+
+    def _forget(self) -> None:
+        self._revision = -1
+        self._states.clear()
+        self._counts = dict.fromkeys(TrialState, 0)
 
     def _count(self, number: int, state: TrialState) -> None:
         if (before := self._states.get(number)) is not None:

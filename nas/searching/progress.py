@@ -69,7 +69,7 @@ class Watcher:
             self._console.print(f"{progress.stage}{count}", highlight=False, soft_wrap=True)
 
     def _so_far(self) -> str:
-        return ", ".join([f"{len(self._shown)}/{self.record.config.trials}", *self.sentences()])
+        return ", ".join([f"{len(self._shown)}/{self.record.trials}", *self.sentences()])
 
     def sentences(self) -> list[str]:
         """What is found so far, and the time left."""
@@ -80,7 +80,7 @@ class Watcher:
 
     def left(self) -> str:
         """The time that the trials left will take if they go on as they did."""
-        done, trials = len(self._shown) - self._shown_before, self.record.config.trials
+        done, trials = len(self._shown) - self._shown_before, self.record.trials
         if not done or len(self._shown) == trials:
             return ""
         return (
@@ -105,16 +105,14 @@ class BarWatcher(Watcher):
         )
         self.bar = Bar(*columns, console=console, transient=True, refresh_per_second=REFRESHES_A_SECOND)
         self._name = record.name
-        self._task = self.bar.add_task(
-            record.name, total=record.config.trials, completed=len(self._shown), found=""
-        )
+        self._task = self.bar.add_task(record.name, total=record.trials, completed=len(self._shown), found="")
 
     def trials(self, now: SearchRecord) -> None:
         """Move the bar, too."""
         super().trials(now)
         self.bar.update(
             self._task,
-            total=now.config.trials,
+            total=now.trials,
             completed=len(self._shown),
             description=f"{self._name}: trials",
             found="; ".join([states(now), *self.sentences()]),
