@@ -1,7 +1,6 @@
 """``auto``: a start that fills the space, then what promises the largest gain of hypervolume by a model."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from nas import seeds
 from nas.algorithms.archive import Archive, Known
 from nas.algorithms.base import Algorithm, Choices, ExhaustedError, Proposal, Screened, algorithms
-from nas.algorithms.breeding import Bred, Breeder
+from nas.algorithms.breeding import Breeder
 from nas.algorithms.dormancy import Codes
 from nas.algorithms.gain import Gain
 from nas.algorithms.genome import Genes, Genome, design
