@@ -99,7 +99,7 @@ AlgorithmFactory = Callable[[SearchSpace, "SearchConfig"], Algorithm]
 algorithms: Registry[AlgorithmFactory] = Registry(
     "algorithm",
     "algorithms",
-    homes=("nas.algorithms.optuna_samplers", "nas.algorithms.mutation", "nas.algorithms.uniform"),
+    homes=tuple(f"nas.algorithms.{name}" for name in ("mutation", "optuna_samplers", "tpe", "uniform")),
 )
 """Makes the algorithm of a search, by the name that ``nas search --sampler`` takes."""
 
