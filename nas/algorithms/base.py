@@ -99,7 +99,13 @@ AlgorithmFactory = Callable[[SearchSpace, "SearchConfig"], Algorithm]
 algorithms: Registry[AlgorithmFactory] = Registry(
     "algorithm",
     "algorithms",
-    homes=tuple(f"nas.algorithms.{name}" for name in ("mutation", "optuna_samplers", "tpe", "uniform")),
+    homes=(
+        "nas.algorithms.auto",
+        "nas.algorithms.mutation",
+        "nas.algorithms.optuna_samplers",
+        "nas.algorithms.tpe",
+        "nas.algorithms.uniform",
+    ),
 )
 """Makes the algorithm of a search, by the name that ``nas search --sampler`` takes."""
 

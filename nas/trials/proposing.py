@@ -36,6 +36,7 @@ class Found:
         choices: those that led to it; None where it does not come from the space.
         budget: for how long, in epochs or whatever the evaluator counts.
         over: which limits it is over, in words, where nothing better was found.
+        ends: why the search ends with this trial, if it does.
     """
 
     choices: Choices | None
@@ -43,6 +44,7 @@ class Found:
     budget: int | None
     cost: Cost
     over: str | None = None
+    ends: str | None = None
 
 
 @dataclass
@@ -158,13 +160,22 @@ class Proposer:
         return other is not None and (other.budget or epochs) >= (budget or epochs)
 
     def _nothing(self, passed: PassedOver) -> Found:
-        """The candidate that is nearest to the limits, with why it is over them."""
+        """The candidate that is nearest to the limits, with why it is over them, if none was trained yet.
+
+        Raises:
+            ExhaustedError: there is nothing new, or what is new is over a limit.
+        """
         nearest = passed.nearest(self.config)
-        if not nearest or nearest[0].choices is None:
+        if not nearest:
             raise ExhaustedError("every architecture of the space has been tried")
-        choices = nearest[0].choices
+        few = len(passed) < MAX_PASSED
+        tried = "all other architectures of the space" if few else f"{MAX_PASSED:,} candidates in a row"
+        why = f"{tried} were over a limit{'' if few else ' or known'}"
+        if any(trial.state is TrialState.COMPLETE for trial in self.history.trials):
+            raise ExhaustedError(why)
+        choices = nearest[0].choices or {}
         candidate = choose(self.space, choices)
-        return Found(choices, candidate, None, self.costing.before_training(candidate), nearest[0].error)
+        return Found(choices, candidate, None, self.costing.estimated(candidate), nearest[0].error, why)
 
     def _drawn(self, passed: PassedOver, attempt: int) -> Choices:
         """By turns a uniform draw, and a neighbour of what is nearest to the limits."""

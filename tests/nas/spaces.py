@@ -1,0 +1,89 @@
+"""A space and evaluators of the user's own kind, for searches that train and compile nothing."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import nas
+from nas.evaluators import evaluators
+from search_spaces.search_space import Choose, SearchSpace, spaces
+
+SIZES = (1, 2, 3)
+
+
+@dataclass(frozen=True)
+class Toy:
+    """A network of some layers, each of a size; the second half is there only in deep ones."""
+
+    layers: tuple[int, ...]
+
+    def to_json(self) -> str:
+        return json.dumps(self.layers)
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+class ToySpace(SearchSpace):
+    """Shallow: 3 x 3 networks; deep: 3 x 3 x 3 x 3."""
+
+    name = "toy"
+
+    def propose(self, choose: Choose) -> Toy:
+        layers = 2 if choose("depth", ("shallow", "deep")) == "shallow" else 4
+        return Toy(tuple(int(choose(f"layer{n}", SIZES)) for n in range(layers)))
+
+
+class Two(SearchSpace):
+    """Four networks."""
+
+    name = "two"
+
+    def propose(self, choose: Choose) -> Toy:
+        return Toy((int(choose("first", (1, 2))), int(choose("second", (1, 2)))))
+
+
+def cost(network: Toy) -> Mapping[str, float]:
+    return {"work": float(sum(network.layers))}
+
+
+def accuracy(network: Toy) -> float:
+    return 1.0 - 1.0 / (1.0 + sum(size * (n + 1) for n, size in enumerate(network.layers)))
+
+
+if "toy" not in spaces:
+    spaces.add("toy", ToySpace())
+    spaces.add("two", Two())
+
+if "toy" not in evaluators:
+
+    @nas.evaluator("toy", objectives=[nas.Objective("work", before_training=True)], costs=cost)
+    def evaluate(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
+        for epoch in range(1, budget + 1):
+            report(epoch, {"accuracy": accuracy(network) * epoch / budget, "margin": 0.5})
+        return {"accuracy": accuracy(network), **cost(network)}
+
+    @nas.evaluator("late", objectives=["work"])
+    def evaluate_late(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
+        report(0, cost(network))
+        return {"accuracy": accuracy(network)}
+
+    @nas.evaluator("seeded", objectives=["work"], costs=cost)
+    def evaluate_seeded(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
+        return {"accuracy": report.seed % 1000 / 1000}
+
+    @nas.evaluator("broken", objectives=["work"])
+    def evaluate_broken(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
+        if sum(network.layers) % 2:
+            return {"accuracy": float("nan"), "work": 1.0}
+        return {"accuracy": 0.5}
+
+    @nas.evaluator("stubborn", objectives=["work"], costs=cost)
+    def evaluate_stubborn(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
+        try:
+            report(1, {"accuracy": float("inf")})
+        except ValueError:
+            report(1, {"accuracy": 0.25})
+        return {"accuracy": 0.5}
