@@ -60,7 +60,8 @@ class Hyperband(Pruner):
         """Epochs that a trial of a bracket takes on average."""
         ends = (0, *self._rungs[bracket:])
         return sum(
-            (end - begin) / self._eta**promotions for promotions, (begin, end) in enumerate(pairwise(ends))
+            (end - begin) / float(self._eta) ** promotions
+            for promotions, (begin, end) in enumerate(pairwise(ends))
         )
 
     def bracket(self, number: int) -> int:
