@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.arguments import checked, naming
 from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nas.searching.search import OnImages
 
 NO_LIMITS: Mapping[str, float] = MappingProxyType({})
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 def search(
@@ -37,17 +38,23 @@ def search(
     max_memory_kb: float | None = None,
     max_macs: float | None = None,
     limits: Mapping[str, float] = NO_LIMITS,
+    limit_shares: Mapping[str, float] = NO_LIMITS,
     pruner: str = "none",
     repeats: int = 1,
+    first: str | Path | Sequence[str | Path] = (),
+    warm_start: str | Sequence[str] = (),
     when_away: str = "wait",
     image_size: int | None = None,
     measure: str = "front",
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    fix: Mapping[str, str | int] = NO_OPTIONS,
+    only: Mapping[str, Sequence[str | int]] = NO_OPTIONS,
     name: str | None = None,
     storage: str | None = None,
     workers: int = 1,
     executor: str = "local",
+    minutes: float | None = None,
     progress: bool | None = None,
     verbose: bool = False,
     plugins: str | Path | Sequence[str | Path] = (),
@@ -70,7 +77,7 @@ def search(
         sampler: what proposes architectures: ``tpe``, ``nsga2`` or ``random``.
         seed: with one worker, the same seed proposes the same.
         objectives: what to trade off: ``accuracy``, ``latency``, ``size``, ``memory``, ``macs``,
-            ``latency@DEVICE``; one alone is allowed.
+            ``latency@DEVICE``, or a reward such as ``mnasnet@3ms``; one alone is allowed.
         max_latency_ms: an architecture that is predicted to be slower is not trained; milliseconds for one
             image.
         max_latency_share: the same limit as a share of what the space's median architecture takes.
@@ -78,20 +85,29 @@ def search(
         max_memory_kb: one that needs more memory to run is not trained; likewise.
         max_macs: one that takes more multiply-accumulates is not trained.
         limits: limits of any other objective by its name, such as ``{"latency@pi": 3.0}``.
+        limit_shares: limits as shares of what the space's median architecture has, by the objective's name,
+            such as ``{"size": 0.5}``.
         pruner: what stops trainings early: ``none``; ``halving`` or ``hyperband``, which pause them at rungs
             and train the best on; or ``median`` for those below the median of cheaper trials.
         repeats: how often to train each architecture, with other seeds; its accuracy is the mean.
+        first: architectures to begin with: JSON files, or trials of the database as ``SEARCH/NUMBER``.
+        warm_start: searches of the database whose trials this one takes over, beside those it runs.
         when_away: what to do while the device does not answer: ``wait``, or ``predict`` from what was
             measured before.
         image_size: bring images to a square of this side; None leaves them as they are.
         measure: measure the kernels of what may be on the ``front``, or of ``all`` trials.
         batch_size: images a step; None chooses by the number of images.
         learning_rate: the highest rate of a training; None chooses by the data.
+        fix: the one option that choices of the space are to have, by their names, whole or in part, such as
+            ``{"stage1.block": "separable"}``.
+        only: the options that they may have, such as ``{"precision": ["int8", "binary"]}``.
         name: what to call the search; None calls it by space, data and a number, such as ``tiny-digits-1``.
         storage: the database, as a URL; None is ``NAS_STORAGE`` of the environment, else
             ``sqlite:///nas.db``. It is made if it is not there.
         workers: how many trials to run at once.
         executor: where to run them: ``local``, or a plug-in's.
+        minutes: when this time is over no new trial is begun; those that run are ended, and ``nas.resume``
+            goes on with the rest.
         progress: whether to show how the search goes; None: on a terminal and in a notebook.
         verbose: whether workers tell when the device was disturbed.
         plugins: Python files that add spaces, blocks and more; one alone is allowed.
@@ -105,25 +121,31 @@ def search(
     from nas.searching.search import check_run, create
 
     _add_plugins(given["plugins"])
-    check_run(given["workers"], given["executor"])
+    check_run(given["workers"], given["executor"], given["minutes"])
+    beginning = given.pop("first")
     config = SearchConfig(**{f.name: given[f.name] for f in fields(SearchConfig) if f.name in given})
     storage = _storage(storage)
     with _decoding(progress) as on_images:
-        record = create(storage, name, config, on_images)
-    return _run(storage, record.name, given["workers"], executor, progress, verbose)
+        record = create(storage, name, config, on_images, beginning, given["warm_start"])
+    return _run(storage, record.name, given, progress)
 
 
 def resume(
     storage: str,
     name: str,
     *,
+    more: int = 0,
     workers: int = 1,
     executor: str = "local",
+    minutes: float | None = None,
     progress: bool | None = None,
     verbose: bool = False,
     plugins: str | Path | Sequence[str | Path] = (),
 ) -> Result:
     """Go on with a search, with the settings it was made with, to its end; else as ``nas.search``.
+
+    Args:
+        more: so many trials are added to those that it has.
 
     Raises:
         InvalidInput: there is no such search, or it is for what this installation does not have.
@@ -133,10 +155,10 @@ def resume(
     from nas.searching import search as searching
 
     _add_plugins(given["plugins"])
-    searching.check_run(given["workers"], executor)
+    searching.check_run(given["workers"], executor, given["minutes"])
     with naming(search="name"):
-        record = searching.resume(storage, name)
-    return _run(storage, record.name, given["workers"], executor, progress, verbose)
+        record = searching.resume(storage, name, given["more"])
+    return _run(storage, record.name, given, progress)
 
 
 def load(storage: str, name: str) -> Result:
@@ -152,13 +174,12 @@ def load(storage: str, name: str) -> Result:
     return result
 
 
-def _run(
-    storage: str, name: str, workers: int, executor: str, progress: bool | None, verbose: bool
-) -> Result:
+def _run(storage: str, name: str, given: Mapping[str, Any], progress: bool | None) -> Result:
     from nas.searching.progress import is_watched
     from nas.searching.shown import run_shown
 
-    spent = run_shown(storage, name, workers, executor, progress, verbose)
+    settings = {setting: given[setting] for setting in ("workers", "executor", "verbose", "minutes")}
+    spent = run_shown(storage, name, progress=progress, **settings)
     if is_watched(progress):
         sys.stderr.writelines(f"{sentence}\n" for sentence in spent.sentences("verbose=True"))
     return Result(storage, name)

@@ -1,6 +1,7 @@
 """How figures are shown to people: shares, milliseconds, kilobytes, counts; nothing else rounds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from statistics import fmean, stdev
 
 MISSING = "—"  # a figure that is not there; the trial's state says why
 
@@ -8,6 +9,11 @@ MISSING = "—"  # a figure that is not there; the trial's state says why
 def percent(accuracy: float | None) -> str:
     """Such as ``97.2%``."""
     return MISSING if accuracy is None else f"{accuracy:.1%}"
+
+
+def spread(accuracies: Sequence[float]) -> str:
+    """Of repeated trainings, such as ``97.2% +- 0.4% (3 trainings)``: mean and sample deviation."""
+    return f"{fmean(accuracies):.1%} ± {stdev(accuracies):.1%} ({len(accuracies)} trainings)"
 
 
 def milliseconds(value: float | None) -> str:
@@ -27,6 +33,13 @@ def interval(low: float | None, high: float | None) -> str:
 def kilobytes(value: float | None) -> str:
     """Such as ``12.35``: two decimals."""
     return MISSING if value is None else f"{value:.2f}"
+
+
+def lasting(seconds: float) -> str:
+    """Such as ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def counted(count: int, noun: str) -> str:

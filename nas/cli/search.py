@@ -6,6 +6,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from nas.cli.search_goals import goals_of
 from nas.cli.search_options import goals, how_to_run, what_to_try, which_search
 from nas.hints import command
 from nas.ledger.records import SearchConfig
@@ -37,9 +38,10 @@ def search(context: click.Context, /, **options: Any) -> None:
         _refuse_settings(context)
         record = service.resume(storage, options["resume"])
     else:
-        name, config = _name(options), _config(options)
+        name, config = _name(options), _config(context, options)
         with decoding() as progress:
-            record = service.create(storage, name, config, progress)
+            begin = options["first"], options["warm_start"]
+            record = service.create(storage, name, config, progress, *begin)
     _run(record.name, options)
     report(storage, record.name, options["as_json"])
 
@@ -51,19 +53,10 @@ def _name(options: dict[str, Any]) -> str:
     return str(name)
 
 
-def _config(options: dict[str, Any]) -> SearchConfig:
-    options = {**options, **_latency_limit(options)}
-    options["limits"] = dict(options["limits"])
-    return SearchConfig(**{f.name: options[f.name] for f in fields(SearchConfig) if f.name in options})
-
-
-def _latency_limit(options: dict[str, Any]) -> dict[str, float | None]:
-    limit, in_ms = options["max_latency"], options["max_latency_ms"]
-    if limit is None:
-        return {"max_latency_ms": in_ms}
-    if in_ms is not None:
-        raise InvalidInput("max_latency", "--max-latency-ms limits the same", "give one of the two")
-    return {"max_latency_ms": limit.milliseconds, "max_latency_share": limit.share}
+def _config(context: click.Context, options: dict[str, Any]) -> SearchConfig:
+    options = {**options, **goals_of(context, options)}
+    named = {f.name for f in fields(SearchConfig)} - {"first"}  # which is checked once the space is known
+    return SearchConfig(**{name: options[name] for name in named if name in options})
 
 
 def _refuse_settings(context: click.Context) -> None:

@@ -1,9 +1,10 @@
 """Creates, resumes and runs a search."""
 
+import math
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -12,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from nas.executors.base import LOCAL, executors
+from nas.ledger.changing import add_trials
 from nas.ledger.claims import Claims
 from nas.ledger.records import TRAINING, SearchConfig, SearchRecord, check_search_name
 from nas.ledger.store import Ledger
@@ -36,8 +38,8 @@ def ignore(*_: object) -> None:
     """Nobody wants to know."""
 
 
-def check_config(config: SearchConfig, on_images: OnImages = ignore) -> None:
-    """Refuse a search that could not run, before anything is written.
+def check_config(config: SearchConfig, on_images: OnImages = ignore) -> "SearchSpace":
+    """Refuse a search that could not run, before anything is written; the space, fitted to the data.
 
     Raises:
         InvalidInput: an unknown space, sampler or pruner; data that cannot be read, or that the space is not
@@ -46,15 +48,17 @@ def check_config(config: SearchConfig, on_images: OnImages = ignore) -> None:
     from nas.algorithms.choosing import check_sampler
     from nas.algorithms.pruners import pruners
     from nas.data import load
+    from search_spaces.restricted import restricted
     from search_spaces.search_space import spaces
 
-    space = spaces.get(config.space)
+    space = restricted(spaces.get(config.space), config.fix, config.only)
     check_sampler(config.sampler)
     pruners.get(config.pruner)
     if config.data:
         data = load(config.data, config.image_size, on_images)
         space = space.fitted(data.input_shape, data.classes)
     check_evaluator(config, space)
+    return space
 
 
 def with_defaults(config: SearchConfig) -> SearchConfig:
@@ -107,7 +111,12 @@ def check_devices(storage: str, config: SearchConfig) -> None:
     """InvalidInput when a search's device is not known, or a further one, or that is the same."""
     if config.device:
         check_device(storage, config.device)
-    for parameter, names in (("objectives", config.objectives), ("limits", config.limits)):
+    named = (
+        ("objectives", config.objectives),
+        ("limits", config.limits),
+        ("limit_shares", config.limit_shares),
+    )
+    for parameter, names in named:
         for device in devices_of(names):
             if device == config.device:
                 problem = f"'{LATENCY_AT}{device}' is of the search's own device"
@@ -118,16 +127,23 @@ def check_devices(storage: str, config: SearchConfig) -> None:
                 raise error.of(parameter) from error
 
 
-def check_run(workers: int, executor: str) -> None:
-    """InvalidInput when there are too few workers or too many, or no executor of that name."""
+def check_run(workers: int, executor: str, minutes: float | None = None) -> None:
+    """InvalidInput for too few workers or too many, no executor of that name, or no time at all."""
     if not 1 <= workers <= MAX_WORKERS:
         fix = f"give a whole number in 1..{MAX_WORKERS}"
         raise InvalidInput("workers", f"{workers} is out of range", fix)
     executors.get(executor)
+    if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
+        raise InvalidInput("minutes", f"{minutes:g} is no time", "give a number above 0, or omit it")
 
 
 def create(
-    storage: str, name: str | None, config: SearchConfig, on_images: OnImages = ignore
+    storage: str,
+    name: str | None,
+    config: SearchConfig,
+    on_images: OnImages = ignore,
+    first: Sequence[str] = (),
+    warm_start: Sequence[str] = (),
 ) -> SearchRecord:
     """Write a new search to the ledger at ``storage``, which is made if it is not there.
 
@@ -136,6 +152,8 @@ def create(
         name: what to call the search; None for the space, the data and a number, such as ``tiny-digits-1``.
         config: what is asked for; a path to data becomes absolute, so that the search goes on from anywhere.
         on_images: is told how many images are decoded, the first time.
+        first: architectures to begin with: files, or trials of the ledger as SEARCH/NUMBER.
+        warm_start: searches of the ledger whose ended trials come before those of this one.
 
     Raises:
         InvalidInput: the config could not run, or the name is malformed or taken; nothing is written.
@@ -146,17 +164,36 @@ def create(
     if name is not None:
         check_search_name(name)
     config = with_defaults(config)
-    check_config(config, on_images)
+    space = check_config(config, on_images)
     check_devices(storage, config)
     if config.data:
         config = replace(config, data=canonical(config.data))
-    with Ledger.open(storage, create=True) as ledger:
+    config = replace(config, first=(*config.first, *_first(storage, first, space)))
+    if len(config.first) > config.trials:
+        problem = f"{len(config.first)} architectures are more than the {config.trials} trials"
+        raise InvalidInput("first", problem, "ask for more trials")
+    with _ledger(storage, is_there=bool(warm_start)) as ledger:
         if name is not None:
-            return ledger.create_search(name, config)
-        return _create_unnamed(ledger, config)
+            return ledger.create_search(name, config, warm_start)
+        return _create_unnamed(ledger, config, warm_start)
 
 
-def _create_unnamed(ledger: Ledger, config: SearchConfig) -> SearchRecord:
+def _ledger(storage: str, is_there: bool) -> Ledger:
+    """The ledger, which is made where it need not be there."""
+    return Ledger.open(storage, create=not is_there)
+
+
+def _first(storage: str, names: Sequence[str], space: "SearchSpace") -> tuple[str, ...]:
+    """What the search begins with; a ledger is opened for names that are no files."""
+    from nas.trials.first import first_of
+
+    if all(Path(name).is_file() or "/" not in name for name in names):
+        return first_of(names, space, None)
+    with Ledger.open(storage) as ledger:
+        return first_of(names, space, ledger)
+
+
+def _create_unnamed(ledger: Ledger, config: SearchConfig, warm_start: Sequence[str]) -> SearchRecord:
     words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{config.space}-{Path(config.data or config.evaluator).stem}")
     words = words.strip("._-")[:50] or "search"
     for number in count(1):
@@ -164,7 +201,7 @@ def _create_unnamed(ledger: Ledger, config: SearchConfig) -> SearchRecord:
         if name in _names(ledger):
             continue
         try:
-            return ledger.create_search(name, config)
+            return ledger.create_search(name, config, warm_start)
         except InvalidInput:
             if name not in _names(ledger):
                 raise  # else another process has just taken it
@@ -175,13 +212,13 @@ def _names(ledger: Ledger) -> set[str]:
     return {search.name for search in ledger.searches()}
 
 
-def resume(storage: str, name: str) -> SearchRecord:
-    """The search ``name``, checked to be one that this installation can go on with."""
+def resume(storage: str, name: str, more: int = 0) -> SearchRecord:
+    """The search ``name``, checked to be one that this installation can go on with; with ``more`` trials."""
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
-    check_config(record.config)
-    check_devices(storage, record.config)
-    return record
+        check_config(record.config)
+        check_devices(storage, record.config)
+        return add_trials(ledger, name, more) if more else record
 
 
 def run(
@@ -193,9 +230,9 @@ def run(
 ) -> SearchRecord:
     """Run what is left of a search by at most ``workers`` workers of an executor.
 
-    ``on_change`` gets the search whenever the count of any state has changed, and at the end; ``on_progress``
-    gets it, and what the workers told, whenever one of them told something, and at the end. On Ctrl-C or
-    SIGTERM the workers put their trials back and KeyboardInterrupt is raised.
+    ``on_change`` gets the search when the count of any state has changed, at most four times a second, and at
+    the end; ``on_progress`` gets it, and what the workers told, whenever one of them told something, and at
+    the end. On Ctrl-C or SIGTERM the workers put their trials back and KeyboardInterrupt is raised.
 
     Raises:
         InvalidInput: too few or too many workers, or no such executor.

@@ -20,7 +20,7 @@ NEW = ["--name", "demo", "--trials", "2", "--epochs", "1", "--data", FEW]
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where the command keeps its ledger; its workers take no compiler."""
     monkeypatch.delenv("NAS_STORAGE", raising=False)
-    defaults = (ArithmeticBench, 60.0, 0.1, 0.1, False)
+    defaults = (ArithmeticBench, 60.0, 0.1, 0.1, False, None)
     monkeypatch.setattr(nas.trials.job.Job.__init__, "__defaults__", defaults)
     return f"sqlite:///{tmp_path}/nas.db"
 
@@ -43,8 +43,8 @@ def _search(*arguments: str) -> Result:
         (["--workers", "0"], "--workers: 0 is out of range"),
         (["--max-latency-ms", "0"], "--max-latency-ms: 0.0 is not a limit"),
         (["--max-latency-ms", "nan"], "--max-latency-ms: nan is not a limit"),
-        (["--max-size-kb", "-3"], "--max-size-kb: -3.0 is not a limit"),
-        (["--max-size-kb", "inf"], "--max-size-kb: inf is not a limit"),
+        (["--max-size-kb", "-3"], "Invalid value for '--max-size-kb': '-3' is no limit; give kB"),
+        (["--max-size-kb", "inf"], "Invalid value for '--max-size-kb': 'inf' is no limit; give kB"),
         *(
             (
                 ["--learning-rate", rate],
