@@ -14,7 +14,6 @@ from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.ledger.store import Ledger
 from nas.objectives import Objective, ObjectiveValue, objective
 
-
 Losses = tuple[float, ...]
 
 
