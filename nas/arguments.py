@@ -94,8 +94,8 @@ KINDS = {
         (WHOLE, "trials epochs repeats seed image_size batch_size workers trial number"),
         (NUMBER, "max_latency_ms max_latency_share max_size_kb max_memory_kb max_macs learning_rate"),
         (FLAG, "progress verbose"),
-        (NAMES, "objectives"),
-        (PATHS, "plugins"),
+        (NAMES, "objectives warm_start"),
+        (PATHS, "plugins first"),
         (NUMBERS, "limits limit_shares reference"),
     )
     for name in names.split()

@@ -20,6 +20,7 @@ from nas.figures.data import (
 )
 from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
 from nas.hints import command
+from nas.ledger.records import TRAINING
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -98,10 +99,13 @@ def trial(search: str, number: int, storage: str, as_json: bool) -> None:
         print_json(_full(record, epochs))
         return
     print_pairs(_facts(record, told_results(config, record), notes(config, record)))
-    _print_architecture(record)
+    if config.evaluator == TRAINING or record.size_kb is not None:
+        _print_architecture(record)
+    else:
+        print_pairs([(name, str(option)) for name, option in (record.choices or {}).items()])
     _print_workloads(record)
     _print_epochs(epochs)
-    if record.state == "complete":
+    if record.state == "complete" and config.evaluator == TRAINING:
         say(f"Next: {export_of(search, storage, '--trial', number)}")
 
 
@@ -191,6 +195,8 @@ def _facts(
         ("digest", trial.digest or MISSING),
         ("worker", trial.worker or MISSING),
     ]
+    if trial.passed_over:
+        facts.append(("passed over", f"{trial.passed_over} before it, known or over a limit"))
     facts += [("note", note)] if note else []
     return [*facts, ("error", trial.error)] if trial.error else facts
 

@@ -40,7 +40,8 @@ def search(context: click.Context, /, **options: Any) -> None:
     else:
         name, config = _name(options), _config(context, options)
         with decoding() as progress:
-            record = service.create(storage, name, config, progress)
+            begin = options["first"], options["warm_start"]
+            record = service.create(storage, name, config, progress, *begin)
     _run(record.name, options)
     report(storage, record.name, options["as_json"])
 
@@ -54,7 +55,8 @@ def _name(options: dict[str, Any]) -> str:
 
 def _config(context: click.Context, options: dict[str, Any]) -> SearchConfig:
     options = {**options, **goals_of(context, options)}
-    return SearchConfig(**{f.name: options[f.name] for f in fields(SearchConfig) if f.name in options})
+    named = {f.name for f in fields(SearchConfig)} - {"first"}  # which is checked once the space is known
+    return SearchConfig(**{name: options[name] for name in named if name in options})
 
 
 def _refuse_settings(context: click.Context) -> None:

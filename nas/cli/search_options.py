@@ -42,6 +42,18 @@ what_to_try: Decorator = all_of(
     click.option("--trials", type=int, default=24, show_default=True, help="How many architectures to try."),
     click.option("--epochs", type=int, default=3, show_default=True, help="How many epochs to train each."),
     click.option(
+        "--first",
+        multiple=True,
+        metavar="FILE_OR_TRIAL",
+        help="Begin with this architecture: a JSON file, or SEARCH/NUMBER; once for each.",
+    ),
+    click.option(
+        "--warm-start",
+        multiple=True,
+        metavar="SEARCH",
+        help="Take over the trials of another search of the database; once for each.",
+    ),
+    click.option(
         "--repeats", type=int, default=1, show_default=True, help="How often to train each, with other seeds."
     ),
     click.option(
@@ -65,7 +77,7 @@ what_to_try: Decorator = all_of(
         "--pruner",
         default="none",
         show_default=True,
-        help="The pruner that stops unpromising trials early: none or median.",
+        help="What stops unpromising trials early: none, halving, hyperband or median.",
     ),
     click.option(
         "--when-away",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from nas.figures.labels import TIMES, workload_label
-from nas.formatting import MISSING, counted, milliseconds
+from nas.formatting import MISSING, counted, milliseconds, spread
 from nas.objectives import DEFAULT, Objective, ObjectiveValue, is_known, objective
 from search_spaces.errors import BitnasError
 
@@ -194,6 +194,10 @@ def training_curve(epochs: Sequence["EpochRecord"]) -> Curve:
 def notes(config: "SearchConfig", trial: "TrialRecord") -> str:
     """What to know of a trial: a limit broken when measured, a disturbed machine, estimated kernels."""
     told = ["over the limit"] if config.breaks_limit(trial) else []
+    if trial.same_as:
+        told.append(f"of {trial.same_as}")
+    if len(trial.accuracies) > 1:
+        told.append(spread(trial.accuracies))
     if trial.measured_disturbed:
         told.append("measured on a disturbed machine")
     missing = len(trial.estimated) + sum(cost.estimated for cost in trial.costs.values())

@@ -1,6 +1,6 @@
 """The ledger: opening it, creating searches, and reading everything back as records."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -78,12 +78,17 @@ class Ledger:
         with explained(self._shown), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def create_search(self, name: str, config: SearchConfig) -> SearchRecord:
-        """Add a search with its trials 0 to N-1, all queued, in one transaction.
+    def create_search(self, name: str, config: SearchConfig, warm_start: Sequence[str] = ()) -> SearchRecord:
+        """Add a search with its trials, all queued, in one transaction.
+
+        The ended trials of the searches ``warm_start`` come first, copied, and are not counted.
 
         Raises:
-            InvalidInput: the name is malformed or taken.
+            InvalidInput: the name is malformed or taken, or there is no such search to start from, or it is
+                of another space, data or device.
         """
+        from nas.ledger.warm import copy_trials
+
         check_search_name(name)
         with self.writing() as session:
             try:
@@ -92,8 +97,9 @@ class Ledger:
                 session.flush()
             except IntegrityError as error:
                 raise self._taken(name) from error
+            first = copy_trials(session, warm_start, search.id, config)
             rows = [
-                {"search_id": search.id, "number": n, "state": TrialState.QUEUED}
+                {"search_id": search.id, "number": first + n, "state": TrialState.QUEUED}
                 for n in range(config.trials)
             ]
             session.execute(insert(Trial), rows)
@@ -249,7 +255,7 @@ def find_trial(session: Session, name: str, number: int) -> Trial:
     search = find_search(session, name)
     row = session.scalar(select(Trial).where(Trial.search_id == search.id, Trial.number == number))
     if row is None:
-        last = search.config["trials"] - 1
+        last = session.scalar(select(func.max(Trial.number)).where(Trial.search_id == search.id))
         raise InvalidInput("number", f"'{name}' has no trial {number}", f"give a number in 0..{last}")
     return row
 

@@ -21,6 +21,7 @@ from nas.trials.costing import latency_of
 from nas.trials.job import Job, Told
 from nas.trials.medians import awaited_costs, median_cost
 from nas.trials.setup import make_runner
+from nas.trials.stopping import next_claim
 from nas.trials.trial import TrialRunner
 from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, StaleClaimError, StorageError
@@ -117,7 +118,7 @@ def _run_trials(runner: TrialRunner, job: Job, stop: Stop, check: Check, tell: T
     """Claim trials and run them until every trial of the search has ended."""
     while not runner.ledger.search(job.search).finished:
         check()
-        claim = runner.claims.claim()
+        claim = next_claim(runner.claims, runner.stopping)
         if claim is None:
             # Others are at the last trials; should one of them die, its trial is claimed here.
             stop.wait(job.poll_s)
