@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.arguments import checked, naming
 from nas.hints import DEFAULT_STORAGE, STORAGE_VARIABLE
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nas.searching.search import OnImages
 
 NO_LIMITS: Mapping[str, float] = MappingProxyType({})
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 def search(
@@ -47,10 +48,13 @@ def search(
     measure: str = "front",
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    fix: Mapping[str, str | int] = NO_OPTIONS,
+    only: Mapping[str, Sequence[str | int]] = NO_OPTIONS,
     name: str | None = None,
     storage: str | None = None,
     workers: int = 1,
     executor: str = "local",
+    minutes: float | None = None,
     progress: bool | None = None,
     verbose: bool = False,
     plugins: str | Path | Sequence[str | Path] = (),
@@ -94,11 +98,16 @@ def search(
         measure: measure the kernels of what may be on the ``front``, or of ``all`` trials.
         batch_size: images a step; None chooses by the number of images.
         learning_rate: the highest rate of a training; None chooses by the data.
+        fix: the one option that choices of the space are to have, by their names, whole or in part, such as
+            ``{"stage1.block": "separable"}``.
+        only: the options that they may have, such as ``{"precision": ["int8", "binary"]}``.
         name: what to call the search; None calls it by space, data and a number, such as ``tiny-digits-1``.
         storage: the database, as a URL; None is ``NAS_STORAGE`` of the environment, else
             ``sqlite:///nas.db``. It is made if it is not there.
         workers: how many trials to run at once.
         executor: where to run them: ``local``, or a plug-in's.
+        minutes: when this time is over no new trial is begun; those that run are ended, and ``nas.resume``
+            goes on with the rest.
         progress: whether to show how the search goes; None: on a terminal and in a notebook.
         verbose: whether workers tell when the device was disturbed.
         plugins: Python files that add spaces, blocks and more; one alone is allowed.
@@ -112,26 +121,31 @@ def search(
     from nas.searching.search import check_run, create
 
     _add_plugins(given["plugins"])
-    check_run(given["workers"], given["executor"])
+    check_run(given["workers"], given["executor"], given["minutes"])
     beginning = given.pop("first")
     config = SearchConfig(**{f.name: given[f.name] for f in fields(SearchConfig) if f.name in given})
     storage = _storage(storage)
     with _decoding(progress) as on_images:
         record = create(storage, name, config, on_images, beginning, given["warm_start"])
-    return _run(storage, record.name, given["workers"], executor, progress, verbose)
+    return _run(storage, record.name, given, progress)
 
 
 def resume(
     storage: str,
     name: str,
     *,
+    more: int = 0,
     workers: int = 1,
     executor: str = "local",
+    minutes: float | None = None,
     progress: bool | None = None,
     verbose: bool = False,
     plugins: str | Path | Sequence[str | Path] = (),
 ) -> Result:
     """Go on with a search, with the settings it was made with, to its end; else as ``nas.search``.
+
+    Args:
+        more: so many trials are added to those that it has.
 
     Raises:
         InvalidInput: there is no such search, or it is for what this installation does not have.
@@ -141,10 +155,10 @@ def resume(
     from nas.searching import search as searching
 
     _add_plugins(given["plugins"])
-    searching.check_run(given["workers"], executor)
+    searching.check_run(given["workers"], executor, given["minutes"])
     with naming(search="name"):
-        record = searching.resume(storage, name)
-    return _run(storage, record.name, given["workers"], executor, progress, verbose)
+        record = searching.resume(storage, name, given["more"])
+    return _run(storage, record.name, given, progress)
 
 
 def load(storage: str, name: str) -> Result:
@@ -160,13 +174,12 @@ def load(storage: str, name: str) -> Result:
     return result
 
 
-def _run(
-    storage: str, name: str, workers: int, executor: str, progress: bool | None, verbose: bool
-) -> Result:
+def _run(storage: str, name: str, given: Mapping[str, Any], progress: bool | None) -> Result:
     from nas.searching.progress import is_watched
     from nas.searching.shown import run_shown
 
-    spent = run_shown(storage, name, workers, executor, progress, verbose)
+    settings = {setting: given[setting] for setting in ("workers", "executor", "verbose", "minutes")}
+    spent = run_shown(storage, name, progress=progress, **settings)
     if is_watched(progress):
         sys.stderr.writelines(f"{sentence}\n" for sentence in spent.sentences("verbose=True"))
     return Result(storage, name)

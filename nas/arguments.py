@@ -77,6 +77,25 @@ def _numbers(value: Any) -> dict[str, float]:
     return {_text(name): _number(number) for name, number in value.items()}
 
 
+def _option(value: Any) -> str:
+    """What a choice of a space is to be: a word or a whole number."""
+    return value if isinstance(value, str) else str(_whole(value))
+
+
+def _options(value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return {_text(name): _option(option) for name, option in value.items()}
+
+
+def _option_lists(value: Any) -> dict[str, tuple[str, ...]]:
+    """One option alone stands for a list of it."""
+    if not isinstance(value, Mapping):
+        raise TypeError
+    lists = {name: (found,) if isinstance(found, str | int) else found for name, found in value.items()}
+    return {_text(name): _all(_option)(options) for name, options in lists.items()}
+
+
 TEXT = Kind("a string", "give a string", _text)
 PATH = Kind("a path", "give a string or a pathlib.Path", _path)
 WHOLE = Kind("a whole number", "give one such as 3", _whole)
@@ -84,6 +103,12 @@ NUMBER = Kind("a number", "give one such as 0.5", _number)
 FLAG = Kind("True or False", "give one of them", _flag)
 NAMES = Kind("a list of names", "give one such as ['accuracy', 'size']", _all(_text))
 PATHS = Kind("a list of paths", "give one such as ['mine.py']", _all(_path))
+OPTIONS = Kind("a dict of choices and options", "give one such as {'stage1.block': 'separable'}", _options)
+OPTION_LISTS = Kind(
+    "a dict of choices and lists of options",
+    "give one such as {'precision': ['int8', 'binary']}",
+    _option_lists,
+)
 NUMBERS = Kind("a dict of names and numbers", "give one such as {'latency@pi': 3.0}", _numbers)
 
 KINDS = {
@@ -91,11 +116,13 @@ KINDS = {
     for kind, names in (
         (TEXT, "space evaluator device sampler pruner when_away measure name storage executor state"),
         (PATH, "data folder c_source"),
-        (WHOLE, "trials epochs repeats seed image_size batch_size workers trial number"),
-        (NUMBER, "max_latency_ms max_latency_share max_size_kb max_memory_kb max_macs learning_rate"),
+        (WHOLE, "trials epochs repeats seed image_size batch_size workers more trial number"),
+        (NUMBER, "max_latency_ms max_latency_share max_size_kb max_memory_kb max_macs learning_rate minutes"),
         (FLAG, "progress verbose"),
         (NAMES, "objectives warm_start"),
         (PATHS, "plugins first"),
+        (OPTIONS, "fix"),
+        (OPTION_LISTS, "only"),
         (NUMBERS, "limits limit_shares reference"),
     )
     for name in names.split()
@@ -108,6 +135,7 @@ MAY_BE_NONE = {
         "image_size",
         "batch_size",
         "learning_rate",
+        "minutes",
         "progress",
         "trial",
         "c_source",

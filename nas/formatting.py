@@ -35,6 +35,13 @@ def kilobytes(value: float | None) -> str:
     return MISSING if value is None else f"{value:.2f}"
 
 
+def lasting(seconds: float) -> str:
+    """Such as ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
 def counted(count: int, noun: str) -> str:
     """Such as ``1 kernel`` and ``3 kernels``."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

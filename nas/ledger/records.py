@@ -103,8 +103,9 @@ class SearchConfig(RelativeLimits):
     filled in once they are known.
 
     ``evaluator`` is what a trial runs; one of your own may go without ``data`` and without ``device``, which
-    are then empty. ``repeats`` is how often each architecture is trained, with other seeds. ``first`` are
-    architectures to begin with, each as its JSON.
+    are then empty. ``fix`` and ``only`` leave one option or some, by the names of choices
+    (``search_spaces.restricted``). ``repeats`` is how often each architecture is trained, with other seeds.
+    ``first`` are architectures to begin with, each as its JSON.
 
     Raises:
         InvalidInput: a number is outside its range, or an objective is not known.
@@ -136,6 +137,8 @@ class SearchConfig(RelativeLimits):
     first: tuple[str, ...] = ()
     limit_shares: Mapping[str, float] = field(default_factory=dict)
     medians: Mapping[str, float] = field(default_factory=dict)
+    fix: Mapping[str, str] = field(default_factory=dict)
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_choice("measure", self.measure, (FRONT, ALL))
@@ -148,6 +151,13 @@ class SearchConfig(RelativeLimits):
         check_limits({"max_latency_share": self.max_latency_share, **self._named_limits()})
         self._check_objectives()
         self.check_shares()
+        self._keep_restrictions()
+
+    def _keep_restrictions(self) -> None:
+        """Options are kept as text."""
+        object.__setattr__(self, "fix", {name: str(option) for name, option in self.fix.items()})
+        only = {name: tuple(map(str, options)) for name, options in self.only.items()}
+        object.__setattr__(self, "only", only)
 
     def _check_objectives(self) -> None:
         """Bring objectives and limits into the form that is kept; InvalidInput where one makes no sense."""

@@ -5,14 +5,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from nas.formatting import milliseconds
-from nas.ledger.records import SearchRecord, TrialRecord, TrialState
+from nas.formatting import MISSING, lasting
+from nas.ledger.history import History
+from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
+from nas.objectives import objective
+from nas.searching.standing import Standing
 from nas.searching.supervision import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from nas.ledger import Ledger
+
+REFRESHES_A_SECOND = 4
 
 COLOURS = {
     TrialState.COMPLETE: "green",
@@ -23,12 +28,16 @@ COLOURS = {
 
 
 class Watcher:
-    """Prints each trial that ends, once, and each stage that begins; a subclass shows the rest."""
+    """Prints each trial that ends, once, and each stage that begins; a subclass shows the rest.
+
+    Each call reads no more of the ledger than has changed since the last.
+    """
 
     def __init__(self, ledger: "Ledger", record: SearchRecord, console: "Console") -> None:
-        self._ledger, self._console = ledger, console
-        self._trials = record.config.trials
-        self._shown = {t.number for t in ledger.trials(record.name) if t.state.finished}
+        self._console = console
+        self.record = record
+        self.standing = Standing(History(ledger, record.name), record.config)
+        self._shown = {t.number for t in self.standing.refresh() if t.state.finished}
         self._shown_before = len(self._shown)
         self._started = time.monotonic()
         self._stage = ""
@@ -36,12 +45,13 @@ class Watcher:
 
     def trials(self, now: SearchRecord) -> None:
         """Show what has ended since."""
-        trials = self._ledger.trials(now.name)
-        best = max((t.accuracy or 0.0 for t in trials if t.state is TrialState.COMPLETE), default=None)
-        for trial in trials:
-            if trial.state.finished and trial.number not in self._shown:
-                self._shown.add(trial.number)
-                self._console.print(f"{line(trial)}{self._so_far(best)}", highlight=False, soft_wrap=True)
+        self.record = now
+        changed = self.standing.refresh(now.config)
+        ended = [t for t in changed if t.state.finished and t.number not in self._shown]
+        for trial in sorted(ended, key=lambda t: t.number):
+            self._shown.add(trial.number)
+            told = f"{line(trial, now.config)}  [dim]{self._so_far()}[/dim]"
+            self._console.print(told, highlight=False, soft_wrap=True)
 
     def progress(self, now: SearchRecord, progress: Progress) -> None:
         """Show what goes on beside trials."""
@@ -58,37 +68,54 @@ class Watcher:
         if progress.stage:
             self._console.print(f"{progress.stage}{count}", highlight=False, soft_wrap=True)
 
-    def _so_far(self, best: float | None) -> str:
-        told = "" if best is None else f", best {best:.3f}"
-        return f"  [dim]{len(self._shown)}/{self._trials}{told}{self.left()}[/dim]"
+    def _so_far(self) -> str:
+        return ", ".join([f"{len(self._shown)}/{self.record.trials}", *self.sentences()])
+
+    def sentences(self) -> list[str]:
+        """What is found so far, and the time left."""
+        front, volume = len(self.standing.front), self.standing.hypervolume
+        found = [f"best {self.standing.told_best}", f"{front} on the front"] if front else []
+        found += [] if volume is None else [f"hypervolume {volume:.3f}"]
+        return [*found, left] if (left := self.left()) else found
 
     def left(self) -> str:
         """The time that the trials left will take if they go on as they did."""
-        done = len(self._shown) - self._shown_before
-        if not done or len(self._shown) == self._trials:
+        done, trials = len(self._shown) - self._shown_before, self.record.trials
+        if not done or len(self._shown) == trials:
             return ""
-        seconds = (time.monotonic() - self._started) / done * (self._trials - len(self._shown))
-        return f", about {seconds:.0f} s left" if seconds < 100 else f", about {seconds / 60:.0f} min left"
+        return (
+            f"about {lasting((time.monotonic() - self._started) / done * (trials - len(self._shown)))} left"
+        )
 
 
 class BarWatcher(Watcher):
-    """With a bar that tells the stage."""
+    """With a bar that tells the stage, and a line below it of how the search stands."""
 
     def __init__(self, ledger: "Ledger", record: SearchRecord, console: "Console") -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
 
         super().__init__(ledger, record, console)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self.bar = Bar(*columns, console=console, transient=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[found]}[/dim]"),
+        )
+        self.bar = Bar(*columns, console=console, transient=True, refresh_per_second=REFRESHES_A_SECOND)
         self._name = record.name
-        self._task = self.bar.add_task(record.name, total=self._trials, completed=len(self._shown))
+        self._task = self.bar.add_task(record.name, total=record.trials, completed=len(self._shown), found="")
 
     def trials(self, now: SearchRecord) -> None:
         """Move the bar, too."""
         super().trials(now)
         self.bar.update(
-            self._task, total=self._trials, completed=len(self._shown), description=f"{self._name}: trials"
+            self._task,
+            total=now.trials,
+            completed=len(self._shown),
+            description=f"{self._name}: trials",
+            found="; ".join([states(now), *self.sentences()]),
         )
 
     def progress(self, now: SearchRecord, progress: Progress) -> None:
@@ -127,20 +154,25 @@ def watcher(ledger: "Ledger", record: SearchRecord, progress: bool | None = True
         yield found
 
 
-def line(trial: TrialRecord) -> str:
-    """A trial that has ended, with rich's markup."""
+def line(trial: TrialRecord, config: SearchConfig) -> str:
+    """A trial that has ended, and what it has of the search's objectives, with rich's markup."""
     from rich.markup import escape
 
     colour = COLOURS[trial.state]
     parts = [f"trial {trial.number:>4}  [{colour}]{trial.state:<10}[/{colour}]"]
-    parts.append("accuracy  -   " if trial.accuracy is None else f"accuracy {trial.accuracy:.3f}")
-    if trial.latency_ms is not None:
-        how = "about " if trial.estimated else ""
-        parts.append(f"latency {how}{milliseconds(trial.latency_ms)} ms")
-    parts.append("" if trial.size_kb is None else f"size {trial.size_kb:.1f} kB")
+    for name in config.objectives:
+        of, value = objective(name), objective(name).of(trial)
+        about = "about " if value is not None and value.estimated else ""
+        parts.append(f"{of.title} {about}{MISSING if value is None else of.told(value.value)}")
     if trial.state is TrialState.FAILED:
         parts.append(escape(trial.error or ""))
     return "  ".join(parts)
+
+
+def states(record: SearchRecord) -> str:
+    """How many trials are in which state, those that are queued left out."""
+    counts = ((state, count) for state, count in record.counts.items() if state is not TrialState.QUEUED)
+    return ", ".join(f"{count} {state}" for state, count in counts if count)
 
 
 def disturbance(drifts: Sequence[float], usual: float = 0.1) -> str | None:

@@ -1,5 +1,6 @@
 """Creates, resumes and runs a search."""
 
+import math
 import re
 import signal
 import threading
@@ -12,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from nas.executors.base import LOCAL, executors
+from nas.ledger.changing import add_trials
 from nas.ledger.claims import Claims
 from nas.ledger.records import TRAINING, SearchConfig, SearchRecord, check_search_name
 from nas.ledger.store import Ledger
@@ -46,9 +48,10 @@ def check_config(config: SearchConfig, on_images: OnImages = ignore) -> "SearchS
     from nas.algorithms.choosing import check_sampler
     from nas.algorithms.pruners import pruners
     from nas.data import load
+    from search_spaces.restricted import restricted
     from search_spaces.search_space import spaces
 
-    space = spaces.get(config.space)
+    space = restricted(spaces.get(config.space), config.fix, config.only)
     check_sampler(config.sampler)
     pruners.get(config.pruner)
     if config.data:
@@ -124,12 +127,14 @@ def check_devices(storage: str, config: SearchConfig) -> None:
                 raise error.of(parameter) from error
 
 
-def check_run(workers: int, executor: str) -> None:
-    """InvalidInput when there are too few workers or too many, or no executor of that name."""
+def check_run(workers: int, executor: str, minutes: float | None = None) -> None:
+    """InvalidInput for too few workers or too many, no executor of that name, or no time at all."""
     if not 1 <= workers <= MAX_WORKERS:
         fix = f"give a whole number in 1..{MAX_WORKERS}"
         raise InvalidInput("workers", f"{workers} is out of range", fix)
     executors.get(executor)
+    if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
+        raise InvalidInput("minutes", f"{minutes:g} is no time", "give a number above 0, or omit it")
 
 
 def create(
@@ -207,13 +212,13 @@ def _names(ledger: Ledger) -> set[str]:
     return {search.name for search in ledger.searches()}
 
 
-def resume(storage: str, name: str) -> SearchRecord:
-    """The search ``name``, checked to be one that this installation can go on with."""
+def resume(storage: str, name: str, more: int = 0) -> SearchRecord:
+    """The search ``name``, checked to be one that this installation can go on with; with ``more`` trials."""
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
-    check_config(record.config)
-    check_devices(storage, record.config)
-    return record
+        check_config(record.config)
+        check_devices(storage, record.config)
+        return add_trials(ledger, name, more) if more else record
 
 
 def run(
@@ -225,9 +230,9 @@ def run(
 ) -> SearchRecord:
     """Run what is left of a search by at most ``workers`` workers of an executor.
 
-    ``on_change`` gets the search whenever the count of any state has changed, and at the end; ``on_progress``
-    gets it, and what the workers told, whenever one of them told something, and at the end. On Ctrl-C or
-    SIGTERM the workers put their trials back and KeyboardInterrupt is raised.
+    ``on_change`` gets the search when the count of any state has changed, at most four times a second, and at
+    the end; ``on_progress`` gets it, and what the workers told, whenever one of them told something, and at
+    the end. On Ctrl-C or SIGTERM the workers put their trials back and KeyboardInterrupt is raised.
 
     Raises:
         InvalidInput: too few or too many workers, or no such executor.

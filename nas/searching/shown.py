@@ -50,6 +50,7 @@ def run_shown(
     executor: str = LOCAL,
     progress: bool | None = None,
     verbose: bool = False,
+    minutes: float | None = None,
 ) -> Spent:
     """Run what is left of the search ``name``.
 
@@ -60,6 +61,7 @@ def run_shown(
         executor: where to run them.
         progress: whether to show how it goes; None: on a terminal and in a notebook.
         verbose: whether workers tell when the device was disturbed.
+        minutes: after which no trial is begun; None: until all are done.
 
     Raises:
         InvalidInput: too few or too many workers, or no such executor.
@@ -69,7 +71,8 @@ def run_shown(
 
     with Ledger.open(storage) as ledger, watcher(ledger, ledger.search(name), progress) as shown:
         started = time.monotonic()
-        run(Job(storage, name, verbose=verbose), workers, shown.trials, shown.progress, executor)
+        until = None if minutes is None else time.time() + 60 * minutes
+        run(Job(storage, name, verbose=verbose, until=until), workers, shown.trials, shown.progress, executor)
         seconds = time.monotonic() - started
     told = shown.told
     return Spent(workers, seconds, told.training_s, told.measuring_s, tuple(told.drifts))

@@ -1,5 +1,6 @@
 """Keeps watch over an executor until a search is finished, and passes on what its workers tell."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -8,10 +9,13 @@ from nas.hints import command
 from nas.ledger.claims import MAX_DEATHS
 from nas.ledger.records import SearchRecord
 from nas.ledger.store import Ledger
+from nas.ledger.tally import Tally
 from nas.trials.job import Told
 from search_spaces.errors import BitnasError
 
 POLL_S = 0.3
+CHANGE_S = 0.25
+"""Who is told of changes is told at most so often."""
 
 
 @dataclass
@@ -64,6 +68,7 @@ class Supervision:
     is_done: bool = False
     deaths: int = 0
     last_end: str = ""
+    told_at: float = 0.0
 
     def until_done(self) -> None:
         """Watch until one worker has found nothing left to do, and those at the last trials have ended.
@@ -71,13 +76,16 @@ class Supervision:
         Raises:
             BitnasError: workers die or fail, one after the other, and no trial changes meanwhile.
         """
-        last = self.ledger.search(self.search)
+        tally = Tally(self.ledger, self.search)
+        last = told = tally.record
         while not (self.is_done and self.executor.capacity() == 0):
             events = self.executor.poll(POLL_S)
-            now = self.ledger.search(self.search)
+            now = tally.refresh()
             if now.counts != last.counts:
                 last, self.deaths = now, 0
-                self.on_change(now)
+            if last is not told and time.monotonic() - self.told_at >= CHANGE_S:
+                told, self.told_at = last, time.monotonic()
+                self.on_change(told)
             for event in events:
                 self._take(event, now)
             self._raise_if_fruitless()

@@ -1,6 +1,7 @@
 """What travels to a worker, and what a worker tells: plain data, whatever way it goes."""
 
 import json
+import time
 from dataclasses import asdict, dataclass, field
 from dataclasses import fields as dataclass_fields
 from pkgutil import resolve_name
@@ -14,7 +15,8 @@ from nas.measuring.bench import BenchFactory, DeviceBench
 class Job:
     """What a worker is to do. All of it is plain or importable, so that it can go to any process as text.
 
-    A device that does not answer is asked again after ``device_pause_s``.
+    A device that does not answer is asked again after ``device_pause_s``. No trial is begun after ``until``,
+    in seconds since 1970.
     """
 
     storage: str
@@ -24,6 +26,12 @@ class Job:
     poll_s: float = 0.5
     device_pause_s: float = 15.0
     verbose: bool = False
+    until: float | None = None
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it is too late to begin a trial."""
+        return self.until is not None and time.time() >= self.until
 
     def to_json(self) -> str:
         """For a way that carries text; the bench goes by its name, ``module:name``."""

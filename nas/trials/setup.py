@@ -12,6 +12,7 @@ from nas.measuring.machine_lock import MachineLock
 from nas.trials.costing import Costing
 from nas.trials.job import Job
 from nas.trials.trial import TrialRunner
+from search_spaces.restricted import restricted
 from search_spaces.search_space import SearchSpace, space
 
 
@@ -21,8 +22,8 @@ def data_of(config: SearchConfig) -> DataSet | None:
 
 
 def space_of(config: SearchConfig, data: DataSet | None) -> SearchSpace:
-    """The space of a search, fitted to its data."""
-    found = space(config.space)
+    """The space of a search: what it leaves of it, fitted to its data."""
+    found = restricted(space(config.space), config.fix, config.only)
     return found if data is None else found.fitted(data.input_shape, data.classes)
 
 

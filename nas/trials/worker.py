@@ -115,8 +115,8 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
 
 
 def _run_trials(runner: TrialRunner, job: Job, stop: Stop, check: Check, tell: Tell) -> None:
-    """Claim trials and run them until every trial of the search has ended."""
-    while not runner.ledger.search(job.search).finished:
+    """Claim trials and run them until every trial of the search has ended, or it is too late to begin one."""
+    while not job.is_late and not runner.ledger.search(job.search).finished:
         check()
         claim = next_claim(runner.claims, runner.stopping)
         if claim is None:

@@ -48,7 +48,9 @@ class TestThread(ExecutorConformance):
 
 
 def test_a_search_runs_on_the_executor_that_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nas.trials.job.Job.__init__, "__defaults__", (ArithmeticBench, 60.0, 0.1, 0.1, False))
+    monkeypatch.setattr(
+        nas.trials.job.Job.__init__, "__defaults__", (ArithmeticBench, 60.0, 0.1, 0.1, False, None)
+    )
     storage = f"sqlite:///{tmp_path}/nas.db"
     new = ["search", "--name", "demo", "--trials", "2", "--epochs", "1", "--data", FEW, "--storage", storage]
     found = CliRunner().invoke(cli, [*new, "--executor", "thread"])

@@ -147,7 +147,9 @@ def test_what_a_result_refuses_is_named_as_its_methods_do(result: nas.Result, tm
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, object]:
     """Settings of a search that takes no process and no compiler."""
-    monkeypatch.setattr(nas.trials.job.Job.__init__, "__defaults__", (ArithmeticBench, 60.0, 0.1, 0.1, False))
+    monkeypatch.setattr(
+        nas.trials.job.Job.__init__, "__defaults__", (ArithmeticBench, 60.0, 0.1, 0.1, False, None)
+    )
     assert ThreadExecutor
     where = {"storage": f"sqlite:///{tmp_path}/nas.db", "executor": "thread"}
     return {**where, "data": FEW, "trials": 1, "epochs": 1}

@@ -19,6 +19,7 @@ ENDS = (
     (COST, TrialState.INFEASIBLE, None),
     (replace(COST, estimated=["conv"]), TrialState.COMPLETE, 0.875),
     (None, TrialState.FAILED, None),
+    (Cost(0.003, 14.0, [("conv", 0.003)]), TrialState.COMPLETE, 0.9),
 )
 """The cost, the state and the accuracy of each trial."""
 
@@ -42,11 +43,15 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
     told = [" ".join(line.split()) for line in out.getvalue().splitlines()]
     assert told[0] == "profiling the device (60)", "once"
     assert [line.split(", about")[0] for line in told[1:]] == [
-        "trial 0 infeasible accuracy - latency 0.00150 ms size 12.0 kB 1/4",
-        "trial 1 complete accuracy 0.875 latency about 0.00150 ms size 12.0 kB 2/4, best 0.875",
-        "trial 2 failed accuracy - it was [not] to be 3/4, best 0.875",
+        "trial 0 infeasible accuracy — latency 0.00150 ms size 12.00 kB 1/4",
+        "trial 1 complete accuracy 87.5% latency about 0.00150 ms size 12.00 kB "
+        "2/4, best 87.5%, 1 on the front",
+        "trial 2 failed accuracy — latency — size — it was [not] to be 3/4, best 87.5%, 1 on the front",
+        # a box of 1.1 ranges a side; the first covers 0.1 x 1.1 x 1.1, the last 1.1 x 0.1 x 0.1, both 0.1^3
+        "trial 3 complete accuracy 90.0% latency 0.00300 ms size 14.00 kB 4/4, best 90.0%, 2 on the front, "
+        f"hypervolume {(0.1 * 1.1**2 + 1.1 * 0.1**2 - 0.1**3) / 1.1**3:.3f}",
     ]
-    assert all("left" in line for line in told[1:])
+    assert all("left" in line for line in told[1:-1])
 
 
 def test_progress_is_shown_to_who_looks_on(

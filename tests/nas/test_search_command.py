@@ -20,7 +20,7 @@ NEW = ["--name", "demo", "--trials", "2", "--epochs", "1", "--data", FEW]
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Where the command keeps its ledger; its workers take no compiler."""
     monkeypatch.delenv("NAS_STORAGE", raising=False)
-    defaults = (ArithmeticBench, 60.0, 0.1, 0.1, False)
+    defaults = (ArithmeticBench, 60.0, 0.1, 0.1, False, None)
     monkeypatch.setattr(nas.trials.job.Job.__init__, "__defaults__", defaults)
     return f"sqlite:///{tmp_path}/nas.db"
 

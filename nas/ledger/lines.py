@@ -1,0 +1,193 @@
+"""A search as JSON lines, one for itself and one for each of its trials: how they are written and checked."""
+
+import base64
+import json
+from datetime import datetime
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import (
+    Base64Encoder,
+    BaseModel,
+    ConfigDict,
+    EncodedBytes,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+)
+from typing_extensions import TypedDict  # of 3.12, which pydantic needs
+
+from nas.ledger.records import TRAINING, SearchConfig, TrialState, config_from_dict
+from search_spaces.architecture import MAX_JSON, Architecture
+from search_spaces.errors import InvalidInput
+
+
+class _Strict(Base64Encoder):
+    """As base64 is, but nothing else is skipped."""
+
+    @classmethod
+    def decode(cls, data: bytes) -> bytes:
+        """ValueError where it is no base64."""
+        return base64.b64decode(data, validate=True)
+
+    @classmethod
+    def encode(cls, value: bytes) -> bytes:
+        """Without line breaks."""
+        return base64.b64encode(value)
+
+
+Tensors = Annotated[bytes, EncodedBytes(encoder=_Strict)]
+"""A safetensors file, as base64."""
+
+
+class _Line(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    def to_text(self) -> str:
+        """One line of JSON, without what is as it is anyway."""
+        return self.model_dump_json(exclude_defaults=True)
+
+
+L = TypeVar("L", bound=_Line)
+
+
+class SearchLine(_Line):
+    """The first line: a search and what it was asked for."""
+
+    bitnas_search: Literal[1]  # the version; first, so that a reader sees what the file is
+    name: str
+    created_at: datetime
+    config: dict[str, JsonValue]
+    ended: str | None = None
+
+
+class CostOf(TypedDict):
+    """A value of an objective, as ``nas.objectives.ObjectiveValue``."""
+
+    value: float
+    low: float
+    high: float
+    estimated: int
+
+
+class EpochLine(_Line):
+    """One epoch of a trial's training."""
+
+    epoch: Annotated[int, Field(ge=1)]
+    train_loss: float | None
+    accuracy: float | None
+    seconds: float
+    reported: dict[str, float] | None = None
+
+
+class CheckpointLine(_Line):
+    """Where the training of a paused trial goes on."""
+
+    epoch: int
+    tensors: Tensors
+
+
+class TrialLine(_Line):
+    """A trial; the names are those of the columns of ``nas.ledger.tables.Trial``."""
+
+    number: Annotated[int, Field(ge=0)]
+    state: TrialState
+    owner: str | None = None
+    choices: dict[str, str | int] | None = None
+    architecture: Annotated[str, Field(max_length=MAX_JSON)] | None = None
+    digest: Annotated[str, Field(max_length=64)] | None = None
+    latency_ms: float | None = None
+    latency_by_workload: list[tuple[str, float]] | None = None
+    latency_low_ms: float | None = None
+    latency_high_ms: float | None = None
+    estimated: list[str] | None = None
+    measuring_s: float | None = None
+    costs: dict[str, CostOf] | None = None
+    budget: int | None = None
+    epochs_done: int | None = None
+    accuracies: list[float] | None = None
+    same_as: str | None = None
+    passed_over: int = 0
+    passed_samples: list[dict[str, JsonValue]] | None = None
+    size_kb: float | None = None
+    accuracy: float | None = None
+    measured_latency_ms: float | None = None
+    measured_low_ms: float | None = None
+    measured_high_ms: float | None = None
+    measured_disturbed: str | None = None
+    error: str | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    epochs: list[EpochLine] = []
+    weights: Tensors | None = None
+    checkpoint: CheckpointLine | None = None
+
+    def again(self) -> "TrialLine":
+        """The same proposal, of which nothing was run: what another ledger makes of one that runs."""
+        kept = {"number", "choices", "architecture", "digest", "budget", "passed_over", "passed_samples"}
+        return TrialLine(**{name: getattr(self, name) for name in kept}, state=TrialState.QUEUED)
+
+
+def read_search(text: str | bytes) -> tuple[SearchLine, SearchConfig]:
+    """The first line, and the config in it.
+
+    Raises:
+        InvalidInput: it is no such line, or of a later version.
+    """
+    line = _read(SearchLine, text, 1)
+    try:
+        config = config_from_dict(line.config)
+        TypeAdapter(type(config)).validate_json(json.dumps(config.to_dict()), strict=True)
+    except (ValidationError, TypeError, AttributeError, InvalidInput) as error:
+        raise damaged(1, f"config: {_told(error)}") from error
+    return line, config
+
+
+def read_trial(text: str | bytes, number: int, config: SearchConfig) -> TrialLine:
+    """The trial of a number, from its line: the second one holds trial 0.
+
+    Raises:
+        InvalidInput: it is no such line, or of another trial.
+    """
+    line = number + 2
+    found = _read(TrialLine, text, line)
+    if found.number != number:
+        raise damaged(line, f"trial {found.number} stands where trial {number} is to be")
+    if found.state is TrialState.RUNNING:
+        raise damaged(line, "a trial that runs is queued in a file")
+    if found.state is TrialState.PAUSED and found.checkpoint is None:
+        raise damaged(line, "a paused trial has a checkpoint")
+    if found.state.finished and found.state is not TrialState.FAILED and found.digest is None:
+        raise damaged(line, f"a trial that is {found.state} has an architecture and a digest")
+    if config.evaluator == TRAINING and found.architecture is not None:
+        _check_digest(found.architecture, found.digest, line)
+    return found
+
+
+def _check_digest(architecture: str, digest: str | None, line: int) -> None:
+    try:
+        is_its = Architecture.from_json(architecture).digest == digest
+    except InvalidInput as error:
+        raise damaged(line, str(error)) from error
+    if not is_its:
+        raise damaged(line, "the digest is not the architecture's")
+
+
+def damaged(line: int, problem: str) -> InvalidInput:
+    """What to say of a line."""
+    return InvalidInput("file", f"line {line}: {problem}", "export the search again; nothing was imported")
+
+
+def _read(kind: type[L], text: str | bytes, line: int) -> L:
+    try:
+        return kind.model_validate_json(text)
+    except ValidationError as error:
+        raise damaged(line, _told(error)) from None
+
+
+def _told(error: Exception) -> str:
+    """What is wrong, in one line."""
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())
+    first = error.errors(include_url=False, include_input=False)[0]
+    return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"])))

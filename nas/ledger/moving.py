@@ -1,0 +1,147 @@
+"""Takes a search out of a ledger as lines, and puts lines into one: a whole search, or nothing."""
+
+from collections.abc import Iterable, Iterator
+from typing import IO
+
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from nas.ledger.changing import check_new_name
+from nas.ledger.lines import (
+    CheckpointLine,
+    EpochLine,
+    SearchLine,
+    TrialLine,
+    damaged,
+    read_search,
+    read_trial,
+)
+from nas.ledger.store import Ledger, find_search
+from nas.ledger.tables import Checkpoint, Epoch, Search, Trial, Weights
+from search_spaces.errors import InvalidInput
+
+AT_ONCE = 200
+"""Trials that are read in one transaction, and written in one statement."""
+
+_OF_ROW = [name for name in TrialLine.model_fields if name in Trial.__table__.columns]
+
+
+def search_line(ledger: Ledger, name: str) -> SearchLine:
+    """A search as a line; InvalidInput where there is none."""
+    with ledger.reading() as session:
+        row = find_search(session, name)
+        return SearchLine(
+            bitnas_search=1,
+            name=row.name,
+            created_at=row.created_at,
+            config=row.config,
+            ended=row.ended,
+        )
+
+
+def trial_lines(ledger: Ledger, name: str, weights: bool) -> Iterator[TrialLine]:
+    """The trials of a search as lines, by number.
+
+    One that runs becomes a queued one, which keeps its architecture; so does a paused one without ``weights``
+    (trained tensors and checkpoints).
+    """
+    last = -1
+    while True:
+        with ledger.reading() as session:
+            of_search = select(Trial).where(Trial.search_id == find_search(session, name).id)
+            rows = session.scalars(
+                of_search.where(Trial.number > last).order_by(Trial.number).limit(AT_ONCE)
+            ).all()
+            found = _lines(session, rows, weights)
+        if not found:
+            return
+        yield from found
+        last = found[-1].number
+
+
+def _lines(session: Session, rows: Iterable[Trial], weights: bool) -> list[TrialLine]:
+    by_id = {row.id: row for row in rows}
+    epochs: dict[int, list[EpochLine]] = {trial_id: [] for trial_id in by_id}
+    for e in session.scalars(select(Epoch).where(Epoch.trial_id.in_(by_id)).order_by(Epoch.epoch)):
+        epochs[e.trial_id].append(
+            EpochLine(
+                epoch=e.epoch,
+                train_loss=e.train_loss,
+                accuracy=e.accuracy,
+                seconds=e.seconds,
+                reported=e.reported,
+            )
+        )
+    return [_line(session, row, epochs[trial_id], weights) for trial_id, row in by_id.items()]
+
+
+def _line(session: Session, row: Trial, epochs: list[EpochLine], weights: bool) -> TrialLine:
+    tensors = session.get(Weights, row.id) if weights else None
+    by_workload = row.latency_by_workload and [(key, ms) for key, ms in row.latency_by_workload]
+    paused = session.get(Checkpoint, row.id) if weights else None
+    # what the ledger holds was checked when it was written
+    found = TrialLine.model_construct(
+        **{**{name: getattr(row, name) for name in _OF_ROW}, "latency_by_workload": by_workload},
+        epochs=epochs,
+        weights=None if tensors is None else tensors.tensors,
+        checkpoint=None
+        if paused is None
+        else CheckpointLine.model_construct(epoch=paused.epoch, tensors=paused.tensors),
+    )
+    is_kept = found.state.finished or found.checkpoint is not None
+    return found if is_kept else found.again()
+
+
+def read_file(file: IO[bytes]) -> tuple[SearchLine, Iterator[TrialLine]]:
+    """The search in a file, and its trials, each checked as it is read.
+
+    Raises:
+        InvalidInput: a line is damaged or missing; the message tells which.
+    """
+    search, config = read_search(file.readline())
+
+    def trials() -> Iterator[TrialLine]:
+        number = -1
+        for number, text in enumerate(file):
+            yield read_trial(text, number, config)
+        if number + 1 > config.trials or (number + 1 < config.trials and search.ended is None):
+            raise damaged(number + 3, f"{number + 1} trials are there, of {config.trials}")
+
+    return search, trials()
+
+
+def write(ledger: Ledger, search: SearchLine, trials: Iterable[TrialLine], name: str) -> None:
+    """Put a search into a ledger under a name, all in one transaction.
+
+    Raises:
+        InvalidInput: the name is malformed or taken, or what ``trials`` raises.
+    """
+    check_new_name(ledger, name)
+    with ledger.writing() as session:
+        row = Search(
+            name=name, config=search.config, created_at=search.created_at, ended=search.ended, revision=1
+        )
+        session.add(row)
+        try:
+            session.flush()
+        except IntegrityError as error:
+            raise InvalidInput("name", f"'{name}' is taken", "choose another name") from error
+        for line in trials:
+            _write_trial(session, row.id, line)
+
+
+def _write_trial(session: Session, search_id: int, line: TrialLine) -> None:
+    """One trial; who has a proposal counts as changed (``nas.ledger.history``)."""
+    values = {name: getattr(line, name) for name in _OF_ROW}
+    row = Trial(search_id=search_id, revision=0 if line.digest is None else 1, **values)
+    session.add(row)
+    session.flush()
+    if line.epochs:
+        session.execute(insert(Epoch), [{"trial_id": row.id, **e.model_dump()} for e in line.epochs])
+    if line.weights is not None:
+        session.add(Weights(trial_id=row.id, tensors=line.weights))
+    if line.checkpoint is not None:
+        kept = line.checkpoint
+        session.add(Checkpoint(trial_id=row.id, epoch=kept.epoch, tensors=kept.tensors))
+    session.expunge(row)
