@@ -43,7 +43,7 @@ class TreeParzen(Drawing):
         good = spread(ended, math.ceil(_GOOD_SHARE * len(ended)))
         chosen = {point.number for point in good}
         others = [point for point in ended if point.number not in chosen]
-        tables = _Tables(good, [*others, *seen.pending, *seen.refused[-_WINDOW.latest :]])
+        tables = _Tables(good, [*others, *seen.pending, *seen.refused])
         params: Params = {}
         wanted: dict[str, Option] = {}
 
