@@ -39,6 +39,8 @@ class OptunaAlgorithm(Drawing):
             are then filled in.
     """
 
+    tries = 1  # as some take seconds
+
     def __init__(
         self,
         space: SearchSpace,

@@ -10,7 +10,7 @@ from nas.algorithms.hypervolume import crowding, non_dominated
 from nas.algorithms.points import Point
 
 _REFERENCE = 1.1  # worse than the worst of a front, whose losses range from 0 to 1
-_PROBES = 1024
+_PROBES = 4096
 
 
 def best(points: Sequence[Point], count: int) -> list[Point]:
