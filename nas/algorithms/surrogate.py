@@ -141,7 +141,7 @@ class Process:
         inverse = cho_solve((lower, True), np.eye(len(codes)))
         self._inverse, self._rough_inverse = inverse, inverse.astype(np.float32)
         self._alpha = inverse @ ((values - middle) / scale)
-        self._middle, self._scale = middle, scale
+        self._middle, self.scale = middle, scale
         self._kernel, self._settings = kernel, settings
         self.noise = scale * float(np.sqrt(settings.noise))
         """The standard deviation of what is not explained by the choices."""
@@ -154,14 +154,16 @@ class Process:
 
     def mean(self, one_hot: npt.NDArray[np.float32]) -> Floats:
         """For networks (m, sum of sizes): (m,)."""
-        return self._correlated(one_hot) @ self._alpha * self._scale + self._middle
+        return self._correlated(one_hot) @ self._alpha * self.scale + self._middle
 
     def predict(self, one_hot: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
         """Mean and standard deviation, without noise, for networks (m, sum of sizes): (m,) each."""
         known = self._correlated(one_hot)
-        variance = self._variance - np.einsum("ij,ij->i", known @ self._rough_inverse, known).astype(np.float64)
+        variance = self._variance - np.einsum("ij,ij->i", known @ self._rough_inverse, known).astype(
+            np.float64
+        )
         deviation = np.sqrt(np.maximum(variance, 1e-4 * self._variance))
-        return known @ self._alpha * self._scale + self._middle, self._scale * deviation
+        return known @ self._alpha * self.scale + self._middle, self.scale * deviation
 
     def draw(self, codes: Codes, random: np.random.Generator) -> Floats:
         """One function from the posterior at networks (m, c): (m,)."""
@@ -169,9 +171,11 @@ class Process:
         known = self._correlated(one_hot).astype(np.float64)
         distances = one_hot @ self._kernel.to_each_code(codes, self._settings.weights)
         covariance = self._variance * np.exp(-distances.astype(np.float64)) - known @ self._inverse @ known.T
-        lower = np.linalg.cholesky(covariance + 1e-4 * self._variance * np.eye(len(codes)))
-        drawn = known @ self._alpha + lower @ random.standard_normal(len(codes))
-        return drawn * self._scale + self._middle
+        # not by Cholesky, as networks that are nearly alike make it singular
+        power, directions = np.linalg.eigh(covariance)
+        strength = np.sqrt(np.maximum(power, 0.0)) * random.standard_normal(len(codes))
+        drawn = known @ self._alpha + directions @ strength
+        return drawn * self.scale + self._middle
 
 
 def standard(values: npt.NDArray[np.float64]) -> tuple[float, float]:
