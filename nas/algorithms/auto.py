@@ -148,10 +148,18 @@ class Auto(Algorithm):
             predictors = self._predictors(known, front)
         losses = known.losses[:, : known.objectives]
         gain = Gain(losses[front], losses[known.is_front]) if len(front) else None
-        is_hunt = asked.number % CYCLE == HUNT and len(self._uncertain) > 0
-        hunted = self._uncertain[asked.number // CYCLE % len(self._uncertain)] if is_hunt else None
+        hunted = self._hunted(asked.number)
         judge = Judge(self._genome, predictors, self._is_exact, known.objectives, self._limits, gain, hunted)
         return known, front, judge
+
+    def _hunted(self, number: int) -> int | None:
+        """The one objective that a trial is to be best in: each cost once, then now and then an accuracy."""
+        known = [c for c in range(len(self._config.objectives)) if self._is_exact[c]]
+        if 0 <= number - self._start < len(known):
+            return known[number - self._start]
+        if number % CYCLE != HUNT or not self._uncertain:
+            return None
+        return self._uncertain[number // CYCLE % len(self._uncertain)]
 
     def _predictors(self, known: Known, front: Rows) -> list[Predictor | None]:
         some = bounded(front, len(known), MOST_POINTS)

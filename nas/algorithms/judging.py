@@ -14,8 +14,6 @@ from nas.algorithms.prediction import Predictor
 
 OPTIMISM = 1.0
 """Standard deviations by which candidates are taken to be better than predicted while they are bred."""
-_TIE = 1e-6
-"""The weight of hypervolume where one objective is hunted: it decides where nothing else does."""
 _OUTCOMES, _OUTCOMES_OF_SEVERAL = 8, 24
 """Points of the normal distribution for expectations over one uncertain objective, and over several."""
 
@@ -80,9 +78,7 @@ class Judge:
         if self.gain is None:
             return np.ones(losses.shape[1])
         flat = losses[:, :, : self.objectives].reshape(-1, self.objectives)
-        found = self.gain(flat)
-        if self.hunted is not None:
-            found = self.gain.in_one(flat, self.hunted) + _TIE * found
+        found = self.gain(flat) if self.hunted is None else self.gain.in_one(flat, self.hunted)
         return found.reshape(losses.shape[:2]).mean(axis=0)
 
     def allowed(self, forecast: "Forecast") -> Floats:

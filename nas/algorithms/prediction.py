@@ -29,7 +29,7 @@ _LEAST_ERROR = 1e-3
 class Warp:
     """A scale on which a loss is nearer to normal: the logarithm of an error rate or of a cost."""
 
-    is_logarithm: bool
+    is_logarithm: bool = False
     shift: float = 0.0
 
     @classmethod
@@ -86,8 +86,8 @@ class Predictions:
         ended = np.flatnonzero(has_value & ~known.is_running)
         if len(ended) < LEAST:
             return None
-        warp = Warp.of(known.losses[ended, column])
-        settings = self._learned(known, column, ended)
+        warp = Warp() if is_exact else Warp.of(known.losses[ended, column])
+        settings = self._learned(known, column, ended, is_exact)
         rows = some[has_value[some]]
         rows = rows[bounded(np.arange(0), len(rows), MOST_OF_EXACT)] if is_exact else rows
         values = warp.there(known.losses[rows, column])
@@ -105,14 +105,15 @@ class Predictions:
         predicted = process.mean(self.genome.one_hot(known.codes[rows]))
         return corrected(reached, predicted, known.epochs[rows], process.scale)
 
-    def _learned(self, known: Known, column: int, rows: Rows) -> Settings:
+    def _learned(self, known: Known, column: int, rows: Rows, is_exact: bool) -> Settings:
         """From the first so many trials, that an instance which starts over learns the same."""
         count = milestone(len(rows))
         if (column, count) not in self._settings:
             first = rows[:count]
             front = np.flatnonzero(np.isin(first, known.front_of(first)))
             some = first[bounded(front, count, MOST_TO_LEARN)]
-            values = Warp.of(known.losses[first, column]).there(known.losses[some, column])
+            warp = Warp() if is_exact else Warp.of(known.losses[first, column])
+            values = warp.there(known.losses[some, column])
             middle, scale = standard(values)
             self._settings[column, count] = learn(self._kernel, known.codes[some], (values - middle) / scale)
         return self._settings[column, count]
