@@ -53,10 +53,7 @@ class Auto(Algorithm):
         self._is_exact = [o.is_known_before_training for o in self._watched]
         limits = [config.limited.get(o.name) for o in self._watched]
         self._limits = np.array(
-            [
-                np.inf if limit is None else o.loss(limit)
-                for o, limit in zip(self._watched, limits, strict=True)
-            ]
+            [np.inf if limit is None else o.loss(limit) for o, limit in zip(self._watched, limits, strict=True)]
         )
         self._start = min(MOST_TO_START, max(LEAST, config.trials // 3))
         self._design = design(self._genome, self._start, seeds.derive(config.seed, seeds.PROPOSE, _DESIGN))
@@ -152,9 +149,7 @@ class Auto(Algorithm):
         for column, predictor in enumerate(predictors):
             if predictor is not None:
                 middle = predictor.quantiles(known.codes[rows], np.zeros(1))[0]
-                losses[rows, column] = np.where(
-                    np.isfinite(losses[rows, column]), losses[rows, column], middle
-                )
+                losses[rows, column] = np.where(np.isfinite(losses[rows, column]), losses[rows, column], middle)
         return replace(known, losses=losses, is_front=known.is_front | waiting)
 
     def _parents(self, known: Known) -> Codes:

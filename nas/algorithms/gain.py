@@ -24,9 +24,7 @@ class Gain:
         wide = losses.max(axis=0) - self._ideal
         self._span = np.where(span > 0, span, np.where(wide > 0, wide, np.maximum(np.abs(self._ideal), 1e-9)))
         reference = np.full(losses.shape[1], 1.0 + MARGIN)
-        self._boxes = boxes(
-            (front - self._ideal) / self._span, np.where(span > 0, reference, MARGIN + (wide > 0))
-        )
+        self._boxes = boxes((front - self._ideal) / self._span, np.where(span > 0, reference, MARGIN + (wide > 0)))
 
     def __call__(self, losses: Floats) -> Floats:
         """Of candidates (m, d), each on its own: (m,)."""

@@ -47,11 +47,7 @@ class Judge:
     def drawn(self, codes: Codes, random: np.random.Generator) -> Floats:
         """What becomes of candidates (m, c) if one function that may be is the truth (1, m, w)."""
         columns = [
-            np.zeros(len(codes))
-            if p is None
-            else p.quantiles(codes, np.zeros(1))[0]
-            if exact
-            else p.draw(codes, random)
+            np.zeros(len(codes)) if p is None else p.quantiles(codes, np.zeros(1))[0] if exact else p.draw(codes, random)
             for p, exact in zip(self.predictors, self.is_exact, strict=True)
         ]
         return np.stack(columns, axis=1)[None]
@@ -83,9 +79,9 @@ class Judge:
             found[:, uncertain[0]] = nodes
         elif uncertain:
             found = np.zeros((_DRAWS, len(self.is_exact)))
-            found[:, uncertain] = (
-                np.random.default_rng(0).permuted(np.tile(_middles(_DRAWS), (len(uncertain), 1)), axis=1).T
-            )
+            found[:, uncertain] = np.random.default_rng(0).permuted(
+                np.tile(_middles(_DRAWS), (len(uncertain), 1)), axis=1
+            ).T
         return found
 
     def _losses(self, codes: Codes, deviations: Floats) -> Floats:

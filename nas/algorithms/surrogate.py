@@ -38,7 +38,9 @@ class Kernel:
 
     def by_column(self, codes: Codes) -> Floats:
         """The distance of each two rows of codes (n, c) in each column: (c, n, n)."""
-        return np.stack([table[np.ix_(codes[:, c], codes[:, c])] for c, table in enumerate(self._distances)])
+        return np.stack(
+            [table[np.ix_(codes[:, c], codes[:, c])] for c, table in enumerate(self._distances)]
+        )
 
     def __call__(self, one: Codes, other: Codes, weights: Floats) -> Floats:
         """The correlation of rows (n, c) with others (m, c): (n, m)."""
@@ -126,9 +128,7 @@ class _Likelihood:
 class Process:
     """A Gaussian process that knows what some networks reached."""
 
-    def __init__(
-        self, kernel: Kernel, settings: Settings, codes: Codes, values: Floats, noise: Floats
-    ) -> None:
+    def __init__(self, kernel: Kernel, settings: Settings, codes: Codes, values: Floats, noise: Floats) -> None:
         """Learn values (n,) of networks (n, c); ``noise`` (n,) is how many times the usual each has."""
         from scipy.linalg import cho_solve
 
