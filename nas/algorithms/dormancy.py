@@ -71,9 +71,7 @@ def _grown(one_hot: npt.NDArray[np.float64], ends: npt.NDArray[np.int64], is_ask
         return leaf
     rows_of: Callable[[int], Mask] = lambda place: one_hot[:, place] > 0  # noqa: E731
     branches = (
-        _grown(one_hot[rows_of(place)], ends, is_asked[rows_of(place)])
-        if count[place]
-        else leaf
+        _grown(one_hot[rows_of(place)], ends, is_asked[rows_of(place)]) if count[place] else leaf
         for place in range(starts[best], ends[best])
     )
     return Rule(leaf.is_asked, best, tuple(branches))

@@ -157,6 +157,10 @@ def print_trials(
     *usual, digest = TRIAL_COLUMNS
     columns = [*usual, *(Column(f"{o.title} {o.unit}".rstrip(), right=True) for o in further), digest]
     rows = [_trial_row(trial, further) for trial in trials]
+    if not config.device:  # and so no latencies, and no size of architectures of your own
+        shown = [n for n in range(len(columns)) if n < 3 or any(row[n] != MISSING for row in rows)]
+        columns = [columns[n] for n in shown]
+        rows = [[row[n] for n in shown] for row in rows]
     if any(told):
         columns.append(NOTE)
         rows = [[*row, note] for row, note in zip(rows, told, strict=True)]

@@ -111,13 +111,14 @@ def pareto_data(
 
 
 def axes_of(config: "SearchConfig") -> tuple[Axis, Axis, Axis | None]:
-    """What to draw along x, along y, and as colour; a search of one objective gets latency and size, too.
+    """What to draw along x, along y, and as colour; a search with a device gets latency and size, too.
 
     Along y is the first objective that takes training, if any; along x the next that is known before.
     """
     own = sorted(config.objectives, key=_takes_no_training)
     y, *others = own if _takes_no_training(config.objectives[0]) else config.objectives
-    more = [n for n in dict.fromkeys((*others, *config.limited, "latency", "size")) if n != y]
+    usual = ("latency", "size") if config.device else ()
+    more = [n for n in dict.fromkeys((*others, *config.limited, *usual)) if n != y] or [y]
     known = [*filter(_takes_no_training, others), *others, *filter(_takes_no_training, more)]
     x, *rest = dict.fromkeys(known)
     return _axis(config, x), _axis(config, y), _axis(config, rest[0]) if rest else None
