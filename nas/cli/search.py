@@ -1,21 +1,25 @@
 """``nas search``: start a search or go on with one, show how it goes, and say what to type next."""
 
-from dataclasses import fields
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
+from nas.cli.groups import Group, refuse_before
+from nas.cli.options import json_option, storage_option
+from nas.cli.output import print_json, print_pairs
 from nas.cli.search_options import goals, how_to_run, what_to_try, which_search
+from nas.cli.settings import config_of, given_settings, settings_of, to_toml
 from nas.hints import command
-from nas.ledger.records import SearchConfig
+from nas.ledger.records import SearchRecord
 from search_spaces.errors import InvalidInput
 
-# What may be said again when a search goes on; the rest was fixed when it was made.
-_WITH_RESUME = {"resume", "storage", "workers", "executor", "as_json", "verbose"}
+EACH_TIME = {
+    *("resume", "more", "minutes", "storage", "workers", "executor", "as_json", "verbose", "dry_run"),
+}
+"""What may be said again when a search goes on; the rest was fixed when it was made."""
 
 
-@click.command()
+@click.group(cls=Group, invoke_without_command=True)
 @which_search
 @what_to_try
 @goals
@@ -27,58 +31,106 @@ def search(context: click.Context, /, **options: Any) -> None:
     Every trial is written to the database as it runs. A search that was stopped or killed keeps what was
     finished; continue it with --resume.
     """
-    from nas.bars import decoding
+    if context.invoked_subcommand is not None:
+        refuse_before(context)
+        return
     from nas.cli.search_report import report
     from nas.searching import search as service
 
-    storage = options["storage"]
-    service.check_run(options["workers"], options["executor"])
-    if options["resume"] is not None:
-        _refuse_settings(context)
-        record = service.resume(storage, options["resume"])
-    else:
-        name, config = _name(options), _config(options)
-        with decoding() as progress:
-            record = service.create(storage, name, config, progress)
+    service.check_run(options["workers"], options["executor"], options["minutes"])
+    if options["dry_run"]:
+        _plan(context, options)
+        return
+    record = _created(options) if options["resume"] is None else _resumed(context, options)
     _run(record.name, options)
-    report(storage, record.name, options["as_json"])
+    report(options["storage"], record.name, options["as_json"])
 
 
-def _name(options: dict[str, Any]) -> str:
-    name = options["name"]
+@search.command()
+@click.argument("name")
+@click.option("--toml", "as_toml", is_flag=True, help="Write a file that --config takes.")
+@storage_option
+@json_option
+@click.pass_context
+def show(context: click.Context, name: str, as_toml: bool, storage: str, as_json: bool) -> None:
+    """Show the settings that the search NAME was made with."""
+    from nas.ledger import Ledger
+
+    with Ledger.open(storage) as ledger:
+        settings = settings_of(ledger.search(name), search.params)
+    if as_json:
+        print_json(settings)
+    elif as_toml:
+        click.echo(to_toml(settings), nl=False)
+    else:
+        print_pairs([(key, _shown(value)) for key, value in settings.items()])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_shown(part)}" for name, part in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _created(options: dict[str, Any]) -> SearchRecord:
+    from nas.bars import decoding
+    from nas.searching import search as service
+
+    if options["more"] is not None:
+        raise InvalidInput("more", "it is for a search that is there", "give --resume, too, or --trials")
+    name, config = options["name"], config_of(options)
     if name is None:
         raise InvalidInput("name", "a new search needs a name", "give one, or --resume an old search")
-    return str(name)
+    with decoding() as progress:
+        return service.create(options["storage"], str(name), config, progress)
 
 
-def _config(options: dict[str, Any]) -> SearchConfig:
-    options = {**options, **_latency_limit(options)}
-    options["limits"] = dict(options["limits"])
-    return SearchConfig(**{f.name: options[f.name] for f in fields(SearchConfig) if f.name in options})
+def _resumed(context: click.Context, options: dict[str, Any]) -> SearchRecord:
+    from nas.searching import search as service
+
+    record = _stored(context, options)
+    return service.resume(options["storage"], record.name, options["more"] or 0)
 
 
-def _latency_limit(options: dict[str, Any]) -> dict[str, float | None]:
-    limit, in_ms = options["max_latency"], options["max_latency_ms"]
-    if limit is None:
-        return {"max_latency_ms": in_ms}
-    if in_ms is not None:
-        raise InvalidInput("max_latency", "--max-latency-ms limits the same", "give one of the two")
-    return {"max_latency_ms": limit.milliseconds, "max_latency_share": limit.share}
+def _stored(context: click.Context, options: dict[str, Any]) -> SearchRecord:
+    """The search that is to go on; InvalidInput where settings are given that are not its own."""
+    from nas.ledger import Ledger
+    from nas.searching import search as service
+    from nas.searching.differences import refuse_changes
+
+    with Ledger.open(options["storage"]) as ledger:
+        record = ledger.search(options["resume"])
+    if names := given_settings(context) - EACH_TIME:
+        _refuse_name(options, names)
+        if "max_latency_share" in names:  # which takes milliseconds as well
+            names |= {"max_latency_ms"}
+        refuse_changes(record, service.with_whole_path(config_of(options)), names)
+    return record
 
 
-def _refuse_settings(context: click.Context) -> None:
-    for name in context.params:
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if given and name not in _WITH_RESUME:
-            raise InvalidInput(name, "a search goes on with the settings it was made with", "leave it out")
+def _refuse_name(options: dict[str, Any], names: set[str]) -> None:
+    if "name" in names and options["name"] != options["resume"]:
+        rename = command("searches", "rename", options["resume"], options["name"], storage=options["storage"])
+        raise InvalidInput("name", f"'{options['resume']}' goes on", f"leave it out, or rename it: {rename}")
+
+
+def _plan(context: click.Context, options: dict[str, Any]) -> None:
+    from nas.cli.search_plan import show_plan
+
+    if options["resume"] is None:
+        show_plan(options, config_of(options), options["trials"])
+        return
+    record = _stored(context, options)
+    left = sum(count for state, count in record.counts.items() if not state.finished)
+    show_plan(options, record.config, left + (options["more"] or 0))
 
 
 def _run(name: str, options: dict[str, Any]) -> None:
     from nas.searching.shown import run_shown
 
-    settings = {setting: options[setting] for setting in ("storage", "workers", "executor", "verbose")}
+    shared = ("storage", "workers", "executor", "verbose", "minutes")
     try:
-        spent = run_shown(name=name, progress=True, **settings)
+        spent = run_shown(name=name, progress=True, **{setting: options[setting] for setting in shared})
     except KeyboardInterrupt:
         resume = command("search", resume=name, storage=options["storage"])
         click.echo(f"\nFinished trials are kept; continue with: {resume}", err=True)
