@@ -6,6 +6,8 @@
 # make reproduce DATA=FOLDER  the trainings of docs/results.md on CIFAR-10, in a day; goes on where it was interrupted
 # make networks  every published network in every precision, a step of training, compiled, beside torch
 # make bench-measuring  a search that measures what its front needs, beside one that measures everything
+# make bench-search  every search algorithm on tables of trained networks, beside Optuna's, in an hour or two
+# make bench-search-table CIFAR=FOLDER  the trainings behind these tables, in an hour or two
 # make accuracy  how far predicted latencies are from measured ones, here and over RPC, in an hour or two
 
 PYTHON ?= python3
@@ -17,7 +19,7 @@ DEMO := demo
 DEMO_LIMIT ?= 0.5x
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo pictures bench bench-measuring bench-training reproduce networks accuracy test lint types unit format clean
+.PHONY: help install demo pictures bench bench-measuring bench-search bench-search-table bench-training reproduce networks accuracy test lint types unit format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -93,6 +95,20 @@ accuracy: $(STAMP)
 SEARCH ?= --space tiny --data digits --trials 30 --epochs 3 --workers 2
 bench-measuring: $(STAMP)
 	$(BIN)/python -m benchmarks.measuring $(SEARCH)
+
+# Goes on where it was interrupted. After a change of an algorithm: make bench-search BENCH_SEARCH='--only auto --again'
+BENCH_SEARCH ?=
+bench-search: $(STAMP)
+	$(BIN)/python -m benchmarks.search --docs docs/search.md --picture docs/search.svg \
+		--json benchmarks/search/results.json $(BENCH_SEARCH)
+	$(BIN)/python -m benchmarks.search.speed --docs docs/search.md
+	$(BIN)/python -m benchmarks.search.stopping --docs docs/search.md
+
+# Adds what the tables lack; remove one to train all of it again.
+bench-search-table: $(STAMP)
+	@test -n "$(CIFAR)" || { echo 'CIFAR: the folder with CIFAR-10 is missing; give make bench-search-table CIFAR=FOLDER' >&2; exit 2; }
+	$(BIN)/python -m benchmarks.search.train_digits
+	$(BIN)/python -m benchmarks.search.train_cifar --data $(CIFAR)
 
 test: lint types unit
 

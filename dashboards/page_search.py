@@ -35,6 +35,7 @@ from nas.figures.data import (
 from nas.figures.search import pareto_figure, title_of
 from nas.formatting import MISSING
 from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, front_of
+from nas.ledger.records import TRAINING
 from nas.objectives import DEFAULT, Objective, objective
 
 COLUMNS = [
@@ -52,6 +53,8 @@ COLUMNS = [
     figure_column("measured_latency_ms", "Measured (ms)", ".3r"),
     figure_column("size_kb", "Size (kB)", ".2f"),
 ]
+OF_DEVICES = ("latency_ms", "measured_latency_ms", "size_kb")
+"""Columns of no use to a search without a device."""
 DIGEST = {
     "field": "digest",
     "headerName": "Digest",
@@ -87,7 +90,8 @@ def _found(search: SearchRecord, trials: Sequence[TrialRecord]) -> list[Any]:
     )
     chosen = {trial.number for trial in front}
     further = further_objectives(search.config)
-    columns = [*COLUMNS, *(_column(o) for o in further), DIGEST]
+    columns = [c for c in COLUMNS if search.config.device or c["field"] not in OF_DEVICES]
+    columns += [*(_column(o) for o in further), DIGEST]
     columns += [NOTE] if any(notes(search.config, trial) for trial in trials) else []
     table = View(
         "Trials",
@@ -103,6 +107,7 @@ def _settings(search: SearchRecord) -> list[Any]:
     config = search.config
     told = [
         config.space,
+        "" if config.evaluator == TRAINING else config.evaluator,
         config.data,
         config.device,
         config.sampler,
@@ -111,7 +116,7 @@ def _settings(search: SearchRecord) -> list[Any]:
     ]
     unknown = unknown_objectives(config)  # whether more is better is not known then, nor the unit
     told += [_limit(name, limit) for name, limit in config.limited.items() if name not in unknown]
-    return [dmc.Badge(text, variant="default", tt="none", fw=500) for text in told]
+    return [dmc.Badge(text, variant="default", tt="none", fw=500) for text in told if text]
 
 
 def _progress(search: SearchRecord) -> Any:

@@ -29,7 +29,8 @@ from nas.figures.data import (
 )
 from nas.figures.trial import training_figure, workload_figure
 from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
-from nas.ledger import Ledger, TrialRecord
+from nas.ledger import Ledger, SearchConfig, TrialRecord
+from nas.ledger.records import TRAINING
 
 # Why a figure is missing, by the state of the trial.
 WHY_UNTRAINED = {
@@ -56,9 +57,12 @@ def page(ledger: Ledger, name: str, number: int) -> Any:
         ),
         card(_error_title(trial), notice(trial.error, failed=True)) if trial.error else None,
         card("Its limits cannot be checked", notice(why_unknown(unknown), failed=True)) if unknown else None,
-        dmc.Box(_merits(trial, is_over), id="merits"),
-        _architecture(trial).show(),
-        _workloads(trial).show(),
+        dmc.Box(_merits(trial, is_over, bool(config.device)), id="merits"),
+        *(
+            _network(trial)
+            if config.evaluator == TRAINING or trial.size_kb is not None
+            else [_choices(trial)]
+        ),
         _training(ledger, trial).show(),
         card("Record", _facts(trial)),
     ]
@@ -77,7 +81,16 @@ def _error_title(trial: TrialRecord) -> str:
     return "Why it was not measured" if trial.state == "complete" else "What went wrong"
 
 
-def _merits(trial: TrialRecord, is_over: bool) -> Any:
+def _is_network(config: SearchConfig, trial: TrialRecord) -> bool:
+    return config.evaluator == TRAINING or trial.size_kb is not None
+
+
+def _network(trial: TrialRecord) -> list[Any]:
+    """Of one that bitnas can build: its layers, and where its time goes."""
+    return [_architecture(trial).show(), _workloads(trial).show()]
+
+
+def _merits(trial: TrialRecord, is_over: bool, has_device: bool) -> Any:
     why = WHY_UNTRAINED.get(trial.state, "")
     measured = (
         "the whole network" if trial.measured_latency_ms is not None else why or "only the front is measured"
@@ -86,12 +99,15 @@ def _merits(trial: TrialRecord, is_over: bool) -> Any:
     measured = f"{repeats} ms by repeats" if repeats else measured
     measured = f"machine disturbed: {trial.measured_disturbed}" if trial.measured_disturbed else measured
     measured = "over the limit, so never exported" if is_over else measured
+    on_device = [
+        ("Latency, predicted", _unit(milliseconds(trial.latency_ms), "ms"), _predicted(trial)),
+        ("Latency, measured", _unit(milliseconds(trial.measured_latency_ms), "ms"), measured),
+        ("Size", _unit(kilobytes(trial.size_kb), "kB"), "1 kB is 1000 bytes"),
+    ]
     return figures_of_merit(
         [
             ("Accuracy", percent(trial.accuracy), "validation split" if trial.accuracy is not None else why),
-            ("Latency, predicted", _unit(milliseconds(trial.latency_ms), "ms"), _predicted(trial)),
-            ("Latency, measured", _unit(milliseconds(trial.measured_latency_ms), "ms"), measured),
-            ("Size", _unit(kilobytes(trial.size_kb), "kB"), "1 kB is 1000 bytes"),
+            *(on_device if has_device else []),
             *((title[0].upper() + title[1:], value, about) for title, value, about in told_costs(trial)),
         ]
     )
@@ -103,6 +119,17 @@ def _predicted(trial: TrialRecord) -> str:
     told = [f"{low_to_high} ms"] if low_to_high else []
     told += [f"{counted(len(trial.estimated), 'kernel')} estimated"] if trial.estimated else []
     return ", ".join(told) or "from its kernels"
+
+
+def _choices(trial: TrialRecord) -> Any:
+    """What was chosen, for architectures that are not bitnas's."""
+    rows = [[dmc.TableTh(name, w=160), dmc.TableTd(str(option))] for name, option in _chosen(trial)]
+    table = dmc.Table(dmc.TableTbody([dmc.TableTr(row) for row in rows]), withRowBorders=False)
+    return card("Architecture", table, note="What the space's choices were.")
+
+
+def _chosen(trial: TrialRecord) -> list[tuple[str, str | int]]:
+    return list((trial.choices or {}).items())
 
 
 def _architecture(trial: TrialRecord) -> View[list[LayerRow]]:

@@ -38,8 +38,11 @@ def search(
     max_memory_kb: float | None = None,
     max_macs: float | None = None,
     limits: Mapping[str, float] = NO_LIMITS,
+    limit_shares: Mapping[str, float] = NO_LIMITS,
     pruner: str = "none",
     repeats: int = 1,
+    first: str | Path | Sequence[str | Path] = (),
+    warm_start: str | Sequence[str] = (),
     when_away: str = "wait",
     image_size: int | None = None,
     measure: str = "front",
@@ -74,7 +77,7 @@ def search(
         sampler: what proposes architectures: ``tpe``, ``nsga2`` or ``random``.
         seed: with one worker, the same seed proposes the same.
         objectives: what to trade off: ``accuracy``, ``latency``, ``size``, ``memory``, ``macs``,
-            ``latency@DEVICE``; one alone is allowed.
+            ``latency@DEVICE``, or a reward such as ``mnasnet@3ms``; one alone is allowed.
         max_latency_ms: an architecture that is predicted to be slower is not trained; milliseconds for one
             image.
         max_latency_share: the same limit as a share of what the space's median architecture takes.
@@ -82,9 +85,13 @@ def search(
         max_memory_kb: one that needs more memory to run is not trained; likewise.
         max_macs: one that takes more multiply-accumulates is not trained.
         limits: limits of any other objective by its name, such as ``{"latency@pi": 3.0}``.
-        pruner: what stops trainings early: ``none``, or ``median`` for those below the median of cheaper
-            trials.
+        limit_shares: limits as shares of what the space's median architecture has, by the objective's name,
+            such as ``{"size": 0.5}``.
+        pruner: what stops trainings early: ``none``; ``halving`` or ``hyperband``, which pause them at rungs
+            and train the best on; or ``median`` for those below the median of cheaper trials.
         repeats: how often to train each architecture, with other seeds; its accuracy is the mean.
+        first: architectures to begin with: JSON files, or trials of the database as ``SEARCH/NUMBER``.
+        warm_start: searches of the database whose trials this one takes over, beside those it runs.
         when_away: what to do while the device does not answer: ``wait``, or ``predict`` from what was
             measured before.
         image_size: bring images to a square of this side; None leaves them as they are.
@@ -115,10 +122,11 @@ def search(
 
     _add_plugins(given["plugins"])
     check_run(given["workers"], given["executor"], given["minutes"])
+    beginning = given.pop("first")
     config = SearchConfig(**{f.name: given[f.name] for f in fields(SearchConfig) if f.name in given})
     storage = _storage(storage)
     with _decoding(progress) as on_images:
-        record = create(storage, name, config, on_images)
+        record = create(storage, name, config, on_images, beginning, given["warm_start"])
     return _run(storage, record.name, given, progress)
 
 

@@ -119,11 +119,11 @@ KINDS = {
         (WHOLE, "trials epochs repeats seed image_size batch_size workers more trial number"),
         (NUMBER, "max_latency_ms max_latency_share max_size_kb max_memory_kb max_macs learning_rate minutes"),
         (FLAG, "progress verbose"),
-        (NAMES, "objectives"),
-        (PATHS, "plugins"),
+        (NAMES, "objectives warm_start"),
+        (PATHS, "plugins first"),
         (OPTIONS, "fix"),
         (OPTION_LISTS, "only"),
-        (NUMBERS, "limits reference"),
+        (NUMBERS, "limits limit_shares reference"),
     )
     for name in names.split()
 }

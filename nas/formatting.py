@@ -1,6 +1,7 @@
 """How figures are shown to people: shares, milliseconds, kilobytes, counts; nothing else rounds."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from statistics import fmean, stdev
 
 MISSING = "—"  # a figure that is not there; the trial's state says why
 
@@ -8,6 +9,11 @@ MISSING = "—"  # a figure that is not there; the trial's state says why
 def percent(accuracy: float | None) -> str:
     """Such as ``97.2%``."""
     return MISSING if accuracy is None else f"{accuracy:.1%}"
+
+
+def spread(accuracies: Sequence[float]) -> str:
+    """Of repeated trainings, such as ``97.2% +- 0.4% (3 trainings)``: mean and sample deviation."""
+    return f"{fmean(accuracies):.1%} ± {stdev(accuracies):.1%} ({len(accuracies)} trainings)"
 
 
 def milliseconds(value: float | None) -> str:

@@ -1,23 +1,23 @@
-"""Who takes part: bitnas's algorithms in its own loop, and Optuna's samplers in Optuna's."""
+"""Who takes part: bitnas's algorithms in a loop as of its own, and Optuna's samplers in Optuna's."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.search.targets import Known, Target
+from benchmarks.search.targets import Network, Target
 from nas import seeds
-from nas.algorithms.base import Algorithm, Choices, ExhaustedError, algorithms
+from nas.algorithms.base import Choices, ExhaustedError, algorithms
 from nas.algorithms.choosing import algorithm
 from nas.algorithms.optuna_samplers import samplers
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.objectives import objective
+from nas.trials.proposing import PassedOver, Proposer
 from search_spaces.search_space import Option
 
-MOST_PASSED_OVER = 100
-"""Proposals for one trial that are known already; after so many the search ends."""
 MOST_ASKS = 10
 """Of Optuna: a network that it has had costs it no trial, until it has asked for so many times as many."""
 
-Contender = Callable[[Target, int, int, int], Iterator[Known]]
+Contender = Callable[[Target, int, int, int], Iterator[Network]]
 """Gives the networks that a search trains, none of them twice: of a target, with a seed, at most so many
 trials, and so many workers."""
 
@@ -25,10 +25,22 @@ trials, and so many workers."""
 def ours(name: str) -> Contender:
     """A search by one of bitnas's algorithms, as its loop calls it."""
 
-    def run(target: Target, seed: int, trials: int, workers: int) -> Iterator[Known]:
+    def run(target: Target, seed: int, trials: int, workers: int) -> Iterator[Network]:
         return _Search(target, name, seed, trials, workers).run()
 
     return run
+
+
+@dataclass
+class Known:
+    """The trials of a search as its loop reads them: ``nas.ledger.history.History`` without a ledger."""
+
+    trials: list[TrialRecord] = field(default_factory=list)
+    by_digest: dict[str, TrialRecord] = field(default_factory=dict)
+
+    def first_with(self, digest: str) -> TrialRecord | None:
+        """The trial of an architecture."""
+        return self.by_digest.get(digest)
 
 
 class _Search:
@@ -46,49 +58,39 @@ class _Search:
             objectives=target.objectives,
         )
         self._target, self._trials, self._workers = target, trials, workers
-        self._algorithm: Algorithm = algorithm(target.space, config)
+        self._algorithm = algorithm(target.space, config)
         self._algorithm.screen = target.screen
-        self._history: list[TrialRecord] = []
-        self._numbers: dict[str, int] = {}
+        self._known: Any = Known()
+        costing: Any = target
+        self._proposer = Proposer(target.space, config, self._algorithm, costing, self._known)
 
-    def run(self) -> Iterator[Known]:
+    def run(self) -> Iterator[Network]:
         """Train one network after the other; the trial that was begun first ends first."""
         for number in range(self._trials):
             try:
-                choices = self._new(number)
+                choices = self._proposer.find(PassedOver(number), lambda: None).choices
             except ExhaustedError:
                 return
-            if choices is None:
-                return
-            known = self._target[choices]
-            self._numbers[known.digest] = number
-            self._history.append(self._target.record(number, choices, TrialState.RUNNING))
+            assert choices is not None
+            trial = self._target.record(number, choices, TrialState.RUNNING)
+            self._known.trials.append(trial)
+            self._known.by_digest[trial.digest] = trial
             if number + 1 >= self._workers:
                 self._end(number + 1 - self._workers)
-            yield known
-
-    def _new(self, number: int) -> Choices | None:
-        """Choices of a network that no trial has had; None where the algorithm finds none."""
-        passed: list[TrialRecord] = []
-        while len(passed) < MOST_PASSED_OVER:
-            choices = self._algorithm.ask(number, self._history, passed).choices
-            if self._target[choices].digest not in self._numbers:
-                return choices
-            passed.append(self._target.record(number, choices, TrialState.COMPLETE))
-        return None
+            yield self._target[choices]
 
     def _end(self, number: int) -> None:
         """The accuracy of a trial is known from now on."""
-        choices = self._history[number].choices
-        assert choices is not None
-        self._history[number] = self._target.record(number, choices, TrialState.COMPLETE)
-        self._algorithm.tell(self._history[number])
+        choices = self._known.trials[number].choices
+        trial = self._target.record(number, choices, TrialState.COMPLETE)
+        self._known.trials[number] = self._known.by_digest[str(trial.digest)] = trial
+        self._algorithm.tell(trial)
 
 
 def optuna_study(make: Callable[[int], Any]) -> Contender:
     """A study of Optuna's with one of its samplers, made from a seed; it has one worker."""
 
-    def run(target: Target, seed: int, trials: int, workers: int) -> Iterator[Known]:
+    def run(target: Target, seed: int, trials: int, workers: int) -> Iterator[Network]:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -144,11 +146,16 @@ MOST_TRIALS = {"optuna gp": 100}
 """Of contenders that take minutes for more."""
 
 
-def contenders() -> dict[str, Contender]:
-    """Everyone by name: those of the registries, each once whatever its further names, and Optuna's."""
-    registered: dict[int, str] = {}
+def distinct_names() -> list[str]:
+    """The algorithms of the registries, each once, by the shortest of its names."""
+    found: dict[int, str] = {}
     for registry in (algorithms, samplers):
         for name in sorted(registry, key=len):
-            registered.setdefault(id(registry.get(name)), name)
-    found = {name: ours(name) for name in sorted(registered.values())}
+            found.setdefault(id(registry.get(name)), name)
+    return sorted(found.values())
+
+
+def contenders() -> dict[str, Contender]:
+    """Everyone by name: bitnas's algorithms and Optuna's samplers."""
+    found = {name: ours(name) for name in distinct_names()}
     return {**found, **{name: optuna_study(make) for name, make in RIVALS.items()}}

@@ -1,4 +1,4 @@
-"""Runs: one contender's search with one seed, kept in a file, as an hour's benchmark may be interrupted."""
+"""Runs: one contender's search with one seed, kept in a file so that the benchmark may be interrupted."""
 
 import json
 import time

@@ -1,14 +1,11 @@
-"""The search space ``bench`` of 2,000 networks, and all the networks of a space one after the other."""
+"""The search space ``bench`` of 2,000 networks: few enough that each can be trained."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from nas.algorithms.base import Choices
 from search_spaces.architecture import Architecture, Block, Head, Stem
 from search_spaces.search_space import (
     USER_PRECISIONS,
     Choose,
-    Option,
     SearchSpace,
     number,
     roles_of,
@@ -67,24 +64,3 @@ class BenchSpace(SearchSpace):
 
 BENCH = BenchSpace()
 spaces.add(BENCH.name, BENCH)
-
-
-def every(space: SearchSpace) -> Iterator[Choices]:
-    """The choices of each network of a small space, the last choice changing first."""
-    taken: list[tuple[int, int]] = []  # the option of each choice, and how many there are
-    while True:
-        choices: Choices = {}
-
-        def choose(name: str, options: tuple[Option, ...], choices: Choices = choices) -> Option:
-            if len(choices) == len(taken):
-                taken.append((0, len(options)))
-            choices[name] = options[taken[len(choices)][0]]
-            return choices[name]
-
-        space.propose(choose)
-        yield choices
-        while taken and taken[-1][0] + 1 == taken[-1][1]:
-            taken.pop()
-        if not taken:
-            return
-        taken[-1] = (taken[-1][0] + 1, taken[-1][1])

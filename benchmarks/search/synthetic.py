@@ -1,4 +1,4 @@
-"""A made-up space: 8 layers with 3 operations each, whose accuracy follows a seeded model."""
+"""A made-up space: 8 layers of 3 operations, 6,561 networks, whose accuracy follows a seeded model."""
 
 import math
 from collections.abc import Iterator, Mapping

@@ -13,9 +13,10 @@ from benchmarks.search.tables import build, read
 from benchmarks.search.train_digits import TABLE as DIGITS_TABLE
 from nas.algorithms.base import Choices, Screened
 from nas.algorithms.hypervolume import hypervolume, hypervolume_history
+from nas.ledger.entries import Cost
 from nas.ledger.records import TrialRecord, TrialState
 from nas.objectives import ObjectiveValue, objective
-from search_spaces.search_space import Option, SearchSpace
+from search_spaces.search_space import Candidate, Option, SearchSpace
 
 TOP_SHARE = 0.001
 """Of all networks: what counts as the best in accuracy."""
@@ -28,7 +29,7 @@ Figures = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Known:
+class Network:
     """A network of a table: its figures were known all along."""
 
     figures: Figures
@@ -47,13 +48,13 @@ class Target:
     space: SearchSpace
     objectives: tuple[str, ...]
     figures: Mapping[Key, Figures]
-    _met: dict[Key, Known] = field(default_factory=dict)
+    _met: dict[Key, Network] = field(default_factory=dict)
 
-    def __getitem__(self, choices: Choices) -> Known:
+    def __getitem__(self, choices: Choices) -> Network:
         key = frozenset(choices.items())
         if key not in self._met:
             architecture = build(self.space, choices)
-            self._met[key] = Known(self.figures[key], architecture.digest, architecture.to_json())
+            self._met[key] = Network(self.figures[key], architecture.digest, architecture.to_json())
         return self._met[key]
 
     def screen(self, choices: Choices) -> Screened:
@@ -61,6 +62,12 @@ class Target:
         known = self[choices]
         costs = {name: value for name, value in known.figures.items() if name != "accuracy"}
         return Screened(known.digest, costs)
+
+    def estimated(self, candidate: Candidate) -> Cost:
+        """As a search asks for it; there are no limits that costs could be over."""
+        return Cost()
+
+    before_training = estimated
 
     def record(self, number: int, choices: Choices, state: TrialState) -> TrialRecord:
         """A trial of a network; its accuracy is there once the trial is complete."""
@@ -141,5 +148,5 @@ tables = {
 def targets(name: str) -> list[Target]:
     """A table with each of its sets of objectives."""
     table = tables[name]
-    figures, met = table.figures(), dict[Key, Known]()
+    figures, met = table.figures(), dict[Key, Network]()
     return [Target(name, table.space, objectives, figures, met) for objectives in table.objectives]

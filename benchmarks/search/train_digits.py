@@ -8,11 +8,11 @@ from pathlib import Path
 
 import click
 
-from benchmarks.search.space import BENCH, every
+from benchmarks.search.space import BENCH
 from benchmarks.search.tables import FOLDER, Network, Writer, build, costs, names_of, read
 from nas import seeds
 from nas.data import DataSet, load
-from search_spaces.search_space import Option
+from search_spaces.search_space import Option, every
 
 TABLE = FOLDER / "digits.csv"
 SEED = 19

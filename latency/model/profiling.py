@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from latency.model.model import LatencyModel
     from runtime import Workload
     from search_spaces import Architecture
-    from search_spaces.search_space import SearchSpace
+    from search_spaces.search_space import Candidate, SearchSpace
 
 Progress = Callable[[int, int], None]
 """Told how many kernels are measured, and of how many."""
@@ -45,12 +45,17 @@ def _always(name: str) -> AbstractContextManager[bool]:
 
 def sampled(space: "SearchSpace", most: int = SAMPLED_ARCHITECTURES) -> "list[Architecture]":
     """Different architectures of a space, drawn uniformly, the same every time; fewer in a small space."""
-    found: dict[str, Architecture] = {}
+    return [buildable(candidate) for candidate in drawn(space, most)]
+
+
+def drawn(space: "SearchSpace", most: int = SAMPLED_ARCHITECTURES) -> "list[Candidate]":
+    """The same of any space, whose candidates need not be bitnas's architectures."""
+    found: dict[str, Candidate] = {}
     for seed in numbers(FIRST_SEED):
         if len(found) == most or seed - FIRST_SEED > 10 * most:
             return list(found.values())
-        architecture = buildable(space.sample(seed))
-        found.setdefault(architecture.digest, architecture)
+        candidate = space.sample(seed)
+        found.setdefault(candidate.digest, candidate)
     raise AssertionError("unreachable: the seeds do not end")
 
 

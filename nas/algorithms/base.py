@@ -96,8 +96,17 @@ class Algorithm(ABC):
 
 
 AlgorithmFactory = Callable[[SearchSpace, "SearchConfig"], Algorithm]
-algorithms: Registry[AlgorithmFactory] = Registry("algorithm", "algorithms")
-"""Makes the algorithm of a search, beside Optuna's samplers, which are one each (``optuna_samplers``)."""
+algorithms: Registry[AlgorithmFactory] = Registry(
+    "algorithm",
+    "algorithms",
+    homes=(
+        "nas.algorithms.auto",
+        "nas.algorithms.mutation",
+        "nas.algorithms.optuna_samplers",
+        "nas.algorithms.uniform",
+    ),
+)
+"""Makes the algorithm of a search, by the name that ``nas search --sampler`` takes."""
 
 
 def replay(space: SearchSpace, choices: Choices) -> dict[str, tuple[Option, tuple[Option, ...]]] | None:

@@ -12,12 +12,13 @@ from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     _Base = click.ParamType[float]
-    _Limit = click.ParamType["LatencyLimit"]
+    _Limit = click.ParamType["Limit"]
     _Named = click.ParamType[tuple[str, float]]
+    _NamedLimit = click.ParamType[tuple[str, "Limit"]]
     _Choice = click.ParamType[tuple[str, str]]
     _Choices = click.ParamType[tuple[str, tuple[str, ...]]]
-else:
-    _Base = _Limit = _Named = _Choice = _Choices = click.ParamType  # which older versions do not subscript
+else:  # which older versions do not subscript
+    _Base = _Limit = _Named = _NamedLimit = _Choice = _Choices = click.ParamType
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -84,32 +85,42 @@ Milliseconds = Quantity(
 Kilobytes = Quantity("kB", {"kB": 1.0, "KB": 1.0, "kb": 1.0, "B": 1e-3, "MB": 1e3}, "32, 32kB or 0.5MB")
 
 
-class LatencyLimit(NamedTuple):
-    """A limit in milliseconds, or as a share of the median of a space; the other is None."""
+class Limit(NamedTuple):
+    """A limit in an objective's unit, or as a share of the median of a space; the other is None."""
 
-    milliseconds: float | None
+    value: float | None
     share: float | None
 
 
-class LatencyLimitType(_Limit):
-    """Reads what ``Milliseconds`` reads, and ``0.5x``."""
+class ShareableLimit(_Limit):
+    """Reads what a type of numbers reads, and ``0.5x``."""
 
     name = "limit"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> LatencyLimit:
+    def __init__(self, amount: "click.ParamType[float]", examples: str) -> None:
+        """``examples`` are of amounts, in words."""
+        self._amount = amount
+        self._fix = f"give {examples}, or a share of the space's median, such as 0.5x"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Limit:
         """What the text says; a click error where it says no finite number of some size."""
-        if isinstance(value, LatencyLimit):
+        if isinstance(value, Limit):
             return value
         text = str(value).strip()
         is_share = text.lower().endswith("x")
         try:
-            found = float(text[:-1]) if is_share else Milliseconds.convert(text, param, ctx)
+            found = float(text[:-1]) if is_share else float(self._amount.convert(text, param, ctx))
         except (ValueError, click.BadParameter):
             found = math.nan
         if not (math.isfinite(found) and found >= MIN_LIMIT):
-            fix = "give a time, such as 0.4ms or 400us, or a share of the space's median, such as 0.5x"
-            self.fail(f"'{value}' is no limit of latency; {fix}", param, ctx)
-        return LatencyLimit(None, found) if is_share else LatencyLimit(found, None)
+            self.fail(f"'{value}' is no limit; {self._fix}", param, ctx)
+        return Limit(None, found) if is_share else Limit(found, None)
+
+
+LatencyLimit = ShareableLimit(Milliseconds, "a time, such as 0.4ms or 400us")
+KilobyteLimit = ShareableLimit(Kilobytes, "kB, such as 32, 32kB or 0.5MB")
+CountLimit = ShareableLimit(click.FLOAT, "a number, such as 1e6")
+AnyLimit = ShareableLimit(click.FLOAT, "a number, such as 0.9")
 
 
 class LimitType(_Named):
@@ -123,18 +134,44 @@ class LimitType(_Named):
         """The objective's name and the limit; a click error where the text is none."""
         if isinstance(value, tuple):
             return value[0], float(value[1])
-        from nas.objectives import objective
+        name, unit, text = _named_limit(self, value, param, ctx)
+        kind: click.ParamType[float] = _UNITS.get(unit, click.FLOAT)
+        return name, float(kind(text, param, ctx))
 
-        name, equals, text = str(value).partition("=")
-        if not equals:
-            self.fail(f"'{value}' is no limit; give NAME=VALUE, such as latency@pi=3", param, ctx)
-        try:
-            unit = objective(name.strip()).unit
-        except InvalidInput as error:
-            raise error.of("limits") from error
-        units = {"ms": Milliseconds, "kB": Kilobytes}
-        kind: click.ParamType[float] = units.get(unit) or click.FLOAT
-        return name.strip(), float(kind(text.strip(), param, ctx))
+
+class NamedLimitType(_NamedLimit):
+    """Reads ``NAME=VALUE`` and ``NAME=0.5x``: an objective, and a limit."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, Limit]:
+        """The objective's name and the limit; a click error where the text is none."""
+        if isinstance(value, tuple):
+            return value[0], value[1]
+        name, unit, text = _named_limit(self, value, param, ctx)
+        kinds = {"ms": LatencyLimit, "kB": KilobyteLimit}
+        return name, kinds.get(unit, AnyLimit).convert(text, param, ctx)
+
+
+_UNITS = {"ms": Milliseconds, "kB": Kilobytes}
+
+
+def _named_limit(
+    kind: "click.ParamType[Any]", value: Any, param: click.Parameter | None, ctx: click.Context | None
+) -> tuple[str, str, str]:
+    """Name, unit and text of a limit; a click error where it has no name."""
+    from nas.objectives import objective
+
+    name, equals, text = str(value).partition("=")
+    if not equals:
+        kind.fail(f"'{value}' is no limit; give NAME=VALUE, such as latency@pi=3", param, ctx)
+    try:
+        found = objective(name.strip())
+    except InvalidInput as error:
+        raise error.of("limits") from error
+    return found.name, found.unit, text.strip()
 
 
 class ChoiceType(_Choice):
@@ -174,4 +211,4 @@ class ChoicesType(_Choices):
 
 
 MIN_LIMIT = 1e-9
-"""Less, in milliseconds or as a share, is no limit that anything keeps."""
+"""Less, in any unit or as a share, is no limit that anything keeps."""

@@ -11,6 +11,7 @@ from nas.cli.output import Column, print_json, print_table, say
 from nas.cli.reading import export_of, opened, print_trials, summary
 from nas.figures.data import axes_of, describe_counts, pareto_data, why_no_pareto
 from nas.hints import command
+from nas.ledger.records import TRAINING
 from nas.objectives import objective
 from search_spaces.errors import BitnasError, Parameter
 
@@ -125,6 +126,7 @@ def _sorted(front: "list[TrialRecord]", config: "SearchConfig") -> "list[TrialRe
 def _say_next(record: "SearchRecord", front: "list[TrialRecord]", storage: str) -> None:
     one = command("trial", record.name, front[-1].number, storage=storage)
     fits = any(not record.config.breaks_limit(trial) for trial in front)
+    fits = fits and record.config.evaluator == TRAINING
     say(f"Next: {one}" + (f", or {export_of(record.name, storage)}" if fits else ""))
 
 

@@ -15,10 +15,12 @@ from nas.figures.data import (
     layer_rows,
     notes,
     told_costs,
+    told_results,
     workload_bars,
 )
 from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
 from nas.hints import command
+from nas.ledger.records import TRAINING
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -77,11 +79,14 @@ def trial(search: str, number: int, storage: str, as_json: bool) -> None:
     if as_json:
         print_json(_full(record, epochs))
         return
-    print_pairs(_facts(record, notes(config, record)))
-    _print_architecture(record)
+    print_pairs(_facts(record, told_results(config, record), notes(config, record)))
+    if config.evaluator == TRAINING or record.size_kb is not None:
+        _print_architecture(record)
+    else:
+        print_pairs([(name, str(option)) for name, option in (record.choices or {}).items()])
     _print_workloads(record)
     _print_epochs(epochs)
-    if record.state == "complete":
+    if record.state == "complete" and config.evaluator == TRAINING:
         say(f"Next: {export_of(search, storage, '--trial', number)}")
 
 
@@ -133,6 +138,10 @@ def print_trials(
     *usual, digest = TRIAL_COLUMNS
     columns = [*usual, *(Column(f"{o.title} {o.unit}".rstrip(), right=True) for o in further), digest]
     rows = [_trial_row(trial, further) for trial in trials]
+    if not config.device:  # and so no latencies, and no size of architectures of your own
+        shown = [n for n in range(len(columns)) if n < 3 or any(row[n] != MISSING for row in rows)]
+        columns = [columns[n] for n in shown]
+        rows = [[row[n] for n in shown] for row in rows]
     if any(told):
         columns.append(NOTE)
         rows = [[*row, note] for row, note in zip(rows, told, strict=True)]
@@ -156,7 +165,10 @@ def _full(trial: "TrialRecord", epochs: "list[EpochRecord]") -> dict[str, Any]:
     }
 
 
-def _facts(trial: "TrialRecord", note: str) -> list[tuple[str, str]]:
+def _facts(
+    trial: "TrialRecord", results: "Sequence[tuple[str, str, str]]", note: str
+) -> list[tuple[str, str]]:
+    figures = [*results, *told_costs(trial)]
     facts = [
         ("trial", f"{trial.search} {trial.number}"),
         ("state", str(trial.state)),
@@ -164,10 +176,12 @@ def _facts(trial: "TrialRecord", note: str) -> list[tuple[str, str]]:
         ("predicted", _predicted(trial)),
         ("measured", _measured(trial)),
         ("size", _with_unit(kilobytes(trial.size_kb), "kB")),
-        *((title, f"{value} ({about})" if about else value) for title, value, about in told_costs(trial)),
+        *((title, f"{value} ({about})" if about else value) for title, value, about in figures),
         ("digest", trial.digest or MISSING),
         ("worker", trial.worker or MISSING),
     ]
+    if trial.passed_over:
+        facts.append(("passed over", f"{trial.passed_over} before it, known or over a limit"))
     facts += [("note", note)] if note else []
     return [*facts, ("error", trial.error)] if trial.error else facts
 

@@ -18,6 +18,8 @@ EACH_TIME = {
 }
 """What may be said again when a search goes on; the rest was fixed when it was made."""
 
+OF_REWARD = {"reward", "target_latency_ms", "w"}
+
 
 @click.group(cls=Group, invoke_without_command=True)
 @which_search
@@ -41,7 +43,7 @@ def search(context: click.Context, /, **options: Any) -> None:
     if options["dry_run"]:
         _plan(context, options)
         return
-    record = _created(options) if options["resume"] is None else _resumed(context, options)
+    record = _created(context, options) if options["resume"] is None else _resumed(context, options)
     _run(record.name, options)
     report(options["storage"], record.name, options["as_json"])
 
@@ -72,17 +74,18 @@ def _shown(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _created(options: dict[str, Any]) -> SearchRecord:
+def _created(context: click.Context, options: dict[str, Any]) -> SearchRecord:
     from nas.bars import decoding
     from nas.searching import search as service
 
     if options["more"] is not None:
         raise InvalidInput("more", "it is for a search that is there", "give --resume, too, or --trials")
-    name, config = options["name"], config_of(options)
+    name, config = options["name"], config_of(context, options)
     if name is None:
         raise InvalidInput("name", "a new search needs a name", "give one, or --resume an old search")
+    begin = options["first"], options["warm_start"]
     with decoding() as progress:
-        return service.create(options["storage"], str(name), config, progress)
+        return service.create(options["storage"], str(name), config, progress, *begin)
 
 
 def _resumed(context: click.Context, options: dict[str, Any]) -> SearchRecord:
@@ -101,14 +104,17 @@ def _stored(context: click.Context, options: dict[str, Any]) -> SearchRecord:
     with Ledger.open(options["storage"]) as ledger:
         record = ledger.search(options["resume"])
     if names := given_settings(context) - EACH_TIME:
-        _refuse_name(options, names)
-        if "max_latency_share" in names:  # which takes milliseconds as well
-            names |= {"max_latency_ms"}
-        refuse_changes(record, service.with_whole_path(config_of(options)), names)
+        _refuse_beginning(options, names)
+        if OF_REWARD & names:
+            names |= {"objectives"}
+        refuse_changes(record, service.with_whole_path(config_of(context, options)), names)
     return record
 
 
-def _refuse_name(options: dict[str, Any], names: set[str]) -> None:
+def _refuse_beginning(options: dict[str, Any], names: set[str]) -> None:
+    for name in ("first", "warm_start"):
+        if name in names:
+            raise InvalidInput(name, f"'{options['resume']}' has begun", "leave it out, or make a new search")
     if "name" in names and options["name"] != options["resume"]:
         rename = command("searches", "rename", options["resume"], options["name"], storage=options["storage"])
         raise InvalidInput("name", f"'{options['resume']}' goes on", f"leave it out, or rename it: {rename}")
@@ -118,7 +124,7 @@ def _plan(context: click.Context, options: dict[str, Any]) -> None:
     from nas.cli.search_plan import show_plan
 
     if options["resume"] is None:
-        show_plan(options, config_of(options), options["trials"])
+        show_plan(options, config_of(context, options), options["trials"])
         return
     record = _stored(context, options)
     left = sum(count for state, count in record.counts.items() if not state.finished)

@@ -5,17 +5,19 @@ import click
 from nas.cli.options import (
     ChoicesType,
     ChoiceType,
+    CountLimit,
     Decorator,
-    Kilobytes,
-    LatencyLimitType,
-    LimitType,
+    KilobyteLimit,
+    LatencyLimit,
     Milliseconds,
+    NamedLimitType,
     all_of,
     json_option,
     storage_option,
 )
 from nas.cli.settings import config_option
 from nas.objectives import DEFAULT
+from nas.objectives.reward import REWARDS, SOFT_EXPONENT
 
 which_search: Decorator = all_of(
     config_option,
@@ -57,6 +59,18 @@ what_to_try: Decorator = all_of(
     click.option("--trials", type=int, default=24, show_default=True, help="How many architectures to try."),
     click.option("--epochs", type=int, default=3, show_default=True, help="How many epochs to train each."),
     click.option(
+        "--first",
+        multiple=True,
+        metavar="FILE_OR_TRIAL",
+        help="Begin with this architecture: a JSON file, or SEARCH/NUMBER; once for each.",
+    ),
+    click.option(
+        "--warm-start",
+        multiple=True,
+        metavar="SEARCH",
+        help="Take over the trials of another search of the database; once for each.",
+    ),
+    click.option(
         "--repeats", type=int, default=1, show_default=True, help="How often to train each, with other seeds."
     ),
     click.option(
@@ -80,7 +94,7 @@ what_to_try: Decorator = all_of(
         "--pruner",
         default="none",
         show_default=True,
-        help="The pruner that stops unpromising trials early: none or median.",
+        help="What stops unpromising trials early: none, halving, hyperband or median.",
     ),
     click.option(
         "--when-away",
@@ -102,24 +116,31 @@ what_to_try: Decorator = all_of(
 goals: Decorator = all_of(
     click.option(
         "--max-latency",
-        "max_latency_share",
-        type=LatencyLimitType(),
+        type=LatencyLimit,
         help="Do not train networks predicted to be slower: 0.4ms, 400us, or 0.5x of the space's median.",
     ),
     click.option("--max-latency-ms", type=Milliseconds, help="The same limit in milliseconds."),
     click.option(
-        "--max-size-kb", type=Kilobytes, help="Do not train networks that are larger (1 kB = 1000 bytes)."
+        "--max-size-kb",
+        type=KilobyteLimit,
+        help="Do not train networks that are larger: 32 (kB of 1000 bytes), 0.5MB, or 0.5x of the median.",
     ),
     click.option(
-        "--max-memory-kb", type=Kilobytes, help="Do not train networks whose activations need more memory."
+        "--max-memory-kb",
+        type=KilobyteLimit,
+        help="Do not train networks whose activations need more memory; likewise.",
     ),
-    click.option("--max-macs", type=float, help="Do not train networks of more multiply-accumulates."),
+    click.option(
+        "--max-macs",
+        type=CountLimit,
+        help="Do not train networks of more multiply-accumulates: 1e6, or 0.5x of the median.",
+    ),
     click.option(
         "--limit",
         "limits",
-        type=LimitType(),
+        type=NamedLimitType(),
         multiple=True,
-        help="The same for any other objective, such as latency@pi=3.",
+        help="The same for any objective, such as latency@pi=3, accuracy=0.9 or macs=0.5x.",
     ),
     click.option(
         "--objective",
@@ -130,6 +151,13 @@ goals: Decorator = all_of(
         show_default=True,
         help="What to trade off, once for each: accuracy, latency, size, memory, macs, latency@DEVICE.",
     ),
+    click.option(
+        "--reward",
+        type=click.Choice(REWARDS),
+        help="Instead, maximise accuracy times (latency / target)^w; mnasnet-hard: w = 0 within, -1 beyond.",
+    ),
+    click.option("--target-latency-ms", type=Milliseconds, help="The target of --reward."),
+    click.option("--w", type=float, help=f"The exponent of --reward mnasnet.  [default: {SOFT_EXPONENT}]"),
 )
 """What is traded off, and what is not trained."""
 

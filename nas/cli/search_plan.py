@@ -64,7 +64,7 @@ def _device(plan: "Plan") -> str:
 def _within(plan: "Plan") -> str:
     if plan.share_within is not None:
         return f"{plan.share_within:.0%} of the architectures"
-    is_limited = plan.config.limited or plan.config.max_latency_share is not None
+    is_limited = plan.config.limited or plan.config.shares
     return "cannot be told yet" if is_limited else "all, there are none"
 
 

@@ -4,9 +4,10 @@ import json
 
 import click
 
-from nas.formatting import counted, milliseconds, numbered
+from nas.formatting import counted, numbered
 from nas.hints import command
 from nas.ledger.records import SearchRecord, TrialRecord, TrialState
+from nas.objectives import objective
 from search_spaces.errors import BitnasError
 
 
@@ -25,7 +26,7 @@ def report(storage: str, name: str, as_json: bool) -> None:
         click.echo(f"{name}: {counted(record.trials, 'trial')} ({counts}), {len(front)} on the front")
         if record.ended:
             click.echo(f"The search ended early: {record.ended}", err=True)
-        _tell_limit(record)
+        _tell_limits(record)
     if record.counts[TrialState.FAILED] == record.trials > 0:
         raise BitnasError(
             f"search: every trial failed; see why with: {command('trial', name, 0, storage=storage)}"
@@ -38,14 +39,14 @@ def report(storage: str, name: str, as_json: bool) -> None:
     click.echo(next_step(record, front, others, storage), err=True)
 
 
-def _tell_limit(record: SearchRecord) -> None:
-    """What the limit was, where it was relative."""
+def _tell_limits(record: SearchRecord) -> None:
+    """What the limits were, where they were relative."""
     config = record.config
-    if config.median_latency_ms is not None and config.max_latency_ms is not None:
-        limit, middle = milliseconds(config.max_latency_ms), milliseconds(config.median_latency_ms)
-        click.echo(
-            f"The limit was {limit} ms: {config.max_latency_share:g}x the median, {middle} ms", err=True
-        )
+    for name, middle in config.known_medians.items():
+        of = objective(name)
+        limit, share = config.limited[name], config.shares[name]
+        told = f"{of.told(limit)}: {share:g}x the median, {of.told(middle)}"
+        click.echo(f"The limit of {of.title} was {told}", err=True)
 
 
 def _verdict(record: SearchRecord, best: float | None) -> None:

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 
 from nas.cli.naming import typed
 from nas.cli.options import Decorator
+from nas.cli.search_goals import goals_of
 from nas.ledger.records import SearchConfig, SearchRecord
 from search_spaces.errors import BitnasError, InvalidInput, Parameter, nearest
 
@@ -22,12 +23,13 @@ NOT_IN_FILES = ("help", "config", "dry_run", "resume", "more")
 """Options that are about one call."""
 
 
-def config_of(options: dict[str, Any]) -> SearchConfig:
-    """What is stored with a new search."""
-    options = {**options, **_latency_limit(options)}
-    for name in ("limits", "fix", "only"):
+def config_of(context: click.Context, options: dict[str, Any]) -> SearchConfig:
+    """What is stored with a new search, but for what it begins with, which is checked once more is known."""
+    options = {**options, **goals_of(context, options)}
+    for name in ("fix", "only"):
         options[name] = _by_name(name, options[name])
-    return SearchConfig(**{f.name: options[f.name] for f in fields(SearchConfig) if f.name in options})
+    named = {f.name for f in fields(SearchConfig)} - {"first"}
+    return SearchConfig(**{name: options[name] for name in named if name in options})
 
 
 def given_settings(context: click.Context) -> set[str]:
@@ -42,16 +44,6 @@ def _by_name(parameter: str, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]
             raise InvalidInput(parameter, f"'{name}' is given twice", "give it once")
         found[name] = value
     return found
-
-
-def _latency_limit(options: dict[str, Any]) -> dict[str, float | None]:
-    limit, in_ms = options["max_latency_share"], options["max_latency_ms"]
-    if limit is None:
-        return {"max_latency_ms": in_ms, "max_latency_share": None}
-    if in_ms is not None:
-        problem = Parameter("max_latency_ms"), " limits the same"
-        raise InvalidInput("max_latency_share", problem, "give one of the two")
-    return {"max_latency_ms": limit.milliseconds, "max_latency_share": limit.share}
 
 
 def _use_file(context: click.Context, _option: click.Parameter, path: Path | None) -> None:
@@ -106,15 +98,34 @@ config_option: Decorator = click.option(
 
 
 def settings_of(record: SearchRecord, options: Iterable[click.Parameter]) -> dict[str, Any]:
-    """What a search was made with, by the names of options; what was left out, and is, is left out."""
-    from nas.searching.differences import asked
+    """What a search was made with, by the names of options; what was left out, and is, is left out.
 
-    config = asked(record.config)
-    values: dict[str, Any] = {"name": record.name, **config.to_dict()}
-    if config.max_latency_share is not None:
-        values["max_latency_share"] = f"{config.max_latency_share!r}x"
+    Searches that it was started from are not among them: their trials are its own now.
+    """
+    from nas.searching.differences import LIMITS
+
+    config = record.config
+    plain = {name: value for name, value in config.to_dict().items() if name not in LIMITS}
+    values: dict[str, Any] = {"name": record.name, **plain, **_limits(config)}
     found = ((_key(option), values.get(str(option.name))) for option in options)
     return {key: value for key, value in found if value not in (None, "", [], {}, ())}
+
+
+def _limits(config: SearchConfig) -> dict[str, Any]:
+    """The limits that were asked for, by the parameters of options."""
+    from nas.objectives import is_known, objective
+    from nas.searching.differences import limits_asked
+
+    found: dict[str, Any] = {}
+    for name, limit in limits_asked(config).items():
+        setting = objective(name).limit if is_known(name) else ""
+        if name == "latency" and isinstance(limit, str):
+            setting = "max_latency"
+        if setting:
+            found[setting] = limit
+        else:
+            found.setdefault("limits", {})[name] = limit
+    return found
 
 
 def to_toml(settings: Mapping[str, Any]) -> str:

@@ -1,12 +1,19 @@
 """The evaluator that is built in: trains an architecture with quantization in the loop on a data set."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
+from nas.algorithms.pruners import pruners
 from nas.data import DataSet
 from nas.evaluators.base import Evaluator, Report, Task, evaluators
 from nas.ledger.records import TRAINING, SearchConfig
+from nas.rungs import rungs
 from search_spaces.errors import InvalidInput
 from search_spaces.search_space import Candidate, buildable
+
+if TYPE_CHECKING:
+    from nas.training.recipe import Recipe
 
 
 class TrainingEvaluator(Evaluator):
@@ -17,24 +24,29 @@ class TrainingEvaluator(Evaluator):
 
     def evaluate(self, architecture: Candidate, budget: int, report: Report) -> Mapping[str, float]:
         """Train for ``budget`` epochs; reports each, and keeps the weights."""
-        from nas.training.loop import Epoch, save_weights, train_architecture
+        from nas.training import checkpoint
+        from nas.training.loop import save_weights, training_of
 
-        def on_epoch(epoch: Epoch) -> None:
-            values = {"accuracy": epoch.accuracy or 0.0, "train_loss": epoch.train_loss}
-            report(epoch.epoch, values)
+        network, recipe = buildable(architecture), self._recipe(budget)
+        training = training_of(network, self._data, epochs=budget, seed=report.seed, recipe=recipe)
+        if report.checkpoint is not None:
+            checkpoint.resume(training, checkpoint.from_bytes(report.checkpoint))
+        report.keep(lambda: checkpoint.to_bytes(training, {}))
+        for epoch in training.run(report.check):
+            report(epoch.epoch, {"accuracy": epoch.accuracy or 0.0, "train_loss": epoch.train_loss})
+        report.weights = save_weights(training.module)
+        return {"accuracy": training.history[-1].accuracy or 0.0}
 
-        module, history = train_architecture(
-            buildable(architecture),
-            self._data,
-            epochs=budget,
-            seed=report.seed,
-            batch_size=self._config.batch_size,
-            learning_rate=self._config.learning_rate,
-            on_epoch=on_epoch,
-            on_batch=report.check,
-        )
-        report.weights = save_weights(module)
-        return {"accuracy": history[-1].accuracy or 0.0}
+    def _recipe(self, budget: int) -> "Recipe":
+        """As the data asks for; the rate comes down at each rung where trials are compared and paused."""
+        from nas.training.presets import recipe_for
+
+        config = self._config
+        recipe = recipe_for(self._data, batch_size=config.batch_size, learning_rate=config.learning_rate)
+        if not pruners.get(config.pruner)(config).pauses:
+            return recipe
+        before = (rung for rung in rungs(config.epochs) if rung < budget)
+        return replace(recipe, schedule="rungs", rungs=(*before, budget))
 
 
 @evaluators.register(TRAINING)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from nas.formatting import interval, milliseconds
+from nas.formatting import interval, milliseconds, spread
 from runtime.formats.pictures import shown
 from search_spaces.errors import BitnasError
 
@@ -32,7 +32,8 @@ class Card(BaseModel):
     worthless. ``measured_drift`` is the share by which the device was slower than usual, if for long.
     ``same_class`` is how many test images torch puts into the same class; None is all of them.
 
-    ``predicted_elsewhere_ms`` is what further devices of the search would take, by name.
+    ``repeated_accuracies`` are those on the validation split of a search's trainings with other seeds, the
+    network's own first. ``predicted_elsewhere_ms`` is what further devices of the search would take, by name.
 
     A network comes from a ``trial`` of a ``search``, or is a published ``network`` in a ``precision``.
     ``digest`` is of the file that says what it is.
@@ -55,6 +56,7 @@ class Card(BaseModel):
     epochs: int = Field(ge=0)
     seed: int
     validation_accuracy: float | None = Field(ge=0, le=1)
+    repeated_accuracies: list[float] = []
     test_accuracy: float = Field(ge=0, le=1)
     test_images: int = Field(gt=0)
     same_class: int | None = Field(None, ge=0)
@@ -154,6 +156,7 @@ class Card(BaseModel):
             ("test accuracy", f"{self.test_accuracy:.2%}", compiled),
             *self._agreement(),
             *self._validation(),
+            *self._repeated(),
             ("latency, measured", f"{measured} ms", self._measured()),
             ("latency, predicted", f"{predicted} ms", "sum over its kernels"),
             *(
@@ -164,6 +167,12 @@ class Card(BaseModel):
             *self._costs(),
             ("artifact", f"{self.artifact_kb:.1f} kB", "library and constants"),
         ]
+
+    def _repeated(self) -> list[tuple[str, str, str]]:
+        """How much the accuracy depends on the seed, where the search has told."""
+        if len(self.repeated_accuracies) < 2:
+            return []
+        return [("accuracy over seeds", spread(self.repeated_accuracies), "validation, by the search")]
 
     def _costs(self) -> list[tuple[str, str, str]]:
         """Memory and arithmetic; cards of before these were stated have none."""

@@ -208,6 +208,7 @@ def _write(ledger: Ledger, candidate: Candidate, config: SearchConfig, output: P
         image_size=config.image_size,
         epochs=candidate.epochs,
         seed=config.seed,
+        repeated_accuracies=list(trial.accuracies),
         predicted_elsewhere_ms={
             name.removeprefix(LATENCY_AT): cost.value
             for name, cost in trial.costs.items()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from nas.figures.labels import TIMES, workload_label
-from nas.formatting import MISSING, counted, milliseconds
+from nas.formatting import MISSING, counted, milliseconds, spread
 from nas.objectives import DEFAULT, Objective, ObjectiveValue, is_known, objective
 from search_spaces.errors import BitnasError
 
@@ -111,13 +111,14 @@ def pareto_data(
 
 
 def axes_of(config: "SearchConfig") -> tuple[Axis, Axis, Axis | None]:
-    """What to draw along x, along y, and as colour; a search of one objective gets latency and size, too.
+    """What to draw along x, along y, and as colour; a search with a device gets latency and size, too.
 
     Along y is the first objective that takes training, if any; along x the next that is known before.
     """
     own = sorted(config.objectives, key=_takes_no_training)
     y, *others = own if _takes_no_training(config.objectives[0]) else config.objectives
-    more = [n for n in dict.fromkeys((*others, *config.limited, "latency", "size")) if n != y]
+    usual = ("latency", "size") if config.device else ()
+    more = [n for n in dict.fromkeys((*others, *config.limited, *usual)) if n != y] or [y]
     known = [*filter(_takes_no_training, others), *others, *filter(_takes_no_training, more)]
     x, *rest = dict.fromkeys(known)
     return _axis(config, x), _axis(config, y), _axis(config, rest[0]) if rest else None
@@ -194,6 +195,10 @@ def training_curve(epochs: Sequence["EpochRecord"]) -> Curve:
 def notes(config: "SearchConfig", trial: "TrialRecord") -> str:
     """What to know of a trial: a limit broken when measured, a disturbed machine, estimated kernels."""
     told = ["over the limit"] if config.breaks_limit(trial) else []
+    if trial.same_as:
+        told.append(f"of {trial.same_as}")
+    if len(trial.accuracies) > 1:
+        told.append(spread(trial.accuracies))
     if trial.measured_disturbed:
         told.append("measured on a disturbed machine")
     missing = len(trial.estimated) + sum(cost.estimated for cost in trial.costs.values())
@@ -264,6 +269,13 @@ def told_costs(trial: "TrialRecord") -> list[tuple[str, str, str]]:
     is not known here has its name for a title, and no unit.
     """
     return [_told_cost(name, cost) for name, cost in trial.costs.items()]
+
+
+def told_results(config: "SearchConfig", trial: "TrialRecord") -> list[tuple[str, str, str]]:
+    """The objectives of a search that take training, beside accuracy, as ``told_costs`` tells the others."""
+    names = [name for name in config.watched if is_known(name) and not _takes_no_training(name)]
+    values = [(name, objective(name).of(trial)) for name in names if name not in DEFAULT]
+    return [_told_cost(name, value) for name, value in values if value is not None]
 
 
 def _told_cost(name: str, cost: ObjectiveValue) -> tuple[str, str, str]:

@@ -80,7 +80,7 @@ def _cloud(name: str, data: ParetoData, points: Sequence[Point], size: int, opac
         marker={
             "size": size,
             "opacity": opacity,
-            "color": [p.colour for p in points],
+            "color": [p.colour for p in points] if colours else ACCENT,
             "colorscale": SIZE_SCALE,
             "cmin": min(colours, default=0.0),
             "cmax": max(colours, default=1.0),

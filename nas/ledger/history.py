@@ -1,5 +1,7 @@
 """A search's trials as an algorithm and a progress display read them: again and again, only what changed."""
 
+import math
+
 from sqlalchemy import select
 
 from nas.ledger.records import TrialRecord
@@ -38,8 +40,16 @@ class History:
 
     def _keep(self, trial: TrialRecord) -> None:
         self._by_number[trial.number] = trial
-        if trial.digest is not None and trial.same_as is None:
-            self._by_digest.setdefault(trial.digest, trial.number)
+        if trial.digest is None:
+            return
+        other = self.first_with(trial.digest)
+        if other is None or _budget(trial) > _budget(other):
+            self._by_digest[trial.digest] = trial.number
+
+    @property
+    def revision(self) -> int:
+        """Up to which the changes of the search were read."""
+        return self._revision
 
     @property
     def trials(self) -> list[TrialRecord]:
@@ -47,9 +57,14 @@ class History:
         return self._sorted
 
     def first_with(self, digest: str) -> TrialRecord | None:
-        """The trial that has an architecture of its own right, if any has."""
+        """The trial that has an architecture, if any has: that of the largest budget."""
         number = self._by_digest.get(digest)
         return None if number is None else self._by_number[number]
 
     def __contains__(self, digest: object) -> bool:
         return digest in self._by_digest
+
+
+def _budget(trial: TrialRecord) -> float:
+    """That of a trial; none is all that the search has."""
+    return math.inf if trial.budget is None else trial.budget

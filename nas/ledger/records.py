@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from nas.ledger.relative_limits import RelativeLimits
 from nas.objectives import (
     DEFAULT,
     Figures,
@@ -19,6 +20,7 @@ from nas.objectives import (
     limits_by_name,
     objective,
     objectives,
+    shares_by_name,
 )
 from search_spaces.errors import InvalidInput, Parameter
 
@@ -90,14 +92,15 @@ def _check_choice(name: str, value: str, known: tuple[str, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class SearchConfig:
+class SearchConfig(RelativeLimits):
     """What a search was asked for; it is stored with the search and never changes.
 
     ``objectives`` are what the search trades off, by name (``nas.objectives``). ``max_latency_ms``,
     ``max_size_kb``, ``max_memory_kb`` (kB of 1000 bytes) and ``max_macs`` limit what is trained, ``limits``
-    any other objective by its name; ``None`` is no limit. The latency limit may be a share of what the median
-    architecture of the space takes on the device (``max_latency_share``): ``median_latency_ms`` and
-    ``max_latency_ms`` are then filled in once the device is known.
+    any other objective by its name; ``None`` is no limit. A limit may be a share of what the median
+    architecture of the space has: ``max_latency_share`` of the latency on the device, ``limit_shares`` of any
+    other objective, by its name. The medians (``median_latency_ms``, ``medians``) and the limits are then
+    filled in once they are known.
 
     ``evaluator`` is what a trial runs; one of your own may go without ``data`` and without ``device``, which
     are then empty. ``fix`` and ``only`` leave one option or some, by the names of choices
@@ -132,6 +135,8 @@ class SearchConfig:
     evaluator: str = TRAINING
     repeats: int = 1
     first: tuple[str, ...] = ()
+    limit_shares: Mapping[str, float] = field(default_factory=dict)
+    medians: Mapping[str, float] = field(default_factory=dict)
     fix: Mapping[str, str] = field(default_factory=dict)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -143,12 +148,9 @@ class SearchConfig:
         rate = self.learning_rate
         if rate is not None and not 1e-9 <= rate <= 1e3:  # as of a recipe; NaN is in no range
             raise InvalidInput("learning_rate", f"{rate:g} is out of range", "give 1e-09 to 1000, or omit it")
-        is_given = self.max_latency_share is not None and self.max_latency_ms is not None
-        if is_given and self.median_latency_ms is None:
-            problem = "it and ", Parameter("max_latency_ms"), " limit the same"
-            raise InvalidInput("max_latency_share", problem, "give one of the two")
         check_limits({"max_latency_share": self.max_latency_share, **self._named_limits()})
         self._check_objectives()
+        self.check_shares()
         self._keep_restrictions()
 
     def _keep_restrictions(self) -> None:
@@ -161,6 +163,7 @@ class SearchConfig:
         """Bring objectives and limits into the form that is kept; InvalidInput where one makes no sense."""
         object.__setattr__(self, "objectives", canonical(self.objectives))
         object.__setattr__(self, "limits", limits_by_name(self.limits))
+        object.__setattr__(self, "limit_shares", shares_by_name(self.limit_shares))
         for name in self.limits:
             if setting := objective(name).limit:
                 fix = "give ", Parameter(setting)
@@ -177,24 +180,15 @@ class SearchConfig:
 
     @property
     def watched(self) -> tuple[str, ...]:
-        """The names of the objectives, and of what is limited."""
-        return tuple(dict.fromkeys((*self.objectives, *self.limited)))
+        """The names of the objectives, of what is limited, and of what these are computed from."""
+        names = (*self.objectives, *self.limited, *self.shares)
+        parts = (part for name in names if is_known(name) for part in objective(name).parts)
+        return tuple(dict.fromkeys((*names, *parts)))
 
     @property
     def further_devices(self) -> tuple[str, ...]:
         """The devices beside ``device`` whose latency counts."""
         return devices_of(self.watched)
-
-    @property
-    def awaits_limit(self) -> bool:
-        """Whether the limit is a share of a median that is not known yet."""
-        return self.max_latency_share is not None and self.max_latency_ms is None
-
-    def with_median(self, median_ms: float) -> "SearchConfig":
-        """The config with its relative limit in milliseconds."""
-        assert self.max_latency_share is not None  # noqa: S101 - the caller has asked ``awaits_limit``
-        limit = self.max_latency_share * median_ms
-        return replace(self, median_latency_ms=median_ms, max_latency_ms=limit)
 
     def broken(self, trial: Figures) -> list[tuple[Objective, ObjectiveValue, float]]:
         """The limits that a trial is over by prediction, each with its value."""
@@ -314,7 +308,7 @@ def config_from_dict(fields: Mapping[str, Any]) -> SearchConfig:
     """The config that ``SearchConfig.to_dict`` gave, in this version or an earlier one."""
     values = {**fields, "objectives": tuple(fields.get("objectives", DEFAULT))}
     values["first"] = tuple(fields.get("first", ()))
-    names = *values["objectives"], *values.get("limits", {})
+    names = *values["objectives"], *values.get("limits", {}), *values.get("limit_shares", {})
     return SearchConfig(**values) if all(map(is_known, names)) else _ConfigOfMissingPlugin(**values)
 
 

@@ -1,6 +1,6 @@
 """The ledger: opening it, creating searches, and reading everything back as records."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -78,12 +78,17 @@ class Ledger:
         with explained(self._shown), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def create_search(self, name: str, config: SearchConfig) -> SearchRecord:
-        """Add a search with its trials 0 to N-1, all queued, in one transaction.
+    def create_search(self, name: str, config: SearchConfig, warm_start: Sequence[str] = ()) -> SearchRecord:
+        """Add a search with its trials, all queued, in one transaction.
+
+        The ended trials of the searches ``warm_start`` come first, copied, and are not counted.
 
         Raises:
-            InvalidInput: the name is malformed or taken.
+            InvalidInput: the name is malformed or taken, or there is no such search to start from, or it is
+                of another space, data or device.
         """
+        from nas.ledger.warm import copy_trials
+
         check_search_name(name)
         with self.writing() as session:
             try:
@@ -94,8 +99,9 @@ class Ledger:
                 resume = command("search", resume=name, storage=self.url)
                 fix = f"choose another name, or go on with it: {resume}"
                 raise InvalidInput("name", f"'{name}' is taken", fix) from error
+            first = copy_trials(session, warm_start, search.id, config)
             rows = [
-                {"search_id": search.id, "number": n, "state": TrialState.QUEUED}
+                {"search_id": search.id, "number": first + n, "state": TrialState.QUEUED}
                 for n in range(config.trials)
             ]
             session.execute(insert(Trial), rows)
@@ -161,14 +167,14 @@ class Ledger:
             )
             return session.scalar(trained) or 0.0
 
-    def record_median(self, name: str, median_ms: float) -> SearchConfig:
-        """Make a relative limit one in milliseconds, unless somebody has; the config as it then is."""
+    def record_median(self, name: str, of: str, median: float) -> SearchConfig:
+        """Resolve the relative limit of an objective, unless somebody has; the config as it then is."""
         with self.writing() as session:
             row = session.scalars(select(Search).where(Search.name == name).with_for_update()).one()
             config = config_from_dict(row.config)
-            if config.awaits_limit:
-                check_finite(median_ms=median_ms)
-                config = config.with_median(median_ms)
+            if of in config.awaited:
+                check_finite(median=median)
+                config = config.with_median(of, median)
                 row.config = config.to_dict()
             return config
 
@@ -239,7 +245,7 @@ def find_trial(session: Session, name: str, number: int) -> Trial:
     search = find_search(session, name)
     row = session.scalar(select(Trial).where(Trial.search_id == search.id, Trial.number == number))
     if row is None:
-        last = search.config["trials"] - 1
+        last = session.scalar(select(func.max(Trial.number)).where(Trial.search_id == search.id))
         raise InvalidInput("number", f"'{name}' has no trial {number}", f"give a number in 0..{last}")
     return row
 

@@ -16,9 +16,11 @@ from latency.timing.measurement import Measurement
 from latency.timing.patience import patience_s
 from nas.ledger.latencies import SqlLatencyTable
 from nas.ledger.records import PREDICT, SearchConfig
+from nas.ledger.relative_limits import LATENCY
 from nas.ledger.store import Ledger
 from nas.measuring.devices import open_absent, open_device
 from nas.measuring.machine_lock import MachineLock
+from nas.objectives import LATENCY_AT
 from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError
 from search_spaces.search_space import SearchSpace
@@ -104,7 +106,8 @@ class DeviceBench:
         self._is_registered = False
         self._patience_s = patience_s()
         # a few trials are measured sooner than a device is known well; a relative limit needs it known
-        self._kernels = PROFILED_KERNELS if config.max_latency_share else KERNELS_A_TRIAL * config.trials
+        is_relative = any(name == LATENCY or name.startswith(LATENCY_AT) for name in config.shares)
+        self._kernels = PROFILED_KERNELS if is_relative else KERNELS_A_TRIAL * config.trials
         with suppress(NoDeviceError):  # it may come; any other problem with it ends the search at once
             self._register()
         self._absent: LatencyModel | None = None

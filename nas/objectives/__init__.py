@@ -1,12 +1,14 @@
 """Objectives: what a search makes better, and what it keeps within limits; the one place that knows them."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 
 from nas.objectives.accuracy import Accuracy
 from nas.objectives.base import ArchitectureCost, Figures, Objective, ObjectiveValue
 from nas.objectives.latency import LATENCY_AT, Latency, LatencyOn
 from nas.objectives.macs import Macs
 from nas.objectives.memory import Memory
+from nas.objectives.reward import REWARDS, Reward
 from nas.objectives.size import Size
 from search_spaces.errors import InvalidInput
 from search_spaces.registry import Registry
@@ -18,27 +20,31 @@ objectives: Registry[Objective] = Registry("objective", "objectives")
 for _built_in in (Accuracy(), Latency(), Size(), Memory(), Macs()):
     objectives.add(_built_in.name, _built_in)
 
+_OF_PARAMETERS: dict[str, Callable[[str], Objective]] = {
+    LATENCY_AT: LatencyOn.named,
+    **{f"{kind}@": Reward.named for kind in REWARDS},
+}
+"""Objectives whose names hold their parameters, by how such a name begins."""
+
 _WITH_UNIT = {"latency_ms": "latency", "size_kb": "size", "memory_kb": "memory"}
 
 
 def objective(name: str) -> Objective:
-    """The objective called ``name``; ``latency@DEVICE`` is that of a further device.
+    """The objective called ``name``; ``latency@DEVICE`` is a further device's, ``mnasnet@3ms`` a reward.
 
     Raises:
         InvalidInput: there is none; the message lists those there are.
     """
     name = _WITH_UNIT.get(name, name)
-    if not name.startswith(LATENCY_AT):
-        return objectives.get(name)
-    if not (device := name.removeprefix(LATENCY_AT)):
-        raise InvalidInput("objectives", f"'{name}' names no device", f"give {LATENCY_AT}DEVICE")
-    return LatencyOn(device)
+    begin, at, _ = name.partition("@")
+    named = _OF_PARAMETERS.get(begin + at)
+    return objectives.get(name) if named is None else named(name)
 
 
 def is_known(name: str) -> bool:
     """Whether there is an objective of that name here; one of a plug-in may be missing."""
     name = _WITH_UNIT.get(name, name)
-    return name in objectives or (name.startswith(LATENCY_AT) and name != LATENCY_AT)
+    return name in objectives or any(name.startswith(begin) and name != begin for begin in _OF_PARAMETERS)
 
 
 def canonical(names: Iterable[str]) -> tuple[str, ...]:
@@ -66,6 +72,20 @@ def limits_by_name(limits: Mapping[str, float]) -> dict[str, float]:
     return found
 
 
+def shares_by_name(shares: Mapping[str, float]) -> dict[str, float]:
+    """Relative limits by the names of objectives as they are kept.
+
+    Raises:
+        InvalidInput: one is not known, or its share is no finite number above 0.
+    """
+    found = {_named("limit_shares", name): share for name, share in shares.items()}
+    for name, share in found.items():
+        if not (math.isfinite(share) and share > 0):
+            problem = f"{share} is no share of the median of {name}"
+            raise InvalidInput("limit_shares", problem, "give a finite number above 0, or omit it")
+    return found
+
+
 def _named(parameter: str, name: str) -> str:
     """The name of an objective as it is kept; a wrong one is a fault of the parameter that gave it."""
     try:
@@ -90,10 +110,12 @@ __all__ = [
     "LatencyOn",
     "Objective",
     "ObjectiveValue",
+    "Reward",
     "canonical",
     "devices_of",
     "is_known",
     "limits_by_name",
     "objective",
     "objectives",
+    "shares_by_name",
 ]

@@ -66,6 +66,7 @@ class Objective(ABC):
         limit: the setting of a search that limits it, such as ``max_size_kb``; empty where only the general
             one (``limits``) does.
         is_predicted: whether its values are predictions, of what may be measured later.
+        parts: the names of the objectives that it is computed from, if it is.
         worst: what stands for a trial that never got a value, such as one that was not trained.
     """
 
@@ -75,6 +76,7 @@ class Objective(ABC):
     is_maximized: bool = False
     limit: str = ""
     is_predicted: bool = False
+    parts: tuple[str, ...] = ()
     worst: float = 0.0
 
     @property

@@ -2,6 +2,7 @@
 
 from nas.formatting import milliseconds
 from nas.objectives.base import Figures, Objective, ObjectiveValue
+from search_spaces.errors import InvalidInput
 
 LATENCY_AT = "latency@"  # begins the name of a further device's
 
@@ -36,6 +37,17 @@ class LatencyOn(Objective):
         self.device = device
         self.name = LATENCY_AT + device
         self.title = f"latency on {device}"
+
+    @classmethod
+    def named(cls, name: str) -> "LatencyOn":
+        """The one of a name, such as ``latency@pi``.
+
+        Raises:
+            InvalidInput: it names no device.
+        """
+        if not (device := name.removeprefix(LATENCY_AT)):
+            raise InvalidInput("objectives", f"'{name}' names no device", f"give {LATENCY_AT}DEVICE")
+        return cls(device)
 
     def of(self, trial: Figures) -> ObjectiveValue | None:
         """As of the search's own device."""

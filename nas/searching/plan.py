@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nas.ledger.entries import Cost
 from nas.ledger.records import TRAINING, SearchConfig, TrialState
 from nas.ledger.store import Ledger
+from nas.objectives import objective
 from nas.trials.costing import costs_of
 from nas.trials.setup import data_of, space_of
 from search_spaces.architecture import Architecture
@@ -138,11 +139,11 @@ def _cost(architecture: Architecture, latency_ms: float | None) -> Cost:
 
 def _share_within(config: SearchConfig, costs: Sequence[Cost]) -> float | None:
     """Of costs, how many break no limit; None without limits, or where one cannot be told."""
-    known = [cost.latency_ms for cost in costs if cost.latency_ms is not None]
-    if config.awaits_limit and known:
-        config = config.with_median(median(known))
-    untold = set(config.further_devices) or config.awaits_limit or ("latency" in config.limited and not known)
-    if not costs or not config.limited or untold or "accuracy" in config.limited:
+    for name in config.awaited:
+        values = [v.value for cost in costs if (v := objective(name).of(cost)) is not None]
+        config = config.with_median(name, median(values)) if values else config
+    untold = [n for n in config.limited if any(objective(n).of(cost) is None for cost in costs)]
+    if not costs or not config.limited or config.awaited or untold:
         return None
     return sum(not config.broken(cost) for cost in costs) / len(costs)
 

@@ -4,7 +4,7 @@ import math
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
@@ -39,8 +39,8 @@ def ignore(*_: object) -> None:
     """Nobody wants to know."""
 
 
-def check_config(config: SearchConfig, on_images: OnImages = ignore) -> None:
-    """Refuse a search that could not run, before anything is written.
+def check_config(config: SearchConfig, on_images: OnImages = ignore) -> "SearchSpace":
+    """Refuse a search that could not run, before anything is written; the space, fitted to the data.
 
     Raises:
         InvalidInput: an unknown space, sampler or pruner; data that cannot be read, or that the space is not
@@ -59,6 +59,7 @@ def check_config(config: SearchConfig, on_images: OnImages = ignore) -> None:
         data = load(config.data, config.image_size, on_images)
         space = space.fitted(data.input_shape, data.classes)
     check_evaluator(config, space)
+    return space
 
 
 def with_defaults(config: SearchConfig) -> SearchConfig:
@@ -118,7 +119,12 @@ def check_devices(storage: str, config: SearchConfig) -> None:
     """InvalidInput when a search's device is not known, or a further one, or that is the same."""
     if config.device:
         check_device(storage, config.device)
-    for parameter, names in (("objectives", config.objectives), ("limits", config.limits)):
+    named = (
+        ("objectives", config.objectives),
+        ("limits", config.limits),
+        ("limit_shares", config.limit_shares),
+    )
+    for parameter, names in named:
         for device in devices_of(names):
             if device == config.device:
                 problem = f"'{LATENCY_AT}{device}' is of the search's own device"
@@ -140,7 +146,12 @@ def check_run(workers: int, executor: str, minutes: float | None = None) -> None
 
 
 def create(
-    storage: str, name: str | None, config: SearchConfig, on_images: OnImages = ignore
+    storage: str,
+    name: str | None,
+    config: SearchConfig,
+    on_images: OnImages = ignore,
+    first: Sequence[str] = (),
+    warm_start: Sequence[str] = (),
 ) -> SearchRecord:
     """Write a new search to the ledger at ``storage``, which is made if it is not there.
 
@@ -149,6 +160,8 @@ def create(
         name: what to call the search; None for the space, the data and a number, such as ``tiny-digits-1``.
         config: what is asked for; a path to data becomes absolute, so that the search goes on from anywhere.
         on_images: is told how many images are decoded, the first time.
+        first: architectures to begin with: files, or trials of the ledger as SEARCH/NUMBER.
+        warm_start: searches of the ledger whose ended trials come before those of this one.
 
     Raises:
         InvalidInput: the config could not run, or the name is malformed or taken; nothing is written.
@@ -157,18 +170,37 @@ def create(
     if name is not None:
         check_search_name(name)
     config = with_defaults(config)
-    check_config(config, on_images)
+    space = check_config(config, on_images)
     check_devices(storage, config)
     config = with_whole_path(config)
-    with Ledger.open(storage, create=True) as ledger:
+    config = replace(config, first=(*config.first, *_first(storage, first, space)))
+    if len(config.first) > config.trials:
+        problem = f"{len(config.first)} architectures are more than the {config.trials} trials"
+        raise InvalidInput("first", problem, "ask for more trials")
+    with _ledger(storage, is_there=bool(warm_start)) as ledger:
         if name is not None:
             if name in _names(ledger):
                 refuse_taken(ledger.search(name), config, storage)
-            return ledger.create_search(name, config)
-        return _create_unnamed(ledger, config)
+            return ledger.create_search(name, config, warm_start)
+        return _create_unnamed(ledger, config, warm_start)
 
 
-def _create_unnamed(ledger: Ledger, config: SearchConfig) -> SearchRecord:
+def _ledger(storage: str, is_there: bool) -> Ledger:
+    """The ledger, which is made where it need not be there."""
+    return Ledger.open(storage, create=not is_there)
+
+
+def _first(storage: str, names: Sequence[str], space: "SearchSpace") -> tuple[str, ...]:
+    """What the search begins with; a ledger is opened for names that are no files."""
+    from nas.trials.first import first_of
+
+    if all(name.startswith("{") or Path(name).is_file() or "/" not in name for name in names):
+        return first_of(names, space, None)
+    with Ledger.open(storage) as ledger:
+        return first_of(names, space, ledger)
+
+
+def _create_unnamed(ledger: Ledger, config: SearchConfig, warm_start: Sequence[str]) -> SearchRecord:
     words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{config.space}-{Path(config.data or config.evaluator).stem}")
     words = words.strip("._-")[:50] or "search"
     for number in count(1):
@@ -176,7 +208,7 @@ def _create_unnamed(ledger: Ledger, config: SearchConfig) -> SearchRecord:
         if name in _names(ledger):
             continue
         try:
-            return ledger.create_search(name, config)
+            return ledger.create_search(name, config, warm_start)
         except InvalidInput:
             if name not in _names(ledger):
                 raise  # else another process has just taken it

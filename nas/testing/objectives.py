@@ -43,7 +43,7 @@ class ObjectiveConformance(ABC):
     def test_it_can_be_named_and_shown(self) -> None:
         """By users who type its name, and in tables."""
         found = self.objective()
-        assert found.name.removeprefix(LATENCY_AT).replace("_", "").replace("-", "").isalnum()
+        assert found.name.partition("@")[0].replace("_", "").replace("-", "").isalnum()
         assert found.title
         assert found.show(None) == found.told(None) == MISSING
         assert found.show(0.5) != MISSING

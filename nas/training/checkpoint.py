@@ -1,4 +1,4 @@
-"""Checkpoints: a training as one safetensors file after every epoch, to go on from with the same result."""
+"""Checkpoints: a training as one safetensors file after some epoch, to go on from with the same result."""
 
 import json
 import os
@@ -29,6 +29,11 @@ def save(path: Path, training: Training, about: dict[str, Any]) -> None:
 
     ``about`` is JSON that the caller wants back.
     """
+    write_bytes(path, to_bytes(training, about))
+
+
+def to_bytes(training: Training, about: dict[str, Any]) -> bytes:
+    """What ``save`` writes."""
     optimizer = training.optimizer.state_dict()
     tensors = {f"module.{name}": t for name, t in training.module.state_dict().items()}
     if training.average is not None:
@@ -48,7 +53,7 @@ def save(path: Path, training: Training, about: dict[str, Any]) -> None:
         "numbers": numbers,
         "schedule": _numbers(training.schedule.state_dict()),
     }
-    write_tensors(path, tensors, meta)
+    return _packed(tensors, meta)
 
 
 def _numbers(state: dict[str, Any]) -> dict[str, Any]:
@@ -71,13 +76,14 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], meta: dict[str, Any]) 
     Raises:
         BitnasError: the disk is full, or the folder is gone.
     """
-    from safetensors.torch import save as to_bytes
+    write_bytes(path, _packed(tensors, meta))
 
-    data = to_bytes(
-        {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
-        {"bitnas": json.dumps(meta, sort_keys=True)},
-    )
-    write_bytes(path, data)
+
+def _packed(tensors: dict[str, Tensor], meta: dict[str, Any]) -> bytes:
+    from safetensors.torch import save as pack
+
+    note = {"bitnas": json.dumps(meta, sort_keys=True)}
+    return pack({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, note)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -124,6 +130,25 @@ def read(path: Path) -> Loaded:
     if not isinstance(meta, dict):
         raise BitnasError(f"{path}: it is no file of `nas train`; name one")
     return Loaded(path, tensors, meta)
+
+
+def from_bytes(data: bytes) -> Loaded:
+    """What ``to_bytes`` gave.
+
+    Raises:
+        BitnasError: it is damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    source = Path("checkpoint")
+    try:
+        tensors = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # the format of safetensors
+        return Loaded(source, tensors, json.loads(header["__metadata__"]["bitnas"]))
+    except (SafetensorError, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise BitnasError(f"{source}: it cannot be read ({reason}); the ledger is damaged") from error
 
 
 def resume(training: Training, loaded: Loaded) -> None:

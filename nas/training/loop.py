@@ -58,21 +58,30 @@ def train_architecture(
     on_epoch: OnEpoch | None = None,
     on_batch: OnBatch | None = None,
 ) -> tuple[nn.Module, list[Epoch]]:
-    """Build a network and train it; the same arguments give the same weights on the same machine.
-
-    The images a step and the highest learning rate are those of ``recipe_for`` where they are None.
+    """Build a network and train it as ``training_of`` says, and as ``train`` does.
 
     Raises:
         InvalidInput: the architecture does not build.
         TrainingError: the loss is not finite.
     """
-    torch.manual_seed(seed)
-    module = build(architecture)
     recipe = recipe_for(data, batch_size=batch_size, learning_rate=learning_rate)
-    history = train(
-        module, data, epochs=epochs, seed=seed, recipe=recipe, on_epoch=on_epoch, on_batch=on_batch
-    )
-    return module, history
+    training = training_of(architecture, data, epochs=epochs, seed=seed, recipe=recipe)
+    _run(training, on_epoch, on_batch)
+    return training.module, training.history
+
+
+def training_of(
+    architecture: Architecture, data: DataSet, *, epochs: int, seed: int, recipe: Recipe
+) -> "Training":
+    """A training to begin, or to bring to where a checkpoint was.
+
+    The same arguments give the same weights on the same machine.
+
+    Raises:
+        InvalidInput: the architecture does not build.
+    """
+    torch.manual_seed(seed)
+    return Training(build(architecture), data, epochs, seed, recipe)
 
 
 def train(
@@ -95,10 +104,14 @@ def train(
         TrainingError: the loss is not finite.
     """
     training = Training(module, data, epochs, seed, recipe or recipe_for(data))
+    _run(training, on_epoch, on_batch)
+    return training.history
+
+
+def _run(training: "Training", on_epoch: OnEpoch | None, on_batch: OnBatch | None) -> None:
     for epoch in training.run(on_batch):
         if on_epoch is not None:
             on_epoch(epoch)
-    return training.history
 
 
 class Training:

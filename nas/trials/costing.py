@@ -52,7 +52,7 @@ class Costing:
         found = {
             device: bench.estimate(candidate)
             for device, bench in self.benches.items()
-            if _latency_of(device, self.config) in names
+            if latency_of(device, self.config) in names
         }
         mine = found.pop(self.config.device, None)
         return Cost(
@@ -74,7 +74,7 @@ class Costing:
             return Cost(costs=self._told(candidate), measuring_s=self.pace.since_last())
         limits = self.config.limited
         found = {
-            name: self._predicted(bench, candidate, limits.get(_latency_of(name, self.config)))
+            name: self._predicted(bench, candidate, limits.get(latency_of(name, self.config)))
             for name, bench in self.benches.items()
         }
         return self._cost(candidate, found, self.pace.since_last())
@@ -142,7 +142,7 @@ class Costing:
         )
 
 
-def _latency_of(device: str, config: SearchConfig) -> str:
+def latency_of(device: str, config: SearchConfig) -> str:
     """The objective that is the latency on a device."""
     return "latency" if device == config.device else LATENCY_AT + device
 
@@ -162,9 +162,8 @@ def over_limits(config: SearchConfig, cost: Cost) -> str | None:
 
 def _share(config: SearchConfig, name: str) -> str:
     """What a limit is relative to, if it is."""
-    if name != "latency" or config.max_latency_share is None:
-        return ""
-    return f", {config.max_latency_share:g}x the space's median"
+    share = config.shares.get(name)
+    return "" if share is None else f", {share:g}x the space's median"
 
 
 def _holds(found: Predicted, limit: float | None) -> bool:

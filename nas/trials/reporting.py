@@ -12,8 +12,18 @@ from nas.objectives import ObjectiveValue
 
 TRAIN_LOSS, ACCURACY = "train_loss", "accuracy"
 Values = dict[str, float]
-StopHere = Callable[[int, Values], str | None]
-"""Whether to stop after a step, with what it gave: why, or None to go on."""
+
+
+@dataclass(frozen=True)
+class Halt:
+    """Why an evaluation does not go on; it may later, where it is but a pause."""
+
+    why: str
+    is_pause: bool = False
+
+
+OnStep = Callable[[int, Values], Halt | None]
+"""Whether to stop after a step, with what it gave; None to go on."""
 
 
 @dataclass
@@ -23,7 +33,8 @@ class TrialReport:
     Attributes:
         on_step: whether to stop; asked after each step that the ledger has.
         stopped: why it was stopped; None while it goes on.
-        last: the values of the last step.
+        step: the last one, and ``last`` its values.
+        kept: what a later run goes on from, once it was paused.
         trained_s: how long the steps have taken.
     """
 
@@ -31,12 +42,14 @@ class TrialReport:
     claim: Claim
     seed: int
     on_check: Callable[[], None]
-    on_step: StopHere
+    on_step: OnStep
     is_recorded: bool = True
     checkpoint: bytes | None = None
     weights: bytes | None = None
-    stopped: str | None = None
+    stopped: Halt | None = None
+    kept: bytes = b""
     before: Values = field(default_factory=dict)
+    step: int = 0
     last: Values = field(default_factory=dict)
     trained_s: float = 0.0
     make_checkpoint: Callable[[], bytes] | None = None
@@ -55,16 +68,21 @@ class TrialReport:
         else:
             self.trained_s += seconds
             self._record(step, found, seconds)
-        if reason := self.on_step(step, found):
-            self.stopped = reason
-            raise PrunedError(reason)
+        if halt := self.on_step(step, found):
+            self._stop(halt)
 
     def _record(self, step: int, values: Values, seconds: float) -> None:
-        self.last = values
+        self.step, self.last = step, values
         if self.is_recorded:
             further = {name: v for name, v in values.items() if name not in (TRAIN_LOSS, ACCURACY)}
             told = values.get(TRAIN_LOSS), values.get(ACCURACY)
             self.claims.record_epoch(self.claim, EpochRecord(step, *told, seconds, further))
+
+    def _stop(self, halt: Halt) -> None:
+        self.stopped = halt
+        if halt.is_pause and self.make_checkpoint is not None:
+            self.kept = self.make_checkpoint()
+        raise PrunedError(halt.why)
 
     def keep(self, checkpoint: Callable[[], bytes]) -> None:
         """See the contract."""

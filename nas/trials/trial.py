@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from nas import seeds
-from nas.algorithms import pruners
 from nas.algorithms.base import Algorithm, ExhaustedError
 from nas.algorithms.choosing import algorithm
 from nas.evaluators.base import Evaluator, PrunedError
+from nas.ledger.checkpoints import tensors_of
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.entries import Cost
 from nas.ledger.history import History
@@ -18,8 +18,10 @@ from nas.ledger.store import Ledger
 from nas.measuring.machine_lock import MachineLock
 from nas.objectives import ObjectiveValue
 from nas.trials.costing import Costing, over_limits
+from nas.trials.first import read_first
 from nas.trials.proposing import Found, PassedOver, Proposer, choose, objectives_without_value
-from nas.trials.reporting import ACCURACY, TrialReport, Values, checked, further
+from nas.trials.reporting import ACCURACY, Halt, TrialReport, Values, checked, further
+from nas.trials.stopping import Decision, Stopping
 from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError
 from search_spaces.search_space import Candidate, SearchSpace
@@ -41,6 +43,7 @@ class TrialRunner:
 
     def __post_init__(self) -> None:
         self.history = History(self.ledger, self.search)
+        self.stopping = Stopping(self.ledger, self.history, self.search, self.config)
         self.use(self.config)
 
     def use(self, config: SearchConfig) -> None:
@@ -94,6 +97,9 @@ class TrialRunner:
             over = over_limits(self.config, cost)
             return Found(trial.choices, candidate, trial.budget, cost, over)
         passed = PassedOver(trial.number)
+        self.history.refresh()
+        if (first := self._first(trial.number)) and self._is_recorded(claim, first, passed):
+            return first
         while True:
             self.history.refresh()
             found = self.proposer.find(passed, check)
@@ -101,6 +107,15 @@ class TrialRunner:
                 return found
             # another worker has just proposed the same
             passed.add(found.choices or {}, found.candidate.digest)
+
+    def _first(self, number: int) -> Found | None:
+        """What the search was told to begin with; it is not passed over where it breaks a limit."""
+        copied = sum(trial.same_as is not None for trial in self.history.trials)  # these have come before
+        if not 0 <= number - copied < len(self.config.first):
+            return None
+        candidate, choices = read_first(self.space, self.config.first[number - copied])
+        cost = self.costing.before_training(candidate)
+        return Found(choices, candidate, None, cost, over_limits(self.config, cost))
 
     def _is_recorded(self, claim: Claim, found: Found, passed: PassedOver) -> bool:
         return self.claims.propose(
@@ -138,47 +153,53 @@ class TrialRunner:
             finally:
                 self.costing.pace.trained_s += report.trained_s
             if report.stopped is not None:
-                self._stop(claim, found.cost, report)
+                self._stop(claim, found.cost, report, report.stopped)
                 return
             results.append({**report.before, **checked(given)})
             weights = report.weights if weights is None else weights
         self._complete(claim, found.cost, results, weights)
 
     def _report(self, claim: Claim, found: Found, check: Callable[[], None], index: int) -> TrialReport:
-        def on_step(step: int, values: Values) -> str | None:
-            return self._why_stop(found, step, values)
+        """Of one evaluation; the first of several is the one that counts for the pruner."""
+        number, is_first = claim.trial.number, index == 0
 
-        number = claim.trial.number
+        def on_step(step: int, values: Values) -> Halt | None:
+            if step == 0:
+                return self._over(found, values)
+            return self._decided(claim, found, step) if is_first else None
+
         seed = seeds.training_seed(self.config.seed, number, index)
-        return TrialReport(self.claims, claim, seed, check, on_step, is_recorded=index == 0)
+        kept = tensors_of(self.ledger, self.search, number) if is_first and claim.trial.epochs_done else None
+        return TrialReport(self.claims, claim, seed, check, on_step, is_recorded=is_first, checkpoint=kept)
 
     def _budget(self, found: Found) -> int:
         return found.budget or self.config.epochs
 
-    def _why_stop(self, found: Found, step: int, values: Values) -> str | None:
-        """Why to stop an evaluation after a step; None: go on."""
-        if step == 0:
-            known = replace(found.cost, costs={**found.cost.costs, **further(values)})
-            return over_limits(self.config, known)
-        pruner = pruners.pruners.get(self.config.pruner)
-        accuracy = values.get(ACCURACY)
-        if step >= self._budget(found) or accuracy is None or self.config.pruner == "none":
+    def _over(self, found: Found, values: Values) -> Halt | None:
+        """Why not to begin, by what is known before."""
+        known = replace(found.cost, costs={**found.cost.costs, **further(values)})
+        over = over_limits(self.config, known)
+        return None if over is None else Halt(over)
+
+    def _decided(self, claim: Claim, found: Found, step: int) -> Halt | None:
+        """Whether the pruner stops an evaluation after a step."""
+        if step >= self._budget(found):
             return None
-        return "below its rivals" if pruner.should_prune(accuracy, self._rivals(found.cost, step)) else None
+        before = claim.trial.epochs_done or 0
+        decision = self.stopping.decide(claim.trial.number, step, gone_on_from=before)
+        return None if decision is Decision.GO else Halt(decision.value, decision is Decision.PAUSE)
 
-    def _rivals(self, cost: Cost, epoch: int) -> list[float]:
-        self.history.refresh()
-        cheaper = pruners.rivals(cost, self.config, self.history.trials)
-        accuracies = self.claims.epoch_accuracies(epoch)
-        return [accuracy for number, accuracy in accuracies.items() if number in cheaper]
-
-    def _stop(self, claim: Claim, cost: Cost, report: TrialReport) -> None:
-        """End a trial that was stopped: before its first step it was over a limit."""
+    def _stop(self, claim: Claim, cost: Cost, report: TrialReport, halt: Halt) -> None:
+        """Pause or end a trial that was stopped: before its first step it was over a limit."""
         values = {**cost.costs, **further({**report.before, **report.last})}
-        if not report.last:
-            self.claims.finish(claim, TrialState.INFEASIBLE, error=report.stopped, values=values)
+        accuracy = report.last.get(ACCURACY)
+        if not report.step:
+            self.claims.finish(claim, TrialState.INFEASIBLE, error=halt.why, values=values)
+        elif halt.is_pause:
+            step, kept = report.step, report.kept
+            self.claims.pause(claim, epoch=step, accuracy=accuracy, values=values, checkpoint=kept)
         else:
-            self.claims.finish(claim, TrialState.PRUNED, accuracy=report.last.get(ACCURACY), values=values)
+            self.claims.finish(claim, TrialState.PRUNED, accuracy=accuracy, values=values)
 
     def _complete(self, claim: Claim, cost: Cost, results: list[Values], weights: bytes | None) -> None:
         """End a trial that was evaluated to the end, by the means of what came out."""

@@ -16,8 +16,12 @@ from nas.ledger.workers import Worker
 from nas.measuring.bench import Bench, Progress
 from nas.measuring.front_todo import next_of_front
 from nas.measuring.machine_lock import Check, MachineLock
+from nas.objectives import objective
+from nas.trials.costing import latency_of
 from nas.trials.job import Job, Told
+from nas.trials.medians import awaited_costs, median_cost
 from nas.trials.setup import make_runner
+from nas.trials.stopping import next_claim
 from nas.trials.trial import TrialRunner
 from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, StaleClaimError, StorageError
@@ -114,7 +118,7 @@ def _run_trials(runner: TrialRunner, job: Job, stop: Stop, check: Check, tell: T
     """Claim trials and run them until every trial of the search has ended, or it is too late to begin one."""
     while not job.is_late and not runner.ledger.search(job.search).finished:
         check()
-        claim = runner.claims.claim()
+        claim = next_claim(runner.claims, runner.stopping)
         if claim is None:
             # Others are at the last trials; should one of them die, its trial is claimed here.
             stop.wait(job.poll_s)
@@ -129,25 +133,31 @@ def _profile(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
         check()
         tell(Told(stage="profiling the device", done=done, of=of))
 
-    if not runner.costing.benches or (runner.config.measure == ALL and not runner.config.awaits_limit):
+    for name in awaited_costs(runner.config):
+        check()
+        tell(Told(stage=f"finding the median {objective(name).title}"))
+        median = median_cost(name, runner.space, runner.evaluator)
+        runner.use(runner.ledger.record_median(job.search, name, median))
+    if not runner.costing.benches or (runner.config.measure == ALL and not runner.config.awaited):
         return
     import sklearn.gaussian_process  # noqa: F401 - a second, which is a start's, not a measurement's
 
     started = time.monotonic()
-    for bench in runner.costing.benches.values():
-        _profile_one(bench, runner, job, check, progress, tell)
+    for device, bench in runner.costing.benches.items():
+        _profile_one(latency_of(device, runner.config), bench, runner, job, check, progress, tell)
     runner.costing.pace.add_first(time.monotonic() - started)
 
 
 def _profile_one(
-    bench: Bench, runner: TrialRunner, job: Job, check: Check, progress: Progress, tell: Tell
+    name: str, bench: Bench, runner: TrialRunner, job: Job, check: Check, progress: Progress, tell: Tell
 ) -> None:
-    awaits_limit = bench is runner.costing.bench and runner.config.awaits_limit
+    """Of the device that the objective called ``name`` is about."""
+    awaits_limit = name in runner.config.awaited
     while True:
         try:
             bench.profile(runner.space, progress)
             if awaits_limit:
-                runner.use(runner.ledger.record_median(job.search, bench.median(runner.space)))
+                runner.use(runner.ledger.record_median(job.search, name, bench.median(runner.space)))
             return
         except NoDeviceError:
             log.debug("the device is not profiled yet", exc_info=True)

@@ -15,6 +15,7 @@ import pytest
 
 from nas.ledger import EpochRecord, Ledger, SearchConfig, StaleClaimError, TrialState, Worker
 from nas.ledger.claims import MAX_DEATHS, Claim, Claims
+from nas.ledger.curves import Curves
 from nas.ledger.entries import Cost
 from tests.measured import timed
 
@@ -64,7 +65,9 @@ def test_a_trial_goes_through_its_states(demo: Ledger) -> None:
     assert done.latency_by_workload == COST.latency_by_workload
     assert done.finished_at is not None
     assert [epoch.accuracy for epoch in demo.epochs("demo", 0)] == [0.4, 0.5]
-    assert claims.epoch_accuracies(2) == {0: 0.5}
+    curves = Curves(demo, "demo", [2])
+    curves.refresh()
+    assert curves.at(2) == {0: {"accuracy": 0.5}}
     assert done.to_dict()["state"] == "complete"
 
 

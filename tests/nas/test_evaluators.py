@@ -1,5 +1,6 @@
 """Searches by an evaluator of the user's own: what is proposed, passed over, repeated and refused."""
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,12 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def searched(folder: Path, **settings: Any) -> Ledger:
+def searched(folder: Path, name: str = "mine", **settings: Any) -> Ledger:
     """A search by one worker in this process; its ledger."""
     storage = f"sqlite:///{folder}/nas.db"
-    create(storage, "mine", SearchConfig(**{**CONFIG, **settings}))
-    work(Job(storage, "mine", poll_s=0.01), threading.Event())
+    begin = {key: settings.pop(key, ()) for key in ("first", "warm_start")}
+    create(storage, name, SearchConfig(**{**CONFIG, **settings}), **begin)
+    work(Job(storage, name, poll_s=0.01), threading.Event())
     return Ledger.open(storage)
 
 
@@ -190,3 +192,54 @@ def test_a_history_reads_what_has_changed(tmp_path: Path) -> None:
         claims.finish(claim, TrialState.COMPLETE, accuracy=0.5)
         assert [trial.accuracy for trial in history.refresh()] == [0.5]
         assert [trial.state for trial in history.trials] == [TrialState.COMPLETE]
+
+
+def test_a_search_begins_with_what_it_is_told(tmp_path: Path) -> None:
+    chosen = {"depth": "shallow", "layer0": 3, "layer1": 1}
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps({"choices": chosen}))
+    with searched(tmp_path, trials=2, first=[str(file)]) as ledger:
+        first, second = ledger.trials("mine")
+    assert first.choices == chosen and first.digest == toys.Toy((3, 1)).digest
+    assert second.digest != first.digest
+
+
+def test_a_search_that_is_warm_takes_trials_over(tmp_path: Path) -> None:
+    with searched(tmp_path, trials=3) as ledger:
+        before = ledger.trials("mine")
+    with searched(tmp_path, "next", trials=4, warm_start=["mine"], first=["mine/2"]) as ledger:
+        record, trials = ledger.search("next"), ledger.trials("next")
+        curves = [ledger.epochs("next", number) for number in range(3)]
+        assert curves == [ledger.epochs("mine", number) for number in range(3)]
+    assert record.trials == 7 and [t.number for t in trials] == list(range(7))
+    assert [t.same_as for t in trials[:3]] == ["mine/0", "mine/1", "mine/2"]
+    assert [t.accuracy for t in trials[:3]] == [t.accuracy for t in before]
+    assert len({t.digest for t in trials}) == 7, "nothing is trained again, not even what comes first"
+
+
+def test_results_of_another_training_only_inform(tmp_path: Path) -> None:
+    with searched(tmp_path, trials=90, epochs=1):
+        pass
+    with searched(tmp_path, "longer", trials=5, warm_start=["mine"]) as ledger:
+        trials, front = ledger.trials("longer"), ledger.front("longer")
+    assert {t.state for t in trials[:90]} == {TrialState.PRUNED}
+    assert states(trials[90:]) == {TrialState.COMPLETE}
+    assert {t.number for t in front} <= {90, 91, 92, 93, 94}
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"first": ["nowhere.json"]}, "first: there is no file 'nowhere.json'"),
+        ({"first": ["mine/7"]}, "first: 'mine' has no trial 7"),
+        ({"first": ["mine/0", "mine/1"], "trials": 1}, "first: 2 architectures are more than the 1 trials"),
+        ({"warm_start": ["other"]}, "warm_start: there is no search 'other'"),
+        ({"warm_start": ["mine"], "space": "two"}, "warm_start: 'mine' has space 'toy', this search 'two'"),
+    ],
+)
+def test_what_a_search_cannot_begin_with(tmp_path: Path, settings: dict[str, Any], told: str) -> None:
+    with searched(tmp_path, trials=2) as ledger, pytest.raises(InvalidInput) as error:
+        searched(tmp_path, "next", **settings)
+    assert str(error.value).startswith(told)
+    with Ledger.open(ledger.url) as again:
+        assert [search.name for search in again.searches()] == ["mine"]

@@ -29,11 +29,12 @@ CONFIG = SearchConfig(
     batch_size=32,
     objectives=("accuracy", "size"),
     limits={"latency@pi": 3.0},
+    limit_shares={"macs": 0.5},
     fix={"stage1.depthwise.precision": "float"},
     only={"pointwise.precision": ("float", "ternary")},
 )
 PLAIN = replace(CONFIG, limits={})
-NOT_OPTIONS = {"median_latency_ms", "max_latency_share", "first"}
+NOT_OPTIONS = {"median_latency_ms", "medians", "max_latency_share", "limit_shares"}
 """Of what is stored, what is derived, or typed otherwise."""
 
 
@@ -122,8 +123,8 @@ def test_what_contradicts_a_search_is_named(storage: str) -> None:
     for option, value, message in (
         ("--epochs", "5", "--epochs: 'demo' was made with 2; leave it out, or make a new search"),
         ("--trials", "5", "--trials: 'demo' has 2; leave it out, and give 3 for --more"),
-        ("--max-latency", "0.6x", "--max-latency: 'demo' was made with 0.5; leave"),
-        ("--max-macs", "5", "--max-macs: 'demo' was made without it; leave"),
+        ("--max-latency", "0.6x", "--max-latency: 'demo' was made with 0.5x; leave"),
+        ("--max-macs", "5", "--max-macs: 'demo' was made with 0.5x; leave"),
         ("--fix", "x=1", "--fix: 'demo' was made with stage1.depthwise.precision=float; leave"),
         ("--name", "new", "--name: 'demo' goes on; leave it out, or rename it: nas searches rename demo new"),
     ):

@@ -2,39 +2,55 @@
 
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 import click
 import pytest
 from benches import ArithmeticBench
 from sqlalchemy import update
 
-from nas.cli.options import LatencyLimit, LatencyLimitType
-from nas.ledger import Ledger, TrialRecord, TrialState
+from latency.model.profiling import sampled
+from nas.cli.options import CountLimit, KilobyteLimit, LatencyLimit, Limit
+from nas.cli.search import _config, search
+from nas.evaluators.function import FunctionEvaluator
+from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from nas.ledger.claims import MAX_DEATHS
+from nas.ledger.entries import Cost
 from nas.ledger.front import non_dominated, possible_members
 from nas.ledger.tables import Trial
 from nas.measuring.bench import Predicted
 from nas.measuring.front_todo import next_of_front
+from nas.trials.costing import over_limits
+from nas.trials.medians import median_cost
 from nas.trials.pace import KERNEL_S, Pace
-from search_spaces import Architecture
+from search_spaces import Architecture, size, space
+from search_spaces.errors import InvalidInput
 from tests.nas.test_search_loop import CONFIG, _job, _work
 
 
 @pytest.mark.parametrize(
     ("text", "limit"),
     [
-        ("0.5x", LatencyLimit(None, 0.5)),
-        ("2X", LatencyLimit(None, 2.0)),
-        ("0.4", LatencyLimit(0.4, None)),
-        ("0.4ms", LatencyLimit(0.4, None)),
-        ("400us", LatencyLimit(0.4, None)),
-        ("400 µs", LatencyLimit(0.4, None)),
-        ("1e-3s", LatencyLimit(1.0, None)),
+        ("0.5x", Limit(None, 0.5)),
+        ("2X", Limit(None, 2.0)),
+        ("0.4", Limit(0.4, None)),
+        ("0.4ms", Limit(0.4, None)),
+        ("400us", Limit(0.4, None)),
+        ("400 µs", Limit(0.4, None)),
+        ("1e-3s", Limit(1.0, None)),
     ],
 )
-def test_limits_are_times_or_shares(text: str, limit: LatencyLimit) -> None:
-    found = LatencyLimitType().convert(text, None, None)
+def test_limits_are_times_or_shares(text: str, limit: Limit) -> None:
+    found = LatencyLimit.convert(text, None, None)
     assert found == pytest.approx(limit) if limit.share is None else found == limit
+
+
+def test_other_limits_are_amounts_or_shares() -> None:
+    assert KilobyteLimit.convert("0.5MB", None, None) == Limit(500.0, None)
+    assert CountLimit.convert("1e6", None, None) == Limit(1e6, None)
+    assert KilobyteLimit.convert("0.5x", None, None) == CountLimit.convert("0.5X", None, None)
+    with pytest.raises(click.BadParameter, match=r"give kB, such as .*, or a share of the space's median"):
+        KilobyteLimit.convert("0x", None, None)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +58,7 @@ def test_limits_are_times_or_shares(text: str, limit: LatencyLimit) -> None:
 )
 def test_what_is_no_limit_is_refused_with_examples(text: str) -> None:
     with pytest.raises(click.BadParameter, match=r"0\.4ms or 400us, .* such as 0\.5x"):
-        LatencyLimitType().convert(text, None, None)
+        LatencyLimit.convert(text, None, None)
 
 
 def test_on_the_way_a_quarter_of_training_is_measured_and_a_second_a_trial() -> None:
@@ -137,11 +153,65 @@ def test_a_relative_limit_is_told_in_milliseconds_and_kept(tmp_path: Path) -> No
     with Ledger.open(job.storage) as ledger:
         config = ledger.search("demo").config
         assert (config.median_latency_ms, config.max_latency_ms) == (0.3, pytest.approx(0.33))
-        assert ledger.record_median("demo", 7.0) == config, "who comes later takes what is there"
-    infeasible = [t for t in trials if t.state is TrialState.INFEASIBLE]
-    assert infeasible
-    assert all("over the limit of 0.330 ms, 1.1x the space's median" in (t.error or "") for t in infeasible)
-    assert all((t.latency_ms or 0) > 0.33 for t in infeasible)
+        assert ledger.record_median("demo", "latency", 7.0) == config, "who comes later takes what is there"
+    passed = [str(sample["why"]) for t in trials for sample in t.passed_samples if sample["why"]]
+    assert passed
+    assert all("over the limit of 0.330 ms, 1.1x the space's median" in why for why in passed)
+    assert all((t.latency_ms or 0) <= 0.33 for t in trials)
+
+
+NO_COSTS = FunctionEvaluator(lambda *_: {}, None, ("accuracy",))
+RELATIVE = {"size": 1.0, "macs": 1.2, "latency@pi": 1.1}
+
+
+def test_relative_limits_are_resolved_once_and_kept(tmp_path: Path) -> None:
+    config = replace(CONFIG, sampler="random", trials=2, epochs=1, limit_shares=RELATIVE)
+    assert config.awaited == ("size", "macs", "latency@pi")
+    assert config.further_devices == ("pi",), "though its limit is not known yet"
+    job = _job(tmp_path, config, bench=EstimatingBench)
+    trials = _work(job)
+    with Ledger.open(job.storage) as ledger:
+        found = ledger.search("demo").config
+        assert ledger.record_median("demo", "size", 1e9) == found, "who comes later takes what is there"
+    sizes = [size(architecture).kilobytes for architecture in sampled(space("tiny"))]
+    assert found.medians == {
+        "size": pytest.approx(median(sizes)),
+        "macs": median_cost("macs", space("tiny"), NO_COSTS),
+        "latency@pi": 0.3,
+    }
+    assert (found.awaited, found.without_medians()) == ((), config)
+    assert found.max_size_kb == pytest.approx(found.medians["size"])
+    assert found.max_macs == pytest.approx(1.2 * found.medians["macs"])
+    assert found.limits == {"latency@pi": pytest.approx(0.33)}
+    assert all(t.state is TrialState.COMPLETE and not found.broken(t) for t in trials)
+    too_large = Cost(size_kb=1.1 * (found.max_size_kb or 0.0), costs={})
+    assert str(over_limits(found, too_large)).endswith("kB, 1x the space's median")
+
+
+def test_a_median_needs_what_an_architecture_tells() -> None:
+    with pytest.raises(InvalidInput, match="limit_shares: latency@pi has no median"):
+        median_cost("latency@pi", space("tiny"), NO_COSTS)
+    told = FunctionEvaluator(lambda *_: {}, lambda found: {"flops": len(found.blocks)}, ("accuracy",))
+    assert median_cost("flops", space("tiny"), told) in (2, 2.5, 3, 3.5, 4)
+
+
+def test_limits_of_the_command_line_are_settings() -> None:
+    def goals(*options: str) -> SearchConfig:
+        context = search.make_context("search", ["--name", "a", *options])
+        return _config(context, context.params)
+
+    found = goals(
+        "--max-latency", "0.5x", "--max-size-kb", "0.25x", "--limit", "macs=2x", "--max-memory-kb", "3"
+    )
+    assert (found.max_latency_share, found.max_memory_kb) == (0.5, 3.0)
+    assert found.limit_shares == {"size": 0.25, "macs": 2.0}
+    found = goals("--limit", "size=0.5MB", "--limit", "latency=0.5x", "--limit", "latency@pi=3ms")
+    assert (found.max_size_kb, found.max_latency_share, found.limits) == (500.0, 0.5, {"latency@pi": 3.0})
+    assert found.limit_shares == {}
+    with pytest.raises(InvalidInput, match=r"^limits: max_size_kb limits the same"):
+        goals("--max-size-kb", "3", "--limit", "size=0.5x")
+    with pytest.raises(InvalidInput, match="limit_shares: accuracy is known only after training"):
+        goals("--limit", "accuracy=0.5x")
 
 
 def test_a_member_that_kills_its_workers_does_not_keep_others_from_being_timed(tmp_path: Path) -> None:

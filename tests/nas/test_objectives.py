@@ -5,17 +5,29 @@ from pathlib import Path
 
 import pytest
 from benches import ArithmeticBench
+from click.testing import CliRunner
 
 from latency.model.workloads import activation_bytes
 from nas.algorithms.base import Algorithm, Proposal, algorithms
 from nas.algorithms.choosing import algorithm
+from nas.cli.main import cli
+from nas.cli.search import _config, search
 from nas.export.trials import candidates, limits_of, nothing_fits
 from nas.figures.data import pareto_data
 from nas.figures.search import pareto_figure, title_of
-from nas.ledger import Ledger, SearchConfig, TrialState, front_of
+from nas.ledger import Ledger, SearchConfig, TrialState, Worker, front_of
+from nas.ledger.claims import Claims
 from nas.ledger.records import TrialRecord, config_from_dict
 from nas.measuring.bench import Predicted
-from nas.objectives import ArchitectureCost, LatencyOn, Objective, ObjectiveValue, objective, objectives
+from nas.objectives import (
+    ArchitectureCost,
+    LatencyOn,
+    Objective,
+    ObjectiveValue,
+    Reward,
+    objective,
+    objectives,
+)
 from nas.searching.search import create
 from nas.testing.algorithms import AlgorithmConformance
 from nas.testing.objectives import ObjectiveConformance
@@ -23,6 +35,7 @@ from runtime import compile as compile_network
 from search_spaces import Architecture, build, space
 from search_spaces.errors import InvalidInput
 from search_spaces.search_space import Option, SearchSpace
+from tests.cli.filled_ledger import propose
 from tests.nas.test_search_loop import CONFIG, _job, _work
 
 TINY = space("tiny")
@@ -64,7 +77,7 @@ class Evolution(Algorithm):
         return Proposal(choices, budget=1 if number % 2 else None)
 
 
-@pytest.mark.parametrize("name", [*objectives, "latency@pi"])
+@pytest.mark.parametrize("name", [*objectives, "latency@pi", "mnasnet@3ms", "mnasnet-hard@0.4ms"])
 class TestObjectives(ObjectiveConformance):
     """Every built-in one, and that of a further device."""
 
@@ -220,6 +233,94 @@ def test_one_objective_alone_has_a_front_of_its_best(
     assert {t.accuracy for t in front} == {max(t.accuracy or 0 for t in trials)}
 
 
+TRAINED = TrialRecord(
+    "demo", 0, TrialState.COMPLETE, accuracy=0.8, latency_ms=4.0, latency_low_ms=1.0, latency_high_ms=8.0
+)
+
+
+def test_the_soft_reward_trades_accuracy_for_latency_on_both_sides_of_the_target() -> None:
+    reward = objective("mnasnet@2ms:-0.5")
+    found = reward.of(TRAINED)
+    assert found == pytest.approx((0.8 * 2**-0.5, 0.8 * 4**-0.5, 0.8 * 2**0.5, 0))
+    twice = objective("mnasnet@2ms").of(TRAINED)
+    assert twice is not None and twice.value == pytest.approx(0.8 * 0.9526, abs=1e-4), "5 % less"
+    assert reward.of(replace(TRAINED, accuracy=None)) is None
+    assert reward.of(replace(TRAINED, latency_ms=None)) is None
+
+
+def test_the_hard_reward_is_the_accuracy_within_the_target_and_falls_beyond() -> None:
+    found = objective("mnasnet-hard@2ms").of(TRAINED)
+    assert found == pytest.approx((0.8 / 2, 0.8 / 4, 0.8, 0))
+    within = objective("mnasnet-hard@5ms").of(TRAINED)
+    assert within is not None and within.value == 0.8
+
+
+def test_rewards_are_kept_by_names_that_hold_their_parameters() -> None:
+    config = replace(CONFIG, objectives=("mnasnet@3.0ms", "mnasnet@0.4ms:-0.1", "mnasnet-hard@3ms"))
+    assert config.objectives == ("mnasnet@3ms:-0.07", "mnasnet@0.4ms:-0.1", "mnasnet-hard@3ms")
+    assert config_from_dict(config.to_dict()) == config
+    assert {"accuracy", "latency"} < set(config.watched), "of which it is computed"
+    exact = 0.1 + 0.2
+    kept = objective(Reward("mnasnet", exact).name)
+    assert isinstance(kept, Reward) and kept.target_ms == exact
+
+
+def test_a_search_for_a_reward_has_a_front_of_its_best(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/nas.db"
+    with Ledger.open(url, create=True) as ledger:
+        ledger.create_search("demo", replace(CONFIG, objectives=("mnasnet@0.2ms:-1",), trials=3))
+        claims = Claims(ledger, "demo", Worker.this_process())
+        for accuracy, latency in ((0.9, 0.3), (0.8, 0.2), (0.5, 0.18)):
+            claim = claims.claim()
+            assert claim is not None
+            propose(claims, claim, latency, 10.0)
+            claims.finish(claim, TrialState.COMPLETE, accuracy=accuracy)
+        config = ledger.search("demo").config
+        assert [t.number for t in ledger.front("demo")] == [1]
+        assert [t.number for t in candidates(ledger, "demo", limits_of(config, {}), None)] == [1, 0, 2]
+    shown = CliRunner().invoke(cli, ["trial", "demo", "1", "--storage", url]).stdout
+    assert "reward     0.8000\n" in shown
+    for command in ("trials", "pareto"):
+        table = CliRunner().invoke(cli, [command, "demo", "--storage", url]).stdout
+        assert "reward" in table and "0.8000" in table
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--reward", "mnasnet"), "--target-latency-ms: the reward mnasnet needs one"),
+        (("--reward", "mnasnet", "--target-latency-ms", "-1"), "--target-latency-ms: -1 is no latency"),
+        (
+            ("--reward", "mnasnet", "--target-latency-ms", "3", "--w", "0.1"),
+            "--w: an exponent of 0.1 is out of range; give one of -10 to below 0",
+        ),
+        (("--reward", "mnasnet", "--target-latency-ms", "3", "--w", "nan"), "--w: an exponent of nan is out"),
+        (
+            ("--reward", "mnasnet-hard", "--target-latency-ms", "3", "--w", "-0.1"),
+            "--w: mnasnet-hard has exponents of its own",
+        ),
+        (("--w", "-0.1"), "--w: it belongs to a reward; give --reward, too"),
+        (
+            ("--reward", "mnasnet", "--target-latency-ms", "3", "--objective", "size"),
+            "--objective: a reward is the one objective of a search; leave it out, or --reward",
+        ),
+    ],
+)
+def test_a_reward_with_wrong_parameters_is_refused_in_one_line(
+    options: tuple[str, ...], says: str, tmp_path: Path
+) -> None:
+    storage = f"sqlite:///{tmp_path}/nas.db"
+    ran = CliRunner().invoke(cli, ["search", "--name", "a", "--storage", storage, *options])
+    assert (ran.exit_code, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
+    assert ran.stderr.startswith(f"Error: {says}")
+
+
+def test_a_reward_of_the_command_line_is_the_searchs_objective() -> None:
+    line = ["--name", "a", "--reward", "mnasnet", "--target-latency-ms", "400us", "--w", "-0.1"]
+    context = search.make_context("search", line)
+    assert _config(context, context.params).objectives == ("mnasnet@0.4ms:-0.1",)
+
+
 def test_a_plug_ins_objective_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(objectives._things, "blocks", Blocks())
     monkeypatch.setitem(algorithms._things, "evolution", Evolution)
@@ -250,6 +351,15 @@ def test_a_plug_ins_objective_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_p
         ({"objectives": ()}, "objectives: there is none"),
         ({"objectives": ("latency@",)}, "objectives: 'latency@' names no device"),
         ({"max_macs": -1.0}, "max_macs: -1.0 is not a limit"),
+        ({"limit_shares": {"size": -1.0}}, "limit_shares: -1.0 is no share of the median of size"),
+        ({"limit_shares": {"speed": 0.5}}, "limit_shares: unknown name 'speed'"),
+        ({"limit_shares": {"latency": 0.5}}, "limit_shares: 'latency' has a setting of its own"),
+        ({"limit_shares": {"mnasnet@3ms": 0.5}}, "limit_shares: mnasnet@3ms:-0.07 is known only after"),
+        ({"limit_shares": {"size": 0.5}, "max_size_kb": 3.0}, "limit_shares: it and max_size_kb limit the"),
+        ({"objectives": ("mnasnet@0ms",)}, "objectives: 'mnasnet@0ms': 0 is no latency"),
+        ({"objectives": ("mnasnet@3",)}, "objectives: 'mnasnet@3' is no reward; give mnasnet@3ms"),
+        ({"objectives": ("mnasnet@3ms:0.5",)}, "objectives: 'mnasnet@3ms:0.5': an exponent of 0.5 is out"),
+        ({"objectives": ("mnasnet-hard@3ms:-1",)}, "objectives: 'mnasnet-hard@3ms:-1': mnasnet-hard has"),
         ({"max_memory_kb": float("nan")}, "max_memory_kb: nan is not a limit"),
         ({"limits": {"size": 3.0}}, "limits: 'size' has a setting of its own; give max_size_kb"),
         ({"limits": {"latency@pi": 0.0}}, "limits: 0.0 is not a limit of latency@pi"),
@@ -265,6 +375,7 @@ def test_wrong_settings_are_named(settings: dict[str, object], says: str) -> Non
     [
         ({"objectives": ("accuracy", "latency@local")}, "objectives: 'latency@local' is of the search's own"),
         ({"limits": {"latency@nowhere": 3.0}}, "limits: unknown name 'nowhere'"),
+        ({"limit_shares": {"latency@nowhere": 0.5}}, "limit_shares: unknown name 'nowhere'"),
     ],
 )
 def test_further_devices_are_others_that_are_known(

@@ -43,8 +43,8 @@ def _search(*arguments: str) -> Result:
         (["--workers", "0"], "--workers: 0 is out of range"),
         (["--max-latency-ms", "0"], "--max-latency-ms: 0.0 is not a limit"),
         (["--max-latency-ms", "nan"], "--max-latency-ms: nan is not a limit"),
-        (["--max-size-kb", "-3"], "--max-size-kb: -3.0 is not a limit"),
-        (["--max-size-kb", "inf"], "--max-size-kb: inf is not a limit"),
+        (["--max-size-kb", "-3"], "Invalid value for '--max-size-kb': '-3' is no limit; give kB"),
+        (["--max-size-kb", "inf"], "Invalid value for '--max-size-kb': 'inf' is no limit; give kB"),
         *(
             (
                 ["--learning-rate", rate],

@@ -14,13 +14,17 @@ import pytest
 from benches import FEW, MARKS, ArithmeticBench, AwayBench, OnceDeadlyBench, SlowBench, SometimesBrokenBench
 from sqlalchemy import select
 
+from nas import seeds
+from nas.data import load
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker, non_dominated
 from nas.ledger.claims import Claims
 from nas.ledger.tables import Trial
 from nas.searching import search
+from nas.training.loop import save_weights, training_of
+from nas.training.presets import recipe_for
 from nas.trials.job import Job, Told
 from nas.trials.worker import StoppedError, work
-from search_spaces import space
+from search_spaces import Architecture, space
 from search_spaces.errors import BitnasError, InvalidInput
 
 CONFIG = SearchConfig(space="tiny", data=FEW, device="local", trials=6, epochs=2, seed=1)
@@ -153,6 +157,25 @@ def test_hopeless_trials_are_pruned(tmp_path: Path) -> None:
     with Ledger.open(job.storage) as ledger:
         for trial in pruned:
             assert [epoch.accuracy for epoch in ledger.epochs("demo", trial.number)] == [trial.accuracy]
+
+
+def test_halving_trains_on_from_where_it_paused(tmp_path: Path) -> None:
+    job = _job(tmp_path, replace(CONFIG, trials=5, epochs=3, pruner="halving", sampler="random"))
+    trials = _work(job)
+    assert {trial.state for trial in trials} == {TrialState.PRUNED, TrialState.COMPLETE}
+    assert [trial.epochs_done for trial in trials if trial.state is TrialState.PRUNED] == [1] * 2
+    data = load(FEW)
+    recipe = replace(recipe_for(data), schedule="rungs")
+    with Ledger.open(job.storage) as ledger:
+        # Of the first two each was paused, as one of three goes on.
+        trial = next(trial for trial in trials[:2] if trial.state is TrialState.COMPLETE)
+        seed = seeds.training_seed(CONFIG.seed, trial.number)
+        architecture = Architecture.from_json(str(trial.architecture))
+        straight = training_of(architecture, data, epochs=3, seed=seed, recipe=recipe)
+        assert [epoch.accuracy for epoch in straight.run()] == [
+            epoch.accuracy for epoch in ledger.epochs("demo", trial.number)
+        ]
+        assert ledger.weights("demo", trial.number) == save_weights(straight.module)
 
 
 def test_a_worker_that_is_told_to_stop_gives_its_trial_back(tmp_path: Path) -> None:

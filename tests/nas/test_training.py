@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -276,6 +277,21 @@ def test_a_damaged_or_foreign_checkpoint_is_one_line(small: DataSet, tmp_path: P
     path.write_bytes(save_weights(_linear()))
     with pytest.raises(BitnasError, match="it is no file of `nas train`"):
         checkpoint.read(path)
+
+
+def test_a_checkpoint_may_be_bytes(small: DataSet, tmp_path: Path) -> None:
+    training = _training(small, RECIPE)
+    next(training.run())
+    checkpoint.save(tmp_path / "c", training, {"about": "it"})
+    data = checkpoint.to_bytes(training, {"about": "it"})
+    assert data == (tmp_path / "c").read_bytes()
+    kept, written = checkpoint.from_bytes(data), checkpoint.read(tmp_path / "c")
+    assert kept.about == written.about
+    assert kept.tensors.keys() == written.tensors.keys()
+    assert all(torch.equal(tensor, written.tensors[name]) for name, tensor in kept.tensors.items())
+    for broken in (b"", data[:100], safetensors.torch.save({"a": torch.zeros(1)})):
+        with pytest.raises(BitnasError, match=r"^checkpoint: it cannot be read .*; the ledger is damaged$"):
+            checkpoint.from_bytes(broken)
 
 
 def test_a_checkpoint_that_is_not_whole_does_not_replace_one(

@@ -1,0 +1,66 @@
+"""Which trials are best: those within the limits first, by front and crowding; and a bounded part of many."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from nas.algorithms.hypervolume import crowding, non_dominated
+from nas.algorithms.points import Point
+
+
+def best(points: Sequence[Point], count: int) -> list[Point]:
+    """The best points that have losses, the best first: by front, then by crowding (Deb et al. 2002).
+
+    Those over a limit come behind all that keep it, the least over first. Equals stay in their order.
+    """
+    feasible = [point for point in points if point.violation <= 0]
+    others = sorted((p for p in points if p.violation > 0), key=lambda point: point.violation)
+    chosen: list[Point] = []
+    for front in _fronts(feasible):
+        if len(chosen) >= count:
+            break
+        chosen += front
+    return [*chosen, *others][:count]
+
+
+def front(points: Sequence[Point]) -> list[Point]:
+    """The points within the limits that none dominates, the loneliest first."""
+    feasible = [point for point in points if point.violation <= 0]
+    return next(iter(_fronts(feasible)), [])
+
+
+def _fronts(points: Sequence[Point]) -> Iterator[list[Point]]:
+    """Front after front, each with the loneliest first."""
+    losses = np.asarray([point.losses for point in points], dtype=np.float64)
+    rest = np.arange(len(points))
+    while len(rest):
+        is_first = non_dominated(losses[rest])
+        first, rest = rest[is_first], rest[~is_first]
+        lonely = np.argsort(-crowding(losses[first]), kind="stable")
+        yield [points[index] for index in first[lonely]]
+
+
+@dataclass(frozen=True)
+class Window:
+    """How many of a long history's points are looked at: the best, the latest, and some of the others."""
+
+    best: int
+    latest: int
+    others: int
+
+    def of(self, points: Sequence[Point], seed: int) -> list[Point]:
+        """The points in the window, by number; which others is up to the seed. All where they are few."""
+        if len(points) <= self.best + self.latest + self.others:
+            return list(points)
+        chosen = {point.number: point for point in (*points[-self.latest :], *best(points, self.best))}
+        rest = [point for point in points if point.number not in chosen]
+        random = Random(seed)  # noqa: S311 - for sampling, not for secrets
+        chosen |= {point.number: point for point in random.sample(rest, self.others)}
+        return [chosen[number] for number in sorted(chosen)]
+
+
+def population(trials: int) -> int:
+    """How many parents a search of so many trials has: a tenth of them, at least 10 and at most 50."""
+    return min(50, max(10, trials // 10))

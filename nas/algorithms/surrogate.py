@@ -1,0 +1,170 @@
+"""A Gaussian process over choices: what a network would reach, and how sure that is."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.algorithms.dormancy import Codes
+from nas.algorithms.genome import Genome
+from nas.algorithms.hypervolume import Floats
+
+_JITTER = 1e-6
+"""Keeps a kernel matrix positive definite in float64."""
+_CORRELATION = 1.3
+"""How far apart, in units of the kernel's exponent, two average networks are taken to be beforehand."""
+_PRIOR_NOISE, _PRIOR_SPREAD = 0.02, (0.5, 1.0, 1.5)
+"""The noise's share of the variance beforehand; how far, as factors of e, the weights, the variance and the
+noise may stray from what they are beforehand (one standard deviation)."""
+_STEPS = 20
+
+
+class Kernel:
+    """exp(-sum over choices of weight times distance), times a variance.
+
+    The distance of two options is 1, that of numbers between 1/2 and 1 by how far apart they are in the list;
+    a dormant choice is an option of its own, at distance 1 from all others.
+    """
+
+    def __init__(self, genome: Genome) -> None:
+        self._sizes = genome.sizes + 1
+        self._distances = [
+            _distances(size, is_ordered)
+            for size, is_ordered in zip(genome.sizes, genome.is_ordered, strict=True)
+        ]
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def by_column(self, codes: Codes) -> Floats:
+        """The distance of each two rows of codes (n, c) in each column: (c, n, n)."""
+        return np.stack([table[np.ix_(codes[:, c], codes[:, c])] for c, table in enumerate(self._distances)])
+
+    def __call__(self, one: Codes, other: Codes, weights: Floats) -> Floats:
+        """The correlation of rows (n, c) with others (m, c): (n, m)."""
+        columns = np.flatnonzero(weights > 0)
+        tables = [self._distances[c] * weights[c] for c in columns]
+        from_one = np.concatenate([t[one[:, c]] for c, t in zip(columns, tables, strict=True)], axis=1)
+        to_other = np.concatenate([other[:, [c]] == np.arange(self._sizes[c]) for c in columns], axis=1)
+        return np.exp(-(from_one @ to_other.T.astype(np.float64)))
+
+
+def _distances(size: int, is_ordered: bool) -> Floats:
+    found = 1.0 - np.eye(size + 1)
+    if is_ordered:
+        place = np.arange(size)
+        apart = np.abs(place[:, None] - place) / (size - 1)
+        found[1:, 1:] = np.where(apart > 0, 0.5 + 0.5 * apart, 0.0)
+    return found
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a process has learned of a landscape: a weight for each choice (c,), a variance, and noise."""
+
+    weights: Floats
+    variance: float
+    noise: float
+
+
+def learn(kernel: Kernel, codes: Codes, values: Floats) -> Settings:
+    """The most likely settings, given what networks (n, c) reached: values (n,) of mean 0 and deviation 1.
+
+    The marginal likelihood times a prior, by its gradient (Rasmussen & Williams 2006, 5.4.1); a choice in
+    which no two networks differ has no weight.
+    """
+    from scipy.optimize import minimize
+
+    distances = kernel.by_column(codes)
+    varied = np.flatnonzero(distances.any(axis=(1, 2)))
+    weights = np.zeros(len(kernel))
+    if not len(varied):
+        return Settings(weights, 1.0, _PRIOR_NOISE)
+    likelihood = _Likelihood(distances[varied], values)
+    found = minimize(
+        likelihood,
+        likelihood.middle,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(-9.0, 5.0)] * len(likelihood.middle),
+        options={"maxiter": _STEPS},
+    ).x
+    weights[varied] = np.exp(found[:-2])
+    return Settings(weights, float(np.exp(found[-2])), float(np.exp(found[-1])))
+
+
+class _Likelihood:
+    """The negative logarithm of the posterior of settings' logarithms, and its gradient."""
+
+    def __init__(self, distances: Floats, values: Floats) -> None:
+        self._distances, self._values = distances, values
+        count = len(values)
+        between = max(1, count * (count - 1))
+        beforehand = _CORRELATION / (distances.sum() / between)
+        columns = len(distances)
+        self.middle = np.r_[np.full(columns, np.log(beforehand)), 0.0, np.log(_PRIOR_NOISE)]
+        self._spread = np.r_[np.full(columns, _PRIOR_SPREAD[0]), _PRIOR_SPREAD[1:]]
+        self._flat = distances.reshape(columns, -1)
+
+    def __call__(self, at: Floats) -> tuple[float, Floats]:
+        from scipy.linalg import cho_solve
+
+        weights, variance, noise = np.exp(at[:-2]), np.exp(at[-2]), np.exp(at[-1])
+        count = len(self._values)
+        correlated = variance * np.exp(-(weights @ self._flat)).reshape(count, count)
+        lower = np.linalg.cholesky(correlated + (noise + _JITTER) * np.eye(count))
+        inverse = cho_solve((lower, True), np.eye(count))
+        alpha = inverse @ self._values
+        off = (at - self.middle) / self._spread
+        cost = 0.5 * self._values @ alpha + np.log(np.diag(lower)).sum() + 0.5 * off @ off
+        slope = 0.5 * (inverse - np.outer(alpha, alpha))
+        by_weight = -(self._flat @ (slope * correlated).ravel()) * weights
+        by_both = (slope * correlated).sum(), np.trace(slope) * noise
+        return float(cost), np.r_[by_weight, by_both] + off / self._spread
+
+
+class Process:
+    """A Gaussian process that knows what some networks reached."""
+
+    def __init__(
+        self, kernel: Kernel, settings: Settings, codes: Codes, values: Floats, noise: Floats
+    ) -> None:
+        """Learn values (n,) of networks (n, c); ``noise`` (n,) is how many times the usual each has."""
+        from scipy.linalg import cho_solve
+
+        self._kernel, self._settings, self._codes = kernel, settings, codes
+        self._middle, self._scale = standard(values)
+        own = np.diag(settings.noise * noise + _JITTER)
+        lower = np.linalg.cholesky(self._correlated(codes, codes) + own)
+        self._inverse = cho_solve((lower, True), np.eye(len(codes)))
+        self._alpha = self._inverse @ ((values - self._middle) / self._scale)
+
+    def _correlated(self, one: Codes, other: Codes) -> Floats:
+        return self._settings.variance * self._kernel(one, other, self._settings.weights)
+
+    @property
+    def noise(self) -> float:
+        """The standard deviation of what is not explained by the choices."""
+        return self._scale * float(np.sqrt(self._settings.noise))
+
+    def predict(self, codes: Codes) -> tuple[Floats, Floats]:
+        """Mean and standard deviation, without noise, for networks (m, c): (m,) each."""
+        known = self._correlated(codes, self._codes)
+        variance = self._settings.variance - np.einsum("ij,ij->i", known @ self._inverse, known)
+        return known @ self._alpha * self._scale + self._middle, self._scale * np.sqrt(
+            np.maximum(variance, 1e-12)
+        )
+
+    def draw(self, codes: Codes, random: np.random.Generator) -> Floats:
+        """One function from the posterior at networks (m, c): (m,)."""
+        known = self._correlated(codes, self._codes)
+        covariance = self._correlated(codes, codes) - known @ self._inverse @ known.T
+        lower = np.linalg.cholesky(covariance + 1e-8 * self._settings.variance * np.eye(len(codes)))
+        drawn = known @ self._alpha + lower @ random.standard_normal(len(codes))
+        return drawn * self._scale + self._middle
+
+
+def standard(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The mean and the standard deviation; 1 where there is none."""
+    deviation = float(values.std()) if len(values) else 0.0
+    return float(values.mean()) if len(values) else 0.0, deviation if deviation > 0 else 1.0

@@ -1,0 +1,46 @@
+"""What the trials of a search had reached after some epochs, read again and again: only what has changed."""
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import and_, select
+
+from nas.ledger.store import Ledger, find_search
+from nas.ledger.tables import Epoch, Trial
+
+Values = Mapping[str, float]
+"""What was reported after an epoch, by objective: mostly the accuracy on the validation split."""
+
+
+class Curves:
+    """What one search's trials reported after the epochs that somebody wants to know of."""
+
+    def __init__(self, ledger: Ledger, search: str, epochs: Iterable[int]) -> None:
+        self._ledger = ledger
+        self._at: dict[int, dict[int, Values]] = {epoch: {} for epoch in epochs}
+        self._revision = 0
+        with ledger.reading() as session:
+            self._search_id = find_search(session, search).id
+
+    def refresh(self) -> None:
+        """Read what has changed."""
+        wanted = and_(Epoch.trial_id == Trial.id, Epoch.epoch.in_(self._at))
+        columns = Trial.number, Trial.revision, Epoch.epoch, Epoch.accuracy, Epoch.reported
+        mine = Trial.search_id == self._search_id, Trial.revision > self._revision
+        with self._ledger.reading() as session:
+            rows = session.execute(select(*columns).outerjoin(Epoch, wanted).where(*mine)).all()
+        for number in {row.number for row in rows}:
+            self._forget(number)
+        for number, revision, epoch, accuracy, reported in rows:
+            self._revision = max(self._revision, revision)
+            if epoch is not None:
+                known = {} if accuracy is None else {"accuracy": accuracy}
+                self._at[epoch][number] = {**(reported or {}), **known}
+
+    def _forget(self, number: int) -> None:
+        """Its epochs may have been dropped."""
+        for values in self._at.values():
+            values.pop(number, None)
+
+    def at(self, epoch: int) -> Mapping[int, Values]:
+        """By trial number, of every trial that was trained as long."""
+        return self._at[epoch]

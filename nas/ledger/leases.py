@@ -1,0 +1,228 @@
+"""Who owns a trial, and for how long: claiming by compare-and-set, with a lease and a fence.
+
+A claim raises the trial's ``fence`` by one and sets ``owner`` and ``expires_at``. The owner renews the
+lease while it works. A trial whose lease ran out, or whose owner is known to be dead, may be claimed by
+another; that raises the fence again, so that the former owner's writes, should it still live, are refused.
+Clocks of different hosts may differ by less than a lease; more than that costs double work, nothing else.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, CursorResult, and_, select, update
+from sqlalchemy.orm import Session
+
+from nas.ledger import checkpoints
+from nas.ledger.records import TrialRecord, TrialState
+from nas.ledger.store import Ledger, find_search, next_revision, trial_record
+from nas.ledger.tables import Trial
+from nas.ledger.workers import Worker
+from search_spaces.errors import StaleClaimError
+
+LEASE_S = 60.0
+Clock = Callable[[], datetime]
+# A trial that takes its worker down with it this often (a crash in compiled code, say) is given up.
+MAX_DEATHS = 3
+
+RUNNING, PAUSED = TrialState.RUNNING, TrialState.PAUSED
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to write to one trial until another claims it; ``trial`` is as it was when claimed."""
+
+    trial: TrialRecord
+    trial_id: int
+    fence: int
+    state: TrialState
+
+
+class Leases:
+    """Claims the trials of one search for one worker; may be shared by threads.
+
+    Leases begin and run out by ``clock``.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        search: str,
+        worker: Worker,
+        lease_s: float = LEASE_S,
+        clock: Clock = _utc_now,
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._search = search
+        self._worker = worker
+        self._lease = timedelta(seconds=lease_s)
+        with ledger.reading() as session:
+            self._search_id = find_search(session, search).id
+
+    def claim(self) -> Claim | None:
+        """A trial to run: an abandoned one first, else the first queued one; None when there is neither.
+
+        An abandoned one that was paused before goes on from its checkpoint.
+        """
+        return self._claimed(Trial.state == TrialState.QUEUED)
+
+    def claim_abandoned(self) -> Claim | None:
+        """A running trial whose owner has let it go; None when there is none."""
+        return self._claimed(None)
+
+    def _claimed(self, free: ColumnElement[bool] | None) -> Claim | None:
+        for seen in self._candidates(free, Trial.state == RUNNING):
+            if seen.state is RUNNING and seen.deaths + 1 >= MAX_DEATHS:
+                self._give_up(seen)
+            elif claim := self._take(seen, RUNNING, started_at=datetime.now(UTC), error=None):
+                return claim
+        return None
+
+    def claim_paused(self, numbers: Sequence[int]) -> Claim | None:
+        """The first of the trials ``numbers`` that is paused and nobody else claims, to be trained on."""
+        with self._ledger.reading() as session:
+            which = Trial.search_id == self._search_id, Trial.state == PAUSED, Trial.number.in_(numbers[:16])
+            paused = {trial.number: trial for trial in session.scalars(select(Trial).where(*which))}
+        for seen in (paused[number] for number in numbers if number in paused):
+            if claim := self._take(seen, RUNNING, error=None):
+                return claim
+        return None
+
+    def claim_measuring(self, numbers: Collection[int]) -> Claim | None:
+        """One of the complete trials ``numbers`` whose whole network nobody has timed or is timing."""
+        for seen in self._candidates(_unmeasured(numbers), _unmeasured(numbers)):
+            if claim := self._take(seen, TrialState.COMPLETE):
+                return claim
+        return None
+
+    def are_measured(self, numbers: Collection[int]) -> bool:
+        """Whether others are measuring one of the trials ``numbers``."""
+        with self._ledger.reading() as session:
+            mine = and_(Trial.search_id == self._search_id, _unmeasured(numbers))
+            held = session.scalars(select(Trial).where(mine, Trial.expires_at.is_not(None))).all()
+        return any(not self._is_abandoned(trial) for trial in held)
+
+    def renew(self, claim: Claim) -> None:
+        """Put off the end of the lease; StaleClaimError when the trial is another's."""
+        with self._ledger.writing() as session:
+            renewed = update(Trial).where(held_by(claim)).values(expires_at=self._expiry())
+            if not rows(session, renewed):
+                raise self._stale(claim)
+
+    def release(self, claim: Claim, why: str | None = None) -> None:
+        """Give the trial back as it was before the claim, its proposal kept; no-op when it is another's.
+
+        A trial that was paused is so again.
+        ``why`` is shown with the trial until it is claimed again.
+        """
+        with self._ledger.writing() as session:
+            state = claim.state
+            if state is RUNNING:
+                is_paused = checkpoints.epoch_of(session, claim.trial_id) is not None
+                state = PAUSED if is_paused else TrialState.QUEUED
+            values = {"state": state, "owner": None, "expires_at": None, "error": why}
+            if self._change(session, held_by(claim), **values) and claim.state is RUNNING:
+                checkpoints.go_back(session, claim.trial_id)
+
+    def release_dead(self) -> None:
+        """Give back every trial whose owner is known to be dead, without holding it against the trial."""
+        for seen in self._candidates(None, Trial.expires_at.is_not(None)):
+            claim = Claim(trial_record(self._search, seen), seen.id, seen.fence, seen.state)
+            self.release(claim)
+
+    def at_work(self) -> list[str]:
+        """The other workers, by name, that hold a trial and are not known to be dead."""
+        with self._ledger.reading() as session:
+            mine = select(Trial).where(Trial.search_id == self._search_id, Trial.expires_at.is_not(None))
+            owners = {row.owner for row in session.scalars(mine) if row.owner and not self._is_abandoned(row)}
+        others = owners - {self._worker.to_text()}
+        return sorted(Worker.from_text(owner).label for owner in others)
+
+    def _candidates(self, free: ColumnElement[bool] | None, held: ColumnElement[bool]) -> list[Trial]:
+        """The trials that meet ``held`` and whose owner has let them go, then those ``free`` and nobody's."""
+        with self._ledger.reading() as session:
+            mine = select(Trial).where(Trial.search_id == self._search_id).order_by(Trial.number)
+            owned = session.scalars(mine.where(held, Trial.expires_at.is_not(None))).all()
+            abandoned = [trial for trial in owned if self._is_abandoned(trial)]
+            if free is None:
+                return abandoned
+            # One claimer at a time wins the first; the others need a few more to turn to.
+            return [*abandoned, *session.scalars(mine.where(free, Trial.expires_at.is_(None)).limit(16))]
+
+    def _is_abandoned(self, trial: Trial) -> bool:
+        expired = trial.expires_at is not None and trial.expires_at < self._clock()
+        return expired or (trial.owner is not None and Worker.from_text(trial.owner).is_known_dead())
+
+    def _take(self, seen: Trial, state: TrialState, **values: Any) -> Claim | None:
+        """Claim a trial if it still is as it was ``seen``."""
+        lost_owner = seen.expires_at is not None
+        lease = {"owner": self._worker.to_text(), "expires_at": self._expiry(), "fence": seen.fence + 1}
+        deaths = seen.deaths + 1 if lost_owner else seen.deaths
+        with self._ledger.writing() as session:
+            if not self._change(session, _unchanged(seen), state=state, deaths=deaths, **lease, **values):
+                return None
+            kept = checkpoints.go_back(session, seen.id) if state is RUNNING else seen.epochs_done
+        trial = replace(trial_record(self._search, seen), epochs_done=kept)
+        return Claim(trial, seen.id, seen.fence + 1, state)
+
+    def _give_up(self, seen: Trial) -> None:
+        error = f"its worker died {MAX_DEATHS} times in this trial"
+        result = {"state": TrialState.FAILED, "error": error, "finished_at": datetime.now(UTC)}
+        with self._ledger.writing() as session:
+            if self._change(session, _unchanged(seen), **result, expires_at=None, fence=seen.fence + 1):
+                checkpoints.drop(session, seen.id)
+
+    def _write(self, session: Session, claim: Claim, **values: Any) -> None:
+        values = {"expires_at": self._expiry(), **values}
+        if not self._change(session, held_by(claim), **values):
+            raise self._stale(claim)
+
+    def _stale(self, claim: Claim) -> StaleClaimError:
+        number = claim.trial.number
+        return StaleClaimError(f"trial {number} of '{self._search}' was taken over by another worker")
+
+    def _change(self, session: Session, which: ColumnElement[bool], **values: Any) -> int:
+        """Change a trial so that every reader notices (``nas.ledger.history``); 0 where there is none."""
+        revision = values.pop("revision", None) or next_revision(session, self._search_id)
+        return rows(session, update(Trial).where(which).values(revision=revision, **values))
+
+    def _expiry(self) -> datetime:
+        return self._clock() + self._lease
+
+
+def held_by(claim: Claim) -> ColumnElement[bool]:
+    """The trial while ``claim`` is the last claim of it and has not been ended."""
+    return and_(
+        Trial.id == claim.trial_id,
+        Trial.fence == claim.fence,
+        Trial.state == claim.state,
+        Trial.expires_at.is_not(None),
+    )
+
+
+def _unmeasured(numbers: Collection[int]) -> ColumnElement[bool]:
+    """Complete trials that were not timed whole, and that it is worth to try with."""
+    return and_(
+        Trial.number.in_(numbers),
+        Trial.state == TrialState.COMPLETE,
+        Trial.measured_latency_ms.is_(None),
+        Trial.error.is_(None),
+        Trial.deaths < MAX_DEATHS,
+    )
+
+
+def _unchanged(seen: Trial) -> ColumnElement[bool]:
+    return and_(Trial.id == seen.id, Trial.fence == seen.fence, Trial.state == seen.state)
+
+
+def rows(session: Session, statement: Any) -> int:
+    """How many rows a statement changed."""
+    result = session.execute(statement, execution_options={"synchronize_session": False})
+    assert isinstance(result, CursorResult)  # noqa: S101 - a data-changing statement always gives one
+    return result.rowcount

@@ -1,0 +1,64 @@
+"""Starting a search from another: its trials are copied, each marked with where it comes from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import insert, literal, select
+from sqlalchemy.orm import Session
+
+from nas.ledger.records import SearchConfig, TrialState, config_from_dict
+from nas.ledger.store import find_search, next_revision
+from nas.ledger.tables import Epoch, Trial, Weights
+from search_spaces.errors import InvalidInput
+
+SAME = ("space", "data", "image_size", "evaluator", "device", "fix", "only")
+"""Settings that two searches share, or the one's trials say nothing in the other."""
+TRAINED_ALIKE = ("epochs", "batch_size", "learning_rate", "repeats")
+"""Settings without which results do not compare: trials then inform the search, but are not on its front."""
+_OWN = {"id", "search_id", "number", "owner", "expires_at", "fence", "deaths", "revision", "same_as"}
+
+
+def check_warm(name: str, config: SearchConfig, source: SearchConfig) -> None:
+    """InvalidInput where the search ``name`` with settings ``source`` cannot warm one with ``config``."""
+    for setting in SAME:
+        theirs, ours = (getattr(c, setting, None) for c in (source, config))
+        if theirs != ours:
+            problem = f"'{name}' has {setting} {theirs!r}, this search {ours!r}"
+            raise InvalidInput("warm_start", problem, "start from a search of the same")
+
+
+def copy_trials(session: Session, sources: Sequence[str], search_id: int, config: SearchConfig) -> int:
+    """Copy the ended trials of other searches, with their curves and weights; how many there were."""
+    copied, seen = 0, set[str]()
+    for name in sources:
+        try:
+            source = find_search(session, name)
+        except InvalidInput as error:
+            raise error.of("warm_start") from error
+        theirs = config_from_dict(source.config)
+        check_warm(name, config, theirs)
+        alike = all(getattr(theirs, setting) == getattr(config, setting) for setting in TRAINED_ALIKE)
+        ended = [state for state in TrialState if state.finished and state is not TrialState.FAILED]
+        wanted = select(Trial).where(Trial.search_id == source.id, Trial.state.in_(ended))
+        for row in session.scalars(wanted.order_by(Trial.number)):
+            if row.digest is not None and row.digest not in seen:
+                seen.add(row.digest)
+                _copy(session, row, name, search_id, copied, alike)
+                copied += 1
+    return copied
+
+
+def _copy(session: Session, row: Trial, source: str, search_id: int, number: int, alike: bool) -> None:
+    columns = [c.key for c in Trial.__table__.columns if c.key not in _OWN]
+    values: dict[str, Any] = {name: getattr(row, name) for name in columns}
+    if not alike:  # it counts as trained for less, so that it may be trained again
+        values["budget"] = row.epochs_done or 1
+        values["state"] = TrialState.PRUNED if row.state is TrialState.COMPLETE else row.state
+    origin = row.same_as or f"{source}/{row.number}"
+    revision = next_revision(session, search_id)
+    place = {"search_id": search_id, "number": number, "same_as": origin, "revision": revision}
+    new = session.execute(insert(Trial).values(**values, **place).returning(Trial.id)).scalar_one()
+    for table in (Epoch, Weights):
+        others = [c for c in table.__table__.columns if c.key != "trial_id"]
+        rows = select(literal(new), *others).where(table.trial_id == row.id)
+        session.execute(insert(table).from_select(["trial_id", *(c.key for c in others)], rows))
