@@ -25,6 +25,7 @@ SamplerFactory = Callable[[int, "SearchConfig"], "BaseSampler"]
 """Makes one of Optuna's samplers from a seed and the search's settings."""
 
 _WINDOW = Window(best=150, latest=75, others=75)
+_PARENTS = Window(best=60, latest=0, others=0)  # somewhat more than the largest population
 _SMALL_WINDOW = Window(best=60, latest=20, others=20)  # as a Gaussian process takes the cube of it
 REFUSED = 50
 """So many of the architectures that were over a limit are shown for the next proposal."""
@@ -109,18 +110,6 @@ def from_optuna(make: SamplerFactory, window: Window = _WINDOW, is_flat: bool = 
     return algorithm
 
 
-def tpe(seed: int, config: "SearchConfig") -> "BaseSampler":
-    """TPE for several objectives; running trials count as bad ones, so that workers spread out.
-
-    Choices that come up together have one estimator. Those of each choice alone, Optuna's default for
-    several objectives, propose the same network whatever the seed.
-    """
-    import optuna
-
-    with _experimental():
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
-
-
 def nsga2(seed: int, config: "SearchConfig") -> "BaseSampler":
     """NSGA-II whose parents are the best of all trials so far."""
     import optuna
@@ -153,8 +142,7 @@ def gp(seed: int, config: "SearchConfig") -> "BaseSampler":
     return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
 
 
-algorithms.add("tpe", from_optuna(tpe))
-algorithms.add("nsga2", from_optuna(nsga2, is_flat=True))
-algorithms.add("nsga-ii", from_optuna(nsga2, is_flat=True))
-algorithms.add("nsga3", from_optuna(nsga3, is_flat=True))
+algorithms.add("nsga2", from_optuna(nsga2, _PARENTS, is_flat=True))
+algorithms.add("nsga-ii", from_optuna(nsga2, _PARENTS, is_flat=True))
+algorithms.add("nsga3", from_optuna(nsga3, _PARENTS, is_flat=True))
 algorithms.add("gp", from_optuna(gp, _SMALL_WINDOW, is_flat=True))

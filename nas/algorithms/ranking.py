@@ -6,8 +6,10 @@ from random import Random
 
 import numpy as np
 
-from nas.algorithms.hypervolume import crowding, non_dominated
+from nas.algorithms.hypervolume import boxes, crowding, gains, non_dominated
 from nas.algorithms.points import Point
+
+_REFERENCE = 1.1  # worse than the worst of a front, whose losses range from 0 to 1
 
 
 def best(points: Sequence[Point], count: int) -> list[Point]:
@@ -23,6 +25,30 @@ def best(points: Sequence[Point], count: int) -> list[Point]:
             break
         chosen += front
     return [*chosen, *others][:count]
+
+
+def spread(points: Sequence[Point], count: int) -> list[Point]:
+    """As ``best``, but of the front that is too many, those that together dominate most, one by one."""
+    chosen: list[Point] = []
+    for front in _fronts([point for point in points if point.violation <= 0]):
+        room = count - len(chosen)
+        if room < len(front):
+            return chosen + _largest(front, room)
+        chosen += front
+    return best(points, count)
+
+
+def _largest(front: list[Point], count: int) -> list[Point]:
+    """Members of a front, each adding the most to the hypervolume of those before."""
+    losses = np.asarray([point.losses for point in front], dtype=np.float64)
+    low, high = losses.min(axis=0), losses.max(axis=0)
+    scaled = (losses - low) / np.where(high > low, high - low, 1.0)
+    chosen: list[int] = []
+    for _ in range(count):
+        gained = gains(scaled, *boxes(scaled[chosen], np.full(len(low), _REFERENCE)))
+        gained[chosen] = -1.0
+        chosen.append(int(gained.argmax()))
+    return [front[index] for index in chosen]
 
 
 def front(points: Sequence[Point]) -> list[Point]:
@@ -54,7 +80,8 @@ class Window:
         """The points in the window, by number; which others is up to the seed. All where they are few."""
         if len(points) <= self.best + self.latest + self.others:
             return list(points)
-        chosen = {point.number: point for point in (*points[-self.latest :], *best(points, self.best))}
+        latest = points[len(points) - self.latest :]
+        chosen = {point.number: point for point in (*latest, *best(points, self.best))}
         rest = [point for point in points if point.number not in chosen]
         random = Random(seed)  # noqa: S311 - for sampling, not for secrets
         chosen |= {point.number: point for point in random.sample(rest, self.others)}
