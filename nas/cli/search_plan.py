@@ -49,7 +49,7 @@ def _facts(plan: "Plan", trials: int, workers: int, seconds: float | None) -> li
 
 def counted_architectures(plan: "Plan") -> str:
     """How many there are, in words."""
-    return f"{plan.size} architectures" if plan.size.count != 1 else "1 architecture"
+    return f"{plan.size} architectures" if plan.size.number != 1 else "1 architecture"
 
 
 def _device(plan: "Plan") -> str:
@@ -90,7 +90,7 @@ def _plain(plan: "Plan", trials: int, seconds: float | None) -> dict[str, Any]:
 
     return {
         "config": plan.config.to_dict(),
-        "architectures": plan.size.count,
+        "architectures": plan.size.number,
         "architectures_exact": plan.size.is_exact,
         "latency_ms": by_share(plan.latencies_ms),
         "size_kb": by_share(plan.sizes_kb),

@@ -69,7 +69,7 @@ def test_few_are_counted_and_many_are_estimated() -> None:
     assert (few.size(), str(few.count)) == (SMALL_SPACE.size() // 2, f"{SMALL_SPACE.size() // 2}")
     many = counted(TINY)
     assert not many.is_exact
-    assert TINY.size() / 1.5 < many.count < TINY.size() * 1.5
+    assert TINY.size() / 1.5 < many.number < TINY.size() * 1.5
     assert str(many).startswith("about ")
 
 
