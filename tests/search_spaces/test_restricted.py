@@ -2,10 +2,11 @@
 
 import pytest
 
+from search_spaces.architecture import Architecture
 from search_spaces.counting import choices_of, counted
 from search_spaces.errors import InvalidInput
 from search_spaces.restricted import Restricted, restricted
-from search_spaces.search_space import TINY, every
+from search_spaces.search_space import TINY, Choose, SearchSpace, every
 from tests.small_space import SMALL_SPACE
 
 NAMES = sorted(choices_of(TINY))
@@ -93,3 +94,20 @@ def test_what_cannot_be_is_refused_in_one_line(
     with pytest.raises(InvalidInput) as caught:
         restricted(TINY, fix, only)
     assert str(caught.value).startswith(message)
+
+
+class Confusing(SearchSpace):
+    """Has a choice whose name ends another's."""
+
+    name = "confusing"
+
+    def propose(self, choose: Choose) -> Architecture:
+        """Width by width, in an architecture of TINY's."""
+        widths = [choose("width", (32, 48)), choose("stage1.width", (32, 48))]
+        found = TINY.sample(widths[0] == widths[1])
+        return found.model_copy(update={"classes": 10 + int(widths[0] == 48) + 2 * int(widths[1] == 48)})
+
+
+def test_the_whole_name_of_a_choice_means_no_other() -> None:
+    left = choices_of(restricted(Confusing(), {"width": "48"}, {}))
+    assert left == {"width": (48,), "stage1.width": (32, 48)}
