@@ -1,6 +1,6 @@
 """The ledger: opening it, creating searches, and reading everything back as records."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
