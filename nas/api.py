@@ -74,7 +74,7 @@ def search(
         device: the device whose latency counts.
         trials: how many architectures to try.
         epochs: how long to train each.
-        sampler: what proposes architectures: ``tpe``, ``nsga2`` or ``random``.
+        sampler: what proposes architectures, such as ``auto``, ``tpe`` or ``random``; see docs/search.md.
         seed: with one worker, the same seed proposes the same.
         objectives: what to trade off: ``accuracy``, ``latency``, ``size``, ``memory``, ``macs``,
             ``latency@DEVICE``, or a reward such as ``mnasnet@3ms``; one alone is allowed.

@@ -64,7 +64,7 @@ what_to_try: Decorator = all_of(
         "--sampler",
         default="tpe",
         show_default=True,
-        help="The sampler that proposes trials: tpe, nsga2 or random.",
+        help="What proposes trials: auto, tpe, nsga2, nsga3, gp, local, evolution, qmc, grid or random.",
     ),
     click.option(
         "--seed",
