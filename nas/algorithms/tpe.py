@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.algorithms.base import algorithms
-from nas.algorithms.drawing import Drawing, Drawn, follow
-from nas.algorithms.points import Params, Point, Seen
+from nas.algorithms.drawing import Drawing, follow
+from nas.algorithms.points import Drawn, Params, Point, Seen
 from nas.algorithms.ranking import Window, spread
 from search_spaces.search_space import Option
 

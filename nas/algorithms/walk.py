@@ -4,8 +4,7 @@ from collections.abc import Container
 from fractions import Fraction
 from hashlib import blake2b
 
-from nas.algorithms.drawing import Drawn
-from nas.algorithms.points import Params
+from nas.algorithms.points import Drawn, Params
 from search_spaces.search_space import Option, SearchSpace
 
 
