@@ -59,11 +59,11 @@ class Drawing(Proposing):
 
     def candidates(self, seen: Seen) -> Iterator[Drawn]:
         """What is drawn, then mutants of the last, then uniform draws."""
-        drawn = None
         for attempt in range(self.tries):
-            yield (drawn := self.draw(seen, seen.seed_of(attempt)))
+            drawn = self.draw(seen, seen.seed_of(attempt))
+            yield drawn
         random = Random(seen.seed_of(self.tries))  # noqa: S311 - for sampling, not for secrets
-        for changes in _CHANGES if drawn else ():
+        for changes in _CHANGES:
             yield mutant(self.space, drawn.params, changes, random)
         for _ in range(_UNIFORM):
             yield follow(self.space, {}, random)
