@@ -21,12 +21,12 @@ Options = tuple[Option, ...]
 class Size(NamedTuple):
     """How many architectures there are, and whether that is exact."""
 
-    count: int
+    number: int
     is_exact: bool
 
     def __str__(self) -> str:
         """Such as ``960`` and ``about 5e+11``: an estimate has one digit that counts."""
-        return f"{self.count:,}" if self.is_exact else f"about {self.count:.0e}"
+        return f"{self.number:,}" if self.is_exact else f"about {self.number:.0e}"
 
 
 def choices_of(space: SearchSpace) -> dict[str, Options]:

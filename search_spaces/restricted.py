@@ -72,7 +72,7 @@ class Restricted(SearchSpace):
 
     def size(self) -> int:
         """Exact where few are left, else an estimate: see ``count``."""
-        return self.count.count
+        return self.count.number
 
     @cached_property
     def count(self) -> Size:

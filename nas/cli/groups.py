@@ -1,8 +1,17 @@
 """A group of commands that knows what was meant by a misspelt command, or by an option given too early."""
 
 import click
+from click.core import ParameterSource
 
-from nas.cli.naming import NamingContext
+from nas.cli.naming import NamingContext, typed
+
+
+def refuse_before(context: click.Context) -> None:
+    """Refuse options of a group, which does something by itself, before one of its commands."""
+    for option in context.command.params:
+        if context.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE:
+            told = f"Option '{typed(option)}' stands before '{context.invoked_subcommand}'"
+            raise click.UsageError(f"{told}; give it after, if it is one there.", context)
 
 
 class Group(click.Group):

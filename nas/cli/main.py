@@ -35,7 +35,9 @@ class LazyCommand(NamedTuple):
 # In the order in which a newcomer meets them.
 COMMANDS: dict[str, LazyCommand] = {
     "search": LazyCommand("nas.cli.search:search", "Search a space, or continue a search."),
-    "searches": LazyCommand("nas.cli.reading:searches", "List the searches in a ledger."),
+    "searches": LazyCommand(
+        "nas.cli.searches:searches", "List the searches in a ledger; copy or delete one."
+    ),
     "trials": LazyCommand("nas.cli.reading:trials", "List the trials of a search."),
     "trial": LazyCommand("nas.cli.reading:trial", "Show one trial: architecture, latency, epochs."),
     "pareto": LazyCommand("nas.cli.pareto:pareto", "Show the best trials of a search, or plot them."),

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     _Limit = click.ParamType["Limit"]
     _Named = click.ParamType[tuple[str, float]]
     _NamedLimit = click.ParamType[tuple[str, "Limit"]]
-else:
-    _Base = _Limit = _Named = _NamedLimit = click.ParamType  # which older versions do not subscript
+    _Choice = click.ParamType[tuple[str, str]]
+    _Choices = click.ParamType[tuple[str, tuple[str, ...]]]
+else:  # which older versions do not subscript
+    _Base = _Limit = _Named = _NamedLimit = _Choice = _Choices = click.ParamType
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -170,6 +172,42 @@ def _named_limit(
     except InvalidInput as error:
         raise error.of("limits") from error
     return found.name, found.unit, text.strip()
+
+
+class ChoiceType(_Choice):
+    """Reads ``CHOICE=OPTION``: a choice of a space, and what it is to be."""
+
+    name = "choice=option"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """The choice's name and the option."""
+        if isinstance(value, tuple):
+            return str(value[0]), str(value[1])
+        name, option = (part.strip() for part in str(value).partition("=")[::2])
+        if not (name and option):
+            self.fail(f"'{value}' fixes nothing; give CHOICE=OPTION, such as stage1.width=32", param, ctx)
+        return name, option
+
+
+class ChoicesType(_Choices):
+    """Reads ``CHOICE=OPTION,OPTION``: a choice of a space, and what it may be."""
+
+    name = "choice=options"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, tuple[str, ...]]:
+        """The choice's name and the options."""
+        if isinstance(value, tuple):
+            return str(value[0]), tuple(map(str, value[1]))
+        name, text = (part.strip() for part in str(value).partition("=")[::2])
+        options = tuple(option.strip() for option in text.split(","))
+        if not (name and all(options)):
+            example = "precision=int8,binary"
+            self.fail(f"'{value}' names no options; give CHOICE=OPTION,OPTION, such as {example}", param, ctx)
+        return name, options
 
 
 MIN_LIMIT = 1e-9

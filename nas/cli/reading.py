@@ -1,4 +1,4 @@
-"""The commands that read a ledger: searches, trials, trial."""
+"""The commands that read a ledger: trials, trial."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -40,25 +40,6 @@ TRIAL_COLUMNS = (
     Column("digest"),
 )
 NOTE = Column("note")
-
-
-@click.command()
-@storage_option
-@json_option
-def searches(storage: str, as_json: bool) -> None:
-    """List the searches in a ledger, the oldest first."""
-    with opened(storage) as ledger:
-        found = ledger.searches()
-    if as_json:
-        print_json([search.to_dict() for search in found])
-    elif not found:
-        say(f"No searches in {storage} yet; 'nas search --help' says how to start one.")
-    else:
-        titles = ("name", "space", "data", "device", "sampler")
-        counts = [Column(title, right=True) for title in ("trials", *STATES)]
-        columns = [*map(Column, titles), *counts, Column("started (UTC)")]
-        print_table(columns, [_search_row(search) for search in found])
-        say(f"Next: {command('trials', found[-1].name, storage=storage)}")
 
 
 @click.command()
@@ -125,7 +106,7 @@ def opened(storage: str) -> "Ledger":
     return Ledger.open(storage)
 
 
-def _search_row(search: "SearchRecord") -> list[str]:
+def search_row(search: "SearchRecord") -> list[str]:
     config = search.config
     counts = {str(state): count for state, count in search.counts.items()}
     names = [search.name, config.space, config.data, config.device, config.sampler]

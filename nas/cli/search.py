@@ -1,22 +1,27 @@
 """``nas search``: start a search or go on with one, show how it goes, and say what to type next."""
 
-from dataclasses import fields
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from nas.cli.search_goals import goals_of
+from nas.cli.groups import Group, refuse_before
+from nas.cli.options import json_option, storage_option
+from nas.cli.output import print_json, print_pairs
 from nas.cli.search_options import goals, how_to_run, what_to_try, which_search
+from nas.cli.settings import config_of, given_settings, settings_of, to_toml
 from nas.hints import command
-from nas.ledger.records import SearchConfig
+from nas.ledger.records import SearchRecord
 from search_spaces.errors import InvalidInput
 
-# What may be said again when a search goes on; the rest was fixed when it was made.
-_WITH_RESUME = {"resume", "storage", "workers", "executor", "as_json", "verbose"}
+EACH_TIME = {
+    *("resume", "more", "minutes", "storage", "workers", "executor", "as_json", "verbose", "dry_run"),
+}
+"""What may be said again when a search goes on; the rest was fixed when it was made."""
+
+OF_REWARD = {"reward", "target_latency_ms", "w"}
 
 
-@click.command()
+@click.group(cls=Group, invoke_without_command=True)
 @which_search
 @what_to_try
 @goals
@@ -28,50 +33,110 @@ def search(context: click.Context, /, **options: Any) -> None:
     Every trial is written to the database as it runs. A search that was stopped or killed keeps what was
     finished; continue it with --resume.
     """
-    from nas.bars import decoding
+    if context.invoked_subcommand is not None:
+        refuse_before(context)
+        return
     from nas.cli.search_report import report
     from nas.searching import search as service
 
-    storage = options["storage"]
-    service.check_run(options["workers"], options["executor"])
-    if options["resume"] is not None:
-        _refuse_settings(context)
-        record = service.resume(storage, options["resume"])
-    else:
-        name, config = _name(options), _config(context, options)
-        with decoding() as progress:
-            begin = options["first"], options["warm_start"]
-            record = service.create(storage, name, config, progress, *begin)
+    service.check_run(options["workers"], options["executor"], options["minutes"])
+    if options["dry_run"]:
+        _plan(context, options)
+        return
+    record = _created(context, options) if options["resume"] is None else _resumed(context, options)
     _run(record.name, options)
-    report(storage, record.name, options["as_json"])
+    report(options["storage"], record.name, options["as_json"])
 
 
-def _name(options: dict[str, Any]) -> str:
-    name = options["name"]
+@search.command()
+@click.argument("name")
+@click.option("--toml", "as_toml", is_flag=True, help="Write a file that --config takes.")
+@storage_option
+@json_option
+@click.pass_context
+def show(context: click.Context, name: str, as_toml: bool, storage: str, as_json: bool) -> None:
+    """Show the settings that the search NAME was made with."""
+    from nas.ledger import Ledger
+
+    with Ledger.open(storage) as ledger:
+        settings = settings_of(ledger.search(name), search.params)
+    if as_json:
+        print_json(settings)
+    elif as_toml:
+        click.echo(to_toml(settings), nl=False)
+    else:
+        print_pairs([(key, _shown(value)) for key, value in settings.items()])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_shown(part)}" for name, part in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _created(context: click.Context, options: dict[str, Any]) -> SearchRecord:
+    from nas.bars import decoding
+    from nas.searching import search as service
+
+    if options["more"] is not None:
+        raise InvalidInput("more", "it is for a search that is there", "give --resume, too, or --trials")
+    name, config = options["name"], config_of(context, options)
     if name is None:
         raise InvalidInput("name", "a new search needs a name", "give one, or --resume an old search")
-    return str(name)
+    begin = options["first"], options["warm_start"]
+    with decoding() as progress:
+        return service.create(options["storage"], str(name), config, progress, *begin)
 
 
-def _config(context: click.Context, options: dict[str, Any]) -> SearchConfig:
-    options = {**options, **goals_of(context, options)}
-    named = {f.name for f in fields(SearchConfig)} - {"first"}  # which is checked once the space is known
-    return SearchConfig(**{name: options[name] for name in named if name in options})
+def _resumed(context: click.Context, options: dict[str, Any]) -> SearchRecord:
+    from nas.searching import search as service
+
+    record = _stored(context, options)
+    return service.resume(options["storage"], record.name, options["more"] or 0)
 
 
-def _refuse_settings(context: click.Context) -> None:
-    for name in context.params:
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if given and name not in _WITH_RESUME:
-            raise InvalidInput(name, "a search goes on with the settings it was made with", "leave it out")
+def _stored(context: click.Context, options: dict[str, Any]) -> SearchRecord:
+    """The search that is to go on; InvalidInput where settings are given that are not its own."""
+    from nas.ledger import Ledger
+    from nas.searching import search as service
+    from nas.searching.differences import refuse_changes
+
+    with Ledger.open(options["storage"]) as ledger:
+        record = ledger.search(options["resume"])
+    if names := given_settings(context) - EACH_TIME:
+        _refuse_beginning(options, names)
+        if OF_REWARD & names:
+            names |= {"objectives"}
+        refuse_changes(record, service.with_whole_path(config_of(context, options)), names)
+    return record
+
+
+def _refuse_beginning(options: dict[str, Any], names: set[str]) -> None:
+    for name in ("first", "warm_start"):
+        if name in names:
+            raise InvalidInput(name, f"'{options['resume']}' has begun", "leave it out, or make a new search")
+    if "name" in names and options["name"] != options["resume"]:
+        rename = command("searches", "rename", options["resume"], options["name"], storage=options["storage"])
+        raise InvalidInput("name", f"'{options['resume']}' goes on", f"leave it out, or rename it: {rename}")
+
+
+def _plan(context: click.Context, options: dict[str, Any]) -> None:
+    from nas.cli.search_plan import show_plan
+
+    if options["resume"] is None:
+        show_plan(options, config_of(context, options), options["trials"])
+        return
+    record = _stored(context, options)
+    left = sum(count for state, count in record.counts.items() if not state.finished)
+    show_plan(options, record.config, left + (options["more"] or 0))
 
 
 def _run(name: str, options: dict[str, Any]) -> None:
     from nas.searching.shown import run_shown
 
-    settings = {setting: options[setting] for setting in ("storage", "workers", "executor", "verbose")}
+    shared = ("storage", "workers", "executor", "verbose", "minutes")
     try:
-        spent = run_shown(name=name, progress=True, **settings)
+        spent = run_shown(name=name, progress=True, **{setting: options[setting] for setting in shared})
     except KeyboardInterrupt:
         resume = command("search", resume=name, storage=options["storage"])
         click.echo(f"\nFinished trials are kept; continue with: {resume}", err=True)

@@ -3,6 +3,8 @@
 import click
 
 from nas.cli.options import (
+    ChoicesType,
+    ChoiceType,
     CountLimit,
     Decorator,
     KilobyteLimit,
@@ -13,12 +15,15 @@ from nas.cli.options import (
     json_option,
     storage_option,
 )
+from nas.cli.settings import config_option
 from nas.objectives import DEFAULT
 from nas.objectives.reward import REWARDS, SOFT_EXPONENT
 
 which_search: Decorator = all_of(
+    config_option,
     click.option("--name", metavar="NAME", help="The name of the search."),
     click.option("--resume", metavar="NAME", help="Continue a search with its own settings."),
+    click.option("--more", type=int, metavar="N", help="With --resume: add so many trials."),
 )
 """A new search, or one that is there."""
 
@@ -36,6 +41,18 @@ what_to_try: Decorator = all_of(
         show_default=True,
         metavar="NAME",
         help="What a trial runs: training, or one of a plug-in.",
+    ),
+    click.option(
+        "--fix",
+        type=ChoiceType(),
+        multiple=True,
+        help="Leave one option of a choice, such as stage1.block=separable.",
+    ),
+    click.option(
+        "--only",
+        type=ChoicesType(),
+        multiple=True,
+        help="Leave some options of a choice, such as precision=int8,binary.",
     ),
     click.option("--image-size", type=int, help="Crop and scale images to a square of this side."),
     click.option("--device", default="local", show_default=True, help="The device whose latency counts."),
@@ -62,9 +79,9 @@ what_to_try: Decorator = all_of(
     click.option("--learning-rate", type=float, help="The highest rate of a training."),
     click.option(
         "--sampler",
-        default="tpe",
+        default="auto",
         show_default=True,
-        help="The sampler that proposes trials: tpe, nsga2 or random.",
+        help="What proposes trials: auto, tpe, nsga2, nsga3, gp, qmc, random, grid, local, evolution.",
     ),
     click.option(
         "--seed",
@@ -149,6 +166,8 @@ how_to_run: Decorator = all_of(
     click.option(
         "--executor", default="local", show_default=True, metavar="NAME", help="Where they run: local."
     ),
+    click.option("--minutes", type=float, metavar="X", help="Begin no trial after so many minutes."),
+    click.option("--dry-run", is_flag=True, help="Tell what would be searched, and how long it takes."),
     click.option("--verbose", is_flag=True, help="Say when the device was disturbed."),
     storage_option,
     json_option,

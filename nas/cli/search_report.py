@@ -65,6 +65,9 @@ def next_step(record: SearchRecord, front: list[TrialRecord], others: list[str],
     def next_command(*words: str) -> str:
         return command(*words, record.name, storage=storage)
 
+    if (queued := record.counts[TrialState.QUEUED]) and not others:
+        left, resume = counted(queued, "trial"), command("search", resume=record.name, storage=storage)
+        return f"Not begun: {left}; go on with: {resume}\nNext: {next_command('pareto')}"
     if not front and record.counts[TrialState.INFEASIBLE]:
         return f"Nothing was within the limits; see by how much: {next_command('trials')}"
     if not record.config.device:

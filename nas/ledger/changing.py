@@ -31,7 +31,9 @@ def add_trials(ledger: Ledger, name: str, more: int) -> SearchRecord:
             search.config = replace(config, trials=config.trials + more).to_dict()
         except InvalidInput as error:
             raise error.of("more") from error
-        numbers = range(config.trials, config.trials + more)
+        last = session.scalar(select(func.max(Trial.number)).where(Trial.search_id == search.id))
+        begin = 0 if last is None else last + 1
+        numbers = range(begin, begin + more)
         rows = [{"search_id": search.id, "number": n, "state": TrialState.QUEUED} for n in numbers]
         session.execute(insert(Trial), rows)
     return ledger.search(name)

@@ -58,6 +58,7 @@ class SearchLine(_Line):
     name: str
     created_at: datetime
     config: dict[str, JsonValue]
+    trials: Annotated[int, Field(ge=0)]
     ended: str | None = None
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import IO
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -36,6 +36,7 @@ def search_line(ledger: Ledger, name: str) -> SearchLine:
             name=row.name,
             created_at=row.created_at,
             config=row.config,
+            trials=session.scalar(select(func.count()).where(Trial.search_id == row.id)) or 0,
             ended=row.ended,
         )
 
@@ -105,8 +106,8 @@ def read_file(file: IO[bytes]) -> tuple[SearchLine, Iterator[TrialLine]]:
         number = -1
         for number, text in enumerate(file):
             yield read_trial(text, number, config)
-        if number + 1 > config.trials or (number + 1 < config.trials and search.ended is None):
-            raise damaged(number + 3, f"{number + 1} trials are there, of {config.trials}")
+        if number + 1 != search.trials:
+            raise damaged(number + 3, f"{number + 1} trials are there, of {search.trials}")
 
     return search, trials()
 

@@ -21,6 +21,7 @@ from nas.ledger.workers import Worker
 from nas.measuring.devices import check_device
 from nas.measuring.front_todo import next_of_front
 from nas.objectives import DEFAULT, LATENCY_AT, devices_of, objective
+from nas.searching.differences import refuse_taken
 from nas.searching.supervision import OnChange, OnProgress, Supervision
 from nas.trials.job import Job, Told
 from search_spaces.errors import InvalidInput
@@ -86,6 +87,13 @@ def _is_buildable(space: "SearchSpace") -> bool:
     from search_spaces.architecture import Architecture
 
     return isinstance(space.sample(0), Architecture)
+
+
+def with_whole_path(config: SearchConfig) -> SearchConfig:
+    """The config with a path to data that is absolute."""
+    from nas.data.opening import canonical
+
+    return replace(config, data=canonical(config.data)) if config.data else config
 
 
 def check_evaluator(config: SearchConfig, space: "SearchSpace") -> None:
@@ -159,21 +167,20 @@ def create(
         InvalidInput: the config could not run, or the name is malformed or taken; nothing is written.
         BitnasError: the database does not open.
     """
-    from nas.data.opening import canonical
-
     if name is not None:
         check_search_name(name)
     config = with_defaults(config)
     space = check_config(config, on_images)
     check_devices(storage, config)
-    if config.data:
-        config = replace(config, data=canonical(config.data))
+    config = with_whole_path(config)
     config = replace(config, first=(*config.first, *_first(storage, first, space)))
     if len(config.first) > config.trials:
         problem = f"{len(config.first)} architectures are more than the {config.trials} trials"
         raise InvalidInput("first", problem, "ask for more trials")
     with _ledger(storage, is_there=bool(warm_start)) as ledger:
         if name is not None:
+            if name in _names(ledger):
+                refuse_taken(ledger.search(name), config, storage)
             return ledger.create_search(name, config, warm_start)
         return _create_unnamed(ledger, config, warm_start)
 
@@ -187,7 +194,7 @@ def _first(storage: str, names: Sequence[str], space: "SearchSpace") -> tuple[st
     """What the search begins with; a ledger is opened for names that are no files."""
     from nas.trials.first import first_of
 
-    if all(Path(name).is_file() or "/" not in name for name in names):
+    if all(name.startswith("{") or Path(name).is_file() or "/" not in name for name in names):
         return first_of(names, space, None)
     with Ledger.open(storage) as ledger:
         return first_of(names, space, ledger)
@@ -213,7 +220,7 @@ def _names(ledger: Ledger) -> set[str]:
 
 
 def resume(storage: str, name: str, more: int = 0) -> SearchRecord:
-    """The search ``name``, checked to be one that this installation can go on with; with ``more`` trials."""
+    """The search ``name``, checked to be one that can go on here, with so many ``more`` trials."""
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
         check_config(record.config)

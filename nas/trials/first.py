@@ -64,6 +64,8 @@ def _checked_choices(name: str, space: SearchSpace, choices: object) -> str:
 
 def _text(name: str, ledger: "Ledger | None") -> str:
     """The JSON of what is named."""
+    if name.startswith("{"):  # as a search's settings are shown
+        return name
     if (path := Path(name)).is_file():
         return path.read_text(encoding="utf-8")
     search, _, number = name.rpartition("/")

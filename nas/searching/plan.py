@@ -1,0 +1,177 @@
+"""What a search would do: how many architectures there are, what they take, and how long it would last."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import TYPE_CHECKING
+
+from nas.ledger.entries import Cost
+from nas.ledger.records import TRAINING, SearchConfig, TrialState
+from nas.ledger.store import Ledger
+from nas.objectives import objective
+from nas.trials.costing import costs_of
+from nas.trials.setup import data_of, space_of
+from search_spaces.architecture import Architecture
+from search_spaces.counting import Size, counted
+from search_spaces.errors import AbsentLedgerError, BitnasError, MeasurementError, NoDeviceError
+from search_spaces.restricted import Restricted
+
+if TYPE_CHECKING:
+    from nas.data import DataSet
+    from search_spaces.search_space import SearchSpace
+
+MOST_TRIALS = 200
+"""Recorded trials that an estimate of the time is made of."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a search before it begins.
+
+    Attributes:
+        config: its settings, with what its evaluator makes of those not given.
+        size: how many architectures the space leaves.
+        latencies_ms: what a sample of them takes on the device by estimate; empty where it is not profiled.
+        sizes_kb: of the sample.
+        share_within: the share of the sample within the limits; None where some limit cannot be told yet.
+        trial_s: seconds that one trial takes; None where nothing tells.
+        told_by: what tells the seconds, in words.
+    """
+
+    config: SearchConfig
+    size: Size
+    latencies_ms: tuple[float, ...]
+    sizes_kb: tuple[float, ...]
+    share_within: float | None
+    trial_s: float | None
+    told_by: str
+
+    def seconds(self, trials: int, workers: int) -> float | None:
+        """How long so many trials last, so many at once; measuring comes on top."""
+        return None if self.trial_s is None else trials * self.trial_s / min(workers, max(trials, 1))
+
+
+def plan_of(storage: str, config: SearchConfig) -> Plan:
+    """The plan of a search; nothing is written, but one epoch may be trained to see how long it takes.
+
+    Raises:
+        InvalidInput: the search could not run.
+        BitnasError: the ledger does not open.
+    """
+    from nas.searching.search import check_config, check_devices, with_defaults, with_whole_path
+
+    config = with_defaults(config)
+    check_config(config)
+    check_devices(storage, config)
+    config = with_whole_path(config)
+    data = data_of(config)
+    space = space_of(config, data)
+    try:
+        with Ledger.open(storage) as ledger:
+            return _plan(ledger, config, space, data)
+    except AbsentLedgerError:
+        return _plan(None, config, space, data)
+
+
+def _plan(ledger: Ledger | None, config: SearchConfig, space: "SearchSpace", data: "DataSet | None") -> Plan:
+    sample, latencies = _sample(space), list[float]()
+    if sample and ledger is not None and config.device:
+        latencies = _latencies(ledger, config.device, sample)
+    costs = [_cost(a, latencies[i] if latencies else None) for i, a in enumerate(sample)]
+    seconds, told_by = _recorded(ledger, config), "trials of such a search in the ledger"
+    if seconds is None:
+        seconds, told_by = _tried(config, sample, data), "one epoch of one architecture, trained just now"
+    return Plan(
+        config,
+        space.count if isinstance(space, Restricted) else _counted(space),
+        tuple(sorted(latencies)),
+        tuple(sorted(c.size_kb for c in costs if c.size_kb is not None)),
+        _share_within(config, costs),
+        seconds,
+        told_by,
+    )
+
+
+def _counted(space: "SearchSpace") -> Size:
+    from search_spaces.search_space import SearchSpace
+
+    if type(space).size is SearchSpace.size:  # which counts one by one
+        return counted(space)
+    return Size(space.size(), is_exact=True)
+
+
+def _sample(space: "SearchSpace") -> list[Architecture]:
+    """Architectures of the space that lower; none where they are not of bitnas's."""
+    from latency.model.profiling import sampled
+    from latency.model.workloads import workloads_of
+
+    found = []
+    for architecture in sampled(space) if isinstance(space.sample(0), Architecture) else []:
+        try:
+            workloads_of(architecture)
+        except BitnasError:  # such a one fails as a trial, too
+            continue
+        found.append(architecture)
+    return found
+
+
+def _latencies(ledger: Ledger, device: str, sample: Sequence[Architecture]) -> list[float]:
+    """What each takes by what the ledger knows of the device; nothing where that is too little."""
+    from latency import LatencyModel
+    from latency.model.workloads import workloads_of
+    from nas.ledger.latencies import SqlLatencyTable
+    from nas.measuring.devices import open_remembered
+
+    try:
+        model = LatencyModel(open_remembered(ledger, device), SqlLatencyTable(ledger), measure=False)
+        model.refresh()
+        return model.predictor.expected([workloads_of(architecture) for architecture in sample])
+    except (MeasurementError, NoDeviceError):
+        return []
+
+
+def _cost(architecture: Architecture, latency_ms: float | None) -> Cost:
+    from search_spaces.sizing import size
+
+    return Cost(latency_ms, size(architecture).kilobytes, costs=costs_of(architecture))
+
+
+def _share_within(config: SearchConfig, costs: Sequence[Cost]) -> float | None:
+    """Of costs, how many break no limit; None without limits, or where one cannot be told."""
+    for name in config.awaited:
+        values = [v.value for cost in costs if (v := objective(name).of(cost)) is not None]
+        config = config.with_median(name, median(values)) if values else config
+    untold = [n for n in config.limited if any(objective(n).of(cost) is None for cost in costs)]
+    if not costs or not config.limited or config.awaited or untold:
+        return None
+    return sum(not config.broken(cost) for cost in costs) / len(costs)
+
+
+def _recorded(ledger: Ledger | None, config: SearchConfig) -> float | None:
+    """Seconds from start to end of a complete trial of a search like this one; None where there is none."""
+    alike = ("space", "data", "image_size", "evaluator", "epochs", "repeats", "batch_size", "fix", "only")
+    found: list[float] = []
+    for search in ledger.searches() if ledger is not None else []:
+        if any(getattr(search.config, name) != getattr(config, name) for name in alike):
+            continue
+        for trial in ledger.trials(search.name) if ledger is not None else []:
+            is_trained = trial.state is TrialState.COMPLETE and trial.same_as is None
+            if is_trained and trial.started_at is not None and trial.finished_at is not None:
+                found.append((trial.finished_at - trial.started_at).total_seconds())
+        if len(found) >= MOST_TRIALS:
+            break
+    return fmean(found) if found else None
+
+
+def _tried(config: SearchConfig, sample: Sequence[Architecture], data: "DataSet | None") -> float | None:
+    """Seconds of the epochs of a trial, by training one; None where another evaluator does that."""
+    from nas.training.loop import train_architecture
+
+    if config.evaluator != TRAINING or data is None or not sample:
+        return None
+    data.read()  # from disk, which is not the training's
+    settings = {"batch_size": config.batch_size, "learning_rate": config.learning_rate}
+    started = time.monotonic()
+    train_architecture(sample[0], data, epochs=1, seed=config.seed, **settings)  # type: ignore[arg-type]
+    return (time.monotonic() - started) * config.epochs * config.repeats
