@@ -11,7 +11,8 @@ from latency.model.workloads import activation_bytes
 from nas.algorithms.base import Algorithm, Proposal, algorithms
 from nas.algorithms.choosing import algorithm
 from nas.cli.main import cli
-from nas.cli.search import _config, search
+from nas.cli.search import search
+from nas.cli.settings import config_of
 from nas.export.trials import candidates, limits_of, nothing_fits
 from nas.figures.data import pareto_data
 from nas.figures.search import pareto_figure, title_of
@@ -318,7 +319,7 @@ def test_a_reward_with_wrong_parameters_is_refused_in_one_line(
 def test_a_reward_of_the_command_line_is_the_searchs_objective() -> None:
     line = ["--name", "a", "--reward", "mnasnet", "--target-latency-ms", "400us", "--w", "-0.1"]
     context = search.make_context("search", line)
-    assert _config(context, context.params).objectives == ("mnasnet@0.4ms:-0.1",)
+    assert config_of(context, context.params).objectives == ("mnasnet@0.4ms:-0.1",)
 
 
 def test_a_plug_ins_objective_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
