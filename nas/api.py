@@ -29,7 +29,7 @@ def search(
     device: str = "local",
     trials: int = 24,
     epochs: int = 3,
-    sampler: str = "tpe",
+    sampler: str = "auto",
     seed: int = 0,
     objectives: str | Sequence[str] = DEFAULT,
     max_latency_ms: float | None = None,
@@ -74,7 +74,8 @@ def search(
         device: the device whose latency counts.
         trials: how many architectures to try.
         epochs: how long to train each.
-        sampler: what proposes architectures: ``tpe``, ``nsga2`` or ``random``.
+        sampler: what proposes architectures: ``auto``, ``tpe``, ``nsga2``, ``nsga3``, ``gp``, ``qmc``,
+            ``random``, ``grid``, ``local`` or ``evolution``.
         seed: with one worker, the same seed proposes the same.
         objectives: what to trade off: ``accuracy``, ``latency``, ``size``, ``memory``, ``macs``,
             ``latency@DEVICE``, or a reward such as ``mnasnet@3ms``; one alone is allowed.

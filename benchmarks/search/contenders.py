@@ -8,7 +8,6 @@ from benchmarks.search.targets import Network, Target
 from nas import seeds
 from nas.algorithms.base import Choices, ExhaustedError, algorithms
 from nas.algorithms.choosing import algorithm
-from nas.algorithms.optuna_samplers import samplers
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.objectives import objective
 from nas.trials.proposing import PassedOver, Proposer
@@ -147,11 +146,10 @@ MOST_TRIALS = {"optuna gp": 100}
 
 
 def distinct_names() -> list[str]:
-    """The algorithms of the registries, each once, by the shortest of its names."""
+    """The algorithms of the registry, each once, by the shortest of its names."""
     found: dict[int, str] = {}
-    for registry in (algorithms, samplers):
-        for name in sorted(registry, key=len):
-            found.setdefault(id(registry.get(name)), name)
+    for name in sorted(algorithms, key=len):
+        found.setdefault(id(algorithms.get(name)), name)
     return sorted(found.values())
 
 

@@ -30,6 +30,7 @@ class Known:
         is_stopped: which were stopped before their end (n,).
         is_running: which are still to end (n,).
         is_beaten: which are not on the front for certain, and need not be compared (n,).
+        epochs: how many they have been through (n,).
         objectives: how many of the losses are objectives, the first ones.
     """
 
@@ -41,6 +42,7 @@ class Known:
     is_running: Mask
 
     is_beaten: Mask
+    epochs: Rows
     objectives: int
 
     def __len__(self) -> int:
@@ -100,7 +102,9 @@ class Archive:
         self._numbers = np.fromiter((trial.number for trial in trials), dtype=np.intp, count=len(trials))
         if len(trials) > len(before):
             rows = self._table[self._numbers]
-            known = Known(**{name: rows[name] for name in rows.dtype.names or ()}, objectives=self._objectives)
+            known = Known(
+                **{name: rows[name] for name in rows.dtype.names or ()}, objectives=self._objectives
+            )
             is_beaten = np.ones(len(trials), dtype=bool)
             is_beaten[known.front()] = False
             self._table["is_beaten"][self._numbers] = is_beaten
@@ -108,8 +112,9 @@ class Archive:
     def _row_type(self) -> np.dtype[np.void]:
         codes = ("codes", np.int16, (len(self._genome.names),))
         losses = ("losses", np.float64, (len(self._watched),))
-        flags = [(name, np.bool_) for name in ("is_usable", "is_front", "is_stopped", "is_running", "is_beaten")]
-        return np.dtype([codes, losses, *flags])
+        names = "is_usable", "is_front", "is_stopped", "is_running", "is_beaten"
+        flags = [(name, np.bool_) for name in names]
+        return np.dtype([codes, losses, *flags, ("epochs", np.int64)])
 
     def _grow(self, size: int) -> None:
         if size > len(self._table):
@@ -131,4 +136,5 @@ class Archive:
             trial.state is TrialState.PRUNED,
             not trial.state.finished,
             False,
+            trial.epochs_done or 0,
         )

@@ -1,14 +1,16 @@
 """``auto``: a start that fills the space, then what promises the largest gain of hypervolume by a model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from nas import seeds
 from nas.algorithms.archive import Archive, Known, Rows
-from nas.algorithms.base import Algorithm, Choices, ExhaustedError, Proposal, Screened, algorithms
+from nas.algorithms.base import Algorithm, Proposal, algorithms
 from nas.algorithms.breeding import Breeder
+from nas.algorithms.candidates import Candidate, Candidates
 from nas.algorithms.dormancy import Codes, Mask
 from nas.algorithms.gain import Gain
 from nas.algorithms.genome import Genes, Genome, design
@@ -17,143 +19,147 @@ from nas.algorithms.judging import Judge
 from nas.algorithms.prediction import LEAST, MOST_POINTS, Predictions, Predictor, bounded
 from nas.ledger.records import SearchConfig, TrialRecord
 from nas.objectives import objective
-from search_spaces.search_space import SearchSpace, every
+from search_spaces.search_space import SearchSpace
 
 MOST_TO_START = 16
 """Trials of the start; of short searches a third."""
 PARENTS = 64
-"""Trials whose children are bred: the best fronts."""
+"""Trials whose children are bred, while the front is shorter."""
 SHORT, SCREENED = 200, 24
 """Candidates whose expected gain is computed, and those of them whose costs are computed exactly."""
-DRAW_EVERY = 4
-HUNT = 1
-HE = 4
-"""One trial in so many follows a function drawn from the model, not the expectation over all."""
+CYCLE, HUNT, DRAW = 4, 1, 3
+"""Of so many trials in a row, this one hunts for the best in one objective, and that one follows a function
+drawn from the model."""
 _SPACE, _DESIGN = 2**31, 2**31 + 1
 """What seeds are for, beside those of the trials, which have their numbers."""
-_MOST_KEPT, _MOST_LISTED = 20_000, 20_000
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """What may be proposed."""
+class _Round:
+    """One ask: what is known, and what must not be proposed, by digest and by codes."""
 
-    choices: Choices
-    screened: Screened
+    number: int
+    known: Known
+    taken: set[str | None]
+    keys: set[bytes]
+    random: np.random.Generator
 
 
 class Auto(Algorithm):
     """Finds good fronts with few trainings; docs/search.md tells how."""
 
     def __init__(self, space: SearchSpace, config: SearchConfig) -> None:
-        self._space, self._config = space, config
-        self._genome = Genome(space, seeds.derive(config.seed, seeds.PROPOSE, _SPACE))
+        self._config = config
+        self._threads = ThreadpoolController()
+        self._genome = Genome(space, self._seed(_SPACE))
+        self._candidates = Candidates(space, self._genome)
         self._archive = Archive(self._genome, config)
         self._predictions = Predictions(self._genome)
         self._watched = [objective(name) for name in config.watched]
         self._is_exact = [o.is_known_before_training for o in self._watched]
-        limits = [config.limited.get(o.name) for o in self._watched]
+        self._uncertain = [c for c in range(len(config.objectives)) if not self._is_exact[c]]
         self._limits = np.array(
-            [
-                np.inf if limit is None else o.loss(limit)
-                for o, limit in zip(self._watched, limits, strict=True)
-            ]
+            [o.loss(config.limited[o.name]) if o.name in config.limited else np.inf for o in self._watched]
         )
         self._start = min(MOST_TO_START, max(LEAST, config.trials // 3))
-        self._design = design(self._genome, self._start, seeds.derive(config.seed, seeds.PROPOSE, _DESIGN))
-        self._candidates: dict[tuple[tuple[str, str | int], ...], Candidate] = {}
+        self._design = design(self._genome, self._start, self._seed(_DESIGN))
 
     def ask(
         self, number: int, history: Sequence[TrialRecord], passed_over: Sequence[TrialRecord] = ()
     ) -> Proposal:
         """One of the start's architectures, or the one that promises most."""
+        # many small products: more threads than one only get into each other's way
+        with self._threads.limit(limits=1):
+            return Proposal(self._asked(number, history, passed_over).choices)
+
+    def _asked(
+        self, number: int, history: Sequence[TrialRecord], passed_over: Sequence[TrialRecord]
+    ) -> Candidate:
+        self._candidates.screen = getattr(self, "screen", None)
+        asked = self._round(number, history, passed_over)
+        is_start = asked.known.is_usable.sum() < self._start
+        found = self._of_start(asked, passed_over) if is_start else self._by_model(asked)
+        return found or self._candidates.listed(asked.taken, asked.random)
+
+    def _seed(self, *path: int) -> int:
+        return seeds.derive(self._config.seed, seeds.PROPOSE, *path)
+
+    def _round(
+        self, number: int, history: Sequence[TrialRecord], passed_over: Sequence[TrialRecord]
+    ) -> _Round:
         known = self._archive.read(history, number)
-        random = np.random.default_rng(
-            seeds.derive(self._config.seed, seeds.PROPOSE, number, len(passed_over))
+        passed = [self._genome.codes_of(trial.choices or {}) for trial in passed_over]
+        return _Round(
+            number,
+            known,
+            self._archive.digests | {trial.digest for trial in passed_over},
+            self._archive.keys | {codes.tobytes() for codes in passed if codes is not None},
+            np.random.default_rng(self._seed(number, len(passed_over))),
         )
-        taken = self._archive.digests | {trial.digest for trial in passed_over}
-        keys = set(self._archive.keys)
-        for trial in passed_over:
-            codes = self._genome.codes_of(trial.choices or {})
-            if codes is not None:
-                keys.add(codes.tobytes())
-        is_new: Callable[[Candidate], bool] = lambda candidate: candidate.screened.digest not in taken  # noqa: E731
-        if known.is_usable.sum() >= self._start:
-            found = self._by_model(number, known, keys, is_new, random)
-        else:
-            row = self._design[number % self._start]
-            found = self._first([row] if not passed_over else [], is_new, random)
-        found = found or self._first(self._genome.random_genes(SCREENED, random), is_new, random)
-        return Proposal((found or self._listed(is_new, random)).choices)
 
-    # by the model
+    def _of_start(self, asked: _Round, passed_over: Sequence[TrialRecord]) -> Candidate | None:
+        """The next of the start; where that was passed over, uniform draws."""
+        own = [] if passed_over else [self._design[asked.number % self._start]]
+        draws = self._genome.random_genes(SCREENED, asked.random)
+        one = self._candidates.first(own, asked.taken, asked.random)
+        return one or self._candidates.first(draws, asked.taken, asked.random)
 
-    def _by_model(
-        self,
-        number: int,
-        known: Known,
-        keys: set[bytes],
-        is_new: Callable[[Candidate], bool],
-        random: np.random.Generator,
-    ) -> Candidate | None:
-        """The candidate that promises most; None where none is new and within the limits."""
-        known, front, judge = self._judge(known)
-        hunts = HUNT and number % HE == HUNT and judge.gain is not None
-        if hunts:
-            def prom(codes):
-                forecast = judge.forecast(codes)
-                dev = np.where(np.asarray(judge.is_exact), 0.0, -1.5)[None]
-                return judge.best(judge.losses(forecast, dev), 0) * judge.allowed(forecast) + 1e-9*judge.worth(judge.losses(forecast,dev))
-            breeder = Breeder(self._genome, prom, keys, random)
-        else:
-            breeder = Breeder(self._genome, judge.promise, keys, random)
+    def _by_model(self, asked: _Round) -> Candidate | None:
+        """The candidate that promises most; draws where none is new and within the limits."""
+        known, front, judge = self._judge(asked)
+        breeder = Breeder(self._genome, judge.promise, asked.keys, asked.random)
         bred = breeder.breed(self._parents(known, front)).best(SHORT)
-        if not len(bred.genes):
-            return None
-        is_draw = number % DRAW_EVERY == DRAW_EVERY - 1
-        forecast = judge.forecast(bred.codes)
-        losses = judge.drawn(bred.codes, random) if is_draw else judge.outcomes(forecast)
-        worth = (judge.best(losses, 0)+1e-9*judge.worth(losses) if hunts else judge.worth(losses)) * judge.allowed(forecast)
-        order = np.argsort(-worth, kind="stable")
-        if hunts: return self._candidate(bred.genes[order[0]], random)
-        return self._best_screened(judge, bred.genes[order], losses[:, order], is_new, random)
+        found = self._best(asked, judge, bred.genes, bred.codes) if len(bred.genes) else None
+        draws = self._genome.random_genes(SCREENED, asked.random)
+        return found or self._candidates.first(draws, asked.taken, asked.random)
 
-    def _best_screened(
-        self,
-        judge: Judge,
-        genes: Genes,
-        losses: Floats,
-        is_new: Callable[[Candidate], bool],
-        random: np.random.Generator,
-    ) -> Candidate | None:
-        """The best of the first few, their costs now exact."""
-        found = [(row, self._candidate(genes[row], random)) for row in range(min(SCREENED, len(genes)))]
-        good = [(row, one) for row, one in found if is_new(one) and one.screened.over is None]
+    def _best(self, asked: _Round, judge: Judge, genes: Genes, codes: Codes) -> Candidate | None:
+        """The best of those that promise most, by what they cost exactly."""
+        forecast = judge.forecast(codes)
+        is_drawn = asked.number % CYCLE == DRAW
+        losses = judge.drawn(codes, asked.random) if is_drawn else judge.outcomes(forecast)
+        order = np.argsort(-judge.worth(losses) * judge.allowed(forecast), kind="stable")[:SCREENED]
+        found = [(row, self._candidates.of(genes[row], asked.random)) for row in order]
+        good = [
+            (row, one)
+            for row, one in found
+            if one.screened.over is None and one.screened.digest not in asked.taken
+        ]
         if not good:
             return None
         exact = losses[:, [row for row, _ in good]]
         for place, (_, candidate) in enumerate(good):
-            for column, o in enumerate(self._watched):
-                if o.name in candidate.screened.values:
-                    exact[:, place, column] = o.loss(candidate.screened.values[o.name])
+            self._correct(exact[:, place], candidate)
         return good[int(np.argmax(judge.worth(exact)))][1]
 
-    def _judge(self, known: Known) -> tuple[Known, Rows, Judge]:
+    def _correct(self, losses: Floats, candidate: Candidate) -> None:
+        """Put what is known of a candidate in the place of what was predicted (s, w)."""
+        for column, o in enumerate(self._watched):
+            if o.name in candidate.screened.values:
+                losses[:, column] = o.loss(candidate.screened.values[o.name])
+
+    def _judge(self, asked: _Round) -> tuple[Known, Rows, Judge]:
         """What is known, with what is believed of running trials; its front; and who judges by it."""
-        front = known.front()
+        known, front = asked.known, asked.known.front()
         predictors = self._predictors(known, front)
-        waiting = known.is_running & known.is_usable
-        if waiting.any():
+        if (waiting := known.is_running & known.is_usable).any():
             known = self._believed(known, predictors, waiting)
             front = known.front()
             predictors = self._predictors(known, front)
-        objectives = known.losses[:, : known.objectives]
-        gain = Gain(objectives[front], objectives[known.is_front]) if len(front) else None
-        return (
-            known,
-            front,
-            Judge(self._genome, predictors, self._is_exact, known.objectives, self._limits, gain, objectives[front]),
-        )
+        losses = known.losses[:, : known.objectives]
+        gain = Gain(losses[front], losses[known.is_front]) if len(front) else None
+        hunted = self._hunted(asked.number)
+        judge = Judge(self._genome, predictors, self._is_exact, known.objectives, self._limits, gain, hunted)
+        return known, front, judge
+
+    def _hunted(self, number: int) -> int | None:
+        """The one objective that a trial is to be best in: each cost once, then now and then an accuracy."""
+        known = [c for c in range(len(self._config.objectives)) if self._is_exact[c]]
+        if 0 <= number - self._start < len(known):
+            return known[number - self._start]
+        if number % CYCLE != HUNT or not self._uncertain:
+            return None
+        return self._uncertain[number // CYCLE % len(self._uncertain)]
 
     def _predictors(self, known: Known, front: Rows) -> list[Predictor | None]:
         some = bounded(front, len(known), MOST_POINTS)
@@ -164,15 +170,12 @@ class Auto(Algorithm):
 
     def _believed(self, known: Known, predictors: Sequence[Predictor | None], waiting: Mask) -> Known:
         """Running trials as if they had ended as predicted, so that workers keep apart (Ginsbourger 2010)."""
-        losses = known.losses.copy()
-        rows = np.flatnonzero(waiting)
+        losses, rows = known.losses.copy(), np.flatnonzero(waiting)
         one_hot = self._genome.one_hot(known.codes[rows])
         for column, predictor in enumerate(predictors):
             if predictor is not None:
-                middle = predictor.warp.back(predictor(one_hot)[0])
-                losses[rows, column] = np.where(
-                    np.isfinite(losses[rows, column]), losses[rows, column], middle
-                )
+                told, middle = losses[rows, column], predictor.warp.back(predictor(one_hot)[0])
+                losses[rows, column] = np.where(np.isfinite(told), told, middle)
         return replace(known, losses=losses, is_front=known.is_front | waiting)
 
     def _parents(self, known: Known, front: Rows) -> Codes:
@@ -185,45 +188,6 @@ class Auto(Algorithm):
             front = np.union1d(front, usable[order[: PARENTS // 4]])
         front = front[known.is_usable[front]]
         return known.codes[front if len(front) else np.flatnonzero(known.is_usable)[-PARENTS:]]
-
-    # candidates
-
-    def _first(
-        self,
-        genes: Sequence[Genes] | Genes,
-        is_new: Callable[[Candidate], bool],
-        random: np.random.Generator,
-    ) -> Candidate | None:
-        """The first that is new, if possible one within the limits."""
-        new = [one for one in (self._candidate(row, random) for row in genes) if is_new(one)]
-        return next((one for one in new if one.screened.over is None), new[0] if new else None)
-
-    def _listed(self, is_new: Callable[[Candidate], bool], random: np.random.Generator) -> Candidate:
-        """The first new one of a small space; ExhaustedError where there is none."""
-        for index, choices in enumerate(every(self._space)):
-            if index >= _MOST_LISTED:
-                return self._candidate(self._genome.random_genes(1, random)[0], random)
-            candidate = self._cached(choices)
-            if is_new(candidate):
-                return candidate
-        raise ExhaustedError("every architecture of the space was proposed")
-
-    def _candidate(self, genes: Genes, random: np.random.Generator) -> Candidate:
-        return self._cached(self._genome.choices_of(genes, random))
-
-    def _cached(self, choices: Choices) -> Candidate:
-        key = tuple(choices.items())
-        if key not in self._candidates:
-            if len(self._candidates) >= _MOST_KEPT:
-                self._candidates.clear()
-            self._candidates[key] = Candidate(choices, self._screen(choices))
-        return self._candidates[key]
-
-    def _screen(self, choices: Choices) -> Screened:
-        screen = getattr(self, "screen", None)
-        if screen is not None:
-            return screen(choices)
-        return Screened(self._space.propose(lambda name, _: choices[name]).digest)
 
 
 algorithms.add("auto", Auto)

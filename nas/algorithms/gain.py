@@ -6,9 +6,10 @@ from nas.algorithms.hypervolume import Floats, boxes, crowding, gains
 
 MARGIN = 0.1
 """How far the reference is behind the worst trial, as a share of the range."""
+_SLOPE = 1e-3
 _MOST_ON_FRONT = {1: 1, 2: 128, 3: 96, 4: 32}
 _MOST_ELSE = 16
-"""Points of a front that gains are computed by; there are many more boxes than points from 4 objectives on."""
+"""Points of a front that gains are computed by: from 4 objectives on each has many boxes."""
 
 
 class Gain:
@@ -21,12 +22,19 @@ class Gain:
         """
         if len(front) > (most := _MOST_ON_FRONT.get(front.shape[1], _MOST_ELSE)):
             front = front[np.argsort(-crowding(front), kind="stable")[:most]]
-        self._ideal = front.min(axis=0)
-        worst = losses.max(axis=0)
-        span = worst - self._ideal
-        self._span = np.where(span > 0, span, np.maximum(np.abs(self._ideal), 1e-9))
-        self._boxes = boxes((front - self._ideal) / self._span, np.where(span > 0, 1.0 + MARGIN, MARGIN))
+        self._best = front.min(axis=0)
+        span = losses.max(axis=0) - self._best
+        self._span = np.where(span > 0, span, np.maximum(np.abs(self._best), 1e-9))
+        self._boxes = boxes((front - self._best) / self._span, np.where(span > 0, 1.0 + MARGIN, MARGIN))
 
     def __call__(self, losses: Floats) -> Floats:
         """Of candidates (m, d), each on its own: (m,)."""
-        return gains((losses - self._ideal) / self._span, *self._boxes)
+        return gains((losses - self._best) / self._span, *self._boxes)
+
+    def in_one(self, losses: Floats, column: int) -> Floats:
+        """By how much candidates (m, d) are better in one objective than all of the front: (m,).
+
+        Where they are not, a small part of how far they are from it tells the nearest.
+        """
+        better = (self._best[column] - losses[:, column]) / self._span[column]
+        return np.where(better > 0, better, _SLOPE * better)

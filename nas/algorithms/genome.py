@@ -1,4 +1,4 @@
-"""The choices of a space as rows of whole numbers, which thousands of candidates can be bred and compared as."""
+"""The choices of a space as rows of whole numbers, so that thousands can be bred and compared."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from nas.algorithms.dormancy import Codes, learned
 from search_spaces.search_space import Option, SearchSpace
 
 Genes = npt.NDArray[np.int16]
-"""Which option of each choice (n, c), from 0; dormant choices have one, too, that may do something in a child."""
+"""Which option of each choice (n, c), from 0; a dormant choice has one, too, that may count in a child."""
 
 DRAWS = 256
 """Architectures drawn to get to know a space."""

@@ -1,4 +1,4 @@
-"""How good candidates may be: what they are predicted to reach, what that gains, and whether it is allowed."""
+"""How good candidates may be: what they will reach, what that gains, and whether it is allowed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from nas.algorithms.genome import Genome
 from nas.algorithms.hypervolume import Floats
 from nas.algorithms.prediction import Predictor
 
-OPTIMISM = 1.5
+OPTIMISM = 1.0
 """Standard deviations by which candidates are taken to be better than predicted while they are bred."""
 _OUTCOMES, _OUTCOMES_OF_SEVERAL = 8, 24
 """Points of the normal distribution for expectations over one uncertain objective, and over several."""
@@ -29,6 +29,7 @@ class Judge:
         objectives: how many columns are objectives; the rest is only limited.
         limits: the greatest allowed loss of each column (w,); infinite where there is no limit.
         gain: over the front; None while there is none.
+        hunted: the one objective that is to be better than ever; None where all count.
     """
 
     genome: Genome
@@ -37,7 +38,7 @@ class Judge:
     objectives: int
     limits: Floats
     gain: Gain | None
-    front: Floats
+    hunted: int | None = None
 
     def forecast(self, codes: Codes) -> "Forecast":
         """What candidates (m, c) are predicted to reach."""
@@ -76,13 +77,9 @@ class Judge:
         """The mean gain of outcomes (s, m, w): (m,)."""
         if self.gain is None:
             return np.ones(losses.shape[1])
-        count = losses.shape[1]
         flat = losses[:, :, : self.objectives].reshape(-1, self.objectives)
-        return self.gain(flat).reshape(-1, count).mean(axis=0)
-
-    def best(self, losses: Floats, column: int) -> Floats:
-        """By how much outcomes (s, m, w) are better in one objective than any trial, in the mean: (m,)."""
-        return np.maximum(self.front[:, column].min() - losses[:, :, column], 0.0).mean(axis=0)
+        found = self.gain(flat) if self.hunted is None else self.gain.in_one(flat, self.hunted)
+        return found.reshape(losses.shape[:2]).mean(axis=0)
 
     def allowed(self, forecast: "Forecast") -> Floats:
         """How likely candidates are within all limits: (m,)."""

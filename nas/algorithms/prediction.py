@@ -8,6 +8,7 @@ import numpy.typing as npt
 from nas.algorithms.archive import Known, Rows
 from nas.algorithms.genome import Genome
 from nas.algorithms.hypervolume import Floats
+from nas.algorithms.stopped import corrected, noise_of_stopped
 from nas.algorithms.surrogate import Kernel, Process, Settings, learn, standard
 
 MOST_POINTS = 256
@@ -28,7 +29,7 @@ _LEAST_ERROR = 1e-3
 class Warp:
     """A scale on which a loss is nearer to normal: the logarithm of an error rate or of a cost."""
 
-    is_logarithm: bool
+    is_logarithm: bool = False
     shift: float = 0.0
 
     @classmethod
@@ -85,21 +86,33 @@ class Predictions:
         ended = np.flatnonzero(has_value & ~known.is_running)
         if len(ended) < LEAST:
             return None
-        warp = Warp.of(known.losses[ended, column])
-        settings = self._learned(known, column, ended, warp)
+        warp = Warp() if is_exact else Warp.of(known.losses[ended, column])
+        settings = self._learned(known, column, ended, is_exact)
         rows = some[has_value[some]]
         rows = rows[bounded(np.arange(0), len(rows), MOST_OF_EXACT)] if is_exact else rows
         values = warp.there(known.losses[rows, column])
         process = Process(self._kernel, settings, known.codes[rows], values, np.ones(len(rows)))
+        late = some[known.is_stopped[some] & known.is_usable[some] & np.isfinite(known.losses[some, column])]
+        if len(late) and not is_exact:
+            stopped = self._stopped(known, process, late, warp.there(known.losses[late, column]))
+            noise = np.r_[np.ones(len(rows)), np.full(len(late), noise_of_stopped(settings.noise))]
+            codes = known.codes[np.r_[rows, late]]
+            process = Process(self._kernel, settings, codes, np.r_[values, stopped], noise)
         return Predictor(warp, process, is_exact)
 
-    def _learned(self, known: Known, column: int, rows: Rows, warp: Warp) -> Settings:
+    def _stopped(self, known: Known, process: Process, rows: Rows, reached: Floats) -> Floats:
+        """What stopped trials are taken to reach in the end."""
+        predicted = process.mean(self.genome.one_hot(known.codes[rows]))
+        return corrected(reached, predicted, known.epochs[rows], process.scale)
+
+    def _learned(self, known: Known, column: int, rows: Rows, is_exact: bool) -> Settings:
         """From the first so many trials, that an instance which starts over learns the same."""
         count = milestone(len(rows))
         if (column, count) not in self._settings:
             first = rows[:count]
             front = np.flatnonzero(np.isin(first, known.front_of(first)))
             some = first[bounded(front, count, MOST_TO_LEARN)]
+            warp = Warp() if is_exact else Warp.of(known.losses[first, column])
             values = warp.there(known.losses[some, column])
             middle, scale = standard(values)
             self._settings[column, count] = learn(self._kernel, known.codes[some], (values - middle) / scale)

@@ -6,10 +6,11 @@ from random import Random
 
 import numpy as np
 
-from nas.algorithms.hypervolume import boxes, crowding, gains, non_dominated
+from nas.algorithms.hypervolume import crowding, non_dominated
 from nas.algorithms.points import Point
 
 _REFERENCE = 1.1  # worse than the worst of a front, whose losses range from 0 to 1
+_PROBES = 4096
 
 
 def best(points: Sequence[Point], count: int) -> list[Point]:
@@ -39,15 +40,18 @@ def spread(points: Sequence[Point], count: int) -> list[Point]:
 
 
 def _largest(front: list[Point], count: int) -> list[Point]:
-    """Members of a front, each adding the most to the hypervolume of those before."""
+    """Members of a front, each adding the most to the hypervolume of those before, as far as probes tell."""
     losses = np.asarray([point.losses for point in front], dtype=np.float64)
     low, high = losses.min(axis=0), losses.max(axis=0)
     scaled = (losses - low) / np.where(high > low, high - low, 1.0)
+    probes = np.random.RandomState(0).random_sample((_PROBES, len(low))) * _REFERENCE
+    is_free = (scaled[:, None, :] <= probes[None]).all(axis=2)  # (members, probes)
     chosen: list[int] = []
     for _ in range(count):
-        gained = gains(scaled, *boxes(scaled[chosen], np.full(len(low), _REFERENCE)))
-        gained[chosen] = -1.0
+        gained = is_free.sum(axis=1)
+        gained[chosen] = -1
         chosen.append(int(gained.argmax()))
+        is_free &= ~is_free[chosen[-1]]
     return [front[index] for index in chosen]
 
 

@@ -34,6 +34,8 @@ class TreeParzen(Drawing):
     among the others, so that workers spread out, and so does what was refused.
     """
 
+    tries = 2
+
     def draw(self, seen: Seen, seed: int) -> Drawn:
         """The most promising of some draws, group by group; a uniform draw for the first trials."""
         random = Random(seed)  # noqa: S311 - for sampling, not for secrets
@@ -43,7 +45,7 @@ class TreeParzen(Drawing):
         good = spread(ended, math.ceil(_GOOD_SHARE * len(ended)))
         chosen = {point.number for point in good}
         others = [point for point in ended if point.number not in chosen]
-        tables = _Tables(good, [*others, *seen.pending, *seen.refused[-_WINDOW.latest :]])
+        tables = _Tables(good, [*others, *seen.pending, *seen.refused])
         params: Params = {}
         wanted: dict[str, Option] = {}
 
@@ -58,7 +60,7 @@ class TreeParzen(Drawing):
 
 
 class _Tables:
-    """What good and other points chose, as numbers: the place of each option, -1 where a choice did not come up."""
+    """What good and other points chose: the place of each option, -1 where a choice did not come up."""
 
     def __init__(self, good: Sequence[Point], others: Sequence[Point]) -> None:
         every = [point.params or {} for point in (*good, *others)]

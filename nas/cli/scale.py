@@ -71,6 +71,10 @@ class StepsType(_Range):
 @click.option(
     "--name", metavar="NAME", help="The name of the search that trains; SEARCH-scaled if not given."
 )
+@click.option("--workers", type=int, default=1, show_default=True, help="How many are trained at once.")
+@click.option(
+    "--executor", default="local", show_default=True, metavar="NAME", help="Where they are trained: local."
+)
 @storage_option
 @json_option
 def scale(search: str, number: int, **options: Any) -> None:
@@ -183,6 +187,7 @@ def _train(
     from nas.searching.scaling import searches_of
     from nas.searching.shown import run_shown
 
+    service.check_run(options["workers"], options["executor"])
     name = options["name"] or f"{search}-scaled"
     wanted = searches_of(config, name, found, options["epochs"], options["max_latency_ms"])
     storage = options["storage"]
@@ -192,7 +197,7 @@ def _train(
         with decoding() as progress:
             service.create(storage, name, settings, progress)
     for name in wanted:
-        run_shown(storage=storage, name=name, progress=True)
+        run_shown(storage, name, options["workers"], options["executor"], progress=True)
         if not options["as_json"]:
             report(storage, name, as_json=False)
     return list(wanted)

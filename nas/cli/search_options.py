@@ -79,9 +79,9 @@ what_to_try: Decorator = all_of(
     click.option("--learning-rate", type=float, help="The highest rate of a training."),
     click.option(
         "--sampler",
-        default="tpe",
+        default="auto",
         show_default=True,
-        help="The sampler that proposes trials: tpe, nsga2 or random.",
+        help="What proposes trials: auto, tpe, nsga2, nsga3, gp, qmc, random, grid, local, evolution.",
     ),
     click.option(
         "--seed",

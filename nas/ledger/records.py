@@ -116,7 +116,7 @@ class SearchConfig(RelativeLimits):
     device: str
     trials: int
     epochs: int
-    sampler: str = "tpe"
+    sampler: str = "auto"
     seed: int = 0
     max_latency_ms: float | None = None
     max_size_kb: float | None = None

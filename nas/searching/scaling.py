@@ -209,16 +209,19 @@ def searches_of(
     for proposal in found:
         texts = by_size.setdefault(proposal.architecture.input_shape[1], [])
         texts.append(proposal.architecture.to_json())
+    no_limits: dict[str, Any] = {o.limit: None for o in map(objective, config.limited) if o.limit}
     base = replace(
         config.without_medians(),
-        **{o.limit: None for o in map(objective, config.limited) if o.limit},
+        **no_limits,
         limits={},
         limit_shares={},
         max_latency_share=None,
-        max_latency_ms=max_latency_ms,
+        fix={},
+        only={},
         epochs=config.epochs if epochs is None else epochs,
         pruner="none",
     )
+    base = replace(base, max_latency_ms=max_latency_ms)
     return {
         check_search_name(_name(name, config, side)): replace(
             base,

@@ -1,12 +1,183 @@
-"""The algorithm called auto."""
+"""The algorithm called auto: as any algorithm, better than chance, steady, and the same when started over."""
 
-from nas.algorithms.auto import Auto
-from nas.algorithms.base import Algorithm
-from nas.ledger import SearchConfig
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.algorithms.auto import MOST_TO_START, Auto
+from nas.algorithms.base import Algorithm, Choices, ExhaustedError, Screened
+from nas.algorithms.choosing import algorithm
+from nas.algorithms.hypervolume import hypervolume
+from nas.ledger import SearchConfig, TrialRecord, TrialState
+from nas.objectives import ObjectiveValue
 from nas.testing.algorithms import AlgorithmConformance
-from search_spaces.search_space import SearchSpace
+from search_spaces.search_space import Choose, SearchSpace
+
+KINDS = ("none", "small", "large")
+GAIN, COST = np.array([0.0, 0.6, 0.9]), np.array([0.0, 1.0, 2.2])
+WEIGHTS = np.random.default_rng(7).uniform(0.3, 1.7, (2, 6))
+PAIRS = np.random.default_rng(8).normal(0.0, 0.15, (5, 3, 3))
+
+
+@dataclass(frozen=True)
+class Network:
+    """One of the user's own: its layers' kinds, and how wide it is where it has a last layer."""
+
+    kinds: tuple[int, ...]
+    width: int
+
+    @property
+    def digest(self) -> str:
+        return f"{self.kinds} {self.width}"
+
+    def to_json(self) -> str:
+        return self.digest
+
+
+class Layers(SearchSpace):
+    """Some layers of three kinds; the last one, if it is there, has a width: 3^6 + 2 * 2 * 3^5 networks."""
+
+    name, description, input_shape, classes = "layers", "made up", (1, 8, 8), 10
+
+    def __init__(self, layers: int = 6) -> None:
+        self.layers = layers
+
+    def propose(self, choose: Choose) -> Network:  # type: ignore[override]
+        kinds = tuple(KINDS.index(str(choose(f"layer{i}", KINDS))) for i in range(self.layers))
+        return Network(kinds, int(choose("width", (16, 32, 64))) if kinds[-1] else 0)
+
+    def size(self) -> int:
+        return 3 ** (self.layers - 1) * 7
+
+
+def _figures(space: Layers, choices: Choices) -> tuple[Network, float, float]:
+    """The network, and what it has of accuracy and operations."""
+    network = space.propose(lambda name, _: choices[name])
+    kinds = list(network.kinds)
+    worth = WEIGHTS[0, : len(kinds)] @ GAIN[kinds] + network.width / 100
+    worth += sum(PAIRS[i, a, b] for i, (a, b) in enumerate(zip(kinds, kinds[1:], strict=False)))
+    macs = 1.0 + float(WEIGHTS[1, : len(kinds)] @ COST[kinds]) + network.width / 40
+    return network, float(0.95 - 0.5 * np.exp(-max(worth, 0.0))), macs
+
+
+def _screen(space: Layers, limit: float = np.inf) -> Any:
+    def screen(choices: Choices) -> Screened:
+        network, _, macs = _figures(space, choices)
+        return Screened(network.digest, {"macs": macs}, "too many" if macs > limit else None)
+
+    return screen
+
+
+def _trial(
+    space: Layers, number: int, choices: Choices, state: TrialState = TrialState.COMPLETE
+) -> TrialRecord:
+    network, accuracy, macs = _figures(space, choices)
+    return TrialRecord(
+        "made up",
+        number,
+        state,
+        accuracy=accuracy if state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
+        digest=network.digest,
+        choices=choices,
+        costs={"macs": ObjectiveValue.exact(macs)},
+    )
+
+
+def _config(**settings: Any) -> SearchConfig:
+    given = {"sampler": "auto", "objectives": ("accuracy", "macs"), "trials": 60, **settings}
+    return SearchConfig("layers", "none", "local", epochs=1, **given)
+
+
+def _search(
+    config: SearchConfig, trials: int, *, workers: int = 1, limit: float = np.inf, layers: int = 6
+) -> list[TrialRecord]:
+    """A search; with several workers each asks before the trials of the others have ended."""
+    space, history = Layers(layers), list[TrialRecord]()
+    asked = algorithm(space, config)
+    asked.screen = _screen(space, limit)
+    for number in range(trials):
+        choices = asked.ask(number, history).choices
+        history.append(_trial(space, number, choices, TrialState.RUNNING))
+        if (ended := number + 1 - workers) >= 0:
+            history[ended] = _trial(space, ended, history[ended].choices or {})
+            asked.tell(history[ended])
+    return history
+
+
+def _hypervolume(trials: Sequence[TrialRecord]) -> float:
+    done = [trial for trial in trials if trial.accuracy is not None]
+    return hypervolume([[-(t.accuracy or 0.0), t.costs["macs"].value / 15] for t in done], [-0.4, 1.0])
 
 
 class TestAuto(AlgorithmConformance):
     def algorithm(self, space: SearchSpace, config: SearchConfig) -> Algorithm:
         return Auto(space, config)
+
+
+def test_it_finds_in_a_third_of_the_trials_what_chance_does_not() -> None:
+    by_model = _search(_config(), 40)
+    by_chance = _search(_config(sampler="random"), 120)
+    assert _hypervolume(by_model) > _hypervolume(by_chance)
+    assert len({trial.digest for trial in by_model}) == 40
+
+
+def test_several_workers_cost_little() -> None:
+    alone, together = (_search(_config(seed=1), 44, workers=workers) for workers in (1, 4))
+    assert len({trial.digest for trial in together}) == 44
+    assert _hypervolume(together) > 0.98 * _hypervolume(alone)
+
+
+def test_a_worker_that_starts_late_proposes_the_same() -> None:
+    history = _search(_config(), 34)
+    for number in (MOST_TO_START, 25, 33):
+        late = Auto(space := Layers(), _config())
+        late.screen = _screen(space)
+        assert late.ask(number, history[:number]).choices == history[number].choices
+
+
+def test_what_is_over_a_limit_is_not_proposed_where_anything_else_is_known() -> None:
+    history = _search(_config(max_macs=6.0), 40, limit=6.0)
+    assert all(trial.costs["macs"].value <= 6.0 for trial in history)
+
+
+def test_what_was_passed_over_is_not_proposed_again() -> None:
+    space, history = Layers(), _search(_config(), 30)
+    asked = Auto(space, _config())
+    asked.screen = _screen(space)
+    passed = list[TrialRecord]()
+    for _ in range(4):
+        passed.append(_trial(space, 30, asked.ask(30, history, passed).choices, TrialState.INFEASIBLE))
+    assert len({trial.digest for trial in [*history, *passed]}) == 34
+
+
+def test_a_space_is_searched_to_its_end() -> None:
+    history = _search(_config(trials=7), 7, layers=1)
+    assert len({trial.digest for trial in history}) == 7
+    asked = algorithm(Layers(1), _config())
+    with pytest.raises(ExhaustedError):
+        asked.ask(7, history)
+
+
+def test_one_objective_or_costs_alone_are_enough() -> None:
+    best = max(trial.accuracy or 0.0 for trial in _search(_config(objectives=("accuracy",)), 40))
+    assert best > max(trial.accuracy or 0.0 for trial in _search(_config(sampler="random"), 120)) - 0.002
+    cheapest = min(trial.costs["macs"].value for trial in _search(_config(objectives=("macs",)), 30))
+    assert cheapest == 1.0
+
+
+def test_trials_stopped_early_tell_which_networks_are_bad() -> None:
+    """Their figures are far below those of whole trainings, and must not be taken for them."""
+    space, history = Layers(), _search(_config(), 30)
+    drawn = np.random.default_rng(0)
+    for number in range(30, 40):
+        choices: Choices = {f"layer{i}": KINDS[int(drawn.integers(3))] for i in range(5)}
+        trial = _trial(space, number, {**choices, "layer5": "none"}, TrialState.PRUNED)
+        history.append(replace(trial, accuracy=(trial.accuracy or 0.0) / 3, epochs_done=1))
+    asked = Auto(space, _config())
+    asked.screen = _screen(space)
+    for number in range(40, 60):
+        history.append(_trial(space, number, asked.ask(number, history).choices))
+    assert _hypervolume(history[40:]) > 0.9 * _hypervolume(_search(_config(), 50))

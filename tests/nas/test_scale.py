@@ -2,11 +2,14 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from benches import FEW, ArithmeticBench
 from click.testing import CliRunner, Result
+from threads import ThreadExecutor
 
+import nas
+import nas.trials.job
 from nas.cli.main import cli
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker
 from nas.ledger.claims import Claims
@@ -127,8 +130,9 @@ def test_what_cannot_be_scaled_is_told(settings: dict[str, str], trial: dict[str
 def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A ledger with a search on the simulated board, whose first trial has an architecture."""
     url = f"sqlite:///{tmp_path_factory.mktemp('scale')}/nas.db"
+    config = replace(CONFIG, data=FEW, epochs=1, max_size_kb=None, limit_shares={})
     with Ledger.open(url, create=True) as ledger:
-        ledger.create_search("demo", replace(CONFIG, limit_shares={}))
+        ledger.create_search("demo", config)
         claims = Claims(ledger, "demo", Worker.this_process())
         claim = claims.claim()
         assert claim is not None
@@ -185,8 +189,18 @@ def test_the_command_refuses_in_one_line(
     assert refused.stderr.count("\n") == 1
 
 
-def test_nothing_is_made_of_several_searches_if_one_name_is_taken(storage: str, tmp_path: Path) -> None:
-    refused = run(storage, "0", "--train", "--compound", "1", "--name", "demo", code=2)
-    assert "--name: 'demo' is taken" in refused.stderr
-    with Ledger.open(storage) as ledger:
-        assert [search.name for search in ledger.searches()] == ["demo"]
+def test_what_is_proposed_is_trained_as_trials_of_a_search(
+    storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, *others = nas.trials.job.Job.__init__.__defaults__ or ()
+    monkeypatch.setattr(nas.trials.job.Job.__init__, "__defaults__", (ArithmeticBench, *others))
+    assert ThreadExecutor
+    wanted = ("0", "--compound", "1", "--each", "2")
+    told = run(storage, *wanted, "--train", "--executor", "thread")
+    assert "demo-scaled: 2 trials (2 complete)" in told.stdout
+    found = nas.load(storage, "demo-scaled")
+    assert [trial.choices for trial in found.trials("complete")] == [None, None]
+    proposed = json.loads(run(storage, *wanted, "--json").stdout)["proposals"]
+    assert [trial.digest for trial in found.trials()] == [each["digest"] for each in proposed]
+    assert found.front and found.pareto().hypervolume is not None
+    assert "--name: 'demo-scaled' is taken" in run(storage, *wanted, "--train", code=2).stderr

@@ -1,0 +1,75 @@
+"""What may be proposed: choices, and what they cost before training, computed once each."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.algorithms.base import Choices, ExhaustedError, Screened
+from nas.algorithms.genome import Genes, Genome
+from search_spaces.search_space import SearchSpace, every
+
+_MOST_KEPT, _MOST_LISTED = 20_000, 20_000
+"""Candidates that are kept, and those of a space that are looked through before it counts as large."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What may be proposed, and what is known of it."""
+
+    choices: Choices
+    screened: Screened
+
+
+@dataclass
+class Candidates:
+    """The candidates of a space.
+
+    Attributes:
+        screen: tells what choices cost; None where nobody does, which leaves the digest.
+    """
+
+    space: SearchSpace
+    genome: Genome
+    screen: Callable[[Choices], Screened] | None = None
+
+    def __post_init__(self) -> None:
+        self._kept: dict[tuple[tuple[str, object], ...], Candidate] = {}
+
+    def of(self, genes: Genes, random: np.random.Generator) -> Candidate:
+        """That of one row of genes; what is no column of the genome is drawn."""
+        return self._of_choices(self.genome.choices_of(genes, random))
+
+    def first(
+        self, genes: Iterable[Genes], taken: set[str | None], random: np.random.Generator
+    ) -> Candidate | None:
+        """The first whose digest is not taken, one within the limits if there is any."""
+        new = (one for one in (self.of(row, random) for row in genes) if one.screened.digest not in taken)
+        found = list(new)
+        return next((one for one in found if one.screened.over is None), found[0] if found else None)
+
+    def listed(self, taken: set[str | None], random: np.random.Generator) -> Candidate:
+        """The first of a small space that is not taken, and of a large one any.
+
+        Raises:
+            ExhaustedError: all are taken.
+        """
+        for index, choices in enumerate(every(self.space)):
+            if index >= _MOST_LISTED:
+                return self.of(self.genome.random_genes(1, random)[0], random)
+            if (candidate := self._of_choices(choices)).screened.digest not in taken:
+                return candidate
+        raise ExhaustedError("every architecture of the space was proposed")
+
+    def _of_choices(self, choices: Choices) -> Candidate:
+        key = tuple(choices.items())
+        if key not in self._kept:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            self._kept[key] = Candidate(choices, self._screened(choices))
+        return self._kept[key]
+
+    def _screened(self, choices: Choices) -> Screened:
+        if self.screen is not None:
+            return self.screen(choices)
+        return Screened(self.space.propose(lambda name, _: choices[name]).digest)
