@@ -1,6 +1,5 @@
 """Algorithms by name: what all of them keep, over choices that depend on each other."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
