@@ -98,11 +98,10 @@ class Auto(Algorithm):
         )
 
     def _of_start(self, asked: _Round, passed_over: Sequence[TrialRecord]) -> Candidate | None:
-        """The next of the start; where that was passed over, uniform draws."""
+        """The next of the start; where that is known or over a limit, a uniform draw."""
         own = [] if passed_over else [self._design[asked.number % self._start]]
         draws = self._genome.random_genes(SCREENED, asked.random)
-        one = self._candidates.first(own, asked.taken, asked.random)
-        return one or self._candidates.first(draws, asked.taken, asked.random)
+        return self._candidates.first([*own, *draws], asked.taken, asked.random)
 
     def _by_model(self, asked: _Round) -> Candidate | None:
         """The candidate that promises most; draws where none is new and within the limits."""

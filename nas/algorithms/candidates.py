@@ -43,10 +43,14 @@ class Candidates:
     def first(
         self, genes: Iterable[Genes], taken: set[str | None], random: np.random.Generator
     ) -> Candidate | None:
-        """The first whose digest is not taken, one within the limits if there is any."""
-        new = (one for one in (self.of(row, random) for row in genes) if one.screened.digest not in taken)
-        found = list(new)
-        return next((one for one in found if one.screened.over is None), found[0] if found else None)
+        """The first that is not taken and within the limits; where there is none, one that is over them."""
+        over = None
+        for row in genes:
+            one = self.of(row, random)
+            if one.screened.digest not in taken and one.screened.over is None:
+                return one
+            over = over or (one if one.screened.digest not in taken else None)
+        return over
 
     def listed(self, taken: set[str | None], random: np.random.Generator) -> Candidate:
         """The first of a small space that is not taken, and of a large one any.

@@ -6,7 +6,7 @@ from nas.algorithms.hypervolume import Floats, boxes, crowding, gains
 
 MARGIN = 0.1
 """How far the reference is behind the worst trial, as a share of the range."""
-_SLOPE = 1e-3
+_NEARNESS = 1e-3
 _MOST_ON_FRONT = {1: 1, 2: 128, 3: 96, 4: 32}
 _MOST_ELSE = 16
 """Points of a front that gains are computed by: from 4 objectives on each has many boxes."""
@@ -34,7 +34,7 @@ class Gain:
     def in_one(self, losses: Floats, column: int) -> Floats:
         """By how much candidates (m, d) are better in one objective than all of the front: (m,).
 
-        Where they are not, a small part of how far they are from it tells the nearest.
+        Where none is, the nearest to it counts most.
         """
         better = (self._best[column] - losses[:, column]) / self._span[column]
-        return np.where(better > 0, better, _SLOPE * better)
+        return np.maximum(better, 0.0) + _NEARNESS * np.exp(np.minimum(better, 0.0))

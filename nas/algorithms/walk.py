@@ -15,8 +15,8 @@ class Walk:
     A node of the tree with r options sends the index i on to option (i + s) mod r with the index i div r: the
     choices are the digits of a number in a mixed radix, the first the fastest. The shift s is another one at
     each node, by a hash of the seed and the way to it, so that late choices vary from the start, too. Every
-    way down has exactly one index of which nothing is left over in the end. The others lead to an architecture
-    that a lower index has led to: a branch that ends early is met more often.
+    way down has exactly one index of which nothing is left over in the end. The others lead to an
+    architecture that a lower index has led to: a branch that ends early is met more often.
     """
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
