@@ -11,6 +11,7 @@ from benchmarks.search import page, speed, stopping
 from benchmarks.search.__main__ import main
 from benchmarks.search.contenders import RIVALS, contenders, distinct_names, ours
 from benchmarks.search.runs import Run, run
+from benchmarks.search.simulated import simulate
 from benchmarks.search.space import BENCH
 from benchmarks.search.summary import markdown, summaries
 from benchmarks.search.tables import Network, Writer, build, costs, names_of, read
@@ -20,6 +21,7 @@ from benchmarks.search.train_cifar import TABLE as CIFAR_TABLE
 from benchmarks.search.train_digits import TABLE
 from nas.algorithms.base import algorithms
 from nas.algorithms.choosing import algorithm
+from nas.algorithms.pruners import Pruner, pruners
 from nas.ledger.records import TrialState
 from search_spaces.search_space import every
 
@@ -69,7 +71,7 @@ def test_curves_are_of_the_same_networks_by_both_schedules():
     assert (network.size_kb, network.macs) == pytest.approx(
         costs(build(SMALL_CIFAR, network.choices)), abs=1e-4
     )
-    assert "| `rungs` | the end of `rungs` |" in stopping.markdown(curves)
+    assert "| `rungs` | the end of `rungs` |" in stopping.ranks(curves)
 
 
 def test_tau_counts_pairs():
@@ -184,3 +186,27 @@ def test_asks_are_timed_in_a_ledger(tmp_path):
     name, cell = (part.strip() for part in told.stdout.splitlines()[-1].strip("|").split("|"))
     assert name == "`random`"
     assert float(cell.split()[0]) > 0
+
+
+class _Half(Pruner):
+    """Pauses after the first epoch; of those seen there, the better half goes on."""
+
+    pauses = True
+
+    def rungs(self, number):
+        return (1,)
+
+    def go_on(self, asked, seen, *, closing):
+        best = sorted(seen, key=lambda trial: trial.losses)[: len(seen) // 2]
+        return {trial.number for trial in asked} & {trial.number for trial in best}
+
+
+def test_a_paused_trial_goes_on_where_it_was_once_it_is_among_the_best():
+    curves = [[(first, 0.0), (first / 2, 0.0), (first / 3, 0.0)] for first in (0.5, 0.4, 0.9, 0.6)]
+    ended = [(e.number, e.epochs, e.is_complete, e.spent) for e in simulate(curves, _Half())]
+    assert ended == [(0, 1, False, 1), (1, 3, True, 4), (2, 1, False, 5), (3, 1, False, 6), (0, 3, True, 8)]
+
+
+def test_without_pruner_all_is_trained():
+    ended = list(simulate([[(0.5,)] * 4] * 3, pruners.get("none")(stopping.CONFIG)))
+    assert [(e.number, e.is_complete, e.spent) for e in ended] == [(0, True, 4), (1, True, 8), (2, True, 12)]

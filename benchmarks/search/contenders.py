@@ -1,5 +1,6 @@
 """Who takes part: bitnas's algorithms in a loop as of its own, and Optuna's samplers in Optuna's."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +9,6 @@ from benchmarks.search.targets import Network, Target
 from nas import seeds
 from nas.algorithms.base import Choices, ExhaustedError, algorithms
 from nas.algorithms.choosing import algorithm
-from nas.algorithms.optuna_samplers import samplers
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.objectives import objective
 from nas.trials.proposing import PassedOver, Proposer
@@ -126,7 +126,9 @@ def _suggested(target: Target, asked: Any) -> Choices:
 def _tpe(seed: int) -> Any:
     import optuna
 
-    return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
 
 def _nsga2(seed: int) -> Any:
@@ -147,11 +149,10 @@ MOST_TRIALS = {"optuna gp": 100}
 
 
 def distinct_names() -> list[str]:
-    """The algorithms of the registries, each once, by the shortest of its names."""
+    """The registered algorithms, each once, by the shortest of its names."""
     found: dict[int, str] = {}
-    for registry in (algorithms, samplers):
-        for name in sorted(registry, key=len):
-            found.setdefault(id(registry.get(name)), name)
+    for name in sorted(algorithms, key=len):
+        found.setdefault(id(algorithms.get(name)), name)
     return sorted(found.values())
 
 
