@@ -103,6 +103,7 @@ bench-search: $(STAMP)
 		--json benchmarks/search/results.json $(BENCH_SEARCH)
 	$(BIN)/python -m benchmarks.search.speed --docs docs/search.md
 	$(BIN)/python -m benchmarks.search.stopping --docs docs/search.md
+	$(BIN)/python -m benchmarks.search.savings --docs docs/search.md
 
 # Adds what the tables lack; remove one to train all of it again.
 bench-search-table: $(STAMP)

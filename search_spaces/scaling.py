@@ -75,9 +75,10 @@ def grid(is_resizable: bool) -> Iterator[Scale]:
 def scaled(architecture: Architecture, scale: Scale) -> Architecture:
     """A larger architecture of the same kinds of blocks and precisions.
 
-    A stage of n equal blocks gets ceil(n x depth); those that are added are as its last, at stride 1. Stages
-    of 1x1 convolutions are not repeated, as in EfficientNet. Widths grow to the nearest multiple of 8 and of
-    all groups, nine tenths of what is asked for at least; equal widths stay equal, and none shrinks.
+    A stage of n equal blocks gets n x depth, to the nearest whole number; those that are added are as its
+    last, at stride 1. (EfficientNet rounds up, which doubles a stage of one block by any depth.) Stages of
+    1x1 convolutions are not repeated, as there. Widths grow to the nearest multiple of 8 and of all groups,
+    nine tenths of what is asked for at least; equal widths stay equal, and none shrinks.
 
     Raises:
         InvalidInput: it would be larger than architectures may be.
@@ -124,6 +125,6 @@ def _repeated(stage: list[Block], depth: float) -> list[Block]:
     """The blocks of a deeper stage."""
     if stage[0].kernel == 1:
         return stage
-    wanted = math.ceil(len(stage) * depth - 1e-9)  # 10 x 1.1 is a little more than 11
+    wanted = math.floor(len(stage) * depth + 0.5)
     added = stage[-1].model_copy(update={"stride": 1, "pool": False})
     return [*stage, *[added] * (wanted - len(stage))]

@@ -11,7 +11,6 @@ from benchmarks.search import page, speed, stopping
 from benchmarks.search.__main__ import main
 from benchmarks.search.contenders import RIVALS, contenders, distinct_names, ours
 from benchmarks.search.runs import Run, run
-from benchmarks.search.simulated import simulate
 from benchmarks.search.space import BENCH
 from benchmarks.search.summary import markdown, summaries
 from benchmarks.search.tables import Network, Writer, build, costs, names_of, read
@@ -21,7 +20,6 @@ from benchmarks.search.train_cifar import TABLE as CIFAR_TABLE
 from benchmarks.search.train_digits import TABLE
 from nas.algorithms.base import algorithms
 from nas.algorithms.choosing import algorithm
-from nas.algorithms.pruners import Pruner, pruners
 from nas.ledger.records import TrialState
 from search_spaces.search_space import every
 
@@ -37,12 +35,13 @@ def layers():
     return targets("synthetic")
 
 
-def test_the_space_is_told_one_network_after_the_other():
+def test_the_space_has_as_many_networks_as_it_says():
     found = list(every(BENCH))
     assert len(found) == BENCH.size() == 2000
-    assert len({build(BENCH, choices).digest for choices in found}) == 2000
+    assert len({tuple(choices.items()) for choices in found}) == 2000
+    assert len({build(BENCH, choices).digest for choices in found[::20]}) == 100
     assert "stage1.groups" not in found[0]
-    assert any("stage1.groups" in choices for choices in found)
+    assert "stage1.groups" in found[1000]
 
 
 @needs_digits
@@ -71,7 +70,7 @@ def test_curves_are_of_the_same_networks_by_both_schedules():
     assert (network.size_kb, network.macs) == pytest.approx(
         costs(build(SMALL_CIFAR, network.choices)), abs=1e-4
     )
-    assert "| `rungs` | the end of `rungs` |" in stopping.ranks(curves)
+    assert "| `rungs` | the end of `rungs` |" in stopping.markdown(curves)
 
 
 def test_tau_counts_pairs():
@@ -92,11 +91,11 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
 def test_random_search_does_as_well_as_uniform_draws(table):
     for target in targets(table):
         figures, draw = list(target.figures.values()), np.random.default_rng(0)
-        orders = [draw.permutation(len(figures))[:50] for _ in range(8)]
+        orders = [draw.permutation(len(figures))[:30] for _ in range(8)]
         drawn = np.array([target.shares([figures[place] for place in order]) for order in orders])
-        found = [run(target, "random", ours("random"), seed=seed, trials=50) for seed in range(4)]
+        found = [run(target, "random", ours("random"), seed=seed, trials=30) for seed in range(2)]
         reached = np.mean([each.shares for each in found], axis=0)
-        assert abs(reached[-1] - drawn[:, -1].mean()) < 4 * drawn[:, -1].std() / 2, "of four runs"
+        assert abs(reached[-1] - drawn[:, -1].mean()) < 4 * drawn[:, -1].std() / 2**0.5, "of two runs"
         assert (np.diff(drawn) >= 0).all()
         assert target.shares(figures)[-1] == pytest.approx(1)
         assert sum(map(target.is_top, figures)) >= max(1, round(0.001 * len(figures)))
@@ -105,9 +104,9 @@ def test_random_search_does_as_well_as_uniform_draws(table):
 def test_no_contender_trains_a_network_twice(layers):
     assert {*distinct_names(), *RIVALS} == set(contenders())
     for name in ("random", "optuna nsga2"):
-        found = list(contenders()[name](layers[0], 3, 30, 1))
-        assert len({known.digest for known in found}) == len(found) == 30
-        again = list(contenders()[name](layers[0], 3, 30, 1))
+        found = list(contenders()[name](layers[0], 3, 20, 1))
+        assert len({known.digest for known in found}) == len(found) == 20
+        again = list(contenders()[name](layers[0], 3, 20, 1))
         assert [known.digest for known in again] == [known.digest for known in found]
 
 
@@ -186,27 +185,3 @@ def test_asks_are_timed_in_a_ledger(tmp_path):
     name, cell = (part.strip() for part in told.stdout.splitlines()[-1].strip("|").split("|"))
     assert name == "`random`"
     assert float(cell.split()[0]) > 0
-
-
-class _Half(Pruner):
-    """Pauses after the first epoch; of those seen there, the better half goes on."""
-
-    pauses = True
-
-    def rungs(self, number):
-        return (1,)
-
-    def go_on(self, asked, seen, *, closing):
-        best = sorted(seen, key=lambda trial: trial.losses)[: len(seen) // 2]
-        return {trial.number for trial in asked} & {trial.number for trial in best}
-
-
-def test_a_paused_trial_goes_on_where_it_was_once_it_is_among_the_best():
-    curves = [[(first, 0.0), (first / 2, 0.0), (first / 3, 0.0)] for first in (0.5, 0.4, 0.9, 0.6)]
-    ended = [(e.number, e.epochs, e.is_complete, e.spent) for e in simulate(curves, _Half())]
-    assert ended == [(0, 1, False, 1), (1, 3, True, 4), (2, 1, False, 5), (3, 1, False, 6), (0, 3, True, 8)]
-
-
-def test_without_pruner_all_is_trained():
-    ended = list(simulate([[(0.5,)] * 4] * 3, pruners.get("none")(stopping.CONFIG)))
-    assert [(e.number, e.is_complete, e.spent) for e in ended] == [(0, True, 4), (1, True, 8), (2, True, 12)]

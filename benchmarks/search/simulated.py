@@ -10,8 +10,8 @@ Curves = Sequence[Sequence[tuple[float, ...]]]
 
 
 @dataclass(frozen=True)
-class Ended:
-    """A trial has been trained to its end, or as far as it went on.
+class Trained:
+    """A trial has been trained, to its end or as far as it goes on for now.
 
     Attributes:
         number: the trial's.
@@ -26,40 +26,40 @@ class Ended:
     spent: int
 
 
-def simulate(curves: Curves, pruner: Pruner) -> Iterator[Ended]:
-    """Train all trials of a search as its pruner decides; gives one for each time that a training ends.
+class Simulation:
+    """What ``nas.trials.stopping`` does with a ledger.
 
-    As a worker does: a paused trial that goes on comes before a new one; when all were begun, those that
-    go on all the same.
+    A paused trial that goes on comes before a new one; when all were begun, those that go on all the same.
     """
-    return _Simulation(curves, pruner).run()
 
-
-class _Simulation:
     def __init__(self, curves: Curves, pruner: Pruner) -> None:
         self._curves, self._pruner = curves, pruner
         self._done = [0] * len(curves)
         self._paused: set[int] = set()
         self._spent = self._begun = 0
 
-    def run(self) -> Iterator[Ended]:
+    def run(self) -> Iterator[Trained]:
+        """Train as the pruner decides, until nothing is left."""
         while (number := self._next()) is not None:
             yield self._train(number)
 
     def _next(self) -> int | None:
-        for rung in sorted(self._rungs_with_paused(), reverse=True):
-            if found := self._going_on(rung, closing=False):
-                return min(found)
+        if found := self._going_on(closing=False):
+            return found
         if self._begun < len(self._curves):
             self._begun += 1
             return self._begun - 1
-        for rung in sorted(self._rungs_with_paused()):
-            if found := self._going_on(rung, closing=True):
+        return self._going_on(closing=True)
+
+    def _going_on(self, *, closing: bool) -> int | None:
+        """A paused trial that goes on: of the highest rung, or of the lowest when closing."""
+        for rung in sorted({self._done[number] for number in self._paused}, reverse=not closing):
+            asked = [self._standing(n, rung) for n in sorted(self._paused) if self._done[n] == rung]
+            if found := self._pruner.go_on(asked, self._seen(rung), closing=closing):
                 return min(found)
         return None
 
-    def _train(self, number: int) -> Ended:
-        """To the end, or to where it does not go on."""
+    def _train(self, number: int) -> Trained:
         self._paused.discard(number)
         last = len(self._curves[number])
         for epoch in (*self._pruner.rungs(number), last):
@@ -67,24 +67,21 @@ class _Simulation:
                 continue
             self._spent += epoch - self._done[number]
             self._done[number] = epoch
-            if epoch < last and not self._pruner.go_on(
-                [self._standing(number, epoch)], self._seen(epoch), closing=False
-            ):
-                if self._pruner.pauses:
-                    self._paused.add(number)
+            if epoch < last and not self._goes_on(number, epoch):
                 break
-        return Ended(number, self._done[number], self._done[number] == last, self._spent)
+        return Trained(number, self._done[number], self._done[number] == last, self._spent)
 
-    def _rungs_with_paused(self) -> set[int]:
-        return {self._done[number] for number in self._paused}
-
-    def _going_on(self, rung: int, *, closing: bool) -> set[int]:
-        asked = [self._standing(n, rung) for n in sorted(self._paused) if self._done[n] == rung]
-        return self._pruner.go_on(asked, self._seen(rung), closing=closing)
+    def _goes_on(self, number: int, epoch: int) -> bool:
+        asked = [self._standing(number, epoch)]
+        if self._pruner.go_on(asked, self._seen(epoch), closing=False):
+            return True
+        if self._pruner.pauses:
+            self._paused.add(number)
+        return False
 
     def _seen(self, epoch: int) -> list[Standing]:
         return [self._standing(n, epoch) for n in range(len(self._curves)) if self._done[n] >= epoch]
 
     def _standing(self, number: int, epoch: int) -> Standing:
         losses, last = self._curves[number][epoch - 1], len(self._curves[number])
-        return Standing(number, 1 - losses[0], losses, losses[1:], self._done[number] == last)
+        return Standing(number, losses[1:], losses[:1], self._done[number] == last)

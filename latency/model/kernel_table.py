@@ -25,6 +25,7 @@ class KernelTable:
     Attributes:
         device: what is timed.
         table: what was measured, and where measurements go.
+        measures: whether what the table lacks is measured.
         changes: how many measurements were put here.
         refreshes: how often what others measured was read.
     """
@@ -34,7 +35,7 @@ class KernelTable:
         self.device = device
         self.table = table
         self.changes = self.refreshes = 0
-        self._measure = measure
+        self.measures = measure
         self._brief = brief
         self._known: dict[Workload, Measurement] = {}
         self._usual_ms: float | None = None
@@ -78,7 +79,7 @@ class KernelTable:
                 return None
             self._known[workload] = found
         known = self._known[workload]
-        is_too_brief = known.conditions.brief and self._measure and not self._brief
+        is_too_brief = known.conditions.brief and self.measures and not self._brief
         return None if is_too_brief else known
 
     def lacking(self, workloads: "Sequence[Workload]") -> "list[Workload]":
@@ -106,7 +107,7 @@ class KernelTable:
 
         ``progress`` is told how many are done, and of how many. Every batch is kept when it is done.
         """
-        lacking = self.lacking(workloads) if self._measure else []
+        lacking = self.lacking(workloads) if self.measures else []
         for start in range(0, len(lacking), KERNELS_A_BATCH):
             progress(start, len(lacking))
             batch = lacking[start : start + KERNELS_A_BATCH]

@@ -1,15 +1,20 @@
 """What an algorithm knows of a search's trials, as arrays; each trial is read once, however often it asks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from operator import is_
 
 import numpy as np
+import numpy.typing as npt
 
 from nas.algorithms.dormancy import Codes, Mask
 from nas.algorithms.genome import Genome
-from nas.algorithms.hypervolume import Floats
+from nas.algorithms.hypervolume import Floats, non_dominated
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.objectives import objective
+
+Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class Known:
         is_front: which may be on the front: complete, and within the limits (n,).
         is_stopped: which were stopped before their end (n,).
         is_running: which are still to end (n,).
+        is_beaten: which are not on the front for certain, and need not be compared (n,).
+        objectives: how many of the losses are objectives, the first ones.
     """
 
     codes: Codes
@@ -33,8 +40,22 @@ class Known:
     is_stopped: Mask
     is_running: Mask
 
+    is_beaten: Mask
+    objectives: int
+
     def __len__(self) -> int:
         return len(self.codes)
+
+    def front(self) -> Rows:
+        """The rows of the front, by their first objective."""
+        return self.front_of(np.flatnonzero(~self.is_beaten))
+
+    def front_of(self, rows: Rows) -> Rows:
+        """Those of ``rows`` that no other of them beats, by their first objective."""
+        losses = self.losses[rows, : self.objectives]
+        places = np.flatnonzero(self.is_front[rows] & np.isfinite(losses).all(axis=1))
+        places = places[non_dominated(losses[places])]
+        return rows[places[np.argsort(losses[places, 0], kind="stable")]]
 
 
 class Archive:
@@ -42,30 +63,52 @@ class Archive:
 
     def __init__(self, genome: Genome, config: SearchConfig) -> None:
         self._genome, self._config = genome, config
+        self._objectives = len(config.objectives)
         self._watched = [objective(name) for name in config.watched]
         self._kept: dict[int, TrialRecord] = {}
         self._table = np.zeros(0, dtype=self._row_type())
+        self._settle([])
         self.digests: set[str | None] = set()
         self.keys: set[bytes] = set()
 
-    def read(self, history: Iterable[TrialRecord], number: int) -> Known:
+    def read(self, history: Sequence[TrialRecord], number: int) -> Known:
         """The trials but ``number``; ``digests`` and ``keys`` then hold all that was ever read."""
-        kept = self._kept
-        others = [trial for trial in history if trial.number != number]
-        fresh = [trial for trial in others if kept.get(trial.number) is not trial]
-        self._grow(1 + max((trial.number for trial in fresh), default=-1))
-        for trial in fresh:
+        if not all(map(is_, history, self._settled)) or len(history) < len(self._settled):
+            self._settle([])
+        later = history[len(self._settled) :]
+        self._add([trial for trial in later if self._kept.get(trial.number) is not trial])
+        self._settle([*self._settled, *takewhile(lambda trial: trial.state.finished, later)])
+        rest = [trial.number for trial in history[len(self._settled) :]]
+        numbers = np.concatenate([self._numbers, np.asarray(rest, dtype=np.intp)])
+        rows = self._table[np.sort(numbers[numbers != number])]
+        return Known(**{name: rows[name] for name in rows.dtype.names or ()}, objectives=self._objectives)
+
+    def _add(self, trials: Iterable[TrialRecord]) -> None:
+        """Read trials that are new, or have changed."""
+        for trial in trials:
+            self._grow(trial.number + 1)
             self._table[trial.number] = self._row(trial)
             if trial.state.finished:
-                kept[trial.number] = trial
-        numbers = np.fromiter((trial.number for trial in others), dtype=np.intp, count=len(others))
-        rows = self._table[np.sort(numbers)]
-        return Known(**{name: rows[name] for name in Known.__dataclass_fields__})
+                self._kept[trial.number] = trial
+
+    def _settle(self, trials: list[TrialRecord]) -> None:
+        """The first trials have all ended; what one of them beats is never on the front again."""
+        if not trials:
+            self._table["is_beaten"] = False
+        before = [] if not trials else self._settled
+        self._settled = trials
+        self._numbers = np.fromiter((trial.number for trial in trials), dtype=np.intp, count=len(trials))
+        if len(trials) > len(before):
+            rows = self._table[self._numbers]
+            known = Known(**{name: rows[name] for name in rows.dtype.names or ()}, objectives=self._objectives)
+            is_beaten = np.ones(len(trials), dtype=bool)
+            is_beaten[known.front()] = False
+            self._table["is_beaten"][self._numbers] = is_beaten
 
     def _row_type(self) -> np.dtype[np.void]:
         codes = ("codes", np.int16, (len(self._genome.names),))
         losses = ("losses", np.float64, (len(self._watched),))
-        flags = [(name, np.bool_) for name in ("is_usable", "is_front", "is_stopped", "is_running")]
+        flags = [(name, np.bool_) for name in ("is_usable", "is_front", "is_stopped", "is_running", "is_beaten")]
         return np.dtype([codes, losses, *flags])
 
     def _grow(self, size: int) -> None:
@@ -87,4 +130,5 @@ class Archive:
             trial.state is TrialState.COMPLETE and not self._config.broken(trial),
             trial.state is TrialState.PRUNED,
             not trial.state.finished,
+            False,
         )

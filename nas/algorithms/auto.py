@@ -1,19 +1,18 @@
 """``auto``: a start that fills the space, then what promises the largest gain of hypervolume by a model."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nas import seeds
-from nas.algorithms.archive import Archive, Known
+from nas.algorithms.archive import Archive, Known, Rows
 from nas.algorithms.base import Algorithm, Choices, ExhaustedError, Proposal, Screened, algorithms
-from nas.algorithms.breeding import Bred, Breeder
-from nas.algorithms.dormancy import Codes
+from nas.algorithms.breeding import Breeder
+from nas.algorithms.dormancy import Codes, Mask
 from nas.algorithms.gain import Gain
 from nas.algorithms.genome import Genes, Genome, design
-from nas.algorithms.hypervolume import Floats, crowding, ranks
+from nas.algorithms.hypervolume import Floats, ranks
 from nas.algorithms.judging import Judge
 from nas.algorithms.prediction import LEAST, MOST_POINTS, Predictions, Predictor, bounded
 from nas.ledger.records import SearchConfig, TrialRecord
@@ -27,6 +26,8 @@ PARENTS = 64
 SHORT, SCREENED = 200, 24
 """Candidates whose expected gain is computed, and those of them whose costs are computed exactly."""
 DRAW_EVERY = 4
+HUNT = 1
+HE = 4
 """One trial in so many follows a function drawn from the model, not the expectation over all."""
 _SPACE, _DESIGN = 2**31, 2**31 + 1
 """What seeds are for, beside those of the trials, which have their numbers."""
@@ -96,15 +97,25 @@ class Auto(Algorithm):
         random: np.random.Generator,
     ) -> Candidate | None:
         """The candidate that promises most; None where none is new and within the limits."""
-        known, judge = self._judge(known)
-        breeder = Breeder(self._genome, judge.promise, keys, random)
-        bred = breeder.breed(self._parents(known)).best(SHORT)
+        known, front, judge = self._judge(known)
+        hunts = HUNT and number % HE == HUNT and judge.gain is not None
+        if hunts:
+            def prom(codes):
+                forecast = judge.forecast(codes)
+                dev = np.where(np.asarray(judge.is_exact), 0.0, -1.5)[None]
+                return judge.best(judge.losses(forecast, dev), 0) * judge.allowed(forecast) + 1e-9*judge.worth(judge.losses(forecast,dev))
+            breeder = Breeder(self._genome, prom, keys, random)
+        else:
+            breeder = Breeder(self._genome, judge.promise, keys, random)
+        bred = breeder.breed(self._parents(known, front)).best(SHORT)
         if not len(bred.genes):
             return None
         is_draw = number % DRAW_EVERY == DRAW_EVERY - 1
-        losses = judge.drawn(bred.codes, random) if is_draw else judge.outcomes(bred.codes)
-        worth = judge.worth(losses) * judge.allowed(bred.codes)
+        forecast = judge.forecast(bred.codes)
+        losses = judge.drawn(bred.codes, random) if is_draw else judge.outcomes(forecast)
+        worth = (judge.best(losses, 0)+1e-9*judge.worth(losses) if hunts else judge.worth(losses)) * judge.allowed(forecast)
         order = np.argsort(-worth, kind="stable")
+        if hunts: return self._candidate(bred.genes[order[0]], random)
         return self._best_screened(judge, bred.genes[order], losses[:, order], is_new, random)
 
     def _best_screened(
@@ -127,46 +138,53 @@ class Auto(Algorithm):
                     exact[:, place, column] = o.loss(candidate.screened.values[o.name])
         return good[int(np.argmax(judge.worth(exact)))][1]
 
-    def _judge(self, known: Known) -> tuple[Known, Judge]:
-        predictors = self._predictors(known)
+    def _judge(self, known: Known) -> tuple[Known, Rows, Judge]:
+        """What is known, with what is believed of running trials; its front; and who judges by it."""
+        front = known.front()
+        predictors = self._predictors(known, front)
         waiting = known.is_running & known.is_usable
         if waiting.any():
             known = self._believed(known, predictors, waiting)
-            predictors = self._predictors(known)
-        objectives = len(self._config.objectives)
-        losses = known.losses[known.is_front, :objectives]
-        losses = losses[np.isfinite(losses).all(axis=1)]
-        gain = Gain(losses) if len(losses) else None
-        return known, Judge(predictors, self._is_exact, objectives, self._limits, gain)
+            front = known.front()
+            predictors = self._predictors(known, front)
+        objectives = known.losses[:, : known.objectives]
+        gain = Gain(objectives[front], objectives[known.is_front]) if len(front) else None
+        return (
+            known,
+            front,
+            Judge(self._genome, predictors, self._is_exact, known.objectives, self._limits, gain, objectives[front]),
+        )
 
-    def _predictors(self, known: Known) -> list[Predictor | None]:
+    def _predictors(self, known: Known, front: Rows) -> list[Predictor | None]:
+        some = bounded(front, len(known), MOST_POINTS)
         return [
-            self._predictions.predictor(known, column, is_exact=is_exact)
+            self._predictions.predictor(known, some, column, is_exact=is_exact)
             for column, is_exact in enumerate(self._is_exact)
         ]
 
-    def _believed(self, known: Known, predictors: Sequence[Predictor | None], waiting: Codes) -> Known:
+    def _believed(self, known: Known, predictors: Sequence[Predictor | None], waiting: Mask) -> Known:
         """Running trials as if they had ended as predicted, so that workers keep apart (Ginsbourger 2010)."""
         losses = known.losses.copy()
         rows = np.flatnonzero(waiting)
+        one_hot = self._genome.one_hot(known.codes[rows])
         for column, predictor in enumerate(predictors):
             if predictor is not None:
-                middle = predictor.quantiles(known.codes[rows], np.zeros(1))[0]
+                middle = predictor.warp.back(predictor(one_hot)[0])
                 losses[rows, column] = np.where(
                     np.isfinite(losses[rows, column]), losses[rows, column], middle
                 )
         return replace(known, losses=losses, is_front=known.is_front | waiting)
 
-    def _parents(self, known: Known) -> Codes:
-        """The choices of the best trials."""
-        objectives = known.losses[:, : len(self._config.objectives)]
-        rows = np.flatnonzero(known.is_usable & known.is_front & np.isfinite(objectives).all(axis=1))
-        if not len(rows):
-            return known.codes[known.is_usable][-PARENTS:]
-        rows = rows[bounded(objectives[rows], MOST_POINTS)]
-        rank = ranks(objectives[rows])
-        order = np.lexsort((-crowding(objectives[rows]), rank))
-        return known.codes[rows[order[:PARENTS]]]
+    def _parents(self, known: Known, front: Rows) -> Codes:
+        """The choices of the front, and while it is short of the trials that are best but for it."""
+        usable = np.flatnonzero(known.is_usable & known.is_front)
+        losses = known.losses[usable, : known.objectives]
+        usable = usable[np.isfinite(losses).all(axis=1)][-MOST_POINTS:]
+        if len(front) < PARENTS // 4 and len(usable):
+            order = np.argsort(ranks(known.losses[usable, : known.objectives]), kind="stable")
+            front = np.union1d(front, usable[order[: PARENTS // 4]])
+        front = front[known.is_usable[front]]
+        return known.codes[front if len(front) else np.flatnonzero(known.is_usable)[-PARENTS:]]
 
     # candidates
 

@@ -103,6 +103,7 @@ algorithms: Registry[AlgorithmFactory] = Registry(
         "nas.algorithms.auto",
         "nas.algorithms.mutation",
         "nas.algorithms.optuna_samplers",
+        "nas.algorithms.tpe",
         "nas.algorithms.uniform",
     ),
 )

@@ -80,6 +80,13 @@ class Genome:
         """Rows of codes (n, c) with random options where a choice is dormant."""
         return np.where(codes > 0, codes - 1, self.random_genes(len(codes), random)).astype(np.int16)
 
+    def one_hot(self, codes: Codes) -> npt.NDArray[np.float32]:
+        """A column for each code of each choice (n, sum of sizes + 1): 1 where a row has it."""
+        starts = np.concatenate([[0], np.cumsum(self.sizes + 1)])
+        found = np.zeros((len(codes), starts[-1]), dtype=np.float32)
+        found[np.arange(len(codes))[:, None], starts[:-1] + codes] = 1.0
+        return found
+
     def random_genes(self, count: int, random: np.random.Generator) -> Genes:
         """Uniform ones (n, c)."""
         return random.integers(self.sizes, size=(count, len(self.sizes)), dtype=np.int16)

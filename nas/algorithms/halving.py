@@ -58,10 +58,8 @@ class Hyperband(Pruner):
 
     def _cost(self, bracket: int) -> float:
         """Epochs that a trial of a bracket takes on average."""
-        ends = (0, *self._rungs[bracket:])
-        return sum(
-            (end - begin) / self._eta**promotions for promotions, (begin, end) in enumerate(pairwise(ends))
-        )
+        spans = pairwise((0, *self._rungs[bracket:]))
+        return sum((end - begin) / float(self._eta) ** place for place, (begin, end) in enumerate(spans))
 
     def bracket(self, number: int) -> int:
         """The bracket of a trial: 0 has all rungs. Any run of trials is shared out as evenly as can be."""

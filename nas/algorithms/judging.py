@@ -8,13 +8,14 @@ import numpy as np
 
 from nas.algorithms.dormancy import Codes
 from nas.algorithms.gain import Gain
+from nas.algorithms.genome import Genome
 from nas.algorithms.hypervolume import Floats
 from nas.algorithms.prediction import Predictor
 
 OPTIMISM = 1.5
 """Standard deviations by which candidates are taken to be better than predicted while they are bred."""
-_DRAWS = 16
-"""Of the normal distribution, for expectations over several uncertain objectives."""
+_OUTCOMES, _OUTCOMES_OF_SEVERAL = 8, 24
+"""Points of the normal distribution for expectations over one uncertain objective, and over several."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Judge:
     """Judges candidates by the objectives and limits of a search, the columns of losses.
 
     Attributes:
+        genome: of the space.
         predictors: of each column; None where nothing can be said.
         is_exact: which columns are known before training (w,).
         objectives: how many columns are objectives; the rest is only limited.
@@ -29,32 +31,46 @@ class Judge:
         gain: over the front; None while there is none.
     """
 
+    genome: Genome
     predictors: Sequence[Predictor | None]
     is_exact: Sequence[bool]
     objectives: int
     limits: Floats
     gain: Gain | None
+    front: Floats
+
+    def forecast(self, codes: Codes) -> "Forecast":
+        """What candidates (m, c) are predicted to reach."""
+        one_hot = self.genome.one_hot(codes)
+        nothing = np.zeros(len(codes)), np.zeros(len(codes))
+        found = [nothing if predictor is None else predictor(one_hot) for predictor in self.predictors]
+        return Forecast(*(np.stack(part, axis=1) for part in zip(*found, strict=True)))
 
     def promise(self, codes: Codes) -> Floats:
         """What candidates (m, c) gain if they are somewhat better than predicted: (m,)."""
+        forecast = self.forecast(codes)
         deviations = np.where(np.asarray(self.is_exact), 0.0, -OPTIMISM)[None]
-        return self.worth(self._losses(codes, deviations)) * self.allowed(codes)
+        return self.worth(self.losses(forecast, deviations)) * self.allowed(forecast)
 
-    def outcomes(self, codes: Codes) -> Floats:
-        """What may become of candidates (m, c), each outcome as likely: losses (s, m, w)."""
-        return self._losses(codes, self._deviations)
+    def outcomes(self, forecast: "Forecast") -> Floats:
+        """What may become of candidates, each outcome as likely: losses (s, m, w)."""
+        return self.losses(forecast, self._deviations)
 
     def drawn(self, codes: Codes, random: np.random.Generator) -> Floats:
-        """What becomes of candidates (m, c) if one function that may be is the truth (1, m, w)."""
-        columns = [
-            np.zeros(len(codes))
-            if p is None
-            else p.quantiles(codes, np.zeros(1))[0]
-            if exact
-            else p.draw(codes, random)
-            for p, exact in zip(self.predictors, self.is_exact, strict=True)
-        ]
-        return np.stack(columns, axis=1)[None]
+        """What becomes of candidates (m, c) if one function that may be is the truth: (1, m, w)."""
+        mean = self.forecast(codes).mean
+        for column, predictor in enumerate(self.predictors):
+            if predictor is not None and not self.is_exact[column]:
+                mean[:, column] = predictor.process.draw(codes, random)
+        return self.losses(Forecast(mean, np.zeros_like(mean)), np.zeros((1, mean.shape[1])))
+
+    def losses(self, forecast: "Forecast", deviations: Floats) -> Floats:
+        """(s, m, w), so many standard deviations (s, w) from the middle."""
+        found = forecast.mean + deviations[:, None, :] * forecast.deviation
+        for column, predictor in enumerate(self.predictors):
+            if predictor is not None:
+                found[:, :, column] = predictor.warp.back(found[:, :, column])
+        return found
 
     def worth(self, losses: Floats) -> Floats:
         """The mean gain of outcomes (s, m, w): (m,)."""
@@ -64,39 +80,38 @@ class Judge:
         flat = losses[:, :, : self.objectives].reshape(-1, self.objectives)
         return self.gain(flat).reshape(-1, count).mean(axis=0)
 
-    def allowed(self, codes: Codes) -> Floats:
-        """How likely candidates (m, c) are within all limits: (m,)."""
-        found = np.ones(len(codes))
-        for predictor, limit in zip(self.predictors, self.limits, strict=True):
+    def best(self, losses: Floats, column: int) -> Floats:
+        """By how much outcomes (s, m, w) are better in one objective than any trial, in the mean: (m,)."""
+        return np.maximum(self.front[:, column].min() - losses[:, :, column], 0.0).mean(axis=0)
+
+    def allowed(self, forecast: "Forecast") -> Floats:
+        """How likely candidates are within all limits: (m,)."""
+        from scipy.special import ndtr
+
+        found = np.ones(len(forecast.mean))
+        for column, (predictor, limit) in enumerate(zip(self.predictors, self.limits, strict=True)):
             if predictor is not None and np.isfinite(limit):
-                found *= predictor.below(codes, float(limit))
+                room = predictor.warp.there(limit) - forecast.mean[:, column]
+                found *= ndtr(room / np.maximum(forecast.deviation[:, column], 1e-12))
         return found
 
     @cached_property
     def _deviations(self) -> Floats:
-        """Standard deviations of outcomes (s, w): of exact columns none."""
+        """Standard deviations of outcomes (s, w), none of exact columns."""
         uncertain = [column for column, exact in enumerate(self.is_exact) if not exact]
-        found = np.zeros((1, len(self.is_exact)))
-        if len(uncertain) == 1:
-            nodes = _middles(_DRAWS // 2)
-            found = np.zeros((len(nodes), len(self.is_exact)))
-            found[:, uncertain[0]] = nodes
-        elif uncertain:
-            found = np.zeros((_DRAWS, len(self.is_exact)))
-            found[:, uncertain] = (
-                np.random.default_rng(0).permuted(np.tile(_middles(_DRAWS), (len(uncertain), 1)), axis=1).T
-            )
+        count = 1 if not uncertain else _OUTCOMES if len(uncertain) == 1 else _OUTCOMES_OF_SEVERAL
+        found, random = np.zeros((count, len(self.is_exact))), np.random.default_rng(0)
+        for place, column in enumerate(uncertain):
+            found[:, column] = random.permutation(_middles(count)) if place else _middles(count)
         return found
 
-    def _losses(self, codes: Codes, deviations: Floats) -> Floats:
-        """(s, m, w), for deviations (s, w)."""
-        columns = [
-            np.zeros((len(deviations), len(codes)))
-            if predictor is None
-            else predictor.quantiles(codes, deviations[:, column])
-            for column, predictor in enumerate(self.predictors)
-        ]
-        return np.stack(columns, axis=2)
+
+@dataclass(frozen=True)
+class Forecast:
+    """Means and standard deviations of losses (m, w), on the scales of their predictors."""
+
+    mean: Floats
+    deviation: Floats
 
 
 def _middles(count: int) -> Floats:

@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 SamplerFactory = Callable[[int, "SearchConfig"], "BaseSampler"]
 """Makes one of Optuna's samplers from a seed and the search's settings."""
 
-_WINDOW = Window(best=150, latest=75, others=75)
-_SMALL_WINDOW = Window(best=60, latest=20, others=20)  # as a Gaussian process takes the cube of it
-REFUSED = 50
-"""So many of the architectures that were over a limit are shown for the next proposal."""
+WINDOW = Window(best=150, latest=75, others=75)
+_OF_PARENTS = Window(best=60, latest=0, others=0)  # somewhat more than the largest population
+_OF_PROCESS = Window(best=60, latest=20, others=20)  # a Gaussian process takes the cube of it
 
 
 class OptunaAlgorithm(Drawing):
@@ -39,6 +38,8 @@ class OptunaAlgorithm(Drawing):
         is_flat: whether it knows only choices that all trials have: those that did not come up in a trial
             are then filled in.
     """
+
+    tries = 1  # as some take seconds
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class OptunaAlgorithm(Drawing):
     def _shown(self, seen: Seen, seed: int) -> list[tuple[Point, Params]]:
         """The points that the sampler sees, each with what it chose."""
         window = self._window.of(seen.ended, seed)
-        points = [*window, *seen.pending, *seen.refused[-REFUSED:]]
+        points = [*window, *seen.pending, *seen.refused]
         shown = [(point, point.params) for point in points if point.params is not None]
         if not self._is_flat:
             return shown
@@ -100,25 +101,13 @@ def _filled(point: Point, params: Params, everything: dict[str, tuple[Option, ..
     }
 
 
-def from_optuna(make: SamplerFactory, window: Window = _WINDOW, is_flat: bool = False) -> AlgorithmFactory:
+def from_optuna(make: SamplerFactory, window: Window = WINDOW, is_flat: bool = False) -> AlgorithmFactory:
     """One of Optuna's samplers as an algorithm, to be registered under a name; see ``OptunaAlgorithm``."""
 
     def algorithm(space: SearchSpace, config: "SearchConfig") -> Algorithm:
         return OptunaAlgorithm(space, config, make, window, is_flat)
 
     return algorithm
-
-
-def tpe(seed: int, config: "SearchConfig") -> "BaseSampler":
-    """TPE for several objectives; running trials count as bad ones, so that workers spread out.
-
-    Choices that come up together have one estimator. Those of each choice alone, Optuna's default for
-    several objectives, propose the same network whatever the seed.
-    """
-    import optuna
-
-    with _experimental():
-        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
 
 
 def nsga2(seed: int, config: "SearchConfig") -> "BaseSampler":
@@ -153,8 +142,6 @@ def gp(seed: int, config: "SearchConfig") -> "BaseSampler":
     return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
 
 
-algorithms.add("tpe", from_optuna(tpe))
-algorithms.add("nsga2", from_optuna(nsga2, is_flat=True))
-algorithms.add("nsga-ii", from_optuna(nsga2, is_flat=True))
-algorithms.add("nsga3", from_optuna(nsga3, is_flat=True))
-algorithms.add("gp", from_optuna(gp, _SMALL_WINDOW, is_flat=True))
+algorithms.add("nsga2", algorithms.add("nsga-ii", from_optuna(nsga2, _OF_PARENTS, is_flat=True)))
+algorithms.add("nsga3", from_optuna(nsga3, _OF_PARENTS, is_flat=True))
+algorithms.add("gp", from_optuna(gp, _OF_PROCESS, is_flat=True))

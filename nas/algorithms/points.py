@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 Params = dict[str, tuple[Option, tuple[Option, ...]]]
 """What was chosen for each name, and among which options."""
 
+REFUSED = 50
+"""So many of the architectures that were over a limit are shown for the next proposal."""
+
 _PENDING = ("queued", "running")
 
 
@@ -56,7 +59,7 @@ class Seen:
         number: the trial that is to be proposed.
         ended: the points that have losses, by number.
         pending: those that are queued or running, by number.
-        refused: what was proposed for this trial before and is over a limit.
+        refused: the latest of what was proposed for this trial before and is over a limit.
         known: the digests that are proposed in vain.
         attempts: how many proposals for this trial were passed over.
         seed: the search's.
@@ -89,7 +92,8 @@ class Memory:
         """What there is to see for the proposal of a trial."""
         others = [trial for trial in history if trial.number != number]
         points = [point for trial in others if (point := self._point(trial)) is not None]
-        refused = [point for trial in passed_over if (point := self._made(trial)) and point.violations]
+        latest = [trial for trial in passed_over if trial.state == "infeasible"][-REFUSED:]
+        refused = [point for trial in latest if (point := self._made(trial)) is not None]
         return Seen(
             number,
             [point for point in points if point.losses is not None],
@@ -116,7 +120,7 @@ class Memory:
             return Point(trial.number, choices, None, {}, self._space)
         over = violations(self._config, trial)
         if trial.state == "infeasible" and not any(value > 0 for value in over.values()):
-            over["unknown"] = 1.0  # such as a limit that was lifted since, or one whose figure is lost
+            return None  # over a limit that was lifted since
         return Point(trial.number, choices, self._losses(trial), over, self._space)
 
     def _losses(self, trial: "TrialRecord") -> tuple[float, ...]:
@@ -133,10 +137,10 @@ class Memory:
 
 
 def violations(config: "SearchConfig", trial: "TrialRecord") -> dict[str, float]:
-    """How far a trial is over each limit, as a share of the limit; 0 or less is within it."""
+    """How far a trial is over each limit, as a share of the limit; 0 or less is within it, or not known."""
     found: dict[str, float] = {}
     for name, limit in config.limited.items():
         value = objective(name).of(trial)
         loss = objective(name).loss
-        found[name] = 0.0 if value is None else (loss(value.value) - loss(limit)) / limit
+        found[name] = 0.0 if value is None else (loss(value.value) - loss(limit)) / max(abs(limit), 1e-12)
     return found

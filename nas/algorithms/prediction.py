@@ -5,16 +5,15 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from nas.algorithms.archive import Known
-from nas.algorithms.dormancy import Codes
+from nas.algorithms.archive import Known, Rows
 from nas.algorithms.genome import Genome
-from nas.algorithms.hypervolume import Floats, crowding, non_dominated
+from nas.algorithms.hypervolume import Floats
 from nas.algorithms.surrogate import Kernel, Process, Settings, learn, standard
 
-Rows = npt.NDArray[np.intp]
-
-MOST_POINTS = 320
+MOST_POINTS = 256
 """Trials that a process knows: it is cubic in them."""
+MOST_OF_EXACT = 160
+"""Of what is exact before training, and computed exactly for the candidates that promise most."""
 MOST_TO_LEARN = 128
 """Trials that its settings are learned from."""
 LEAST = 4
@@ -50,28 +49,19 @@ class Warp:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Predicts one objective."""
+    """Predicts one objective; of one that is exact before training only the middle, as cheaply as it goes."""
 
     warp: Warp
     process: Process
+    is_exact: bool
 
-    def quantiles(self, codes: Codes, deviations: Floats) -> Floats:
-        """The losses of networks (m, c), so many standard deviations (q,) from the middle: (q, m)."""
-        mean, deviation = self.process.predict(codes)
-        spread = np.hypot(deviation, self.process.noise)
-        return self.warp.back(mean + deviations[:, None] * spread)
-
-    def below(self, codes: Codes, limit: float) -> Floats:
-        """How likely the losses of networks (m, c) are no more than a limit: (m,)."""
-        from scipy.special import ndtr
-
-        mean, deviation = self.process.predict(codes)
-        spread = np.hypot(deviation, self.process.noise)
-        return np.asarray(ndtr((self.warp.there(np.array(limit)) - mean) / spread))
-
-    def draw(self, codes: Codes, random: np.random.Generator) -> Floats:
-        """One of the functions that may be: (m,)."""
-        return self.warp.back(self.process.draw(codes, random))
+    def __call__(self, one_hot: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Mean and standard deviation of networks (m, sum of sizes) on the warped scale: (m,) each."""
+        if self.is_exact:
+            mean = self.process.mean(one_hot)
+            return mean, np.full(len(mean), self.process.noise)
+        mean, deviation = self.process.predict(one_hot)
+        return mean, np.hypot(deviation, self.process.noise)
 
 
 @dataclass
@@ -84,29 +74,32 @@ class Predictions:
     def __post_init__(self) -> None:
         self._kernel = Kernel(self.genome)
 
-    def predictor(self, known: Known, column: int, *, is_exact: bool) -> Predictor | None:
-        """For one column of the losses; None where too few trials have it.
+    def predictor(self, known: Known, some: Rows, column: int, *, is_exact: bool) -> Predictor | None:
+        """For one column of the losses, from ``some`` trials; None where too few have it.
 
         Running trials take part where ``known`` has a value for them, and nothing is learned from it.
         """
         has_value = known.is_usable & np.isfinite(known.losses[:, column])
-        rows = np.flatnonzero(has_value if is_exact else has_value & ~known.is_stopped)
-        ended = rows[~known.is_running[rows]]
+        if not is_exact:
+            has_value &= ~known.is_stopped
+        ended = np.flatnonzero(has_value & ~known.is_running)
         if len(ended) < LEAST:
             return None
         warp = Warp.of(known.losses[ended, column])
         settings = self._learned(known, column, ended, warp)
-        some = rows[bounded(known.losses[rows], MOST_POINTS)]
-        values = warp.there(known.losses[some, column])
-        noise = np.ones(len(some))
-        return Predictor(warp, Process(self._kernel, settings, known.codes[some], values, noise))
+        rows = some[has_value[some]]
+        rows = rows[bounded(np.arange(0), len(rows), MOST_OF_EXACT)] if is_exact else rows
+        values = warp.there(known.losses[rows, column])
+        process = Process(self._kernel, settings, known.codes[rows], values, np.ones(len(rows)))
+        return Predictor(warp, process, is_exact)
 
     def _learned(self, known: Known, column: int, rows: Rows, warp: Warp) -> Settings:
         """From the first so many trials, that an instance which starts over learns the same."""
         count = milestone(len(rows))
         if (column, count) not in self._settings:
             first = rows[:count]
-            some = first[bounded(known.losses[first], MOST_TO_LEARN)]
+            front = np.flatnonzero(np.isin(first, known.front_of(first)))
+            some = first[bounded(front, count, MOST_TO_LEARN)]
             values = warp.there(known.losses[some, column])
             middle, scale = standard(values)
             self._settings[column, count] = learn(self._kernel, known.codes[some], (values - middle) / scale)
@@ -121,16 +114,12 @@ def milestone(count: int) -> int:
     return found
 
 
-def bounded(losses: Floats, most: int) -> Rows:
-    """Which trials (n, w) a model is to know: the front, the latest, and evenly spread ones; in order."""
-    count = len(losses)
+def bounded(front: Rows, count: int, most: int) -> Rows:
+    """Which of so many trials a model is to know: the front, the latest, and evenly spread ones; in order."""
     if count <= most:
         return np.arange(count)
-    filled = np.where(np.isfinite(losses), losses, np.inf)
-    front = np.flatnonzero(non_dominated(filled))
-    front = front[np.argsort(-crowding(filled[front]), kind="stable")][: most // 2]
-    latest = np.arange(count - most // 4, count)
-    some = np.union1d(front, latest)
+    thinned = front[np.linspace(0, len(front) - 1, min(len(front), most // 2)).astype(np.intp)]
+    some = np.union1d(thinned, np.arange(count - most // 4, count))
     rest = np.setdiff1d(np.arange(count), some)
     spread = rest[np.linspace(0, len(rest) - 1, most - len(some)).astype(np.intp)]
     return np.union1d(some, spread)

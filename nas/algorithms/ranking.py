@@ -9,6 +9,9 @@ import numpy as np
 from nas.algorithms.hypervolume import crowding, non_dominated
 from nas.algorithms.points import Point
 
+_REFERENCE = 1.1  # worse than the worst of a front, whose losses range from 0 to 1
+_PROBES = 4096
+
 
 def best(points: Sequence[Point], count: int) -> list[Point]:
     """The best points that have losses, the best first: by front, then by crowding (Deb et al. 2002).
@@ -23,6 +26,33 @@ def best(points: Sequence[Point], count: int) -> list[Point]:
             break
         chosen += front
     return [*chosen, *others][:count]
+
+
+def spread(points: Sequence[Point], count: int) -> list[Point]:
+    """As ``best``, but of the front that is too many, those that together dominate most, one by one."""
+    chosen: list[Point] = []
+    for front in _fronts([point for point in points if point.violation <= 0]):
+        room = count - len(chosen)
+        if room < len(front):
+            return chosen + _largest(front, room)
+        chosen += front
+    return best(points, count)
+
+
+def _largest(front: list[Point], count: int) -> list[Point]:
+    """Members of a front, each adding the most to the hypervolume of those before, as far as probes tell."""
+    losses = np.asarray([point.losses for point in front], dtype=np.float64)
+    low, high = losses.min(axis=0), losses.max(axis=0)
+    scaled = (losses - low) / np.where(high > low, high - low, 1.0)
+    probes = np.random.RandomState(0).random_sample((_PROBES, len(low))) * _REFERENCE
+    is_free = (scaled[:, None, :] <= probes[None]).all(axis=2)  # (members, probes)
+    chosen: list[int] = []
+    for _ in range(count):
+        gained = is_free.sum(axis=1)
+        gained[chosen] = -1
+        chosen.append(int(gained.argmax()))
+        is_free &= ~is_free[chosen[-1]]
+    return [front[index] for index in chosen]
 
 
 def front(points: Sequence[Point]) -> list[Point]:
@@ -54,7 +84,8 @@ class Window:
         """The points in the window, by number; which others is up to the seed. All where they are few."""
         if len(points) <= self.best + self.latest + self.others:
             return list(points)
-        chosen = {point.number: point for point in (*points[-self.latest :], *best(points, self.best))}
+        latest = points[len(points) - self.latest :]
+        chosen = {point.number: point for point in (*latest, *best(points, self.best))}
         rest = [point for point in points if point.number not in chosen]
         random = Random(seed)  # noqa: S311 - for sampling, not for secrets
         chosen |= {point.number: point for point in random.sample(rest, self.others)}

@@ -27,26 +27,27 @@ class Kernel:
     """
 
     def __init__(self, genome: Genome) -> None:
-        self._sizes = genome.sizes + 1
+        self.one_hot = genome.one_hot
         self._distances = [
             _distances(size, is_ordered)
             for size, is_ordered in zip(genome.sizes, genome.is_ordered, strict=True)
         ]
 
     def __len__(self) -> int:
-        return len(self._sizes)
+        return len(self._distances)
 
     def by_column(self, codes: Codes) -> Floats:
         """The distance of each two rows of codes (n, c) in each column: (c, n, n)."""
         return np.stack([table[np.ix_(codes[:, c], codes[:, c])] for c, table in enumerate(self._distances)])
 
-    def __call__(self, one: Codes, other: Codes, weights: Floats) -> Floats:
-        """The correlation of rows (n, c) with others (m, c): (n, m)."""
-        columns = np.flatnonzero(weights > 0)
-        tables = [self._distances[c] * weights[c] for c in columns]
-        from_one = np.concatenate([t[one[:, c]] for c, t in zip(columns, tables, strict=True)], axis=1)
-        to_other = np.concatenate([other[:, [c]] == np.arange(self._sizes[c]) for c in columns], axis=1)
-        return np.exp(-(from_one @ to_other.T.astype(np.float64)))
+    def to_each_code(self, codes: Codes, weights: Floats) -> npt.NDArray[np.float32]:
+        """The weighted distance of each code of each choice from rows of codes (n, c): (sum of sizes, n).
+
+        One-hot rows times it are the distances of networks.
+        """
+        tables = zip(self._distances, weights, strict=True)
+        parts = [weight * table[:, codes[:, c]] for c, (table, weight) in enumerate(tables)]
+        return np.concatenate(parts).astype(np.float32)
 
 
 def _distances(size: int, is_ordered: bool) -> Floats:
@@ -132,34 +133,43 @@ class Process:
         """Learn values (n,) of networks (n, c); ``noise`` (n,) is how many times the usual each has."""
         from scipy.linalg import cho_solve
 
-        self._kernel, self._settings, self._codes = kernel, settings, codes
-        self._middle, self._scale = standard(values)
+        self._one_hot, self._variance = kernel.one_hot, settings.variance
+        self._to_each_code = kernel.to_each_code(codes, settings.weights)
+        middle, scale = standard(values)
         own = np.diag(settings.noise * noise + _JITTER)
-        lower = np.linalg.cholesky(self._correlated(codes, codes) + own)
-        self._inverse = cho_solve((lower, True), np.eye(len(codes)))
-        self._alpha = self._inverse @ ((values - self._middle) / self._scale)
-
-    def _correlated(self, one: Codes, other: Codes) -> Floats:
-        return self._settings.variance * self._kernel(one, other, self._settings.weights)
-
-    @property
-    def noise(self) -> float:
+        lower = np.linalg.cholesky(self._correlated(kernel.one_hot(codes)).astype(np.float64) + own)
+        inverse = cho_solve((lower, True), np.eye(len(codes)))
+        self._inverse, self._rough_inverse = inverse, inverse.astype(np.float32)
+        self._alpha = inverse @ ((values - middle) / scale)
+        self._middle, self._scale = middle, scale
+        self._kernel, self._settings = kernel, settings
+        self.noise = scale * float(np.sqrt(settings.noise))
         """The standard deviation of what is not explained by the choices."""
-        return self._scale * float(np.sqrt(self._settings.noise))
 
-    def predict(self, codes: Codes) -> tuple[Floats, Floats]:
-        """Mean and standard deviation, without noise, for networks (m, c): (m,) each."""
-        known = self._correlated(codes, self._codes)
-        variance = self._settings.variance - np.einsum("ij,ij->i", known @ self._inverse, known)
-        return known @ self._alpha * self._scale + self._middle, self._scale * np.sqrt(
-            np.maximum(variance, 1e-12)
+    def _correlated(self, one_hot: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        found = one_hot @ self._to_each_code
+        return np.multiply(
+            np.exp(np.negative(found, out=found), out=found), np.float32(self._variance), out=found
         )
+
+    def mean(self, one_hot: npt.NDArray[np.float32]) -> Floats:
+        """For networks (m, sum of sizes): (m,)."""
+        return self._correlated(one_hot) @ self._alpha * self._scale + self._middle
+
+    def predict(self, one_hot: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
+        """Mean and standard deviation, without noise, for networks (m, sum of sizes): (m,) each."""
+        known = self._correlated(one_hot)
+        variance = self._variance - np.einsum("ij,ij->i", known @ self._rough_inverse, known).astype(np.float64)
+        deviation = np.sqrt(np.maximum(variance, 1e-4 * self._variance))
+        return known @ self._alpha * self._scale + self._middle, self._scale * deviation
 
     def draw(self, codes: Codes, random: np.random.Generator) -> Floats:
         """One function from the posterior at networks (m, c): (m,)."""
-        known = self._correlated(codes, self._codes)
-        covariance = self._correlated(codes, codes) - known @ self._inverse @ known.T
-        lower = np.linalg.cholesky(covariance + 1e-8 * self._settings.variance * np.eye(len(codes)))
+        one_hot = self._one_hot(codes)
+        known = self._correlated(one_hot).astype(np.float64)
+        distances = one_hot @ self._kernel.to_each_code(codes, self._settings.weights)
+        covariance = self._variance * np.exp(-distances.astype(np.float64)) - known @ self._inverse @ known.T
+        lower = np.linalg.cholesky(covariance + 1e-4 * self._variance * np.eye(len(codes)))
         drawn = known @ self._alpha + lower @ random.standard_normal(len(codes))
         return drawn * self._scale + self._middle
 

@@ -1,6 +1,6 @@
 """The ledger: opening it, creating searches, and reading everything back as records."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -96,9 +96,7 @@ class Ledger:
                 session.add(search)
                 session.flush()
             except IntegrityError as error:
-                resume = command("search", resume=name, storage=self.url)
-                fix = f"choose another name, or go on with it: {resume}"
-                raise InvalidInput("name", f"'{name}' is taken", fix) from error
+                raise self._taken(name) from error
             first = copy_trials(session, warm_start, search.id, config)
             rows = [
                 {"search_id": search.id, "number": first + n, "state": TrialState.QUEUED}
@@ -106,6 +104,18 @@ class Ledger:
             ]
             session.execute(insert(Trial), rows)
         return self.search(name)
+
+    def check_new(self, names: Iterable[str]) -> None:
+        """InvalidInput where a search has one of the names."""
+        wanted = list(names)
+        with self.reading() as session:
+            taken = session.scalars(select(Search.name).where(Search.name.in_(wanted)).order_by(Search.name))
+            for name in taken:
+                raise self._taken(name)
+
+    def _taken(self, name: str) -> InvalidInput:
+        resume = command("search", resume=name, storage=self.url)
+        return InvalidInput("name", f"'{name}' is taken", f"choose another name, or go on with it: {resume}")
 
     def searches(self) -> list[SearchRecord]:
         """All searches, oldest first."""

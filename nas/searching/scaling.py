@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from nas.ledger.records import SearchConfig, TrialRecord, check_search_name
 from nas.objectives import objective
 from search_spaces.architecture import Architecture
-from search_spaces.errors import InvalidInput, NothingFitsError
+from search_spaces.errors import InvalidInput, NothingFitsError, Parameter
 from search_spaces.scaling import Scale, grid, scaled
 from search_spaces.sizing import size
 
@@ -133,7 +133,7 @@ def proposals(
     Args:
         architecture: what is scaled.
         steps: by what factors a step may scale, the best first.
-        phis: how many steps to take.
+        phis: how many steps to take, the fewest first.
         latency_of: what an architecture takes.
         max_latency_ms: what it may take; None is no limit.
         each: how many to propose for each number of steps.
@@ -154,9 +154,11 @@ def proposals(
                 within.append(_proposal(phi, step.power(phi), larger, latency))
             if len(within) == each:
                 break
+        if not within:
+            break  # more steps take longer
         found += within
     if not found:
-        raise NothingFitsError(_nothing(fastest, max_latency_ms))
+        raise _nothing(fastest, max_latency_ms)
     return found
 
 
@@ -174,14 +176,13 @@ def _proposal(phi: int, scale: Scale, architecture: Architecture, latency: Predi
     return Proposal(phi, scale, architecture, latency, size(architecture).kilobytes, macs)
 
 
-def _nothing(fastest: float, limit: float | None) -> str:
+def _nothing(fastest: float, limit: float | None) -> NothingFitsError:
     if not math.isfinite(fastest) or limit is None:
-        return "compound: every scaled architecture is larger than architectures may be; take fewer steps"
+        problem = ": every scaled architecture is larger than architectures may be; take fewer steps"
+        return NothingFitsError(Parameter("compound"), problem)
     told = objective("latency").told
-    return (
-        f"max_latency_ms: the fastest scaled architecture takes {told(fastest)}, "
-        f"over the limit of {told(limit)}; give a higher one or fewer steps"
-    )
+    problem = f": the fastest scaled architecture takes {told(fastest)}, over the limit of {told(limit)}"
+    return NothingFitsError(Parameter("max_latency_ms"), problem, "; give a higher one or fewer steps")
 
 
 def searches_of(

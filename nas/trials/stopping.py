@@ -14,6 +14,8 @@ from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.ledger.store import Ledger
 from nas.objectives import Objective, ObjectiveValue, objective
 
+Losses = tuple[float, ...]
+
 
 class Decision(Enum):
     """What becomes of a trial after one of its epochs."""
@@ -39,6 +41,7 @@ class Stopping:
         self._curves = Curves(ledger, search, {rung for n in numbers for rung in self.pruner.rungs(n)})
         self._objectives = [objective(name) for name in config.objectives]
         self._learned = [o.name for o in self._objectives if not o.is_known_before_training]
+        self._judged: dict[tuple[int, bool], tuple[list[tuple[int, Losses]], set[int]]] = {}
         self._known: dict[tuple[int, int], tuple[TrialRecord, Values, Standing | None]] = {}
 
     def decide(self, number: int, epoch: int, *, gone_on_from: int = 0) -> Decision:
@@ -105,10 +108,15 @@ class Stopping:
 
     def _going_on(self, epoch: int, numbers: set[int], *, closing: bool) -> set[int]:
         seen = _comparable(list(self._standings(epoch)))
-        asked = [standing for standing in seen if standing.number in numbers]
         if not seen or not seen[0].learned:
             return set()
-        return self.pruner.go_on(asked, seen, closing=closing)
+        if not self.pauses:
+            asked = [standing for standing in seen if standing.number in numbers]
+            return self.pruner.go_on(asked, seen, closing=closing)
+        by = [(standing.number, standing.losses) for standing in seen]
+        if (known := self._judged.get((epoch, closing))) is None or known[0] != by:
+            known = self._judged[epoch, closing] = by, self.pruner.go_on(seen, seen, closing=closing)
+        return known[1] & numbers
 
     def _standings(self, epoch: int) -> Iterator[Standing]:
         reported = self._curves.at(epoch)

@@ -9,10 +9,12 @@ import pytest
 import spaces as toys
 
 from nas import seeds
+from nas.evaluators import Task
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.history import History
 from nas.searching.search import create
+from nas.testing.evaluators import EvaluatorConformance
 from nas.trials.job import Job
 from nas.trials.worker import work
 from search_spaces.errors import InvalidInput
@@ -243,3 +245,22 @@ def test_what_a_search_cannot_begin_with(tmp_path: Path, settings: dict[str, Any
     assert str(error.value).startswith(told)
     with Ledger.open(ledger.url) as again:
         assert [search.name for search in again.searches()] == ["mine"]
+
+
+class TestToy(EvaluatorConformance):
+    evaluator, space = "toy", "toy"
+
+
+class TestLate(EvaluatorConformance):
+    evaluator, space = "late", "two"
+
+
+class TestTraining(EvaluatorConformance):
+    evaluator, space = "training", "tiny"
+
+    def task(self) -> Task:
+        from benches import FEW
+
+        from nas.data import load
+
+        return Task(self.config, load(FEW))

@@ -6,6 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarks.search.simulated import Simulation
+from nas.algorithms.halving import Halving
 from nas.ledger import EpochRecord, Ledger, SearchConfig, StaleClaimError, TrialRecord, TrialState, Worker
 from nas.ledger.checkpoints import end_paused, tensors_of
 from nas.ledger.claims import MAX_DEATHS, Claim, Claims
@@ -236,6 +238,18 @@ def test_in_the_end_the_first_front_of_each_rung_has_gone_on(uninterrupted: Play
         then = [replace(t, accuracy=uninterrupted.accuracy(t.number, rung)) for t in there]
         front = {t.number for t in then if not _dominated(t, then)}
         assert front <= {t.number for t in trials if (t.epochs_done or 0) > rung}
+
+
+def test_the_benchmark_simulates_what_a_worker_does(uninterrupted: Play) -> None:
+    play, epochs = uninterrupted, range(1, CONFIG.epochs + 1)
+    curves = [[(-play.accuracy(n, e), float(play.sizes[n])) for e in epochs] for n in range(9)]
+    trained = list(Simulation(curves, Halving(CONFIG.epochs)).run())
+    assert [each.number for each in trained] == [number for number, _ in play.begun]
+    ends = {each.number: each.epochs for each in trained}
+    assert [ends[trial.number] for trial in play.ledger.trials("demo")] == [
+        trial.epochs_done for trial in play.ledger.trials("demo")
+    ]
+    assert trained[-1].spent == sum(ends.values())
 
 
 @pytest.mark.parametrize("epochs", [1, 4, 7, 15, 25, 40])

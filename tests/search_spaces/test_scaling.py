@@ -81,6 +81,7 @@ def test_a_stage_is_repeated_by_its_last_block_at_stride_one() -> None:
         block("conv", 64, kernel=1),
     )
     found = scaled(base, Scale(depth=1.5))
+    assert scaled(base, Scale(depth=1.2)) == base, "to the nearest whole number"
     told = [(b.kind, b.stride, b.precisions[next(iter(b.precisions))]) for b in found.blocks]
     assert told == [
         ("separable", 2, "int8"),
@@ -92,7 +93,7 @@ def test_a_stage_is_repeated_by_its_last_block_at_stride_one() -> None:
     ]
     assert widths(found)[:2] == [16, 32], "what is not scaled stays"
     ten = arch(*[block("separable", 16)] * 10)
-    assert len(scaled(ten, Scale(depth=1.1)).blocks) == 11
+    assert [len(scaled(ten, Scale(depth=d)).blocks) for d in (1.1, 1.14, 1.16)] == [11, 11, 12]
 
 
 def test_widths_are_multiples_of_what_groups_need_and_stay_in_order() -> None:
