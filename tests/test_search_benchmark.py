@@ -1,7 +1,7 @@
 """The search benchmark: its tables are of the space, its runs are fair, its figures are right."""
 
 from dataclasses import replace
-from itertools import islice
+from functools import cache
 
 import numpy as np
 import pytest
@@ -30,13 +30,19 @@ needs_digits = pytest.mark.skipif(not TABLE.exists(), reason="the table of digit
 needs_cifar = pytest.mark.skipif(not CIFAR_TABLE.exists(), reason="the curves are not trained yet")
 
 
+@cache
+def everything():
+    """The choices of all networks of the space; walking through it takes seconds."""
+    return list(every(BENCH))
+
+
 @pytest.fixture(scope="module")
 def layers():
     return targets("synthetic")
 
 
 def test_the_space_has_as_many_networks_as_it_says():
-    found = list(every(BENCH))
+    found = everything()
     assert len(found) == BENCH.size() == 2000
     assert len({tuple(choices.items()) for choices in found}) == 2000
     assert len({build(BENCH, choices).digest for choices in found[::20]}) == 100
@@ -48,7 +54,7 @@ def test_the_space_has_as_many_networks_as_it_says():
 def test_the_table_has_every_network_with_its_costs():
     rows = read(TABLE, BENCH)
     assert TABLE.stat().st_size <= MOST_BYTES
-    assert [row.choices for row in rows] == list(every(BENCH))
+    assert [row.choices for row in rows] == everything()
     assert all(len(row.curve) == 6 and 0 <= min(row.curve) <= max(row.curve) <= 1 for row in rows)
     for row in rows[::200]:
         assert (row.size_kb, row.macs) == pytest.approx(costs(build(BENCH, row.choices)), abs=1e-4)
@@ -78,8 +84,8 @@ def test_tau_counts_pairs():
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path):
-    choices = list(islice(every(BENCH), 0, 2000, 700))
-    writer = Writer(tmp_path / "t.csv", names_of(every(BENCH)), ("about it", "in two lines"))
+    choices = everything()[::700]
+    writer = Writer(tmp_path / "t.csv", names_of(everything()), ("about it", "in two lines"))
     networks = [Network(c, "rungs", 1.25, 7000.0, (0.1, n / 8)) for n, c in enumerate(choices)]
     for network in networks:
         writer.write(network)
