@@ -71,7 +71,8 @@ class Archive:
         self._watched = [objective(name) for name in config.watched]
         self._kept: dict[int, TrialRecord] = {}
         self._table = np.zeros(0, dtype=self._row_type())
-        self._settle([])
+        self._settled: list[TrialRecord] = []
+        self._numbers = np.zeros(0, dtype=np.intp)
         self.digests: set[str | None] = set()
         self.keys: set[bytes] = set()
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.algorithms.base import Choices
-from nas.algorithms.dormancy import Codes, learned
+from nas.algorithms.dormancy import Codes, Mask, learned
 from search_spaces.search_space import Option, SearchSpace
 
 Genes = npt.NDArray[np.int16]
@@ -42,7 +42,7 @@ class Genome:
             for options in self.options
         ]
         codes = np.stack([self._coded(choices) for choices in drawn])
-        self._is_always_asked = (codes > 0).all(axis=0)
+        self._is_always_asked: Mask = np.asarray((codes > 0).all(axis=0))
         self._rules = learned(codes, self.sizes)
         self._rules_that_ask = [c for c in range(len(self.names)) if not self._is_always_asked[c]]
 
