@@ -12,9 +12,11 @@ from nas.algorithms.dormancy import Codes, Mask
 from nas.algorithms.genome import Genome
 from nas.algorithms.hypervolume import Floats, non_dominated
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
-from nas.objectives import objective
+from nas.objectives import Objective, objective
 
 Rows = npt.NDArray[np.intp]
+
+_STOPPED = (TrialState.PRUNED, TrialState.PAUSED)
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Known:
 
 
 class Archive:
-    """The trials of a search, of which those that have ended are kept."""
+    """The trials of a search, each read once, until its record changes."""
 
     def __init__(self, genome: Genome, config: SearchConfig) -> None:
         self._genome, self._config = genome, config
@@ -69,7 +71,8 @@ class Archive:
         self._watched = [objective(name) for name in config.watched]
         self._kept: dict[int, TrialRecord] = {}
         self._table = np.zeros(0, dtype=self._row_type())
-        self._settle([])
+        self._settled: list[TrialRecord] = []
+        self._numbers = np.zeros(0, dtype=np.intp)
         self.digests: set[str | None] = set()
         self.keys: set[bytes] = set()
 
@@ -90,8 +93,7 @@ class Archive:
         for trial in trials:
             self._grow(trial.number + 1)
             self._table[trial.number] = self._row(trial)
-            if trial.state.finished:
-                self._kept[trial.number] = trial
+            self._kept[trial.number] = trial
 
     def _settle(self, trials: list[TrialRecord]) -> None:
         """The first trials have all ended; what one of them beats is never on the front again."""
@@ -123,18 +125,24 @@ class Archive:
 
     def _row(self, trial: TrialRecord) -> tuple[object, ...]:
         codes = None if trial.choices is None else self._genome.codes_of(trial.choices)
-        values = [(o, o.of(trial)) for o in self._watched]
-        losses = [np.nan if value is None else o.loss(value.value) for o, value in values]
         self.digests.add(trial.digest)
         if codes is not None:
             self.keys.add(codes.tobytes())
         return (
             np.zeros(len(self._genome.names)) if codes is None else codes,
-            losses,
+            [self._loss(trial, o) for o in self._watched],
             codes is not None,
             trial.state is TrialState.COMPLETE and not self._config.broken(trial),
-            trial.state is TrialState.PRUNED,
-            not trial.state.finished,
+            trial.state in _STOPPED,
+            trial.state in (TrialState.QUEUED, TrialState.RUNNING),
             False,
             trial.epochs_done or 0,
         )
+
+    def _loss(self, trial: TrialRecord, of: Objective) -> float:
+        """NaN where it is not known, or only of a training that goes on."""
+        is_known = (
+            of.is_known_before_training or trial.state is TrialState.COMPLETE or trial.state in _STOPPED
+        )
+        value = of.of(trial) if is_known else None
+        return np.nan if value is None else of.loss(value.value)

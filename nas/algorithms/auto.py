@@ -27,9 +27,8 @@ PARENTS = 64
 """Trials whose children are bred, while the front is shorter."""
 SHORT, SCREENED = 200, 24
 """Candidates whose expected gain is computed, and those of them whose costs are computed exactly."""
-CYCLE, HUNT, DRAW = 4, 1, 3
-"""Of so many trials in a row, this one hunts for the best in one objective, and that one follows a function
-drawn from the model."""
+HUNT_EVERY, DRAW_EVERY = 3, 6
+"""One trial in so many hunts for the best in one objective; one follows a function drawn from the model."""
 _SPACE, _DESIGN = 2**31, 2**31 + 1
 """What seeds are for, beside those of the trials, which have their numbers."""
 
@@ -115,7 +114,7 @@ class Auto(Algorithm):
     def _best(self, asked: _Round, judge: Judge, genes: Genes, codes: Codes) -> Candidate | None:
         """The best of those that promise most, by what they cost exactly."""
         forecast = judge.forecast(codes)
-        is_drawn = asked.number % CYCLE == DRAW
+        is_drawn = asked.number % DRAW_EVERY == 0
         losses = judge.drawn(codes, asked.random) if is_drawn else judge.outcomes(forecast)
         order = np.argsort(-judge.worth(losses) * judge.allowed(forecast), kind="stable")[:SCREENED]
         found = [(row, self._candidates.of(genes[row], asked.random)) for row in order]
@@ -156,9 +155,9 @@ class Auto(Algorithm):
         known = [c for c in range(len(self._config.objectives)) if self._is_exact[c]]
         if 0 <= number - self._start < len(known):
             return known[number - self._start]
-        if number % CYCLE != HUNT or not self._uncertain:
+        if number % HUNT_EVERY != 1 or not self._uncertain:
             return None
-        return self._uncertain[number // CYCLE % len(self._uncertain)]
+        return self._uncertain[number // HUNT_EVERY % len(self._uncertain)]
 
     def _predictors(self, known: Known, front: Rows) -> list[Predictor | None]:
         some = bounded(front, len(known), MOST_POINTS)

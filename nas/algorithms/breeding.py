@@ -24,6 +24,14 @@ class Bred:
     codes: Codes
     promise: Floats
 
+    def with_more(self, more: "Bred") -> "Bred":
+        """These and others."""
+        return Bred(
+            np.concatenate([self.genes, more.genes]),
+            np.concatenate([self.codes, more.codes]),
+            np.concatenate([self.promise, more.promise]),
+        )
+
     def best(self, count: int) -> "Bred":
         """The most promising, the best one first."""
         order = np.argsort(-self.promise, kind="stable")[:count]
@@ -53,7 +61,7 @@ class Breeder:
             if not len(best.genes):
                 break
             more = self._judged(self._children(best.genes, best.codes, LATER), seen)
-            bred = Bred(*(np.concatenate(pair) for pair in zip(_parts(bred), _parts(more), strict=True)))
+            bred = bred.with_more(more)
         return bred
 
     def _children(self, genes: Genes, codes: Codes, counts: tuple[int, int, int]) -> Genes:
@@ -77,7 +85,3 @@ class Breeder:
                 seen.add(key)
                 new.append(row)
         return Bred(genes[new], codes[new], self.promise(codes[new]) if new else np.zeros(0))
-
-
-def _parts(bred: Bred) -> tuple[Genes, Codes, Floats]:
-    return bred.genes, bred.codes, bred.promise

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -29,14 +30,20 @@ class Rule:
         """For each row of codes (n, c): (n,)."""
         if self.column < 0:
             return np.full(len(codes), self.is_asked)
-        found, decides = np.zeros(len(codes), dtype=bool), codes[:, self.column]
-        for code, rule in enumerate(self.by_code):
-            if rule.column >= 0:
-                rows = np.flatnonzero(decides == code)
-                found[rows] = rule(codes[rows])
-            elif rule.is_asked:
-                found |= decides == code
+        decides = codes[:, self.column]
+        found = self._leaves[decides]
+        for code, rule in self._branches:
+            rows = np.flatnonzero(decides == code)
+            found[rows] = rule(codes[rows])
         return found
+
+    @cached_property
+    def _leaves(self) -> Mask:
+        return np.array([rule.is_asked for rule in self.by_code])
+
+    @cached_property
+    def _branches(self) -> list[tuple[int, "Rule"]]:
+        return [(code, rule) for code, rule in enumerate(self.by_code) if rule.column >= 0]
 
 
 def learned(codes: Codes, sizes: npt.NDArray[np.int64]) -> list[Rule]:

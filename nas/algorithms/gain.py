@@ -37,4 +37,4 @@ class Gain:
         Where none is, the nearest to it counts most.
         """
         better = (self._best[column] - losses[:, column]) / self._span[column]
-        return np.maximum(better, 0.0) + _NEARNESS * np.exp(np.minimum(better, 0.0))
+        return np.asarray(np.maximum(better, 0.0) + _NEARNESS * np.exp(np.minimum(better, 0.0)))

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.algorithms.base import Choices
-from nas.algorithms.dormancy import Codes, learned
+from nas.algorithms.dormancy import Codes, Mask, Rule, learned
 from search_spaces.search_space import Option, SearchSpace
 
 Genes = npt.NDArray[np.int16]
@@ -42,9 +42,11 @@ class Genome:
             for options in self.options
         ]
         codes = np.stack([self._coded(choices) for choices in drawn])
-        self._is_always_asked = (codes > 0).all(axis=0)
-        self._rules = learned(codes, self.sizes)
-        self._rules_that_ask = [c for c in range(len(self.names)) if not self._is_always_asked[c]]
+        self._is_always_asked: Mask = np.asarray((codes > 0).all(axis=0))
+        self._asked_by: dict[Rule, list[int]] = {}
+        for column, rule in enumerate(learned(codes, self.sizes)):
+            if not self._is_always_asked[column]:
+                self._asked_by.setdefault(rule, []).append(column)
 
     def _drawn(self, random: np.random.Generator) -> Choices:
         """Uniform choices; those that are new become columns."""
@@ -94,8 +96,8 @@ class Genome:
     def expressed(self, genes: Genes) -> Codes:
         """The codes (n, c) of genes: by the learned rules, what a space would not ask for is dormant."""
         codes = (genes + 1).astype(np.int16)
-        for column in self._rules_that_ask:
-            codes[~self._rules[column](codes), column] = 0
+        for rule, columns in self._asked_by.items():
+            codes[np.ix_(~rule(codes), columns)] = 0
         return codes
 
     def choices_of(self, genes: Genes, random: np.random.Generator) -> Choices:

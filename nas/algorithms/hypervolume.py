@@ -125,7 +125,8 @@ def _gains(losses: Floats, lower: Floats, upper: Floats) -> Floats:
     for column in range(lower.shape[1]):
         length = np.maximum(losses[:, [column]], lower[:, column])
         found *= np.maximum(np.subtract(upper[:, column], length, out=length), 0.0, out=length)
-    return found.sum(axis=1)
+    summed: Floats = found.sum(axis=1)
+    return summed
 
 
 def expected_gains(mean: npt.ArrayLike, deviation: npt.ArrayLike, lower: Floats, upper: Floats) -> Floats:

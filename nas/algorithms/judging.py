@@ -79,7 +79,7 @@ class Judge:
             return np.ones(losses.shape[1])
         flat = losses[:, :, : self.objectives].reshape(-1, self.objectives)
         found = self.gain(flat) if self.hunted is None else self.gain.in_one(flat, self.hunted)
-        return found.reshape(losses.shape[:2]).mean(axis=0)
+        return np.asarray(found.reshape(losses.shape[:2]).mean(axis=0))
 
     def allowed(self, forecast: "Forecast") -> Floats:
         """How likely candidates are within all limits: (m,)."""

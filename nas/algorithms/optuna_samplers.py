@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from nas.algorithms.base import Algorithm, AlgorithmFactory, algorithms
-from nas.algorithms.drawing import Drawing, Drawn
-from nas.algorithms.points import Params, Point, Seen
+from nas.algorithms.drawing import Drawing
+from nas.algorithms.points import Drawn, Params, Point, Seen
 from nas.algorithms.ranking import Window, population
 from search_spaces.search_space import Option, SearchSpace
 

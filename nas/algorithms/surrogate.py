@@ -83,7 +83,7 @@ class Settings:
         found = np.exp(-distances) * np.float32(self.variance)
         found -= own * distances
         found += np.float32(self.additive)
-        return found
+        return np.asarray(found)
 
 
 def learn(kernel: Kernel, codes: Codes, values: Floats) -> Settings:
@@ -170,7 +170,7 @@ class Process:
 
     def mean(self, one_hot: npt.NDArray[np.float32]) -> Floats:
         """For networks (m, sum of sizes): (m,)."""
-        return self._correlated(one_hot) @ self._alpha * self.scale + self._middle
+        return np.asarray(self._correlated(one_hot) @ self._alpha * self.scale + self._middle)
 
     def predict(self, one_hot: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
         """Mean and standard deviation, without noise, for networks (m, sum of sizes): (m,) each."""
@@ -193,7 +193,7 @@ class Process:
         power, directions = np.linalg.eigh(covariance)
         strength = np.sqrt(np.maximum(power, 0.0)) * random.standard_normal(len(codes))
         drawn = known @ self._alpha + directions @ strength
-        return drawn * self.scale + self._middle
+        return np.asarray(drawn * self.scale + self._middle)
 
 
 def standard(values: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from nas import seeds
 from nas.algorithms.base import algorithms
-from nas.algorithms.drawing import Drawn, Proposing, follow
-from nas.algorithms.points import Params, Seen
+from nas.algorithms.drawing import Proposing, follow
+from nas.algorithms.points import Drawn, Params, Seen
 from search_spaces.search_space import Option, SearchSpace
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ class QuasiRandom(Proposing):
     Niederreiter-Xing points*).
 
     The k-th choice on the way to an architecture takes the k-th coordinate, whatever its name, so that
-    choices may depend on earlier ones. What is passed over is tried again at the same point with another scrambling.
+    choices may depend on earlier ones. What is passed over is tried again at the same point with another
+    scrambling.
     """
 
     _dimensions = 16

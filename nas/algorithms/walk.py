@@ -4,8 +4,7 @@ from collections.abc import Container
 from fractions import Fraction
 from hashlib import blake2b
 
-from nas.algorithms.drawing import Drawn
-from nas.algorithms.points import Params
+from nas.algorithms.points import Drawn, Params
 from search_spaces.search_space import Option, SearchSpace
 
 
@@ -29,20 +28,20 @@ class Walk:
         drawn, left_over = self._down(index)
         return None if left_over else drawn
 
-    def first_beside(self, known: Container[str]) -> Drawn | None:
+    def first_beside(self, known: Container[object]) -> Drawn | None:
         """The first architecture that is not known; None where all are."""
         for drawn in self._found:
             if drawn.digest not in known:
                 return drawn
         while self._missing:
-            drawn = self.at(self._next)
+            found = self.at(self._next)
             self._next += 1
-            if drawn is None:
+            if found is None:
                 continue
-            self._found.append(drawn)
-            self._missing -= _share(drawn.params)
-            if drawn.digest not in known:
-                return drawn
+            self._found.append(found)
+            self._missing -= _share(found.params)
+            if found.digest not in known:
+                return found
         return None
 
     def _down(self, index: int) -> tuple[Drawn, int]:

@@ -2,18 +2,24 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nas.algorithms.archive import Archive
 from nas.algorithms.auto import MOST_TO_START, Auto
 from nas.algorithms.base import Algorithm, Choices, ExhaustedError, Screened
 from nas.algorithms.choosing import algorithm
+from nas.algorithms.genome import Genome
 from nas.algorithms.hypervolume import hypervolume
+from nas.algorithms.stopped import corrected
+from nas.algorithms.surrogate import Kernel, Process, _Likelihood, learn, standard
 from nas.ledger import SearchConfig, TrialRecord, TrialState
 from nas.objectives import ObjectiveValue
 from nas.testing.algorithms import AlgorithmConformance
+from search_spaces import space as find_space
 from search_spaces.search_space import Choose, SearchSpace
 
 KINDS = ("none", "small", "large")
@@ -58,7 +64,7 @@ def _figures(space: Layers, choices: Choices) -> tuple[Network, float, float]:
     network = space.propose(lambda name, _: choices[name])
     kinds = list(network.kinds)
     worth = WEIGHTS[0, : len(kinds)] @ GAIN[kinds] + network.width / 100
-    worth += sum(PAIRS[i, a, b] for i, (a, b) in enumerate(zip(kinds, kinds[1:], strict=False)))
+    worth += sum(PAIRS[i, a, b] for i, (a, b) in enumerate(pairwise(kinds)))
     macs = 1.0 + float(WEIGHTS[1, : len(kinds)] @ COST[kinds]) + network.width / 40
     return network, float(0.95 - 0.5 * np.exp(-max(worth, 0.0))), macs
 
@@ -168,7 +174,7 @@ def test_one_objective_or_costs_alone_are_enough() -> None:
     assert cheapest == 1.0
 
 
-def test_trials_stopped_early_tell_which_networks_are_bad() -> None:
+def test_trials_stopped_early_do_not_mislead() -> None:
     """Their figures are far below those of whole trainings, and must not be taken for them."""
     space, history = Layers(), _search(_config(), 30)
     drawn = np.random.default_rng(0)
@@ -180,4 +186,86 @@ def test_trials_stopped_early_tell_which_networks_are_bad() -> None:
     asked.screen = _screen(space)
     for number in range(40, 60):
         history.append(_trial(space, number, asked.ask(number, history).choices))
-    assert _hypervolume(history[40:]) > 0.9 * _hypervolume(_search(_config(), 50))
+    ended = [trial for trial in history if trial.state is TrialState.COMPLETE]
+    assert _hypervolume(ended) > 0.98 * _hypervolume(_search(_config(), 50))
+
+
+def test_of_stopped_trials_the_order_counts_and_not_how_far_they_had_come() -> None:
+    predicted = np.array([0.3, 0.3, 0.3, 0.5])
+    found = corrected(np.array([5.0, 5.2, 9.0, 9.2]), predicted, np.array([1, 1, 3, 3]), scale=0.0)
+    assert found == pytest.approx([0.2, 0.4, 0.3, 0.5], abs=1e-9)
+
+
+def test_a_training_that_goes_on_has_no_accuracy_yet() -> None:
+    space, config = Layers(), _config()
+    genome = Genome(space, 0)
+    choices = _search(config, 1)[0].choices or {}
+    done = _trial(space, 0, choices)
+    states = TrialState.COMPLETE, TrialState.RUNNING, TrialState.PAUSED, TrialState.FAILED
+    known = Archive(genome, config).read([replace(done, number=n, state=s) for n, s in enumerate(states)], 9)
+    assert np.isfinite(known.losses).tolist() == [[True, True], [False, True], [True, True], [False, True]]
+    assert known.is_running.tolist() == [False, True, False, False]
+    assert known.is_stopped.tolist() == [False, False, True, False]
+    assert known.front().tolist() == [0]
+
+
+def test_a_trial_that_changes_is_read_again() -> None:
+    """The front is that of the records as they are, also where fewer are given than before."""
+    space, config = Layers(), _config()
+    history = _search(config, 24)
+    archive = Archive(Genome(space, 0), config)
+    archive.read(history, 24)
+    worse = replace(history[3], accuracy=0.99)
+    changed = [*history[:3], worse, *history[4:]]
+    for given in (changed, history[:12]):
+        fresh = Archive(Genome(space, 0), config).read(given, 24)
+        assert archive.read(given, 24).front().tolist() == fresh.front().tolist()
+
+
+@pytest.mark.parametrize("name", ["tiny", "cifar"])
+def test_a_genome_knows_when_a_choice_is_asked_for(name: str) -> None:
+    genome, random = Genome(known := find_space(name), 1), np.random.default_rng(2)
+    genes = genome.random_genes(60, random)
+    told = [genome.codes_of(genome.choices_of(row, random)) for row in genes]
+    right = [np.array_equal(one, other) for one, other in zip(genome.expressed(genes), told, strict=True)]
+    assert sum(right) >= 45
+    assert known.name == name
+
+
+def test_mutants_differ_in_what_is_asked_for() -> None:
+    genome, random = Genome(find_space("tiny"), 1), np.random.default_rng(2)
+    genes = genome.random_genes(100, random)
+    codes = genome.expressed(genes)
+    is_changed = genome.mutants(genes, codes, random) != genes
+    assert set(is_changed.sum(axis=1)) == {1, 2, 3}
+    assert not (is_changed & (codes == 0)).any()
+
+
+def test_the_likelihood_has_the_gradient_that_it_tells() -> None:
+    from scipy.optimize import approx_fprime
+
+    codes = np.random.default_rng(0).integers(0, 3, (20, 5))
+    distances = (codes[:, None] != codes).transpose(2, 0, 1).astype(float)
+    likelihood = _Likelihood(distances, np.random.default_rng(1).standard_normal(20))
+    at = likelihood.middle + 0.3
+    assert likelihood(at)[1] == pytest.approx(approx_fprime(at, lambda x: likelihood(x)[0]), abs=1e-4)
+
+
+def test_a_process_knows_what_it_was_told_and_what_choices_add() -> None:
+    """It extrapolates sums of what each choice brings, and is less sure of what it was not told."""
+    space = Layers()
+    genome, random = Genome(space, 0), np.random.default_rng(0)
+    codes = genome.expressed(genome.random_genes(60, random))
+    values = np.array(
+        [_figures(space, genome.choices_of(row, random))[2] for row in genome.genes_of(codes, random)]
+    )
+    kernel = Kernel(genome)
+    middle, scale = standard(values[:40])
+    settings = learn(kernel, codes[:40], (values[:40] - middle) / scale)
+    process = Process(kernel, settings, codes[:40], values[:40], np.ones(40))
+    mean, deviation = process.predict(genome.one_hot(codes))
+    assert mean[:40] == pytest.approx(values[:40], abs=0.1 * scale)
+    assert np.corrcoef(mean[40:], values[40:])[0, 1] > 0.95
+    assert deviation[:40].mean() < deviation[40:].mean()
+    draws = np.stack([process.draw(codes, random) for _ in range(200)])
+    assert draws.mean(axis=0) == pytest.approx(mean, abs=0.4 * scale)
