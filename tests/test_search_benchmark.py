@@ -1,7 +1,7 @@
 """The search benchmark: its tables are of the space, its runs are fair, its figures are right."""
 
 from dataclasses import replace
-from itertools import islice
+from functools import cache
 
 import numpy as np
 import pytest
@@ -30,24 +30,31 @@ needs_digits = pytest.mark.skipif(not TABLE.exists(), reason="the table of digit
 needs_cifar = pytest.mark.skipif(not CIFAR_TABLE.exists(), reason="the curves are not trained yet")
 
 
+@cache
+def everything():
+    """The choices of all networks of the space; walking through it takes seconds."""
+    return list(every(BENCH))
+
+
 @pytest.fixture(scope="module")
 def layers():
     return targets("synthetic")
 
 
-def test_the_space_is_told_one_network_after_the_other():
-    found = list(every(BENCH))
+def test_the_space_has_as_many_networks_as_it_says():
+    found = everything()
     assert len(found) == BENCH.size() == 2000
-    assert len({build(BENCH, choices).digest for choices in found}) == 2000
+    assert len({tuple(choices.items()) for choices in found}) == 2000
+    assert len({build(BENCH, choices).digest for choices in found[::20]}) == 100
     assert "stage1.groups" not in found[0]
-    assert any("stage1.groups" in choices for choices in found)
+    assert "stage1.groups" in found[1000]
 
 
 @needs_digits
 def test_the_table_has_every_network_with_its_costs():
     rows = read(TABLE, BENCH)
     assert TABLE.stat().st_size <= MOST_BYTES
-    assert [row.choices for row in rows] == list(every(BENCH))
+    assert [row.choices for row in rows] == everything()
     assert all(len(row.curve) == 6 and 0 <= min(row.curve) <= max(row.curve) <= 1 for row in rows)
     for row in rows[::200]:
         assert (row.size_kb, row.macs) == pytest.approx(costs(build(BENCH, row.choices)), abs=1e-4)
@@ -77,8 +84,8 @@ def test_tau_counts_pairs():
 
 
 def test_a_table_is_read_as_it_was_written(tmp_path):
-    choices = list(islice(every(BENCH), 0, 2000, 700))
-    writer = Writer(tmp_path / "t.csv", names_of(every(BENCH)), ("about it", "in two lines"))
+    choices = everything()[::700]
+    writer = Writer(tmp_path / "t.csv", names_of(everything()), ("about it", "in two lines"))
     networks = [Network(c, "rungs", 1.25, 7000.0, (0.1, n / 8)) for n, c in enumerate(choices)]
     for network in networks:
         writer.write(network)
@@ -90,11 +97,11 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
 def test_random_search_does_as_well_as_uniform_draws(table):
     for target in targets(table):
         figures, draw = list(target.figures.values()), np.random.default_rng(0)
-        orders = [draw.permutation(len(figures))[:50] for _ in range(8)]
+        orders = [draw.permutation(len(figures))[:30] for _ in range(8)]
         drawn = np.array([target.shares([figures[place] for place in order]) for order in orders])
-        found = [run(target, "random", ours("random"), seed=seed, trials=50) for seed in range(4)]
+        found = [run(target, "random", ours("random"), seed=seed, trials=30) for seed in range(2)]
         reached = np.mean([each.shares for each in found], axis=0)
-        assert abs(reached[-1] - drawn[:, -1].mean()) < 4 * drawn[:, -1].std() / 2, "of four runs"
+        assert abs(reached[-1] - drawn[:, -1].mean()) < 4 * drawn[:, -1].std() / 2**0.5, "of two runs"
         assert (np.diff(drawn) >= 0).all()
         assert target.shares(figures)[-1] == pytest.approx(1)
         assert sum(map(target.is_top, figures)) >= max(1, round(0.001 * len(figures)))
@@ -103,9 +110,9 @@ def test_random_search_does_as_well_as_uniform_draws(table):
 def test_no_contender_trains_a_network_twice(layers):
     assert {*distinct_names(), *RIVALS} == set(contenders())
     for name in ("random", "optuna nsga2"):
-        found = list(contenders()[name](layers[0], 3, 30, 1))
-        assert len({known.digest for known in found}) == len(found) == 30
-        again = list(contenders()[name](layers[0], 3, 30, 1))
+        found = list(contenders()[name](layers[0], 3, 20, 1))
+        assert len({known.digest for known in found}) == len(found) == 20
+        again = list(contenders()[name](layers[0], 3, 20, 1))
         assert [known.digest for known in again] == [known.digest for known in found]
 
 

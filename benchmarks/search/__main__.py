@@ -53,7 +53,9 @@ def main(
         keep(runs, each)
         click.echo(f"{each.table} {'+'.join(each.objectives)} {each.contender} {each.seed}", err=True)
     found = [each for each in kept(runs) if (each.trials, each.workers) == (trials, workers)]
-    shown = [each for each in found if each.table in {target.name for target in searched}]
+    order = [(target.name, target.objectives) for target in searched]
+    places = [(order.index((e.table, e.objectives)), e) for e in found if (e.table, e.objectives) in order]
+    shown = [each for _, each in sorted(places, key=lambda place: place[0])]
     told = report(shown)
     click.echo(told)
     if output is not None:

@@ -1,5 +1,6 @@
 """Who takes part: bitnas's algorithms in a loop as of its own, and Optuna's samplers in Optuna's."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -125,7 +126,9 @@ def _suggested(target: Target, asked: Any) -> Choices:
 def _tpe(seed: int) -> Any:
     import optuna
 
-    return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True)
 
 
 def _nsga2(seed: int) -> Any:
@@ -146,7 +149,7 @@ MOST_TRIALS = {"optuna gp": 100}
 
 
 def distinct_names() -> list[str]:
-    """The algorithms of the registry, each once, by the shortest of its names."""
+    """The registered algorithms, each once, by the shortest of its names."""
     found: dict[int, str] = {}
     for name in sorted(algorithms, key=len):
         found.setdefault(id(algorithms.get(name)), name)

@@ -22,7 +22,7 @@ TOP_SHARE = 0.001
 """Of all networks: what counts as the best in accuracy."""
 
 Key = frozenset[tuple[str, Option]]
-
+"""The choices of a network."""
 
 Figures = Mapping[str, float]
 """Of a network, by objective."""

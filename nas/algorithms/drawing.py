@@ -3,10 +3,11 @@
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from nas.algorithms.base import Algorithm, Choices, ExhaustedError, Proposal
-from nas.algorithms.points import Memory, Params, Seen
+from nas.algorithms.base import Algorithm, ExhaustedError, Proposal
+from nas.algorithms.points import Drawn, Memory, Params, Seen
+from nas.algorithms.walk import Walk
 from search_spaces.search_space import Option, SearchSpace
 
 if TYPE_CHECKING:
@@ -18,24 +19,10 @@ _CHANGES = (1, 1, 1, 1, 2, 2, 3, 4)
 _UNIFORM = 10
 
 
-class Drawn(NamedTuple):
-    """An architecture that was drawn: its choices, with the options there were, and its digest."""
-
-    params: Params
-    digest: str
-
-    @property
-    def choices(self) -> Choices:
-        """What was chosen."""
-        return {name: chosen for name, (chosen, _) in self.params.items()}
-
-
 class Proposing(Algorithm):
     """Proposes the first of its candidates that is new, and anything new where none of them is."""
 
     def __init__(self, space: SearchSpace, config: "SearchConfig") -> None:
-        from nas.algorithms.walk import Walk
-
         self.space, self.config = space, config
         self._memory = Memory(space, config)
         self._walk = Walk(space, config.seed)
@@ -72,11 +59,11 @@ class Drawing(Proposing):
 
     def candidates(self, seen: Seen) -> Iterator[Drawn]:
         """What is drawn, then mutants of the last, then uniform draws."""
-        drawn = None
         for attempt in range(self.tries):
-            yield (drawn := self.draw(seen, seen.seed_of(attempt)))
+            drawn = self.draw(seen, seen.seed_of(attempt))
+            yield drawn
         random = Random(seen.seed_of(self.tries))  # noqa: S311 - for sampling, not for secrets
-        for changes in _CHANGES if drawn else ():
+        for changes in _CHANGES:
             yield mutant(self.space, drawn.params, changes, random)
         for _ in range(_UNIFORM):
             yield follow(self.space, {}, random)

@@ -5,8 +5,8 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from nas.algorithms.base import algorithms
-from nas.algorithms.drawing import Drawing, Drawn, follow, mutant
-from nas.algorithms.points import Point, Seen
+from nas.algorithms.drawing import Drawing, follow, mutant
+from nas.algorithms.points import Drawn, Point, Seen
 from nas.algorithms.ranking import best, front, population
 
 if TYPE_CHECKING:

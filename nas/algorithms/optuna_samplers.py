@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from nas.algorithms.base import Algorithm, AlgorithmFactory, algorithms
-from nas.algorithms.drawing import Drawing, Drawn
-from nas.algorithms.points import Params, Point, Seen
+from nas.algorithms.drawing import Drawing
+from nas.algorithms.points import Drawn, Params, Point, Seen
 from nas.algorithms.ranking import Window, population
 from search_spaces.search_space import Option, SearchSpace
 
@@ -26,7 +26,7 @@ SamplerFactory = Callable[[int, "SearchConfig"], "BaseSampler"]
 
 WINDOW = Window(best=150, latest=75, others=75)
 _OF_PARENTS = Window(best=60, latest=0, others=0)  # somewhat more than the largest population
-_OF_PROCESS = Window(best=60, latest=20, others=20)  # a Gaussian process takes the cube of it
+_OF_PROCESS = Window(best=40, latest=15, others=5)  # a Gaussian process takes the cube of it
 
 
 class OptunaAlgorithm(Drawing):

@@ -16,7 +16,7 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 _THEN = datetime(2000, 1, 1, tzinfo=UTC)  # no sampler reads the clock
 
 
-class _SharedTrial(FrozenTrial):
+class _SharedTrial(FrozenTrial):  # type: ignore[misc]
     """A trial that nobody changes: a study takes it in as it is, where it copies others deeply."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_SharedTrial":

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nas import seeds
 from nas.algorithms.base import Choices, replay
@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 
 Params = dict[str, tuple[Option, tuple[Option, ...]]]
 """What was chosen for each name, and among which options."""
+
+
+class Drawn(NamedTuple):
+    """An architecture that was drawn: its choices, with the options there were, and its digest."""
+
+    params: Params
+    digest: str
+
+    @property
+    def choices(self) -> Choices:
+        """What was chosen."""
+        return {name: chosen for name, (chosen, _) in self.params.items()}
+
 
 REFUSED = 50
 """So many of the architectures that were over a limit are shown for the next proposal."""

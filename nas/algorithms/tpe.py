@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.algorithms.base import algorithms
-from nas.algorithms.drawing import Drawing, Drawn, follow
-from nas.algorithms.points import Params, Point, Seen
+from nas.algorithms.drawing import Drawing, follow
+from nas.algorithms.points import Drawn, Params, Point, Seen
 from nas.algorithms.ranking import Window, spread
 from search_spaces.search_space import Option
 
@@ -128,13 +128,14 @@ def _density(codes: Codes, counts: Codes, *, is_aged: bool) -> _Density:
     """The density of the points that made these choices, all of them or none; old ones weigh less if so."""
     present = codes[(codes >= 0).all(axis=1)]
     count = len(present)
-    age = np.ones(count)
+    age: Floats = np.ones(count)
     if is_aged and count > _EQUAL_AGE:
         age[: count - _EQUAL_AGE] = np.linspace(1 / count, 1, count - _EQUAL_AGE)
     weights = np.append(age, 1.0)
     prior = 1 / (count + 1)
-    whole = 1 + counts * prior
-    return _Density(present, weights / weights.sum(), (1 + prior) / whole, prior / whole, counts)
+    whole: Floats = (1 + counts * prior).astype(np.float64)
+    hit: Floats = (1 + prior) / whole
+    return _Density(present, weights / weights.sum(), hit, hit * (prior / (1 + prior)), counts)
 
 
 algorithms.add("tpe", TreeParzen)

@@ -1,4 +1,4 @@
-"""Algorithms that learn nothing: uniform draws, a low-discrepancy sequence, and every architecture in turn."""
+"""Algorithms that learn nothing: uniform draws, an even sequence, and every architecture in turn."""
 
 import warnings
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from nas import seeds
 from nas.algorithms.base import algorithms
-from nas.algorithms.drawing import Drawn, Proposing, follow
-from nas.algorithms.points import Params, Seen
+from nas.algorithms.drawing import Proposing, follow
+from nas.algorithms.points import Drawn, Params, Seen
 from search_spaces.search_space import Option, SearchSpace
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ class QuasiRandom(Proposing):
     """A scrambled Sobol sequence: trial n takes its point n (Owen 1998, *Scrambling Sobol' and
     Niederreiter-Xing points*).
 
-    The k-th choice on the way to an architecture takes the k-th coordinate, whatever its name, so that choices
-    may depend on earlier ones. What is passed over is tried again at the same point with another scrambling.
+    The k-th choice on the way to an architecture takes the k-th coordinate, whatever its name, so that
+    choices may depend on earlier ones. What is passed over is tried again at the same point with another
+    scrambling.
     """
 
     _dimensions = 16

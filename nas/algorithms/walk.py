@@ -4,8 +4,7 @@ from collections.abc import Container
 from fractions import Fraction
 from hashlib import blake2b
 
-from nas.algorithms.drawing import Drawn
-from nas.algorithms.points import Params
+from nas.algorithms.points import Drawn, Params
 from search_spaces.search_space import Option, SearchSpace
 
 
@@ -15,8 +14,8 @@ class Walk:
     A node of the tree with r options sends the index i on to option (i + s) mod r with the index i div r: the
     choices are the digits of a number in a mixed radix, the first the fastest. The shift s is another one at
     each node, by a hash of the seed and the way to it, so that late choices vary from the start, too. Every
-    way down has exactly one index of which nothing is left over in the end. The others lead to an architecture
-    that a lower index has led to: a branch that ends early is met more often.
+    way down has exactly one index of which nothing is left over in the end. The others lead to an
+    architecture that a lower index has led to: a branch that ends early is met more often.
     """
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
@@ -29,20 +28,20 @@ class Walk:
         drawn, left_over = self._down(index)
         return None if left_over else drawn
 
-    def first_beside(self, known: Container[str]) -> Drawn | None:
+    def first_beside(self, known: Container[object]) -> Drawn | None:
         """The first architecture that is not known; None where all are."""
         for drawn in self._found:
             if drawn.digest not in known:
                 return drawn
         while self._missing:
-            drawn = self.at(self._next)
+            found = self.at(self._next)
             self._next += 1
-            if drawn is None:
+            if found is None:
                 continue
-            self._found.append(drawn)
-            self._missing -= _share(drawn.params)
-            if drawn.digest not in known:
-                return drawn
+            self._found.append(found)
+            self._missing -= _share(found.params)
+            if found.digest not in known:
+                return found
         return None
 
     def _down(self, index: int) -> tuple[Drawn, int]:

@@ -1,6 +1,7 @@
 """A search's settings: from options to what is stored, from a file to options, and back to a file."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -132,11 +133,15 @@ def to_toml(settings: Mapping[str, Any]) -> str:
     """Settings as a file that ``--config`` takes; tables come last, as TOML has it."""
     plain = [f"{key} = {_toml(value)}\n" for key, value in settings.items() if not isinstance(value, dict)]
     tables = [
-        f"\n[{key}]\n" + "".join(f"{_toml(name)} = {_toml(option)}\n" for name, option in value.items())
+        f"\n[{key}]\n" + "".join(f"{_toml_key(name)} = {_toml(option)}\n" for name, option in value.items())
         for key, value in settings.items()
         if isinstance(value, dict)
     ]
     return "".join([*plain, *tables])
+
+
+def _toml_key(name: str) -> str:
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else _toml(name)
 
 
 def _toml(value: Any) -> str:

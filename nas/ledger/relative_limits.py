@@ -29,7 +29,7 @@ class RelativeLimits(ABC):
     def check_shares(self) -> None:
         """InvalidInput where what is limited relatively has no median, or another limit, too."""
         if LATENCY in self.limit_shares:
-            fix = "give ", Parameter("max_latency_share")
+            fix = "give ", Parameter("max_latency", python="max_latency_share")
             raise InvalidInput("limit_shares", f"'{LATENCY}' has a setting of its own", fix)
         for name in self.shares:
             parameter = "max_latency_share" if name == LATENCY else "limit_shares"

@@ -1,6 +1,6 @@
 """The ledger: opening it, creating searches, and reading everything back as records."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -29,6 +29,10 @@ from search_spaces.errors import InvalidInput, nearest
 
 if TYPE_CHECKING:
     from latency import Measurement
+
+
+AddTrials = Callable[[Session, int, SearchConfig], int]
+"""Adds trials to the search with an id, numbered from 0, and tells how many."""
 
 
 class Ledger:
@@ -78,17 +82,16 @@ class Ledger:
         with explained(self._shown), Session(engine, expire_on_commit=False) as session, session.begin():
             yield session
 
-    def create_search(self, name: str, config: SearchConfig, warm_start: Sequence[str] = ()) -> SearchRecord:
+    def create_search(
+        self, name: str, config: SearchConfig, add_first: AddTrials | None = None
+    ) -> SearchRecord:
         """Add a search with its trials, all queued, in one transaction.
 
-        The ended trials of the searches ``warm_start`` come first, copied, and are not counted.
+        ``add_first`` adds trials that come before these, and are not counted (``nas.ledger.warm``).
 
         Raises:
-            InvalidInput: the name is malformed or taken, or there is no such search to start from, or it is
-                of another space, data or device.
+            InvalidInput: the name is malformed or taken.
         """
-        from nas.ledger.warm import copy_trials
-
         check_search_name(name)
         with self.writing() as session:
             try:
@@ -97,7 +100,7 @@ class Ledger:
                 session.flush()
             except IntegrityError as error:
                 raise self._taken(name) from error
-            first = copy_trials(session, warm_start, search.id, config)
+            first = 0 if add_first is None else add_first(session, search.id, config)
             rows = [
                 {"search_id": search.id, "number": first + n, "state": TrialState.QUEUED}
                 for n in range(config.trials)

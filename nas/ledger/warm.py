@@ -7,7 +7,7 @@ from sqlalchemy import insert, literal, select
 from sqlalchemy.orm import Session
 
 from nas.ledger.records import SearchConfig, TrialState, config_from_dict
-from nas.ledger.store import find_search, next_revision
+from nas.ledger.store import AddTrials, find_search, next_revision
 from nas.ledger.tables import Epoch, Trial, Weights
 from search_spaces.errors import InvalidInput
 
@@ -27,7 +27,16 @@ def check_warm(name: str, config: SearchConfig, source: SearchConfig) -> None:
             raise InvalidInput("warm_start", problem, "start from a search of the same")
 
 
-def copy_trials(session: Session, sources: Sequence[str], search_id: int, config: SearchConfig) -> int:
+def starting_from(sources: Sequence[str]) -> AddTrials | None:
+    """What adds the trials of other searches to a new one (``Ledger.create_search``)."""
+
+    def add(session: Session, search_id: int, config: SearchConfig) -> int:
+        return _copy_trials(session, sources, search_id, config)
+
+    return add if sources else None
+
+
+def _copy_trials(session: Session, sources: Sequence[str], search_id: int, config: SearchConfig) -> int:
     """Copy the ended trials of other searches, with their curves and weights; how many there were."""
     copied, seen = 0, set[str]()
     for name in sources:

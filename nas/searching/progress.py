@@ -1,7 +1,7 @@
 """Shows how a search goes: a bar and a line a trial on a terminal, a line a trial and a stage elsewhere."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from nas.searching.supervision import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as Bar
 
     from nas.ledger import Ledger
 
@@ -92,30 +93,18 @@ class BarWatcher(Watcher):
     """With a bar that tells the stage, and a line below it of how the search stands."""
 
     def __init__(self, ledger: "Ledger", record: SearchRecord, console: "Console") -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-        from rich.progress import Progress as Bar
-
         super().__init__(ledger, record, console)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[found]}[/dim]"),
-        )
-        self.bar = Bar(*columns, console=console, transient=True, refresh_per_second=REFRESHES_A_SECOND)
+        self._found = ""
+        self.bar = _bar(console, lambda: self._found)
         self._name = record.name
-        self._task = self.bar.add_task(record.name, total=record.trials, completed=len(self._shown), found="")
+        self._task = self.bar.add_task(record.name, total=record.trials, completed=len(self._shown))
 
     def trials(self, now: SearchRecord) -> None:
         """Move the bar, too."""
         super().trials(now)
+        self._found = "; ".join(filter(None, [states(now), *self.sentences()]))
         self.bar.update(
-            self._task,
-            total=now.trials,
-            completed=len(self._shown),
-            description=f"{self._name}: trials",
-            found="; ".join([states(now), *self.sentences()]),
+            self._task, total=now.trials, completed=len(self._shown), description=f"{self._name}: trials"
         )
 
     def progress(self, now: SearchRecord, progress: Progress) -> None:
@@ -130,6 +119,22 @@ class BarWatcher(Watcher):
             )
         elif progress.stage:
             self.bar.update(self._task, description=f"{self._name}: {progress.stage}")
+
+
+def _bar(console: "Console", found: Callable[[], str]) -> "Bar":
+    """A bar, and below it a line of what ``found`` gives, as both do not fit a terminal's width."""
+    from rich.console import RenderableType
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    class BarAndLine(Bar):
+        def get_renderables(self) -> Iterable[RenderableType]:
+            yield from super().get_renderables()
+            yield Text(found(), style="dim", no_wrap=True, overflow="ellipsis")
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return BarAndLine(*columns, console=console, transient=True, refresh_per_second=REFRESHES_A_SECOND)
 
 
 def is_watched(progress: bool | None = None) -> bool:

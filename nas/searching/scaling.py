@@ -128,7 +128,10 @@ def proposals(
     max_latency_ms: float | None = None,
     each: int = 1,
 ) -> list[Proposal]:
-    """Scaled architectures within the limit, the most even of each number of steps first.
+    """Scaled architectures within the limit, those of each number of steps together.
+
+    Those whose latency grows as it should come first, the most even of them before the others: by rounding to
+    whole blocks and channels some steps take more than others.
 
     Args:
         architecture: what is scaled.
@@ -141,25 +144,36 @@ def proposals(
     Raises:
         NothingFitsError: none is within the limit.
     """
-    found, fastest = list[Proposal](), math.inf
+    before, found, fastest = latency_of(architecture).milliseconds, list[Proposal](), math.inf
     for phi in phis:
-        within = list[Proposal]()
-        for step in steps:
-            larger = _scaled(architecture, step.power(phi))
-            if larger is None or any(larger == other.architecture for other in within):
-                continue
-            latency = latency_of(larger)
-            fastest = min(fastest, latency.milliseconds)
-            if max_latency_ms is None or latency.milliseconds <= max_latency_ms:
-                within.append(_proposal(phi, step.power(phi), larger, latency))
-            if len(within) == each:
-                break
+        every = _larger(architecture, [step.power(phi) for step in steps], latency_of)
+        fastest = min([fastest, *(latency.milliseconds for _, _, latency in every)])
+        within = [
+            larger for larger in every if max_latency_ms is None or larger[2].milliseconds <= max_latency_ms
+        ]
         if not within:
             break  # more steps take longer
-        found += within
+        within.sort(key=lambda larger: _is_off(larger[2].milliseconds / before, phi))  # else the most even
+        found += [_proposal(phi, *larger) for larger in within[:each]]
     if not found:
         raise _nothing(fastest, max_latency_ms)
     return found
+
+
+def _larger(
+    architecture: Architecture, scales: Sequence[Scale], latency_of: LatencyOf
+) -> list[tuple[Scale, Architecture, Predicted]]:
+    """What scales lead to, each architecture once, with its latency."""
+    found: dict[Architecture, Scale] = {}
+    for scale in scales:
+        if (larger := _scaled(architecture, scale)) is not None:
+            found.setdefault(larger, scale)
+    return [(scale, larger, latency_of(larger)) for larger, scale in found.items()]
+
+
+def _is_off(growth: float, phi: int) -> bool:
+    """Whether a latency has not grown as so many steps should, within the tolerance of each."""
+    return abs(math.log2(growth / GROWTH**phi)) > TOLERANCE * phi
 
 
 def _scaled(architecture: Architecture, scale: Scale) -> Architecture | None:

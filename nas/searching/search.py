@@ -17,6 +17,7 @@ from nas.ledger.changing import add_trials
 from nas.ledger.claims import Claims
 from nas.ledger.records import TRAINING, SearchConfig, SearchRecord, check_search_name
 from nas.ledger.store import Ledger
+from nas.ledger.warm import starting_from
 from nas.ledger.workers import Worker
 from nas.measuring.devices import check_device
 from nas.measuring.front_todo import next_of_front
@@ -181,7 +182,7 @@ def create(
         if name is not None:
             if name in _names(ledger):
                 refuse_taken(ledger.search(name), config, storage)
-            return ledger.create_search(name, config, warm_start)
+            return ledger.create_search(name, config, starting_from(warm_start))
         return _create_unnamed(ledger, config, warm_start)
 
 
@@ -208,7 +209,7 @@ def _create_unnamed(ledger: Ledger, config: SearchConfig, warm_start: Sequence[s
         if name in _names(ledger):
             continue
         try:
-            return ledger.create_search(name, config, warm_start)
+            return ledger.create_search(name, config, starting_from(warm_start))
         except InvalidInput:
             if name not in _names(ledger):
                 raise  # else another process has just taken it

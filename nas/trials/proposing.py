@@ -124,8 +124,7 @@ class Proposer:
             for _ in range(ASKS):
                 yield self.algorithm.ask(passed.number, self.history.trials, passed.records)
         except ExhaustedError:
-            if not passed.records:
-                raise
+            pass  # it may know trials that were trained for less, which are worth another
         for attempt in range(ASKS, MAX_PASSED // 2):
             yield Proposal(self._drawn(passed, attempt))
         listed = list(islice(every(self.space), MAX_LISTED + 1))

@@ -1,6 +1,5 @@
 """Algorithms by name: what all of them keep, over choices that depend on each other."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from nas.algorithms.base import Algorithm, ExhaustedError, algorithms, replay
 from nas.algorithms.choosing import algorithm
 from nas.ledger import SearchConfig, TrialRecord, TrialState
-from nas.ledger.front import non_dominated
 from nas.testing.algorithms import AlgorithmConformance
 from search_spaces.errors import InvalidInput
 from search_spaces.search_space import SearchSpace
@@ -50,13 +48,14 @@ def test_a_worker_that_is_killed_and_replaced_goes_on_the_same(
 
 @pytest.mark.parametrize("name", set(NAMES) - {"gp"})
 def test_what_was_passed_over_is_not_proposed_again(name: str) -> None:
-    done = run(name, 30)
-    by, passed, config = _made(name, max_latency_ms=0.5), list[TrialRecord](), CONFIG
+    space = Toy(2)  # of 64 architectures
+    done = run(name, 30, space=space)
+    by, passed, config = _made(name, space, max_latency_ms=0.5), list[TrialRecord](), CONFIG
     for _ in range(8):
-        refused = ended(30, by.ask(30, done, passed).choices)
+        refused = ended(30, by.ask(30, done, passed).choices, space)
         passed.append(replace(refused, state=TrialState.INFEASIBLE, accuracy=None, search=config.space))
     assert len({*digests(done), *digests(passed)}) == 38
-    assert _made(name, max_latency_ms=0.5).ask(30, done, passed[:4]).choices == passed[4].choices
+    assert _made(name, space, max_latency_ms=0.5).ask(30, done, passed[:4]).choices == passed[4].choices
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -107,18 +106,19 @@ def test_paused_and_repeated_trials_do_not_stop_a_proposal(name: str) -> None:
     assert replay(Toy(), _made(name).ask(15, done).choices)
 
 
-def test_local_search_mutates_the_front_only_and_each_member_of_it() -> None:
-    done = run("random", 30)
-    front = non_dominated(done, CONFIG.objectives)
-    by, history, parents = _made("local"), list(done), set[int]()
-    for number in range(30, 30 + len(front)):
-        child = ended(number, by.ask(number, history).choices)
-        nearest = min(front, key=lambda trial: _distance(trial, child))
-        assert _distance(nearest, child) <= 6  # two kinds of layer, with what depends on them
-        parents.add(nearest.number)
-        # it is too bad to be a parent itself
+def test_local_search_mutates_each_member_of_the_front() -> None:
+    """Three that have nothing in common, and one that they dominate."""
+    kinds = ("skip", "wide", "deep")
+    front = [
+        replace(ended(number, _plain(Toy(), kind)), accuracy=number / 4, latency_ms=1.0 + number)
+        for number, kind in enumerate(kinds)
+    ]
+    history, nearest = [*front, replace(ended(3, _plain(Toy(), "wide")), accuracy=0.0)], list[str]()
+    for number in range(4, 10):
+        child = ended(number, _made("local").ask(number, history).choices)
+        nearest.append(kinds[min(range(3), key=lambda place: _distance(front[place], child))])
         history.append(replace(child, accuracy=0.0, latency_ms=99.0))
-    assert len(parents) >= len(front) - 1
+    assert set(nearest) == set(kinds)
 
 
 def _distance(one: TrialRecord, other: TrialRecord) -> int:

@@ -8,12 +8,14 @@ import pytest
 from benches import FEW, ArithmeticBench
 from click.testing import CliRunner, Result
 
+import nas
 import nas.trials.job
 from nas.cli.main import cli
 from nas.cli.search import search
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
+from search_spaces.errors import InvalidInput
 from search_spaces.search_space import space
 from tests.small_space import SMALL_SPACE
 
@@ -187,3 +189,17 @@ def test_searches_are_moved_by_commands(storage: str, tmp_path: Path) -> None:
     assert "did you mean rename" in _refused("searches", "renam", "twin", "x")
     assert "stands before 'delete'" in _refused("searches", *stored, "delete", "twin")
     assert _refused("searches", "import", str(tmp_path / "nas.db"), *stored).startswith("FILE: line 1: ")
+
+
+def test_python_names_what_is_wrong_as_it_does(storage: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^fix: no choice is called 'blok'; did you mean 'block'\?"):
+        nas.search(space="tiny", data=FEW, storage=storage, fix={"blok": "fire"})
+    with pytest.raises(InvalidInput, match=r"^only: 'stage1.width' has no option '33'; choose among 32, 48"):
+        nas.search(space="tiny", data=FEW, storage=storage, only={"stage1.width": [33, 48]})
+    with pytest.raises(InvalidInput, match=r"^only: \{'width': 3.5\} \(dict\) is not a dict of choices and"):
+        nas.search(only={"width": 3.5})  # type: ignore[dict-item]
+    _made(storage, replace(PLAIN, max_latency_share=None))
+    with pytest.raises(InvalidInput, match=r"^more: -1 is out of range"):
+        nas.resume(storage, "demo", more=-1)
+    with pytest.raises(InvalidInput, match=r"^minutes: nan is no time"):
+        nas.resume(storage, "demo", minutes=float("nan"))

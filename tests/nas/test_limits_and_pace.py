@@ -11,7 +11,8 @@ from sqlalchemy import update
 
 from latency.model.profiling import sampled
 from nas.cli.options import CountLimit, KilobyteLimit, LatencyLimit, Limit
-from nas.cli.search import _config, search
+from nas.cli.search import search
+from nas.cli.settings import config_of
 from nas.evaluators.function import FunctionEvaluator
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from nas.ledger.claims import MAX_DEATHS
@@ -198,7 +199,7 @@ def test_a_median_needs_what_an_architecture_tells() -> None:
 def test_limits_of_the_command_line_are_settings() -> None:
     def goals(*options: str) -> SearchConfig:
         context = search.make_context("search", ["--name", "a", *options])
-        return _config(context, context.params)
+        return config_of(context, context.params)
 
     found = goals(
         "--max-latency", "0.5x", "--max-size-kb", "0.25x", "--limit", "macs=2x", "--max-memory-kb", "3"

@@ -1,7 +1,10 @@
 """Paused trials: what the ledger keeps of them, who goes on, and how their search ends, killed or not."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,7 +169,9 @@ class Play:
         claims, stopping = _claims(self.ledger, **is_mortal), _stopping(self.ledger)
         while not self.ledger.search("demo").finished:
             claim = next_claim(claims, stopping)
-            if claim is not None:
+            if claim is None:
+                time.sleep(0.01)
+            else:
                 self._train(claims, stopping, claim)
 
     def _train(self, claims: Claims, stopping: Stopping, claim: Claim) -> None:
@@ -253,7 +258,7 @@ def test_the_benchmark_simulates_what_a_worker_does(uninterrupted: Play) -> None
 
 
 @pytest.mark.parametrize("epochs", [1, 4, 7, 15, 25, 40])
-def test_killed_at_any_epoch_it_ends_the_same(uninterrupted: Play, tmp_path: object, epochs: int) -> None:
+def test_killed_at_any_epoch_it_ends_the_same(uninterrupted: Play, tmp_path: Path, epochs: int) -> None:
     with Ledger.open(f"sqlite:///{tmp_path}/nas.db", create=True) as ledger:
         ledger.create_search("demo", CONFIG)
         with pytest.raises(KilledError):
@@ -261,6 +266,22 @@ def test_killed_at_any_epoch_it_ends_the_same(uninterrupted: Play, tmp_path: obj
         again = Play(ledger)
         again.run()
         assert again.outcome() == uninterrupted.outcome()
+
+
+def test_several_workers_end_it_together(tmp_path: Path) -> None:
+    with Ledger.open(f"sqlite:///{tmp_path}/nas.db", create=True) as ledger, ThreadPoolExecutor() as pool:
+        ledger.create_search("demo", CONFIG)
+        plays = [Play(ledger) for _ in range(3)]
+        for ended in [pool.submit(play.run) for play in plays]:
+            ended.result(60)
+        trials = ledger.trials("demo")
+        assert {trial.state for trial in trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+        assert {tensors_of(ledger, "demo", trial.number) for trial in trials} == {None}
+        for trial in trials:
+            assert _epochs(ledger, trial.number) == list(range(1, 1 + (trial.epochs_done or 0)))
+            assert (trial.epochs_done == 9) == (trial.state is TrialState.COMPLETE)
+    begun = [each for play in plays for each in play.begun]
+    assert len(begun) == len(set(begun)), "nobody trains what another does"
 
 
 def _first_epochs(claims: Claims, count: int) -> None:

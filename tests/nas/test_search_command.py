@@ -35,7 +35,7 @@ def _search(*arguments: str) -> Result:
         (["--space", "huge"], "--space: unknown name 'huge'; choose one of cifar, mobile, tiny"),
         (["--data", "mnist"], "--data: 'mnist' is neither a data set here (digits"),
         (["--device", "toaster"], "--device: unknown name 'toaster'; choose one of local"),
-        (["--sampler", "grid"], "--sampler: unknown name 'grid'; choose one of nsga-ii, nsga2, random, tpe"),
+        (["--sampler", "griddle"], "--sampler: unknown name 'griddle'; did you mean 'grid'?"),
         (["--pruner", "axe"], "--pruner: unknown name 'axe'; choose one of median, none"),
         (["--trials", "0"], "--trials: 0 is out of range"),
         (["--epochs", "-1"], "--epochs: -1 is out of range"),

@@ -45,8 +45,22 @@ if "resuming" not in evaluators:
         assert report.checkpoint is None
         return train(network, budget, report, 0, keeps=False)
 
+    @nas.evaluator("draining", objectives=["work", nas.Objective("drain")], costs=toys.cost)
+    def draining(network: toys.Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
+        """Tells one objective in the end only."""
+        return {**train(network, budget, report, 0, keeps=False), "drain": 1.0 / sum(network.layers)}
 
-def searched(folder: Path, evaluator: str, pruner: str = "halving", repeats: int = 1) -> Ledger:
+    @nas.evaluator("silent", objectives=["work"], costs=toys.cost)
+    def silent(network: toys.Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
+        """Tells nothing that is asked for on the way."""
+        for step in range(1, budget + 1):
+            report(step, {"margin": 0.5})
+        return {**reached(network, budget), **toys.cost(network)}
+
+
+def searched(
+    folder: Path, evaluator: str, pruner: str = "halving", repeats: int = 1, more: tuple[str, ...] = ()
+) -> Ledger:
     """Thirty trials of nine steps, by one worker."""
     STEPS.clear()
     storage = f"sqlite:///{folder}/{evaluator}-{pruner}-{repeats}.db"
@@ -55,7 +69,7 @@ def searched(folder: Path, evaluator: str, pruner: str = "halving", repeats: int
         sampler="random",
         evaluator=evaluator,
         pruner=pruner,
-        objectives=("accuracy", "work"),
+        objectives=("accuracy", "work", *more),
         repeats=repeats,
     )
     create(storage, "demo", config)
@@ -103,3 +117,17 @@ def test_the_first_of_repeated_trainings_decides(tmp_path: Path, pruner: str) ->
     assert 0 < len(complete) < 30
     assert {len(trial.accuracies) for trial in complete} == {2}
     assert len(STEPS) == sum(trial.epochs_done or 0 for trial in trials) + 9 * len(complete)
+
+
+def test_what_only_the_end_tells_does_not_count_before(tmp_path: Path) -> None:
+    with searched(tmp_path, "forgetful") as ledger:
+        without = ledger.trials("demo")
+    with searched(tmp_path, "draining", more=("drain",)) as ledger:
+        trials = ledger.trials("demo")
+    assert outcomes(trials) == outcomes(without)
+    assert all(("drain" in trial.costs) == (trial.state is TrialState.COMPLETE) for trial in trials)
+
+
+def test_who_tells_nothing_is_not_judged(tmp_path: Path) -> None:
+    with searched(tmp_path, "silent") as ledger:
+        assert {trial.state for trial in ledger.trials("demo")} == {TrialState.COMPLETE}
