@@ -69,7 +69,7 @@ def test_trials_wait_for_a_device_that_is_away(
     tmp_path: Path, uninterrupted: list[TrialRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str | None] = []
-    job = _job(tmp_path, bench=AwayBench, device_pause_s=0.0)
+    job = _job(tmp_path, replace(CONFIG, measure="all"), bench=AwayBench, device_pause_s=0.0)
     monkeypatch.setattr("nas.trials.worker._wait_for_device", lambda *_: seen.append(_trials(job)[0].error))
     found = _work(job)
     assert _outcomes(found) == _outcomes(uninterrupted)
