@@ -10,7 +10,7 @@ import pytest
 
 from nas.algorithms.archive import Archive
 from nas.algorithms.auto import MOST_TO_START, Auto
-from nas.algorithms.base import Algorithm, Choices, ExhaustedError, Screened
+from nas.algorithms.base import Algorithm, Choices, Screened
 from nas.algorithms.choosing import algorithm
 from nas.algorithms.genome import Genome
 from nas.algorithms.hypervolume import hypervolume
@@ -20,6 +20,7 @@ from nas.ledger import SearchConfig, TrialRecord, TrialState
 from nas.objectives import ObjectiveValue
 from nas.testing.algorithms import AlgorithmConformance
 from search_spaces import space as find_space
+from search_spaces.errors import ExhaustedError
 from search_spaces.search_space import Choose, SearchSpace
 
 KINDS = ("none", "small", "large")
