@@ -214,7 +214,7 @@ def test_a_step_that_outlasts_the_lease_does_not_cost_the_trial(
                 return session.execute(select(Trial.expires_at)).scalar_one()
 
         worker.start()
-        _wait_until(lambda: ledger.trial("demo", 0).digest is not None)
+        _wait_until(lambda: ledger.trial("demo", 0).state is TrialState.RUNNING)
         begun = expiry()
         _wait_until(lambda: expiry() > begun)
         # As another machine would, after the first lease: it cannot know whether this process lives.
