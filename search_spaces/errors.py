@@ -10,6 +10,7 @@ BitnasError                  the machine, a file or the storage is not as it sho
 ├── StorageError             the database of a ledger does not answer, or is damaged
 ├── AbsentLedgerError        there is no database where one was looked for
 ├── StaleClaimError          another worker has claimed a trial since
+├── ExhaustedError           a space has no architecture left that a search could try
 ├── NothingFitsError         no trial of a search is within the limits
 └── DisagreementError        compiled code and torch put images into different classes
 
@@ -130,6 +131,10 @@ class StaleClaimError(BitnasError):
 
 class NothingFitsError(BitnasError):
     """No trial of the search is within the limits."""
+
+
+class ExhaustedError(BitnasError):
+    """Every architecture of the space was proposed; the search ends."""
 
 
 class DisagreementError(BitnasError):

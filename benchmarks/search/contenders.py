@@ -7,11 +7,12 @@ from typing import Any
 
 from benchmarks.search.targets import Network, Target
 from nas import seeds
-from nas.algorithms.base import Choices, ExhaustedError, algorithms
+from nas.algorithms.base import Choices, algorithms
 from nas.algorithms.choosing import algorithm
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.objectives import objective
 from nas.trials.proposing import PassedOver, Proposer
+from search_spaces.errors import ExhaustedError
 from search_spaces.search_space import Option
 
 MOST_ASKS = 10

@@ -11,7 +11,8 @@ from nas import seeds
 from nas.algorithms.base import Choices, Screened
 from nas.ledger.entries import Cost
 from nas.ledger.records import SearchConfig, TrialState
-from nas.ledger.store import Ledger, find_search
+from nas.ledger.rows import find_search
+from nas.ledger.store import Ledger
 from nas.ledger.tables import Search, Trial
 from nas.objectives import ObjectiveValue
 from search_spaces.architecture import Architecture

@@ -28,7 +28,9 @@ PARENTS = 64
 SHORT, SCREENED = 200, 24
 """Candidates whose expected gain is computed, and those of them whose costs are computed exactly."""
 HUNT_EVERY, DRAW_EVERY = 3, 6
-"""One trial in so many hunts for the best in one objective; one follows a function drawn from the model."""
+"""One trial in so many hunts for the best accuracy; one follows a function drawn from the model."""
+COST_EVERY, LEAST_STEP = 12, 0.01
+"""One trial in so many hunts for the least cost, while a step is at least this share of the range."""
 _SPACE, _DESIGN = 2**31, 2**31 + 1
 """What seeds are for, beside those of the trials, which have their numbers."""
 
@@ -105,14 +107,23 @@ class Auto(Algorithm):
     def _by_model(self, asked: _Round) -> Candidate | None:
         """The candidate that promises most; draws where none is new and within the limits."""
         known, front, judge = self._judge(asked)
-        breeder = Breeder(self._genome, judge.promise, asked.keys, asked.random)
-        bred = breeder.breed(self._parents(known, front)).best(SHORT)
-        found = self._best(asked, judge, bred.genes, bred.codes) if len(bred.genes) else None
+        parents = self._parents(known, front)
+        found, worth = self._best(asked, judge, parents)
+        is_cost = judge.hunted is not None and self._is_exact[judge.hunted]
+        if is_cost and worth < LEAST_STEP:
+            found, _ = self._best(asked, replace(judge, hunted=None), parents)
         draws = self._genome.random_genes(SCREENED, asked.random)
         return found or self._candidates.first(draws, asked.taken, asked.random)
 
-    def _best(self, asked: _Round, judge: Judge, genes: Genes, codes: Codes) -> Candidate | None:
-        """The best of those that promise most, by what they cost exactly."""
+    def _best(self, asked: _Round, judge: Judge, parents: Codes) -> tuple[Candidate | None, float]:
+        """The best of those that promise most, by what they cost exactly, and what it is worth."""
+        breeder = Breeder(self._genome, judge.promise, asked.keys, asked.random)
+        bred = breeder.breed(parents).best(SHORT)
+        return self._screened(asked, judge, bred.genes, bred.codes) if len(bred.genes) else (None, 0.0)
+
+    def _screened(
+        self, asked: _Round, judge: Judge, genes: Genes, codes: Codes
+    ) -> tuple[Candidate | None, float]:
         forecast = judge.forecast(codes)
         is_drawn = asked.number % DRAW_EVERY == 0
         losses = judge.drawn(codes, asked.random) if is_drawn else judge.outcomes(forecast)
@@ -124,11 +135,12 @@ class Auto(Algorithm):
             if one.screened.over is None and one.screened.digest not in asked.taken
         ]
         if not good:
-            return None
+            return None, 0.0
         exact = losses[:, [row for row, _ in good]]
         for place, (_, candidate) in enumerate(good):
             self._correct(exact[:, place], candidate)
-        return good[int(np.argmax(judge.worth(exact)))][1]
+        worth = judge.worth(exact)
+        return good[int(np.argmax(worth))][1], float(worth.max())
 
     def _correct(self, losses: Floats, candidate: Candidate) -> None:
         """Put what is known of a candidate in the place of what was predicted (s, w)."""
@@ -151,10 +163,12 @@ class Auto(Algorithm):
         return known, front, judge
 
     def _hunted(self, number: int) -> int | None:
-        """The one objective that a trial is to be best in: each cost once, then now and then an accuracy."""
-        known = [c for c in range(len(self._config.objectives)) if self._is_exact[c]]
-        if 0 <= number - self._start < len(known):
-            return known[number - self._start]
+        """The one objective that a trial is to be best in: each cost at first, then an accuracy or a cost."""
+        costs = [c for c in range(len(self._config.objectives)) if self._is_exact[c]]
+        if 0 <= number - self._start < len(costs):
+            return costs[number - self._start]
+        if costs and number % COST_EVERY == 0:
+            return costs[number // COST_EVERY % len(costs)]
         if number % HUNT_EVERY != 1 or not self._uncertain:
             return None
         return self._uncertain[number // HUNT_EVERY % len(self._uncertain)]

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from search_spaces.errors import BitnasError
 from search_spaces.registry import Registry
 from search_spaces.search_space import Option, SearchSpace
 
@@ -46,10 +45,6 @@ class Screened:
 
 Screen = Callable[[Choices], Screened]
 """Tells what choices lead to; it measures nothing, and takes from microseconds to tens of milliseconds."""
-
-
-class ExhaustedError(BitnasError):
-    """Every architecture of the space was proposed; the search ends."""
 
 
 class Algorithm(ABC):

@@ -9,7 +9,7 @@ from nas.algorithms.dormancy import Codes
 from nas.algorithms.genome import Genes, Genome, crossed
 from nas.algorithms.hypervolume import Floats
 
-FIRST, LATER = (250, 100, 150), (120, 60, 20)
+FIRST, LATER = (200, 80, 120), (90, 40, 15)
 """Mutants, crossings and uniform draws of the first generation and of each later one."""
 GENERATIONS = 3
 PARENTS = 60

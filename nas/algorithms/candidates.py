@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.algorithms.base import Choices, ExhaustedError, Screened
+from nas.algorithms.base import Choices, Screened
 from nas.algorithms.genome import Genes, Genome
+from search_spaces.errors import ExhaustedError
 from search_spaces.search_space import SearchSpace, every
 
 _MOST_KEPT, _MOST_LISTED = 20_000, 20_000

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING
 
-from nas.algorithms.base import Algorithm, ExhaustedError, Proposal
+from nas.algorithms.base import Algorithm, Proposal
 from nas.algorithms.points import Drawn, Memory, Params, Seen
 from nas.algorithms.walk import Walk
+from search_spaces.errors import ExhaustedError
 from search_spaces.search_space import Option, SearchSpace
 
 if TYPE_CHECKING:

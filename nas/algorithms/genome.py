@@ -97,7 +97,7 @@ class Genome:
         """The codes (n, c) of genes: by the learned rules, what a space would not ask for is dormant."""
         codes = (genes + 1).astype(np.int16)
         for rule, columns in self._asked_by.items():
-            codes[np.ix_(~rule(codes), columns)] = 0
+            codes[np.ix_(np.flatnonzero(~rule(codes)), np.array(columns))] = 0
         return codes
 
     def choices_of(self, genes: Genes, random: np.random.Generator) -> Choices:

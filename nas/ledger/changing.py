@@ -7,7 +7,8 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger.records import SearchRecord, TrialState, check_search_name, config_from_dict
-from nas.ledger.store import Ledger, find_search, next_revision
+from nas.ledger.rows import find_search, next_revision
+from nas.ledger.store import Ledger
 from nas.ledger.tables import Artifact, Checkpoint, Epoch, Search, Trial, Weights
 from nas.ledger.workers import Worker
 from search_spaces.errors import BitnasError, InvalidInput

@@ -6,7 +6,8 @@ from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger.records import TrialState
-from nas.ledger.store import Ledger, find_search, find_trial, next_revision
+from nas.ledger.rows import find_search, find_trial, next_revision
+from nas.ledger.store import Ledger
 from nas.ledger.tables import Checkpoint, Epoch, Trial
 
 

@@ -11,7 +11,7 @@ from nas.ledger import checkpoints
 from nas.ledger.entries import Cost, EpochRecord, check_finite
 from nas.ledger.leases import LEASE_S, MAX_DEATHS, PAUSED, Claim, Leases, held_by, rows
 from nas.ledger.records import TrialRecord, TrialState
-from nas.ledger.store import measured_columns, next_revision
+from nas.ledger.rows import measured_columns, next_revision
 from nas.ledger.tables import Epoch, Search, Trial, Weights
 from nas.objectives import ObjectiveValue
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import and_, select
 
-from nas.ledger.store import Ledger, find_search
+from nas.ledger.rows import find_search
+from nas.ledger.store import Ledger
 from nas.ledger.tables import Epoch, Trial
 
 Values = Mapping[str, float]

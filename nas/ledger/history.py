@@ -5,7 +5,8 @@ import math
 from sqlalchemy import select
 
 from nas.ledger.records import TrialRecord
-from nas.ledger.store import Ledger, find_search, trial_record
+from nas.ledger.rows import find_search, trial_record
+from nas.ledger.store import Ledger
 from nas.ledger.tables import Trial
 
 

@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from nas.ledger import checkpoints
 from nas.ledger.records import TrialRecord, TrialState
-from nas.ledger.store import Ledger, find_search, next_revision, trial_record
+from nas.ledger.rows import find_search, next_revision, trial_record
+from nas.ledger.store import Ledger
 from nas.ledger.tables import Trial
 from nas.ledger.workers import Worker
 from search_spaces.errors import StaleClaimError

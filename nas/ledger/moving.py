@@ -17,7 +17,8 @@ from nas.ledger.lines import (
     read_search,
     read_trial,
 )
-from nas.ledger.store import Ledger, find_search
+from nas.ledger.rows import find_search
+from nas.ledger.store import Ledger
 from nas.ledger.tables import Checkpoint, Epoch, Search, Trial, Weights
 from search_spaces.errors import InvalidInput
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import Engine, func, insert, select, update
+from sqlalchemy import Engine, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -22,10 +22,9 @@ from nas.ledger.records import (
     check_search_name,
     config_from_dict,
 )
+from nas.ledger.rows import find_search, find_trial, measured_columns, next_revision, trial_record
 from nas.ledger.tables import Artifact, Epoch, Search, Trial, Weights
-from nas.ledger.workers import Worker
-from nas.objectives import ObjectiveValue
-from search_spaces.errors import InvalidInput, nearest
+from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     from latency import Measurement
@@ -231,88 +230,6 @@ class Ledger:
                 ArtifactRecord(name, number, row.path, row.target, row.digest, row.created_at)
                 for row, number in rows
             ]
-
-
-def find_search(session: Session, name: str) -> Search:
-    """The row of a search; InvalidInput when there is none."""
-    row = session.scalar(select(Search).where(Search.name == name))
-    if row is None:
-        names = session.scalars(select(Search.name).order_by(Search.id)).all()
-        fix = f"{nearest(name, names)}the ledger holds: {', '.join(names) or 'none yet'}"
-        raise InvalidInput("search", f"there is no search '{name}'", fix)
-    return row
-
-
-def next_revision(session: Session, search_id: int) -> int:
-    """The number of a change; the search's row stays locked until the transaction ends.
-
-    Whoever changes a trial takes it before, so that all lock in the same order.
-    """
-    take = update(Search).where(Search.id == search_id).values(revision=Search.revision + 1)
-    unseen = take.returning(Search.revision).execution_options(synchronize_session=False)
-    return int(session.execute(unseen).scalar_one())
-
-
-def find_trial(session: Session, name: str, number: int) -> Trial:
-    """The row of a trial; InvalidInput when there is no such search or number."""
-    search = find_search(session, name)
-    row = session.scalar(select(Trial).where(Trial.search_id == search.id, Trial.number == number))
-    if row is None:
-        last = session.scalar(select(func.max(Trial.number)).where(Trial.search_id == search.id))
-        raise InvalidInput("number", f"'{name}' has no trial {number}", f"give a number in 0..{last}")
-    return row
-
-
-def trial_record(search: str, row: Trial) -> TrialRecord:
-    """What the ledger hands out for a row of trials."""
-    by_workload = row.latency_by_workload
-    return TrialRecord(
-        search=search,
-        number=row.number,
-        state=row.state,
-        accuracy=row.accuracy,
-        latency_ms=row.latency_ms,
-        measured_latency_ms=row.measured_latency_ms,
-        measured_low_ms=row.measured_low_ms,
-        measured_high_ms=row.measured_high_ms,
-        measured_disturbed=row.measured_disturbed,
-        size_kb=row.size_kb,
-        digest=row.digest,
-        architecture=row.architecture,
-        choices=row.choices,
-        error=row.error,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        worker=None if row.owner is None else Worker.from_text(row.owner).label,
-        latency_by_workload=None if by_workload is None else [(key, ms) for key, ms in by_workload],
-        estimated=tuple(row.estimated or ()),
-        latency_low_ms=row.latency_low_ms,
-        latency_high_ms=row.latency_high_ms,
-        measuring_s=row.measuring_s,
-        costs={name: ObjectiveValue(**cost) for name, cost in (row.costs or {}).items()},
-        budget=row.budget,
-        epochs_done=row.epochs_done,
-        accuracies=tuple(row.accuracies or ()),
-        same_as=row.same_as,
-        passed_over=row.passed_over,
-        passed_samples=tuple(row.passed_samples or ()),
-    )
-
-
-def measured_columns(measured: "Measurement") -> dict[str, float | str | None]:
-    """The columns of a trial that hold the time of its whole network.
-
-    Raises:
-        ValueError: the time is not finite.
-    """
-    low, high = measured.interval
-    check_finite(milliseconds=measured.milliseconds, low=low, high=high)
-    return {
-        "measured_latency_ms": measured.milliseconds,
-        "measured_low_ms": low,
-        "measured_high_ms": high,
-        "measured_disturbed": measured.disturbed,
-    }
 
 
 def _search_record(row: Search, counts: dict[TrialState, int]) -> SearchRecord:

@@ -3,7 +3,8 @@
 from sqlalchemy import select
 
 from nas.ledger.records import SearchRecord, TrialState, config_from_dict
-from nas.ledger.store import Ledger, find_search
+from nas.ledger.rows import find_search
+from nas.ledger.store import Ledger
 from nas.ledger.tables import Search, Trial
 
 

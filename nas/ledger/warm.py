@@ -7,7 +7,8 @@ from sqlalchemy import insert, literal, select
 from sqlalchemy.orm import Session
 
 from nas.ledger.records import SearchConfig, TrialState, config_from_dict
-from nas.ledger.store import AddTrials, find_search, next_revision
+from nas.ledger.rows import find_search, next_revision
+from nas.ledger.store import AddTrials
 from nas.ledger.tables import Epoch, Trial, Weights
 from search_spaces.errors import InvalidInput
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from nas import seeds
-from nas.algorithms.base import Algorithm, Choices, ExhaustedError, Proposal
+from nas.algorithms.base import Algorithm, Choices, Proposal
 from nas.ledger.entries import Cost
 from nas.ledger.history import History
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.objectives import objective
 from nas.trials.costing import Costing, over_limits
+from search_spaces.errors import ExhaustedError
 from search_spaces.search_space import Candidate, Option, SearchSpace, every
 
 ASKS = 10

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from nas import seeds
-from nas.algorithms.base import Algorithm, ExhaustedError
+from nas.algorithms.base import Algorithm
 from nas.algorithms.choosing import algorithm
 from nas.evaluators.base import Evaluator, PrunedError
 from nas.ledger.checkpoints import tensors_of
@@ -23,7 +23,7 @@ from nas.trials.proposing import Found, PassedOver, Proposer, choose, objectives
 from nas.trials.reporting import ACCURACY, Halt, TrialReport, Values, checked, further
 from nas.trials.stopping import Decision, Stopping
 from search_spaces.architecture import Architecture
-from search_spaces.errors import BitnasError
+from search_spaces.errors import BitnasError, ExhaustedError
 from search_spaces.search_space import Candidate, SearchSpace
 
 

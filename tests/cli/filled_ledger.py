@@ -70,7 +70,11 @@ def fill(path: Path) -> str:
             propose(claims, claim, latency, 50.0)
             claims.finish(claim, TrialState.INFEASIBLE)
         _end(claims, TrialState.PRUNED, 0.12)
-        _end(claims, TrialState.PRUNED, 0.19)
+        paused = claims.claim()
+        assert paused is not None
+        propose(claims, paused, 0.19, 10.0)
+        claims.record_epoch(paused, EpochRecord(1, 2.1, 0.31, 2.0))
+        claims.pause(paused, epoch=1, accuracy=0.31)
         _end(claims, TrialState.FAILED, 0.21, error="RuntimeError: [31mout of\nmemory[/bold]")
         running = claims.claim()
         assert running is not None

@@ -45,7 +45,7 @@ def test_searches(storage: str) -> None:
     assert head[:-1] == ["name", "space", "data", "device", "sampler", "trials"] + [
         state.value for state in TrialState
     ]
-    assert demo[:-1] == ["demo", "tiny", "digits", "local", "tpe", "26", "2", "1", "14", "6", "2", "1"]
+    assert demo[:-1] == ["demo", "tiny", "digits", "local", "tpe", "26", "2", "1", "1", "14", "6", "1", "1"]
     assert head[-1] == "started (UTC)"
     assert empty[0] == "empty"
     assert result.stderr == f"Next: nas trials empty --storage {storage}\n"

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from nas.algorithms.base import Algorithm, ExhaustedError, algorithms, replay
+from nas.algorithms.base import Algorithm, algorithms, replay
 from nas.algorithms.choosing import algorithm
 from nas.ledger import SearchConfig, TrialRecord, TrialState
 from nas.testing.algorithms import AlgorithmConformance
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import ExhaustedError, InvalidInput
 from search_spaces.search_space import SearchSpace
 from tests.nas.toy_space import CONFIG, Toy, digests, ended, run
 

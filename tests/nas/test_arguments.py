@@ -11,7 +11,15 @@ from nas.arguments import KINDS, MAY_BE_NONE, checked
 from nas.result import LimitSettings
 from search_spaces.errors import InvalidInput
 
-CALLABLES = (nas.search, nas.resume, nas.load, nas.Result.trials, nas.Result.trial, nas.Result.export)
+CALLABLES = (
+    nas.search,
+    nas.resume,
+    nas.load,
+    nas.Result.trials,
+    nas.Result.trial,
+    nas.Result.export,
+    nas.Result.pareto,
+)
 
 
 def parameters() -> dict[str, inspect.Parameter]:

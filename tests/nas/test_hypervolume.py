@@ -52,7 +52,7 @@ def test_boxes_do_not_overlap_and_make_up_what_is_not_dominated(seed: int, dimen
     lower, upper = hv.boxes(points, reference)
     probes = np.random.default_rng(seed + 1).uniform(-0.3, 0.9, (300, dimensions))
     inside = ((lower < probes[:, None]) & (probes[:, None] <= upper)).all(axis=2).sum(axis=1)
-    dominated = (points <= probes[:, None]).all(axis=2).any(axis=1)
+    dominated = np.any((points <= probes[:, None]).all(axis=2), axis=1)
     assert np.array_equal(inside, np.where(dominated, 0, 1))
 
 

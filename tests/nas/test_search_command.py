@@ -99,12 +99,6 @@ def test_a_search_from_start_to_resume(storage: str) -> None:
     assert again.stderr == ""
 
 
-def test_resuming_takes_no_other_settings(storage: str) -> None:
-    result = _search("--resume", "demo", "--storage", storage, "--trials", "5")
-    assert result.exit_code == 2
-    assert "--trials: a search goes on with the settings it was made with; leave it out" in result.stderr
-
-
 def test_resuming_what_is_not_there_makes_nothing(storage: str, tmp_path: Path) -> None:
     result = _search("--resume", "demo", "--storage", storage)
     assert (result.exit_code, list(tmp_path.iterdir())) == (1, [])

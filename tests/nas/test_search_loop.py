@@ -69,7 +69,7 @@ def test_trials_wait_for_a_device_that_is_away(
     tmp_path: Path, uninterrupted: list[TrialRecord], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[str | None] = []
-    job = _job(tmp_path, bench=AwayBench, device_pause_s=0.0)
+    job = _job(tmp_path, replace(CONFIG, measure="all"), bench=AwayBench, device_pause_s=0.0)
     monkeypatch.setattr("nas.trials.worker._wait_for_device", lambda *_: seen.append(_trials(job)[0].error))
     found = _work(job)
     assert _outcomes(found) == _outcomes(uninterrupted)
@@ -112,25 +112,28 @@ def test_one_worker_repeats_itself(uninterrupted: list[TrialRecord], tmp_path: P
     assert _outcomes(_work(_job(tmp_path))) == _outcomes(uninterrupted)
 
 
-def test_what_is_over_a_limit_is_recorded_and_never_trained(
-    uninterrupted: list[TrialRecord], tmp_path: Path
-) -> None:
+def test_what_is_over_a_limit_is_passed_over(uninterrupted: list[TrialRecord], tmp_path: Path) -> None:
     latencies = sorted(trial.latency_ms or 0 for trial in uninterrupted)
-    job = _job(tmp_path, replace(CONFIG, sampler="random", max_latency_ms=latencies[3] - 1e-6))
-    trials = _work(job)
-    with Ledger.open(job.storage) as ledger:
-        for trial in trials:
-            over = (trial.latency_ms or 0) >= latencies[3]
-            assert trial.state is (TrialState.INFEASIBLE if over else TrialState.COMPLETE)
-            assert len(ledger.epochs("demo", trial.number)) == (0 if over else 2)
-            assert (trial.error or "").startswith("predicted latency of") == over
-    assert {trial.state for trial in trials} == {TrialState.INFEASIBLE, TrialState.COMPLETE}
+    limit = latencies[3] - 1e-6
+    trials = _work(_job(tmp_path, replace(CONFIG, sampler="random", max_latency_ms=limit)))
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * len(uninterrupted)
+    assert all((trial.latency_ms or 0) <= limit for trial in trials)
+    assert sum(trial.passed_over for trial in trials) > 0
+    samples = [sample for trial in trials for sample in trial.passed_samples]
+    assert all(sample["why"].startswith("predicted latency of") for sample in samples)
 
 
-def test_a_limit_on_size_counts_too(uninterrupted: list[TrialRecord], tmp_path: Path) -> None:
+def test_a_limit_on_size_that_nothing_keeps(
+    uninterrupted: list[TrialRecord], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.trials.proposing.MAX_PASSED", 24)
     smallest = min(trial.size_kb or 0 for trial in uninterrupted)
     job = _job(tmp_path, replace(CONFIG, trials=2, max_size_kb=smallest / 10))
-    assert [trial.state for trial in _work(job)] == [TrialState.INFEASIBLE] * 2
+    (trial,) = _work(job)
+    assert trial.state is TrialState.INFEASIBLE
+    assert (trial.error or "").startswith("size of")
+    with Ledger.open(job.storage) as ledger:
+        assert ledger.search("demo").ended == "24 candidates in a row were over a limit or known"
 
 
 def test_a_trial_that_raises_fails_alone(tmp_path: Path) -> None:
@@ -162,8 +165,8 @@ def test_hopeless_trials_are_pruned(tmp_path: Path) -> None:
 def test_halving_trains_on_from_where_it_paused(tmp_path: Path) -> None:
     job = _job(tmp_path, replace(CONFIG, trials=5, epochs=3, pruner="halving", sampler="random"))
     trials = _work(job)
-    assert {trial.state for trial in trials} == {TrialState.PRUNED, TrialState.COMPLETE}
-    assert [trial.epochs_done for trial in trials if trial.state is TrialState.PRUNED] == [1] * 2
+    ends = {TrialState.PRUNED: 1, TrialState.COMPLETE: 3}
+    assert [trial.epochs_done for trial in trials] == [ends[trial.state] for trial in trials]
     data = load(FEW)
     recipe = replace(recipe_for(data), schedule="rungs")
     with Ledger.open(job.storage) as ledger:
@@ -211,7 +214,7 @@ def test_a_step_that_outlasts_the_lease_does_not_cost_the_trial(
                 return session.execute(select(Trial.expires_at)).scalar_one()
 
         worker.start()
-        _wait_until(lambda: ledger.trial("demo", 0).digest is not None)
+        _wait_until(lambda: ledger.trial("demo", 0).state is TrialState.RUNNING)
         begun = expiry()
         _wait_until(lambda: expiry() > begun)
         # As another machine would, after the first lease: it cannot know whether this process lives.
