@@ -36,7 +36,7 @@ def _search(*arguments: str) -> Result:
         (["--data", "mnist"], "--data: 'mnist' is neither a data set here (digits"),
         (["--device", "toaster"], "--device: unknown name 'toaster'; choose one of local"),
         (["--sampler", "griddle"], "--sampler: unknown name 'griddle'; did you mean 'grid'?"),
-        (["--pruner", "axe"], "--pruner: unknown name 'axe'; choose one of median, none"),
+        (["--pruner", "axe"], "--pruner: unknown name 'axe'; choose one of halving, hyperband, median, none"),
         (["--trials", "0"], "--trials: 0 is out of range"),
         (["--epochs", "-1"], "--epochs: -1 is out of range"),
         (["--seed", "-1"], "--seed: -1 is out of range"),
@@ -108,10 +108,11 @@ def test_resuming_what_is_not_there_makes_nothing(storage: str, tmp_path: Path) 
 def test_limits_that_nothing_meets_are_said(storage: str) -> None:
     result = _search(*NEW, "--storage", storage, "--max-latency-ms", "0.001")
     assert result.exit_code == 0
-    assert "2 infeasible), 0 on the front" in result.stdout
+    assert "1 infeasible), 0 on the front" in result.stdout
+    assert "were over a limit" in result.stderr
     assert "Nothing was within the limits; see by how much: nas trials demo" in result.stderr
     with Ledger.open(storage) as ledger:
-        assert ledger.search("demo").counts[TrialState.INFEASIBLE] == 2
+        assert ledger.search("demo").counts[TrialState.INFEASIBLE] == 1
 
 
 def test_what_is_told_of_a_front_that_is_not_timed_well(storage: str) -> None:
