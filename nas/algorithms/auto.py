@@ -47,7 +47,15 @@ class _Round:
 
 
 class Auto(Algorithm):
-    """Finds good fronts with few trainings; docs/search.md tells how."""
+    """Finds good fronts with few trainings; docs/search.md tells how.
+
+    Attributes:
+        draw_every: one trial in so many follows a function drawn from the model, instead of the mean.
+        is_hunting: whether some trials look for the best in one objective alone.
+    """
+
+    draw_every = DRAW_EVERY
+    is_hunting = True
 
     def __init__(self, space: SearchSpace, config: SearchConfig) -> None:
         self._config = config
@@ -125,7 +133,7 @@ class Auto(Algorithm):
         self, asked: _Round, judge: Judge, genes: Genes, codes: Codes
     ) -> tuple[Candidate | None, float]:
         forecast = judge.forecast(codes)
-        is_drawn = asked.number % DRAW_EVERY == 0
+        is_drawn = asked.number % self.draw_every == 0
         losses = judge.drawn(codes, asked.random) if is_drawn else judge.outcomes(forecast)
         order = np.argsort(-judge.worth(losses) * judge.allowed(forecast), kind="stable")[:SCREENED]
         found = [(row, self._candidates.of(genes[row], asked.random)) for row in order]
@@ -164,6 +172,8 @@ class Auto(Algorithm):
 
     def _hunted(self, number: int) -> int | None:
         """The one objective that a trial is to be best in: each cost at first, then an accuracy or a cost."""
+        if not self.is_hunting:
+            return None
         costs = [c for c in range(len(self._config.objectives)) if self._is_exact[c]]
         if 0 <= number - self._start < len(costs):
             return costs[number - self._start]
@@ -202,4 +212,12 @@ class Auto(Algorithm):
         return known.codes[front if len(front) else np.flatnonzero(known.is_usable)[-PARENTS:]]
 
 
+class Process(Auto):
+    """The model of ``auto`` alone: every trial follows a function drawn from it (Thompson 1933)."""
+
+    draw_every = 1
+    is_hunting = False
+
+
 algorithms.add("auto", Auto)
+algorithms.add("gp", Process)

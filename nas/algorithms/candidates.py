@@ -64,7 +64,7 @@ class Candidates:
                 return self.of(self.genome.random_genes(1, random)[0], random)
             if (candidate := self._of_choices(choices)).screened.digest not in taken:
                 return candidate
-        raise ExhaustedError("every architecture of the space was proposed")
+        raise ExhaustedError(f"every architecture of the space '{self.space.name}' was proposed")
 
     def _of_choices(self, choices: Choices) -> Candidate:
         key = tuple(choices.items())

@@ -26,7 +26,6 @@ SamplerFactory = Callable[[int, "SearchConfig"], "BaseSampler"]
 
 WINDOW = Window(best=150, latest=75, others=75)
 _OF_PARENTS = Window(best=60, latest=0, others=0)  # somewhat more than the largest population
-_OF_PROCESS = Window(best=40, latest=15, others=5)  # a Gaussian process takes the cube of it
 
 
 class OptunaAlgorithm(Drawing):
@@ -135,13 +134,5 @@ def _experimental() -> Iterator[None]:
         yield
 
 
-def gp(seed: int, config: "SearchConfig") -> "BaseSampler":
-    """A Gaussian process and the logarithm of the expected gain of hypervolume."""
-    import optuna
-
-    return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
-
-
 algorithms.add("nsga2", algorithms.add("nsga-ii", from_optuna(nsga2, _OF_PARENTS, is_flat=True)))
 algorithms.add("nsga3", from_optuna(nsga3, _OF_PARENTS, is_flat=True))
-algorithms.add("gp", from_optuna(gp, _OF_PROCESS, is_flat=True))
