@@ -41,6 +41,7 @@ def search(
     limit_shares: Mapping[str, float] = NO_LIMITS,
     pruner: str = "none",
     repeats: int = 1,
+    audit: int = 0,
     first: str | Path | Sequence[str | Path] = (),
     warm_start: str | Sequence[str] = (),
     when_away: str = "wait",
@@ -91,6 +92,8 @@ def search(
         pruner: what stops trainings early: ``none``; ``halving`` or ``hyperband``, which pause them at rungs
             and train the best on; or ``median`` for those below the median of cheaper trials.
         repeats: how often to train each architecture, with other seeds; its accuracy is the mean.
+        audit: train the first so many to the end twice, to tell how well short trainings rank them
+            (``Result.audit``).
         first: architectures to begin with: JSON files, or trials of the database as ``SEARCH/NUMBER``.
         warm_start: searches of the database whose trials this one takes over, beside those it runs.
         when_away: what to do while the device does not answer: ``wait``, or ``predict`` from what was

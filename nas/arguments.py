@@ -116,7 +116,7 @@ KINDS = {
     for kind, names in (
         (TEXT, "space evaluator device sampler pruner when_away measure name storage executor state"),
         (PATH, "data folder c_source"),
-        (WHOLE, "trials epochs repeats seed image_size batch_size workers more trial number"),
+        (WHOLE, "trials epochs repeats audit seed image_size batch_size workers more trial number"),
         (NUMBER, "max_latency_ms max_latency_share max_size_kb max_memory_kb max_macs learning_rate minutes"),
         (FLAG, "progress verbose"),
         (NAMES, "objectives warm_start"),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
     from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, TrialState
+    from nas.searching.audit import Audit
     from nas.searching.pareto import Hypervolume, Pareto
 
 
@@ -132,6 +133,13 @@ class Result:
             if found := candidates(ledger, self.name, wanted, None):
                 return found[0]
             raise NothingFitsError(nothing_fits(ledger, self.name, wanted, None))
+
+    def audit(self) -> "Audit | None":
+        """How well short trainings rank networks; None where the search has no audit, or not yet."""
+        from nas.searching.audit import audit_of
+
+        with self._ledger() as ledger:
+            return audit_of(ledger, self.name)
 
     def export(
         self,

@@ -71,6 +71,13 @@ what_to_try: Decorator = all_of(
         help="Take over the trials of another search of the database; once for each.",
     ),
     click.option(
+        "--audit",
+        type=int,
+        default=0,
+        show_default=True,
+        help="Train the first so many to the end twice, and tell how well short trainings rank them.",
+    ),
+    click.option(
         "--repeats", type=int, default=1, show_default=True, help="How often to train each, with other seeds."
     ),
     click.option(

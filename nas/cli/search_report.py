@@ -27,6 +27,7 @@ def report(storage: str, name: str, as_json: bool) -> None:
         if record.ended:
             click.echo(f"The search ended early: {record.ended}", err=True)
         _tell_limits(record)
+        _tell_audit(storage, record)
     if record.counts[TrialState.FAILED] == record.trials > 0:
         raise BitnasError(
             f"search: every trial failed; see why with: {command('trial', name, 0, storage=storage)}"
@@ -37,6 +38,20 @@ def report(storage: str, name: str, as_json: bool) -> None:
         click.echo(f"Over the limit when measured, so never exported: {numbered('trial', over)}", err=True)
     _verdict(record, front[0].accuracy if front else None)
     click.echo(next_step(record, front, others, storage), err=True)
+
+
+def _tell_audit(storage: str, record: SearchRecord) -> None:
+    """What the trials that were trained twice say of shorter trainings."""
+    from nas.ledger import Ledger
+    from nas.searching.audit import LEAST, audit_of
+
+    if not record.config.audit:
+        return
+    with Ledger.open(storage) as ledger:
+        found = audit_of(ledger, record.name)
+    none = f"The audit says nothing: fewer than {LEAST} of its networks were trained to the end."
+    for sentence in [none] if found is None else found.sentences():
+        click.echo(sentence, err=True)
 
 
 def _tell_limits(record: SearchRecord) -> None:

@@ -78,6 +78,7 @@ _RANGES = {
     "seed": (0, 2**32 - 1),
     "batch_size": (2, 65_536),
     "repeats": (1, 100),
+    "audit": (0, 1000),
 }
 
 
@@ -104,7 +105,8 @@ class SearchConfig(RelativeLimits):
 
     ``evaluator`` is what a trial runs; one of your own may go without ``data`` and without ``device``, which
     are then empty. ``fix`` and ``only`` leave one option or some, by the names of choices
-    (``search_spaces.restricted``). ``repeats`` is how often each architecture is trained, with other seeds.
+    (``search_spaces.restricted``). ``repeats`` is how often each architecture is trained, with other seeds;
+    the first ``audit`` trials are trained to the end, at least twice.
     ``first`` are architectures to begin with, each as its JSON.
 
     Raises:
@@ -134,6 +136,7 @@ class SearchConfig(RelativeLimits):
     limits: Mapping[str, float] = field(default_factory=dict)
     evaluator: str = TRAINING
     repeats: int = 1
+    audit: int = 0
     first: tuple[str, ...] = ()
     limit_shares: Mapping[str, float] = field(default_factory=dict)
     medians: Mapping[str, float] = field(default_factory=dict)

@@ -60,6 +60,7 @@ def check_config(config: SearchConfig, on_images: OnImages = ignore) -> "SearchS
         data = load(config.data, config.image_size, on_images)
         space = space.fitted(data.input_shape, data.classes)
     check_evaluator(config, space)
+    check_audit(config)
     return space
 
 
@@ -114,6 +115,15 @@ def check_evaluator(config: SearchConfig, space: "SearchSpace") -> None:
             who = f"neither evaluator '{config.evaluator}' nor the space '{config.space}' tells it"
             fix = f"give some of {', '.join(sorted(told))}"
             raise InvalidInput("objectives", f"'{name}': {who}", fix)
+
+
+def check_audit(config: SearchConfig) -> None:
+    """InvalidInput where an audit would be of too few networks, or of more than there are."""
+    from nas.searching.audit import LEAST
+
+    if config.audit and not LEAST <= config.audit <= config.trials:
+        fix = f"give {LEAST} to as many as there are trials ({config.trials}), or 0 for none"
+        raise InvalidInput("audit", f"{config.audit} is out of range", fix)
 
 
 def check_devices(storage: str, config: SearchConfig) -> None:

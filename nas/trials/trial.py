@@ -110,10 +110,10 @@ class TrialRunner:
 
     def _first(self, number: int) -> Found | None:
         """What the search was told to begin with; it is not passed over where it breaks a limit."""
-        copied = sum(trial.same_as is not None for trial in self.history.trials)  # these have come before
-        if not 0 <= number - copied < len(self.config.first):
+        place = self._place(number)
+        if not 0 <= place < len(self.config.first):
             return None
-        candidate, choices = read_first(self.space, self.config.first[number - copied])
+        candidate, choices = read_first(self.space, self.config.first[place])
         cost = self.costing.before_training(candidate)
         return Found(choices, candidate, None, cost, over_limits(self.config, cost))
 
@@ -141,7 +141,7 @@ class TrialRunner:
     def _evaluate(self, claim: Claim, found: Found, check: Callable[[], None]) -> None:
         """Evaluate, as often as the search repeats it, and end the trial."""
         results, weights = list[Values](), None
-        for index in range(self.config.repeats):
+        for index in range(self._repeats(claim)):
             report = self._report(claim, found, check, index)
             try:
                 with self.lock.shared() as give_way:
@@ -158,6 +158,16 @@ class TrialRunner:
             results.append({**report.before, **checked(given)})
             weights = report.weights if weights is None else weights
         self._complete(claim, found.cost, results, weights)
+
+    def _repeats(self, claim: Claim) -> int:
+        return max(self.config.repeats, 2 if self._is_audited(claim) else 1)
+
+    def _is_audited(self, claim: Claim) -> bool:
+        return 0 <= self._place(claim.trial.number) < self.config.audit
+
+    def _place(self, number: int) -> int:
+        """A trial's place among those that are not copies, which come before all others."""
+        return number - sum(trial.same_as is not None for trial in self.history.trials)
 
     def _report(self, claim: Claim, found: Found, check: Callable[[], None], index: int) -> TrialReport:
         """Of one evaluation; the first of several is the one that counts for the pruner."""
@@ -183,7 +193,7 @@ class TrialRunner:
 
     def _decided(self, claim: Claim, found: Found, step: int) -> Halt | None:
         """Whether the pruner stops an evaluation after a step."""
-        if step >= self._budget(found):
+        if step >= self._budget(found) or self._is_audited(claim):
             return None
         before = claim.trial.epochs_done or 0
         decision = self.stopping.decide(claim.trial.number, step, gone_on_from=before)
