@@ -68,10 +68,10 @@ class Audit:
         good = [epoch for epoch, tau in self.early.items() if tau >= ENOUGH * self.seeds]
         if not good:
             return "Short trainings rank little here: train all to the end (pruner none)."
-        ranked = f"{counted(good[0], 'epoch')} rank nearly as well as the end"
-        if good[0] <= self.epochs / 9:
+        ranked = f"Accuracy after {counted(good[0], 'epoch')} ranks nearly as well as in the end"
+        if good[0] == min(self.early) or good[0] <= self.epochs / 9:
             return f"{ranked}: the pruner halving saves most."
-        return f"{ranked}, fewer do not: use the pruner hyperband."
+        return f"{ranked}, earlier it does not: use the pruner hyperband."
 
 
 def is_audited(config: SearchConfig, trials: Sequence[TrialRecord], number: int) -> bool:

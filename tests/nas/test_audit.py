@@ -51,8 +51,8 @@ def _audit(early: Mapping[int, float], seeds: float) -> Audit:
     [
         ({1: 0.1, 3: 0.1, 9: 0.2}, 0.3, "hardly agree"),
         ({1: 0.1, 3: 0.2, 9: 0.4}, 0.8, "pruner none"),
-        ({1: 0.2, 3: 0.7, 9: 0.8}, 0.8, "3 epochs rank nearly as well as the end: the pruner halving"),
-        ({1: 0.2, 3: 0.3, 9: 0.8}, 0.8, "9 epochs rank nearly as well as the end, fewer do not"),
+        ({1: 0.2, 3: 0.7, 9: 0.8}, 0.8, "3 epochs ranks nearly as well as in the end: the pruner halving"),
+        ({1: 0.2, 3: 0.3, 9: 0.8}, 0.8, "9 epochs ranks nearly as well as in the end, earlier it does not"),
         ({1: 0.7, 3: 0.7, 9: 0.8}, 0.8, "1 epoch"),
     ],
 )
