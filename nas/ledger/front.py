@@ -24,13 +24,17 @@ def non_dominated(trials: Iterable[TrialRecord], objectives: Sequence[str] = DEF
     that are equal in all both stay.
     """
     candidates = [(losses, trial) for trial in trials if (losses := _losses(trial, objectives)) is not None]
+    return [trial for _, trial in _front(candidates)]
+
+
+def _front(candidates: list[tuple[Losses, TrialRecord]]) -> list[tuple[Losses, TrialRecord]]:
+    """Those that no other dominates, the best in the first objective first."""
     # Whoever dominates a trial sorts before it, so one pass against the front so far is enough.
-    candidates.sort(key=lambda pair: (*pair[0], pair[1].number))
     front: list[tuple[Losses, TrialRecord]] = []
-    for losses, trial in candidates:
+    for losses, trial in sorted(candidates, key=lambda pair: (*pair[0], pair[1].number)):
         if not any(_dominates(other, losses) for other, _ in front):
             front.append((losses, trial))
-    return [trial for _, trial in front]
+    return front
 
 
 def possible_members(trials: Iterable[TrialRecord], config: SearchConfig) -> list[TrialRecord]:
@@ -48,10 +52,12 @@ def possible_members(trials: Iterable[TrialRecord], config: SearchConfig) -> lis
         )
         for values, trial in known
     ]
+    # whoever is dominated by a trial's worst ends is dominated by such ends on their front, too
+    sure = [worst for worst, _ in _front([(worst, trial) for _, worst, trial in ends])]
     return [
         trial
         for best, _, trial in ends
-        if _may_keep_limits(trial, config) and not any(_dominates(worst, best) for _, worst, _ in ends)
+        if _may_keep_limits(trial, config) and not any(_dominates(worst, best) for worst in sure)
     ]
 
 
