@@ -139,7 +139,7 @@ def test_a_running_search_refreshes_and_keeps_the_zoom(
         assert claim is not None
         propose(claims, claim, 0.15, 2.0)
         claims.finish(claim, TrialState.COMPLETE, accuracy=0.95)
-    page.get_by_text("24 of 26 trials finished").wait_for()
+    page.get_by_text("23 of 26 trials finished").wait_for()
     page.wait_for_function(f"({WHERE})({claim.trial.number}) !== undefined")
     page.locator("#trials .ag-row[row-index='24'] .ag-cell", has_text="95.0%").wait_for()
     assert page.evaluate(RANGE) == zoomed

@@ -5,30 +5,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-import spaces as toys
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
+from spaces import toys_are_known  # noqa: F401 - a fixture that is used by itself
 
 import nas
-from nas.evaluators import evaluators
 from nas.ledger import Ledger, SearchConfig, TrialState
 from nas.searching.audit import Audit, audit_of, audited_from, tau
 from nas.searching.search import create
 from nas.trials.job import Job
 from nas.trials.worker import work
 from search_spaces.errors import InvalidInput
-
-if "wobbly" not in evaluators:
-
-    @nas.evaluator("wobbly", objectives=["work"], costs=toys.cost)
-    def wobbly(network: toys.Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
-        """Early epochs rank the other way round; the seed adds a little."""
-        best = toys.accuracy(network) + report.seed % 100 / 1e4
-        for epoch in range(1, budget):
-            report(epoch, {"accuracy": 1.0 - best})
-        return {"accuracy": best, **toys.cost(network)}
-
 
 values = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=12)
 

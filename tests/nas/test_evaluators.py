@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import spaces as toys
+from spaces import toys_are_known  # noqa: F401 - a fixture that is used by itself
 
 from nas import seeds
 from nas.evaluators import Task
