@@ -104,8 +104,10 @@ def _fewer(own: Sequence[Search], whole: Sequence[Search], share: float) -> str:
         place = max(0, round(share * (len(other.spent) - 1)) - 1)
         times.append(other.spent[place] / mine.epochs_to(CLOSE * other.reached[place]))
     reached = [each for each in times if each > 0]
+    if 2 * len(reached) < len(times):
+        return f"never in {len(times) - len(reached)} of {len(times)}"
     never = "" if len(reached) == len(times) else f", {len(times) - len(reached)} of {len(times)} never"
-    return f"{np.median(times):.1f} times{never}"
+    return f"{np.median(reached):.1f} times{never}"
 
 
 @click.command()

@@ -58,7 +58,7 @@ def accuracy(network: Toy) -> float:
 
 @pytest.fixture(scope="module", autouse=True)
 def toys_are_known() -> Iterator[None]:
-    """For the tests of one file alone: others ask for all spaces, evaluators and objectives that there are."""
+    """For the tests of one file alone: others ask for all spaces and evaluators that there are."""
     before = [dict(registry._things) for registry in (spaces, evaluators, objectives) if list(registry)]
     spaces.add("toy", ToySpace())
     spaces.add("two", Two())
