@@ -3,8 +3,8 @@
     nas --plugin examples/tabular.py search --name macro --space macro --evaluator table \
         --objective accuracy --objective flops --trials 200
 
-Eight layers, each of which is one of three operations: 6,561 networks. The table is made up: an accuracy in
-percent that grows with the operations, a little by pairs, and saturates, and the operations in giga.
+Eight layers, each of which is one of three operations: 6,561 networks. The table is made up: an accuracy that
+grows with the operations, a little by pairs, and saturates, and the operations in giga.
 """
 
 import hashlib

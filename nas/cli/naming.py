@@ -6,6 +6,9 @@ import click
 
 from search_spaces.errors import BitnasError, Parameter
 
+_BY_ANOTHER_OPTION = {"limit_shares": "limits"}
+"""Parameters of Python that are given by an option which gives another, too."""
+
 
 class NamingContext(click.Context):
     """Has an error that leaves a command name parameters as this command does."""
@@ -24,10 +27,11 @@ class NamingContext(click.Context):
     def name_of(self, parameter: Parameter) -> str:
         """The option or argument of that name, here or of a command around; as Python says it, else."""
         around: click.Context | None = self
+        name = _BY_ANOTHER_OPTION.get(parameter.name, parameter.name)
         while around is not None:
             for option in around.command.params:
                 # ``--objective`` may be given several times, so that its value is called ``objectives``
-                if parameter.name in (option.name, typed(option).lstrip("-").replace("-", "_")):
+                if name in (option.name, typed(option).lstrip("-").replace("-", "_")):
                     path = "" if around is self else f"{around.command_path} "
                     return f"{path}{typed(option)} {parameter.value}".rstrip()
             around = around.parent

@@ -84,8 +84,10 @@ def scale(search: str, number: int, **options: Any) -> None:
     scales its images, in steps that each about double the latency on the search's device.
     """
     from nas.ledger import Ledger
+    from nas.ledger.records import check_limits
     from nas.searching.scaling import scalable
 
+    check_limits({"max_latency_ms": options["max_latency_ms"]})
     for name in ("epochs", "name"):
         if options[name] is not None and not options["train"]:
             raise InvalidInput(name, "it is about the training", "give --train, too")

@@ -91,6 +91,8 @@ def _created(context: click.Context, options: dict[str, Any]) -> SearchRecord:
 def _resumed(context: click.Context, options: dict[str, Any]) -> SearchRecord:
     from nas.searching import search as service
 
+    if options["more"] == 0:
+        raise InvalidInput("more", "0 is out of range", "give a whole number above 0")
     record = _stored(context, options)
     return service.resume(options["storage"], record.name, options["more"] or 0)
 

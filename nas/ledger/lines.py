@@ -104,11 +104,11 @@ class TrialLine(_Line):
     estimated: list[str] | None = None
     measuring_s: float | None = None
     costs: dict[str, CostOf] | None = None
-    budget: int | None = None
-    epochs_done: int | None = None
+    budget: Annotated[int, Field(ge=1)] | None = None
+    epochs_done: Annotated[int, Field(ge=0)] | None = None
     accuracies: list[float] | None = None
     same_as: str | None = None
-    passed_over: int = 0
+    passed_over: Annotated[int, Field(ge=0)] = 0
     passed_samples: list[dict[str, JsonValue]] | None = None
     size_kb: float | None = None
     accuracy: float | None = None

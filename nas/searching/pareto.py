@@ -1,5 +1,6 @@
 """What a search's front amounts to, in any objectives: its members, its knee, its hypervolume over time."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -187,9 +188,15 @@ def _reference(
     for name in wanted:
         if name not in names:
             raise InvalidInput("reference", f"'{name}' is not shown", f"give one of {', '.join(names)}")
+        if not math.isfinite(wanted[name]):
+            raise InvalidInput("reference", f"{name}: {wanted[name]} is no value", "give a finite number")
     if not known:
         return np.zeros(len(named))
     losses = _losses(known, named)
+    for place, o in enumerate(named):
+        if o.name in wanted and o.loss(wanted[o.name]) <= losses[:, place].min():
+            problem = f"{o.title} of {o.told(wanted[o.name])} is no worse than the best trial's"
+            raise InvalidInput("reference", problem, "give a value that is worse")
     highest, span = losses.max(axis=0), np.ptp(losses, axis=0)
     beyond = highest + MARGIN * np.where(span > 0, span, np.where(highest != 0, abs(highest), 1.0))
     return np.array(

@@ -47,9 +47,10 @@ class Watcher:
     def trials(self, now: SearchRecord) -> None:
         """Show what has ended since."""
         self.record = now
-        changed = self.standing.refresh(now.config)
-        ended = [t for t in changed if t.state.finished and t.number not in self._shown]
-        for trial in sorted(ended, key=lambda t: t.number):
+        for trial in sorted(self.standing.read(now.config), key=lambda t: t.number):
+            self.standing.take(trial)  # one after the other, so that a line tells how things stood then
+            if not trial.state.finished or trial.number in self._shown:
+                continue
             self._shown.add(trial.number)
             told = f"{line(trial, now.config)}  [dim]{self._so_far()}[/dim]"
             self._console.print(told, highlight=False, soft_wrap=True)

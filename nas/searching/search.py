@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from search_spaces.search_space import SearchSpace
 
 MAX_WORKERS = 256
+BUILT_IN = ("tiny", "cifar", "mobile")
+"""Spaces that need no check."""
 STOPPING = "stopping: each worker puts its trial back, which may take some seconds"
 
 OnImages = Callable[[int, int], None]
@@ -86,8 +88,12 @@ def with_defaults(config: SearchConfig) -> SearchConfig:
 
 
 def _is_buildable(space: "SearchSpace") -> bool:
+    """Whether bitnas can build what a space proposes; InvalidInput where the space breaks its contract."""
     from search_spaces.architecture import Architecture
+    from search_spaces.checking import check_space
 
+    if space.name not in BUILT_IN:
+        check_space(space)
     return isinstance(space.sample(0), Architecture)
 
 
@@ -124,6 +130,9 @@ def check_audit(config: SearchConfig) -> None:
     if config.audit and not LEAST <= config.audit <= config.trials:
         fix = f"give {LEAST} to as many as there are trials ({config.trials}), or 0 for none"
         raise InvalidInput("audit", f"{config.audit} is out of range", fix)
+    if config.audit and config.epochs == 1:
+        problem = "a training of one epoch has no shorter one that it could judge"
+        raise InvalidInput("audit", problem, "train for more epochs, or leave it out")
 
 
 def check_devices(storage: str, config: SearchConfig) -> None:

@@ -33,12 +33,20 @@ class Standing:
 
     def refresh(self, config: SearchConfig | None = None) -> list[TrialRecord]:
         """Take in what has changed, and give the trials that did; a relative limit may be known by now."""
-        self._config = config or self._config
-        changed = self._history.refresh()
+        changed = self.read(config)
         for trial in changed:
-            if (losses := self._losses_of(trial)) != self._losses.get(trial.number):
-                self._change(trial.number, losses)
+            self.take(trial)
         return changed
+
+    def read(self, config: SearchConfig | None = None) -> list[TrialRecord]:
+        """The trials that have changed, none of which is taken in yet."""
+        self._config = config or self._config
+        return self._history.refresh()
+
+    def take(self, trial: TrialRecord) -> None:
+        """Take in a trial that has changed."""
+        if (losses := self._losses_of(trial)) != self._losses.get(trial.number):
+            self._change(trial.number, losses)
 
     @property
     def best(self) -> float | None:

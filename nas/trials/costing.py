@@ -81,10 +81,12 @@ class Costing:
 
     def _told(self, candidate: Candidate) -> dict[str, ObjectiveValue]:
         """What the evaluator knows beforehand."""
-        return {
-            name: ObjectiveValue.exact(float(value))
-            for name, value in self.evaluator.costs(candidate).items()
-        }
+        told = self.evaluator.costs(candidate)
+        if not isinstance(told, Mapping):
+            raise TypeError(
+                f"the evaluator's costs are {type(told).__name__}, no mapping of names to numbers"
+            )
+        return {name: ObjectiveValue.exact(float(value)) for name, value in told.items()}
 
     def settled(self, architecture: Architecture) -> Cost:
         """By its kernels, all measured.

@@ -50,10 +50,11 @@ class Found:
 
 @dataclass
 class PassedOver:
-    """What was passed over for one trial."""
+    """What was passed over for one trial; ``is_all`` once the whole space was looked through."""
 
     number: int
     records: list[TrialRecord] = field(default_factory=list)
+    is_all: bool = False
 
     def __len__(self) -> int:
         return len(self.records)
@@ -130,6 +131,7 @@ class Proposer:
             yield Proposal(self._drawn(passed, attempt))
         listed = list(islice(every(self.space), MAX_LISTED + 1))
         if len(listed) <= MAX_LISTED:
+            passed.is_all = True
             order = self._generator(passed.number, MAX_PASSED).permutation(len(listed))
             yield from (Proposal(listed[index]) for index in order)
         else:
@@ -168,9 +170,12 @@ class Proposer:
         nearest = passed.nearest(self.config)
         if not nearest:
             raise ExhaustedError("every architecture of the space has been tried")
-        few = len(passed) < MAX_PASSED
-        tried = "all other architectures of the space" if few else f"{MAX_PASSED:,} candidates in a row"
-        why = f"{tried} were over a limit{'' if few else ' or known'}"
+        is_all = passed.is_all and len(passed) < MAX_PASSED
+        why = (
+            "all other architectures of the space were over a limit"
+            if is_all
+            else f"{len(passed):,} candidates in a row were over a limit or known"
+        )
         if any(trial.state is TrialState.COMPLETE for trial in self.history.trials):
             raise ExhaustedError(why)
         choices = nearest[0].choices or {}

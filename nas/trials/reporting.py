@@ -62,6 +62,7 @@ class TrialReport:
         self.check()
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
+        self._check_step(step)
         found = checked(values)
         if step == 0:
             self.before = found
@@ -70,6 +71,14 @@ class TrialReport:
             self._record(step, found, seconds)
         if halt := self.on_step(step, found):
             self._stop(halt)
+
+    def _check_step(self, step: int) -> None:
+        if isinstance(step, bool) or not isinstance(step, int):
+            raise TypeError(f"a step is a whole number, not {step!r}")
+        if step < 0 or 0 < step <= self.step:
+            raise ValueError(
+                f"step {step} was reported after {self.step}; steps grow from 1, and 0 is before"
+            )
 
     def _record(self, step: int, values: Values, seconds: float) -> None:
         self.step, self.last = step, values
@@ -102,7 +111,12 @@ def checked(values: Mapping[str, float]) -> Values:
     """
     if not isinstance(values, Mapping):
         raise TypeError(f"an evaluator gives a mapping of objectives to numbers, not {type(values).__name__}")
+    for name, given in values.items():
+        if isinstance(given, str | bytes | bool):
+            raise TypeError(f"{name} is {given!r}, which is no number")
     found = {str(name): float(value) for name, value in values.items()}
+    if not 0 <= found.get(ACCURACY, 0.0) <= 1 and math.isfinite(found[ACCURACY]):
+        raise ValueError(f"{ACCURACY} is {found[ACCURACY]:g}, which is no share of 0 to 1")
     for name, value in found.items():
         if not math.isfinite(value):
             raise ValueError(f"{name} is {value}, which the ledger does not record")

@@ -201,7 +201,7 @@ def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check, tell: 
             log.debug("trial %d waits for the device", claim.trial.number, exc_info=True)
             runner.claims.release(claim, why=f"{NO_DEVICE}: {one_line(error)}")
             is_device_away = True
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # an evaluator of the user's may call sys.exit
             _raise_if_not_the_trials(error)
             log.debug("trial %d failed", claim.trial.number, exc_info=True)
             runner.claims.finish(claim, TrialState.FAILED, error=one_line(error))
@@ -237,13 +237,13 @@ def _wait_for_device(job: Job, check: Check) -> None:
         time.sleep(job.poll_s)
 
 
-def _raise_if_not_the_trials(error: Exception) -> None:
+def _raise_if_not_the_trials(error: Exception | SystemExit) -> None:
     """Let pass what says nothing about the trial that was running."""
     if isinstance(error, StoppedError | StaleClaimError | StorageError):
         raise error
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: Exception | SystemExit) -> str:
     """What went wrong, in one line; our own errors explain themselves, others come with their kind."""
     text = " ".join(str(error).split())
     if not isinstance(error, BitnasError):

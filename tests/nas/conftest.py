@@ -112,3 +112,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Decoded images are kept here rather than in the user's cache."""
     monkeypatch.setenv("NAS_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def toys_are_known() -> Iterator[None]:
+    """The spaces and evaluators of ``spaces.py``, for the tests of one file."""
+    from spaces import known
+
+    with known():
+        yield

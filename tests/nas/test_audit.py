@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
-from spaces import toys_are_known  # noqa: F401 - a fixture that is used by itself
 
 import nas
 from nas.ledger import Ledger, SearchConfig, TrialState
@@ -17,6 +16,8 @@ from nas.searching.search import create
 from nas.trials.job import Job
 from nas.trials.worker import work
 from search_spaces.errors import InvalidInput
+
+pytestmark = pytest.mark.usefixtures("toys_are_known")
 
 values = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=12)
 

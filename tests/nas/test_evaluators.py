@@ -3,11 +3,11 @@
 import json
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import spaces as toys
-from spaces import toys_are_known  # noqa: F401 - a fixture that is used by itself
 
 from nas import seeds
 from nas.evaluators import Task
@@ -18,9 +18,12 @@ from nas.searching.search import create
 from nas.testing.evaluators import EvaluatorConformance
 from nas.trials.job import Job
 from nas.trials.worker import work
+from search_spaces.checking import check_space
 from search_spaces.errors import InvalidInput
-from search_spaces.search_space import every
+from search_spaces.search_space import Choose, every
 from search_spaces.search_space import spaces as registered
+
+pytestmark = pytest.mark.usefixtures("toys_are_known")
 
 CONFIG: dict[str, Any] = {
     "space": "toy",
@@ -265,3 +268,45 @@ class TestTraining(EvaluatorConformance):
         from nas.data import load
 
         return Task(self.config, load(FEW))
+
+
+class Odd(toys.ToySpace):
+    """One that breaks its contract in some way."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def propose(self, choose: Choose) -> Any:
+        if self.how == "no choice":
+            return toys.Toy((1,))
+        if self.how == "other options at times":
+            kind = choose("kind", ("a", "b"))
+            choose("width", (1, 2) if kind == "a" else (3, 4))
+        if self.how == "no option":
+            choose("width", ())
+        if self.how == "raises ZeroDivisionError":
+            return 1 / 0
+        found = SimpleNamespace(digest="d", to_json=lambda: "[1]")
+        choose("kind", ("a", "b"))
+        if self.how == "the digest of an architecture is":
+            found.digest = "d" * 65
+        if self.how == "to_json gives":
+            found.to_json = dict
+        return found
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        *("no choice", "other options at times", "no option", "raises ZeroDivisionError"),
+        *("the digest of an architecture is", "to_json gives"),
+    ],
+)
+def test_a_space_that_breaks_its_contract_is_refused(how: str) -> None:
+    with pytest.raises(InvalidInput, match=f"space: 'toy': .*{how}"):
+        check_space(Odd(how))
+
+
+def test_spaces_that_keep_their_contract_pass() -> None:
+    for name in ("toy", "two", "tiny"):
+        check_space(registered.get(name))

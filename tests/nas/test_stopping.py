@@ -10,11 +10,12 @@ import spaces as toys
 
 import nas
 from nas.algorithms.halving import Hyperband
-from nas.evaluators import evaluators
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from nas.searching.search import create
 from nas.trials.job import Job
 from nas.trials.worker import work
+
+pytestmark = pytest.mark.usefixtures("toys_are_known")
 
 STEPS: list[tuple[str, int]] = []
 """Every step that was taken, with its architecture."""
@@ -34,7 +35,8 @@ def train(network: toys.Toy, budget: int, report: nas.Report, done: int, keeps: 
     return {**reached(network, budget), **toys.cost(network)}
 
 
-if "resuming" not in evaluators:
+@pytest.fixture(scope="module", autouse=True)
+def evaluators_are_known(toys_are_known: None) -> None:
 
     @nas.evaluator("resuming", objectives=["work"], costs=toys.cost)
     def resuming(network: toys.Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
