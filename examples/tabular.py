@@ -3,7 +3,7 @@
     nas --plugin examples/tabular.py search --name macro --space macro --evaluator table \
         --objective accuracy --objective flops --trials 200
 
-Eight layers, each of which is one of three operations: 6,561 networks. The table is made up: an accuracy that
+Ten layers, each of which is one of three operations: 59,049 networks. The table is made up: an accuracy that
 grows with the operations, a little by pairs, and saturates, and the operations in giga.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 import nas
 from search_spaces.search_space import Choose, SearchSpace, spaces
 
-LAYERS, OPERATIONS = 8, ("skip", "conv3", "conv5")
+LAYERS, OPERATIONS = 10, ("skip", "conv3", "conv5")
 GIGA = {"skip": 0.0, "conv3": 0.3, "conv5": 0.8}
 
 
@@ -42,7 +42,7 @@ class MacroSpace(SearchSpace):
     """One operation a layer."""
 
     name = "macro"
-    description = "eight layers of one in three operations"
+    description = "ten layers of one in three operations"
 
     def propose(self, choose: Choose) -> Macro:
         """Choose for each layer."""
