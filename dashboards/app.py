@@ -1,5 +1,6 @@
 """The Dash application: one shell, one callback that shows the page of an address, one for clicks."""
 
+import time
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -14,6 +15,7 @@ from nas.ledger import Ledger
 from search_spaces.errors import BitnasError, InvalidInput
 
 LIVE_MS = 3_000  # between looks at the ledger while a search runs
+PATIENCE = 5  # times as long as a page takes is the pause to the next, at least
 IDLE_MS = 30_000  # and while none does: someone may resume one
 
 
@@ -88,7 +90,7 @@ def _shell() -> Any:
     return dmc.MantineProvider(
         [
             dcc.Location(id="location", refresh="callback-nav"),
-            dcc.Interval(id="refresh", interval=LIVE_MS),
+            dcc.Interval(id="refresh", interval=IDLE_MS),  # until the first page tells
             dcc.Store(id="shown"),
             dmc.AppShell([header, main], header={"height": 56}, bg="gray.0"),
         ],
@@ -99,6 +101,7 @@ def _shell() -> Any:
 
 def _show_pages(app: Dash, storage: str) -> None:
     def show(path: str | None, _ticks: int | None, shown: Shown | None) -> tuple[Any, Any, int]:
+        started = time.monotonic()
         page, live = render(storage, path or "/")
         # After a step to another address ``shown`` may be about a page that has not arrived yet.
         moved = "location.pathname" in ctx.triggered_prop_ids
@@ -106,7 +109,10 @@ def _show_pages(app: Dash, storage: str) -> None:
         # Part by part, the reader's zoom, sorting and scrolling stay as they are.
         for name, value in told.parts.items():
             set_props(name, {REFRESHED_FIGURES[name]: value})
-        return page if told.redraw else no_update, told.shown, LIVE_MS if live else IDLE_MS
+        # A page that is asked for again before it has arrived is never shown: large ones refresh less often.
+        took_ms = round(1000 * (time.monotonic() - started))
+        pause_ms = max(LIVE_MS, PATIENCE * took_ms) if live else IDLE_MS
+        return page if told.redraw else no_update, told.shown, pause_ms
 
     app.callback(
         Output("page", "children"),
