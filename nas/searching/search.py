@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from search_spaces.search_space import SearchSpace
 
 MAX_WORKERS = 256
-BUILT_IN = ("tiny", "cifar", "mobile")
-"""Spaces that need no check."""
 STOPPING = "stopping: each worker puts its trial back, which may take some seconds"
 
 OnImages = Callable[[int, int], None]
@@ -92,8 +90,7 @@ def _is_buildable(space: "SearchSpace") -> bool:
     from search_spaces.architecture import Architecture
     from search_spaces.checking import check_space
 
-    if space.name not in BUILT_IN:
-        check_space(space)
+    check_space(space)
     return isinstance(space.sample(0), Architecture)
 
 

@@ -308,5 +308,5 @@ def test_a_space_that_breaks_its_contract_is_refused(how: str) -> None:
 
 
 def test_spaces_that_keep_their_contract_pass() -> None:
-    for name in ("toy", "two", "tiny"):
+    for name in ("toy", "two", "tiny", "cifar", "mobile"):
         check_space(registered.get(name))
