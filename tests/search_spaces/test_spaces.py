@@ -204,7 +204,7 @@ def test_the_size_is_the_number_of_different_architectures(small):
 
 
 def test_unknown_spaces_are_told_with_those_there_are():
-    with pytest.raises(InvalidInput, match="space: unknown name 'huge'; choose one of cifar, mobile, "):
+    with pytest.raises(InvalidInput, match=f"space: unknown name 'huge'; choose one of {', '.join(spaces)}"):
         space("huge")
 
 
