@@ -162,7 +162,7 @@ class Proposer:
         return other is not None and (other.budget or epochs) >= (budget or epochs)
 
     def _nothing(self, passed: PassedOver) -> Found:
-        """The candidate that is nearest to the limits, with why it is over them, if none was trained yet.
+        """The candidate that is nearest to the limits, with why it is over them, if there is no other trial.
 
         Raises:
             ExhaustedError: there is nothing new, or what is new is over a limit.
@@ -176,7 +176,8 @@ class Proposer:
             if is_all
             else f"{len(passed):,} candidates in a row were over a limit or known"
         )
-        if any(trial.state is TrialState.COMPLETE for trial in self.history.trials):
+        others = (trial for trial in self.history.trials if trial.number != passed.number)
+        if any(trial.state is not TrialState.FAILED for trial in others):
             raise ExhaustedError(why)
         choices = nearest[0].choices or {}
         candidate = choose(self.space, choices)
