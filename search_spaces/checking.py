@@ -13,6 +13,8 @@ LONGEST_DIGEST = 64
 
 def check_space(space: SearchSpace) -> None:
     """InvalidInput where a space breaks its contract on one of many ways through its choices."""
+    if isinstance(space, type):
+        raise _broken(space, "it is a class, not a space", f"register an instance of it, {space.__name__}()")
     known: dict[str, tuple[Option, ...]] = {}
     random = Random(0)  # noqa: S311 - for sampling, not for secrets
     for _ in range(WALKS):
@@ -55,4 +57,5 @@ def _check_json(space: SearchSpace, text: object) -> None:
 
 
 def _broken(space: SearchSpace, problem: str, fix: str) -> InvalidInput:
-    return InvalidInput("space", f"'{space.name}': {problem}", fix)
+    name = getattr(space, "name", None) or getattr(space, "__name__", "")
+    return InvalidInput("space", f"'{name}': {problem}", fix)

@@ -198,5 +198,8 @@ class Process:
 
 def standard(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     """The mean and the standard deviation; 1 where there is none."""
-    deviation = float(values.std()) if len(values) else 0.0
-    return float(values.mean()) if len(values) else 0.0, deviation if deviation > 0 else 1.0
+    if not len(values):
+        return 0.0, 1.0
+    unit = np.exp2(np.frexp(np.abs(values).max())[1] - 1.0)  # a power of two: only squares of 1e154 notice
+    deviation = float((values / unit).std() * unit)
+    return float((values / unit).mean() * unit), deviation if deviation > 0 else 1.0

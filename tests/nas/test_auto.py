@@ -177,6 +177,13 @@ def test_one_objective_or_costs_alone_are_enough() -> None:
     assert cheapest == 1.0
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e300])
+def test_a_unit_changes_nothing(unit: float) -> None:
+    """Not even one whose squares are beyond what a float holds."""
+    values = np.array([1.0, 2.0, 4.0, 1.5])
+    assert standard(unit * values) == pytest.approx((unit * values.mean(), unit * values.std()))
+
+
 def test_trials_stopped_early_do_not_mislead() -> None:
     """Their figures are far below those of whole trainings, and must not be taken for them."""
     space, history = Layers(), _search(_config(), 30)

@@ -307,6 +307,12 @@ def test_a_space_that_breaks_its_contract_is_refused(how: str) -> None:
         check_space(Odd(how))
 
 
+def test_a_class_is_no_space() -> None:
+    """What an entry point names by mistake."""
+    with pytest.raises(InvalidInput, match="it is a class.*instance of it, ToySpace"):
+        check_space(toys.ToySpace)  # type: ignore[arg-type]
+
+
 def test_spaces_that_keep_their_contract_pass() -> None:
     for name in ("toy", "two", "tiny", "cifar", "mobile"):
         check_space(registered.get(name))
