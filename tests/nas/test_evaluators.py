@@ -309,7 +309,7 @@ def test_a_space_that_breaks_its_contract_is_refused(how: str) -> None:
 
 def test_a_class_is_no_space() -> None:
     """What an entry point may name by mistake."""
-    with pytest.raises(InvalidInput, match="it is a class.*instance of it, ToySpace"):
+    with pytest.raises(InvalidInput, match=r"it is a class.*instance of it, ToySpace"):
         check_space(toys.ToySpace)  # type: ignore[arg-type]
 
 
