@@ -1,6 +1,6 @@
 """Starting a search from another: its trials are copied, each marked with where it comes from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import insert, literal, select
@@ -16,6 +16,8 @@ SAME = ("space", "data", "image_size", "evaluator", "device", "fix", "only")
 """Settings that two searches share, or the one's trials say nothing in the other."""
 TRAINED_ALIKE = ("epochs", "batch_size", "learning_rate", "repeats")
 """Settings without which results do not compare: trials then inform the search, but are not on its front."""
+Schedule = Callable[[SearchConfig], object]
+"""The schedule of the trainings of a search: where it differs, results do not compare either."""
 _OWN = {"id", "search_id", "number", "owner", "expires_at", "fence", "deaths", "revision", "same_as"}
 
 
@@ -28,16 +30,18 @@ def check_warm(name: str, config: SearchConfig, source: SearchConfig) -> None:
             raise InvalidInput("warm_start", problem, "start from a search of the same")
 
 
-def starting_from(sources: Sequence[str]) -> AddTrials | None:
+def starting_from(sources: Sequence[str], schedule: Schedule) -> AddTrials | None:
     """What adds the trials of other searches to a new one (``Ledger.create_search``)."""
 
     def add(session: Session, search_id: int, config: SearchConfig) -> int:
-        return _copy_trials(session, sources, search_id, config)
+        return _copy_trials(session, sources, search_id, config, schedule)
 
     return add if sources else None
 
 
-def _copy_trials(session: Session, sources: Sequence[str], search_id: int, config: SearchConfig) -> int:
+def _copy_trials(
+    session: Session, sources: Sequence[str], search_id: int, config: SearchConfig, schedule: Schedule
+) -> int:
     """Copy the ended trials of other searches, with their curves and weights; how many there were."""
     copied, seen = 0, set[str]()
     for name in sources:
@@ -48,6 +52,7 @@ def _copy_trials(session: Session, sources: Sequence[str], search_id: int, confi
         theirs = config_from_dict(source.config)
         check_warm(name, config, theirs)
         alike = all(getattr(theirs, setting) == getattr(config, setting) for setting in TRAINED_ALIKE)
+        alike &= schedule(theirs) == schedule(config)
         ended = [state for state in TrialState if state.finished and state is not TrialState.FAILED]
         wanted = select(Trial).where(Trial.search_id == source.id, Trial.state.in_(ended))
         for row in session.scalars(wanted.order_by(Trial.number)):

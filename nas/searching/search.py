@@ -198,8 +198,15 @@ def create(
         if name is not None:
             if name in _names(ledger):
                 refuse_taken(ledger.search(name), config, storage)
-            return ledger.create_search(name, config, starting_from(warm_start))
+            return ledger.create_search(name, config, starting_from(warm_start, _has_rungs))
         return _create_unnamed(ledger, config, warm_start)
+
+
+def _has_rungs(config: SearchConfig) -> bool:
+    """Whether the learning rate comes down at each rung, as bitnas trains where trials are paused."""
+    from nas.algorithms.pruners import pruners
+
+    return config.evaluator == TRAINING and pruners.get(config.pruner)(config).pauses
 
 
 def _ledger(storage: str, is_there: bool) -> Ledger:
@@ -225,7 +232,7 @@ def _create_unnamed(ledger: Ledger, config: SearchConfig, warm_start: Sequence[s
         if name in _names(ledger):
             continue
         try:
-            return ledger.create_search(name, config, starting_from(warm_start))
+            return ledger.create_search(name, config, starting_from(warm_start, _has_rungs))
         except InvalidInput:
             if name not in _names(ledger):
                 raise  # else another process has just taken it

@@ -159,7 +159,9 @@ class Proposer:
     def is_known(self, digest: str, budget: int | None) -> bool:
         """Whether a trial has that architecture, and as large a budget."""
         other, epochs = self.history.first_with(digest), self.config.epochs
-        return other is not None and (other.budget or epochs) >= (budget or epochs)
+        if other is None or _only_informs(other):
+            return False
+        return (other.budget or epochs) >= (budget or epochs)
 
     def _nothing(self, passed: PassedOver) -> Found:
         """The candidate that is nearest to the limits, with why it is over them, if there is no other trial.
@@ -196,6 +198,11 @@ class Proposer:
 
     def _generator(self, number: int, attempt: int) -> np.random.Generator:
         return np.random.default_rng(seeds.derive(self.config.seed, seeds.PROPOSE, number, attempt, DRAWN))
+
+
+def _only_informs(trial: TrialRecord) -> bool:
+    """Whether it is the copy of a trial that was trained otherwise (``nas.ledger.warm``)."""
+    return trial.same_as is not None and trial.state is TrialState.PRUNED and trial.budget is not None
 
 
 def choose(space: SearchSpace, choices: Choices) -> Candidate:

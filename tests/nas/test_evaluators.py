@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -223,14 +224,32 @@ def test_a_search_that_is_warm_takes_trials_over(tmp_path: Path) -> None:
     assert len({t.digest for t in trials}) == 7, "nothing is trained again, not even what comes first"
 
 
-def test_results_of_another_training_only_inform(tmp_path: Path) -> None:
-    with searched(tmp_path, trials=90, epochs=1):
+@pytest.mark.parametrize("other", [{"epochs": 1}, {"epochs": 3}, {"repeats": 2}])
+def test_results_of_another_training_only_inform(tmp_path: Path, other: dict[str, int]) -> None:
+    """All architectures of the space, which are trained again."""
+    with searched(tmp_path, trials=90, **other):
         pass
     with searched(tmp_path, "longer", trials=5, warm_start=["mine"]) as ledger:
         trials, front = ledger.trials("longer"), ledger.front("longer")
     assert {t.state for t in trials[:90]} == {TrialState.PRUNED}
     assert states(trials[90:]) == {TrialState.COMPLETE}
     assert {t.number for t in front} <= {90, 91, 92, 93, 94}
+
+
+def test_trainings_by_another_schedule_only_inform(tmp_path: Path) -> None:
+    """Where trials are paused, bitnas's trainings come down at each rung."""
+    storage, network = f"sqlite:///{tmp_path}/nas.db", registered.get("tiny").sample(0)
+    given = SearchConfig("tiny", "digits", "local", trials=1, epochs=2)
+    with Ledger.open(storage, create=True) as ledger:
+        ledger.create_search("mine", replace(given, pruner="halving"))
+        claims = Claims(ledger, "mine", Worker.this_process())
+        claim = claims.claim()
+        assert claim is not None
+        claims.propose(claim, choices={}, architecture=network.to_json(), digest=network.digest)
+        claims.finish(claim, TrialState.COMPLETE, accuracy=0.5)
+        for pruner, state in (("none", TrialState.PRUNED), ("hyperband", TrialState.COMPLETE)):
+            create(storage, pruner, replace(given, pruner=pruner), warm_start=["mine"])
+            assert ledger.trial(pruner, 0).state is state
 
 
 @pytest.mark.parametrize(
