@@ -17,7 +17,7 @@ from search_spaces.search_space import CIFAR, Option, Staged
 
 TABLE = FOLDER / "cifar.csv"
 SEED = 19
-SIDE, IMAGES, JUDGED = 12, 1024, 800
+SIDE, IMAGES, JUDGED = 12, 4096, 2000
 """Pixels of a side, images trained on, and images judged by; both are of CIFAR-10's training images."""
 EPOCHS, BATCH, RATE = 27, 128, 0.02
 SCHEDULES = ("one-cycle", "rungs")

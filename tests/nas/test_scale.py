@@ -89,10 +89,12 @@ def test_proposals_are_within_the_limit_and_grow_with_the_steps() -> None:
 def test_searches_that_train_proposals_keep_data_and_goals_and_no_old_limits() -> None:
     resolved = replace(CONFIG, max_size_kb=None).with_median("macs", 1e6)
     config = replace(resolved, max_size_kb=3.0, limits={"latency@pi": 2.0}, objectives=("accuracy", "macs"))
+    config = replace(config, pruner="halving", audit=4, trials=20)
     found = proposals(BASE, [Scale(1.2, 1.2)], PHIS, by_pixels)
     ((name, made),) = searches_of(config, "demo-scaled", found, epochs=7, max_latency_ms=5.0).items()
     assert (name, made.limited, made.shares, made.medians) == ("demo-scaled", {"latency": 5.0}, {}, {})
     assert (made.trials, made.epochs, made.data, made.objectives) == (4, 7, "digits", ("accuracy", "macs"))
+    assert (made.pruner, made.audit) == ("none", 0), "all are trained to the end, once"
     assert made.first == tuple(proposal.architecture.to_json() for proposal in found)
 
 
