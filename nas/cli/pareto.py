@@ -64,7 +64,7 @@ def pareto(
 
     with opened(storage) as ledger:
         record, found = ledger.search(search), ledger.trials(search)
-    record = replace(record, config=shown_config(record.config, objectives))
+    record = replace(record, config=shown_config(record, objectives))
     shown = pareto_of(found, record.config, dict(references))
     if plot is not None:
         _plot(plot, record, found, shown, history)

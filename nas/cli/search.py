@@ -102,9 +102,11 @@ def _stored(context: click.Context, options: dict[str, Any]) -> SearchRecord:
     from nas.ledger import Ledger
     from nas.searching import search as service
     from nas.searching.differences import refuse_changes
+    from nas.searching.needs import check_plugins
 
     with Ledger.open(options["storage"]) as ledger:
         record = ledger.search(options["resume"])
+    check_plugins(record, "resume")
     if names := given_settings(context) - EACH_TIME:
         _refuse_beginning(options, names)
         if OF_REWARD & names:

@@ -23,6 +23,7 @@ from nas.measuring.devices import check_device
 from nas.measuring.front_todo import next_of_front
 from nas.objectives import DEFAULT, LATENCY_AT, devices_of, objective
 from nas.searching.differences import refuse_taken
+from nas.searching.needs import check_plugins
 from nas.searching.supervision import OnChange, OnProgress, Supervision
 from nas.trials.job import Job, Told
 from search_spaces.errors import InvalidInput
@@ -240,6 +241,7 @@ def resume(storage: str, name: str, more: int = 0) -> SearchRecord:
     """The search ``name``, checked to be one that can go on here, with so many ``more`` trials."""
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
+        check_plugins(record)
         check_config(record.config)
         check_devices(storage, record.config)
         return add_trials(ledger, name, more) if more else record
