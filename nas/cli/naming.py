@@ -3,11 +3,15 @@
 from types import TracebackType
 
 import click
+from click.core import ParameterSource
 
 from search_spaces.errors import BitnasError, Parameter
 
 _BY_ANOTHER_OPTION = {"limit_shares": "limits"}
 """Parameters of Python that are given by an option which gives another, too."""
+
+CONFIG_FILE = "nas.config_file"
+"""Where a context keeps the path of the file that options were read from, if there is one."""
 
 
 class NamingContext(click.Context):
@@ -32,6 +36,8 @@ class NamingContext(click.Context):
             for option in around.command.params:
                 # ``--objective`` may be given several times, so that its value is called ``objectives``
                 if name in (option.name, typed(option).lstrip("-").replace("-", "_")):
+                    if around.get_parameter_source(str(option.name)) is ParameterSource.DEFAULT_MAP:
+                        return f"'{typed(option).lstrip('-')}' in '{around.meta[CONFIG_FILE]}'"
                     path = "" if around is self else f"{around.command_path} "
                     return f"{path}{typed(option)} {parameter.value}".rstrip()
             around = around.parent

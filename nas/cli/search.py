@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from nas.cli.config_file import typed_wins
 from nas.cli.groups import Group, refuse_before
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import print_json, print_pairs
@@ -39,6 +40,7 @@ def search(context: click.Context, /, **options: Any) -> None:
     from nas.cli.search_report import report
     from nas.searching import search as service
 
+    options = typed_wins(context, options)
     service.check_run(options["workers"], options["executor"], options["minutes"])
     if options["dry_run"]:
         _plan(context, options)

@@ -101,7 +101,7 @@ def test_settings_come_back_as_a_file_that_makes_the_same_search(storage: str, t
     for text, message in (
         ("epoch = 3", "--config: no setting is called 'epoch'; did you mean 'epochs'?"),
         ("epochs = [3]", "--config: 'epochs' is a list; give one value"),
-        ("epochs = 2.5", "Invalid value for '--epochs': '2.5' is not a valid integer"),
+        ("epochs = 2.5", f"--config: 'epochs' in '{file}': '2.5' is not a valid integer; correct it"),
         ("epochs =", f"--config: '{file}' is not TOML: Invalid value"),
     ):
         file.write_text(text)
