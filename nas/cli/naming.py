@@ -1,5 +1,8 @@
 """The one place where errors, which speak of parameters, get the names that a command has for these."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from types import TracebackType
 
 import click
@@ -49,3 +52,20 @@ def typed(option: click.Parameter) -> str:
     if isinstance(option, click.Argument):
         return option.human_readable_name.upper()
     return max(option.opts, key=len)
+
+
+@contextmanager
+def called(**names: str) -> Iterator[None]:
+    """Have errors name parameters by others of this command: ``called(storage="to")``, which has ``--to``."""
+    context = click.get_current_context()
+
+    def name_of(parameter: Parameter) -> str:
+        other = replace(parameter, name=names.get(parameter.name, parameter.name))
+        return context.name_of(other) if isinstance(context, NamingContext) else str(other)
+
+    try:
+        yield
+    except BitnasError as error:
+        if error.name_of is None:
+            error.name_of = name_of
+        raise

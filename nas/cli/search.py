@@ -12,7 +12,7 @@ from nas.cli.search_options import goals, how_to_run, what_to_try, which_search
 from nas.cli.settings import config_of, given_settings, settings_of, to_toml
 from nas.hints import command
 from nas.ledger.records import SearchRecord
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, Parameter
 
 EACH_TIME = {
     *("resume", "more", "minutes", "storage", "workers", "executor", "as_json", "verbose", "dry_run"),
@@ -60,6 +60,8 @@ def show(context: click.Context, name: str, as_toml: bool, storage: str, as_json
     """Show the settings that the search NAME was made with."""
     from nas.ledger import Ledger
 
+    if as_toml and as_json:
+        raise InvalidInput("toml", ("it and ", Parameter("json"), " are two forms"), "give one of the two")
     with Ledger.open(storage) as ledger:
         settings = settings_of(ledger.search(name), search.params)
     if as_json:

@@ -68,7 +68,7 @@ def test_what_is_typed_wins_in_any_spelling(
     [
         (
             'max-latency = "0.5x"\nmax-latency-ms = 3',
-            "--config: '{}' has 'max-latency' and 'max-latency-ms', which are about the same; leave one of the",
+            "--config: '{}' has 'max-latency' and 'max-latency-ms', which are about the same; leave one of",
         ),
         ("max-macs = 3\n[limit]\nmacs = 3", "--config: '{}' has 'max-macs' and 'limit', which are about the"),
         (
