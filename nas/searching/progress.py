@@ -41,7 +41,7 @@ class Watcher:
         self._shown = {t.number for t in self.standing.refresh() if t.state.finished}
         self._shown_before = len(self._shown)
         self._started = time.monotonic()
-        self._stage = ""
+        self._stage, self._deaths = "", 0
         self.told = Progress()
 
     def trials(self, now: SearchRecord) -> None:
@@ -57,12 +57,19 @@ class Watcher:
 
     def progress(self, now: SearchRecord, progress: Progress) -> None:
         """Show what goes on beside trials."""
-        self.told = progress
+        self._hear(progress)
         if len(self._shown) == self._shown_before:  # what comes before the first trial says nothing of others
             self._started = time.monotonic()
         if progress.stage != self._stage:
             self._stage = progress.stage
             self.stage(progress)
+
+    def _hear(self, progress: Progress) -> None:
+        """Keep what was told, and print each death of a worker once."""
+        self.told = progress
+        for told in progress.deaths[self._deaths :]:
+            self._console.print(told, highlight=False, markup=False, soft_wrap=True)
+        self._deaths = len(progress.deaths)
 
     def stage(self, progress: Progress) -> None:
         """A stage has begun."""
@@ -110,7 +117,7 @@ class BarWatcher(Watcher):
 
     def progress(self, now: SearchRecord, progress: Progress) -> None:
         """Tell the stage in the bar."""
-        self.told = progress
+        self._hear(progress)
         if progress.of:
             self.bar.update(
                 self._task,
