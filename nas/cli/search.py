@@ -130,9 +130,12 @@ def _refuse_beginning(options: dict[str, Any], names: set[str]) -> None:
 
 def _plan(context: click.Context, options: dict[str, Any]) -> None:
     from nas.cli.search_plan import show_plan
+    from nas.searching.search import check_pruner
 
     if options["resume"] is None:
-        show_plan(options, config_of(context, options), options["trials"])
+        config = config_of(context, options)
+        check_pruner(config)
+        show_plan(options, config, options["trials"])
         return
     record = _stored(context, options)
     left = sum(count for state, count in record.counts.items() if not state.finished)

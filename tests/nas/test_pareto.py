@@ -197,7 +197,16 @@ def test_the_command_and_python_show_the_same(storage: str, tmp_path: Path) -> N
     assert page.count("Plotly.newPlot(") == 2 and page.rstrip().endswith("</html>")
     assert "demo: hypervolume" in page and "accuracy against size" in page
 
+    four = [word for name in ("accuracy", "latency", "size", "macs") for word in ("--objective", name)]
+    for asked in (["--history"], ["--reference", "size=50kB"]):
+        told = run(*four, *asked)[1]
+        assert told.startswith(
+            "No hypervolume and no history of it: these are 4 objectives, and it is of 3 at"
+        )
+    assert "No hypervolume" not in run(*four)[1] + run(*pair, "--history")[1]
+
     for wrong, message in (
+        ([*pair, "--objective", "size"], "Error: --objective: 'size' is given twice; give it once\n"),
         (["--objective", "speed"], "Error: --objective: unknown name 'speed'"),
         (["--objective", "latency@pi"], "Error: --objective: no complete trial of 'demo' has a value of"),
         (["--reference", "macs=3"], "Error: --reference: 'macs' is not shown; give one of accuracy, "),
