@@ -1,14 +1,19 @@
 """Searches as they are handled by commands: settings in files, plans, contradictions, more trials, an end."""
 
 import json
+from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+import torch
 from benches import FEW, ArithmeticBench
 from click.testing import CliRunner, Result
 
 import nas
+import nas.bars
+import nas.searching.plan
 import nas.trials.job
 from nas.cli.main import cli
 from nas.cli.search import search
@@ -16,7 +21,10 @@ from nas.cli.search_report import next_step
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
+from nas.objectives import ObjectiveValue
 from nas.searching.search import check_pruner, resume
+from nas.trials import costing
+from search_spaces import Architecture
 from search_spaces.errors import InvalidInput
 from search_spaces.search_space import space
 from tests.small_space import SMALL_SPACE
@@ -110,7 +118,19 @@ def test_settings_come_back_as_a_file_that_makes_the_same_search(storage: str, t
         assert _refused("search", "--config", str(file), "--name", "new").startswith(message)
 
 
-def test_a_plan_needs_no_ledger_and_makes_none(storage: str, tmp_path: Path) -> None:
+def test_a_plan_needs_no_ledger_and_makes_none(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what it does, and computes what limits need and no more, by one thread."""
+    stages, asked = list[str](), set[tuple[frozenset[str], int]]()
+
+    def costs_of(architecture: Architecture, names: Collection[str]) -> dict[str, ObjectiveValue]:
+        asked.add((frozenset(names), torch.get_num_threads()))
+        return costing.costs_of(architecture, names)
+
+    shown = nullcontext(lambda what, *_: stages.append(what))
+    monkeypatch.setattr(nas.bars, "show_on_terminal", lambda: shown)
+    monkeypatch.setattr(nas.searching.plan, "costs_of", costs_of)
     arguments = ("--space", SMALL_SPACE.name, "--data", FEW, "--max-size-kb", "1", "--fix", "precision=float")
     told = _nas("search", "--dry-run", *arguments, "--storage", storage)
     assert told.exit_code == 0, told.output
@@ -118,6 +138,11 @@ def test_a_plan_needs_no_ledger_and_makes_none(storage: str, tmp_path: Path) -> 
     assert lines["space"] == f"{SMALL_SPACE.name}: 1 architecture"
     assert "local, not profiled yet" in told.stdout
     assert "within limits  0% of the architectures" in told.stdout
+    assert asked == {(frozenset({"size"}), 1)}
+    assert list(dict.fromkeys(stages)) == [
+        "looking at architectures",
+        "training one architecture for one epoch",
+    ]
     assert list(tmp_path.iterdir()) == []
 
 
