@@ -61,7 +61,9 @@ def show(context: click.Context, name: str, as_toml: bool, storage: str, as_json
     from nas.ledger import Ledger
 
     if as_toml and as_json:
-        raise InvalidInput("toml", ("it and ", Parameter("json"), " are two forms"), "give one of the two")
+        raise InvalidInput(
+            "as_toml", ("it and ", Parameter("as_json"), " are two forms"), "give one of the two"
+        )
     with Ledger.open(storage) as ledger:
         settings = settings_of(ledger.search(name), search.params)
     if as_json:
