@@ -29,12 +29,12 @@ from nas.figures.data import (
     notes,
     pareto_data,
     shown_objectives,
-    unknown_objectives,
     why_no_pareto,
 )
 from nas.figures.search import pareto_figure, title_of
 from nas.formatting import MISSING
 from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, front_of
+from nas.ledger.needs import unknown_objectives
 from nas.ledger.records import TRAINING
 from nas.objectives import DEFAULT, Objective, objective
 

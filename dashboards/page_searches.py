@@ -7,9 +7,9 @@ import dash_mantine_components as dmc
 from dashboards.parts import NOTE, grid, heading, link_column, why_unknown
 from dashboards.routes import search_path
 from dashboards.views import View
-from nas.figures.data import unknown_objectives
 from nas.formatting import percent
 from nas.ledger import Ledger, SearchRecord, TrialState
+from nas.ledger.needs import unknown_objectives
 
 COLUMNS = [
     link_column("link", "Search", minWidth=160),

@@ -24,12 +24,12 @@ from nas.figures.data import (
     layer_rows,
     told_costs,
     training_curve,
-    unknown_objectives,
     workload_bars,
 )
 from nas.figures.trial import training_figure, workload_figure
 from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
 from nas.ledger import Ledger, SearchConfig, TrialRecord
+from nas.ledger.needs import unknown_objectives
 from nas.ledger.records import TRAINING
 
 # Why a figure is missing, by the state of the trial.

@@ -68,7 +68,8 @@ class SpawnExecutor(Executor):
             event = pipe.recv()
         except EOFError:  # it was killed, or died in an error of its own
             self._workers[pipe].join()
-            event = Ended(is_done=False, how=f"exit code {self._workers[pipe].exitcode}")
+            process = self._workers[pipe]
+            event = Ended(is_done=False, how=f"exit code {process.exitcode}", pid=process.pid)
         if isinstance(event, Ended):
             self._workers.pop(pipe).join()
             pipe.close()

@@ -34,6 +34,16 @@ def show_progress() -> Iterator[Show]:
         yield show
 
 
+@contextmanager
+def show_on_terminal() -> Iterator[Show]:
+    """A bar on a terminal, nothing elsewhere: for what takes seconds."""
+    if not sys.stderr.isatty():
+        yield lambda *_: None
+        return
+    with show_progress() as show:
+        yield show
+
+
 def _lines() -> Show:
     """Says what is done when something begins, and now and then when it goes on for long."""
     last: tuple[str, float] = ("", 0.0)

@@ -87,7 +87,7 @@ class Result:
 
         given = checked({"objectives": objectives, "reference": reference})
         with self._ledger() as ledger:
-            config = shown_config(ledger.search(self.name).config, given["objectives"])
+            config = shown_config(ledger.search(self.name), given["objectives"])
             return pareto_of(ledger.trials(self.name), config, given["reference"])
 
     def hypervolume(

@@ -102,10 +102,13 @@ def _is_rival(other: Standing, trial: Standing) -> bool:
     return other.number != trial.number and all(cheaper)
 
 
+NONE = "none"
+"""Of a search that stops nothing early."""
+
 PrunerFactory = Callable[[SearchConfig], Pruner]
 HOMES = ("nas.algorithms.halving",)
 pruners: Registry[PrunerFactory] = Registry("pruner", "pruners", HOMES)
 """Makes the pruner of a search from its settings."""
 
-pruners.add("none", lambda _: NeverPrune())
+pruners.add(NONE, lambda _: NeverPrune())
 pruners.add("median", lambda config: MedianPruner(config.epochs))

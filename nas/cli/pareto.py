@@ -64,10 +64,12 @@ def pareto(
 
     with opened(storage) as ledger:
         record, found = ledger.search(search), ledger.trials(search)
-    record = replace(record, config=shown_config(record.config, objectives))
+    record = replace(record, config=shown_config(record, objectives))
     shown = pareto_of(found, record.config, dict(references))
     if plot is not None:
         _plot(plot, record, found, shown, history)
+    if history or references:
+        _say_no_hypervolume(shown)
     front = _sorted(shown.front, record.config)
     if as_json:
         print_json({"front": [summary(record.config, trial) for trial in front], **shown.to_dict()})
@@ -88,6 +90,15 @@ def _print(record: "SearchRecord", front: "list[TrialRecord]", shown: "Pareto", 
         _print_history(shown.history)
     if shown.hypervolume is not None:
         say(told_hypervolume(shown.hypervolume))
+
+
+def _say_no_hypervolume(shown: "Pareto") -> None:
+    """Why something about the hypervolume that was asked for is missing, if it is."""
+    from nas.searching.pareto import MOST_OBJECTIVES
+
+    if (count := len(shown.objectives)) > MOST_OBJECTIVES:
+        told = f"No hypervolume and no history of it: these are {count} objectives"
+        say(f"{told}, and it is of {MOST_OBJECTIVES} at most; choose some by --objective")
 
 
 def told_hypervolume(found: "Hypervolume") -> str:

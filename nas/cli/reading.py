@@ -20,6 +20,7 @@ from nas.figures.data import (
 )
 from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
 from nas.hints import command
+from nas.ledger.needs import check_objectives, unknown_objectives
 from nas.ledger.records import TRAINING
 from search_spaces.errors import InvalidInput
 
@@ -55,6 +56,7 @@ def trials(search: str, state: str | None, storage: str, as_json: bool) -> None:
     """
     with opened(storage) as ledger:
         record = ledger.search(search)
+        check_objectives(search, record.config)
         found = [trial for trial in ledger.trials(search) if state in (None, trial.state)]
     if as_json:
         print_json([summary(record.config, trial) for trial in found])
@@ -86,6 +88,8 @@ def trial(search: str, number: int, storage: str, as_json: bool) -> None:
         print_pairs([(name, str(option)) for name, option in (record.choices or {}).items()])
     _print_workloads(record)
     _print_epochs(epochs)
+    if unknown := unknown_objectives(config):
+        say(f"No unit and no title of {', '.join(unknown)}: nas --plugin FILE trial ... has those")
     if record.state == "complete" and config.evaluator == TRAINING:
         say(f"Next: {export_of(search, storage, '--trial', number)}")
 

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from nas.cli.options import Milliseconds, json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say
 from nas.formatting import counted, interval, kilobytes, milliseconds
 from nas.hints import command
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, Parameter
 
 if TYPE_CHECKING:
     from latency import LatencyModel
-    from nas.ledger import SearchConfig, TrialRecord
+    from nas.ledger import Ledger, SearchConfig, TrialRecord
     from nas.searching.scaling import Proposal
     from search_spaces import Architecture
     from search_spaces.scaling import Scale
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 else:
     _Range = click.ParamType
 
+OF_TRAINING = ("epochs", "name", "workers", "executor")
+"""Options of ``--train``."""
 MOST_STEPS = 8
 """As many as EfficientNet's largest has, beyond its first."""
 
@@ -77,7 +80,8 @@ class StepsType(_Range):
 )
 @storage_option
 @json_option
-def scale(search: str, number: int, **options: Any) -> None:
+@click.pass_context
+def scale(context: click.Context, /, search: str, number: int, **options: Any) -> None:
     """Propose larger versions of trial NUMBER of SEARCH.
 
     As EfficientNet's compound scaling: stages of more blocks, wider ones, and larger images where the search
@@ -88,12 +92,15 @@ def scale(search: str, number: int, **options: Any) -> None:
     from nas.searching.scaling import scalable
 
     check_limits({"max_latency_ms": options["max_latency_ms"]})
-    for name in ("epochs", "name"):
-        if options[name] is not None and not options["train"]:
-            raise InvalidInput(name, "it is about the training", "give --train, too")
+    for name in OF_TRAINING:
+        is_given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if is_given and not options["train"]:
+            raise InvalidInput(name, "it is about the training", ("give ", Parameter("train"), ", too"))
     with Ledger.open(options["storage"]) as ledger:
         config, trial = ledger.search(search).config, ledger.trial(search, number)
-    architecture = scalable(config, trial)
+        architecture = scalable(config, trial)
+        if options["train"]:
+            _check_training(ledger, search, options)
     steps, found = _proposed(config, architecture, options)
     if not options["as_json"]:
         _print(steps, found, options["compound"])
@@ -104,6 +111,30 @@ def scale(search: str, number: int, **options: Any) -> None:
         again = {k.replace("_", "-"): options[k] for k in ("max_latency_ms",) if options[k] is not None}
         words = ("scale", search, number, "--compound", found[-1].phi, "--train")
         say(f"Next: {command(*words, storage=options['storage'], **again)}")
+
+
+def _check_training(ledger: "Ledger", search: str, options: dict[str, Any]) -> None:
+    """Refuse what could not be trained so, before anything is estimated or timed.
+
+    The names of searches for larger images are known, and checked, once these are.
+    """
+    from dataclasses import replace
+
+    from nas.ledger.records import check_search_name
+    from nas.searching import search as service
+    from nas.searching.needs import check_plugins
+
+    record = ledger.search(search)
+    check_plugins(record)
+    service.check_run(options["workers"], options["executor"])
+    if options["epochs"] is not None:
+        replace(record.config, epochs=options["epochs"])  # which checks it
+    ledger.check_new([check_search_name(_name(search, options))])
+
+
+def _name(search: str, options: dict[str, Any]) -> str:
+    """Of the search that trains what is proposed."""
+    return options["name"] or f"{search}-scaled"
 
 
 def _proposed(
@@ -189,9 +220,8 @@ def _train(
     from nas.searching.scaling import searches_of
     from nas.searching.shown import run_shown
 
-    service.check_run(options["workers"], options["executor"])
-    name = options["name"] or f"{search}-scaled"
-    wanted = searches_of(config, name, found, options["epochs"], options["max_latency_ms"])
+    limit = options["max_latency_ms"]
+    wanted = searches_of(config, _name(search, options), found, options["epochs"], limit)
     storage = options["storage"]
     with Ledger.open(storage) as ledger:
         ledger.check_new(wanted)

@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from nas.cli.config_file import typed_wins
 from nas.cli.groups import Group, refuse_before
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import print_json, print_pairs
@@ -11,7 +12,7 @@ from nas.cli.search_options import goals, how_to_run, what_to_try, which_search
 from nas.cli.settings import config_of, given_settings, settings_of, to_toml
 from nas.hints import command
 from nas.ledger.records import SearchRecord
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, Parameter
 
 EACH_TIME = {
     *("resume", "more", "minutes", "storage", "workers", "executor", "as_json", "verbose", "dry_run"),
@@ -39,6 +40,7 @@ def search(context: click.Context, /, **options: Any) -> None:
     from nas.cli.search_report import report
     from nas.searching import search as service
 
+    options = typed_wins(context, options)
     service.check_run(options["workers"], options["executor"], options["minutes"])
     if options["dry_run"]:
         _plan(context, options)
@@ -58,6 +60,10 @@ def show(context: click.Context, name: str, as_toml: bool, storage: str, as_json
     """Show the settings that the search NAME was made with."""
     from nas.ledger import Ledger
 
+    if as_toml and as_json:
+        raise InvalidInput(
+            "as_toml", ("it and ", Parameter("as_json"), " are two forms"), "give one of the two"
+        )
     with Ledger.open(storage) as ledger:
         settings = settings_of(ledger.search(name), search.params)
     if as_json:
@@ -102,9 +108,11 @@ def _stored(context: click.Context, options: dict[str, Any]) -> SearchRecord:
     from nas.ledger import Ledger
     from nas.searching import search as service
     from nas.searching.differences import refuse_changes
+    from nas.searching.needs import check_plugins
 
     with Ledger.open(options["storage"]) as ledger:
         record = ledger.search(options["resume"])
+    check_plugins(record, "resume")
     if names := given_settings(context) - EACH_TIME:
         _refuse_beginning(options, names)
         if OF_REWARD & names:
@@ -124,9 +132,12 @@ def _refuse_beginning(options: dict[str, Any], names: set[str]) -> None:
 
 def _plan(context: click.Context, options: dict[str, Any]) -> None:
     from nas.cli.search_plan import show_plan
+    from nas.searching.search import check_pruner
 
     if options["resume"] is None:
-        show_plan(options, config_of(context, options), options["trials"])
+        config = config_of(context, options)
+        check_pruner(config)
+        show_plan(options, config, options["trials"])
         return
     record = _stored(context, options)
     left = sum(count for state, count in record.counts.items() if not state.finished)

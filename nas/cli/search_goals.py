@@ -29,6 +29,11 @@ def goals_of(context: click.Context, options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def limited_by() -> dict[str, str]:
+    """The objectives by the parameters of options that limit them."""
+    return {"max_latency": "latency", **{setting: name for name, setting in _settings().items()}}
+
+
 def _settings() -> dict[str, str]:
     """The settings of a search that are limits, by the names of their objectives."""
     known = {field.name for field in fields(SearchConfig)}
@@ -41,8 +46,7 @@ def _limits(options: dict[str, Any]) -> dict[str, tuple[str, Limit]]:
     Raises:
         InvalidInput: two of them are of the same objective.
     """
-    named = [("latency", "max_latency", options["max_latency"])]
-    named += [(name, setting, options[setting]) for name, setting in _settings().items()]
+    named = [(name, setting, options[setting]) for setting, name in limited_by().items()]
     named += [(name, "limits", limit) for name, limit in options["limits"]]
     found: dict[str, tuple[str, Limit]] = {}
     for name, parameter, limit in named:

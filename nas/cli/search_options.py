@@ -2,6 +2,7 @@
 
 import click
 
+from nas.cli.config_file import config_option
 from nas.cli.options import (
     ChoicesType,
     ChoiceType,
@@ -15,7 +16,6 @@ from nas.cli.options import (
     json_option,
     storage_option,
 )
-from nas.cli.settings import config_option
 from nas.objectives import DEFAULT
 from nas.objectives.reward import REWARDS, SOFT_EXPONENT
 

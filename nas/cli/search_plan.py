@@ -16,9 +16,11 @@ SHARES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
 def show_plan(options: dict[str, Any], config: "SearchConfig", trials: int) -> None:
     """Print the plan of a search of so many trials."""
+    from nas.bars import show_on_terminal
     from nas.searching.plan import plan_of
 
-    plan = plan_of(options["storage"], config)
+    with show_on_terminal() as show:
+        plan = plan_of(options["storage"], config, show)
     seconds = plan.seconds(trials, options["workers"])
     if options["as_json"]:
         print_json(_plain(plan, trials, seconds))

@@ -82,9 +82,13 @@ def next_step(record: SearchRecord, front: list[TrialRecord], others: list[str],
 
     if (queued := record.counts[TrialState.QUEUED]) and not others:
         left, resume = counted(queued, "trial"), command("search", resume=record.name, storage=storage)
-        return f"Not begun: {left}; go on with: {resume}\nNext: {next_command('pareto')}"
+        return f"Not begun: {left}; go on with: {resume}" + (
+            f"\nNext: {next_command('pareto')}" if front else ""
+        )
     if not front and record.counts[TrialState.INFEASIBLE]:
         return f"Nothing was within the limits; see by how much: {next_command('trials')}"
+    if not record.counts[TrialState.COMPLETE]:
+        return f"No trial is complete; see why: {next_command('trials')}"
     if not record.config.device:
         return f"Next: {next_command('pareto')}"
     if any(trial.measured_latency_ms is None and trial.error is None for trial in front):

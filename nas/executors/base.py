@@ -15,11 +15,13 @@ class Ended:
     Attributes:
         is_done: whether it ended as nothing is left for it to do, which ``nas.trials.worker.run`` has
             returned; else it was stopped, failed, was killed or was lost.
-        how: in words, how it ended, such as ``exit code -9``.
+        how: in words, how it ended, such as ``exit code 1`` or ``killed by SIGSEGV``.
+        pid: of its process, where that is known; it tells which trial the worker was at.
     """
 
     is_done: bool
     how: str = ""
+    pid: int | None = None
 
 
 Event = Told | Ended

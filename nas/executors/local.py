@@ -57,7 +57,7 @@ class LocalExecutor(Executor):
             return
         self._workers.remove(worker)
         worker.pipe.close()
-        yield Ended(is_done=code == 0, how=f"exit code {code}")
+        yield Ended(is_done=code == 0, how=_told_exit(code), pid=worker.pid)
         if code != 0 and self._job is not None:
             self._start_one(self._job)
 
@@ -89,6 +89,11 @@ class WorkerProcess:
         with suppress(BrokenPipeError), self._process.stdin as stdin:  # its exit code tells that it died
             stdin.write(f"{json.dumps(sys.path)}\n{job.to_json()}".encode())  # in ASCII
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._process.poll()
@@ -115,6 +120,14 @@ class WorkerProcess:
             self._process.kill()
             self._process.wait()
         self.pipe.close()
+
+
+def _told_exit(code: int) -> str:
+    """How a process ended; a signal has a negative code."""
+    if code >= 0:
+        return f"exit code {code}"
+    known = {found.value: found.name for found in signal.Signals}
+    return f"killed by {known.get(-code, f'signal {-code}')}"
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from nas.export.identity import ARCHITECTURE
 from nas.formatting import milliseconds
 from nas.hints import command
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
+from nas.ledger.needs import check_objectives
 from nas.ledger.records import TRAINING, check_limits
 from nas.measuring.devices import open_device
-from nas.objectives import DEFAULT, LATENCY_AT, Objective, limits_by_name, objective, objectives
+from nas.objectives import DEFAULT, LATENCY_AT, Objective, is_known, limits_by_name, objective, objectives
 from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 
 if TYPE_CHECKING:
@@ -120,8 +121,10 @@ def candidates(ledger: Ledger, search: str, limits: Limits, number: int | None) 
     """The complete trials that may fit by what is known so far, the most accurate first.
 
     Raises:
-        InvalidInput: the trial asked for is not complete.
+        InvalidInput: the trial asked for is not complete, or a plug-in with an objective is not loaded.
     """
+    if number is None or not all(map(is_known, limits)):
+        check_objectives(search, ledger.search(search).config)
     if number is not None:
         trial = ledger.trial(search, number)
         if trial.state is not TrialState.COMPLETE:

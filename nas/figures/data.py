@@ -120,7 +120,7 @@ def axes_of(config: "SearchConfig") -> tuple[Axis, Axis, Axis | None]:
     usual = ("latency", "size") if config.device else ()
     more = [n for n in dict.fromkeys((*others, *config.limited, *usual)) if n != y] or [y]
     known = [*filter(_takes_no_training, others), *others, *filter(_takes_no_training, more)]
-    x, *rest = dict.fromkeys(known)
+    x, *rest = dict.fromkeys(known or more)
     return _axis(config, x), _axis(config, y), _axis(config, rest[0]) if rest else None
 
 
@@ -255,11 +255,6 @@ def further_objectives(config: "SearchConfig") -> list[Objective]:
 def shown_objectives(config: "SearchConfig") -> tuple[str, ...]:
     """The names of what is shown of each trial: the three usual ones, and what the search watches."""
     return tuple(dict.fromkeys((*DEFAULT, *config.watched)))
-
-
-def unknown_objectives(config: "SearchConfig") -> list[str]:
-    """The names of what a search watches that nothing here has: a plug-in that is not loaded adds it."""
-    return [name for name in config.watched if not is_known(name)]
 
 
 def told_costs(trial: "TrialRecord") -> list[tuple[str, str, str]]:

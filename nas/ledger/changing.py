@@ -11,7 +11,7 @@ from nas.ledger.rows import find_search, next_revision
 from nas.ledger.store import Ledger
 from nas.ledger.tables import Artifact, Checkpoint, Epoch, Search, Trial, Weights
 from nas.ledger.workers import Worker
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
 
 def add_trials(ledger: Ledger, name: str, more: int) -> SearchRecord:
@@ -105,4 +105,5 @@ def _refuse_busy(session: Session, search: Search) -> None:
     )
     workers = {Worker.from_text(trial.owner) for trial in held if trial.owner is not None}
     if names := sorted(worker.label for worker in workers if not worker.is_known_dead()):
-        raise BitnasError(f"search: {', '.join(names)} works on '{search.name}'; stop that first")
+        told = f": {', '.join(names)} works on '{search.name}'; stop that first"
+        raise BitnasError(Parameter("search"), told)

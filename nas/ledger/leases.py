@@ -44,6 +44,21 @@ class Claim:
     state: TrialState
 
 
+@dataclass(frozen=True)
+class Left:
+    """A trial whose worker is dead, or has let its lease run out.
+
+    Attributes:
+        deaths: how many workers it took down with it, this one among them.
+        is_given_up: whether nobody tries it again.
+    """
+
+    number: int
+    worker: Worker
+    deaths: int
+    is_given_up: bool
+
+
 class Leases:
     """Claims the trials of one search for one worker; may be shared by threads.
 
@@ -79,7 +94,7 @@ class Leases:
 
     def _claimed(self, free: ColumnElement[bool] | None) -> Claim | None:
         for seen in self._candidates(free, Trial.state == RUNNING):
-            if seen.state is RUNNING and seen.deaths + 1 >= MAX_DEATHS:
+            if seen.state is RUNNING and _is_given_up(seen):
                 self._give_up(seen)
             elif claim := self._take(seen, RUNNING, started_at=datetime.now(UTC), error=None):
                 return claim
@@ -136,6 +151,14 @@ class Leases:
         for seen in self._candidates(None, Trial.expires_at.is_not(None)):
             claim = Claim(trial_record(self._search, seen), seen.id, seen.fence, seen.state)
             self.release(claim)
+
+    def left(self) -> list[Left]:
+        """The trials whose owners have let them go, until others claim them."""
+        return [
+            Left(seen.number, Worker.from_text(seen.owner), seen.deaths + 1, _is_given_up(seen))
+            for seen in self._candidates(None, Trial.expires_at.is_not(None))
+            if seen.owner is not None
+        ]
 
     def at_work(self) -> list[str]:
         """The other workers, by name, that hold a trial and are not known to be dead."""
@@ -195,6 +218,11 @@ class Leases:
 
     def _expiry(self) -> datetime:
         return self._clock() + self._lease
+
+
+def _is_given_up(seen: Trial) -> bool:
+    """Whether an abandoned trial is not tried again; one that was to be timed is tried once more."""
+    return seen.deaths + (seen.state is RUNNING) >= MAX_DEATHS
 
 
 def held_by(claim: Claim) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """Takes a search out of a ledger as lines, and puts lines into one: a whole search, or nothing."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 from sqlalchemy import func, insert, select
@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from nas.ledger.changing import check_new_name
+from nas.ledger.checking import Checks
 from nas.ledger.lines import (
     CheckpointLine,
     EpochLine,
@@ -95,20 +96,29 @@ def _line(session: Session, row: Trial, epochs: list[EpochLine], weights: bool) 
     return found if is_kept else found.again()
 
 
-def read_file(file: IO[bytes]) -> tuple[SearchLine, Iterator[TrialLine]]:
+def read_file(
+    file: IO[bytes], on_unchecked: Callable[[int, str], None] = lambda *_: None
+) -> tuple[SearchLine, Iterator[TrialLine]]:
     """The search in a file, and its trials, each checked as it is read.
+
+    ``on_unchecked`` is told after the last how many architectures could not be checked, and of which space.
 
     Raises:
         InvalidInput: a line is damaged or missing; the message tells which.
     """
     search, config = read_search(file.readline())
+    checks = Checks(config)
 
     def trials() -> Iterator[TrialLine]:
         number = -1
         for number, text in enumerate(file):
-            yield read_trial(text, number, config)
+            found = read_trial(text, number)
+            checks.check(found, number + 2)
+            yield found
         if number + 1 != search.trials:
             raise damaged(number + 3, f"{number + 1} trials are there, of {search.trials}")
+        if checks.unchecked:
+            on_unchecked(checks.unchecked, config.space)
 
     return search, trials()
 

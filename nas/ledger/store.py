@@ -14,6 +14,7 @@ from nas.hints import command
 from nas.ledger.engine import explained, open_engine
 from nas.ledger.entries import ArtifactRecord, EpochRecord, check_finite
 from nas.ledger.front import front_of
+from nas.ledger.needs import check_objectives
 from nas.ledger.records import (
     SearchConfig,
     SearchRecord,
@@ -165,8 +166,14 @@ class Ledger:
             return session.scalar(select(Weights.tensors).where(Weights.trial_id == trial.id))
 
     def front(self, name: str) -> list[TrialRecord]:
-        """The complete trials within the limit that none dominates; latency is the predicted one."""
-        return front_of(self.trials(name), self.search(name).config)
+        """The complete trials within the limit that none dominates; latency is the predicted one.
+
+        Raises:
+            InvalidInput: there is no such search, or a plug-in with an objective of it is not loaded.
+        """
+        config = self.search(name).config
+        check_objectives(name, config)
+        return front_of(self.trials(name), config)
 
     def training_seconds(self, name: str) -> float:
         """How long the trials of a search were trained, in all."""

@@ -4,10 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nas.ledger.front import possible_members
+from nas.ledger.front import front_of, possible_members
+from nas.ledger.needs import check_objectives
 
 if TYPE_CHECKING:
     from nas.ledger import Ledger, TrialRecord
+    from nas.ledger.history import History
 
 MAX_MEASURING_SHARE = 0.35
 """The share of a search's time that may go into measuring kernels of trials that are not on the front, but
@@ -34,8 +36,12 @@ class Todo:
         return "measuring the front's kernels" if self.is_of_kernels else "timing the front"
 
 
-def next_of_front(ledger: "Ledger", search: str, without: Collection[int] = ()) -> Todo | None:
+def next_of_front(
+    ledger: "Ledger", search: str, history: "History", without: Collection[int] = ()
+) -> Todo | None:
     """What to measure next; None where nothing is left but trials ``without`` which to do.
+
+    ``history`` is of the search: who asks after each measurement reads no more than that has changed.
 
     The kernels of members are measured first. Then come those of trials that may be members given their
     intervals, while measuring took no more than ``MAX_MEASURING_SHARE`` of the time; each changes what the
@@ -44,10 +50,12 @@ def next_of_front(ledger: "Ledger", search: str, without: Collection[int] = ()) 
     config = ledger.search(search).config
     if not config.device:
         return None
-    front = ledger.front(search)
+    check_objectives(search, config)
+    history.refresh()
+    trials = history.trials
+    front = front_of(trials, config)
     if estimated := _unmeasured(front, without, kernels=True):
         return Todo(estimated, len(front) - len(estimated), is_of_kernels=True)
-    trials = ledger.trials(search)
     possible = possible_members(trials, config)
     estimated = _unmeasured(possible, without, kernels=True)
     measured_s = sum(t.measuring_s or 0.0 for t in trials)

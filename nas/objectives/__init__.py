@@ -48,12 +48,15 @@ def is_known(name: str) -> bool:
 
 
 def canonical(names: Iterable[str]) -> tuple[str, ...]:
-    """The names of objectives as they are kept, each once.
+    """The names of objectives as they are kept.
 
     Raises:
-        InvalidInput: one is not known, or there is none at all.
+        InvalidInput: one is not known or is there twice, or there is none at all.
     """
-    found = tuple(dict.fromkeys(_named("objectives", name) for name in names))
+    found = tuple(_named("objectives", name) for name in names)
+    for place, name in enumerate(found):
+        if name in found[:place]:
+            raise InvalidInput("objectives", f"'{name}' is given twice", "give it once")
     if not found:
         raise InvalidInput("objectives", "there is none", f"give one or more of {', '.join(objectives)}")
     return found

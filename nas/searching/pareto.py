@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from nas.algorithms.hypervolume import hypervolume, hypervolume_history
 from nas.ledger.front import front_of
-from nas.ledger.records import SearchConfig, TrialRecord, TrialState
+from nas.ledger.needs import check_objectives, unknown_objectives
+from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
 from nas.objectives import Objective, canonical, objective
 from search_spaces.errors import InvalidInput
 
@@ -83,13 +84,17 @@ class Pareto:
         }
 
 
-def shown_config(config: SearchConfig, objectives: Sequence[str] = ()) -> SearchConfig:
+def shown_config(record: SearchRecord, objectives: Sequence[str] = ()) -> SearchConfig:
     """A search's settings with other objectives to look at; its own where none are given.
 
     Raises:
-        InvalidInput: one of them is not known.
+        InvalidInput: one of them is given twice or not known, or is of a plug-in that is not loaded.
     """
-    return replace(config, objectives=canonical(objectives)) if objectives else config
+    config = record.config
+    if objectives and not set(objectives) & set(unknown_objectives(config)):
+        config = replace(config, objectives=canonical(objectives))
+    check_objectives(record.name, config)
+    return config
 
 
 def pareto_of(

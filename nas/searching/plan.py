@@ -1,11 +1,12 @@
 """What a search would do: how many architectures there are, what they take, and how long it would last."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
+from nas.bars import Show
 from nas.ledger.entries import Cost
 from nas.ledger.records import TRAINING, SearchConfig, TrialState
 from nas.ledger.store import Ledger
@@ -52,8 +53,10 @@ class Plan:
         return None if self.trial_s is None else trials * self.trial_s / min(workers, max(trials, 1))
 
 
-def plan_of(storage: str, config: SearchConfig) -> Plan:
+def plan_of(storage: str, config: SearchConfig, show: Show = lambda *_: None) -> Plan:
     """The plan of a search; nothing is written, but one epoch may be trained to see how long it takes.
+
+    ``show`` is told what is being done, how much of it is done, and of how much.
 
     Raises:
         InvalidInput: the search could not run.
@@ -69,18 +72,24 @@ def plan_of(storage: str, config: SearchConfig) -> Plan:
     space = space_of(config, data)
     try:
         with Ledger.open(storage) as ledger:
-            return _plan(ledger, config, space, data)
+            return _plan(ledger, config, space, data, show)
     except AbsentLedgerError:
-        return _plan(None, config, space, data)
+        return _plan(None, config, space, data, show)
 
 
-def _plan(ledger: Ledger | None, config: SearchConfig, space: "SearchSpace", data: "DataSet | None") -> Plan:
-    sample, latencies = _sample(space), list[float]()
-    if sample and ledger is not None and config.device:
-        latencies = _latencies(ledger, config.device, sample)
-    costs = [_cost(a, latencies[i] if latencies else None) for i, a in enumerate(sample)]
+def _plan(
+    ledger: Ledger | None, config: SearchConfig, space: "SearchSpace", data: "DataSet | None", show: Show
+) -> Plan:
+    with _one_thread():
+        sample, latencies = _sample(space, show), list[float]()
+        if sample and ledger is not None and config.device:
+            show("estimating latencies", 0, 1)
+            latencies = _latencies(ledger, config.device, sample)
+        limited = {*config.limited, *config.awaited}
+        costs = [_cost(a, latencies[i] if latencies else None, limited) for i, a in enumerate(sample)]
     seconds, told_by = _recorded(ledger, config), "trials of such a search in the ledger"
     if seconds is None:
+        show("training one architecture for one epoch", 0, 1)
         seconds, told_by = _tried(config, sample, data), "one epoch of one architecture, trained just now"
     return Plan(
         config,
@@ -101,13 +110,28 @@ def _counted(space: "SearchSpace") -> Size:
     return Size(space.size(), is_exact=True)
 
 
-def _sample(space: "SearchSpace") -> list[Architecture]:
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread for torch: of many small networks more only wait for each other, long on a busy machine."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _sample(space: "SearchSpace", show: Show) -> list[Architecture]:
     """Architectures of the space that lower; none where they are not of bitnas's."""
     from latency.model.profiling import sampled
     from latency.model.workloads import workloads_of
 
     found = []
-    for architecture in sampled(space) if isinstance(space.sample(0), Architecture) else []:
+    every = sampled(space) if isinstance(space.sample(0), Architecture) else []
+    for done, architecture in enumerate(every):
+        show("looking at architectures", done, len(every))
         try:
             workloads_of(architecture)
         except BitnasError:  # such a one fails as a trial, too
@@ -131,10 +155,12 @@ def _latencies(ledger: Ledger, device: str, sample: Sequence[Architecture]) -> l
         return []
 
 
-def _cost(architecture: Architecture, latency_ms: float | None) -> Cost:
+def _cost(architecture: Architecture, latency_ms: float | None, limited: Collection[str]) -> Cost:
+    """What an architecture takes, as far as it is shown or limited."""
     from search_spaces.sizing import size
 
-    return Cost(latency_ms, size(architecture).kilobytes, costs=costs_of(architecture))
+    costs = costs_of(architecture, limited) if limited else {}
+    return Cost(latency_ms, size(architecture).kilobytes, costs=costs)
 
 
 def _share_within(config: SearchConfig, costs: Sequence[Cost]) -> float | None:
@@ -172,6 +198,5 @@ def _tried(config: SearchConfig, sample: Sequence[Architecture], data: "DataSet 
         return None
     data.read()  # from disk, which is not the training's
     settings = {"batch_size": config.batch_size, "learning_rate": config.learning_rate}
-    started = time.monotonic()
-    train_architecture(sample[0], data, epochs=1, seed=config.seed, **settings)  # type: ignore[arg-type]
-    return (time.monotonic() - started) * config.epochs * config.repeats
+    _, (epoch,) = train_architecture(sample[0], data, epochs=1, seed=config.seed, **settings)  # type: ignore[arg-type]
+    return epoch.seconds * config.epochs * config.repeats  # without what is imported the first time

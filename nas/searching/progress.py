@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from nas.algorithms.pruners import pruners
 from nas.formatting import MISSING, lasting
 from nas.ledger.history import History
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
 from nas.objectives import objective
+from nas.searching.epochs import Epochs
 from nas.searching.standing import Standing
 from nas.searching.supervision import Progress
 
@@ -38,16 +40,18 @@ class Watcher:
         self._console = console
         self.record = record
         self.standing = Standing(History(ledger, record.name), record.config)
-        self._shown = {t.number for t in self.standing.refresh() if t.state.finished}
-        self._shown_before = len(self._shown)
+        self._pauses = pruners.get(record.config.pruner)(record.config).pauses
+        self._epochs = Epochs(record.config)
+        self._shown = {t.number for t in self._taken(self.standing.refresh()) if t.state.finished}
+        self._shown_before, self._epochs_before = len(self._shown), self._epochs.done
         self._started = time.monotonic()
-        self._stage = ""
+        self._stage, self._deaths = "", 0
         self.told = Progress()
 
     def trials(self, now: SearchRecord) -> None:
         """Show what has ended since."""
         self.record = now
-        for trial in sorted(self.standing.read(now.config), key=lambda t: t.number):
+        for trial in sorted(self._taken(self.standing.read(now.config)), key=lambda t: t.number):
             self.standing.take(trial)  # one after the other, so that a line tells how things stood then
             if not trial.state.finished or trial.number in self._shown:
                 continue
@@ -57,12 +61,19 @@ class Watcher:
 
     def progress(self, now: SearchRecord, progress: Progress) -> None:
         """Show what goes on beside trials."""
-        self.told = progress
-        if len(self._shown) == self._shown_before:  # what comes before the first trial says nothing of others
+        self._hear(progress)
+        if not self._done():  # what comes before the first trial says nothing of others
             self._started = time.monotonic()
         if progress.stage != self._stage:
             self._stage = progress.stage
             self.stage(progress)
+
+    def _hear(self, progress: Progress) -> None:
+        """Keep what was told, and print each death of a worker once."""
+        self.told = progress
+        for told in progress.deaths[self._deaths :]:
+            self._console.print(told, highlight=False, markup=False, soft_wrap=True)
+        self._deaths = len(progress.deaths)
 
     def stage(self, progress: Progress) -> None:
         """A stage has begun."""
@@ -81,13 +92,27 @@ class Watcher:
         return [*found, left] if (left := self.left()) else found
 
     def left(self) -> str:
-        """The time that the trials left will take if they go on as they did."""
-        done, trials = len(self._shown) - self._shown_before, self.record.trials
-        if not done or len(self._shown) == trials:
+        """The time that is left if the search goes on as it did.
+
+        Where trials are paused, nobody knows how many go on: it is told how long all of them would take.
+        """
+        done, seconds = self._done(), time.monotonic() - self._started
+        left = self._epochs.left(self.record) if self._pauses else self.record.trials - len(self._shown)
+        if not done or not left:
             return ""
-        return (
-            f"about {lasting((time.monotonic() - self._started) / done * (trials - len(self._shown)))} left"
-        )
+        return f"{'at most' if self._pauses else 'about'} {lasting(seconds / done * left)} left"
+
+    def _done(self) -> int:
+        """Trials that ended since this began to watch; where trials are paused, epochs."""
+        if self._pauses:
+            return self._epochs.done - self._epochs_before
+        return len(self._shown) - self._shown_before
+
+    def _taken(self, changed: list[TrialRecord]) -> list[TrialRecord]:
+        """Trials that have changed, whose epochs are counted."""
+        for trial in changed:
+            self._epochs.take(trial)
+        return changed
 
 
 class BarWatcher(Watcher):
@@ -110,7 +135,7 @@ class BarWatcher(Watcher):
 
     def progress(self, now: SearchRecord, progress: Progress) -> None:
         """Tell the stage in the bar."""
-        self.told = progress
+        self._hear(progress)
         if progress.of:
             self.bar.update(
                 self._task,

@@ -13,8 +13,10 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from nas.executors.base import LOCAL, executors
+from nas.formatting import counted
 from nas.ledger.changing import add_trials
 from nas.ledger.claims import Claims
+from nas.ledger.history import History
 from nas.ledger.records import TRAINING, SearchConfig, SearchRecord, check_search_name
 from nas.ledger.store import Ledger
 from nas.ledger.warm import starting_from
@@ -23,14 +25,17 @@ from nas.measuring.devices import check_device
 from nas.measuring.front_todo import next_of_front
 from nas.objectives import DEFAULT, LATENCY_AT, devices_of, objective
 from nas.searching.differences import refuse_taken
+from nas.searching.needs import check_plugins
 from nas.searching.supervision import OnChange, OnProgress, Supervision
 from nas.trials.job import Job, Told
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, Parameter
 
 if TYPE_CHECKING:
     from search_spaces.search_space import SearchSpace
 
 MAX_WORKERS = 256
+SOME_TRIALS = 100
+"""Of so many, if not of fewer, a pruner judges one, or it judges none."""
 STOPPING = "stopping: each worker puts its trial back, which may take some seconds"
 
 OnImages = Callable[[int, int], None]
@@ -132,6 +137,19 @@ def check_audit(config: SearchConfig) -> None:
         raise InvalidInput("audit", problem, "train for more epochs, or leave it out")
 
 
+def check_pruner(config: SearchConfig) -> None:
+    """InvalidInput where a search is to stop trials early, and its trainings are too short for that.
+
+    Of a new search: one that is there goes on as it was made.
+    """
+    from nas.algorithms.pruners import NONE, pruners
+
+    pruner = pruners.get(config.pruner)(config)
+    if config.pruner != NONE and not any(map(pruner.rungs, range(min(config.trials, SOME_TRIALS)))):
+        problem = f"'{config.pruner}' has nothing to stop in {counted(config.epochs, 'epoch')} of training"
+        raise InvalidInput("pruner", problem, ("give more ", Parameter("epochs"), ", or leave it out"))
+
+
 def check_devices(storage: str, config: SearchConfig) -> None:
     """InvalidInput when a search's device is not known, or a further one, or that is the same."""
     if config.device:
@@ -188,6 +206,7 @@ def create(
         check_search_name(name)
     config = with_defaults(config)
     space = check_config(config, on_images)
+    check_pruner(config)
     check_devices(storage, config)
     config = with_whole_path(config)
     config = replace(config, first=(*config.first, *_first(storage, first, space)))
@@ -247,6 +266,7 @@ def resume(storage: str, name: str, more: int = 0) -> SearchRecord:
     """The search ``name``, checked to be one that can go on here, with so many ``more`` trials."""
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
+        check_plugins(record)
         check_config(record.config)
         check_devices(storage, record.config)
         return add_trials(ledger, name, more) if more else record
@@ -292,7 +312,9 @@ def run(
 
 def is_anything_left(ledger: Ledger, search: str) -> bool:
     """Whether a trial has not ended, or something of the front is not measured."""
-    return not ledger.search(search).finished or next_of_front(ledger, search) is not None
+    if not ledger.search(search).finished:
+        return True
+    return next_of_front(ledger, search, History(ledger, search)) is not None
 
 
 @contextmanager

@@ -4,12 +4,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from nas.executors.base import Event, Executor
+from nas.executors.base import Ended, Event, Executor
+from nas.formatting import counted
 from nas.hints import command
-from nas.ledger.claims import MAX_DEATHS
+from nas.ledger.claims import MAX_DEATHS, Claims
+from nas.ledger.leases import Left
 from nas.ledger.records import SearchRecord
 from nas.ledger.store import Ledger
 from nas.ledger.tally import Tally
+from nas.ledger.workers import Worker
 from nas.trials.job import Told
 from search_spaces.errors import BitnasError
 
@@ -30,6 +33,7 @@ class Progress:
         training_s: seconds of training of the workers that have ended.
         measuring_s: seconds of measuring, likewise.
         error: what kept a worker from working, the last time that one told.
+        deaths: of workers, a line each.
     """
 
     stage: str = ""
@@ -39,6 +43,7 @@ class Progress:
     training_s: float = 0.0
     measuring_s: float = 0.0
     error: str | None = None
+    deaths: list[str] = field(default_factory=list)
 
     def hear(self, told: Told) -> None:
         """Take in what a worker tells."""
@@ -69,6 +74,7 @@ class Supervision:
     deaths: int = 0
     last_end: str = ""
     told_at: float = 0.0
+    told_left: list[Left] = field(default_factory=list)
 
     def until_done(self) -> None:
         """Watch until one worker has found nothing left to do, and those at the last trials have ended.
@@ -99,6 +105,22 @@ class Supervision:
         else:
             self.deaths += 1
             self.last_end = event.how
+            if self.progress.error is None:
+                self.progress.deaths.append(self._told_death(event))
+                self.on_progress(now, self.progress)
+
+    def _told_death(self, ended: Ended) -> str:
+        """Which trial a worker has died in, and what becomes of that."""
+        found = Claims(self.ledger, self.search, Worker.this_process()).left()
+        mine = [left for left in found if ended.pid in (None, left.worker.pid) and left not in self.told_left]
+        if not mine:
+            return f"a worker died ({ended.how}); another takes its place"
+        left, *_ = mine
+        self.told_left.append(left)
+        how = f"trial {left.number}: its worker died ({ended.how})"
+        if left.is_given_up:
+            return f"{how}; it is given up after {counted(left.deaths, 'death')}"
+        return f"{how}; it is tried again by another"
 
     def _raise_if_fruitless(self) -> None:
         error = self.progress.error

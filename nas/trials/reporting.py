@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from nas.evaluators.base import PrunedError
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.entries import EpochRecord
-from nas.objectives import ObjectiveValue
+from nas.objectives import ObjectiveValue, is_known, objective
+from search_spaces.errors import BitnasError
 
 TRAIN_LOSS, ACCURACY = "train_loss", "accuracy"
 Values = dict[str, float]
+SAME = 1e-9
+"""Values nearer to each other than this, or than this share of them, are the same, but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -127,3 +130,26 @@ def further(values: Values) -> dict[str, ObjectiveValue]:
     """What is kept beside the accuracy."""
     others = {name: value for name, value in values.items() if name not in (ACCURACY, TRAIN_LOSS)}
     return {name: ObjectiveValue.exact(value) for name, value in others.items()}
+
+
+def known_before(costs: Mapping[str, ObjectiveValue], at_step_0: Values) -> Values:
+    """What was told before a training and holds after it: no estimates, and no accuracy of a first draw."""
+    exact = {name: cost.value for name, cost in costs.items() if cost.low == cost.high}
+    return {**{name: value for name, value in at_step_0.items() if _is_early(name)}, **exact}
+
+
+def _is_early(name: str) -> bool:
+    return is_known(name) and objective(name).is_known_before_training
+
+
+def check_agreement(evaluator: str, before: Values, after: Values) -> None:
+    """Refuse values that contradict what was told before the training.
+
+    Raises:
+        BitnasError: one does; the message has both.
+    """
+    for name in before.keys() & after.keys():
+        told, found = before[name], after[name]
+        if not math.isclose(told, found, rel_tol=SAME, abs_tol=SAME):
+            problem = f"'{evaluator}' told {name} {told!r} before the training, and {found!r} later"
+            raise BitnasError(f"evaluator: {problem}; have it tell the same, or nothing before")

@@ -20,7 +20,16 @@ from nas.objectives import ObjectiveValue
 from nas.trials.costing import Costing, over_limits
 from nas.trials.first import read_first
 from nas.trials.proposing import Found, PassedOver, Proposer, choose, objectives_without_value
-from nas.trials.reporting import ACCURACY, Halt, TrialReport, Values, checked, further
+from nas.trials.reporting import (
+    ACCURACY,
+    Halt,
+    TrialReport,
+    Values,
+    check_agreement,
+    checked,
+    further,
+    known_before,
+)
 from nas.trials.stopping import Decision, Stopping
 from search_spaces.architecture import Architecture
 from search_spaces.errors import BitnasError, ExhaustedError
@@ -155,7 +164,7 @@ class TrialRunner:
             if report.stopped is not None:
                 self._stop(claim, found.cost, report, report.stopped)
                 return
-            results.append({**report.before, **checked(given)})
+            results.append({**report.before, **self._agreeing(found, report.before, checked(given))})
             weights = report.weights if weights is None else weights
         self._complete(claim, found.cost, results, weights)
 
@@ -174,13 +183,20 @@ class TrialRunner:
         number, is_first = claim.trial.number, index == 0
 
         def on_step(step: int, values: Values) -> Halt | None:
+            self._agreeing(found, report.before if step else {}, values)
             if step == 0:
                 return self._over(found, values)
             return self._decided(claim, found, step) if is_first else None
 
         seed = seeds.training_seed(self.config.seed, number, index)
         kept = tensors_of(self.ledger, self.search, number) if is_first and claim.trial.epochs_done else None
-        return TrialReport(self.claims, claim, seed, check, on_step, is_recorded=is_first, checkpoint=kept)
+        report = TrialReport(self.claims, claim, seed, check, on_step, is_recorded=is_first, checkpoint=kept)
+        return report
+
+    def _agreeing(self, found: Found, before: Values, values: Values) -> Values:
+        """Values, none of which contradicts what was told before the training."""
+        check_agreement(self.config.evaluator, known_before(found.cost.costs, before), values)
+        return values
 
     def _budget(self, found: Found) -> int:
         return found.budget or self.config.epochs

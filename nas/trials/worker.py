@@ -173,7 +173,7 @@ def _profile_one(
 def _finish_front(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> None:
     """Measure the kernels of what may be on the front, then each of its members whole."""
     given_up: set[int] = set()  # whoever tries these dies
-    while todo := next_of_front(runner.ledger, job.search, given_up):
+    while todo := next_of_front(runner.ledger, job.search, runner.history, given_up):
         check()
         claim = runner.claims.claim_measuring(todo.numbers)
         if claim is None:

@@ -89,6 +89,14 @@ def _add_evaluators() -> None:
             return {"accuracy": float("nan"), "work": 1.0}
         return {"accuracy": 0.5}
 
+    @nas.evaluator("fickle", objectives=["work"], costs=cost)
+    def evaluate_fickle(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
+        """Says of its work the same but for rounding, or at a step, or in the end, something else."""
+        work = float(sum(network.layers))
+        first = network.layers[0]
+        report(1, {"work": work + 1.0 if first == 1 else work * (1 + 1e-12)})
+        return {"accuracy": 0.5, "work": work * 2 if first == 2 else work}
+
     @nas.evaluator("stubborn", objectives=["work"], costs=cost)
     def evaluate_stubborn(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
         try:

@@ -144,6 +144,18 @@ def test_what_an_evaluator_gives_is_checked(tmp_path: Path) -> None:
     }
 
 
+def test_results_that_contradict_what_was_told_before_fail_the_trial(tmp_path: Path) -> None:
+    with searched(tmp_path, evaluator="fickle", trials=90, epochs=1) as ledger:
+        trials = ledger.trials("mine")
+    assert len(trials) == 90
+    for trial in trials:
+        first, work = (trial.choices or {})["layer0"], trial.costs["work"].value
+        later = {1: work + 1, 2: work * 2}.get(int(first))
+        told = f"evaluator: 'fickle' told work {work!r} before the training, and {later!r} later; have it"
+        assert trial.state is (TrialState.COMPLETE if later is None else TrialState.FAILED)
+        assert (trial.error or "").startswith(told if later is not None else "")
+
+
 def test_a_report_that_is_refused_may_be_mended(tmp_path: Path) -> None:
     with searched(tmp_path, evaluator="stubborn", trials=1) as ledger:
         assert [epoch.accuracy for epoch in ledger.epochs("mine", 0)] == [0.25]

@@ -1,20 +1,30 @@
 """Searches as they are handled by commands: settings in files, plans, contradictions, more trials, an end."""
 
 import json
+from collections.abc import Collection
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+import torch
 from benches import FEW, ArithmeticBench
 from click.testing import CliRunner, Result
 
 import nas
+import nas.bars
+import nas.searching.plan
 import nas.trials.job
 from nas.cli.main import cli
 from nas.cli.search import search
+from nas.cli.search_report import next_step
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
+from nas.objectives import ObjectiveValue
+from nas.searching.search import check_pruner, resume
+from nas.trials import costing
+from search_spaces import Architecture
 from search_spaces.errors import InvalidInput
 from search_spaces.search_space import space
 from tests.small_space import SMALL_SPACE
@@ -101,14 +111,26 @@ def test_settings_come_back_as_a_file_that_makes_the_same_search(storage: str, t
     for text, message in (
         ("epoch = 3", "--config: no setting is called 'epoch'; did you mean 'epochs'?"),
         ("epochs = [3]", "--config: 'epochs' is a list; give one value"),
-        ("epochs = 2.5", "Invalid value for '--epochs': '2.5' is not a valid integer"),
+        ("epochs = 2.5", f"--config: 'epochs' in '{file}': '2.5' is not a valid integer; correct it"),
         ("epochs =", f"--config: '{file}' is not TOML: Invalid value"),
     ):
         file.write_text(text)
         assert _refused("search", "--config", str(file), "--name", "new").startswith(message)
 
 
-def test_a_plan_needs_no_ledger_and_makes_none(storage: str, tmp_path: Path) -> None:
+def test_a_plan_needs_no_ledger_and_makes_none(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says what it does, and computes what limits need and no more, by one thread."""
+    stages, asked = list[str](), set[tuple[frozenset[str], int]]()
+
+    def costs_of(architecture: Architecture, names: Collection[str]) -> dict[str, ObjectiveValue]:
+        asked.add((frozenset(names), torch.get_num_threads()))
+        return costing.costs_of(architecture, names)
+
+    shown = nullcontext(lambda what, *_: stages.append(what))
+    monkeypatch.setattr(nas.bars, "show_on_terminal", lambda: shown)
+    monkeypatch.setattr(nas.searching.plan, "costs_of", costs_of)
     arguments = ("--space", SMALL_SPACE.name, "--data", FEW, "--max-size-kb", "1", "--fix", "precision=float")
     told = _nas("search", "--dry-run", *arguments, "--storage", storage)
     assert told.exit_code == 0, told.output
@@ -116,6 +138,11 @@ def test_a_plan_needs_no_ledger_and_makes_none(storage: str, tmp_path: Path) -> 
     assert lines["space"] == f"{SMALL_SPACE.name}: 1 architecture"
     assert "local, not profiled yet" in told.stdout
     assert "within limits  0% of the architectures" in told.stdout
+    assert asked == {(frozenset({"size"}), 1)}
+    assert list(dict.fromkeys(stages)) == [
+        "looking at architectures",
+        "training one architecture for one epoch",
+    ]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -177,7 +204,7 @@ def test_searches_are_moved_by_commands(storage: str, tmp_path: Path) -> None:
     assert _nas("searches", "export", "new", "-o", str(file), *stored).exit_code == 0
     assert _nas("searches", "export", "new", *stored).stdout == file.read_text()
     refused = CliRunner().invoke(cli, ["searches", "delete", "new", *stored], input="n\n")
-    assert refused.exit_code == 130
+    assert refused.exit_code == 1
     assert _nas("searches", "delete", "new", "--yes", *stored).exit_code == 0
     assert _nas("searches", "import", str(file), "--name", "third", "--storage", storage).exit_code == 0
     names = [found["name"] for found in json.loads(_nas("searches", "--json", *stored).stdout)]
@@ -203,3 +230,51 @@ def test_python_names_what_is_wrong_as_it_does(storage: str) -> None:
         nas.resume(storage, "demo", more=-1)
     with pytest.raises(InvalidInput, match=r"^minutes: nan is no time"):
         nas.resume(storage, "demo", minutes=float("nan"))
+
+
+@pytest.mark.parametrize("pruner", ["halving", "hyperband", "median"])
+def test_a_pruner_that_has_nothing_to_stop_is_refused(storage: str, tmp_path: Path, pruner: str) -> None:
+    new = (
+        "search",
+        "--name",
+        "new",
+        "--data",
+        FEW,
+        "--pruner",
+        pruner,
+        "--epochs",
+        "1",
+        "--storage",
+        storage,
+    )
+    told = f"'{pruner}' has nothing to stop in 1 epoch of training; give more --epochs, or leave it out"
+    assert _refused(*new) == _refused(*new, "--dry-run") == f"--pruner: {told}"
+    assert list(tmp_path.iterdir()) == []
+    config = SearchConfig(SMALL_SPACE.name, FEW, "local", trials=1, epochs=1, pruner=pruner)
+    _made(storage, config, "old")
+    assert resume(storage, "old").config == config, "what was made before goes on"
+    check_pruner(replace(config, epochs=2))
+    check_pruner(replace(config, pruner="none"))
+
+
+def test_an_objective_that_is_given_twice_is_refused(storage: str) -> None:
+    twice = ("--objective", "size", "--objective", "size_kb")
+    told = _refused("search", "--name", "new", *twice, "--storage", storage)
+    assert told == "--objective: 'size' is given twice; give it once"
+
+
+def test_what_to_type_next_makes_sense(storage: str) -> None:
+    """The front is shown where there is one."""
+    _made(storage, PLAIN)
+    with Ledger.open(storage) as ledger:
+        record = ledger.search("demo")
+
+    def told(**counts: int) -> str:
+        known = {state: counts.get(state, 0) for state in TrialState}
+        return next_step(replace(record, counts=known), [], [], storage)
+
+    see = f"nas trials demo --storage {storage}"
+    assert told(pruned=2, failed=1) == f"No trial is complete; see why: {see}"
+    assert told(infeasible=2) == f"Nothing was within the limits; see by how much: {see}"
+    assert told(queued=2) == f"Not begun: 2 trials; go on with: nas search --resume demo --storage {storage}"
+    assert told(complete=2) == f"Next: nas pareto demo --storage {storage}"

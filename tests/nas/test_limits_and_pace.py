@@ -9,15 +9,19 @@ import pytest
 from benches import ArithmeticBench
 from sqlalchemy import update
 
+import nas.ledger.history
+import nas.ledger.store
 from latency.model.profiling import sampled
 from nas.cli.options import CountLimit, KilobyteLimit, LatencyLimit, Limit
 from nas.cli.search import search
 from nas.cli.settings import config_of
 from nas.evaluators.function import FunctionEvaluator
-from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
-from nas.ledger.claims import MAX_DEATHS
+from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker
+from nas.ledger.claims import MAX_DEATHS, Claims
 from nas.ledger.entries import Cost
 from nas.ledger.front import non_dominated, possible_members
+from nas.ledger.history import History
+from nas.ledger.rows import trial_record
 from nas.ledger.tables import Trial
 from nas.measuring.bench import Predicted
 from nas.measuring.front_todo import next_of_front
@@ -26,6 +30,7 @@ from nas.trials.medians import median_cost
 from nas.trials.pace import KERNEL_S, Pace
 from search_spaces import Architecture, size, space
 from search_spaces.errors import InvalidInput
+from tests.measured import timed
 from tests.nas.test_search_loop import CONFIG, _job, _work
 
 
@@ -132,7 +137,8 @@ def test_the_front_is_measured_and_others_stay_estimated(tmp_path: Path) -> None
     trials = _work(job)
     with Ledger.open(job.storage) as ledger:
         front = ledger.front("demo")
-        assert next_of_front(ledger, "demo") is None, "nothing is left"
+        history = History(ledger, "demo")
+        assert next_of_front(ledger, "demo", history) is None, "nothing is left"
         assert all(not t.estimated and t.measured_latency_ms for t in front)
         assert all(t.latency_low_ms == pytest.approx(0.95 * (t.latency_ms or 0)) for t in front)
         possible = {t.number for t in possible_members(ledger.trials("demo"), CONFIG)}
@@ -141,6 +147,39 @@ def test_the_front_is_measured_and_others_stay_estimated(tmp_path: Path) -> None
         assert others, "some are surely not on the front"
         assert all(t.estimated for t in others)
         assert all((t.measuring_s or 0) >= 0 for t in trials)
+
+
+def test_what_is_left_of_a_front_is_read_by_what_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each member of a front would cost a reading of all trials."""
+    read: list[int] = []
+
+    def counting(search: str, row: Trial) -> TrialRecord:
+        read.append(row.number)
+        return trial_record(search, row)
+
+    for module in (nas.ledger.history, nas.ledger.store):
+        monkeypatch.setattr(module, "trial_record", counting)
+    config = replace(CONFIG, trials=5, objectives=("accuracy", "latency"))
+    with Ledger.open(f"sqlite:///{tmp_path}/nas.db", create=True) as ledger:
+        ledger.create_search("demo", config)
+        claims = Claims(ledger, "demo", Worker.this_process())
+        for number in range(config.trials):
+            claim = claims.claim()
+            assert claim is not None
+            stored = {"architecture": "{}", "digest": str(number)}
+            claims.propose(claim, choices={}, **stored, cost=Cost(latency_ms=1.0 + number))
+            claims.finish(claim, TrialState.COMPLETE, accuracy=0.1 + number / 10)
+        history, left = History(ledger, "demo"), []
+        read.clear()
+        while todo := next_of_front(ledger, "demo", history):
+            left.append(len(todo.numbers))
+            claim = claims.claim_measuring(todo.numbers)
+            assert claim is not None
+            claims.record_measured(claim, measured=timed(1.0))
+    assert left == [5, 4, 3, 2, 1]
+    assert len(read) == 5 + 5, "all once, and each again as it was measured"
 
 
 def test_with_everything_measured_nothing_is_estimated(tmp_path: Path) -> None:

@@ -5,9 +5,13 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
+import spaces as toys
+from click.testing import CliRunner, Result
 
+from nas.cli.main import cli
 from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialRecord, TrialState, Worker
 from nas.ledger.changing import add_trials, remove, rename
 from nas.ledger.claims import Claims
@@ -121,6 +125,9 @@ DAMAGES: list[tuple[Callable[[list[str]], list[str]], str]] = [
     (edit(3, lambda v: v.update(accuracy="high")), "line 3: accuracy: Input should be a valid number"),
     (edit(3, lambda v: v.update(colour="red")), "line 3: colour: Extra inputs"),
     (edit(2, lambda v: v.update(digest="0" * 64)), "line 2: the digest is not the architecture's"),
+    (edit(2, lambda v: v.update(digest="")), "line 2: digest: String should have at least 1 character"),
+    (edit(2, lambda v: v.update(architecture="{")), "line 2: the architecture is no JSON: "),
+    (edit(4, lambda v: v.pop("architecture")), "line 4: it has choices or a digest, and no architecture"),
     (edit(2, lambda v: v.update(weights="?")), "line 2: weights: "),
     (edit(4, lambda v: v.update(state="running")), "line 4: a trial that runs is queued in a file"),
     (edit(4, lambda v: v.update(state="paused")), "line 4: a paused trial has a checkpoint"),
@@ -164,3 +171,104 @@ def test_more_trials_are_queued_at_the_end(filled: Ledger) -> None:
     assert [t.number for t in filled.trials("demo")] == [*range(6)]
     with pytest.raises(InvalidInput, match=r"^more: 0 is out of range"):
         add_trials(filled, "demo", 0)
+
+
+def test_architectures_of_your_own_are_checked_where_their_space_is_known(
+    ledger: Ledger, config: SearchConfig
+) -> None:
+    own = replace(config, space="toy", evaluator="toy", data="", device="", objectives=("accuracy",))
+    told: list[tuple[int, str]] = []
+
+    def read(text: str, name: str) -> None:
+        write(ledger, *read_file(io.BytesIO(text.encode()), lambda *of: told.append(of)), name)
+
+    with toys.known():
+        ledger.create_search("demo", own)
+        claims = Claims(ledger, "demo", Worker.this_process())
+        for layers in ((1, 2), (2, 3)):
+            claim, network = claims.claim(), toys.Toy(layers)
+            assert claim is not None
+            choices = {"depth": "shallow", "layer0": layers[0], "layer1": layers[1]}
+            stored = {"architecture": network.to_json(), "digest": network.digest}
+            claims.propose(claim, choices=choices, **stored)
+            claims.finish(claim, TrialState.COMPLETE, accuracy=0.5)
+        text = text_of(ledger)
+        lines = text.splitlines()
+        for damage, says in (
+            (lambda v: v.update(digest="0" * 64), "line 3: the digest is not the architecture's"),
+            (lambda v: v.update(architecture="[1, 2]"), "line 3: its choices lead to another architecture"),
+            (lambda v: v["choices"].update(layer0=1), "line 3: its choices lead to another architecture"),
+        ):
+            with pytest.raises(InvalidInput, match=f"^file: {says}; export the search again"):
+                read("".join(f"{line}\n" for line in edit(3, damage)(lines)), "again")
+        read(text, "again")
+        assert not told
+        gone = edit(2, lambda v: v["choices"].update(layer0=7))(lines)
+        read("".join(f"{line}\n" for line in gone), "changed")
+        assert told == [(1, "toy")]
+    read(text, "elsewhere")
+    assert told[1:] == [(2, "toy")]
+
+
+def test_choices_of_a_known_space_lead_to_the_architecture(ledger: Ledger, config: SearchConfig) -> None:
+    ledger.create_search("demo", config)
+    claims, tiny = Claims(ledger, "demo", Worker.this_process()), space("tiny")
+    for seed in (1, 2):
+        claim, choices, random = claims.claim(), dict[str, str | int](), Random(seed)
+        assert claim is not None
+        found = tiny.propose(lambda name, options: choices.setdefault(name, random.choice(options)))  # noqa: B023
+        claims.propose(claim, choices=choices, architecture=found.to_json(), digest=found.digest)
+    text = text_of(ledger)
+    read_into(ledger, text)
+    other = json.loads(text.splitlines()[2])["choices"]
+    damaged = edit(2, lambda v: v.update(choices=other))(text.splitlines())
+    with pytest.raises(InvalidInput, match=r"^file: line 2: its choices lead to another architecture"):
+        read_into(ledger, "".join(f"{line}\n" for line in damaged), "damaged")
+
+
+def nas(ledger: Ledger, *arguments: str, answer: str | None = None) -> Result:
+    return CliRunner().invoke(cli, [*arguments, "--storage", ledger.url], input=answer)
+
+
+def test_what_commands_refuse_they_name_as_it_is_typed(filled: Ledger, tmp_path: Path) -> None:
+    file, other = tmp_path / "demo.jsonl", f"sqlite:///{tmp_path}/other.db"
+    assert nas(filled, "searches", "export", "demo", "-o", str(file)).exit_code == 0
+    assert nas(filled, "searches", "copy", "demo", "--to", other).exit_code == 0
+    before = file.read_text()
+    damaged = tmp_path / "damaged.jsonl"
+    damaged.write_text("{}\n")
+    none = tmp_path / "none"
+    for arguments, told in (
+        (("copy", "demo", "--to", other), "NEW: 'demo' is taken; choose another name"),
+        (("copy", "demo", "a/b"), "NEW: 'a/b' is not a search name; "),
+        (("copy", "demo", "x", "--to", "there"), "--to: not a database URL; "),
+        (("copy", "demo", "--to", f"sqlite:///{none}/x.db"), f"--to: there is no folder {none}"),
+        (("copy", "none", "x"), "SEARCH: there is no search 'none'; "),
+        (("rename", "demo", "new"), "SEARCH: "),
+        (("delete", "demo", "--yes"), "SEARCH: "),
+        (
+            ("export", "demo", "-o", str(file)),
+            f"--output: '{file}' is there already; name another file, or gi",
+        ),
+        (("import", str(none)), f"FILE: cannot read '{none}' (No such file or directory)"),
+        (("import", str(damaged)), "FILE: line 1: bitnas_search: Field required; "),
+        (("import", str(file)), "--name: 'demo' is taken; choose another name"),
+    ):
+        result = nas(filled, "searches", *arguments)
+        assert result.exit_code in (1, 2) and not result.stdout
+        assert result.stderr.startswith(f"Error: {told}"), result.stderr
+    assert nas(filled, "searches", "export", "demo", "-o", str(file), "--overwrite").exit_code == 0
+    assert file.read_text() == before
+    both = nas(filled, "search", "show", "demo", "--toml", "--json")
+    assert (both.exit_code, both.stdout) == (2, "")
+    assert both.stderr == "Error: --toml: it and --json are two forms; give one of the two\n"
+
+
+def test_who_says_no_deletes_nothing(ledger: Ledger, config: SearchConfig) -> None:
+    ledger.create_search("demo", config)
+    declined = nas(ledger, "searches", "delete", "demo", answer="n\n")
+    assert declined.exit_code == 1
+    assert declined.stderr.endswith("\nNothing was deleted.\n")
+    assert nas(ledger, "searches", "delete", "demo", answer="").exit_code == 130, "as of Ctrl-C"
+    assert nas(ledger, "searches", "delete", "demo", answer="y\n").exit_code == 0
+    assert ledger.searches() == []

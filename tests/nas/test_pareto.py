@@ -115,17 +115,21 @@ def test_what_is_over_a_limit_counts_nowhere() -> None:
 
 def test_a_front_is_shown_in_any_objectives_that_have_values() -> None:
     trials = [trial(0, 0.9, 2.0, 9.0), trial(1, 0.8, 1.0, 9.5)]
-    assert [t.number for t in pareto_of(trials, shown_config(CONFIG, ["accuracy", "size_kb"])).front] == [0]
+
+    def shown(config: SearchConfig, objectives: list[str]) -> SearchConfig:
+        return shown_config(SearchRecord("demo", config, datetime.now(UTC), {}), objectives)
+
+    assert [t.number for t in pareto_of(trials, shown(CONFIG, ["accuracy", "size_kb"])).front] == [0]
     with pytest.raises(InvalidInput, match="no complete trial of 'demo' has a value of latency@pi"):
-        pareto_of(trials, shown_config(CONFIG, ["accuracy", "latency@pi"]))
+        pareto_of(trials, shown(CONFIG, ["accuracy", "latency@pi"]))
     with pytest.raises(InvalidInput, match="objectives: unknown name 'speed'"):
-        shown_config(CONFIG, ["speed"])
+        shown(CONFIG, ["speed"])
     with pytest.raises(InvalidInput, match="reference: 'size' is not shown; give one of accuracy, latency"):
         pareto_of(trials, PLANE, {"size": 1.0})
     of_plug_in = config_from_dict({**CONFIG.to_dict(), "objectives": ["accuracy", "blocks"]})
     with pytest.raises(InvalidInput, match="unknown name 'blocks'"):
         pareto_of(trials, of_plug_in)
-    assert pareto_of(trials, shown_config(of_plug_in, ["accuracy", "size"])).front
+    assert pareto_of(trials, shown(of_plug_in, ["accuracy", "size"])).front
 
 
 def test_more_than_three_objectives_have_a_front_and_no_hypervolume() -> None:
@@ -193,7 +197,16 @@ def test_the_command_and_python_show_the_same(storage: str, tmp_path: Path) -> N
     assert page.count("Plotly.newPlot(") == 2 and page.rstrip().endswith("</html>")
     assert "demo: hypervolume" in page and "accuracy against size" in page
 
+    four = [word for name in ("accuracy", "latency", "size", "macs") for word in ("--objective", name)]
+    for asked in (["--history"], ["--reference", "size=50kB"]):
+        told = run(*four, *asked)[1]
+        assert told.startswith(
+            "No hypervolume and no history of it: these are 4 objectives, and it is of 3 at"
+        )
+    assert "No hypervolume" not in run(*four)[1] + run(*pair, "--history")[1]
+
     for wrong, message in (
+        ([*pair, "--objective", "size"], "Error: --objective: 'size' is given twice; give it once\n"),
         (["--objective", "speed"], "Error: --objective: unknown name 'speed'"),
         (["--objective", "latency@pi"], "Error: --objective: no complete trial of 'demo' has a value of"),
         (["--reference", "macs=3"], "Error: --reference: 'macs' is not shown; give one of accuracy, "),

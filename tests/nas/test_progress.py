@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from rich.console import Console
 
-from nas.ledger import Ledger, SearchConfig, TrialState, Worker
+from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
 from nas.searching.progress import Watcher, disturbance, watcher
@@ -52,6 +52,32 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
         f"hypervolume {(0.1 * 1.1**2 + 1.1 * 0.1**2 - 0.1**3) / 1.1**3:.3f}",
     ]
     assert all("left" in line for line in told[1:-1])
+
+
+def test_where_trials_are_paused_the_time_left_is_that_of_all_epochs(
+    ledger: Ledger, config: SearchConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four trials of nine epochs: a second for each of the first four, so 32 more at most."""
+    record = ledger.create_search("demo", replace(config, epochs=9, pruner="halving"))
+    claims, out, now = Claims(ledger, "demo", Worker.this_process()), io.StringIO(), [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    watcher = Watcher(ledger, record, Console(file=out, width=200))
+    for number in range(2):
+        claim = claims.claim()
+        assert claim is not None
+        claims.propose(claim, choices={}, architecture="{}", digest=str(number))
+        assert watcher.left() == ""
+        for epoch in (1, 2):
+            claims.record_epoch(claim, EpochRecord(epoch, 1.0, 0.5, 1.0))
+        claims.pause(claim, epoch=2, accuracy=0.5)
+    now[0] += 4.0
+    watcher.trials(ledger.search("demo"))
+    assert watcher.left() == "at most 32 s left"
+    goes_on = claims.claim_paused([0])
+    assert goes_on is not None
+    claims.finish(goes_on, TrialState.PRUNED)
+    watcher.trials(ledger.search("demo"))
+    assert watcher.left() == "at most 25 s left", "seven fewer"
 
 
 def test_progress_is_shown_to_who_looks_on(

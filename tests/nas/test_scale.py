@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from threads import ThreadExecutor
 
 import nas
+import nas.cli.scale
 import nas.trials.job
 from nas.cli.main import cli
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker
@@ -189,6 +190,28 @@ def test_the_command_refuses_in_one_line(
     assert refused.stdout == ""
     assert refused.stderr.startswith(f"Error: {says}")
     assert refused.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--train", "--epochs", "0"), "--epochs: 0 is out of range; give a whole number in 1..100000"),
+        (("--train", "--name", "a/b"), "--name: 'a/b' is not a search name; "),
+        (("--train", "--name", "demo"), "--name: 'demo' is taken; choose another name"),
+        (("--train", "--workers", "0"), "--workers: 0 is out of range; "),
+        (("--train", "--executor", "clowd"), "--executor: unknown name 'clowd'; "),
+        (("--workers", "2"), "--workers: it is about the training; give --train, too"),
+    ],
+)
+def test_what_is_about_the_training_is_checked_before_anything_is_estimated(
+    storage: str, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], says: str
+) -> None:
+    def fail(*_: object) -> None:
+        pytest.fail("it has begun to estimate")
+
+    monkeypatch.setattr(nas.cli.scale, "_proposed", fail)
+    refused = run(storage, "0", *options, code=2)
+    assert refused.stderr.startswith(f"Error: {says}")
 
 
 def test_what_is_proposed_is_trained_as_trials_of_a_search(
