@@ -18,7 +18,7 @@ def show_plan(options: dict[str, Any], config: "SearchConfig", trials: int) -> N
     """Print the plan of a search of so many trials."""
     from nas.searching.plan import plan_of
 
-    plan = plan_of(options["storage"], config)
+    plan = plan_of(options["storage"], config, options["first"])
     seconds = plan.seconds(trials, options["workers"])
     if options["as_json"]:
         print_json(_plain(plan, trials, seconds))

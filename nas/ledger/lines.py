@@ -18,7 +18,7 @@ from pydantic import (
 from typing_extensions import TypedDict  # of 3.12, which pydantic needs
 
 from nas.ledger.records import TRAINING, SearchConfig, TrialState, config_from_dict
-from search_spaces.architecture import MAX_JSON, Architecture
+from search_spaces.architecture import MAX_JSON, read_architecture
 from search_spaces.errors import InvalidInput
 
 
@@ -167,7 +167,7 @@ def read_trial(text: str | bytes, number: int, config: SearchConfig) -> TrialLin
 
 def _check_digest(architecture: str, digest: str | None, line: int) -> None:
     try:
-        is_its = Architecture.from_json(architecture).digest == digest
+        is_its = read_architecture(architecture).digest == digest
     except InvalidInput as error:
         raise damaged(line, str(error)) from error
     if not is_its:

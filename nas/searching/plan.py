@@ -12,7 +12,7 @@ from nas.ledger.store import Ledger
 from nas.objectives import objective
 from nas.trials.costing import costs_of
 from nas.trials.setup import data_of, space_of
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Buildable
 from search_spaces.counting import Size, counted
 from search_spaces.errors import AbsentLedgerError, BitnasError, MeasurementError, NoDeviceError
 from search_spaces.restricted import Restricted
@@ -52,14 +52,19 @@ class Plan:
         return None if self.trial_s is None else trials * self.trial_s / min(workers, max(trials, 1))
 
 
-def plan_of(storage: str, config: SearchConfig) -> Plan:
+def plan_of(storage: str, config: SearchConfig, first: Sequence[str] = ()) -> Plan:
     """The plan of a search; nothing is written, but one epoch may be trained to see how long it takes.
+
+    Args:
+        storage: the ledger's database URL.
+        config: what is asked for.
+        first: what the search is to begin with, which is checked.
 
     Raises:
         InvalidInput: the search could not run.
         BitnasError: the ledger does not open.
     """
-    from nas.searching.search import check_config, check_devices, with_defaults, with_whole_path
+    from nas.searching.search import check_config, check_devices, first_of, with_defaults, with_whole_path
 
     config = with_defaults(config)
     check_config(config)
@@ -67,6 +72,7 @@ def plan_of(storage: str, config: SearchConfig) -> Plan:
     config = with_whole_path(config)
     data = data_of(config)
     space = space_of(config, data)
+    first_of(storage, first, config, space)
     try:
         with Ledger.open(storage) as ledger:
             return _plan(ledger, config, space, data)
@@ -101,13 +107,13 @@ def _counted(space: "SearchSpace") -> Size:
     return Size(space.size(), is_exact=True)
 
 
-def _sample(space: "SearchSpace") -> list[Architecture]:
+def _sample(space: "SearchSpace") -> list[Buildable]:
     """Architectures of the space that lower; none where they are not of bitnas's."""
     from latency.model.profiling import sampled
     from latency.model.workloads import workloads_of
 
-    found = []
-    for architecture in sampled(space) if isinstance(space.sample(0), Architecture) else []:
+    found = list[Buildable]()
+    for architecture in sampled(space) if isinstance(space.sample(0), Buildable) else []:
         try:
             workloads_of(architecture)
         except BitnasError:  # such a one fails as a trial, too
@@ -116,7 +122,7 @@ def _sample(space: "SearchSpace") -> list[Architecture]:
     return found
 
 
-def _latencies(ledger: Ledger, device: str, sample: Sequence[Architecture]) -> list[float]:
+def _latencies(ledger: Ledger, device: str, sample: Sequence[Buildable]) -> list[float]:
     """What each takes by what the ledger knows of the device; nothing where that is too little."""
     from latency import LatencyModel
     from latency.model.workloads import workloads_of
@@ -131,7 +137,7 @@ def _latencies(ledger: Ledger, device: str, sample: Sequence[Architecture]) -> l
         return []
 
 
-def _cost(architecture: Architecture, latency_ms: float | None) -> Cost:
+def _cost(architecture: Buildable, latency_ms: float | None) -> Cost:
     from search_spaces.sizing import size
 
     return Cost(latency_ms, size(architecture).kilobytes, costs=costs_of(architecture))
@@ -164,7 +170,7 @@ def _recorded(ledger: Ledger | None, config: SearchConfig) -> float | None:
     return fmean(found) if found else None
 
 
-def _tried(config: SearchConfig, sample: Sequence[Architecture], data: "DataSet | None") -> float | None:
+def _tried(config: SearchConfig, sample: Sequence[Buildable], data: "DataSet | None") -> float | None:
     """Seconds of the epochs of a trial, by training one; None where another evaluator does that."""
     from nas.training.loop import train_architecture
 

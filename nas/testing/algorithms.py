@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from nas.algorithms.base import Algorithm, Proposal
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
-from search_spaces import Architecture, space
+from search_spaces import Buildable, space
 from search_spaces.search_space import SearchSpace, buildable
 
 TRIALS = 10
@@ -88,7 +88,7 @@ class AlgorithmConformance(ABC):
         return done
 
 
-def _architecture(proposal: Proposal) -> Architecture:
+def _architecture(proposal: Proposal) -> Buildable:
     return buildable(space("tiny").propose(lambda name, _: proposal.choices[name]))
 
 
