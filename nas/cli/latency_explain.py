@@ -14,7 +14,7 @@ from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from latency import Measurement
-    from search_spaces import Buildable, read_architecture
+    from search_spaces import Buildable
 
 
 @click.command()
@@ -77,6 +77,7 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
 
 def _architecture(text: str, storage: str) -> "Buildable":
     """An architecture by SEARCH:NUMBER or from a file."""
+    from search_spaces import read_architecture
 
     search, colon, number = text.rpartition(":")
     if colon and number.isascii() and number.isdigit():

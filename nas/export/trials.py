@@ -19,7 +19,7 @@ from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 if TYPE_CHECKING:
     from latency import Device, Measurement
     from nas.data import DataSet
-    from search_spaces import Buildable, read_architecture
+    from search_spaces import Buildable
 
 Say = Callable[[str], None]
 
@@ -176,7 +176,7 @@ def prepare(
     from nas.seeds import training_seed
     from nas.training.loop import load_weights, train
     from nas.training.presets import recipe_for
-    from search_spaces import build
+    from search_spaces import build, read_architecture
 
     architecture = read_architecture(trial.architecture or "")
     weights = ledger.weights(trial.search, trial.number)

@@ -10,7 +10,7 @@ from nas.formatting import MISSING
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
-    from search_spaces import Buildable, read_architecture
+    from search_spaces import Buildable
 
 
 class ObjectiveValue(NamedTuple):
@@ -156,6 +156,7 @@ class ArchitectureCost(Objective):
 @lru_cache(maxsize=4096)
 def _computed(objective: ArchitectureCost, architecture: str) -> ObjectiveValue | None:
     """The cost of an architecture, from its JSON; None where it no longer builds."""
+    from search_spaces import read_architecture
 
     try:
         return ObjectiveValue.exact(objective.cost(read_architecture(architecture)))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from benches import FEW, ArithmeticBench
 from click.testing import CliRunner
+from pydantic import ValidationError
 
 import runtime
 import search_spaces
@@ -15,6 +16,7 @@ from latency.model.workloads import workloads_of
 from nas.cli.main import cli
 from nas.export.card import Card
 from nas.export.identity import ARCHITECTURE, digest_and_kilobytes
+from nas.export.trials import export
 from nas.figures.data import notes
 from nas.figures.layers import count_precisions
 from nas.ledger import Ledger, SearchConfig, TrialState
@@ -28,7 +30,9 @@ from nas.trials.setup import data_of, space_of
 from nas.trials.worker import work
 from search_spaces import Buildable, NamedNetwork, read_architecture
 from search_spaces.errors import InvalidInput
+from search_spaces.networks import Published, networks
 from search_spaces.search_space import TINY
+from tests.cli.small_network import small
 
 ONE = {
     "stem.width": "16",
@@ -41,7 +45,7 @@ ONE = {
     "precision": "ternary",
 }
 """Leaves one architecture of ``tiny``."""
-NETWORKS = ("pooled-resnet12", "pooled-resnet12:precision=int8,classifier=float")
+NETWORKS = ("small", "small:precision=int8,classifier=float")
 CONFIG = SearchConfig("tiny", FEW, "local", trials=5, epochs=1, fix=ONE)
 
 
@@ -51,6 +55,15 @@ class WorkloadBench(ArithmeticBench):
     def predict(self, architecture: Buildable) -> Predicted:
         works = [(work.key, 0.001) for work in workloads_of(architecture)]
         return Predicted(sum(ms for _, ms in works), works)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_is_published() -> Iterator[None]:
+    """A network of few kernels beside the published ones, for this file."""
+    before = {name: networks.get(name) for name in networks}
+    networks.add("small", Published(small, (1, 8, 8), 10, "none"))
+    yield
+    networks._things = before
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +79,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
 def test_it_is_trained_and_costed_as_it_is(searched: Ledger) -> None:
     first, second, third = searched.trials("demo")[:3]
     for trial, settings in ((first, ("float", 10)), (second, ("int8", 10, "float"))):
-        module = search_spaces.network("pooled-resnet12", *settings, channels=1)  # type: ignore[misc,arg-type]
+        module = search_spaces.network("small", *settings, channels=1)  # type: ignore[misc,arg-type]
         kernels = runtime.workloads(module.eval(), (1, 1, 8, 8))
         assert trial.state is TrialState.COMPLETE and trial.choices is None
         assert trial.size_kb == search_spaces.size(module).kilobytes
@@ -84,23 +97,21 @@ def test_it_is_no_architecture_of_the_space(searched: Ledger) -> None:
     assert record.counts[TrialState.COMPLETE] == 3, "one of the space, which then is exhausted"
     assert record.ended == "every architecture of the space has been tried"
     assert len(record.config.first) == 2, "what is named twice is trained once"
-    with pytest.raises(
-        InvalidInput, match="trial 0 is the published network 'pooled-resnet12', which has no"
-    ):
+    with pytest.raises(InvalidInput, match="trial 0 is the published network 'small', which has no"):
         scalable(CONFIG, searched.trial("demo", 0))
 
 
 def test_it_has_its_name(searched: Ledger) -> None:
     first, second, third = searched.trials("demo")[:3]
-    assert notes(CONFIG, first) == "pooled-resnet12 in float"
-    assert notes(CONFIG, second) == "pooled-resnet12 in int8, classifier in float"
+    assert notes(CONFIG, first) == "small in float"
+    assert notes(CONFIG, second) == "small in int8, classifier in float"
     assert notes(CONFIG, third) == ""
-    assert count_precisions(first.architecture or "") == "pooled-resnet12 in float"
+    assert count_precisions(first.architecture or "") == "small in float"
     shown = [
         CliRunner().invoke(cli, [*command, "--storage", searched.url]).stdout
         for command in (["trials", "demo"], ["pareto", "demo"], ["trial", "demo", "0"])
     ]
-    assert all("pooled-resnet12 in" in text for text in shown)
+    assert all("small in" in text for text in shown)
     assert "layers float" in shown[2]
 
 
@@ -120,35 +131,32 @@ def test_it_moves_with_its_search(searched: Ledger, tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["searches", "import", str(file), "--storage", storage]).exit_code == 0
     with Ledger.open(storage) as other:
         assert [t.digest for t in other.trials("demo")] == [t.digest for t in searched.trials("demo")]
-    damaged = file.read_text().replace("pooled-resnet12", "resnet20")
+    damaged = file.read_text().replace('\\"small\\"', '\\"resnet20\\"')
     file.write_text(damaged)
     found = CliRunner().invoke(cli, ["searches", "import", str(file), "--name", "b", "--storage", storage])
     assert found.exit_code == 2 and "line 2: the digest is not the architecture's" in found.stderr
 
 
-def test_an_artifact_says_which_network_it_is(searched: Ledger, tmp_path: Path) -> None:
+def test_it_is_exported_by_its_name(searched: Ledger, tmp_path: Path) -> None:
     trial = searched.trial("demo", 1)
-    (tmp_path / ARCHITECTURE).write_text(trial.architecture or "")
-    assert digest_and_kilobytes(tmp_path / ARCHITECTURE) == (trial.digest, trial.size_kb)
-    named = {"search": "Demo", "trial": 1, "network": "resnet20", "precision": "int8"}
-    titles = {
-        ("search", "trial"): "Trial 1 of search Demo",
-        ("network", "precision"): "resnet20 in int8",
-        tuple(named): "resnet20 in int8, trial 1 of search Demo",
-    }
-    for names, title in titles.items():
-        assert Card.model_construct(**{name: named[name] for name in names}).title == title
+    card = export(searched, "demo", tmp_path / "winner", limits={}, number=1)
+    assert (card.title, card.digest) == ("small in int8, trial 1 of search demo", trial.digest)
+    assert digest_and_kilobytes(tmp_path / "winner" / ARCHITECTURE) == (trial.digest, trial.size_kb)
+    read = Card.model_validate_json((tmp_path / "winner" / "card.json").read_text())
+    assert read == card
+    with pytest.raises(ValidationError, match="it names neither a search's trial nor a published network"):
+        Card.model_validate({**card.model_dump(), "precision": None})
 
 
 def test_one_over_a_limit_is_infeasible(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/nas.db"
-    config = SearchConfig("tiny", FEW, "local", trials=1, epochs=1, max_size_kb=100)
+    config = SearchConfig("tiny", FEW, "local", trials=1, epochs=1, max_size_kb=1)
     create(storage, "demo", config, first=NETWORKS[:1])
     work(Job(storage, "demo", bench=WorkloadBench, poll_s=0.01), threading.Event())
     with Ledger.open(storage) as ledger:
         (trial,) = ledger.trials("demo")
     assert trial.state is TrialState.INFEASIBLE
-    assert (trial.error or "").endswith("kB is over the limit of 100.00 kB")
+    assert (trial.error or "").endswith("kB is over the limit of 1.00 kB")
 
 
 @pytest.mark.parametrize(
