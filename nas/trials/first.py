@@ -52,24 +52,31 @@ def _checked(name: str, space: SearchSpace, ledger: "Ledger | None", evaluator: 
         problem = f"'{name}' is no architecture of space '{space.name}', which has its own"
         raise InvalidInput("first", problem, "name a JSON file of its choices, or SEARCH/NUMBER")
     if text is None:
-        return _fitting(name, named_network(name, space), space, evaluator)
+        _check_evaluator(name, evaluator)
+        return _fitting(name, named_network(name, space), space)
     try:  # that of a trial is within what ``nas trial --json`` writes
         read = read_architecture(json.dumps(architecture) if isinstance(architecture, dict) else text)
     except InvalidInput as error:
         raise InvalidInput("first", f"'{name}' is no architecture ({error})", f"name {KINDS}") from error
-    return _fitting(name, read, space, evaluator)
+    if isinstance(read, NamedNetwork):
+        _check_evaluator(name, evaluator)
+    return _fitting(name, read, space)
 
 
-def _fitting(name: str, found: Buildable, space: SearchSpace, evaluator: str) -> str:
-    """The JSON of what is for the space's images, and of a kind that the evaluator knows."""
-    theirs, ours = (found.input_shape, found.classes), (space.input_shape, space.classes)
+def _check_evaluator(name: str, evaluator: str) -> None:
+    if evaluator != TRAINING:
+        problem = f"'{name}' is a published network, which evaluator '{evaluator}' does not know"
+        raise InvalidInput("first", problem, "name an architecture of the space")
+
+
+def _fitting(name: str, found: Buildable, space: SearchSpace) -> str:
+    """The JSON of what is for the space's images; a space for an evaluator of your own may have none."""
+    theirs = found.input_shape, found.classes
+    ours = getattr(space, "input_shape", theirs[0]), getattr(space, "classes", theirs[1])
     if theirs != ours:
         problem = f"'{name}' is for {theirs[0]} images of {theirs[1]} classes"
         raise InvalidInput("first", problem, f"name one for {ours[0]} and {ours[1]}")
     if isinstance(found, NamedNetwork):
-        if evaluator != TRAINING:
-            problem = f"'{name}' is a published network, which evaluator '{evaluator}' does not know"
-            raise InvalidInput("first", problem, "name an architecture of the space")
         check_network(found)
     return found.to_json()
 

@@ -16,7 +16,7 @@ def named_network(text: str, space: SearchSpace) -> NamedNetwork:
     """What ``resnet20``, or ``resnet20:precision=int8,classifier=float``, stands for in a space.
 
     Raises:
-        InvalidInput: there is no such network, option or precision, or it does not take the space's images.
+        InvalidInput: there is no such network or option.
     """
     from search_spaces.networks import networks
 
@@ -28,11 +28,9 @@ def named_network(text: str, space: SearchSpace) -> NamedNetwork:
     given = dict(_options(text, options)) if colon else {}
     fields = {"network": name, "input_shape": space.input_shape, "classes": space.classes, **given}
     try:
-        found = NamedNetwork.from_json(json.dumps(fields))
+        return NamedNetwork.from_json(json.dumps(fields))
     except InvalidInput as error:
         raise error.of("first") from error
-    check_network(found)
-    return found
 
 
 def _options(text: str, options: str) -> Iterator[tuple[str, str]]:

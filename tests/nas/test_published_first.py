@@ -10,6 +10,7 @@ from benches import FEW, ArithmeticBench
 from click.testing import CliRunner
 from pydantic import ValidationError
 
+import nas
 import runtime
 import search_spaces
 from latency.model.workloads import workloads_of
@@ -181,6 +182,13 @@ def test_what_it_cannot_be_is_told_in_one_line(name: str, told: str) -> None:
     with pytest.raises(InvalidInput) as error:
         first_of([name], TINY, None)
     assert str(error.value).startswith(told) and "\n" not in str(error.value)
+
+
+def test_python_takes_the_same_names(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/nas.db"
+    for first in ("small:precision=int9", ["small", "small:precision=int9"]):
+        with pytest.raises(InvalidInput, match=r"^first: unknown name 'int9'"):
+            nas.search("tiny", FEW, name="demo", storage=storage, first=first)
 
 
 @pytest.mark.usefixtures("toys_are_known")
