@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.algorithms.base import Choices, replay
 from nas.ledger.records import TRAINING
-from nas.trials.named import KINDS, check_network, named_network
+from nas.trials.named import KINDS, check_name, check_network, named_network
 from search_spaces.architecture import Buildable, NamedNetwork, read_architecture
 from search_spaces.errors import InvalidInput
 from search_spaces.search_space import Candidate, SearchSpace
@@ -40,27 +40,40 @@ def first_of(
 
 
 def _checked(name: str, space: SearchSpace, ledger: "Ledger | None", evaluator: str) -> str:
-    try:
-        text = _text(name, ledger)
-        found = {} if text is None else json.loads(text)
-        choices, architecture = found.get(CHOICES), found.get("architecture")
-    except (json.JSONDecodeError, AttributeError) as error:
-        raise InvalidInput("first", f"'{name}' holds no JSON object", f"name {KINDS}") from error
-    if choices is not None:
-        return _checked_choices(name, space, choices)
+    text = _text(name, ledger)
+    if text is None:
+        check_name(name)
+    found = {} if text is None else _object(name, text)
+    if found.get(CHOICES) is not None:
+        return _checked_choices(name, space, found[CHOICES])
     if not isinstance(space.sample(0), Buildable):
         problem = f"'{name}' is no architecture of space '{space.name}', which has its own"
         raise InvalidInput("first", problem, "name a JSON file of its choices, or SEARCH/NUMBER")
     if text is None:
         _check_evaluator(name, evaluator)
         return _fitting(name, named_network(name, space), space)
-    try:  # that of a trial is within what ``nas trial --json`` writes
-        read = read_architecture(json.dumps(architecture) if isinstance(architecture, dict) else text)
-    except InvalidInput as error:
-        raise InvalidInput("first", f"'{name}' is no architecture ({error})", f"name {KINDS}") from error
+    read = _read(name, text, found.get("architecture"))
     if isinstance(read, NamedNetwork):
         _check_evaluator(name, evaluator)
     return _fitting(name, read, space)
+
+
+def _object(name: str, text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise InvalidInput("first", f"'{name}' holds no JSON object", f"name {KINDS}")
+    return found
+
+
+def _read(name: str, text: str, within: object) -> Buildable:
+    """The architecture of a text, or the one ``within`` it, where ``nas trial --json`` has written it."""
+    try:
+        return read_architecture(json.dumps(within) if isinstance(within, dict) else text)
+    except InvalidInput as error:
+        raise InvalidInput("first", f"'{name}' is no architecture ({error})", f"name {KINDS}") from error
 
 
 def _check_evaluator(name: str, evaluator: str) -> None:

@@ -16,21 +16,26 @@ def named_network(text: str, space: SearchSpace) -> NamedNetwork:
     """What ``resnet20``, or ``resnet20:precision=int8,classifier=float``, stands for in a space.
 
     Raises:
-        InvalidInput: there is no such network or option.
+        InvalidInput: there is no such option.
     """
-    from search_spaces.networks import networks
-
     name, colon, options = text.partition(":")
-    if name not in networks:
-        problem = f"there is no file '{text}', and no published network '{name}'"
-        fix = f"{nearest(name, networks)}name {KINDS}; the networks: {command('networks')}"
-        raise InvalidInput("first", problem, fix)
     given = dict(_options(text, options)) if colon else {}
     fields = {"network": name, "input_shape": space.input_shape, "classes": space.classes, **given}
     try:
         return NamedNetwork.from_json(json.dumps(fields))
     except InvalidInput as error:
         raise error.of("first") from error
+
+
+def check_name(text: str) -> None:
+    """InvalidInput where a text begins with the name of no published network."""
+    from search_spaces.networks import networks
+
+    name = text.partition(":")[0]
+    if name not in networks:
+        problem = f"there is no file '{text}', and no published network '{name}'"
+        fix = f"{nearest(name, networks)}name {KINDS}; the networks: {command('networks')}"
+        raise InvalidInput("first", problem, fix)
 
 
 def _options(text: str, options: str) -> Iterator[tuple[str, str]]:

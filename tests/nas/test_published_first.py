@@ -188,7 +188,7 @@ def test_python_takes_the_same_names(tmp_path: Path) -> None:
     storage = f"sqlite:///{tmp_path}/nas.db"
     for first in ("small:precision=int9", ["small", "small:precision=int9"]):
         with pytest.raises(InvalidInput, match=r"^first: unknown name 'int9'"):
-            nas.search("tiny", FEW, name="demo", storage=storage, first=first)
+            nas.search(data=FEW, name="demo", storage=storage, first=first)
 
 
 @pytest.mark.usefixtures("toys_are_known")
