@@ -167,7 +167,9 @@ class Auto(Algorithm):
             front = known.front()
             predictors = self._predictors(known, front)
         losses = known.losses[:, : known.objectives]
-        gain = Gain(losses[front], losses[known.is_front]) if len(front) else None
+        # what the space cannot give, such as a published network, sets no scale
+        own = losses[known.is_front & known.is_usable]
+        gain = Gain(losses[front], own) if len(own) else None
         hunted = self._hunted(asked.number)
         judge = Judge(self._genome, predictors, self._is_exact, known.objectives, self._limits, gain, hunted)
         return known, front, judge
