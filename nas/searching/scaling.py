@@ -238,6 +238,7 @@ def searches_of(
         only={},
         epochs=config.epochs if epochs is None else epochs,
         pruner="none",
+        audit=0,
     )
     base = replace(base, max_latency_ms=max_latency_ms)
     return {
