@@ -46,13 +46,15 @@ def _largest(front: list[Point], count: int) -> list[Point]:
     low, high = losses.min(axis=0), losses.max(axis=0)
     scaled = (losses - low) / np.where(high > low, high - low, 1.0)
     probes = np.random.RandomState(0).random_sample((_PROBES, len(low))) * _REFERENCE
-    is_free = (scaled[:, None, :] <= probes[None]).all(axis=2)  # (members, probes)
+    is_free = np.ones((len(front), _PROBES), dtype=bool)  # what each member dominates, and none of those chosen
+    for loss, probe in zip(scaled.T, probes.T, strict=True):
+        is_free &= loss[:, None] <= probe
     chosen: list[int] = []
     for _ in range(count):
         gained = is_free.sum(axis=1)
         gained[chosen] = -1
         chosen.append(int(gained.argmax()))
-        is_free &= ~is_free[chosen[-1]]
+        is_free = is_free[:, ~is_free[chosen[-1]]]
     return [front[index] for index in chosen]
 
 
