@@ -74,7 +74,9 @@ class Studies:
     ) -> optuna.Study:
         """A study of these points, with these params, and no others."""
         if isinstance(sampler, optuna.samplers.BaseGASampler):
-            sampler = Told(sampler, self._common([params for point, params in points if point.losses is not None]))
+            sampler = Told(
+                sampler, self._common([params for point, params in points if point.losses is not None])
+            )
         storage = optuna.storages.InMemoryStorage()
         study = optuna.create_study(storage=storage, directions=self._directions, sampler=sampler)
         for point, params in points:

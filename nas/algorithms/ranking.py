@@ -46,7 +46,9 @@ def _largest(front: list[Point], count: int) -> list[Point]:
     low, high = losses.min(axis=0), losses.max(axis=0)
     scaled = (losses - low) / np.where(high > low, high - low, 1.0)
     probes = np.random.RandomState(0).random_sample((_PROBES, len(low))) * _REFERENCE
-    is_free = np.ones((len(front), _PROBES), dtype=bool)  # what each member dominates, and none of those chosen
+    is_free = np.ones(
+        (len(front), _PROBES), dtype=bool
+    )  # what each member dominates, and none of those chosen
     for loss, probe in zip(scaled.T, probes.T, strict=True):
         is_free &= loss[:, None] <= probe
     chosen: list[int] = []
