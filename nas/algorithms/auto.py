@@ -30,6 +30,8 @@ SHORT, SCREENED = 200, 24
 """Candidates whose expected gain is computed, and those of them whose costs are computed exactly."""
 HUNT_EVERY, DRAW_EVERY = 3, 6
 """One trial in so many hunts for the best accuracy; one follows a function drawn from the model."""
+HUNTS, HUNT_EARLY = (6, 44), 2
+"""From so many trials after the start to so many, where hunts find most, they are more frequent."""
 COST_EVERY, LEAST_STEP = 12, 0.01
 """One trial in so many hunts for the least cost, while a step is at least this share of the range."""
 _SPACE, _DESIGN = 2**31, 2**31 + 1
@@ -186,9 +188,11 @@ class Auto(Algorithm):
             return costs[number - self._start]
         if costs and number % COST_EVERY == 0:
             return costs[number // COST_EVERY % len(costs)]
-        if number % HUNT_EVERY != 1 or not self._uncertain:
+        is_early = HUNTS[0] <= number - self._start < HUNTS[1]
+        every = HUNT_EARLY if is_early else HUNT_EVERY
+        if number % every != 1 or not self._uncertain:
             return None
-        return self._uncertain[number // HUNT_EVERY % len(self._uncertain)]
+        return self._uncertain[number // every % len(self._uncertain)]
 
     def _predictors(self, known: Known, front: Rows) -> list[Predictor | None]:
         some = bounded(front, len(known), MOST_POINTS)
