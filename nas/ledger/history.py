@@ -12,7 +12,7 @@ from nas.ledger.tables import Trial
 _LEFT_OUT = {"latency_by_workload", "passed_samples"}
 """What nobody judges a trial by, and is most of what there is to read of many."""
 _COLUMNS = [
-    null().label(name) if name in _LEFT_OUT else getattr(Trial, name) for name in Trial.__table__.c.keys()
+    null().label(column.key) if column.key in _LEFT_OUT else column for column in Trial.__table__.columns
 ]
 
 
