@@ -20,12 +20,11 @@ from dashboards.parts import (
 from dashboards.routes import search_path, trial_path
 from dashboards.views import View
 from nas.figures.data import (
-    LayerRow,
-    layer_rows,
     told_costs,
     training_curve,
     workload_bars,
 )
+from nas.figures.layers import LayerRow, layer_rows
 from nas.figures.trial import training_figure, workload_figure
 from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
 from nas.ledger import Ledger, SearchConfig, TrialRecord

@@ -94,7 +94,8 @@ def search(
         repeats: how often to train each architecture, with other seeds; its accuracy is the mean.
         audit: train the first so many to the end twice, to tell how well short trainings rank them
             (``Result.audit``).
-        first: architectures to begin with: JSON files, or trials of the database as ``SEARCH/NUMBER``.
+        first: what to begin with: published networks, as ``resnet20`` or ``resnet20:precision=int8``, JSON
+            files of architectures, or trials of the database as ``SEARCH/NUMBER``.
         warm_start: searches of the database whose trials this one takes over, beside those it runs.
         when_away: what to do while the device does not answer: ``wait``, or ``predict`` from what was
             measured before.

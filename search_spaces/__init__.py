@@ -15,7 +15,7 @@ from search_spaces.plugins import add_plugin_file
 from search_spaces.registry import Registry
 
 if TYPE_CHECKING:
-    from search_spaces.architecture import Architecture
+    from search_spaces.architecture import Architecture, Buildable, NamedNetwork, read_architecture
     from search_spaces.block import blocks
     from search_spaces.builder import build
     from search_spaces.networks import network
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Architecture": "architecture",
+    "Buildable": "architecture",
+    "NamedNetwork": "architecture",
     "Precision": "precision",
     "SearchSpace": "search_space",
     "Size": "sizing",
@@ -32,6 +34,7 @@ _HOMES = {
     "build": "builder",
     "network": "networks",
     "precisions": "precision",
+    "read_architecture": "architecture",
     "size": "sizing",
     "space": "search_space",
     "spaces": "search_space",
@@ -40,7 +43,9 @@ _HOMES = {
 __all__ = [
     "Architecture",
     "BitnasError",
+    "Buildable",
     "InvalidInput",
+    "NamedNetwork",
     "Precision",
     "Registry",
     "SearchSpace",
@@ -50,6 +55,7 @@ __all__ = [
     "build",
     "network",
     "precisions",
+    "read_architecture",
     "size",
     "space",
     "spaces",

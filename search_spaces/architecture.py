@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AfterValidator,
@@ -114,34 +115,34 @@ class Head(_Data):
     precision: Name
 
 
-class Architecture(_Data):
-    """A network as data; equal architectures have equal JSON and equal digests.
+class Buildable(_Data):
+    """What bitnas can build, as data; equal ones have equal JSON and equal digests.
 
     Attributes:
-        space: name of the search space it comes from.
         input_shape: (C, H, W) of one image.
         classes: number of classes.
     """
 
-    space: Name
     input_shape: tuple[Channels, Pixels, Pixels]
     classes: Annotated[int, Field(ge=2, le=100_000)]
-    stem: Stem
-    blocks: Annotated[tuple[Block, ...], Field(max_length=256)]
-    head: Head
 
     def to_json(self) -> str:
         """Canonical JSON: every field, keys sorted, no spaces, ASCII."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
     @property
+    @abstractmethod
+    def origin(self) -> str:
+        """The name of what it comes from."""
+
+    @property
     def digest(self) -> str:
-        """The architecture's identity: sha256 of its canonical JSON, in hexadecimal."""
+        """The identity: sha256 of the canonical JSON, in hexadecimal."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @classmethod
-    def from_json(cls, text: str) -> "Architecture":
-        """Read and validate an architecture.
+    def from_json(cls, text: str) -> Self:
+        """Read and validate what ``to_json`` gave.
 
         Raises:
             InvalidInput: the text is not JSON, or a field is unknown, missing, of another type or out of
@@ -154,6 +155,69 @@ class Architecture(_Data):
             return cls.model_validate_json(text)
         except ValidationError as error:
             raise _invalid(error) from None
+
+
+class Architecture(Buildable):
+    """A network of blocks.
+
+    Attributes:
+        space: name of the search space it comes from.
+    """
+
+    space: Name
+    stem: Stem
+    blocks: Annotated[tuple[Block, ...], Field(max_length=256)]
+    head: Head
+
+    @property
+    def origin(self) -> str:
+        """Its space."""
+        return self.space
+
+
+class NamedNetwork(Buildable):
+    """A published network, by its name, for images of a shape and so many classes.
+
+    Attributes:
+        network: name in the registry ``networks``.
+        precision: of its layers, or a plan of them (``search_spaces.plan``).
+        classifier: the precision of the last layer, if another is wanted.
+    """
+
+    network: Annotated[str, Field(min_length=1, max_length=64)]
+    precision: Name = "float"
+    classifier: Name | None = None
+
+    @property
+    def origin(self) -> str:
+        """Its name."""
+        return self.network
+
+    @property
+    def title(self) -> str:
+        """Such as ``resnet20 in int8``."""
+        last = "" if self.classifier is None else f", classifier in {self.classifier}"
+        return f"{self.network} in {self.precision}{last}"
+
+
+def read_architecture(text: str) -> Architecture | NamedNetwork:
+    """What a text of JSON tells of: a published network where that is named, else one of blocks.
+
+    Raises:
+        InvalidInput: as ``Buildable.from_json`` says.
+    """
+    return NamedNetwork.from_json(text) if names_network(text) else Architecture.from_json(text)
+
+
+def names_network(text: str) -> bool:
+    """Whether a text of JSON names a published network."""
+    if len(text) > MAX_JSON or '"network"' not in text:
+        return False
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and "network" in found
 
 
 _FIXES = {

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from search_spaces.architecture import Architecture, Block, Head, Stem
+from search_spaces.architecture import Architecture, Block, Buildable, Head, NamedNetwork, Stem
 from search_spaces.block import BlockModule, blocks
 from search_spaces.block.base import NORM_MOMENTUM, conv_norm, shared_layers
 from search_spaces.errors import InvalidInput
@@ -19,17 +19,21 @@ from search_spaces.registry import Registry
 T = TypeVar("T")
 
 
-def build(architecture: Architecture) -> nn.Module:
+def build(architecture: Buildable) -> nn.Module:
     """The network, freshly initialized from torch's random generator; (N, C, H, W) -> logits (N, classes).
 
     Its ``input_shape`` is the architecture's (C, H, W). In training N is at least 2: the head's batch norm
     sees one pixel an image.
 
     Raises:
-        InvalidInput: an unknown block or precision, a missing or unknown layer role, or a shape that a
-            block cannot have; the message starts with the path of the field.
+        InvalidInput: an unknown block, network or precision, a missing or unknown layer role, or a shape that
+            a block cannot have; the message starts with the path of the field.
     """
-    network = nn.Sequential(OrderedDict((part.name, part.build()) for part in parts(architecture)))
+    network: nn.Module
+    if isinstance(architecture, NamedNetwork):
+        network = _named_network(architecture)
+    else:
+        network = nn.Sequential(OrderedDict((part.name, part.build()) for part in parts(architecture)))
     network.input_shape = architecture.input_shape  # type: ignore[assignment]  # plain data beside the parts
     return network
 
@@ -47,7 +51,7 @@ class Part:
 
     name: str = field(compare=False)
     channels: int
-    data: Stem | Block | Head
+    data: Stem | Block | Head | NamedNetwork
     classes: int
 
     def outline(self) -> nn.Module:
@@ -65,6 +69,8 @@ class Part:
         Raises:
             InvalidInput: as ``build`` says.
         """
+        if isinstance(self.data, NamedNetwork):
+            return _named_network(self.data)
         if isinstance(self.data, Stem):
             return _stem(self.channels, self.data)
         if isinstance(self.data, Head):
@@ -80,14 +86,28 @@ def _hollow(module: nn.Module) -> nn.Module:
     return module
 
 
-def parts(architecture: Architecture) -> Iterator[Part]:
-    """Stem, blocks and head of an architecture's network, in order."""
+def parts(architecture: Buildable) -> Iterator[Part]:
+    """Stem, blocks and head of an architecture's network, in order; a published network is one part."""
+    if isinstance(architecture, NamedNetwork):
+        yield Part("network", architecture.input_shape[0], architecture, architecture.classes)
+        return
+    if not isinstance(architecture, Architecture):
+        raise TypeError(f"{type(architecture).__name__} has no parts")
     classes, channels = architecture.classes, architecture.stem.width
     yield Part("stem", architecture.input_shape[0], architecture.stem, classes)
     for index, block in enumerate(architecture.blocks):
         yield Part(f"block{index}", channels, block, classes)
         channels = block.width
     yield Part("head", channels, architecture.head, classes)
+
+
+def _named_network(found: NamedNetwork) -> nn.Module:
+    from search_spaces.networks import network  # here, as few architectures need them
+
+    try:
+        return network(found.network, found.precision, found.classes, found.classifier, found.input_shape[0])
+    except InvalidInput as error:
+        raise error.of(f"architecture.{error.parameter}") from error
 
 
 def _stem(channels: int, stem: Stem) -> nn.Module:

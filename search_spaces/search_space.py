@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Protocol, cast
 
-from search_spaces.architecture import Architecture, Block, Head, Stem
+from search_spaces.architecture import Architecture, Block, Buildable, Head, Stem
 from search_spaces.errors import InvalidInput
 from search_spaces.registry import Registry
 
@@ -28,13 +28,13 @@ class Candidate(Protocol):
     def to_json(self) -> str: ...
 
 
-def buildable(candidate: Candidate) -> Architecture:
+def buildable(candidate: Candidate) -> Buildable:
     """A candidate that bitnas can build, compile and time.
 
     Raises:
         InvalidInput: it is none of bitnas's architectures.
     """
-    if isinstance(candidate, Architecture):
+    if isinstance(candidate, Buildable):
         return candidate
     kind = type(candidate).__name__
     problem = f"it proposes architectures of its own ({kind}), which bitnas cannot build"

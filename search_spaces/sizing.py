@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Buildable
 from search_spaces.builder import build
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
@@ -48,13 +48,13 @@ class Size:
         return self.parameter_bytes / 1000
 
 
-def size(network: Architecture | nn.Module) -> Size:
+def size(network: Buildable | nn.Module) -> Size:
     """The size of a network or of what an architecture builds; nothing is trained.
 
     Raises:
         InvalidInput: the architecture does not build.
     """
-    if isinstance(network, Architecture):
+    if isinstance(network, Buildable):
         with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay
             network = build(network)
     weights: Counter[str] = Counter()

@@ -18,7 +18,7 @@ from search_spaces.search_space import buildable
 if TYPE_CHECKING:
     from latency import LatencyModel, Measurement
     from runtime import Workload
-    from search_spaces import Architecture
+    from search_spaces import Buildable
     from search_spaces.search_space import SearchSpace
 
 log = logging.getLogger("nas.latency")
@@ -44,7 +44,7 @@ NETWORKS_A_BATCH = 8
 """Networks that are measured in turn."""
 
 
-def architectures(space: "SearchSpace", first_seed: int) -> "Iterator[Architecture]":
+def architectures(space: "SearchSpace", first_seed: int) -> "Iterator[Buildable]":
     """Different architectures of a space, by seeds from ``first_seed`` on; ends where no new ones come."""
     seen: set[str] = set()
     seed, fruitless = first_seed, 0
@@ -59,7 +59,7 @@ def architectures(space: "SearchSpace", first_seed: int) -> "Iterator[Architectu
         yield architecture
 
 
-def _not_learned(model: "LatencyModel", source: "Iterable[Architecture]") -> "Iterator[Architecture]":
+def _not_learned(model: "LatencyModel", source: "Iterable[Buildable]") -> "Iterator[Buildable]":
     """Those whose networks were not learned from until now."""
     from latency.model.workloads import keys_of
 
@@ -138,7 +138,7 @@ def _check_minutes(minutes: float, each_s: float, needed: int) -> None:
         raise InvalidInput("minutes", problem, fix)
 
 
-def _learn(model: "LatencyModel", repeats: RepeatedTimes, chosen: "Iterable[Architecture]") -> None:
+def _learn(model: "LatencyModel", repeats: RepeatedTimes, chosen: "Iterable[Buildable]") -> None:
     for architecture in chosen:
         model.networks.learn(architecture, repeats.times[architecture])
 
@@ -185,23 +185,19 @@ def evaluate(
     return Evaluation(tuple(_compared(model, a, repeats.times[a]) for a in measured))
 
 
-def _compared(
-    model: "LatencyModel", architecture: "Architecture", measured: "Measurement"
-) -> ComparedNetwork:
+def _compared(model: "LatencyModel", architecture: "Buildable", measured: "Measurement") -> ComparedNetwork:
     found = model.predict(architecture)
     predicted = found.milliseconds, found.low, found.high
     return ComparedNetwork(architecture.digest, *predicted, measured.milliseconds, measured.disturbed)
 
 
-def _workloads(architecture: "Architecture") -> "list[Workload]":
+def _workloads(architecture: "Buildable") -> "list[Workload]":
     from latency.model.workloads import workloads_of
 
     return workloads_of(architecture)
 
 
-def _unlike(
-    source: "Iterator[Architecture]", known: list[NDArray[Any]], count: int
-) -> "Iterator[Architecture]":
+def _unlike(source: "Iterator[Buildable]", known: list[NDArray[Any]], count: int) -> "Iterator[Buildable]":
     """``count`` architectures, each the least like those known of the next few; known are then they, too."""
     for _ in range(count):
         pool = list(islice(source, CANDIDATES))
@@ -214,7 +210,7 @@ def _unlike(
         yield pool[chosen]
 
 
-def _place(architecture: "Architecture") -> NDArray[Any]:
+def _place(architecture: "Buildable") -> NDArray[Any]:
     """Where an architecture lies among others: logarithms of what its kernels do, by family."""
     from latency.model.features import amounts_of
     from runtime.kernels.base import kernels

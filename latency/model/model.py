@@ -14,7 +14,7 @@ from latency.model.prediction import Prediction, Predictor
 from latency.model.table import LatencyTable
 from latency.model.workloads import workloads_of
 from latency.timing.measurement import Measurement
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Buildable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,7 +58,7 @@ class LatencyModel:
         return self.kernels.table
 
     def predict(
-        self, network: "nn.Module | Architecture", input_shape: tuple[int, ...] | None = None
+        self, network: "nn.Module | Buildable", input_shape: tuple[int, ...] | None = None
     ) -> Prediction:
         """Predict the latency of a model or an architecture; nothing needs to be trained.
 
@@ -83,7 +83,7 @@ class LatencyModel:
         self.kernels.fill(workloads)
         return self.predictor.predict(workloads)
 
-    def estimate(self, architecture: Architecture) -> Prediction:
+    def estimate(self, architecture: Buildable) -> Prediction:
         """Predict from what the table holds, measuring nothing.
 
         Raises:
@@ -107,6 +107,6 @@ class LatencyModel:
         """
         return self.networks.compile(module, input_shape)
 
-    def measure_network(self, architecture: Architecture) -> Measurement:
+    def measure_network(self, architecture: Buildable) -> Measurement:
         """Compile an architecture's network and time it whole, until two times agree."""
         return self.networks.measure([self.networks.compiled(architecture)])[0]

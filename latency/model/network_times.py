@@ -9,7 +9,7 @@ from latency.model.table import NetworkMeasurement
 from latency.model.workloads import checked, keys_of, workloads_of
 from latency.timing.agreement import measure_until_agreed
 from latency.timing.measurement import Measurement
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Buildable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,7 +39,7 @@ class NetworkTimes:
 
         return self._compiled(module, input_shape, runtime.workloads(module, input_shape))
 
-    def compiled(self, architecture: Architecture) -> "CompiledNetwork":
+    def compiled(self, architecture: Buildable) -> "CompiledNetwork":
         """An architecture's network; untrained: weights change no kernel's time.
 
         Raises:
@@ -69,9 +69,9 @@ class NetworkTimes:
         earlier = known or [[] for _ in networks]
         return measure_until_agreed(lambda some: self.measure_once([networks[i] for i in some]), earlier)
 
-    def learn(self, architecture: Architecture, measurement: Measurement) -> None:
+    def learn(self, architecture: Buildable, measurement: Measurement) -> None:
         """Keep a whole network's time; the next prediction is corrected by it, too."""
-        conditions = replace(measurement.conditions, space=architecture.space)
+        conditions = replace(measurement.conditions, space=architecture.origin)
         kept = NetworkMeasurement(keys_of(architecture), replace(measurement, conditions=conditions))
         self._kernels.table.put_network(self._kernels.device.identity, kept)
         self.changes += 1

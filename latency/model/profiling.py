@@ -18,7 +18,7 @@ from search_spaces.search_space import buildable
 if TYPE_CHECKING:
     from latency.model.model import LatencyModel
     from runtime import Workload
-    from search_spaces import Architecture
+    from search_spaces import Buildable
     from search_spaces.search_space import Candidate, SearchSpace
 
 Progress = Callable[[int, int], None]
@@ -43,7 +43,7 @@ def _always(name: str) -> AbstractContextManager[bool]:
     return nullcontext(True)
 
 
-def sampled(space: "SearchSpace", most: int = SAMPLED_ARCHITECTURES) -> "list[Architecture]":
+def sampled(space: "SearchSpace", most: int = SAMPLED_ARCHITECTURES) -> "list[Buildable]":
     """Different architectures of a space, drawn uniformly, the same every time; fewer in a small space."""
     return [buildable(candidate) for candidate in drawn(space, most)]
 
@@ -126,7 +126,7 @@ def latencies(model: "LatencyModel", space: "SearchSpace") -> list[float]:
     return sorted(model.predictor.expected([kernels for _, kernels in _lowered(space)]))
 
 
-def _lowered(space: "SearchSpace") -> "Iterator[tuple[Architecture, list[Workload]]]":
+def _lowered(space: "SearchSpace") -> "Iterator[tuple[Buildable, list[Workload]]]":
     """Architectures of a space and their kernels; those that do not lower fail when a trial tries them."""
     from latency.model.workloads import workloads_of
 

@@ -8,7 +8,7 @@ from latency.model.workloads import workloads_of
 if TYPE_CHECKING:
     from latency import LatencyModel, Measurement
     from runtime import CompiledNetwork, Workload
-    from search_spaces import Architecture
+    from search_spaces import Buildable
 
 
 class RepeatedTimes:
@@ -19,18 +19,18 @@ class RepeatedTimes:
     """
 
     def __init__(self, model: "LatencyModel") -> None:
-        self.times: dict[Architecture, Measurement] = {}
+        self.times: dict[Buildable, Measurement] = {}
         self._model = model
-        self._compiled: dict[Architecture, CompiledNetwork] = {}
+        self._compiled: dict[Buildable, CompiledNetwork] = {}
 
-    def measure(self, architectures: "Sequence[Architecture]") -> None:
+    def measure(self, architectures: "Sequence[Buildable]") -> None:
         """Measure what was not measured, once."""
         self._model.kernels.fill(_kernels(architectures))
         self._compiled |= {a: self._model.networks.compiled(a) for a in architectures}
         networks = [self._compiled[architecture] for architecture in architectures]
         self.times |= zip(architectures, self._model.networks.measure_once(networks), strict=True)
 
-    def repeat(self, architectures: "Sequence[Architecture]") -> "list[Architecture]":
+    def repeat(self, architectures: "Sequence[Buildable]") -> "list[Buildable]":
         """Measure until two times of each network and kernel agree; gives those whose time is lower now."""
         self._model.kernels.measure_again(self._model.kernels.measured_once(_kernels(architectures)))
         networks = [self._compiled[architecture] for architecture in architectures]
@@ -44,5 +44,5 @@ class RepeatedTimes:
         ]
 
 
-def _kernels(architectures: "Sequence[Architecture]") -> "list[Workload]":
+def _kernels(architectures: "Sequence[Buildable]") -> "list[Workload]":
     return [work for architecture in architectures for work in workloads_of(architecture)]

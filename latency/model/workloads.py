@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Buildable, read_architecture
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ CACHE_SIZE = 4096
 
 
 def workloads_of(
-    network: "nn.Module | Architecture", input_shape: tuple[int, ...] | None = None
+    network: "nn.Module | Buildable", input_shape: tuple[int, ...] | None = None
 ) -> "list[Workload]":
     """The kernels of a model or an architecture, in order."""
     import runtime
 
-    if isinstance(network, Architecture):
+    if isinstance(network, Buildable):
         return list(_of_architecture(network.to_json(), input_shape or (1, *network.input_shape)))
     own = getattr(network, "input_shape", None)
     if input_shape is None and isinstance(own, tuple):
@@ -34,7 +34,7 @@ def workloads_of(
     return runtime.workloads(network, input_shape)
 
 
-def checked(architecture: Architecture) -> "nn.Module":
+def checked(architecture: Buildable) -> "nn.Module":
     """An architecture's network, untrained.
 
     Raises:
@@ -46,18 +46,18 @@ def checked(architecture: Architecture) -> "nn.Module":
     module = search_spaces.build(architecture).eval()
     if runtime.workloads(module, (1, *architecture.input_shape)) != workloads_of(architecture):
         raise BitnasError(
-            f"space: a block of '{architecture.space}' computes something else with other layers; "
+            f"space: a part of '{architecture.origin}' computes something else with other layers; "
             "have its forward() not look into them, but at attributes of its own"
         )
     return module
 
 
-def keys_of(architecture: Architecture) -> tuple[str, ...]:
+def keys_of(architecture: Buildable) -> tuple[str, ...]:
     """The keys of an architecture's kernels, in order: what its network is known by in a table."""
     return tuple(work.key for work in workloads_of(architecture))
 
 
-def activation_bytes(architecture: Architecture) -> int:
+def activation_bytes(architecture: Buildable) -> int:
     """Bytes of the workspace that the compiled network asks for, to run one image."""
     return _planned(architecture.to_json(), (1, *architecture.input_shape))[1]
 
@@ -73,7 +73,7 @@ def _planned(text: str, input_shape: tuple[int, ...]) -> "tuple[tuple[Workload, 
     from runtime.lowering import lower_parts
     from search_spaces.builder import parts
 
-    traces = (_trace_of(part) for part in parts(Architecture.from_json(text)))
+    traces = (_trace_of(part) for part in parts(read_architecture(text)))
     graph = lower_parts(traces, input_shape)
     return tuple(graph.workloads), lay_out(graph).workspace_bytes
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -61,7 +62,6 @@ class Auto(Algorithm):
 
     def __init__(self, space: SearchSpace, config: SearchConfig) -> None:
         self._config = config
-        self._threads = ThreadpoolController()
         self._genome = Genome(space, self._seed(_SPACE))
         self._candidates = Candidates(space, self._genome)
         self._archive = Archive(self._genome, config)
@@ -74,6 +74,13 @@ class Auto(Algorithm):
         )
         self._start = min(MOST_TO_START, max(LEAST, config.trials // 3))
         self._design = design(self._genome, self._start, self._seed(_DESIGN))
+
+    @cached_property
+    def _threads(self) -> ThreadpoolController:
+        # a BLAS of its own, which is limited only if it is there by now
+        import scipy.linalg  # noqa: F401
+
+        return ThreadpoolController()
 
     def ask(
         self, number: int, history: Sequence[TrialRecord], passed_over: Sequence[TrialRecord] = ()
@@ -167,7 +174,9 @@ class Auto(Algorithm):
             front = known.front()
             predictors = self._predictors(known, front)
         losses = known.losses[:, : known.objectives]
-        gain = Gain(losses[front], losses[known.is_front]) if len(front) else None
+        # what the space cannot give, such as a published network, sets no scale
+        own = losses[known.is_front & known.is_usable]
+        gain = Gain(losses[front], own) if len(own) else None
         hunted = self._hunted(asked.number)
         judge = Judge(self._genome, predictors, self._is_exact, known.objectives, self._limits, gain, hunted)
         return known, front, judge

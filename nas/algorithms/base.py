@@ -80,7 +80,8 @@ class Algorithm(ABC):
 
         Args:
             number: the trial's.
-            history: the search's trials that have a proposal, by number: queued, running and ended ones.
+            history: the search's trials that have a proposal, by number: queued, running and ended ones,
+                without the times of their kernels and the samples of what was passed over.
                 Ended ones are the same objects as in the last call: what is derived from them may be kept.
             passed_over: what was proposed for this trial so far and passed over: INFEASIBLE where it is over
                 a limit, COMPLETE where another trial has had it.

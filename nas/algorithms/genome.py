@@ -43,10 +43,11 @@ class Genome:
         ]
         codes = np.stack([self._coded(choices) for choices in drawn])
         self._is_always_asked: Mask = np.asarray((codes > 0).all(axis=0))
-        self._asked_by: dict[Rule, list[int]] = {}
+        asked_by: dict[Rule, list[int]] = {}
         for column, rule in enumerate(learned(codes, self.sizes)):
             if not self._is_always_asked[column]:
-                self._asked_by.setdefault(rule, []).append(column)
+                asked_by.setdefault(rule, []).append(column)
+        self._asked_by = [(rule, np.array(columns)) for rule, columns in asked_by.items()]
 
     def _drawn(self, random: np.random.Generator) -> Choices:
         """Uniform choices; those that are new become columns."""
@@ -96,8 +97,8 @@ class Genome:
     def expressed(self, genes: Genes) -> Codes:
         """The codes (n, c) of genes: by the learned rules, what a space would not ask for is dormant."""
         codes = (genes + 1).astype(np.int16)
-        for rule, columns in self._asked_by.items():
-            codes[np.ix_(np.flatnonzero(~rule(codes)), np.array(columns))] = 0
+        for rule, columns in self._asked_by:
+            codes[:, columns] *= rule(codes)[:, None]
         return codes
 
     def choices_of(self, genes: Genes, random: np.random.Generator) -> Choices:

@@ -17,19 +17,37 @@ Box = tuple[tuple[float, ...], tuple[float, ...]]
 
 # A product over boxes holds candidates x boxes x objectives at once: at most so many numbers (32 MB).
 _AT_ONCE = 4_000_000
+# So many points are compared with all others at once: one by one, the calls take most of the time.
+_PIVOTS = 8
 
 
 def non_dominated(points: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Which of the points (n, d) no other dominates; equal points do not dominate each other."""
+    """Which of the points (n, d) no other dominates; equal points do not dominate each other.
+
+    A point that is not a number somewhere counts as dominated.
+    """
     losses = _points(points)
-    rest = np.argsort(losses.sum(axis=1), kind="stable")
+    # nothing is dominated by what comes after it, also where sums are equal once they are rounded
+    rest = np.lexsort((*losses.T[::-1], losses.sum(axis=1)))
+    rest = rest[~np.isnan(losses[rest]).any(axis=1)]
+    columns = np.ascontiguousarray(losses[rest].T)  # (d, n)
     found = np.zeros(len(losses), dtype=bool)
     while len(rest):
-        best = losses[rest[0]]  # has the least sum, so that nothing dominates it
-        is_equal = (losses[rest] == best).all(axis=1)
-        found[rest[is_equal]] = True
-        rest = rest[~is_equal & (losses[rest] < best).any(axis=1)]
+        is_kept = _beside(columns, columns[:, :_PIVOTS])
+        found[rest[:_PIVOTS]] = is_kept[:_PIVOTS]
+        left = np.flatnonzero(is_kept[_PIVOTS:]) + _PIVOTS
+        rest, columns = rest[left], columns.take(left, axis=1)
     return found
+
+
+def _beside(columns: Floats, pivots: Floats) -> npt.NDArray[np.bool_]:
+    """Which points (d, n) none of the pivots (d, m) dominates: (n,)."""
+    is_better = np.zeros((pivots.shape[1], columns.shape[1]), dtype=bool)
+    is_equal = np.ones_like(is_better)
+    for column, pivot in zip(columns, pivots[:, :, None], strict=True):
+        is_better |= column < pivot
+        is_equal &= column == pivot
+    return np.asarray((is_better | is_equal).all(axis=0))
 
 
 def ranks(points: npt.ArrayLike) -> npt.NDArray[np.int64]:

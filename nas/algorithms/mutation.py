@@ -1,13 +1,17 @@
 """Algorithms that change a few choices of what has been good: local search, and evolution with ageing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from nas.algorithms.base import algorithms
 from nas.algorithms.drawing import Drawing, follow, mutant
 from nas.algorithms.points import Drawn, Point, Seen
 from nas.algorithms.ranking import best, front, population
+from search_spaces.search_space import Option
 
 if TYPE_CHECKING:
     from nas.ledger.records import SearchConfig
@@ -36,14 +40,30 @@ class LocalSearch(Drawing):
 
 def _mutants(members: Sequence[Point], children: Sequence[Point]) -> dict[int, int]:
     """How many mutants each member has, by its number."""
-    found = {member.number: 0 for member in members}
-    choices = {member.number: frozenset(member.choices.items()) for member in members}
-    for child in children:
-        own = frozenset(child.choices.items())
-        earlier = [number for number in found if number < child.number]
-        if earlier:
-            found[min(earlier, key=lambda number: (len(own ^ choices[number]), number))] += 1
+    ordered = sorted(members, key=lambda member: member.number)
+    column = {item: place for place, item in enumerate({i for m in ordered for i in m.choices.items()})}
+    common = _marked(children, column) @ _marked(ordered, column).T  # (children, members)
+    distances = _counts(children)[:, None] + _counts(ordered) - 2 * common
+    distances[_numbers(children)[:, None] <= _numbers(ordered)] = np.inf
+    has_parent = np.isfinite(distances).any(axis=1)
+    found = np.bincount(distances[has_parent].argmin(axis=1), minlength=len(ordered))
+    return dict(zip(_numbers(ordered).tolist(), found.tolist(), strict=True))
+
+
+def _marked(points: Sequence[Point], column: Mapping[tuple[str, Option], int]) -> npt.NDArray[np.float32]:
+    """Which choices points have, 1 in the column of each (n, c); those without a column are left out."""
+    found = np.zeros((len(points), len(column)), dtype=np.float32)
+    for row, point in zip(found, points, strict=True):
+        row[[column[item] for item in point.choices.items() if item in column]] = 1.0
     return found
+
+
+def _counts(points: Sequence[Point]) -> npt.NDArray[np.float32]:
+    return np.array([len(point.choices) for point in points], dtype=np.float32)
+
+
+def _numbers(points: Sequence[Point]) -> npt.NDArray[np.int64]:
+    return np.array([point.number for point in points], dtype=np.int64)
 
 
 class Evolution(Drawing):

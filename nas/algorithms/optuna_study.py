@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from nas.algorithms.points import Params, Point
@@ -21,6 +21,38 @@ class _SharedTrial(FrozenTrial):  # type: ignore[misc]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_SharedTrial":
         return copy.copy(self)
+
+
+class Told(optuna.samplers.BaseSampler):  # type: ignore[misc]
+    """A sampler that is told what all trials have chosen among, instead of comparing them all to find out."""
+
+    def __init__(
+        self, sampler: optuna.samplers.BaseSampler, options: Mapping[str, CategoricalDistribution]
+    ) -> None:
+        self._sampler = sampler
+        self._options = {name: options[name] for name in sorted(options) if not options[name].single()}
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """What there is to choose."""
+        return self._options
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As the sampler does."""
+        return dict(self._sampler.sample_relative(study, trial, search_space))
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """As the sampler does."""
+        return self._sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """As the sampler does."""
+        self._sampler.before_trial(study, trial)
 
 
 class Studies:
@@ -41,11 +73,20 @@ class Studies:
         self, points: Sequence[tuple[Point, Params]], sampler: optuna.samplers.BaseSampler
     ) -> optuna.Study:
         """A study of these points, with these params, and no others."""
+        if isinstance(sampler, optuna.samplers.BaseGASampler):
+            sampler = Told(
+                sampler, self._common([params for point, params in points if point.losses is not None])
+            )
         storage = optuna.storages.InMemoryStorage()
         study = optuna.create_study(storage=storage, directions=self._directions, sampler=sampler)
         for point, params in points:
             storage.create_new_trial(study._study_id, template_trial=self._trial(point, params))
         return study
+
+    def _common(self, chosen: Sequence[Params]) -> dict[str, CategoricalDistribution]:
+        """What all have chosen among."""
+        names = set(chosen[0]).intersection(*chosen[1:]) if chosen else set()
+        return {name: self._distribution(name, chosen[0][name][1]) for name in names}
 
     def _trial(self, point: Point, params: Params) -> _SharedTrial:
         kept = self._kept.get(point.number)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from nas import seeds
@@ -97,31 +98,36 @@ class Memory:
     def __init__(self, space: SearchSpace, config: "SearchConfig") -> None:
         self._space, self._config = space, config
         self._named = [objective(name) for name in config.objectives]
+        self._trials: Sequence[TrialRecord] = ()
         self._kept: dict[int, tuple[TrialRecord, Point | None]] = {}
 
     def look(
         self, number: int, history: "Sequence[TrialRecord]", passed_over: "Sequence[TrialRecord]"
     ) -> Seen:
         """What there is to see for the proposal of a trial."""
-        others = [trial for trial in history if trial.number != number]
-        points = [point for trial in others if (point := self._point(trial)) is not None]
+        self._read(history)
+        others = [trial.number for trial in history if trial.number != number]
+        points = [point for other in others if (point := self._kept[other][1]) is not None]
         latest = [trial for trial in passed_over if trial.state == "infeasible"][-REFUSED:]
         refused = [point for trial in latest if (point := self._made(trial)) is not None]
+        known = {trial.digest for trial in history if trial.number != number}
         return Seen(
             number,
             [point for point in points if point.losses is not None],
             [point for point in points if point.losses is None],
             refused,
-            {trial.digest for trial in (*others, *passed_over)},
+            known.union(trial.digest for trial in passed_over),
             len(passed_over),
             self._config.seed,
         )
 
-    def _point(self, trial: "TrialRecord") -> Point | None:
-        kept = self._kept.get(trial.number)
-        if kept is None or kept[0] is not trial:
-            kept = self._kept[trial.number] = trial, self._made(trial)
-        return kept[1]
+    def _read(self, history: "Sequence[TrialRecord]") -> None:
+        """Make the points of trials that are new or have changed: few are not where they were."""
+        moved = [now for now, before in zip_longest(history, self._trials) if now is not before]
+        for trial in moved:
+            if trial is not None and self._kept.get(trial.number, (None,))[0] is not trial:
+                self._kept[trial.number] = trial, self._made(trial)
+        self._trials = list(history)
 
     def _made(self, trial: "TrialRecord") -> Point | None:
         """A trial's point; None where it takes no part: it failed, or tells nothing that another does not."""

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 
 import numpy as np
 
-from nas.algorithms.hypervolume import crowding, non_dominated
+from nas.algorithms.hypervolume import Floats, crowding, non_dominated
 from nas.algorithms.points import Point
 
 _REFERENCE = 1.1  # worse than the worst of a front, whose losses range from 0 to 1
@@ -41,17 +42,21 @@ def spread(points: Sequence[Point], count: int) -> list[Point]:
 
 def _largest(front: list[Point], count: int) -> list[Point]:
     """Members of a front, each adding the most to the hypervolume of those before, as far as probes tell."""
-    losses = np.asarray([point.losses for point in front], dtype=np.float64)
+    losses = _losses(front)
     low, high = losses.min(axis=0), losses.max(axis=0)
     scaled = (losses - low) / np.where(high > low, high - low, 1.0)
     probes = np.random.RandomState(0).random_sample((_PROBES, len(low))) * _REFERENCE
-    is_free = (scaled[:, None, :] <= probes[None]).all(axis=2)  # (members, probes)
+    is_free = np.ones(
+        (len(front), _PROBES), dtype=bool
+    )  # what each member dominates, and none of those chosen
+    for loss, probe in zip(scaled.T, probes.T, strict=True):
+        is_free &= loss[:, None] <= probe
     chosen: list[int] = []
     for _ in range(count):
         gained = is_free.sum(axis=1)
         gained[chosen] = -1
         chosen.append(int(gained.argmax()))
-        is_free &= ~is_free[chosen[-1]]
+        is_free = is_free[:, ~is_free[chosen[-1]]]
     return [front[index] for index in chosen]
 
 
@@ -63,13 +68,21 @@ def front(points: Sequence[Point]) -> list[Point]:
 
 def _fronts(points: Sequence[Point]) -> Iterator[list[Point]]:
     """Front after front, each with the loneliest first."""
-    losses = np.asarray([point.losses for point in points], dtype=np.float64)
+    losses = _losses(points)
     rest = np.arange(len(points))
     while len(rest):
         is_first = non_dominated(losses[rest])
         first, rest = rest[is_first], rest[~is_first]
         lonely = np.argsort(-crowding(losses[first]), kind="stable")
         yield [points[index] for index in first[lonely]]
+
+
+def _losses(points: Sequence[Point]) -> Floats:
+    """Those of points that have some: (n, d)."""
+    if not points:
+        return np.zeros((0, 1))
+    flat = chain.from_iterable(point.losses or () for point in points)
+    return np.fromiter(flat, dtype=np.float64).reshape(len(points), -1)
 
 
 @dataclass(frozen=True)

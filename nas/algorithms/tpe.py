@@ -66,9 +66,11 @@ class _Tables:
         every = [point.params or {} for point in (*good, *others)]
         self._options = {name: options for params in every for name, (_, options) in params.items()}
         self._column = {name: column for column, name in enumerate(self._options)}
+        place = {name: {o: i for i, o in enumerate(options)} for name, options in self._options.items()}
         codes = np.full((len(every), len(self._options)), -1)
-        for row, params in zip(codes, every, strict=True):
-            row[[self._column[name] for name in params]] = [o.index(chosen) for chosen, o in params.values()]
+        rows = np.repeat(np.arange(len(every)), [len(params) for params in every])
+        columns = [self._column[name] for params in every for name in params]
+        codes[rows, columns] = [place[name][c] for params in every for name, (c, _) in params.items()]
         self._good, self._others = codes[: len(good)], codes[len(good) :]
         patterns = [(column >= 0).tobytes() for column in codes.T]
         self._groups = {

@@ -14,7 +14,7 @@ from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from latency import Measurement
-    from search_spaces import Architecture
+    from search_spaces import Buildable
 
 
 @click.command()
@@ -75,9 +75,9 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
         say(f"Wrote {plot}")
 
 
-def _architecture(text: str, storage: str) -> "Architecture":
+def _architecture(text: str, storage: str) -> "Buildable":
     """An architecture by SEARCH:NUMBER or from a file."""
-    from search_spaces import Architecture
+    from search_spaces import read_architecture
 
     search, colon, number = text.rpartition(":")
     if colon and number.isascii() and number.isdigit():
@@ -87,15 +87,15 @@ def _architecture(text: str, storage: str) -> "Architecture":
             trial = ledger.trial(search, int(number))
         if trial.architecture is None:
             raise BitnasError(f"trial {number}: it has no architecture yet; choose another")
-        return Architecture.from_json(trial.architecture)
+        return read_architecture(trial.architecture)
     try:
-        return Architecture.from_json(Path(text).read_text(encoding="utf-8"))
+        return read_architecture(Path(text).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         fix = "give a trial, as demo:19, or a file, as winner/architecture.json"
         raise InvalidInput("arch", f"{text!r} cannot be read ({error})", fix) from error
 
 
-def _layers(architecture: "Architecture") -> list[str]:
+def _layers(architecture: "Buildable") -> list[str]:
     """The layer that each kernel came from."""
     import search_spaces
     from runtime.lowering import lower

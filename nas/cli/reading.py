@@ -12,12 +12,12 @@ from nas.figures.data import (
     SHORT_DIGEST,
     describe_counts,
     further_objectives,
-    layer_rows,
     notes,
     told_costs,
     told_results,
     workload_bars,
 )
+from nas.figures.layers import layer_rows
 from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
 from nas.hints import command
 from nas.ledger.needs import check_objectives, unknown_objectives

@@ -61,8 +61,8 @@ what_to_try: Decorator = all_of(
     click.option(
         "--first",
         multiple=True,
-        metavar="FILE_OR_TRIAL",
-        help="Begin with this architecture: a JSON file, or SEARCH/NUMBER; once for each.",
+        metavar="NETWORK",
+        help="Begin with this: a published network, a JSON file of an architecture, SEARCH/NUMBER.",
     ),
     click.option(
         "--warm-start",

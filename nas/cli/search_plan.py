@@ -20,7 +20,7 @@ def show_plan(options: dict[str, Any], config: "SearchConfig", trials: int) -> N
     from nas.searching.plan import plan_of
 
     with show_on_terminal() as show:
-        plan = plan_of(options["storage"], config, show)
+        plan = plan_of(options["storage"], config, options["first"], show)
     seconds = plan.seconds(trials, options["workers"])
     if options["as_json"]:
         print_json(_plain(plan, trials, seconds))

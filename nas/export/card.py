@@ -19,6 +19,9 @@ MAX_CLASS_NAMES = 20
 """Of classes, on the card for people."""
 
 
+BOTH_OR_NONE = ([True, True], [False, False])
+
+
 class Card(BaseModel):
     """What an artifact states about itself; ``nas verify`` checks the figures.
 
@@ -35,8 +38,8 @@ class Card(BaseModel):
     ``repeated_accuracies`` are those on the validation split of a search's trainings with other seeds, the
     network's own first. ``predicted_elsewhere_ms`` is what further devices of the search would take, by name.
 
-    A network comes from a ``trial`` of a ``search``, or is a published ``network`` in a ``precision``.
-    ``digest`` is of the file that says what it is.
+    A network comes from a ``trial`` of a ``search``, or is a published ``network`` in a
+    ``precision``, or both. ``digest`` is of the file that says what it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -81,16 +84,18 @@ class Card(BaseModel):
     @model_validator(mode="after")
     def _has_one_origin(self) -> Self:
         given = [value is not None for value in (self.search, self.trial, self.network, self.precision)]
-        if given not in ([True, True, False, False], [False, False, True, True]):
+        of_trial, of_network = given[:2], given[2:]
+        if of_trial not in BOTH_OR_NONE or of_network not in BOTH_OR_NONE or not any(given):
             raise ValueError("it names neither a search's trial nor a published network")
         return self
 
     @property
     def title(self) -> str:
         """What the network is called."""
+        trial = f"rial {self.trial} of search {self.search}"
         if self.network is None:
-            return f"Trial {self.trial} of search {self.search}"
-        return f"{self.network} in {self.precision}"
+            return f"T{trial}"
+        return f"{self.network} in {self.precision}" + ("" if self.search is None else f", t{trial}")
 
     def to_json(self) -> str:
         """The card for machines."""

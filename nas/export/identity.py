@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from search_spaces.architecture import read_architecture
 from search_spaces.errors import PLUGINS, BitnasError, InvalidInput
 
 ARCHITECTURE, PUBLISHED = "architecture.json", "network.json"
@@ -59,7 +60,7 @@ def digest_and_kilobytes(path: Path) -> tuple[str, float]:
     try:
         text = path.read_text(encoding="utf-8")
         if path.name == ARCHITECTURE:
-            architecture = search_spaces.Architecture.from_json(text)
+            architecture = read_architecture(text)
             return architecture.digest, search_spaces.size(architecture).kilobytes
         published = PublishedNetwork.model_validate_json(text)
         return published.digest, published.kilobytes()

@@ -20,7 +20,7 @@ from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 if TYPE_CHECKING:
     from latency import Device, Measurement
     from nas.data import DataSet
-    from search_spaces import Architecture
+    from search_spaces import Buildable
 
 Say = Callable[[str], None]
 
@@ -50,7 +50,7 @@ class Candidate:
     """A trial's network, trained for so many epochs in all, and compiled."""
 
     trial: TrialRecord
-    architecture: "Architecture"
+    architecture: "Buildable"
     finished: Finished
     epochs: int
 
@@ -179,9 +179,9 @@ def prepare(
     from nas.seeds import training_seed
     from nas.training.loop import load_weights, train
     from nas.training.presets import recipe_for
-    from search_spaces import Architecture, build
+    from search_spaces import build, read_architecture
 
-    architecture = Architecture.from_json(trial.architecture or "")
+    architecture = read_architecture(trial.architecture or "")
     weights = ledger.weights(trial.search, trial.number)
     if weights is None:
         raise BitnasError(f"trial {trial.number}: the ledger has no weights of it; run the search again")
@@ -206,6 +206,7 @@ def _write(ledger: Ledger, candidate: Candidate, config: SearchConfig, output: P
         (ARCHITECTURE, architecture.to_json()),
         search=trial.search,
         trial=trial.number,
+        **_name(architecture),
         digest=architecture.digest,
         data=config.data,
         image_size=config.image_size,
@@ -226,6 +227,15 @@ def _write(ledger: Ledger, candidate: Candidate, config: SearchConfig, output: P
         digest=checksum(output / MANIFEST),
     )
     return card
+
+
+def _name(architecture: "Buildable") -> dict[str, str]:
+    """How a card names a published network, and what its layers have; empty for others."""
+    from search_spaces import NamedNetwork
+
+    if not isinstance(architecture, NamedNetwork):
+        return {}
+    return {"network": architecture.network, "precision": architecture.precision}
 
 
 def _told(measured: "Measurement") -> str:

@@ -67,7 +67,7 @@ def verify(folder: Path, latency_tolerance: float | None = None) -> list[Check]:
     network = runtime.load(folder)
     _check_listed(folder, CARD)
     card = read_card(folder)
-    identity = ARCHITECTURE if card.network is None else PUBLISHED
+    identity = PUBLISHED if card.search is None else ARCHITECTURE
     _check_listed(folder, identity, EXPECTED)
     try:
         test = load(card.data, card.image_size).test

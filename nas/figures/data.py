@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from nas.figures.labels import TIMES, workload_label
+from nas.figures.labels import workload_label
+from nas.figures.layers import count_precisions, published_name
 from nas.formatting import MISSING, counted, milliseconds, spread
 from nas.objectives import DEFAULT, Objective, ObjectiveValue, is_known, objective
 from search_spaces.errors import BitnasError
@@ -57,18 +58,6 @@ class ParetoData(NamedTuple):
     dominated: tuple[Point, ...]
     best: tuple[Point, ...]
     without_y: tuple[Point, ...]
-
-
-class LayerRow(NamedTuple):
-    """One part of an architecture, as a person reads it."""
-
-    part: str  # "stem", "block 1", "head"
-    kind: str
-    width: int | None  # output channels
-    kernel: int | None
-    stride: int | None
-    groups: int | None
-    precisions: tuple[tuple[str, str], ...]  # (layer, precision)
 
 
 class Bar(NamedTuple):
@@ -148,29 +137,6 @@ def describe_counts(search: "SearchRecord") -> str:
     return ", ".join(told) or "no trials"
 
 
-def layer_rows(architecture_json: str) -> list[LayerRow]:
-    """The stem, blocks and head of an architecture; BitnasError when the text is none."""
-    from search_spaces.architecture import Architecture
-
-    network = Architecture.from_json(architecture_json)
-    stem, head = network.stem, network.head
-    rows = [
-        LayerRow("stem", "conv", stem.width, stem.kernel, stem.stride, 1, (("conv", stem.precision),)),
-    ]
-    for index, block in enumerate(network.blocks, start=1):
-        layers = tuple(dict(block.precisions).items())
-        shape = (block.width, block.kernel, block.stride, block.groups)
-        rows.append(LayerRow(f"block {index}", block.kind, *shape, layers))
-    classifier = (("classifier", head.precision),)
-    return [*rows, LayerRow("head", "pool, linear", network.classes, None, None, None, classifier)]
-
-
-def count_precisions(architecture_json: str) -> str:
-    """Such as ``binary x4, int8 x2``: how many layers have each precision, the most frequent first."""
-    layers = [precision for row in layer_rows(architecture_json) for _, precision in row.precisions]
-    return ", ".join(f"{name} {TIMES}{count}" for name, count in Counter(layers).most_common())
-
-
 def workload_bars(latency_by_workload: Sequence[Sequence[str | float]]) -> list[Bar]:
     """(workload key, ms) pairs of a trial, equal workloads added up, the slowest first."""
     uses: Counter[str] = Counter()
@@ -193,8 +159,11 @@ def training_curve(epochs: Sequence["EpochRecord"]) -> Curve:
 
 
 def notes(config: "SearchConfig", trial: "TrialRecord") -> str:
-    """What to know of a trial: a limit broken when measured, a disturbed machine, estimated kernels."""
-    told = ["over the limit"] if config.breaks_limit(trial) else []
+    """What to know of a trial: a published network's name, a limit broken when measured, a disturbed machine,
+    estimated kernels.
+    """
+    told = [name] if (name := published_name(trial)) else []
+    told += ["over the limit"] if config.breaks_limit(trial) else []
     if trial.same_as:
         told.append(f"of {trial.same_as}")
     if len(trial.accuracies) > 1:

@@ -4,7 +4,7 @@ import json
 
 from nas.ledger.lines import TrialLine, damaged
 from nas.ledger.records import TRAINING, SearchConfig
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Buildable, read_architecture
 from search_spaces.errors import InvalidInput
 from search_spaces.search_space import Candidate, Option, SearchSpace, spaces
 
@@ -35,7 +35,7 @@ class Checks:
         except ValueError as error:
             raise damaged(line, f"the architecture is no JSON: {error}") from error
         found = None if self._space is None else _chosen(self._space, trial.choices)
-        if trial.choices is None or self._is_training or isinstance(found, Architecture):
+        if trial.choices is None or self._is_training or isinstance(found, Buildable):
             architecture = _read(trial.architecture, trial.digest, line)
             found = _fitted(self._space, architecture, trial.choices)
         elif found is None:
@@ -46,10 +46,10 @@ class Checks:
             raise damaged(line, NOT_ITS)
 
 
-def _read(text: str, digest: str | None, line: int) -> Architecture:
+def _read(text: str, digest: str | None, line: int) -> Buildable:
     """An architecture of bitnas's, which is in the file as a whole."""
     try:
-        found = Architecture.from_json(text)
+        found = read_architecture(text)
     except InvalidInput as error:
         raise damaged(line, str(error)) from error
     if found.digest != digest:
@@ -72,7 +72,7 @@ def _chosen(space: SearchSpace, choices: dict[str, Option] | None) -> Candidate 
 
 
 def _fitted(
-    space: SearchSpace | None, architecture: Architecture, choices: dict[str, Option] | None
+    space: SearchSpace | None, architecture: Buildable, choices: dict[str, Option] | None
 ) -> Candidate | None:
     """Where choices lead for the images that an architecture is for."""
     if space is None:

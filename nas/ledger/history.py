@@ -2,16 +2,24 @@
 
 import math
 
-from sqlalchemy import select
+from sqlalchemy import null, select
 
 from nas.ledger.records import TrialRecord
 from nas.ledger.rows import find_search, trial_record
 from nas.ledger.store import Ledger
 from nas.ledger.tables import Trial
 
+_LEFT_OUT = {"latency_by_workload", "passed_samples"}
+"""What nobody judges a trial by, and is most of what there is to read of many."""
+_COLUMNS = [
+    null().label(column.key) if column.key in _LEFT_OUT else column for column in Trial.__table__.columns
+]
+
 
 class History:
     """The trials of one search that have been proposed, kept in memory and brought up to date on demand.
+
+    They come without the times of their kernels and the samples of what was passed over.
 
     Every change of a trial takes the search's next revision in the transaction that commits it, and the
     search's row is locked until then. So whoever has read up to a revision has missed nothing before it.
@@ -29,8 +37,9 @@ class History:
     def refresh(self) -> list[TrialRecord]:
         """Read what has changed; the trials that changed."""
         with self._ledger.reading() as session:
-            changed = select(Trial).where(Trial.search_id == self._search_id, Trial.revision > self._revision)
-            rows = session.scalars(changed.order_by(Trial.revision)).all()
+            changed = Trial.search_id == self._search_id, Trial.revision > self._revision
+            # rows, as objects of the tables' classes take twice as long
+            rows = session.execute(select(*_COLUMNS).where(*changed).order_by(Trial.revision)).all()
             found = [trial_record(self._search, row) for row in rows]
             self._revision = rows[-1].revision if rows else self._revision
         for trial in found:

@@ -1,8 +1,8 @@
 """Rows of the ledger's tables: finding them, numbering their changes, and what is handed out for them."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger.entries import check_finite
@@ -46,8 +46,8 @@ def find_trial(session: Session, name: str, number: int) -> Trial:
     return row
 
 
-def trial_record(search: str, row: Trial) -> TrialRecord:
-    """What the ledger hands out for a row of trials."""
+def trial_record(search: str, row: Trial | Row[Any]) -> TrialRecord:
+    """What the ledger hands out for a row of trials, which has all columns."""
     by_workload = row.latency_by_workload
     return TrialRecord(
         search=search,

@@ -21,7 +21,7 @@ from nas.ledger.store import Ledger
 from nas.measuring.devices import open_absent, open_device
 from nas.measuring.machine_lock import MachineLock
 from nas.objectives import LATENCY_AT
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Buildable
 from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError
 from search_spaces.search_space import SearchSpace
 
@@ -68,14 +68,14 @@ class Bench(Protocol):
     def median(self, space: SearchSpace) -> float:
         """Milliseconds that the median of a space's architectures takes."""
 
-    def estimate(self, architecture: Architecture) -> Predicted:
+    def estimate(self, architecture: Buildable) -> Predicted:
         """What an architecture takes by what is known, measuring nothing."""
 
-    def predict(self, architecture: Architecture) -> Predicted:
+    def predict(self, architecture: Buildable) -> Predicted:
         """What an architecture takes by all its kernels, which are measured; where a search does without a
         device that is away, what was not measured is ``estimated``."""
 
-    def measure(self, architecture: Architecture) -> Measurement:
+    def measure(self, architecture: Buildable) -> Measurement:
         """The time of one image through the whole compiled network."""
 
     def drifts(self) -> list[float]:
@@ -138,7 +138,7 @@ class DeviceBench:
             )
         return median(found)
 
-    def estimate(self, architecture: Architecture) -> Predicted:
+    def estimate(self, architecture: Buildable) -> Predicted:
         """Sum the table's times; what it lacks is estimated from what it holds."""
         checked(architecture)  # takes milliseconds, and the front that it may spoil minutes
         if time.monotonic() < self._away_until:
@@ -151,7 +151,7 @@ class DeviceBench:
         except MeasurementError:  # the table holds too little to estimate from
             return self.predict(architecture)
 
-    def predict(self, architecture: Architecture) -> Predicted:
+    def predict(self, architecture: Buildable) -> Predicted:
         """Sum the table's times; what it lacks is compiled and timed, or estimated."""
         checked(architecture)
         if time.monotonic() < self._away_until:
@@ -163,7 +163,7 @@ class DeviceBench:
         except NoDeviceError as error:
             return self._without_device(architecture, error)
 
-    def _without_device(self, architecture: Architecture, error: NoDeviceError) -> Predicted:
+    def _without_device(self, architecture: Buildable, error: NoDeviceError) -> Predicted:
         """An estimate, where the search does without a device that is away; else the error is raised."""
         if not self._predicts_when_away:
             raise error
@@ -174,7 +174,7 @@ class DeviceBench:
         """By what share the device was slower than usual, for each batch of measurements so far."""
         return list(self._device.drifts)
 
-    def measure(self, architecture: Architecture) -> Measurement:
+    def measure(self, architecture: Buildable) -> Measurement:
         """Compile the network and time it; again where the machine was disturbed, if patience lasts.
 
         It lasts for the whole search: on a machine that is always busy, times are marked, not waited for.
@@ -203,7 +203,7 @@ class DeviceBench:
             self._absent = LatencyModel(open_absent(self._ledger, self._name), self._table, measure=False)
         return self._absent
 
-    def _estimate(self, architecture: Architecture) -> Predicted:
+    def _estimate(self, architecture: Buildable) -> Predicted:
         """From the table alone.
 
         Raises:

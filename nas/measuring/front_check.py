@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from latency.timing.measurement import Measurement
 from nas.hints import command
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import read_architecture
 from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def check_front(
             progress(done, len(ordered))
             measured, problem = None, None
             try:
-                measured = timer.measure(Architecture.from_json(str(trial.architecture)))
+                measured = timer.measure(read_architecture(str(trial.architecture)))
             except NoDeviceError:
                 raise
             except MeasurementError as error:

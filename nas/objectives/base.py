@@ -10,7 +10,7 @@ from nas.formatting import MISSING
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
-    from search_spaces import Architecture
+    from search_spaces import Buildable
 
 
 class ObjectiveValue(NamedTuple):
@@ -93,7 +93,7 @@ class Objective(ABC):
     def of(self, trial: Figures) -> ObjectiveValue | None:
         """What a trial has; None where it is not known (yet)."""
 
-    def cost(self, architecture: "Architecture") -> float | None:
+    def cost(self, architecture: "Buildable") -> float | None:
         """What an architecture has, from itself alone; None where that cannot be told.
 
         A finite number is kept with the trial, under this objective's name (``TrialRecord.costs``). It is
@@ -149,16 +149,16 @@ class ArchitectureCost(Objective):
         return _computed(self, trial.architecture)
 
     @abstractmethod
-    def cost(self, architecture: "Architecture") -> float:
+    def cost(self, architecture: "Buildable") -> float:
         """What an architecture has."""
 
 
 @lru_cache(maxsize=4096)
 def _computed(objective: ArchitectureCost, architecture: str) -> ObjectiveValue | None:
     """The cost of an architecture, from its JSON; None where it no longer builds."""
-    from search_spaces import Architecture
+    from search_spaces import read_architecture
 
     try:
-        return ObjectiveValue.exact(objective.cost(Architecture.from_json(architecture)))
+        return ObjectiveValue.exact(objective.cost(read_architecture(architecture)))
     except BitnasError:
         return None

@@ -6,7 +6,7 @@ from nas.formatting import MISSING
 from nas.objectives.base import ArchitectureCost
 
 if TYPE_CHECKING:
-    from search_spaces import Architecture
+    from search_spaces import Buildable
 
 
 class Macs(ArchitectureCost):
@@ -14,7 +14,7 @@ class Macs(ArchitectureCost):
 
     name, title, limit = "macs", "MACs", "max_macs"
 
-    def cost(self, architecture: "Architecture") -> float:
+    def cost(self, architecture: "Buildable") -> float:
         """The sum that ``nas size`` shows layer by layer."""
         from search_spaces import build
         from search_spaces.sizing import layers

@@ -6,7 +6,7 @@ from nas.formatting import kilobytes
 from nas.objectives.base import ArchitectureCost
 
 if TYPE_CHECKING:
-    from search_spaces import Architecture
+    from search_spaces import Buildable
 
 
 class Memory(ArchitectureCost):
@@ -18,7 +18,7 @@ class Memory(ArchitectureCost):
 
     name, title, unit, limit = "memory", "memory", "kB", "max_memory_kb"
 
-    def cost(self, architecture: "Architecture") -> float:
+    def cost(self, architecture: "Buildable") -> float:
         """From the plan alone; nothing is compiled."""
         from latency.model.workloads import activation_bytes
 

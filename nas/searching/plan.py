@@ -13,7 +13,7 @@ from nas.ledger.store import Ledger
 from nas.objectives import objective
 from nas.trials.costing import costs_of
 from nas.trials.setup import data_of, space_of
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Buildable
 from search_spaces.counting import Size, counted
 from search_spaces.errors import AbsentLedgerError, BitnasError, MeasurementError, NoDeviceError
 from search_spaces.restricted import Restricted
@@ -53,16 +53,22 @@ class Plan:
         return None if self.trial_s is None else trials * self.trial_s / min(workers, max(trials, 1))
 
 
-def plan_of(storage: str, config: SearchConfig, show: Show = lambda *_: None) -> Plan:
+def plan_of(
+    storage: str, config: SearchConfig, first: Sequence[str] = (), show: Show = lambda *_: None
+) -> Plan:
     """The plan of a search; nothing is written, but one epoch may be trained to see how long it takes.
 
-    ``show`` is told what is being done, how much of it is done, and of how much.
+    Args:
+        storage: the ledger's database URL.
+        config: what is asked for.
+        first: what the search is to begin with, which is checked.
+        show: is told what is being done, how much of it is done, and of how much.
 
     Raises:
         InvalidInput: the search could not run.
         BitnasError: the ledger does not open.
     """
-    from nas.searching.search import check_config, check_devices, with_defaults, with_whole_path
+    from nas.searching.search import check_config, check_devices, first_of, with_defaults, with_whole_path
 
     config = with_defaults(config)
     check_config(config)
@@ -70,6 +76,7 @@ def plan_of(storage: str, config: SearchConfig, show: Show = lambda *_: None) ->
     config = with_whole_path(config)
     data = data_of(config)
     space = space_of(config, data)
+    first_of(storage, first, config, space)
     try:
         with Ledger.open(storage) as ledger:
             return _plan(ledger, config, space, data, show)
@@ -123,13 +130,13 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _sample(space: "SearchSpace", show: Show) -> list[Architecture]:
+def _sample(space: "SearchSpace", show: Show) -> list[Buildable]:
     """Architectures of the space that lower; none where they are not of bitnas's."""
     from latency.model.profiling import sampled
     from latency.model.workloads import workloads_of
 
-    found = []
-    every = sampled(space) if isinstance(space.sample(0), Architecture) else []
+    found = list[Buildable]()
+    every = sampled(space) if isinstance(space.sample(0), Buildable) else []
     for done, architecture in enumerate(every):
         show("looking at architectures", done, len(every))
         try:
@@ -140,7 +147,7 @@ def _sample(space: "SearchSpace", show: Show) -> list[Architecture]:
     return found
 
 
-def _latencies(ledger: Ledger, device: str, sample: Sequence[Architecture]) -> list[float]:
+def _latencies(ledger: Ledger, device: str, sample: Sequence[Buildable]) -> list[float]:
     """What each takes by what the ledger knows of the device; nothing where that is too little."""
     from latency import LatencyModel
     from latency.model.workloads import workloads_of
@@ -155,7 +162,7 @@ def _latencies(ledger: Ledger, device: str, sample: Sequence[Architecture]) -> l
         return []
 
 
-def _cost(architecture: Architecture, latency_ms: float | None, limited: Collection[str]) -> Cost:
+def _cost(architecture: Buildable, latency_ms: float | None, limited: Collection[str]) -> Cost:
     """What an architecture takes, as far as it is shown or limited."""
     from search_spaces.sizing import size
 
@@ -190,7 +197,7 @@ def _recorded(ledger: Ledger | None, config: SearchConfig) -> float | None:
     return fmean(found) if found else None
 
 
-def _tried(config: SearchConfig, sample: Sequence[Architecture], data: "DataSet | None") -> float | None:
+def _tried(config: SearchConfig, sample: Sequence[Buildable], data: "DataSet | None") -> float | None:
     """Seconds of the epochs of a trial, by training one; None where another evaluator does that."""
     from nas.training.loop import train_architecture
 

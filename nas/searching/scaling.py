@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from nas.ledger.records import SearchConfig, TrialRecord, check_search_name
 from nas.objectives import objective
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Architecture, read_architecture
 from search_spaces.errors import InvalidInput, NothingFitsError, Parameter
 from search_spaces.scaling import Scale, grid, scaled
 from search_spaces.sizing import size
@@ -87,10 +87,14 @@ def scalable(config: SearchConfig, trial: TrialRecord) -> Architecture:
         problem = f"trial {trial.number} is {trial.state} and has no architecture yet"
         raise InvalidInput("number", problem, "choose another")
     try:
-        return Architecture.from_json(trial.architecture)
+        found = read_architecture(trial.architecture)
     except InvalidInput as error:
         problem = f"the architecture of trial {trial.number} is none of bitnas's"
         raise InvalidInput("number", problem, "scale a trial of a space of bitnas's") from error
+    if isinstance(found, Architecture):
+        return found
+    problem = f"trial {trial.number} is the published network '{found.network}', which has no blocks"
+    raise InvalidInput("number", problem, "scale a trial whose architecture comes from the space")
 
 
 def is_resizable(config: SearchConfig, architecture: Architecture) -> bool:
@@ -234,6 +238,7 @@ def searches_of(
         only={},
         epochs=config.epochs if epochs is None else epochs,
         pruner="none",
+        audit=0,
     )
     base = replace(base, max_latency_ms=max_latency_ms)
     return {

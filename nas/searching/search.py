@@ -92,11 +92,11 @@ def with_defaults(config: SearchConfig) -> SearchConfig:
 
 def _is_buildable(space: "SearchSpace") -> bool:
     """Whether bitnas can build what a space proposes; InvalidInput where the space breaks its contract."""
-    from search_spaces.architecture import Architecture
+    from search_spaces.architecture import Buildable
     from search_spaces.checking import check_space
 
     check_space(space)
-    return isinstance(space.sample(0), Architecture)
+    return isinstance(space.sample(0), Buildable)
 
 
 def with_whole_path(config: SearchConfig) -> SearchConfig:
@@ -195,7 +195,8 @@ def create(
         name: what to call the search; None for the space, the data and a number, such as ``tiny-digits-1``.
         config: what is asked for; a path to data becomes absolute, so that the search goes on from anywhere.
         on_images: is told how many images are decoded, the first time.
-        first: architectures to begin with: files, or trials of the ledger as SEARCH/NUMBER.
+        first: what to begin with: published networks, files of architectures, or trials of the ledger as
+            SEARCH/NUMBER.
         warm_start: searches of the ledger whose ended trials come before those of this one.
 
     Raises:
@@ -209,7 +210,7 @@ def create(
     check_pruner(config)
     check_devices(storage, config)
     config = with_whole_path(config)
-    config = replace(config, first=(*config.first, *_first(storage, first, space)))
+    config = replace(config, first=(*config.first, *first_of(storage, first, config, space)))
     if len(config.first) > config.trials:
         problem = f"{len(config.first)} architectures are more than the {config.trials} trials"
         raise InvalidInput("first", problem, "ask for more trials")
@@ -233,14 +234,20 @@ def _ledger(storage: str, is_there: bool) -> Ledger:
     return Ledger.open(storage, create=not is_there)
 
 
-def _first(storage: str, names: Sequence[str], space: "SearchSpace") -> tuple[str, ...]:
-    """What the search begins with; a ledger is opened for names that are no files."""
+def first_of(
+    storage: str, names: Sequence[str], config: SearchConfig, space: "SearchSpace"
+) -> tuple[str, ...]:
+    """What the search begins with; a ledger is opened for names that may be trials.
+
+    Raises:
+        InvalidInput: as ``nas.trials.first`` says.
+    """
     from nas.trials.first import first_of
 
     if all(name.startswith("{") or Path(name).is_file() or "/" not in name for name in names):
-        return first_of(names, space, None)
+        return first_of(names, space, None, config.evaluator)
     with Ledger.open(storage) as ledger:
-        return first_of(names, space, ledger)
+        return first_of(names, space, ledger, config.evaluator)
 
 
 def _create_unnamed(ledger: Ledger, config: SearchConfig, warm_start: Sequence[str]) -> SearchRecord:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from nas.algorithms.base import Algorithm, Proposal
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
-from search_spaces import Architecture, space
+from search_spaces import Buildable, space
 from search_spaces.search_space import SearchSpace, buildable
 
 TRIALS = 10
@@ -68,13 +68,13 @@ class AlgorithmConformance(ABC):
         for trial in mixed:
             if trial.state.finished:
                 algorithm.tell(trial)
-        assert _architecture(algorithm.ask(6, mixed)).space == "tiny"
+        assert _architecture(algorithm.ask(6, mixed)).origin == "tiny"
 
     def test_one_objective_is_enough(self) -> None:
         """And any other is as good as accuracy."""
         for objectives in (("accuracy",), ("latency", "size")):
             algorithm = self._new(objectives=objectives)
-            assert _architecture(algorithm.ask(3, self._history(3))).space == "tiny"
+            assert _architecture(algorithm.ask(3, self._history(3))).origin == "tiny"
 
     def _new(self, **settings: object) -> Algorithm:
         return self.algorithm(space("tiny"), replace(self.config, **settings))  # type: ignore[arg-type]
@@ -88,7 +88,7 @@ class AlgorithmConformance(ABC):
         return done
 
 
-def _architecture(proposal: Proposal) -> Architecture:
+def _architecture(proposal: Proposal) -> Buildable:
     return buildable(space("tiny").propose(lambda name, _: proposal.choices[name]))
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nas.ledger import Ledger, SearchConfig
     from nas.measuring.bench import Bench, Predicted
     from nas.measuring.machine_lock import MachineLock
-    from search_spaces import Architecture
+    from search_spaces import Buildable
 
 
 class BenchConformance(ABC):
@@ -99,7 +99,7 @@ def _config(space: str, device: str) -> "SearchConfig":
     return SearchConfig(space, "digits", device, trials=1, epochs=1)
 
 
-def _architecture(space: str) -> "Architecture":
+def _architecture(space: str) -> "Buildable":
     from search_spaces.search_space import buildable
     from search_spaces.search_space import space as called
 

@@ -12,7 +12,8 @@ from nas.executors.base import Ended, Event, Executor
 from nas.ledger import Ledger, SearchConfig, TrialState
 from nas.measuring.bench import Predicted
 from nas.trials.job import Job, Told
-from search_spaces import Architecture
+from search_spaces import Buildable
+from search_spaces.builder import parts
 from search_spaces.errors import BitnasError
 from search_spaces.search_space import SearchSpace
 
@@ -126,16 +127,16 @@ class MadeUpBench:
         """Of three blocks."""
         return 0.3
 
-    def predict(self, architecture: Architecture) -> Predicted:
+    def predict(self, architecture: Buildable) -> Predicted:
         """The sum over the blocks, each of which counts as one workload."""
-        works = [(f"block{index}", 0.1) for index, _ in enumerate(architecture.blocks)]
+        works = [(part.name, 0.1) for part in parts(architecture) if part.name not in ("stem", "head")]
         return Predicted(sum(ms for _, ms in works), works)
 
-    def estimate(self, architecture: Architecture) -> Predicted:
+    def estimate(self, architecture: Buildable) -> Predicted:
         """As certain."""
         return self.predict(architecture)
 
-    def measure(self, architecture: Architecture) -> Measurement:
+    def measure(self, architecture: Buildable) -> Measurement:
         """What is predicted."""
         return Measurement(self.predict(architecture).milliseconds, 0.0, 1, "2026-01-01T00:00:00+00:00", "0")
 

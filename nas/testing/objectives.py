@@ -7,7 +7,7 @@ from dataclasses import replace
 from nas.formatting import MISSING
 from nas.ledger.records import TrialRecord, TrialState
 from nas.objectives import LATENCY_AT, Objective, ObjectiveValue
-from search_spaces import Architecture, space
+from search_spaces import read_architecture, space
 from search_spaces.search_space import buildable
 
 COSTED_TRIAL = TrialRecord(
@@ -81,7 +81,7 @@ class ObjectiveConformance(ABC):
         for seed in range(3):
             architecture = buildable(space(self.space).sample(seed))
             cost = found.cost(architecture)
-            assert cost == found.cost(Architecture.from_json(architecture.to_json()))
+            assert cost == found.cost(read_architecture(architecture.to_json()))
             assert cost is None or (math.isfinite(cost) and cost >= 0)
 
     def _costed(self) -> TrialRecord:

@@ -23,7 +23,7 @@ from nas.training.layouts import EvenGradients, kept_memory
 from nas.training.optimizers import parameter_groups
 from nas.training.presets import recipe_for
 from nas.training.recipe import Recipe, optimizers, schedules
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Buildable
 from search_spaces.builder import build
 from search_spaces.errors import BitnasError, TrainingError
 from search_spaces.layers import QuantConv2d, QuantLinear
@@ -48,7 +48,7 @@ OnBatch = Callable[[], None]
 
 
 def train_architecture(
-    architecture: Architecture,
+    architecture: Buildable,
     data: DataSet,
     *,
     epochs: int,
@@ -71,7 +71,7 @@ def train_architecture(
 
 
 def training_of(
-    architecture: Architecture, data: DataSet, *, epochs: int, seed: int, recipe: Recipe
+    architecture: Buildable, data: DataSet, *, epochs: int, seed: int, recipe: Recipe
 ) -> "Training":
     """A training to begin, or to bring to where a checkpoint was.
 

@@ -159,29 +159,15 @@ def _teacher(path: Path, data: "DataSet") -> "tuple[nn.Module, str]":
 
 def _check_fit(module: "nn.Module", data: "DataSet", job: TrainJob) -> None:
     """Refuse images that the network cannot take, before an epoch of them."""
-    import torch
+    from search_spaces.networks import check_images
 
-    from search_spaces.plan import SCALE_CASES
-
-    channels, height, width = data.input_shape
-    rows, columns = _usual(job.network)[1:]
-    if job.precision in SCALE_CASES and (height, width) != (rows, columns):
-        problem = f"the scales of '{job.precision}' are for images of {columns}x{rows}, not {width}x{height}"
-        raise InvalidInput("precision", problem, "choose binary, or images of that size")
     try:
-        with torch.inference_mode():
-            module.eval()(torch.zeros(1, *data.input_shape))
-    except RuntimeError as error:
-        problem = f"'{job.network}' does not take {width}x{height} images of {channels} channels"
-        shape = _usual(job.network)
-        fix = (f"it is made for {shape[2]}x{shape[1]}; ", Parameter("image_size"), " brings images to a size")
-        raise InvalidInput("data", problem, fix) from error
-
-
-def _usual(name: str) -> tuple[int, int, int]:
-    from search_spaces.networks import networks
-
-    return networks.get(name).input_shape
+        check_images(module, job.network, job.precision, data.input_shape)
+    except InvalidInput as error:
+        if error.parameter == "precision":
+            raise
+        fix = (f"{error.fix}; ", Parameter("image_size"), " brings images to a size")
+        raise InvalidInput("data", error.problem, fix) from error
 
 
 def _result(job: TrainJob, training: "Training", test_accuracy: float, seconds: float) -> dict[str, Any]:

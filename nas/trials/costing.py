@@ -11,7 +11,7 @@ from nas.ledger.records import ALL, SearchConfig
 from nas.measuring.bench import Bench, Predicted
 from nas.objectives import LATENCY_AT, ObjectiveValue, objective, objectives
 from nas.trials.pace import Pace
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Buildable
 from search_spaces.errors import NoDeviceError
 from search_spaces.search_space import Candidate
 
@@ -45,7 +45,7 @@ class Costing:
     def estimated(self, candidate: Candidate) -> Cost:
         """What a candidate costs by estimates, as far as it counts in this search."""
         told, names = self._told(candidate), self.config.watched
-        if not isinstance(candidate, Architecture):
+        if not isinstance(candidate, Buildable):
             return Cost(costs=told)
         from search_spaces.sizing import size
 
@@ -70,7 +70,7 @@ class Costing:
 
     def before_training(self, candidate: Candidate) -> Cost:
         """By what is known; kernels are measured where that decides about a limit, if affordable."""
-        if not isinstance(candidate, Architecture):
+        if not isinstance(candidate, Buildable):
             return Cost(costs=self._told(candidate), measuring_s=self.pace.since_last())
         limits = self.config.limited
         found = {
@@ -88,7 +88,7 @@ class Costing:
             )
         return {name: ObjectiveValue.exact(float(value)) for name, value in told.items()}
 
-    def settled(self, architecture: Architecture) -> Cost:
+    def settled(self, architecture: Buildable) -> Cost:
         """By its kernels, all measured.
 
         Raises:
@@ -103,7 +103,7 @@ class Costing:
         self.pace.add_front(seconds)
         return self._cost(architecture, found, seconds)
 
-    def _predicted(self, bench: Bench, architecture: Architecture, limit: float | None) -> Predicted:
+    def _predicted(self, bench: Bench, architecture: Buildable, limit: float | None) -> Predicted:
         if self.config.measure == ALL:
             return self._measured(bench, architecture, kernels=0)
         found = bench.estimate(architecture)
@@ -112,15 +112,13 @@ class Costing:
             return self._measured(bench, architecture, missing)
         return found
 
-    def _measured(self, bench: Bench, architecture: Architecture, kernels: int) -> Predicted:
+    def _measured(self, bench: Bench, architecture: Buildable, kernels: int) -> Predicted:
         started = time.monotonic()
         found = bench.predict(architecture)
         self.pace.add_measuring(kernels, time.monotonic() - started)
         return found
 
-    def _cost(
-        self, architecture: Architecture, predicted: Mapping[str, Predicted], measuring_s: float
-    ) -> Cost:
+    def _cost(self, architecture: Buildable, predicted: Mapping[str, Predicted], measuring_s: float) -> Cost:
         from search_spaces.sizing import size
 
         further = {name: found for name, found in predicted.items() if name != self.config.device}
@@ -149,7 +147,7 @@ def latency_of(device: str, config: SearchConfig) -> str:
     return "latency" if device == config.device else LATENCY_AT + device
 
 
-def costs_of(architecture: Architecture, names: Collection[str] = ()) -> dict[str, ObjectiveValue]:
+def costs_of(architecture: Buildable, names: Collection[str] = ()) -> dict[str, ObjectiveValue]:
     """What objectives say of an architecture that can tell from itself alone, by name: all, or ``names``."""
     wanted = [name for name in objectives if not names or name in names]
     found = ((name, objective(name).cost(architecture)) for name in wanted)

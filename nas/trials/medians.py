@@ -6,7 +6,7 @@ from nas.evaluators.base import Evaluator
 from nas.ledger.records import SearchConfig
 from nas.ledger.relative_limits import LATENCY
 from nas.objectives import LATENCY_AT, objective
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Buildable
 from search_spaces.errors import BitnasError, InvalidInput
 from search_spaces.search_space import Candidate, SearchSpace
 
@@ -37,7 +37,7 @@ def _cost(name: str, candidate: Candidate, evaluator: Evaluator) -> float | None
 
     if (told := evaluator.costs(candidate).get(name)) is not None:
         return float(told)
-    if not isinstance(candidate, Architecture):
+    if not isinstance(candidate, Buildable):
         return None
     try:
         return size(candidate).kilobytes if name == "size" else objective(name).cost(candidate)

@@ -31,7 +31,7 @@ from nas.trials.reporting import (
     known_before,
 )
 from nas.trials.stopping import Decision, Stopping
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import read_architecture
 from search_spaces.errors import BitnasError, ExhaustedError
 from search_spaces.search_space import Candidate, SearchSpace
 
@@ -84,14 +84,14 @@ class TrialRunner:
 
     def settle(self, claim: Claim) -> None:
         """Measure the kernels of a trained trial that were estimated, and record what it then costs."""
-        cost = self.costing.settled(Architecture.from_json(str(claim.trial.architecture)))
+        cost = self.costing.settled(read_architecture(str(claim.trial.architecture)))
         self.claims.record_cost(claim, replace(cost, costs={**claim.trial.costs, **cost.costs}))
         self.claims.release(claim)
 
     def measure(self, claim: Claim) -> None:
         """Time the whole network of a trial, and record it."""
         started = time.monotonic()
-        measured = self.costing.bench.measure(Architecture.from_json(str(claim.trial.architecture)))
+        measured = self.costing.bench.measure(read_architecture(str(claim.trial.architecture)))
         seconds = time.monotonic() - started
         self.costing.pace.add_front(seconds)
         self.claims.record_measured(claim, measured=measured, seconds=seconds)
@@ -141,11 +141,11 @@ class TrialRunner:
     def _stored(self, choices: dict[str, str | int] | None, architecture: str) -> Candidate:
         """The candidate of a trial that was begun before; architectures of your own come from the choices."""
         if choices is None:
-            return Architecture.from_json(architecture)
+            return read_architecture(architecture)
         try:
             return choose(self.space, choices)
         except KeyError:  # the space has changed since
-            return Architecture.from_json(architecture)
+            return read_architecture(architecture)
 
     def _evaluate(self, claim: Claim, found: Found, check: Callable[[], None]) -> None:
         """Evaluate, as often as the search repeats it, and end the trial."""

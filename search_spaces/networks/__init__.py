@@ -10,6 +10,6 @@ from search_spaces.networks import (  # noqa: F401 - each registers its own
     shufflenet,
     squeezenet,
 )
-from search_spaces.networks.published import Published, network, networks
+from search_spaces.networks.published import Published, check_images, network, networks
 
-__all__ = ["Published", "network", "networks"]
+__all__ = ["Published", "check_images", "network", "networks"]

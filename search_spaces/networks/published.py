@@ -9,7 +9,8 @@ from torch import nn
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.networks.scales import add_scales
-from search_spaces.plan import ONLY_1X1, Plan, plan
+from search_spaces.outputs import outputs
+from search_spaces.plan import ONLY_1X1, SCALE_CASES, Plan, plan
 from search_spaces.registry import Registry
 
 Build = Callable[[Plan, int], nn.Module]
@@ -82,6 +83,29 @@ def network(
     if channels not in (None, found.input_shape[0]):
         _take_channels(module, channels)
     return module
+
+
+def check_images(module: nn.Module, name: str, precision: str, input_shape: tuple[int, int, int]) -> None:
+    """Refuse images (C, H, W) that the network called ``name`` cannot take.
+
+    Args:
+        module: the network, perhaps on the device ``meta``.
+        name: of it.
+        precision: of it.
+        input_shape: of the images.
+
+    Raises:
+        InvalidInput: ``precision`` has scales for other images; or the ``input_shape`` does not fit.
+    """
+    (channels, height, width), (_, rows, columns) = input_shape, networks.get(name).input_shape
+    if precision in SCALE_CASES and (height, width) != (rows, columns):
+        problem = f"the scales of '{precision}' are for images of {columns}x{rows}, not {width}x{height}"
+        raise InvalidInput("precision", problem, "choose binary, or images of that size")
+    try:
+        outputs(module, input_shape, ())
+    except RuntimeError as error:
+        problem = f"'{name}' does not take {width}x{height} images of {channels} channels"
+        raise InvalidInput("input_shape", problem, f"it is made for {columns}x{rows}") from error
 
 
 def _is_vain(module: nn.Module, chosen: Plan) -> bool:

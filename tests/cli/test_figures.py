@@ -6,14 +6,13 @@ from typing import Any
 import pytest
 
 from nas.figures.data import (
-    count_precisions,
-    layer_rows,
     pareto_data,
     training_curve,
     why_no_pareto,
     workload_bars,
 )
 from nas.figures.labels import workload_label
+from nas.figures.layers import count_precisions, layer_rows
 from nas.figures.search import FRONT, add_title, pareto_figure
 from nas.figures.trial import training_figure, workload_figure
 from nas.formatting import milliseconds, percent

@@ -47,6 +47,17 @@ def test_a_worker_that_is_killed_and_replaced_goes_on_the_same(
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_what_is_not_of_the_space_is_neither_parent_nor_scale(name: str) -> None:
+    space = Toy()
+    done = run(name, 25, space=space)
+    published = replace(done[0], number=25, choices=None, digest="d", accuracy=0.0, latency_ms=1e6)
+    usual = _made(name, space).ask(26, done).choices
+    assert _made(name, space).ask(26, [*done, published]).choices == usual
+    running = replace(published, state=TrialState.RUNNING, accuracy=None)
+    assert _made(name, space).ask(26, [*done, running]).choices == usual
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_what_was_passed_over_is_not_proposed_again(name: str) -> None:
     space = Toy(2)  # of 64 architectures
     done = run(name, 30, space=space)

@@ -1,5 +1,9 @@
 """The algorithm called auto: as any algorithm, better than chance, steady, and the same when started over."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -280,3 +284,23 @@ def test_a_process_knows_what_it_was_told_and_what_choices_add() -> None:
     assert deviation[:40].mean() < deviation[40:].mean()
     draws = np.stack([process.draw(codes, random) for _ in range(200)])
     assert draws.mean(axis=0) == pytest.approx(mean, abs=0.4 * scale)
+
+
+def test_no_product_takes_more_than_one_thread() -> None:
+    """The BLAS of scipy is another than numpy's, and is there only once scipy.linalg is imported."""
+    told = """
+from nas.algorithms.auto import Auto
+from threadpoolctl import threadpool_info
+from tests.nas.toy_space import CONFIG, Toy
+with Auto(Toy(), CONFIG)._threads.limit(limits=1):
+    import scipy.linalg, scipy.optimize
+    print([pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"])
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", told],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "2"},
+    )
+    assert set(json.loads(found.stdout)) == {1}

@@ -126,3 +126,16 @@ def test_nothing_dominates_nothing() -> None:
     lower, upper = hv.boxes(empty, np.ones(2))
     assert hv.gains([[0.5, 0.5]], lower, upper).tolist() == [0.25]
     assert len(hv.non_dominated(empty)) == len(hv.ranks(empty)) == len(hv.crowding(empty)) == 0
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 40, 300])
+def test_a_front_of_any_length_is_what_comparing_all_with_all_gives(count: int) -> None:
+    losses = np.random.default_rng(count).integers(0, 12, size=(count, 3)).astype(float)
+    losses[:, 2] -= losses[:, :2].sum(axis=1)  # so that the front is long, and sums are equal
+    no_worse = (losses[:, None] <= losses[None]).all(axis=2)
+    is_beaten = (no_worse & ~no_worse.T).any(axis=0)
+    assert (hv.non_dominated(losses) == ~is_beaten).all()
+
+
+def test_what_is_not_a_number_is_on_no_front_and_beats_nothing() -> None:
+    assert hv.non_dominated([[1.0, 2.0], [np.nan, 0.0]]).tolist() == [True, False]

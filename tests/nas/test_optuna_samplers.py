@@ -6,6 +6,7 @@ from typing import Any
 import optuna
 import pytest
 
+from nas.algorithms.base import algorithms
 from nas.algorithms.optuna_samplers import OptunaAlgorithm, from_optuna
 from nas.algorithms.optuna_study import Studies
 from nas.algorithms.points import Params, Point, violations
@@ -93,3 +94,16 @@ def test_violations_are_shares_of_the_limits() -> None:
     trial = TrialRecord("demo", 0, TrialState.INFEASIBLE, latency_ms=3.0, size_kb=5.0)
     assert violations(config, trial) == {"latency": 0.5, "size": -0.5}
     assert violations(CONFIG, trial) == {}
+
+
+@pytest.mark.parametrize("name", ["nsga2", "nsga3"])
+def test_genetic_samplers_are_told_what_they_would_find_by_comparing_trials(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run("random", 20)
+    make = algorithms.get(name)
+    with monkeypatch.context() as patched:
+        patched.delattr(optuna.search_space.IntersectionSearchSpace, "calculate")
+        told = [make(Toy(), CONFIG).ask(number, done) for number in range(20, 24)]
+    monkeypatch.setattr("nas.algorithms.optuna_study.Told", lambda sampler, options: sampler)
+    assert told == [make(Toy(), CONFIG).ask(number, done) for number in range(20, 24)]

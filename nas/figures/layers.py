@@ -1,0 +1,77 @@
+"""What an architecture is made of, as a person reads it: its parts, its precisions, its name."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from nas.figures.labels import TIMES
+from search_spaces.errors import BitnasError
+
+if TYPE_CHECKING:
+    from nas.ledger import TrialRecord
+    from search_spaces.architecture import NamedNetwork
+
+
+class LayerRow(NamedTuple):
+    """One part of an architecture, as a person reads it."""
+
+    part: str  # "stem", "block 1", "head"
+    kind: str
+    width: int | None  # output channels
+    kernel: int | None
+    stride: int | None
+    groups: int | None
+    precisions: tuple[tuple[str, str], ...]  # (layer, precision)
+
+
+def layer_rows(architecture_json: str) -> list[LayerRow]:
+    """The stem, blocks and head of an architecture; BitnasError when the text is none.
+
+    A published network is one row: ``nas size`` lists its layers.
+    """
+    from search_spaces.architecture import NamedNetwork, read_architecture
+
+    network = read_architecture(architecture_json)
+    if isinstance(network, NamedNetwork):
+        return [_named_row(network)]
+    stem, head = network.stem, network.head
+    rows = [
+        LayerRow("stem", "conv", stem.width, stem.kernel, stem.stride, 1, (("conv", stem.precision),)),
+    ]
+    for index, block in enumerate(network.blocks, start=1):
+        layers = tuple(dict(block.precisions).items())
+        shape = (block.width, block.kernel, block.stride, block.groups)
+        rows.append(LayerRow(f"block {index}", block.kind, *shape, layers))
+    classifier = (("classifier", head.precision),)
+    return [*rows, LayerRow("head", "pool, linear", network.classes, None, None, None, classifier)]
+
+
+def _named_row(network: "NamedNetwork") -> LayerRow:
+    layers = [("layers", network.precision)]
+    layers += [] if network.classifier is None else [("classifier", network.classifier)]
+    return LayerRow("network", network.network, None, None, None, None, tuple(layers))
+
+
+def published_name(trial: "TrialRecord") -> str:
+    """What a trial's network is called, such as ``resnet20 in int8``; empty where it is no published one."""
+    from search_spaces.architecture import NamedNetwork, names_network
+
+    if trial.choices is not None or trial.architecture is None or not names_network(trial.architecture):
+        return ""
+    try:
+        return NamedNetwork.from_json(trial.architecture).title
+    except BitnasError:
+        return ""
+
+
+def count_precisions(architecture_json: str) -> str:
+    """Such as ``binary x4, int8 x2``: how many layers have each precision, the most frequent first.
+
+    Of a published network its name: ``resnet20 in int8``.
+    """
+    from search_spaces.architecture import NamedNetwork, read_architecture
+
+    network = read_architecture(architecture_json)
+    if isinstance(network, NamedNetwork):
+        return network.title
+    layers = [precision for row in layer_rows(architecture_json) for _, precision in row.precisions]
+    return ", ".join(f"{name} {TIMES}{count}" for name, count in Counter(layers).most_common())
