@@ -26,8 +26,9 @@ MOST_TO_START = 16
 """Trials of the start; of short searches a third."""
 PARENTS = 64
 """Trials whose children are bred, while the front is shorter."""
-SHORT, SCREENED = 200, 24
-"""Candidates whose expected gain is computed, and those of them whose costs are computed exactly."""
+SHORT, SCREENED, AT_ONCE = 200, 24, 8
+"""Candidates whose expected gain is computed, those of them whose costs are computed at most, and after how
+many of these it is enough to have found one."""
 HUNT_EVERY, DRAW_EVERY = 3, 6
 """One trial in so many hunts for the best accuracy; one follows a function drawn from the model."""
 HUNTS, HUNT_EARLY = (6, 44), 2
@@ -145,12 +146,7 @@ class Auto(Algorithm):
         is_drawn = asked.number % self.draw_every == 0
         losses = judge.drawn(codes, asked.random) if is_drawn else judge.outcomes(forecast)
         order = np.argsort(-judge.worth(losses) * judge.allowed(forecast), kind="stable")[:SCREENED]
-        found = [(row, self._candidates.of(genes[row], asked.random)) for row in order]
-        good = [
-            (row, one)
-            for row, one in found
-            if one.screened.over is None and one.screened.digest not in asked.taken
-        ]
+        good = self._affordable(asked, genes, order)
         if not good:
             return None, 0.0
         exact = losses[:, [row for row, _ in good]]
@@ -158,6 +154,18 @@ class Auto(Algorithm):
             self._correct(exact[:, place], candidate)
         worth = judge.worth(exact)
         return good[int(np.argmax(worth))][1], float(worth.max())
+
+    def _affordable(self, asked: _Round, genes: Genes, order: Rows) -> list[tuple[int, Candidate]]:
+        """The rows of the first that are new and within all limits, of few where there is one among them."""
+        good = list[tuple[int, Candidate]]()
+        for start in range(0, len(order), AT_ONCE):
+            for row in order[start : start + AT_ONCE].tolist():
+                one = self._candidates.of(genes[row], asked.random)
+                if one.screened.over is None and one.screened.digest not in asked.taken:
+                    good.append((row, one))
+            if good:
+                break
+        return good
 
     def _correct(self, losses: Floats, candidate: Candidate) -> None:
         """Put what is known of a candidate in the place of what was predicted (s, w)."""

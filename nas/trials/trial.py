@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from nas import seeds
-from nas.algorithms.base import Algorithm
+from nas.algorithms.base import Algorithm, Choices, Screened
 from nas.algorithms.choosing import algorithm
 from nas.evaluators.base import Evaluator, PrunedError
 from nas.ledger.checkpoints import tensors_of
@@ -60,8 +60,16 @@ class TrialRunner:
         if config is not self.config:
             self.algorithm = algorithm(self.space, config)
         self.config = self.costing.config = config
-        self.algorithm.screen = lambda choices: self.costing.screened(choose(self.space, choices))
+        self.algorithm.screen = self._screened
         self.proposer = Proposer(self.space, config, self.algorithm, self.costing, self.history)
+
+    def _screened(self, choices: Choices) -> Screened:
+        """What choices cost. Where that fails, a trial of them would fail, too: better propose others."""
+        candidate = choose(self.space, choices)
+        try:
+            return self.costing.screened(candidate)
+        except Exception as error:  # whatever an evaluator's `costs` raises
+            return Screened(candidate.digest, over=f"costs: {error}")
 
     def run(self, claim: Claim, check: Callable[[], None]) -> None:
         """Bring a claimed trial to a final state; ``check`` is called often and may raise to leave it.

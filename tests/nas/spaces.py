@@ -51,6 +51,12 @@ def cost(network: Toy) -> Mapping[str, float]:
     return {"work": float(sum(network.layers))}
 
 
+def picky_cost(network: Toy) -> Mapping[str, float]:
+    if sum(network.layers) % 2:
+        raise ValueError("an odd network has no costs")
+    return cost(network)
+
+
 def accuracy(network: Toy) -> float:
     return 1.0 - 1.0 / (1.0 + sum(size * (n + 1) for n, size in enumerate(network.layers)))
 
@@ -96,6 +102,10 @@ def _add_evaluators() -> None:
         first = network.layers[0]
         report(1, {"work": work + 1.0 if first == 1 else work * (1 + 1e-12)})
         return {"accuracy": 0.5, "work": work * 2 if first == 2 else work}
+
+    @nas.evaluator("picky", objectives=["work"], costs=picky_cost)
+    def evaluate_picky(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
+        return {"accuracy": accuracy(network)}
 
     @nas.evaluator("stubborn", objectives=["work"], costs=cost)
     def evaluate_stubborn(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:

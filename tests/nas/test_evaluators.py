@@ -127,6 +127,19 @@ def test_what_is_told_at_step_0_is_held_against_limits(tmp_path: Path) -> None:
         assert not trial.error or "over the limit of 5" in trial.error
 
 
+def test_what_has_no_costs_fails_where_nothing_looks_before_it_proposes(tmp_path: Path) -> None:
+    for sampler, found in (
+        ("auto", {TrialState.COMPLETE}),
+        ("random", {TrialState.COMPLETE, TrialState.FAILED}),
+    ):
+        with searched(tmp_path, sampler, evaluator="picky", trials=20, sampler=sampler) as ledger:
+            trials = ledger.trials(sampler)
+        assert states(trials) == found
+        assert all(
+            "an odd network has no costs" in str(t.error) for t in trials if t.state is TrialState.FAILED
+        )
+
+
 def test_repeats_give_the_mean(tmp_path: Path) -> None:
     with searched(tmp_path, evaluator="seeded", repeats=3, trials=2) as ledger:
         trial = ledger.trials("mine")[1]
