@@ -144,7 +144,7 @@ def plain_step(module: nn.Module) -> Callable[[], float]:
     def step() -> float:
         started = thread_time()
         optimizer.zero_grad()
-        F.cross_entropy(module(images), labels).backward()  # type: ignore[no-untyped-call]
+        F.cross_entropy(module(images), labels).backward()  # type: ignore[no-untyped-call]  # torch's
         optimizer.step()
         return thread_time() - started
 

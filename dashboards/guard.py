@@ -57,7 +57,7 @@ def _remember(token: str) -> Response:
     address = "/" + request.path.lstrip("/") + (f"?{urlencode(rest)}" if rest else "")
     response = redirect(address)
     response.set_cookie(COOKIE, _seal(token), httponly=True, samesite="Lax", secure=request.is_secure)
-    return response  # type: ignore[return-value]
+    return response  # type: ignore[return-value]  # Flask's is a union
 
 
 def _bearer() -> str | None:

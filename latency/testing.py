@@ -121,7 +121,7 @@ class DeviceConformance(ABC):
             told.append("compiled")
 
         before = device.exclusive, device.compiling
-        device.exclusive, device.compiling = exclusive, compiling  # type: ignore[assignment]
+        device.exclusive, device.compiling = exclusive, compiling  # type: ignore[assignment]  # stands in for two methods
         try:
             device.measure_kernels(_workloads()[1:], brief=True)
         finally:

@@ -97,7 +97,7 @@ class Subsample(nn.Module):
         self.stride, self.added = stride, added
 
     def forward(self, x: Tensor) -> Tensor:
-        kept = x if self.stride == 1 else _EveryNth.apply(x, self.stride)  # type: ignore[no-untyped-call]
+        kept = x if self.stride == 1 else _EveryNth.apply(x, self.stride)  # type: ignore[no-untyped-call]  # torch's
         return F.pad(kept, [0, 0, 0, 0, 0, self.added])
 
 

@@ -79,7 +79,7 @@ class Auto(Algorithm):
     @cached_property
     def _threads(self) -> ThreadpoolController:
         # a BLAS of its own, which is limited only if it is there by now
-        import scipy.linalg  # noqa: F401
+        import scipy.linalg  # noqa: F401 - loads its BLAS
 
         return ThreadpoolController()
 

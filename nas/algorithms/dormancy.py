@@ -75,7 +75,7 @@ def _grown(one_hot: npt.NDArray[np.float64], ends: npt.NDArray[np.int64], is_ask
     best = int(np.argmin(impurity))
     if impurity[best] > len(is_asked) * share * (1 - share) - _LEAST_GAIN:
         return leaf
-    rows_of: Callable[[int], Mask] = lambda place: one_hot[:, place] > 0  # noqa: E731
+    rows_of: Callable[[int], Mask] = lambda place: one_hot[:, place] > 0  # noqa: E731 - told a name for its type
     branches = (
         _grown(one_hot[rows_of(place)], ends, is_asked[rows_of(place)]) if count[place] else leaf
         for place in range(starts[best], ends[best])

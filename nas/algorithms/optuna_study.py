@@ -16,14 +16,14 @@ optuna.logging.set_verbosity(optuna.logging.ERROR)
 _THEN = datetime(2000, 1, 1, tzinfo=UTC)  # no sampler reads the clock
 
 
-class _SharedTrial(FrozenTrial):  # type: ignore[misc]
+class _SharedTrial(FrozenTrial):  # type: ignore[misc]  # Optuna's bases have no types here
     """A trial that nobody changes: a study takes it in as it is, where it copies others deeply."""
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_SharedTrial":
         return copy.copy(self)
 
 
-class Told(optuna.samplers.BaseSampler):  # type: ignore[misc]
+class Told(optuna.samplers.BaseSampler):  # type: ignore[misc]  # Optuna's bases have no types here
     """A sampler that is told what all trials have chosen among, instead of comparing them all to find out."""
 
     def __init__(

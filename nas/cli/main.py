@@ -74,7 +74,7 @@ class LazyGroup(Group):
             command = _load_plugin(_plugins()[cmd_name])
         else:
             return None
-        assert isinstance(command, click.Command)  # noqa: S101
+        assert isinstance(command, click.Command)  # noqa: S101 - for the type alone
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -112,7 +112,7 @@ def is_image(parts: Parts) -> bool:
 
 def _suffix(parts: Parts) -> str:
     """Of a file's name, in small letters; a folder may hold a million, and a Path for each costs seconds."""
-    return os.path.splitext(parts[-1])[1].lower()  # noqa: PTH122
+    return os.path.splitext(parts[-1])[1].lower()  # noqa: PTH122 - Path would take time for each of many names
 
 
 def _is_picture(path: Path) -> bool:

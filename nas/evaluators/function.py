@@ -50,7 +50,7 @@ def evaluator(
         def make(task: Task) -> Evaluator:
             return FunctionEvaluator(function, costs, told)
 
-        make.objectives = told  # type: ignore[attr-defined]
+        make.objectives = told  # type: ignore[attr-defined]  # a function may have any
         evaluators.add(name, make)
         return function
 

@@ -205,5 +205,5 @@ def _tried(config: SearchConfig, sample: Sequence[Buildable], data: "DataSet | N
         return None
     data.read()  # from disk, which is not the training's
     settings = {"batch_size": config.batch_size, "learning_rate": config.learning_rate}
-    _, (epoch,) = train_architecture(sample[0], data, epochs=1, seed=config.seed, **settings)  # type: ignore[arg-type]
+    _, (epoch,) = train_architecture(sample[0], data, epochs=1, seed=config.seed, **settings)  # type: ignore[arg-type]  # of several types
     return epoch.seconds * config.epochs * config.repeats  # without what is imported the first time

@@ -57,10 +57,10 @@ class AlgorithmConformance(ABC):
         done = self._history(6)
         unknown = {"accuracy": None, "latency_ms": None, "size_kb": None}
         mixed = [
-            replace(done[0], state=TrialState.FAILED, **unknown),  # type: ignore[arg-type]
+            replace(done[0], state=TrialState.FAILED, **unknown),  # type: ignore[arg-type]  # of several types
             replace(done[1], state=TrialState.INFEASIBLE, accuracy=None),
             replace(done[2], state=TrialState.PRUNED),
-            replace(done[3], state=TrialState.QUEUED, **unknown),  # type: ignore[arg-type]
+            replace(done[3], state=TrialState.QUEUED, **unknown),  # type: ignore[arg-type]  # of several types
             replace(done[4], choices={"an.older.space": "had this"}),
             TrialRecord("conformance", 5, TrialState.FAILED, error="before it was proposed"),
         ]
@@ -77,7 +77,7 @@ class AlgorithmConformance(ABC):
             assert _architecture(algorithm.ask(3, self._history(3))).origin == "tiny"
 
     def _new(self, **settings: object) -> Algorithm:
-        return self.algorithm(space("tiny"), replace(self.config, **settings))  # type: ignore[arg-type]
+        return self.algorithm(space("tiny"), replace(self.config, **settings))  # type: ignore[arg-type]  # of several types
 
     def _history(self, trials: int) -> list[TrialRecord]:
         """Trials that one instance proposed, each told of, with made-up results."""

@@ -36,7 +36,7 @@ def _batch_norm(x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
     layout = memory_format(x)
     y = F.batch_norm(x.contiguous(memory_format=layout), *args, **kwargs)
     if y.requires_grad:
-        y.register_hook(lambda grad: grad.contiguous(memory_format=layout))  # type: ignore[no-untyped-call]
+        y.register_hook(lambda grad: grad.contiguous(memory_format=layout))  # type: ignore[no-untyped-call]  # torch's
     return y
 
 

@@ -135,7 +135,7 @@ class Training:
         self.module, self.data, self.epochs, self.seed, self.recipe = module, data, epochs, seed, recipe
         self.history: list[Epoch] = []
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types know no layout
         self.teacher = None if teacher is None else teacher.to(self.device).eval()
         self.optimizer = optimizers.get(recipe.optimizer)(parameter_groups(module, recipe), recipe)
         steps = epochs * batch_count(len(data.train), recipe.batch_size)
@@ -143,7 +143,7 @@ class Training:
         self.schedule = schedules.get(recipe.schedule)(self.optimizer, paced, steps)
         self.average: AveragedModel | None = None
         if recipe.average:
-            decay = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]
+            decay = get_ema_multi_avg_fn(recipe.average)  # type: ignore[no-untyped-call]  # torch's
             self.average = AveragedModel(module, multi_avg_fn=decay, use_buffers=True)
         self._latent = [m for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear)]
 
@@ -180,7 +180,7 @@ class Training:
             loss = self._loss(images.to(self.device), labels.to(self.device))
             losses.append(_finite(loss, number) * len(labels))
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's
             self.optimizer.step()
             self.schedule.step()
             for layer in self._latent:

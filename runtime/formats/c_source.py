@@ -164,11 +164,11 @@ class _Printer:
     def _SeqStmt(self, statement: Stmt, depth: int) -> str:  # noqa: N802 - TVM's names, here and below
         return "".join(self.block(s, depth) for s in statement.seq)
 
-    def _DeclBuffer(self, statement: Stmt, depth: int) -> str:  # noqa: N802
+    def _DeclBuffer(self, statement: Stmt, depth: int) -> str:  # noqa: N802 - the class of a node
         self._names[statement.buffer] = self._names[statement.data.args[0]]
         return ""
 
-    def _AllocBuffer(self, statement: Stmt, depth: int) -> str:  # noqa: N802
+    def _AllocBuffer(self, statement: Stmt, depth: int) -> str:  # noqa: N802 - the class of a node
         buffer = statement.buffer
         name = self._new(buffer)
         count = 1
@@ -177,29 +177,29 @@ class _Printer:
         # GCC 12 writes past less aligned ones by moves for aligned memory, where it has AVX-512
         return f"{_indent(depth)}{TYPES[str(buffer.dtype)]} {name}[{count}] ALIGNED;\n"
 
-    def _For(self, loop: For, depth: int) -> str:  # noqa: N802
+    def _For(self, loop: For, depth: int) -> str:  # noqa: N802 - the class of a node
         name = self._new(loop.loop_var)
         first, count = self.value(loop.min), self.value(loop.extent)
         last = count if first == "0" else f"{first} + {count}"
         head = f"{_indent(depth)}for (i32 {name} = {first}; {name} < {last}; ++{name}) {{\n"
         return head + self.block(loop.body, depth + 1) + f"{_indent(depth)}}}\n"
 
-    def _IfThenElse(self, branch: Stmt, depth: int) -> str:  # noqa: N802
+    def _IfThenElse(self, branch: Stmt, depth: int) -> str:  # noqa: N802 - the class of a node
         text = f"{_indent(depth)}if ({self.value(branch.condition)}) {{\n"
         text += self.block(branch.then_case, depth + 1)
         if branch.else_case is not None:
             text += f"{_indent(depth)}}} else {{\n{self.block(branch.else_case, depth + 1)}"
         return text + f"{_indent(depth)}}}\n"
 
-    def _BufferStore(self, store: Stmt, depth: int) -> str:  # noqa: N802
+    def _BufferStore(self, store: Stmt, depth: int) -> str:  # noqa: N802 - the class of a node
         place = f"{self._names[store.buffer]}[{self.value(store.indices[0])}]"
         return f"{_indent(depth)}{place} = {self.value(store.value)};\n"
 
-    def _Bind(self, bind: Stmt, depth: int) -> str:  # noqa: N802
+    def _Bind(self, bind: Stmt, depth: int) -> str:  # noqa: N802 - the class of a node
         value, name = self.value(bind.value), self._new(bind.var)
         return f"{_indent(depth)}const {TYPES[_dtype(bind.var)]} {name} = {value};\n"
 
-    def _AttrStmt(self, statement: Stmt, depth: int) -> str:  # noqa: N802
+    def _AttrStmt(self, statement: Stmt, depth: int) -> str:  # noqa: N802 - the class of a node
         return self.block(statement.body, depth)
 
     def value(self, e: Expr) -> str:

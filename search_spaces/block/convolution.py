@@ -56,4 +56,4 @@ class Residual(BlockModule):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.conv2(self.conv1(x))  # (N, width, H', W')
-        return self.shortcut(x) + y  # type: ignore[no-any-return]
+        return self.shortcut(x) + y  # type: ignore[no-any-return]  # torch's

@@ -80,7 +80,7 @@ class ShortcutConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv(self.shift(x)) + self.shortcut(x)  # (N, channels, H / stride, W / stride)
-        return self.bend(y)  # type: ignore[no-any-return]
+        return self.bend(y)  # type: ignore[no-any-return]  # torch's
 
 
 def shortcut_convs(

@@ -46,7 +46,7 @@ class Unit(nn.Module):
         y = self.expand(self.depthwise(self.shuffle(self.reduce(x))))  # (N, branch, H', W')
         shortcut = self.shortcut(x)  # (N, in, H', W')
         y = shortcut + y if self.adds else torch.cat([shortcut, y], dim=1)  # (N, channels, H', W')
-        return self.relu(y)  # type: ignore[no-any-return]
+        return self.relu(y)  # type: ignore[no-any-return]  # torch's
 
 
 class ShuffleNet(nn.Module):

@@ -76,7 +76,7 @@ def test_a_class_or_an_instance_is_reached_by_its_record(tmp_path: Path, board: 
         found = latency.device("board")
         again = latency.connect(DeviceRecord("board", "plugin"))
         assert (found is again) == isinstance(board, Board), "a class makes a device each time"
-        found.exclusive = open  # type: ignore[assignment]
+        found.exclusive = open  # type: ignore[assignment]  # stands in for the real one
         with Ledger.open(f"sqlite:///{tmp_path}/nas.db", create=True) as ledger:
             opened = open_device(ledger, "board")
         assert opened.record == DeviceRecord("board", "plugin")

@@ -32,11 +32,11 @@ def test_a_training_writes_weights_and_a_result(tmp_path: Path) -> None:
         "weights.safetensors",
     ]
     assert json.loads((tmp_path / "out" / "result.json").read_text()) == result
-    assert result["test_accuracy"] > 0.8  # type: ignore[operator]
+    assert result["test_accuracy"] > 0.8  # type: ignore[operator]  # modules by place have no types
     module = load_network(tmp_path / "out" / WEIGHTS)
     assert nas.training.loop.accuracy(module, load("digits").test) == result["test_accuracy"]
     assert size(module).kilobytes == result["size_kb"]
-    assert len(module[2].quantized_weight().unique()) == 3  # type: ignore[index, operator]
+    assert len(module[2].quantized_weight().unique()) == 3  # type: ignore[index, operator]  # modules by place have no types
 
 
 def test_the_same_command_gives_the_same_weights(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_training_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest
             if epochs == 2:
                 raise KeyboardInterrupt
 
-        return real(**options, on_epoch=on_epoch)  # type: ignore[arg-type]
+        return real(**options, on_epoch=on_epoch)  # type: ignore[arg-type]  # of several types
 
     monkeypatch.setattr(nas.training.run, "Progress", stopping)
     folder = tmp_path / "out"
@@ -79,7 +79,7 @@ def test_float_weights_become_ternary_ones_and_teach(tmp_path: Path) -> None:
     more = ("--precision", "ternary", "--from", weights, "--teacher", weights, *hard, "--epochs", "1")
     started = trained(tmp_path / "started", *more)
     alone = trained(tmp_path / "alone", "--precision", "ternary", "--epochs", "1")
-    assert started["test_accuracy"] > alone["test_accuracy"]  # type: ignore[operator]
+    assert started["test_accuracy"] > alone["test_accuracy"]  # type: ignore[operator]  # modules by place have no types
 
 
 def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:
@@ -91,15 +91,15 @@ def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:
     ternary = small(plans["ternary"], 10)
     left = {f"{n}.{p}" for n in "26" for p in ("negative", "positive")}
     assert set(transfer(ternary, path, "small")) == left
-    weight, layer = given[2].weight, ternary[2]  # type: ignore[index]
+    weight, layer = given[2].weight, ternary[2]  # type: ignore[index]  # modules by place have no types
     torch.testing.assert_close(layer.weight, weight * LATENT_START)
     codes = layer.quantized_weight().sign()
     assert layer.positive.item() == pytest.approx(weight[codes > 0].mean().item(), rel=1e-5)
     assert layer.negative.item() == pytest.approx(-weight[codes < 0].mean().item(), rel=1e-5)
-    assert torch.equal(ternary[0].weight, given[0].weight)  # type: ignore[index]
+    assert torch.equal(ternary[0].weight, given[0].weight)  # type: ignore[index]  # modules by place have no types
     again = small(plans["float"], 10)
     assert transfer(again, path, "small") == []
-    assert torch.equal(again[2].weight, given[2].weight)  # type: ignore[index]
+    assert torch.equal(again[2].weight, given[2].weight)  # type: ignore[index]  # modules by place have no types
     with pytest.raises(BitnasError, match="none of its tensors fits this network"):
         transfer(nn.Sequential(QuantLinear(3, 3, names["float"])), path, "small")
 
@@ -111,12 +111,12 @@ def test_weights_of_learned_codes_stand_for_real_ones(tmp_path: Path, precision:
     given = load_network(path)
     p = precisions.get(precision)
     other = small(Plan(precision, p, p, p, p), 10)
-    fresh = other[2].activation.scale.clone()  # type: ignore[index, union-attr]
+    fresh = other[2].activation.scale.clone()  # type: ignore[index, union-attr]  # modules by place have no types
     transfer(other, path, "small")
-    assert torch.equal(other[2].activation.scale, fresh), "of another code"  # type: ignore[index, union-attr]
-    real = given[2].weight / LATENT_START  # type: ignore[index, operator]
+    assert torch.equal(other[2].activation.scale, fresh), "of another code"  # type: ignore[index, union-attr]  # modules by place have no types
+    real = given[2].weight / LATENT_START  # type: ignore[index, operator]  # modules by place have no types
     learns = precision == "binary"
-    torch.testing.assert_close(other[2].weight, real * LATENT_START if learns else real)  # type: ignore[index]
+    torch.testing.assert_close(other[2].weight, real * LATENT_START if learns else real)  # type: ignore[index]  # modules by place have no types
 
 
 def test_a_training_goes_on_with_its_own_data_only(tmp_path: Path) -> None:

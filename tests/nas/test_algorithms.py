@@ -29,7 +29,7 @@ del _Conformance
 
 
 def _made(name: str, space: SearchSpace | None = None, **settings: object) -> Algorithm:
-    config = replace(CONFIG, sampler=name, **settings)  # type: ignore[arg-type]
+    config = replace(CONFIG, sampler=name, **settings)  # type: ignore[arg-type]  # of several types
     return algorithm(space or Toy(), config)
 
 

@@ -147,7 +147,7 @@ def run(folder: Path, *arguments: object) -> Run:
         except SystemExit as error:  # as Python tells it
             code = 1
             sys.stderr.write(f"{error.code}\n")
-    return Run(code, *(stream.buffer.getvalue().decode() for stream in streams))  # type: ignore[attr-defined]
+    return Run(code, *(stream.buffer.getvalue().decode() for stream in streams))  # type: ignore[attr-defined]  # both are of bytes
 
 
 def lines(found: Run) -> list[str]:

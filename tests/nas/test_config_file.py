@@ -58,7 +58,7 @@ def test_what_is_typed_wins_in_any_spelling(
     file.write_text(text)
     with search.make_context("search", ["--config", str(file), *typed]) as context:
         found = config_of(context, typed_wins(context, context.params))
-        assert found == replace(PLAIN, **changes)  # type: ignore[arg-type]
+        assert found == replace(PLAIN, **changes)  # type: ignore[arg-type]  # of several types
         if "--max-latency-ms" in typed:
             assert "max_latency" not in given_settings(context)
 

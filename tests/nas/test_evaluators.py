@@ -74,7 +74,7 @@ def test_a_search_runs_on_your_space_and_evaluator(tmp_path: Path) -> None:
         assert front == {
             one
             for one in best
-            if not any(o != one and o[0] >= one[0] and o[1] <= one[1] for o in best)  # type: ignore[operator]
+            if not any(o != one and o[0] >= one[0] and o[1] <= one[1] for o in best)  # type: ignore[operator]  # all have one
         }
 
 
@@ -354,7 +354,7 @@ def test_a_space_that_breaks_its_contract_is_refused(how: str) -> None:
 def test_a_class_is_no_space() -> None:
     """What an entry point may name by mistake."""
     with pytest.raises(InvalidInput, match=r"it is a class.*instance of it, ToySpace"):
-        check_space(toys.ToySpace)  # type: ignore[arg-type]
+        check_space(toys.ToySpace)  # type: ignore[arg-type]  # which is refused
 
 
 def test_spaces_that_keep_their_contract_pass() -> None:

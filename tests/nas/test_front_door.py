@@ -78,7 +78,7 @@ def test_a_result_gives_trials_front_and_best(result: nas.Result) -> None:
     with pytest.raises(NothingFitsError, match="no complete trial is within the limits"):
         result.best(max_latency_ms=1e-9)
     with pytest.raises(InvalidInput, match=r"^max_sizekb: there is no such limit; give one of"):
-        result.best(max_sizekb=3)  # type: ignore[call-arg]
+        result.best(max_sizekb=3)  # type: ignore[call-arg]  # which is refused
 
 
 def test_a_result_is_shown_as_text_as_a_table_and_as_data(result: nas.Result) -> None:
@@ -122,22 +122,22 @@ def test_what_a_result_refuses_is_named_as_its_methods_do(result: nas.Result, tm
     (tmp_path / "taken" / "file").touch()
     for message, call in (
         ("folder: ", lambda: result.export(tmp_path / "taken")),
-        ("folder: None ", lambda: result.export(None)),  # type: ignore[arg-type]
+        ("folder: None ", lambda: result.export(None)),  # type: ignore[arg-type]  # which is refused
         ("trial: ", lambda: result.export(tmp_path / "new", 9)),
-        ("trial: 'a' ", lambda: result.export(tmp_path / "new", "a")),  # type: ignore[arg-type]
+        ("trial: 'a' ", lambda: result.export(tmp_path / "new", "a")),  # type: ignore[arg-type]  # which is refused
         ("epochs: -1 is out of range", lambda: result.export(tmp_path / "new", epochs=-1)),
         (
             "c_source: .* what folder writes",
             lambda: result.export(tmp_path / "c" / "n", c_source=tmp_path / "c"),
         ),
         ("number: ", lambda: result.trial(2)),
-        ("number: 1.5 ", lambda: result.trial(1.5)),  # type: ignore[arg-type]
-        ("max_size_kb: '3' ", lambda: result.best(max_size_kb="3")),  # type: ignore[typeddict-item]
+        ("number: 1.5 ", lambda: result.trial(1.5)),  # type: ignore[arg-type]  # which is refused
+        ("max_size_kb: '3' ", lambda: result.best(max_size_kb="3")),  # type: ignore[typeddict-item]  # which is refused
         ("state: 'done' is no state", lambda: result.trials("done")),
         ("name: there is no search 'zz'", lambda: nas.load(result.storage, "zz")),
         ("name: there is no search 'zz'", lambda: nas.resume(result.storage, "zz")),
         ("name: there is no search 'zz'", lambda: nas.Result(result.storage, "zz").best()),
-        ("storage: None ", lambda: nas.load(None, "zz")),  # type: ignore[arg-type]
+        ("storage: None ", lambda: nas.load(None, "zz")),  # type: ignore[arg-type]  # which is refused
     ):
         with pytest.raises(InvalidInput, match=f"^{message}"):
             call()
@@ -158,9 +158,9 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, object]:
 def test_progress_is_shown_when_asked_for_and_names_are_given(
     quick: dict[str, object], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert nas.search(**quick).name == "tiny-few-digits-1"  # type: ignore[arg-type]
+    assert nas.search(**quick).name == "tiny-few-digits-1"  # type: ignore[arg-type]  # of several types
     assert capsys.readouterr().err == ""
-    second = nas.search(**quick, progress=True)  # type: ignore[arg-type]
+    second = nas.search(**quick, progress=True)  # type: ignore[arg-type]  # of several types
     assert second.name == "tiny-few-digits-2"
     told = capsys.readouterr().err.splitlines()
     assert [line.split()[:3] for line in told if line.startswith("trial")] == [["trial", "0", "complete"]]
@@ -169,7 +169,7 @@ def test_progress_is_shown_when_asked_for_and_names_are_given(
     assert again.trials() == second.trials()
     assert capsys.readouterr().err == "", "there was nothing left to do"
     with pytest.raises(InvalidInput, match="'tiny-few-digits-2' is taken"):
-        nas.search(**quick, name=second.name)  # type: ignore[arg-type]
+        nas.search(**quick, name=second.name)  # type: ignore[arg-type]  # of several types
 
 
 def test_files_of_plugins_are_read_though_registries_were_before(
@@ -182,7 +182,7 @@ def test_files_of_plugins_are_read_though_registries_were_before(
     plugin.write_text(
         "from search_spaces.search_space import spaces\nspaces.add('small', spaces.get('tiny'))\n"
     )
-    found = nas.search(**{**quick, "space": "small"}, plugins=[plugin])  # type: ignore[arg-type]
+    found = nas.search(**{**quick, "space": "small"}, plugins=[plugin])  # type: ignore[arg-type]  # of several types
     assert (found.config.space, len(found.trials("complete"))) == ("small", 1)
 
 
@@ -212,7 +212,7 @@ def test_a_setting_that_breaks_its_rule_is_named_and_nothing_is_written(
     quick: dict[str, object], tmp_path: Path, settings: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
-        nas.search(**{**quick, **settings})  # type: ignore[arg-type]
+        nas.search(**{**quick, **settings})  # type: ignore[arg-type]  # of several types
     assert str(caught.value).startswith(message)
     assert caught.value.parameter == message.partition(":")[0]
     assert list(tmp_path.iterdir()) == []
@@ -221,7 +221,7 @@ def test_a_setting_that_breaks_its_rule_is_named_and_nothing_is_written(
 def test_settings_are_kept_as_plain_values(quick: dict[str, object]) -> None:
     """One objective alone is a list of it, and numbers of NumPy are as good as Python's."""
     settings = {**quick, "trials": np.int64(1), "max_size_kb": np.float32(500), "objectives": "accuracy"}
-    config = nas.search(**settings).config  # type: ignore[arg-type]
+    config = nas.search(**settings).config  # type: ignore[arg-type]  # of several types
     assert (config.trials, config.max_size_kb, config.objectives) == (1, 500.0, ("accuracy",))
 
 

@@ -224,7 +224,7 @@ def test_python_names_what_is_wrong_as_it_does(storage: str) -> None:
     with pytest.raises(InvalidInput, match=r"^only: 'stage1.width' has no option '33'; choose among 32, 48"):
         nas.search(space="tiny", data=FEW, storage=storage, only={"stage1.width": [33, 48]})
     with pytest.raises(InvalidInput, match=r"^only: \{'width': 3.5\} \(dict\) is not a dict of choices and"):
-        nas.search(only={"width": 3.5})  # type: ignore[dict-item]
+        nas.search(only={"width": 3.5})  # type: ignore[dict-item]  # which is refused
     _made(storage, replace(PLAIN, max_latency_share=None))
     with pytest.raises(InvalidInput, match=r"^more: -1 is out of range"):
         nas.resume(storage, "demo", more=-1)

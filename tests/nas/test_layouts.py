@@ -25,7 +25,7 @@ class _Uneven(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
     """Notes operators whose images lie in memory in different orders, or with gaps."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's
         self.found: list[str] = []
         self.backward_norms = 0
 
@@ -43,11 +43,11 @@ class _Uneven(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
 def _step(module: nn.Module, images: Tensor) -> None:
     with EvenGradients():
         loss = F.cross_entropy(module(images), torch.arange(len(images)) % 10)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]  # torch's
 
 
 def _plain_step(module: nn.Module, images: Tensor) -> None:
-    F.cross_entropy(module(images), torch.arange(len(images)) % 10).backward()  # type: ignore[no-untyped-call]
+    F.cross_entropy(module(images), torch.arange(len(images)) % 10).backward()  # type: ignore[no-untyped-call]  # torch's
 
 
 @pytest.mark.parametrize("precision", USER_PRECISIONS)
@@ -55,7 +55,7 @@ def _plain_step(module: nn.Module, images: Tensor) -> None:
 def test_no_operator_of_a_block_meets_two_layouts(kind: str, precision: str) -> None:
     torch.manual_seed(0)
     found = architecture(kind, 16, precision, 3)
-    module = build(found).to(memory_format=LAST).train()  # type: ignore[call-overload]
+    module = build(found).to(memory_format=LAST).train()  # type: ignore[call-overload]  # torch's types know no layout
     images = torch.randn(8, 3, 8, 8).contiguous(memory_format=LAST)
     with _Uneven() as uneven:
         _step(module, images)
@@ -79,7 +79,7 @@ class _Mixed(nn.Module):
         means: Tensor = F.adaptive_avg_pool2d(y, (1, 1)) + F.adaptive_avg_pool2d(y, 2).mean(
             (2, 3), keepdim=True
         )
-        return self.last(means.flatten(1))  # type: ignore[no-any-return]
+        return self.last(means.flatten(1))  # type: ignore[no-any-return]  # torch's
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, LAST])
@@ -102,7 +102,7 @@ def test_parts_of_other_types_get_gradients_of_theirs() -> None:
     with EvenGradients():
         together = torch.cat(parts, 1)
     assert together.dtype == torch.float
-    together.sum().backward()  # type: ignore[no-untyped-call]
+    together.sum().backward()  # type: ignore[no-untyped-call]  # torch's
     for part in parts:
         assert part.grad is not None
         assert torch.equal(part.grad, torch.ones_like(part))

@@ -216,7 +216,7 @@ def test_choices_of_a_known_space_lead_to_the_architecture(ledger: Ledger, confi
     for seed in (1, 2):
         claim, choices, random = claims.claim(), dict[str, str | int](), Random(seed)
         assert claim is not None
-        found = tiny.propose(lambda name, options: choices.setdefault(name, random.choice(options)))  # noqa: B023
+        found = tiny.propose(lambda name, options: choices.setdefault(name, random.choice(options)))  # noqa: B023 - called at once
         claims.propose(claim, choices=choices, architecture=found.to_json(), digest=found.digest)
     text = text_of(ledger)
     read_into(ledger, text)

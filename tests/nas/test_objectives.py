@@ -59,7 +59,7 @@ class Evolution(Algorithm):
     def __init__(self, space: SearchSpace, config: SearchConfig) -> None:
         self.space, self.config = space, config
 
-    def ask(self, number: int, history: list[TrialRecord], passed_over: object = ()) -> Proposal:  # type: ignore[override]
+    def ask(self, number: int, history: list[TrialRecord], passed_over: object = ()) -> Proposal:  # type: ignore[override]  # a list will do
         """A tenth of the epochs for half of the trials."""
         import random
 
@@ -139,7 +139,7 @@ class OnTwoDevices(ArithmeticBench):
     """The second device takes twice as long, and estimates a kernel until it is measured."""
 
     def __init__(self, config: SearchConfig, ledger: Ledger, lock: object) -> None:
-        super().__init__(config, ledger, lock)  # type: ignore[arg-type]
+        super().__init__(config, ledger, lock)  # type: ignore[arg-type]  # objects, by their types
         self._factor = 2.0 if config.device == "pi" else 1.0
 
     def estimate(self, architecture: Architecture) -> Predicted:
@@ -368,7 +368,7 @@ def test_a_plug_ins_objective_is_one_file(monkeypatch: pytest.MonkeyPatch, tmp_p
 )
 def test_wrong_settings_are_named(settings: dict[str, object], says: str) -> None:
     with pytest.raises(InvalidInput, match=says):
-        replace(CONFIG, **settings)  # type: ignore[arg-type]
+        replace(CONFIG, **settings)  # type: ignore[arg-type]  # of several types
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_wrong_settings_are_named(settings: dict[str, object], says: str) -> Non
 def test_further_devices_are_others_that_are_known(
     settings: dict[str, object], says: str, tmp_path: Path
 ) -> None:
-    config = replace(CONFIG, device="local", **settings)  # type: ignore[arg-type]
+    config = replace(CONFIG, device="local", **settings)  # type: ignore[arg-type]  # of several types
     with pytest.raises(InvalidInput, match=says):
         create(f"sqlite:///{tmp_path}/nas.db", "demo", config)
     assert not list(tmp_path.iterdir())

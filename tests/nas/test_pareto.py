@@ -137,7 +137,7 @@ def test_more_than_three_objectives_have_a_front_and_no_hypervolume() -> None:
     config = replace(CONFIG, objectives=("accuracy", "latency", "size", "latency@pi"))
     with pytest.raises(InvalidInput):
         pareto_of(trials, config)
-    four = [replace(trials[0], costs={"latency@pi": objective("size").of(trials[0])})]  # type: ignore[dict-item]
+    four = [replace(trials[0], costs={"latency@pi": objective("size").of(trials[0])})]  # type: ignore[dict-item]  # it has a size
     found = pareto_of(four, config)
     assert (len(found.front), found.hypervolume, found.history) == (1, None, ())
 

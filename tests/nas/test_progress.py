@@ -99,7 +99,7 @@ def test_progress_is_shown_to_who_looks_on(
     shell = type("ZMQInteractiveShell", (), {})
     monkeypatch.setattr("builtins.get_ipython", shell, raising=False)
     display = ModuleType("IPython.display")
-    display.display = lambda told: shown.append(told.text)  # type: ignore[attr-defined]
+    display.display = lambda told: shown.append(told.text)  # type: ignore[attr-defined]  # stands in for the real one
     monkeypatch.setitem(sys.modules, "IPython", ModuleType("IPython"))
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     show_stage(False)

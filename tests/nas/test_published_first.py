@@ -80,13 +80,13 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ledger]:
 def test_it_is_trained_and_costed_as_it_is(searched: Ledger) -> None:
     first, second, third = searched.trials("demo")[:3]
     for trial, settings in ((first, ("float", 10)), (second, ("int8", 10, "float"))):
-        module = search_spaces.network("small", *settings, channels=1)  # type: ignore[misc,arg-type]
+        module = search_spaces.network("small", *settings, channels=1)  # type: ignore[misc,arg-type]  # of several types
         kernels = runtime.workloads(module.eval(), (1, 1, 8, 8))
         assert trial.state is TrialState.COMPLETE and trial.choices is None
         assert trial.size_kb == search_spaces.size(module).kilobytes
         assert [key for key, _ in trial.latency_by_workload or []] == [work.key for work in kernels]
         load_weights(module, searched.weights("demo", trial.number) or b"")
-        judged = data_of(CONFIG).validation  # type: ignore[union-attr]
+        judged = data_of(CONFIG).validation  # type: ignore[union-attr]  # it has data
         assert trial.accuracy == pytest.approx((predict(module, judged) == judged.labels).mean())
     assert third.state is TrialState.COMPLETE and third.choices is not None
     assert {trial.number for trial in searched.front("demo")} <= {0, 1, 2} and len(searched.front("demo")) > 1

@@ -126,7 +126,7 @@ def test_each_size_of_images_has_a_search_of_its_own() -> None:
 def test_what_cannot_be_scaled_is_told(settings: dict[str, str], trial: dict[str, str], says: str) -> None:
     record = TrialRecord("demo", 0, TrialState.QUEUED, architecture=BASE.to_json())
     with pytest.raises(InvalidInput, match=f"^{says}"):
-        scalable(replace(CONFIG, **settings), replace(record, **trial))  # type: ignore[arg-type]
+        scalable(replace(CONFIG, **settings), replace(record, **trial))  # type: ignore[arg-type]  # of several types
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def test_code_is_compiled_while_nothing_is_timed() -> None:
         yield
         told.append("timed")
 
-    device.compiling, device.exclusive = compiling, exclusive  # type: ignore[assignment]
+    device.compiling, device.exclusive = compiling, exclusive  # type: ignore[assignment]  # stands in for the real one
     device.measure_kernels([Relu(1, 64), Relu(1, 128)], brief=True)
     assert told == ["compiles", "gives way", "gives way", "compiled", "times", "timed"]
     told.clear()
@@ -55,7 +55,7 @@ def test_kernels_that_another_worker_measured_are_not_measured_again(
         measure = LocalDevice.measure_kernels
 
         def counted(self: LocalDevice, *args: object, **others: object) -> list[latency.Measurement]:
-            found = measure(self, *args, **others)  # type: ignore[arg-type]
+            found = measure(self, *args, **others)  # type: ignore[arg-type]  # of several types
             timed.extend(found)
             return found
 

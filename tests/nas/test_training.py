@@ -171,7 +171,7 @@ def test_each_optimizer_has_a_rate_and_a_decay() -> None:
 def test_latent_binary_weights_do_not_decay() -> None:
     layers = {name: QuantLinear(4, 4, precisions.get(name)) for name in ("binary", "ternary", "float")}
     decaying, others = parameter_groups(nn.ModuleList(layers.values()), RECIPE)
-    ids = {id(p) for p in decaying["params"]}  # type: ignore[attr-defined]
+    ids = {id(p) for p in decaying["params"]}  # type: ignore[attr-defined]  # modules by place have no types
     assert ids == {id(layers["ternary"].weight), id(layers["float"].weight)}
     assert (decaying["weight_decay"], others["weight_decay"]) == (RECIPE.weight_decay, 0.0)
 
@@ -254,7 +254,7 @@ def test_a_training_goes_on_as_if_nothing_had_been(
         if epoch.epoch == 2:
             break
     resumed, loaded = _training(small, recipe), checkpoint.read(tmp_path / "c")
-    nn.init.zeros_(resumed.module[3].weight)  # type: ignore[index, arg-type]
+    nn.init.zeros_(resumed.module[3].weight)  # type: ignore[index, arg-type]  # modules by place have no types
     checkpoint.resume(resumed, loaded)
     assert [e.epoch for e in resumed.run()] == [3, 4]
     assert loaded.about["about"] == {"about": "it"}

@@ -87,7 +87,7 @@ def run(
 ) -> list[TrialRecord]:
     """A search by one worker; ``change`` makes something else of each trial."""
     space = space or Toy()
-    config = replace(CONFIG, sampler=name, **settings)  # type: ignore[arg-type]
+    config = replace(CONFIG, sampler=name, **settings)  # type: ignore[arg-type]  # of several types
     by, done = make(space, config), list[TrialRecord]()
     for number in range(trials):
         done.append(change(ended(number, by.ask(number, done).choices, space)))
