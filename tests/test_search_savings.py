@@ -1,9 +1,11 @@
 """What pruners save on recorded curves: the figures of the benchmark, on curves that are made up."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from benchmarks.search.savings import ALL, PAUSED, Losses, markdown, searched
+from benchmarks.search.savings import ALL, PAUSED, Losses, evened, markdown, searched
 from benchmarks.search.tables import Network
 
 
@@ -36,3 +38,11 @@ def test_the_table_has_a_row_for_each_pruner(networks: dict[str, list[Network]])
     assert [row[0].strip() for row in rows] == ["`none`", "`median`", "`halving`", "`hyperband`"]
     assert [cell.strip() for cell in rows[0][1:5]] == ["1,080", "1.0 times", "1.000", "1.000"]
     assert float(rows[2][2].split()[0]) > 2
+
+
+def test_the_mean_of_both_trainings_judges_either(networks: dict[str, list[Network]]) -> None:
+    lower = [replace(each, curve=(*each.curve[:-1], each.accuracy - 0.2)) for each in networks[PAUSED]]
+    found = evened({ALL: networks[ALL], PAUSED: lower})
+    for own in found.values():
+        assert [each.accuracy for each in own] == pytest.approx([n.accuracy - 0.1 for n in networks[ALL]])
+        assert [each.curve[:-1] for each in own] == [each.curve[:-1] for each in networks[ALL]]
