@@ -32,7 +32,8 @@ many of these it is enough to have found one."""
 HUNT_EVERY, DRAW_EVERY = 3, 6
 """One trial in so many hunts for the best accuracy; one follows a function drawn from the model."""
 HUNTS, HUNT_EARLY = (6, 44), 2
-"""From so many trials after the start to so many, where hunts find most, they are more frequent."""
+"""From so many trials after the start to so many, where hunts find most, they are more frequent. With three
+objectives they are not: there is more to be found elsewhere."""
 COST_EVERY, LEAST_STEP = 12, 0.01
 """One trial in so many hunts for the least cost, while a step is at least this share of the range."""
 _SPACE, _DESIGN = 2**31, 2**31 + 1
@@ -198,7 +199,7 @@ class Auto(Algorithm):
             return costs[number - self._start]
         if costs and number % COST_EVERY == 0:
             return costs[number // COST_EVERY % len(costs)]
-        is_early = HUNTS[0] <= number - self._start < HUNTS[1]
+        is_early = len(self._config.objectives) <= 2 and HUNTS[0] <= number - self._start < HUNTS[1]
         every = HUNT_EARLY if is_early else HUNT_EVERY
         if number % every != 1 or not self._uncertain:
             return None
