@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from nas.ledger.records import SearchConfig, TrialState, config_from_dict
 from nas.ledger.rows import find_search, next_revision
-from nas.ledger.store import AddTrials
+from nas.ledger.store import AddTrials, Ledger
 from nas.ledger.tables import Epoch, Trial, Weights
 from search_spaces.errors import InvalidInput
 
@@ -37,6 +37,16 @@ def starting_from(sources: Sequence[str], schedule: Schedule) -> AddTrials | Non
         return _copy_trials(session, sources, search_id, config, schedule)
 
     return add if sources else None
+
+
+def check_sources(ledger: Ledger, sources: Sequence[str], config: SearchConfig) -> None:
+    """InvalidInput where a search could not begin with the trials of these."""
+    for name in sources:
+        try:
+            source = ledger.search(name)
+        except InvalidInput as error:
+            raise error.of("warm_start") from error
+        check_warm(name, config, source.config)
 
 
 def _copy_trials(
