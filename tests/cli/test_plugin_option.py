@@ -48,7 +48,7 @@ def searched(example: str, space: str, kind: str, cwd: Path) -> tuple[object, ..
 def test_a_block_and_a_space_of_a_plugin_are_searched(tmp_path: Path) -> None:
     searched("plugin.py", "ghost", "ghost", tmp_path)
     done = nas("search", "--resume", "g", cwd=tmp_path)
-    assert (done.returncode, "space: unknown name 'few'" in done.stderr) == (2, True)
+    assert (done.returncode, "'g' was made with the space 'few' of a plug-in" in done.stderr) == (2, True)
 
 
 def test_a_kernel_of_a_plugin_is_searched_exported_and_verified(tmp_path: Path) -> None:
