@@ -1,6 +1,6 @@
 """Starting a search from another: its trials are copied, each marked with where it comes from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import insert, literal, select
@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from nas.ledger.records import SearchConfig, TrialState, config_from_dict
 from nas.ledger.rows import find_search, next_revision
-from nas.ledger.store import AddTrials
+from nas.ledger.store import AddTrials, Ledger
 from nas.ledger.tables import Epoch, Trial, Weights
 from search_spaces.errors import InvalidInput
 
@@ -28,6 +28,15 @@ def check_warm(name: str, config: SearchConfig, source: SearchConfig) -> None:
         if theirs != ours:
             problem = f"'{name}' has {setting} {theirs!r}, this search {ours!r}"
             raise InvalidInput("warm_start", problem, "start from a search of the same")
+
+
+def check_sources(ledger: Ledger, names: Iterable[str]) -> None:
+    """InvalidInput where a search is not there; asked while those that are are all that the ledger holds."""
+    for name in names:
+        try:
+            ledger.search(name)
+        except InvalidInput as error:
+            raise error.of("warm_start") from error
 
 
 def starting_from(sources: Sequence[str], schedule: Schedule) -> AddTrials | None:

@@ -269,6 +269,8 @@ def test_who_says_no_deletes_nothing(ledger: Ledger, config: SearchConfig) -> No
     declined = nas(ledger, "searches", "delete", "demo", answer="n\n")
     assert declined.exit_code == 1
     assert declined.stderr.endswith("\nNothing was deleted.\n")
-    assert nas(ledger, "searches", "delete", "demo", answer="").exit_code == 130, "as of Ctrl-C"
+    unasked = nas(ledger, "searches", "delete", "demo", answer="")
+    told = "Error: --yes: it is missing where nobody can be asked; give it, and nothing is asked"
+    assert (unasked.exit_code, unasked.stderr.splitlines()[1:]) == (2, [told])
     assert nas(ledger, "searches", "delete", "demo", answer="y\n").exit_code == 0
     assert ledger.searches() == []
