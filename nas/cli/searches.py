@@ -164,5 +164,5 @@ def import_lines(file: Path, name: str | None, storage: str) -> None:
 
 def _say_unchecked(count: int, space: str) -> None:
     """Of architectures that only a space of one's own could check."""
-    told = f"Not checked: {counted(count, 'architecture')}, as space '{space}' is not loaded, or has changed"
+    told = f"Not checked: {counted(count, 'architecture')}, as space '{space}' is not loaded"
     say(f"{told}; 'nas --plugin FILE searches import' checks what a plug-in's space offers")
