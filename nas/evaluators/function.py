@@ -75,22 +75,27 @@ def _added(objective: Reported) -> Reported:
         InvalidInput: one of the same name is there, and differs.
     """
     try:
-        return known.add(objective.name, objective)  # type: ignore[return-value]  # it is what was given
+        known.add(objective.name, objective)
     except InvalidInput:
-        there, mine = (_description(one) for one in (known.get_early(objective.name), objective))
-    if differing := [
-        f"{word} {there[word]!r}, not {mine[word]!r}" for word in mine if there[word] != mine[word]
-    ]:
-        problem = f"'{objective.name}' is there already, with {', '.join(differing)}"
-        fix = f'name the one that is there, objectives=["{objective.name}"], or choose another name'
-        raise InvalidInput("objectives", problem, fix)
+        if differing := _differences(known.get_early(objective.name), objective):
+            problem = f"'{objective.name}' is there already, with {', '.join(differing)}"
+            fix = f'name the one that is there, objectives=["{objective.name}"], or choose another name'
+            raise InvalidInput("objectives", problem, fix) from None
     return objective
 
 
-def _description(objective: Objective) -> dict[str, str | bool]:
+def _differences(there: Objective, mine: Reported) -> list[str]:
+    """What is not the same in two descriptions, in words."""
+    if not isinstance(there, Reported):
+        return ["a meaning of its own"]
+    theirs, ours = _description(there), _description(mine)
+    return [f"{word} {theirs[word]!r}, not {ours[word]!r}" for word in ours if theirs[word] != ours[word]]
+
+
+def _description(objective: Reported) -> dict[str, str | bool]:
     """What users of an objective rely on."""
     return {
         "unit": objective.unit,
         "direction": DIRECTIONS[0] if objective.is_maximized else DIRECTIONS[1],
-        "before_training": objective.is_known_before_training,
+        "before_training": objective.before_training,
     }

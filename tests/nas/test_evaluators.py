@@ -212,6 +212,8 @@ def test_evaluators_may_share_an_objective() -> None:
         'before_training True, not False; name the one that is there, objectives=["work"], '
         "or choose another name"
     )
+    with pytest.raises(InvalidInput, match=r"^objectives: 'latency' is there already, with a meaning of its"):
+        nas.evaluator("third", objectives=[nas.Objective("latency", unit="ms", before_training=True)])
 
 
 def test_every_architecture_is_listed_once() -> None:
