@@ -20,8 +20,9 @@ def show_plan(options: dict[str, Any], config: "SearchConfig", trials: int) -> N
     from nas.searching.plan import plan_of
 
     with show_on_terminal() as show:
-        plan = plan_of(options["storage"], config, options["first"], show)
-    seconds = plan.seconds(trials, options["workers"])
+        plan = plan_of(options["storage"], config, options["first"], options["warm_start"], show)
+    trained = min(trials, plan.size.number) if plan.size.is_exact else trials  # then the space is exhausted
+    seconds = plan.seconds(trained, options["workers"])
     if options["as_json"]:
         print_json(_plain(plan, trials, seconds))
         return
@@ -40,13 +41,26 @@ def _facts(plan: "Plan", trials: int, workers: int, seconds: float | None) -> li
         ("device", _device(plan)),
         ("objectives", ", ".join(config.objectives)),
         ("within limits", _within(plan)),
-        ("trials", f"{trials}, {each}, {counted(workers, 'worker')}"),
+        ("trials", f"{trials}, {each}, {counted(workers, 'worker')}{_exhausted(plan, trials)}"),
         ("sampler", f"{config.sampler}, seed {config.seed}"),
         ("pruner", config.pruner),
     ]
+    return [*facts, ("time", _time(plan, seconds))]
+
+
+def _time(plan: "Plan", seconds: float | None) -> str:
+    from nas.searching.plan import pauses
+
     if seconds is None:
-        return [*facts, ("time", "not known: no such trial is in the ledger")]
-    return [*facts, ("time", f"about {lasting(seconds)}, measuring apart, by {plan.told_by}")]
+        return "not known: no such trial is in the ledger"
+    about = "at most" if pauses(plan.config) else "about"
+    measuring = ", measuring apart" if plan.config.device else ""
+    return f"{about} {lasting(seconds)}{measuring}, by {plan.told_by}"
+
+
+def _exhausted(plan: "Plan", trials: int) -> str:
+    is_short = plan.size.is_exact and plan.size.number < trials
+    return f"; the space has {plan.size.number}, so the search ends after these" if is_short else ""
 
 
 def counted_architectures(plan: "Plan") -> str:

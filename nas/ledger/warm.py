@@ -48,6 +48,16 @@ def starting_from(sources: Sequence[str], schedule: Schedule) -> AddTrials | Non
     return add if sources else None
 
 
+def check_sources(ledger: Ledger, sources: Sequence[str], config: SearchConfig) -> None:
+    """InvalidInput where a search could not begin with the trials of these."""
+    for name in sources:
+        try:
+            source = ledger.search(name)
+        except InvalidInput as error:
+            raise error.of("warm_start") from error
+        check_warm(name, config, source.config)
+
+
 def _copy_trials(
     session: Session, sources: Sequence[str], search_id: int, config: SearchConfig, schedule: Schedule
 ) -> int:

@@ -10,6 +10,7 @@ from nas.bars import Show
 from nas.ledger.entries import Cost
 from nas.ledger.records import TRAINING, SearchConfig, TrialState
 from nas.ledger.store import Ledger
+from nas.ledger.warm import check_sources
 from nas.objectives import objective
 from nas.trials.costing import costs_of
 from nas.trials.setup import data_of, space_of
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from nas.data import DataSet
     from search_spaces.search_space import SearchSpace
 
+ALIKE = ("space", "data", "image_size", "evaluator", "epochs", "repeats", "batch_size", "fix", "only")
+"""Settings of searches whose trials take as long."""
 MOST_TRIALS = 200
 """Recorded trials that an estimate of the time is made of."""
 
@@ -54,7 +57,11 @@ class Plan:
 
 
 def plan_of(
-    storage: str, config: SearchConfig, first: Sequence[str] = (), show: Show = lambda *_: None
+    storage: str,
+    config: SearchConfig,
+    first: Sequence[str] = (),
+    warm_start: Sequence[str] = (),
+    show: Show = lambda *_: None,
 ) -> Plan:
     """The plan of a search; nothing is written, but one epoch may be trained to see how long it takes.
 
@@ -62,6 +69,7 @@ def plan_of(
         storage: the ledger's database URL.
         config: what is asked for.
         first: what the search is to begin with, which is checked.
+        warm_start: searches whose trials it is to begin with, likewise.
         show: is told what is being done, how much of it is done, and of how much.
 
     Raises:
@@ -79,8 +87,11 @@ def plan_of(
     first_of(storage, first, config, space)
     try:
         with Ledger.open(storage) as ledger:
+            check_sources(ledger, warm_start, config)
             return _plan(ledger, config, space, data, show)
     except AbsentLedgerError:
+        if warm_start:
+            raise
         return _plan(None, config, space, data, show)
 
 
@@ -182,19 +193,30 @@ def _share_within(config: SearchConfig, costs: Sequence[Cost]) -> float | None:
 
 
 def _recorded(ledger: Ledger | None, config: SearchConfig) -> float | None:
-    """Seconds from start to end of a complete trial of a search like this one; None where there is none."""
-    alike = ("space", "data", "image_size", "evaluator", "epochs", "repeats", "batch_size", "fix", "only")
+    """Seconds from start to end of a complete trial of a search like this one; None where there is none.
+
+    One that was paused has waited, and one from outside the space may be much larger than any of it.
+    """
     found: list[float] = []
     for search in ledger.searches() if ledger is not None else []:
-        if any(getattr(search.config, name) != getattr(config, name) for name in alike):
+        theirs = search.config
+        if any(getattr(theirs, name) != getattr(config, name) for name in ALIKE) or pauses(theirs):
             continue
         for trial in ledger.trials(search.name) if ledger is not None else []:
-            is_trained = trial.state is TrialState.COMPLETE and trial.same_as is None
-            if is_trained and trial.started_at is not None and trial.finished_at is not None:
-                found.append((trial.finished_at - trial.started_at).total_seconds())
+            is_own = trial.same_as is None and trial.choices is not None
+            begin, end = trial.started_at, trial.finished_at
+            if trial.state is TrialState.COMPLETE and is_own and begin is not None and end is not None:
+                found.append((end - begin).total_seconds())
         if len(found) >= MOST_TRIALS:
             break
     return fmean(found) if found else None
+
+
+def pauses(config: SearchConfig) -> bool:
+    """Whether its trials may be paused."""
+    from nas.algorithms.pruners import pruners
+
+    return config.pruner in pruners and pruners.get(config.pruner)(config).pauses
 
 
 def _tried(config: SearchConfig, sample: Sequence[Buildable], data: "DataSet | None") -> float | None:
@@ -204,6 +226,12 @@ def _tried(config: SearchConfig, sample: Sequence[Buildable], data: "DataSet | N
     if config.evaluator != TRAINING or data is None or not sample:
         return None
     data.read()  # from disk, which is not the training's
-    settings = {"batch_size": config.batch_size, "learning_rate": config.learning_rate}
-    _, (epoch,) = train_architecture(sample[0], data, epochs=1, seed=config.seed, **settings)  # type: ignore[arg-type]  # of several types
+    _, (epoch,) = train_architecture(
+        sample[0],
+        data,
+        epochs=1,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+    )
     return epoch.seconds * config.epochs * config.repeats  # without what is imported the first time

@@ -44,7 +44,7 @@ class Watcher:
         self._epochs = Epochs(record.config)
         self._shown = {t.number for t in self._taken(self.standing.refresh()) if t.state.finished}
         self._shown_before, self._epochs_before = len(self._shown), self._epochs.done
-        self._started = time.monotonic()
+        self._started, self._done_first = time.monotonic(), 0
         self._stage, self._deaths = "", 0
         self.told = Progress()
 
@@ -98,6 +98,11 @@ class Watcher:
         """
         done, seconds = self._done(), time.monotonic() - self._started
         left = self._epochs.left(self.record) if self._pauses else self.record.trials - len(self._shown)
+        if not done:
+            return ""
+        if not self._done_first:  # the first took what a worker takes to start, too
+            self._done_first, self._started = done, time.monotonic()
+        done, seconds = done - self._done_first, time.monotonic() - self._started
         if not done or not left:
             return ""
         return f"{'at most' if self._pauses else 'about'} {lasting(seconds / done * left)} left"

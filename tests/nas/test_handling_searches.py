@@ -22,6 +22,7 @@ from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
 from nas.objectives import ObjectiveValue
+from nas.searching.plan import plan_of
 from nas.searching.search import check_pruner, resume
 from nas.trials import costing
 from search_spaces import Architecture
@@ -278,3 +279,41 @@ def test_what_to_type_next_makes_sense(storage: str) -> None:
     assert told(infeasible=2) == f"Nothing was within the limits; see by how much: {see}"
     assert told(queued=2) == f"Not begun: 2 trials; go on with: nas search --resume demo --storage {storage}"
     assert told(complete=2) == f"Next: nas pareto demo --storage {storage}"
+
+
+@pytest.mark.usefixtures("toys_are_known")
+def test_the_time_of_a_plan_is_that_of_such_trials(storage: str) -> None:
+    """Trials that waited would tell another time; no more is trained than there is."""
+    halved = SearchConfig(
+        space="two", data="", device="", trials=4, epochs=3, evaluator="toy", pruner="halving"
+    )
+    plain = replace(halved, pruner="none")
+    for name, config in (("halved", halved), ("plain", plain)):
+        with Ledger.open(storage, create=True) as ledger:
+            ledger.create_search(name, config)
+            claims = Claims(ledger, name, Worker.this_process())
+            claim = claims.claim()
+            assert claim is not None
+            choices = {"first": 1, "second": 1} if name == "plain" else {"first": 2, "second": 2}
+            claims.propose(claim, choices=choices, architecture="[1, 1]", digest="a" * 64)
+            claims.finish(claim, TrialState.COMPLETE, accuracy=0.5)
+        plan = plan_of(storage, plain)
+        assert (plan.trial_s is None) == (name == "halved")
+    new = ("search", "--space", "two", "--evaluator", "toy", "--objective", "accuracy", "--epochs", "3")
+    many = ("--pruner", "halving", "--trials", "40")
+    told = _nas(*new, *many, "--dry-run", "--storage", storage).stdout
+    assert (
+        "trials         40, 3 epochs each, 1 worker; the space has 4, so the search ends after these" in told
+    )
+    assert "at most" in told
+    assert "measuring" not in told, "there is no device"
+
+
+def test_a_plan_is_refused_where_its_search_would_be(storage: str) -> None:
+    _made(storage, PLAIN, "plain")
+    for source, message in (
+        ("nix", "there is no search 'nix'"),
+        ("plain", "'plain' has space 'small-space'"),
+    ):
+        new = ("search", "--space", "tiny", "--trials", "3", "--warm-start", source, "--storage", storage)
+        assert message in _refused(*new, "--dry-run")
