@@ -1,6 +1,6 @@
 """Starting a search from another: its trials are copied, each marked with where it comes from."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import insert, literal, select
@@ -30,15 +30,6 @@ def check_warm(name: str, config: SearchConfig, source: SearchConfig) -> None:
             raise InvalidInput("warm_start", problem, "start from a search of the same")
 
 
-def check_sources(ledger: Ledger, names: Iterable[str]) -> None:
-    """InvalidInput where a search is not there; asked while those that are are all that the ledger holds."""
-    for name in names:
-        try:
-            ledger.search(name)
-        except InvalidInput as error:
-            raise error.of("warm_start") from error
-
-
 def starting_from(sources: Sequence[str], schedule: Schedule) -> AddTrials | None:
     """What adds the trials of other searches to a new one (``Ledger.create_search``)."""
 
@@ -49,7 +40,7 @@ def starting_from(sources: Sequence[str], schedule: Schedule) -> AddTrials | Non
 
 
 def check_sources(ledger: Ledger, sources: Sequence[str], config: SearchConfig) -> None:
-    """InvalidInput where a search could not begin with the trials of these."""
+    """InvalidInput where a search could not begin with the trials of these; asked before it is written."""
     for name in sources:
         try:
             source = ledger.search(name)

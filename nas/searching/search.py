@@ -215,7 +215,7 @@ def create(
         problem = f"{len(config.first)} architectures are more than the {config.trials} trials"
         raise InvalidInput("first", problem, "ask for more trials")
     with _ledger(storage, is_there=bool(warm_start)) as ledger:
-        check_sources(ledger, warm_start)
+        check_sources(ledger, warm_start, config)
         if name is not None:
             if name in _names(ledger):
                 refuse_taken(ledger.search(name), config, storage)
