@@ -5,6 +5,7 @@ cluster.
 """
 
 import multiprocessing
+import os
 import signal
 import time
 from multiprocessing.connection import Connection, wait
@@ -21,6 +22,7 @@ SPAWN = multiprocessing.get_context("spawn")
 def work(job: Job, stop: Flag, pipe: Connection) -> None:
     """The life of a worker, in its own process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches it, too; the executor alone decides
+    os.dup2(2, 1)  # what an evaluator prints is none of the results on stdout
     prepare_process(job.verbose)
     is_done = run(job, stop, pipe.send)
     pipe.send(Ended(is_done))

@@ -36,7 +36,7 @@ class LazyCommand(NamedTuple):
 COMMANDS: dict[str, LazyCommand] = {
     "search": LazyCommand("nas.cli.search:search", "Search a space, or continue a search."),
     "searches": LazyCommand(
-        "nas.cli.searches:searches", "List the searches in a ledger; copy or delete one."
+        "nas.cli.searches:searches", "List, rename, delete, copy, export or import searches."
     ),
     "trials": LazyCommand("nas.cli.reading:trials", "List the trials of a search."),
     "trial": LazyCommand("nas.cli.reading:trial", "Show one trial: architecture, latency, epochs."),

@@ -61,13 +61,27 @@ def delete(context: click.Context, search: str, yes: bool, storage: str) -> None
 
     with opened(storage) as ledger:
         trials = ledger.search(search).trials
-        if not yes:
-            question = f"Delete '{search}' with its {counted(trials, 'trial')}?"
-            if not click.confirm(question, err=True):
-                say("Nothing was deleted.")
-                context.exit(1)
+        if not yes and not _confirmed(f"Delete '{search}' with its {counted(trials, 'trial')}?"):
+            say("Nothing was deleted.")
+            context.exit(1)
         remove(ledger, search)
     say(f"Deleted '{search}'.")
+
+
+def _confirmed(question: str) -> bool:
+    """The answer of whoever is there; Ctrl-C is left to the caller.
+
+    Raises:
+        InvalidInput: nobody is there.
+    """
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):
+            raise
+        say("")  # the question has left its line open
+        told = "it is missing where nobody can be asked"
+        raise InvalidInput("yes", told, "give it, and nothing is asked") from None
 
 
 @searches.command()
@@ -150,5 +164,5 @@ def import_lines(file: Path, name: str | None, storage: str) -> None:
 
 def _say_unchecked(count: int, space: str) -> None:
     """Of architectures that only a space of one's own could check."""
-    told = f"Not checked: {counted(count, 'architecture')}, as space '{space}' is not loaded, or has changed"
+    told = f"Not checked: {counted(count, 'architecture')}, as space '{space}' is not loaded"
     say(f"{told}; 'nas --plugin FILE searches import' checks what a plug-in's space offers")

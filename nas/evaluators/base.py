@@ -37,7 +37,7 @@ class Report(Protocol):
 
         Raises:
             PrunedError: the search stops this evaluation here.
-            ValueError: a value is not finite.
+            ValueError: a value is not finite, or the step comes before an earlier one or after the budget.
         """
 
     def keep(self, checkpoint: Callable[[], bytes]) -> None:

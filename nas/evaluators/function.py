@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nas.evaluators.base import Evaluator, Report, Task, evaluators
+from nas.objectives import Objective
 from nas.objectives import objectives as known
-from nas.objectives.reported import Reported
+from nas.objectives.reported import DIRECTIONS, Reported
 from search_spaces.errors import InvalidInput
 from search_spaces.search_space import Candidate
 
@@ -36,12 +37,12 @@ def evaluator(
     Args:
         name: what ``nas search --evaluator`` calls it.
         objectives: those that it reports beside ``accuracy``; one that is new is described
-            (``nas.Objective``), one that is known goes by its name.
+            (``nas.Objective``), one that is known goes by its name, or by the same description.
         costs: tells objectives that are known before training, cheaply: ``costs(architecture) -> values``.
             So thousands of candidates can be looked through; else they are known once reported.
 
     Raises:
-        InvalidInput: the evaluator's name, or an objective's, is taken.
+        InvalidInput: the evaluator's name is taken, or an objective's by one of another description.
     """
     names = [_known(objective) for objective in objectives]
     told = tuple(dict.fromkeys(("accuracy", *names)))
@@ -60,9 +61,41 @@ def evaluator(
 def _known(objective: Reported | str) -> str:
     """The name of an objective, which is registered where it is new."""
     if isinstance(objective, Reported):
-        known.add(objective.name, objective)
-        return objective.name
+        return _added(objective).name
     if objective not in known:
         fix = "describe it: nas.Objective(name, unit=..., direction=...)"
         raise InvalidInput("objectives", f"there is no objective '{objective}'", fix)
     return objective
+
+
+def _added(objective: Reported) -> Reported:
+    """Registered, unless one of the same description is there already.
+
+    Raises:
+        InvalidInput: one of the same name is there, and differs.
+    """
+    try:
+        known.add(objective.name, objective)
+    except InvalidInput:
+        if differing := _differences(known.get_early(objective.name), objective):
+            problem = f"'{objective.name}' is there already, with {', '.join(differing)}"
+            fix = f'name the one that is there, objectives=["{objective.name}"], or choose another name'
+            raise InvalidInput("objectives", problem, fix) from None
+    return objective
+
+
+def _differences(there: Objective, mine: Reported) -> list[str]:
+    """What is not the same in two descriptions, in words."""
+    if not isinstance(there, Reported):
+        return ["a meaning of its own"]
+    theirs, ours = _description(there), _description(mine)
+    return [f"{word} {theirs[word]!r}, not {ours[word]!r}" for word in ours if theirs[word] != ours[word]]
+
+
+def _description(objective: Reported) -> dict[str, str | bool]:
+    """What users of an objective rely on."""
+    return {
+        "unit": objective.unit,
+        "direction": DIRECTIONS[0] if objective.is_maximized else DIRECTIONS[1],
+        "before_training": objective.before_training,
+    }

@@ -39,7 +39,8 @@ class Executor(ABC):
 
     A process that is made for a worker calls ``nas.trials.worker.prepare_process(job.verbose)`` before
     ``run``: it sets one thread for torch, the log, and which parts of TVM are loaded. A process that does
-    other things as well does not.
+    other things as well does not. What an evaluator prints must not come out on the stdout of the process
+    that runs the search, where results are: a process that inherits it sends what is printed to stderr.
 
     Plug-in files reach a worker by the environment variable ``NAS_PLUGINS``, their absolute paths with ``:``
     between them, which are read once a registry is asked for something. A process that is started here

@@ -40,7 +40,15 @@ def main() -> None:
 
     # Ctrl-C reaches every process of a terminal; the parent alone decides and says so by SIGTERM.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _print_to_stderr()
     signal.signal(signal.SIGTERM, on_term)
     job = Job.from_json(sys.stdin.read())
     prepare_process(job.verbose)
     sys.exit(0 if run(job, stop, tell) else 1)
+
+
+def _print_to_stderr() -> None:
+    """What an evaluator prints, in Python or in C, is none of the results that a command has on stdout."""
+    if sys.stdout is not None and sys.stderr is not None:  # else another file may have their numbers
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a text file

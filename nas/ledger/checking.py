@@ -1,8 +1,9 @@
-"""Checks architectures that come from a file: their JSON, their digests, and the choices that lead there."""
+"""Checks trials that come from a file: architectures, their digests, and the choices that lead there."""
 
 import json
 
 from nas.ledger.lines import TrialLine, damaged
+from nas.ledger.plausible import check_values
 from nas.ledger.records import TRAINING, SearchConfig
 from search_spaces.architecture import Buildable, read_architecture
 from search_spaces.errors import InvalidInput
@@ -16,16 +17,20 @@ class Checks:
 
     Attributes:
         unchecked: how many architectures of a space of one's own could be held against nothing, as the space
-            is not here, or no longer offers their choices.
+            is not here.
     """
 
     def __init__(self, config: SearchConfig) -> None:
+        self._config = config
         self._space = spaces.get(config.space) if config.space in spaces else None
-        self._is_training = config.evaluator == TRAINING
+        self._is_bitnas_own = config.evaluator == TRAINING or (
+            self._space is not None and isinstance(self._space.sample(0), Buildable)
+        )
         self.unchecked = 0
 
     def check(self, trial: TrialLine, line: int) -> None:
-        """InvalidInput, which names the line, where an architecture is none or not what the digest says."""
+        """InvalidInput, which names the line, where a trial is damaged: its architecture, or its values."""
+        check_values(self._config, trial, line)
         if trial.architecture is None:
             if trial.digest is not None or trial.choices is not None:
                 raise damaged(line, "it has choices or a digest, and no architecture")
@@ -34,16 +39,23 @@ class Checks:
             stored = json.loads(trial.architecture)
         except ValueError as error:
             raise damaged(line, f"the architecture is no JSON: {error}") from error
-        found = None if self._space is None else _chosen(self._space, trial.choices)
-        if trial.choices is None or self._is_training or isinstance(found, Buildable):
-            architecture = _read(trial.architecture, trial.digest, line)
-            found = _fitted(self._space, architecture, trial.choices)
-        elif found is None:
-            self.unchecked += 1
+        found = self._found(trial, trial.architecture, line)
         if found is not None and json.loads(found.to_json()) != stored:
             raise damaged(line, "its choices lead to another architecture")
         if found is not None and found.digest != trial.digest:
             raise damaged(line, NOT_ITS)
+
+    def _found(self, trial: TrialLine, text: str, line: int) -> Candidate | None:
+        """Where the choices lead; None where they cannot be followed here, or there are none."""
+        space = self._space
+        if trial.choices is None or self._is_bitnas_own:
+            architecture = _read(text, trial.digest, line)
+            space = None if space is None else _fitted(space, architecture)
+        elif space is None:
+            self.unchecked += 1
+        if space is None or trial.choices is None:
+            return None
+        return _chosen(space, trial.choices, line)
 
 
 def _read(text: str, digest: str | None, line: int) -> Buildable:
@@ -57,27 +69,25 @@ def _read(text: str, digest: str | None, line: int) -> Buildable:
     return found
 
 
-def _chosen(space: SearchSpace, choices: dict[str, Option] | None) -> Candidate | None:
-    """Where choices lead; None where there are none, or the space does not offer them."""
+def _chosen(space: SearchSpace, choices: dict[str, Option], line: int) -> Candidate:
+    """Where choices lead; InvalidInput where the space does not offer them."""
 
     def choose(name: str, options: tuple[Option, ...]) -> Option:
-        if (choices or {})[name] not in options:
+        if choices[name] not in options:
             raise KeyError(name)
-        return (choices or {})[name]
+        return choices[name]
 
     try:
         return space.propose(choose)
-    except KeyError:
-        return None
+    except KeyError as error:
+        problem = f"its choices are none of the space '{space.name}' here: see {error.args[0]}"
+        fix = "bring the space into the version that the search was made with, or export the search again"
+        raise damaged(line, problem, fix) from error
 
 
-def _fitted(
-    space: SearchSpace | None, architecture: Buildable, choices: dict[str, Option] | None
-) -> Candidate | None:
-    """Where choices lead for the images that an architecture is for."""
-    if space is None:
-        return None
+def _fitted(space: SearchSpace, architecture: Buildable) -> SearchSpace | None:
+    """The space for the images that an architecture is for; None where it is for other images now."""
     try:
-        return _chosen(space.fitted(architecture.input_shape, architecture.classes), choices)
+        return space.fitted(architecture.input_shape, architecture.classes)
     except InvalidInput:
-        return None  # it is for other images now
+        return None

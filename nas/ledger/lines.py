@@ -40,6 +40,11 @@ Tensors = Annotated[bytes, EncodedBytes(encoder=_Strict)]
 """A safetensors file, as base64."""
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(ge=0)]
+"""What was measured or counted: milliseconds, seconds, kB."""
+
+
 class _Line(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -76,15 +81,15 @@ class EpochLine(_Line):
 
     epoch: Annotated[int, Field(ge=1)]
     train_loss: float | None
-    accuracy: float | None
-    seconds: float
+    accuracy: Share | None
+    seconds: Positive
     reported: dict[str, float] | None = None
 
 
 class CheckpointLine(_Line):
     """Where the training of a paused trial goes on."""
 
-    epoch: int
+    epoch: Annotated[int, Field(ge=0)]
     tensors: Tensors
 
 
@@ -97,24 +102,24 @@ class TrialLine(_Line):
     choices: dict[str, str | int] | None = None
     architecture: Annotated[str, Field(max_length=MAX_JSON)] | None = None
     digest: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    latency_ms: float | None = None
-    latency_by_workload: list[tuple[str, float]] | None = None
-    latency_low_ms: float | None = None
-    latency_high_ms: float | None = None
+    latency_ms: Positive | None = None
+    latency_by_workload: list[tuple[str, Positive]] | None = None
+    latency_low_ms: Positive | None = None
+    latency_high_ms: Positive | None = None
     estimated: list[str] | None = None
-    measuring_s: float | None = None
+    measuring_s: Positive | None = None
     costs: dict[str, CostOf] | None = None
     budget: Annotated[int, Field(ge=1)] | None = None
     epochs_done: Annotated[int, Field(ge=0)] | None = None
-    accuracies: list[float] | None = None
+    accuracies: list[Share] | None = None
     same_as: str | None = None
     passed_over: Annotated[int, Field(ge=0)] = 0
     passed_samples: list[dict[str, JsonValue]] | None = None
-    size_kb: float | None = None
-    accuracy: float | None = None
-    measured_latency_ms: float | None = None
-    measured_low_ms: float | None = None
-    measured_high_ms: float | None = None
+    size_kb: Positive | None = None
+    accuracy: Share | None = None
+    measured_latency_ms: Positive | None = None
+    measured_low_ms: Positive | None = None
+    measured_high_ms: Positive | None = None
     measured_disturbed: str | None = None
     error: str | None = None
     started_at: datetime | None = None
@@ -163,9 +168,9 @@ def read_trial(text: str | bytes, number: int) -> TrialLine:
     return found
 
 
-def damaged(line: int, problem: str) -> InvalidInput:
+def damaged(line: int, problem: str, fix: str = "export the search again") -> InvalidInput:
     """What to say of a line."""
-    return InvalidInput("file", f"line {line}: {problem}", "export the search again; nothing was imported")
+    return InvalidInput("file", f"line {line}: {problem}", f"{fix}; nothing was imported")
 
 
 def _read(kind: type[L], text: str | bytes, line: int) -> L:

@@ -40,7 +40,7 @@ def starting_from(sources: Sequence[str], schedule: Schedule) -> AddTrials | Non
 
 
 def check_sources(ledger: Ledger, sources: Sequence[str], config: SearchConfig) -> None:
-    """InvalidInput where a search could not begin with the trials of these."""
+    """InvalidInput where a search could not begin with the trials of these; asked before it is written."""
     for name in sources:
         try:
             source = ledger.search(name)

@@ -17,8 +17,9 @@ DEFAULT = ("accuracy", "latency", "size")
 """What a search trades off unless told."""
 
 objectives: Registry[Objective] = Registry("objective", "objectives")
-for _built_in in (Accuracy(), Latency(), Size(), Memory(), Macs()):
-    objectives.add(_built_in.name, _built_in)
+_BUILT_IN = {own.name: own for own in (Accuracy(), Latency(), Size(), Memory(), Macs())}
+for _name, _own in _BUILT_IN.items():
+    objectives.add(_name, _own)
 
 _OF_PARAMETERS: dict[str, Callable[[str], Objective]] = {
     LATENCY_AT: LatencyOn.named,
@@ -45,6 +46,12 @@ def is_known(name: str) -> bool:
     """Whether there is an objective of that name here; one of a plug-in may be missing."""
     name = _WITH_UNIT.get(name, name)
     return name in objectives or any(name.startswith(begin) and name != begin for begin in _OF_PARAMETERS)
+
+
+def is_built_in(name: str) -> bool:
+    """Whether an objective is one of bitnas's own, none of which has values below 0."""
+    begin, at, _ = name.partition("@")
+    return name in _BUILT_IN or (bool(at) and begin + at in _OF_PARAMETERS)
 
 
 def canonical(names: Iterable[str]) -> tuple[str, ...]:
@@ -116,6 +123,7 @@ __all__ = [
     "Reward",
     "canonical",
     "devices_of",
+    "is_built_in",
     "is_known",
     "limits_by_name",
     "objective",

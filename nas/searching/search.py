@@ -19,7 +19,7 @@ from nas.ledger.claims import Claims
 from nas.ledger.history import History
 from nas.ledger.records import TRAINING, SearchConfig, SearchRecord, check_search_name
 from nas.ledger.store import Ledger
-from nas.ledger.warm import starting_from
+from nas.ledger.warm import check_sources, starting_from
 from nas.ledger.workers import Worker
 from nas.measuring.devices import check_device
 from nas.measuring.front_todo import next_of_front
@@ -215,6 +215,7 @@ def create(
         problem = f"{len(config.first)} architectures are more than the {config.trials} trials"
         raise InvalidInput("first", problem, "ask for more trials")
     with _ledger(storage, is_there=bool(warm_start)) as ledger:
+        check_sources(ledger, warm_start, config)
         if name is not None:
             if name in _names(ledger):
                 refuse_taken(ledger.search(name), config, storage)

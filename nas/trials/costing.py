@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 from nas.algorithms.base import Screened
 from nas.evaluators.base import Evaluator
-from nas.ledger.entries import Cost
+from nas.ledger.entries import Cost, check_finite
 from nas.ledger.records import ALL, SearchConfig
 from nas.measuring.bench import Bench, Predicted
 from nas.objectives import LATENCY_AT, ObjectiveValue, objective, objectives
+from nas.trials.failures import one_line
 from nas.trials.pace import Pace
 from search_spaces.architecture import Buildable
-from search_spaces.errors import NoDeviceError
+from search_spaces.errors import BitnasError, NoDeviceError, StorageError
 from search_spaces.search_space import Candidate
 
 
@@ -81,12 +82,8 @@ class Costing:
 
     def _told(self, candidate: Candidate) -> dict[str, ObjectiveValue]:
         """What the evaluator knows beforehand."""
-        told = self.evaluator.costs(candidate)
-        if not isinstance(told, Mapping):
-            raise TypeError(
-                f"the evaluator's costs are {type(told).__name__}, no mapping of names to numbers"
-            )
-        return {name: ObjectiveValue.exact(float(value)) for name, value in told.items()}
+        told = told_by(self.evaluator, candidate)
+        return {name: ObjectiveValue.exact(value) for name, value in told.items()}
 
     def settled(self, architecture: Buildable) -> Cost:
         """By its kernels, all measured.
@@ -140,6 +137,25 @@ class Costing:
             measuring_s=measuring_s,
             costs=costs,
         )
+
+
+def told_by(evaluator: Evaluator, candidate: Candidate) -> dict[str, float]:
+    """What an evaluator knows of a candidate beforehand.
+
+    Raises:
+        BitnasError: its ``costs`` failed, or gave what are no finite numbers by name; the message says so.
+    """
+    try:
+        told = evaluator.costs(candidate)
+        if not isinstance(told, Mapping):
+            raise TypeError(f"{type(told).__name__} is no mapping of names to numbers")
+        found = {name: float(value) for name, value in told.items()}
+        check_finite(**found)
+    except (NoDeviceError, StorageError):  # which say nothing about the candidate
+        raise
+    except (Exception, SystemExit) as error:
+        raise BitnasError(f"costs: {one_line(error)}") from error
+    return found
 
 
 def latency_of(device: str, config: SearchConfig) -> str:

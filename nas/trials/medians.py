@@ -6,6 +6,7 @@ from nas.evaluators.base import Evaluator
 from nas.ledger.records import SearchConfig
 from nas.ledger.relative_limits import LATENCY
 from nas.objectives import LATENCY_AT, objective
+from nas.trials.costing import told_by
 from search_spaces.architecture import Buildable
 from search_spaces.errors import BitnasError, InvalidInput
 from search_spaces.search_space import Candidate, SearchSpace
@@ -20,6 +21,7 @@ def median_cost(name: str, space: SearchSpace, evaluator: Evaluator) -> float:
     """The median of an objective over the sample by which devices are profiled; nothing is measured.
 
     Raises:
+        BitnasError: the evaluator's ``costs`` failed.
         InvalidInput: neither an architecture alone nor the evaluator tells it.
     """
     from latency.model.profiling import drawn
@@ -35,8 +37,8 @@ def _cost(name: str, candidate: Candidate, evaluator: Evaluator) -> float | None
     """The value of one candidate; None where it has none."""
     from search_spaces.sizing import size
 
-    if (told := evaluator.costs(candidate).get(name)) is not None:
-        return float(told)
+    if (told := told_by(evaluator, candidate).get(name)) is not None:
+        return told
     if not isinstance(candidate, Buildable):
         return None
     try:

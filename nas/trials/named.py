@@ -16,7 +16,7 @@ def named_network(text: str, space: SearchSpace) -> NamedNetwork:
     """What ``resnet20``, or ``resnet20:precision=int8,classifier=float``, stands for in a space.
 
     Raises:
-        InvalidInput: there is no such option.
+        InvalidInput: there is no such option, or one is given twice.
     """
     name, colon, options = text.partition(":")
     given = dict(_options(text, options)) if colon else {}
@@ -39,11 +39,15 @@ def check_name(text: str) -> None:
 
 
 def _options(text: str, options: str) -> Iterator[tuple[str, str]]:
+    seen = set[str]()
     for option in options.split(","):
         name, equals, value = option.partition("=")
         if name not in OPTIONS or not equals or not value:
             fix = f"{nearest(name, OPTIONS)}give some of {'=..., '.join(OPTIONS)}=..., each once"
             raise InvalidInput("first", f"'{option}' is no option of '{text.partition(':')[0]}'", fix)
+        if name in seen:
+            raise InvalidInput("first", f"'{text}' has {name} twice", "give each option once")
+        seen.add(name)
         yield name, value
 
 

@@ -35,6 +35,7 @@ class TrialReport:
 
     Attributes:
         on_step: whether to stop; asked after each step that the ledger has.
+        budget: the last step that there may be.
         stopped: why it was stopped; None while it goes on.
         step: the last one, and ``last`` its values.
         kept: what a later run goes on from, once it was paused.
@@ -46,6 +47,7 @@ class TrialReport:
     seed: int
     on_check: Callable[[], None]
     on_step: OnStep
+    budget: int
     is_recorded: bool = True
     checkpoint: bytes | None = None
     weights: bytes | None = None
@@ -82,6 +84,8 @@ class TrialReport:
             raise ValueError(
                 f"step {step} was reported after {self.step}; steps grow from 1, and 0 is before"
             )
+        if step > self.budget:
+            raise ValueError(f"step {step} was reported, and the budget ends with {self.budget}")
 
     def _record(self, step: int, values: Values, seconds: float) -> None:
         self.step, self.last = step, values

@@ -18,6 +18,7 @@ from nas.ledger.store import Ledger
 from nas.measuring.machine_lock import MachineLock
 from nas.objectives import ObjectiveValue
 from nas.trials.costing import Costing, over_limits
+from nas.trials.failures import one_line
 from nas.trials.first import read_first
 from nas.trials.proposing import Found, PassedOver, Proposer, choose, objectives_without_value
 from nas.trials.reporting import (
@@ -68,8 +69,8 @@ class TrialRunner:
         candidate = choose(self.space, choices)
         try:
             return self.costing.screened(candidate)
-        except Exception as error:  # whatever an evaluator's `costs` raises
-            return Screened(candidate.digest, over=f"costs: {error}")
+        except Exception as error:  # of an evaluator's `costs`, or of a plug-in's objective
+            return Screened(candidate.digest, over=one_line(error))
 
     def run(self, claim: Claim, check: Callable[[], None]) -> None:
         """Bring a claimed trial to a final state; ``check`` is called often and may raise to leave it.
@@ -198,7 +199,8 @@ class TrialRunner:
 
         seed = seeds.training_seed(self.config.seed, number, index)
         kept = tensors_of(self.ledger, self.search, number) if is_first and claim.trial.epochs_done else None
-        report = TrialReport(self.claims, claim, seed, check, on_step, is_recorded=is_first, checkpoint=kept)
+        told = self.claims, claim, seed, check, on_step, self._budget(found)
+        report = TrialReport(*told, is_recorded=is_first, checkpoint=kept)
         return report
 
     def _agreeing(self, found: Found, before: Values, values: Values) -> Values:

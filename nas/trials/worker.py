@@ -18,6 +18,7 @@ from nas.measuring.front_todo import next_of_front
 from nas.measuring.machine_lock import Check, MachineLock
 from nas.objectives import objective
 from nas.trials.costing import latency_of
+from nas.trials.failures import one_line
 from nas.trials.job import Job, Told
 from nas.trials.medians import awaited_costs, median_cost
 from nas.trials.setup import make_runner
@@ -29,7 +30,6 @@ from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, S
 log = logging.getLogger(__name__)
 
 NO_DEVICE = "no_device"  # begins the error of a queued trial that waits for its device
-_ERROR_LENGTH = 500
 
 
 class StoppedError(Exception):
@@ -241,14 +241,6 @@ def _raise_if_not_the_trials(error: Exception | SystemExit) -> None:
     """Let pass what says nothing about the trial that was running."""
     if isinstance(error, StoppedError | StaleClaimError | StorageError):
         raise error
-
-
-def one_line(error: Exception | SystemExit) -> str:
-    """What went wrong, in one line; our own errors explain themselves, others come with their kind."""
-    text = " ".join(str(error).split())
-    if not isinstance(error, BitnasError):
-        text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return text[:_ERROR_LENGTH]
 
 
 class _Heartbeat(threading.Thread):

@@ -9,7 +9,7 @@ from tests.environment import clean_environment
 
 ROOT = Path(__file__).parents[2]
 MODULE = """
-import hashlib, json
+import hashlib, json, os
 from dataclasses import dataclass
 
 import nas
@@ -46,6 +46,8 @@ class Sum(Evaluator):
         return {"effort": float(sum(net.sizes))}
 
     def evaluate(self, net, budget, report):
+        print("printed")
+        os.write(1, b"written")
         report(1, {"accuracy": 0.1 * sum(net.sizes)})
         return {"accuracy": 0.1 * sum(net.sizes)}
 """
@@ -75,4 +77,5 @@ def test_a_search_by_what_another_distribution_has(tmp_path: Path) -> None:
     found = json.loads(done.stdout)
     assert found["counts"]["complete"] == 3
     assert found["ended"] == "all other architectures of the space were over a limit"
+    assert "printed" in done.stderr and "written" in done.stderr
     assert {trial["accuracy"] for trial in found["front"]} == {0.2, 0.1 * 3}

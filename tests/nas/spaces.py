@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 
 import nas
 from nas.evaluators import evaluators
@@ -114,6 +115,12 @@ def _add_evaluators() -> None:
         except ValueError:
             report(1, {"accuracy": 0.25})
         return {"accuracy": 0.5}
+
+    @nas.evaluator("endless", objectives=["work"], costs=cost)
+    def evaluate_endless(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
+        for step in count(1):
+            report(step, {"accuracy": 0.5})
+        raise AssertionError("unreachable: a report was refused")
 
     @nas.evaluator("wobbly", objectives=["work"], costs=cost)
     def evaluate_wobbly(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import spaces as toys
 
+import nas
 from nas import seeds
 from nas.evaluators import Task
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker
@@ -136,7 +137,9 @@ def test_what_has_no_costs_fails_where_nothing_looks_before_it_proposes(tmp_path
             trials = ledger.trials(sampler)
         assert states(trials) == found
         assert all(
-            "an odd network has no costs" in str(t.error) for t in trials if t.state is TrialState.FAILED
+            t.error == "costs: ValueError: an odd network has no costs"
+            for t in trials
+            if t.state is TrialState.FAILED
         )
 
 
@@ -174,6 +177,14 @@ def test_a_report_that_is_refused_may_be_mended(tmp_path: Path) -> None:
         assert [epoch.accuracy for epoch in ledger.epochs("mine", 0)] == [0.25]
 
 
+def test_no_step_is_reported_beyond_the_budget(tmp_path: Path) -> None:
+    with searched(tmp_path, evaluator="endless", trials=1, epochs=3) as ledger:
+        (trial,) = ledger.trials("mine")
+        assert [epoch.epoch for epoch in ledger.epochs("mine", 0)] == [1, 2, 3]
+    assert (trial.state, trial.epochs_done) == (TrialState.FAILED, 3)
+    assert trial.error == "ValueError: step 4 was reported, and the budget ends with 3"
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
@@ -187,6 +198,22 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, settings: dict[str, Any], 
         create(f"sqlite:///{tmp_path}/nas.db", "mine", SearchConfig(**{**CONFIG, **settings}))
     assert str(error.value).startswith(told)
     assert not list(tmp_path.iterdir())
+
+
+def test_evaluators_may_share_an_objective() -> None:
+    def declare(name: str, **description: Any) -> None:
+        nas.evaluator(name, objectives=[nas.Objective("work", **description)])(lambda *_: {})
+
+    declare("same", before_training=True)
+    with pytest.raises(InvalidInput) as error:
+        declare("other", unit="G", direction="maximize")
+    assert str(error.value) == (
+        "objectives: 'work' is there already, with unit '', not 'G', direction 'minimize', not 'maximize', "
+        'before_training True, not False; name the one that is there, objectives=["work"], '
+        "or choose another name"
+    )
+    with pytest.raises(InvalidInput, match=r"^objectives: 'latency' is there already, with a meaning of its"):
+        nas.evaluator("third", objectives=[nas.Objective("latency", unit="ms", before_training=True)])
 
 
 def test_every_architecture_is_listed_once() -> None:
@@ -283,7 +310,11 @@ def test_trainings_by_another_schedule_only_inform(tmp_path: Path) -> None:
         ({"first": ["nowhere.json"]}, "first: there is no file 'nowhere.json'"),
         ({"first": ["mine/7"]}, "first: 'mine' has no trial 7"),
         ({"first": ["mine/0", "mine/1"], "trials": 1}, "first: 2 architectures are more than the 1 trials"),
-        ({"warm_start": ["other"]}, "warm_start: there is no search 'other'"),
+        (
+            {"warm_start": ["other"]},
+            "warm_start: there is no search 'other'; the ledger holds: mine",
+        ),
+        ({"warm_start": ["next"]}, "warm_start: there is no search 'next'; the ledger holds: mine"),
         ({"warm_start": ["mine"], "space": "two"}, "warm_start: 'mine' has space 'toy', this search 'two'"),
     ],
 )

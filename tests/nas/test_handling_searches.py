@@ -75,7 +75,7 @@ def _finish(storage: str, name: str = "demo") -> None:
         while (claim := claims.claim()) is not None:
             found = space("tiny").sample(claim.trial.number)
             cost = Cost(0.1, 3.0)
-            claims.propose(claim, choices={}, architecture=found.to_json(), digest=found.digest, cost=cost)
+            claims.propose(claim, choices=None, architecture=found.to_json(), digest=found.digest, cost=cost)
             claims.finish(claim, TrialState.INFEASIBLE, error="too slow")
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +22,19 @@ from nas.ledger.moving import read_file, search_line, trial_lines, write
 from nas.ledger.tables import Trial
 from nas.objectives import ObjectiveValue
 from search_spaces.errors import BitnasError, InvalidInput
-from search_spaces.search_space import space
+from search_spaces.search_space import Candidate, space
 from tests.measured import timed
 
 COST = Cost(0.5, 12.0, [("conv", 0.5)], ["conv"], 0.4, 0.6, 0.1, {"macs": ObjectiveValue.exact(7.0)})
 OF_THE_LEDGER = {"id", "search_id", "expires_at", "fence", "deaths", "revision"}
 """Columns of a trial that are about this ledger, not about the trial."""
+
+
+def drawn(seed: int) -> tuple[Candidate, dict[str, str | int]]:
+    """An architecture of the space ``tiny``, and the choices that lead there."""
+    choices, random = dict[str, str | int](), Random(seed)
+    found = space("tiny").propose(lambda name, options: choices.setdefault(name, random.choice(options)))
+    return found, choices
 
 
 @pytest.fixture
@@ -37,10 +45,10 @@ def filled(ledger: Ledger, config: SearchConfig) -> Ledger:
     for number in range(3):
         claim = claims.claim()
         assert claim is not None
-        architecture = space("tiny").sample(number)
+        architecture, choices = drawn(number)
         claims.propose(
             claim,
-            choices={"stage1.block": "fire", "stage1.width": number},
+            choices=choices,
             architecture=architecture.to_json(),
             digest=architecture.digest,
             passed_over=3,
@@ -124,6 +132,20 @@ DAMAGES: list[tuple[Callable[[list[str]], list[str]], str]] = [
     (edit(1, lambda v: v["config"].update(epochs=0)), "line 1: config: epochs: 0 is out of range"),
     (edit(3, lambda v: v.update(accuracy="high")), "line 3: accuracy: Input should be a valid number"),
     (edit(3, lambda v: v.update(colour="red")), "line 3: colour: Extra inputs"),
+    (edit(2, lambda v: v.update(accuracy=7.5)), "line 2: accuracy: Input should be less than or equal to 1"),
+    (edit(2, lambda v: v.update(accuracies=[0.7, -1])), "line 2: accuracies.1: Input should be greater than"),
+    (edit(2, lambda v: v.update(latency_ms=-1)), "line 2: latency_ms: Input should be greater"),
+    (edit(2, lambda v: v.update(latency_ms=9)), "line 2: latency_ms: 9 is not within 0.4 to 0.6"),
+    (edit(2, lambda v: v["latency_by_workload"].append(["k", -1])), "line 2: latency_by_workload.1.1: "),
+    (edit(2, lambda v: v["epochs"][0].update(seconds=-1)), "line 2: epochs.0.seconds: Input should "),
+    (edit(2, lambda v: v["costs"]["macs"].update(value=8)), "line 2: costs.macs: 8 is not within 7 to 7"),
+    (edit(2, lambda v: v["costs"]["macs"].update(low=-1)), "line 2: costs.macs: -1 is below 0"),
+    (edit(2, lambda v: v["costs"]["macs"].update(high=math.inf)), "line 2: costs.macs.high: Input should be"),
+    (edit(2, lambda v: v.update(epochs_done=77)), "line 2: epochs_done: 77 of 2 epochs are too many"),
+    (edit(2, lambda v: v["epochs"][0].update(epoch=4)), "line 2: epochs_done: 4 of 2 epochs are too many"),
+    (edit(2, lambda v: v.pop("accuracy")), "line 2: accuracy: a complete trial has a value of it, which"),
+    (edit(1, lambda v: v["config"].update(objectives=["latency@pi"])), "line 2: costs.latency@pi: a com"),
+    (edit(4, lambda v: v.update(choices={"stem.width": 7})), "line 4: its choices are none of the space 'ti"),
     (edit(2, lambda v: v.update(digest="0" * 64)), "line 2: the digest is not the architecture's"),
     (edit(2, lambda v: v.update(digest="")), "line 2: digest: String should have at least 1 character"),
     (edit(2, lambda v: v.update(architecture="{")), "line 2: the architecture is no JSON: "),
@@ -198,25 +220,30 @@ def test_architectures_of_your_own_are_checked_where_their_space_is_known(
             (lambda v: v.update(digest="0" * 64), "line 3: the digest is not the architecture's"),
             (lambda v: v.update(architecture="[1, 2]"), "line 3: its choices lead to another architecture"),
             (lambda v: v["choices"].update(layer0=1), "line 3: its choices lead to another architecture"),
+            (
+                lambda v: v["choices"].update(layer0=7),
+                "line 3: its choices are none of the space 'toy' here",
+            ),
         ):
-            with pytest.raises(InvalidInput, match=f"^file: {says}; export the search again"):
+            with pytest.raises(InvalidInput, match=f"^file: {says}"):
                 read("".join(f"{line}\n" for line in edit(3, damage)(lines)), "again")
         read(text, "again")
         assert not told
-        gone = edit(2, lambda v: v["choices"].update(layer0=7))(lines)
-        read("".join(f"{line}\n" for line in gone), "changed")
-        assert told == [(1, "toy")]
+        below = edit(
+            2, lambda v: v.update(costs={"mine": {"value": -1, "low": -1, "high": -1, "estimated": 0}})
+        )
+        read("".join(f"{line}\n" for line in below(lines)), "below")
+        assert not told
     read(text, "elsewhere")
-    assert told[1:] == [(2, "toy")]
+    assert told == [(2, "toy")]
 
 
 def test_choices_of_a_known_space_lead_to_the_architecture(ledger: Ledger, config: SearchConfig) -> None:
     ledger.create_search("demo", config)
-    claims, tiny = Claims(ledger, "demo", Worker.this_process()), space("tiny")
+    claims = Claims(ledger, "demo", Worker.this_process())
     for seed in (1, 2):
-        claim, choices, random = claims.claim(), dict[str, str | int](), Random(seed)
+        claim, (found, choices) = claims.claim(), drawn(seed)
         assert claim is not None
-        found = tiny.propose(lambda name, options: choices.setdefault(name, random.choice(options)))  # noqa: B023 - called at once
         claims.propose(claim, choices=choices, architecture=found.to_json(), digest=found.digest)
     text = text_of(ledger)
     read_into(ledger, text)
@@ -269,6 +296,8 @@ def test_who_says_no_deletes_nothing(ledger: Ledger, config: SearchConfig) -> No
     declined = nas(ledger, "searches", "delete", "demo", answer="n\n")
     assert declined.exit_code == 1
     assert declined.stderr.endswith("\nNothing was deleted.\n")
-    assert nas(ledger, "searches", "delete", "demo", answer="").exit_code == 130, "as of Ctrl-C"
+    unasked = nas(ledger, "searches", "delete", "demo", answer="")
+    told = "Error: --yes: it is missing where nobody can be asked; give it, and nothing is asked"
+    assert (unasked.exit_code, unasked.stderr.splitlines()[1:]) == (2, [told])
     assert nas(ledger, "searches", "delete", "demo", answer="y\n").exit_code == 0
     assert ledger.searches() == []

@@ -169,6 +169,10 @@ def test_one_over_a_limit_is_infeasible(tmp_path: Path) -> None:
             "resnet20:precison=int8",
             "first: 'precison=int8' is no option of 'resnet20'; did you mean 'precision'",
         ),
+        (
+            "resnet20:precision=int8,precision=float",
+            "first: 'resnet20:precision=int8,precision=float' has precision twice; give each option once",
+        ),
         ("resnet20:precision=int9", "first: unknown name 'int9'; did you mean 'int8'?"),
         ("resnet20:precision=INT8", "first: "),
         ("resnet20:precision=binary-case2", "first: the scales of 'binary-case2' are for images of 32x32"),
