@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import count
 
 import nas
 from nas.evaluators import evaluators
@@ -116,11 +115,11 @@ def _add_evaluators() -> None:
             report(1, {"accuracy": 0.25})
         return {"accuracy": 0.5}
 
-    @nas.evaluator("endless", objectives=["work"], costs=cost)
-    def evaluate_endless(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
-        for step in count(1):
+    @nas.evaluator("tireless", objectives=["work"], costs=cost)
+    def evaluate_tireless(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:
+        for step in range(1, budget + 3):
             report(step, {"accuracy": 0.5})
-        raise AssertionError("unreachable: a report was refused")
+        return {"accuracy": 0.5}
 
     @nas.evaluator("wobbly", objectives=["work"], costs=cost)
     def evaluate_wobbly(network: Toy, budget: int, report: nas.Report) -> Mapping[str, float]:

@@ -178,7 +178,7 @@ def test_a_report_that_is_refused_may_be_mended(tmp_path: Path) -> None:
 
 
 def test_no_step_is_reported_beyond_the_budget(tmp_path: Path) -> None:
-    with searched(tmp_path, evaluator="endless", trials=1, epochs=3) as ledger:
+    with searched(tmp_path, evaluator="tireless", trials=1, epochs=3) as ledger:
         (trial,) = ledger.trials("mine")
         assert [epoch.epoch for epoch in ledger.epochs("mine", 0)] == [1, 2, 3]
     assert (trial.state, trial.epochs_done) == (TrialState.FAILED, 3)
