@@ -185,7 +185,8 @@ class Auto(Algorithm):
         losses = known.losses[:, : known.objectives]
         # what the space cannot give, such as a published network, sets no scale
         own = losses[known.is_front & known.is_usable]
-        gain = Gain(losses[front], own) if len(own) else None
+        own = own[np.isfinite(own).all(axis=1)]  # of one that runs nothing may be known yet
+        gain = Gain(losses[front], own) if len(front) and len(own) else None
         hunted = self._hunted(asked.number)
         judge = Judge(self._genome, predictors, self._is_exact, known.objectives, self._limits, gain, hunted)
         return known, front, judge

@@ -223,6 +223,23 @@ def test_a_training_that_goes_on_has_no_accuracy_yet() -> None:
     assert known.front().tolist() == [0]
 
 
+@pytest.mark.parametrize("objectives", [("accuracy",), ("accuracy", "macs")])
+def test_there_may_be_trials_and_no_front_yet(objectives: tuple[str, ...]) -> None:
+    """Paused ones, by which the start is over, and one that runs, of which no accuracy can be predicted."""
+    space, config = Layers(), _config(objectives=objectives)
+    history = [
+        _trial(
+            space, trial.number, trial.choices or {}, TrialState.PAUSED if trial.number < 17 else trial.state
+        )
+        for trial in _search(config, 18, workers=2)
+    ]
+    history[:17] = [replace(trial, accuracy=0.5, epochs_done=1) for trial in history[:17]]
+    for stopped in (history, [replace(trial, accuracy=None) for trial in history]):
+        asked = Auto(space, config)
+        asked.screen = _screen(space)
+        assert asked.ask(18, stopped).choices
+
+
 def test_a_trial_that_changes_is_read_again() -> None:
     """The front is that of the records as they are, also where fewer are given than before."""
     space, config = Layers(), _config()
