@@ -177,7 +177,7 @@ def test_the_command_goes_on_and_writes_its_table_into_the_page(tmp_path):
     more = CliRunner().invoke(main, [*options, "--seeds", "2"], catch_exceptions=False)
     assert more.stderr.splitlines() == ["digits accuracy+size random 1", "digits accuracy+size+macs random 1"]
     assert more.stdout in docs.read_text()
-    assert docs.read_text().startswith("before\n<!-- search -->\n`make bench-search`, 20")
+    assert docs.read_text().startswith("before\n<!-- search -->\n`python -m benchmarks.search`, 20")
     assert docs.read_text().endswith("<!-- end of search -->\nafter\n")
     assert "old" not in docs.read_text()
     with pytest.raises(ValueError, match="has no <!-- other -->"):

@@ -61,7 +61,7 @@ def main(
     if output is not None:
         output.write_text(json.dumps(results(shown), indent=1) + "\n", encoding="utf-8")
     if docs is not None:
-        page.write_block(docs, "search", f"{page.told_by('make bench-search')}\n\n{told}")
+        page.write_block(docs, "search", f"{page.told_by('python -m benchmarks.search')}\n\n{told}")
     if picture is not None:
         (table, objectives), first = next(iter(grouped(shown).items()))
         page.draw(first, f"{table}: {', '.join(objectives)}; mean of {seeds} seeds", picture)

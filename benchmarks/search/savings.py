@@ -144,7 +144,7 @@ def main(orders: int, docs: Path | None) -> None:
     told = "\n\n".join(tables)
     click.echo(told)
     if docs is not None:
-        page.write_block(docs, "savings", f"{page.told_by('make bench-search')}\n\n{told}")
+        page.write_block(docs, "savings", f"{page.told_by('python -m benchmarks.search.savings')}\n\n{told}")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,7 @@ def main(counts: str, only: tuple[str, ...], asks: int, docs: Path | None) -> No
     told = markdown(found)
     click.echo(told)
     if docs is not None:
-        page.write_block(docs, "speed", f"{page.told_by('make bench-search')}\n\n{told}")
+        page.write_block(docs, "speed", f"{page.told_by('python -m benchmarks.search.speed')}\n\n{told}")
 
 
 def timed(ledger: Ledger, name: str, count: int, asks: int) -> Speed:

@@ -67,7 +67,9 @@ def main(docs: Path | None) -> None:
     told = f"{endings(recorded())}\n\n{markdown(recorded())}"
     click.echo(told)
     if docs is not None:
-        page.write_block(docs, "stopping", f"{page.told_by('make bench-search')}\n\n{told}")
+        page.write_block(
+            docs, "stopping", f"{page.told_by('python -m benchmarks.search.stopping')}\n\n{told}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """What a search would do: how many architectures there are, what they take, and how long it would last."""
 
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import TYPE_CHECKING
@@ -98,7 +97,9 @@ def plan_of(
 def _plan(
     ledger: Ledger | None, config: SearchConfig, space: "SearchSpace", data: "DataSet | None", show: Show
 ) -> Plan:
-    with _one_thread():
+    from runtime.lowering.replay import one_thread
+
+    with one_thread():  # more only wait for each other, long on a busy machine
         sample, latencies = _sample(space, show), list[float]()
         if sample and ledger is not None and config.device:
             show("estimating latencies", 0, 1)
@@ -126,19 +127,6 @@ def _counted(space: "SearchSpace") -> Size:
     if type(space).size is SearchSpace.size:  # which counts one by one
         return counted(space)
     return Size(space.size(), is_exact=True)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread for torch: of many small networks more only wait for each other, long on a busy machine."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _sample(space: "SearchSpace", show: Show) -> list[Buildable]:

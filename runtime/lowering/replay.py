@@ -39,7 +39,7 @@ def require_same(module: nn.Module, traced: Trace, graph: Graph) -> None:
     Raises:
         UnsupportedLayerError: there is a difference in shape, in value, or in what is computed.
     """
-    with _as_it_is(module), no_random_numbers(), _one_thread():
+    with _as_it_is(module), no_random_numbers(), one_thread():
         with KeepsTensors(module):  # to ask for a weight's shape may be to make it
             images = list(_images(module, traced, _affordable(traced, graph)))
         runs = [(_in_torch(module, image), _in_steps(module, traced, image)) for image in images]
@@ -63,7 +63,7 @@ def _as_it_is(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
     """Have torch share no work: small operations wait for a second core longer than they take."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

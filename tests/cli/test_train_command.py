@@ -32,7 +32,7 @@ def test_a_training_writes_weights_and_a_result(tmp_path: Path) -> None:
         "weights.safetensors",
     ]
     assert json.loads((tmp_path / "out" / "result.json").read_text()) == result
-    assert result["test_accuracy"] > 0.8  # type: ignore[operator]  # modules by place have no types
+    assert result["test_accuracy"] > 0.8  # type: ignore[operator]  # figures are objects, by their types
     module = load_network(tmp_path / "out" / WEIGHTS)
     assert nas.training.loop.accuracy(module, load("digits").test) == result["test_accuracy"]
     assert size(module).kilobytes == result["size_kb"]
@@ -79,7 +79,7 @@ def test_float_weights_become_ternary_ones_and_teach(tmp_path: Path) -> None:
     more = ("--precision", "ternary", "--from", weights, "--teacher", weights, *hard, "--epochs", "1")
     started = trained(tmp_path / "started", *more)
     alone = trained(tmp_path / "alone", "--precision", "ternary", "--epochs", "1")
-    assert started["test_accuracy"] > alone["test_accuracy"]  # type: ignore[operator]  # modules by place have no types
+    assert started["test_accuracy"] > alone["test_accuracy"]  # type: ignore[operator]  # figures are objects, by their types
 
 
 def test_weights_are_taken_over_where_they_fit(tmp_path: Path) -> None:

@@ -171,7 +171,7 @@ def test_each_optimizer_has_a_rate_and_a_decay() -> None:
 def test_latent_binary_weights_do_not_decay() -> None:
     layers = {name: QuantLinear(4, 4, precisions.get(name)) for name in ("binary", "ternary", "float")}
     decaying, others = parameter_groups(nn.ModuleList(layers.values()), RECIPE)
-    ids = {id(p) for p in decaying["params"]}  # type: ignore[attr-defined]  # modules by place have no types
+    ids = {id(p) for p in decaying["params"]}  # type: ignore[attr-defined]  # a group holds objects, by its type
     assert ids == {id(layers["ternary"].weight), id(layers["float"].weight)}
     assert (decaying["weight_decay"], others["weight_decay"]) == (RECIPE.weight_decay, 0.0)
 
