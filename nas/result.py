@@ -233,7 +233,8 @@ class Result:
 
         record = self.record
         config = record.config
-        what = f"{config.space} on {config.data}, {config.device}"
+        where = ", ".join(filter(None, (config.data or config.evaluator, config.device)))
+        what = f"{config.space} on {where}"
         return f"Search {self.name} ({what}): {describe_counts(record)}, {len(self.front)} on the front"
 
     @contextmanager

@@ -391,3 +391,8 @@ def test_a_class_is_no_space() -> None:
 def test_spaces_that_keep_their_contract_pass() -> None:
     for name in ("toy", "two", "tiny", "cifar", "mobile"):
         check_space(registered.get(name))
+
+
+def test_a_search_without_data_is_shown_with_its_evaluator(tmp_path: Path) -> None:
+    searched(tmp_path, trials=2, device="").close()
+    assert "Search mine (toy on toy): 2 complete" in str(nas.load(f"sqlite:///{tmp_path}/nas.db", "mine"))
