@@ -92,7 +92,8 @@ class Search(Base):
 
 
 class Trial(Base):
-    """One trial. ``owner``, ``expires_at`` and ``fence`` are its lease; see claims.py.
+    """One trial. ``owner``, ``expires_at`` and ``fence`` are its lease; see claims.py. ``losses`` are the
+    workers that were lost in it, ``doubt`` is what follows; see losses.py.
 
     ``revision`` is that of the search when the trial changed last; see history.py.
     """
@@ -114,7 +115,8 @@ class Trial(Base):
     owner: Mapped[str | None] = mapped_column(Text)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     fence: Mapped[int] = mapped_column(default=0)
-    deaths: Mapped[int] = mapped_column(default=0)
+    losses: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    doubt: Mapped[int] = mapped_column(default=0, server_default="0")
 
     choices: Mapped[dict[str, str | int] | None] = mapped_column(JSON(none_as_null=True))
     architecture: Mapped[str | None] = mapped_column(Text)
