@@ -35,6 +35,7 @@ class LazyCommand(NamedTuple):
 # In the order in which a newcomer meets them.
 COMMANDS: dict[str, LazyCommand] = {
     "search": LazyCommand("nas.cli.search:search", "Search a space, or continue a search."),
+    "worker": LazyCommand("nas.cli.worker:worker", "Work on a search, from another machine, too."),
     "searches": LazyCommand(
         "nas.cli.searches:searches", "List, rename, delete, copy, export or import searches."
     ),
