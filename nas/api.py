@@ -15,7 +15,7 @@ from nas.objectives import DEFAULT
 from nas.result import Result
 
 if TYPE_CHECKING:
-    from nas.searching.search import OnImages
+    from nas.searching.checking import OnImages
 
 NO_LIMITS: Mapping[str, float] = MappingProxyType({})
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
@@ -123,7 +123,8 @@ def search(
     """
     given = checked(locals())  # first of all, while they are nothing but the parameters
     from nas.ledger.records import SearchConfig
-    from nas.searching.search import check_run, create
+    from nas.searching.checking import check_run
+    from nas.searching.creating import create
 
     _add_plugins(given["plugins"])
     check_run(given["workers"], given["executor"], given["minutes"])
@@ -157,12 +158,13 @@ def resume(
         BitnasError: the database is not there, or the workers cannot work.
     """
     given = checked(locals(), required=("storage", "name"))
-    from nas.searching import search as searching
+    from nas.searching import creating
+    from nas.searching.checking import check_run
 
     _add_plugins(given["plugins"])
-    searching.check_run(given["workers"], executor, given["minutes"])
+    check_run(given["workers"], executor, given["minutes"])
     with naming(search="name"):
-        record = searching.resume(storage, name, given["more"])
+        record = creating.resume(storage, name, given["more"])
     return _run(storage, record.name, given, progress)
 
 
@@ -205,7 +207,7 @@ def _add_plugins(files: Sequence[str]) -> None:
 def _decoding(progress: bool | None) -> "AbstractContextManager[OnImages]":
     """Shows how images are decoded, where progress is to be shown."""
     from nas.bars import decoding
+    from nas.searching.checking import ignore
     from nas.searching.progress import is_watched
-    from nas.searching.search import ignore
 
     return decoding() if is_watched(progress) else nullcontext(ignore)

@@ -38,10 +38,10 @@ def search(context: click.Context, /, **options: Any) -> None:
         refuse_before(context)
         return
     from nas.cli.search_report import report
-    from nas.searching import search as service
+    from nas.searching.checking import check_run
 
     options = typed_wins(context, options)
-    service.check_run(options["workers"], options["executor"], options["minutes"])
+    check_run(options["workers"], options["executor"], options["minutes"])
     if options["dry_run"]:
         _plan(context, options)
         return
@@ -82,7 +82,7 @@ def _shown(value: Any) -> str:
 
 def _created(context: click.Context, options: dict[str, Any]) -> SearchRecord:
     from nas.bars import decoding
-    from nas.searching import search as service
+    from nas.searching.creating import create
 
     if options["more"] is not None:
         raise InvalidInput("more", "it is for a search that is there", "give --resume, too, or --trials")
@@ -91,22 +91,22 @@ def _created(context: click.Context, options: dict[str, Any]) -> SearchRecord:
         raise InvalidInput("name", "a new search needs a name", "give one, or --resume an old search")
     begin = options["first"], options["warm_start"]
     with decoding() as progress:
-        return service.create(options["storage"], str(name), config, progress, *begin)
+        return create(options["storage"], str(name), config, progress, *begin)
 
 
 def _resumed(context: click.Context, options: dict[str, Any]) -> SearchRecord:
-    from nas.searching import search as service
+    from nas.searching.creating import resume
 
     if options["more"] == 0:
         raise InvalidInput("more", "0 is out of range", "give a whole number above 0")
     record = _stored(context, options)
-    return service.resume(options["storage"], record.name, options["more"] or 0)
+    return resume(options["storage"], record.name, options["more"] or 0)
 
 
 def _stored(context: click.Context, options: dict[str, Any]) -> SearchRecord:
     """The search that is to go on; InvalidInput where settings are given that are not its own."""
     from nas.ledger import Ledger
-    from nas.searching import search as service
+    from nas.searching.checking import with_whole_path
     from nas.searching.differences import refuse_changes
     from nas.searching.needs import check_plugins
 
@@ -117,7 +117,7 @@ def _stored(context: click.Context, options: dict[str, Any]) -> SearchRecord:
         _refuse_beginning(options, names)
         if OF_REWARD & names:
             names |= {"objectives"}
-        refuse_changes(record, service.with_whole_path(config_of(context, options)), names)
+        refuse_changes(record, with_whole_path(config_of(context, options)), names)
     return record
 
 
@@ -132,7 +132,7 @@ def _refuse_beginning(options: dict[str, Any], names: set[str]) -> None:
 
 def _plan(context: click.Context, options: dict[str, Any]) -> None:
     from nas.cli.search_plan import show_plan
-    from nas.searching.search import check_pruner
+    from nas.searching.checking import check_pruner
 
     if options["resume"] is None:
         config = config_of(context, options)

@@ -22,6 +22,7 @@ EXIT_S = 5.0
 
 BEGIN = (
     "import json, sys; sys.path = json.loads(sys.stdin.readline()); "
+    "from runtime.parent import end_with; end_with(int(sys.argv[2])); "
     "from nas.executors.process import main; main()"
 )
 """What a worker's Python runs: not the user's main module, as ``multiprocessing`` would have it. So a search
