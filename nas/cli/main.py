@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -225,6 +226,8 @@ def main() -> NoReturn:
     """The ``nas`` console script."""
     gc.set_threshold(*COLLECTED_AFTER)
     without_backends()
+    # A script's shell has what it starts with `&` ignore SIGINT, and Python then does so for good.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     cli.main(prog_name="nas")
     raise AssertionError("unreachable: cli.main exits")
 
