@@ -7,7 +7,7 @@ import click
 from nas.cli.config_file import typed_wins
 from nas.cli.groups import Group, refuse_before
 from nas.cli.options import json_option, storage_option
-from nas.cli.output import print_json, print_pairs
+from nas.cli.output import print_json, print_pairs, say
 from nas.cli.search_options import goals, how_to_run, what_to_try, which_search
 from nas.cli.settings import config_of, given_settings, settings_of, to_toml
 from nas.hints import command
@@ -41,13 +41,25 @@ def search(context: click.Context, /, **options: Any) -> None:
     from nas.searching.checking import check_run
 
     options = typed_wins(context, options)
-    check_run(options["workers"], options["executor"], options["minutes"])
+    check_run(options["workers"], options["executor"], options["minutes"], least=int(options["dry_run"]))
     if options["dry_run"]:
         _plan(context, options)
         return
     record = _created(context, options) if options["resume"] is None else _resumed(context, options)
+    if not options["workers"]:
+        _leave_to_others(record, options)
+        return
     _run(record.name, options)
     report(options["storage"], record.name, options["as_json"])
+
+
+def _leave_to_others(record: SearchRecord, options: dict[str, Any]) -> None:
+    """Nobody works on the search from here: say what to type where somebody does."""
+    storage = options["storage"]
+    if options["as_json"]:
+        print_json(record.to_dict())
+    say(f"'{record.name}' waits for workers, on any machine that reaches its database")
+    say(f"Next, there: {command('worker', record.name, storage=storage)}")
 
 
 @search.command()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nas.executors.base import executors
+from nas.executors.base import LOCAL, executors
 from nas.formatting import counted
 from nas.ledger.records import TRAINING, SearchConfig
 from nas.measuring.devices import check_device
@@ -151,10 +151,13 @@ def check_devices(storage: str, config: SearchConfig) -> None:
                 raise error.of(parameter) from error
 
 
-def check_run(workers: int, executor: str, minutes: float | None = None) -> None:
-    """InvalidInput for too few workers or too many, no executor of that name, or no time at all."""
-    if not 1 <= workers <= MAX_WORKERS:
-        fix = f"give a whole number in 1..{MAX_WORKERS}"
+def check_run(workers: int, executor: str = LOCAL, minutes: float | None = None, least: int = 1) -> None:
+    """InvalidInput for too few workers or too many, no executor of that name, or no time at all.
+
+    ``least`` is 0 where a search may be created that nobody works on yet.
+    """
+    if not least <= workers <= MAX_WORKERS:
+        fix = f"give a whole number in {least}..{MAX_WORKERS}"
         raise InvalidInput("workers", f"{workers} is out of range", fix)
     executors.get(executor)
     if minutes is not None and not (math.isfinite(minutes) and minutes > 0):

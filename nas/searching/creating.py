@@ -118,6 +118,16 @@ def _names(ledger: Ledger) -> set[str]:
     return {search.name for search in ledger.searches()}
 
 
+def join(storage: str, name: str) -> SearchRecord:
+    """The search ``name``, checked to be one that this machine can work on.
+
+    Raises:
+        InvalidInput: there is no such search, or something that it needs is not here: data, a plug-in.
+        BitnasError: the database is not there, or does not open.
+    """
+    return resume(storage, name)
+
+
 def resume(storage: str, name: str, more: int = 0) -> SearchRecord:
     """The search ``name``, checked to be one that can go on here, with so many ``more`` trials."""
     with Ledger.open(storage) as ledger:
