@@ -112,9 +112,9 @@ def test_what_cannot_be_joined_is_refused_in_a_line(nas: Nas, storage: str, tmp_
         assert created.end() == 0, created.err
     without_plugin = Command(tmp_path, "worker", "demo", NAS_STORAGE=storage)
     for command, message in (
-        (nas("worker", "dmeo"), "NAME: there is no search 'dmeo'; did you mean 'demo'?"),
+        (nas("worker", "dmeo"), "SEARCH: there is no search 'dmeo'; did you mean 'demo'?"),
         (nas("worker", "demo", "--workers", "0"), "--workers: 0 is out of range; give a whole"),
-        (without_plugin, "NAME: 'demo' was made with the space 'many'"),
+        (without_plugin, "SEARCH: 'demo' was made with the space 'many'"),
     ):
         with command:
             assert command.end() == 2 and command.err.startswith(f"Error: {message}"), command.err
