@@ -1,5 +1,6 @@
 """``nas worker`` beside ``nas search``, as processes that share a database."""
 
+import json
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -63,6 +64,12 @@ def test_a_search_that_is_created_is_finished_by_whoever_joins(
     ):
         commands = [command.process.pid for command in (creator, one, two)]
         wait_until(lambda: len(noted(tmp_path, "begins")) == 4)
+        shown = nas("workers", "demo", "--json")
+        assert shown.end() == 0, shown.err
+        at_work = {worker["pid"]: worker for worker in json.loads(shown.out)}
+        assert sorted(map(str, at_work)) == sorted(pid for _, pid, _ in noted(tmp_path, "begins"))
+        assert {worker["state"] for worker in at_work.values()} == {"working"}
+        assert sorted(worker["trial"] for worker in at_work.values()) == [0, 1, 2, 3]
         assert creator.end(signal.SIGINT) == 130
         (tmp_path / "hold").unlink()
         assert (one.end(), two.end()) == (0, 0), one.err + two.err
