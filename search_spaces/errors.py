@@ -8,7 +8,7 @@ BitnasError                  the machine, a file or the storage is not as it sho
 │   └── NoDeviceError        a device does not answer; it may be back later
 ├── TrainingError            a network cannot be trained: its loss became infinite or NaN
 ├── StorageError             the database of a ledger does not answer, or is damaged
-├── AbsentLedgerError        there is no database where one was looked for
+├── AbsentLedgerError        there is no database where one was looked for, or an empty one
 ├── StaleClaimError          another worker has claimed a trial since
 ├── ExhaustedError           a space has no architecture left that a search could try
 ├── NothingFitsError         no trial of a search is within the limits
@@ -122,7 +122,7 @@ class StorageError(BitnasError):
 
 
 class AbsentLedgerError(BitnasError):
-    """There is no database where one was looked for."""
+    """There is no database where one was looked for, or it is empty."""
 
 
 class StaleClaimError(BitnasError):

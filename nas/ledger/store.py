@@ -15,6 +15,7 @@ from nas.ledger.engine import explained, open_engine
 from nas.ledger.entries import ArtifactRecord, EpochRecord, check_finite
 from nas.ledger.front import front_of
 from nas.ledger.needs import check_objectives
+from nas.ledger.origin import Origin
 from nas.ledger.records import (
     SearchConfig,
     SearchRecord,
@@ -83,7 +84,11 @@ class Ledger:
             yield session
 
     def create_search(
-        self, name: str, config: SearchConfig, add_first: AddTrials | None = None
+        self,
+        name: str,
+        config: SearchConfig,
+        add_first: AddTrials | None = None,
+        origin: Origin | None = None,
     ) -> SearchRecord:
         """Add a search with its trials, all queued, in one transaction.
 
@@ -96,6 +101,7 @@ class Ledger:
         with self.writing() as session:
             try:
                 search = Search(name=name, config=config.to_dict(), created_at=datetime.now(UTC))
+                search.origin = None if origin is None else origin.to_dict()
                 session.add(search)
                 session.flush()
             except IntegrityError as error:
@@ -240,7 +246,8 @@ class Ledger:
 
 
 def _search_record(row: Search, counts: dict[TrialState, int]) -> SearchRecord:
-    return SearchRecord(row.name, config_from_dict(row.config), row.created_at, counts, row.ended)
+    origin = Origin.from_dict(row.origin)
+    return SearchRecord(row.name, config_from_dict(row.config), row.created_at, counts, row.ended, origin)
 
 
 def _counts(session: Session, searches: list[int]) -> dict[int, dict[TrialState, int]]:

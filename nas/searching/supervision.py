@@ -38,6 +38,7 @@ class Progress:
         measuring_s: seconds of measuring, likewise.
         error: what kept a worker from working, the last time that one told.
         deaths: of workers, a line each.
+        remarks: on how workers work, each once.
     """
 
     stage: str = ""
@@ -48,6 +49,7 @@ class Progress:
     measuring_s: float = 0.0
     error: str | None = None
     deaths: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def hear(self, told: Told) -> None:
         """Take in what a worker tells."""
@@ -57,6 +59,8 @@ class Progress:
         self.training_s += told.training_s
         self.measuring_s += told.measuring_s
         self.error = told.error or self.error
+        if told.remark is not None and told.remark not in self.remarks:
+            self.remarks.append(told.remark)
 
 
 OnChange = Callable[[SearchRecord], None]
