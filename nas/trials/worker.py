@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Protocol
 
+from nas.ledger.away import Patience
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import ALL, PREDICT, TrialState
 from nas.ledger.store import Ledger
@@ -29,6 +30,8 @@ from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, S
 
 log = logging.getLogger(__name__)
 
+AGAIN_S = 1.0
+"""After so long a heartbeat that has failed comes again: the lease may run out meanwhile."""
 NO_DEVICE = "no_device"  # begins the error of a queued trial that waits for its device
 
 
@@ -88,14 +91,18 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
 
     Raises:
         StoppedError: ``stop`` was set; a trial that was begun is queued again.
-        StorageError: the database no longer answers.
+        StorageError: the database cannot be used any more, or has not answered for too long.
     """
 
     def check() -> None:
         if stop.is_set():
             raise StoppedError
 
-    with Ledger.open(job.storage) as ledger, closing(MachineLock.of_this_machine(check)) as lock:
+    patience = Patience(log.info, check)  # who runs the search tells of it
+    with (
+        Ledger.open(job.storage, patience=patience) as ledger,
+        closing(MachineLock.of_this_machine(check)) as lock,
+    ):
         claims = Claims(ledger, job.search, Worker.this_process(), job.lease_s)
         runner = make_runner(job, ledger, claims, lock)
         try:
@@ -249,7 +256,7 @@ class _Heartbeat(threading.Thread):
     def __init__(self, claims: Claims, claim: Claim, lease_s: float, check: Check) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._claims, self._claim, self._check_worker = claims, claim, check
-        self._pause_s = lease_s / 4  # so that a beat may fail, or come late
+        self._pause_s = self._usual_pause_s = lease_s / 4  # so that a beat may fail, or come late
         self._ended = threading.Event()
         self._lost: StaleClaimError | None = None
 
@@ -258,11 +265,13 @@ class _Heartbeat(threading.Thread):
         while not self._ended.wait(self._pause_s):
             try:
                 self._claims.renew(self._claim)
+                self._pause_s = self._usual_pause_s
             except StaleClaimError as error:
                 self._lost = error
                 return
             except StorageError:
                 log.debug("a heartbeat failed", exc_info=True)
+                self._pause_s = min(self._usual_pause_s, AGAIN_S)
 
     def check(self) -> None:
         """Raise when there is no point in going on with the trial."""
