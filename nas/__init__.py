@@ -1,10 +1,10 @@
-"""Neural architecture search, started from Python: ``nas.search``, ``nas.resume`` and ``nas.load``."""
+"""Neural architecture search from Python: ``nas.search``, ``nas.resume``, ``nas.join`` and ``nas.load``."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nas.api import load, resume, search
+    from nas.api import join, load, resume, search
     from nas.evaluators.base import PrunedError, Report
     from nas.evaluators.function import evaluator
     from nas.objectives.reported import Reported as Objective
@@ -17,12 +17,13 @@ _EXPORTS = {
     "Report": "evaluators.base:Report",
     "Result": "result:Result",
     "evaluator": "evaluators.function:evaluator",
+    "join": "api:join",
     "load": "api:load",
     "resume": "api:resume",
     "search": "api:search",
 }
 
-__all__ = ["Objective", "PrunedError", "Report", "Result", "evaluator", "load", "resume", "search"]
+__all__ = ["Objective", "PrunedError", "Report", "Result", "evaluator", "join", "load", "resume", "search"]
 
 
 def __getattr__(name: str) -> Any:

@@ -15,10 +15,12 @@ from nas.objectives import DEFAULT
 from nas.result import Result
 
 if TYPE_CHECKING:
-    from nas.searching.search import OnImages
+    from nas.searching.checking import OnImages
 
 NO_LIMITS: Mapping[str, float] = MappingProxyType({})
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+LOCAL = "local"
+"""The executor whose workers are processes of this machine."""
 
 
 def search(
@@ -109,7 +111,8 @@ def search(
         name: what to call the search; None calls it by space, data and a number, such as ``tiny-digits-1``.
         storage: the database, as a URL; None is ``NAS_STORAGE`` of the environment, else
             ``sqlite:///nas.db``. It is made if it is not there.
-        workers: how many trials to run at once.
+        workers: how many trials to run at once; with 0 the search is created, for ``nas.join`` and
+            ``nas worker`` to work on.
         executor: where to run them: ``local``, or a plug-in's.
         minutes: when this time is over no new trial is begun; those that run are ended, and ``nas.resume``
             goes on with the rest.
@@ -123,10 +126,11 @@ def search(
     """
     given = checked(locals())  # first of all, while they are nothing but the parameters
     from nas.ledger.records import SearchConfig
-    from nas.searching.search import check_run, create
+    from nas.searching.checking import check_run
+    from nas.searching.creating import create
 
     _add_plugins(given["plugins"])
-    check_run(given["workers"], given["executor"], given["minutes"])
+    check_run(given["workers"], given["executor"], given["minutes"], least=0)
     beginning = given.pop("first")
     config = SearchConfig(**{f.name: given[f.name] for f in fields(SearchConfig) if f.name in given})
     storage = _storage(storage)
@@ -157,13 +161,44 @@ def resume(
         BitnasError: the database is not there, or the workers cannot work.
     """
     given = checked(locals(), required=("storage", "name"))
-    from nas.searching import search as searching
+    from nas.searching import creating
+    from nas.searching.checking import check_run
 
     _add_plugins(given["plugins"])
-    searching.check_run(given["workers"], executor, given["minutes"])
+    check_run(given["workers"], executor, given["minutes"], least=0)
     with naming(search="name"):
-        record = searching.resume(storage, name, given["more"])
+        record = creating.resume(storage, name, given["more"])
     return _run(storage, record.name, given, progress)
+
+
+def join(
+    storage: str,
+    name: str,
+    *,
+    workers: int = 1,
+    minutes: float | None = None,
+    progress: bool | None = None,
+    verbose: bool = False,
+    plugins: str | Path | Sequence[str | Path] = (),
+) -> Result:
+    """Work on a search beside whoever else does, on other machines, too, until no trial of it is left.
+
+    Ctrl-C puts back what was begun, for others to take, and raises ``KeyboardInterrupt``. The arguments are
+    as of ``nas.search``.
+
+    Raises:
+        InvalidInput: there is no such search, or it is for what this installation does not have.
+        BitnasError: the database is not there, or the workers cannot work.
+    """
+    given = checked(locals(), required=("storage", "name"))
+    from nas.searching import creating
+    from nas.searching.checking import check_run
+
+    _add_plugins(given["plugins"])
+    check_run(given["workers"], minutes=given["minutes"])
+    with naming(search="name"):
+        record = creating.join(storage, name)
+    return _run(storage, record.name, {**given, "executor": LOCAL}, progress)
 
 
 def load(storage: str, name: str) -> Result:
@@ -180,6 +215,8 @@ def load(storage: str, name: str) -> Result:
 
 
 def _run(storage: str, name: str, given: Mapping[str, Any], progress: bool | None) -> Result:
+    if not given["workers"]:
+        return Result(storage, name)  # others work on it
     from nas.searching.progress import is_watched
     from nas.searching.shown import run_shown
 
@@ -205,7 +242,7 @@ def _add_plugins(files: Sequence[str]) -> None:
 def _decoding(progress: bool | None) -> "AbstractContextManager[OnImages]":
     """Shows how images are decoded, where progress is to be shown."""
     from nas.bars import decoding
+    from nas.searching.checking import ignore
     from nas.searching.progress import is_watched
-    from nas.searching.search import ignore
 
     return decoding() if is_watched(progress) else nullcontext(ignore)

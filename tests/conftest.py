@@ -1,7 +1,9 @@
-"""For all tests: one thread of torch each, as two workers share the machine and waiting threads spin."""
+"""For all tests: one thread of torch each, as two workers share the machine and waiting threads spin; signals
+are those of a terminal, however the tests were started."""
 
 import gc
 import os
+import signal
 
 import pytest
 
@@ -28,3 +30,4 @@ def pytest_collection_finish() -> None:
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.update(PATIENCE)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which `pytest &` in a script has as ignored

@@ -32,11 +32,11 @@ LAYERS = {
 }
 """The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
 BESIDE = {
-    "nas": {"__init__", "arguments", "bars", "formatting", "hints", "rungs", "seeds"},
+    "nas": {"__init__", "arguments", "bars", "formatting", "hints", "rungs", "seeds", "versions"},
     "latency": {"__init__", "record", "testing"},
     "runtime": {
-        *("__init__", "folders", "graph", "light_tvm", "network_info", "target", "testing", "tvm_types"),
-        "workload",
+        *("__init__", "folders", "graph", "light_tvm", "network_info", "parent", "target", "testing"),
+        *("tvm_types", "workload"),
     },
 }
 """What lies beside such rooms and imports none of them, save ``__init__``, and ``testing`` for plug-ins."""

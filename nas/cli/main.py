@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -38,6 +39,8 @@ COMMANDS: dict[str, LazyCommand] = {
     "searches": LazyCommand(
         "nas.cli.searches:searches", "List, rename, delete, copy, export or import searches."
     ),
+    "worker": LazyCommand("nas.cli.worker:worker", "Work on a search, from another machine, too."),
+    "workers": LazyCommand("nas.cli.workers:workers", "List who works on a search, and on what."),
     "trials": LazyCommand("nas.cli.reading:trials", "List the trials of a search."),
     "trial": LazyCommand("nas.cli.reading:trial", "Show one trial: architecture, latency, epochs."),
     "pareto": LazyCommand("nas.cli.pareto:pareto", "Show the best trials of a search, or plot them."),
@@ -224,6 +227,8 @@ def main() -> NoReturn:
     """The ``nas`` console script."""
     gc.set_threshold(*COLLECTED_AFTER)
     without_backends()
+    # A script's shell has what it starts with `&` ignore SIGINT, and Python then does so for good.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     cli.main(prog_name="nas")
     raise AssertionError("unreachable: cli.main exits")
 

@@ -121,12 +121,12 @@ def _check_training(ledger: "Ledger", search: str, options: dict[str, Any]) -> N
     from dataclasses import replace
 
     from nas.ledger.records import check_search_name
-    from nas.searching import search as service
+    from nas.searching.checking import check_run
     from nas.searching.needs import check_plugins
 
     record = ledger.search(search)
     check_plugins(record)
-    service.check_run(options["workers"], options["executor"])
+    check_run(options["workers"], options["executor"])
     if options["epochs"] is not None:
         replace(record.config, epochs=options["epochs"])  # which checks it
     ledger.check_new([check_search_name(_name(search, options))])
@@ -216,7 +216,7 @@ def _train(
     from nas.bars import decoding
     from nas.cli.search_report import report
     from nas.ledger import Ledger
-    from nas.searching import search as service
+    from nas.searching.creating import create
     from nas.searching.scaling import searches_of
     from nas.searching.shown import run_shown
 
@@ -227,7 +227,7 @@ def _train(
         ledger.check_new(wanted)
     for name, settings in wanted.items():
         with decoding() as progress:
-            service.create(storage, name, settings, progress)
+            create(storage, name, settings, progress)
     for name in wanted:
         run_shown(storage, name, options["workers"], options["executor"], progress=True)
         if not options["as_json"]:

@@ -7,7 +7,7 @@ import click
 from nas.cli.config_file import typed_wins
 from nas.cli.groups import Group, refuse_before
 from nas.cli.options import json_option, storage_option
-from nas.cli.output import print_json, print_pairs
+from nas.cli.output import print_json, print_pairs, say
 from nas.cli.search_options import goals, how_to_run, what_to_try, which_search
 from nas.cli.settings import config_of, given_settings, settings_of, to_toml
 from nas.hints import command
@@ -38,16 +38,28 @@ def search(context: click.Context, /, **options: Any) -> None:
         refuse_before(context)
         return
     from nas.cli.search_report import report
-    from nas.searching import search as service
+    from nas.searching.checking import check_run
 
     options = typed_wins(context, options)
-    service.check_run(options["workers"], options["executor"], options["minutes"])
+    check_run(options["workers"], options["executor"], options["minutes"], least=int(options["dry_run"]))
     if options["dry_run"]:
         _plan(context, options)
         return
     record = _created(context, options) if options["resume"] is None else _resumed(context, options)
+    if not options["workers"]:
+        _leave_to_others(record, options)
+        return
     _run(record.name, options)
     report(options["storage"], record.name, options["as_json"])
+
+
+def _leave_to_others(record: SearchRecord, options: dict[str, Any]) -> None:
+    """Nobody works on the search from here: say what to type where somebody does."""
+    storage = options["storage"]
+    if options["as_json"]:
+        print_json(record.to_dict())
+    say(f"'{record.name}' waits for workers, on any machine that reaches its database")
+    say(f"Next, there: {command('worker', record.name, storage=storage)}")
 
 
 @search.command()
@@ -82,7 +94,7 @@ def _shown(value: Any) -> str:
 
 def _created(context: click.Context, options: dict[str, Any]) -> SearchRecord:
     from nas.bars import decoding
-    from nas.searching import search as service
+    from nas.searching.creating import create
 
     if options["more"] is not None:
         raise InvalidInput("more", "it is for a search that is there", "give --resume, too, or --trials")
@@ -91,22 +103,22 @@ def _created(context: click.Context, options: dict[str, Any]) -> SearchRecord:
         raise InvalidInput("name", "a new search needs a name", "give one, or --resume an old search")
     begin = options["first"], options["warm_start"]
     with decoding() as progress:
-        return service.create(options["storage"], str(name), config, progress, *begin)
+        return create(options["storage"], str(name), config, progress, *begin)
 
 
 def _resumed(context: click.Context, options: dict[str, Any]) -> SearchRecord:
-    from nas.searching import search as service
+    from nas.searching.creating import resume
 
     if options["more"] == 0:
         raise InvalidInput("more", "0 is out of range", "give a whole number above 0")
     record = _stored(context, options)
-    return service.resume(options["storage"], record.name, options["more"] or 0)
+    return resume(options["storage"], record.name, options["more"] or 0)
 
 
 def _stored(context: click.Context, options: dict[str, Any]) -> SearchRecord:
     """The search that is to go on; InvalidInput where settings are given that are not its own."""
     from nas.ledger import Ledger
-    from nas.searching import search as service
+    from nas.searching.checking import with_whole_path
     from nas.searching.differences import refuse_changes
     from nas.searching.needs import check_plugins
 
@@ -117,7 +129,7 @@ def _stored(context: click.Context, options: dict[str, Any]) -> SearchRecord:
         _refuse_beginning(options, names)
         if OF_REWARD & names:
             names |= {"objectives"}
-        refuse_changes(record, service.with_whole_path(config_of(context, options)), names)
+        refuse_changes(record, with_whole_path(config_of(context, options)), names)
     return record
 
 
@@ -132,7 +144,7 @@ def _refuse_beginning(options: dict[str, Any], names: set[str]) -> None:
 
 def _plan(context: click.Context, options: dict[str, Any]) -> None:
     from nas.cli.search_plan import show_plan
-    from nas.searching.search import check_pruner
+    from nas.searching.checking import check_pruner
 
     if options["resume"] is None:
         config = config_of(context, options)

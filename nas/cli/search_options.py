@@ -169,7 +169,13 @@ goals: Decorator = all_of(
 """What is traded off, and what is not trained."""
 
 how_to_run: Decorator = all_of(
-    click.option("--workers", type=int, default=1, show_default=True, help="How many trials run at once."),
+    click.option(
+        "--workers",
+        type=int,
+        default=1,
+        show_default=True,
+        help="How many trials run at once; 0 creates the search for 'nas worker'.",
+    ),
     click.option(
         "--executor", default="local", show_default=True, metavar="NAME", help="Where they run: local."
     ),

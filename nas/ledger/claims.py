@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from nas.ledger import checkpoints
 from nas.ledger.away import patient
 from nas.ledger.entries import Cost, EpochRecord, check_finite
-from nas.ledger.leases import LEASE_S, MAX_DEATHS, PAUSED, Claim, Leases, held_by, rows
+from nas.ledger.leases import LEASE_S, PAUSED, Claim, Leases, held_by, rows
+from nas.ledger.lost import NO_LOSSES
 from nas.ledger.records import TrialRecord, TrialState
 from nas.ledger.rows import measured_columns, next_revision
 from nas.ledger.tables import Epoch, Search, Trial, Weights
@@ -19,7 +20,7 @@ from nas.objectives import ObjectiveValue
 if TYPE_CHECKING:
     from latency import Measurement
 
-__all__ = ["LEASE_S", "MAX_DEATHS", "Claim", "Claims"]
+__all__ = ["LEASE_S", "Claim", "Claims"]
 
 
 class Claims(Leases):
@@ -100,7 +101,7 @@ class Claims(Leases):
         Without a checkpoint it will start over. Its epochs count either way. ``values`` as in ``finish``.
         """
         result = {"accuracy": accuracy, **({} if values is None else {"costs": _plain(values)})}
-        free = {"owner": None, "expires_at": None, "deaths": 0}
+        free = {"owner": None, "expires_at": None, **NO_LOSSES}
         with self._ledger.writing() as session:
             self._write(session, claim, state=PAUSED, **result, **free)
             checkpoints.keep(session, claim.trial_id, epoch, checkpoint)
@@ -136,7 +137,7 @@ class Claims(Leases):
         result |= {} if values is None else {"costs": _plain(values)}
         result["finished_at"] = datetime.now(UTC)
         with self._ledger.writing() as session:
-            self._write(session, claim, **result, expires_at=None, deaths=0)
+            self._write(session, claim, **result, expires_at=None, **NO_LOSSES)
             checkpoints.drop(session, claim.trial_id)
             if weights is not None:
                 session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
@@ -173,7 +174,7 @@ class Claims(Leases):
         spent = {"measuring_s": (claim.trial.measuring_s or 0.0) + seconds}
         result = {"error": error, **spent, **({} if measured is None else measured_columns(measured))}
         with self._ledger.writing() as session:
-            self._write(session, claim, **result, expires_at=None, deaths=0)
+            self._write(session, claim, **result, expires_at=None, **NO_LOSSES)
 
 
 def _cost_columns(cost: Cost, trial: TrialRecord) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def plan_of(
         InvalidInput: the search could not run.
         BitnasError: the ledger does not open.
     """
-    from nas.searching.search import check_config, check_devices, first_of, with_defaults, with_whole_path
+    from nas.searching.checking import check_config, check_devices, with_defaults, with_whole_path
+    from nas.searching.creating import first_of
 
     config = with_defaults(config)
     check_config(config)

@@ -7,7 +7,7 @@ from nas.executors.base import LOCAL
 from nas.ledger.away import Patience
 from nas.ledger.store import Ledger
 from nas.searching.progress import disturbance, watcher
-from nas.searching.search import run
+from nas.searching.running import run
 
 
 @dataclass(frozen=True)

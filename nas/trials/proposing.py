@@ -14,6 +14,7 @@ from nas.ledger.history import History
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.objectives import objective
 from nas.trials.costing import Costing, over_limits
+from search_spaces.architecture import read_architecture
 from search_spaces.errors import ExhaustedError
 from search_spaces.search_space import Candidate, Option, SearchSpace, every
 
@@ -208,6 +209,16 @@ def _only_informs(trial: TrialRecord) -> bool:
 def choose(space: SearchSpace, choices: Choices) -> Candidate:
     """What choices lead to."""
     return space.propose(lambda name, _: choices[name])
+
+
+def candidate_of(space: SearchSpace, choices: Choices | None, architecture: str) -> Candidate:
+    """What was stored of a candidate, read back; architectures of your own come from the choices."""
+    if choices is None:
+        return read_architecture(architecture)
+    try:
+        return choose(space, choices)
+    except KeyError:  # the space has changed since
+        return read_architecture(architecture)
 
 
 def draw(space: SearchSpace, generator: np.random.Generator, kept: Choices) -> Choices:

@@ -118,8 +118,10 @@ def test_traceback_only_for_debugging(nas: Run) -> None:
         assert done.stderr.splitlines()[-1].startswith("Error: ZeroDivisionError")
 
 
-def test_interrupt(environment: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "nas.cli.main", "act", "sleep"]
+@pytest.mark.parametrize("trap", ["", "trap '' INT; "])
+def test_interrupt(environment: dict[str, str], trap: str) -> None:
+    """Also where a shell has had it ignored, as it does in a script for what it starts with ``&``."""
+    command = ["sh", "-c", f'{trap}exec "$@"', "sh", sys.executable, "-m", "nas.cli.main", "act", "sleep"]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

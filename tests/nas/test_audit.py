@@ -12,7 +12,7 @@ from scipy.stats import kendalltau
 import nas
 from nas.ledger import Ledger, SearchConfig, TrialState
 from nas.searching.audit import Audit, audit_of, audited_from, tau
-from nas.searching.search import create
+from nas.searching.creating import create
 from nas.trials.job import Job
 from nas.trials.worker import work
 from search_spaces.errors import InvalidInput

@@ -16,7 +16,7 @@ from nas.evaluators import Task
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.history import History
-from nas.searching.search import create
+from nas.searching.creating import create
 from nas.testing.evaluators import EvaluatorConformance
 from nas.trials.job import Job
 from nas.trials.worker import work

@@ -190,7 +190,7 @@ def test_files_of_plugins_are_read_though_registries_were_before(
     ("settings", "message"),
     [
         ({"trials": 0}, "trials: 0 is out of range"),
-        ({"workers": 0}, "workers: 0 is out of range"),
+        ({"workers": -1}, "workers: -1 is out of range"),
         ({"executor": "cloud"}, "executor: unknown name 'cloud'"),
         ({"space": "huge"}, "space: unknown name 'huge'"),
         ({"data": "mnist"}, "data: 'mnist' is neither"),

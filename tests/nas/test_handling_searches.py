@@ -22,8 +22,9 @@ from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
 from nas.objectives import ObjectiveValue
+from nas.searching.checking import check_pruner
+from nas.searching.creating import resume
 from nas.searching.plan import plan_of
-from nas.searching.search import check_pruner, resume
 from nas.trials import costing
 from search_spaces import Architecture
 from search_spaces.errors import InvalidInput

@@ -30,7 +30,7 @@ from nas.objectives import (
     objective,
     objectives,
 )
-from nas.searching.search import create
+from nas.searching.creating import create
 from nas.testing.algorithms import AlgorithmConformance
 from nas.testing.objectives import ObjectiveConformance
 from runtime import compile as compile_network

@@ -22,8 +22,8 @@ from nas.figures.data import notes
 from nas.figures.layers import count_precisions
 from nas.ledger import Ledger, SearchConfig, TrialState
 from nas.measuring.bench import Predicted
+from nas.searching.creating import create
 from nas.searching.scaling import scalable
-from nas.searching.search import create
 from nas.training.loop import load_weights, predict
 from nas.trials.first import first_of
 from nas.trials.job import Job

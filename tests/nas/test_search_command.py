@@ -40,7 +40,7 @@ def _search(*arguments: str) -> Result:
         (["--trials", "0"], "--trials: 0 is out of range"),
         (["--epochs", "-1"], "--epochs: -1 is out of range"),
         (["--seed", "-1"], "--seed: -1 is out of range"),
-        (["--workers", "0"], "--workers: 0 is out of range"),
+        (["--workers", "-1"], "--workers: -1 is out of range; give a whole number in 0..256"),
         (["--max-latency-ms", "0"], "--max-latency-ms: 0.0 is not a limit"),
         (["--max-latency-ms", "nan"], "--max-latency-ms: nan is not a limit"),
         (["--max-size-kb", "-3"], "Invalid value for '--max-size-kb': '-3' is no limit; give kB"),

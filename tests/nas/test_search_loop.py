@@ -19,7 +19,7 @@ from nas.data import load
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker, non_dominated
 from nas.ledger.claims import Claims
 from nas.ledger.tables import Trial
-from nas.searching import search
+from nas.searching import running
 from nas.training.loop import save_weights, training_of
 from nas.training.presets import recipe_for
 from nas.trials.job import Job, Told
@@ -246,7 +246,7 @@ def test_a_killed_worker_is_replaced_and_its_trial_redone(
     monkeypatch.setenv(MARKS, str(tmp_path))
     job = _job(tmp_path, replace(CONFIG, epochs=1), bench=OnceDeadlyBench)
     seen: list[int] = []
-    record = search.run(job, 2, lambda now: seen.append(now.counts[TrialState.COMPLETE]))
+    record = running.run(job, 2, lambda now: seen.append(now.counts[TrialState.COMPLETE]))
     assert record.counts[TrialState.COMPLETE] == 6
     assert seen == sorted(seen)
     assert seen[-1] == 6
@@ -260,8 +260,8 @@ def _worker_process(job: Job) -> subprocess.Popen[bytes]:
     code = (
         f"import sys; sys.path[:0] = [{str(HERE)!r}, {str(HERE.parents[1])!r}]\n"
         "from benches import ArithmeticBench\n"
-        "from nas.searching import search\nfrom nas.trials.job import Job\n"
-        f"search.run(Job({job.storage!r}, 'demo', bench=ArithmeticBench, poll_s=0.1), 1)"
+        "from nas.searching import running\nfrom nas.trials.job import Job\n"
+        f"running.run(Job({job.storage!r}, 'demo', bench=ArithmeticBench, poll_s=0.1), 1)"
     )
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
 
@@ -280,7 +280,7 @@ def test_a_search_killed_at_any_moment_goes_on_to_the_same_end(
         counts = ledger.search("demo").counts
         assert counts[TrialState.COMPLETE] in (2, 3)
         assert counts[TrialState.QUEUED] in (4, 3)
-    search.run(job, 1)
+    running.run(job, 1)
     assert _outcomes(_trials(job)) == _outcomes(uninterrupted)
 
 
@@ -301,7 +301,7 @@ def test_an_interrupted_search_leaves_nothing_running(tmp_path: Path, number: si
 def test_workers_that_cannot_work_end_the_search_with_their_reason(tmp_path: Path) -> None:
     job = _job(tmp_path, replace(CONFIG, device="absent"), bench=_no_bench)
     with pytest.raises(BitnasError, match=r"^device: it is not there$"):
-        search.run(job, 1)
+        running.run(job, 1)
     assert {trial.state for trial in _trials(job)} == {TrialState.QUEUED}
 
 
@@ -314,11 +314,11 @@ def test_a_finished_search_can_be_resumed_for_nothing(
 ) -> None:
     job = _job(tmp_path, replace(CONFIG, trials=1, epochs=1))
     first = _work(job)
-    assert search.run(replace(job, bench=_no_bench)).counts[TrialState.COMPLETE] == 1
+    assert running.run(replace(job, bench=_no_bench)).counts[TrialState.COMPLETE] == 1
     assert _trials(job) == first
 
 
 @pytest.mark.parametrize("workers", [0, -1, 1000])
 def test_the_number_of_workers_is_checked(tmp_path: Path, workers: int) -> None:
     with pytest.raises(InvalidInput, match=r"^workers: "):
-        search.run(Job(f"sqlite:///{tmp_path}/absent.db", "demo"), workers)
+        running.run(Job(f"sqlite:///{tmp_path}/absent.db", "demo"), workers)

@@ -11,7 +11,7 @@ import spaces as toys
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.measuring.machine_lock import MachineLock
-from nas.searching.search import create
+from nas.searching.creating import create
 from nas.trials.job import Job
 from nas.trials.setup import make_runner
 from nas.trials.worker import StoppedError

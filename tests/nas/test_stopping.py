@@ -11,7 +11,7 @@ import spaces as toys
 import nas
 from nas.algorithms.halving import Hyperband
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
-from nas.searching.search import create
+from nas.searching.creating import create
 from nas.trials.job import Job
 from nas.trials.worker import work
 

@@ -1,0 +1,138 @@
+"""Creates a search in the ledger, or finds one there that is to go on."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.ledger.changing import add_trials
+from nas.ledger.records import TRAINING, SearchConfig, SearchRecord, check_search_name
+from nas.ledger.store import Ledger
+from nas.ledger.warm import check_sources, starting_from
+from nas.searching.checking import (
+    OnImages,
+    check_config,
+    check_devices,
+    check_pruner,
+    ignore,
+    with_defaults,
+    with_whole_path,
+)
+from nas.searching.differences import refuse_taken
+from nas.searching.needs import check_plugins
+from search_spaces.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from search_spaces.search_space import SearchSpace
+
+
+def create(
+    storage: str,
+    name: str | None,
+    config: SearchConfig,
+    on_images: OnImages = ignore,
+    first: Sequence[str] = (),
+    warm_start: Sequence[str] = (),
+) -> SearchRecord:
+    """Write a new search to the ledger at ``storage``, which is made if it is not there.
+
+    Args:
+        storage: the ledger's database URL.
+        name: what to call the search; None for the space, the data and a number, such as ``tiny-digits-1``.
+        config: what is asked for; a path to data becomes absolute, so that the search goes on from anywhere.
+        on_images: is told how many images are decoded, the first time.
+        first: what to begin with: published networks, files of architectures, or trials of the ledger as
+            SEARCH/NUMBER.
+        warm_start: searches of the ledger whose ended trials come before those of this one.
+
+    Raises:
+        InvalidInput: the config could not run, or the name is malformed or taken; nothing is written.
+        BitnasError: the database does not open.
+    """
+    if name is not None:
+        check_search_name(name)
+    config = with_defaults(config)
+    space = check_config(config, on_images)
+    check_pruner(config)
+    check_devices(storage, config)
+    config = with_whole_path(config)
+    config = replace(config, first=(*config.first, *first_of(storage, first, config, space)))
+    if len(config.first) > config.trials:
+        problem = f"{len(config.first)} architectures are more than the {config.trials} trials"
+        raise InvalidInput("first", problem, "ask for more trials")
+    with _ledger(storage, is_there=bool(warm_start)) as ledger:
+        check_sources(ledger, warm_start, config)
+        if name is not None:
+            if name in _names(ledger):
+                refuse_taken(ledger.search(name), config, storage)
+            return ledger.create_search(name, config, starting_from(warm_start, _has_rungs))
+        return _create_unnamed(ledger, config, warm_start)
+
+
+def _has_rungs(config: SearchConfig) -> bool:
+    """Whether the learning rate comes down at each rung, as bitnas trains where trials are paused."""
+    from nas.algorithms.pruners import pruners
+
+    return config.evaluator == TRAINING and pruners.get(config.pruner)(config).pauses
+
+
+def _ledger(storage: str, is_there: bool) -> Ledger:
+    """The ledger, which is made where it need not be there."""
+    return Ledger.open(storage, create=not is_there)
+
+
+def first_of(
+    storage: str, names: Sequence[str], config: SearchConfig, space: "SearchSpace"
+) -> tuple[str, ...]:
+    """What the search begins with; a ledger is opened for names that may be trials.
+
+    Raises:
+        InvalidInput: as ``nas.trials.first`` says.
+    """
+    from nas.trials.first import first_of
+
+    if all(name.startswith("{") or Path(name).is_file() or "/" not in name for name in names):
+        return first_of(names, space, None, config.evaluator)
+    with Ledger.open(storage) as ledger:
+        return first_of(names, space, ledger, config.evaluator)
+
+
+def _create_unnamed(ledger: Ledger, config: SearchConfig, warm_start: Sequence[str]) -> SearchRecord:
+    words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{config.space}-{Path(config.data or config.evaluator).stem}")
+    words = words.strip("._-")[:50] or "search"
+    for number in count(1):
+        name = f"{words}-{number}"
+        if name in _names(ledger):
+            continue
+        try:
+            return ledger.create_search(name, config, starting_from(warm_start, _has_rungs))
+        except InvalidInput:
+            if name not in _names(ledger):
+                raise  # else another process has just taken it
+    raise AssertionError("unreachable: there is always another number")
+
+
+def _names(ledger: Ledger) -> set[str]:
+    return {search.name for search in ledger.searches()}
+
+
+def join(storage: str, name: str) -> SearchRecord:
+    """The search ``name``, checked to be one that this machine can work on.
+
+    Raises:
+        InvalidInput: there is no such search, or something that it needs is not here: data, a plug-in.
+        BitnasError: the database is not there, or does not open.
+    """
+    return resume(storage, name)
+
+
+def resume(storage: str, name: str, more: int = 0) -> SearchRecord:
+    """The search ``name``, checked to be one that can go on here, with so many ``more`` trials."""
+    with Ledger.open(storage) as ledger:
+        record = ledger.search(name)
+        check_plugins(record)
+        check_config(record.config)
+        check_devices(storage, record.config)
+        return add_trials(ledger, name, more) if more else record
