@@ -8,6 +8,7 @@ from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger import checkpoints
+from nas.ledger.away import patient
 from nas.ledger.entries import Cost, EpochRecord, check_finite
 from nas.ledger.leases import LEASE_S, PAUSED, Claim, Leases, held_by, rows
 from nas.ledger.lost import NO_LOSSES
@@ -25,6 +26,7 @@ __all__ = ["LEASE_S", "Claim", "Claims"]
 class Claims(Leases):
     """The writing half of the ledger for one worker and one search; may be shared by threads."""
 
+    @patient
     def propose(
         self,
         claim: Claim,
@@ -61,6 +63,7 @@ class Claims(Leases):
         others = same.where(Trial.id != claim.trial_id, Trial.budget.is_not_distinct_from(budget))
         return session.scalar(others.limit(1)) is not None
 
+    @patient
     def record_cost(self, claim: Claim, cost: Cost) -> None:
         """Record the predicted cost; StaleClaimError when the trial is another's.
 
@@ -69,6 +72,7 @@ class Claims(Leases):
         with self._ledger.writing() as session:
             self._write(session, claim, **_cost_columns(cost, claim.trial))
 
+    @patient
     def record_epoch(self, claim: Claim, epoch: EpochRecord) -> None:
         """Record one epoch; StaleClaimError when the trial is another's.
 
@@ -82,6 +86,7 @@ class Claims(Leases):
                 session.execute(delete(Epoch).where(*again))
             session.execute(insert(Epoch).values(trial_id=claim.trial_id, **epoch.to_dict()))
 
+    @patient
     def pause(
         self,
         claim: Claim,
@@ -101,6 +106,7 @@ class Claims(Leases):
             self._write(session, claim, state=PAUSED, **result, **free)
             checkpoints.keep(session, claim.trial_id, epoch, checkpoint)
 
+    @patient
     def finish(
         self,
         claim: Claim,
@@ -136,6 +142,7 @@ class Claims(Leases):
             if weights is not None:
                 session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
 
+    @patient
     def end_search(self, why: str, claim: Claim | None = None) -> None:
         """End the search where no trial can be begun any more: those that were not are gone, ``claim``'s too.
 
@@ -151,6 +158,7 @@ class Claims(Leases):
             rows(session, delete(Trial).where(gone))
             rows(session, update(Search).where(Search.id == self._search_id).values(ended=why))
 
+    @patient
     def record_measured(
         self,
         claim: Claim,

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 from sqlalchemy import select
 
+from nas.ledger.away import patient
 from nas.ledger.origin import Origin
 from nas.ledger.store import Ledger
 from nas.ledger.tables import Search
 
 
+@patient
 def settle_device(ledger: Ledger, search: str, device: str, identity: str) -> str:
     """The key of a search's device: ``identity``, unless another machine was there first.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Protocol
 
+from nas.ledger.away import Patience
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import ALL, PREDICT, TrialState
 from nas.ledger.roster import Roster
@@ -32,6 +33,8 @@ from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, S
 
 log = logging.getLogger(__name__)
 
+AGAIN_S = 1.0
+"""After so long a heartbeat that has failed comes again: the lease may run out meanwhile."""
 NO_DEVICE = "no_device"  # begins the error of a queued trial that waits for its device
 
 
@@ -91,7 +94,7 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
 
     Raises:
         StoppedError: ``stop`` was set; a trial that was begun is queued again.
-        StorageError: the database no longer answers.
+        StorageError: the database cannot be used any more, or has not answered for too long.
     """
 
     def check() -> None:
@@ -99,8 +102,9 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
             raise StoppedError
 
     worker = Worker.this_process()
+    patience = Patience(log.info, check)  # who runs the search tells of it
     with (
-        Ledger.open(job.storage) as ledger,
+        Ledger.open(job.storage, patience=patience) as ledger,
         Presence(Roster(ledger, job.search), worker, tell, job.lease_s) as presence,
         closing(MachineLock.of_this_machine(check)) as lock,
     ):
@@ -267,7 +271,7 @@ class _Heartbeat(threading.Thread):
     def __init__(self, claims: Claims, claim: Claim, lease_s: float, check: Check) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._claims, self._claim, self._check_worker = claims, claim, check
-        self._pause_s = lease_s / 4  # so that a beat may fail, or come late
+        self._pause_s = self._usual_pause_s = lease_s / 4  # so that a beat may fail, or come late
         self._ended = threading.Event()
         self._lost: StaleClaimError | None = None
 
@@ -276,11 +280,13 @@ class _Heartbeat(threading.Thread):
         while not self._ended.wait(self._pause_s):
             try:
                 self._claims.renew(self._claim)
+                self._pause_s = self._usual_pause_s
             except StaleClaimError as error:
                 self._lost = error
                 return
             except StorageError:
                 log.debug("a heartbeat failed", exc_info=True)
+                self._pause_s = min(self._usual_pause_s, AGAIN_S)
 
     def check(self) -> None:
         """Raise when there is no point in going on with the trial."""
