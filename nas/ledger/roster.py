@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 
 from nas.ledger import clock
 from nas.ledger.away import patient
-from nas.ledger.away import patient
 from nas.ledger.leases import LEASE_S, rows
 from nas.ledger.records import TrialState
 from nas.ledger.store import Ledger, find_id
@@ -98,7 +97,6 @@ class Roster:
         self._ledger = ledger
         self._search_id, self._epochs = find_id(ledger, search), ledger.search(search).config.epochs
 
-    @patient
     @patient
     def join(self, worker: Worker, versions: Mapping[str, str]) -> None:
         """Note a worker that begins; the oldest of those that are gone are forgotten."""
