@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from types import FrameType
 
 from nas.trials.job import Job, Told
-from nas.trials.worker import prepare_process, run
+from nas.trials.worker import RunTrials, prepare_process, run
 
 
 class Stop(threading.Event):
@@ -24,10 +24,11 @@ class Stop(threading.Event):
         return super().is_set() or os.getppid() != self._parent
 
 
-def main() -> None:
+def main(run_trials: RunTrials | None = None) -> None:
     """Work on the job that comes by stdin, with the pipe and the parent that the command line names.
 
-    The process ends with code 0 when the search is finished, else with 1.
+    ``run_trials`` is what runs its trials, if not this process. The process ends with code 0 when the search
+    is finished, else with 1.
     """
     pipe, stop = Connection(int(sys.argv[1]), readable=False), Stop(int(sys.argv[2]))
 
@@ -44,7 +45,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, on_term)
     job = Job.from_json(sys.stdin.read())
     prepare_process(job.verbose)
-    sys.exit(0 if run(job, stop, tell) else 1)
+    sys.exit(0 if run(job, stop, tell, run_trials) else 1)
 
 
 def _print_to_stderr() -> None:

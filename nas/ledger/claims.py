@@ -135,6 +135,24 @@ class Claims(Leases):
             if weights is not None:
                 session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
 
+    def release_after_death(self, claim: Claim) -> int:
+        """Give back a trial that was running and has taken down the process that evaluated it.
+
+        That counts against it: it fails once it has done so too often.
+
+        Returns:
+            How often it has; 0 where the trial is another's.
+        """
+        with self._ledger.writing() as session:
+            if not self._change(session, held_by(claim), deaths=Trial.deaths + 1):
+                return 0
+            deaths = session.scalars(select(Trial.deaths).where(Trial.id == claim.trial_id)).one()
+        if deaths < MAX_DEATHS:
+            self.release(claim)
+        else:
+            self.finish(claim, TrialState.FAILED, error=f"its worker died {deaths} times in this trial")
+        return deaths
+
     def end_search(self, why: str, claim: Claim | None = None) -> None:
         """End the search where no trial can be begun any more: those that were not are gone, ``claim``'s too.
 

@@ -2,11 +2,13 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, MappingProxyType
+from typing import Any
 
-from nas.executors.base import LOCAL, executors
+from nas.executors.base import LOCAL
+from nas.executors.base import executor as made
 from nas.ledger.claims import Claims
 from nas.ledger.history import History
 from nas.ledger.records import SearchRecord
@@ -26,6 +28,7 @@ def run(
     on_change: OnChange = ignore,
     on_progress: OnProgress = ignore,
     executor: str = LOCAL,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> SearchRecord:
     """Run what is left of a search by at most ``workers`` workers of an executor.
 
@@ -34,12 +37,12 @@ def run(
     the end. On Ctrl-C or SIGTERM the workers put their trials back and KeyboardInterrupt is raised.
 
     Raises:
-        InvalidInput: too few or too many workers, or no such executor.
+        InvalidInput: too few or too many workers, no such executor, or a setting that is not of it.
         BitnasError: the workers die without getting anywhere.
     """
-    check_run(workers, executor)
+    check_run(workers, executor, settings=settings)
     with Ledger.open(job.storage) as ledger, _sigterm_interrupts():
-        workplace = executors.get(executor)()
+        workplace = made(executor, settings)
         watch = Supervision(workplace, ledger, job.search, workers, on_change, on_progress)
         try:
             if is_anything_left(ledger, job.search):

@@ -33,7 +33,7 @@ class Progress:
         training_s: seconds of training of the workers that have ended.
         measuring_s: seconds of measuring, likewise.
         error: what kept a worker from working, the last time that one told.
-        deaths: of workers, a line each.
+        notices: lines that people should see, such as of a worker's death.
     """
 
     stage: str = ""
@@ -43,7 +43,7 @@ class Progress:
     training_s: float = 0.0
     measuring_s: float = 0.0
     error: str | None = None
-    deaths: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     def hear(self, told: Told) -> None:
         """Take in what a worker tells."""
@@ -53,6 +53,7 @@ class Progress:
         self.training_s += told.training_s
         self.measuring_s += told.measuring_s
         self.error = told.error or self.error
+        self.notices += [] if told.notice is None else [told.notice]
 
 
 OnChange = Callable[[SearchRecord], None]
@@ -106,7 +107,7 @@ class Supervision:
             self.deaths += 1
             self.last_end = event.how
             if self.progress.error is None:
-                self.progress.deaths.append(self._told_death(event))
+                self.progress.notices.append(self._told_death(event))
                 self.on_progress(now, self.progress)
 
     def _told_death(self, ended: Ended) -> str:
