@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Event as Flag
 
 from nas.executors.base import Ended, Event, Executor, executors
+from nas.executors.endings import ending
 from nas.trials.job import Job
 from nas.trials.worker import prepare_process, run
 
@@ -71,7 +72,8 @@ class SpawnExecutor(Executor):
         except EOFError:  # it was killed, or died in an error of its own
             self._workers[pipe].join()
             process = self._workers[pipe]
-            event = Ended(is_done=False, how=f"exit code {process.exitcode}", pid=process.pid)
+            found = ending(process.exitcode or 0)
+            event = Ended(is_done=False, how=found.how, pid=process.pid, cause=found.cause)
         if isinstance(event, Ended):
             self._workers.pop(pipe).join()
             pipe.close()

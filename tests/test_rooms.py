@@ -32,7 +32,7 @@ LAYERS = {
 }
 """The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
 BESIDE = {
-    "nas": {"__init__", "arguments", "bars", "formatting", "hints", "rungs", "seeds"},
+    "nas": {"__init__", "arguments", "bars", "formatting", "hints", "rungs", "seeds", "versions"},
     "latency": {"__init__", "record", "testing"},
     "runtime": {
         *("__init__", "folders", "graph", "light_tvm", "network_info", "parent", "target", "testing"),

@@ -40,6 +40,7 @@ COMMANDS: dict[str, LazyCommand] = {
         "nas.cli.searches:searches", "List, rename, delete, copy, export or import searches."
     ),
     "worker": LazyCommand("nas.cli.worker:worker", "Work on a search, from another machine, too."),
+    "workers": LazyCommand("nas.cli.workers:workers", "List who works on a search, and on what."),
     "trials": LazyCommand("nas.cli.reading:trials", "List the trials of a search."),
     "trial": LazyCommand("nas.cli.reading:trial", "Show one trial: architecture, latency, epochs."),
     "pareto": LazyCommand("nas.cli.pareto:pareto", "Show the best trials of a search, or plot them."),

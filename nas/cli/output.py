@@ -18,6 +18,12 @@ STATE_STYLES = {
     "infeasible": "red",
     "pruned": "yellow",
     "failed": "magenta",
+    "working": "green",
+    "idle": "dim",
+    "waiting": "yellow",
+    "silent": "red",
+    "dead": "red",
+    "left": "dim",
 }
 
 

@@ -10,7 +10,7 @@ from nas.ledger.records import SearchRecord
 
 
 @click.command()
-@click.argument("search", metavar="NAME")
+@click.argument("search")
 @click.option("--workers", type=int, default=1, show_default=True, help="How many trials run at once here.")
 @click.option("--minutes", type=float, metavar="X", help="Begin no trial after so many minutes.")
 @click.option("--verbose", is_flag=True, help="Say when the device was disturbed.")
@@ -19,7 +19,7 @@ from nas.ledger.records import SearchRecord
 def worker(
     search: str, workers: int, minutes: float | None, verbose: bool, storage: str, as_json: bool
 ) -> None:
-    """Work on the search NAME of the database, beside whoever else does.
+    """Work on SEARCH, a search of the database, beside whoever else does.
 
     It takes one trial after the other until none is left, and times what is to be timed. Ctrl-C and SIGTERM
     put back what was begun, for others to take.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nas.ledger.losses import Cause
 from nas.trials.job import Job, Told
 from search_spaces.errors import InvalidInput, Parameter
 from search_spaces.registry import Registry
@@ -18,12 +19,18 @@ class Ended:
         is_done: whether it ended as nothing is left for it to do, which ``nas.trials.worker.run`` has
             returned; else it was stopped, failed, was killed or was lost.
         how: in words, how it ended, such as ``exit code 1`` or ``killed by SIGSEGV``.
-        pid: of its process, where that is known; it tells which trial the worker was at.
+        pid: of its process on this machine, where that is known; it tells which trial the worker was at.
+        cause: who is to blame where it did not end as done. Three workers that are lost by the trial's own
+            doing (``Cause.OWN``: a crash, an exit, out of memory) make it a failed one. What came from
+            outside, such as a node that went away or that the cluster took back, is never held against it.
+            An executor that cannot tell leaves it unknown, which counts when worker after worker is lost at
+            the same point. ``nas.executors.endings`` reads an exit code.
     """
 
     is_done: bool
     how: str = ""
     pid: int | None = None
+    cause: Cause = Cause.UNKNOWN
 
 
 Event = Told | Ended

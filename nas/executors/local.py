@@ -13,6 +13,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 
 from nas.executors.base import LOCAL, Ended, Event, Executor, executors
+from nas.executors.endings import MemoryWatch, ending
 from nas.trials.job import Job, Told
 
 STOP_S = 15.0
@@ -36,6 +37,7 @@ class LocalExecutor(Executor):
         self._make = make or WorkerProcess
         self._job: Job | None = None
         self._workers: list[WorkerProcess] = []
+        self._memory = MemoryWatch()
 
     def start(self, job: Job, workers: int) -> None:
         """Start every worker."""
@@ -59,7 +61,8 @@ class LocalExecutor(Executor):
             return
         self._workers.remove(worker)
         worker.pipe.close()
-        yield Ended(is_done=code == 0, how=_told_exit(code), pid=worker.pid)
+        found = ending(code, out_of_memory=code == -signal.SIGKILL and self._memory.has_killed(worker.pid))
+        yield Ended(is_done=code == 0, how=found.how, pid=worker.pid, cause=found.cause)
         if code != 0 and self._job is not None:
             self._start_one(self._job)
 
@@ -130,14 +133,6 @@ class WorkerProcess:
             self._process.kill()
             self._process.wait()
         self.pipe.close()
-
-
-def _told_exit(code: int) -> str:
-    """How a process ended; a signal has a negative code."""
-    if code >= 0:
-        return f"exit code {code}"
-    known = {found.value: found.name for found in signal.Signals}
-    return f"killed by {known.get(-code, f'signal {-code}')}"
 
 
 @contextmanager

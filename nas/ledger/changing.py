@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from nas.ledger.records import SearchRecord, TrialState, check_search_name, config_from_dict
 from nas.ledger.rows import find_search, next_revision
 from nas.ledger.store import Ledger
-from nas.ledger.tables import Artifact, Checkpoint, Epoch, Search, Trial, Weights
+from nas.ledger.tables import Artifact, Checkpoint, Epoch, Search, Trial, Weights, WorkerRow
 from nas.ledger.workers import Worker
 from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
@@ -77,6 +77,7 @@ def remove(ledger: Ledger, name: str) -> None:
             delete(Trial).where(Trial.search_id == search.id),
             execution_options={"synchronize_session": False},
         )
+        session.execute(delete(WorkerRow).where(WorkerRow.search_id == search.id))
         session.delete(search)
 
 

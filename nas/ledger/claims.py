@@ -1,24 +1,28 @@
 """What a worker does to the trials that it has claimed: every write from the proposal to the end."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from nas.ledger import checkpoints
+from nas.ledger import checkpoints, lost
 from nas.ledger.entries import Cost, EpochRecord, check_finite
-from nas.ledger.leases import LEASE_S, MAX_DEATHS, PAUSED, Claim, Leases, held_by, rows
+from nas.ledger.leases import LEASE_S, PAUSED, Claim, Leases, held_by, rows
+from nas.ledger.losses import Cause, Doubt
+from nas.ledger.lost import NO_LOSSES
 from nas.ledger.records import TrialRecord, TrialState
 from nas.ledger.rows import measured_columns, next_revision
 from nas.ledger.tables import Epoch, Search, Trial, Weights
+from nas.ledger.workers import Worker
 from nas.objectives import ObjectiveValue
 
 if TYPE_CHECKING:
     from latency import Measurement
 
-__all__ = ["LEASE_S", "MAX_DEATHS", "Claim", "Claims"]
+__all__ = ["LEASE_S", "Claim", "Claims"]
 
 
 class Claims(Leases):
@@ -95,7 +99,7 @@ class Claims(Leases):
         Without a checkpoint it will start over. Its epochs count either way. ``values`` as in ``finish``.
         """
         result = {"accuracy": accuracy, **({} if values is None else {"costs": _plain(values)})}
-        free = {"owner": None, "expires_at": None, "deaths": 0}
+        free = {"owner": None, "expires_at": None, **NO_LOSSES}
         with self._ledger.writing() as session:
             self._write(session, claim, state=PAUSED, **result, **free)
             checkpoints.keep(session, claim.trial_id, epoch, checkpoint)
@@ -130,28 +134,20 @@ class Claims(Leases):
         result |= {} if values is None else {"costs": _plain(values)}
         result["finished_at"] = datetime.now(UTC)
         with self._ledger.writing() as session:
-            self._write(session, claim, **result, expires_at=None, deaths=0)
+            self._write(session, claim, **result, expires_at=None, **NO_LOSSES)
             checkpoints.drop(session, claim.trial_id)
             if weights is not None:
                 session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
 
-    def release_after_death(self, claim: Claim) -> int:
-        """Give back a trial that was running and has taken down the process that evaluated it.
-
-        That counts against it: it fails once it has done so too often.
-
-        Returns:
-            How often it has; 0 where the trial is another's.
-        """
-        with self._ledger.writing() as session:
-            if not self._change(session, held_by(claim), deaths=Trial.deaths + 1):
-                return 0
-            deaths = session.scalars(select(Trial.deaths).where(Trial.id == claim.trial_id)).one()
-        if deaths < MAX_DEATHS:
-            self.release(claim)
-        else:
-            self.finish(claim, TrialState.FAILED, error=f"its worker died {deaths} times in this trial")
-        return deaths
+    def lose_claimed(self, claim: Claim, worker: Worker, cause: Cause, how: str) -> Doubt:
+        """Record how the process that evaluated a claimed trial, another than this one, was lost, and put the
+        trial back; what becomes of it."""
+        with self._ledger.reading() as session:
+            seen = session.scalars(select(Trial).where(held_by(claim))).one_or_none()
+        if seen is None:
+            return Doubt.NONE  # it is another's
+        *before, last = lost.with_last(seen, cause, how)
+        return self._lose(seen, [*before, replace(last, worker=worker.to_text())])
 
     def end_search(self, why: str, claim: Claim | None = None) -> None:
         """End the search where no trial can be begun any more: those that were not are gone, ``claim``'s too.
@@ -183,7 +179,7 @@ class Claims(Leases):
         spent = {"measuring_s": (claim.trial.measuring_s or 0.0) + seconds}
         result = {"error": error, **spent, **({} if measured is None else measured_columns(measured))}
         with self._ledger.writing() as session:
-            self._write(session, claim, **result, expires_at=None, deaths=0)
+            self._write(session, claim, **result, expires_at=None, **NO_LOSSES)
 
 
 def _cost_columns(cost: Cost, trial: TrialRecord) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, and_, select, update
 from sqlalchemy.orm import Session
 
-from nas.ledger import checkpoints
+from nas.ledger import checkpoints, lost
+from nas.ledger.losses import Cause, Doubt, Loss, doubt, told
 from nas.ledger.records import TrialRecord, TrialState
 from nas.ledger.rows import find_search, next_revision, trial_record
 from nas.ledger.store import Ledger
@@ -24,8 +25,6 @@ from search_spaces.errors import StaleClaimError
 
 LEASE_S = 60.0
 Clock = Callable[[], datetime]
-# A trial that takes its worker down with it this often (a crash in compiled code, say) is given up.
-MAX_DEATHS = 3
 
 RUNNING, PAUSED = TrialState.RUNNING, TrialState.PAUSED
 
@@ -42,21 +41,6 @@ class Claim:
     trial_id: int
     fence: int
     state: TrialState
-
-
-@dataclass(frozen=True)
-class Left:
-    """A trial whose worker is dead, or has let its lease run out.
-
-    Attributes:
-        deaths: how many workers it took down with it, this one among them.
-        is_given_up: whether nobody tries it again.
-    """
-
-    number: int
-    worker: Worker
-    deaths: int
-    is_given_up: bool
 
 
 class Leases:
@@ -84,7 +68,8 @@ class Leases:
     def claim(self) -> Claim | None:
         """A trial to run: an abandoned one first, else the first queued one; None when there is neither.
 
-        An abandoned one that was paused before goes on from its checkpoint.
+        An abandoned one that was paused before goes on from its checkpoint. One at which worker after worker
+        was lost comes after all queued ones (``nas.ledger.losses``).
         """
         return self._claimed(Trial.state == TrialState.QUEUED)
 
@@ -93,12 +78,20 @@ class Leases:
         return self._claimed(None)
 
     def _claimed(self, free: ColumnElement[bool] | None) -> Claim | None:
-        for seen in self._candidates(free, Trial.state == RUNNING):
-            if seen.state is RUNNING and _is_given_up(seen):
-                self._give_up(seen)
-            elif claim := self._take(seen, RUNNING, started_at=datetime.now(UTC), error=None):
+        candidates = self._candidates(free, Trial.state == RUNNING)
+        for seen in candidates:
+            if claim := self._claim(seen, RUNNING, started_at=datetime.now(UTC), error=None):
                 return claim
-        return None
+        was_put_back = any(seen.expires_at is not None for seen in candidates)
+        return self._claimed(free) if free is not None and was_put_back else None
+
+    def _claim(self, seen: Trial, state: TrialState, **values: Any) -> Claim | None:
+        """Claim a trial as it was seen, unless it is doubted for how its last owner was lost."""
+        losses = lost.with_last(seen)
+        if len(losses) > len(lost.losses_of(seen)) and doubt(losses):
+            self._lose(seen, losses)
+            return None
+        return self._take(seen, state, losses=lost.to_column(losses), **values)
 
     def claim_paused(self, numbers: Sequence[int]) -> Claim | None:
         """The first of the trials ``numbers`` that is paused and nobody else claims, to be trained on."""
@@ -113,7 +106,7 @@ class Leases:
     def claim_measuring(self, numbers: Collection[int]) -> Claim | None:
         """One of the complete trials ``numbers`` whose whole network nobody has timed or is timing."""
         for seen in self._candidates(_unmeasured(numbers), _unmeasured(numbers)):
-            if claim := self._take(seen, TrialState.COMPLETE):
+            if claim := self._claim(seen, TrialState.COMPLETE):
                 return claim
         return None
 
@@ -152,13 +145,43 @@ class Leases:
             claim = Claim(trial_record(self._search, seen), seen.id, seen.fence, seen.state)
             self.release(claim)
 
-    def left(self) -> list[Left]:
-        """The trials whose owners have let them go, until others claim them."""
-        return [
-            Left(seen.number, Worker.from_text(seen.owner), seen.deaths + 1, _is_given_up(seen))
-            for seen in self._candidates(None, Trial.expires_at.is_not(None))
-            if seen.owner is not None
-        ]
+    def lose(self, pid: int, cause: Cause, how: str) -> tuple[int, Doubt] | None:
+        """Record how a worker on this machine, which is gone, was lost, and put its trial back at once.
+
+        Where another has claimed that trial already, what it noted of the loss is corrected.
+
+        Returns:
+            The number of the trial and what becomes of it; None where the worker had none.
+        """
+        worker = replace(self._worker, pid=pid, started=0)
+        with self._ledger.reading() as session:
+            mine = Trial.search_id == self._search_id, Trial.owner.is_not(None), Trial.expires_at.is_not(None)
+            held = session.scalars(select(Trial).where(*mine)).all()
+        for seen in held:
+            if replace(Worker.from_text(str(seen.owner)), started=0) == worker:
+                return seen.number, self._lose(seen, lost.with_last(seen, cause, how))
+        with self._ledger.writing() as session:
+            number = lost.correct(session, self._search_id, worker, cause, how)
+        return None if number is None else (number, Doubt.NONE)
+
+    def _lose(self, seen: Trial, losses: list[Loss]) -> Doubt:
+        """Put a trial back that its owner will not end, unless too many owners were lost in it."""
+        found, state = doubt(losses), seen.state
+        with self._ledger.writing() as session:
+            values: dict[str, Any] = {"losses": lost.to_column(losses), "doubt": found, "expires_at": None}
+            if found is Doubt.GIVEN_UP:
+                values["error"] = told(losses)
+                if state is RUNNING:
+                    values |= {"state": TrialState.FAILED, "finished_at": datetime.now(UTC)}
+            elif state is RUNNING:
+                is_paused = checkpoints.epoch_of(session, seen.id) is not None
+                values["state"] = PAUSED if is_paused else TrialState.QUEUED
+            if found is not Doubt.GIVEN_UP:
+                values["owner"] = None
+            if self._change(session, _unchanged(seen), **values) and state is RUNNING:
+                end = checkpoints.drop if found is Doubt.GIVEN_UP else checkpoints.go_back
+                end(session, seen.id)
+        return found
 
     def at_work(self) -> list[str]:
         """The other workers, by name, that hold a trial and are not known to be dead."""
@@ -177,7 +200,11 @@ class Leases:
             if free is None:
                 return abandoned
             # One claimer at a time wins the first; the others need a few more to turn to.
-            return [*abandoned, *session.scalars(mine.where(free, Trial.expires_at.is_(None)).limit(16))]
+            nobodys = mine.where(free, Trial.expires_at.is_(None)).limit(16)
+            for level in (Doubt.NONE, Doubt.LAST):
+                if found := session.scalars(nobodys.where(Trial.doubt == level)).all():
+                    return [*abandoned, *found]
+            return abandoned
 
     def _is_abandoned(self, trial: Trial) -> bool:
         expired = trial.expires_at is not None and trial.expires_at < self._clock()
@@ -185,22 +212,13 @@ class Leases:
 
     def _take(self, seen: Trial, state: TrialState, **values: Any) -> Claim | None:
         """Claim a trial if it still is as it was ``seen``."""
-        lost_owner = seen.expires_at is not None
         lease = {"owner": self._worker.to_text(), "expires_at": self._expiry(), "fence": seen.fence + 1}
-        deaths = seen.deaths + 1 if lost_owner else seen.deaths
         with self._ledger.writing() as session:
-            if not self._change(session, _unchanged(seen), state=state, deaths=deaths, **lease, **values):
+            if not self._change(session, _unchanged(seen), state=state, **lease, **values):
                 return None
             kept = checkpoints.go_back(session, seen.id) if state is RUNNING else seen.epochs_done
         trial = replace(trial_record(self._search, seen), epochs_done=kept)
         return Claim(trial, seen.id, seen.fence + 1, state)
-
-    def _give_up(self, seen: Trial) -> None:
-        error = f"its worker died {MAX_DEATHS} times in this trial"
-        result = {"state": TrialState.FAILED, "error": error, "finished_at": datetime.now(UTC)}
-        with self._ledger.writing() as session:
-            if self._change(session, _unchanged(seen), **result, expires_at=None, fence=seen.fence + 1):
-                checkpoints.drop(session, seen.id)
 
     def _write(self, session: Session, claim: Claim, **values: Any) -> None:
         values = {"expires_at": self._expiry(), **values}
@@ -220,11 +238,6 @@ class Leases:
         return self._clock() + self._lease
 
 
-def _is_given_up(seen: Trial) -> bool:
-    """Whether an abandoned trial is not tried again; one that was to be timed is tried once more."""
-    return seen.deaths + (seen.state is RUNNING) >= MAX_DEATHS
-
-
 def held_by(claim: Claim) -> ColumnElement[bool]:
     """The trial while ``claim`` is the last claim of it and has not been ended."""
     return and_(
@@ -242,7 +255,7 @@ def _unmeasured(numbers: Collection[int]) -> ColumnElement[bool]:
         Trial.state == TrialState.COMPLETE,
         Trial.measured_latency_ms.is_(None),
         Trial.error.is_(None),
-        Trial.deaths < MAX_DEATHS,
+        Trial.doubt < Doubt.GIVEN_UP,
     )
 
 

@@ -78,7 +78,7 @@ class Search(Base):
     """One search and what it was asked for.
 
     ``revision`` grows with every change of one of its trials, which takes its number from there; ``ended``
-    says why it has ended before all its trials were run.
+    says why it has ended before all its trials were run, ``origin`` what it was made with.
     """
 
     __tablename__ = "searches"
@@ -89,10 +89,12 @@ class Search(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     revision: Mapped[int] = mapped_column(default=0, server_default="0")
     ended: Mapped[str | None] = mapped_column(Text)
+    origin: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class Trial(Base):
-    """One trial. ``owner``, ``expires_at`` and ``fence`` are its lease; see claims.py.
+    """One trial. ``owner``, ``expires_at`` and ``fence`` are its lease; see claims.py. ``losses`` are the
+    workers that were lost in it, ``doubt`` is what follows; see losses.py.
 
     ``revision`` is that of the search when the trial changed last; see history.py.
     """
@@ -114,7 +116,8 @@ class Trial(Base):
     owner: Mapped[str | None] = mapped_column(Text)
     expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     fence: Mapped[int] = mapped_column(default=0)
-    deaths: Mapped[int] = mapped_column(default=0)
+    losses: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    doubt: Mapped[int] = mapped_column(default=0, server_default="0")
 
     choices: Mapped[dict[str, str | int] | None] = mapped_column(JSON(none_as_null=True))
     architecture: Mapped[str | None] = mapped_column(Text)
@@ -142,6 +145,22 @@ class Trial(Base):
     error: Mapped[str | None] = mapped_column(Text)
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class WorkerRow(Base):
+    """A worker of a search: since when, what it does beside trials, and its last sign of life."""
+
+    __tablename__ = "workers"
+    __table_args__ = (UniqueConstraint("search_id", "owner"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    search_id: Mapped[int] = mapped_column(ForeignKey("searches.id"))
+    owner: Mapped[str] = mapped_column(String(255))
+    versions: Mapped[dict[str, str]] = mapped_column(JSON)
+    stage: Mapped[str] = mapped_column(Text)
+    joined_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    seen_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class Epoch(Base):

@@ -18,7 +18,7 @@ TRAINED_ALIKE = ("epochs", "batch_size", "learning_rate", "repeats")
 """Settings without which results do not compare: trials then inform the search, but are not on its front."""
 Schedule = Callable[[SearchConfig], object]
 """The schedule of the trainings of a search: where it differs, results do not compare either."""
-_OWN = {"id", "search_id", "number", "owner", "expires_at", "fence", "deaths", "revision", "same_as"}
+_OWN = {"id", "search_id", "number", "owner", "expires_at", "fence", "losses", "doubt", "revision", "same_as"}
 
 
 def check_warm(name: str, config: SearchConfig, source: SearchConfig) -> None:

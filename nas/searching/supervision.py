@@ -5,10 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from nas.executors.base import Ended, Event, Executor
-from nas.formatting import counted
 from nas.hints import command
-from nas.ledger.claims import MAX_DEATHS, Claims
-from nas.ledger.leases import Left
+from nas.ledger.claims import Claims
+from nas.ledger.losses import MAX_OWN, MAX_UNKNOWN, THEN
 from nas.ledger.records import SearchRecord
 from nas.ledger.store import Ledger
 from nas.ledger.tally import Tally
@@ -73,9 +72,9 @@ class Supervision:
     progress: Progress = field(default_factory=Progress)
     is_done: bool = False
     deaths: int = 0
+    idle_deaths: int = 0
     last_end: str = ""
     told_at: float = 0.0
-    told_left: list[Left] = field(default_factory=list)
 
     def until_done(self) -> None:
         """Watch until one worker has found nothing left to do, and those at the last trials have ended.
@@ -89,7 +88,7 @@ class Supervision:
             events = self.executor.poll(POLL_S)
             now = tally.refresh()
             if now.counts != last.counts:
-                last, self.deaths = now, 0
+                last, self.deaths, self.idle_deaths = now, 0, 0
             if last is not told and time.monotonic() - self.told_at >= CHANGE_S:
                 told, self.told_at = last, time.monotonic()
                 self.on_change(told)
@@ -106,26 +105,26 @@ class Supervision:
         else:
             self.deaths += 1
             self.last_end = event.how
+            told = self._told_death(event)
             if self.progress.error is None:
-                self.progress.notices.append(self._told_death(event))
+                self.progress.notices.append(told)
                 self.on_progress(now, self.progress)
 
     def _told_death(self, ended: Ended) -> str:
-        """Which trial a worker has died in, and what becomes of that."""
-        found = Claims(self.ledger, self.search, Worker.this_process()).left()
-        mine = [left for left in found if ended.pid in (None, left.worker.pid) and left not in self.told_left]
-        if not mine:
+        """Which trial a worker has died in, and what becomes of that, which is recorded."""
+        claims = Claims(self.ledger, self.search, Worker.this_process())
+        lost = None if ended.pid is None else claims.lose(ended.pid, ended.cause, ended.how)
+        if lost is None:
+            self.idle_deaths += 1
             return f"a worker died ({ended.how}); another takes its place"
-        left, *_ = mine
-        self.told_left.append(left)
-        how = f"trial {left.number}: its worker died ({ended.how})"
-        if left.is_given_up:
-            return f"{how}; it is given up after {counted(left.deaths, 'death')}"
-        return f"{how}; it is tried again by another"
+        number, doubt = lost
+        return f"trial {number}: its worker died ({ended.how}); {THEN[doubt]}"
 
     def _raise_if_fruitless(self) -> None:
         error = self.progress.error
-        if self.deaths > (1 if error else MAX_DEATHS + self.workers):
+        # those that die at a trial fail it at last, unless somebody goes on to kill them
+        is_fruitless = self.idle_deaths > MAX_OWN + self.workers or self.deaths > MAX_UNKNOWN + self.workers
+        if (error and self.deaths > 1) or is_fruitless:
             again = command("search", resume=self.search, storage=self.ledger.url, debug=True)
             raise BitnasError(
                 error or f"search: its workers die ({self.last_end}) without a result; see why with: {again}"

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import ALL, PREDICT, TrialState
+from nas.ledger.roster import Roster
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.measuring.bench import Bench, Progress
@@ -21,6 +22,7 @@ from nas.trials.failures import one_line
 from nas.trials.heartbeat import Heartbeat, StoppedError
 from nas.trials.job import Job, Told
 from nas.trials.medians import awaited_costs, median_cost
+from nas.trials.presence import Presence
 from nas.trials.setup import make_runner
 from nas.trials.stopping import next_claim
 from nas.trials.trial import TrialRunner
@@ -95,8 +97,14 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials 
         if stop.is_set():
             raise StoppedError
 
-    with Ledger.open(job.storage) as ledger, closing(MachineLock.of_this_machine(check)) as lock:
-        claims = Claims(ledger, job.search, Worker.this_process(), job.lease_s)
+    worker = Worker.this_process()
+    with (
+        Ledger.open(job.storage) as ledger,
+        Presence(Roster(ledger, job.search), worker, tell, job.lease_s) as presence,
+        closing(MachineLock.of_this_machine(check)) as lock,
+    ):
+        tell = presence.tell
+        claims = Claims(ledger, job.search, worker, job.lease_s)
         runner = make_runner(job, ledger, claims, lock)
         try:
             _profile(runner, job, check, tell)
@@ -118,6 +126,7 @@ def _run_trials(runner: TrialRunner, job: Job, stop: Stop, check: Check, tell: T
     """Claim trials and run them until every trial of the search has ended, or it is too late to begin one."""
     while not job.is_late and not runner.ledger.search(job.search).finished:
         check()
+        tell(Told(stage=""))
         claim = next_claim(runner.claims, runner.stopping)
         if claim is None:
             # Others are at the last trials; should one of them die, its trial is claimed here.

@@ -31,13 +31,19 @@ class Pair(SearchSpace):
 spaces.add("pair", Pair())
 
 
+WAYS = ("exit", signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV, signal.SIGSEGV)
+"""How one of the two ends its process, each time that it is tried."""
+
+
 @nas.evaluator("deadly")
 def evaluate(network: Plain, budget: int, report: nas.Report) -> Mapping[str, float]:
-    """One of the two ends its process the first time, and is killed later."""
+    """End the process in one way or another, or finish."""
     if network.digest == "1":
-        seen = Path(os.environ["DEADLY_FILE"])
-        if not seen.exists():
-            seen.touch()
+        tries = Path(os.environ["DEADLY_FILE"])
+        tries.write_text(tries.read_text() + "." if tries.exists() else ".")
+        way = WAYS[len(tries.read_text()) - 1]
+        if way == "exit":
             os._exit(77)
-        os.kill(os.getpid(), signal.SIGSEGV)
+        signal.signal(way, signal.SIG_DFL) if way != signal.SIGKILL else None
+        os.kill(os.getpid(), way)
     return {"accuracy": 0.5}

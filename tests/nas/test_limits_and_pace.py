@@ -17,10 +17,11 @@ from nas.cli.search import search
 from nas.cli.settings import config_of
 from nas.evaluators.function import FunctionEvaluator
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker
-from nas.ledger.claims import MAX_DEATHS, Claims
+from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
 from nas.ledger.front import non_dominated, possible_members
 from nas.ledger.history import History
+from nas.ledger.losses import Doubt
 from nas.ledger.rows import trial_record
 from nas.ledger.tables import Trial
 from nas.measuring.bench import Predicted
@@ -264,7 +265,7 @@ def test_a_member_that_kills_its_workers_does_not_keep_others_from_being_timed(t
             untimed = update(Trial).where(Trial.number.in_([deadly, *others]))
             session.execute(untimed.values(measured_latency_ms=None))
             given_up = update(Trial).where(Trial.number == deadly)
-            session.execute(given_up.values(deaths=MAX_DEATHS, estimated=["block0"]))
+            session.execute(given_up.values(doubt=Doubt.GIVEN_UP, estimated=["block0"]))
     _work(job)
     with Ledger.open(job.storage) as ledger:
         assert ledger.trial("demo", deadly).measured_latency_ms is None

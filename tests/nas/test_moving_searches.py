@@ -26,7 +26,7 @@ from search_spaces.search_space import Candidate, space
 from tests.measured import timed
 
 COST = Cost(0.5, 12.0, [("conv", 0.5)], ["conv"], 0.4, 0.6, 0.1, {"macs": ObjectiveValue.exact(7.0)})
-OF_THE_LEDGER = {"id", "search_id", "expires_at", "fence", "deaths", "revision"}
+OF_THE_LEDGER = {"id", "search_id", "expires_at", "fence", "losses", "doubt", "revision"}
 """Columns of a trial that are about this ledger, not about the trial."""
 
 

@@ -1,5 +1,6 @@
 """Paused trials: what the ledger keeps of them, who goes on, and how their search ends, killed or not."""
 
+import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,10 @@ from benchmarks.search.simulated import Simulation
 from nas.algorithms.halving import Halving
 from nas.ledger import EpochRecord, Ledger, SearchConfig, StaleClaimError, TrialRecord, TrialState, Worker
 from nas.ledger.checkpoints import end_paused, tensors_of
-from nas.ledger.claims import MAX_DEATHS, Claim, Claims
+from nas.ledger.claims import Claim, Claims
 from nas.ledger.entries import Cost
 from nas.ledger.history import History
+from nas.ledger.losses import MAX_OWN, Cause, Doubt
 from nas.trials.stopping import Decision, Stopping, next_claim
 
 CONFIG = SearchConfig(
@@ -103,8 +105,10 @@ def test_one_that_was_left_goes_back_to_its_checkpoint(demo: Ledger, is_killed: 
 def test_one_that_kills_its_workers_is_given_up_with_its_checkpoint(demo: Ledger) -> None:
     _paused(demo)
     _taken(_claims(demo, started=1).claim_paused([0]))
-    for _ in range(MAX_DEATHS - 1):
-        _taken(_claims(demo, started=1).claim_abandoned())
+    for _ in range(MAX_OWN - 1):
+        assert _claims(demo).lose(os.getpid(), Cause.OWN, "exit code 1") == (0, Doubt.NONE)
+        _taken(_claims(demo, started=1).claim_paused([0]))
+    assert _claims(demo).lose(os.getpid(), Cause.OWN, "exit code 1") == (0, Doubt.GIVEN_UP)
     assert _claims(demo).claim_abandoned() is None
     assert demo.trial("demo", 0).state is TrialState.FAILED
     assert tensors_of(demo, "demo", 0) is None

@@ -1,5 +1,6 @@
 """``nas worker`` beside ``nas search``, as processes that share a database."""
 
+import json
 import signal
 from collections import Counter
 from collections.abc import Callable
@@ -63,6 +64,12 @@ def test_a_search_that_is_created_is_finished_by_whoever_joins(
     ):
         commands = [command.process.pid for command in (creator, one, two)]
         wait_until(lambda: len(noted(tmp_path, "begins")) == 4)
+        shown = nas("workers", "demo", "--json")
+        assert shown.end() == 0, shown.err
+        at_work = {worker["pid"]: worker for worker in json.loads(shown.out)}
+        assert sorted(map(str, at_work)) == sorted(pid for _, pid, _ in noted(tmp_path, "begins"))
+        assert {worker["state"] for worker in at_work.values()} == {"working"}
+        assert sorted(worker["trial"] for worker in at_work.values()) == [0, 1, 2, 3]
         assert creator.end(signal.SIGINT) == 130
         (tmp_path / "hold").unlink()
         assert (one.end(), two.end()) == (0, 0), one.err + two.err
@@ -112,9 +119,9 @@ def test_what_cannot_be_joined_is_refused_in_a_line(nas: Nas, storage: str, tmp_
         assert created.end() == 0, created.err
     without_plugin = Command(tmp_path, "worker", "demo", NAS_STORAGE=storage)
     for command, message in (
-        (nas("worker", "dmeo"), "NAME: there is no search 'dmeo'; did you mean 'demo'?"),
+        (nas("worker", "dmeo"), "SEARCH: there is no search 'dmeo'; did you mean 'demo'?"),
         (nas("worker", "demo", "--workers", "0"), "--workers: 0 is out of range; give a whole"),
-        (without_plugin, "NAME: 'demo' was made with the space 'many'"),
+        (without_plugin, "SEARCH: 'demo' was made with the space 'many'"),
     ):
         with command:
             assert command.end() == 2 and command.err.startswith(f"Error: {message}"), command.err

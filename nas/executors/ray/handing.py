@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas.executors.ray.messages import Assignment, Message
-from nas.formatting import counted
-from nas.ledger.claims import MAX_DEATHS, Claim
+from nas.ledger.claims import Claim
+from nas.ledger.losses import MAX_UNKNOWN, THEN, Cause, Doubt
 from nas.ledger.records import TrialState
+from nas.ledger.workers import Worker
 from nas.measuring.machine_lock import Check
 from nas.trials.evaluating import Outcome, Step
 from nas.trials.failures import one_line
@@ -34,12 +35,14 @@ class Handed:
 
     Attributes:
         node: of the cluster, where it was begun.
+        worker: the process there.
     """
 
     claim: Claim
     heartbeat: Heartbeat
     run: TrialRun | None = None
     node: str | None = None
+    worker: Worker | None = None
 
     @property
     def number(self) -> int:
@@ -132,6 +135,7 @@ class Handing:
         fields, tensors = message.fields, message.tensors
         if message.kind == "begun":
             handed.node = str(fields["node"])
+            handed.worker = Worker(fields["host"], "", fields["pid"], 0)
         elif message.kind == "step":
             step = Step(fields["number"], fields["values"], fields["seconds"], lambda: tensors or b"")
             if halt := run.on_step(step):
@@ -143,26 +147,20 @@ class Handing:
             return False
         return run.evaluation is not None
 
-    def lose(self, key: str, how: str, *, is_nodes_fault: bool) -> None:
-        """A trial was lost with the process that evaluated it: put it back, or give it up.
-
-        It counts against the trial where that had begun, unless its whole node was lost.
-        """
+    def lose(self, key: str, cause: Cause, how: str) -> None:
+        """A trial was lost with the process that evaluated it: put it back, or give it up."""
         if (handed := self._handed.get(key)) is None:
             return
         self._drop(key)
         self._not_before = 0.0
-        what = f"trial {handed.number}: its worker died ({how}); "
-        if is_nodes_fault or handed.node is None:
+        doubt = Doubt.NONE
+        if handed.worker is None:
             self._claims.release(handed.claim)
-            what += "it is tried again"
         else:
-            deaths = self._claims.release_after_death(handed.claim)
-            given_up = f"it is given up after {counted(deaths, 'death')}"
-            what += given_up if deaths >= MAX_DEATHS else "it is tried again"
-        self._tell(Told(notice=what))
-        self._lost_in_a_row += not is_nodes_fault
-        if self._lost_in_a_row > MAX_DEATHS + self._workers:
+            doubt = self._claims.lose_claimed(handed.claim, handed.worker, cause, how)
+        self._tell(Told(notice=f"trial {handed.number}: its worker died ({how}); {THEN[doubt]}"))
+        self._lost_in_a_row += cause is not Cause.OUTSIDE
+        if self._lost_in_a_row > MAX_UNKNOWN + self._workers:
             raise BitnasError(f"ray: its workers die without a result ({how})")
 
     def put_back(self) -> None:

@@ -21,6 +21,7 @@ from nas.executors.ray.handing import Handing
 from nas.executors.ray.messages import Assignment, Message, Shipment
 from nas.executors.ray.settings import RaySettings
 from nas.executors.ray.trainable import run_trial
+from nas.ledger.losses import Cause
 from nas.trials.failures import one_line
 
 log = logging.getLogger(__name__)
@@ -140,9 +141,9 @@ class DecidingScheduler(FIFOScheduler):
 
     def _lose(self, key: str, error: Exception | None) -> None:
         node = self._bridge.handing.node_of(key)
-        is_nodes_fault = node is not None and all(found["NodeID"] != node for found in nodes_alive())
-        how = "its node was lost" if is_nodes_fault else _how(error)
-        self._bridge.handing.lose(key, how, is_nodes_fault=is_nodes_fault)
+        is_gone = node is not None and all(found["NodeID"] != node for found in nodes_alive())
+        cause, how = (Cause.OUTSIDE, "its node was lost") if is_gone else blamed(error)
+        self._bridge.handing.lose(key, cause, how)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """The first that waits; of those that have not ended, as there may be thousands that have."""
@@ -168,11 +169,13 @@ class Watch(Callback):
         result["tensors"] = None
 
 
-def _how(error: Exception | None) -> str:
-    """How a process was lost, in a few words."""
-    if error is None:
-        return "its process is gone"
-    if isinstance(error, RayActorError):
-        reasons = [line.strip() for line in str(error).splitlines() if "orker exit" in line or "died" in line]
-        return reasons[-1][:200] if reasons else "its process is gone"
-    return one_line(error)[:200]
+def blamed(error: Exception | None) -> tuple[Cause, str]:
+    """Who is to blame that a process was lost, and how that went: Ray tells either by its words alone."""
+    if error is not None and not isinstance(error, RayActorError):
+        return Cause.UNKNOWN, one_line(error)[:200]
+    told = str(error)
+    if "SIGTERM" in told:
+        return Cause.OUTSIDE, "killed by SIGTERM"
+    if "running low on memory" in told:
+        return Cause.OWN, "out of memory"
+    return Cause.UNKNOWN, "killed, or crashed"
