@@ -9,6 +9,7 @@ from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger import checkpoints, lost
+from nas.ledger.away import patient
 from nas.ledger.entries import Cost, EpochRecord, check_finite
 from nas.ledger.leases import LEASE_S, PAUSED, Claim, Leases, held_by, rows
 from nas.ledger.losses import Cause, Doubt
@@ -28,6 +29,7 @@ __all__ = ["LEASE_S", "Claim", "Claims"]
 class Claims(Leases):
     """The writing half of the ledger for one worker and one search; may be shared by threads."""
 
+    @patient
     def propose(
         self,
         claim: Claim,
@@ -64,6 +66,7 @@ class Claims(Leases):
         others = same.where(Trial.id != claim.trial_id, Trial.budget.is_not_distinct_from(budget))
         return session.scalar(others.limit(1)) is not None
 
+    @patient
     def record_cost(self, claim: Claim, cost: Cost) -> None:
         """Record the predicted cost; StaleClaimError when the trial is another's.
 
@@ -72,6 +75,7 @@ class Claims(Leases):
         with self._ledger.writing() as session:
             self._write(session, claim, **_cost_columns(cost, claim.trial))
 
+    @patient
     def record_epoch(self, claim: Claim, epoch: EpochRecord) -> None:
         """Record one epoch; StaleClaimError when the trial is another's.
 
@@ -85,6 +89,7 @@ class Claims(Leases):
                 session.execute(delete(Epoch).where(*again))
             session.execute(insert(Epoch).values(trial_id=claim.trial_id, **epoch.to_dict()))
 
+    @patient
     def pause(
         self,
         claim: Claim,
@@ -104,6 +109,7 @@ class Claims(Leases):
             self._write(session, claim, state=PAUSED, **result, **free)
             checkpoints.keep(session, claim.trial_id, epoch, checkpoint)
 
+    @patient
     def finish(
         self,
         claim: Claim,
@@ -139,6 +145,7 @@ class Claims(Leases):
             if weights is not None:
                 session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
 
+    @patient
     def lose_claimed(self, claim: Claim, worker: Worker, cause: Cause, how: str) -> Doubt:
         """Record how the process that evaluated a claimed trial, another than this one, was lost, and put the
         trial back; what becomes of it."""
@@ -149,6 +156,7 @@ class Claims(Leases):
         *before, last = lost.with_last(seen, cause, how)
         return self._lose(seen, [*before, replace(last, worker=worker.to_text())])
 
+    @patient
     def end_search(self, why: str, claim: Claim | None = None) -> None:
         """End the search where no trial can be begun any more: those that were not are gone, ``claim``'s too.
 
@@ -164,6 +172,7 @@ class Claims(Leases):
             rows(session, delete(Trial).where(gone))
             rows(session, update(Search).where(Search.id == self._search_id).values(ended=why))
 
+    @patient
     def record_measured(
         self,
         claim: Claim,

@@ -3,17 +3,46 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from nas.ledger import migrate
-from search_spaces.errors import AbsentLedgerError, BitnasError, InvalidInput, Parameter, StorageError
+from nas.ledger.away import is_away
+from search_spaces.errors import (
+    AbsentLedgerError,
+    BitnasError,
+    DatabaseAwayError,
+    InvalidInput,
+    Parameter,
+    StorageError,
+)
+
+if TYPE_CHECKING:
+    import psycopg
 
 # A writer waits this long for another one; each write takes milliseconds.
 BUSY_TIMEOUT_S = 60
+CLIENT = {
+    "connect_timeout": 10,  # s
+    "keepalives_idle": 10,  # s
+    "keepalives_interval": 5,  # s
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # ms
+}
+"""How libpq finds out that the network is gone, unless the URL says otherwise."""
+SERVER = {
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30s",
+}
+"""How the server finds that out, and lets go of what the lost transaction had locked."""
 _STORAGE = Parameter("storage")
 _AS_SEARCHED = "give the ", _STORAGE, " that 'nas search' was given"
 _EXAMPLE = "give a URL such as sqlite:///nas.db or postgresql://user@host/name"
@@ -67,7 +96,8 @@ def explained(shown: str) -> Iterator[None]:
     """Turn what a database or its driver raises into one line that names the database ``shown``.
 
     Raises:
-        StorageError: in place of the driver's own error.
+        DatabaseAwayError: in place of the driver's own error, where it may pass.
+        StorageError: in place of any other.
     """
     try:
         yield
@@ -77,7 +107,11 @@ def explained(shown: str) -> Iterator[None]:
     except IntegrityError:
         raise  # A broken rule of ours, which the caller knows how to name.
     except SQLAlchemyError as error:
-        cause = " ".join(str(getattr(error, "orig", None) or error).split())
+        told = str(getattr(error, "orig", None) or error).strip()
+        if is_away(error):
+            cause, fix = told.splitlines()[0], "start it, or check the URL"
+            raise DatabaseAwayError(_STORAGE, shown, cause, fix) from error
+        cause = " ".join(told.split())
         raise StorageError(_STORAGE, f": {shown} cannot be used ({cause}); check the URL") from error
 
 
@@ -97,11 +131,21 @@ def _check_file(url: URL, create: bool) -> None:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        given = {name: value for name, value in CLIENT.items() if name not in url.query}
+        engine = create_engine(url, pool_pre_ping=True, connect_args=given)
+        event.listen(engine, "connect", _set_up_postgresql)
+        return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _set_up_postgresql(connection: "psycopg.Connection[Any]", _entry: ConnectionPoolEntry) -> None:
+    settings = ", ".join(["set_config(%s, %s, false)"] * len(SERVER))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {settings}", [*chain(*SERVER.items())])
+    connection.commit()
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:

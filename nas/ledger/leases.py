@@ -3,7 +3,7 @@
 A claim raises the trial's ``fence`` by one and sets ``owner`` and ``expires_at``. The owner renews the
 lease while it works. A trial whose lease ran out, or whose owner is known to be dead, may be claimed by
 another; that raises the fence again, so that the former owner's writes, should it still live, are refused.
-Clocks of different hosts may differ by less than a lease; more than that costs double work, nothing else.
+The database's clock alone decides when a lease runs out (``nas.ledger.clock``).
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -14,11 +14,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, and_, select, update
 from sqlalchemy.orm import Session
 
-from nas.ledger import checkpoints, lost
+from nas.ledger import checkpoints, clock, lost
+from nas.ledger.away import patient
 from nas.ledger.losses import Cause, Doubt, Loss, doubt, told
 from nas.ledger.records import TrialRecord, TrialState
-from nas.ledger.rows import find_search, next_revision, trial_record
-from nas.ledger.store import Ledger
+from nas.ledger.rows import next_revision, note_change, trial_record
+from nas.ledger.store import Ledger, find_id
 from nas.ledger.tables import Trial
 from nas.ledger.workers import Worker
 from search_spaces.errors import StaleClaimError
@@ -27,10 +28,6 @@ LEASE_S = 60.0
 Clock = Callable[[], datetime]
 
 RUNNING, PAUSED = TrialState.RUNNING, TrialState.PAUSED
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Claim:
 class Leases:
     """Claims the trials of one search for one worker; may be shared by threads.
 
-    Leases begin and run out by ``clock``.
+    Leases begin and run out by the database's clock, or by another that is given.
     """
 
     def __init__(
@@ -55,15 +52,14 @@ class Leases:
         search: str,
         worker: Worker,
         lease_s: float = LEASE_S,
-        clock: Clock = _utc_now,
+        clock: Clock | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._search = search
         self._worker = worker
         self._lease = timedelta(seconds=lease_s)
-        with ledger.reading() as session:
-            self._search_id = find_search(session, search).id
+        self._search_id = find_id(ledger, search)
 
     def claim(self) -> Claim | None:
         """A trial to run: an abandoned one first, else the first queued one; None when there is neither.
@@ -77,6 +73,7 @@ class Leases:
         """A running trial whose owner has let it go; None when there is none."""
         return self._claimed(None)
 
+    @patient
     def _claimed(self, free: ColumnElement[bool] | None) -> Claim | None:
         candidates = self._candidates(free, Trial.state == RUNNING)
         for seen in candidates:
@@ -93,6 +90,7 @@ class Leases:
             return None
         return self._take(seen, state, losses=lost.to_column(losses), **values)
 
+    @patient
     def claim_paused(self, numbers: Sequence[int]) -> Claim | None:
         """The first of the trials ``numbers`` that is paused and nobody else claims, to be trained on."""
         with self._ledger.reading() as session:
@@ -103,6 +101,7 @@ class Leases:
                 return claim
         return None
 
+    @patient
     def claim_measuring(self, numbers: Collection[int]) -> Claim | None:
         """One of the complete trials ``numbers`` whose whole network nobody has timed or is timing."""
         for seen in self._candidates(_unmeasured(numbers), _unmeasured(numbers)):
@@ -110,20 +109,21 @@ class Leases:
                 return claim
         return None
 
+    @patient
     def are_measured(self, numbers: Collection[int]) -> bool:
         """Whether others are measuring one of the trials ``numbers``."""
         with self._ledger.reading() as session:
             mine = and_(Trial.search_id == self._search_id, _unmeasured(numbers))
-            held = session.scalars(select(Trial).where(mine, Trial.expires_at.is_not(None))).all()
-        return any(not self._is_abandoned(trial) for trial in held)
+            return any(not is_abandoned for _, is_abandoned in self._held(session, mine))
 
     def renew(self, claim: Claim) -> None:
         """Put off the end of the lease; StaleClaimError when the trial is another's."""
         with self._ledger.writing() as session:
-            renewed = update(Trial).where(held_by(claim)).values(expires_at=self._expiry())
+            renewed = update(Trial).where(held_by(claim)).values(expires_at=self._now(session, self._lease))
             if not rows(session, renewed):
                 raise self._stale(claim)
 
+    @patient
     def release(self, claim: Claim, why: str | None = None) -> None:
         """Give the trial back as it was before the claim, its proposal kept; no-op when it is another's.
 
@@ -136,15 +136,20 @@ class Leases:
                 is_paused = checkpoints.epoch_of(session, claim.trial_id) is not None
                 state = PAUSED if is_paused else TrialState.QUEUED
             values = {"state": state, "owner": None, "expires_at": None, "error": why}
-            if self._change(session, held_by(claim), **values) and claim.state is RUNNING:
+            if not self._change(session, held_by(claim), **values):
+                return
+            note_change(session, claim.trial_id, claim.fence)
+            if claim.state is RUNNING:
                 checkpoints.go_back(session, claim.trial_id)
 
+    @patient
     def release_dead(self) -> None:
         """Give back every trial whose owner is known to be dead, without holding it against the trial."""
         for seen in self._candidates(None, Trial.expires_at.is_not(None)):
             claim = Claim(trial_record(self._search, seen), seen.id, seen.fence, seen.state)
             self.release(claim)
 
+    @patient
     def lose(self, pid: int, cause: Cause, how: str) -> tuple[int, Doubt] | None:
         """Record how a worker on this machine, which is gone, was lost, and put its trial back at once.
 
@@ -183,47 +188,56 @@ class Leases:
                 end(session, seen.id)
         return found
 
+    @patient
     def at_work(self) -> list[str]:
         """The other workers, by name, that hold a trial and are not known to be dead."""
         with self._ledger.reading() as session:
-            mine = select(Trial).where(Trial.search_id == self._search_id, Trial.expires_at.is_not(None))
-            owners = {row.owner for row in session.scalars(mine) if row.owner and not self._is_abandoned(row)}
+            held = self._held(session, Trial.search_id == self._search_id)
+            owners = {row.owner for row, is_abandoned in held if row.owner and not is_abandoned}
         others = owners - {self._worker.to_text()}
         return sorted(Worker.from_text(owner).label for owner in others)
 
     def _candidates(self, free: ColumnElement[bool] | None, held: ColumnElement[bool]) -> list[Trial]:
         """The trials that meet ``held`` and whose owner has let them go, then those ``free`` and nobody's."""
         with self._ledger.reading() as session:
-            mine = select(Trial).where(Trial.search_id == self._search_id).order_by(Trial.number)
-            owned = session.scalars(mine.where(held, Trial.expires_at.is_not(None))).all()
-            abandoned = [trial for trial in owned if self._is_abandoned(trial)]
+            mine = Trial.search_id == self._search_id
+            owned = self._held(session, and_(mine, held))
+            abandoned = [trial for trial, is_abandoned in owned if is_abandoned]
             if free is None:
                 return abandoned
+            nobodys = select(Trial).where(mine, free, Trial.expires_at.is_(None)).order_by(Trial.number)
             # One claimer at a time wins the first; the others need a few more to turn to.
-            nobodys = mine.where(free, Trial.expires_at.is_(None)).limit(16)
             for level in (Doubt.NONE, Doubt.LAST):
-                if found := session.scalars(nobodys.where(Trial.doubt == level)).all():
+                if found := session.scalars(nobodys.where(Trial.doubt == level).limit(16)).all():
                     return [*abandoned, *found]
             return abandoned
 
-    def _is_abandoned(self, trial: Trial) -> bool:
-        expired = trial.expires_at is not None and trial.expires_at < self._clock()
-        return expired or (trial.owner is not None and Worker.from_text(trial.owner).is_known_dead())
+    def _held(self, session: Session, which: ColumnElement[bool]) -> list[tuple[Trial, bool]]:
+        """The trials that somebody holds, by number, each with whether its owner has let it go."""
+        expired = (Trial.expires_at < self._now(session)).label("expired")
+        held = select(Trial, expired).where(which, Trial.expires_at.is_not(None)).order_by(Trial.number)
+        return [(trial, is_expired or _is_dead(trial)) for trial, is_expired in session.execute(held)]
+
+    def _now(self, session: Session, later: timedelta = timedelta(0)) -> clock.Time:
+        return clock.now(session, later) if self._clock is None else self._clock() + later
 
     def _take(self, seen: Trial, state: TrialState, **values: Any) -> Claim | None:
         """Claim a trial if it still is as it was ``seen``."""
-        lease = {"owner": self._worker.to_text(), "expires_at": self._expiry(), "fence": seen.fence + 1}
+        lease: dict[str, Any] = {"owner": self._worker.to_text(), "fence": seen.fence + 1}
         with self._ledger.writing() as session:
+            lease["expires_at"] = self._now(session, self._lease)
             if not self._change(session, _unchanged(seen), state=state, **lease, **values):
                 return None
+            note_change(session, seen.id, seen.fence + 1)
             kept = checkpoints.go_back(session, seen.id) if state is RUNNING else seen.epochs_done
         trial = replace(trial_record(self._search, seen), epochs_done=kept)
         return Claim(trial, seen.id, seen.fence + 1, state)
 
     def _write(self, session: Session, claim: Claim, **values: Any) -> None:
-        values = {"expires_at": self._expiry(), **values}
+        values = {"expires_at": self._now(session, self._lease), **values}
         if not self._change(session, held_by(claim), **values):
             raise self._stale(claim)
+        note_change(session, claim.trial_id, claim.fence)
 
     def _stale(self, claim: Claim) -> StaleClaimError:
         number = claim.trial.number
@@ -234,8 +248,9 @@ class Leases:
         revision = values.pop("revision", None) or next_revision(session, self._search_id)
         return rows(session, update(Trial).where(which).values(revision=revision, **values))
 
-    def _expiry(self) -> datetime:
-        return self._clock() + self._lease
+
+def _is_dead(trial: Trial) -> bool:
+    return trial.owner is not None and Worker.from_text(trial.owner).is_known_dead()
 
 
 def held_by(claim: Claim) -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from nas.executors.base import LOCAL
+from nas.ledger.away import Patience
 from nas.ledger.store import Ledger
 from nas.searching.progress import disturbance, watcher
 from nas.searching.running import run
@@ -74,11 +75,15 @@ def run_shown(
     """
     from nas.trials.job import Job
 
-    with Ledger.open(storage) as ledger, watcher(ledger, ledger.search(name), progress) as shown:
+    patience = Patience()
+    with (
+        Ledger.open(storage, patience=patience) as ledger,
+        watcher(ledger, ledger.search(name), progress) as shown,
+    ):
         started = time.monotonic()
         until = None if minutes is None else time.time() + 60 * minutes
         job = Job(storage, name, verbose=verbose, until=until)
-        run(job, workers, shown.trials, shown.progress, executor, settings)
+        run(job, workers, shown.trials, shown.progress, executor, patience, settings)
         seconds = time.monotonic() - started
     told = shown.told
     return Spent(workers, seconds, told.training_s, told.measuring_s, tuple(told.drifts))

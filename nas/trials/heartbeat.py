@@ -9,6 +9,9 @@ from search_spaces.errors import StaleClaimError, StorageError
 
 log = logging.getLogger(__name__)
 
+AGAIN_S = 1.0
+"""After so long a heartbeat that has failed comes again: the lease may run out meanwhile."""
+
 
 class StoppedError(Exception):
     """The worker was told to stop."""
@@ -20,7 +23,7 @@ class Heartbeat(threading.Thread):
     def __init__(self, claims: Claims, claim: Claim, lease_s: float, check: Check) -> None:
         super().__init__(name="heartbeat", daemon=True)
         self._claims, self._claim, self._check_worker = claims, claim, check
-        self._pause_s = lease_s / 4  # so that a beat may fail, or come late
+        self._pause_s = self._usual_pause_s = lease_s / 4  # so that a beat may fail, or come late
         self._ended = threading.Event()
         self._lost: StaleClaimError | None = None
 
@@ -29,11 +32,13 @@ class Heartbeat(threading.Thread):
         while not self._ended.wait(self._pause_s):
             try:
                 self._claims.renew(self._claim)
+                self._pause_s = self._usual_pause_s
             except StaleClaimError as error:
                 self._lost = error
                 return
             except StorageError:
                 log.debug("a heartbeat failed", exc_info=True)
+                self._pause_s = min(self._usual_pause_s, AGAIN_S)
 
     def check(self) -> None:
         """Raise when there is no point in going on with the trial."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import Protocol
 
+from nas.ledger.away import Patience
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import ALL, PREDICT, TrialState
 from nas.ledger.roster import Roster
@@ -90,7 +91,7 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials 
 
     Raises:
         StoppedError: ``stop`` was set; a trial that was begun is queued again.
-        StorageError: the database no longer answers.
+        StorageError: the database cannot be used any more, or has not answered for too long.
     """
 
     def check() -> None:
@@ -98,8 +99,9 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials 
             raise StoppedError
 
     worker = Worker.this_process()
+    patience = Patience(log.info, check)  # who runs the search tells of it
     with (
-        Ledger.open(job.storage) as ledger,
+        Ledger.open(job.storage, patience=patience) as ledger,
         Presence(Roster(ledger, job.search), worker, tell, job.lease_s) as presence,
         closing(MachineLock.of_this_machine(check)) as lock,
     ):
