@@ -1,20 +1,23 @@
 """What a worker does to the trials that it has claimed: every write from the proposal to the end."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from nas.ledger import checkpoints
+from nas.ledger import checkpoints, lost
 from nas.ledger.away import patient
 from nas.ledger.entries import Cost, EpochRecord, check_finite
 from nas.ledger.leases import LEASE_S, PAUSED, Claim, Leases, held_by, rows
+from nas.ledger.losses import Cause, Doubt
 from nas.ledger.lost import NO_LOSSES
 from nas.ledger.records import TrialRecord, TrialState
 from nas.ledger.rows import measured_columns, next_revision
 from nas.ledger.tables import Epoch, Search, Trial, Weights
+from nas.ledger.workers import Worker
 from nas.objectives import ObjectiveValue
 
 if TYPE_CHECKING:
@@ -141,6 +144,17 @@ class Claims(Leases):
             checkpoints.drop(session, claim.trial_id)
             if weights is not None:
                 session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
+
+    @patient
+    def lose_claimed(self, claim: Claim, worker: Worker, cause: Cause, how: str) -> Doubt:
+        """Record how the process that evaluated a claimed trial, another than this one, was lost, and put the
+        trial back; what becomes of it."""
+        with self._ledger.reading() as session:
+            seen = session.scalars(select(Trial).where(held_by(claim))).one_or_none()
+        if seen is None:
+            return Doubt.NONE  # it is another's
+        *before, last = lost.with_last(seen, cause, how)
+        return self._lose(seen, [*before, replace(last, worker=worker.to_text())])
 
     @patient
     def end_search(self, why: str, claim: Claim | None = None) -> None:

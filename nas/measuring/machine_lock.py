@@ -65,6 +65,13 @@ class MachineLock:
         finally:
             fcntl.flock(self._machine, fcntl.LOCK_UN)
 
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Within ``shared``: let others measure, such as one who is to decide whether this goes on."""
+        fcntl.flock(self._machine, fcntl.LOCK_UN)
+        yield
+        self._enter()
+
     def _give_way(self) -> None:
         self._check()
         if _try(self._turnstile, fcntl.LOCK_EX):

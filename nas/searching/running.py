@@ -2,11 +2,13 @@
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from types import FrameType
+from types import FrameType, MappingProxyType
+from typing import Any
 
-from nas.executors.base import LOCAL, executors
+from nas.executors.base import LOCAL
+from nas.executors.base import executor as made
 from nas.ledger.away import Patience
 from nas.ledger.claims import Claims
 from nas.ledger.history import History
@@ -29,6 +31,7 @@ def run(
     on_progress: OnProgress = ignore,
     executor: str = LOCAL,
     patience: Patience | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> SearchRecord:
     """Run what is left of a search by at most ``workers`` workers of an executor.
 
@@ -38,14 +41,14 @@ def run(
     ``patience`` says how long to wait for a database that is away; it tells stderr unless told otherwise.
 
     Raises:
-        InvalidInput: too few or too many workers, or no such executor.
+        InvalidInput: too few or too many workers, no such executor, or a setting that is not of it.
         DatabaseAwayError: the database has not answered for too long.
         BitnasError: the workers die without getting anywhere.
     """
-    check_run(workers, executor)
+    check_run(workers, executor, settings=settings)
     patience = patience or Patience()
     with Ledger.open(job.storage, patience=patience) as ledger, _sigterm_interrupts():
-        workplace = executors.get(executor)()
+        workplace = made(executor, settings)
         watch = Supervision(workplace, ledger, job.search, workers, on_change, on_progress)
         try:
             if is_anything_left(ledger, job.search):
