@@ -1,6 +1,8 @@
 """Opening the ledger's database: the URL, SQLite's settings, the schema's version, and clear refusals."""
 
+import random
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 # A writer waits this long for another one; each write takes milliseconds.
 BUSY_TIMEOUT_S = 60
+AGAIN_S = 0.001, 0.009
+"""After a random time in this range it asks again."""
 CLIENT = {
     "connect_timeout": 10,  # s
     "keepalives_idle": 10,  # s
@@ -159,8 +163,35 @@ def _set_up_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) 
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later can fail without waiting when another has
     # written in between; one that will write takes the write lock at once.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if not connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    raw: Any = connection.connection.driver_connection
+    raw.execute("PRAGMA busy_timeout = 0")
+    try:
+        if not _took_write_lock(raw):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # which raises, as SQLAlchemy does
+    finally:
+        raw.execute(f"PRAGMA busy_timeout = {1000 * BUSY_TIMEOUT_S}")
+
+
+def _took_write_lock(connection: sqlite3.Connection) -> bool:
+    """Wait for the write lock, by trying again and again; False where that leads nowhere.
+
+    SQLite itself waits longer each time, up to 100 ms, so that who has waited long loses to who has just
+    come: half of 16 processes got nothing. Here all try again equally often.
+    """
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while time.monotonic() < until:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                return False
+            time.sleep(random.uniform(*AGAIN_S))  # noqa: S311 - not a secret
+        else:
+            return True
+    return False
 
 
 def _bring_up_to_date(engine: Engine, shown: str, create: bool) -> None:
@@ -197,4 +228,4 @@ def _refuse_foreign(connection: Connection, found: str | None, shown: str, creat
         fix = "use another database"
         raise BitnasError(_STORAGE, f": {shown} holds a foreign table '{taken[0]}'; {fix}")
     if not create:
-        raise BitnasError(_STORAGE, f": {shown} holds no searches yet; ", *_AS_SEARCHED)
+        raise AbsentLedgerError(_STORAGE, f": {shown} holds no searches yet; ", *_AS_SEARCHED)

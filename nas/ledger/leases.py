@@ -6,16 +6,17 @@ another; that raises the fence again, so that the former owner's writes, should 
 The database's clock alone decides when a lease runs out (``nas.ledger.clock``).
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, select, update
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from nas.ledger import checkpoints, clock, lost
 from nas.ledger.away import patient
+from nas.ledger.changes import Fenced, change, first_free, is_any_free
 from nas.ledger.losses import Cause, Doubt, Loss, doubt, told
 from nas.ledger.records import TrialRecord, TrialState
 from nas.ledger.rows import next_revision, note_change, trial_record
@@ -38,6 +39,11 @@ class Claim:
     trial_id: int
     fence: int
     state: TrialState
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nobody had it before, so that it has neither epochs nor a checkpoint."""
+        return self.fence == 1 and self.trial.epochs_done is None
 
 
 class Leases:
@@ -67,20 +73,30 @@ class Leases:
         An abandoned one that was paused before goes on from its checkpoint. One at which worker after worker
         was lost comes after all queued ones (``nas.ledger.losses``).
         """
-        return self._claimed(Trial.state == TrialState.QUEUED)
+        return self._claimed(is_queued_too=True)
 
     def claim_abandoned(self) -> Claim | None:
         """A running trial whose owner has let it go; None when there is none."""
-        return self._claimed(None)
+        return self._claimed(is_queued_too=False)
 
     @patient
-    def _claimed(self, free: ColumnElement[bool] | None) -> Claim | None:
-        candidates = self._candidates(free, Trial.state == RUNNING)
-        for seen in candidates:
+    def _claimed(self, is_queued_too: bool) -> Claim | None:
+        for seen in self._candidates(None, Trial.state == RUNNING):
             if claim := self._claim(seen, RUNNING, started_at=datetime.now(UTC), error=None):
                 return claim
-        was_put_back = any(seen.expires_at is not None for seen in candidates)
-        return self._claimed(free) if free is not None and was_put_back else None
+        return self._claim_first() if is_queued_too else None
+
+    def _claim_first(self) -> Claim | None:
+        """The first queued trial; whoever claims looks for it alone, so that none looks in vain."""
+        with self._ledger.reading() as session:
+            if not is_any_free(session, self._search_id):
+                return None  # who waits for others to end theirs locks nothing
+        with self._ledger.writing() as session:
+            revision = next_revision(session, self._search_id)
+            if (seen := first_free(session, self._search_id)) is None:
+                return None
+            begins = {"started_at": datetime.now(UTC), "error": None, "revision": revision}
+            return self._take_in(session, seen, RUNNING, begins)
 
     def _claim(self, seen: Trial, state: TrialState, **values: Any) -> Claim | None:
         """Claim a trial as it was seen, unless it is doubted for how its last owner was lost."""
@@ -114,13 +130,12 @@ class Leases:
         """Whether others are measuring one of the trials ``numbers``."""
         with self._ledger.reading() as session:
             mine = and_(Trial.search_id == self._search_id, _unmeasured(numbers))
-            return any(not is_abandoned for _, is_abandoned in self._held(session, mine))
+            return any(not is_abandoned for *_, is_abandoned in self._held(session, mine))
 
     def renew(self, claim: Claim) -> None:
         """Put off the end of the lease; StaleClaimError when the trial is another's."""
         with self._ledger.writing() as session:
-            renewed = update(Trial).where(held_by(claim)).values(expires_at=self._now(session, self._lease))
-            if not rows(session, renewed):
+            if not self._renewed(session, held_by(claim), {}):
                 raise self._stale(claim)
 
     @patient
@@ -135,7 +150,7 @@ class Leases:
             if state is RUNNING:
                 is_paused = checkpoints.epoch_of(session, claim.trial_id) is not None
                 state = PAUSED if is_paused else TrialState.QUEUED
-            values = {"state": state, "owner": None, "expires_at": None, "error": why}
+            values: dict[str, Any] = {"state": state, "owner": None, "expires_at": None, "error": why}
             if not self._change(session, held_by(claim), **values):
                 return
             note_change(session, claim.trial_id, claim.fence)
@@ -193,7 +208,7 @@ class Leases:
         """The other workers, by name, that hold a trial and are not known to be dead."""
         with self._ledger.reading() as session:
             held = self._held(session, Trial.search_id == self._search_id)
-            owners = {row.owner for row, is_abandoned in held if row.owner and not is_abandoned}
+            owners = {owner for _, owner, is_abandoned in held if owner and not is_abandoned}
         others = owners - {self._worker.to_text()}
         return sorted(Worker.from_text(owner).label for owner in others)
 
@@ -201,41 +216,45 @@ class Leases:
         """The trials that meet ``held`` and whose owner has let them go, then those ``free`` and nobody's."""
         with self._ledger.reading() as session:
             mine = Trial.search_id == self._search_id
-            owned = self._held(session, and_(mine, held))
-            abandoned = [trial for trial, is_abandoned in owned if is_abandoned]
+            keys = [of for of, _, is_abandoned in self._held(session, and_(mine, held)) if is_abandoned]
+            by_number = select(Trial).order_by(Trial.number)
+            abandoned = session.scalars(by_number.where(Trial.id.in_(keys))).all() if keys else []
             if free is None:
-                return abandoned
-            nobodys = select(Trial).where(mine, free, Trial.expires_at.is_(None)).order_by(Trial.number)
+                return [*abandoned]
             # One claimer at a time wins the first; the others need a few more to turn to.
-            for level in (Doubt.NONE, Doubt.LAST):
-                if found := session.scalars(nobodys.where(Trial.doubt == level).limit(16)).all():
-                    return [*abandoned, *found]
-            return abandoned
+            nobodys = select(Trial).order_by(Trial.doubt, Trial.number).where(mine, free)
+            return [*abandoned, *session.scalars(nobodys.where(Trial.expires_at.is_(None)).limit(16))]
 
-    def _held(self, session: Session, which: ColumnElement[bool]) -> list[tuple[Trial, bool]]:
-        """The trials that somebody holds, by number, each with whether its owner has let it go."""
+    def _held(self, session: Session, which: ColumnElement[bool]) -> list[tuple[int, str | None, bool]]:
+        """Of each trial that somebody holds: its key, by whom, and whether that one has let it go."""
         expired = (Trial.expires_at < self._now(session)).label("expired")
-        held = select(Trial, expired).where(which, Trial.expires_at.is_not(None)).order_by(Trial.number)
-        return [(trial, is_expired or _is_dead(trial)) for trial, is_expired in session.execute(held)]
+        held = select(Trial.id, Trial.owner, expired).where(which, Trial.expires_at.is_not(None))
+        return [(of, owner, is_expired or _is_dead(owner)) for of, owner, is_expired in session.execute(held)]
 
     def _now(self, session: Session, later: timedelta = timedelta(0)) -> clock.Time:
         return clock.now(session, later) if self._clock is None else self._clock() + later
 
     def _take(self, seen: Trial, state: TrialState, **values: Any) -> Claim | None:
         """Claim a trial if it still is as it was ``seen``."""
-        lease: dict[str, Any] = {"owner": self._worker.to_text(), "fence": seen.fence + 1}
         with self._ledger.writing() as session:
-            lease["expires_at"] = self._now(session, self._lease)
-            if not self._change(session, _unchanged(seen), state=state, **lease, **values):
-                return None
-            note_change(session, seen.id, seen.fence + 1)
-            kept = checkpoints.go_back(session, seen.id) if state is RUNNING else seen.epochs_done
-        trial = replace(trial_record(self._search, seen), epochs_done=kept)
-        return Claim(trial, seen.id, seen.fence + 1, state)
+            return self._take_in(session, seen, state, values)
+
+    def _take_in(
+        self, session: Session, seen: Trial, state: TrialState, values: Mapping[str, Any]
+    ) -> Claim | None:
+        owner = {"owner": self._worker.to_text(), "fence": seen.fence + 1, "state": state}
+        record = trial_record(self._search, seen)
+        fence, trial_id = seen.fence + 1, seen.id
+        if not self._change(session, _unchanged(seen), is_leased=True, **owner, **values):
+            return None
+        note_change(session, trial_id, fence)
+        claim = Claim(record, trial_id, fence, state)
+        if state is RUNNING and not claim.is_first:
+            claim = replace(claim, trial=replace(record, epochs_done=checkpoints.go_back(session, trial_id)))
+        return claim
 
     def _write(self, session: Session, claim: Claim, **values: Any) -> None:
-        values = {"expires_at": self._now(session, self._lease), **values}
-        if not self._change(session, held_by(claim), **values):
+        if not self._change(session, held_by(claim), is_leased="expires_at" not in values, **values):
             raise self._stale(claim)
         note_change(session, claim.trial_id, claim.fence)
 
@@ -243,24 +262,25 @@ class Leases:
         number = claim.trial.number
         return StaleClaimError(f"trial {number} of '{self._search}' was taken over by another worker")
 
-    def _change(self, session: Session, which: ColumnElement[bool], **values: Any) -> int:
+    def _change(self, session: Session, which: Fenced, *, is_leased: bool = False, **values: Any) -> int:
         """Change a trial so that every reader notices (``nas.ledger.history``); 0 where there is none."""
-        revision = values.pop("revision", None) or next_revision(session, self._search_id)
-        return rows(session, update(Trial).where(which).values(revision=revision, **values))
+        values["revision"] = values.get("revision") or next_revision(session, self._search_id)
+        return self._renewed(session, which, values) if is_leased else change(session, which, None, values)
+
+    def _renewed(self, session: Session, which: Fenced, values: Mapping[str, Any]) -> int:
+        """Change a trial, whose lease begins anew."""
+        if self._clock is None and clock.is_the_servers(session):
+            return change(session, which, self._lease, values)
+        return change(session, which, None, {**values, "expires_at": self._now(session, self._lease)})
 
 
-def _is_dead(trial: Trial) -> bool:
-    return trial.owner is not None and Worker.from_text(trial.owner).is_known_dead()
+def _is_dead(owner: str | None) -> bool:
+    return owner is not None and Worker.from_text(owner).is_known_dead()
 
 
-def held_by(claim: Claim) -> ColumnElement[bool]:
+def held_by(claim: Claim) -> Fenced:
     """The trial while ``claim`` is the last claim of it and has not been ended."""
-    return and_(
-        Trial.id == claim.trial_id,
-        Trial.fence == claim.fence,
-        Trial.state == claim.state,
-        Trial.expires_at.is_not(None),
-    )
+    return Fenced(claim.trial_id, claim.fence, claim.state, is_held=True)
 
 
 def _unmeasured(numbers: Collection[int]) -> ColumnElement[bool]:
@@ -274,12 +294,5 @@ def _unmeasured(numbers: Collection[int]) -> ColumnElement[bool]:
     )
 
 
-def _unchanged(seen: Trial) -> ColumnElement[bool]:
-    return and_(Trial.id == seen.id, Trial.fence == seen.fence, Trial.state == seen.state)
-
-
-def rows(session: Session, statement: Any) -> int:
-    """How many rows a statement changed."""
-    result = session.execute(statement, execution_options={"synchronize_session": False})
-    assert isinstance(result, CursorResult)  # noqa: S101 - a data-changing statement always gives one
-    return result.rowcount
+def _unchanged(seen: Trial) -> Fenced:
+    return Fenced(seen.id, seen.fence, seen.state)

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from nas.ledger import clock
 from nas.ledger.away import patient
-from nas.ledger.leases import LEASE_S, rows
+from nas.ledger.changes import rows
+from nas.ledger.leases import LEASE_S
 from nas.ledger.records import TrialState
 from nas.ledger.store import Ledger, find_id
 from nas.ledger.tables import Epoch, Trial, WorkerRow

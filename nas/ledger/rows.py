@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy import Row, Select, Table, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger.entries import check_finite
@@ -14,6 +14,15 @@ from search_spaces.errors import InvalidInput, nearest
 
 if TYPE_CHECKING:
     from latency import Measurement
+
+
+_SEARCHES: Table = Search.__table__  # type: ignore[assignment]  # a class of tables has a table
+_TAKE = (
+    update(_SEARCHES)
+    .where(_SEARCHES.c.id == bindparam("of_search"))
+    .values(revision=_SEARCHES.c.revision + 1)
+    .returning(_SEARCHES.c.revision)
+)
 
 
 def find_search(session: Session, name: str) -> Search:
@@ -31,9 +40,7 @@ def next_revision(session: Session, search_id: int) -> int:
 
     Whoever changes a trial takes it before, so that all lock in the same order.
     """
-    take = update(Search).where(Search.id == search_id).values(revision=Search.revision + 1)
-    unseen = take.returning(Search.revision).execution_options(synchronize_session=False)
-    revision = int(session.execute(unseen).scalar_one())
+    revision = int(session.execute(_TAKE, {"of_search": search_id}).scalar_one())
     session.info[_REVISION] = revision
     return revision
 
