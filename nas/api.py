@@ -57,6 +57,9 @@ def search(
     storage: str | None = None,
     workers: int = 1,
     executor: str = "local",
+    ray_address: str | None = None,
+    cpus_per_trial: float | None = None,
+    gpus_per_trial: float | None = None,
     minutes: float | None = None,
     progress: bool | None = None,
     verbose: bool = False,
@@ -113,7 +116,12 @@ def search(
             ``sqlite:///nas.db``. It is made if it is not there.
         workers: how many trials to run at once; with 0 the search is created, for ``nas.join`` and
             ``nas worker`` to work on.
-        executor: where to run them: ``local``, or a plug-in's.
+        executor: where to run them: ``local``, in processes of this machine; ``ray``, on a cluster; or a
+            plug-in's.
+        ray_address: with ``ray``, a cluster that runs, as ``HOST:PORT``, or ``auto`` for the one that this
+            machine is a node of; None starts one of this machine alone.
+        cpus_per_trial: with ``ray``, how many CPUs a trial takes; None is 1.
+        gpus_per_trial: likewise, less than 1 to share one; None is 0.
         minutes: when this time is over no new trial is begun; those that run are ended, and ``nas.resume``
             goes on with the rest.
         progress: whether to show how the search goes; None: on a terminal and in a notebook.
@@ -125,12 +133,13 @@ def search(
         BitnasError: the database does not open, or the workers cannot work.
     """
     given = checked(locals())  # first of all, while they are nothing but the parameters
+    from nas.executors.base import settings_among
     from nas.ledger.records import SearchConfig
     from nas.searching.checking import check_run
     from nas.searching.creating import create
 
     _add_plugins(given["plugins"])
-    check_run(given["workers"], given["executor"], given["minutes"], least=0)
+    check_run(given["workers"], given["executor"], given["minutes"], 0, settings_among(given))
     beginning = given.pop("first")
     config = SearchConfig(**{f.name: given[f.name] for f in fields(SearchConfig) if f.name in given})
     storage = _storage(storage)
@@ -146,6 +155,9 @@ def resume(
     more: int = 0,
     workers: int = 1,
     executor: str = "local",
+    ray_address: str | None = None,
+    cpus_per_trial: float | None = None,
+    gpus_per_trial: float | None = None,
     minutes: float | None = None,
     progress: bool | None = None,
     verbose: bool = False,
@@ -161,11 +173,12 @@ def resume(
         BitnasError: the database is not there, or the workers cannot work.
     """
     given = checked(locals(), required=("storage", "name"))
+    from nas.executors.base import settings_among
     from nas.searching import creating
     from nas.searching.checking import check_run
 
     _add_plugins(given["plugins"])
-    check_run(given["workers"], executor, given["minutes"], least=0)
+    check_run(given["workers"], executor, given["minutes"], 0, settings_among(given))
     with naming(search="name"):
         record = creating.resume(storage, name, given["more"])
     return _run(storage, record.name, given, progress)
@@ -217,11 +230,13 @@ def load(storage: str, name: str) -> Result:
 def _run(storage: str, name: str, given: Mapping[str, Any], progress: bool | None) -> Result:
     if not given["workers"]:
         return Result(storage, name)  # others work on it
+    from nas.executors.base import settings_among
     from nas.searching.progress import is_watched
     from nas.searching.shown import run_shown
 
     settings = {setting: given[setting] for setting in ("workers", "executor", "verbose", "minutes")}
-    spent = run_shown(storage, name, progress=progress, **settings)
+    among = settings_among(given)
+    spent = run_shown(storage, name, progress=progress, settings=among, **settings)
     if is_watched(progress):
         sys.stderr.writelines(f"{sentence}\n" for sentence in spent.sentences("verbose=True"))
     return Result(storage, name)

@@ -114,10 +114,14 @@ NUMBERS = Kind("a dict of names and numbers", "give one such as {'latency@pi': 3
 KINDS = {
     name: kind
     for kind, names in (
-        (TEXT, "space evaluator device sampler pruner when_away measure name storage executor state"),
+        (
+            TEXT,
+            "space evaluator device sampler pruner when_away measure name storage executor state ray_address",
+        ),
         (PATH, "data folder c_source"),
         (WHOLE, "trials epochs repeats audit seed image_size batch_size workers more trial number"),
         (NUMBER, "max_latency_ms max_latency_share max_size_kb max_memory_kb max_macs learning_rate minutes"),
+        (NUMBER, "cpus_per_trial gpus_per_trial"),
         (FLAG, "progress verbose"),
         (NAMES, "objectives warm_start"),
         (PATHS, "plugins first"),
@@ -141,6 +145,7 @@ MAY_BE_NONE = {
         "c_source",
         "state",
     ),
+    *("ray_address", "cpus_per_trial", "gpus_per_trial"),
     *("max_latency_ms", "max_latency_share", "max_size_kb", "max_memory_kb", "max_macs"),
 }
 

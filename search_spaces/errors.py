@@ -7,8 +7,9 @@ BitnasError                  the machine, a file or the storage is not as it sho
 ├── MeasurementError         a device gave no usable time
 │   └── NoDeviceError        a device does not answer; it may be back later
 ├── TrainingError            a network cannot be trained: its loss became infinite or NaN
-├── StorageError             the database of a ledger does not answer, or is damaged
-├── AbsentLedgerError        there is no database where one was looked for
+├── StorageError             the database of a ledger cannot be used: it is full, damaged, or refuses
+│   └── DatabaseAwayError    it does not answer; it may be back later
+├── AbsentLedgerError        there is no database where one was looked for, or an empty one
 ├── StaleClaimError          another worker has claimed a trial since
 ├── ExhaustedError           a space has no architecture left that a search could try
 ├── NothingFitsError         no trial of a search is within the limits
@@ -121,8 +122,36 @@ class StorageError(BitnasError):
     """The database does not answer: absent, refused, full, damaged, or not one."""
 
 
+class DatabaseAwayError(StorageError):
+    """The database does not answer now: stopped, out of reach, busy; the message ends with the fix.
+
+    Args:
+        parameter: that gives the database.
+        shown: its URL.
+        cause: what it, or the network, said.
+        fix: what to do about it.
+    """
+
+    def __init__(self, parameter: Parameter, shown: str, cause: str, fix: str) -> None:
+        super().__init__(parameter, f": {shown}", f" does not answer ({cause})", f"; {fix}")
+        self._parts = parameter, shown, cause, fix
+
+    def __reduce__(self) -> tuple[type["DatabaseAwayError"], tuple[Parameter, str, str, str]]:
+        return type(self), self._parts
+
+    @property
+    def storage(self) -> str:
+        """The database, by its parameter and its URL."""
+        return self._said(*self.args[:2])
+
+    @property
+    def problem(self) -> str:
+        """The message without the fix."""
+        return self._said(*self.args[:3])
+
+
 class AbsentLedgerError(BitnasError):
-    """There is no database where one was looked for."""
+    """There is no database where one was looked for, or it is empty."""
 
 
 class StaleClaimError(BitnasError):

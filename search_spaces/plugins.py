@@ -74,10 +74,14 @@ def load_plugin_files() -> None:
             _run(name, path)
 
 
+def plugin_files() -> list[Path]:
+    """The files that this process loads, those of the environment among them."""
+    return [Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+
+
 def _modules() -> dict[str, Path]:
     """The plug-in files by their names as modules; the path is in these, as files may be called alike."""
-    paths = [Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
-    return {_module_name(path): path for path in paths}
+    return {_module_name(path): path for path in plugin_files()}
 
 
 def _module_name(path: Path) -> str:

@@ -16,6 +16,7 @@ from search_spaces.errors import InvalidInput, Parameter
 
 EACH_TIME = {
     *("resume", "more", "minutes", "storage", "workers", "executor", "as_json", "verbose", "dry_run"),
+    *("ray_address", "cpus_per_trial", "gpus_per_trial"),
 }
 """What may be said again when a search goes on; the rest was fixed when it was made."""
 
@@ -38,10 +39,12 @@ def search(context: click.Context, /, **options: Any) -> None:
         refuse_before(context)
         return
     from nas.cli.search_report import report
+    from nas.executors.base import settings_among
     from nas.searching.checking import check_run
 
     options = typed_wins(context, options)
-    check_run(options["workers"], options["executor"], options["minutes"], least=int(options["dry_run"]))
+    given, is_planned = settings_among(options), options["dry_run"]
+    check_run(options["workers"], options["executor"], options["minutes"], int(is_planned), given)
     if options["dry_run"]:
         _plan(context, options)
         return
@@ -157,11 +160,13 @@ def _plan(context: click.Context, options: dict[str, Any]) -> None:
 
 
 def _run(name: str, options: dict[str, Any]) -> None:
+    from nas.executors.base import settings_among
     from nas.searching.shown import run_shown
 
     shared = ("storage", "workers", "executor", "verbose", "minutes")
     try:
-        spent = run_shown(name=name, progress=True, **{setting: options[setting] for setting in shared})
+        given = {setting: options[setting] for setting in shared}
+        spent = run_shown(name=name, progress=True, settings=settings_among(options), **given)
     except KeyboardInterrupt:
         resume = command("search", resume=name, storage=options["storage"])
         click.echo(f"\nFinished trials are kept; continue with: {resume}", err=True)

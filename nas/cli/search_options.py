@@ -177,7 +177,28 @@ how_to_run: Decorator = all_of(
         help="How many trials run at once; 0 creates the search for 'nas worker'.",
     ),
     click.option(
-        "--executor", default="local", show_default=True, metavar="NAME", help="Where they run: local."
+        "--executor",
+        default="local",
+        show_default=True,
+        metavar="NAME",
+        help="Where they run: local, in processes of this machine, or ray, on a cluster.",
+    ),
+    click.option(
+        "--ray-address",
+        metavar="HOST:PORT",
+        help="With --executor ray: a cluster that runs; auto is this machine's.  [default: start one here]",
+    ),
+    click.option(
+        "--cpus-per-trial",
+        type=float,
+        metavar="X",
+        help="With --executor ray: how many CPUs a trial takes.  [default: 1]",
+    ),
+    click.option(
+        "--gpus-per-trial",
+        type=float,
+        metavar="X",
+        help="With --executor ray: how many GPUs; less than 1 to share one.  [default: 0]",
     ),
     click.option("--minutes", type=float, metavar="X", help="Begin no trial after so many minutes."),
     click.option("--dry-run", is_flag=True, help="Tell what would be searched, and how long it takes."),

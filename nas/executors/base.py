@@ -1,11 +1,13 @@
 """What an executor is: something that has workers work on a search, and tells what became of them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from nas.ledger.losses import Cause
 from nas.trials.job import Job, Told
+from search_spaces.errors import InvalidInput, Parameter
 from search_spaces.registry import Registry
 
 
@@ -68,9 +70,21 @@ class Executor(ABC):
     whoever called gives up by ``stop`` when too many do. One that is done is not replaced.
     ``examples/executor.py`` is a whole one, and ``nas.testing.executors`` checks one.
 
+    Settings: what only such an executor needs to know, such as a cluster's address, is passed as keywords to
+    what makes it, which names them in its attribute ``settings``. They are those of ``nas search``.
+
     Errors: ``start`` and ``poll`` raise ``BitnasError`` when the place where trials run cannot be used. What
     happens to a worker is no error but an event.
     """
+
+    settings: tuple[str, ...] = ()
+
+    def check(self) -> None:  # noqa: B027 - most have nothing to look at
+        """Called, if at all, before ``start``, and before a search is written: whether it could run here.
+
+        Raises:
+            BitnasError: it could not; the message says what to do.
+        """
 
     @abstractmethod
     def start(self, job: Job, workers: int) -> None:
@@ -96,8 +110,29 @@ class Executor(ABC):
         """Tell all workers to put their trials back and end, and end those that do not. May be repeated."""
 
 
-executors: Registry[Callable[[], Executor]] = Registry("executor", "executors", ("nas.executors.local",))
-"""By name, what makes an executor; what it needs to know, such as a cluster's address, it takes from the
-environment."""
+HOMES = "nas.executors.local", "nas.executors.ray.executor"
+executors: Registry[Callable[..., Executor]] = Registry("executor", "executors", HOMES)
+"""By name, what makes an executor."""
 
 LOCAL = "local"
+SETTINGS = "ray_address", "cpus_per_trial", "gpus_per_trial"
+"""All settings of executors that a search may be given; each goes to an executor that has it."""
+
+
+def settings_among(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What of some arguments is for the executor."""
+    return {name: arguments[name] for name in SETTINGS if arguments.get(name) is not None}
+
+
+def executor(name: str, settings: Mapping[str, Any]) -> Executor:
+    """The executor of a name, with its settings.
+
+    Raises:
+        InvalidInput: there is no such executor, it has no such setting, or one breaks its rule.
+    """
+    make = executors.get(name)
+    for setting in settings:
+        if setting not in getattr(make, "settings", ()):
+            fix = "leave it out, or give ", Parameter("executor"), " one that has it, such as ray"
+            raise InvalidInput(setting, f"executor '{name}' has no such setting", fix)
+    return make(**settings)

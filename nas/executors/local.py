@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
@@ -24,7 +24,7 @@ EXIT_S = 5.0
 BEGIN = (
     "import json, sys; sys.path = json.loads(sys.stdin.readline()); "
     "from runtime.parent import end_with; end_with(int(sys.argv[2])); "
-    "from nas.executors.process import main; main()"
+    "from pkgutil import resolve_name; resolve_name({main!r})()"
 )
 """What a worker's Python runs: not the user's main module, as ``multiprocessing`` would have it. So a search
 may be started by a script without ``if __name__ == "__main__"``, from a notebook, or from standard input."""
@@ -33,7 +33,8 @@ may be started by a script without ``if __name__ == "__main__"``, from a noteboo
 class LocalExecutor(Executor):
     """Processes of this machine, each a fresh Python: a fork of one with torch's threads in it can hang."""
 
-    def __init__(self) -> None:
+    def __init__(self, make: "Callable[[Job], WorkerProcess] | None" = None) -> None:
+        self._make = make or WorkerProcess
         self._job: Job | None = None
         self._workers: list[WorkerProcess] = []
         self._memory = MemoryWatch()
@@ -67,7 +68,7 @@ class LocalExecutor(Executor):
 
     def _start_one(self, job: Job) -> None:
         with _without_ctrl_c():  # which would come between a process and the list by which it is stopped
-            self._workers.append(WorkerProcess(job))
+            self._workers.append(self._make(job))
 
     def stop(self) -> None:
         """End every worker, by force after ``STOP_S``."""
@@ -80,11 +81,19 @@ class LocalExecutor(Executor):
 
 
 class WorkerProcess:
-    """A process that works, and this end of the pipe by which it tells things."""
+    """A process that works, and this end of the pipe by which it tells things.
 
-    def __init__(self, job: Job) -> None:
+    Args:
+        main: what it runs, as ``module:function``.
+        arguments: what ``main`` finds in ``sys.argv`` after the pipe and the parent.
+    """
+
+    def __init__(
+        self, job: Job, main: str = "nas.executors.process:main", arguments: Sequence[str] = ()
+    ) -> None:
         self.pipe, theirs = Pipe(duplex=False)
-        command = [sys.executable, "-P", "-c", BEGIN, str(theirs.fileno()), str(os.getpid())]
+        begin = BEGIN.format(main=main)
+        command = [sys.executable, "-P", "-c", begin, str(theirs.fileno()), str(os.getpid()), *arguments]
         with closing(theirs):
             self._process = subprocess.Popen(  # noqa: S603 - our own Python
                 command, stdin=subprocess.PIPE, pass_fds=(theirs.fileno(),)

@@ -10,7 +10,7 @@ from types import FrameType
 
 from nas.executors.endings import COULD_NOT_WORK
 from nas.trials.job import Job, Told
-from nas.trials.worker import prepare_process, run
+from nas.trials.worker import RunTrials, prepare_process, run
 
 
 class Stop(threading.Event):
@@ -25,11 +25,12 @@ class Stop(threading.Event):
         return super().is_set() or os.getppid() != self._parent
 
 
-def main() -> None:
+def main(run_trials: RunTrials | None = None) -> None:
     """Work on the job that comes by stdin, with the pipe and the parent that the command line names.
 
-    The process ends with code 0 when the search is finished, and with ``COULD_NOT_WORK`` when it was told to
-    stop or has told what kept it from working. Any other end is one that it did not come to by itself.
+    ``run_trials`` is what runs its trials, if not this process. It ends with code 0 when the search is
+    finished, and with ``COULD_NOT_WORK`` when it was told to stop or has told what kept it from working. Any
+    other end is one that it did not come to by itself.
     """
     pipe, stop = Connection(int(sys.argv[1]), readable=False), Stop(int(sys.argv[2]))
 
@@ -46,7 +47,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, on_term)
     job = Job.from_json(sys.stdin.read())
     prepare_process(job.verbose)
-    sys.exit(0 if run(job, stop, tell) else COULD_NOT_WORK)
+    sys.exit(0 if run(job, stop, tell, run_trials) else COULD_NOT_WORK)
 
 
 def _print_to_stderr() -> None:

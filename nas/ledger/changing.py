@@ -1,11 +1,11 @@
 """What is done to a search as a whole: more trials, another name, its end."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from nas.ledger import clock
 from nas.ledger.records import SearchRecord, TrialState, check_search_name, config_from_dict
 from nas.ledger.rows import find_search, next_revision
 from nas.ledger.store import Ledger
@@ -102,7 +102,7 @@ def _locked(session: Session, name: str) -> Search:
 
 def _refuse_busy(session: Session, search: Search) -> None:
     held = session.scalars(
-        select(Trial).where(Trial.search_id == search.id, Trial.expires_at > datetime.now(UTC))
+        select(Trial).where(Trial.search_id == search.id, Trial.expires_at > clock.now(session))
     )
     workers = {Worker.from_text(trial.owner) for trial in held if trial.owner is not None}
     if names := sorted(worker.label for worker in workers if not worker.is_known_dead()):

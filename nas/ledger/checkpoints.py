@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
+from nas.ledger.away import patient
 from nas.ledger.records import TrialState
 from nas.ledger.rows import find_search, find_trial, next_revision
 from nas.ledger.store import Ledger
 from nas.ledger.tables import Checkpoint, Epoch, Trial
 
 
+@patient
 def tensors_of(ledger: Ledger, search: str, number: int) -> bytes | None:
     """What the training of a trial that was paused is to go on from; None where it starts over."""
     with ledger.reading() as session:
@@ -18,6 +20,7 @@ def tensors_of(ledger: Ledger, search: str, number: int) -> bytes | None:
         return session.scalar(select(Checkpoint.tensors).where(Checkpoint.trial_id == trial.id)) or None
 
 
+@patient
 def running_epochs(ledger: Ledger, search: str) -> list[int]:
     """How many epochs each running trial of a search has been through."""
     with ledger.reading() as session:
@@ -26,6 +29,7 @@ def running_epochs(ledger: Ledger, search: str) -> list[int]:
         return [done or 0 for done in session.scalars(select(Trial.epochs_done).where(*running))]
 
 
+@patient
 def end_paused(ledger: Ledger, search: str, revision: int) -> bool:
     """Prune every paused trial of a search, as none will go on, and drop their checkpoints.
 

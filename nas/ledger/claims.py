@@ -1,23 +1,36 @@
 """What a worker does to the trials that it has claimed: every write from the proposal to the end."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, delete, insert, select, update
+from sqlalchemy import and_, bindparam, delete, insert, select, update
 from sqlalchemy.orm import Session
 
-from nas.ledger import checkpoints
+from nas.ledger import checkpoints, lost
+from nas.ledger.away import patient
+from nas.ledger.changes import rows
 from nas.ledger.entries import Cost, EpochRecord, check_finite
-from nas.ledger.leases import LEASE_S, PAUSED, Claim, Leases, held_by, rows
+from nas.ledger.leases import LEASE_S, PAUSED, Claim, Leases, held_by
+from nas.ledger.losses import Cause, Doubt
 from nas.ledger.lost import NO_LOSSES
 from nas.ledger.records import TrialRecord, TrialState
 from nas.ledger.rows import measured_columns, next_revision
 from nas.ledger.tables import Epoch, Search, Trial, Weights
+from nas.ledger.workers import Worker
 from nas.objectives import ObjectiveValue
 
 if TYPE_CHECKING:
     from latency import Measurement
+
+_OF_DIGEST = select(Trial.budget).where(
+    Trial.search_id == bindparam("of_search"),
+    Trial.digest == bindparam("of_digest"),
+    Trial.id != bindparam("of_id"),
+)
+_EPOCHS = insert(Epoch.__table__)  # type: ignore[arg-type]  # a class of tables has a table
+_WEIGHTS = insert(Weights.__table__)  # type: ignore[arg-type]
 
 __all__ = ["LEASE_S", "Claim", "Claims"]
 
@@ -25,6 +38,7 @@ __all__ = ["LEASE_S", "Claim", "Claims"]
 class Claims(Leases):
     """The writing half of the ledger for one worker and one search; may be shared by threads."""
 
+    @patient
     def propose(
         self,
         claim: Claim,
@@ -57,10 +71,11 @@ class Claims(Leases):
         return True
 
     def _has_other(self, session: Session, claim: Claim, digest: str, budget: int | None) -> bool:
-        same = select(Trial.id).where(Trial.search_id == self._search_id, Trial.digest == digest)
-        others = same.where(Trial.id != claim.trial_id, Trial.budget.is_not_distinct_from(budget))
-        return session.scalar(others.limit(1)) is not None
+        given = {"of_search": self._search_id, "of_id": claim.trial_id, "of_digest": digest}
+        others = session.execute(_OF_DIGEST, given)
+        return any(theirs == budget for (theirs,) in others)
 
+    @patient
     def record_cost(self, claim: Claim, cost: Cost) -> None:
         """Record the predicted cost; StaleClaimError when the trial is another's.
 
@@ -69,6 +84,7 @@ class Claims(Leases):
         with self._ledger.writing() as session:
             self._write(session, claim, **_cost_columns(cost, claim.trial))
 
+    @patient
     def record_epoch(self, claim: Claim, epoch: EpochRecord) -> None:
         """Record one epoch; StaleClaimError when the trial is another's.
 
@@ -80,8 +96,9 @@ class Claims(Leases):
             if epoch.epoch <= before:
                 again = Epoch.trial_id == claim.trial_id, Epoch.epoch == epoch.epoch
                 session.execute(delete(Epoch).where(*again))
-            session.execute(insert(Epoch).values(trial_id=claim.trial_id, **epoch.to_dict()))
+            session.execute(_EPOCHS, {"trial_id": claim.trial_id, **epoch.to_dict()})
 
+    @patient
     def pause(
         self,
         claim: Claim,
@@ -101,6 +118,7 @@ class Claims(Leases):
             self._write(session, claim, state=PAUSED, **result, **free)
             checkpoints.keep(session, claim.trial_id, epoch, checkpoint)
 
+    @patient
     def finish(
         self,
         claim: Claim,
@@ -132,10 +150,23 @@ class Claims(Leases):
         result["finished_at"] = datetime.now(UTC)
         with self._ledger.writing() as session:
             self._write(session, claim, **result, expires_at=None, **NO_LOSSES)
-            checkpoints.drop(session, claim.trial_id)
+            if not claim.is_first:
+                checkpoints.drop(session, claim.trial_id)
             if weights is not None:
-                session.execute(insert(Weights).values(trial_id=claim.trial_id, tensors=weights))
+                session.execute(_WEIGHTS, {"trial_id": claim.trial_id, "tensors": weights})
 
+    @patient
+    def lose_claimed(self, claim: Claim, worker: Worker, cause: Cause, how: str) -> Doubt:
+        """Record how the process that evaluated a claimed trial, another than this one, was lost, and put the
+        trial back; what becomes of it."""
+        with self._ledger.reading() as session:
+            seen = session.scalars(select(Trial).where(held_by(claim).clause)).one_or_none()
+        if seen is None:
+            return Doubt.NONE  # it is another's
+        *before, last = lost.with_last(seen, cause, how)
+        return self._lose(seen, [*before, replace(last, worker=worker.to_text())])
+
+    @patient
     def end_search(self, why: str, claim: Claim | None = None) -> None:
         """End the search where no trial can be begun any more: those that were not are gone, ``claim``'s too.
 
@@ -146,11 +177,12 @@ class Claims(Leases):
         gone = and_(mine, Trial.state == TrialState.QUEUED, Trial.digest.is_(None))
         with self._ledger.writing() as session:
             next_revision(session, self._search_id)
-            if claim is not None and not rows(session, delete(Trial).where(held_by(claim))):
+            if claim is not None and not rows(session, delete(Trial).where(held_by(claim).clause)):
                 raise self._stale(claim)
             rows(session, delete(Trial).where(gone))
             rows(session, update(Search).where(Search.id == self._search_id).values(ended=why))
 
+    @patient
     def record_measured(
         self,
         claim: Claim,

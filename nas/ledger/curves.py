@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import and_, select
 
-from nas.ledger.rows import find_search
-from nas.ledger.store import Ledger
+from nas.ledger.away import patient
+from nas.ledger.store import Ledger, find_id
 from nas.ledger.tables import Epoch, Trial
 
 Values = Mapping[str, float]
@@ -19,9 +19,9 @@ class Curves:
         self._ledger = ledger
         self._at: dict[int, dict[int, Values]] = {epoch: {} for epoch in epochs}
         self._revision = 0
-        with ledger.reading() as session:
-            self._search_id = find_search(session, search).id
+        self._search_id = find_id(ledger, search)
 
+    @patient
     def refresh(self) -> None:
         """Read what has changed."""
         wanted = and_(Epoch.trial_id == Trial.id, Epoch.epoch.in_(self._at))

@@ -9,6 +9,7 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from nas.hints import command
+from nas.ledger.away import patient
 from nas.ledger.store import Ledger
 from nas.ledger.tables import KnownDevice
 from search_spaces.errors import InvalidInput, nearest
@@ -39,6 +40,7 @@ class DeviceBook:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
+    @patient
     def entries(self) -> list[DeviceEntry]:
         """All devices, ``local`` first, then in the order they were added."""
         with self._ledger.reading() as session:
@@ -48,6 +50,7 @@ class DeviceBook:
             known.insert(0, local_entry())
         return known
 
+    @patient
     def entry(self, name: str) -> DeviceEntry:
         """The device called ``name``.
 

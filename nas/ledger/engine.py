@@ -1,19 +1,52 @@
 """Opening the ledger's database: the URL, SQLite's settings, the schema's version, and clear refusals."""
 
+import random
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from nas.ledger import migrate
-from search_spaces.errors import AbsentLedgerError, BitnasError, InvalidInput, Parameter, StorageError
+from nas.ledger.away import is_away
+from search_spaces.errors import (
+    AbsentLedgerError,
+    BitnasError,
+    DatabaseAwayError,
+    InvalidInput,
+    Parameter,
+    StorageError,
+)
+
+if TYPE_CHECKING:
+    import psycopg
 
 # A writer waits this long for another one; each write takes milliseconds.
 BUSY_TIMEOUT_S = 60
+AGAIN_S = 0.001, 0.009
+"""After a random time in this range it asks again."""
+CLIENT = {
+    "connect_timeout": 10,  # s
+    "keepalives_idle": 10,  # s
+    "keepalives_interval": 5,  # s
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,  # ms
+}
+"""How libpq finds out that the network is gone, unless the URL says otherwise."""
+SERVER = {
+    "idle_in_transaction_session_timeout": "30s",
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "30s",
+}
+"""How the server finds that out, and lets go of what the lost transaction had locked."""
 _STORAGE = Parameter("storage")
 _AS_SEARCHED = "give the ", _STORAGE, " that 'nas search' was given"
 _EXAMPLE = "give a URL such as sqlite:///nas.db or postgresql://user@host/name"
@@ -67,7 +100,8 @@ def explained(shown: str) -> Iterator[None]:
     """Turn what a database or its driver raises into one line that names the database ``shown``.
 
     Raises:
-        StorageError: in place of the driver's own error.
+        DatabaseAwayError: in place of the driver's own error, where it may pass.
+        StorageError: in place of any other.
     """
     try:
         yield
@@ -77,7 +111,11 @@ def explained(shown: str) -> Iterator[None]:
     except IntegrityError:
         raise  # A broken rule of ours, which the caller knows how to name.
     except SQLAlchemyError as error:
-        cause = " ".join(str(getattr(error, "orig", None) or error).split())
+        told = str(getattr(error, "orig", None) or error).strip()
+        if is_away(error):
+            cause, fix = told.splitlines()[0], "start it, or check the URL"
+            raise DatabaseAwayError(_STORAGE, shown, cause, fix) from error
+        cause = " ".join(told.split())
         raise StorageError(_STORAGE, f": {shown} cannot be used ({cause}); check the URL") from error
 
 
@@ -97,11 +135,21 @@ def _check_file(url: URL, create: bool) -> None:
 
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+        given = {name: value for name, value in CLIENT.items() if name not in url.query}
+        engine = create_engine(url, pool_pre_ping=True, connect_args=given)
+        event.listen(engine, "connect", _set_up_postgresql)
+        return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _set_up_postgresql(connection: "psycopg.Connection[Any]", _entry: ConnectionPoolEntry) -> None:
+    settings = ", ".join(["set_config(%s, %s, false)"] * len(SERVER))
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {settings}", [*chain(*SERVER.items())])
+    connection.commit()
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
@@ -115,8 +163,35 @@ def _set_up_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) 
 def _begin_sqlite(connection: Connection) -> None:
     # A transaction that reads first and writes later can fail without waiting when another has
     # written in between; one that will write takes the write lock at once.
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if not connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    raw: Any = connection.connection.driver_connection
+    raw.execute("PRAGMA busy_timeout = 0")
+    try:
+        if not _took_write_lock(raw):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # which raises, as SQLAlchemy does
+    finally:
+        raw.execute(f"PRAGMA busy_timeout = {1000 * BUSY_TIMEOUT_S}")
+
+
+def _took_write_lock(connection: sqlite3.Connection) -> bool:
+    """Wait for the write lock, by trying again and again; False where that leads nowhere.
+
+    SQLite itself waits longer each time, up to 100 ms, so that who has waited long loses to who has just
+    come: half of 16 processes got nothing. Here all try again equally often.
+    """
+    until = time.monotonic() + BUSY_TIMEOUT_S
+    while time.monotonic() < until:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                return False
+            time.sleep(random.uniform(*AGAIN_S))  # noqa: S311 - not a secret
+        else:
+            return True
+    return False
 
 
 def _bring_up_to_date(engine: Engine, shown: str, create: bool) -> None:
@@ -153,4 +228,4 @@ def _refuse_foreign(connection: Connection, found: str | None, shown: str, creat
         fix = "use another database"
         raise BitnasError(_STORAGE, f": {shown} holds a foreign table '{taken[0]}'; {fix}")
     if not create:
-        raise BitnasError(_STORAGE, f": {shown} holds no searches yet; ", *_AS_SEARCHED)
+        raise AbsentLedgerError(_STORAGE, f": {shown} holds no searches yet; ", *_AS_SEARCHED)

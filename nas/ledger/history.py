@@ -4,9 +4,10 @@ import math
 
 from sqlalchemy import null, select
 
+from nas.ledger.away import patient
 from nas.ledger.records import TrialRecord
-from nas.ledger.rows import find_search, trial_record
-from nas.ledger.store import Ledger
+from nas.ledger.rows import trial_record
+from nas.ledger.store import Ledger, find_id
 from nas.ledger.tables import Trial
 
 _LEFT_OUT = {"latency_by_workload", "passed_samples"}
@@ -31,17 +32,17 @@ class History:
         self._by_number: dict[int, TrialRecord] = {}
         self._by_digest: dict[str, int] = {}
         self._sorted: list[TrialRecord] = []
-        with ledger.reading() as session:
-            self._search_id = find_search(session, search).id
+        self._search_id = find_id(ledger, search)
 
+    @patient
     def refresh(self) -> list[TrialRecord]:
         """Read what has changed; the trials that changed."""
         with self._ledger.reading() as session:
             changed = Trial.search_id == self._search_id, Trial.revision > self._revision
             # rows, as objects of the tables' classes take twice as long
             rows = session.execute(select(*_COLUMNS).where(*changed).order_by(Trial.revision)).all()
-            found = [trial_record(self._search, row) for row in rows]
-            self._revision = rows[-1].revision if rows else self._revision
+        found = [trial_record(self._search, row) for row in rows]
+        self._revision = rows[-1].revision if rows else self._revision
         for trial in found:
             self._keep(trial)
         if found:

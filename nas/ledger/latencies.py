@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, literal, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
 from latency.model.table import CALIBRATION, LatencyTable
+from nas.ledger.away import patient
 from nas.ledger.entries import check_finite
 from nas.ledger.store import Ledger
-from nas.ledger.tables import DeviceRow, MeasurementRow, NetworkMeasurementRow
+from nas.ledger.tables import Base, DeviceRow, MeasurementRow, NetworkMeasurementRow
 
 if TYPE_CHECKING:
     from latency import Measurement
@@ -29,6 +31,7 @@ class SqlLatencyTable(LatencyTable):
         self._ledger = ledger
         self._device_ids: dict[str, int] = {}
 
+    @patient
     def get(self, device: str, workload_key: str) -> "Measurement | None":
         """The newest measurement of a workload on a device; None when there is none."""
         newest = (
@@ -42,6 +45,7 @@ class SqlLatencyTable(LatencyTable):
             row = session.scalar(newest)
         return None if row is None else _measurement(row)
 
+    @patient
     def put(self, device: str, workload_key: str, measurement: "Measurement") -> None:
         """Add a measurement; ValueError when it is not finite."""
         check_finite(milliseconds=measurement.milliseconds, iqr_ms=measurement.iqr_ms)
@@ -54,7 +58,7 @@ class SqlLatencyTable(LatencyTable):
             **_timing(measurement),
         }
         with self._ledger.writing() as session:
-            session.execute(insert(MeasurementRow).values(**row))
+            _add(session, MeasurementRow, row, ("device_id", "workload", "date", "milliseconds"))
 
     def put_lines(self, lines: "Sequence[Line]") -> None:
         """Add lines of another ledger's table, all or none; they were checked when they were read."""
@@ -69,6 +73,7 @@ class SqlLatencyTable(LatencyTable):
                     network = {"purpose": CALIBRATION, "workloads": line.network}
                     session.execute(insert(NetworkMeasurementRow).values(**shared, **network))
 
+    @patient
     def rows(self, device: str) -> "dict[str, Measurement]":
         """The newest measurement of every workload on a device, by the workload's key."""
         mine = (
@@ -80,6 +85,7 @@ class SqlLatencyTable(LatencyTable):
         with self._ledger.reading() as session:
             return {row.workload: _measurement(row) for row in session.scalars(mine)}
 
+    @patient
     def networks(self, device: str, purpose: str = CALIBRATION) -> "list[NetworkMeasurement]":
         """The whole networks that were timed on a device for a purpose, the oldest first."""
         from latency.model.table import NetworkMeasurement
@@ -95,6 +101,7 @@ class SqlLatencyTable(LatencyTable):
                 NetworkMeasurement(tuple(row.workloads), _measurement(row)) for row in session.scalars(mine)
             ]
 
+    @patient
     def put_network(self, device: str, network: "NetworkMeasurement", purpose: str = CALIBRATION) -> None:
         """Add a whole network, to learn from or not; ValueError when its time is not finite."""
         found = network.measurement
@@ -106,8 +113,9 @@ class SqlLatencyTable(LatencyTable):
             **_timing(found),
         }
         with self._ledger.writing() as session:
-            session.execute(insert(NetworkMeasurementRow).values(**row))
+            _add(session, NetworkMeasurementRow, row, ("device_id", "purpose", "date", "milliseconds"))
 
+    @patient
     def register(self, device: str, *, target: str, description: Mapping[str, Any]) -> None:
         """Note what a device is, in place of what was noted before."""
         noted = {"target": target, "description": dict(description)}
@@ -115,6 +123,7 @@ class SqlLatencyTable(LatencyTable):
         with self._ledger.writing() as session:
             session.execute(update(DeviceRow).where(mine).values(**noted))
 
+    @patient
     def last_description(self, name: str) -> dict[str, Any] | None:
         """What was last noted of the device that users call ``name``; None where nothing was."""
         newest = (
@@ -127,6 +136,7 @@ class SqlLatencyTable(LatencyTable):
         with self._ledger.reading() as session:
             return session.scalar(newest)
 
+    @patient
     def devices(self) -> dict[str, dict[str, Any] | None]:
         """What is known of each device, by name."""
         with self._ledger.reading() as session:
@@ -138,6 +148,7 @@ class SqlLatencyTable(LatencyTable):
             self._device_ids[name] = self._find_or_add(name)
         return self._device_ids[name]
 
+    @patient
     def _find_or_add(self, name: str) -> int:
         with self._ledger.reading() as session:
             found = session.scalar(select(DeviceRow.id).where(DeviceRow.name == name))
@@ -152,6 +163,13 @@ class SqlLatencyTable(LatencyTable):
         except IntegrityError:
             # Another worker added it in between.
             return self._find_or_add(name)
+
+
+def _add(session: Session, table: type[Base], row: Mapping[str, Any], telling: Sequence[str]) -> None:
+    """Add a row, unless one that is the same in the columns that tell is there: it may be put again."""
+    same = [getattr(table, name) == row[name] for name in telling]
+    if session.scalar(select(literal(1)).where(*same).limit(1)) is None:
+        session.execute(insert(table).values(**row))
 
 
 def _timing(measurement: "Measurement") -> dict[str, Any]:

@@ -3,22 +3,24 @@
 A claim raises the trial's ``fence`` by one and sets ``owner`` and ``expires_at``. The owner renews the
 lease while it works. A trial whose lease ran out, or whose owner is known to be dead, may be claimed by
 another; that raises the fence again, so that the former owner's writes, should it still live, are refused.
-Clocks of different hosts may differ by less than a lease; more than that costs double work, nothing else.
+The database's clock alone decides when a lease runs out (``nas.ledger.clock``).
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, select, update
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
-from nas.ledger import checkpoints, lost
+from nas.ledger import checkpoints, clock, lost
+from nas.ledger.away import patient
+from nas.ledger.changes import Fenced, change, first_free, is_any_free
 from nas.ledger.losses import Cause, Doubt, Loss, doubt, told
 from nas.ledger.records import TrialRecord, TrialState
-from nas.ledger.rows import find_search, next_revision, trial_record
-from nas.ledger.store import Ledger
+from nas.ledger.rows import next_revision, note_change, trial_record
+from nas.ledger.store import Ledger, find_id
 from nas.ledger.tables import Trial
 from nas.ledger.workers import Worker
 from search_spaces.errors import StaleClaimError
@@ -27,10 +29,6 @@ LEASE_S = 60.0
 Clock = Callable[[], datetime]
 
 RUNNING, PAUSED = TrialState.RUNNING, TrialState.PAUSED
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -42,11 +40,16 @@ class Claim:
     fence: int
     state: TrialState
 
+    @property
+    def is_first(self) -> bool:
+        """Whether nobody had it before, so that it has neither epochs nor a checkpoint."""
+        return self.fence == 1 and self.trial.epochs_done is None
+
 
 class Leases:
     """Claims the trials of one search for one worker; may be shared by threads.
 
-    Leases begin and run out by ``clock``.
+    Leases begin and run out by the database's clock, or by another that is given.
     """
 
     def __init__(
@@ -55,15 +58,14 @@ class Leases:
         search: str,
         worker: Worker,
         lease_s: float = LEASE_S,
-        clock: Clock = _utc_now,
+        clock: Clock | None = None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock
         self._search = search
         self._worker = worker
         self._lease = timedelta(seconds=lease_s)
-        with ledger.reading() as session:
-            self._search_id = find_search(session, search).id
+        self._search_id = find_id(ledger, search)
 
     def claim(self) -> Claim | None:
         """A trial to run: an abandoned one first, else the first queued one; None when there is neither.
@@ -71,19 +73,30 @@ class Leases:
         An abandoned one that was paused before goes on from its checkpoint. One at which worker after worker
         was lost comes after all queued ones (``nas.ledger.losses``).
         """
-        return self._claimed(Trial.state == TrialState.QUEUED)
+        return self._claimed(is_queued_too=True)
 
     def claim_abandoned(self) -> Claim | None:
         """A running trial whose owner has let it go; None when there is none."""
-        return self._claimed(None)
+        return self._claimed(is_queued_too=False)
 
-    def _claimed(self, free: ColumnElement[bool] | None) -> Claim | None:
-        candidates = self._candidates(free, Trial.state == RUNNING)
-        for seen in candidates:
+    @patient
+    def _claimed(self, is_queued_too: bool) -> Claim | None:
+        for seen in self._candidates(None, Trial.state == RUNNING):
             if claim := self._claim(seen, RUNNING, started_at=datetime.now(UTC), error=None):
                 return claim
-        was_put_back = any(seen.expires_at is not None for seen in candidates)
-        return self._claimed(free) if free is not None and was_put_back else None
+        return self._claim_first() if is_queued_too else None
+
+    def _claim_first(self) -> Claim | None:
+        """The first queued trial; whoever claims looks for it alone, so that none looks in vain."""
+        with self._ledger.reading() as session:
+            if not is_any_free(session, self._search_id):
+                return None  # who waits for others to end theirs locks nothing
+        with self._ledger.writing() as session:
+            revision = next_revision(session, self._search_id)
+            if (seen := first_free(session, self._search_id)) is None:
+                return None
+            begins = {"started_at": datetime.now(UTC), "error": None, "revision": revision}
+            return self._take_in(session, seen, RUNNING, begins)
 
     def _claim(self, seen: Trial, state: TrialState, **values: Any) -> Claim | None:
         """Claim a trial as it was seen, unless it is doubted for how its last owner was lost."""
@@ -93,6 +106,7 @@ class Leases:
             return None
         return self._take(seen, state, losses=lost.to_column(losses), **values)
 
+    @patient
     def claim_paused(self, numbers: Sequence[int]) -> Claim | None:
         """The first of the trials ``numbers`` that is paused and nobody else claims, to be trained on."""
         with self._ledger.reading() as session:
@@ -103,6 +117,7 @@ class Leases:
                 return claim
         return None
 
+    @patient
     def claim_measuring(self, numbers: Collection[int]) -> Claim | None:
         """One of the complete trials ``numbers`` whose whole network nobody has timed or is timing."""
         for seen in self._candidates(_unmeasured(numbers), _unmeasured(numbers)):
@@ -110,20 +125,20 @@ class Leases:
                 return claim
         return None
 
+    @patient
     def are_measured(self, numbers: Collection[int]) -> bool:
         """Whether others are measuring one of the trials ``numbers``."""
         with self._ledger.reading() as session:
             mine = and_(Trial.search_id == self._search_id, _unmeasured(numbers))
-            held = session.scalars(select(Trial).where(mine, Trial.expires_at.is_not(None))).all()
-        return any(not self._is_abandoned(trial) for trial in held)
+            return any(not is_abandoned for *_, is_abandoned in self._held(session, mine))
 
     def renew(self, claim: Claim) -> None:
         """Put off the end of the lease; StaleClaimError when the trial is another's."""
         with self._ledger.writing() as session:
-            renewed = update(Trial).where(held_by(claim)).values(expires_at=self._expiry())
-            if not rows(session, renewed):
+            if not self._renewed(session, held_by(claim), {}):
                 raise self._stale(claim)
 
+    @patient
     def release(self, claim: Claim, why: str | None = None) -> None:
         """Give the trial back as it was before the claim, its proposal kept; no-op when it is another's.
 
@@ -135,16 +150,21 @@ class Leases:
             if state is RUNNING:
                 is_paused = checkpoints.epoch_of(session, claim.trial_id) is not None
                 state = PAUSED if is_paused else TrialState.QUEUED
-            values = {"state": state, "owner": None, "expires_at": None, "error": why}
-            if self._change(session, held_by(claim), **values) and claim.state is RUNNING:
+            values: dict[str, Any] = {"state": state, "owner": None, "expires_at": None, "error": why}
+            if not self._change(session, held_by(claim), **values):
+                return
+            note_change(session, claim.trial_id, claim.fence)
+            if claim.state is RUNNING:
                 checkpoints.go_back(session, claim.trial_id)
 
+    @patient
     def release_dead(self) -> None:
         """Give back every trial whose owner is known to be dead, without holding it against the trial."""
         for seen in self._candidates(None, Trial.expires_at.is_not(None)):
             claim = Claim(trial_record(self._search, seen), seen.id, seen.fence, seen.state)
             self.release(claim)
 
+    @patient
     def lose(self, pid: int, cause: Cause, how: str) -> tuple[int, Doubt] | None:
         """Record how a worker on this machine, which is gone, was lost, and put its trial back at once.
 
@@ -183,69 +203,84 @@ class Leases:
                 end(session, seen.id)
         return found
 
+    @patient
     def at_work(self) -> list[str]:
         """The other workers, by name, that hold a trial and are not known to be dead."""
         with self._ledger.reading() as session:
-            mine = select(Trial).where(Trial.search_id == self._search_id, Trial.expires_at.is_not(None))
-            owners = {row.owner for row in session.scalars(mine) if row.owner and not self._is_abandoned(row)}
+            held = self._held(session, Trial.search_id == self._search_id)
+            owners = {owner for _, owner, is_abandoned in held if owner and not is_abandoned}
         others = owners - {self._worker.to_text()}
         return sorted(Worker.from_text(owner).label for owner in others)
 
     def _candidates(self, free: ColumnElement[bool] | None, held: ColumnElement[bool]) -> list[Trial]:
         """The trials that meet ``held`` and whose owner has let them go, then those ``free`` and nobody's."""
         with self._ledger.reading() as session:
-            mine = select(Trial).where(Trial.search_id == self._search_id).order_by(Trial.number)
-            owned = session.scalars(mine.where(held, Trial.expires_at.is_not(None))).all()
-            abandoned = [trial for trial in owned if self._is_abandoned(trial)]
+            mine = Trial.search_id == self._search_id
+            keys = [of for of, _, is_abandoned in self._held(session, and_(mine, held)) if is_abandoned]
+            by_number = select(Trial).order_by(Trial.number)
+            abandoned = session.scalars(by_number.where(Trial.id.in_(keys))).all() if keys else []
             if free is None:
-                return abandoned
+                return [*abandoned]
             # One claimer at a time wins the first; the others need a few more to turn to.
-            nobodys = mine.where(free, Trial.expires_at.is_(None)).limit(16)
-            for level in (Doubt.NONE, Doubt.LAST):
-                if found := session.scalars(nobodys.where(Trial.doubt == level)).all():
-                    return [*abandoned, *found]
-            return abandoned
+            nobodys = select(Trial).order_by(Trial.doubt, Trial.number).where(mine, free)
+            return [*abandoned, *session.scalars(nobodys.where(Trial.expires_at.is_(None)).limit(16))]
 
-    def _is_abandoned(self, trial: Trial) -> bool:
-        expired = trial.expires_at is not None and trial.expires_at < self._clock()
-        return expired or (trial.owner is not None and Worker.from_text(trial.owner).is_known_dead())
+    def _held(self, session: Session, which: ColumnElement[bool]) -> list[tuple[int, str | None, bool]]:
+        """Of each trial that somebody holds: its key, by whom, and whether that one has let it go."""
+        expired = (Trial.expires_at < self._now(session)).label("expired")
+        held = select(Trial.id, Trial.owner, expired).where(which, Trial.expires_at.is_not(None))
+        return [(of, owner, is_expired or _is_dead(owner)) for of, owner, is_expired in session.execute(held)]
+
+    def _now(self, session: Session, later: timedelta = timedelta(0)) -> clock.Time:
+        return clock.now(session, later) if self._clock is None else self._clock() + later
 
     def _take(self, seen: Trial, state: TrialState, **values: Any) -> Claim | None:
         """Claim a trial if it still is as it was ``seen``."""
-        lease = {"owner": self._worker.to_text(), "expires_at": self._expiry(), "fence": seen.fence + 1}
         with self._ledger.writing() as session:
-            if not self._change(session, _unchanged(seen), state=state, **lease, **values):
-                return None
-            kept = checkpoints.go_back(session, seen.id) if state is RUNNING else seen.epochs_done
-        trial = replace(trial_record(self._search, seen), epochs_done=kept)
-        return Claim(trial, seen.id, seen.fence + 1, state)
+            return self._take_in(session, seen, state, values)
+
+    def _take_in(
+        self, session: Session, seen: Trial, state: TrialState, values: Mapping[str, Any]
+    ) -> Claim | None:
+        owner = {"owner": self._worker.to_text(), "fence": seen.fence + 1, "state": state}
+        record = trial_record(self._search, seen)
+        fence, trial_id = seen.fence + 1, seen.id
+        if not self._change(session, _unchanged(seen), is_leased=True, **owner, **values):
+            return None
+        note_change(session, trial_id, fence)
+        claim = Claim(record, trial_id, fence, state)
+        if state is RUNNING and not claim.is_first:
+            claim = replace(claim, trial=replace(record, epochs_done=checkpoints.go_back(session, trial_id)))
+        return claim
 
     def _write(self, session: Session, claim: Claim, **values: Any) -> None:
-        values = {"expires_at": self._expiry(), **values}
-        if not self._change(session, held_by(claim), **values):
+        if not self._change(session, held_by(claim), is_leased="expires_at" not in values, **values):
             raise self._stale(claim)
+        note_change(session, claim.trial_id, claim.fence)
 
     def _stale(self, claim: Claim) -> StaleClaimError:
         number = claim.trial.number
         return StaleClaimError(f"trial {number} of '{self._search}' was taken over by another worker")
 
-    def _change(self, session: Session, which: ColumnElement[bool], **values: Any) -> int:
+    def _change(self, session: Session, which: Fenced, *, is_leased: bool = False, **values: Any) -> int:
         """Change a trial so that every reader notices (``nas.ledger.history``); 0 where there is none."""
-        revision = values.pop("revision", None) or next_revision(session, self._search_id)
-        return rows(session, update(Trial).where(which).values(revision=revision, **values))
+        values["revision"] = values.get("revision") or next_revision(session, self._search_id)
+        return self._renewed(session, which, values) if is_leased else change(session, which, None, values)
 
-    def _expiry(self) -> datetime:
-        return self._clock() + self._lease
+    def _renewed(self, session: Session, which: Fenced, values: Mapping[str, Any]) -> int:
+        """Change a trial, whose lease begins anew."""
+        if self._clock is None and clock.is_the_servers(session):
+            return change(session, which, self._lease, values)
+        return change(session, which, None, {**values, "expires_at": self._now(session, self._lease)})
 
 
-def held_by(claim: Claim) -> ColumnElement[bool]:
+def _is_dead(owner: str | None) -> bool:
+    return owner is not None and Worker.from_text(owner).is_known_dead()
+
+
+def held_by(claim: Claim) -> Fenced:
     """The trial while ``claim`` is the last claim of it and has not been ended."""
-    return and_(
-        Trial.id == claim.trial_id,
-        Trial.fence == claim.fence,
-        Trial.state == claim.state,
-        Trial.expires_at.is_not(None),
-    )
+    return Fenced(claim.trial_id, claim.fence, claim.state, is_held=True)
 
 
 def _unmeasured(numbers: Collection[int]) -> ColumnElement[bool]:
@@ -259,12 +294,5 @@ def _unmeasured(numbers: Collection[int]) -> ColumnElement[bool]:
     )
 
 
-def _unchanged(seen: Trial) -> ColumnElement[bool]:
-    return and_(Trial.id == seen.id, Trial.fence == seen.fence, Trial.state == seen.state)
-
-
-def rows(session: Session, statement: Any) -> int:
-    """How many rows a statement changed."""
-    result = session.execute(statement, execution_options={"synchronize_session": False})
-    assert isinstance(result, CursorResult)  # noqa: S101 - a data-changing statement always gives one
-    return result.rowcount
+def _unchanged(seen: Trial) -> Fenced:
+    return Fenced(seen.id, seen.fence, seen.state)

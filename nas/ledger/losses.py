@@ -35,6 +35,14 @@ class Doubt(IntEnum):
     GIVEN_UP = 2
 
 
+THEN = {
+    Doubt.NONE: "it is tried again by another",
+    Doubt.LAST: "it is tried again after all others",
+    Doubt.GIVEN_UP: "it is given up",
+}
+"""What becomes of the trial, in words."""
+
+
 @dataclass(frozen=True)
 class Loss:
     """One worker that was lost in a trial.

@@ -10,10 +10,11 @@ from sqlalchemy import delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger import clock
-from nas.ledger.leases import LEASE_S, rows
+from nas.ledger.away import patient
+from nas.ledger.changes import rows
+from nas.ledger.leases import LEASE_S
 from nas.ledger.records import TrialState
-from nas.ledger.rows import find_search
-from nas.ledger.store import Ledger
+from nas.ledger.store import Ledger, find_id
 from nas.ledger.tables import Epoch, Trial, WorkerRow
 from nas.ledger.workers import Worker
 
@@ -95,10 +96,9 @@ class Roster:
 
     def __init__(self, ledger: Ledger, search: str) -> None:
         self._ledger = ledger
-        with ledger.reading() as session:
-            found = find_search(session, search)
-            self._search_id, self._epochs = found.id, int(found.config["epochs"])
+        self._search_id, self._epochs = find_id(ledger, search), ledger.search(search).config.epochs
 
+    @patient
     def join(self, worker: Worker, versions: Mapping[str, str]) -> None:
         """Note a worker that begins; the oldest of those that are gone are forgotten."""
         with self._ledger.writing() as session:
@@ -122,6 +122,7 @@ class Roster:
             left = {"stage": "", "seen_at": now, "ended_at": now}
             session.execute(update(WorkerRow).where(*self._is(worker)).values(**left))
 
+    @patient
     def workers(self, silent_after_s: float = LEASE_S) -> list[WorkerRecord]:
         """All that are known, in the order in which they joined."""
         with self._ledger.reading() as session:

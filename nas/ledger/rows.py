@@ -1,8 +1,8 @@
 """Rows of the ledger's tables: finding them, numbering their changes, and what is handed out for them."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, Select, Table, bindparam, func, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger.entries import check_finite
@@ -14,6 +14,15 @@ from search_spaces.errors import InvalidInput, nearest
 
 if TYPE_CHECKING:
     from latency import Measurement
+
+
+_SEARCHES: Table = Search.__table__  # type: ignore[assignment]  # a class of tables has a table
+_TAKE = (
+    update(_SEARCHES)
+    .where(_SEARCHES.c.id == bindparam("of_search"))
+    .values(revision=_SEARCHES.c.revision + 1)
+    .returning(_SEARCHES.c.revision)
+)
 
 
 def find_search(session: Session, name: str) -> Search:
@@ -31,9 +40,36 @@ def next_revision(session: Session, search_id: int) -> int:
 
     Whoever changes a trial takes it before, so that all lock in the same order.
     """
-    take = update(Search).where(Search.id == search_id).values(revision=Search.revision + 1)
-    unseen = take.returning(Search.revision).execution_options(synchronize_session=False)
-    return int(session.execute(unseen).scalar_one())
+    revision = int(session.execute(_TAKE, {"of_search": search_id}).scalar_one())
+    session.info[_REVISION] = revision
+    return revision
+
+
+_REVISION, _CHANGE = "revision", "change"
+"""The keys of a session's ``info`` under which it keeps what it changes."""
+
+
+class Change(NamedTuple):
+    """A change of a trial. One that is lost leaves its revision to another trial, or to another fence."""
+
+    trial_id: int
+    fence: int
+    revision: int
+
+    def found(self) -> Select[int]:
+        """What finds it, once it is committed and nothing has followed."""
+        mine = Trial.id == self.trial_id, Trial.fence == self.fence, Trial.revision == self.revision
+        return select(Trial.id).where(*mine)
+
+
+def note_change(session: Session, trial_id: int, fence: int) -> None:
+    """Have the ledger know the change of a trial again, should it not hear whether it was committed."""
+    session.info[_CHANGE] = Change(trial_id, fence, session.info[_REVISION])
+
+
+def noted_change(session: Session) -> Change | None:
+    """What ``note_change`` was told in a session."""
+    return session.info.get(_CHANGE)
 
 
 def find_trial(session: Session, name: str, number: int) -> Trial:

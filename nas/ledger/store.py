@@ -7,14 +7,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import Engine, func, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
 from nas.hints import command
+from nas.ledger.away import Patience, is_away, patient
 from nas.ledger.engine import explained, open_engine
 from nas.ledger.entries import ArtifactRecord, EpochRecord, check_finite
 from nas.ledger.front import front_of
 from nas.ledger.needs import check_objectives
+from nas.ledger.origin import Origin
 from nas.ledger.records import (
     SearchConfig,
     SearchRecord,
@@ -23,7 +25,15 @@ from nas.ledger.records import (
     check_search_name,
     config_from_dict,
 )
-from nas.ledger.rows import find_search, find_trial, measured_columns, next_revision, trial_record
+from nas.ledger.rows import (
+    Change,
+    find_search,
+    find_trial,
+    measured_columns,
+    next_revision,
+    noted_change,
+    trial_record,
+)
 from nas.ledger.tables import Artifact, Epoch, Search, Trial, Weights
 from search_spaces.errors import InvalidInput
 
@@ -42,20 +52,27 @@ class Ledger:
     ``nas.ledger.latencies.SqlLatencyTable``; both take a ledger.
     """
 
-    def __init__(self, engine: Engine, url: str) -> None:
+    def __init__(self, engine: Engine, url: str, patience: Patience | None = None) -> None:
         self._engine = engine
+        self.patience = patience
         self.url = url
         self._shown = engine.url.render_as_string(hide_password=True)
 
     @classmethod
-    def open(cls, url: str, *, create: bool = False) -> Self:
+    def open(cls, url: str, *, create: bool = False, patience: Patience | None = None) -> Self:
         """The ledger at ``url``, brought up to date; ``create`` makes an absent one.
+
+        With ``patience`` it waits for a database that is away: now, and in what a search does with it.
 
         Raises:
             InvalidInput: ``url`` is not a database URL.
             BitnasError: it does not open, is absent, is none of ours, or is of a newer version.
         """
-        return cls(open_engine(url, create=create), url)
+
+        def opened() -> Engine:
+            return open_engine(url, create=create)
+
+        return cls(opened() if patience is None else patience.during(opened), url, patience)
 
     def __enter__(self) -> Self:
         return self
@@ -79,11 +96,36 @@ class Ledger:
     def writing(self) -> Iterator[Session]:
         """One transaction that commits when the block ends and rolls back when it raises."""
         engine = self._engine.execution_options(writes=True)
-        with explained(self._shown), Session(engine, expire_on_commit=False) as session, session.begin():
+        with explained(self._shown), Session(engine, expire_on_commit=False) as session:
             yield session
+            try:
+                session.commit()
+            except DBAPIError as error:
+                if not (is_away(error) and self._was_committed(session)):
+                    raise
+
+    def _was_committed(self, session: Session) -> bool:
+        """Whether a transaction is in the database, the answer to whose COMMIT never came.
+
+        The change that it made tells (``nas.ledger.rows.note_change``): no other has its fence and revision.
+        To read it locked is to wait for what the server may still do with the lost connection. Where nothing
+        was noted the answer is no: what is not noted may be repeated.
+        """
+        change = noted_change(session)
+        if change is None or self.patience is None:
+            return False
+        return self.patience.during(lambda: self._is_there(change))
+
+    def _is_there(self, change: Change) -> bool:
+        with self.reading() as session:
+            return session.scalar(change.found().with_for_update()) is not None
 
     def create_search(
-        self, name: str, config: SearchConfig, add_first: AddTrials | None = None
+        self,
+        name: str,
+        config: SearchConfig,
+        add_first: AddTrials | None = None,
+        origin: Origin | None = None,
     ) -> SearchRecord:
         """Add a search with its trials, all queued, in one transaction.
 
@@ -96,6 +138,7 @@ class Ledger:
         with self.writing() as session:
             try:
                 search = Search(name=name, config=config.to_dict(), created_at=datetime.now(UTC))
+                search.origin = None if origin is None else origin.to_dict()
                 session.add(search)
                 session.flush()
             except IntegrityError as error:
@@ -120,6 +163,7 @@ class Ledger:
         resume = command("search", resume=name, storage=self.url)
         return InvalidInput("name", f"'{name}' is taken", f"choose another name, or go on with it: {resume}")
 
+    @patient
     def searches(self) -> list[SearchRecord]:
         """All searches, oldest first."""
         with self.reading() as session:
@@ -127,6 +171,7 @@ class Ledger:
             counts = _counts(session, [row.id for row in rows])
             return [_search_record(row, counts[row.id]) for row in rows]
 
+    @patient
     def search(self, name: str) -> SearchRecord:
         """The search called ``name``.
 
@@ -137,6 +182,7 @@ class Ledger:
             row = find_search(session, name)
             return _search_record(row, _counts(session, [row.id])[row.id])
 
+    @patient
     def trials(self, name: str) -> list[TrialRecord]:
         """All trials of a search by number; InvalidInput when there is no such search."""
         with self.reading() as session:
@@ -144,11 +190,13 @@ class Ledger:
             rows = session.scalars(select(Trial).where(Trial.search_id == search.id).order_by(Trial.number))
             return [trial_record(name, row) for row in rows]
 
+    @patient
     def trial(self, name: str, number: int) -> TrialRecord:
         """One trial; InvalidInput when there is no such search or number."""
         with self.reading() as session:
             return trial_record(name, find_trial(session, name, number))
 
+    @patient
     def epochs(self, name: str, number: int) -> list[EpochRecord]:
         """The epochs a trial has been through; InvalidInput when there is no such search or number."""
         with self.reading() as session:
@@ -159,6 +207,7 @@ class Ledger:
                 for row in rows
             ]
 
+    @patient
     def weights(self, name: str, number: int) -> bytes | None:
         """The tensors that a trial's training ended with, as a safetensors file; None unless complete."""
         with self.reading() as session:
@@ -175,6 +224,7 @@ class Ledger:
         check_objectives(name, config)
         return front_of(self.trials(name), config)
 
+    @patient
     def training_seconds(self, name: str) -> float:
         """How long the trials of a search were trained, in all."""
         with self.reading() as session:
@@ -186,6 +236,7 @@ class Ledger:
             )
             return session.scalar(trained) or 0.0
 
+    @patient
     def record_median(self, name: str, of: str, median: float) -> SearchConfig:
         """Resolve the relative limit of an objective, unless somebody has; the config as it then is."""
         with self.writing() as session:
@@ -197,6 +248,7 @@ class Ledger:
                 row.config = config.to_dict()
             return config
 
+    @patient
     def record_verified(self, name: str, number: int, measured: "Measurement") -> None:
         """Put a new time of a complete trial's whole network in place of an older one.
 
@@ -239,8 +291,16 @@ class Ledger:
             ]
 
 
+@patient
+def find_id(ledger: Ledger, search: str) -> int:
+    """The key of a search's row; InvalidInput when there is none."""
+    with ledger.reading() as session:
+        return find_search(session, search).id
+
+
 def _search_record(row: Search, counts: dict[TrialState, int]) -> SearchRecord:
-    return SearchRecord(row.name, config_from_dict(row.config), row.created_at, counts, row.ended)
+    origin = Origin.from_dict(row.origin)
+    return SearchRecord(row.name, config_from_dict(row.config), row.created_at, counts, row.ended, origin)
 
 
 def _counts(session: Session, searches: list[int]) -> dict[int, dict[TrialState, int]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 Check = Callable[[], None]
 POLL_S = 0.01
@@ -43,12 +43,12 @@ class Ticket(NamedTuple):
 
 @dataclass(frozen=True)
 class _Place:
-    """A ticket whose turn has come: its open file, since when, and after how long a wait."""
+    """A ticket, its open file, and, once its turn has come, since when it has been and after what wait."""
 
     ticket: Ticket
     file: int
-    since: float
-    waited_s: float
+    since: float = 0.0
+    waited_s: float = 0.0
 
     @property
     def has_stayed(self) -> bool:
@@ -66,65 +66,69 @@ class FairLock:
     def __init__(self, folder: Path, check: Check) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder, self._check = folder, check
-        self._has: Literal["", "shared", "alone"] = ""
+        self._place: _Place | None = None
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Wait until nobody has the lock who came before, and hold off all others."""
-        if self._has == "alone":
+        if self._place is not None:
+            if self._place.ticket.is_shared:
+                raise RuntimeError("who shares a lock would wait for itself")
             yield
             return
-        if self._has:
-            raise RuntimeError("who shares a lock would wait for itself")
-        place = self._enter(is_shared=False)
-        self._has = "alone"
+        self._enter(is_shared=False)
         try:
             yield
         finally:
-            self._has = ""
-            self._leave(place.ticket, place.file)
+            self._leave()
 
     @contextmanager
     def shared(self) -> Iterator[Callable[[], None]]:
         """Wait until nobody has it alone; gives a function that lets those pass who wait to do so."""
-        if self._has:
+        if self._place is not None:
             yield self._check
             return
-        places = [self._enter(is_shared=True)]
-
-        def give_way() -> None:
-            self._check()
-            place = places[0]
-            if place.has_stayed and self._others(place.ticket, after=True):
-                self._leave(place.ticket, place.file)
-                places.clear()  # should the wait be given up
-                places.append(self._enter(is_shared=True))
-
-        self._has = "shared"
+        self._enter(is_shared=True)
         try:
-            yield give_way
+            yield self._give_way
         finally:
-            self._has = ""
-            for place in places:
-                self._leave(place.ticket, place.file)
+            self._leave()
 
-    def _enter(self, is_shared: bool) -> _Place:
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Within ``shared``: do without the lock for a while."""
+        self._leave()
+        yield
+        self._enter(is_shared=True)
+
+    def _give_way(self) -> None:
+        self._check()
+        place = self._place
+        if place and place.has_stayed and self._others(place.ticket, after=True):
+            self._leave()
+            self._enter(is_shared=True)
+
+    def _enter(self, is_shared: bool) -> None:
         """Take a ticket and wait for its turn."""
         started = time.monotonic()
         mine, file = self._ticket(is_shared)
+        self._place = _Place(mine, file)
         try:
             while self._others(mine, after=False):
                 self._check()
                 time.sleep(POLL_S)
         except BaseException:
-            self._leave(mine, file)
+            self._leave()
             raise
         now = time.monotonic()
-        return _Place(mine, file, now, now - started)
+        self._place = _Place(mine, file, now, now - started)
 
-    def _leave(self, mine: Ticket, file: int) -> None:
-        (self._folder / mine.name).unlink(missing_ok=True)
-        os.close(file)
+    def _leave(self) -> None:
+        """Give the ticket back, if there is one: there is none where a wait was given up."""
+        if self._place is not None:
+            (self._folder / self._place.ticket.name).unlink(missing_ok=True)
+            os.close(self._place.file)
+            self._place = None
 
     def _ticket(self, is_shared: bool) -> tuple[Ticket, int]:
         """The next one and its file, which is locked before others see it: none takes it for a dead one's."""

@@ -57,13 +57,14 @@ def check_front(
         BitnasError: the front is empty.
         NoDeviceError: the device does not answer.
     """
+    from nas.measuring.elsewhere import bench_of
     from nas.measuring.machine_lock import MachineLock
 
     config, front = ledger.search(search).config, ledger.front(search)
     if not front:
         where = command("trials", search, storage=ledger.url)
         raise BitnasError(f"search '{search}': no trial is complete; see: {where}")
-    timer = bench(config, ledger, MachineLock.of_this_machine(lambda: None))
+    timer = bench_of(bench, ledger, search, config, MachineLock.of_this_machine(lambda: None))
     ordered = sorted(front, key=lambda t: (t.latency_ms or 0.0, t.number))
     for done, trial in enumerate(ordered):
         progress(done, len(ordered))

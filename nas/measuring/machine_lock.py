@@ -41,6 +41,10 @@ class MachineLock:
         """Wait until nobody measures on this machine; gives a function that lets those pass who wait to."""
         return self._here.shared()
 
+    def apart(self) -> AbstractContextManager[None]:
+        """Within ``shared``: let others measure, such as one who is to decide whether this goes on."""
+        return self._here.apart()
+
     def elsewhere(self, machine: str) -> AbstractContextManager[None]:
         """Wait until nobody else here measures on another machine, and hold that off; any text names one."""
         name = hashlib.sha256(machine.encode()).hexdigest()[:16]

@@ -1,11 +1,13 @@
 """Checks what a search is asked for, before anything is written: settings, data, devices, workers."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
-from nas.executors.base import LOCAL, executors
+from nas.executors.base import LOCAL
+from nas.executors.base import executor as made
 from nas.formatting import counted
 from nas.ledger.records import TRAINING, SearchConfig
 from nas.measuring.devices import check_device
@@ -151,14 +153,24 @@ def check_devices(storage: str, config: SearchConfig) -> None:
                 raise error.of(parameter) from error
 
 
-def check_run(workers: int, executor: str = LOCAL, minutes: float | None = None, least: int = 1) -> None:
-    """InvalidInput for too few workers or too many, no executor of that name, or no time at all.
+def check_run(
+    workers: int,
+    executor: str = LOCAL,
+    minutes: float | None = None,
+    least: int = 1,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
+    """Refuse what could not run: too few workers or too many, no time at all, an executor that cannot work.
 
-    ``least`` is 0 where a search may be created that nobody works on yet.
+    ``least`` is 0 where a search may be created that nobody works on yet, ``settings`` are the executor's.
+
+    Raises:
+        InvalidInput: one of them breaks its rule.
+        BitnasError: the executor cannot work here.
     """
     if not least <= workers <= MAX_WORKERS:
         fix = f"give a whole number in {least}..{MAX_WORKERS}"
         raise InvalidInput("workers", f"{workers} is out of range", fix)
-    executors.get(executor)
+    made(executor, settings).check()
     if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
         raise InvalidInput("minutes", f"{minutes:g} is no time", "give a number above 0, or omit it")

@@ -45,7 +45,7 @@ class Watcher:
         self._shown = {t.number for t in self._taken(self.standing.refresh()) if t.state.finished}
         self._shown_before, self._epochs_before = len(self._shown), self._epochs.done
         self._started, self._done_first = time.monotonic(), 0
-        self._stage, self._deaths = "", 0
+        self._stage, self._notices = "", 0
         self.told = Progress()
 
     def trials(self, now: SearchRecord) -> None:
@@ -69,11 +69,11 @@ class Watcher:
             self.stage(progress)
 
     def _hear(self, progress: Progress) -> None:
-        """Keep what was told, and print each death of a worker once."""
+        """Keep what was told, and print each notice once."""
         self.told = progress
-        for told in progress.deaths[self._deaths :]:
+        for told in progress.notices[self._notices :]:
             self._console.print(told, highlight=False, markup=False, soft_wrap=True)
-        self._deaths = len(progress.deaths)
+        self._notices = len(progress.notices)
 
     def stage(self, progress: Progress) -> None:
         """A stage has begun."""

@@ -1,9 +1,13 @@
 """Runs a search, shows how it goes, and tells what it took: for the command and for Python alike."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from nas.executors.base import LOCAL
+from nas.ledger.away import Patience
 from nas.ledger.store import Ledger
 from nas.searching.progress import disturbance, watcher
 from nas.searching.running import run
@@ -51,6 +55,7 @@ def run_shown(
     progress: bool | None = None,
     verbose: bool = False,
     minutes: float | None = None,
+    settings: Mapping[str, Any] = MappingProxyType({}),
 ) -> Spent:
     """Run what is left of the search ``name``.
 
@@ -62,6 +67,7 @@ def run_shown(
         progress: whether to show how it goes; None: on a terminal and in a notebook.
         verbose: whether workers tell when the device was disturbed.
         minutes: after which no trial is begun; None: until all are done.
+        settings: those of the executor.
 
     Raises:
         InvalidInput: too few or too many workers, or no such executor.
@@ -69,10 +75,15 @@ def run_shown(
     """
     from nas.trials.job import Job
 
-    with Ledger.open(storage) as ledger, watcher(ledger, ledger.search(name), progress) as shown:
+    patience = Patience()
+    with (
+        Ledger.open(storage, patience=patience) as ledger,
+        watcher(ledger, ledger.search(name), progress) as shown,
+    ):
         started = time.monotonic()
         until = None if minutes is None else time.time() + 60 * minutes
-        run(Job(storage, name, verbose=verbose, until=until), workers, shown.trials, shown.progress, executor)
+        job = Job(storage, name, verbose=verbose, until=until)
+        run(job, workers, shown.trials, shown.progress, executor, patience, settings)
         seconds = time.monotonic() - started
     told = shown.told
     return Spent(workers, seconds, told.training_s, told.measuring_s, tuple(told.drifts))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from nas.executors.base import Ended, Event, Executor
 from nas.hints import command
 from nas.ledger.claims import Claims
-from nas.ledger.losses import MAX_OWN, MAX_UNKNOWN, Doubt
+from nas.ledger.losses import MAX_OWN, MAX_UNKNOWN, THEN
 from nas.ledger.records import SearchRecord
 from nas.ledger.store import Ledger
 from nas.ledger.tally import Tally
@@ -18,11 +18,6 @@ from search_spaces.errors import BitnasError
 POLL_S = 0.3
 CHANGE_S = 0.25
 """Who is told of changes is told at most so often."""
-_THEN = {
-    Doubt.NONE: "it is tried again by another",
-    Doubt.LAST: "it is tried again after all others",
-    Doubt.GIVEN_UP: "it is given up",
-}
 
 
 @dataclass
@@ -37,7 +32,7 @@ class Progress:
         training_s: seconds of training of the workers that have ended.
         measuring_s: seconds of measuring, likewise.
         error: what kept a worker from working, the last time that one told.
-        deaths: of workers, a line each.
+        notices: lines that people should see, such as of a worker's death.
     """
 
     stage: str = ""
@@ -47,7 +42,7 @@ class Progress:
     training_s: float = 0.0
     measuring_s: float = 0.0
     error: str | None = None
-    deaths: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     def hear(self, told: Told) -> None:
         """Take in what a worker tells."""
@@ -57,6 +52,9 @@ class Progress:
         self.training_s += told.training_s
         self.measuring_s += told.measuring_s
         self.error = told.error or self.error
+        self.notices += [] if told.notice is None else [told.notice]
+        if told.remark is not None and told.remark not in self.notices:
+            self.notices.append(told.remark)
 
 
 OnChange = Callable[[SearchRecord], None]
@@ -111,7 +109,7 @@ class Supervision:
             self.last_end = event.how
             told = self._told_death(event)
             if self.progress.error is None:
-                self.progress.deaths.append(told)
+                self.progress.notices.append(told)
                 self.on_progress(now, self.progress)
 
     def _told_death(self, ended: Ended) -> str:
@@ -122,7 +120,7 @@ class Supervision:
             self.idle_deaths += 1
             return f"a worker died ({ended.how}); another takes its place"
         number, doubt = lost
-        return f"trial {number}: its worker died ({ended.how}); {_THEN[doubt]}"
+        return f"trial {number}: its worker died ({ended.how}); {THEN[doubt]}"
 
     def _raise_if_fruitless(self) -> None:
         error = self.progress.error

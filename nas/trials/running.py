@@ -47,14 +47,38 @@ class TrialRun:
         self.claim, self.found, self.config = claim, found, config
         self._claims, self._books = books.claims, books
         self._is_audited = 0 <= books.place(claim.trial.number) < config.audit
-        self._repeats = max(config.repeats, 2 if self._is_audited else 1)
+        repeats = max(config.repeats, 2 if self._is_audited else 1)
         self._budget = found.budget or config.epochs
         self._results: list[Values] = []
         self._weights: bytes | None = None
+        self._is_over = False
         self._before: Values = {}
         self._last: Values = {}
         self._step = 0
-        self.evaluation: Evaluation | None = self._next(self._kept())
+        self.evaluations = [
+            Evaluation(
+                found.candidate,
+                self._budget,
+                seeds.training_seed(config.seed, claim.trial.number, index),
+                checkpoint=None if index else self._kept(),
+            )
+            for index in range(repeats)
+        ]
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """What is to be evaluated now; None once the trial has ended, or is paused."""
+        done = len(self._results)
+        return None if self._is_over else self.evaluations[done]
+
+    @property
+    def pauses(self) -> tuple[int, ...]:
+        """After which steps of its first evaluation the trial may be paused."""
+        stopping, number = self._books.stopping, self.claim.trial.number
+        if not stopping.pauses or self._is_audited:
+            return ()
+        before = self.claim.trial.epochs_done or 0
+        return tuple(rung for rung in stopping.pruner.rungs(number) if before < rung < self._budget)
 
     def _kept(self) -> bytes | None:
         """The checkpoint of a trial that was paused."""
@@ -83,18 +107,14 @@ class TrialRun:
         """End the trial or pause it, or go on to its next evaluation, by what came out of one."""
         if outcome.halt is not None:
             self._stop(outcome.halt, outcome.kept)
-            self.evaluation = None
+            self._is_over = True
             return
         self._results.append({**self._before, **self._agreeing(self._before, outcome.values)})
         self._weights = outcome.weights if self._weights is None else self._weights
-        self.evaluation = self._next() if len(self._results) < self._repeats else None
-        if self.evaluation is None:
-            self._complete()
-
-    def _next(self, kept: bytes | None = None) -> Evaluation:
         self._before, self._last, self._step = {}, {}, 0
-        seed = seeds.training_seed(self.config.seed, self.claim.trial.number, len(self._results))
-        return Evaluation(self.found.candidate, self._budget, seed, kept)
+        if len(self._results) == len(self.evaluations):
+            self._complete()
+            self._is_over = True
 
     def _record(self, step: Step) -> None:
         others = {name: v for name, v in step.values.items() if name not in (TRAIN_LOSS, ACCURACY)}

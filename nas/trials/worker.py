@@ -3,24 +3,26 @@
 import gc
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from nas.ledger.away import Patience
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import ALL, PREDICT, TrialState
 from nas.ledger.roster import Roster
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.measuring.bench import Bench, Progress
+from nas.measuring.elsewhere import ElsewhereBench
 from nas.measuring.fair_lock import Check
 from nas.measuring.front_todo import next_of_front
 from nas.measuring.machine_lock import MachineLock
 from nas.objectives import objective
 from nas.trials.costing import latency_of
 from nas.trials.failures import one_line
+from nas.trials.heartbeat import Heartbeat, StoppedError
 from nas.trials.job import Job, Told
 from nas.trials.medians import awaited_costs, median_cost
 from nas.trials.presence import Presence
@@ -35,11 +37,9 @@ log = logging.getLogger(__name__)
 NO_DEVICE = "no_device"  # begins the error of a queued trial that waits for its device
 
 
-class StoppedError(Exception):
-    """The worker was told to stop."""
-
-
 Tell = Callable[[Told], None]
+RunTrials = Callable[[TrialRunner, Job, "Stop", Check, Tell], None]
+"""Runs trials until every trial of the search has ended, or it is too late to begin one."""
 
 
 class Stop(Protocol):
@@ -69,14 +69,16 @@ def _tell_nobody(_told: Told) -> None:
     pass
 
 
-def run(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> bool:
+def run(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials | None = None) -> bool:
     """The whole life of a worker, in any thread of any process: what an executor calls.
+
+    ``run_trials`` is what it runs trials by, if not by itself, one after the other.
 
     Returns:
         Whether nothing is left to do; else it was stopped, or could not work, which it has told.
     """
     try:
-        work(job, stop, tell)
+        work(job, stop, tell, run_trials)
     except StoppedError:
         return False
     except BitnasError as error:
@@ -86,12 +88,12 @@ def run(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> bool:
     return True
 
 
-def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
+def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials | None = None) -> None:
     """Run trials until none of the search is left, and time the members of its front.
 
     Raises:
         StoppedError: ``stop`` was set; a trial that was begun is queued again.
-        StorageError: the database no longer answers.
+        StorageError: the database cannot be used any more, or has not answered for too long.
     """
 
     def check() -> None:
@@ -99,17 +101,20 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
             raise StoppedError
 
     worker = Worker.this_process()
+    patience = Patience(log.info, check)  # who runs the search tells of it
     with (
-        Ledger.open(job.storage) as ledger,
+        Ledger.open(job.storage, patience=patience) as ledger,
         Presence(Roster(ledger, job.search), worker, tell, job.lease_s) as presence,
     ):
         tell = presence.tell
         claims = Claims(ledger, job.search, worker, job.lease_s)
         runner = make_runner(job, ledger, claims, MachineLock.of_this_machine(check))
+        for bench in _elsewhere(runner):
+            tell(Told(remark=bench.remark))
         try:
             _profile(runner, job, check, tell)
             gc.freeze()  # what was imported stays: to look through it each time takes a seventh of a second
-            _run_trials(runner, job, stop, check, tell)
+            (run_trials or _run_trials)(runner, job, stop, check, tell)
             _finish_front(runner, job, check, tell)
         finally:
             pace = runner.costing.pace
@@ -120,6 +125,11 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody) -> None:
                     measuring_s=pace.all_measuring_s,
                 )
             )
+
+
+def _elsewhere(runner: TrialRunner) -> list[ElsewhereBench]:
+    """The benches of devices that are other machines than this one."""
+    return [bench for bench in runner.costing.benches.values() if isinstance(bench, ElsewhereBench)]
 
 
 def _run_trials(runner: TrialRunner, job: Job, stop: Stop, check: Check, tell: Tell) -> None:
@@ -161,8 +171,8 @@ def _profile_one(
     name: str, bench: Bench, runner: TrialRunner, job: Job, check: Check, progress: Progress, tell: Tell
 ) -> None:
     """Of the device that the objective called ``name`` is about."""
-    awaits_limit = name in runner.config.awaited
     while True:
+        awaits_limit = name in runner.config.awaited
         try:
             bench.profile(runner.space, progress)
             if awaits_limit:
@@ -172,6 +182,7 @@ def _profile_one(
             log.debug("the device is not profiled yet", exc_info=True)
             tell(Told(stage="waiting for the device"))
             _wait_for_device(job, check)
+            runner.use(runner.ledger.search(job.search).config)  # others may know the limit by now
         except MeasurementError:
             if awaits_limit:
                 raise
@@ -195,8 +206,8 @@ def _finish_front(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> No
         job_of_front = runner.settle if todo.is_of_kernels else runner.measure
         if _measure(runner, claim, job, check, job_of_front):
             continue
-        if runner.config.when_away == PREDICT:
-            return  # the front is measured when the device is back
+        if runner.config.when_away == PREDICT or _elsewhere(runner):
+            return  # the front is measured when the device is back, or by workers of its machine
         tell(Told(stage="waiting for the device"))
         _wait_for_device(job, check)
 
@@ -211,7 +222,7 @@ def _run_trial(runner: TrialRunner, claim: Claim, job: Job, check: Check, tell: 
             runner.claims.release(claim, why=f"{NO_DEVICE}: {one_line(error)}")
             is_device_away = True
         except (Exception, SystemExit) as error:  # an evaluator of the user's may call sys.exit
-            _raise_if_not_the_trials(error)
+            raise_if_not_the_trials(error)
             log.debug("trial %d failed", claim.trial.number, exc_info=True)
             runner.claims.finish(claim, TrialState.FAILED, error=one_line(error))
     if is_device_away:
@@ -231,7 +242,7 @@ def _measure(
             runner.claims.release(claim)
             return False
         except Exception as error:
-            _raise_if_not_the_trials(error)
+            raise_if_not_the_trials(error)
             log.debug("measuring trial %d failed", claim.trial.number, exc_info=True)
             problem = f"its whole network could not be measured: {one_line(error)}"
             runner.claims.record_measured(claim, error=problem)
@@ -246,49 +257,16 @@ def _wait_for_device(job: Job, check: Check) -> None:
         time.sleep(job.poll_s)
 
 
-def _raise_if_not_the_trials(error: Exception | SystemExit) -> None:
+def raise_if_not_the_trials(error: Exception | SystemExit) -> None:
     """Let pass what says nothing about the trial that was running."""
     if isinstance(error, StoppedError | StaleClaimError | StorageError):
         raise error
 
 
-class _Heartbeat(threading.Thread):
-    """Renews the lease of one claim until told to end, and notices when the claim is lost."""
-
-    def __init__(self, claims: Claims, claim: Claim, lease_s: float, check: Check) -> None:
-        super().__init__(name="heartbeat", daemon=True)
-        self._claims, self._claim, self._check_worker = claims, claim, check
-        self._pause_s = lease_s / 4  # so that a beat may fail, or come late
-        self._ended = threading.Event()
-        self._lost: StaleClaimError | None = None
-
-    def run(self) -> None:
-        """Beat."""
-        while not self._ended.wait(self._pause_s):
-            try:
-                self._claims.renew(self._claim)
-            except StaleClaimError as error:
-                self._lost = error
-                return
-            except StorageError:
-                log.debug("a heartbeat failed", exc_info=True)
-
-    def check(self) -> None:
-        """Raise when there is no point in going on with the trial."""
-        if self._lost is not None:
-            raise self._lost
-        self._check_worker()
-
-    def end(self) -> None:
-        """Stop beating."""
-        self._ended.set()
-        self.join()
-
-
 @contextmanager
-def _kept(claims: Claims, claim: Claim, lease_s: float, check: Check) -> Iterator[_Heartbeat]:
+def _kept(claims: Claims, claim: Claim, lease_s: float, check: Check) -> Iterator[Heartbeat]:
     """Keep a claim's lease; drop a trial that was lost, release one that is left when told to stop."""
-    heartbeat = _Heartbeat(claims, claim, lease_s, check)
+    heartbeat = Heartbeat(claims, claim, lease_s, check)
     heartbeat.start()
     try:
         yield heartbeat

@@ -1,0 +1,1 @@
+"""Where trials run on a Ray cluster, through Ray Tune."""

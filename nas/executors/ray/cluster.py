@@ -1,0 +1,131 @@
+"""The Ray cluster of a search: the user's, which is joined, or one of this machine, which is started."""
+
+import logging
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nas.executors.ray.settings import RaySettings
+from nas.trials.failures import one_line
+from search_spaces.errors import BitnasError, InvalidInput
+
+log = logging.getLogger(__name__)
+
+INSTALL = "pip install 'bitnas[ray]'"
+QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to anybody
+    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0: no tables
+    "RAY_COLOR_PREFIX": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as its warning advises; run_trial hides GPUs itself
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the ledger is what a search goes on from
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000000",
+}
+"""Settings of Ray and Tune that are the environment's; a process that Ray is imported in has them before."""
+LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # what has all of its servers listen on 127.0.0.1 alone
+    "RAY_AUTH_MODE": "token",
+}
+STARTS = 3
+"""How often a start is tried: Ray gives a node 30 s, which a busy machine may not keep."""
+
+
+def set_up(settings: RaySettings, workers: int) -> None:
+    """Set the environment, before Ray is imported; processes that are started here inherit it.
+
+    Raises:
+        BitnasError: Ray is not installed.
+    """
+    os.environ.update(QUIET, TUNE_MAX_PENDING_TRIALS_PG=str(workers))
+    if settings.ray_address is None:
+        os.environ.update(LOOPBACK, RAY_AUTH_TOKEN=secrets.token_hex(32))
+        for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
+            os.environ.pop(name, None)
+    try:
+        import ray.tune  # noqa: F401
+    except ImportError as error:
+        raise BitnasError(
+            f"ray: it is not installed ({one_line(error)}); install it with: {INSTALL}"
+        ) from error
+
+
+@contextmanager
+def connected(settings: RaySettings, workers: int, folder: Path) -> Iterator[None]:
+    """Have this process be one of the cluster's; what is started here is gone in the end.
+
+    Args:
+        settings: which cluster, and what a trial gets.
+        workers: how many trials run at once; a cluster that is started here has CPUs for as many.
+        folder: where a cluster that is started here writes its files.
+
+    Raises:
+        BitnasError: there is no such cluster, it does not let us in, or it does not start.
+    """
+    import ray
+
+    address = settings.ray_address
+    try:
+        if address is None:
+            _start(settings, workers, folder)
+        else:
+            _join(address)
+        _check_fit(settings)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _join(address: str) -> None:
+    import ray
+
+    try:
+        ray.init(address=address, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises all kinds, some of them plain
+        fix = "start this machine as a node of it: ray start --address HOST:PORT"
+        raise BitnasError(f"ray_address: no cluster at '{address}' ({one_line(error)}); {fix}") from error
+
+
+def _start(settings: RaySettings, workers: int, folder: Path) -> None:
+    import ray
+
+    cpus = max(os.cpu_count() or 1, -(-workers * settings.cpus_per_trial // 1))
+    for attempt in range(STARTS):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=int(cpus),
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+                _temp_dir=str(folder),
+            )
+            return
+        except Exception as error:  # Ray raises a plain one where a node does not start in time
+            log.debug("Ray does not start", exc_info=True)
+            ray.shutdown()
+            if attempt == STARTS - 1:
+                raise BitnasError(f"ray: it does not start here ({one_line(error)})") from error
+
+
+def _check_fit(settings: RaySettings) -> None:
+    """InvalidInput where no node could ever run a trial."""
+    nodes = [node["Resources"] for node in nodes_alive()]
+    for name, parameter in (("CPU", "cpus_per_trial"), ("GPU", "gpus_per_trial")):
+        wanted = settings.resources[name]
+        most = max((node.get(name, 0) for node in nodes), default=0)
+        if wanted > most:
+            problem = f"no node of the cluster has {wanted:g} {name}s; the most is {most:g}"
+            raise InvalidInput(parameter, problem, "ask for less, or add such a node")
+
+
+def nodes_alive() -> list[Mapping[str, Any]]:
+    """The nodes of the cluster that answer, as Ray tells of them."""
+    import ray
+
+    return [node for node in ray.nodes() if node["Alive"]]

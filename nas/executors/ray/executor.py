@@ -1,0 +1,101 @@
+"""The executor ``ray``: a process that drives a Ray cluster, on which trials run."""
+
+import shutil
+import socket
+import tempfile
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+from nas.executors.base import Event, Executor, executors
+from nas.executors.local import LocalExecutor, WorkerProcess
+from nas.executors.ray.cluster import INSTALL
+from nas.executors.ray.settings import AUTO, RaySettings
+from nas.trials.job import Job, Told
+from search_spaces.errors import InvalidInput, Parameter
+
+RAY = "ray"
+KNOCK_S = 5.0
+"""How long an address may take to answer."""
+LONG = 40
+"""Of the folder for temporary files, from where on Ray's sockets in it would have too long a name."""
+
+
+class RayExecutor(Executor):
+    """Trials run as Tune's trainables on a cluster; one process of this machine claims and records them.
+
+    Args:
+        ray_address, cpus_per_trial, gpus_per_trial: as ``RaySettings`` has them.
+
+    Raises:
+        InvalidInput: a setting breaks its rule.
+    """
+
+    settings = ("ray_address", "cpus_per_trial", "gpus_per_trial")
+
+    def __init__(
+        self, ray_address: str | None = None, cpus_per_trial: float = 1.0, gpus_per_trial: float = 0.0
+    ) -> None:
+        self._settings = RaySettings(ray_address, cpus_per_trial, gpus_per_trial)
+        self._workers = 0
+        self._folder: Path | None = None
+        self._driver = LocalExecutor()
+        self._notices: list[Event] = []
+
+    def check(self) -> None:
+        """See the contract.
+
+        Raises:
+            InvalidInput: Ray is not installed, or nobody answers at the address.
+        """
+        if find_spec("ray") is None or find_spec("tensorboardX") is None:
+            raise InvalidInput("executor", "'ray' needs Ray Tune, which is not installed", f"run: {INSTALL}")
+        address = self._settings.ray_address
+        if address not in (None, AUTO):
+            _knock(str(address))
+
+    def start(self, job: Job, workers: int) -> None:
+        """Start the driver."""
+        self._workers = workers
+        where = "/tmp" if len(tempfile.gettempdir()) > LONG else None  # noqa: S108 - mkdtemp makes it safe
+        self._folder = Path(tempfile.mkdtemp(prefix="bitnas-ray-", dir=where))
+        arguments = self._settings.to_json(), str(workers), str(self._folder)
+        self._driver = LocalExecutor(
+            partial(WorkerProcess, main="nas.executors.ray.driver:run", arguments=arguments)
+        )
+        if self._settings.ray_address is not None:
+            self._notices.append(Told(notice=EXPOSED))
+        self._driver.start(job, workers=1)
+
+    def capacity(self) -> int:
+        """As many as there may be, while the driver runs."""
+        return self._workers if self._driver.capacity() else 0
+
+    def poll(self, timeout_s: float) -> list[Event]:
+        """Hear the driver, and start another where it died."""
+        notices, self._notices = self._notices, []
+        return [*notices, *self._driver.poll(0.0 if notices else timeout_s)]
+
+    def stop(self) -> None:
+        """End the driver, and with it what it has started of Ray."""
+        self._driver.stop()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)  # Ray's last processes may still write to it
+
+
+EXPOSED = (
+    "Ray: all who reach the ports of this cluster's nodes, and have its token where it asks for one, can run "
+    "code on them; nodes get images, settings and plug-in files of the search, and no database password"
+)
+
+
+def _knock(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        fix = "start it there: ray start --head; or leave out ", Parameter("ray_address")
+        raise InvalidInput("ray_address", f"nobody answers at '{address}' ({error})", fix) from error
+
+
+executors.add(RAY, RayExecutor)

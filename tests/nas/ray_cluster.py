@@ -1,0 +1,54 @@
+"""A Ray cluster of two nodes on loopback, with a token, for the tests of the executor ``ray``."""
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from nas.executors.ray.cluster import LOOPBACK, QUIET
+
+
+class TwoNodes:
+    """The cluster; each node has one CPU, so that two trials are on both."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        self._cluster = Cluster()
+        self._head = self._cluster.add_node(num_cpus=1, include_dashboard=False)
+        self.address: str = self._cluster.address
+        self.add_second()
+
+    def add_second(self) -> None:
+        """Add the node that may be killed."""
+        self._second: Any = self._cluster.add_node(num_cpus=1)
+        self.second_id: str = self._second.node_id
+
+    def kill_second(self) -> None:
+        """As if the machine had lost its power."""
+        self._cluster.remove_node(self._second, allow_graceful=False)
+
+    def end(self) -> None:
+        """End all of its processes."""
+        self._cluster.shutdown()
+
+
+@contextmanager
+def two_nodes() -> Iterator[TwoNodes]:
+    """Started, and in the end gone, with what it had in the environment and in files."""
+    before = dict(os.environ)
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: Ray's sockets are in it
+    os.environ.update(QUIET, **LOOPBACK, RAY_AUTH_TOKEN=secrets.token_hex(32), RAY_TMPDIR=folder)
+    try:
+        found = TwoNodes()
+        try:
+            yield found
+        finally:
+            found.end()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        shutil.rmtree(folder, ignore_errors=True)
