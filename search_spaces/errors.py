@@ -9,7 +9,7 @@ BitnasError                  the machine, a file or the storage is not as it sho
 ├── TrainingError            a network cannot be trained: its loss became infinite or NaN
 ├── StorageError             the database of a ledger cannot be used: it is full, damaged, or refuses
 │   └── DatabaseAwayError    it does not answer; it may be back later
-├── AbsentLedgerError        there is no database where one was looked for
+├── AbsentLedgerError        there is no database where one was looked for, or an empty one
 ├── StaleClaimError          another worker has claimed a trial since
 ├── ExhaustedError           a space has no architecture left that a search could try
 ├── NothingFitsError         no trial of a search is within the limits
@@ -151,7 +151,7 @@ class DatabaseAwayError(StorageError):
 
 
 class AbsentLedgerError(BitnasError):
-    """There is no database where one was looked for."""
+    """There is no database where one was looked for, or it is empty."""
 
 
 class StaleClaimError(BitnasError):

@@ -15,9 +15,14 @@ if TYPE_CHECKING:
 class AbsentDevice(Device):
     """Stands in for a device that does not answer, by its last description."""
 
-    def __init__(self, record: DeviceRecord, description: dict[str, Any]) -> None:
+    def __init__(
+        self, record: DeviceRecord, description: dict[str, Any], identity: str | None = None
+    ) -> None:
+        """``identity`` is its key in a latency table, where the description does not tell it."""
         self.record = record
         self._description = description
+        if identity is not None:
+            self.identity = identity
 
     def look(self) -> dict[str, Any]:
         """As it was."""

@@ -1,5 +1,6 @@
 """What a device is: a machine that can time compiled code, and the contract of those that are reached."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +20,15 @@ if TYPE_CHECKING:
 def not_shared() -> AbstractContextManager[Callable[[], None]]:
     """The context of compiling where nobody waits to time something."""
     return nullcontext(lambda: None)
+
+
+_CODE = re.compile(r" \| tvm [^|]*\| kernels [^|]*\| protocol [^|]*")
+"""In an identity: what made the code, and how it was timed."""
+
+
+def same_hardware(one: str, other: str) -> bool:
+    """Whether two identities are of the same machine in the same use; its code may be another's."""
+    return _CODE.sub(" ", one).strip() == _CODE.sub(" ", other).strip()
 
 
 class Device(ABC):

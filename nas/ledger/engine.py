@@ -261,4 +261,4 @@ def _refuse_foreign(connection: Connection, found: str | None, create: bool) -> 
         fix = "use another database"
         raise BitnasError(_STORAGE, f": {shown} holds a foreign table '{taken[0]}'; {fix}")
     if not create:
-        raise BitnasError(_STORAGE, f": {shown} holds no searches yet; ", *_AS_SEARCHED)
+        raise AbsentLedgerError(_STORAGE, f": {shown} holds no searches yet; ", *_AS_SEARCHED)

@@ -56,6 +56,14 @@ class _Line(BaseModel):
 L = TypeVar("L", bound=_Line)
 
 
+class OriginOf(TypedDict):
+    """What a search was made with, as ``nas.ledger.origin.Origin``."""
+
+    versions: dict[str, str]
+    data: str
+    devices: dict[str, str]
+
+
 class SearchLine(_Line):
     """The first line: a search and what it was asked for."""
 
@@ -65,6 +73,7 @@ class SearchLine(_Line):
     config: dict[str, JsonValue]
     trials: Annotated[int, Field(ge=0)]
     ended: str | None = None
+    origin: OriginOf | None = None
 
 
 class CostOf(TypedDict):

@@ -1,7 +1,7 @@
 """Takes a search out of a ledger as lines, and puts lines into one: a whole search, or nothing."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO
+from typing import IO, cast
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -12,6 +12,7 @@ from nas.ledger.checking import Checks
 from nas.ledger.lines import (
     CheckpointLine,
     EpochLine,
+    OriginOf,
     SearchLine,
     TrialLine,
     damaged,
@@ -40,6 +41,7 @@ def search_line(ledger: Ledger, name: str) -> SearchLine:
             config=row.config,
             trials=session.scalar(select(func.count()).where(Trial.search_id == row.id)) or 0,
             ended=row.ended,
+            origin=cast(OriginOf | None, row.origin),  # the line checks it
         )
 
 
@@ -131,9 +133,8 @@ def write(ledger: Ledger, search: SearchLine, trials: Iterable[TrialLine], name:
     """
     check_new_name(ledger, name)
     with ledger.writing() as session:
-        row = Search(
-            name=name, config=search.config, created_at=search.created_at, ended=search.ended, revision=1
-        )
+        about = {"config": search.config, "origin": search.origin, "ended": search.ended}
+        row = Search(name=name, created_at=search.created_at, revision=1, **about)
         session.add(row)
         try:
             session.flush()

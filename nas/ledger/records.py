@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from nas.ledger.origin import Origin
 from nas.ledger.relative_limits import RelativeLimits
 from nas.objectives import (
     DEFAULT,
@@ -218,7 +219,7 @@ class SearchConfig(RelativeLimits):
 class SearchRecord:
     """One search and how many of its trials are in which state (every state has a count).
 
-    ``ended`` is why it has ended before all its trials were run, if it has.
+    ``ended`` is why it has ended before all its trials were run, if it has; ``origin`` what it was made with.
     """
 
     name: str
@@ -226,6 +227,7 @@ class SearchRecord:
     created_at: datetime
     counts: Mapping[TrialState, int]
     ended: str | None = None
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def trials(self) -> int:
@@ -245,6 +247,7 @@ class SearchRecord:
             "config": self.config.to_dict(),
             "counts": {state.value: count for state, count in self.counts.items()},
             "ended": self.ended,
+            "origin": self.origin.to_dict(),
         }
 
 

@@ -16,6 +16,7 @@ from nas.ledger.engine import explained, open_engine
 from nas.ledger.entries import ArtifactRecord, EpochRecord, check_finite
 from nas.ledger.front import front_of
 from nas.ledger.needs import check_objectives
+from nas.ledger.origin import Origin
 from nas.ledger.records import (
     SearchConfig,
     SearchRecord,
@@ -120,7 +121,11 @@ class Ledger:
             return session.scalar(change.found().with_for_update()) is not None
 
     def create_search(
-        self, name: str, config: SearchConfig, add_first: AddTrials | None = None
+        self,
+        name: str,
+        config: SearchConfig,
+        add_first: AddTrials | None = None,
+        origin: Origin | None = None,
     ) -> SearchRecord:
         """Add a search with its trials, all queued, in one transaction.
 
@@ -133,6 +138,7 @@ class Ledger:
         with self.writing() as session:
             try:
                 search = Search(name=name, config=config.to_dict(), created_at=datetime.now(UTC))
+                search.origin = None if origin is None else origin.to_dict()
                 session.add(search)
                 session.flush()
             except IntegrityError as error:
@@ -293,7 +299,8 @@ def find_id(ledger: Ledger, search: str) -> int:
 
 
 def _search_record(row: Search, counts: dict[TrialState, int]) -> SearchRecord:
-    return SearchRecord(row.name, config_from_dict(row.config), row.created_at, counts, row.ended)
+    origin = Origin.from_dict(row.origin)
+    return SearchRecord(row.name, config_from_dict(row.config), row.created_at, counts, row.ended, origin)
 
 
 def _counts(session: Session, searches: list[int]) -> dict[int, dict[TrialState, int]]:

@@ -3,6 +3,7 @@
 from sqlalchemy import select
 
 from nas.ledger.away import patient
+from nas.ledger.origin import Origin
 from nas.ledger.records import SearchRecord, TrialState, config_from_dict
 from nas.ledger.rows import find_search
 from nas.ledger.store import Ledger
@@ -52,4 +53,5 @@ class Tally:
 
     def _told(self, row: Search) -> SearchRecord:
         config = config_from_dict(row.config)
-        return SearchRecord(row.name, config, row.created_at, dict(self._counts), row.ended)
+        origin = Origin.from_dict(row.origin)
+        return SearchRecord(row.name, config, row.created_at, dict(self._counts), row.ended, origin)

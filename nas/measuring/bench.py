@@ -62,6 +62,12 @@ class Bench(Protocol):
     it gave no usable time, BitnasError where a network cannot be compiled: the trial has failed.
     """
 
+    def identity(self) -> str | None:
+        """The key of the device in a latency table; None where it has not answered, or there is none.
+
+        A search keeps to the machine of the first worker that could tell (``nas.measuring.elsewhere``).
+        """
+
     def profile(self, space: SearchSpace, progress: Progress) -> None:
         """Measure kernels of a space that estimates need, unless they are measured."""
 
@@ -113,6 +119,10 @@ class DeviceBench:
         self._absent: LatencyModel | None = None
         self._away_until = 0.0
 
+    def identity(self) -> str | None:
+        """Of the device; None where it has not answered."""
+        return self._device.identity if self._is_registered else None
+
     def profile(self, space: SearchSpace, progress: Progress) -> None:
         """Measure kernels of the space, unless enough are measured."""
         try:
@@ -145,7 +155,7 @@ class DeviceBench:
             return self._estimate(architecture)
         try:
             self._register()
-            return _predicted(self._model.estimate(architecture))
+            return predicted(self._model.estimate(architecture))
         except NoDeviceError as error:
             return self._without_device(architecture, error)
         except MeasurementError:  # the table holds too little to estimate from
@@ -159,7 +169,7 @@ class DeviceBench:
         try:
             self._register()
             self._model.refresh()
-            return _predicted(self._model.predict(architecture))
+            return predicted(self._model.predict(architecture))
         except NoDeviceError as error:
             return self._without_device(architecture, error)
 
@@ -210,13 +220,14 @@ class DeviceBench:
             NoDeviceError: the table holds too little.
         """
         try:
-            return _predicted(self._without().predict(architecture))
+            return predicted(self._without().predict(architecture))
         except MeasurementError as error:
             self._absent = None  # others may measure meanwhile
             raise NoDeviceError(f"device: '{self._name}' does not answer, and {error}") from error
 
 
-def _predicted(found: Prediction) -> Predicted:
+def predicted(found: Prediction) -> Predicted:
+    """What a search takes from a prediction of the latency model."""
     by_workload = [(work.key, ms) for work, ms in found.by_workload]
     estimated = tuple(sorted(work.key for work in found.estimated))
     return Predicted(found.milliseconds, by_workload, estimated, found.low, found.high)

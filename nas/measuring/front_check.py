@@ -58,6 +58,7 @@ def check_front(
         BitnasError: the front is empty.
         NoDeviceError: the device does not answer.
     """
+    from nas.measuring.elsewhere import bench_of
     from nas.measuring.machine_lock import MachineLock
 
     config, front = ledger.search(search).config, ledger.front(search)
@@ -65,7 +66,7 @@ def check_front(
         where = command("trials", search, storage=ledger.url)
         raise BitnasError(f"search '{search}': no trial is complete; see: {where}")
     with closing(MachineLock.of_this_machine(lambda: None)) as lock:
-        timer = bench(config, ledger, lock)
+        timer = bench_of(bench, ledger, search, config, lock)
         ordered = sorted(front, key=lambda t: (t.latency_ms or 0.0, t.number))
         for done, trial in enumerate(ordered):
             progress(done, len(ordered))

@@ -53,6 +53,8 @@ class Progress:
         self.measuring_s += told.measuring_s
         self.error = told.error or self.error
         self.notices += [] if told.notice is None else [told.notice]
+        if told.remark is not None and told.remark not in self.notices:
+            self.notices.append(told.remark)
 
 
 OnChange = Callable[[SearchRecord], None]

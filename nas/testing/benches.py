@@ -61,6 +61,12 @@ class BenchConformance(ABC):
             yield found
         assert all(0 <= done <= of for done, of in told)
 
+    def test_the_identity_is_a_key(self, bench: "Bench") -> None:
+        """Of a latency table, the same each time; None where nothing is timed for real."""
+        identity = bench.identity()
+        assert identity is None or (isinstance(identity, str) and identity), identity
+        assert bench.identity() == identity
+
     def test_an_estimate_is_a_sum_with_an_interval(self, bench: "Bench") -> None:
         """Of what is known, without measuring."""
         _check(bench.estimate(_architecture(self.space)))

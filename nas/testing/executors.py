@@ -120,6 +120,9 @@ class MadeUpBench:
     def __init__(self, config: SearchConfig, ledger: Ledger, lock: object) -> None:
         pass
 
+    def identity(self) -> None:
+        """There is no device."""
+
     def profile(self, space: SearchSpace, progress: object) -> None:
         """There is nothing to know."""
 

@@ -59,6 +59,7 @@ class Told:
         measuring_s: seconds of measuring, likewise, waiting for its turn included.
         error: in one line, what keeps the worker from working; it ends after that.
         notice: a line that people should see, such as what became of a trial whose process has died.
+        remark: likewise, of what is so for all workers of a machine: it is shown once.
     """
 
     stage: str | None = None
@@ -69,6 +70,7 @@ class Told:
     measuring_s: float = 0.0
     error: str | None = None
     notice: str | None = None
+    remark: str | None = None
 
     def to_json(self) -> str:
         """For a way that carries text."""

@@ -54,14 +54,17 @@ class Presence(threading.Thread):
         self._tell(told)
 
     def run(self) -> None:
-        """Note the worker until it ends; what the database refuses is noted later."""
+        """Note the worker until it ends, and that it has ended."""
         while not self._ended.is_set():
             self._changed.wait(self._pause_s)
             self._changed.clear()
-            try:
-                if self._ended.is_set():
-                    self._roster.leave(self._worker)
-                else:
-                    self._roster.note(self._worker, self._stage)
-            except StorageError:
-                log.debug("the worker's presence is not noted", exc_info=True)
+            if not self._ended.is_set():
+                self._try(lambda: self._roster.note(self._worker, self._stage))
+        self._try(lambda: self._roster.leave(self._worker))
+
+    def _try(self, write: Callable[[], None]) -> None:
+        """What the database refuses now is noted by the next sign of life."""
+        try:
+            write()
+        except StorageError:
+            log.debug("the worker's presence is not noted", exc_info=True)

@@ -8,6 +8,7 @@ from nas.evaluators.base import Task, evaluators
 from nas.ledger.claims import Claims
 from nas.ledger.records import SearchConfig
 from nas.ledger.store import Ledger
+from nas.measuring.elsewhere import bench_of
 from nas.measuring.machine_lock import MachineLock
 from nas.trials.costing import Costing
 from nas.trials.job import Job
@@ -31,7 +32,9 @@ def make_runner(job: Job, ledger: Ledger, claims: Claims, lock: MachineLock) -> 
     """What runs the trials of the job's search in this process."""
     config = ledger.search(job.search).config
     names = (config.device, *config.further_devices) if config.device else ()
-    benches = {name: job.bench(replace(config, device=name), ledger, lock) for name in names}
+    benches = {
+        name: bench_of(job.bench, ledger, job.search, replace(config, device=name), lock) for name in names
+    }
     data = data_of(config)
     fitted = space_of(config, data)
     evaluator = evaluators.get(config.evaluator)(Task(config, data))

@@ -15,6 +15,7 @@ from nas.ledger.roster import Roster
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.measuring.bench import Bench, Progress
+from nas.measuring.elsewhere import ElsewhereBench
 from nas.measuring.front_todo import next_of_front
 from nas.measuring.machine_lock import Check, MachineLock
 from nas.objectives import objective
@@ -108,6 +109,8 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials 
         tell = presence.tell
         claims = Claims(ledger, job.search, worker, job.lease_s)
         runner = make_runner(job, ledger, claims, lock)
+        for bench in _elsewhere(runner):
+            tell(Told(remark=bench.remark))
         try:
             _profile(runner, job, check, tell)
             gc.freeze()  # what was imported stays: to look through it each time takes a seventh of a second
@@ -122,6 +125,11 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials 
                     measuring_s=pace.all_measuring_s,
                 )
             )
+
+
+def _elsewhere(runner: TrialRunner) -> list[ElsewhereBench]:
+    """The benches of devices that are other machines than this one."""
+    return [bench for bench in runner.costing.benches.values() if isinstance(bench, ElsewhereBench)]
 
 
 def _run_trials(runner: TrialRunner, job: Job, stop: Stop, check: Check, tell: Tell) -> None:
@@ -163,8 +171,8 @@ def _profile_one(
     name: str, bench: Bench, runner: TrialRunner, job: Job, check: Check, progress: Progress, tell: Tell
 ) -> None:
     """Of the device that the objective called ``name`` is about."""
-    awaits_limit = name in runner.config.awaited
     while True:
+        awaits_limit = name in runner.config.awaited
         try:
             bench.profile(runner.space, progress)
             if awaits_limit:
@@ -174,6 +182,7 @@ def _profile_one(
             log.debug("the device is not profiled yet", exc_info=True)
             tell(Told(stage="waiting for the device"))
             _wait_for_device(job, check)
+            runner.use(runner.ledger.search(job.search).config)  # others may know the limit by now
         except MeasurementError:
             if awaits_limit:
                 raise
@@ -197,8 +206,8 @@ def _finish_front(runner: TrialRunner, job: Job, check: Check, tell: Tell) -> No
         job_of_front = runner.settle if todo.is_of_kernels else runner.measure
         if _measure(runner, claim, job, check, job_of_front):
             continue
-        if runner.config.when_away == PREDICT:
-            return  # the front is measured when the device is back
+        if runner.config.when_away == PREDICT or _elsewhere(runner):
+            return  # the front is measured when the device is back, or by workers of its machine
         tell(Told(stage="waiting for the device"))
         _wait_for_device(job, check)
 

@@ -47,6 +47,10 @@ class ArithmeticBench:
         ]
         return Predicted(sum(ms for _, ms in works), works)
 
+    def identity(self) -> str | None:
+        """There is no device."""
+        return None
+
     def profile(self, space: SearchSpace, progress: Progress) -> None:
         """There is nothing to know."""
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from nas.executors.ray.cluster import LOOPBACK, QUIET
+from nas.executors.ray.cluster import LOOPBACK
+from nas.executors.ray.quiet import QUIET
 
 
 class TwoNodes:

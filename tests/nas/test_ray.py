@@ -1,18 +1,62 @@
 """Executor ray: a real cluster of two nodes keeps the contract, and loses nothing when parts of it die."""
 
-from collections.abc import Iterator
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from processes import are_alive, descendants, listening
 from ray_cluster import TwoNodes, two_nodes
 
+from nas.cli.main import cli
 from nas.executors.ray.executor import RayExecutor
+from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
+from nas.searching.running import run
+from nas.searching.supervision import Progress
 from nas.testing.executors import ExecutorConformance
+from nas.trials.job import Job
+from nas.trials.worker import work
+from search_spaces.plugins import load_plugin_files
+
+PLUGIN = Path(__file__).with_name("numbers_plugin.py")
+PATIENCE_S = 180.0
+STEPS = 8
+CONFIG = SearchConfig(
+    *("numbers", "", "", 8, 4), sampler="grid", evaluator="slow", objectives=("accuracy",), seed=1
+)
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[TwoNodes]:
     with two_nodes() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def marks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the evaluators of the plug-in file leave files; the file is known."""
+    folder = tmp_path_factory.mktemp("marks")
+    text = PLUGIN.read_text(encoding="utf-8").replace(
+        'Path(__file__).with_name("marks")', f"Path({str(folder)!r})"
+    )
+    plugin = tmp_path_factory.mktemp("plugin") / "numbers.py"
+    plugin.write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NAS_PLUGINS", str(plugin))
+        load_plugin_files()
+        yield folder
 
 
 class TestRay(ExecutorConformance):
@@ -24,3 +68,161 @@ class TestRay(ExecutorConformance):
 
     def executor(self) -> RayExecutor:
         return RayExecutor(self.cluster.address)
+
+
+def made(folder: Path, config: SearchConfig) -> Job:
+    """A search in a ledger of its own."""
+    storage = f"sqlite:///{folder}/nas.db"
+    with Ledger.open(storage, create=True) as ledger:
+        ledger.create_search("demo", config)
+    return Job(storage, "demo", poll_s=0.1)
+
+
+def trials_of(job: Job) -> list[TrialRecord]:
+    with Ledger.open(job.storage) as ledger:
+        return ledger.trials(job.search)
+
+
+def epochs_of(job: Job) -> list[list[tuple[int, float | None]]]:
+    """The steps of each trial, and what they gave."""
+    with Ledger.open(job.storage) as ledger:
+        numbers = range(len(ledger.trials(job.search)))
+        return [[(e.epoch, e.accuracy) for e in ledger.epochs(job.search, number)] for number in numbers]
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not in {PATIENCE_S:g} s"
+        time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("marks")
+def test_halving_stops_pauses_and_goes_on_as_it_does_locally(cluster: TwoNodes, tmp_path: Path) -> None:
+    config = replace(
+        CONFIG, trials=9, epochs=9, pruner="halving", evaluator="curves", objectives=("accuracy", "work")
+    )
+    jobs = [made(tmp_path / name, config) for name in ("local", "ray") if not (tmp_path / name).mkdir()]
+    local, remote = jobs
+    work(local, threading.Event())
+    run(remote, executor="ray", settings={"ray_address": cluster.address})
+    found = [
+        [(t.number, t.choices, t.state, t.error, t.accuracy, t.epochs_done) for t in trials_of(job)]
+        for job in jobs
+    ]
+    assert found[0] == found[1]
+    assert {t.epochs_done for t in trials_of(remote)} == {1, 3, 9}, "some were paused, some went on"
+    assert epochs_of(local) == epochs_of(remote)
+
+
+def test_a_process_a_node_and_the_driver_die_and_nothing_is_lost(
+    cluster: TwoNodes, marks: Path, tmp_path: Path
+) -> None:
+    job, told = made(tmp_path, replace(CONFIG, trials=12, epochs=STEPS)), list[Progress]()
+    with ThreadPoolExecutor() as pool:
+        killer = pool.submit(kill_all_kinds, cluster, marks, job)
+        settings = {"ray_address": cluster.address}
+        run(job, 2, on_progress=lambda _, now: told.append(now), executor="ray", settings=settings)
+        killer.result()
+    cluster.add_second()
+    complete = [(t.state, t.error, t.accuracy is not None) for t in trials_of(job)]
+    assert complete == [(TrialState.COMPLETE, None, True)] * 12
+    assert [[epoch for epoch, _ in epochs] for epochs in epochs_of(job)] == [list(range(1, STEPS + 1))] * 12
+    notices = "\n".join(told[-1].notices)
+    for how in ("killed, or crashed", "its node was lost", "killed by SIGKILL"):  # the last is the driver
+        assert f": its worker died ({how}); it is tried again by another" in notices
+
+
+def kill_all_kinds(cluster: TwoNodes, marks: Path, job: Job) -> None:
+    """One of the trials kills its process; then the second node goes, then the driver."""
+    until((marks / "killed").exists, "a trial that kills its process")
+    until(lambda: is_at_work(cluster.second_id, marks), "a trial on the second node")
+    cluster.kill_second()
+    before = count(job, TrialState.COMPLETE)
+    until(lambda: count(job, TrialState.COMPLETE) > before + 1, "results of the first node")
+    until(lambda: count(job, TrialState.RUNNING), "a trial that runs")
+    worker = next(t.worker for t in trials_of(job) if t.state is TrialState.RUNNING)
+    os.kill(int(str(worker).rpartition(":")[2]), signal.SIGKILL)
+
+
+def is_at_work(node: str, marks: Path) -> bool:
+    """Whether a node has begun a trial since the one that killed its process, and not ended it."""
+    since = (marks / "killed").stat().st_mtime
+    begun = [mark for mark in marks.glob("*-1") if mark.stat().st_mtime > since]
+    numbers = [mark.name.removesuffix("-1") for mark in begun if mark.read_text().startswith(node)]
+    return any((marks / f"{n}-2").exists() and not (marks / f"{n}-{STEPS - 1}").exists() for n in numbers)
+
+
+def count(job: Job, state: TrialState) -> int:
+    return sum(trial.state is state for trial in trials_of(job))
+
+
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+
+
+def test_the_command_has_a_cluster_of_its_own_which_ends_with_it(marks: Path, tmp_path: Path) -> None:
+    for mark in marks.iterdir():
+        mark.unlink()
+    (marks / "killed").touch()  # no trial kills its process
+    storage = f"sqlite:///{tmp_path}/nas.db"
+    options = ["--executor", "ray", "--workers", "2", "--storage", storage]
+    new = ["--space", "numbers", "--evaluator", "slow", "--objective", "accuracy", "--sampler", "grid"]
+    with short_folder() as folder:
+        env = {**os.environ, "TMPDIR": str(folder), "HOME": str(tmp_path)}
+        begin = [sys.executable, "-m", "nas.cli.main", "search"]
+        sizes = ["--trials", "4", "--epochs", "8"]
+        process = subprocess.Popen([*begin, "--name", "demo", *new, *sizes, *options], env=env)
+        try:
+            until(lambda: list(marks.glob("*-2")), "a step")
+            started = descendants(process.pid)
+            assert listening(started) <= LOOPBACK
+        finally:
+            process.kill()
+            process.wait()
+        until(lambda: not are_alive(started), "the end of what it has started")
+        again = [*begin, "--resume", "demo", *options, "--json"]
+        ended = subprocess.run(again, env=env, capture_output=True, text=True, check=True)
+        assert not list(folder.glob("bitnas-ray-*"))
+    assert json.loads(ended.stdout)["counts"]["complete"] == 4
+    assert "evaluating" in ended.stderr
+    assert "raylet" not in ended.stderr
+    assert not (tmp_path / "ray_results").exists()
+    job = Job(storage, "demo")
+    assert [[epoch for epoch, _ in epochs] for epochs in epochs_of(job)] == [list(range(1, 9))] * 4
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """One for temporary files whose name is short, as Ray's sockets are in it."""
+    folder = tempfile.mkdtemp(prefix="t-", dir="/tmp")
+    yield Path(folder)
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--ray-address", "auto"], "--ray-address: executor 'local' has no such setting"),
+        (["--executor", "ray", "--ray-address", "ray://x"], "--ray-address: 'ray://x' is no address"),
+        (["--executor", "ray", "--ray-address", "127.0.0.1:1"], "--ray-address: nobody answers"),
+        (["--executor", "ray", "--gpus-per-trial", "1.5"], "--gpus-per-trial: 1.5 is no whole number"),
+        (["--executor", "ray", "--cpus-per-trial", "0"], "--cpus-per-trial: 0 is out of range"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_written(
+    tmp_path: Path, options: list[str], told: str
+) -> None:
+    new = ["search", "--name", "demo", "--storage", f"sqlite:///{tmp_path}/nas.db"]
+    found = CliRunner().invoke(cli, [*new, *options])
+    assert (found.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert found.stderr.startswith(f"Error: {told}")
+    assert found.stderr.count("\n") == 1
+
+
+def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    new = ["search", "--name", "demo", "--storage", f"sqlite:///{tmp_path}/nas.db", "--executor", "ray"]
+    found = CliRunner().invoke(cli, new)
+    assert (found.exit_code, list(tmp_path.iterdir())) == (2, [])
+    assert found.stderr.count("\n") == 1
+    assert "pip install 'bitnas[ray]'" in found.stderr

@@ -3,11 +3,15 @@
 import logging
 import os
 import secrets
+import signal
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from nas.executors.ray.quiet import QUIET, be_quiet
 from nas.executors.ray.settings import RaySettings
 from nas.trials.failures import one_line
 from search_spaces.errors import BitnasError, InvalidInput
@@ -15,24 +19,12 @@ from search_spaces.errors import BitnasError, InvalidInput
 log = logging.getLogger(__name__)
 
 INSTALL = "pip install 'bitnas[ray]'"
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent to anybody
-    "RAY_AIR_NEW_OUTPUT": "0",  # with verbose=0: no tables
-    "RAY_COLOR_PREFIX": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # as its warning advises; run_trial hides GPUs itself
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_GLOBAL_CHECKPOINT_S": "1000000000",  # the ledger is what a search goes on from
-    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
-    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000000",
-}
-"""Settings of Ray and Tune that are the environment's; a process that Ray is imported in has them before."""
 LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # what has all of its servers listen on 127.0.0.1 alone
     "RAY_AUTH_MODE": "token",
 }
+SETTLE_S, KNOCK_S = 0.5, 3.0
+"""After so long a node whose process was lost is asked whether it lives; it may take so long to answer."""
 STARTS = 3
 """How often a start is tried: Ray gives a node 30 s, which a busy machine may not keep."""
 
@@ -70,12 +62,14 @@ def connected(settings: RaySettings, workers: int, folder: Path) -> Iterator[Non
     """
     import ray
 
-    address = settings.ray_address
+    address, on_term = settings.ray_address, signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
             _start(settings, workers, folder)
         else:
             _join(address)
+        signal.signal(signal.SIGTERM, on_term)  # Ray has put one of its own in its place
+        be_quiet()
         _check_fit(settings)
         yield
     finally:
@@ -129,3 +123,18 @@ def nodes_alive() -> list[Mapping[str, Any]]:
     import ray
 
     return [node for node in ray.nodes() if node["Alive"]]
+
+
+def is_gone(node: str) -> bool:
+    """Whether a node, by its id, was lost: Ray knows, or will know soon, as nobody answers there."""
+    import ray
+
+    (found,) = [each for each in ray.nodes() if each["NodeID"] == node] or [{"Alive": False}]
+    if not found["Alive"]:
+        return True
+    time.sleep(SETTLE_S)  # what dies with a process of it may die a moment later
+    try:
+        socket.create_connection((found["NodeManagerAddress"], found["NodeManagerPort"]), KNOCK_S).close()
+    except OSError:
+        return True
+    return False

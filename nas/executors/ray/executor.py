@@ -1,15 +1,13 @@
 """The executor ``ray``: a process that drives a Ray cluster, on which trials run."""
 
-import shutil
 import socket
-import tempfile
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 
 from nas.executors.base import Event, Executor, executors
 from nas.executors.local import LocalExecutor, WorkerProcess
 from nas.executors.ray.cluster import INSTALL
+from nas.executors.ray.own_folder import OwnFolder
 from nas.executors.ray.settings import AUTO, RaySettings
 from nas.trials.job import Job, Told
 from search_spaces.errors import InvalidInput, Parameter
@@ -17,8 +15,6 @@ from search_spaces.errors import InvalidInput, Parameter
 RAY = "ray"
 KNOCK_S = 5.0
 """How long an address may take to answer."""
-LONG = 40
-"""Of the folder for temporary files, from where on Ray's sockets in it would have too long a name."""
 
 
 class RayExecutor(Executor):
@@ -38,7 +34,7 @@ class RayExecutor(Executor):
     ) -> None:
         self._settings = RaySettings(ray_address, cpus_per_trial, gpus_per_trial)
         self._workers = 0
-        self._folder: Path | None = None
+        self._folder: OwnFolder | None = None
         self._driver = LocalExecutor()
         self._notices: list[Event] = []
 
@@ -57,9 +53,8 @@ class RayExecutor(Executor):
     def start(self, job: Job, workers: int) -> None:
         """Start the driver."""
         self._workers = workers
-        where = "/tmp" if len(tempfile.gettempdir()) > LONG else None  # noqa: S108 - mkdtemp makes it safe
-        self._folder = Path(tempfile.mkdtemp(prefix="bitnas-ray-", dir=where))
-        arguments = self._settings.to_json(), str(workers), str(self._folder)
+        self._folder = OwnFolder()
+        arguments = self._settings.to_json(), str(workers), str(self._folder.path)
         self._driver = LocalExecutor(
             partial(WorkerProcess, main="nas.executors.ray.driver:run", arguments=arguments)
         )
@@ -80,7 +75,7 @@ class RayExecutor(Executor):
         """End the driver, and with it what it has started of Ray."""
         self._driver.stop()
         if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)  # Ray's last processes may still write to it
+            self._folder.remove()
 
 
 EXPOSED = (

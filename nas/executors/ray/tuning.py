@@ -16,7 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from nas.executors.ray.cluster import nodes_alive
+from nas.executors.ray.cluster import is_gone
 from nas.executors.ray.handing import Handing
 from nas.executors.ray.messages import Assignment, Message, Shipment
 from nas.executors.ray.settings import RaySettings
@@ -141,8 +141,8 @@ class DecidingScheduler(FIFOScheduler):
 
     def _lose(self, key: str, error: Exception | None) -> None:
         node = self._bridge.handing.node_of(key)
-        is_gone = node is not None and all(found["NodeID"] != node for found in nodes_alive())
-        cause, how = (Cause.OUTSIDE, "its node was lost") if is_gone else blamed(error)
+        is_nodes_fault = node is not None and is_gone(node)
+        cause, how = (Cause.OUTSIDE, "its node was lost") if is_nodes_fault else blamed(error)
         self._bridge.handing.lose(key, cause, how)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:

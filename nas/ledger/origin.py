@@ -1,0 +1,29 @@
+"""What a search was made with: versions, data, and which machines its devices are."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a search was made with, where that is known; whoever joins it is held against this.
+
+    Attributes:
+        versions: of bitnas and of what results depend on, by the names of the distributions.
+        data: a digest of the files that its data were read from; empty where they are built in.
+        devices: the key in the latency table of each device, by name: of the first worker that found it.
+    """
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    data: str = ""
+    devices: Mapping[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any] | None) -> Self:
+        """What ``to_dict`` gave; nothing is known of an older search."""
+        return cls(**(fields or {}))

@@ -1,0 +1,81 @@
+"""A plug-in file for the tests of clusters: twelve networks, each a number, which are evaluated in steps.
+
+Each step leaves a file in a folder, named by the number and the step, of which node and process it was.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import nas
+from search_spaces.search_space import Choose, SearchSpace, spaces
+
+
+class Number:
+    """A network."""
+
+    def __init__(self, value: int) -> None:
+        self.value, self.digest = value, str(value)
+
+    def to_json(self) -> str:
+        return self.digest
+
+
+class Numbers(SearchSpace):
+    """Twelve networks, and where the files go."""
+
+    name = "numbers"
+
+    def propose(self, choose: Choose) -> Number:
+        return Number(int(choose("value", tuple(range(12)))))
+
+
+spaces.add("numbers", Numbers())
+MARKS = Path(__file__).with_name("marks")  # a test fills in where
+
+
+def mark(name: str) -> bool:
+    """Leave a file; whether it is the first of that name."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else "-"
+    try:
+        with (MARKS / name).open("x") as file:
+            file.write(f"{node} {os.getpid()}")
+    except FileExistsError:
+        return False
+    return True
+
+
+def cost(number: Number) -> Mapping[str, float]:
+    return {"work": float((number.value * 5) % 12)}
+
+
+def curve(value: int, step: int) -> float:
+    """They rise, and cross."""
+    return (0.3 + (value * 7 % 12) / 20) * (1 - 0.5 ** (step * (1 + value % 3) / 3))
+
+
+@nas.evaluator("curves", objectives=[nas.Objective("work", before_training=True)], costs=cost)
+def curves(number: Number, budget: int, report: nas.Report) -> Mapping[str, float]:
+    """Goes on from a checkpoint."""
+    begin = int(report.checkpoint or b"0")
+    for step in range(begin + 1, budget + 1):
+        report.keep(lambda step=step: str(step).encode())
+        report(step, {"accuracy": curve(number.value, step)})
+    return {"accuracy": curve(number.value, budget)}
+
+
+@nas.evaluator("slow")
+def slow(number: Number, budget: int, report: nas.Report) -> Mapping[str, float]:
+    """Takes a while; the third that is begun takes its process down, once."""
+    print(f"evaluating {number.value}")
+    for step in range(1, budget + 1):
+        mark(f"{number.value}-{step}")
+        time.sleep(0.25)
+        report(step, {"accuracy": curve(number.value, step)})
+        if step == 2 and len(list(MARKS.glob("*-1"))) > 2 and mark("killed"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return {"accuracy": curve(number.value, budget)}
