@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, exists, func, inspect, or_, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from nas.formatting import counted
 from nas.ledger import migrate
 from nas.ledger.engine import unmigrated
 from nas.ledger.records import TrialState, config_from_dict
@@ -87,10 +88,8 @@ def _orphans(connection: Connection) -> Iterator[Finding]:
         for key in table.foreign_keys:
             lost = select(key.parent, func.count()).where(~exists().where(key.column == key.parent))
             for of, count in connection.execute(lost.group_by(key.parent).limit(_MOST)):
-                told = (
-                    f"rows of '{table.name}' ({count}) belong to {key.column.table.name} {of}, which is gone"
-                )
-                yield Finding(told)
+                whose = f"row {of} of '{key.column.table.name}', which is gone"
+                yield Finding(f"{counted(count, 'row')} of '{table.name}' belong to {whose}")
 
 
 def _searches(connection: Connection) -> Iterator[Finding]:

@@ -108,12 +108,14 @@ def test_damage_is_found_and_named(tmp_path: Path, config: SearchConfig) -> None
     assert (damaged["search"], damaged["trial"]) == ("demo", 1)
     assert damaged["problem"].startswith("it cannot be read (")
     assert lost["problem"] == "2 rows of 'epochs' belong to row 77 of 'trials', which is gone"
+    with closing(sqlite3.connect(tmp_path / "nas.db")) as connection:
+        of_table = "SELECT rootpage FROM sqlite_master WHERE name = 'measurements'"
+        (page,) = connection.execute(of_table).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
     with (tmp_path / "nas.db").open("r+b") as file:
-        file.seek(3 * 4096 + 100)
-        file.write(b"\xff" * 3000)
-    assert run("check", storage=storage, code=1).output.startswith(
-        ("the database: SQLite finds: ", "Error: ")
-    )
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    assert run("check", storage=storage, code=1).stdout.startswith("the database: SQLite finds: ")
 
 
 def test_a_backup_is_of_one_moment_while_others_write(demo: Ledger, storage: str, tmp_path: Path) -> None:
