@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, exists, func, inspect, or_, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from nas.formatting import counted
 from nas.ledger import migrate
@@ -52,16 +52,20 @@ def check(url: str) -> list[Finding]:
         BitnasError: the database does not open, or is none of ours.
     """
     with unmigrated(url) as engine, engine.connect() as connection:
-        found = [*_integrity(connection), *_schema(connection)]
+        found = [*_integrity(connection)] or [*_schema(connection)]
         return found or [*_orphans(connection), *_searches(connection), *_trials(connection)]
 
 
 def _integrity(connection: Connection) -> Iterator[Finding]:
     """What the database itself finds; PostgreSQL checks as it reads."""
-    if connection.dialect.name == "sqlite":
+    if connection.dialect.name != "sqlite":
+        return
+    try:
         for (told,) in connection.execute(text(f"PRAGMA integrity_check({_MOST})")):
             if told != "ok":
                 yield Finding(f"SQLite finds: {told}")
+    except DatabaseError as error:  # so damaged that it cannot be looked through
+        yield Finding(f"SQLite finds: {error.orig}")
 
 
 def _schema(connection: Connection) -> Iterator[Finding]:
