@@ -77,6 +77,16 @@ class Device(ABC):
         """How many threads run a network there."""
         return self.record.threads
 
+    @property
+    def machine(self) -> str:
+        """Which machine times, so that devices of one machine wait for each other; empty for this one, which
+        is kept quiet meanwhile. A device of your own that is another machine names it, in any words.
+
+        Raises:
+            NoDeviceError: it does not answer.
+        """
+        return ""
+
     @cached_property
     def identity(self) -> str:
         """The key of the device's rows in a latency table: changes when its CPU, compiler or use does."""

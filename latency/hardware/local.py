@@ -13,7 +13,7 @@ from latency.record import DeviceRecord
 from latency.timing.functions import NetworkJob
 from latency.timing.lock import measuring_lock
 from latency.timing.measurement import Measurement, Timings
-from latency.timing.system import describe
+from latency.timing.system import describe, read_here
 from latency.timing.timer import Timer
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class LocalDevice(Device):
 
     def look(self) -> dict[str, Any]:
         """Read from the operating system."""
-        return {**describe(_read), "tvm_on_device": version("apache-tvm")}
+        return {**describe(read_here), "tvm_on_device": version("apache-tvm")}
 
     def measure_kernels(
         self,
@@ -73,11 +73,4 @@ class LocalDevice(Device):
         with tempfile.TemporaryDirectory(prefix="bitnas-") as folder:
             library = Path(folder) / "reference.so"
             entry = compile_reference(self.target, library)
-            return Timer(place, _read, library, entry, self._cooldown_s)
-
-
-def _read(path: str) -> str | None:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except OSError:
-        return None
+            return Timer(place, read_here, library, entry, self._cooldown_s)

@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from latency.hardware.code import link_kernels, network_arguments, with_code
 from latency.hardware.device import Device
 from latency.record import DeviceRecord
 from latency.timing.measurement import Measurement
+from latency.timing.system import boot_id, read_here
 from latency.timing.timer import PAUSES
 from search_spaces.errors import BitnasError
 
@@ -31,6 +33,14 @@ class RpcDevice(Device):
         self.record = record
         self._cooldown_s = cooldown_s
         self._client = Client(record, cooldown_s)
+
+    @cached_property
+    def machine(self) -> str:
+        """By what its kernel calls its boot: an address of this machine may lead to another, by a tunnel."""
+        boot = self._client.ask({"job": "boot"}, CONNECT_S)["boot"]
+        if boot is not None and boot == boot_id(read_here):
+            return ""
+        return boot or f"{self.record.address} {self.record.key}"
 
     def look(self) -> dict[str, Any]:
         """Through the probe; code for the target must run there.

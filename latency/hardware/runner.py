@@ -20,7 +20,7 @@ from latency.record import DeviceRecord
 from latency.timing.functions import KernelJob, NetworkJob
 from latency.timing.measurement import Timings
 from latency.timing.place import Probe, RpcSession
-from latency.timing.system import describe
+from latency.timing.system import boot_id, describe
 from latency.timing.timer import Timer
 from runtime.light_tvm import without_torch
 from search_spaces.errors import MeasurementError
@@ -47,6 +47,10 @@ class Runner:
     def describe(self, job: dict[str, Any]) -> dict[str, Any]:
         """What the device is."""
         return {**describe(self._probe.read), "tvm_on_device": self._place.tvm_version}
+
+    def boot(self, job: dict[str, Any]) -> dict[str, Any]:
+        """What its kernel calls its boot, if it tells."""
+        return {"boot": boot_id(self._probe.read)}
 
     def kernels(self, job: dict[str, Any]) -> dict[str, Any]:
         """Time kernels on random data."""

@@ -2,17 +2,16 @@
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+
+from runtime.folders import private_folder
 
 
 @contextmanager
 def measuring_lock(cores: int = 1) -> Iterator[None]:
     """Hold this machine's measuring lock, so that no two processes time anything at once, and some cores."""
-    lock = Path(tempfile.gettempdir()) / f"bitnas-measuring-{os.getuid()}.lock"
-    with lock.open("w") as file:
+    with (private_folder() / "measuring").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         before = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
         try:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from latency.timing.conditions import Conditions
@@ -72,6 +73,19 @@ def waited_s(read: ReadFile) -> float | None:
     """Seconds for which whoever measures has been ready to run and others had the core; None if not told."""
     fields = (read("/proc/thread-self/schedstat") or "").split()
     return int(fields[1]) / 1e9 if len(fields) == 3 else None
+
+
+def boot_id(read: ReadFile) -> str | None:
+    """What no other machine has, and this one until it starts again; None where the system does not tell."""
+    return (read("/proc/sys/kernel/random/boot_id") or "").strip() or None
+
+
+def read_here(path: str) -> str | None:
+    """The text of a file of this machine; None where there is none."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return None
 
 
 def _fields(text: str) -> dict[str, str]:

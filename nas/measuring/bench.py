@@ -18,7 +18,7 @@ from nas.ledger.latencies import SqlLatencyTable
 from nas.ledger.records import PREDICT, SearchConfig
 from nas.ledger.relative_limits import LATENCY
 from nas.ledger.store import Ledger
-from nas.measuring.devices import open_absent, open_device
+from nas.measuring.devices import open_absent, open_device, share
 from nas.measuring.machine_lock import MachineLock
 from nas.objectives import LATENCY_AT
 from search_spaces.architecture import Buildable
@@ -57,7 +57,7 @@ class Bench(Protocol):
     where the others find it.
     *Order of calls*: ``profile`` comes first, unless the search measures everything; ``median`` after it.
     *Who owns what*: the ledger and the lock are the worker's, which closes them. Code is compiled in
-    ``lock.shared()`` and timed in ``lock.exclusive()``.
+    ``lock.shared()`` and timed in ``lock.exclusive()``, or ``lock.elsewhere()`` if on another machine.
     *Errors*: NoDeviceError where the device does not answer: the trial waits for it. MeasurementError where
     it gave no usable time, BitnasError where a network cannot be compiled: the trial has failed.
     """
@@ -103,7 +103,7 @@ class DeviceBench:
         self._ledger, self._name = ledger, config.device
         self._predicts_when_away = config.when_away == PREDICT
         self._device = open_device(ledger, config.device)
-        self._device.exclusive, self._device.compiling = lock.exclusive, lock.shared
+        share(self._device, lock)
         # other ledgers, and other devices, have kernels of their own to measure
         whose = hashlib.sha256(f"{ledger.url} {config.device}".encode()).hexdigest()[:12]
         self._turns = lambda name: lock.turn(f"{whose}-{name}")

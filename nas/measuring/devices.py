@@ -1,10 +1,12 @@
 """Devices by name for the service: ``local``, those that a ledger knows, and those of plug-ins."""
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from nas.hints import command
 from nas.ledger.devices import LOCAL, DeviceBook, DeviceEntry, local_entry, unknown_device
 from nas.ledger.store import Ledger
+from nas.measuring.machine_lock import MachineLock
 from search_spaces.errors import AbsentLedgerError, NoDeviceError
 
 if TYPE_CHECKING:
@@ -53,9 +55,17 @@ def open_device(ledger: Ledger, name: str, cooldown_s: float = 0.0) -> "Device":
     import latency
 
     found = latency.connect(device_entry(ledger, name).record, cooldown_s)
-    # a plug-in may give the same object again, which another search of this process has used
-    found.exclusive, found.compiling = latency.Device.exclusive, latency.Device.compiling
+    share(found, MachineLock.of_this_machine(lambda: None))
     return found
+
+
+def share(device: "Device", lock: MachineLock) -> None:
+    """Have a device time alone on its machine, and code be compiled here while nothing is timed here."""
+
+    def alone() -> AbstractContextManager[None]:
+        return lock.elsewhere(device.machine) if device.machine else lock.exclusive()
+
+    device.exclusive, device.compiling = alone, lock.shared
 
 
 def open_absent(ledger: Ledger, name: str) -> "Device":

@@ -1,7 +1,6 @@
 """Checks the front of a search against its device: every member compiled whole and timed again."""
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,22 +64,21 @@ def check_front(
     if not front:
         where = command("trials", search, storage=ledger.url)
         raise BitnasError(f"search '{search}': no trial is complete; see: {where}")
-    with closing(MachineLock.of_this_machine(lambda: None)) as lock:
-        timer = bench_of(bench, ledger, search, config, lock)
-        ordered = sorted(front, key=lambda t: (t.latency_ms or 0.0, t.number))
-        for done, trial in enumerate(ordered):
-            progress(done, len(ordered))
-            measured, problem = None, None
-            try:
-                measured = timer.measure(read_architecture(str(trial.architecture)))
-            except NoDeviceError:
-                raise
-            except MeasurementError as error:
-                problem = str(error)
-            else:
-                ledger.record_verified(search, trial.number, measured)
-            yield _checked(config, trial, measured, problem)
-        progress(len(ordered), len(ordered))
+    timer = bench_of(bench, ledger, search, config, MachineLock.of_this_machine(lambda: None))
+    ordered = sorted(front, key=lambda t: (t.latency_ms or 0.0, t.number))
+    for done, trial in enumerate(ordered):
+        progress(done, len(ordered))
+        measured, problem = None, None
+        try:
+            measured = timer.measure(read_architecture(str(trial.architecture)))
+        except NoDeviceError:
+            raise
+        except MeasurementError as error:
+            problem = str(error)
+        else:
+            ledger.record_verified(search, trial.number, measured)
+        yield _checked(config, trial, measured, problem)
+    progress(len(ordered), len(ordered))
 
 
 def _checked(

@@ -125,12 +125,8 @@ def _lent(folder: Path, timed: list[str]) -> "Iterator[tuple[Ledger, MachineLock
                 timed.append("timed")
                 yield
 
-    lock = ToldLock(folder / "lock", lambda: None)
     with Ledger.open(f"sqlite:///{folder}/nas.db", create=True) as ledger:
-        try:
-            yield ledger, lock
-        finally:
-            lock.close()
+        yield ledger, ToldLock(folder / "lock", lambda: None)
 
 
 def _check(found: "Predicted") -> None:

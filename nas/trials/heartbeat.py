@@ -4,7 +4,7 @@ import logging
 import threading
 
 from nas.ledger.claims import Claim, Claims
-from nas.measuring.machine_lock import Check
+from nas.measuring.fair_lock import Check
 from search_spaces.errors import StaleClaimError, StorageError
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Protocol
 
 from nas.ledger.away import Patience
@@ -16,8 +16,9 @@ from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.measuring.bench import Bench, Progress
 from nas.measuring.elsewhere import ElsewhereBench
+from nas.measuring.fair_lock import Check
 from nas.measuring.front_todo import next_of_front
-from nas.measuring.machine_lock import Check, MachineLock
+from nas.measuring.machine_lock import MachineLock
 from nas.objectives import objective
 from nas.trials.costing import latency_of
 from nas.trials.failures import one_line
@@ -104,11 +105,10 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials 
     with (
         Ledger.open(job.storage, patience=patience) as ledger,
         Presence(Roster(ledger, job.search), worker, tell, job.lease_s) as presence,
-        closing(MachineLock.of_this_machine(check)) as lock,
     ):
         tell = presence.tell
         claims = Claims(ledger, job.search, worker, job.lease_s)
-        runner = make_runner(job, ledger, claims, lock)
+        runner = make_runner(job, ledger, claims, MachineLock.of_this_machine(check))
         for bench in _elsewhere(runner):
             tell(Told(remark=bench.remark))
         try:

@@ -6,6 +6,7 @@ Worker processes import this module to get their bench, and with it the small da
 import os
 import signal
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,6 +111,20 @@ class AwayBench(ArithmeticBench):
         self.calls += 1
         if self.calls % 2:
             raise NoDeviceError("device: 'pi' does not answer")
+
+
+class TimingBench(ArithmeticBench):
+    """Has the machine to itself for a while in each prediction."""
+
+    def predict(self, architecture: Architecture) -> Predicted:
+        """As above, later."""
+        with self.lock.exclusive():
+            time.sleep(0.2)
+            return super().predict(architecture)
+
+    def estimate(self, architecture: Architecture) -> Predicted:
+        """As above, at once."""
+        return super().predict(architecture)
 
 
 class SlowBench(ArithmeticBench):

@@ -3,10 +3,10 @@
 import multiprocessing
 import os
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -36,35 +36,45 @@ def _patient() -> None:
 
 def test_any_number_may_train_at_once(tmp_path: Path) -> None:
     one, two = MachineLock(tmp_path, _impatient()), MachineLock(tmp_path, _impatient())
-    with closing(one), closing(two), one.shared() as give_way, two.shared():
+    with one.shared() as give_way, two.shared():
         give_way()
 
 
 def test_a_measurement_waits_for_training_and_the_other_way_round(tmp_path: Path) -> None:
-    with closing(MachineLock(tmp_path, _patient)) as one:
-        with one.shared(), closing(MachineLock(tmp_path, _impatient())) as two, pytest.raises(GaveUpError):
-            two.exclusive().__enter__()
-        for enter in (MachineLock.exclusive, MachineLock.shared):
-            with (
-                one.exclusive(),
-                closing(MachineLock(tmp_path, _impatient())) as two,
-                pytest.raises(GaveUpError),
-            ):
-                enter(two).__enter__()
-        with closing(MachineLock(tmp_path, _impatient())) as two, two.exclusive():
-            pass
+    one = MachineLock(tmp_path, _patient)
+    with one.shared(), pytest.raises(GaveUpError):
+        MachineLock(tmp_path, _impatient()).exclusive().__enter__()
+    for enter in (MachineLock.exclusive, MachineLock.shared):
+        with one.exclusive(), pytest.raises(GaveUpError):
+            enter(MachineLock(tmp_path, _impatient())).__enter__()
+    with MachineLock(tmp_path, _impatient()).exclusive():
+        pass
+
+
+def test_who_measures_may_do_so_within_and_who_trains_may_not(tmp_path: Path) -> None:
+    lock = MachineLock(tmp_path, _impatient())
+    with lock.exclusive(), lock.exclusive(), lock.shared() as give_way:
+        give_way()
+    with lock.shared(), pytest.raises(RuntimeError, match="wait for itself"):
+        lock.exclusive().__enter__()
+
+
+def test_other_machines_wait_neither_for_this_one_nor_for_each_other(tmp_path: Path) -> None:
+    one, two = MachineLock(tmp_path, _impatient()), MachineLock(tmp_path, _impatient())
+    with one.exclusive(), two.elsewhere("board"), one.elsewhere("telephone"), pytest.raises(GaveUpError):
+        MachineLock(tmp_path, _impatient()).elsewhere("board").__enter__()
 
 
 def test_training_lets_a_waiting_measurement_pass(tmp_path: Path) -> None:
     order: list[str] = []
 
     def measure() -> None:
-        with closing(MachineLock(tmp_path, _patient)) as lock, lock.exclusive():
+        with MachineLock(tmp_path, _patient).exclusive():
             order.append("begin")
             time.sleep(0.1)
             order.append("end")
 
-    with closing(MachineLock(tmp_path, _patient)) as lock, lock.shared() as give_way:
+    with MachineLock(tmp_path, _patient).shared() as give_way:
         other = threading.Thread(target=measure, daemon=True)
         other.start()
         time.sleep(0.1)
@@ -79,6 +89,59 @@ def test_training_lets_a_waiting_measurement_pass(tmp_path: Path) -> None:
     assert order == ["begin", "end"]
 
 
+def _waiting(folder: Path) -> int:
+    return len([*(folder / "here").glob("*-alone"), *(folder / "here").glob("*-shared")])
+
+
+def test_who_comes_first_is_served_first(tmp_path: Path) -> None:
+    """Also before one that has just had the lock, and would have it again."""
+    order, threads = list[int](), list[threading.Thread]()
+
+    def measure(number: int) -> None:
+        with MachineLock(tmp_path, _patient).exclusive():
+            order.append(number)
+
+    first = MachineLock(tmp_path, _patient)
+    with first.exclusive():
+        for number in range(5):
+            threads.append(threading.Thread(target=measure, args=(number,), daemon=True))
+            threads[-1].start()
+            while _waiting(tmp_path) < number + 2:
+                time.sleep(0.005)
+    with first.exclusive():
+        order.append(5)
+    for thread in threads:
+        thread.join(60)
+    assert order == [0, 1, 2, 3, 4, 5]
+
+
+def test_training_goes_on_beside_one_that_measures_all_the_time(tmp_path: Path) -> None:
+    """Who had to wait keeps the machine for as long, before it gives way again."""
+    is_over, measured = threading.Event(), list[float]()
+
+    def measure() -> None:
+        lock = MachineLock(tmp_path, _patient)
+        while not is_over.is_set():
+            with lock.exclusive():
+                time.sleep(0.05)
+                measured.append(time.monotonic())
+
+    other = threading.Thread(target=measure, daemon=True)
+    other.start()
+    while not measured:
+        time.sleep(0.005)
+    batches = 0
+    with MachineLock(tmp_path, _patient).shared() as give_way:
+        before = len(measured)
+        while len(measured) < before + 10:
+            give_way()
+            batches += 1
+            time.sleep(0.005)
+    is_over.set()
+    other.join(60)
+    assert batches >= 30, "of some ten for each time that the other measures; one if it gave way at once"
+
+
 def _hold(folder: Path) -> None:
     with MachineLock(folder, _patient).exclusive():
         (folder / "held").touch()
@@ -91,8 +154,39 @@ def test_a_killed_process_gives_the_lock_back(tmp_path: Path) -> None:
     while not (tmp_path / "held").exists():
         assert process.is_alive()
         time.sleep(0.01)
+    (tmp_path / "here" / "new").touch()  # as one leaves it that dies on its way in
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     process.join(60)
-    with closing(MachineLock(tmp_path, _impatient())) as lock, lock.exclusive():
-        pass
+    with MachineLock(tmp_path, _impatient()).exclusive():
+        assert _waiting(tmp_path) == 1, "what the dead left is removed"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the system's folder for temporary files is, where names are taken before ours."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path / f"bitnas-{os.getuid()}"
+
+
+@pytest.mark.parametrize("taken", ["a link", "a file", "another user's", "open to all"])
+def test_what_others_have_put_in_its_place_is_no_obstacle(temporary: Path, taken: str) -> None:
+    target = temporary.with_name("target")
+    target.mkdir()
+    if taken == "a link":
+        temporary.symlink_to(target)
+    elif taken == "a file":
+        temporary.touch()
+    else:
+        temporary.mkdir()
+        temporary.chmod(0o777)
+    if taken == "another user's":
+        if os.getuid() != 0:
+            pytest.skip("only root can make another user's folder")
+        os.chown(temporary, 65534, 65534)
+    with MachineLock.of_this_machine(_impatient()).exclusive(), pytest.raises(GaveUpError):
+        MachineLock.of_this_machine(_impatient()).exclusive().__enter__()
+    used = temporary if taken == "open to all" else temporary.with_name(f"{temporary.name}-1")
+    assert (used / "here").is_dir()
+    assert used.stat().st_mode & 0o777 == 0o700
+    assert list(target.iterdir()) == []

@@ -1,6 +1,5 @@
 """Searches of one's own evaluator where another worker is at it, too: who ends what."""
 
-from contextlib import closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -35,10 +34,8 @@ def test_a_limit_that_nothing_keeps_ends_the_search_of_every_worker(tmp_path: Pa
         if next(asked) > 5000:
             raise StoppedError
 
-    with (
-        Ledger.open(job.storage) as ledger,
-        closing(MachineLock(tmp_path / "lock", check)) as lock,
-    ):
+    lock = MachineLock(tmp_path / "lock", check)
+    with Ledger.open(job.storage) as ledger:
         one, other = (Claims(ledger, "mine", Worker.this_process()) for _ in range(2))
         first, second = one.claim(), other.claim()
         assert first is not None and second is not None

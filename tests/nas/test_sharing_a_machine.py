@@ -1,10 +1,13 @@
 """Workers that measure on one machine: compiling waits for timing, and what one measured the other knows."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import pytest
+from benches import FEW, TimingBench
 
 import latency
 import search_spaces
@@ -12,9 +15,13 @@ from latency import MemoryTable
 from latency.hardware.local import LocalDevice
 from latency.model.model import LatencyModel
 from latency.model.workloads import workloads_of
-from nas.ledger import Ledger, SearchConfig
+from nas.executors.base import LOCAL, executors
+from nas.ledger import Ledger, SearchConfig, TrialState
+from nas.ledger.records import ALL
 from nas.measuring.bench import DeviceBench
 from nas.measuring.machine_lock import MachineLock
+from nas.searching.running import run
+from nas.trials.job import Job
 from runtime.workload import Relu
 
 
@@ -62,3 +69,25 @@ def test_kernels_that_another_worker_measured_are_not_measured_again(
         monkeypatch.setattr(LocalDevice, "measure_kernels", counted)
         assert two.measure(architecture).milliseconds > 0
     assert len(workloads_of(architecture)) > 0 and not timed
+
+
+def test_two_searches_on_one_machine_both_go_on(tmp_path: Path) -> None:
+    """Each times and trains; neither waits for the other's end."""
+    config = SearchConfig("tiny", FEW, "local", trials=3, epochs=2, measure=ALL)
+    jobs = [
+        Job(f"sqlite:///{tmp_path}/{name}.db", name, bench=TimingBench, poll_s=0.1) for name in ("one", "two")
+    ]
+    for job in jobs:
+        with Ledger.open(job.storage, create=True) as ledger:
+            ledger.create_search(job.search, config)
+    executors.get(LOCAL)  # a registry is read by one thread
+    with ThreadPoolExecutor() as pool:
+        assert all(found.finished for found in pool.map(run, jobs))
+    ends = list[list[datetime]]()
+    for job in jobs:
+        with Ledger.open(job.storage) as ledger:
+            trials = ledger.trials(job.search)
+        assert {trial.state for trial in trials} == {TrialState.COMPLETE}
+        ends.append(sorted(trial.finished_at for trial in trials if trial.finished_at))
+    one, two = ends
+    assert one[0] < two[-1] and two[0] < one[-1]

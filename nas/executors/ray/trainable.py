@@ -86,14 +86,11 @@ class Talk:
 def _evaluate_all(assignment: Assignment, workplace: Workplace, talk: Talk) -> None:
     candidate = candidate_of(workplace.space, assignment.choices, assignment.architecture)
     lock = MachineLock.of_this_machine(lambda: None)
-    try:
-        for index, seed in enumerate(assignment.seeds):
-            kept = assignment.checkpoint if index == 0 else None
-            evaluation = Evaluation(candidate, assignment.budget, seed, kept)
-            pauses = assignment.pauses if index == 0 else ()
-            _evaluate(evaluation, workplace.evaluator, lock, talk, pauses)
-    finally:
-        lock.close()
+    for index, seed in enumerate(assignment.seeds):
+        kept = assignment.checkpoint if index == 0 else None
+        evaluation = Evaluation(candidate, assignment.budget, seed, kept)
+        pauses = assignment.pauses if index == 0 else ()
+        _evaluate(evaluation, workplace.evaluator, lock, talk, pauses)
 
 
 def _evaluate(
