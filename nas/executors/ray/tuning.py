@@ -137,6 +137,7 @@ class DecidingScheduler(FIFOScheduler):
         """Its process is gone, or its node."""
         error = trial.get_pickled_error()
         log.debug("trial %s was lost", trial.trial_id, exc_info=error)
+        trial.config.pop("assignment", None)
         self._bridge.safely(lambda: self._lose(trial.trial_id, error), None)
 
     def _lose(self, key: str, error: Exception | None) -> None:
