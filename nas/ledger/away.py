@@ -28,7 +28,10 @@ do not come back at once."""
 
 _COMES_BACK = ("08", "53300", "57P01", "57P02", "57P03")
 """Begin the SQLSTATE of errors that pass: the connection, too many of them, a server that stops or starts."""
-_STAYS = ("authentication failed", "does not exist", "pg_hba.conf", "no password supplied", "not permitted")
+_STAYS = (
+    *("authentication failed", "does not exist", "pg_hba.conf", "no password supplied", "not permitted"),
+    "certificate",
+)
 """In the text of a refused connection, which has no SQLSTATE: waiting does not help."""
 _CHECK = "check the URL"
 _ROOM, _WRITABLE = "make room on its disk, and go on", "the file and its folder must be writable"
