@@ -14,7 +14,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from nas.ledger import migrate
-from nas.ledger.away import is_away
+from nas.ledger.away import fix_of, is_away
 from nas.ledger.supported import EXAMPLE, check_kind, check_server, check_sqlite
 from search_spaces.errors import (
     AbsentLedgerError,
@@ -141,7 +141,7 @@ def explained(shown: str) -> Iterator[None]:
             cause, fix = told.splitlines()[0], "start it, or check the URL"
             raise DatabaseAwayError(_STORAGE, shown, cause, fix) from error
         cause = " ".join(told.split())
-        raise StorageError(_STORAGE, f": {shown} cannot be used ({cause}); check the URL") from error
+        raise StorageError(_STORAGE, f": {shown} cannot be used ({cause}); {fix_of(error)}") from error
 
 
 def _check_file(url: URL, create: bool) -> None:
