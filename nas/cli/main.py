@@ -53,6 +53,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "train": LazyCommand("nas.cli.train:train", "Train a published network."),
     "device": LazyCommand("nas.cli.device:device", "Add, list, probe and serve measuring devices."),
     "latency": LazyCommand("nas.cli.latency:latency", "Measure, calibrate, evaluate and explain latency."),
+    "db": LazyCommand("nas.cli.db:db", "Upgrade, check or back up the database."),
     # Nothing below the dashboards may import them: the entry point is the way from here to there.
     "dashboard": LazyCommand("", "Show the searches in your browser."),
 }

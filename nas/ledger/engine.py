@@ -14,7 +14,8 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQL
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from nas.ledger import migrate
-from nas.ledger.away import is_away
+from nas.ledger.away import fix_of, is_away
+from nas.ledger.supported import EXAMPLE, check_kind, check_server, check_sqlite
 from search_spaces.errors import (
     AbsentLedgerError,
     BitnasError,
@@ -49,7 +50,6 @@ SERVER = {
 """How the server finds that out, and lets go of what the lost transaction had locked."""
 _STORAGE = Parameter("storage")
 _AS_SEARCHED = "give the ", _STORAGE, " that 'nas search' was given"
-_EXAMPLE = "give a URL such as sqlite:///nas.db or postgresql://user@host/name"
 
 
 def open_engine(url: str, *, create: bool) -> Engine:
@@ -62,17 +62,44 @@ def open_engine(url: str, *, create: bool) -> Engine:
         InvalidInput: ``url`` is not a database URL.
         BitnasError: the database does not open, is absent, is none of ours, or is of a newer version.
     """
+    with _opened(url, create) as engine:
+        bring_up_to_date(engine, create=create)
+        return engine
+
+
+@contextmanager
+def unmigrated(url: str) -> Iterator[Engine]:
+    """An engine on the ledger at ``url``, whatever its schema, which stays as it is.
+
+    Raises:
+        InvalidInput: ``url`` is not a database URL.
+        BitnasError: the database does not open, is absent, or is none of ours.
+    """
+    with _opened(url, create=False) as engine:
+        try:
+            with engine.connect() as connection:
+                _refuse_foreign(connection, migrate.revision(connection), create=False)
+            yield engine
+        finally:
+            engine.dispose()
+
+
+@contextmanager
+def _opened(url: str, create: bool) -> Iterator[Engine]:
+    """An engine, closed where the block fails; what the database raises in it is explained."""
     parsed = parse_url(url)
-    shown = parsed.render_as_string(hide_password=True)
     _check_file(parsed, create)
-    with explained(shown):
+    with explained(_shown(parsed)):
         engine = _engine(parsed)
         try:
-            _bring_up_to_date(engine, shown, create)
+            yield engine
         except BaseException:
             engine.dispose()
             raise
-    return engine
+
+
+def _shown(url: URL) -> str:
+    return url.render_as_string(hide_password=True)
 
 
 def parse_url(url: str) -> URL:
@@ -86,12 +113,10 @@ def parse_url(url: str) -> URL:
         parsed.get_dialect()
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         # The text of a bad URL may hold a password, so it is not repeated.
-        raise InvalidInput("storage", "not a database URL", _EXAMPLE) from error
-    backend = parsed.get_backend_name()
-    if backend not in ("sqlite", "postgresql"):
-        raise InvalidInput("storage", f"'{backend}' is not a supported database", _EXAMPLE)
-    if backend == "sqlite" and (parsed.database or ":memory:") == ":memory:":
-        raise InvalidInput("storage", "a database in memory is gone when the command ends", _EXAMPLE)
+        raise InvalidInput("storage", "not a database URL", EXAMPLE) from error
+    check_kind(parsed)
+    if parsed.get_backend_name() == "sqlite" and (parsed.database or ":memory:") == ":memory:":
+        raise InvalidInput("storage", "a database in memory is gone when the command ends", EXAMPLE)
     return parsed
 
 
@@ -116,7 +141,7 @@ def explained(shown: str) -> Iterator[None]:
             cause, fix = told.splitlines()[0], "start it, or check the URL"
             raise DatabaseAwayError(_STORAGE, shown, cause, fix) from error
         cause = " ".join(told.split())
-        raise StorageError(_STORAGE, f": {shown} cannot be used ({cause}); check the URL") from error
+        raise StorageError(_STORAGE, f": {shown} cannot be used ({cause}); {fix_of(error)}") from error
 
 
 def _check_file(url: URL, create: bool) -> None:
@@ -139,6 +164,7 @@ def _engine(url: URL) -> Engine:
         engine = create_engine(url, pool_pre_ping=True, connect_args=given)
         event.listen(engine, "connect", _set_up_postgresql)
         return engine
+    check_sqlite()
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -146,6 +172,7 @@ def _engine(url: URL) -> Engine:
 
 
 def _set_up_postgresql(connection: "psycopg.Connection[Any]", _entry: ConnectionPoolEntry) -> None:
+    check_server(connection)
     settings = ", ".join(["set_config(%s, %s, false)"] * len(SERVER))
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {settings}", [*chain(*SERVER.items())])
@@ -194,13 +221,18 @@ def _took_write_lock(connection: sqlite3.Connection) -> bool:
     return False
 
 
-def _bring_up_to_date(engine: Engine, shown: str, create: bool) -> None:
+def bring_up_to_date(engine: Engine, *, create: bool) -> None:
+    """Bring the schema to that of this version, in one transaction; ``create`` makes one where there is none.
+
+    Raises:
+        BitnasError: the database is none of ours, or of a newer version.
+    """
     with engine.connect() as connection:
         if migrate.revision(connection) == migrate.newest():
             return
         # Another command may be creating the tables right now; judge what it leaves.
         migrate.wait_for_others(connection)
-        _refuse_foreign(connection, migrate.revision(connection), shown, create)
+        _refuse_foreign(connection, migrate.revision(connection), create)
     if engine.dialect.name == "sqlite":
         _use_write_ahead_log(engine)
     with engine.execution_options(writes=True).begin() as connection:
@@ -217,7 +249,8 @@ def _use_write_ahead_log(engine: Engine) -> None:
         connection.close()
 
 
-def _refuse_foreign(connection: Connection, found: str | None, shown: str, create: bool) -> None:
+def _refuse_foreign(connection: Connection, found: str | None, create: bool) -> None:
+    shown = _shown(connection.engine.url)
     if found is not None and not migrate.is_known(found):
         fix = "update bitnas, or use another database"
         raise BitnasError(_STORAGE, f": {shown} was written by a newer version of bitnas; {fix}")

@@ -35,6 +35,12 @@ def is_known(found: str) -> bool:
     return found in {script.revision for script in _scripts().walk_revisions()}
 
 
+def steps_from(found: str) -> list[str]:
+    """What each migration after ``found`` does, the first one first: its number and its sentence."""
+    steps = _scripts().iterate_revisions("head", found)
+    return [f"{step.revision}: {(step.doc or '').splitlines()[0]}" for step in reversed([*steps])]
+
+
 def table_names() -> set[str]:
     """The names of the ledger's own tables."""
     return set(Base.metadata.tables)

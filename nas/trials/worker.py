@@ -30,6 +30,7 @@ from nas.trials.setup import make_runner
 from nas.trials.stopping import next_claim
 from nas.trials.threads import one_thread
 from nas.trials.trial import TrialRunner
+from nas.versions import versions
 from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, StaleClaimError, StorageError
 
@@ -108,8 +109,11 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials 
         tell = presence.tell
         claims = Claims(ledger, job.search, worker, job.lease_s)
         runner = make_runner(job, ledger, claims, MachineLock.of_this_machine(check))
-        for bench in _elsewhere(runner):
-            tell(Told(remark=bench.remark))
+        for remark in [
+            *ledger.search(job.search).told_versions(versions()),
+            *(b.remark for b in _elsewhere(runner)),
+        ]:
+            tell(Told(remark=remark))
         try:
             _profile(runner, job, check, tell)
             gc.freeze()  # what was imported stays: to look through it each time takes a seventh of a second

@@ -68,6 +68,20 @@ def curves(number: Number, budget: int, report: nas.Report) -> Mapping[str, floa
     return {"accuracy": curve(number.value, budget)}
 
 
+@nas.evaluator("odd", objectives=[nas.Objective("load", before_training=True)])
+def odd(number: Number, budget: int, report: nas.Report) -> Mapping[str, float]:
+    """Ends in every way, by its number."""
+    report(0, {"load": float(number.value)})
+    if number.value % 4 == 0:
+        raise ValueError("no such network")
+    if number.value % 4 == 1:
+        raise SystemExit(3)
+    for step in range(1, budget + 1):
+        report(step, {"accuracy": (report.seed % 1000) / 1000})
+    contradicts = number.value % 4 == 2
+    return {"accuracy": (report.seed % 1000) / 1000, "load": float(number.value + contradicts)}
+
+
 @nas.evaluator("slow")
 def slow(number: Number, budget: int, report: nas.Report) -> Mapping[str, float]:
     """Takes a while; the third that is begun takes its process down, once."""

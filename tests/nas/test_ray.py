@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -72,6 +73,7 @@ class TestRay(ExecutorConformance):
 
 def made(folder: Path, config: SearchConfig) -> Job:
     """A search in a ledger of its own."""
+    folder.mkdir(exist_ok=True)
     storage = f"sqlite:///{folder}/nas.db"
     with Ledger.open(storage, create=True) as ledger:
         ledger.create_search("demo", config)
@@ -97,22 +99,33 @@ def until(condition: Callable[[], object], what: str) -> None:
         time.sleep(0.05)
 
 
+HALVING = {"trials": 9, "epochs": 9, "pruner": "halving", "evaluator": "curves"}
+TWO = {"objectives": ("accuracy", "work")}
+ODD = {"trials": 12, "evaluator": "odd", "repeats": 2, "limits": {"load": 10.0}}
+
+
 @pytest.mark.usefixtures("marks")
-def test_halving_stops_pauses_and_goes_on_as_it_does_locally(cluster: TwoNodes, tmp_path: Path) -> None:
-    config = replace(
-        CONFIG, trials=9, epochs=9, pruner="halving", evaluator="curves", objectives=("accuracy", "work")
-    )
-    jobs = [made(tmp_path / name, config) for name in ("local", "ray") if not (tmp_path / name).mkdir()]
-    local, remote = jobs
+@pytest.mark.parametrize("fields", [HALVING | TWO, ODD], ids=["halving", "odd"])
+def test_trials_end_as_they_do_locally(cluster: TwoNodes, tmp_path: Path, fields: dict[str, Any]) -> None:
+    config = replace(CONFIG, **fields)
+    local, remote = (made(tmp_path / name, config) for name in ("local", "ray"))
     work(local, threading.Event())
     run(remote, executor="ray", settings={"ray_address": cluster.address})
-    found = [
-        [(t.number, t.choices, t.state, t.error, t.accuracy, t.epochs_done) for t in trials_of(job)]
-        for job in jobs
-    ]
-    assert found[0] == found[1]
-    assert {t.epochs_done for t in trials_of(remote)} == {1, 3, 9}, "some were paused, some went on"
+    assert ends_of(local) == ends_of(remote)
     assert epochs_of(local) == epochs_of(remote)
+    found = {(trial.state, trial.epochs_done) for trial in trials_of(remote)}
+    if fields is not ODD:
+        assert {epochs for _, epochs in found} == {1, 3, 9}, "some were paused, some went on"
+    else:
+        states = {state for state, _ in found}
+        assert states == {TrialState.COMPLETE, TrialState.FAILED, TrialState.INFEASIBLE}
+
+
+def ends_of(job: Job) -> list[tuple[object, ...]]:
+    return [
+        (t.number, t.choices, t.state, t.error, t.accuracy, t.accuracies, t.costs, t.epochs_done)
+        for t in trials_of(job)
+    ]
 
 
 def test_a_process_a_node_and_the_driver_die_and_nothing_is_lost(
@@ -203,6 +216,10 @@ def short_folder() -> Iterator[Path]:
     ("options", "told"),
     [
         (["--ray-address", "auto"], "--ray-address: executor 'local' has no such setting"),
+        (
+            ["--executor", "ray", "--ray-address", "auto"],
+            "--ray-address: this machine is a node of no cluster",
+        ),
         (["--executor", "ray", "--ray-address", "ray://x"], "--ray-address: 'ray://x' is no address"),
         (["--executor", "ray", "--ray-address", "127.0.0.1:1"], "--ray-address: nobody answers"),
         (["--executor", "ray", "--gpus-per-trial", "1.5"], "--gpus-per-trial: 1.5 is no whole number"),
@@ -210,8 +227,9 @@ def short_folder() -> Iterator[Path]:
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_written(
-    tmp_path: Path, options: list[str], told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], told: str
 ) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     new = ["search", "--name", "demo", "--storage", f"sqlite:///{tmp_path}/nas.db"]
     found = CliRunner().invoke(cli, [*new, *options])
     assert (found.exit_code, list(tmp_path.iterdir())) == (2, [])

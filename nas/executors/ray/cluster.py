@@ -14,7 +14,7 @@ from typing import Any
 from nas.executors.ray.quiet import QUIET, be_quiet
 from nas.executors.ray.settings import RaySettings
 from nas.trials.failures import one_line
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import BitnasError
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +82,8 @@ def _join(address: str) -> None:
     try:
         ray.init(address=address, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises all kinds, some of them plain
-        fix = "start this machine as a node of it: ray start --address HOST:PORT"
-        raise BitnasError(f"ray_address: no cluster at '{address}' ({one_line(error)}); {fix}") from error
+        fix = "start this machine as a node of it, and give its token, if it has one, in RAY_AUTH_TOKEN"
+        raise BitnasError(f"ray: no cluster lets us in at '{address}' ({one_line(error)}); {fix}") from error
 
 
 def _start(settings: RaySettings, workers: int, folder: Path) -> None:
@@ -108,14 +108,13 @@ def _start(settings: RaySettings, workers: int, folder: Path) -> None:
 
 
 def _check_fit(settings: RaySettings) -> None:
-    """InvalidInput where no node could ever run a trial."""
+    """BitnasError where no node could ever run a trial."""
     nodes = [node["Resources"] for node in nodes_alive()]
-    for name, parameter in (("CPU", "cpus_per_trial"), ("GPU", "gpus_per_trial")):
-        wanted = settings.resources[name]
+    for name, wanted in settings.resources.items():
         most = max((node.get(name, 0) for node in nodes), default=0)
         if wanted > most:
-            problem = f"no node of the cluster has {wanted:g} {name}s; the most is {most:g}"
-            raise InvalidInput(parameter, problem, "ask for less, or add such a node")
+            problem = f"a trial is to have {wanted:g} {name}s, and the most that a node has is {most:g}"
+            raise BitnasError(f"ray: {problem}; ask for less, or add such a node")
 
 
 def nodes_alive() -> list[Mapping[str, Any]]:

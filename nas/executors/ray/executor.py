@@ -1,8 +1,10 @@
 """The executor ``ray``: a process that drives a Ray cluster, on which trials run."""
 
+import os
 import socket
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 from nas.executors.base import Event, Executor, executors
 from nas.executors.local import LocalExecutor, WorkerProcess
@@ -47,8 +49,8 @@ class RayExecutor(Executor):
         if find_spec("ray") is None or find_spec("tensorboardX") is None:
             raise InvalidInput("executor", "'ray' needs Ray Tune, which is not installed", f"run: {INSTALL}")
         address = self._settings.ray_address
-        if address not in (None, AUTO):
-            _knock(str(address))
+        if address is not None:
+            _knock(_own() if address == AUTO else address)
 
     def start(self, job: Job, workers: int) -> None:
         """Start the driver."""
@@ -82,6 +84,18 @@ EXPOSED = (
     "Ray: all who reach the ports of this cluster's nodes, and have its token where it asks for one, can run "
     "code on them; nodes get images, settings and plug-in files of the search, and no database password"
 )
+
+
+def _own() -> str:
+    """The cluster that this machine is a node of, as Ray writes it down where it starts one."""
+    if told := os.environ.get("RAY_ADDRESS"):
+        return told
+    note = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"  # noqa: S108 - Ray's
+    try:
+        return note.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        fix = "start one: ray start --head, or join one: ray start --address HOST:PORT"
+        raise InvalidInput("ray_address", "this machine is a node of no cluster", fix) from error
 
 
 def _knock(address: str) -> None:

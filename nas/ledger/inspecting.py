@@ -1,0 +1,174 @@
+"""Looks a ledger over: the database, its schema, rows that belong to nothing, and impossible trials."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, exists, func, inspect, or_, select, text
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+
+from nas.formatting import counted
+from nas.ledger import migrate
+from nas.ledger.engine import unmigrated
+from nas.ledger.records import TrialState, config_from_dict
+from nas.ledger.rows import trial_record
+from nas.ledger.tables import Artifact, Base, Checkpoint, Epoch, Search, Trial, Weights
+from search_spaces.errors import BitnasError
+
+RUNNING, QUEUED, PAUSED = TrialState.RUNNING, TrialState.QUEUED, TrialState.PAUSED
+ENDED = [state for state in TrialState if state.finished]
+_MOST = 100
+"""Findings of one kind."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that should not be in a ledger.
+
+    Attributes:
+        problem: in words.
+        search: the search that it is about, if it is about one.
+        trial: the number of the trial that it is about, if it is about one.
+    """
+
+    problem: str
+    search: str | None = None
+    trial: int | None = None
+
+    def __str__(self) -> str:
+        where = self.search or "the database"
+        return f"{where}{'' if self.trial is None else f'/{self.trial}'}: {self.problem}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The finding as JSON-able values."""
+        return asdict(self)
+
+
+def check(url: str) -> list[Finding]:
+    """What is wrong with the ledger at ``url``, which stays as it is; nothing, where all is well.
+
+    Raises:
+        InvalidInput: ``url`` is not a database URL.
+        BitnasError: the database does not open, or is none of ours.
+    """
+    with unmigrated(url) as engine, engine.connect() as connection:
+        found = [*_integrity(connection)] or [*_schema(connection)]
+        return found or [*_orphans(connection), *_searches(connection), *_trials(connection)]
+
+
+def _integrity(connection: Connection) -> Iterator[Finding]:
+    """What the database itself finds; PostgreSQL checks as it reads."""
+    if connection.dialect.name != "sqlite":
+        return
+    try:
+        for (told,) in connection.execute(text(f"PRAGMA integrity_check({_MOST})")):
+            if told != "ok":
+                yield Finding(f"SQLite finds: {told}")
+    except DatabaseError as error:  # so damaged that it cannot be looked through
+        yield Finding(f"SQLite finds: {error.orig}")
+
+
+def _schema(connection: Connection) -> Iterator[Finding]:
+    """A schema of another version, or one that lacks what its version has."""
+    found = migrate.revision(connection)
+    if found != migrate.newest():
+        yield Finding(f"its schema is {found}, and this version's {migrate.newest()}; upgrade it")
+        return
+    there = inspect(connection)
+    names = set(there.get_table_names())
+    for table in Base.metadata.sorted_tables:
+        if table.name not in names:
+            yield Finding(f"the table '{table.name}' is missing")
+            continue
+        columns = {column["name"] for column in there.get_columns(table.name)}
+        yield from (
+            Finding(f"'{table.name}' lacks '{c.name}'") for c in table.columns if c.name not in columns
+        )
+
+
+def _orphans(connection: Connection) -> Iterator[Finding]:
+    """Rows that refer to one that is not there."""
+    for table in Base.metadata.sorted_tables:
+        for key in table.foreign_keys:
+            lost = select(key.parent, func.count()).where(~exists().where(key.column == key.parent))
+            for of, count in connection.execute(lost.group_by(key.parent).limit(_MOST)):
+                whose = f"row {of} of '{key.column.table.name}', which is gone"
+                yield Finding(f"{counted(count, 'row')} of '{table.name}' belong to {whose}")
+
+
+def _searches(connection: Connection) -> Iterator[Finding]:
+    """Searches whose settings cannot be read, or that have too few trials."""
+    of = select(func.count()).where(Trial.search_id == Search.id).scalar_subquery()
+    for key, name in connection.execute(select(Search.id, Search.name)).all():
+        try:
+            row = connection.execute(select(Search.config, Search.ended, of).where(Search.id == key)).one()
+            config = config_from_dict(row.config)
+        except (BitnasError, SQLAlchemyError, ValueError, TypeError, KeyError, AttributeError) as error:
+            yield Finding(f"its settings cannot be read ({error})", name)
+            continue
+        if row.ended is None and row[2] < config.trials:
+            yield Finding(f"{row[2]} trials are there, of {config.trials}", name)
+
+
+def _trials(connection: Connection) -> Iterator[Finding]:
+    """Trials that no search could have left so."""
+    for problem, which in _IMPOSSIBLE.items():
+        for name, number in connection.execute(_named(which).limit(_MOST)):
+            yield Finding(problem, name, number)
+    yield from _unreadable(connection)
+
+
+def _named(which: Any) -> Select[str, int]:
+    """The searches and numbers of trials."""
+    named = select(Search.name, Trial.number).join(Search, Search.id == Trial.search_id)
+    return named.where(which).order_by(Search.id, Trial.number)
+
+
+_other = Trial.__table__.alias("other")
+_IMPOSSIBLE: dict[str, Any] = {
+    "it runs, and nobody holds it": (Trial.state == RUNNING)
+    & or_(Trial.owner.is_(None), Trial.expires_at.is_(None)),
+    "somebody holds it, and it does not run": Trial.state.in_([s for s in TrialState if s is not RUNNING])
+    & (Trial.state != TrialState.COMPLETE)
+    & Trial.expires_at.is_not(None),
+    "it is complete, and has no result": (Trial.state == TrialState.COMPLETE)
+    & Trial.accuracy.is_(None)
+    & Trial.costs.is_(None),
+    "it is complete, and has no architecture": (Trial.state == TrialState.COMPLETE)
+    & Trial.architecture.is_(None),
+    "it has an architecture without a digest, or the other way round": Trial.architecture.is_(None)
+    != Trial.digest.is_(None),
+    "its accuracy is not within 0 to 1": ~Trial.accuracy.between(0, 1),
+    "it is paused, and has no checkpoint": (Trial.state == PAUSED)
+    & ~exists().where(Checkpoint.trial_id == Trial.id),
+    "it has ended, and has a checkpoint": Trial.state.in_(ENDED)
+    & exists().where(Checkpoint.trial_id == Trial.id),
+    "it has weights, and is not complete": (Trial.state != TrialState.COMPLETE)
+    & Trial.same_as.is_(None)
+    & exists().where(Weights.trial_id == Trial.id),
+    "it was exported, and is not complete": (Trial.state != TrialState.COMPLETE)
+    & exists().where(Artifact.trial_id == Trial.id),
+    "it has more epochs than it went through": exists().where(
+        Epoch.trial_id == Trial.id, Epoch.epoch > Trial.epochs_done
+    ),
+    "its change is newer than its search's last": Trial.revision > Search.revision,
+    "an earlier trial has the same architecture and budget": Trial.same_as.is_(None)
+    & exists().where(
+        _other.c.search_id == Trial.search_id,
+        _other.c.digest == Trial.digest,
+        _other.c.number < Trial.number,
+        _other.c.budget.is_not_distinct_from(Trial.budget),
+    ),
+}
+"""What cannot be, and the trials of which it is so."""
+
+
+def _unreadable(connection: Connection) -> Iterator[Finding]:
+    """Trials with a damaged cell; each is read by itself, as one spoils all that are read with it."""
+    columns = Trial.__table__.columns
+    for name, number, key in connection.execute(_named(True).add_columns(Trial.id)).all():
+        try:
+            row: Row[Any] = connection.execute(select(*columns).where(Trial.id == key)).one()
+            trial_record(name, row)
+        except (SQLAlchemyError, ValueError, TypeError, KeyError, AttributeError) as error:
+            yield Finding(f"it cannot be read ({' '.join(str(error).split())})", name, number)

@@ -1,0 +1,133 @@
+"""Ledgers of every schema that ever landed are brought up to date, and lose nothing.
+
+``schemas/`` has a dump of each, with rows as the code of that time wrote them. A new migration needs one:
+``python tests/nas/make_schema.py`` writes it.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from click.testing import CliRunner
+from postgres import PostgresServer
+from sqlalchemy import Connection, create_engine, inspect, text
+
+from nas.cli.main import cli
+from nas.ledger import Ledger, TrialState, Worker, migrate
+from nas.ledger.claims import Claims
+from nas.ledger.history import History
+from nas.ledger.inspecting import check
+from nas.ledger.latencies import SqlLatencyTable
+
+SCHEMAS = Path(__file__).with_name("schemas")
+REVISIONS = sorted(
+    script.revision for script in ScriptDirectory.from_config(migrate._config()).walk_revisions()
+)
+CHANGED = {("trials", "revision"), ("searches", "revision")}
+"""Columns that a migration fills anew."""
+
+
+def _dump(revision: str) -> str:
+    return (SCHEMAS / f"r{revision}.sql").read_text(encoding="utf-8")
+
+
+def _sqlite(revision: str, folder: Path) -> str:
+    with closing(sqlite3.connect(folder / "nas.db")) as connection:
+        connection.executescript(_dump(revision))
+    return f"sqlite:///{folder}/nas.db"
+
+
+def _postgresql(revision: str, server: PostgresServer) -> str:
+    """The rows of the dump, in a schema that the migrations up to it make."""
+    storage = server.database()
+    engine = create_engine(storage)
+    with closing(sqlite3.connect(":memory:")) as dump, engine.begin() as connection:
+        dump.executescript(_dump(revision))
+        dump.row_factory = sqlite3.Row
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        for table in _in_order(connection):
+            for row in dump.execute(f"SELECT * FROM {table}"):
+                values = dict(row)
+                names, given = ", ".join(values), ", ".join(f":{name}" for name in values)
+                connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({given})"), values)
+            if "id" in {column["name"] for column in inspect(connection).get_columns(table)}:
+                last = f"(SELECT coalesce(max(id), 1) FROM {table})"
+                connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), {last})"))
+    engine.dispose()
+    return storage
+
+
+def _in_order(connection: Connection) -> list[str]:
+    ordered = [name for name, _ in inspect(connection).get_sorted_table_and_fkc_names() if name is not None]
+    return [name for name in ordered if name != migrate.VERSION_TABLE]
+
+
+def _rows(storage: str) -> dict[tuple[str, str], list[Any]]:
+    """Every column, as the database has it, by its table and name."""
+    engine = create_engine(storage)
+    with engine.connect() as connection:
+        found = {}
+        for table in _in_order(connection):
+            rows = connection.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).mappings().all()
+            names = [column["name"] for column in inspect(connection).get_columns(table)]
+            found |= {(table, name): [row[name] for row in rows] for name in names}
+    engine.dispose()
+    return found
+
+
+def test_every_schema_has_its_dump() -> None:
+    assert sorted(path.stem.removeprefix("r") for path in SCHEMAS.glob("*.sql")) == REVISIONS
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_an_older_ledger_is_brought_up_to_date_whole(
+    kind: str, revision: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if kind == "sqlite":
+        storage = _sqlite(revision, tmp_path)
+    else:
+        storage = _postgresql(revision, request.getfixturevalue("postgres_server"))
+    before = _rows(storage)
+    done = CliRunner().invoke(cli, ["db", "upgrade", "--storage", storage, "--json"])
+    assert done.exit_code == 0, done.output
+    after = _rows(storage)
+    kept = {name: values for name, values in before.items() if name in after and name not in CHANGED}
+    assert kept == {name: after[name] for name in kept}
+    assert before.keys() - after.keys() <= {("trials", "deaths")}
+    _goes_on(storage, revision)
+    assert check(storage) == []
+
+
+def _goes_on(storage: str, revision: str) -> None:
+    """What the dump has is read, and the trial that ran is taken over."""
+    with Ledger.open(storage) as ledger:
+        third = TrialState.PAUSED if revision >= "0010" else TrialState.PRUNED
+        states = [TrialState.COMPLETE, TrialState.INFEASIBLE, third, TrialState.RUNNING, TrialState.QUEUED]
+        assert [trial.state for trial in ledger.trials("demo")] == states
+        best = ledger.trial("demo", 0)
+        assert (best.accuracy, best.latency_ms, best.size_kb) == (0.6, 1.5, 12.0)
+        assert best.latency_by_workload == [("conv2d(a)", 1.0), ("dense(b)", 0.5)]
+        assert best.choices is not None and best.measured_latency_ms is not None
+        assert [(e.epoch, e.accuracy, e.seconds) for e in ledger.epochs("demo", 0)] == [
+            (1, 0.5, 0.25),
+            (2, 0.6000000000000001, 0.25),
+        ]
+        assert ledger.weights("demo", 0) == (b"\x08\x00tensors" if revision > "0001" else None)
+        assert [trial.number for trial in ledger.front("demo")] == [0]
+        assert [artifact.path for artifact in ledger.artifacts("demo")] == ["/work/demo.nas"]
+        assert SqlLatencyTable(ledger).rows("cpu | 1 thread")["conv2d(a)"].milliseconds == 1.0
+        history = History(ledger, "demo")
+        assert {trial.number for trial in history.refresh()} == {0, 1, 2, 3}
+        claims = Claims(ledger, "demo", Worker.this_process())
+        claim = claims.claim()
+        assert claim is not None and claim.trial.number == 3
+        assert ledger.epochs("demo", 3) == []
+        claims.finish(claim, TrialState.COMPLETE, accuracy=0.7)
+        assert [trial.number for trial in history.refresh()] == [3]
