@@ -28,7 +28,7 @@ __all__ = ["Objective", "PrunedError", "Report", "Result", "evaluator", "join", 
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
-        return _version()
+        return import_module("nas.versions").own_version()
     if name not in _EXPORTS:
         raise AttributeError(f"module 'nas' has no attribute '{name}'")
     home, _, found = _EXPORTS[name].partition(":")
@@ -37,12 +37,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *_EXPORTS, "__version__"})
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("bitnas")
-    except PackageNotFoundError:
-        return "unknown (bitnas runs from a folder where it is not installed)"

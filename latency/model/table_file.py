@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MAX_LENGTH = 10_000
 """Kernels of a network, and characters of a line's texts, at most."""
 MAX_MS = 1e6
+AHEAD = timedelta(days=1)
+"""A measurement may be so much later than now, as clocks and time zones are not always right."""
 MAX_INTEGER = 2**31 - 1
 SCHEDULE_PATTERN = r"^(\d{1,3}x\d{1,3})?$"
 
@@ -32,7 +34,14 @@ def _plain(text: str) -> str:
 def _date(text: str) -> str:
     if datetime.fromisoformat(text).tzinfo is None:
         raise ValueError("tells no time zone")
+    if is_ahead(text):
+        raise ValueError(f"{text} has not come yet; set the clock of the machine that measured")
     return text
+
+
+def is_ahead(date: str) -> bool:
+    """Whether a date is later than now by more than clocks differ."""
+    return datetime.fromisoformat(date) - datetime.now(UTC) > AHEAD
 
 
 def _workload(key: str) -> str:
@@ -130,7 +139,8 @@ def newer(table: "LatencyTable", lines: list[Line]) -> Iterator[Line]:
             date = None if known is None else known.date
         else:
             date = networks[line.device].get(tuple(line.network or ()))
-        if date is None or datetime.fromisoformat(date) < datetime.fromisoformat(line.date):
+        # one that came in with a date that has not come yet must not win for good
+        if date is None or is_ahead(date) or datetime.fromisoformat(date) < datetime.fromisoformat(line.date):
             yield line
 
 

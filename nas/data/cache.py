@@ -51,16 +51,20 @@ class About(BaseModel):
     deviation: list[float]
 
 
-def key_of(files: Mapping[str, str | Path], size: int | None, told: str = "") -> str:
-    """What the decoded images are known by: a digest of what was read, and of the size asked for.
+def key_of(digest: str, size: int | None) -> str:
+    """What decoded images are known by: the digest of what was read, and the size asked for."""
+    return hashlib.sha256(f"{VERSION} {size} {digest}".encode()).hexdigest()
+
+
+def digest_of(files: Mapping[str, str | Path], told: str = "") -> str:
+    """A digest of a data set, the same on every machine that has the same.
 
     Args:
         files: by what each is to the data set, its split and its place in the folder: a path here, whose
             bytes count, or an address, which counts as it is.
-        size: the side that images are brought to.
         told: what is known of them from elsewhere, such as the names of their classes.
     """
-    digest = hashlib.sha256(f"{VERSION} {size}{told and f' {told}'}".encode())
+    digest = hashlib.sha256(told.encode())
     for place, file in sorted(files.items(), key=lambda item: item[0]):
         digest.update(os.fsencode(f"\n{place} "))
         path = Path(file)

@@ -112,6 +112,8 @@ class DataSet:
         split_seed: of the cuts.
         class_names: in the order of the labels; empty where nobody has named them.
         largest: the greatest value that a pixel can have: what is white in an image file.
+        digest: of the files that it was read from, by which machines can tell that they have the same; empty
+            for what comes with an installation or from a hub.
     """
 
     name: str
@@ -123,6 +125,7 @@ class DataSet:
     split_seed: int = 0
     class_names: Sequence[str] = ()
     largest: int = 255
+    digest: str = ""
 
     @property
     def has_validation(self) -> bool:

@@ -125,10 +125,10 @@ def _cached(
     told: str = "",
 ) -> DataSet:
     """A folder's images, from the cache where they are there."""
-    key = cache.key_of(files, size, told)
-    entry = cache.entry(key)
+    digest = cache.digest_of(files, told)
+    entry = cache.entry(cache.key_of(digest, size))
     found = cache.about(entry) or cache.write(entry, read(), size, progress)
-    return _data_set(folder.resolve().name, key, found)
+    return _data_set(folder.resolve().name, entry, found, digest)
 
 
 def _of_hub(name: str, title: str, size: int | None, progress: cache.Progress) -> DataSet:
@@ -136,21 +136,23 @@ def _of_hub(name: str, title: str, size: int | None, progress: cache.Progress) -
 
     with tempfile.TemporaryDirectory(prefix="bitnas-") as aside:
         hub = Hub(name, Path(aside))
-        key = cache.key_of(hub.files, size, hub.told)
-        folder = cache.entry(key)
+        digest = cache.digest_of(hub.files, hub.told)
+        folder = cache.entry(cache.key_of(digest, size))
         found = cache.about(folder) or cache.write(folder, hub.read(), size, progress)
-    return _data_set(title, key, found)
+        is_here = all(Path(file).is_file() for file in hub.files.values())
+    return _data_set(title, folder, found, digest if is_here else "")
 
 
-def _data_set(name: str, key: str, found: cache.About) -> DataSet:
+def _data_set(name: str, folder: Path, found: cache.About, digest: str) -> DataSet:
     height, width, channels = found.shape
     return DataSet(
         name,
         found.classes,
         (channels, height, width),
-        lambda: cache.read(cache.entry(key), found),
+        lambda: cache.read(folder, found),
         validation_share=0.1,
         class_names=tuple(found.class_names),
+        digest=digest,
     )
 
 

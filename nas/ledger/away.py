@@ -33,6 +33,16 @@ _STAYS = (
     "certificate",
 )
 """In the text of a refused connection, which has no SQLSTATE: waiting does not help."""
+_CHECK = "check the URL"
+_ROOM, _WRITABLE = "make room on its disk, and go on", "the file and its folder must be writable"
+_FIXES: dict[int | str | None, str] = {
+    sqlite3.SQLITE_FULL: _ROOM,
+    sqlite3.SQLITE_READONLY: _WRITABLE,
+    sqlite3.SQLITE_CANTOPEN: _WRITABLE,
+    "53100": _ROOM,
+    "25006": "give the URL of a server that takes writes",
+}
+"""By SQLite's code, or by SQLSTATE."""
 
 
 def is_away(error: SQLAlchemyError) -> bool:
@@ -47,6 +57,14 @@ def is_away(error: SQLAlchemyError) -> bool:
         return True
     refused = state is None and type(cause).__name__ in ("OperationalError", "ConnectionTimeout")
     return error.connection_invalidated or (refused and not any(text in str(cause) for text in _STAYS))
+
+
+def fix_of(error: SQLAlchemyError) -> str:
+    """What to do about a database that cannot be used."""
+    cause = getattr(error, "orig", None)
+    if isinstance(cause, sqlite3.Error):
+        return _FIXES.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, _CHECK)
+    return _FIXES.get(getattr(cause, "sqlstate", None), _CHECK)
 
 
 def wait_s() -> float:

@@ -239,6 +239,13 @@ class SearchRecord:
         """Whether every trial has reached a final state."""
         return not any(count for state, count in self.counts.items() if not state.finished)
 
+    def told_versions(self, here: Mapping[str, str]) -> list[str]:
+        """In a line, or none, which versions ``here`` are not those that it was made with."""
+        made = self.origin.versions
+        differing = [name for name in here if name in made and made[name] != here[name]]
+        told = ", ".join(f"{name} {made[name]}, not {here[name]}" for name in differing)
+        return [f"versions: '{self.name}' was made with {told}; results may differ"] if told else []
+
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-able values; times are ISO 8601 in UTC."""
         return {

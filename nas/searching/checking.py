@@ -15,6 +15,7 @@ from nas.objectives import DEFAULT, LATENCY_AT, devices_of, objective
 from search_spaces.errors import InvalidInput, Parameter
 
 if TYPE_CHECKING:
+    from nas.data import DataSet
     from search_spaces.search_space import SearchSpace
 
 MAX_WORKERS = 256
@@ -29,7 +30,14 @@ def ignore(*_: object) -> None:
 
 
 def check_config(config: SearchConfig, on_images: OnImages = ignore) -> "SearchSpace":
-    """Refuse a search that could not run, before anything is written; the space, fitted to the data.
+    """Refuse a search that could not run, before anything is written; the space, fitted to the data."""
+    return checked_config(config, on_images)[0]
+
+
+def checked_config(
+    config: SearchConfig, on_images: OnImages = ignore
+) -> "tuple[SearchSpace, DataSet | None]":
+    """The space of a search, fitted to its data, and these, if it has any.
 
     Raises:
         InvalidInput: an unknown space, sampler or pruner; data that cannot be read, or that the space is not
@@ -44,12 +52,12 @@ def check_config(config: SearchConfig, on_images: OnImages = ignore) -> "SearchS
     space = restricted(spaces.get(config.space), config.fix, config.only)
     check_sampler(config.sampler)
     pruners.get(config.pruner)
-    if config.data:
-        data = load(config.data, config.image_size, on_images)
+    data = load(config.data, config.image_size, on_images) if config.data else None
+    if data is not None:
         space = space.fitted(data.input_shape, data.classes)
     check_evaluator(config, space)
     check_audit(config)
-    return space
+    return space, data
 
 
 def with_defaults(config: SearchConfig) -> SearchConfig:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.ledger.changing import add_trials
+from nas.ledger.origin import Origin
 from nas.ledger.records import TRAINING, SearchConfig, SearchRecord, check_search_name
 from nas.ledger.store import Ledger
 from nas.ledger.warm import check_sources, starting_from
@@ -16,12 +17,14 @@ from nas.searching.checking import (
     check_config,
     check_devices,
     check_pruner,
+    checked_config,
     ignore,
     with_defaults,
     with_whole_path,
 )
 from nas.searching.differences import refuse_taken
 from nas.searching.needs import check_plugins
+from nas.versions import versions
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -54,7 +57,7 @@ def create(
     if name is not None:
         check_search_name(name)
     config = with_defaults(config)
-    space = check_config(config, on_images)
+    space, data = checked_config(config, on_images)
     check_pruner(config)
     check_devices(storage, config)
     config = with_whole_path(config)
@@ -62,13 +65,14 @@ def create(
     if len(config.first) > config.trials:
         problem = f"{len(config.first)} architectures are more than the {config.trials} trials"
         raise InvalidInput("first", problem, "ask for more trials")
+    origin = Origin(versions(), "" if data is None else data.digest)
     with _ledger(storage, is_there=bool(warm_start)) as ledger:
         check_sources(ledger, warm_start, config)
         if name is not None:
             if name in _names(ledger):
                 refuse_taken(ledger.search(name), config, storage)
-            return ledger.create_search(name, config, starting_from(warm_start, _has_rungs))
-        return _create_unnamed(ledger, config, warm_start)
+            return ledger.create_search(name, config, starting_from(warm_start, _has_rungs), origin)
+        return _create_unnamed(ledger, config, warm_start, origin)
 
 
 def _has_rungs(config: SearchConfig) -> bool:
@@ -99,7 +103,9 @@ def first_of(
         return first_of(names, space, ledger, config.evaluator)
 
 
-def _create_unnamed(ledger: Ledger, config: SearchConfig, warm_start: Sequence[str]) -> SearchRecord:
+def _create_unnamed(
+    ledger: Ledger, config: SearchConfig, warm_start: Sequence[str], origin: Origin
+) -> SearchRecord:
     words = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{config.space}-{Path(config.data or config.evaluator).stem}")
     words = words.strip("._-")[:50] or "search"
     for number in count(1):
@@ -107,7 +113,7 @@ def _create_unnamed(ledger: Ledger, config: SearchConfig, warm_start: Sequence[s
         if name in _names(ledger):
             continue
         try:
-            return ledger.create_search(name, config, starting_from(warm_start, _has_rungs))
+            return ledger.create_search(name, config, starting_from(warm_start, _has_rungs), origin)
         except InvalidInput:
             if name not in _names(ledger):
                 raise  # else another process has just taken it
@@ -125,7 +131,16 @@ def join(storage: str, name: str) -> SearchRecord:
         InvalidInput: there is no such search, or something that it needs is not here: data, a plug-in.
         BitnasError: the database is not there, or does not open.
     """
-    return resume(storage, name)
+    with Ledger.open(storage) as ledger:
+        record = ledger.search(name)
+    config, its = record.config, record.origin.data
+    check_plugins(record)
+    _, data = checked_config(config)
+    check_devices(storage, config)
+    if its and data is not None and data.digest != its:
+        problem = f"'{config.data}' of this machine is not what '{name}' was made with"
+        raise InvalidInput("data", problem, "copy it from a machine that works on the search")
+    return record
 
 
 def resume(storage: str, name: str, more: int = 0) -> SearchRecord:

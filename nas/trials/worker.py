@@ -28,7 +28,9 @@ from nas.trials.medians import awaited_costs, median_cost
 from nas.trials.presence import Presence
 from nas.trials.setup import make_runner
 from nas.trials.stopping import next_claim
+from nas.trials.threads import one_thread
 from nas.trials.trial import TrialRunner
+from nas.versions import versions
 from runtime.light_tvm import without_backends
 from search_spaces.errors import BitnasError, MeasurementError, NoDeviceError, StaleClaimError, StorageError
 
@@ -54,15 +56,13 @@ class Stop(Protocol):
 
 def prepare_process(verbose: bool = False) -> None:
     """Make this process one that does nothing but work: its threads, its log, what it loads of TVM."""
-    import torch
-
     without_backends()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     if os.environ.get("NAS_DEBUG", "0") not in ("", "0"):
         logging.getLogger("nas").setLevel(logging.DEBUG)
     elif verbose:
         logging.getLogger("nas").setLevel(logging.INFO)
-    torch.set_num_threads(1)  # Workers share the machine, and idle threads spin while another measures.
+    one_thread()  # Workers share the machine, and idle threads spin while another measures.
 
 
 def _tell_nobody(_told: Told) -> None:
@@ -109,8 +109,11 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials 
         tell = presence.tell
         claims = Claims(ledger, job.search, worker, job.lease_s)
         runner = make_runner(job, ledger, claims, MachineLock.of_this_machine(check))
-        for bench in _elsewhere(runner):
-            tell(Told(remark=bench.remark))
+        for remark in [
+            *ledger.search(job.search).told_versions(versions()),
+            *(b.remark for b in _elsewhere(runner)),
+        ]:
+            tell(Told(remark=remark))
         try:
             _profile(runner, job, check, tell)
             gc.freeze()  # what was imported stays: to look through it each time takes a seventh of a second

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 import search_spaces
-from latency.model.table_file import write_lines
+from latency.model.table_file import Line, write_lines
 from nas.cli.main import cli
 from nas.ledger import Ledger
 from nas.ledger.latencies import SqlLatencyTable
@@ -96,6 +96,7 @@ def test_what_was_learned_moves_with_the_table_and_the_newer_counts(tmp_path):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("date", "2999-01-01T00:00:00+00:00"),
         ("milliseconds", -1),
         ("milliseconds", 0),
         ("milliseconds", 1e300),
@@ -125,6 +126,17 @@ def test_one_wrong_line_keeps_a_table_out(tmp_path, field, value):
     assert "line 2 of" in found.stderr
     assert field in found.stderr or "either" in found.stderr or "JSON" in found.stderr
     assert not (tmp_path / "nas.db").exists()
+
+
+def test_a_date_that_has_not_come_does_not_win_for_good(tmp_path):
+    """Some earlier version may have let it in."""
+    with Ledger.open(f"sqlite:///{tmp_path / 'nas.db'}", create=True) as ledger:
+        SqlLatencyTable(ledger).put_lines(
+            [Line.model_construct(**{**ROW, "date": "2999-01-01T00:00:00+00:00"}, conditions={})]
+        )
+    newer = {**ROW, "milliseconds": 2e-5}
+    assert "Added 1 of 1" in imported(tmp_path, "nas.db", newer).stderr
+    assert "Added 0 of 1" in imported(tmp_path, "nas.db", newer).stderr
 
 
 def test_local_is_there_without_a_ledger(tmp_path):

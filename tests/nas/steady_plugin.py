@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import nas
 from search_spaces.search_space import Choose, SearchSpace, spaces
 
-SECONDS = 0.05
+SECONDS = 0.02
 
 
 class Number:

@@ -44,7 +44,7 @@ def test_the_split_and_the_address_are_part_of_what_an_entry_is_known_by(tmp_pat
     assert sizes == [[6, 6], [3, 6]]
     place = "train/train-0.parquet"
     addresses = [f"hf://datasets/{owner}/x@1/data/train-0.parquet" for owner in "ab"]
-    assert cache.key_of({place: addresses[0]}, None) != cache.key_of({place: addresses[1]}, None)
+    assert cache.digest_of({place: addresses[0]}) != cache.digest_of({place: addresses[1]})
 
 
 def test_half_an_entry_is_made_anew(tmp_path: Path, own_cache: Path) -> None:

@@ -124,7 +124,7 @@ def test_a_failed_upgrade_leaves_nothing(storage: str) -> None:
         ("nonsense", "not a database URL"),
         ("", "not a database URL"),
         ("oracle9://x", "not a database URL"),
-        ("mysql://host/name", "'mysql' is not a supported database"),
+        ("mysql://host/name", "'mysql' is not supported: a ledger is kept in SQLite"),
         ("sqlite://", "a database in memory"),
     ],
 )

@@ -1,13 +1,16 @@
 """Who works on a search, as ``nas workers`` tells it: at work, idle, waiting, silent, dead, left."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from image_files import idx_folder
 from sqlalchemy import select, update
 
 from nas.cli.main import cli
@@ -15,10 +18,13 @@ from nas.ledger import Ledger, SearchConfig, Worker
 from nas.ledger.changing import remove
 from nas.ledger.claims import Claims
 from nas.ledger.entries import EpochRecord
+from nas.ledger.origin import Origin
 from nas.ledger.roster import KEPT, Roster, WorkerState
 from nas.ledger.tables import WorkerRow
+from nas.searching.creating import create, join
 from nas.trials.presence import Presence
 from nas.trials.worker import Told
+from search_spaces.errors import InvalidInput
 
 VERSIONS = {"bitnas": "0.1.0", "torch": "2.13.0"}
 HERE = Worker.this_process()
@@ -113,3 +119,28 @@ def test_the_command_shows_workers_or_one_line(ledger: Ledger, storage: str, ros
     ]
     missing = CliRunner().invoke(cli, ["workers", "dmeo", "--storage", storage])
     assert missing.exit_code == 2
+
+
+def test_whoever_joins_has_the_data_that_the_search_was_made_with(storage: str, tmp_path: Path) -> None:
+    folder = tmp_path / "mnist"
+    idx_folder(folder)
+    config = SearchConfig(space="tiny", data=str(folder), device="local", trials=1, epochs=1)
+    made = create(storage, "demo", config).origin
+    assert len(made.data) == 64 and made.versions["bitnas"] and made.devices == {}
+    assert join(storage, "demo").origin == made
+    labels = folder / "train-labels-idx1-ubyte"
+    data = labels.read_bytes()
+    labels.write_bytes(data[:-1] + bytes([(data[-1] + 1) % 3]))
+    with pytest.raises(InvalidInput, match=f"^data: '{folder}' of this machine is not what 'demo' was made"):
+        join(storage, "demo")
+    shutil.rmtree(folder)
+    with pytest.raises(InvalidInput, match=f"^data: '{folder}' is neither a data set here"):
+        join(storage, "demo")
+
+
+def test_other_versions_are_told_in_a_line(ledger: Ledger, config: SearchConfig) -> None:
+    record = ledger.create_search("demo", config, origin=Origin({"torch": "2.12.0", "bitnas": "0.1.0"}))
+    assert record.told_versions({"torch": "2.12.0", "bitnas": "0.1.0", "apache-tvm": "0.27"}) == []
+    assert record.told_versions({"torch": "2.13.0", "bitnas": "0.1.0"}) == [
+        "versions: 'demo' was made with torch 2.12.0, not 2.13.0; results may differ"
+    ]

@@ -1,9 +1,13 @@
 """``nas worker`` beside ``nas search``, as processes that share a database."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,8 @@ from commands import Command, wait_until
 from postgres import PostgresServer
 
 from nas.ledger import Ledger, SearchRecord, TrialState
+from nas.ledger.roster import Roster, WorkerState
+from tests.environment import clean_environment
 
 PLUGIN = Path(__file__).with_name("shared_plugin.py")
 OPTIONS = [
@@ -112,6 +118,61 @@ def test_a_worker_puts_back_what_it_began_or_loses_it_to_another(
         (tmp_path / "hold").unlink()
         assert lives.end() == 0, lives.err
     assert record(storage).finished
+
+
+SHORT_LEASE = """
+import sys
+from pathlib import Path
+
+from nas.searching import running
+from nas.trials.job import Job
+from search_spaces.plugins import add_plugin_file
+
+add_plugin_file(Path(sys.argv[2]))
+running.run(Job(sys.argv[1], "demo", lease_s=3.0))
+"""
+
+
+def test_a_worker_that_is_stopped_past_its_lease_changes_nothing_any_more(
+    nas: Nas, storage: str, tmp_path: Path
+) -> None:
+    """As a machine that sleeps: another takes its trial, and what it says once it goes on is refused."""
+    with nas(
+        "search", "--name", "demo", *OPTIONS, "--trials", "1", "--seed", "1", "--workers", "0"
+    ) as created:
+        assert created.end() == 0, created.err
+    (tmp_path / "hold").touch()
+    # a lock of its own: who is stopped while it trains holds off whoever wants to measure on the machine
+    env = clean_environment(
+        PYTHONPATH=str(PLUGIN.parents[2]), SHARED_FOLDER=str(tmp_path), TMPDIR=str(tmp_path)
+    )
+    line = [sys.executable, "-c", SHORT_LEASE, storage, str(PLUGIN)]
+    with Ledger.open(storage) as ledger, started(line, env=env) as first:
+        wait_until(lambda: noted(tmp_path, "begins"))
+        (_, stopped, _) = noted(tmp_path, "begins")[0]
+        os.kill(int(stopped), signal.SIGSTOP)
+        with started(line, env=env) as second:
+            wait_until(lambda: len(noted(tmp_path, "begins")) == 2)
+            (tmp_path / "hold").unlink()
+            assert second.wait(180) == 0
+        taken = ledger.trial("demo", 0)
+        (_, taker, _) = noted(tmp_path, "ends")[0]
+        assert taken.state is TrialState.COMPLETE and (taken.worker or "").endswith(f":{taker}")
+        os.kill(int(stopped), signal.SIGCONT)
+        assert first.wait(180) == 0
+        assert ledger.trial("demo", 0) == taken and len(ledger.epochs("demo", 0)) == 2
+        gone = {str(worker.pid): worker.state for worker in Roster(ledger, "demo").workers()}
+        assert gone == {stopped: WorkerState.LEFT, taker: WorkerState.LEFT}
+
+
+@contextmanager
+def started(line: list[str], env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is killed when the block ends."""
+    with subprocess.Popen(line, env=env) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_what_cannot_be_joined_is_refused_in_a_line(nas: Nas, storage: str, tmp_path: Path) -> None:
