@@ -8,6 +8,7 @@
 # make bench-measuring  a search that measures what its front needs, beside one that measures everything
 # make bench-search  every search algorithm on tables of trained networks, beside Optuna's, in an hour or two
 # make bench-search-table CIFAR=FOLDER  the trainings behind these tables, in an hour or two
+# make soak  kills searches and their workers 1,000 times on SQLite, 300 times on PostgreSQL, and looks for what is lost, in an hour or so
 # make accuracy  how far predicted latencies are from measured ones, here and over RPC, in an hour or two
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ DEMO := demo
 DEMO_LIMIT ?= 0.5x
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo pictures bench bench-measuring bench-search bench-search-table bench-training reproduce networks accuracy test lint types unit format clean
+.PHONY: help install demo pictures bench bench-measuring bench-search bench-search-table bench-training reproduce networks soak accuracy test lint types unit format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -110,6 +111,13 @@ bench-search-table: $(STAMP)
 	@test -n "$(CIFAR)" || { echo 'CIFAR: the folder with CIFAR-10 is missing; give make bench-search-table CIFAR=FOLDER' >&2; exit 2; }
 	$(BIN)/python -m benchmarks.search.train_digits
 	$(BIN)/python -m benchmarks.search.train_cifar --data $(CIFAR)
+
+# Fewer: make soak SQLITE='--kills 50' POSTGRESQL='--kills 20 --server-kills 4'
+SQLITE ?= --kills 1000 --json benchmarks/soak/sqlite.json
+POSTGRESQL ?= --kills 300 --server-kills 50 --json benchmarks/soak/postgresql.json
+soak: $(STAMP)
+	$(BIN)/python -m benchmarks.soak --database sqlite $(SQLITE)
+	$(BIN)/python -m benchmarks.soak --database postgresql $(POSTGRESQL)
 
 test: lint types unit
 

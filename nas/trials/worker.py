@@ -28,6 +28,7 @@ from nas.trials.medians import awaited_costs, median_cost
 from nas.trials.presence import Presence
 from nas.trials.setup import make_runner
 from nas.trials.stopping import next_claim
+from nas.trials.threads import one_thread
 from nas.trials.trial import TrialRunner
 from nas.versions import versions
 from runtime.light_tvm import without_backends
@@ -55,15 +56,13 @@ class Stop(Protocol):
 
 def prepare_process(verbose: bool = False) -> None:
     """Make this process one that does nothing but work: its threads, its log, what it loads of TVM."""
-    import torch
-
     without_backends()
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     if os.environ.get("NAS_DEBUG", "0") not in ("", "0"):
         logging.getLogger("nas").setLevel(logging.DEBUG)
     elif verbose:
         logging.getLogger("nas").setLevel(logging.INFO)
-    torch.set_num_threads(1)  # Workers share the machine, and idle threads spin while another measures.
+    one_thread()  # Workers share the machine, and idle threads spin while another measures.
 
 
 def _tell_nobody(_told: Told) -> None:
