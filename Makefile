@@ -6,6 +6,7 @@
 # make reproduce DATA=FOLDER  the trainings of docs/results.md on CIFAR-10, in a day; goes on where it was interrupted
 # make networks  every published network in every precision, a step of training, compiled, beside torch
 # make bench-measuring  a search that measures what its front needs, beside one that measures everything
+# make bench-ledger  many processes that claim trials and end them in one ledger, in two minutes
 # make bench-search  every search algorithm on tables of trained networks, beside Optuna's, in an hour or two
 # make bench-search-table CIFAR=FOLDER  the trainings behind these tables, in an hour or two
 # make soak  kills searches 1,000 times on SQLite, 300 times on PostgreSQL, 50 times on Ray, and looks for what is lost, in an hour or two
@@ -20,7 +21,7 @@ DEMO := demo
 DEMO_LIMIT ?= 0.5x
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo pictures bench bench-measuring bench-search bench-search-table bench-training reproduce networks soak accuracy test lint types unit format clean
+.PHONY: help install demo pictures bench bench-ledger bench-measuring bench-search bench-search-table bench-training reproduce networks soak accuracy test lint types unit format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -91,6 +92,10 @@ accuracy: $(STAMP)
 	$(BIN)/python -m benchmarks.predictions --storage sqlite:///$(ACCURACY)/nas.db
 	$(BIN)/python -m benchmarks.repeat
 	$(BIN)/python -m benchmarks.repeat --loaded
+
+# In PostgreSQL: make bench-ledger LEDGER='--storage postgresql+psycopg://user@host/empty --processes 64 --each 200'
+bench-ledger: $(STAMP)
+	$(BIN)/python -m benchmarks.ledger $(LEDGER)
 
 # Other options of nas search: make bench-measuring SEARCH='--space cifar --data photos --image-size 32 --trials 16'
 SEARCH ?= --space tiny --data digits --trials 30 --epochs 3 --workers 2

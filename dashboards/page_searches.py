@@ -48,7 +48,7 @@ def _draw(rows: list[dict[str, Any]]) -> Any:
 
 
 def _best(ledger: Ledger, search: SearchRecord) -> float | None:
-    return max((t.accuracy for t in ledger.trials(search.name) if t.accuracy is not None), default=None)
+    return max((t.accuracy for t in ledger.outlines(search.name) if t.accuracy is not None), default=None)
 
 
 def _row(search: SearchRecord, best: float | None) -> dict[str, Any]:

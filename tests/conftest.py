@@ -10,7 +10,7 @@ import pytest
 from tests.environment import PATIENCE
 
 LONGEST = (
-    *("test_rpc", "test_random_networks", "test_end_to_end", "test_prediction"),
+    *("test_rpc", "test_ray", "test_random_networks", "test_end_to_end", "test_prediction"),
     *("test_benchmarks", "test_search_loop", "test_plugin_option", "test_trained_export"),
 )
 """Files that take minutes come first, so that no worker is left with one when the others are done."""

@@ -63,7 +63,8 @@ def pareto(
     from nas.searching.pareto import pareto_of, shown_config
 
     with opened(storage) as ledger:
-        record, found = ledger.search(search), ledger.trials(search)
+        record = ledger.search(search)
+        found = ledger.outlines(search, objectives=objectives) if plot is None else ledger.trials(search)
     record = replace(record, config=shown_config(record, objectives))
     shown = pareto_of(found, record.config, dict(references))
     if plot is not None:

@@ -54,10 +54,12 @@ def trials(search: str, state: str | None, storage: str, as_json: bool) -> None:
     Accuracy is that of the validation split. A figure that is missing is a dash: an infeasible trial was
     never trained, and only the trials of the front are measured whole.
     """
+    from nas.ledger import TrialState
+
     with opened(storage) as ledger:
         record = ledger.search(search)
         check_objectives(search, record.config)
-        found = [trial for trial in ledger.trials(search) if state in (None, trial.state)]
+        found = ledger.outlines(search, None if state is None else TrialState(state))
     if as_json:
         print_json([summary(record.config, trial) for trial in found])
     elif not found:

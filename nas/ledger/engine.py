@@ -1,17 +1,25 @@
 """Opening the ledger's database: the URL, SQLite's settings, the schema's version, and clear refusals."""
 
+import math
 import random
 import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.exc import (
+    ArgumentError,
+    DisconnectionError,
+    IntegrityError,
+    NoSuchModuleError,
+    SQLAlchemyError,
+)
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from nas.ledger import migrate
 from nas.ledger.away import fix_of, is_away
@@ -48,6 +56,9 @@ SERVER = {
     "tcp_user_timeout": "30s",
 }
 """How the server finds that out, and lets go of what the lost transaction had locked."""
+IDLE_S = 1.0
+"""After so long a connection may have been lost without anybody's notice."""
+_USED = "used"
 _STORAGE = Parameter("storage")
 _AS_SEARCHED = "give the ", _STORAGE, " that 'nas search' was given"
 
@@ -161,8 +172,10 @@ def _check_file(url: URL, create: bool) -> None:
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         given = {name: value for name, value in CLIENT.items() if name not in url.query}
-        engine = create_engine(url, pool_pre_ping=True, connect_args=given)
+        engine = create_engine(url, connect_args=given)
         event.listen(engine, "connect", _set_up_postgresql)
+        event.listen(engine, "checkin", _note_use)
+        event.listen(engine, "checkout", partial(_check_idle, engine))
         return engine
     check_sqlite()
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
@@ -177,6 +190,26 @@ def _set_up_postgresql(connection: "psycopg.Connection[Any]", _entry: Connection
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {settings}", [*chain(*SERVER.items())])
     connection.commit()
+
+
+def _note_use(_connection: Any, entry: ConnectionPoolEntry) -> None:
+    entry.info[_USED] = time.monotonic()
+
+
+def _check_idle(
+    engine: Engine, connection: Any, entry: ConnectionPoolEntry, _fairy: PoolProxiedConnection
+) -> None:
+    """Ask whether a connection that was idle still is one; to ask each time takes a sixth of a transaction.
+
+    Raises:
+        DisconnectionError: it is none; the pool makes another.
+    """
+    if time.monotonic() - entry.info.get(_USED, math.inf) < IDLE_S:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except Exception as error:  # whatever the driver has for it
+        raise DisconnectionError from error
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:

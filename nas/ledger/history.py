@@ -2,19 +2,17 @@
 
 import math
 
-from sqlalchemy import null, select
+from sqlalchemy import select
 
 from nas.ledger.away import patient
 from nas.ledger.records import TrialRecord
-from nas.ledger.rows import trial_record
+from nas.ledger.rows import trial_columns, trial_record
 from nas.ledger.store import Ledger, find_id
 from nas.ledger.tables import Trial
 
 _LEFT_OUT = {"latency_by_workload", "passed_samples"}
 """What nobody judges a trial by, and is most of what there is to read of many."""
-_COLUMNS = [
-    null().label(column.key) if column.key in _LEFT_OUT else column for column in Trial.__table__.columns
-]
+_COLUMNS = trial_columns(_LEFT_OUT)
 
 
 class History:

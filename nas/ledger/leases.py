@@ -81,16 +81,17 @@ class Leases:
 
     @patient
     def _claimed(self, is_queued_too: bool) -> Claim | None:
-        for seen in self._candidates(None, Trial.state == RUNNING):
+        with self._ledger.reading() as session:
+            abandoned = self._abandoned(session, Trial.state == RUNNING)
+            is_any = is_queued_too and is_any_free(session, self._search_id)
+        for seen in abandoned:
             if claim := self._claim(seen, RUNNING, started_at=datetime.now(UTC), error=None):
                 return claim
-        return self._claim_first() if is_queued_too else None
+        # who waits for others to end theirs locks nothing
+        return self._claim_first() if is_any or (is_queued_too and abandoned) else None
 
     def _claim_first(self) -> Claim | None:
         """The first queued trial; whoever claims looks for it alone, so that none looks in vain."""
-        with self._ledger.reading() as session:
-            if not is_any_free(session, self._search_id):
-                return None  # who waits for others to end theirs locks nothing
         with self._ledger.writing() as session:
             revision = next_revision(session, self._search_id)
             if (seen := first_free(session, self._search_id)) is None:
@@ -223,15 +224,20 @@ class Leases:
     def _candidates(self, free: ColumnElement[bool] | None, held: ColumnElement[bool]) -> list[Trial]:
         """The trials that meet ``held`` and whose owner has let them go, then those ``free`` and nobody's."""
         with self._ledger.reading() as session:
-            mine = Trial.search_id == self._search_id
-            keys = [of for of, _, is_abandoned in self._held(session, and_(mine, held)) if is_abandoned]
-            by_number = select(Trial).order_by(Trial.number)
-            abandoned = session.scalars(by_number.where(Trial.id.in_(keys))).all() if keys else []
+            abandoned = self._abandoned(session, held)
             if free is None:
-                return [*abandoned]
+                return abandoned
+            nobodys = select(Trial).where(Trial.search_id == self._search_id, free)
+            nobodys = nobodys.where(Trial.expires_at.is_(None)).order_by(Trial.doubt, Trial.number)
             # One claimer at a time wins the first; the others need a few more to turn to.
-            nobodys = select(Trial).order_by(Trial.doubt, Trial.number).where(mine, free)
-            return [*abandoned, *session.scalars(nobodys.where(Trial.expires_at.is_(None)).limit(16))]
+            return [*abandoned, *session.scalars(nobodys.limit(16))]
+
+    def _abandoned(self, session: Session, held: ColumnElement[bool]) -> list[Trial]:
+        """The trials that meet ``held`` and whose owner has let them go, by number."""
+        owned = self._held(session, and_(Trial.search_id == self._search_id, held))
+        keys = [of for of, _, is_abandoned in owned if is_abandoned]
+        by_number = select(Trial).where(Trial.id.in_(keys)).order_by(Trial.number)
+        return [*session.scalars(by_number)] if keys else []
 
     def _held(self, session: Session, which: ColumnElement[bool]) -> list[tuple[int, str | None, bool]]:
         """Of each trial that somebody holds: its key, by whom, and whether that one has let it go."""

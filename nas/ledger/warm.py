@@ -39,14 +39,26 @@ def starting_from(sources: Sequence[str], schedule: Schedule) -> AddTrials | Non
     return add if sources else None
 
 
-def check_sources(ledger: Ledger, sources: Sequence[str], config: SearchConfig) -> None:
-    """InvalidInput where a search could not begin with the trials of these; asked before it is written."""
+def check_sources(ledger: Ledger, sources: Sequence[str], config: SearchConfig) -> dict[str, str]:
+    """Which machines the times of these searches are of, by device: who takes them over keeps to these.
+
+    Raises:
+        InvalidInput: a search could not begin with the trials of all these; asked before it is written.
+    """
+    from latency.hardware.device import same_hardware
+
+    devices: dict[str, str] = {}
     for name in sources:
         try:
             source = ledger.search(name)
         except InvalidInput as error:
             raise error.of("warm_start") from error
         check_warm(name, config, source.config)
+        for device, key in source.origin.devices.items():
+            if not same_hardware(devices.setdefault(device, key), key):
+                problem = f"'{name}' has times of another machine called '{device}' than the others"
+                raise InvalidInput("warm_start", problem, "start from searches of one machine")
+    return devices
 
 
 def _copy_trials(

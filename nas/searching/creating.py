@@ -65,9 +65,9 @@ def create(
     if len(config.first) > config.trials:
         problem = f"{len(config.first)} architectures are more than the {config.trials} trials"
         raise InvalidInput("first", problem, "ask for more trials")
-    origin = Origin(versions(), "" if data is None else data.digest)
     with _ledger(storage, is_there=bool(warm_start)) as ledger:
-        check_sources(ledger, warm_start, config)
+        devices = check_sources(ledger, warm_start, config)
+        origin = Origin(versions(), "" if data is None else data.digest, devices)
         if name is not None:
             if name in _names(ledger):
                 refuse_taken(ledger.search(name), config, storage)

@@ -1,5 +1,6 @@
 """What the driver of a cluster does with what it is told, without a cluster: the other end is the test."""
 
+import pickle
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from nas.data import load
+from nas.executors.ray.driver import shipment_of
 from nas.executors.ray.handing import Handing
 from nas.executors.ray.messages import Message
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
@@ -152,3 +155,17 @@ def test_workers_that_cannot_even_begin_end_the_search(opened: Ledger, lock: Mac
         lose()
     assert bench.states() == [TrialState.QUEUED], "that is none of its fault"
     assert threading.active_count() == 1, "no heartbeat is left"
+
+
+def test_a_node_gets_no_way_to_the_ledger(
+    opened: Ledger, lock: MachineLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it gets tells how to evaluate, and which images, as arrays."""
+    monkeypatch.delenv("NAS_PLUGINS", raising=False)
+    bench = Bench(opened, lock, SearchConfig("tiny", "digits", "", 1, 1, objectives=("accuracy",)))
+    shipment = shipment_of(bench.handing._runner)
+    sent = pickle.dumps(shipment)
+    assert opened.url.removeprefix("sqlite:///").encode() not in sent
+    there = pickle.loads(sent)
+    assert there.data is not None
+    assert (there.data.train.images == load("digits").train.images).all()

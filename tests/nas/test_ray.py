@@ -52,7 +52,7 @@ def marks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     text = PLUGIN.read_text(encoding="utf-8").replace(
         'Path(__file__).with_name("marks")', f"Path({str(folder)!r})"
     )
-    plugin = tmp_path_factory.mktemp("plugin") / "numbers.py"
+    plugin = tmp_path_factory.mktemp("plugin") / "twelve.py"
     plugin.write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NAS_PLUGINS", str(plugin))

@@ -20,6 +20,7 @@ from nas.ledger.claims import Claims
 from nas.ledger.entries import EpochRecord
 from nas.ledger.origin import Origin
 from nas.ledger.roster import KEPT, Roster, WorkerState
+from nas.ledger.settling import settle_device
 from nas.ledger.tables import WorkerRow
 from nas.searching.creating import create, join
 from nas.trials.presence import Presence
@@ -144,3 +145,14 @@ def test_other_versions_are_told_in_a_line(ledger: Ledger, config: SearchConfig)
     assert record.told_versions({"torch": "2.13.0", "bitnas": "0.1.0"}) == [
         "versions: 'demo' was made with torch 2.12.0, not 2.13.0; results may differ"
     ]
+
+
+def test_a_search_that_takes_trials_over_keeps_to_their_machine(ledger: Ledger, config: SearchConfig) -> None:
+    keys = [f"local | {cpu} | znver3 | tvm 1 | kernels 9 | protocol 2" for cpu in ("one", "one", "two")]
+    for name, key in zip("abc", [*keys[:1], keys[1].replace("tvm 1", "tvm 2"), keys[2]], strict=True):
+        ledger.create_search(name, config)
+        assert settle_device(ledger, name, "local", key) == key
+    assert settle_device(ledger, "a", "local", keys[2]) == keys[0], "another machine was first"
+    assert create(ledger.url, "next", config, warm_start=("a", "b")).origin.devices == {"local": keys[0]}
+    with pytest.raises(InvalidInput, match=r"^warm_start: 'c' has times of another machine called 'local'"):
+        create(ledger.url, "other", config, warm_start=("a", "c"))

@@ -2,15 +2,17 @@
 
 import os
 import socket
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from nas.executors.base import Event, Executor, executors
+from nas.executors.base import Ended, Event, Executor, executors
 from nas.executors.local import LocalExecutor, WorkerProcess
 from nas.executors.ray.cluster import INSTALL
 from nas.executors.ray.own_folder import OwnFolder
 from nas.executors.ray.settings import AUTO, RaySettings
+from nas.ledger.losses import Cause
 from nas.trials.job import Job, Told
 from search_spaces.errors import InvalidInput, Parameter
 
@@ -71,7 +73,7 @@ class RayExecutor(Executor):
     def poll(self, timeout_s: float) -> list[Event]:
         """Hear the driver, and start another where it died."""
         notices, self._notices = self._notices, []
-        return [*notices, *self._driver.poll(0.0 if notices else timeout_s)]
+        return [*notices, *map(_blamed, self._driver.poll(0.0 if notices else timeout_s))]
 
     def stop(self) -> None:
         """End the driver, and with it what it has started of Ray."""
@@ -84,6 +86,13 @@ EXPOSED = (
     "Ray: all who reach the ports of this cluster's nodes, and have its token where it asks for one, can run "
     "code on them; nodes get images, settings and plug-in files of the search, and no database password"
 )
+
+
+def _blamed(event: Event) -> Event:
+    """Ray exits the driver where the servers of the cluster are gone, which is no trial's fault."""
+    if isinstance(event, Ended) and event.how.startswith("exit code"):
+        return replace(event, cause=Cause.OUTSIDE)
+    return event
 
 
 def _own() -> str:

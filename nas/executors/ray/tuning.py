@@ -119,9 +119,11 @@ class DecidingScheduler(FIFOScheduler):
     def __init__(self, bridge: Bridge) -> None:
         super().__init__()
         self._bridge = bridge
+        self._added: Trial | None = None
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
         """Give Tune's trial its assignment: here, as Tune writes what a searcher suggests into names."""
+        self._added = trial
         trial.config["assignment"] = dict(vars(self._bridge.assignments.pop(trial.trial_id)))
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
@@ -137,6 +139,7 @@ class DecidingScheduler(FIFOScheduler):
         """Its process is gone, or its node."""
         error = trial.get_pickled_error()
         log.debug("trial %s was lost", trial.trial_id, exc_info=error)
+        trial.config.pop("assignment", None)
         self._bridge.safely(lambda: self._lose(trial.trial_id, error), None)
 
     def _lose(self, key: str, error: Exception | None) -> None:
@@ -146,9 +149,13 @@ class DecidingScheduler(FIFOScheduler):
         self._bridge.handing.lose(key, cause, how)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
-        """The first that waits; of those that have not ended, as there may be thousands that have."""
-        waiting = (trial for trial in tune_controller.get_live_trials() if trial.status == Trial.PENDING)
-        return next(waiting, None)
+        """The one that was added last, so that it gets the process that is free.
+
+        Tune would give that to one that waits for a process of its own, and end the one that starts: where
+        trials are short, there would never be a second process.
+        """
+        found, self._added = self._added, None
+        return found if found is not None and found.status == Trial.PENDING else None
 
 
 class Watch(Callback):
