@@ -45,7 +45,8 @@ class Search:
 def new_search(name: str, trials: int, workers: int, *more: str) -> list[str]:
     """The words after ``nas search`` for a search of quick trials."""
     fixed = ["--space", "numbers", "--evaluator", "numbers", "--objective", "accuracy", "--sampler", "random"]
-    return ["--name", name, *fixed, "--epochs", str(STEPS), "--trials", str(trials), *_at(workers), *more]
+    epochs = [] if "--epochs" in more else ["--epochs", str(STEPS)]
+    return ["--name", name, *fixed, *epochs, "--trials", str(trials), *_at(workers), *more]
 
 
 def same_search(name: str, workers: int, *more: str) -> list[str]:

@@ -18,6 +18,7 @@ from benchmarks.soak.processes import (
     runs,
     same_search,
 )
+from nas.ledger import Ledger
 
 PATIENCE_S = 120.0
 """So long nothing may happen, with nobody killed meanwhile."""
@@ -25,6 +26,8 @@ PAUSE_S = 0.5
 """A kill comes up to so long after a worker has claimed a trial."""
 WORKER, PARENT, ALL, SERVER = "worker", "parent", "parent and workers", "server"
 ACTOR, DRIVER, NODE = "actor", "driver", "node"
+HALVING = ("--pruner", "halving", "--epochs", "8")
+"""Settings of every other search: trials are paused, and some go on."""
 EVENTS = "events"
 """The side log, in the soak's folder."""
 SHARES = {WORKER: 0.7, PARENT: 0.15, ALL: 0.15}
@@ -82,17 +85,18 @@ class Soak:
         number = 0
         while self.killed.total() < self.kills:
             number += 1
-            self._round(f"soak-{self.seed}-{number}")
+            more = HALVING if number % 2 == 0 else ()
+            self._round(f"soak-{self.seed}-{number}", *more)
         return self.found
 
-    def _round(self, name: str) -> None:
-        """One search, from its beginning to its end."""
+    def _round(self, name: str, *more: str) -> None:
+        """One search, from its beginning to its end; ``more`` are settings of it."""
         started, before = time.monotonic(), self.killed.total()
-        search = self._started(new_search(name, self.trials, self.workers, *self.options))
+        search = self._started(new_search(name, self.trials, self.workers, *self.options, *more))
         try:
             while search.process.poll() != 0:
                 if search.process.poll() is not None:
-                    search = self._again(search, name)
+                    search = self._again(search, name, *more)
                 elif self.killed.total() >= self.kills:
                     self._wait(search, lambda: False)
                 elif self._wait(search, self._claim_to_come()):
@@ -112,7 +116,7 @@ class Soak:
     def _started(self, words: list[str]) -> Search:
         return Search(self.folder, self.storage, self._log.path, *words)
 
-    def _again(self, search: Search, name: str) -> Search:
+    def _again(self, search: Search, name: str, *more: str) -> Search:
         """Go on with a search that was killed, or has ended with an error before it was over."""
         code, kills = search.process.returncode, self.killed.total()
         if code >= 0:
@@ -120,9 +124,16 @@ class Soak:
             if self.gave_up and self.gave_up[-1] == (kills, last):
                 raise RuntimeError(f"a search fails by itself: {last}")
             self.gave_up.append((kills, last))
-        is_there = any(event.get("search") == name for event in self._log.events)
-        words = same_search if is_there else _same_or_new(self.storage, name, self.trials)
-        return self._started(words(name, self.workers, *self.options))
+        if self._is_there(name):
+            return self._started(same_search(name, self.workers, *self.options))
+        return self._started(new_search(name, self.trials, self.workers, *self.options, *more))
+
+    def _is_there(self, name: str) -> bool:
+        """Whether a search was written before it was killed."""
+        if any(event.get("search") == name for event in self._log.events):
+            return True
+        with Ledger.open(self.storage, create=True) as ledger:
+            return name in {search.name for search in ledger.searches()}
 
     def _claim_to_come(self) -> Callable[[], bool]:
         """Whether a worker has claimed a trial since now."""
@@ -178,16 +189,3 @@ class Soak:
             return self.server_name
         (kind,) = self._random.choices(list(self.shares), weights=list(self.shares.values()))
         return kind
-
-
-def _same_or_new(storage: str, name: str, trials: int) -> Callable[..., list[str]]:
-    """How to go on with a search that may have been killed before it was written."""
-    from nas.ledger import Ledger
-    from search_spaces.errors import BitnasError
-
-    try:
-        with Ledger.open(storage) as ledger:
-            ledger.search(name)
-    except BitnasError:
-        return lambda name, workers, *more: new_search(name, trials, workers, *more)
-    return same_search
