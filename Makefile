@@ -9,7 +9,7 @@
 # make bench-ledger  many processes that claim trials and end them in one ledger, in two minutes
 # make bench-search  every search algorithm on tables of trained networks, beside Optuna's, in an hour or two
 # make bench-search-table CIFAR=FOLDER  the trainings behind these tables, in an hour or two
-# make soak  kills searches and their workers 1,000 times on SQLite, 300 times on PostgreSQL, and looks for what is lost, in an hour or so
+# make soak  kills searches 1,000 times on SQLite, 300 times on PostgreSQL, 50 times on Ray, and looks for what is lost, in an hour or two
 # make accuracy  how far predicted latencies are from measured ones, here and over RPC, in an hour or two
 
 PYTHON ?= python3
@@ -117,12 +117,14 @@ bench-search-table: $(STAMP)
 	$(BIN)/python -m benchmarks.search.train_digits
 	$(BIN)/python -m benchmarks.search.train_cifar --data $(CIFAR)
 
-# Fewer: make soak SQLITE='--kills 50' POSTGRESQL='--kills 20 --server-kills 4'
+# Fewer: make soak SQLITE='--kills 50' POSTGRESQL='--kills 20 --server-kills 5' RAY='--kills 5 --server-kills 1'
 SQLITE ?= --kills 1000 --json benchmarks/soak/sqlite.json
 POSTGRESQL ?= --kills 300 --server-kills 50 --json benchmarks/soak/postgresql.json
+RAY ?= --kills 50 --server-kills 8 --workers 2 --json benchmarks/soak/ray.json
 soak: $(STAMP)
 	$(BIN)/python -m benchmarks.soak --database sqlite $(SQLITE)
 	$(BIN)/python -m benchmarks.soak --database postgresql $(POSTGRESQL)
+	$(BIN)/python -m benchmarks.soak --database ray $(RAY)
 
 test: lint types unit
 

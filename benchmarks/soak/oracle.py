@@ -23,7 +23,7 @@ class Found:
         stuck: trials that have not ended, though nobody is left to run them.
         failed: trials that were given up for deaths that were all of our making.
         broken: what the database says of itself, where that is not that all is well.
-        outlived: processes that ran on for more than two seconds after their parent.
+        outlived: processes that ran on for too long after their parent, which is two seconds.
     """
 
     acknowledged: int = 0

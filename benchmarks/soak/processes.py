@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[2]
 LOG = "SOAK_LOG"
 """The environment variable that names the side log."""
 STEPS = 2
-OUTLIVES_S = 2.0
 
 
 class Search:
@@ -46,7 +45,8 @@ class Search:
 def new_search(name: str, trials: int, workers: int, *more: str) -> list[str]:
     """The words after ``nas search`` for a search of quick trials."""
     fixed = ["--space", "numbers", "--evaluator", "numbers", "--objective", "accuracy", "--sampler", "random"]
-    return ["--name", name, *fixed, "--epochs", str(STEPS), "--trials", str(trials), *_at(workers), *more]
+    epochs = [] if "--epochs" in more else ["--epochs", str(STEPS)]
+    return ["--name", name, *fixed, *epochs, "--trials", str(trials), *_at(workers), *more]
 
 
 def same_search(name: str, workers: int, *more: str) -> list[str]:
@@ -80,15 +80,16 @@ def kill(process: int) -> None:
         os.kill(process, signal.SIGKILL)
 
 
-def outliving(processes: list[int]) -> list[int]:
-    """Those that still run two seconds later."""
-    deadline = time.monotonic() + OUTLIVES_S
-    while (left := [each for each in processes if _runs(each)]) and time.monotonic() < deadline:
+def outliving(processes: list[int], seconds: float) -> list[int]:
+    """Those that still run so many seconds later."""
+    deadline = time.monotonic() + seconds
+    while (left := [each for each in processes if runs(each)]) and time.monotonic() < deadline:
         time.sleep(0.02)
     return left
 
 
-def _runs(process: int) -> bool:
+def runs(process: int) -> bool:
+    """Whether a process has not ended."""
     try:
         stat = Path(f"/proc/{process}/stat").read_text()
     except OSError:

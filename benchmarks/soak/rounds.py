@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -15,22 +15,30 @@ from benchmarks.soak.processes import (
     kill,
     new_search,
     outliving,
+    runs,
     same_search,
 )
+from nas.ledger import Ledger
 
 PATIENCE_S = 120.0
 """So long nothing may happen, with nobody killed meanwhile."""
 PAUSE_S = 0.5
 """A kill comes up to so long after a worker has claimed a trial."""
 WORKER, PARENT, ALL, SERVER = "worker", "parent", "parent and workers", "server"
+ACTOR, DRIVER, NODE = "actor", "driver", "node"
+HALVING = ("--pruner", "halving", "--epochs", "8")
+"""Settings of every other search: trials are paused, and some go on."""
+EVENTS = "events"
+"""The side log, in the soak's folder."""
 SHARES = {WORKER: 0.7, PARENT: 0.15, ALL: 0.15}
+RAY_SHARES = {ACTOR: 0.6, DRIVER: 0.2, PARENT: 0.2}
 
 
 class Server(Protocol):
-    """A database server that can be killed."""
+    """Something that a search needs and that can be killed: a database server, a node of a cluster."""
 
     def stop(self) -> None:
-        """At once, as by ``pg_ctl stop -m immediate``."""
+        """At once, as by ``pg_ctl stop -m immediate``, or as if it had lost its power."""
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -43,8 +51,10 @@ class Soak:
     Attributes:
         folder: for the side log and what the searches write.
         storage: the ledger's URL.
-        kills: how many, of these ``server_kills`` of the server.
+        kills: how many, of these ``server_kills`` of the server, which are counted as ``server_name``.
+        shares: of the kinds of the other kills.
         trials: of each search; with fewer, more searches are made.
+        outlives_s: how long a process may outlive its parent.
         options: further ones of ``nas search``.
         tell: is given a line for each search.
     """
@@ -57,6 +67,9 @@ class Soak:
     trials: int = 100
     server: Server | None = None
     server_kills: int = 0
+    server_name: str = SERVER
+    shares: Mapping[str, float] = field(default_factory=lambda: SHARES)
+    outlives_s: float = 2.0
     options: tuple[str, ...] = ()
     tell: Callable[[str], None] = print
     found: Found = field(default_factory=Found)
@@ -65,24 +78,25 @@ class Soak:
 
     def __post_init__(self) -> None:
         self._random = Random(self.seed)
-        self._log = SideLog(self.folder / "events")
+        self._log = SideLog(self.folder / EVENTS)
 
     def run(self) -> Found:
         """Kill so many, and let the last search end."""
         number = 0
         while self.killed.total() < self.kills:
             number += 1
-            self._round(f"soak-{self.seed}-{number}")
+            more = HALVING if number % 2 == 0 else ()
+            self._round(f"soak-{self.seed}-{number}", *more)
         return self.found
 
-    def _round(self, name: str) -> None:
-        """One search, from its beginning to its end."""
+    def _round(self, name: str, *more: str) -> None:
+        """One search, from its beginning to its end; ``more`` are settings of it."""
         started, before = time.monotonic(), self.killed.total()
-        search = self._started(new_search(name, self.trials, self.workers, *self.options))
+        search = self._started(new_search(name, self.trials, self.workers, *self.options, *more))
         try:
             while search.process.poll() != 0:
                 if search.process.poll() is not None:
-                    search = self._again(search, name)
+                    search = self._again(search, name, *more)
                 elif self.killed.total() >= self.kills:
                     self._wait(search, lambda: False)
                 elif self._wait(search, self._claim_to_come()):
@@ -92,7 +106,7 @@ class Soak:
         finally:
             leaving = descendants_of(search.process.pid)
             search.kill()
-            self.found.outlived |= {f"{name}: process {each}" for each in outliving(leaving)}
+            self.found.outlived |= {f"{name}: process {each}" for each in outliving(leaving, self.outlives_s)}
         check(self.found, self.storage, name, self._log.events, is_over=True)
         seconds = time.monotonic() - started
         wrong = ", ".join(f"{count} {what}" for what, count in self.found.wrong.items() if count)
@@ -102,7 +116,7 @@ class Soak:
     def _started(self, words: list[str]) -> Search:
         return Search(self.folder, self.storage, self._log.path, *words)
 
-    def _again(self, search: Search, name: str) -> Search:
+    def _again(self, search: Search, name: str, *more: str) -> Search:
         """Go on with a search that was killed, or has ended with an error before it was over."""
         code, kills = search.process.returncode, self.killed.total()
         if code >= 0:
@@ -110,9 +124,16 @@ class Soak:
             if self.gave_up and self.gave_up[-1] == (kills, last):
                 raise RuntimeError(f"a search fails by itself: {last}")
             self.gave_up.append((kills, last))
-        is_there = any(event.get("search") == name for event in self._log.events)
-        words = same_search if is_there else _same_or_new(self.storage, name, self.trials)
-        return self._started(words(name, self.workers, *self.options))
+        if self._is_there(name):
+            return self._started(same_search(name, self.workers, *self.options))
+        return self._started(new_search(name, self.trials, self.workers, *self.options, *more))
+
+    def _is_there(self, name: str) -> bool:
+        """Whether a search was written before it was killed."""
+        if any(event.get("search") == name for event in self._log.events):
+            return True
+        with Ledger.open(self.storage, create=True) as ledger:
+            return name in {search.name for search in ledger.searches()}
 
     def _claim_to_come(self) -> Callable[[], bool]:
         """Whether a worker has claimed a trial since now."""
@@ -140,39 +161,31 @@ class Soak:
     def _kill(self, search: Search) -> None:
         """Kill something of a search that runs."""
         kind = self._kind()
-        workers = search.workers()
-        if kind == SERVER and self.server is not None:
+        if kind == self.server_name and self.server is not None:
             self.server.stop()
             time.sleep(self._random.uniform(0, 2 * PAUSE_S))
             self.server.start()
-        elif kind == WORKER:
-            if not workers:  # the last one has just ended
-                return
-            kill(self._random.choice(workers))
-        else:
-            others = descendants_of(search.process.pid)
+        elif kind in (PARENT, ALL):
+            others, workers = descendants_of(search.process.pid), search.workers()
             for each in [search.process.pid, *(workers if kind == ALL else ())]:
                 kill(each)
             search.process.wait()
-            self.found.outlived |= {f"{kind}: process {each}" for each in outliving(others)}
+            self.found.outlived |= {f"{kind}: process {each}" for each in outliving(others, self.outlives_s)}
+        else:
+            victims = self._actors() if kind == ACTOR else search.workers()
+            if not victims:  # the last one has just ended
+                return
+            kill(self._random.choice(victims))
         self.killed[kind] += 1
+
+    def _actors(self) -> list[int]:
+        """The processes that have begun to evaluate a trial lately, and that run."""
+        begun = [event["pid"] for event in self._log.events if event["event"] == "begun"]
+        return [each for each in set(begun[-2 * self.workers :]) if runs(each)]
 
     def _kind(self) -> str:
         left = self.kills - self.killed.total()
-        if self._random.random() < (self.server_kills - self.killed[SERVER]) / left:
-            return SERVER
-        (kind,) = self._random.choices(list(SHARES), weights=list(SHARES.values()))
+        if self._random.random() < (self.server_kills - self.killed[self.server_name]) / left:
+            return self.server_name
+        (kind,) = self._random.choices(list(self.shares), weights=list(self.shares.values()))
         return kind
-
-
-def _same_or_new(storage: str, name: str, trials: int) -> Callable[..., list[str]]:
-    """How to go on with a search that may have been killed before it was written."""
-    from nas.ledger import Ledger
-    from search_spaces.errors import BitnasError
-
-    try:
-        with Ledger.open(storage) as ledger:
-            ledger.search(name)
-    except BitnasError:
-        return lambda name, workers, *more: new_search(name, trials, workers, *more)
-    return same_search

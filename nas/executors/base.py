@@ -56,6 +56,9 @@ class Executor(ABC):
     inherits it, and can import what such a file defines, the executor's own functions too. For one that is
     started elsewhere, the executor copies the files there and sets the variable.
 
+    A process that is started on this machine had better end with the one that started it, also where that is
+    killed: ``runtime.parent.end_with``, called first of all in it, sees to that.
+
     Two workers must not share a process: a trial traces models, for which torch.fx replaces functions of
     torch in all threads.
 

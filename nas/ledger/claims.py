@@ -164,7 +164,7 @@ class Claims(Leases):
         if seen is None:
             return Doubt.NONE  # it is another's
         *before, last = lost.with_last(seen, cause, how)
-        return self._lose(seen, [*before, replace(last, worker=worker.to_text())])
+        return self._lose(seen, [*before, replace(last, worker=worker.to_text())]) or Doubt.NONE
 
     @patient
     def end_search(self, why: str, claim: Claim | None = None) -> None:

@@ -179,14 +179,20 @@ class Leases:
             mine = Trial.search_id == self._search_id, Trial.owner.is_not(None), Trial.expires_at.is_not(None)
             held = session.scalars(select(Trial).where(*mine)).all()
         for seen in held:
-            if replace(Worker.from_text(str(seen.owner)), started=0) == worker:
-                return seen.number, self._lose(seen, lost.with_last(seen, cause, how))
+            if replace(Worker.from_text(str(seen.owner)), started=0) != worker:
+                continue
+            if (found := self._lose(seen, lost.with_last(seen, cause, how))) is not None:
+                return seen.number, found
         with self._ledger.writing() as session:
             number = lost.correct(session, self._search_id, worker, cause, how)
         return None if number is None else (number, Doubt.NONE)
 
-    def _lose(self, seen: Trial, losses: list[Loss]) -> Doubt:
-        """Put a trial back that its owner will not end, unless too many owners were lost in it."""
+    def _lose(self, seen: Trial, losses: list[Loss]) -> Doubt | None:
+        """Put a trial back that its owner will not end, unless too many owners were lost in it.
+
+        Returns:
+            What becomes of it; None where another has claimed it meanwhile.
+        """
         found, state = doubt(losses), seen.state
         with self._ledger.writing() as session:
             values: dict[str, Any] = {"losses": lost.to_column(losses), "doubt": found, "expires_at": None}
@@ -199,7 +205,9 @@ class Leases:
                 values["state"] = PAUSED if is_paused else TrialState.QUEUED
             if found is not Doubt.GIVEN_UP:
                 values["owner"] = None
-            if self._change(session, _unchanged(seen), **values) and state is RUNNING:
+            if not self._change(session, _unchanged(seen), **values):
+                return None
+            if state is RUNNING:
                 end = checkpoints.drop if found is Doubt.GIVEN_UP else checkpoints.go_back
                 end(session, seen.id)
         return found

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, Table, bindparam, func, null, select, update
+from sqlalchemy import ColumnElement, Row, Select, Table, bindparam, case, func, null, select, update
 from sqlalchemy.orm import Session
 
 from nas.ledger.entries import check_finite
@@ -120,9 +120,16 @@ def trial_record(search: str, row: Trial | Row[Any]) -> TrialRecord:
 
 
 def trial_columns(left_out: Collection[str]) -> list[ColumnElement[Any]]:
-    """The columns for ``trial_record``, some of them as if nothing was there; rows are read twice as fast."""
+    """The columns for ``trial_record``, some of them as if nothing was there; rows are read twice as fast.
+
+    An architecture that no choices lead to, such as a published network's, is there all the same: it is known
+    by its name.
+    """
     columns = Trial.__table__.columns
-    return [null().label(column.key) if column.key in left_out else column for column in columns]
+    missing: dict[str, ColumnElement[Any]] = {name: null() for name in left_out}
+    if "architecture" in missing:
+        missing["architecture"] = case((columns.choices.is_(None), columns.architecture))
+    return [missing[c.key].label(c.key) if c.key in missing else c for c in columns]
 
 
 def measured_columns(measured: "Measurement") -> dict[str, float | str | None]:

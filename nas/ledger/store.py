@@ -201,8 +201,8 @@ class Ledger:
     ) -> list[TrialRecord]:
         """The trials of a search, of one state or all, without what is long: they take a third of the time.
 
-        They lack choices, the times of kernels, and architectures, unless one of the search's objectives, or
-        of ``objectives``, is computed from these.
+        They lack choices, the times of kernels, and architectures, unless no choices lead to these, or one of
+        the search's objectives, or of ``objectives``, is computed from them.
 
         Raises:
             InvalidInput: there is no such search.

@@ -4,12 +4,17 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 from nas.executors.ray.cluster import LOOPBACK
 from nas.executors.ray.quiet import QUIET
+
+T = TypeVar("T")
+
+TRIES = 3
+"""Ray gives a node 30 s to start, which a busy machine may not keep."""
 
 
 class TwoNodes:
@@ -19,13 +24,13 @@ class TwoNodes:
         from ray.cluster_utils import Cluster
 
         self._cluster = Cluster()
-        self._head = self._cluster.add_node(num_cpus=1, include_dashboard=False)
+        self._head = tried(lambda: self._cluster.add_node(num_cpus=1, include_dashboard=False))
         self.address: str = self._cluster.address
         self.add_second()
 
     def add_second(self) -> None:
         """Add the node that may be killed."""
-        self._second: Any = self._cluster.add_node(num_cpus=1)
+        self._second: Any = tried(lambda: self._cluster.add_node(num_cpus=1))
         self.second_id: str = self._second.node_id
 
     def kill_second(self) -> None:
@@ -35,6 +40,14 @@ class TwoNodes:
     def end(self) -> None:
         """End all of its processes."""
         self._cluster.shutdown()
+
+
+def tried(start: Callable[[], T]) -> T:
+    """Start something of Ray's, and try again where it does not come up."""
+    for _ in range(TRIES - 1):
+        with suppress(Exception):  # it raises a plain one
+            return start()
+    return start()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The soak, for a short while: processes of searches are killed at random, and nothing is lost."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -20,11 +21,16 @@ from tests.nas.postgres import why_absent
             "--database postgresql --kills 20 --server-kills 5 --workers 4 --trials 200",
             marks=pytest.mark.skipif(why_absent() is not None, reason=why_absent() or "it is there"),
         ),
+        pytest.param(
+            "--database ray --kills 5 --server-kills 1 --workers 2 --trials 20 --seed 6",
+            marks=pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
+        ),
     ],
 )
 def test_nothing_is_lost_doubled_or_stuck(options: str, tmp_path: Path) -> None:
     file = tmp_path / "found.json"
-    assert main([*options.split(), "--json", str(file)]) == 0
+    slow = ["--outlives-s", "30"]  # a machine may be busy
+    assert main([*options.split(), *slow, "--json", str(file)]) == 0
     found = json.loads(file.read_text())
     kills = int(options.split()[3])
     assert sum(found["kills"].values()) == kills

@@ -23,6 +23,7 @@ INSTALL = "pip install 'bitnas[ray]'"
 LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # what has all of its servers listen on 127.0.0.1 alone
     "RAY_AUTH_MODE": "token",
+    "RAY_gcs_server_port_wait_time_s": "120",  # a busy machine takes longer than the usual 30 s
 }
 SETTLE_S, KNOCK_S = 0.5, 3.0
 """After so long a node whose process was lost is asked whether it lives; it may take so long to answer."""
