@@ -13,6 +13,8 @@ from nas.ledger import Ledger, TrialState
 
 PLUGIN = '''"""Networks that are numbers, and an evaluator that keeps one CPU busy."""
 
+import time
+
 import nas
 from search_spaces.search_space import SearchSpace, spaces
 
@@ -39,6 +41,7 @@ spaces.add("bench-numbers", Numbers())
 def busy(number, budget, report):
     total = 0
     for step in range(1, budget + 1):
+        time.sleep(WAITS)
         for index in range(LOOPS):
             total += index * index % 7
         report(step, {"accuracy": 0.5})
@@ -89,15 +92,19 @@ def measure(folder: Path, plugin: Path, workers: int, trials: int) -> Found:
 @click.command()
 @click.option("--trials", default=24, show_default=True, help="How many trials a search has.")
 @click.option("--loops", default=8_000_000, show_default=True, help="How long one takes.")
+@click.option(
+    "--waits", default=0.0, show_default=True, help="Seconds that one only waits, for a busy machine."
+)
 @click.option("--rounds", default=2, show_default=True, help="How often one worker and two take turns.")
-def main(trials: int, loops: int, rounds: int) -> None:
+def main(trials: int, loops: int, waits: float, rounds: int) -> None:
     """Search by one worker and by two, in turn, and print both, and what one is to the other."""
     ratios, overheads = [], []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             plugin = folder / "busy.py"
-            plugin.write_text(PLUGIN.replace("LOOPS", str(loops // STEPS)), encoding="utf-8")
+            text = PLUGIN.replace("LOOPS", str(loops // STEPS)).replace("WAITS", str(waits / STEPS))
+            plugin.write_text(text, encoding="utf-8")
             one, two = (measure(folder, plugin, workers, trials) for workers in (1, 2))
         ratios.append(one.seconds_a_trial / two.seconds_a_trial)
         overheads.append(one.overhead_s)

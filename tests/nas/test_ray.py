@@ -208,8 +208,10 @@ def test_the_command_has_a_cluster_of_its_own_which_ends_with_it(marks: Path, tm
 def short_folder() -> Iterator[Path]:
     """One for temporary files whose name is short, as Ray's sockets are in it."""
     folder = tempfile.mkdtemp(prefix="t-", dir="/tmp")
-    yield Path(folder)
-    shutil.rmtree(folder)
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # what was killed may still write
 
 
 @pytest.mark.parametrize(
