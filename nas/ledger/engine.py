@@ -24,6 +24,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from nas.ledger import migrate
 from nas.ledger.away import fix_of, is_away
 from nas.ledger.libpq import settings_of_environment
+from nas.ledger.same_file import SameFile
 from nas.ledger.supported import EXAMPLE, check_kind, check_server, check_sqlite
 from search_spaces.errors import (
     AbsentLedgerError,
@@ -180,7 +181,10 @@ def _engine(url: URL) -> Engine:
         return engine
     check_sqlite()
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    file = SameFile(Path(str(url.database)), _shown(url))
+    event.listen(engine, "connect", lambda *_: file.check())
     event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", lambda _: file.check())
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 

@@ -1,4 +1,4 @@
-"""What libpq, PostgreSQL's own library, reads of the environment: it is read once, then hidden from others."""
+"""What PostgreSQL's own library, libpq, reads of the environment: read once, then hidden from others."""
 
 import os
 
