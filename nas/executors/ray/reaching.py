@@ -1,4 +1,4 @@
-"""Whether a Ray cluster lets us in: asked before a search is written, without importing Ray in this process."""
+"""Whether a Ray cluster lets us in: asked before a search is written, by a process that imports Ray."""
 
 import json
 import os
