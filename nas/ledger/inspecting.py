@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, exists, func, inspect, or_, select, text
+from sqlalchemy import Connection, Row, Select, exists, func, or_, select, text
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from nas.formatting import counted
@@ -12,6 +12,7 @@ from nas.ledger import migrate
 from nas.ledger.engine import unmigrated
 from nas.ledger.records import TrialState, config_from_dict
 from nas.ledger.rows import trial_record
+from nas.ledger.schema import differences
 from nas.ledger.tables import Artifact, Base, Checkpoint, Epoch, Search, Trial, Weights
 from search_spaces.errors import BitnasError
 
@@ -74,16 +75,7 @@ def _schema(connection: Connection) -> Iterator[Finding]:
     if found != migrate.newest():
         yield Finding(f"its schema is {found}, and this version's {migrate.newest()}; upgrade it")
         return
-    there = inspect(connection)
-    names = set(there.get_table_names())
-    for table in Base.metadata.sorted_tables:
-        if table.name not in names:
-            yield Finding(f"the table '{table.name}' is missing")
-            continue
-        columns = {column["name"] for column in there.get_columns(table.name)}
-        yield from (
-            Finding(f"'{table.name}' lacks '{c.name}'") for c in table.columns if c.name not in columns
-        )
+    yield from map(Finding, differences(connection))
 
 
 def _orphans(connection: Connection) -> Iterator[Finding]:

@@ -119,6 +119,34 @@ def test_damage_is_found_and_named(tmp_path: Path, config: SearchConfig) -> None
     assert run("check", storage=storage, code=1).stdout.startswith("the database: SQLite finds: ")
 
 
+def test_what_a_schema_lacks_is_named(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path}/nas.db"
+    with Ledger.open(storage, create=True):
+        pass
+    spoil = """
+        DROP INDEX ix_trials_search_id_digest; DROP TABLE artifacts; DROP TABLE workers;
+        CREATE TABLE workers (id INTEGER NOT NULL PRIMARY KEY, search_id INTEGER, owner TEXT NOT NULL,
+            versions JSON NOT NULL, stage TEXT NOT NULL, joined_at DATETIME NOT NULL,
+            seen_at DATETIME NOT NULL, ended_at DATETIME, more TEXT);
+        CREATE TABLE mine (number INTEGER);
+        CREATE INDEX of_mine ON trials (state);
+    """
+    with closing(sqlite3.connect(tmp_path / "nas.db", isolation_level=None)) as connection:
+        connection.executescript(spoil)
+        assert sorted(run("check", storage=storage, code=1).stdout.splitlines()) == [
+            "the database: 'trials' lacks 'ix_trials_search_id_digest'",
+            "the database: 'workers' has 'more', which no version of bitnas has added",
+            "the database: 'workers' lacks 'fk_workers_search_id_searches'",
+            "the database: 'workers' lacks 'uq_workers_search_id_owner'",
+            "the database: 'workers.search_id' may be empty, unlike this version's",
+            "the database: the table 'artifacts' is missing",
+        ]
+        connection.execute("DELETE FROM bitnas_version")
+    assert "has no version in 'bitnas_version'; go back to a backup" in (
+        run("check", storage=storage, code=1).stderr
+    )
+
+
 def test_a_backup_is_of_one_moment_while_others_write(demo: Ledger, storage: str, tmp_path: Path) -> None:
     copy, ended = tmp_path / "copy.db", threading.Event()
     config = SearchConfig("tiny", "digits", "local", trials=20, epochs=1)
