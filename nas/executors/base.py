@@ -20,11 +20,10 @@ class Ended:
             returned; else it was stopped, failed, was killed or was lost.
         how: in words, how it ended, such as ``exit code 1`` or ``killed by SIGSEGV``.
         pid: of its process on this machine, where that is known; it tells which trial the worker was at.
-        cause: who is to blame where it did not end as done. Three workers that are lost by the trial's own
-            doing (``Cause.OWN``: a crash, an exit, out of memory) make it a failed one. What came from
-            outside, such as a node that went away or that the cluster took back, is never held against it.
-            An executor that cannot tell leaves it unknown, which counts when worker after worker is lost at
-            the same point. ``nas.executors.endings`` reads an exit code.
+        cause: who is to blame where it did not end as done: the trial's own doing (``Cause.OWN``: a crash, an
+            exit, out of memory), or what came from outside, such as a node that went away or that the cluster
+            took back. An executor that cannot tell leaves it unknown. What follows from it is for
+            ``nas.ledger.losses`` to say; ``nas.executors.endings`` reads an exit code.
     """
 
     is_done: bool
@@ -41,10 +40,12 @@ class Executor(ABC):
     """Runs the workers of one search somewhere: on this machine, on a cluster.
 
     A worker is ``nas.trials.worker.run(job, stop, tell)``, called anywhere that reaches the ledger, where it
-    claims one trial after the other until none is left. The ledger holds all results, so an executor moves
-    none: the job goes to its workers, and what they tell (each ``Told`` that ``tell`` is called with) comes
-    back. ``run`` returns whether nothing is left to do: this value becomes ``Ended.is_done``. A search ends
-    only once a worker has ended as done.
+    claims one trial after the other until none is left. It writes results to the ledger itself: the job goes
+    to the executor's workers, and what they tell (each ``Told`` that ``tell`` is called with) comes back.
+    Where trials run does not reach the ledger, one worker of this machine, a driver, passes ``run`` a
+    ``run_trials`` that hands them out and takes back what they find, as that of ``ray`` does. ``run`` returns
+    whether nothing is left to do: this value becomes ``Ended.is_done``. A search ends only once a worker has
+    ended as done.
 
     A process that is made for a worker calls ``nas.trials.worker.prepare_process(job.verbose)`` before
     ``run``: it sets one thread for torch, the log, and which parts of TVM are loaded. A process that does

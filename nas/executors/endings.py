@@ -11,7 +11,7 @@ from pathlib import Path
 from nas.ledger.losses import Cause
 
 COULD_NOT_WORK = os.EX_TEMPFAIL
-"""The exit code of a worker that was told to stop, or could not work, which it has told: no other has it."""
+"""The exit code of a worker that was told to stop, or that has told why it cannot work: no other has it."""
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS)
 """Signals that a process brings on itself."""
 LOG_S = 60.0

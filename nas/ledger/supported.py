@@ -14,7 +14,7 @@ OLDEST_POSTGRESQL = 12
 SUPPORTED = (
     "a ledger is kept in SQLite (3.35 or newer) or in PostgreSQL (12 or newer, by psycopg; tested with 15)"
 )
-EXAMPLE = "give a URL such as sqlite:///nas.db or postgresql://user@host/name"
+EXAMPLE = "give a URL such as sqlite:///nas.db or postgresql+psycopg://user@host/name"
 _DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 
 
