@@ -35,7 +35,7 @@ BESIDE = {
     "nas": {"__init__", "arguments", "bars", "formatting", "hints", "rungs", "seeds", "versions"},
     "latency": {"__init__", "record", "testing"},
     "runtime": {
-        *("__init__", "folders", "graph", "light_tvm", "network_info", "parent", "target", "testing"),
+        *("__init__", "folders", "graph", "light_tvm", "network_info", "parent", "processes", "target", "testing"),
         *("tvm_types", "workload"),
     },
 }
