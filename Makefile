@@ -96,6 +96,7 @@ accuracy: $(STAMP)
 # In PostgreSQL: make bench-ledger LEDGER='--storage postgresql+psycopg://user@host/empty --processes 64 --each 200'
 bench-ledger: $(STAMP)
 	$(BIN)/python -m benchmarks.ledger $(LEDGER)
+	$(BIN)/python -m benchmarks.ledger_depth
 
 # Other options of nas search: make bench-measuring SEARCH='--space cifar --data photos --image-size 32 --trials 16'
 SEARCH ?= --space tiny --data digits --trials 30 --epochs 3 --workers 2

@@ -13,7 +13,7 @@ from pathlib import Path
 
 POLL_S = 0.25
 """How often a guard looks whether the parent lives: it has no event that it could wait for."""
-GRACE_S = 1.0
+GRACE_S = 0.75
 """How long a process may take to put its work back once its parent is gone."""
 _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 

@@ -31,7 +31,7 @@ HALVING = ("--pruner", "halving", "--epochs", "8")
 EVENTS = "events"
 """The side log, in the soak's folder."""
 SHARES = {WORKER: 0.7, PARENT: 0.15, ALL: 0.15}
-RAY_SHARES = {ACTOR: 0.6, DRIVER: 0.2, PARENT: 0.2}
+RAY_SHARES = {ACTOR: 0.8, DRIVER: 0.1, PARENT: 0.1}
 
 
 class Server(Protocol):

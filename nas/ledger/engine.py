@@ -23,6 +23,8 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from nas.ledger import migrate
 from nas.ledger.away import fix_of, is_away
+from nas.ledger.libpq import settings_of_environment
+from nas.ledger.same_file import SameFile
 from nas.ledger.supported import EXAMPLE, check_kind, check_server, check_sqlite
 from search_spaces.errors import (
     AbsentLedgerError,
@@ -47,7 +49,7 @@ CLIENT = {
     "keepalives_count": 3,
     "tcp_user_timeout": 30_000,  # ms
 }
-"""How libpq finds out that the network is gone, unless the URL says otherwise."""
+"""How libpq finds out that the network is gone, unless the URL or the environment says otherwise."""
 SERVER = {
     "idle_in_transaction_session_timeout": "30s",
     "tcp_keepalives_idle": "10",
@@ -172,14 +174,17 @@ def _check_file(url: URL, create: bool) -> None:
 def _engine(url: URL) -> Engine:
     if url.get_backend_name() != "sqlite":
         given = {name: value for name, value in CLIENT.items() if name not in url.query}
-        engine = create_engine(url, connect_args=given)
+        engine = create_engine(url, connect_args={**given, **settings_of_environment(url)})
         event.listen(engine, "connect", _set_up_postgresql)
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", partial(_check_idle, engine))
         return engine
     check_sqlite()
     engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S})
+    file = SameFile(Path(str(url.database)), _shown(url))
+    event.listen(engine, "connect", lambda *_: file.check())
     event.listen(engine, "connect", _set_up_sqlite)
+    event.listen(engine, "begin", lambda _: file.check())
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 

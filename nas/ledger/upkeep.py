@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -12,11 +13,15 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 
+from nas.hints import command
 from nas.ledger import migrate
 from nas.ledger.engine import bring_up_to_date, explained, open_engine, unmigrated
 from nas.ledger.tables import Base
 from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
+_ANOTHER = "name another file"
+_BESIDE = "-wal", "-shm", "-journal"
+"""Ends of the names of what SQLite keeps beside a database while it is open, or after a kill."""
 _AT_ONCE = 500
 """Rows that are copied in one statement."""
 
@@ -78,16 +83,48 @@ def backup(url: str, target: Path, *, overwrite: bool = False) -> None:
         InvalidInput: ``url`` is not a database URL, or ``target`` cannot be a new file.
         BitnasError: the database does not open, or the file cannot be written.
     """
-    if target.is_dir() or not target.parent.is_dir():
+    _check_target(target, overwrite)
+    with unmigrated(url) as engine:
+        if engine.dialect.name != "sqlite":
+            with _aside("file", target) as aside:
+                _copy_rows(engine, aside)
+            return
+        source = Path(str(engine.url.database))
+        if target.exists() and target.samefile(source):
+            raise InvalidInput("file", f"'{target}' is the ledger itself", _ANOTHER)
+        with _aside("file", target) as aside:
+            _copy_sqlite(source, aside)
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    """Refuse what is no file of its own: it would be replaced, not written, and what belongs to it stays."""
+    if target == Path():
+        raise InvalidInput("file", "no file is named", "name one, such as copy.db")
+    try:
+        found = target.lstat()
+    except FileNotFoundError:
+        found = None
+    except OSError as error:
+        raise InvalidInput("file", f"'{target}' cannot be a file ({error.strerror})", _ANOTHER) from error
+    if not target.parent.is_dir():
         raise InvalidInput("file", f"'{target}' cannot be a file", "name one in a folder that is there")
-    if target.exists() and not overwrite:
+    if found is not None and not stat.S_ISREG(found.st_mode):
+        raise InvalidInput("file", f"'{target}' is a folder, a link or a device, no file", _ANOTHER)
+    if found is not None and not overwrite:
         fix = "name another file, or give ", Parameter("overwrite")
         raise InvalidInput("file", f"'{target}' is there already", fix)
-    with unmigrated(url) as engine, _aside("file", target) as aside:
-        if engine.dialect.name == "sqlite":
-            _copy_sqlite(Path(str(engine.url.database)), aside)
-        else:
-            _copy_rows(engine, aside)
+    if target.name.endswith(_BESIDE):
+        raise InvalidInput("file", f"'{target}' is a name that SQLite takes for its own files", _ANOTHER)
+    _check_beside(target, is_there=found is not None)
+
+
+def _check_beside(target: Path, *, is_there: bool) -> None:
+    """SQLite would take what is left of another database for the new one's, and spoil it."""
+    for beside in (Path(f"{target}{end}") for end in _BESIDE):
+        if os.path.lexists(beside):
+            ended = f"end what uses it, then run {command('db', 'check', storage=f'sqlite:///{target}')}"
+            fix = f"{_ANOTHER}, or {ended if is_there else 'delete that'}"
+            raise InvalidInput("file", f"'{target}' is in use, or was: '{beside.name}' is beside it", fix)
 
 
 @contextmanager
@@ -103,7 +140,7 @@ def _aside(parameter: str, target: Path) -> Iterator[Path]:
                 os.fsync(file.fileno())
             aside.replace(target)
         finally:
-            for end in ("", "-wal", "-shm", "-journal"):
+            for end in ("", *_BESIDE):
                 Path(f"{aside}{end}").unlink(missing_ok=True)
     except (OSError, sqlite3.Error) as error:
         why = getattr(error, "strerror", None) or str(error)

@@ -181,7 +181,8 @@ def test_the_command_has_a_cluster_of_its_own_which_ends_with_it(marks: Path, tm
     options = ["--executor", "ray", "--workers", "2", "--storage", storage]
     new = ["--space", "numbers", "--evaluator", "slow", "--objective", "accuracy", "--sampler", "grid"]
     with short_folder() as folder:
-        env = {**os.environ, "TMPDIR": str(folder), "HOME": str(tmp_path)}
+        secrets = {"NAS_STORAGE": "postgresql://me:secret@far/nas", "PGPASSWORD": "secret"}
+        env = {**os.environ, **secrets, "TMPDIR": str(folder), "HOME": str(tmp_path)}
         begin = [sys.executable, "-m", "nas.cli.main", "search"]
         sizes = ["--trials", "4", "--epochs", "8"]
         process = subprocess.Popen([*begin, "--name", "demo", *new, *sizes, *options], env=env)
@@ -189,6 +190,9 @@ def test_the_command_has_a_cluster_of_its_own_which_ends_with_it(marks: Path, tm
             until(lambda: list(marks.glob("*-2")), "a step")
             started = descendants(process.pid)
             assert listening(started) <= LOOPBACK
+            assert len(started) > 4, "Ray's servers, and what runs trials"
+            told = [each for each in started if b"secret" in noted(each, "environ")]
+            assert [each for each in told if b"ray.driver" not in noted(each, "cmdline")] == []
         finally:
             process.kill()
             process.wait()
@@ -204,12 +208,22 @@ def test_the_command_has_a_cluster_of_its_own_which_ends_with_it(marks: Path, tm
     assert [[epoch for epoch, _ in epochs] for epochs in epochs_of(job)] == [list(range(1, 9))] * 4
 
 
+def noted(pid: int, what: str) -> bytes:
+    """What the kernel keeps of a process as it began."""
+    try:
+        return Path(f"/proc/{pid}/{what}").read_bytes()
+    except OSError:  # it has ended
+        return b""
+
+
 @contextmanager
 def short_folder() -> Iterator[Path]:
     """One for temporary files whose name is short, as Ray's sockets are in it."""
     folder = tempfile.mkdtemp(prefix="t-", dir="/tmp")
-    yield Path(folder)
-    shutil.rmtree(folder)
+    try:
+        yield Path(folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # what was killed may still write
 
 
 @pytest.mark.parametrize(

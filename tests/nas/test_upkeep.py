@@ -1,6 +1,7 @@
 """``nas db``: a ledger is upgraded after a backup, looked over, and copied while it is in use."""
 
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -150,6 +151,42 @@ def test_a_backup_is_of_one_moment_while_others_write(demo: Ledger, storage: str
     ):
         assert told in run("backup", *refused, storage=storage, code=2).stderr
     assert [path.name for path in tmp_path.iterdir() if "copy" in path.name] == ["copy.db"]
+
+
+def test_a_backup_replaces_nothing_but_a_file_that_nobody_uses(tmp_path: Path, config: SearchConfig) -> None:
+    storage, other, old = f"sqlite:///{tmp_path}/nas.db", tmp_path / "other.db", tmp_path / "old.db"
+    for file in (tmp_path / "nas.db", other):
+        with Ledger.open(f"sqlite:///{file}", create=True) as ledger:
+            ledger.create_search("demo", config)
+    run("backup", str(old), storage=storage)
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link.db").symlink_to("old.db")
+    (tmp_path / "dangling.db").symlink_to("nowhere")
+    (tmp_path / "hard.db").hardlink_to(tmp_path / "nas.db")
+    (tmp_path / "lone.db-wal").write_bytes(b"left")
+    before = {path: path.lstat().st_ino for path in tmp_path.iterdir()}
+    for name in ("/dev/null", "pipe", "link.db", "dangling.db", "."):
+        assert "is a folder, a link or a device" in refused(tmp_path / name, storage)
+    assert "no file is named" in refused(Path(), storage)
+    assert "(File name too long)" in refused(tmp_path / ("n" * 300), storage)
+    for name in ("nas.db", "hard.db"):
+        assert "is the ledger itself" in refused(tmp_path / name, storage)
+    assert "takes for its own files" in refused(tmp_path / "nas.db-wal", storage)
+    assert "or delete that" in refused(tmp_path / "lone.db", storage)
+    with Ledger.open(f"sqlite:///{other}") as ledger:  # as a search has it open, or a kill leaves it
+        ledger.create_search("more", config)
+        told = refused(other, storage)
+        assert "other.db-wal' is beside it" in told and f"nas db check --storage sqlite:///{other}" in told
+        assert [search.name for search in ledger.searches()] == ["demo", "more"]
+    assert {path: path.lstat().st_ino for path in tmp_path.iterdir()} == before
+    run("backup", str(other), "--overwrite", storage=storage)
+    with Ledger.open(f"sqlite:///{other}") as ledger:
+        assert [search.name for search in ledger.searches()] == ["demo"]
+
+
+def refused(file: Path, storage: str) -> str:
+    """The words in which a backup to ``file`` is refused."""
+    return run("backup", str(file), "--overwrite", storage=storage, code=2).stderr
 
 
 def test_docs_and_code_say_the_same_of_databases(monkeypatch: pytest.MonkeyPatch) -> None:

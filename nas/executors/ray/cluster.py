@@ -14,6 +14,7 @@ from typing import Any
 from nas.executors.ray.quiet import QUIET, be_quiet
 from nas.executors.ray.settings import RaySettings
 from nas.hints import STORAGE_VARIABLE
+from nas.ledger import libpq
 from nas.trials.failures import one_line
 from search_spaces.errors import BitnasError
 
@@ -38,9 +39,11 @@ def set_up(settings: RaySettings, workers: int) -> None:
         BitnasError: Ray is not installed.
     """
     os.environ.update(QUIET, TUNE_MAX_PENDING_TRIALS_PG=str(workers))
+    libpq.hide()  # the ledger is open: neither its address nor its password is for nodes
+    os.environ.pop(STORAGE_VARIABLE, None)
     if settings.ray_address is None:
         os.environ.update(LOOPBACK, RAY_AUTH_TOKEN=secrets.token_hex(32))
-        for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH", STORAGE_VARIABLE):  # the last is not for nodes
+        for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
             os.environ.pop(name, None)
     try:
         import ray.tune  # noqa: F401
