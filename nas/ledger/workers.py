@@ -43,11 +43,9 @@ class Worker:
         return cls(host, machine, int(pid), int(started))
 
     def is_known_dead(self) -> bool:
-        """Whether this worker ran on this very machine and has ended; False whenever that is not sure."""
-        if not self.machine or self.host != socket.gethostname().replace("|", "_"):
+        """Whether this worker's process ran on this very boot of this machine, and has ended; False whenever
+        that is not sure, as after a reboot: clones and containers may share a host's name, and its machine
+        id, so only the lease tells."""
+        if not self.machine or self.machine != machine():
             return False
-        if self.machine != machine():
-            # The same host after a reboot: nothing from before it lives. A container that shares the
-            # host's name and boot, but not its processes, cannot be judged from here.
-            return self.machine.split("/")[0] != machine().split("/")[0]
         return start_time(self.pid) != self.started
