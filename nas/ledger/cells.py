@@ -1,4 +1,4 @@
-"""Looks over every cell of a ledger as the database has it: its type, its range, and whether it can be read."""
+"""Checks every cell of a ledger as the database has it: its type, its range, and whether it is readable."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from functools import cache
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
-from sqlalchemy import JSON, Connection, DateTime, LargeBinary, Table, column, select
+from sqlalchemy import JSON, Connection, DateTime, LargeBinary, Select, Table, column, select
 
 from nas.ledger.lines import EpochLine, OriginOf, Positive, TrialLine
 from nas.ledger.losses import Loss
@@ -176,11 +176,14 @@ def damages(connection: Connection) -> Iterator[Damage]:
 
 def _of_table(connection: Connection, table: Table) -> Iterator[Damage]:
     small = [c for c in table.columns if not isinstance(c.type, LargeBinary)]
-    raw = select(*(column(c.name) for c in small)).select_from(table)  # without types nothing is read in
-    for some in connection.execution_options(yield_per=_AT_ONCE).execute(raw).mappings().partitions():
+    raw: Select[Any] = select(*(column(c.name) for c in small)).select_from(
+        table
+    )  # without types nothing is read in
+    for some in connection.execution_options(yield_per=_AT_ONCE).execute(raw).partitions():
         for row in some:
-            if told := _told(table, row):
-                yield Damage(table.name, row, told)
+            cells = row._asdict()
+            if told := _told(table, cells):
+                yield Damage(table.name, cells, told)
 
 
 def _told(table: Table, row: Mapping[str, Any]) -> str:

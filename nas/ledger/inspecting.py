@@ -106,7 +106,7 @@ def _of_cell(connection: Connection, found: Damage) -> Finding:
     of = found.row.get("id" if found.table == "trials" else "trial_id")
     key, number = found.row.get("id" if found.table == "searches" else "search_id"), None
     if of is not None:
-        trial = select(column("search_id"), column("number")).select_from(Trial.__table__)
+        trial: Select[Any, Any] = select(column("search_id"), column("number")).select_from(Trial.__table__)
         key, number = connection.execute(trial.where(Trial.id == of)).one_or_none() or (None, None)
     name = connection.scalar(select(column("name")).select_from(Search.__table__).where(Search.id == key))
     where = "" if found.table in ("searches", "trials") else f"a row of '{found.table}': "

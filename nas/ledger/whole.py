@@ -80,7 +80,7 @@ def _is_safetensors(tensors: bytes) -> bool:
     from safetensors import SafetensorError, deserialize
 
     try:
-        deserialize(tensors)
+        deserialize(tensors)  # type: ignore[no-untyped-call]  # safetensors has no types
     except SafetensorError:
         return False
     return True
