@@ -129,6 +129,14 @@ def ends_of(job: Job) -> list[tuple[object, ...]]:
     ]
 
 
+@pytest.mark.usefixtures("marks")
+def test_an_evaluator_that_exits_is_the_trials_own_doing(cluster: TwoNodes, tmp_path: Path) -> None:
+    job = made(tmp_path, replace(CONFIG, trials=2, evaluator="exits"))
+    run(job, 2, executor="ray", settings={"ray_address": cluster.address})
+    error = "its worker died 3 times in this trial: exit code 4 (3 times)"
+    assert [(t.state, t.error) for t in trials_of(job)] == [(TrialState.FAILED, error)] * 2
+
+
 def test_a_process_a_node_and_the_driver_die_and_nothing_is_lost(
     cluster: TwoNodes, marks: Path, tmp_path: Path
 ) -> None:
