@@ -176,7 +176,7 @@ def damages(connection: Connection) -> Iterator[Damage]:
 
 def _of_table(connection: Connection, table: Table) -> Iterator[Damage]:
     small = [c for c in table.columns if not isinstance(c.type, LargeBinary)]
-    raw: Select[Any] = select(*(column(c.name) for c in small)).select_from(
+    raw: Select[*tuple[Any, ...]] = select(*(column(c.name) for c in small)).select_from(
         table
     )  # without types nothing is read in
     for some in connection.execution_options(yield_per=_AT_ONCE).execute(raw).partitions():
