@@ -7,7 +7,7 @@ from sqlalchemy import (
     JSON,
     CheckConstraint,
     DateTime,
-    Float,
+    Double,
     ForeignKey,
     Index,
     LargeBinary,
@@ -64,7 +64,7 @@ class StateText(TypeDecorator[TrialState]):
 class Number(TypeDecorator[float]):
     """A number, also where the database lets any value into its column (SQLite)."""
 
-    impl = Float
+    impl = Double
     cache_ok = True
 
     def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
