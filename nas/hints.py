@@ -10,17 +10,25 @@ DEFAULT_STORAGE = "sqlite:///nas.db"
 STORAGE_VARIABLE = "NAS_STORAGE"
 
 
-def command(*words: object, storage: str | None = None, debug: bool = False, **options: object) -> str:
+def command(
+    *words: object,
+    storage: str | None = None,
+    debug: bool = False,
+    lacks_plugin: bool = False,
+    **options: object,
+) -> str:
     """``nas`` and these words as a shell takes them, with ``--plugin`` and ``--storage`` where needed.
 
     Args:
         words: the command and its arguments; a number is one, too.
         storage: the ledger that the command is to open; None where it opens none.
         debug: whether it is to show where an error comes from.
+        lacks_plugin: whether it needs a plug-in file besides those of this process; nobody knows its name.
         options: further ones, by the names of their parameters.
     """
     before: list[tuple[str, object]] = [("debug", None)] if debug else []
     before += [("plugin", file) for file in named_plugin_files()]
+    before += [("plugin", "FILE")] if lacks_plugin else []
     usual = os.environ.get(STORAGE_VARIABLE, DEFAULT_STORAGE)
     after = dict(options) if storage in (None, usual) else {**options, "storage": storage}
     return shlex.join(["nas", *_typed(before), *map(str, words), *_typed(after.items())])

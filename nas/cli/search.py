@@ -44,8 +44,9 @@ def search(context: click.Context, /, **options: Any) -> None:
 
     options = typed_wins(context, options)
     given, is_planned = settings_among(options), options["dry_run"]
-    check_run(options["workers"], options["executor"], options["minutes"], int(is_planned), given)
-    if options["dry_run"]:
+    asked = options["workers"], options["executor"], options["minutes"]
+    check_run(*asked, least=int(is_planned), settings=given, begins=not is_planned)
+    if is_planned:
         _plan(context, options)
         return
     record = _created(context, options) if options["resume"] is None else _resumed(context, options)

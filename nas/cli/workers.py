@@ -11,7 +11,8 @@ from nas.formatting import MISSING, lasting
 from nas.hints import command
 
 if TYPE_CHECKING:
-    from nas.ledger.roster import WorkerRecord
+    from nas.ledger.records import SearchRecord
+    from nas.ledger.roster import HeldTrial, WorkerRecord
 
 COLUMNS = (
     *(Column("worker"), Column("state"), Column("at work on"), Column("joined (UTC)")),
@@ -30,19 +31,30 @@ def workers(search: str, is_all: bool, storage: str, as_json: bool) -> None:
     One that gives no sign of life for a minute is silent: others take its trial. A dead one was a process of
     this machine.
     """
-    from nas.ledger.roster import Roster
+    from nas.ledger.roster import Roster, WorkerState
 
     with opened(storage) as ledger:
-        found = [worker for worker in Roster(ledger, search).workers() if is_all or not worker.is_gone]
-        is_finished = ledger.search(search).finished
+        record, found = ledger.search(search), Roster(ledger, search).workers()
+    if not is_all:
+        found = [worker for worker in found if not worker.is_gone]
+        if record.finished:  # nobody waits for those that died before
+            found = [worker for worker in found if worker.state is not WorkerState.DEAD]
     if as_json:
         print_json([worker.to_dict() for worker in found])
     elif found:
         print_table(COLUMNS, [_row(worker) for worker in found])
-    elif is_finished:
+    elif record.finished:
         say(f"Nobody works on '{search}': it is finished. Next: {command('pareto', search, storage=storage)}")
     else:
-        say(f"Nobody works on '{search}'. Next: {command('worker', search, storage=storage)}")
+        say(f"Nobody works on '{search}'. Next: {_to_join(record, storage)}")
+
+
+def _to_join(record: "SearchRecord", storage: str) -> str:
+    """What to type to work on a search, with the plug-in that it needs and this process lacks."""
+    from nas.searching.needs import missing_of
+
+    lacks = any(missing_of(record.config).values())
+    return command("worker", record.name, storage=storage, lacks_plugin=lacks)
 
 
 def _row(worker: "WorkerRecord") -> list[str]:
@@ -52,10 +64,11 @@ def _row(worker: "WorkerRecord") -> list[str]:
 
 
 def _task(worker: "WorkerRecord") -> str:
-    """The trial and its epoch, and what goes on beside trials."""
-    parts = [worker.stage]
-    if worker.trial is not None:
-        parts.append(f"trial {worker.trial}")
-    if worker.epochs is not None:
-        parts.append(f"epoch {min((worker.epoch or 0) + 1, worker.epochs)} of {worker.epochs}")
-    return ", ".join(filter(None, parts)) or MISSING
+    """The trials and their epochs, and what goes on beside trials."""
+    return "; ".join(filter(None, [worker.stage, *map(_trial, worker.trials)])) or MISSING
+
+
+def _trial(held: "HeldTrial") -> str:
+    if held.epochs is None:
+        return f"trial {held.number}"
+    return f"trial {held.number}, epoch {min((held.epoch or 0) + 1, held.epochs)} of {held.epochs}"

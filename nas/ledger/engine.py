@@ -295,6 +295,9 @@ def _refuse_foreign(connection: Connection, found: str | None, create: bool) -> 
     if found is not None:
         return
     tables = inspect(connection).get_table_names()
+    if migrate.VERSION_TABLE in tables:
+        fix = "go back to a backup of it"
+        raise BitnasError(_STORAGE, f": {shown} has no version in '{migrate.VERSION_TABLE}'; {fix}")
     if tables and (taken := sorted(set(tables) & migrate.table_names())):
         fix = "use another database"
         raise BitnasError(_STORAGE, f": {shown} holds a foreign table '{taken[0]}'; {fix}")

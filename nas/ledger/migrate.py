@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, inspect, select
 
 from nas.ledger.tables import Base
 
@@ -14,6 +14,9 @@ from nas.ledger.tables import Base
 VERSION_TABLE = "bitnas_version"
 # Any constant; it names the lock under which two commands do not upgrade one PostgreSQL at once.
 _UPGRADE_LOCK = 0x62697473
+_SWAPPED = {"0007": ("latency_low_ms", "0006", "0008"), "0011": ("losses", "0010", "0012")}
+"""Numbers that another migration had first, for a while: a column of ``trials`` that tells, the number before
+it, and the one that migration has now. Ledgers of that time have it, and lack what has the number today."""
 
 
 def revision(connection: Connection) -> str | None:
@@ -56,6 +59,13 @@ def upgrade(connection: Connection) -> None:
     """Bring the schema to the newest revision within the transaction of ``connection``."""
     config = _config()
     config.attributes["connection"] = connection
+    found = revision(connection)
+    if found in _SWAPPED:
+        column, before, has = _SWAPPED[found]
+        if column in {each["name"] for each in inspect(connection).get_columns("trials")}:
+            command.stamp(config, before)
+            command.upgrade(config, found)
+            command.stamp(config, has)
     command.upgrade(config, "head")
 
 

@@ -1,6 +1,7 @@
 """Who works on a search: workers note themselves and give signs of life; who reads gets records."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -43,6 +44,21 @@ class WorkerState(StrEnum):
 
 
 @dataclass(frozen=True)
+class HeldTrial:
+    """A trial that a worker holds.
+
+    Attributes:
+        number: of the trial.
+        epoch: the last one that it has ended, if any.
+        epochs: of how many; None where it is not evaluated, but measured.
+    """
+
+    number: int
+    epoch: int | None = None
+    epochs: int | None = None
+
+
+@dataclass(frozen=True)
 class WorkerRecord:
     """One worker of a search.
 
@@ -51,9 +67,8 @@ class WorkerRecord:
         pid: of its process there.
         state: how it is.
         stage: what goes on beside trials, in words; empty where nothing does.
-        trial: the number of the trial that it holds, if any.
-        epoch: the last epoch that this trial has ended, if any.
-        epochs: of how many, where it is known.
+        trials: those that it holds, by their numbers: one, or as many as run at once where it is the driver
+            of a cluster.
         joined_at: since when it works.
         seen_at: its last sign of life.
         silent_s: seconds since that.
@@ -65,9 +80,7 @@ class WorkerRecord:
     pid: int
     state: WorkerState
     stage: str
-    trial: int | None
-    epoch: int | None
-    epochs: int | None
+    trials: tuple[HeldTrial, ...]
     joined_at: datetime
     seen_at: datetime
     silent_s: float
@@ -130,14 +143,19 @@ class Roster:
             mine = select(WorkerRow).where(WorkerRow.search_id == self._search_id)
             found = session.scalars(mine.order_by(WorkerRow.joined_at, WorkerRow.id)).all()
             held = self._held(session)
-            return [_record(row, held.get(row.owner), self._epochs, now, silent_after_s) for row in found]
+            return [_record(row, held[row.owner], now, silent_after_s) for row in found]
 
-    def _held(self, session: Session) -> "dict[str, _Held]":
-        """What each owner of a trial holds."""
+    def _held(self, session: Session) -> defaultdict[str, list[HeldTrial]]:
+        """What each owner of trials holds."""
         last = select(func.max(Epoch.epoch)).where(Epoch.trial_id == Trial.id).scalar_subquery()
-        columns = select(Trial.owner, Trial.number, Trial.state, Trial.budget, last)
+        columns = select(Trial.owner, Trial.number, Trial.state, Trial.budget, last).order_by(Trial.number)
         mine = columns.where(Trial.search_id == self._search_id, Trial.expires_at.is_not(None))
-        return {owner: _Held(*rest) for owner, *rest in session.execute(mine)}
+        found = defaultdict[str, list[HeldTrial]](list)
+        for owner, number, state, budget, epoch in session.execute(mine):
+            is_evaluated = state is TrialState.RUNNING
+            steps = (epoch, budget or self._epochs) if is_evaluated else ()
+            found[owner].append(HeldTrial(number, *steps))
+        return found
 
     def _forget(self, session: Session, now: clock.Time) -> None:
         """Delete those that are gone but for the last, so that the table does not grow without end."""
@@ -156,29 +174,16 @@ def _read(session: Session) -> datetime:
     return now if isinstance(now, datetime) else session.execute(select(now)).scalar_one()
 
 
-@dataclass(frozen=True)
-class _Held:
-    number: int
-    state: TrialState
-    budget: int | None
-    epoch: int | None
-
-
-def _record(
-    row: WorkerRow, held: _Held | None, epochs: int, now: datetime, silent_after_s: float
-) -> WorkerRecord:
+def _record(row: WorkerRow, held: Sequence[HeldTrial], now: datetime, silent_after_s: float) -> WorkerRecord:
     worker, silent_s = Worker.from_text(row.owner), max(0.0, (now - row.seen_at).total_seconds())
-    state = _state(row, worker, held, silent_s > silent_after_s)
+    state = _state(row, worker, bool(held), silent_s > silent_after_s)
     is_there = state not in (WorkerState.LEFT, WorkerState.DEAD)
-    is_evaluated = held is not None and held.state is TrialState.RUNNING
     return WorkerRecord(
         host=worker.host,
         pid=worker.pid,
         state=state,
         stage=row.stage if is_there else "",
-        trial=held.number if held is not None and is_there else None,
-        epoch=held.epoch if held is not None and is_evaluated and is_there else None,
-        epochs=(held.budget or epochs) if held is not None and is_evaluated and is_there else None,
+        trials=tuple(held) if is_there else (),
         joined_at=row.joined_at,
         seen_at=row.seen_at,
         silent_s=silent_s,
@@ -187,7 +192,7 @@ def _record(
     )
 
 
-def _state(row: WorkerRow, worker: Worker, held: _Held | None, is_silent: bool) -> WorkerState:
+def _state(row: WorkerRow, worker: Worker, holds: bool, is_silent: bool) -> WorkerState:
     if row.ended_at is not None:
         return WorkerState.LEFT
     if worker.is_known_dead():
@@ -196,4 +201,4 @@ def _state(row: WorkerRow, worker: Worker, held: _Held | None, is_silent: bool) 
         return WorkerState.SILENT
     if row.stage.startswith(WAITING):
         return WorkerState.WAITING
-    return WorkerState.WORKING if held is not None or row.stage else WorkerState.IDLE
+    return WorkerState.WORKING if holds or row.stage else WorkerState.IDLE

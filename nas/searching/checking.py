@@ -167,10 +167,12 @@ def check_run(
     minutes: float | None = None,
     least: int = 1,
     settings: Mapping[str, Any] = MappingProxyType({}),
+    begins: bool = True,
 ) -> None:
     """Refuse what could not run: too few workers or too many, no time at all, an executor that cannot work.
 
-    ``least`` is 0 where a search may be created that nobody works on yet, ``settings`` are the executor's.
+    ``least`` is 0 where a search may be created that nobody works on yet, ``settings`` are the executor's;
+    where nothing begins, it is not asked whether the executor can work here.
 
     Raises:
         InvalidInput: one of them breaks its rule.
@@ -179,6 +181,12 @@ def check_run(
     if not least <= workers <= MAX_WORKERS:
         fix = f"give a whole number in {least}..{MAX_WORKERS}"
         raise InvalidInput("workers", f"{workers} is out of range", fix)
-    made(executor, settings).check()
+    workplace = made(executor, settings)
+    if not workers and executor != LOCAL:
+        problem = f"with no workers, '{executor}' has nothing to run"
+        instead = "leave it out until the search goes on, or give more ", Parameter("workers")
+        raise InvalidInput("executor", problem, instead)
+    if workers and begins:
+        workplace.check()
     if minutes is not None and not (math.isfinite(minutes) and minutes > 0):
         raise InvalidInput("minutes", f"{minutes:g} is no time", "give a number above 0, or omit it")

@@ -93,3 +93,9 @@ def slow(number: Number, budget: int, report: nas.Report) -> Mapping[str, float]
         if step == 2 and len(list(MARKS.glob("*-1"))) > 2 and mark("killed"):
             os.kill(os.getpid(), signal.SIGKILL)
     return {"accuracy": curve(number.value, budget)}
+
+
+@nas.evaluator("exits")
+def exits(number: Number, budget: int, report: nas.Report) -> Mapping[str, float]:
+    """Ends its process with a code."""
+    os._exit(4)

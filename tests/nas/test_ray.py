@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,14 @@ def ends_of(job: Job) -> list[tuple[object, ...]]:
     ]
 
 
+@pytest.mark.usefixtures("marks")
+def test_an_evaluator_that_exits_is_the_trials_own_doing(cluster: TwoNodes, tmp_path: Path) -> None:
+    job = made(tmp_path, replace(CONFIG, trials=2, evaluator="exits"))
+    run(job, 2, executor="ray", settings={"ray_address": cluster.address})
+    error = "its worker died 3 times in this trial: exit code 4 (3 times)"
+    assert [(t.state, t.error) for t in trials_of(job)] == [(TrialState.FAILED, error)] * 2
+
+
 def test_a_process_a_node_and_the_driver_die_and_nothing_is_lost(
     cluster: TwoNodes, marks: Path, tmp_path: Path
 ) -> None:
@@ -144,6 +153,7 @@ def test_a_process_a_node_and_the_driver_die_and_nothing_is_lost(
     notices = "\n".join(told[-1].notices)
     for how in ("killed, or crashed", "its node was lost", "killed by SIGKILL"):  # the last is the driver
         assert f": its worker died ({how}); it is tried again by another" in notices
+    assert f"Ray: the cluster at {cluster.address} asks for a token; all who" in notices
 
 
 def kill_all_kinds(cluster: TwoNodes, marks: Path, job: Job) -> None:
@@ -236,6 +246,9 @@ def short_folder() -> Iterator[Path]:
         ),
         (["--executor", "ray", "--ray-address", "ray://x"], "--ray-address: 'ray://x' is no address"),
         (["--executor", "ray", "--ray-address", "127.0.0.1:1"], "--ray-address: nobody answers"),
+        (["--executor", "ray", "--ray-address", "127.0.0.1:99999"], "--ray-address: 99999 is no port"),
+        (["--executor", "ray", "--ray-address", "[::1]:0", "--dry-run"], "--ray-address: 0 is no port"),
+        (["--executor", "ray", "--workers", "0"], "--executor: with no workers, 'ray' has nothing to run"),
         (["--executor", "ray", "--gpus-per-trial", "1.5"], "--gpus-per-trial: 1.5 is no whole number"),
         (["--executor", "ray", "--cpus-per-trial", "0"], "--cpus-per-trial: 0 is out of range"),
     ],
@@ -251,8 +264,53 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     assert found.stderr.count("\n") == 1
 
 
-def test_without_ray_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
+def test_a_plan_asks_no_cluster(tmp_path: Path) -> None:
+    new = ["search", "--dry-run", "--storage", f"sqlite:///{tmp_path}/nas.db", "--epochs", "1"]
+    found = CliRunner().invoke(cli, [*new, "--executor", "ray", "--ray-address", "127.0.0.1:1"])
+    assert (found.exit_code, list(tmp_path.iterdir())) == (0, [])
+
+
+@pytest.mark.parametrize("mode", ["token", None])
+def test_without_its_token_a_cluster_is_refused_in_one_line(
+    cluster: TwoNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str | None
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    if mode is not None:
+        monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    new = [sys.executable, "-m", "nas.cli.main", "search", "--name", "demo", "--executor", "ray"]
+    command = [*new, "--storage", f"sqlite:///{tmp_path}/nas.db", "--ray-address", cluster.address]
+    found = subprocess.run(command, capture_output=True, text=True)
+    assert (found.returncode, found.stdout, list(tmp_path.glob("nas.db"))) == (2, "", [])
+    assert found.stderr.count("\n") == 1
+    for name in (
+        f"the cluster at '{cluster.address}'",
+        "RAY_AUTH_MODE",
+        "RAY_AUTH_TOKEN",
+        "~/.ray/auth_token",
+    ):
+        assert name in found.stderr
+
+
+class Hidden(MetaPathFinder):
+    """Finds that there is no Ray, and says so as importing does."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "ray":
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+
+@pytest.mark.parametrize("is_raised", [False, True])
+def test_without_ray_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_raised: bool
+) -> None:
+    if is_raised:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "ray"]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr(sys, "meta_path", [Hidden(), *sys.meta_path])
+    else:
+        monkeypatch.setitem(sys.modules, "ray", None)
     new = ["search", "--name", "demo", "--storage", f"sqlite:///{tmp_path}/nas.db", "--executor", "ray"]
     found = CliRunner().invoke(cli, new)
     assert (found.exit_code, list(tmp_path.iterdir())) == (2, [])

@@ -19,7 +19,8 @@ from nas.ledger.changing import remove
 from nas.ledger.claims import Claims
 from nas.ledger.entries import EpochRecord
 from nas.ledger.origin import Origin
-from nas.ledger.roster import KEPT, Roster, WorkerState
+from nas.ledger.records import TrialState
+from nas.ledger.roster import KEPT, HeldTrial, Roster, WorkerState
 from nas.ledger.settling import settle_device
 from nas.ledger.tables import WorkerRow
 from nas.searching.creating import create, join
@@ -50,12 +51,14 @@ def test_a_worker_is_shown_with_what_it_is_at(ledger: Ledger, roster: Roster) ->
     assert claim is not None
     claims.record_epoch(claim, EpochRecord(1, 0.5, 0.5, 1.0))
     (worker,) = roster.workers()
-    assert (worker.state, worker.trial, worker.epoch, worker.epochs) == (WorkerState.WORKING, 0, 1, 2)
+    assert (worker.state, worker.trials) == (WorkerState.WORKING, (HeldTrial(0, 1, 2),))
+    assert claims.claim() is not None
+    assert roster.workers()[0].trials == (HeldTrial(0, 1, 2), HeldTrial(1, None, 2)), "as a driver of Ray has"
     roster.note(HERE, "waiting for the device")
     assert roster.workers()[0].state is WorkerState.WAITING
     roster.leave(HERE)
     (worker,) = roster.workers()
-    assert (worker.state, worker.trial, worker.stage) == (WorkerState.LEFT, None, "")
+    assert (worker.state, worker.trials, worker.stage) == (WorkerState.LEFT, (), "")
     roster.join(HERE, VERSIONS)
     assert [worker.state for worker in roster.workers()] == [WorkerState.WORKING], "one row a worker"
 
@@ -120,6 +123,23 @@ def test_the_command_shows_workers_or_one_line(ledger: Ledger, storage: str, ros
     ]
     missing = CliRunner().invoke(cli, ["workers", "dmeo", "--storage", storage])
     assert missing.exit_code == 2
+
+
+def test_of_a_finished_search_the_dead_are_not_shown(ledger: Ledger, storage: str, roster: Roster) -> None:
+    words, claims = ["workers", "demo", "--storage", storage], Claims(ledger, "demo", HERE)
+    roster.join(replace(HERE, started=0), VERSIONS)
+    assert CliRunner().invoke(cli, words).stdout.splitlines()[1].split()[1] == "dead"
+    while claim := claims.claim():
+        claims.finish(claim, TrialState.FAILED, error="no")
+    found = CliRunner().invoke(cli, words)
+    assert (found.stdout, found.stderr.startswith("Nobody works on 'demo': it is finished")) == ("", True)
+    assert CliRunner().invoke(cli, [*words, "--all"]).stdout.count("dead") == 1
+
+
+def test_whoever_is_to_join_is_told_of_the_plugin(ledger: Ledger, config: SearchConfig, storage: str) -> None:
+    ledger.create_search("demo", replace(config, evaluator="of a plugin"))
+    found = CliRunner().invoke(cli, ["workers", "demo", "--storage", storage])
+    assert found.stderr.endswith(f"Next: nas --plugin FILE worker demo --storage {storage}\n")
 
 
 def test_whoever_joins_has_the_data_that_the_search_was_made_with(storage: str, tmp_path: Path) -> None:

@@ -29,6 +29,25 @@ REVISIONS = sorted(
 )
 CHANGED = {("trials", "revision"), ("searches", "revision")}
 """Columns that a migration fills anew."""
+EDITED = {
+    "0007-d6aa585": (
+        "0008",
+        "ALTER TABLE trials DROP COLUMN measured_low_ms",
+        "ALTER TABLE trials DROP COLUMN measured_high_ms",
+        "ALTER TABLE trials DROP COLUMN measured_disturbed",
+    ),
+    "0010-9ca2ab8": (
+        "0010",
+        "ALTER TABLE epochs DROP COLUMN reported",
+        "ALTER TABLE epochs ALTER COLUMN train_loss SET NOT NULL",
+        "ALTER TABLE epochs ALTER COLUMN accuracy SET NOT NULL",
+        "ALTER TABLE trials ALTER COLUMN same_as TYPE integer USING NULL",
+        "DROP INDEX ix_trials_search_id_digest",
+    ),
+    "0011-2228c15": ("0012", "DROP TABLE workers", "ALTER TABLE searches DROP COLUMN origin"),
+}
+"""Migrations that were changed after they had landed, or took another number, by the commit that had them:
+what the migrations of today up to one number make, and what that has in excess."""
 
 
 def _dump(revision: str) -> str:
@@ -43,6 +62,7 @@ def _sqlite(revision: str, folder: Path) -> str:
 
 def _postgresql(revision: str, server: PostgresServer) -> str:
     """The rows of the dump, in a schema that the migrations up to it make."""
+    number, *excess = EDITED.get(revision, (revision,))
     storage = server.database()
     engine = create_engine(storage)
     with closing(sqlite3.connect(":memory:")) as dump, engine.begin() as connection:
@@ -50,7 +70,9 @@ def _postgresql(revision: str, server: PostgresServer) -> str:
         dump.row_factory = sqlite3.Row
         config = migrate._config()
         config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        command.upgrade(config, number)
+        for statement in (*excess, f"UPDATE {migrate.VERSION_TABLE} SET version_num = '{revision[:4]}'"):
+            connection.execute(text(statement))
         for table in _in_order(connection):
             for row in dump.execute(f"SELECT * FROM {table}"):
                 values = dict(row)
@@ -82,10 +104,31 @@ def _rows(storage: str) -> dict[tuple[str, str], list[Any]]:
 
 
 def test_every_schema_has_its_dump() -> None:
-    assert sorted(path.stem.removeprefix("r") for path in SCHEMAS.glob("*.sql")) == REVISIONS
+    assert sorted(path.stem.removeprefix("r") for path in SCHEMAS.glob("*.sql")) == sorted(
+        [*REVISIONS, *EDITED]
+    )
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
+def test_no_migration_is_changed_once_it_has_landed(revision: str) -> None:
+    """The dump was written when it landed, so the migrations up to it still make what it has."""
+    engine = create_engine("sqlite://")
+    config = migrate._config()
+    with engine.begin() as connection, closing(sqlite3.connect(":memory:")) as dump:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        dump.executescript(_dump(revision))
+        made: Any = connection.connection.driver_connection
+        assert _schema(made) == _schema(dump)
+    engine.dispose()
+
+
+def _schema(connection: sqlite3.Connection) -> dict[str, str]:
+    found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    return {name: " ".join(sql.replace('"', "").split()) for name, sql in found}
+
+
+@pytest.mark.parametrize("revision", [*REVISIONS, *EDITED])
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_an_older_ledger_is_brought_up_to_date_whole(
     kind: str, revision: str, tmp_path: Path, request: pytest.FixtureRequest
@@ -102,7 +145,8 @@ def test_an_older_ledger_is_brought_up_to_date_whole(
     assert kept == {name: after[name] for name in kept}
     assert before.keys() - after.keys() <= {("trials", "deaths")}
     _goes_on(storage, revision)
-    assert check(storage) == []
+    made_up = "its weights are no safetensors file", "its architecture cannot be read ("
+    assert [found for found in check(storage) if not found.problem.startswith(made_up)] == []
 
 
 def _goes_on(storage: str, revision: str) -> None:

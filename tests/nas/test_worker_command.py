@@ -75,7 +75,12 @@ def test_a_search_that_is_created_is_finished_by_whoever_joins(
         at_work = {worker["pid"]: worker for worker in json.loads(shown.out)}
         assert sorted(map(str, at_work)) == sorted(pid for _, pid, _ in noted(tmp_path, "begins"))
         assert {worker["state"] for worker in at_work.values()} == {"working"}
-        assert sorted(worker["trial"] for worker in at_work.values()) == [0, 1, 2, 3]
+        assert sorted(trial["number"] for worker in at_work.values() for trial in worker["trials"]) == [
+            0,
+            1,
+            2,
+            3,
+        ]
         assert creator.end(signal.SIGINT) == 130
         (tmp_path / "hold").unlink()
         assert (one.end(), two.end()) == (0, 0), one.err + two.err

@@ -1,24 +1,20 @@
 """The executor ``ray``: a process that drives a Ray cluster, on which trials run."""
 
-import os
-import socket
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 
 from nas.executors.base import Ended, Event, Executor, executors
 from nas.executors.local import LocalExecutor, WorkerProcess
 from nas.executors.ray.cluster import INSTALL
 from nas.executors.ray.own_folder import OwnFolder
-from nas.executors.ray.settings import AUTO, RaySettings
+from nas.executors.ray.reaching import address_of, asks_for_token
+from nas.executors.ray.settings import RaySettings
 from nas.ledger.losses import Cause
 from nas.trials.job import Job, Told
-from search_spaces.errors import InvalidInput, Parameter
+from search_spaces.errors import InvalidInput
 
 RAY = "ray"
-KNOCK_S = 5.0
-"""How long an address may take to answer."""
 
 
 class RayExecutor(Executor):
@@ -46,13 +42,12 @@ class RayExecutor(Executor):
         """See the contract.
 
         Raises:
-            InvalidInput: Ray is not installed, or nobody answers at the address.
+            InvalidInput: Ray is not installed, or no cluster lets us in at the address.
         """
-        if find_spec("ray") is None or find_spec("tensorboardX") is None:
+        if not all(map(_is_installed, ("ray", "tensorboardX"))):
             raise InvalidInput("executor", "'ray' needs Ray Tune, which is not installed", f"run: {INSTALL}")
-        address = self._settings.ray_address
-        if address is not None:
-            _knock(_own() if address == AUTO else address)
+        if self._settings.ray_address is not None:
+            asks_for_token(address_of(self._settings.ray_address))
 
     def start(self, job: Job, workers: int) -> None:
         """Start the driver."""
@@ -63,7 +58,7 @@ class RayExecutor(Executor):
             partial(WorkerProcess, main="nas.executors.ray.driver:run", arguments=arguments)
         )
         if self._settings.ray_address is not None:
-            self._notices.append(Told(notice=EXPOSED))
+            self._notices.append(Told(notice=_exposure(address_of(self._settings.ray_address))))
         self._driver.start(job, workers=1)
 
     def capacity(self) -> int:
@@ -82,10 +77,20 @@ class RayExecutor(Executor):
             self._folder.remove()
 
 
-EXPOSED = (
-    "Ray: all who reach the ports of this cluster's nodes, and have its token where it asks for one, can run "
-    "code on them; nodes get images, settings and plug-in files of the search, and no database password"
-)
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ImportError:  # what looks for modules may say so, too
+        return False
+
+
+def _exposure(address: str) -> str:
+    """What whoever hands trials to a cluster should know of it, in a line."""
+    asks, who = "asks for no token", "who reach the ports of its nodes"
+    if asks_for_token(address):
+        asks, who = "asks for a token", f"{who} and have the token"
+    get = "nodes get images, settings and plug-in files of the search, and no database password"
+    return f"Ray: the cluster at {address} {asks}; all {who} can run code on them; {get}"
 
 
 def _blamed(event: Event) -> Event:
@@ -93,27 +98,6 @@ def _blamed(event: Event) -> Event:
     if isinstance(event, Ended) and event.how.startswith("exit code"):
         return replace(event, cause=Cause.OUTSIDE)
     return event
-
-
-def _own() -> str:
-    """The cluster that this machine is a node of, as Ray writes it down where it starts one."""
-    if told := os.environ.get("RAY_ADDRESS"):
-        return told
-    note = Path(os.environ.get("RAY_TMPDIR") or "/tmp") / "ray" / "ray_current_cluster"  # noqa: S108 - Ray's
-    try:
-        return note.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        fix = "start one: ray start --head, or join one: ray start --address HOST:PORT"
-        raise InvalidInput("ray_address", "this machine is a node of no cluster", fix) from error
-
-
-def _knock(address: str) -> None:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), KNOCK_S).close()
-    except (OSError, OverflowError) as error:
-        fix = "start it there: ray start --head; or leave out ", Parameter("ray_address")
-        raise InvalidInput("ray_address", f"nobody answers at '{address}' ({error})", fix) from error
 
 
 executors.add(RAY, RayExecutor)

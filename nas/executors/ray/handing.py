@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from latency.timing.fair_lock import Check
 from nas.executors.ray.messages import Assignment, Message
@@ -121,6 +120,9 @@ class Handing:
             return False
         if message.kind == "unfit":
             raise BitnasError(f"ray: {message.fields['error']}")
+        if message.kind == "exited":
+            self.lose(key, Cause.OWN, message.fields["how"])
+            return False
         with self._ending(key, handed):
             handed.heartbeat.check()
             if self._goes_on(handed, handed.run, message):
@@ -198,8 +200,3 @@ class Handing:
     def _drop(self, key: str) -> None:
         """The trial is no longer out."""
         self._handed.pop(key).heartbeat.end()
-
-
-def plain(assignment: Assignment) -> dict[str, Any]:
-    """An assignment as what Tune hands on."""
-    return {"assignment": dict(vars(assignment))}

@@ -35,7 +35,8 @@ class Message:
     """Something that a node tells of a trial.
 
     Attributes:
-        kind: ``begun``, ``step``, ``ended`` of an evaluation, ``failed`` of a trial, ``unfit`` of the node.
+        kind: ``begun``, ``step``, ``ended`` of an evaluation, ``failed`` of a trial, ``exited`` of an
+            evaluator that would have ended its process, ``unfit`` of the node.
         fields: what it says.
         tensors: a checkpoint after a step, weights after an evaluation.
     """

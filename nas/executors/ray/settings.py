@@ -9,6 +9,7 @@ from typing import Self
 from search_spaces.errors import InvalidInput
 
 AUTO = "auto"
+MAX_PORT = 65_535
 _ADDRESS = re.compile(r"[^\s:/]+:\d{1,5}|\[[0-9A-Fa-f:.]+\]:\d{1,5}")
 
 
@@ -35,6 +36,8 @@ class RaySettings:
         if address is not None and address != AUTO and not _ADDRESS.fullmatch(address):
             fix = "give HOST:PORT, or auto for the cluster that this machine is a node of"
             raise InvalidInput("ray_address", f"{address!r} is no address", fix)
+        if address not in (None, AUTO) and not 1 <= (port := int(address.rpartition(":")[2])) <= MAX_PORT:
+            raise InvalidInput("ray_address", f"{port} is no port", f"give 1 to {MAX_PORT}")
         self._check("cpus_per_trial", self.cpus_per_trial, least=0.001)
         self._check("gpus_per_trial", self.gpus_per_trial, least=0.0)
 

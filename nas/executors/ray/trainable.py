@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.evaluators.base import Evaluator, PrunedError, Task, evaluators
+from nas.executors.ray.exits import ExitedError, caught_exits
 from nas.executors.ray.messages import Assignment, Message, Shipment
 from nas.measuring.machine_lock import MachineLock
 from nas.trials.evaluating import Evaluation, Halt, Step, evaluate
@@ -52,10 +53,13 @@ def _failure(config: dict[str, Any], shipment: Shipment, talk: "Talk") -> Messag
     """Evaluate, which is left by PrunedError once the search has all that it wants; else what went wrong."""
     try:
         workplace = _workplace(_Keyed(shipment.key, shipment))
-        _evaluate_all(Assignment(**config["assignment"]), workplace, talk)
+        with caught_exits():
+            _evaluate_all(Assignment(**config["assignment"]), workplace, talk)
         raise AssertionError("the driver ends a trial with its last evaluation")
     except UnfitError as error:
         return Message("unfit", {"error": f"node {socket.gethostname()}: {error}"})
+    except ExitedError as error:
+        return Message("exited", {"how": str(error)})
     except (Exception, SystemExit) as error:  # an evaluator of the user's may call sys.exit
         return Message("failed", {"error": one_line(error)})
 
