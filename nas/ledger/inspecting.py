@@ -1,19 +1,20 @@
 """Looks a ledger over: the database, its schema, rows that belong to nothing, and impossible trials."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, exists, func, or_, select, text
+from sqlalchemy import Connection, Select, column, exists, func, or_, select, text
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from nas.formatting import counted
 from nas.ledger import migrate
+from nas.ledger.cells import Damage, damages
 from nas.ledger.engine import unmigrated
 from nas.ledger.records import TrialState, config_from_dict
-from nas.ledger.rows import trial_record
 from nas.ledger.schema import differences
 from nas.ledger.tables import Artifact, Base, Checkpoint, Epoch, Search, Trial, Weights
+from nas.ledger.whole import flaws
 from search_spaces.errors import BitnasError
 
 RUNNING, QUEUED, PAUSED = TrialState.RUNNING, TrialState.QUEUED, TrialState.PAUSED
@@ -54,7 +55,19 @@ def check(url: str) -> list[Finding]:
     """
     with unmigrated(url) as engine, engine.connect() as connection:
         found = [*_integrity(connection)] or [*_schema(connection)]
-        return found or [*_orphans(connection), *_searches(connection), *_trials(connection)]
+        if found:
+            return found
+        damaged = [*damages(connection)]
+        cells = [_of_cell(connection, each) for each in damaged]
+        left_out = {each.row["id"] for each in damaged if each.table == "trials"}
+        searches = _searches(connection, left_out)
+        return [*_orphans(connection), *cells, *searches, *_trials(connection)]
+
+
+def first_damage(connection: Connection) -> str | None:
+    """The first cell that cannot be read, in words; None where there is none."""
+    found = next(damages(connection), None)
+    return None if found is None else str(_of_cell(connection, found))
 
 
 def _integrity(connection: Connection) -> Iterator[Finding]:
@@ -88,8 +101,20 @@ def _orphans(connection: Connection) -> Iterator[Finding]:
                 yield Finding(f"{counted(count, 'row')} of '{table.name}' belong to {whose}")
 
 
-def _searches(connection: Connection) -> Iterator[Finding]:
-    """Searches whose settings cannot be read, or that have too few trials."""
+def _of_cell(connection: Connection, found: Damage) -> Finding:
+    """Where a damaged cell is: in a search, in a trial of it, or in what belongs to none."""
+    of = found.row.get("id" if found.table == "trials" else "trial_id")
+    key, number = found.row.get("id" if found.table == "searches" else "search_id"), None
+    if of is not None:
+        trial: Select[Any, Any] = select(column("search_id"), column("number")).select_from(Trial.__table__)
+        key, number = connection.execute(trial.where(Trial.id == of)).one_or_none() or (None, None)
+    name = connection.scalar(select(column("name")).select_from(Search.__table__).where(Search.id == key))
+    where = "" if found.table in ("searches", "trials") else f"a row of '{found.table}': "
+    return Finding(f"{where}{found.problem}", name, number)
+
+
+def _searches(connection: Connection, left_out: Collection[int]) -> Iterator[Finding]:
+    """Searches whose settings cannot be read, or that have too few trials, or impossible ones."""
     of = select(func.count()).where(Trial.search_id == Search.id).scalar_subquery()
     for key, name in connection.execute(select(Search.id, Search.name)).all():
         try:
@@ -100,6 +125,8 @@ def _searches(connection: Connection) -> Iterator[Finding]:
             continue
         if row.ended is None and row[2] < config.trials:
             yield Finding(f"{row[2]} trials are there, of {config.trials}", name)
+        for number, problem in flaws(connection, name, key, config, left_out):
+            yield Finding(problem, name, number)
 
 
 def _trials(connection: Connection) -> Iterator[Finding]:
@@ -107,7 +134,6 @@ def _trials(connection: Connection) -> Iterator[Finding]:
     for problem, which in _IMPOSSIBLE.items():
         for name, number in connection.execute(_named(which).limit(_MOST)):
             yield Finding(problem, name, number)
-    yield from _unreadable(connection)
 
 
 def _named(which: Any) -> Select[str, int]:
@@ -130,7 +156,6 @@ _IMPOSSIBLE: dict[str, Any] = {
     & Trial.architecture.is_(None),
     "it has an architecture without a digest, or the other way round": Trial.architecture.is_(None)
     != Trial.digest.is_(None),
-    "its accuracy is not within 0 to 1": ~Trial.accuracy.between(0, 1),
     "it is paused, and has no checkpoint": (Trial.state == PAUSED)
     & ~exists().where(Checkpoint.trial_id == Trial.id),
     "it has ended, and has a checkpoint": Trial.state.in_(ENDED)
@@ -153,14 +178,3 @@ _IMPOSSIBLE: dict[str, Any] = {
     ),
 }
 """What cannot be, and the trials of which it is so."""
-
-
-def _unreadable(connection: Connection) -> Iterator[Finding]:
-    """Trials with a damaged cell; each is read by itself, as one spoils all that are read with it."""
-    columns = Trial.__table__.columns
-    for name, number, key in connection.execute(_named(True).add_columns(Trial.id)).all():
-        try:
-            row: Row[Any] = connection.execute(select(*columns).where(Trial.id == key)).one()
-            trial_record(name, row)
-        except (SQLAlchemyError, ValueError, TypeError, KeyError, AttributeError) as error:
-            yield Finding(f"it cannot be read ({' '.join(str(error).split())})", name, number)

@@ -36,7 +36,7 @@ from nas.ledger.rows import (
     trial_record,
 )
 from nas.ledger.tables import Artifact, Epoch, Search, Trial, Weights
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput, Parameter, StorageError
 
 if TYPE_CHECKING:
     from latency import Measurement
@@ -96,20 +96,42 @@ class Ledger:
     @contextmanager
     def reading(self) -> Iterator[Session]:
         """One transaction that sees one state of the database."""
-        with explained(self._shown), Session(self._engine) as session:
+        with explained(self._shown), self._damage_named(), Session(self._engine) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """One transaction that commits when the block ends and rolls back when it raises."""
         engine = self._engine.execution_options(writes=True)
-        with explained(self._shown), Session(engine, expire_on_commit=False) as session:
+        session = Session(engine, expire_on_commit=False)
+        with explained(self._shown), self._damage_named(), session:
             yield session
             try:
                 session.commit()
             except DBAPIError as error:
                 if not (is_away(error) and self._was_committed(session)):
                     raise
+
+    @contextmanager
+    def _damage_named(self) -> Iterator[None]:
+        """Say which cell cannot be read, in place of what its reader says; other errors pass.
+
+        Raises:
+            StorageError: the ledger has a damaged cell.
+        """
+        try:
+            yield
+        except BitnasError:
+            raise
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            from nas.ledger.inspecting import first_damage
+
+            with self._engine.connect() as connection:
+                told = first_damage(connection)
+            if told is None:
+                raise
+            fix = command("db", "check", storage=self.url)
+            raise StorageError(Parameter("storage"), f": {self._shown}: {told}; run {fix}") from error
 
     def _was_committed(self, session: Session) -> bool:
         """Whether a transaction is in the database, the answer to whose COMMIT never came.

@@ -1,12 +1,13 @@
 """The ledger's SQL tables as SQLAlchemy classes; migrations/ creates the same ones step by step."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
     CheckConstraint,
     DateTime,
+    Double,
     ForeignKey,
     Index,
     LargeBinary,
@@ -60,9 +61,23 @@ class StateText(TypeDecorator[TrialState]):
         return None if value is None else TrialState(value)
 
 
+class Number(TypeDecorator[float]):
+    """A number, also where the database lets any value into its column (SQLite)."""
+
+    impl = Double
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
+        """The number; ValueError where it is none."""
+        if value is not None and not isinstance(value, float | int):
+            raise ValueError(f"{value!r} is no number")
+        return value
+
+
 class Base(DeclarativeBase):
     """All tables of the ledger; constraints have fixed names so that migrations can refer to them."""
 
+    type_annotation_map: ClassVar[dict[Any, Any]] = {float: Number}
     metadata = MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy
 import pytest
 from click.testing import CliRunner, Result
+from safetensors.numpy import save
 from sqlalchemy import make_url, text
 
 from nas.cli.main import cli
@@ -18,9 +20,11 @@ from nas.ledger.claims import Claims
 from nas.ledger.latencies import SqlLatencyTable
 from nas.ledger.supported import SUPPORTED, check_server, check_sqlite
 from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.search_space import space
 from tests.measured import timed
 
 ROOT = Path(__file__).parents[2]
+TENSORS = save({"w": numpy.zeros(2)})
 OLD = Path(__file__).parent / "schemas" / "r0003.sql"
 
 
@@ -32,11 +36,10 @@ def demo(ledger: Ledger, config: SearchConfig) -> Iterator[Ledger]:
     for number in range(2):
         claim = claims.claim()
         assert claim is not None
-        claims.propose(
-            claim, choices={"n": number}, architecture=f'{{"n": {number}}}', digest=f"{number:064}"
-        )
+        found = space("tiny").sample(number)
+        claims.propose(claim, choices={"n": number}, architecture=found.to_json(), digest=found.digest)
         claims.record_epoch(claim, EpochRecord(1, 2.0, 0.4, 0.1))
-        claims.finish(claim, TrialState.COMPLETE, accuracy=0.5, weights=b"tensors")
+        claims.finish(claim, TrialState.COMPLETE, accuracy=0.5, weights=TENSORS)
     SqlLatencyTable(ledger).put("local", "conv", timed(1.0))
     yield ledger
 
@@ -77,9 +80,9 @@ BROKEN = {
     "demo/0: it has weights, and is not complete": "UPDATE trials SET state = 'failed' WHERE number = 0",
     "demo/1: it has more epochs than it went through": "UPDATE trials SET epochs_done = 0 WHERE number = 1",
     "demo/1: its change is newer than its search's last": "UPDATE trials SET revision = 99 WHERE number = 1",
-    "demo/1: its accuracy is not within 0 to 1": "UPDATE trials SET accuracy = 1.5 WHERE number = 1",
     "demo/1: an earlier trial has the same architecture and budget": (
-        "UPDATE trials SET digest = (SELECT digest FROM trials WHERE number = 0) WHERE number = 1"
+        "UPDATE trials SET (digest, architecture) = "
+        "(SELECT digest, architecture FROM trials WHERE number = 0) WHERE number = 1"
     ),
     "demo/2: somebody holds it, and it does not run": (
         "UPDATE trials SET expires_at = '2026-01-01 00:00:00' WHERE number = 2"
@@ -105,9 +108,9 @@ def test_damage_is_found_and_named(tmp_path: Path, config: SearchConfig) -> None
     with closing(sqlite3.connect(tmp_path / "nas.db", isolation_level=None)) as connection:
         connection.execute("UPDATE trials SET choices = '{' WHERE number = 1")
         connection.execute("INSERT INTO epochs (trial_id, epoch, seconds) VALUES (77, 1, 0), (77, 2, 0)")
-    damaged, lost = json.loads(run("check", "--json", storage=storage, code=1).stdout)[::-1]
+    lost, damaged = json.loads(run("check", "--json", storage=storage, code=1).stdout)
     assert (damaged["search"], damaged["trial"]) == ("demo", 1)
-    assert damaged["problem"].startswith("it cannot be read (")
+    assert damaged["problem"].startswith("column 'choices' is damaged (")
     assert lost["problem"] == "2 rows of 'epochs' belong to row 77 of 'trials', which is gone"
     with closing(sqlite3.connect(tmp_path / "nas.db")) as connection:
         of_table = "SELECT rootpage FROM sqlite_master WHERE name = 'measurements'"
@@ -171,7 +174,7 @@ def test_a_backup_is_of_one_moment_while_others_write(demo: Ledger, storage: str
     with Ledger.open(f"sqlite:///{copy}") as found:
         assert found.trials("demo") == demo.trials("demo")
         assert found.epochs("demo", 1) == demo.epochs("demo", 1)
-        assert found.weights("demo", 1) == b"tensors"
+        assert found.weights("demo", 1) == TENSORS
         assert SqlLatencyTable(found).rows("local").keys() == {"conv"}
     for refused, told in (
         ((str(copy),), "is there already"),
