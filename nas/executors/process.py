@@ -8,8 +8,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import FrameType
 
+from latency.timing.fair_lock import Check
 from nas.executors.endings import COULD_NOT_WORK
-from nas.measuring.fair_lock import Check
 from nas.trials.job import Job, Told
 from nas.trials.trial import TrialRunner
 from nas.trials.worker import RunTrials, Tell, one_by_one, prepare_process, run
