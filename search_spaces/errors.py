@@ -5,7 +5,8 @@ BitnasError                  the machine, a file or the storage is not as it sho
 │   └── UnknownFamilyError   no kernels that are loaded have the family of a workload: a plug-in's, perhaps
 ├── UnsupportedLayerError    no kernel computes a layer, or an option of it
 ├── MeasurementError         a device gave no usable time
-│   └── NoDeviceError        a device does not answer; it may be back later
+│   ├── NoDeviceError        a device does not answer; it may be back later
+│   └── LostTurnError        others measured meanwhile, as this process was stopped: measure again
 ├── TrainingError            a network cannot be trained: its loss became infinite or NaN
 ├── StorageError             the database of a ledger cannot be used: it is full, damaged, or refuses
 │   └── DatabaseAwayError    it does not answer; it may be back later
@@ -112,6 +113,10 @@ class MeasurementError(BitnasError):
 
 class NoDeviceError(MeasurementError):
     """A device does not answer; it may be back later."""
+
+
+class LostTurnError(MeasurementError):
+    """Others measured on the machine meanwhile, as this process was stopped; what it measured is void."""
 
 
 class TrainingError(BitnasError):

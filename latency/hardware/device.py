@@ -1,20 +1,25 @@
 """What a device is: a machine that can time compiled code, and the contract of those that are reached."""
 
+import logging
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from latency.record import DeviceRecord
 from latency.timing.agreement import measure_until_agreed
 from latency.timing.measurement import Measurement
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, LostTurnError
 
 if TYPE_CHECKING:
     from runtime import CompiledNetwork, Workload
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def not_shared() -> AbstractContextManager[Callable[[], None]]:
@@ -49,7 +54,8 @@ class Device(ABC):
         drifts: by what share the device was slower than usual, for each batch of measurements so far; a
             device that does not know leaves it empty.
         exclusive: makes the context in which things are timed, so that nothing else runs meanwhile; code is
-            compiled before.
+            compiled before. It ends with LostTurnError where something ran all the same: ``alone`` times
+            again.
         compiling: makes the context in which code is compiled, so that nothing is timed meanwhile; gives a
             function that lets those pass who wait to time something.
     """
@@ -115,6 +121,16 @@ class Device(ABC):
             raise InvalidInput("threads", problem, "add it again with as many at most")
         use = {"llvm_cpu": cpu_name(self.target), "threads": self.threads, "tvm": version("apache-tvm")}
         return {**found, **use}
+
+    def alone(self, time: Callable[[], T]) -> T:
+        """What ``time`` gives, which times something, in ``exclusive``; it is called again where the process
+        was stopped and others had their turn meanwhile."""
+        while True:
+            try:
+                with self.exclusive():
+                    return time()
+            except LostTurnError as error:
+                log.info("%s: %s; it times again", self.name, error)
 
     @abstractmethod
     def look(self) -> dict[str, Any]:

@@ -59,8 +59,12 @@ class LocalDevice(Device):
 
     def _timed(self, measure: Callable[[Timer], Timings]) -> list[Measurement]:
         timer = self._timer
-        with self.exclusive(), measuring_lock(self.threads):
-            found = measure(timer)
+
+        def timed() -> Timings:
+            with measuring_lock(self.threads):
+                return measure(timer)
+
+        found = self.alone(timed)
         self.drifts.extend(found.drifts)
         return list(found.measurements)
 

@@ -84,8 +84,7 @@ class RpcDevice(Device):
 
     def _ask(self, job: dict[str, Any], count: int, usual_ms: float | None) -> list[Measurement]:
         seconds = MEASURE_S + count * MEASURE_EACH_S + MAX_TRIES * self._cooldown_s
-        with self.exclusive():
-            answer = self._client.ask({**job, "usual_ms": usual_ms}, seconds)
+        answer = self.alone(lambda: self._client.ask({**job, "usual_ms": usual_ms}, seconds))
         for note in answer["notes"]:
             log.info("%s: %s", self.name, note)
         self.drifts.extend(answer["drifts"])

@@ -3,9 +3,9 @@
 import os
 import socket
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Self
+
+from runtime.processes import machine, start_time
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Worker:
     def this_process(cls) -> Self:
         """The calling process."""
         pid = os.getpid()
-        return cls(socket.gethostname().replace("|", "_"), _machine(), pid, _start_time(pid) or 0)
+        return cls(socket.gethostname().replace("|", "_"), machine(), pid, start_time(pid) or 0)
 
     @property
     def label(self) -> str:
@@ -43,32 +43,9 @@ class Worker:
         return cls(host, machine, int(pid), int(started))
 
     def is_known_dead(self) -> bool:
-        """Whether this worker ran on this very machine and has ended; False whenever that is not sure."""
-        if not self.machine or self.host != socket.gethostname().replace("|", "_"):
+        """Whether this worker's process ran on this very boot of this machine, and has ended; False whenever
+        that is not sure, as after a reboot: clones and containers may share a host's name, and its machine
+        id, so only the lease tells."""
+        if not self.machine or self.machine != machine():
             return False
-        if self.machine != _machine():
-            # The same host after a reboot: nothing from before it lives. A container that shares the
-            # host's name and boot, but not its processes, cannot be judged from here.
-            return self.machine.split("/")[0] != _machine().split("/")[0]
-        return _start_time(self.pid) != self.started
-
-
-@cache
-def _machine() -> str:
-    """Boot id and process namespace, as ``boot/namespace``, or nothing where /proc is not there."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116 - a file that is a link
-    except OSError:
-        return ""
-
-
-def _start_time(pid: int) -> int | None:
-    """Clock ticks from boot to the start of process ``pid``; None when it does not run (or is a zombie)."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    # The second field is the command in parentheses and may hold anything, so count from its end.
-    fields = stat[stat.rindex(")") + 2 :].split()
-    return None if fields[0] in "ZX" else int(fields[19])
+        return start_time(self.pid) != self.started

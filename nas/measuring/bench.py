@@ -58,8 +58,10 @@ class Bench(Protocol):
     *Order of calls*: ``profile`` comes first, unless the search measures everything; ``median`` after it.
     *Who owns what*: the ledger and the lock are the worker's, which closes them. Code is compiled in
     ``lock.shared()`` and timed in ``lock.exclusive()``, or ``lock.elsewhere()`` if on another machine.
-    *Errors*: NoDeviceError where the device does not answer: the trial waits for it. MeasurementError where
-    it gave no usable time, BitnasError where a network cannot be compiled: the trial has failed.
+    *Errors*: LostTurnError, with which these end where the process was stopped and others had their turn, is
+    no result: time again. NoDeviceError where the device does not answer: the trial waits for it.
+    MeasurementError where it gave no usable time, BitnasError where a network cannot be compiled: the trial
+    has failed.
     """
 
     def identity(self) -> str | None:

@@ -2,39 +2,42 @@
 
 What is timed on another machine needs that one alone, and nothing of this one. The locks are files, so that
 they hold between the workers of any number of searches, and the kernel gives them back when a process dies.
-Each is held for one batch of measurements at most, and for training up to the next batch of images.
+Nobody waits for a process that is stopped. Each is held for one batch of measurements at most, and for
+training up to the next batch of images.
 """
 
-import fcntl
 import hashlib
-import os
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
-from nas.measuring.fair_lock import Check, FairLock
+from latency.timing.fair_lock import Check, FairLock, Tell
 from runtime.folders import private_folder
 
 
 class MachineLock:
     """The locks under ``folder``; one instance may be used by one thread.
 
-    ``check`` is called while waiting, and whenever one gives way; it may raise to give up.
+    ``check`` is called while waiting, and whenever one gives way; it may raise to give up. ``tell`` is given,
+    in words, who keeps this one waiting for long, and "" when the wait is over.
     """
 
-    def __init__(self, folder: Path, check: Check) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder, self._check = folder, check
-        self._here = FairLock(folder / "here", check)
+    def __init__(self, folder: Path, check: Check, tell: Tell = lambda _who: None) -> None:
+        self._folder, self._check, self._tell = folder, check, tell
+        self._here = self._lock("here")
 
     @classmethod
-    def of_this_machine(cls, check: Check) -> Self:
+    def of_this_machine(cls, check: Check, tell: Tell = lambda _who: None) -> Self:
         """The locks that all processes of this user on this machine share."""
-        return cls(private_folder(), check)
+        return cls(private_folder(), check, tell)
 
     def exclusive(self) -> AbstractContextManager[None]:
-        """Wait until nobody trains or measures on this machine, and hold both off."""
+        """Wait until nobody trains or measures on this machine, and hold both off.
+
+        Raises:
+            LostTurnError: others measured meanwhile, as this process was stopped; at the end of the block.
+        """
         return self._here.exclusive()
 
     def shared(self) -> AbstractContextManager[Callable[[], None]]:
@@ -46,24 +49,17 @@ class MachineLock:
         return self._here.apart()
 
     def elsewhere(self, machine: str) -> AbstractContextManager[None]:
-        """Wait until nobody else here measures on another machine, and hold that off; any text names one."""
+        """Wait until nobody else here measures on another machine, and hold that off; any text names one.
+
+        Raises:
+            LostTurnError: as ``exclusive`` does.
+        """
         name = hashlib.sha256(machine.encode()).hexdigest()[:16]
-        return FairLock(self._folder / f"elsewhere-{name}", self._check).exclusive()
+        return self._lock(f"elsewhere-{name}").exclusive()
 
-    @contextmanager
-    def turn(self, name: str) -> Iterator[bool]:
+    def turn(self, name: str) -> AbstractContextManager[bool]:
         """Whether a piece of work, by its name, is this process's: no other is at it. It is till the end."""
-        path = self._folder / f"turn-{name}"
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            yield _try(file)
-        finally:
-            os.close(file)
+        return self._lock(f"piece-{name}").turn()
 
-
-def _try(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    def _lock(self, name: str) -> FairLock:
+        return FairLock(self._folder / name, self._check, self._tell)

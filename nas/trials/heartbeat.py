@@ -3,8 +3,8 @@
 import logging
 import threading
 
+from latency.timing.fair_lock import Check
 from nas.ledger.claims import Claim, Claims
-from nas.measuring.fair_lock import Check
 from search_spaces.errors import StaleClaimError, StorageError
 
 log = logging.getLogger(__name__)

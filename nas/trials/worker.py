@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from latency.timing.fair_lock import Check
 from nas.ledger.away import Patience
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import ALL, PREDICT, TrialState
@@ -16,7 +17,6 @@ from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.measuring.bench import Bench, Progress
 from nas.measuring.elsewhere import ElsewhereBench
-from nas.measuring.fair_lock import Check
 from nas.measuring.front_todo import next_of_front
 from nas.measuring.machine_lock import MachineLock
 from nas.objectives import objective
@@ -108,7 +108,8 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials 
     ):
         tell = presence.tell
         claims = Claims(ledger, job.search, worker, job.lease_s)
-        runner = make_runner(job, ledger, claims, MachineLock.of_this_machine(check))
+        lock = MachineLock.of_this_machine(check, lambda who: presence.tell(Told(stage=_waiting(who))))
+        runner = make_runner(job, ledger, claims, lock)
         for remark in [
             *ledger.search(job.search).told_versions(versions()),
             *(b.remark for b in _elsewhere(runner)),
@@ -128,6 +129,11 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials 
                     measuring_s=pace.all_measuring_s,
                 )
             )
+
+
+def _waiting(who: str) -> str:
+    """The stage of waiting for another process that trains or measures; of none when the wait is over."""
+    return f"waiting for {who} to give way" if who else ""
 
 
 def _elsewhere(runner: TrialRunner) -> list[ElsewhereBench]:

@@ -153,9 +153,9 @@ def test_a_dead_owner_on_this_host_is_noticed_before_its_lease_ends(demo: Ledger
     dead = _ended_process()
     assert dead.is_known_dead()
     assert not Worker.this_process().is_known_dead()
-    assert not replace(dead, host="elsewhere").is_known_dead()
+    assert replace(dead, host="renamed").is_known_dead()
     assert replace(Worker.this_process(), started=1).is_known_dead()  # The pid was given to another.
-    assert replace(Worker.this_process(), machine="another-boot/1").is_known_dead()
+    assert not replace(dead, machine="another-boot/1").is_known_dead()  # Perhaps of a machine of that name.
     assert Worker.from_text(dead.to_text()) == dead
 
     _claims(demo, pid=dead.pid, started=dead.started).claim()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from nas.measuring.machine_lock import MachineLock
+from search_spaces.errors import BitnasError, LostTurnError
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -95,10 +96,10 @@ def _waiting(folder: Path) -> int:
 
 def test_who_comes_first_is_served_first(tmp_path: Path) -> None:
     """Also before one that has just had the lock, and would have it again."""
-    order, threads = list[int](), list[threading.Thread]()
+    order, threads, waiting = list[int](), list[threading.Thread](), set[int]()
 
     def measure(number: int) -> None:
-        with MachineLock(tmp_path, _patient).exclusive():
+        with MachineLock(tmp_path, lambda: waiting.add(number)).exclusive():
             order.append(number)
 
     first = MachineLock(tmp_path, _patient)
@@ -160,6 +161,126 @@ def test_a_killed_process_gives_the_lock_back(tmp_path: Path) -> None:
     process.join(60)
     with MachineLock(tmp_path, _impatient()).exclusive():
         assert _waiting(tmp_path) == 1, "what the dead left is removed"
+
+
+def _train(folder: Path) -> None:
+    with MachineLock(folder, _patient).shared() as give_way:
+        (folder / "held").touch()
+        while not (folder / "enough").exists():
+            give_way()
+            time.sleep(0.01)
+
+
+def _time(folder: Path) -> None:
+    """Tell whether what is timed is void."""
+    try:
+        with MachineLock(folder, _patient).exclusive():
+            (folder / "held").touch()
+            while not (folder / "enough").exists():
+                time.sleep(0.01)
+    except LostTurnError:
+        (folder / "void").touch()
+
+
+def _wait(folder: Path) -> None:
+    with MachineLock(folder, lambda: (folder / "held").touch()).exclusive():
+        (folder / "had its turn").touch()
+
+
+def _begun(work: Callable[[Path], None], folder: Path) -> int:
+    """Start a process, and wait until it is at its work."""
+    process = SPAWN.Process(target=work, args=(folder,), daemon=True)
+    process.start()
+    while not (folder / "held").exists():
+        assert process.is_alive()
+        time.sleep(0.01)
+    (folder / "held").unlink()
+    assert process.pid is not None
+    return process.pid
+
+
+def _stop(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, pid, os.WSTOPPED)
+
+
+def test_who_trains_and_is_stopped_is_passed_and_waits_when_it_goes_on(tmp_path: Path) -> None:
+    pid = _begun(_train, tmp_path)
+    _stop(pid)
+    with MachineLock(tmp_path, _impatient()).exclusive():
+        assert _waiting(tmp_path) == 1
+        os.kill(pid, signal.SIGCONT)
+        while _waiting(tmp_path) < 2:  # it takes a new ticket, behind this one's
+            time.sleep(0.01)
+    (tmp_path / "enough").touch()
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_what_is_timed_by_who_was_stopped_and_passed_is_void(tmp_path: Path) -> None:
+    pid = _begun(_time, tmp_path)
+    _stop(pid)
+    with MachineLock(tmp_path, _impatient()).shared():
+        (tmp_path / "enough").touch()
+        os.kill(pid, signal.SIGCONT)
+        assert os.waitpid(pid, 0)[1] == 0
+    assert (tmp_path / "void").exists()
+
+
+def test_who_waits_and_is_stopped_keeps_nobody_waiting(tmp_path: Path) -> None:
+    with MachineLock(tmp_path, _patient).shared():
+        pid = _begun(_wait, tmp_path)
+        _stop(pid)
+        with MachineLock(tmp_path, _impatient()).shared():  # it came later
+            os.kill(pid, signal.SIGCONT)
+            while _waiting(tmp_path) < 3:
+                time.sleep(0.01)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert (tmp_path / "had its turn").exists()
+
+
+def test_a_piece_of_work_is_no_longer_that_of_who_is_stopped(tmp_path: Path) -> None:
+    pid = _begun(_take_a_piece, tmp_path)
+    lock = MachineLock(tmp_path, _impatient())
+    with lock.turn("kernels") as is_mine:
+        assert not is_mine
+    _stop(pid)
+    with lock.turn("kernels") as is_mine, lock.turn("others") as is_mine_too:
+        assert is_mine and is_mine_too
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+def _take_a_piece(folder: Path) -> None:
+    with MachineLock(folder, _patient).turn("kernels"):
+        (folder / "held").touch()
+        time.sleep(60)
+
+
+def test_who_waits_long_tells_for_whom(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("latency.timing.fair_lock.TELL_AFTER_S", 0.05)
+    told = list[str]()
+    waits = MachineLock(tmp_path, lambda: told and first.__exit__(None, None, None), told.append)
+    first = MachineLock(tmp_path, _patient).shared()
+    first.__enter__()
+    with waits.exclusive():
+        assert told == [f"process {os.getpid()}", ""]
+
+
+def test_odd_things_in_the_folder_are_no_tickets(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "000000000001-alone").mkdir()
+    (here / "000000000002-alone").symlink_to(tmp_path)
+    os.mkfifo(here / "000000000003-alone")
+    (here / "000000000004-alone").touch()  # whose is dead
+    for name in ("counter", "5-alone", "x-alone", "000000000006-other"):
+        (here / name).touch()
+    with MachineLock(tmp_path, _impatient()).exclusive():
+        assert not (here / "000000000004-alone").exists()
+    here.rename(tmp_path / "there")
+    here.touch()
+    with pytest.raises(BitnasError, match=r"^TMPDIR: '.*here' cannot be used for locks .*; remove it"):
+        MachineLock(tmp_path, _impatient())
 
 
 @pytest.fixture

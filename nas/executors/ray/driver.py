@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import nas
+from latency.timing.fair_lock import Check
 from nas.executors.process import main
 from nas.executors.ray.cluster import connected, set_up
 from nas.executors.ray.handing import Handing
 from nas.executors.ray.messages import Shipment, in_memory
 from nas.executors.ray.settings import RaySettings
-from nas.measuring.fair_lock import Check
 from nas.trials.job import Job, Told
 from nas.trials.setup import data_of
 from nas.trials.trial import TrialRunner

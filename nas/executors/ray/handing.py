@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from latency.timing.fair_lock import Check
 from nas.executors.ray.messages import Assignment, Message
 from nas.ledger.claims import Claim
 from nas.ledger.losses import MAX_UNKNOWN, THEN, Cause, Doubt
 from nas.ledger.records import TrialState
 from nas.ledger.workers import Worker
-from nas.measuring.fair_lock import Check
 from nas.trials.evaluating import Outcome, Step
 from nas.trials.failures import one_line
 from nas.trials.heartbeat import Heartbeat
