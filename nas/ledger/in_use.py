@@ -16,9 +16,13 @@ def refuse_while_used(connection: Connection, shown: str) -> None:
         BitnasError: the search and the worker are named.
     """
     is_held = Trial.expires_at > (func.now() if connection.dialect.name != "sqlite" else datetime.now(UTC))
-    held = select(Search.name, Trial.owner).join(Trial, Trial.search_id == Search.id).where(is_held)
+    held = (
+        select(Search.name, Trial.owner)
+        .join(Trial, Trial.search_id == Search.id)
+        .where(is_held, Trial.owner.is_not(None))
+    )
     for search, owner in connection.execute(held.order_by(Trial.id)):
-        worker = Worker.from_text(owner)
+        worker = Worker.from_text(str(owner))
         if not worker.is_known_dead():
             problem = (
                 f"{shown} has an older schema, and {worker.label} of an older version works on '{search}'"
