@@ -27,12 +27,13 @@ _loaded: set[str] = set()
 _named: dict[str, None] = {}
 
 
-def add_plugin_file(path: Path) -> None:
+def add_plugin_file(path: Path | str) -> None:
     """Have this process and those that it starts load a file, once a registry is asked for something.
 
     Raises:
         InvalidInput: there is no such file.
     """
+    path = Path(path)
     if not path.is_file() or path.suffix != ".py":
         raise InvalidInput("plugins", f"'{path}' is no Python file", "name one that ends in .py")
     known = [name for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]

@@ -38,7 +38,7 @@ def test_plugins_are_told_where_they_were_named(tmp_path, monkeypatch):
     (tmp_path / "my own.py").write_text("")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(plugins.VARIABLE, str(tmp_path / "of-the-environment.py"))
-    plugins.add_plugin_file(Path("my own.py"))
+    plugins.add_plugin_file("my own.py")
     assert command("verify", Path("a b")) == "nas --plugin 'my own.py' verify 'a b'"
 
 
