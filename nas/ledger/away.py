@@ -40,6 +40,7 @@ _FIXES: dict[int | str | None, str] = {
     sqlite3.SQLITE_READONLY: _WRITABLE,
     sqlite3.SQLITE_CANTOPEN: _WRITABLE,
     "53100": _ROOM,
+    "42501": "grant its user the right, or give the URL of another",
     "25006": "give the URL of a server that takes writes",
 }
 """By SQLite's code, or by SQLSTATE."""

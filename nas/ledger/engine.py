@@ -23,6 +23,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from nas.ledger import migrate
 from nas.ledger.away import fix_of, is_away
+from nas.ledger.in_use import refuse_while_used
 from nas.ledger.libpq import settings_of_environment
 from nas.ledger.same_file import SameFile
 from nas.ledger.supported import EXAMPLE, check_kind, check_server, check_sqlite
@@ -263,7 +264,7 @@ def bring_up_to_date(engine: Engine, *, create: bool) -> None:
     """Bring the schema to that of this version, in one transaction; ``create`` makes one where there is none.
 
     Raises:
-        BitnasError: the database is none of ours, or of a newer version.
+        BitnasError: the database is none of ours, or of a newer version, or an older version is at work.
     """
     with engine.connect() as connection:
         if migrate.revision(connection) == migrate.newest():
@@ -275,6 +276,8 @@ def bring_up_to_date(engine: Engine, *, create: bool) -> None:
         _use_write_ahead_log(engine)
     with engine.execution_options(writes=True).begin() as connection:
         migrate.wait_for_others(connection)
+        if migrate.revision(connection) not in (None, migrate.newest()):
+            refuse_while_used(connection, _shown(engine.url))
         migrate.upgrade(connection)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, select
 from nas.hints import command
 from nas.ledger import migrate
 from nas.ledger.engine import bring_up_to_date, explained, open_engine, unmigrated
+from nas.ledger.in_use import refuse_while_used
 from nas.ledger.tables import Base
 from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
@@ -52,12 +53,14 @@ def upgrade(url: str) -> Upgrade:
 
     Raises:
         InvalidInput: ``url`` is not a database URL.
-        BitnasError: the database does not open, or is none of ours, or is of a newer version.
+        BitnasError: the database does not open, or is none of ours, or is of a newer version, or an older one
+            is at work.
     """
     with unmigrated(url) as engine:
         with engine.connect() as connection:
             before = migrate.revision(connection) or ""
-        steps = migrate.steps_from(before)
+            if steps := migrate.steps_from(before):
+                refuse_while_used(connection, engine.url.render_as_string(hide_password=True))
         copied = _copy_beside(engine, before) if steps and engine.dialect.name == "sqlite" else None
         bring_up_to_date(engine, create=False)
     return Upgrade(before, migrate.newest(), tuple(steps), copied)

@@ -4,10 +4,11 @@ import os
 
 import pytest
 from postgres import PostgresServer
-from sqlalchemy import make_url
+from sqlalchemy import create_engine, make_url, text
 
 from nas.ledger import Ledger, SearchConfig
 from nas.ledger.libpq import hide, settings_of_environment
+from search_spaces.errors import StorageError
 
 
 def test_a_ledger_that_is_open_needs_the_environment_no_more(
@@ -24,6 +25,18 @@ def test_a_ledger_that_is_open_needs_the_environment_no_more(
         ledger.close()  # what is asked next makes a connection
         assert [search.name for search in ledger.searches()] == ["demo"]
     assert [name for name in os.environ if name.startswith("PG")] == ["PGSERVICEFILE"]
+
+
+def test_a_right_that_is_missing_is_asked_for(postgres_server: PostgresServer, config: SearchConfig) -> None:
+    url = make_url(postgres_server.database())
+    with Ledger.open(url.render_as_string(False), create=True) as ledger:
+        ledger.create_search("demo", config)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE ROLE nobody_here LOGIN"))
+    engine.dispose()
+    with pytest.raises(StorageError, match=r"permission denied.*; grant its user the right"):
+        Ledger.open(url.set(username="nobody_here").render_as_string(False))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +149,31 @@ def test_an_older_ledger_is_brought_up_to_date_whole(
     _goes_on(storage, revision)
     made_up = "its weights are no safetensors file", "its architecture cannot be read ("
     assert [found for found in check(storage) if not found.problem.startswith(made_up)] == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_ledger_that_an_older_version_works_on_is_left_alone(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if kind == "sqlite":
+        storage = _sqlite("0003", tmp_path)
+    else:
+        storage = _postgresql("0003", request.getfixturevalue("postgres_server"))
+    engine = create_engine(storage)
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    mine, gone = Worker.this_process(), replace(Worker.this_process(), pid=2**22 + 1)
+    for owner, code in ((mine, 1), (gone, 0)):
+        with engine.begin() as connection:
+            lease = "UPDATE trials SET owner = :owner, expires_at = :soon WHERE number = 3"
+            connection.execute(text(lease), {"owner": owner.to_text(), "soon": soon.isoformat(" ")})
+        before = _rows(storage)
+        for words in (["searches"], ["db", "upgrade"]):
+            done = CliRunner().invoke(cli, [*words, "--storage", storage])
+            assert done.exit_code == code, done.output
+            if code:
+                assert f"{mine.label} of an older version works on 'demo'; let that end" in done.stderr
+                assert _rows(storage) == before and not [*tmp_path.glob("*.backup")]
+    engine.dispose()
 
 
 def _goes_on(storage: str, revision: str) -> None:
