@@ -31,3 +31,4 @@ def pytest_collection_finish() -> None:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.update(PATIENCE)
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which `pytest &` in a script has as ignored
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # likewise, under nohup

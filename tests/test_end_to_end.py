@@ -229,7 +229,7 @@ def test_a_forged_artifact_is_one_line(winner, refused, spoil, says):
         (["search", "--name", "x", "--trials", "0"], 2, "--trials: 0"),
         (["search", "--name", "x", "--epochs", "-1"], 2, "--epochs: -1"),
         (["search", "--name", "x", "--max-latency-ms", "nan"], 2, "--max-latency-ms: nan"),
-        (["search", "--name", "x", "--workers", "0"], 2, "--workers: 0"),
+        (["search", "--name", "x", "--workers", "-1"], 2, "--workers: -1"),
         (["search", "--name", "../x"], 2, "--name"),
         (["search"], 2, "--name"),
         (["search", "--name", "x", "--storage", "nonsense"], 2, "storage"),

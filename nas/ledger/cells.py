@@ -72,7 +72,7 @@ class _Trials(TrialLine):
     fence: Count
     losses: list[Annotated[dict[str, JsonValue], AfterValidator(_loss)]] | None
     doubt: Annotated[int, Field(ge=0, le=2)]
-    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = None
+    digest: Annotated[str, Field(min_length=1, max_length=64)] | None = None  # of any kind, by the space
     same_as: Annotated[str, Field(pattern="^[^/]+/[0-9]+$")] | None = None
     revision: Count
     started_at: Past | None = None

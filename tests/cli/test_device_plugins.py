@@ -80,7 +80,7 @@ def test_a_class_or_an_instance_is_reached_by_its_record(tmp_path: Path, board: 
         with Ledger.open(f"sqlite:///{tmp_path}/nas.db", create=True) as ledger:
             opened = open_device(ledger, "board")
         assert opened.record == DeviceRecord("board", "plugin")
-        assert opened.exclusive is latency.Device.exclusive, "no other's lock"
+        assert opened.exclusive is not open, "no other's lock"
 
 
 def test_a_device_is_called_what_it_is_registered_as() -> None:

@@ -36,7 +36,7 @@ DAMAGED = {
 } | {
     FIRST.format(set_to): f"demo/0: column '{set_to.partition(' ')[0]}' is damaged ("
     for set_to in (
-        "digest = '00'",
+        "digest = ''",
         "fence = 'x'",
         "fence = -1",
         "doubt = 9",
