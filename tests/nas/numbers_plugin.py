@@ -50,7 +50,7 @@ def mark(name: str) -> bool:
 
 
 def cost(number: Number) -> Mapping[str, float]:
-    return {"work": float((number.value * 5) % 12)}
+    return {"toil": float((number.value * 5) % 12)}
 
 
 def curve(value: int, step: int) -> float:
@@ -58,7 +58,7 @@ def curve(value: int, step: int) -> float:
     return (0.3 + (value * 7 % 12) / 20) * (1 - 0.5 ** (step * (1 + value % 3) / 3))
 
 
-@nas.evaluator("curves", objectives=[nas.Objective("work", before_training=True)], costs=cost)
+@nas.evaluator("curves", objectives=[nas.Objective("toil", before_training=True)], costs=cost)
 def curves(number: Number, budget: int, report: nas.Report) -> Mapping[str, float]:
     """Goes on from a checkpoint."""
     begin = int(report.checkpoint or b"0")

@@ -50,12 +50,20 @@ def tried(start: Callable[[], T]) -> T:
     return start()
 
 
+def _forget_token() -> None:
+    """A process keeps the first token that it has used, and may have had another cluster before."""
+    from ray._raylet import AuthenticationTokenLoader
+
+    AuthenticationTokenLoader.instance().reset_cache()
+
+
 @contextmanager
 def two_nodes() -> Iterator[TwoNodes]:
     """Started, and in the end gone, with what it had in the environment and in files."""
     before = dict(os.environ)
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: Ray's sockets are in it
     os.environ.update(QUIET, **LOOPBACK, RAY_AUTH_TOKEN=secrets.token_hex(32), RAY_TMPDIR=folder)
+    _forget_token()
     try:
         found = TwoNodes()
         try:
@@ -65,4 +73,5 @@ def two_nodes() -> Iterator[TwoNodes]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+        _forget_token()
         shutil.rmtree(folder, ignore_errors=True)

@@ -102,7 +102,7 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 
 HALVING = {"trials": 9, "epochs": 9, "pruner": "halving", "evaluator": "curves"}
-TWO = {"objectives": ("accuracy", "work")}
+TWO = {"objectives": ("accuracy", "toil")}
 ODD = {"trials": 12, "evaluator": "odd", "repeats": 2, "limits": {"load": 10.0}}
 
 
