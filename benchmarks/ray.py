@@ -99,17 +99,20 @@ def measure(folder: Path, plugin: Path, workers: int, trials: int) -> Found:
 def main(trials: int, loops: int, waits: float, rounds: int) -> None:
     """Search by one worker and by two, in turn, and print both, and what one is to the other."""
     ratios, overheads = [], []
-    for _ in range(rounds):
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            plugin = folder / "busy.py"
-            text = PLUGIN.replace("LOOPS", str(loops // STEPS)).replace("WAITS", str(waits / STEPS))
-            plugin.write_text(text, encoding="utf-8")
+    with tempfile.TemporaryDirectory() as name:
+        plugin = Path(name) / "busy.py"  # one file: a process registers its names once
+        text = PLUGIN.replace("LOOPS", str(loops // STEPS)).replace("WAITS", str(waits / STEPS))
+        plugin.write_text(text, encoding="utf-8")
+        for number in range(rounds):
+            folder = Path(name) / str(number)
+            folder.mkdir()
             one, two = (measure(folder, plugin, workers, trials) for workers in (1, 2))
-        ratios.append(one.seconds_a_trial / two.seconds_a_trial)
-        overheads.append(one.overhead_s)
-        print(f"one worker: {one.seconds_a_trial:.2f} s a trial, of which {one.overhead_s:.2f} s are Ray's")
-        print(f"two workers: {two.seconds_a_trial:.2f} s a trial, {ratios[-1]:.2f} times as many")
+            ratios.append(one.seconds_a_trial / two.seconds_a_trial)
+            overheads.append(one.overhead_s)
+            print(
+                f"one worker: {one.seconds_a_trial:.2f} s a trial, of which {one.overhead_s:.2f} s are Ray's"
+            )
+            print(f"two workers: {two.seconds_a_trial:.2f} s a trial, {ratios[-1]:.2f} times as many")
     print(
         f"median: {median(overheads):.2f} s of overhead a trial, two workers {median(ratios):.2f} times one"
     )
