@@ -142,7 +142,13 @@ def _named(which: Any) -> Select[str, int]:
     return named.where(which).order_by(Search.id, Trial.number)
 
 
-_other = Trial.__table__.alias("other")
+_alike = select(
+    Trial.id,
+    Trial.number,
+    func.min(Trial.number).over(partition_by=(Trial.search_id, Trial.digest, Trial.budget)).label("first"),
+).where(Trial.digest.is_not(None))
+"""Each trial with the first that has its architecture and budget: read once, not once a trial."""
+_first_alike = _alike.subquery()
 _IMPOSSIBLE: dict[str, Any] = {
     "it runs, and nobody holds it": (Trial.state == RUNNING)
     & or_(Trial.owner.is_(None), Trial.expires_at.is_(None)),
@@ -170,11 +176,6 @@ _IMPOSSIBLE: dict[str, Any] = {
     ),
     "its change is newer than its search's last": Trial.revision > Search.revision,
     "an earlier trial has the same architecture and budget": Trial.same_as.is_(None)
-    & exists().where(
-        _other.c.search_id == Trial.search_id,
-        _other.c.digest == Trial.digest,
-        _other.c.number < Trial.number,
-        _other.c.budget.is_not_distinct_from(Trial.budget),
-    ),
+    & Trial.id.in_(select(_first_alike.c.id).where(_first_alike.c.first < _first_alike.c.number)),
 }
 """What cannot be, and the trials of which it is so."""

@@ -1,5 +1,6 @@
 """``nas db``: a ledger is upgraded after a backup, looked over, and copied while it is in use."""
 
+import itertools
 import json
 import os
 import sqlite3
@@ -12,8 +13,9 @@ import numpy
 import pytest
 from click.testing import CliRunner, Result
 from safetensors.numpy import save
-from sqlalchemy import make_url, text
+from sqlalchemy import Engine, event, make_url, text
 
+from benchmarks.ledger_depth import filled
 from nas.cli.main import cli
 from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialState, Worker, migrate
 from nas.ledger.claims import Claims
@@ -99,6 +101,28 @@ def test_each_impossible_state_is_found(demo: Ledger, storage: str, told: str, b
     found = run("check", storage=storage, code=1)
     assert found.stdout.splitlines() == [told]
     assert found.stderr.endswith("Found 1 problem.\n")
+
+
+def test_a_check_asks_a_fixed_amount_for_each_trial(tmp_path: Path) -> None:
+    steps = [_steps_of_a_check(f"sqlite:///{tmp_path}/{trials}.db", trials) for trials in (150, 600)]
+    assert steps[1] < 6 * steps[0]  # four times the trials; sixteen times, where each is held against all
+
+
+def _steps_of_a_check(storage: str, trials: int) -> int:
+    """The thousands of steps that SQLite takes for the check of a ledger with so many complete trials."""
+    filled(storage, trials)
+    steps = itertools.count()
+
+    def counted(connection: sqlite3.Connection, _record: object) -> None:
+        connection.set_progress_handler(lambda: next(steps) < 0, 1000)
+
+    event.listen(Engine, "connect", counted)
+    try:
+        found = run("check", storage=storage, code=1)
+    finally:
+        event.remove(Engine, "connect", counted)
+    assert f"Found {trials + 1} problems." in found.stderr  # made up: no architectures, and one's weights
+    return next(steps)
 
 
 def test_damage_is_found_and_named(tmp_path: Path, config: SearchConfig) -> None:
