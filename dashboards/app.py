@@ -1,16 +1,20 @@
 """The Dash application: one shell, one callback that shows the page of an address, one for clicks."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
 from dashboards import page_search, page_searches, page_trial
+from dashboards.data_routes import BROWSER, PLOTLY, add_data_routes
+from dashboards.frames import Frames
 from dashboards.parts import problem
 from dashboards.refresh import REFRESHED_FIGURES, Shown, changes
-from dashboards.routes import Route, parse, trial_path
+from dashboards.routes import Route, parse
 from dashboards.views import explain
+from nas.figures.browser import SCRIPTS, STYLE
 from nas.ledger import Ledger
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -19,18 +23,7 @@ PATIENCE = 5  # times as long as a page takes is the pause to the next, at least
 IDLE_MS = 30_000  # and while none does: someone may resume one
 
 
-STYLE = """
-body { font-variant-numeric: tabular-nums; }
-.home { text-decoration: none; }
-.ag-cell a { color: #3b5bdb; font-weight: 600; text-decoration: none; }
-.ag-cell a:hover { text-decoration: underline; }
-.ag-cell p { margin: 0; }
-.ag-center-cols-viewport { min-height: unset !important; }
-#trials .ag-row { cursor: pointer; }
-.ag-cell-wrap-text { line-height: 1.3; padding-top: 6px; padding-bottom: 6px; }
-/* Pages are drawn light, figures too: a reader who wants them dark gets them turned, hues kept. */
-@media (prefers-color-scheme: dark) { html { filter: invert(0.9) hue-rotate(180deg); background: white; } }
-"""
+ASSETS = Path(__file__).with_name("assets")
 
 
 def create_app(storage: str) -> Dash:
@@ -40,15 +33,16 @@ def create_app(storage: str) -> Dash:
         title="bitnas",
         update_title="",
         serve_locally=True,
-        include_assets_files=False,
+        assets_folder=str(ASSETS),
+        assets_ignore=r".*\.js",  # _head gives their order
         enable_mcp=False,
         suppress_callback_exceptions=True,  # the pages' own components come and go
         add_log_handler=False,
     )
-    app.index_string = app.index_string.replace("</head>", f"<style>{STYLE}</style></head>")
+    app.index_string = app.index_string.replace("{%css%}", "{%css%}" + _head())
     app.layout = _shell
+    add_data_routes(app.server, storage, Frames(storage))
     _show_pages(app, storage)
-    _follow_clicks(app)
     return app
 
 
@@ -82,8 +76,15 @@ def _is_live(ledger: Ledger, route: Route) -> bool:
     return not ledger.search(route.search).finished
 
 
+def _head() -> str:
+    """What a page loads before Dash: plotly, which Dash then uses too, and the linked views."""
+    scripts = [PLOTLY, *(f"{BROWSER}/{name}" for name in SCRIPTS), "/assets/mount.js"]
+    told = [f'<link rel="stylesheet" href="{BROWSER}/{STYLE}">']
+    return "".join([*told, *(f'<script src="{script}"></script>' for script in scripts)])
+
+
 def _shell() -> Any:
-    home = dcc.Link(dmc.Text("bitnas", fw=800, size="xl", c="indigo.8"), href="/", className="home")
+    home = dcc.Link(dmc.Text("bitnas", fw=800, size="xl", c="indigo"), href="/", className="home")
     line = dmc.Text("neural architecture search, down to one bit", size="sm", c="dimmed", visibleFrom="sm")
     header = dmc.AppShellHeader(dmc.Container(dmc.Group([home, line], h="100%"), size="xl", h="100%"))
     main = dmc.AppShellMain(dmc.Container(html.Div(id="page"), size="xl", py="lg"))
@@ -92,9 +93,9 @@ def _shell() -> Any:
             dcc.Location(id="location", refresh="callback-nav"),
             dcc.Interval(id="refresh", interval=IDLE_MS),  # until the first page tells
             dcc.Store(id="shown"),
-            dmc.AppShell([header, main], header={"height": 56}, bg="gray.0"),
+            dmc.AppShell([header, main], header={"height": 56}),
         ],
-        forceColorScheme="light",
+        defaultColorScheme="auto",
         theme={"primaryColor": "indigo", "defaultRadius": "md"},
     )
 
@@ -122,26 +123,3 @@ def _show_pages(app: Dash, storage: str) -> None:
         Input("refresh", "n_intervals"),
         State("shown", "data"),
     )(show)
-
-
-def _follow_clicks(app: Dash) -> None:
-    where, path = Output("location", "pathname", allow_duplicate=True), State("location", "pathname")
-    app.callback(where, Input("pareto", "clickData"), path, prevent_initial_call=True)(_open_point)
-    app.callback(where, Input("trials", "cellClicked"), path, prevent_initial_call=True)(_open_row)
-
-
-def _open_point(click: dict[str, Any] | None, path: str) -> Any:
-    """From a point of the Pareto figure, by its customdata, to its trial."""
-    return _trial_of(path, click["points"][0].get("customdata") if click else None)
-
-
-def _open_row(cell: dict[str, Any] | None, path: str) -> Any:
-    """From a row of the table; its first column is a link of its own, which the browser follows."""
-    return _trial_of(path, cell["rowId"] if cell and cell["colId"] != "link" else None)
-
-
-def _trial_of(path: str, number: str | int | None) -> Any:
-    route = parse(path)
-    if number is None or route is None or route.search is None:
-        return no_update
-    return trial_path(route.search, int(number))

@@ -5,7 +5,7 @@ from typing import Any
 
 import dash_ag_grid as dag
 import dash_mantine_components as dmc
-from dash import dcc
+from dash import dcc, html
 
 from nas.figures.style import STATE_COLOURS
 
@@ -136,7 +136,7 @@ def grid(identity: str, columns: Sequence[Mapping[str, Any]], rows: Sequence[Map
             "domLayout": "autoHeight",
             "loadThemeGoogleFonts": False,  # nothing is fetched from elsewhere
             "suppressCellFocus": True,
-            "pagination": len(rows) > PAGE_ROWS,
+            "pagination": not rows or len(rows) > PAGE_ROWS,
             "paginationPageSize": PAGE_ROWS,
             "paginationPageSizeSelector": [PAGE_ROWS, 100, 500],
         },
@@ -145,6 +145,21 @@ def grid(identity: str, columns: Sequence[Mapping[str, Any]], rows: Sequence[Map
 
 
 PAGE_ROWS = 25
+
+
+def explorer(search: str, is_live: bool) -> Any:
+    """Room for the linked views of a search, which the browser fills (``assets/mount.js``)."""
+    told = {"data-search": search, "data-live": "yes" if is_live else "no"}
+    return html.Div("Reading the trials …", id="explorer", className="bitnas-explorer", **told)
+
+
+def table(identity: str) -> Any:
+    """Room for a table whose rows and columns come from the linked views, with its downloads."""
+    downloads = [
+        dmc.Button(f"Download {kind}", id=f"{identity}-{kind.lower()}", variant="default", size="xs")
+        for kind in ("CSV", "JSON")
+    ]
+    return dmc.Stack([dmc.Group(downloads), grid(identity, [], [])], gap="sm")
 
 
 def state_column(field: str, title: str) -> dict[str, Any]:

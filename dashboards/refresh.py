@@ -12,8 +12,6 @@ from plotly.utils import PlotlyJSONEncoder
 REFRESHED_FIGURES = {
     "progress": "children",
     "merits": "children",
-    "pareto": "figure",
-    "trials": "rowData",
     "searches": "rowData",
     "workloads": "figure",
     "training": "figure",

@@ -1,0 +1,130 @@
+// Puts the linked views into the page where Dash has left room for them, and keeps them up to date.
+"use strict";
+(() => {
+  const LIVE_MS = 3000, IDLE_MS = 30000;
+  let current = null;  // { root, explorer, timer }
+
+  const fetchJson = async (address) => {
+    const response = await fetch(address, { cache: "no-cache" });
+    const told = await response.json();
+    if (!response.ok) throw new Error(told.error || `the server answered ${response.status}`);
+    return { told, tag: response.headers.get("ETag") };
+  };
+
+  function sourceOf(search) {
+    const base = `/search/${encodeURIComponent(search)}`, drawings = new Map();
+    return {
+      query: () => location.search.slice(1),
+      remember: (query) => {
+        if (location.pathname !== base) return;
+        const address = query ? `${base}?${query}` : base;
+        if (location.pathname + location.search !== address) history.replaceState(history.state, "", address);
+      },
+      trialPath: (number) => `${base}/trial/${number}`,
+      open: (number) => goTo(`${base}/trial/${number}`),
+      drawing: async (number) => {
+        if (!drawings.has(number)) {
+          const { told } = await fetchJson(`/data${base}/trial/${number}/drawing.json`);
+          drawings.set(number, told);
+        }
+        return drawings.get(number);
+      },
+    };
+  }
+
+  // As if a link of Dash had been followed: the page changes, the application stays.
+  function goTo(path) {
+    history.pushState({}, "", path);
+    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+    window.scrollTo(0, 0);
+  }
+
+  async function mount(root) {
+    const search = root.dataset.search, source = sourceOf(search), mine = { root, explorer: null, tag: null };
+    current = mine;
+    const tick = async () => {
+      if (current !== mine) return;
+      try {
+        const { told, tag } = await fetchJson(`/data/search/${encodeURIComponent(search)}/frame.json`);
+        if (current !== mine) return;
+        if (mine.explorer === null) {
+          root.replaceChildren();
+          mine.explorer = new bitnas.Explorer(root, told, source);
+          mine.explorer.listeners.push(showInTable);
+          fillTable(mine.explorer.columns, source);
+        } else if (tag !== mine.tag) {
+          mine.explorer.refresh(told);
+          fillTable(mine.explorer.columns, source);
+        }
+        mine.tag = tag;
+        old(root, null);
+      } catch (error) {
+        old(root, error.message);
+      }
+      mine.timer = setTimeout(tick, root.dataset.live === "yes" ? LIVE_MS : IDLE_MS);
+    };
+    await tick();
+  }
+
+  // Say that what is shown may be old, and why.
+  function old(root, reason) {
+    let line = root.querySelector(".bitnas-old");
+    if (reason === null) return line && line.remove();
+    if (!line) {
+      line = document.createElement("p");
+      line.className = "bitnas-old";
+      line.setAttribute("role", "alert");
+      root.prepend(line);
+    }
+    line.textContent = `What you see may be old: ${reason}`;
+  }
+
+  const table = async () => {
+    try {
+      return await dash_ag_grid.getApiAsync("trials");
+    } catch {
+      return null;  // the page has no table
+    }
+  };
+
+  let shown = null, rows = [];
+
+  async function fillTable(columns, source) {
+    const api = await table();
+    if (!api) return;
+    rows = bitnas.rowsOf(columns);
+    api.setGridOption("columnDefs", bitnas.columnDefs(columns, source));
+    api.setGridOption("isExternalFilterPresent", () => shown !== null);
+    api.setGridOption("doesExternalFilterPass", (node) => shown.has(node.data.number));
+    api.setGridOption("onCellClicked", (event) => event.colDef.field !== "number" && source.open(event.data.number));
+    api.setGridOption("rowData", rows);
+  }
+
+  async function showInTable(numbers) {
+    shown = numbers;
+    const api = await table();
+    if (api) api.onFilterChanged();
+  }
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("#trials-csv, #trials-json");
+    if (!button) return;
+    const api = await table();
+    if (!api) return;
+    const kept = [];
+    api.forEachNodeAfterFilterAndSort((node) => kept.push(node.data));
+    const isJson = button.id === "trials-json", name = `${current.root.dataset.search}.${isJson ? "json" : "csv"}`;
+    bitnas.download(name, isJson ? JSON.stringify(kept, null, 1) : bitnas.csvOf(kept), isJson ? "application/json" : "text/csv");
+  });
+
+  const look = () => {
+    const root = document.querySelector(".bitnas-explorer[data-search]");
+    if (current && current.root !== root) {
+      clearTimeout(current.timer);
+      document.querySelectorAll(".bitnas-card").forEach((card) => card.remove());
+      current = null;
+    }
+    if (root && current === null) mount(root);
+  };
+  new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true });
+})();

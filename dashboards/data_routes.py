@@ -1,0 +1,57 @@
+"""What pages ask for beside Dash: a search's trials, a trial's architecture, scripts. Nothing is written."""
+
+import json
+from pathlib import Path
+
+from flask import Flask, Response, request, send_file, send_from_directory
+
+from dashboards.frames import Frames
+from nas.figures.browser import FOLDER
+from nas.figures.drawing import parts_of
+from nas.ledger import Ledger
+from search_spaces.errors import BitnasError, InvalidInput
+
+PLOTLY = "/plotly.min.js"
+BROWSER = "/browser"
+"""Where the scripts of the linked views are."""
+A_DAY_S = 86_400
+
+
+def add_data_routes(server: Flask, storage: str, frames: Frames) -> None:
+    """Have the server answer them; ``guard`` stands before it."""
+
+    def frame(name: str) -> Response:
+        tag, body = frames.packed(name)
+        response = Response(body, mimetype="application/json", headers={"Content-Encoding": "gzip"})
+        response.set_etag(tag)
+        response.headers["Cache-Control"] = "no-cache"  # ask, and say what you have
+        response.make_conditional(request)
+        return response
+
+    def drawing(name: str, number: int) -> Response:
+        with Ledger.open(storage) as ledger:
+            trial = ledger.trial(name, number)
+        parts = parts_of(trial.architecture) if trial.architecture else []
+        return _json([part._asdict() for part in parts])
+
+    def plotly() -> Response:
+        import plotly as package
+
+        file = Path(package.__file__).parent / "package_data" / "plotly.min.js"
+        return send_file(file, mimetype="text/javascript", max_age=A_DAY_S)
+
+    def failed(error: BitnasError) -> Response:
+        return _json({"error": str(error)}, 404 if isinstance(error, InvalidInput) else 503)
+
+    def browser(name: str) -> Response:
+        return send_from_directory(FOLDER, name, max_age=0)
+
+    server.add_url_rule(f"{BROWSER}/<name>", view_func=browser)
+    server.add_url_rule("/data/search/<name>/frame.json", view_func=frame, endpoint="frame")
+    server.add_url_rule("/data/search/<name>/trial/<int:number>/drawing.json", view_func=drawing)
+    server.add_url_rule(PLOTLY, view_func=plotly)
+    server.register_error_handler(BitnasError, failed)
+
+
+def _json(told: object, status: int = 200) -> Response:
+    return Response(json.dumps(told), status, mimetype="application/json")

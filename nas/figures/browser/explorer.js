@@ -1,0 +1,314 @@
+// The linked views of a search: figures, limits and filters that all show the same trials, and what is best of them.
+"use strict";
+
+const PLOT_CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["autoScale2d", "toImage"], modeBarButtonsToAdd: ["select2d", "lasso2d"] };
+const MOST_LINES = 12;  // columns of the parallel coordinates that are there at the beginning
+
+bitnas.Explorer = class {
+  // root: the element to fill. source: frame() gives the columns, drawing(number) the parts of an architecture,
+  // trialPath(number) the address of a trial, remember(query) keeps what is set.
+  constructor(root, frame, source) {
+    this.root = root;
+    this.source = source;
+    this.columns = new bitnas.Columns(frame);
+    this.state = new bitnas.ViewState(this.columns, source.query());
+    this.parallel = this.firstParallel();
+    this.listeners = [];
+    this.build();
+    this.update();
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.update());
+  }
+
+  // Newer trials; what the reader has set stays.
+  refresh(frame) {
+    this.columns = new bitnas.Columns(frame);
+    this.fillChoices();
+    this.update();
+  }
+
+  build() {
+    this.root.replaceChildren();
+    this.bar = add(this.root, "div", { class: "bitnas-bar" });
+    this.selects = {};
+    for (const [key, label] of [["x", "Across"], ["y", "Up"], ["z", "Depth"], ["colour", "Colour"]]) {
+      this.selects[key] = add(add(this.bar, "label", {}, label), "select", { "data-key": key });
+      this.selects[key].addEventListener("change", (event) => {
+        this.state[key] = event.target.value;
+        this.state.zoom = null;
+        this.update();
+      });
+    }
+    this.filters = add(this.bar, "details", { class: "bitnas-filters" });
+    add(this.filters, "summary", {}, "Filter");
+    this.filterBody = add(this.filters, "div");
+    add(this.bar, "button", { type: "button" }, "Show all").addEventListener("click", () => {
+      this.state.clear();
+      this.fillFilters();
+      this.update();
+    });
+    this.count = add(this.bar, "output", { class: "bitnas-count", "aria-live": "polite" });
+
+    this.section("front", "Front", "Each mark is a trial. Those with a dark edge are the front: no other trial beats them in both. Drag to select; a click opens a trial.");
+    this.limits = add(this.section("best", "The best within limits", "Move a limit: what breaks it fades everywhere, and the best of what is left is named here.").body, "div", { class: "bitnas-limits" });
+    this.best = add(this.bodies.best, "div", { class: "bitnas-best", "aria-live": "polite" });
+    this.section("parallel", "All choices at once", "Each line is a trial, from what was chosen to what came of it. Drag along an axis to select.");
+    this.axesPicker = add(this.bodies.parallel, "details", { class: "bitnas-filters" });
+    this.plots = { front: add(this.bodies.front, "div", { class: "bitnas-plot" }), parallel: add(this.bodies.parallel, "div", { class: "bitnas-plot bitnas-wide" }) };
+    this.card = add(document.body, "div", { class: "bitnas-card", hidden: "" });
+    this.fillChoices();
+  }
+
+  section(name, title, about) {
+    const section = add(this.root, "section", { class: "bitnas-view", id: `view-${name}`, "aria-labelledby": `title-${name}` });
+    add(section, "h3", { id: `title-${name}` }, title);
+    add(section, "p", { class: "bitnas-about" }, about);
+    const body = add(section, "div");
+    this.bodies = { ...this.bodies, [name]: body };
+    return { section, body };
+  }
+
+  fillChoices() {
+    const axes = [...this.columns.axes.keys()].map((name) => [name, this.columns.title(name)]);
+    const colours = [["state", "State"], ...axes, ...[...this.columns.choices.keys()].map((name) => [name, name])];
+    const options = { x: axes, y: axes, z: [["", "none"], ...axes], colour: colours };
+    for (const [key, select] of Object.entries(this.selects)) {
+      select.replaceChildren(...options[key].map(([value, text]) => new Option(text, value)));
+      select.value = this.state[key];
+    }
+    this.fillFilters();
+    this.fillLimits();
+    this.fillAxesPicker();
+  }
+
+  // A group of boxes for the states and for each choice, all ticked while nothing is left out.
+  fillFilters() {
+    this.filterBody.replaceChildren();
+    for (const name of ["state", ...this.columns.choices.keys()]) {
+      const categories = this.columns.categories(name);
+      if (categories.length < 2) continue;
+      const group = add(this.filterBody, "fieldset");
+      add(group, "legend", {}, name);
+      for (const category of categories) {
+        const label = add(group, "label"), box = add(label, "input", { type: "checkbox" });
+        label.append(category);
+        box.checked = !this.state.only.has(name) || this.state.only.get(name).has(category);
+        box.addEventListener("change", () => {
+          const kept = this.state.only.get(name) || new Set(categories);
+          if (box.checked) kept.add(category);
+          else kept.delete(category);
+          if (kept.size === categories.length) this.state.only.delete(name);
+          else this.state.only.set(name, kept);
+          this.update();
+        });
+      }
+    }
+  }
+
+  // A slider and a number for each column; over a factor of 20 the slider moves by factors.
+  fillLimits() {
+    this.limits.replaceChildren();
+    for (const [name, axis] of this.columns.axes) {
+      const range = this.columns.range(name);
+      if (range === null || range[0] === range[1]) continue;
+      const isLog = range[0] > 0 && range[1] > 20 * range[0];
+      const toShare = (value) => (isLog ? Math.log(value / range[0]) / Math.log(range[1] / range[0]) : (value - range[0]) / (range[1] - range[0]));
+      const toValue = (share) => (isLog ? range[0] * (range[1] / range[0]) ** share : range[0] + share * (range[1] - range[0]));
+      const loosest = axis.isMaximized ? 0 : 1, row = add(this.limits, "div", { class: "bitnas-limit" });
+      const label = `${axis.title} ${axis.isMaximized ? "at least" : "at most"}`;
+      add(row, "span", {}, label);
+      const slider = add(row, "input", { type: "range", min: 0, max: 1, step: 0.001, "aria-label": label, "data-limit": name });
+      const number = add(row, "input", { type: "number", step: "any", "aria-label": `${label}, as a number`, "data-limit": name });
+      const scale = axis.isShare ? 100 : 1, show = (value) => (number.value = value === null ? "" : Number((scale * value).toPrecision(4)));
+      add(row, "span", { class: "bitnas-unit" }, axis.isShare ? "%" : axis.unit);
+      const kept = this.state.limits.get(name) ?? null;
+      slider.value = kept === null ? loosest : toShare(kept);
+      show(kept);
+      const set = (value) => {
+        if (value === null) this.state.limits.delete(name);
+        else this.state.limits.set(name, value);
+        this.update();
+      };
+      slider.addEventListener("input", () => {
+        const share = Number(slider.value), value = share === loosest ? null : toValue(share);
+        show(value);
+        slider.setAttribute("aria-valuetext", value === null ? "no limit" : this.columns.told(name, value));
+        set(value);
+      });
+      number.addEventListener("change", () => {
+        const value = number.value === "" ? null : Number(number.value) / scale;
+        slider.value = value === null ? loosest : Math.min(1, Math.max(0, toShare(value)));
+        set(value);
+      });
+    }
+  }
+
+  firstParallel() {
+    const choices = [...this.columns.choices.keys()].filter((name) => this.columns.categories(name).length > 1);
+    const first = choices.filter((name) => /most frequent|block$|width$/.test(name));
+    const most = MOST_LINES - this.columns.axes.size;
+    return [...[...first, ...choices.filter((name) => !first.includes(name))].slice(0, Math.max(2, most)), ...this.columns.axes.keys()];
+  }
+
+  fillAxesPicker() {
+    this.axesPicker.replaceChildren();
+    add(this.axesPicker, "summary", {}, "Columns");
+    const group = add(this.axesPicker, "fieldset");
+    for (const name of [...this.columns.choices.keys(), ...this.columns.axes.keys()]) {
+      const label = add(group, "label"), box = add(label, "input", { type: "checkbox" });
+      label.append(this.columns.axes.has(name) ? this.columns.title(name) : name);
+      box.checked = this.parallel.includes(name);
+      box.addEventListener("change", () => {
+        this.parallel = box.checked ? [...this.parallel, name] : this.parallel.filter((each) => each !== name);
+        this.update();
+      });
+    }
+  }
+
+  // Everything anew, once a frame of the screen.
+  update(except) {
+    this.skips = except;
+    if (this.isWaiting) return;
+    this.isWaiting = true;
+    requestAnimationFrame(() => {
+      this.isWaiting = false;
+      this.draw();
+    });
+  }
+
+  draw() {
+    const { columns, state } = this, theme = bitnas.theme();
+    const places = [...columns.frame.columns.number.keys()];
+    this.shown = places.filter((at) => state.shows(columns, at));
+    this.source.remember(state.query(columns));
+    const all = columns.size.toLocaleString("en"), some = this.shown.length.toLocaleString("en");
+    const thin = columns.size > bitnas.MANY ? ", drawn with WebGL" : "";
+    this.count.textContent = (state.isFiltering ? `${some} of ${all} trials` : `${all} trials`) + thin;
+    this.drawFront(theme);
+    this.drawBest();
+    if (this.skips !== "parallel") this.drawParallel(theme);
+    this.skips = null;
+    const numbers = state.isFiltering ? new Set(this.shown.map((at) => columns.values("number")[at])) : null;
+    for (const listener of this.listeners) listener(numbers);
+  }
+
+  drawFront(theme) {
+    const { state, columns } = this, isCube = Boolean(state.z);
+    if (!state.x) return this.say(this.plots.front, "No trial has a value to draw yet.");
+    const figure = isCube ? bitnas.cubeFigure(columns, state, theme) : bitnas.frontFigure(columns, state, theme);
+    if (figure.traces.every((trace) => trace.x.length === 0)) return this.say(this.plots.front, `No trial has a ${columns.title(state.x)} yet.`);
+    this.front = figure.front;
+    const plot = this.plots.front, isNew = !plot.classList.contains("js-plotly-plot") || plot.isCube !== isCube;
+    if (isNew && plot.isCube !== undefined) Plotly.purge(plot);
+    plot.isCube = isCube;
+    Plotly.react(plot, figure.traces, figure.layout, PLOT_CONFIG);
+    if (isNew) this.listenToFront(plot);
+  }
+
+  listenToFront(plot) {
+    plot.removeAllListeners && plot.removeAllListeners("plotly_click");
+    plot.on("plotly_click", (event) => this.source.open(event.points[0].customdata));
+    plot.on("plotly_hover", (event) => this.showCard(event.points[0].customdata, event.event));
+    plot.on("plotly_unhover", () => (this.card.hidden = true));
+    plot.on("plotly_selected", (event) => {
+      if (!event || !event.points) return;
+      this.select(event.points.map((point) => point.customdata).filter((number) => number !== undefined));
+    });
+    plot.on("plotly_deselect", () => this.select(null));
+    plot.on("plotly_relayout", (event) => {
+      if (Object.keys(event).some((key) => key.endsWith("autorange"))) this.state.zoom = null;
+      else if (event["xaxis.range[0]"] !== undefined || event["yaxis.range[0]"] !== undefined)
+        this.state.zoom = [...plot._fullLayout.xaxis.range, ...plot._fullLayout.yaxis.range].map(Number);
+      else return;
+      this.source.remember(this.state.query(this.columns));
+    });
+  }
+
+  // Trials by number, or null for all.
+  select(numbers, from) {
+    this.state.selected = numbers === null || numbers.length === 0 ? null : new Set(numbers);
+    this.update(from);
+  }
+
+  drawParallel(theme) {
+    const plot = this.plots.parallel;
+    if (this.parallel.length < 2 || !this.state.y) return this.say(plot, "Choose two columns or more.");
+    const figure = bitnas.parallelFigure(this.columns, this.state, this.parallel, theme);
+    if (figure.places.length === 0) return this.say(plot, "No trial that is shown has all of these values.");
+    const isNew = !plot.classList.contains("js-plotly-plot");
+    this.parallelPlaces = figure.places;
+    Plotly.react(plot, figure.traces, figure.layout, PLOT_CONFIG);
+    if (isNew) plot.on("plotly_restyle", () => this.brushed(plot));
+  }
+
+  // The trials within the ranges that are brushed on the axes.
+  brushed(plot) {
+    const { dimensions } = plot.data[0], number = this.columns.values("number");
+    const ranges = dimensions.map(({ constraintrange: range }) => (range ? (Array.isArray(range[0]) ? range : [range]) : null));
+    if (ranges.every((range) => range === null)) return this.select(null, "parallel");
+    const within = (value, range) => range === null || range.some(([low, high]) => value >= low && value <= high);
+    const kept = this.parallelPlaces.filter((_, i) => dimensions.every((dimension, d) => within(dimension.values[i], ranges[d])));
+    this.select(kept.map((at) => number[at]), "parallel");
+  }
+
+  drawBest() {
+    const { columns, state } = this, of = columns.frame.objectives.find((name) => !columns.axes.get(name).isKnownBefore) || columns.frame.objectives[0];
+    this.best.replaceChildren();
+    if (!of) return;
+    const at = columns.best(of, this.shown), line = add(this.best, "p");
+    if (at === null) {
+      line.append("No complete trial is within these limits.");
+      return;
+    }
+    const number = columns.values("number")[at], told = [...columns.axes.keys()].filter((name) => columns.values(name)[at] !== null);
+    line.append(`The best ${columns.axes.get(of).title.toLowerCase()}: `);
+    add(line, "a", { href: this.source.trialPath(number), class: "bitnas-link" }, `trial ${number}`);
+    line.append(`, ${told.map((name) => `${columns.axes.get(name).title.toLowerCase()} ${columns.told(name, columns.values(name)[at])}`).join(", ")}. To have it as code, type:`);
+    const command = columns.frame.export.replace("NUMBER", number), row = add(this.best, "div", { class: "bitnas-command" });
+    add(row, "code", {}, command);
+    const copy = add(row, "button", { type: "button" }, "Copy");
+    copy.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(command);
+      copy.textContent = "Copied";
+    });
+    this.drawInto(this.best, number);
+  }
+
+  async drawInto(element, number) {
+    const parts = await this.source.drawing(number);
+    if (parts && parts.length && element.isConnected) element.append(bitnas.drawArchitecture(parts));
+  }
+
+  showCard(number, event) {
+    if (number === undefined) return;
+    const { columns } = this, at = columns.placeOf.get(number), card = this.card;
+    card.replaceChildren();
+    add(card, "strong", {}, `Trial ${number}, ${columns.frame.columns.state[at]}`);
+    if (columns.values("note")[at]) add(card, "div", { class: "bitnas-note" }, columns.values("note")[at]);
+    const list = add(card, "dl");
+    for (const [name, axis] of columns.axes) {
+      if (columns.values(name)[at] === null) continue;
+      add(list, "dt", {}, axis.title);
+      add(list, "dd", {}, columns.told(name, columns.values(name)[at]));
+    }
+    card.hidden = false;
+    const width = 340, x = event.clientX + 16 + width > innerWidth ? event.clientX - width - 16 : event.clientX + 16;
+    Object.assign(card.style, { left: `${x + scrollX}px`, top: `${event.clientY + 12 + scrollY}px` });
+    this.drawInto(card, number);
+  }
+
+  say(plot, text) {
+    if (plot.classList.contains("js-plotly-plot")) Plotly.purge(plot);
+    plot.className = plot.className.replace("js-plotly-plot", "");
+    plot.replaceChildren();
+    add(plot, "p", { class: "bitnas-empty" }, text);
+  }
+};
+
+function add(parent, name, attributes = {}, text) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  if (text !== undefined) element.textContent = text;
+  parent.append(element);
+  return element;
+}
+bitnas.add = add;

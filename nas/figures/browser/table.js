@@ -1,0 +1,52 @@
+// The trials as rows: the table's columns, and what is downloaded of it.
+"use strict";
+
+// One object a trial; a column's dots are left out of its field, which the grid would take for a path.
+bitnas.rowsOf = (columns) => {
+  const { frame } = columns, front = new Set(frame.front);
+  return frame.columns.number.map((number, at) => {
+    const row = { id: String(number), number, state: frame.columns.state[at], front: front.has(number) ? "yes" : "" };
+    for (const name of columns.axes.keys()) row[fieldOf(name)] = frame.columns[name][at];
+    for (const name of columns.choices.keys()) row[fieldOf(name)] = columns.category(name, at);
+    return { ...row, epochs: frame.columns.epochs[at], note: frame.columns.note[at] };
+  });
+};
+
+const fieldOf = (name) => name.replaceAll(".", "_");
+
+bitnas.columnDefs = (columns, source) => {
+  const colours = columns.frame.states;
+  const figures = [...columns.axes.keys()].map((name) => ({
+    field: fieldOf(name), headerName: columns.title(name), type: "rightAligned", filter: "agNumberColumnFilter",
+    valueFormatter: ({ value }) => columns.told(name, value).replace(new RegExp(` ${columns.axes.get(name).unit}$`), ""),
+  }));
+  const choices = [...columns.choices.keys()].map((name) => ({ field: fieldOf(name), headerName: name, hide: !name.startsWith("most ") }));
+  return [
+    { field: "number", headerName: "Trial", minWidth: 80, width: 90, filter: "agNumberColumnFilter", cellRenderer: "markdown",
+      valueFormatter: ({ value }) => `[${value}](${source.trialPath(value)})` },
+    { field: "state", headerName: "State", cellStyle: ({ value }) => ({ color: colours[value], fontWeight: 600 }) },
+    { field: "front", headerName: "On the front" },
+    ...figures, ...choices,
+    { field: "epochs", headerName: "Epochs", type: "rightAligned", filter: "agNumberColumnFilter" },
+    { field: "note", headerName: "Note", minWidth: 150, wrapText: true, autoHeight: true },
+  ];
+};
+
+// Text of a spreadsheet. What would be a formula there gets an apostrophe before it, which makes it text.
+bitnas.csvOf = (rows) => {
+  const cell = (value) => {
+    if (value === null || value === undefined) return "";
+    const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
+    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const names = rows.length ? Object.keys(rows[0]) : [];
+  return [names, ...rows.map((row) => names.map((name) => row[name]))].map((line) => line.map(cell).join(",")).join("\r\n");
+};
+
+bitnas.download = (name, text, type) => {
+  const anchor = document.createElement("a");
+  anchor.href = URL.createObjectURL(new Blob([text], { type }));
+  anchor.download = name;
+  anchor.click();
+  setTimeout(() => URL.revokeObjectURL(anchor.href), 10_000);
+};
