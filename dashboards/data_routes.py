@@ -48,6 +48,12 @@ def add_data_routes(server: Flask, storage: str, frames: Frames) -> None:
 
     server.add_url_rule(f"{BROWSER}/<name>", view_func=browser)
     server.add_url_rule("/data/search/<name>/frame.json", view_func=frame, endpoint="frame")
+    for extra in (frames.history, frames.curves):
+        server.add_url_rule(
+            f"/data/search/<name>/{extra.__name__}.json",
+            view_func=lambda name, of=extra: _json(of(name)),
+            endpoint=extra.__name__,
+        )
     server.add_url_rule("/data/search/<name>/trial/<int:number>/drawing.json", view_func=drawing)
     server.add_url_rule(PLOTLY, view_func=plotly)
     server.register_error_handler(BitnasError, failed)

@@ -7,11 +7,14 @@ from threading import Lock
 from typing import Any
 
 from nas.figures.frame import frame_of
-from nas.ledger import Ledger, SearchRecord, front_of
+from nas.ledger import Ledger, front_of
+from nas.ledger.curves import curves_of
 from nas.ledger.history import History
 from nas.ledger.needs import unknown_objectives
-from search_spaces.errors import BitnasError
+from nas.searching.pareto import pareto_of
+from search_spaces.errors import BitnasError, InvalidInput
 
+MOST_CURVES = 300
 MOST = 8
 """Searches that are kept; the one that nobody has asked for longest goes first."""
 FAST = 3  # of gzip's levels: a frame of 10,000 trials takes a tenth of a second
@@ -27,7 +30,6 @@ class _Kept:
     tag: str = ""
     body: bytes = b""
     frame: dict[str, Any] = field(default_factory=dict)
-    search: SearchRecord | None = None
 
 
 class Frames:
@@ -45,6 +47,25 @@ class Frames:
         """
         kept = self._refreshed(name)
         return kept.tag, kept.frame
+
+    def history(self, name: str) -> dict[str, Any]:
+        """How the hypervolume grew: ``steps`` of (trial, share of the box), or ``why`` there is none."""
+        kept = self._refreshed(name)
+        try:
+            found = pareto_of(kept.history.trials, kept.ledger.search(name).config)
+        except InvalidInput as error:
+            return {"steps": [], "why": str(error)}
+        return {"steps": [(step.number, round(step.share, 5)) for step in found.history], "why": ""}
+
+    def curves(self, name: str) -> dict[str, Any]:
+        """The learning curves of the front and of others, evenly taken, as (epoch, value) by trial."""
+        kept = self._refreshed(name)
+        trained = [trial.number for trial in kept.history.trials if trial.epochs_done]
+        front = [number for number in kept.frame["front"] if number in set(trained)][:MOST_CURVES]
+        step = max(1, -(-len(trained) // (MOST_CURVES - len(front) + 1)))
+        numbers = list(dict.fromkeys([*front, *trained[::step]]))
+        curves = curves_of(kept.ledger, name, numbers)
+        return {"curves": curves, "of": len(trained), "objective": "accuracy"}
 
     def packed(self, name: str) -> tuple[str, bytes]:
         """The same as JSON, packed by gzip."""
@@ -71,7 +92,7 @@ class Frames:
         front = [] if unknown_objectives(search.config) else front_of(trials, search.config)
         kept.frame = frame_of(search, trials, [trial.number for trial in front], self._storage)
         kept.body = gzip.compress(json.dumps(kept.frame, separators=(",", ":")).encode(), FAST)
-        kept.search, kept.tag = search, tag
+        kept.tag = tag
 
     def _of(self, name: str) -> _Kept:
         with self._lock:

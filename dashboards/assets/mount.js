@@ -12,7 +12,7 @@
   };
 
   function sourceOf(search) {
-    const base = `/search/${encodeURIComponent(search)}`, drawings = new Map();
+    const base = `/search/${encodeURIComponent(search)}`, drawings = new Map(), extras = { tag: undefined, kept: new Map() };
     return {
       query: () => location.search.slice(1),
       remember: (query) => {
@@ -22,6 +22,11 @@
       },
       trialPath: (number) => `${base}/trial/${number}`,
       open: (number) => goTo(`${base}/trial/${number}`),
+      extra: async (name) => {
+        if (extras.tag !== current.tag) Object.assign(extras, { tag: current.tag, kept: new Map() });
+        if (!extras.kept.has(name)) extras.kept.set(name, (await fetchJson(`/data${base}/${name}.json`)).told);
+        return extras.kept.get(name);
+      },
       drawing: async (number) => {
         if (!drawings.has(number)) {
           const { told } = await fetchJson(`/data${base}/trial/${number}/drawing.json`);
@@ -92,11 +97,11 @@
   async function fillTable(columns, source) {
     const api = await table();
     if (!api) return;
-    rows = bitnas.rowsOf(columns);
-    api.setGridOption("columnDefs", bitnas.columnDefs(columns, source));
+    rows = bitnas.rowsOf(columns, source);
+    api.setGridOption("columnDefs", bitnas.columnDefs(columns));
     api.setGridOption("isExternalFilterPresent", () => shown !== null);
     api.setGridOption("doesExternalFilterPass", (node) => shown.has(node.data.number));
-    api.setGridOption("onCellClicked", (event) => event.colDef.field !== "number" && source.open(event.data.number));
+    api.setGridOption("onCellClicked", (event) => event.colDef.field !== "link" && source.open(event.data.number));
     api.setGridOption("rowData", rows);
   }
 
@@ -114,7 +119,7 @@
     const kept = [];
     api.forEachNodeAfterFilterAndSort((node) => kept.push(node.data));
     const isJson = button.id === "trials-json", name = `${current.root.dataset.search}.${isJson ? "json" : "csv"}`;
-    bitnas.download(name, isJson ? JSON.stringify(kept, null, 1) : bitnas.csvOf(kept), isJson ? "application/json" : "text/csv");
+    bitnas.download(name, isJson ? JSON.stringify(kept.map(({ id, link, ...row }) => row), null, 1) : bitnas.csvOf(kept), isJson ? "application/json" : "text/csv");
   });
 
   const look = () => {

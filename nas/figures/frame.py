@@ -49,6 +49,8 @@ def frame_of(
     if any(value is not None for value in measured):
         values[MEASURED] = measured
         axes.append(_measured_axis(config))
+    workers = list(dict.fromkeys(trial.worker for trial in trials if trial.worker))
+    place_of = {worker: place for place, worker in enumerate(workers)}
     begun = min((trial.started_at for trial in trials if trial.started_at), default=None)
     return {
         "search": search.name,
@@ -58,11 +60,14 @@ def frame_of(
         "states": STATE_COLOURS,
         "export": command("export", search.name, "--trial", NUMBER, "-o", "winner/", storage=storage),
         "front": list(front),
+        "workers": workers,
         "columns": {
             "number": [trial.number for trial in trials],
             "state": [str(trial.state) for trial in trials],
             **values,
             "epochs": [trial.epochs_done for trial in trials],
+            "began": [_since(begun, trial.started_at) for trial in trials],
+            "worker": [place_of.get(trial.worker or "", NO_OPTION) for trial in trials],
             "ended": [_since(begun, trial.finished_at) for trial in trials],
             "note": [notes(config, trial) for trial in trials],
         },

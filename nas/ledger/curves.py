@@ -1,6 +1,6 @@
 """What the trials of a search had reached after some epochs, read again and again: only what has changed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import and_, select
 
@@ -10,6 +10,10 @@ from nas.ledger.tables import Epoch, Trial
 
 Values = Mapping[str, float]
 """What was reported after an epoch, by objective: mostly the accuracy on the validation split."""
+
+
+_AT_ONCE = 500
+"""Numbers in one query: databases limit how many."""
 
 
 class Curves:
@@ -45,3 +49,20 @@ class Curves:
     def at(self, epoch: int) -> Mapping[int, Values]:
         """By trial number, of every trial that was trained as long."""
         return self._at[epoch]
+
+
+def curves_of(ledger: Ledger, search: str, numbers: Sequence[int]) -> dict[int, list[tuple[int, float]]]:
+    """The accuracy of some trials after each of their epochs, as (epoch, value), by the trial's number."""
+    columns = Trial.number, Epoch.epoch, Epoch.accuracy
+    found: dict[int, list[tuple[int, float]]] = {}
+    key = find_id(ledger, search)
+    with ledger.reading() as session:
+        for at in range(0, len(numbers), _AT_ONCE):
+            mine = Trial.search_id == key, Trial.number.in_(numbers[at : at + _AT_ONCE])
+            joined = (
+                select(*columns).join(Epoch, Epoch.trial_id == Trial.id).where(*mine).order_by(Epoch.epoch)
+            )
+            for number, epoch, accuracy in session.execute(joined):
+                if accuracy is not None:
+                    found.setdefault(number, []).append((epoch, accuracy))
+    return found

@@ -2,7 +2,8 @@
 "use strict";
 
 const PLOT_CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["autoScale2d", "toImage"], modeBarButtonsToAdd: ["select2d", "lasso2d"] };
-const MOST_LINES = 12;  // columns of the parallel coordinates that are there at the beginning
+const MOST_COLUMNS = 12;  // of the parallel coordinates at the beginning
+const PAUSE_MS = 250;
 
 bitnas.Explorer = class {
   // root: the element to fill. source: frame() gives the columns, drawing(number) the parts of an architecture,
@@ -53,8 +54,16 @@ bitnas.Explorer = class {
     this.best = add(this.bodies.best, "div", { class: "bitnas-best", "aria-live": "polite" });
     this.section("parallel", "All choices at once", "Each line is a trial, from what was chosen to what came of it. Drag along an axis to select.");
     this.axesPicker = add(this.bodies.parallel, "details", { class: "bitnas-filters" });
+    this.thinned = add(this.bodies.parallel, "p", { class: "bitnas-about" });
     this.plots = { front: add(this.bodies.front, "div", { class: "bitnas-plot" }), parallel: add(this.bodies.parallel, "div", { class: "bitnas-plot bitnas-wide" }) };
     this.card = add(document.body, "div", { class: "bitnas-card", hidden: "" });
+    // What is out of sight is drawn when it comes into sight: WebGL of ten thousand lines takes a while.
+    this.isInSight = false;
+    new IntersectionObserver(([entry]) => {
+      this.isInSight = entry.isIntersecting;
+      if (this.isInSight && this.isStale) this.laterParallel(0);
+    }, { rootMargin: "200px" }).observe(this.plots.parallel);
+    this.further = bitnas.views.map((view) => new bitnas.FurtherView(this, view));
     this.fillChoices();
   }
 
@@ -78,6 +87,7 @@ bitnas.Explorer = class {
     this.fillFilters();
     this.fillLimits();
     this.fillAxesPicker();
+    for (const view of this.further) view.fillOptions();
   }
 
   // A group of boxes for the states and for each choice, all ticked while nothing is left out.
@@ -145,7 +155,7 @@ bitnas.Explorer = class {
   firstParallel() {
     const choices = [...this.columns.choices.keys()].filter((name) => this.columns.categories(name).length > 1);
     const first = choices.filter((name) => /most frequent|block$|width$/.test(name));
-    const most = MOST_LINES - this.columns.axes.size;
+    const most = MOST_COLUMNS - this.columns.axes.size;
     return [...[...first, ...choices.filter((name) => !first.includes(name))].slice(0, Math.max(2, most)), ...this.columns.axes.keys()];
   }
 
@@ -185,8 +195,9 @@ bitnas.Explorer = class {
     this.count.textContent = (state.isFiltering ? `${some} of ${all} trials` : `${all} trials`) + thin;
     this.drawFront(theme);
     this.drawBest();
-    if (this.skips !== "parallel") this.drawParallel(theme);
+    if (this.skips !== "parallel") this.laterParallel(PAUSE_MS);
     this.skips = null;
+    for (const view of this.further) view.later(PAUSE_MS);
     const numbers = state.isFiltering ? new Set(this.shown.map((at) => columns.values("number")[at])) : null;
     for (const listener of this.listeners) listener(numbers);
   }
@@ -204,11 +215,16 @@ bitnas.Explorer = class {
     if (isNew) this.listenToFront(plot);
   }
 
-  listenToFront(plot) {
-    plot.removeAllListeners && plot.removeAllListeners("plotly_click");
-    plot.on("plotly_click", (event) => this.source.open(event.points[0].customdata));
-    plot.on("plotly_hover", (event) => this.showCard(event.points[0].customdata, event.event));
+  // A click opens a trial, and the pointer over one shows its card, in every figure whose marks are trials.
+  listenToTrials(plot) {
+    const numberOf = (event) => event.points[0].customdata;
+    plot.on("plotly_click", (event) => numberOf(event) !== undefined && this.source.open(numberOf(event)));
+    plot.on("plotly_hover", (event) => this.showCard(numberOf(event), event.event));
     plot.on("plotly_unhover", () => (this.card.hidden = true));
+  }
+
+  listenToFront(plot) {
+    this.listenToTrials(plot);
     plot.on("plotly_selected", (event) => {
       if (!event || !event.points) return;
       this.select(event.points.map((point) => point.customdata).filter((number) => number !== undefined));
@@ -229,13 +245,22 @@ bitnas.Explorer = class {
     this.update(from);
   }
 
+  // Once nothing has changed for a moment, so that a slider moves without waiting for it.
+  laterParallel(pause) {
+    this.isStale = true;
+    clearTimeout(this.parallelTimer);
+    if (this.isInSight) this.parallelTimer = setTimeout(() => this.drawParallel(bitnas.theme()), pause);
+  }
+
   drawParallel(theme) {
     const plot = this.plots.parallel;
+    this.isStale = false;
     if (this.parallel.length < 2 || !this.state.y) return this.say(plot, "Choose two columns or more.");
     const figure = bitnas.parallelFigure(this.columns, this.state, this.parallel, theme);
     if (figure.places.length === 0) return this.say(plot, "No trial that is shown has all of these values.");
     const isNew = !plot.classList.contains("js-plotly-plot");
     this.parallelPlaces = figure.places;
+    this.thinned.textContent = figure.places.length < figure.of ? `Drawn for ${figure.places.length.toLocaleString("en")} of ${figure.of.toLocaleString("en")} trials, evenly taken.` : "";
     Plotly.react(plot, figure.traces, figure.layout, PLOT_CONFIG);
     if (isNew) plot.on("plotly_restyle", () => this.brushed(plot));
   }
@@ -301,6 +326,57 @@ bitnas.Explorer = class {
     plot.className = plot.className.replace("js-plotly-plot", "");
     plot.replaceChildren();
     add(plot, "p", { class: "bitnas-empty" }, text);
+  }
+};
+
+// One of `bitnas.views` in a section of its own, drawn while it is in sight.
+bitnas.FurtherView = class {
+  constructor(explorer, view) {
+    Object.assign(this, { explorer, view, selects: {}, isInSight: false });
+    const { body } = explorer.section(view.name, view.title, view.about);
+    this.bar = add(body, "div", { class: "bitnas-options" });
+    this.note = add(body, "p", { class: "bitnas-about" });
+    this.plot = add(body, "div", { class: "bitnas-plot bitnas-wide" });
+    new IntersectionObserver(([entry]) => {
+      this.isInSight = entry.isIntersecting;
+      if (this.isInSight && this.isStale) this.later(0);
+    }, { rootMargin: "200px" }).observe(this.plot);
+  }
+
+  fillOptions() {
+    for (const [key, options] of Object.entries(this.view.options(this.explorer.columns))) {
+      if (!this.selects[key]) {
+        this.selects[key] = add(this.bar, "select", { "aria-label": `${this.view.title}: ${key}` });
+        this.selects[key].addEventListener("change", () => this.later(0));
+      }
+      const select = this.selects[key], kept = select.value;
+      select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+      if (options.some(([value]) => value === kept)) select.value = kept;
+    }
+  }
+
+  later(pause) {
+    this.isStale = true;
+    clearTimeout(this.timer);
+    if (this.isInSight) this.timer = setTimeout(() => this.draw(), pause);
+  }
+
+  async draw() {
+    this.isStale = false;
+    const { explorer, view, plot } = this, chosen = Object.fromEntries(Object.entries(this.selects).map(([key, select]) => [key, select.value]));
+    let figure;
+    try {
+      const extra = view.extra === null ? null : await explorer.source.extra(view.extra);
+      figure = view.figure(explorer.columns, explorer.state, bitnas.theme(), chosen, extra);
+    } catch (error) {
+      figure = { why: `This view failed: ${error.message}` };  // the others stay
+    }
+    this.note.textContent = figure.note || "";
+    if (figure.why) return explorer.say(plot, figure.why);
+    const isNew = !plot.classList.contains("js-plotly-plot");
+    if (isNew) plot.replaceChildren();
+    Plotly.react(plot, figure.traces, figure.layout, PLOT_CONFIG);
+    if (isNew) explorer.listenToTrials(plot);
   }
 };
 

@@ -32,6 +32,8 @@ const axisLook = (theme) => ({
   gridcolor: theme.grid, linecolor: theme.muted, tickcolor: theme.muted, ticks: "outside", zeroline: false, color: theme.ink,
 });
 
+bitnas.plainAxis = (theme, title) => ({ ...axisLook(theme), title: { text: title, standoff: 10 } });
+
 // An axis with a column's title; from a factor of 20 on it is logarithmic.
 bitnas.axis = (columns, name, theme) => {
   const axis = columns.axes.get(name), range = columns.range(name);
@@ -157,11 +159,12 @@ bitnas.cubeFigure = (columns, state, theme) => {
   return { traces, layout: bitnas.layout(theme, { scene, dragmode: "orbit", margin: { l: 0, r: 0, t: 0, b: 0 } }), front: [...front] };
 };
 
-// Choices and objectives side by side, a line a trial.
+// Choices and objectives side by side, a line a trial: of at most `MANY` trials, evenly taken from all.
 bitnas.parallelFigure = (columns, state, names, theme) => {
-  const places = [];
+  const numeric = names.filter((name) => columns.axes.has(name)), all = [];
   for (let at = 0; at < columns.size; at += 1)
-    if (state.passes(columns, at) && (!names.some((name) => columns.axes.has(name)) || names.every((name) => !columns.axes.has(name) || columns.values(name)[at] !== null))) places.push(at);
+    if (state.passes(columns, at) && numeric.every((name) => columns.values(name)[at] !== null)) all.push(at);
+  const step = Math.max(1, Math.ceil(all.length / bitnas.MANY)), places = all.filter((_, i) => i % step === 0);
   const dimensions = names.map((name) => {
     if (columns.axes.has(name)) {
       const axis = columns.axes.get(name);
@@ -174,5 +177,5 @@ bitnas.parallelFigure = (columns, state, names, theme) => {
   const line = { color: places.map((at) => colouring.of(at) ?? colouring.cmin), colorscale: bitnas.SCALE, cmin: colouring.cmin, cmax: colouring.cmax };
   const trace = { type: "parcoords", dimensions, line, labelangle: -15, labelfont: { color: theme.ink }, tickfont: { color: theme.ink }, rangefont: { color: theme.muted } };
   trace.unselected = { line: { color: theme.faded, opacity: 0.15 } };
-  return { traces: [trace], layout: bitnas.layout(theme, { margin: { l: 90, r: 90, t: 90, b: 20 } }), places };
+  return { traces: [trace], layout: bitnas.layout(theme, { margin: { l: 90, r: 90, t: 90, b: 20 } }), places, of: all.length };
 };

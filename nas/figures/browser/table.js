@@ -2,10 +2,10 @@
 "use strict";
 
 // One object a trial; a column's dots are left out of its field, which the grid would take for a path.
-bitnas.rowsOf = (columns) => {
+bitnas.rowsOf = (columns, source) => {
   const { frame } = columns, front = new Set(frame.front);
   return frame.columns.number.map((number, at) => {
-    const row = { id: String(number), number, state: frame.columns.state[at], front: front.has(number) ? "yes" : "" };
+    const row = { id: String(number), link: `[${number}](${source.trialPath(number)})`, number, state: frame.columns.state[at], front: front.has(number) ? "yes" : "" };
     for (const name of columns.axes.keys()) row[fieldOf(name)] = frame.columns[name][at];
     for (const name of columns.choices.keys()) row[fieldOf(name)] = columns.category(name, at);
     return { ...row, epochs: frame.columns.epochs[at], note: frame.columns.note[at] };
@@ -14,7 +14,7 @@ bitnas.rowsOf = (columns) => {
 
 const fieldOf = (name) => name.replaceAll(".", "_");
 
-bitnas.columnDefs = (columns, source) => {
+bitnas.columnDefs = (columns) => {
   const colours = columns.frame.states;
   const figures = [...columns.axes.keys()].map((name) => ({
     field: fieldOf(name), headerName: columns.title(name), type: "rightAligned", filter: "agNumberColumnFilter",
@@ -22,8 +22,7 @@ bitnas.columnDefs = (columns, source) => {
   }));
   const choices = [...columns.choices.keys()].map((name) => ({ field: fieldOf(name), headerName: name, hide: !name.startsWith("most ") }));
   return [
-    { field: "number", headerName: "Trial", minWidth: 80, width: 90, filter: "agNumberColumnFilter", cellRenderer: "markdown",
-      valueFormatter: ({ value }) => `[${value}](${source.trialPath(value)})` },
+    { field: "link", headerName: "Trial", minWidth: 80, width: 90, cellRenderer: "markdown", comparator: (a, b, one, other) => one.data.number - other.data.number },
     { field: "state", headerName: "State", cellStyle: ({ value }) => ({ color: colours[value], fontWeight: 600 }) },
     { field: "front", headerName: "On the front" },
     ...figures, ...choices,
@@ -39,7 +38,7 @@ bitnas.csvOf = (rows) => {
     const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  const names = rows.length ? Object.keys(rows[0]) : [];
+  const names = rows.length ? Object.keys(rows[0]).filter((name) => name !== "id" && name !== "link") : [];
   return [names, ...rows.map((row) => names.map((name) => row[name]))].map((line) => line.map(cell).join(",")).join("\r\n");
 };
 
