@@ -14,6 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from nas.formatting import lasting
+from nas.ledger.refusals import COMES_BACK, is_for_good
 from search_spaces.errors import DatabaseAwayError, InvalidInput, StaleClaimError
 
 P = ParamSpec("P")
@@ -26,13 +27,6 @@ SHORTEST_S, LONGEST_S = 0.05, 1.0
 """Between two attempts: as long as the wait so far, within these. Half of it is random, so that many workers
 do not come back at once."""
 
-_COMES_BACK = ("08", "53300", "57P01", "57P02", "57P03")
-"""Begin the SQLSTATE of errors that pass: the connection, too many of them, a server that stops or starts."""
-_STAYS = (
-    *("authentication failed", "does not exist", "pg_hba.conf", "no password supplied", "not permitted"),
-    "certificate",
-)
-"""In the text of a refused connection, which has no SQLSTATE: waiting does not help."""
 _CHECK = "check the URL"
 _ROOM, _WRITABLE = "make room on its disk, and go on", "the file and its folder must be writable"
 _FIXES: dict[int | str | None, str] = {
@@ -54,10 +48,10 @@ def is_away(error: SQLAlchemyError) -> bool:
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
     state = getattr(cause, "sqlstate", None)
-    if state is not None and state.startswith(_COMES_BACK):
+    if error.connection_invalidated or (state is not None and state.startswith(COMES_BACK)):
         return True
-    refused = state is None and type(cause).__name__ in ("OperationalError", "ConnectionTimeout")
-    return error.connection_invalidated or (refused and not any(text in str(cause) for text in _STAYS))
+    refused: Any = cause if state is None else None
+    return type(refused).__name__ in ("OperationalError", "ConnectionTimeout") and not is_for_good(refused)
 
 
 def fix_of(error: SQLAlchemyError) -> str:

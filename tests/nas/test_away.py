@@ -3,11 +3,12 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,7 +20,17 @@ from search_process import nas_command, started, steady_search, wait_until
 from sqlalchemy import func, make_url, select
 
 from latency.model.table import NetworkMeasurement
-from nas.ledger import EpochRecord, Ledger, SearchConfig, StaleClaimError, TrialState, Worker, clock, leases
+from nas.ledger import (
+    EpochRecord,
+    Ledger,
+    SearchConfig,
+    StaleClaimError,
+    TrialState,
+    Worker,
+    clock,
+    leases,
+    refusals,
+)
 from nas.ledger import claims as claims_module
 from nas.ledger.away import VARIABLE, Patience, wait_s
 from nas.ledger.claims import Claim, Claims
@@ -245,6 +256,29 @@ def test_what_never_comes_back_is_an_error_at_once(postgres_server: PostgresServ
     with pytest.raises(StorageError, match='database "absent" does not exist') as caught:
         Ledger.open(f"{postgres_server.url}/absent", patience=absent)
     assert not isinstance(caught.value, DatabaseAwayError)
+    with pytest.raises(StorageError, match="does not support SSL"):
+        Ledger.open(f"{postgres_server.url}/postgres?sslmode=require", patience=absent)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or psycopg.pq.version() < 180_000,
+    reason="libpq before 18, or off Linux, does not tell why a server refuses",
+)
+def test_a_refusal_is_known_in_any_language(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its SQLSTATE: with no text to go by, as from a server whose messages are translated."""
+    monkeypatch.setattr(refusals, "_STAYS", ())
+    storage = postgres_server.database()
+    with closing(psycopg.connect(storage.replace("+psycopg", ""), autocommit=True)) as connection:
+        connection.execute("CREATE ROLE one LOGIN CONNECTION LIMIT 0; CREATE ROLE two NOLOGIN")
+    here = make_url(storage)
+    for url in (here.set(username="two"), here.set(username="its"), here.set(database="not 'here' \\")):
+        with pytest.raises(StorageError) as caught:
+            Ledger.open(url.render_as_string(), patience=Patience(pytest.fail, seconds=60))
+        assert not isinstance(caught.value, DatabaseAwayError)
+    with pytest.raises(DatabaseAwayError, match="too many connections"):
+        Ledger.open(here.set(username="one").render_as_string(), patience=Patience(seconds=0))
 
 
 def test_a_worker_that_was_away_past_its_lease_loses_its_trial(

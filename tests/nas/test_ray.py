@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,9 @@ from processes import are_alive, descendants, listening
 from ray_cluster import TwoNodes, two_nodes
 
 from nas.cli.main import cli
+from nas.executors.ray.cluster import ON_LOOPBACK
 from nas.executors.ray.executor import RayExecutor
+from nas.executors.ray.reaching import is_on_loopback_alone
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
 from nas.searching.running import run
 from nas.searching.supervision import Progress
@@ -180,6 +183,34 @@ def is_at_work(node: str, marks: Path) -> bool:
 
 def count(job: Job, state: TrialState) -> int:
     return sum(trial.state is state for trial in trials_of(job))
+
+
+JOIN = """
+import sys
+from pathlib import Path
+from nas.executors.ray.cluster import connected, nodes_alive, set_up
+from nas.executors.ray.settings import RaySettings
+
+joined = RaySettings(sys.argv[1])
+set_up(joined, 1)
+with connected(joined, 1, Path()):
+    print(len(nodes_alive()))
+"""
+
+
+def test_a_cluster_on_loopback_alone_is_joined_by_who_was_told_its_address_only(cluster: TwoNodes) -> None:
+    env = {name: value for name, value in os.environ.items() if name not in ON_LOOPBACK}
+    command = [sys.executable, "-c", JOIN, cluster.address]
+    told = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE_S)
+    assert int(told.stdout) >= 1
+
+
+@pytest.mark.parametrize(("host", "is_alone"), [("127.0.0.1", True), ("0.0.0.0", False)])
+def test_what_listens_on_all_addresses_is_not_on_loopback_alone(host: str, is_alone: bool) -> None:
+    with socket.create_server((host, 0)) as server:
+        port = server.getsockname()[1]
+        assert is_on_loopback_alone(f"127.0.0.1:{port}") is is_alone
+    assert not is_on_loopback_alone(f"192.0.2.1:{port}")
 
 
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.executors.ray.quiet import QUIET, be_quiet
+from nas.executors.ray.reaching import address_of, is_on_loopback_alone
 from nas.executors.ray.settings import RaySettings
 from nas.hints import STORAGE_VARIABLE
 from nas.ledger import libpq
@@ -21,8 +22,10 @@ from search_spaces.errors import BitnasError
 log = logging.getLogger(__name__)
 
 INSTALL = "pip install 'bitnas[ray]'"
+ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""What has all of Ray's servers listen on 127.0.0.1 alone, and look there for each other."""
 LOOPBACK = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # what has all of its servers listen on 127.0.0.1 alone
+    **ON_LOOPBACK,
     "RAY_AUTH_MODE": "token",
     "RAY_gcs_server_port_wait_time_s": "120",  # a busy machine takes longer than the usual 30 s
 }
@@ -37,6 +40,7 @@ def set_up(settings: RaySettings, workers: int) -> None:
 
     Raises:
         BitnasError: Ray is not installed.
+        InvalidInput: this machine is a node of no cluster, and was to be.
     """
     os.environ.update(QUIET, TUNE_MAX_PENDING_TRIALS_PG=str(workers))
     libpq.hide()  # the ledger is open: neither its address nor its password is for nodes
@@ -45,6 +49,8 @@ def set_up(settings: RaySettings, workers: int) -> None:
         os.environ.update(LOOPBACK, RAY_AUTH_TOKEN=secrets.token_hex(32))
         for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
             os.environ.pop(name, None)
+    elif is_on_loopback_alone(address_of(settings.ray_address)):
+        os.environ.update(ON_LOOPBACK)
     try:
         import ray.tune  # noqa: F401
     except ImportError as error:

@@ -91,6 +91,31 @@ def _refusal(address: str, environment: dict[str, str]) -> str:
     )
 
 
+def is_on_loopback_alone(address: str) -> bool:
+    """Whether what answers at HOST:PORT, on this machine, does not answer at the machine's own address.
+
+    Ray takes that address in place of a loopback one, unless it is told not to.
+    """
+    host, _, port = address.rpartition(":")
+    if host not in ("localhost", "127.0.0.1", "[::1]"):
+        return False
+    try:
+        socket.create_connection((_own_ip(), int(port)), KNOCK_S).close()
+    except OSError:
+        return True
+    return False
+
+
+def _own_ip() -> str:
+    """Where others reach this machine, found as Ray does: no packet is sent."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unused:
+            unused.connect(("8.8.8.8", 53))
+            return str(unused.getsockname()[0])
+    except OSError:  # there is no network
+        return socket.gethostbyname(socket.gethostname())
+
+
 def _own() -> str:
     """The cluster that this machine is a node of, as Ray writes it down where it starts one."""
     if told := os.environ.get("RAY_ADDRESS"):
