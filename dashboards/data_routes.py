@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flask import Flask, Response, request, send_file, send_from_directory
 
-from dashboards.frames import Frames
+from dashboards.frames import KINDS, Frames
 from nas.figures.browser import FOLDER
 from nas.figures.drawing import parts_of
 from nas.ledger import Ledger
@@ -20,8 +20,10 @@ A_DAY_S = 86_400
 def add_data_routes(server: Flask, storage: str, frames: Frames) -> None:
     """Have the server answer them; ``guard`` stands before it."""
 
-    def frame(name: str) -> Response:
-        tag, body = frames.packed(name)
+    def data(name: str, kind: str) -> Response:
+        if kind not in KINDS:
+            return _json({"error": f"there is no {kind}"}, 404)
+        tag, body = frames.packed(name, kind)
         response = Response(body, mimetype="application/json", headers={"Content-Encoding": "gzip"})
         response.set_etag(tag)
         response.headers["Cache-Control"] = "no-cache"  # ask, and say what you have
@@ -47,13 +49,7 @@ def add_data_routes(server: Flask, storage: str, frames: Frames) -> None:
         return send_from_directory(FOLDER, name, max_age=0)
 
     server.add_url_rule(f"{BROWSER}/<name>", view_func=browser)
-    server.add_url_rule("/data/search/<name>/frame.json", view_func=frame, endpoint="frame")
-    for extra in (frames.history, frames.curves):
-        server.add_url_rule(
-            f"/data/search/<name>/{extra.__name__}.json",
-            view_func=lambda name, of=extra: _json(of(name)),
-            endpoint=extra.__name__,
-        )
+    server.add_url_rule("/data/search/<name>/<kind>.json", view_func=data)
     server.add_url_rule("/data/search/<name>/trial/<int:number>/drawing.json", view_func=drawing)
     server.add_url_rule(PLOTLY, view_func=plotly)
     server.register_error_handler(BitnasError, failed)

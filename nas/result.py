@@ -14,9 +14,9 @@ from search_spaces.errors import InvalidInput
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+    from nas.analysis.pareto import Hypervolume, Pareto
     from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord, TrialState
     from nas.searching.audit import Audit
-    from nas.searching.pareto import Hypervolume, Pareto
 
 
 class LimitSettings(TypedDict, total=False):
@@ -83,7 +83,7 @@ class Result:
         Raises:
             InvalidInput: an objective is not known, or no complete trial has a value of it.
         """
-        from nas.searching.pareto import pareto_of, shown_config
+        from nas.analysis.pareto import pareto_of, shown_config
 
         given = checked({"objectives": objectives, "reference": reference})
         with self._ledger() as ledger:

@@ -21,7 +21,7 @@ LAYERS = {
         {"cli", "testing"},
         {"searching"},
         {"executors"},
-        {"trials", "export"},
+        {"trials", "export", "analysis"},
         {"evaluators"},
         {"algorithms", "measuring", "training", "figures"},
         {"ledger", "data"},
@@ -52,7 +52,7 @@ BESIDE = {
 """What lies beside such rooms and imports none of them, save ``__init__``, and ``testing`` for plug-ins."""
 PUBLIC_API = {"nas": {"api", "result"}, "runtime": {"network"}}
 """What users call: it imports the rooms; of these only the top one imports it."""
-OF_DASHBOARDS = {"figures", "ledger", "objectives"}
+OF_DASHBOARDS = {"analysis", "figures", "ledger", "objectives"}
 """The rooms of nas that dashboards show; what lies beside these serves as well."""
 HEAVY = {"torch", "tvm", "optuna", "sqlalchemy", "plotly", "dash", "sklearn", "ray", "pydantic"}
 

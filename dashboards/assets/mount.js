@@ -131,5 +131,14 @@
     }
     if (root && current === null) mount(root);
   };
+  // Figures that the server has drawn, and the tables, follow the reader's choice of light or dark as well.
+  const follow = () => {
+    if (document.body) document.body.dataset.agThemeMode = bitnas.isDark() ? "dark" : "light";
+    const theme = bitnas.theme();
+    for (const plot of document.querySelectorAll(".dash-graph .js-plotly-plot"))
+      if (plot._fullLayout && plot._fullLayout.font.color !== theme.ink) Plotly.relayout(plot, bitnas.themeOf(plot, theme));
+  };
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", follow);
+  new MutationObserver(follow).observe(document.documentElement, { childList: true, subtree: true });
   new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true });
 })();

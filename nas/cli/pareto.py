@@ -16,8 +16,8 @@ from nas.objectives import objective
 from search_spaces.errors import BitnasError, Parameter
 
 if TYPE_CHECKING:
+    from nas.analysis.pareto import Hypervolume, Pareto, Step
     from nas.ledger import SearchConfig, SearchRecord, TrialRecord
-    from nas.searching.pareto import Hypervolume, Pareto, Step
 
 HISTORY_ROWS = (1, 2, 3, 5, 10, 20, 30, 50)
 """After so many trained trials the history is told, and after 100, 200, ... and the last."""
@@ -60,7 +60,7 @@ def pareto(
     """Show the trials of SEARCH that no other beats in all objectives together."""
     from dataclasses import replace
 
-    from nas.searching.pareto import pareto_of, shown_config
+    from nas.analysis.pareto import pareto_of, shown_config
 
     with opened(storage) as ledger:
         record = ledger.search(search)
@@ -95,7 +95,7 @@ def _print(record: "SearchRecord", front: "list[TrialRecord]", shown: "Pareto", 
 
 def _say_no_hypervolume(shown: "Pareto") -> None:
     """Why something about the hypervolume that was asked for is missing, if it is."""
-    from nas.searching.pareto import MOST_OBJECTIVES
+    from nas.analysis.pareto import MOST_OBJECTIVES
 
     if (count := len(shown.objectives)) > MOST_OBJECTIVES:
         told = f"No hypervolume and no history of it: these are {count} objectives"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from nas.figures.data import axes_of, notes, shown_objectives
 from nas.figures.style import STATE_COLOURS
@@ -58,7 +59,7 @@ def frame_of(
         "objectives": [name for name in config.objectives if name in values],
         "axes": axes,
         "states": STATE_COLOURS,
-        "export": command("export", search.name, "--trial", NUMBER, "-o", "winner/", storage=storage),
+        "export": command("export", search.name, "--trial", NUMBER, "-o", "winner/", storage=_shown(storage)),
         "front": list(front),
         "workers": workers,
         "columns": {
@@ -73,6 +74,11 @@ def frame_of(
         },
         "choices": _choices(trials),
     }
+
+
+def _shown(storage: str) -> str | None:
+    """A ledger's URL as a page may show it; None, for the one that NAS_STORAGE names, if it has a password."""
+    return None if urlsplit(storage).password else storage
 
 
 def _value(of: Objective, trial: "TrialRecord") -> float | None:

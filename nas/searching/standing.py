@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nas.algorithms.hypervolume import hypervolume, non_dominated
+from nas.analysis.pareto import MARGIN, MOST_OBJECTIVES
 from nas.ledger.history import History
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.objectives import Objective, objective
-from nas.searching.pareto import MARGIN, MOST_OBJECTIVES
 
 Losses = tuple[float, ...]
 """A trial's objectives, each so that less is better."""

@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner
 
 import nas
+from nas.analysis.pareto import Step, knee, pareto_of, shown_config
 from nas.cli.main import cli
 from nas.cli.pareto import told_steps
 from nas.figures.data import axes_of, pareto_data
 from nas.ledger import SearchConfig, TrialState
 from nas.ledger.records import SearchRecord, TrialRecord, config_from_dict
 from nas.objectives import objective
-from nas.searching.pareto import Step, knee, pareto_of, shown_config
 from search_spaces.errors import InvalidInput
 from tests.cli.filled_ledger import fill
 

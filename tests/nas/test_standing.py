@@ -4,12 +4,12 @@ from random import Random
 
 import pytest
 
+from nas.analysis.pareto import pareto_of
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
 from nas.ledger.history import History
 from nas.ledger.tally import Tally
-from nas.searching.pareto import pareto_of
 from nas.searching.standing import Standing
 
 TRIALS = 40

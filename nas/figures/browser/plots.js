@@ -15,6 +15,16 @@ bitnas.theme = () => {
     accent: of("--bitnas-accent"), limit: of("--bitnas-limit"), faded: of("--bitnas-faded") };
 };
 
+bitnas.isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
+
+// What makes a figure that was drawn elsewhere look like those here.
+bitnas.themeOf = (plot, theme) => {
+  const update = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", "font.color": theme.ink, "hoverlabel.bgcolor": theme.paper };
+  for (const name of Object.keys(plot._fullLayout).filter((each) => /^[xy]axis\d*$/.test(each)))
+    Object.assign(update, { [`${name}.gridcolor`]: theme.grid, [`${name}.color`]: theme.ink, [`${name}.tickfont.color`]: theme.ink, [`${name}.title.font.color`]: theme.ink });
+  return update;
+};
+
 // The layout that all figures share.
 bitnas.layout = (theme, more) => ({
   font: { family: "system-ui, sans-serif", size: 13, color: theme.ink },
