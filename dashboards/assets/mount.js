@@ -119,7 +119,7 @@
     const kept = [];
     api.forEachNodeAfterFilterAndSort((node) => kept.push(node.data));
     const isJson = button.id === "trials-json", name = `${current.root.dataset.search}.${isJson ? "json" : "csv"}`;
-    bitnas.download(name, isJson ? JSON.stringify(kept.map(({ id, link, ...row }) => row), null, 1) : bitnas.csvOf(kept), isJson ? "application/json" : "text/csv");
+    bitnas.download(name, isJson ? bitnas.jsonOf(kept) : bitnas.csvOf(kept), isJson ? "application/json" : "text/csv");
   });
 
   const look = () => {

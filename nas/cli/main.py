@@ -44,6 +44,7 @@ COMMANDS: dict[str, LazyCommand] = {
     "trials": LazyCommand("nas.cli.reading:trials", "List the trials of a search."),
     "trial": LazyCommand("nas.cli.reading:trial", "Show one trial: architecture, latency, epochs."),
     "pareto": LazyCommand("nas.cli.pareto:pareto", "Show the best trials of a search, or plot them."),
+    "report": LazyCommand("nas.cli.report:report", "Write a search's views into one HTML file."),
     "scale": LazyCommand("nas.cli.scale:scale", "Propose larger versions of a trial, and train them."),
     "export": LazyCommand("nas.cli.export:export", "Compile and write the network of a trial or a training."),
     "verify": LazyCommand("nas.cli.export:verify", "Check an exported network against its card."),

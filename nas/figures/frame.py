@@ -77,7 +77,7 @@ def frame_of(
 
 
 def _shown(storage: str) -> str | None:
-    """A ledger's URL as a page may show it; None, for the one that NAS_STORAGE names, if it has a password."""
+    """A ledger's URL as a page may show it; None, for that of NAS_STORAGE, where it has a password."""
     return None if urlsplit(storage).password else storage
 
 

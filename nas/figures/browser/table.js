@@ -42,6 +42,8 @@ bitnas.csvOf = (rows) => {
   return [names, ...rows.map((row) => names.map((name) => row[name]))].map((line) => line.map(cell).join(",")).join("\r\n");
 };
 
+bitnas.jsonOf = (rows) => JSON.stringify(rows.map(({ id, link, ...row }) => row), null, 1);
+
 bitnas.download = (name, text, type) => {
   const anchor = document.createElement("a");
   anchor.href = URL.createObjectURL(new Blob([text], { type }));
