@@ -8,11 +8,13 @@ from pathlib import Path
 
 import click
 
+from benchmarks.command import Command
+
 WIDTH, HEIGHT = 1200, 900
 SETTLE_MS = 1_500  # tables and figures are drawn after the page's own requests have ended
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("storage")
 @click.argument("path")
 @click.argument("picture", type=click.Path(dir_okay=False, path_type=Path))
