@@ -9,7 +9,7 @@
 # make bench-ledger  many processes that claim trials and end them in one ledger, in two minutes
 # make bench-search  every search algorithm on tables of trained networks, beside Optuna's, in an hour or two
 # make bench-search-table CIFAR=FOLDER  the trainings behind these tables, in an hour or two
-# make soak  kills searches 1,000 times on SQLite, 300 times on PostgreSQL, 50 times on Ray, and looks for what is lost, in an hour or two
+# make soak  kills searches 1,000 times on SQLite, 300 times on PostgreSQL, 50 times on Ray, and looks for what is lost, in an hour
 # make accuracy  how far predicted latencies are from measured ones, here and over RPC, in an hour or two
 
 PYTHON ?= python3
