@@ -145,7 +145,7 @@ def explained(shown: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        fix = "pip install 'psycopg[binary]'"
+        fix = "run pip install -c constraints.txt -e '.[postgres]' in bitnas's repository"
         raise BitnasError(_STORAGE, f": {shown} needs the driver '{error.name}'; {fix}") from error
     except IntegrityError:
         raise  # A broken rule of ours, which the caller knows how to name.
