@@ -18,6 +18,7 @@ from typing import Any
 import click
 from rich.console import Console
 
+from benchmarks.command import Command
 from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
@@ -120,7 +121,7 @@ def summary(found: list[Work], seconds: float, complete: int) -> dict[str, Any]:
     }
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--storage", metavar="URL", help="An empty database; a SQLite file that is thrown away, else.")
 @click.option("--processes", type=click.IntRange(1), default=16, show_default=True)
 @click.option(

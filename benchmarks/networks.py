@@ -13,6 +13,7 @@ from torch import nn
 
 import runtime
 import search_spaces
+from benchmarks.command import Command
 from nas.export.rounding import rounded_otherwise
 from search_spaces import precisions
 from search_spaces.networks import networks
@@ -71,7 +72,7 @@ def compared(name: str, precision: str) -> tuple[float, float]:
     return closeness(found, expected), float(np.mean([closeness(other, expected) for other in others]))
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--only", multiple=True, help="A network; may be given again. All if not given.")
 @click.option("--precision", multiple=True, help="A precision; likewise.")
 def main(only: tuple[str, ...], precision: tuple[str, ...]) -> None:

@@ -7,14 +7,16 @@ from itertools import islice
 import click
 
 import search_spaces
+from benchmarks.command import Command
 from latency import LatencyModel, device
 from latency.model.calibration import architectures
 from latency.model.workloads import forget_networks, workloads_of
 from nas.ledger import Ledger
 from nas.ledger.latencies import SqlLatencyTable
+from search_spaces.errors import BitnasError, Parameter
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--storage", default="sqlite:///nas.db", show_default=True, help="Whose table.")
 @click.option("--space", default="tiny", show_default=True, help="The space of the networks.")
 @click.option("--seed", default=2_000_000, show_default=True, help="Which networks.")
@@ -25,6 +27,9 @@ def main(storage: str, space: str, seed: int, networks: int) -> None:
         model = LatencyModel(device("local"), SqlLatencyTable(ledger), measure=False)
         drawn = islice(architectures(search_spaces.space(space), seed), networks)
         known = [a for a in drawn if not model.kernels.lacking(workloads_of(a))]
+        if not known:
+            problem = ": its table lacks kernels of each of these networks; nas latency measure fills it"
+            raise BitnasError(Parameter("storage"), problem)
         model.predict(known[0])  # fits the correction
         forget_networks(blocks=True, traces=True)
         gc.freeze()  # as workers do

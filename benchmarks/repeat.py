@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 import search_spaces
+from benchmarks.command import Command
 
 NAS = Path(sys.executable).with_name("nas")
 BUSY = "import os\nos.sched_setaffinity(0, {core})\nwhile True: pass"
@@ -29,7 +30,7 @@ def load(cores: list[int]) -> Iterator[None]:
             process.wait()
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--space", default="tiny", show_default=True, help="The space of the networks.")
 @click.option("--networks", default=3, show_default=True, help="How many networks.")
 @click.option("--runs", default=10, show_default=True, help="How many processes measure each.")

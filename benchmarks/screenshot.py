@@ -8,11 +8,14 @@ from pathlib import Path
 
 import click
 
+from benchmarks.command import Command
+from nas.ledger import Ledger
+
 WIDTH, HEIGHT = 1200, 900
 SETTLE_MS = 1_500  # tables and figures are drawn after the page's own requests have ended
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("storage")
 @click.argument("path")
 @click.argument("picture", type=click.Path(dir_okay=False, path_type=Path))
@@ -36,6 +39,7 @@ def served(storage: str) -> Iterator[str]:
     """The address of a dashboard of ``storage`` on a free port of this machine."""
     from dashboards import create_app, server
 
+    Ledger.open(storage).close()  # the dashboard would say on its page what is wrong with it
     web = server.make(create_app(storage).server, server.bind("127.0.0.1", 0))
     thread = threading.Thread(target=web.serve_forever)
     thread.start()

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from benchmarks.command import Command
 from nas.data import DataSet, Source, Split
 from nas.data.data_set import Scaling
 from nas.training.loop import Training
@@ -165,7 +166,7 @@ def compared(name: str, width: int, precision: str, kernel: int, rounds: int) ->
     return Row(name, width, precision, macs, seconds, plain_seconds * macs / plain_macs)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--only", multiple=True, help="A kind of block; may be given again. All if not given.")
 @click.option("--width", multiple=True, type=click.IntRange(8), help="Likewise. [default: 32, 96]")
 @click.option("--precision", multiple=True, help="Likewise. [default: the users' five]")

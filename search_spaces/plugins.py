@@ -11,6 +11,7 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from importlib.util import spec_from_file_location
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 
 from search_spaces.errors import BitnasError, InvalidInput
@@ -22,6 +23,12 @@ __path__: list[str] = []
 """Makes this module a package, whose modules are the plug-in files, each by a name such as
 ``search_spaces.plugins.file_0dfafc18_mine``. Importing one by its name, as a new process does that unpickles
 something of it, imports this module first."""
+
+READING = RLock()
+"""Is held by the thread that reads plug-ins in, for any registry: the others wait until all is there.
+
+A plug-in may ask registries as it is read: it is in the same thread. Modules that plug-ins import ask by
+``Registry.get_early`` as they are imported; two threads could wait for each other, else."""
 
 _loaded: set[str] = set()
 _named: dict[str, None] = {}
@@ -53,8 +60,9 @@ def load_plugins(plural: str) -> None:
     Raises:
         BitnasError: one of the files raises.
     """
-    _load_entries(plural)
-    load_plugin_files()
+    with READING:
+        _load_entries(plural)
+        load_plugin_files()
 
 
 @cache
@@ -69,10 +77,11 @@ def load_plugin_files() -> None:
     Raises:
         BitnasError: one of them raises; the message says what.
     """
-    for name, path in _modules().items():
-        if name not in _loaded:
-            _loaded.add(name)  # first: it asks registries itself
-            _run(name, path)
+    with READING:
+        for name, path in _modules().items():
+            if name not in _loaded:
+                _loaded.add(name)  # first: it asks registries itself
+                _run(name, path)
 
 
 def plugin_files() -> list[Path]:

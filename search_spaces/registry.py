@@ -6,7 +6,7 @@ from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
 from search_spaces.errors import PLUGINS, InvalidInput, Parameter, nearest
-from search_spaces.plugins import load_plugin_files
+from search_spaces.plugins import READING, load_plugin_files
 
 T = TypeVar("T")
 
@@ -17,6 +17,7 @@ class Registry(Generic[T]):
     A distribution adds to a registry by an entry point in the group ``bitnas.<plural>`` whose value is
     the thing itself; a file of the user's by calling ``add`` or ``register``. Both are read once, the first
     time the registry is asked for anything, after ``homes``, the modules that add what is built in.
+    Threads may ask at once: all get what there is when everything has been read.
     """
 
     def __init__(self, kind: str, plural: str, homes: tuple[str, ...] = ()) -> None:
@@ -24,7 +25,7 @@ class Registry(Generic[T]):
         self._homes = homes
         self._group = f"bitnas.{plural}"
         self._things: dict[str, T] = {}
-        self._plugins_read = False
+        self._begun = self._is_read = False
 
     def add(self, name: str, thing: T) -> T:
         """Register ``thing`` under ``name``; a name is taken once."""
@@ -71,9 +72,18 @@ class Registry(Generic[T]):
         return iter(sorted(self._things))
 
     def _read_plugins(self) -> None:
-        if self._plugins_read:
+        if self._is_read:
             return
-        self._plugins_read = True
+        with READING:
+            if self._begun:  # by a plug-in that asks, or by another thread, which is done
+                return
+            self._begun = True
+            try:
+                self._read()
+            finally:
+                self._is_read = True
+
+    def _read(self) -> None:
         for home in self._homes:
             import_module(home)
         for entry in entry_points(group=self._group):

@@ -11,7 +11,18 @@ import torch
 from click.testing import CliRunner
 
 import search_spaces
-from benchmarks import augmentation, integers, networks, reproduce, rivals, rows, targets, training
+from benchmarks import (
+    augmentation,
+    integers,
+    ledger,
+    networks,
+    predictions,
+    reproduce,
+    rivals,
+    rows,
+    targets,
+    training,
+)
 from benchmarks.__main__ import main
 from benchmarks.race import Effort, race
 from nas.training.job import WEIGHTS
@@ -105,6 +116,22 @@ def test_an_unknown_group_is_one_line():
     result = CliRunner().invoke(main, ["--only", "abacus"])
     assert result.exit_code == 2
     assert "no group holds 'abacus'; choose from binary convolution" in result.output
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "code", "told"),
+    [
+        (ledger, ["--storage", "nonsense"], 2, "--storage: not a database URL; "),
+        (ledger, ["--storage", "sqlite:////absent/nas.db"], 1, "--storage: there is no folder /absent; "),
+        (predictions, ["--storage", "nonsense"], 2, "--storage: not a database URL; "),
+        (predictions, ["--storage", "sqlite:////absent/nas.db"], 1, "--storage: there is no database at "),
+        (networks, ["--only", "nonsense"], 2, "network: unknown name 'nonsense'; "),
+    ],
+)
+def test_what_is_given_wrongly_is_one_line(command, given, code, told):
+    found = CliRunner().invoke(command.main, given)
+    assert (found.exit_code, found.stdout, found.stderr.count("\n")) == (code, "", 1)
+    assert found.stderr.startswith(f"Error: {told}")
 
 
 def test_contenders_take_turns():

@@ -2,6 +2,7 @@
 
 import pkgutil
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,15 @@ def test_code_that_is_named_is_there():
 def test_the_readme_leads_to_every_page():
     linked = links((ROOT / "README.md").read_text(encoding="utf-8"))
     assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} <= set(linked)
+
+
+def test_extras_are_installed_in_the_one_way_that_works_from_a_copy():
+    told = "\n".join(file.read_text(encoding="utf-8") for file in [*PAGES, *ROOT.glob("nas/**/*.py")])
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    found = set(re.findall(r"pip install [^`\n]*\[[^`\n]*\]'", told))
+    assert found == {f"pip install -c constraints.txt -e '.[{extra}]'" for extra in extras if extra != "dev"}
 
 
 def test_pictures_are_small():

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from benchmarks.command import Command
 from benchmarks.search import page
 from benchmarks.search.contenders import distinct_names
 from benchmarks.search.made_up import CONFIG, MadeUpCosting, cost, fill, proposed, screen
@@ -36,7 +37,7 @@ class Speed:
     most_ms: float
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--counts", default="100,1000,10000", help="Finished trials in the ledger.")
 @click.option("--only", multiple=True, metavar="NAME", help="An algorithm; may be given again.")
 @click.option("--asks", default=8, help="Trials that are timed.")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import numpy as np
 
+from benchmarks.command import Command
 from benchmarks.search.tables import FOLDER, Network, Writer, build, costs, read
 from benchmarks.search.train_digits import machine
 from nas import seeds
@@ -26,7 +27,7 @@ SMALL_CIFAR = replace(CIFAR, stages=((8, 12), (16, 24), (32, 48)), stem_widths=(
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--data", required=True, help="CIFAR-10, as `nas train` takes it.")
 @click.option("--networks", default=150, help="How many, drawn by the seed.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), default=TABLE)

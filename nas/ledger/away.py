@@ -14,7 +14,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from nas.formatting import lasting
-from nas.ledger.refusals import COMES_BACK, is_for_good
+from nas.ledger.refusals import COMES_BACK, PASSWORD_FIX, is_for_good, is_of_password
 from search_spaces.errors import DatabaseAwayError, InvalidInput, StaleClaimError
 
 P = ParamSpec("P")
@@ -59,6 +59,8 @@ def fix_of(error: SQLAlchemyError) -> str:
     cause = getattr(error, "orig", None)
     if isinstance(cause, sqlite3.Error):
         return _FIXES.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, _CHECK)
+    if is_of_password(cause):
+        return PASSWORD_FIX
     return _FIXES.get(getattr(cause, "sqlstate", None), _CHECK)
 
 

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import nas.training.optimizers  # noqa: F401 - adds those of the recipes here
 from nas.data.batches import Augmentation
 from nas.data.data_set import DataSet
 from nas.training.recipe import Recipe

@@ -53,8 +53,8 @@ class Recipe:
     rungs: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        optimizers.get(self.optimizer)
-        schedules.get(self.schedule)
+        optimizers.get_early(self.optimizer)  # presets are made as they are imported
+        schedules.get_early(self.schedule)
         for name, value, low, high in (
             ("batch_size", self.batch_size, 2, 65_536),
             ("peak_rate", self.peak_rate, 1e-9, 1e3),

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Self
 
 USER = "bitnas"
+ASKED = "asked"
+"""The role that is asked for its password; whoever needs it makes it. All others are let in."""
 
 
 def why_absent() -> str | None:
@@ -50,6 +52,9 @@ class PostgresServer:
             made = [_program("initdb"), *self._data(), "-U", USER, "--auth=trust", "--no-sync"]
             command = [*map(str, made), "--encoding=UTF8"]
             subprocess.run(command, user=self._user, cwd=self._home, check=True, stdout=subprocess.DEVNULL)
+            rules = self._home / "data" / "pg_hba.conf"
+            asks = f"host all {ASKED} 127.0.0.1/32 scram-sha-256\n"
+            rules.write_text(asks + rules.read_text())  # the first that fits is taken
             self.start()
         except BaseException:
             self._remove()

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from network import Network
-from postgres import PostgresServer, why_absent
+from postgres import ASKED, PostgresServer, why_absent
 from search_process import nas_command, started, steady_search, wait_until
 from sqlalchemy import func, make_url, select
 
@@ -29,7 +29,6 @@ from nas.ledger import (
     Worker,
     clock,
     leases,
-    refusals,
 )
 from nas.ledger import claims as claims_module
 from nas.ledger.away import VARIABLE, Patience, wait_s
@@ -260,25 +259,19 @@ def test_what_never_comes_back_is_an_error_at_once(postgres_server: PostgresServ
         Ledger.open(f"{postgres_server.url}/postgres?sslmode=require", patience=absent)
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux" or psycopg.pq.version() < 180_000,
-    reason="libpq before 18, or off Linux, does not tell why a server refuses",
-)
-def test_a_refusal_is_known_in_any_language(
-    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("password", [None, "wrong"])
+def test_a_password_that_is_missing_or_wrong_is_told_of(
+    postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, password: str | None
 ) -> None:
-    """By its SQLSTATE: with no text to go by, as from a server whose messages are translated."""
-    monkeypatch.setattr(refusals, "_STAYS", ())
+    monkeypatch.setenv("PGPASSFILE", str(tmp_path / "none"))
     storage = postgres_server.database()
     with closing(psycopg.connect(storage.replace("+psycopg", ""), autocommit=True)) as connection:
-        connection.execute("CREATE ROLE one LOGIN CONNECTION LIMIT 0; CREATE ROLE two NOLOGIN")
-    here = make_url(storage)
-    for url in (here.set(username="two"), here.set(username="its"), here.set(database="not 'here' \\")):
-        with pytest.raises(StorageError) as caught:
-            Ledger.open(url.render_as_string(), patience=Patience(pytest.fail, seconds=60))
-        assert not isinstance(caught.value, DatabaseAwayError)
-    with pytest.raises(DatabaseAwayError, match="too many connections"):
-        Ledger.open(here.set(username="one").render_as_string(), patience=Patience(seconds=0))
+        connection.execute(f"DROP ROLE IF EXISTS {ASKED}; CREATE ROLE {ASKED} LOGIN PASSWORD 'right'")
+    url = make_url(storage).set(username=ASKED, password=password)
+    with pytest.raises(StorageError) as caught:
+        Ledger.open(url.render_as_string(hide_password=False), patience=Patience(pytest.fail, seconds=60))
+    assert not isinstance(caught.value, DatabaseAwayError)
+    assert str(caught.value).endswith("put the password into ~/.pgpass or PGPASSWORD")
 
 
 def test_a_worker_that_was_away_past_its_lease_loses_its_trial(

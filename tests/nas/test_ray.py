@@ -25,7 +25,7 @@ from processes import are_alive, descendants, listening
 from ray_cluster import TwoNodes, two_nodes
 
 from nas.cli.main import cli
-from nas.executors.ray.cluster import ON_LOOPBACK
+from nas.executors.ray.cluster import INSTALL, ON_LOOPBACK
 from nas.executors.ray.executor import RayExecutor
 from nas.executors.ray.reaching import is_on_loopback_alone
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
@@ -348,4 +348,4 @@ def test_without_ray_it_says_what_to_install(
     found = CliRunner().invoke(cli, new)
     assert (found.exit_code, list(tmp_path.iterdir())) == (2, [])
     assert found.stderr.count("\n") == 1
-    assert "pip install 'bitnas[ray]'" in found.stderr
+    assert f"run {INSTALL}" in found.stderr

@@ -21,7 +21,7 @@ from search_spaces.errors import BitnasError
 
 log = logging.getLogger(__name__)
 
-INSTALL = "pip install 'bitnas[ray]'"
+INSTALL = "pip install -c constraints.txt -e '.[ray]' in bitnas's repository"
 ON_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """What has all of Ray's servers listen on 127.0.0.1 alone, and look there for each other."""
 LOOPBACK = {
@@ -54,9 +54,7 @@ def set_up(settings: RaySettings, workers: int) -> None:
     try:
         import ray.tune  # noqa: F401
     except ImportError as error:
-        raise BitnasError(
-            f"ray: it is not installed ({one_line(error)}); install it with: {INSTALL}"
-        ) from error
+        raise BitnasError(f"ray: it is not installed ({one_line(error)}); run {INSTALL}") from error
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class RayExecutor(Executor):
             InvalidInput: Ray is not installed, or no cluster lets us in at the address.
         """
         if not all(map(_is_installed, ("ray", "tensorboardX"))):
-            raise InvalidInput("executor", "'ray' needs Ray Tune, which is not installed", f"run: {INSTALL}")
+            raise InvalidInput("executor", "'ray' needs Ray Tune, which is not installed", f"run {INSTALL}")
         if self._settings.ray_address is not None:
             asks_for_token(address_of(self._settings.ray_address))
 
