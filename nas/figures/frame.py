@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from nas.figures.data import axes_of, notes, shown_objectives
+from nas.figures.data import SHORT_DIGEST, axes_of, notes, shown_objectives
 from nas.figures.style import STATE_COLOURS
 from nas.hints import command
 from nas.objectives import DEFAULT, Objective, is_known, objective
@@ -70,6 +70,7 @@ def frame_of(
             "began": [_since(begun, trial.started_at) for trial in trials],
             "worker": [place_of.get(trial.worker or "", NO_OPTION) for trial in trials],
             "ended": [_since(begun, trial.finished_at) for trial in trials],
+            "digest": [(trial.digest or "")[:SHORT_DIGEST] for trial in trials],
             "note": [notes(config, trial) for trial in trials],
         },
         "choices": _choices(trials),

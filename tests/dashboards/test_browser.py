@@ -26,10 +26,10 @@ ARGUMENTS = [
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
 
-POINTS = "#pareto .scatterlayer .trace .points path"
+POINTS = "#view-front .scatterlayer .trace .points path"
 # Centre on the screen of the point of the Pareto figure whose customdata is the given number.
 WHERE = """number => {
-  const plot = document.querySelector('#pareto .js-plotly-plot');
+  const plot = document.querySelector('#view-front .js-plotly-plot');
   for (const trace of plot._fullData) {
     const i = (trace.customdata || []).indexOf(number);
     if (i < 0) continue;
@@ -38,7 +38,7 @@ WHERE = """number => {
     return [box.x + x._offset + x.d2p(trace.x[i]), box.y + y._offset + y.d2p(trace.y[i])];
   }
 }"""
-RANGE = "document.querySelector('#pareto .js-plotly-plot')._fullLayout.xaxis.range"
+RANGE = "document.querySelector('#view-front .js-plotly-plot')._fullLayout.xaxis.range"
 
 
 class Reader:
@@ -55,7 +55,7 @@ class Reader:
     def click_point(self, number: int) -> None:
         """Click the point of trial ``number``."""
         self.page.wait_for_selector(POINTS)
-        self.page.locator("#pareto").scroll_into_view_if_needed()
+        self.page.locator("#view-front").scroll_into_view_if_needed()
         x, y = self.page.evaluate(WHERE, number)
         self.page.mouse.move(x, y)
         self.page.mouse.click(x, y)
@@ -105,9 +105,10 @@ def test_table_twin(reader: Reader, serve: Serve, storage: str) -> None:
     page = reader.page
     page.goto(serve(storage) + "search/demo")
     page.wait_for_selector("#trials .ag-row")
-    assert f"of {CONFIG.trials}" in page.locator("#trials .ag-paging-panel").inner_text()
+    shown = CONFIG.trials - 2  # those that were proposed
+    assert f"of {shown}" in page.locator("#trials .ag-paging-panel").inner_text()
     first = page.locator("#trials .ag-row[row-index='0'] .ag-cell").all_inner_texts()
-    assert first == ["0", "complete", "yes", "91.2%", "0.0410", "0.0440", "3.10", "00ababababab", ""]
+    assert first == ["0", "complete", "yes", "91.2%", "0.041", "3.1", "0.044", "3", "00ababababab", ""]
     page.locator("#trials .ag-header-cell", has_text="Accuracy").click()
     page.locator("#trials .ag-header-cell", has_text="Accuracy").click()
     assert "over the limit" in page.locator("#trials .ag-row[row-index='0']").inner_text()
@@ -126,12 +127,7 @@ def test_a_running_search_refreshes_and_keeps_the_zoom(
     page = reader.page
     page.goto(serve(own_storage) + "search/demo")
     page.wait_for_selector(POINTS)
-    left, right = page.evaluate(WHERE, 4), page.evaluate(WHERE, 8)
-    page.mouse.move(left[0], left[1] + 60)
-    page.mouse.down()
-    page.mouse.move(right[0], left[1] + 60, steps=5)
-    page.mouse.up()
-    page.wait_for_function(f"{RANGE}[0] > 0.05")
+    page.evaluate("Plotly.relayout('front-plot', {'xaxis.range[0]': 0.1, 'xaxis.range[1]': 0.25})")
     zoomed = page.evaluate(RANGE)
     with Ledger.open(own_storage) as ledger:
         claims = Claims(ledger, "demo", Worker.this_process())
@@ -142,7 +138,8 @@ def test_a_running_search_refreshes_and_keeps_the_zoom(
     page.get_by_text("23 of 26 trials finished").wait_for()
     page.wait_for_function(f"({WHERE})({claim.trial.number}) !== undefined")
     page.locator("#trials .ag-row[row-index='24'] .ag-cell", has_text="95.0%").wait_for()
-    assert page.evaluate(RANGE) == zoomed
+    assert page.evaluate(RANGE) == zoomed == [0.1, 0.25]
+    assert "zoom=0.1" in page.url
     assert reader.told == []
 
 
@@ -152,7 +149,7 @@ def test_a_running_search_refreshes_and_keeps_the_zoom(
         ("search/nope", "there is no search 'nope'"),
         ("search/demo/trial/99", "'demo' has no trial 99"),
         ("nowhere", "Nothing lives at /nowhere"),
-        ("search/empty", "No trial of 'empty' has a latency yet"),
+        ("search/empty", "No trial has a value to draw yet."),
         ("search/demo/trial/25", "No architecture has been chosen yet"),
     ],
 )

@@ -2,13 +2,14 @@
 
 import json
 
-from dash import Patch
-from plotly.utils import PlotlyJSONEncoder
+from sqlalchemy import select
 
 from dashboards.app import render
 from dashboards.refresh import Changes, Shown, changes
 from nas.ledger import Ledger, TrialState, Worker
 from nas.ledger.claims import Claims
+from nas.ledger.store import find_id
+from nas.ledger.tables import Epoch, Trial
 from tests.cli.filled_ledger import propose
 
 PATH = "/search/demo"
@@ -47,23 +48,27 @@ def test_another_address_is_drawn(storage: str) -> None:
     assert look(storage, look(storage, None).shown, "/search/empty").redraw
 
 
-def test_a_trial_within_the_axes_sends_points_only(own_storage: str) -> None:
+def test_a_trial_that_ends_sends_the_counts_and_the_ends_of_the_front(own_storage: str) -> None:
     shown = look(own_storage, None).shown
     finish_one(own_storage, 0.95)
     told = look(own_storage, shown)
     assert not told.redraw
-    assert set(told.parts) == {"progress", "merits", "pareto", "trials"}
-    assert isinstance(told.parts["pareto"], Patch)
-    sent = json.loads(PlotlyJSONEncoder().encode(told.parts["pareto"]))
-    assert [operation["location"] for operation in sent["operations"]] == [["data"]]
+    assert set(told.parts) == {"progress", "merits"}
     assert not look(own_storage, told.shown).parts
 
 
-def test_a_trial_beyond_the_axes_sends_the_figure(own_storage: str) -> None:
-    shown = look(own_storage, None).shown
-    finish_one(own_storage, 0.9999)
-    figure = look(own_storage, shown).parts["pareto"]
-    assert figure.layout.yaxis.range[1] > 0.9999
+def test_an_epoch_of_a_training_sends_points_only(own_storage: str) -> None:
+    path = "/search/demo/trial/23"
+    shown = look(own_storage, None, path).shown
+    with Ledger.open(own_storage) as ledger:
+        search_id = find_id(ledger, "demo")
+        with ledger.writing() as session:
+            which = Trial.search_id == search_id, Trial.number == 23
+            trial = session.scalars(select(Trial).where(*which)).one()
+            session.add(Epoch(trial_id=trial.id, epoch=2, train_loss=1.3, accuracy=0.71, seconds=2.0))
+    told = look(own_storage, shown, path)
+    assert not told.redraw
+    assert set(told.parts) == {"training"}
 
 
 def test_the_first_point_draws_the_page_anew(own_storage: str) -> None:
@@ -73,4 +78,5 @@ def test_the_first_point_draws_the_page_anew(own_storage: str) -> None:
         claim = claims.claim()
         assert claim is not None
         propose(claims, claim, 0.15, 2.0)
+        claims.finish(claim, TrialState.COMPLETE, accuracy=0.5)
     assert look(own_storage, shown, "/search/empty").redraw

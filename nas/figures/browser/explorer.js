@@ -55,7 +55,8 @@ bitnas.Explorer = class {
     this.section("parallel", "All choices at once", "Each line is a trial, from what was chosen to what came of it. Drag along an axis to select.");
     this.axesPicker = add(this.bodies.parallel, "details", { class: "bitnas-filters" });
     this.thinned = add(this.bodies.parallel, "p", { class: "bitnas-about" });
-    this.plots = { front: add(this.bodies.front, "div", { class: "bitnas-plot" }), parallel: add(this.bodies.parallel, "div", { class: "bitnas-plot bitnas-wide" }) };
+    const plot = (name, more = "") => add(this.bodies[name], "div", { class: `bitnas-plot${more}`, id: `${name}-plot` });
+    this.plots = { front: plot("front"), parallel: plot("parallel", " bitnas-wide") };
     this.card = add(document.body, "div", { class: "bitnas-card", hidden: "" });
     // What is out of sight is drawn when it comes into sight: WebGL of ten thousand lines takes a while.
     this.isInSight = false;
@@ -315,6 +316,7 @@ bitnas.Explorer = class {
       add(list, "dt", {}, axis.title);
       add(list, "dd", {}, columns.told(name, columns.values(name)[at]));
     }
+    if (columns.values("digest")[at]) add(card, "div", { class: "bitnas-unit" }, `Digest ${columns.values("digest")[at]}`);
     card.hidden = false;
     const width = 340, x = event.clientX + 16 + width > innerWidth ? event.clientX - width - 16 : event.clientX + 16;
     Object.assign(card.style, { left: `${x + scrollX}px`, top: `${event.clientY + 12 + scrollY}px` });
@@ -336,7 +338,7 @@ bitnas.FurtherView = class {
     const { body } = explorer.section(view.name, view.title, view.about);
     this.bar = add(body, "div", { class: "bitnas-options" });
     this.note = add(body, "p", { class: "bitnas-about" });
-    this.plot = add(body, "div", { class: "bitnas-plot bitnas-wide" });
+    this.plot = add(body, "div", { class: "bitnas-plot bitnas-wide", id: `${view.name}-plot` });
     new IntersectionObserver(([entry]) => {
       this.isInSight = entry.isIntersecting;
       if (this.isInSight && this.isStale) this.later(0);

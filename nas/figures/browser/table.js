@@ -8,7 +8,7 @@ bitnas.rowsOf = (columns, source) => {
     const row = { id: String(number), link: `[${number}](${source.trialPath(number)})`, number, state: frame.columns.state[at], front: front.has(number) ? "yes" : "" };
     for (const name of columns.axes.keys()) row[fieldOf(name)] = frame.columns[name][at];
     for (const name of columns.choices.keys()) row[fieldOf(name)] = columns.category(name, at);
-    return { ...row, epochs: frame.columns.epochs[at], note: frame.columns.note[at] };
+    return { ...row, epochs: frame.columns.epochs[at], digest: frame.columns.digest[at], note: frame.columns.note[at] };
   });
 };
 
@@ -27,6 +27,7 @@ bitnas.columnDefs = (columns) => {
     { field: "front", headerName: "On the front" },
     ...figures, ...choices,
     { field: "epochs", headerName: "Epochs", type: "rightAligned", filter: "agNumberColumnFilter" },
+    { field: "digest", headerName: "Digest", minWidth: 140, cellStyle: { fontFamily: "monospace" } },
     { field: "note", headerName: "Note", minWidth: 150, wrapText: true, autoHeight: true },
   ];
 };
