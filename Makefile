@@ -137,7 +137,7 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder  # many tests wait: three keep two cores busy
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
