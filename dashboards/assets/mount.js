@@ -92,7 +92,7 @@
     }
   };
 
-  let shown = null, rows = [];
+  let shown = null, rows = [], listening = null;
 
   async function fillTable(columns, source) {
     const api = await table();
@@ -101,8 +101,12 @@
     api.setGridOption("columnDefs", bitnas.columnDefs(columns));
     api.setGridOption("isExternalFilterPresent", () => shown !== null);
     api.setGridOption("doesExternalFilterPass", (node) => shown.has(node.data.number));
-    api.setGridOption("onCellClicked", (event) => event.colDef.field !== "link" && source.open(event.data.number));
+    if (listening !== api) {
+      listening = api;
+      api.addEventListener("cellClicked", (event) => event.colDef.field !== "link" && source.open(event.data.number));
+    }
     api.setGridOption("rowData", rows);
+    api.sizeColumnsToFit();
   }
 
   async function showInTable(numbers) {

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -11,6 +12,7 @@ from dashboards.app import create_app
 from dashboards.guard import guard
 from dashboards.server import address, bind, make
 from tests.cli.filled_ledger import fill
+from tests.dashboards.reader import Reader, a_browser
 
 Serve = Callable[[str], str]
 
@@ -48,3 +50,19 @@ def served(storage: str) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's chromium."""
+    with a_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def reader(browser: Any) -> Iterator[Reader]:
+    """A page of its own."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(60_000)
+    yield Reader(page)
+    page.close()

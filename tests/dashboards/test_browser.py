@@ -1,9 +1,7 @@
 """The dashboard in a real browser: points, clicks, the table, refresh, and that all of it is local."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -11,72 +9,9 @@ from nas.ledger import Ledger, TrialState, Worker
 from nas.ledger.claims import Claims
 from tests.cli.filled_ledger import COMPLETE, CONFIG, propose
 from tests.dashboards.conftest import Serve
+from tests.dashboards.reader import POINTS, WHERE, Reader
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
-
-POINTS = "#view-front .scatterlayer .trace .points path"
-# Centre on the screen of the point of the Pareto figure whose customdata is the given number.
-WHERE = """number => {
-  const plot = document.querySelector('#view-front .js-plotly-plot');
-  for (const trace of plot._fullData) {
-    const i = (trace.customdata || []).indexOf(number);
-    if (i < 0) continue;
-    const x = plot._fullLayout.xaxis, y = plot._fullLayout[trace.yaxis === 'y2' ? 'yaxis2' : 'yaxis'];
-    const box = plot.getBoundingClientRect();
-    return [box.x + x._offset + x.d2p(trace.x[i]), box.y + y._offset + y.d2p(trace.y[i])];
-  }
-}"""
-RANGE = "document.querySelector('#view-front .js-plotly-plot')._fullLayout.xaxis.range"
-
-
-class Reader:
-    """A page that remembers what it was told and what it asked for."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-        self.told: list[str] = []
-        self.asked: list[str] = []
-        page.on("console", lambda message: self.told.append(message.text))
-        page.on("pageerror", lambda error: self.told.append(str(error)))
-        page.on("request", lambda request: self.asked.append(request.url))
-
-    def click_point(self, number: int) -> None:
-        """Click the point of trial ``number``."""
-        self.page.wait_for_selector(POINTS)
-        self.page.locator("#view-front").scroll_into_view_if_needed()
-        x, y = self.page.evaluate(WHERE, number)
-        self.page.mouse.move(x, y)
-        self.page.mouse.click(x, y)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Debian's chromium."""
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def reader(browser: Any) -> Iterator[Reader]:
-    """A page of its own."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(60_000)
-    yield Reader(page)
-    page.close()
+RANGE = "document.querySelector('#front-plot')._fullLayout.xaxis.range"
 
 
 def test_from_the_list_to_a_trial(reader: Reader, serve: Serve, storage: str) -> None:
@@ -104,11 +39,23 @@ def test_from_the_list_to_a_trial(reader: Reader, serve: Serve, storage: str) ->
 def test_table_twin(reader: Reader, serve: Serve, storage: str) -> None:
     page = reader.page
     page.goto(serve(storage) + "search/demo")
-    page.wait_for_selector("#trials .ag-row")
+    page.wait_for_selector("#trials .ag-row[row-index='0'] .ag-cell[col-id='digest']")
     shown = CONFIG.trials - 2  # those that were proposed
     assert f"of {shown}" in page.locator("#trials .ag-paging-panel").inner_text()
-    first = page.locator("#trials .ag-row[row-index='0'] .ag-cell").all_inner_texts()
-    assert first == ["0", "complete", "yes", "91.2%", "0.041", "3.1", "0.044", "3", "00ababababab", ""]
+    cells = page.locator("#trials .ag-row[row-index='0'] .ag-cell")
+    told = cells.evaluate_all("all => all.map(cell => [cell.getAttribute('col-id'), cell.innerText])")
+    assert dict(told) == {
+        "link": "0",
+        "state": "complete",
+        "front": "yes",
+        "accuracy": "91.2%",
+        "latency": "0.041",
+        "size": "3.1",
+        "measured_latency": "0.044",
+        "epochs": "3",
+        "digest": "00ababababab",
+        "note": "",
+    }
     page.locator("#trials .ag-header-cell", has_text="Accuracy").click()
     page.locator("#trials .ag-header-cell", has_text="Accuracy").click()
     assert "over the limit" in page.locator("#trials .ag-row[row-index='0']").inner_text()

@@ -17,16 +17,16 @@ const fieldOf = (name) => name.replaceAll(".", "_");
 bitnas.columnDefs = (columns) => {
   const colours = columns.frame.states;
   const figures = [...columns.axes.keys()].map((name) => ({
-    field: fieldOf(name), headerName: columns.title(name), type: "rightAligned", filter: "agNumberColumnFilter",
+    field: fieldOf(name), headerName: columns.title(name), type: "rightAligned", filter: "agNumberColumnFilter", minWidth: 95,
     valueFormatter: ({ value }) => columns.told(name, value).replace(new RegExp(` ${columns.axes.get(name).unit}$`), ""),
   }));
   const choices = [...columns.choices.keys()].map((name) => ({ field: fieldOf(name), headerName: name, hide: !name.startsWith("most ") }));
   return [
     { field: "link", headerName: "Trial", minWidth: 80, width: 90, cellRenderer: "markdown", comparator: (a, b, one, other) => one.data.number - other.data.number },
-    { field: "state", headerName: "State", cellStyle: ({ value }) => ({ color: colours[value], fontWeight: 600 }) },
-    { field: "front", headerName: "On the front" },
+    { field: "state", headerName: "State", minWidth: 100, cellStyle: ({ value }) => ({ color: colours[value], fontWeight: 600 }) },
+    { field: "front", headerName: "On the front", minWidth: 90 },
     ...figures, ...choices,
-    { field: "epochs", headerName: "Epochs", type: "rightAligned", filter: "agNumberColumnFilter" },
+    { field: "epochs", headerName: "Epochs", type: "rightAligned", minWidth: 90, filter: "agNumberColumnFilter" },
     { field: "digest", headerName: "Digest", minWidth: 140, cellStyle: { fontFamily: "monospace" } },
     { field: "note", headerName: "Note", minWidth: 150, wrapText: true, autoHeight: true },
   ];

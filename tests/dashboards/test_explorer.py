@@ -1,0 +1,197 @@
+"""The linked views in a real browser: what is limited, filtered or selected in one is so in all, and in the address."""
+
+import json
+import re
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from nas.cli.main import cli
+from nas.ledger import Ledger, TrialState, Worker
+from nas.ledger.claims import Claims
+from nas.ledger.front import non_dominated
+from nas.ledger.records import TrialRecord
+from tests.dashboards.conftest import Serve
+from tests.dashboards.reader import POINTS, Reader
+
+COUNT = ".bitnas-count"
+BEST = ".bitnas-best p"
+ROWS = "#trials .ag-paging-row-summary-panel"
+
+
+def opened(reader: Reader, address: str) -> Any:
+    """The page, once its front is drawn."""
+    reader.page.goto(address)
+    reader.page.wait_for_selector(POINTS)
+    return reader.page
+
+
+def test_a_limit_fades_elsewhere_names_the_best_and_can_be_shared(
+    reader: Reader, serve: Serve, storage: str, browser: Any
+) -> None:
+    page = opened(reader, serve(storage) + "search/demo")
+    assert page.locator(COUNT).inner_text() == "24 trials"
+    assert page.locator(BEST).inner_text().startswith("The best accuracy: trial 10, accuracy 98.6%")
+    page.locator('input[type=number][data-limit="size"]').fill("10")
+    page.keyboard.press("Tab")
+    page.get_by_text("The best accuracy: trial 4, accuracy 96.3%").wait_for()
+    assert "nas export demo --trial 4 -o winner/" in page.locator(".bitnas-command code").inner_text()
+    assert page.locator(COUNT).inner_text() == "8 of 24 trials"
+    page.wait_for_function(
+        f"document.querySelector('{ROWS}').innerText.replace(/\\s+/g, ' ').includes('of 8')"
+    )
+    assert page.url.endswith("?limit.size=10")
+    other = Reader(browser.new_page())
+    shared = opened(other, page.url)
+    assert shared.locator(BEST).inner_text() == page.locator(BEST).inner_text()
+    assert float(shared.locator('input[type=number][data-limit="size"]').input_value()) == 10
+    shared.close()
+    page.get_by_role("button", name="Show all").click()
+    page.get_by_text("The best accuracy: trial 10").wait_for()
+    assert page.url.endswith("/search/demo")
+    slider = page.locator('input[type=range][data-limit="latency"]')
+    slider.focus()
+    for _ in range(30):
+        slider.press("PageDown")
+    page.get_by_text("No complete trial is within these limits.").wait_for()
+    assert reader.told == []
+
+
+def test_a_selection_in_a_figure_is_one_in_all(reader: Reader, serve: Serve, storage: str) -> None:
+    page = opened(reader, serve(storage) + "search/demo")
+    (left, top), (right, bottom) = reader.point(4), reader.point(6)
+    reader.drag((left - 8, min(top, bottom) - 25), (right + 8, max(top, bottom) + 25))
+    page.wait_for_url("**/search/demo?selected=*")
+    numbers = page.url.split("selected=")[1]
+    assert "4" in numbers and "6" in numbers
+    shown = int(page.locator(COUNT).inner_text().split(" of ")[0])
+    assert 2 <= shown < 24
+    page.wait_for_function(
+        f"document.querySelector('{ROWS}').innerText.replace(/\\s+/g, ' ').includes('of {shown}')"
+    )
+    assert reader.told == []
+
+
+def test_axes_and_colours_are_chosen_and_kept(reader: Reader, serve: Serve, storage: str) -> None:
+    page = opened(reader, serve(storage) + "search/demo?x=size&y=latency&colour=state&selected=1-3")
+    assert page.locator("#front-plot .xtitle").inner_text() == "Size (kB)"
+    assert page.locator("#front-plot .ytitle").inner_text() == "Latency (ms)"
+    assert page.locator(COUNT).inner_text() == "3 of 24 trials"
+    page.locator('select[data-key="y"]').select_option("accuracy")
+    page.wait_for_function("document.querySelector('#front-plot .ytitle').textContent === 'Accuracy'")
+    page.get_by_text("Filter", exact=True).click()
+    page.get_by_label("pruned").uncheck()
+    page.wait_for_url(re.compile(r"only\.state="))
+    assert "x=size" in page.url and "colour=state" in page.url and "y=" not in page.url
+    assert reader.told == []
+
+
+def test_the_pointer_over_a_trial_shows_its_card_with_the_architecture(
+    reader: Reader, serve: Serve, storage: str
+) -> None:
+    page = opened(reader, serve(storage) + "search/demo")
+    page.mouse.move(*reader.point(8))
+    card = page.locator(".bitnas-card")
+    card.get_by_text("Trial 8, complete").wait_for()
+    assert (
+        "Measured on a disturbed machine" in card.inner_text().capitalize()
+        or "disturbed" in card.inner_text()
+    )
+    card.locator("svg.bitnas-drawing rect").first.wait_for(state="attached")
+    assert "separable" in card.locator("svg").get_attribute("aria-label")
+
+
+def test_every_view_is_drawn_or_says_why_it_is_not(reader: Reader, serve: Serve, storage: str) -> None:
+    page = opened(reader, serve(storage) + "search/demo")
+    for name in ("parallel", "progress", "curves", "timeline"):
+        page.locator(f"#{name}-plot").scroll_into_view_if_needed()
+        page.locator(f"#{name}-plot .main-svg").first.wait_for(state="attached")
+    for name in ("importance", "options"):
+        page.locator(f"#{name}-plot").scroll_into_view_if_needed()
+        page.locator(f"#{name}-plot .bitnas-empty").wait_for()
+    page.locator('select[data-key="z"]').select_option("size")
+    page.locator("#front-plot canvas").first.wait_for(state="attached")
+
+
+def test_a_ledger_that_goes_away_is_said_and_what_was_there_stays(
+    reader: Reader, serve: Serve, own_storage: str
+) -> None:
+    page = opened(reader, serve(own_storage) + "search/demo")
+    Path(own_storage.removeprefix("sqlite:///")).rename(Path(own_storage[10:] + ".away"))
+    page.get_by_text("What you see may be old").first.wait_for()
+    assert page.locator(POINTS).count() > 0
+
+
+def test_a_search_whose_trials_all_failed_is_shown(reader: Reader, serve: Serve, own_storage: str) -> None:
+    with Ledger.open(own_storage) as ledger:
+        claims = Claims(ledger, "empty", Worker.this_process())
+        while claim := claims.claim():
+            claims.finish(claim, TrialState.FAILED, error='<img src=x onerror="alert(1)">=1+1')
+    page = reader.page
+    page.goto(serve(own_storage) + "search/empty")
+    page.get_by_text("No trial has a value to draw yet.").wait_for()
+    page.get_by_text("2 of 2 trials finished").wait_for()
+    assert reader.told == []
+
+
+def test_a_report_opens_without_a_network(reader: Reader, storage: str, tmp_path: Path) -> None:
+    target = tmp_path / "report.html"
+    told = CliRunner().invoke(cli, ["report", "demo", "-o", str(target), "--storage", storage])
+    assert told.exit_code == 0, told.output
+    assert target.stat().st_size < 3e6
+    page = opened(reader, target.as_uri())
+    page.locator('input[type=number][data-limit="size"]').fill("10")
+    page.keyboard.press("Tab")
+    page.get_by_text("The best accuracy: trial 4").wait_for()
+    page.get_by_text("8 of 8 rows").wait_for()
+    page.locator(BEST).get_by_role("link", name="trial 4").click()
+    page.locator("dialog svg.bitnas-drawing").wait_for()
+    with page.expect_download() as waited:
+        page.get_by_role("button", name="Close").click()
+        page.get_by_role("button", name="Download JSON").click()
+    rows = json.loads(Path(waited.value.path()).read_text())
+    assert len(rows) == 8 and all(row["size"] <= 10 for row in rows)
+    assert [url for url in reader.asked if not re.match("file:|data:|blob:", url)] == []
+    assert reader.told == []
+
+
+def test_fronts_in_the_browser_are_those_of_the_ledger(reader: Reader, serve: Serve, storage: str) -> None:
+    page = opened(reader, serve(storage) + "search/demo")
+    random = Random(7)
+    for count, steps in ((0, 4), (1, 4), (60, 6), (200, 1000)):
+        draw = lambda steps=steps: round(random.random() * steps) / steps  # noqa: E731 - ties with few steps
+        trials = [
+            TrialRecord("x", n, TrialState.COMPLETE, accuracy=draw(), latency_ms=draw(), size_kb=draw())
+            for n in range(count)
+        ]
+        for names in (["accuracy", "latency"], ["latency", "size"], ["accuracy", "latency", "size"]):
+            axes = [{"name": name, "isMaximized": name == "accuracy"} for name in names]
+            columns = {
+                "number": [t.number for t in trials],
+                "state": ["complete"] * count,
+                "accuracy": [t.accuracy for t in trials],
+                "latency": [t.latency_ms for t in trials],
+                "size": [t.size_kb for t in trials],
+            }
+            frame = {"axes": axes, "columns": columns, "choices": []}
+            script = (
+                "([frame, names]) => new bitnas.Columns(frame).front(names, [...frame.columns.number.keys()])"
+            )
+            found = page.evaluate(script, [frame, names])
+            assert sorted(found) == sorted(t.number for t in non_dominated(trials, names))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("=1+1", "'=1+1"), ("@x", "'@x"), ('a"b,c', '"a""b,c"'), ("-1", "'-1"), ("plain", "plain")],
+)
+def test_formulas_are_text_in_a_download(
+    browser: Any, serve: Serve, storage: str, value: str, told: str
+) -> None:
+    page = browser.new_page()
+    page.goto(serve(storage))
+    assert page.evaluate("value => bitnas.csvOf([{ note: value }])", value) == f"note\r\n{told}"
+    page.close()
