@@ -8,17 +8,25 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import FrameType
 
+from latency.timing.fair_lock import Check
 from nas.executors.endings import COULD_NOT_WORK
 from nas.trials.job import Job, Told
-from nas.trials.worker import RunTrials, prepare_process, run
+from nas.trials.trial import TrialRunner
+from nas.trials.worker import RunTrials, Tell, one_by_one, prepare_process, run
+from nas.trials.worker import Stop as Asked
 
 
 class Stop(threading.Event):
-    """Set by SIGTERM, and by the end of the process that started this one."""
+    """Set by SIGTERM, and by the end of the process that started this one.
+
+    Attributes:
+        is_starting: whether no trial can have been claimed yet, so that nothing is to be put back.
+    """
 
     def __init__(self, parent: int) -> None:
         super().__init__()
         self._parent = parent
+        self.is_starting = True
 
     def is_set(self) -> bool:
         """Whether to stop."""
@@ -36,6 +44,13 @@ def main(run_trials: RunTrials | None = None) -> None:
 
     def on_term(_signal: int, _frame: FrameType | None) -> None:
         stop.set()
+        if stop.is_starting:
+            stop.is_starting = False
+            raise KeyboardInterrupt  # leaves imports and profiling, which ask nobody whether to stop
+
+    def begin(runner: TrialRunner, job: Job, _stop: Asked, check: Check, tell: Tell) -> None:
+        stop.is_starting = False
+        (run_trials or one_by_one)(runner, job, stop, check, tell)
 
     def tell(told: Told) -> None:
         with suppress(BrokenPipeError):  # who started it is gone, which ends it soon
@@ -45,9 +60,13 @@ def main(run_trials: RunTrials | None = None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _print_to_stderr()
     signal.signal(signal.SIGTERM, on_term)
-    job = Job.from_json(sys.stdin.read())
-    prepare_process(job.verbose)
-    sys.exit(0 if run(job, stop, tell, run_trials) else COULD_NOT_WORK)
+    try:
+        job = Job.from_json(sys.stdin.read())
+        prepare_process(job.verbose)
+        is_done = run(job, stop, tell, begin)
+    except KeyboardInterrupt:
+        is_done = False
+    sys.exit(0 if is_done else COULD_NOT_WORK)
 
 
 def _print_to_stderr() -> None:

@@ -197,8 +197,9 @@ class Claims(Leases):
         """
         spent = {"measuring_s": (claim.trial.measuring_s or 0.0) + seconds}
         result = {"error": error, **spent, **({} if measured is None else measured_columns(measured))}
+        free = {"owner": claim.evaluated_by, "expires_at": None, **NO_LOSSES}
         with self._ledger.writing() as session:
-            self._write(session, claim, **result, expires_at=None, **NO_LOSSES)
+            self._write(session, claim, **result, **free)
 
 
 def _cost_columns(cost: Cost, trial: TrialRecord) -> dict[str, Any]:

@@ -33,12 +33,16 @@ RUNNING, PAUSED = TrialState.RUNNING, TrialState.PAUSED
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to write to one trial until another claims it; ``trial`` is as it was when claimed."""
+    """The right to write to one trial until another claims it; ``trial`` is as it was when claimed.
+
+    ``evaluated_by`` is the worker, as text, that a complete trial names again once it is measured.
+    """
 
     trial: TrialRecord
     trial_id: int
     fence: int
     state: TrialState
+    evaluated_by: str | None = None
 
     @property
     def is_first(self) -> bool:
@@ -151,7 +155,12 @@ class Leases:
             if state is RUNNING:
                 is_paused = checkpoints.epoch_of(session, claim.trial_id) is not None
                 state = PAUSED if is_paused else TrialState.QUEUED
-            values: dict[str, Any] = {"state": state, "owner": None, "expires_at": None, "error": why}
+            values: dict[str, Any] = {
+                "state": state,
+                "owner": claim.evaluated_by,
+                "expires_at": None,
+                "error": why,
+            }
             if not self._change(session, held_by(claim), **values):
                 return
             note_change(session, claim.trial_id, claim.fence)
@@ -203,8 +212,8 @@ class Leases:
             elif state is RUNNING:
                 is_paused = checkpoints.epoch_of(session, seen.id) is not None
                 values["state"] = PAUSED if is_paused else TrialState.QUEUED
-            if found is not Doubt.GIVEN_UP:
-                values["owner"] = None
+            if found is not Doubt.GIVEN_UP or state is TrialState.COMPLETE:
+                values["owner"] = None  # who was lost in measuring did not evaluate it
             if not self._change(session, _unchanged(seen), **values):
                 return None
             if state is RUNNING:
@@ -262,7 +271,9 @@ class Leases:
         if not self._change(session, _unchanged(seen), is_leased=True, **owner, **values):
             return None
         note_change(session, trial_id, fence)
-        claim = Claim(record, trial_id, fence, state)
+        # where somebody held it, that one was lost in measuring: who evaluated it is not known any more
+        is_evaluators = state is TrialState.COMPLETE and seen.expires_at is None
+        claim = Claim(record, trial_id, fence, state, seen.owner if is_evaluators else None)
         if state is RUNNING and not claim.is_first:
             claim = replace(claim, trial=replace(record, epochs_done=checkpoints.go_back(session, trial_id)))
         return claim

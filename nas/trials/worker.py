@@ -118,7 +118,7 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials 
         try:
             _profile(runner, job, check, tell)
             gc.freeze()  # what was imported stays: to look through it each time takes a seventh of a second
-            (run_trials or _run_trials)(runner, job, stop, check, tell)
+            (run_trials or one_by_one)(runner, job, stop, check, tell)
             _finish_front(runner, job, check, tell)
         finally:
             pace = runner.costing.pace
@@ -141,7 +141,7 @@ def _elsewhere(runner: TrialRunner) -> list[ElsewhereBench]:
     return [bench for bench in runner.costing.benches.values() if isinstance(bench, ElsewhereBench)]
 
 
-def _run_trials(runner: TrialRunner, job: Job, stop: Stop, check: Check, tell: Tell) -> None:
+def one_by_one(runner: TrialRunner, job: Job, stop: Stop, check: Check, tell: Tell) -> None:
     """Claim trials and run them until every trial of the search has ended, or it is too late to begin one."""
     while not job.is_late and not runner.ledger.search(job.search).finished:
         check()

@@ -192,6 +192,34 @@ def test_measuring_is_claimed_once_too(demo: Ledger) -> None:
     assert other.claim_measuring([0]) is None
 
 
+def test_a_measured_trial_still_names_who_evaluated_it(demo: Ledger) -> None:
+    evaluator, measurer = _claims(demo, host="evaluator"), _claims(demo, host="measurer")
+
+    def named() -> str:
+        return (demo.trial("demo", 0).worker or "nobody").partition(":")[0]
+
+    claim = _taken(evaluator.claim())
+    evaluator.propose(claim, choices=CHOICES, architecture=ARCHITECTURE, digest=DIGEST)
+    evaluator.finish(claim, TrialState.COMPLETE, accuracy=0.5)
+    for _ in range(2):  # its kernels, perhaps more than once
+        claim = _taken(measurer.claim_measuring([0]))
+        assert named() == "measurer", "who holds the lease"
+        measurer.release(claim)
+        assert named() == "evaluator"
+    measurer.record_measured(_taken(measurer.claim_measuring([0])), error="no")
+    assert named() == "evaluator"
+
+
+def test_a_lost_measurer_is_not_taken_for_who_evaluated_the_trial(demo: Ledger) -> None:
+    claims = _claims(demo)
+    claim = _taken(claims.claim())
+    claims.propose(claim, choices=CHOICES, architecture=ARCHITECTURE, digest=DIGEST)
+    claims.finish(claim, TrialState.COMPLETE, accuracy=0.5)
+    _taken(_claims(demo, started=1).claim_measuring([0]))  # dead by now
+    claims.release(_taken(claims.claim_measuring([0])))
+    assert demo.trial("demo", 0).worker is None
+
+
 def test_others_at_work_are_told_until_they_are_done_or_dead(demo: Ledger) -> None:
     mine, other = _claims(demo), _claims(demo, host="elsewhere")
     claim = _taken(other.claim())

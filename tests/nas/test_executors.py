@@ -1,6 +1,7 @@
 """Executors: the built-in one and a plug-in's keep the contract, and a search runs on the one it is told."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from threads import ThreadExecutor
 import nas.trials.job
 from nas.cli.main import cli
 from nas.executors.base import Executor, executors
-from nas.executors.local import LocalExecutor
-from nas.ledger import Ledger
+from nas.executors.endings import COULD_NOT_WORK
+from nas.executors.local import LocalExecutor, WorkerProcess
+from nas.ledger import Ledger, SearchConfig
 from nas.measuring.bench import DeviceBench
 from nas.testing.executors import ExecutorConformance, MadeUpBench
 from nas.trials.job import Job
@@ -73,3 +75,22 @@ def test_a_job_goes_to_a_worker_as_text() -> None:
     assert job.to_json().isascii()
     assert Job.from_json(job.to_json()) == job
     assert Job.from_json(Job("sqlite:///ü.db", "a").to_json()).bench is DeviceBench
+
+
+def test_a_worker_that_starts_ends_when_it_is_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, plugin = tmp_path / "begun", tmp_path / "slow.py"
+    plugin.write_text(f"import pathlib, time\npathlib.Path({str(begun)!r}).touch()\ntime.sleep(3600)\n")
+    storage = f"sqlite:///{tmp_path}/nas.db"
+    with Ledger.open(storage, create=True) as ledger:
+        config = SearchConfig("not built in", "", "", trials=1, epochs=1, evaluator="likewise")
+        ledger.create_search("demo", config)
+    monkeypatch.setenv("NAS_PLUGINS", str(plugin))  # now, as this process is not to run it
+    process = WorkerProcess(Job(storage, "demo"))
+    while not begun.exists():
+        assert process.exit_code() is None
+        time.sleep(0.05)
+    process.terminate()
+    process.end_by(time.monotonic() + 60)
+    assert process.exit_code() == COULD_NOT_WORK

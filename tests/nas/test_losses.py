@@ -117,6 +117,7 @@ def test_a_trial_that_got_somewhere_is_not_doubted_any_more(demo: Ledger) -> Non
     assert (trial.state, trial.error) == (
         TrialState.COMPLETE, "its worker died 3 times in this trial: exit code 9 (3 times)"
     )  # fmt: skip
+    assert trial.worker is None, "who died in measuring did not evaluate it"
 
 
 @pytest.mark.parametrize(
