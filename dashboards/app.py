@@ -10,7 +10,7 @@ from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_prop
 from dashboards import page_search, page_searches, page_trial
 from dashboards.data_routes import BROWSER, PLOTLY, add_data_routes
 from dashboards.frames import Frames
-from dashboards.parts import problem
+from dashboards.parts import notice, problem
 from dashboards.refresh import REFRESHED_FIGURES, Shown, changes
 from dashboards.routes import Route, parse
 from dashboards.views import explain
@@ -48,6 +48,14 @@ def create_app(storage: str) -> Dash:
 
 def render(storage: str, path: str) -> tuple[Any, bool]:
     """The page at ``path`` and whether what it shows may still change soon."""
+    try:
+        return _rendered(storage, path)
+    except BitnasError as error:
+        return problem("The ledger cannot be read", str(error)), True
+
+
+def _rendered(storage: str, path: str) -> tuple[Any, bool]:
+    """The page at ``path`` and whether it may change soon; BitnasError where the ledger cannot be read."""
     route = parse(path)
     if route is None:
         return problem("There is no such page", f"Nothing lives at {path}."), False
@@ -56,8 +64,8 @@ def render(storage: str, path: str) -> tuple[Any, bool]:
             return _page(ledger, route), _is_live(ledger, route)
     except InvalidInput as error:
         return problem("There is no such search or trial", str(error)), False
-    except BitnasError as error:
-        return problem("The ledger cannot be read", str(error)), True
+    except BitnasError:
+        raise
     except Exception as error:
         return problem("This page failed", explain(error)), False
 
@@ -87,7 +95,8 @@ def _shell() -> Any:
     home = dcc.Link(dmc.Text("bitnas", fw=800, size="xl", c="indigo"), href="/", className="home")
     line = dmc.Text("neural architecture search, down to one bit", size="sm", c="dimmed", visibleFrom="sm")
     header = dmc.AppShellHeader(dmc.Container(dmc.Group([home, line], h="100%"), size="xl", h="100%"))
-    main = dmc.AppShellMain(dmc.Container(html.Div(id="page"), size="xl", py="lg"))
+    body = [html.Div(id="old", role="alert"), html.Div(id="page")]
+    main = dmc.AppShellMain(dmc.Container(body, size="xl", py="lg"))
     return dmc.MantineProvider(
         [
             dcc.Location(id="location", refresh="callback-nav"),
@@ -103,9 +112,16 @@ def _shell() -> Any:
 def _show_pages(app: Dash, storage: str) -> None:
     def show(path: str | None, _ticks: int | None, shown: Shown | None) -> tuple[Any, Any, int]:
         started = time.monotonic()
-        page, live = render(storage, path or "/")
         # After a step to another address ``shown`` may be about a page that has not arrived yet.
         moved = "location.pathname" in ctx.triggered_prop_ids
+        try:
+            page, live = _rendered(storage, path or "/")
+        except BitnasError as error:
+            if shown is not None and not moved:  # what is there stays
+                set_props("old", {"children": notice(f"The page may be old: {error}", failed=True)})
+                return no_update, no_update, LIVE_MS
+            page, live = problem("The ledger cannot be read", str(error)), True
+        set_props("old", {"children": None})
         told = changes(page, path or "/", None if moved else shown)
         # Part by part, the reader's zoom, sorting and scrolling stay as they are.
         for name, value in told.parts.items():

@@ -70,6 +70,7 @@ def frame_of(
             "began": [_since(begun, trial.started_at) for trial in trials],
             "worker": [place_of.get(trial.worker or "", NO_OPTION) for trial in trials],
             "ended": [_since(begun, trial.finished_at) for trial in trials],
+            "over": [config.breaks_limit(trial) for trial in trials],
             "digest": [(trial.digest or "")[:SHORT_DIGEST] for trial in trials],
             "note": [notes(config, trial) for trial in trials],
         },

@@ -86,11 +86,12 @@ bitnas.Columns = class {
   }
 
   // The best complete trial among `places` in one column, the earliest where several are; null where none is.
+  // One that is over a limit of the search, by what was measured, is never exported.
   best(name, places) {
     const sign = this.axes.get(name).isMaximized ? -1 : 1, column = this.values(name);
     let found = null;
     for (const at of places) {
-      if (!this.isComplete(at) || column[at] === null) continue;
+      if (!this.isComplete(at) || this.frame.columns.over[at] || column[at] === null) continue;
       if (found === null || sign * column[at] < sign * column[found]) found = at;
     }
     return found;
