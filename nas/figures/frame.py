@@ -59,7 +59,7 @@ def frame_of(
         "objectives": [name for name in config.objectives if name in values],
         "axes": axes,
         "states": STATE_COLOURS,
-        "export": command("export", search.name, "--trial", NUMBER, "-o", "winner/", storage=_shown(storage)),
+        "export": command("export", search.name, trial=NUMBER, output="winner/", storage=_shown(storage)),
         "front": list(front),
         "workers": workers,
         "columns": {
@@ -97,13 +97,7 @@ def _axis(of: Objective, config: "SearchConfig") -> dict[str, Any]:
         "isMaximized": of.is_maximized,
         "isKnownBefore": of.is_known_before_training,
         "limit": config.limited.get(of.name),
-        "option": _option(of),
     }
-
-
-def _option(of: Objective) -> str:
-    """How a limit of it is given to ``nas export``."""
-    return f"--{of.limit.replace('_', '-')} " if of.limit else f"--limit {of.name}="
 
 
 def _measured_axis(config: "SearchConfig") -> dict[str, Any]:

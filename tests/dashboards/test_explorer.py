@@ -45,7 +45,7 @@ def test_a_limit_fades_elsewhere_names_the_best_and_can_be_shared(
     page.locator('input[type=number][data-limit="size"]').fill("10")
     page.keyboard.press("Tab")
     page.get_by_text("The best accuracy: trial 4, accuracy 96.3%").wait_for()
-    assert "nas export demo --trial 4 -o winner/" in page.locator(".bitnas-command code").inner_text()
+    assert "nas export demo --trial 4 --output winner/" in page.locator(".bitnas-command code").inner_text()
     assert page.locator(COUNT).inner_text() == "8 of 24 trials"
     rows_are(page, 8)
     assert page.url.endswith("?limit.size=10")
