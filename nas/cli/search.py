@@ -160,6 +160,15 @@ def _plan(context: click.Context, options: dict[str, Any]) -> None:
     show_plan(options, record.config, left + (options["more"] or 0))
 
 
+def _as_run(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that say where trials run, as far as they are not the usual ones."""
+    from nas.executors.base import LOCAL, settings_among
+
+    executor = {} if options["executor"] == LOCAL else {"executor": options["executor"]}
+    workers = {} if options["workers"] == 1 else {"workers": options["workers"]}
+    return {**executor, **settings_among(options), **workers}
+
+
 def _run(name: str, options: dict[str, Any]) -> None:
     from nas.executors.base import settings_among
     from nas.searching.shown import run_shown
@@ -169,7 +178,7 @@ def _run(name: str, options: dict[str, Any]) -> None:
         given = {setting: options[setting] for setting in shared}
         spent = run_shown(name=name, progress=True, settings=settings_among(options), **given)
     except KeyboardInterrupt:
-        resume = command("search", resume=name, storage=options["storage"])
+        resume = command("search", resume=name, **_as_run(options), storage=options["storage"])
         click.echo(f"\nFinished trials are kept; continue with: {resume}", err=True)
         raise click.Abort from None
     for sentence in spent.sentences("--verbose"):

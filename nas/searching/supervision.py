@@ -8,7 +8,7 @@ from nas.executors.base import Ended, Event, Executor
 from nas.hints import command
 from nas.ledger.claims import Claims
 from nas.ledger.losses import MAX_OWN, MAX_UNKNOWN, THEN
-from nas.ledger.records import SearchRecord
+from nas.ledger.records import SearchRecord, TrialState
 from nas.ledger.store import Ledger
 from nas.ledger.tally import Tally
 from nas.ledger.workers import Worker
@@ -89,8 +89,9 @@ class Supervision:
         while not (self.is_done and self.executor.capacity() == 0):
             events = self.executor.poll(POLL_S)
             now = tally.refresh()
-            if now.counts != last.counts:
-                last, self.deaths, self.idle_deaths = now, 0, 0
+            if _settled(now) != _settled(last):
+                self.deaths = self.idle_deaths = 0
+            last = now if now.counts != last.counts else last
             if last is not told and time.monotonic() - self.told_at >= CHANGE_S:
                 told, self.told_at = last, time.monotonic()
                 self.on_change(told)
@@ -131,3 +132,9 @@ class Supervision:
             raise BitnasError(
                 error or f"search: its workers die ({self.last_end}) without a result; see why with: {again}"
             )
+
+
+def _settled(record: SearchRecord) -> dict[TrialState, int]:
+    """How many trials got somewhere: one that is claimed, and put back by a worker that dies, has not."""
+    going = TrialState.QUEUED, TrialState.RUNNING
+    return {state: count for state, count in record.counts.items() if state not in going}

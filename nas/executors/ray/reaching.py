@@ -63,7 +63,9 @@ def _asks(address: str, _with: tuple[str | None, ...]) -> bool:
         return REFUSED in without.result()
     if REFUSED in refusal:
         fix = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or the file ~/.ray/auth_token to its token"
-        raise InvalidInput("ray_address", f"the cluster at '{address}' asks for a token, not given here", fix)
+        is_given = os.environ.get("RAY_AUTH_MODE") == "token"
+        told = "asks for another token than is given here" if is_given else "asks for a token, not given here"
+        raise InvalidInput("ray_address", f"the cluster at '{address}' {told}", fix)
     fix = "give the address of a cluster of the Ray that is installed here; ray status shows if it runs"
     raise InvalidInput("ray_address", f"no cluster of Ray's lets us in at '{address}' ({refusal})", fix)
 

@@ -152,7 +152,10 @@ def _workplace(sent: _Keyed) -> Workplace:
         evaluator = evaluators.get(config.evaluator)(Task(config, data))
         return Workplace(space_of(config, data), evaluator)
     except Exception as error:  # of a plug-in file, or of what it imports, which may not be there
-        raise UnfitError(one_line(error)) from error
+        raise UnfitError(f"{_named(one_line(error), shipment.plugins)}; {_IMPORTS}") from error
+
+
+_IMPORTS = "what plug-ins import must be installed on every node"
 
 
 def _use_what_ray_gives() -> None:
@@ -177,8 +180,19 @@ def _add_plugins(files: tuple[tuple[str, str], ...]) -> None:
     os.environ[VARIABLE] = os.pathsep.join(map(str, paths))
 
 
+def _named(told: str, files: tuple[tuple[str, str], ...]) -> str:
+    """With plug-in files by their names, as here they lie where nobody has put them."""
+    for name, text in files:
+        told = told.replace(str(_place(name, text)), name)
+    return told
+
+
+def _place(name: str, text: str) -> Path:
+    return cache_folder() / "plugins" / sha256(text.encode()).hexdigest()[:16] / name
+
+
 def _written(name: str, text: str) -> Path:
-    path = cache_folder() / "plugins" / sha256(text.encode()).hexdigest()[:16] / name
+    path = _place(name, text)
     if not path.is_file():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         aside = path.with_name(f"{name}.{os.getpid()}")
