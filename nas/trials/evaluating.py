@@ -1,7 +1,8 @@
 """Evaluates an architecture, wherever that may be: tells each step to whoever decides, knows no ledger."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from nas.evaluators.base import Evaluator, PrunedError
@@ -41,7 +42,7 @@ class Step:
     Attributes:
         number: which step.
         values: what it gave, by objective.
-        seconds: how long it took.
+        seconds: how long it took, without waiting for others and for who decides.
         keep: gives what a later run goes on from.
     """
 
@@ -107,12 +108,14 @@ class EvaluationReport:
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
         """Tell of a step, and raise where it is the last."""
         self.check()
-        now = time.perf_counter()
-        seconds, self._since = now - self._since, now
+        seconds = time.perf_counter() - self._since
+        self._since += seconds
         self._check_step(step)
         found = checked(values)
         self._last = max(self._last, step)  # once nothing is refused: the evaluator may mend that
-        if halt := self._on_step(Step(step, found, seconds, self._keep)):
+        with self._not_counted():
+            halt = self._on_step(Step(step, found, seconds, self._keep))
+        if halt:
             self._stop(halt)
 
     def _check_step(self, step: int) -> None:
@@ -137,4 +140,12 @@ class EvaluationReport:
 
     def check(self) -> None:
         """See the contract."""
-        self._on_check()
+        with self._not_counted():
+            self._on_check()
+
+    @contextmanager
+    def _not_counted(self) -> Iterator[None]:
+        """Time that is no part of a step: others may measure meanwhile, for minutes."""
+        started = time.perf_counter()
+        yield
+        self._since += time.perf_counter() - started

@@ -1,5 +1,8 @@
 """Limits as they are typed, what a search may measure on the way, and what is left of a front."""
 
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -15,6 +18,7 @@ from latency.model.profiling import sampled
 from nas.cli.options import CountLimit, KilobyteLimit, LatencyLimit, Limit
 from nas.cli.search import search
 from nas.cli.settings import config_of
+from nas.evaluators.base import Report
 from nas.evaluators.function import FunctionEvaluator
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker
 from nas.ledger.claims import Claims
@@ -26,11 +30,14 @@ from nas.ledger.rows import trial_record
 from nas.ledger.tables import Trial
 from nas.measuring.bench import Predicted
 from nas.measuring.front_todo import next_of_front
+from nas.measuring.machine_lock import MachineLock
 from nas.trials.costing import over_limits
+from nas.trials.evaluating import Evaluation, Step, evaluate
 from nas.trials.medians import median_cost
 from nas.trials.pace import KERNEL_S, Pace
 from search_spaces import Architecture, size, space
 from search_spaces.errors import InvalidInput
+from search_spaces.search_space import Candidate
 from tests.measured import timed
 from tests.nas.test_search_loop import CONFIG, _job, _work
 
@@ -93,6 +100,37 @@ def trial(number: int, accuracy: float, low: float, ms: float, high: float) -> T
         latency_low_ms=low,
         latency_high_ms=high,
     )
+
+
+def test_waiting_for_others_that_measure_is_no_part_of_a_step(tmp_path: Path) -> None:
+    def measure() -> None:
+        with MachineLock(tmp_path, lambda: None).exclusive():
+            time.sleep(0.3)
+
+    def train(_network: Candidate, _budget: int, report: Report) -> dict[str, float]:
+        for step, other in enumerate([threading.Thread(target=measure) for _ in range(2)], start=1):
+            other.start()
+            while other.is_alive():
+                report.check()
+            report(step, {"accuracy": 0.5})
+        return {"accuracy": 0.5}
+
+    steps, waited = list[float](), list[float]()
+
+    def noted(wait: Callable[[], None]) -> None:
+        began = time.perf_counter()
+        wait()
+        waited.append(time.perf_counter() - began)
+
+    def on_step(step: Step) -> None:
+        steps.append(step.seconds)
+        noted(lambda: time.sleep(0.1))  # as on Ray, where the driver decides
+
+    evaluation = Evaluation(sampled(space("tiny"), 1)[0], budget=2, seed=0)
+    began = time.perf_counter()
+    with MachineLock(tmp_path, lambda: None).shared() as give_way:
+        evaluate(FunctionEvaluator(train, None, ()), evaluation, on_step, lambda: noted(give_way))
+    assert len(steps) == 2 and sum(steps) + sum(waited) <= time.perf_counter() - began
 
 
 def test_who_may_be_on_the_front_given_the_intervals() -> None:
