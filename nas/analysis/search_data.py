@@ -4,7 +4,7 @@ from threading import Lock
 from typing import Any
 
 from nas.analysis.pareto import pareto_of
-from nas.figures.drawing import parts_of
+from nas.figures.drawing import Part, parts_of
 from nas.figures.frame import frame_of
 from nas.ledger import Ledger, TrialRecord, front_of
 from nas.ledger.curves import curves_of
@@ -65,14 +65,14 @@ class SearchData:
 
     def drawings(self) -> dict[str, Any]:
         """Every architecture for the small drawings: each part once, and a trial's parts by their places."""
-        places: dict[tuple[Any, ...], int] = {}
+        places: dict[Part, int] = {}
         made = {trial.number: parts_of(trial.architecture) for trial in self._trials() if trial.architecture}
         of = {
             number: [places.setdefault(part, len(places)) for part in parts]
             for number, parts in made.items()
             if parts
         }
-        return {"parts": [part._asdict() for part in places], "of": of}  # type: ignore[attr-defined]
+        return {"parts": [part._asdict() for part in places], "of": of}
 
     def _trials(self) -> list[TrialRecord]:
         self.frame()

@@ -128,6 +128,7 @@ def _took_write_lock(connection: sqlite3.Connection) -> bool:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 return False
+            # SQLite tells nobody that a lock is free: to try again is all there is
             time.sleep(random.uniform(*AGAIN_S))  # noqa: S311 - not a secret
         else:
             return True

@@ -120,6 +120,9 @@ def test_every_view_is_drawn_or_says_why_it_is_not(reader: Reader, serve: Serve,
         page.locator(f"#{name}-plot .bitnas-empty").wait_for()
     page.locator('select[data-key="z"]').select_option("size")
     page.locator("#front-plot canvas").first.wait_for(state="attached")
+    assert page.locator(".bitnas-view").count() == 8
+    assert "This view failed" not in page.locator("#explorer").inner_text()
+    assert reader.told == []
 
 
 def test_a_ledger_that_goes_away_is_said_and_what_was_there_stays(
@@ -171,10 +174,12 @@ def test_a_report_opens_without_a_network(reader: Reader, storage: str, tmp_path
 def test_fronts_in_the_browser_are_those_of_the_ledger(reader: Reader, serve: Serve, storage: str) -> None:
     page = opened(reader, serve(storage) + "search/demo")
     random = Random(7)
-    for count, steps in ((0, 4), (1, 4), (60, 6), (200, 1000)):
-        draw = lambda steps=steps: round(random.random() * steps) / steps  # noqa: E731 - ties with few steps
+    for count, steps in ((0, 4), (1, 4), (60, 6), (200, 1000)):  # with few steps there are ties
+        draws = iter([random.randrange(steps) / steps for _ in range(3 * count)])
         trials = [
-            TrialRecord("x", n, TrialState.COMPLETE, accuracy=draw(), latency_ms=draw(), size_kb=draw())
+            TrialRecord(
+                "x", n, TrialState.COMPLETE, accuracy=next(draws), latency_ms=next(draws), size_kb=next(draws)
+            )
             for n in range(count)
         ]
         for names in (["accuracy", "latency"], ["latency", "size"], ["accuracy", "latency", "size"]):

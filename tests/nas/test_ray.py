@@ -198,8 +198,13 @@ with connected(joined, 1, Path()):
 """
 
 
-def test_a_cluster_on_loopback_alone_is_joined_by_who_was_told_its_address_only(cluster: TwoNodes) -> None:
-    env = {name: value for name, value in os.environ.items() if name not in ON_LOOPBACK}
+def test_a_cluster_on_loopback_alone_is_joined_by_who_knows_its_address_and_has_its_token_in_a_file(
+    cluster: TwoNodes, tmp_path: Path
+) -> None:
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text(os.environ["RAY_AUTH_TOKEN"])
+    unset = {*ON_LOOPBACK, "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"}
+    env = {name: value for name, value in os.environ.items() if name not in unset} | {"HOME": str(tmp_path)}
     command = [sys.executable, "-c", JOIN, cluster.address]
     told = subprocess.run(command, env=env, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE_S)
     assert int(told.stdout) >= 1
@@ -303,22 +308,37 @@ def test_a_plan_asks_no_cluster(tmp_path: Path) -> None:
     assert (found.exit_code, list(tmp_path.iterdir())) == (0, [])
 
 
-@pytest.mark.parametrize("mode", ["token", None])
+@pytest.mark.parametrize(
+    ("mode", "token", "told"),
+    [
+        ("token", None, "asks for a token, not given here"),
+        (None, None, "asks for a token, not given here"),
+        (None, "7" * 64, "asks for another token than is given here"),
+    ],
+)
 def test_without_its_token_a_cluster_is_refused_in_one_line(
-    cluster: TwoNodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str | None
+    *,
+    cluster: TwoNodes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str | None,
+    token: str | None,
+    told: str,
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("RAY_AUTH_TOKEN")
     monkeypatch.delenv("RAY_AUTH_MODE")
     if mode is not None:
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    if token is not None:
+        monkeypatch.setenv("RAY_AUTH_TOKEN", token)
     new = [sys.executable, "-m", "nas.cli.main", "search", "--name", "demo", "--executor", "ray"]
     command = [*new, "--storage", f"sqlite:///{tmp_path}/nas.db", "--ray-address", cluster.address]
     found = subprocess.run(command, capture_output=True, text=True)
     assert (found.returncode, found.stdout, list(tmp_path.glob("nas.db"))) == (2, "", [])
     assert found.stderr.count("\n") == 1
     for name in (
-        f"the cluster at '{cluster.address}'",
+        f"the cluster at '{cluster.address}' {told}",
         "RAY_AUTH_MODE",
         "RAY_AUTH_TOKEN",
         "~/.ray/auth_token",

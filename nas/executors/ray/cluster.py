@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.executors.ray.quiet import QUIET, be_quiet
-from nas.executors.ray.reaching import address_of, is_on_loopback_alone
+from nas.executors.ray.reaching import address_of, is_on_loopback_alone, token_mode
 from nas.executors.ray.settings import RaySettings
 from nas.hints import STORAGE_VARIABLE
 from nas.ledger import libpq
@@ -49,8 +49,9 @@ def set_up(settings: RaySettings, workers: int) -> None:
         os.environ.update(LOOPBACK, RAY_AUTH_TOKEN=secrets.token_hex(32))
         for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN_PATH"):
             os.environ.pop(name, None)
-    elif is_on_loopback_alone(address_of(settings.ray_address)):
-        os.environ.update(ON_LOOPBACK)
+    else:
+        on_loopback = ON_LOOPBACK if is_on_loopback_alone(address_of(settings.ray_address)) else {}
+        os.environ.update({**token_mode(), **on_loopback})
     try:
         import ray.tune  # noqa: F401
     except ImportError as error:

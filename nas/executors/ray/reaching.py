@@ -16,7 +16,8 @@ KNOCK_S = 5.0
 """How long an address may take to answer."""
 ANSWER_S = 30.0
 """How long a cluster may take to let somebody in; importing Ray is a part of it."""
-TOKEN = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "HOME"
+MODE, GIVEN, PATH = "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"
+TOKEN = MODE, GIVEN, PATH, "HOME"
 """What in the environment says with which token one comes."""
 REFUSED = "authentication token"
 """Is in what Ray says where a token is wrong or lacks; it tells by its words alone."""
@@ -25,11 +26,9 @@ import json, sys
 sys.path = json.loads(sys.argv[2])
 import ray
 try:
-    from ray._private.authentication import authentication_token_setup as tokens
     from ray._raylet import GcsClient
-except ImportError:  # they are Ray's own, and may move; then the driver will find out
+except ImportError:  # it is Ray's own, and may move; then the driver will find out
     sys.exit()
-tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)  # as ray.init does
 GcsClient(address=sys.argv[1])
 """
 """What another process runs, as Ray prints, waits and aborts where it is not let in."""
@@ -42,6 +41,20 @@ def address_of(told: str) -> str:
         InvalidInput: this machine is a node of none.
     """
     return _own() if told == AUTO else told
+
+
+def token_mode() -> dict[str, str]:
+    """The setting with which Ray comes with the token that is here, where there is one.
+
+    By itself it does so for the address ``auto`` alone. A mode that the user has set stays.
+    """
+    return {MODE: "token"} if MODE not in os.environ and _has_token() else {}
+
+
+def _has_token() -> bool:
+    """Whether a token is where Ray looks for one."""
+    file = Path(os.environ.get(PATH) or Path.home() / ".ray" / "auth_token")
+    return bool(os.environ.get(GIVEN)) or file.is_file()
 
 
 def asks_for_token(address: str) -> bool:
@@ -57,14 +70,14 @@ def asks_for_token(address: str) -> bool:
 @lru_cache
 def _asks(address: str, _with: tuple[str | None, ...]) -> bool:
     with ThreadPoolExecutor() as pool:
-        without = pool.submit(_refusal, address, {"RAY_AUTH_MODE": "disabled"})
-        refusal = _refusal(address, {})
+        without = pool.submit(_refusal, address, {MODE: "disabled"})
+        refusal = _refusal(address, token_mode())
     if not refusal:
         return REFUSED in without.result()
     if REFUSED in refusal:
         fix = "set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN or the file ~/.ray/auth_token to its token"
-        is_given = os.environ.get("RAY_AUTH_MODE") == "token"
-        told = "asks for another token than is given here" if is_given else "asks for a token, not given here"
+        other = "asks for another token than is given here"
+        told = other if _has_token() else "asks for a token, not given here"
         raise InvalidInput("ray_address", f"the cluster at '{address}' {told}", fix)
     fix = "give the address of a cluster of the Ray that is installed here; ray status shows if it runs"
     raise InvalidInput("ray_address", f"no cluster of Ray's lets us in at '{address}' ({refusal})", fix)
