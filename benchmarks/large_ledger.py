@@ -1,13 +1,16 @@
-"""A ledger with a large search in it, as long ones leave it: for the dashboard's benchmark and tests."""
+"""``python -m benchmarks.large_ledger FILE.db``: a ledger with a large search, to look at."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from math import log2
+from pathlib import Path
 from random import Random
 from typing import Any
 
+import click
 from sqlalchemy import insert, select, update
 
+from benchmarks.command import Command
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.store import find_id
 from nas.ledger.tables import Epoch, Search, Trial
@@ -109,3 +112,16 @@ def _state(number: int, kilobytes: float, random: Random) -> TrialState:
 def _epoch(epoch: int, reached: float, random: Random) -> dict[str, Any]:
     accuracy = max(0.1, reached - 0.3 / epoch + random.gauss(0, 0.005))
     return {"epoch": epoch, "train_loss": 2.0 / epoch, "accuracy": accuracy, "seconds": random.uniform(3, 9)}
+
+
+@click.command(cls=Command)
+@click.argument("file", type=click.Path(path_type=Path, exists=False))
+@click.option("--trials", default=10_000, show_default=True, help="How many trials the search has.")
+@click.option("--name", default="large", show_default=True, help="What the search is called.")
+def main(file: Path, trials: int, name: str) -> None:
+    """Write a search of made-up trials into the ledger FILE, which is made if it is not there."""
+    fill(f"sqlite:///{file}", name, trials)
+
+
+if __name__ == "__main__":
+    main()

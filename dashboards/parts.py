@@ -162,22 +162,6 @@ def table(identity: str) -> Any:
     return dmc.Stack([dmc.Group(downloads), grid(identity, [], [])], gap="sm")
 
 
-def state_column(field: str, title: str) -> dict[str, Any]:
-    """A column of trial states, each in its colour."""
-    conditions = [
-        {"condition": f"params.value == '{state}'", "style": {"color": colour, "fontWeight": 600}}
-        for state, colour in STATE_COLOURS.items()
-    ]
-    return {"field": field, "headerName": title, "cellStyle": {"styleConditions": conditions}}
-
-
-def figure_column(field: str, title: str, spec: str, **more: Any) -> dict[str, Any]:
-    """A column of numbers with d3-format ``spec``; a missing one is a dash, sorted last by the grid."""
-    shown = f"params.value == null ? '—' : d3.format('{spec}')(params.value)"
-    return {"field": field, "headerName": title, "type": "rightAligned", "filter": "agNumberColumnFilter",
-            "valueFormatter": {"function": shown}, **more}  # fmt: skip
-
-
 def link_column(field: str, title: str, **more: Any) -> dict[str, Any]:
     """A column whose cells are links, written as ``[text](address)``."""
     return {"field": field, "headerName": title, "cellRenderer": "markdown", **more}
