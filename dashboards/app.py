@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
@@ -23,6 +23,24 @@ PATIENCE = 5  # times as long as a page takes is the pause to the next, at least
 IDLE_MS = 30_000  # and while none does: someone may resume one
 
 
+class Page(Protocol):
+    """What a module of a page offers. InvalidInput where what the address names is not there."""
+
+    def page(self, ledger: Ledger, route: Route) -> Any:
+        """The page, read afresh."""
+
+    def is_live(self, ledger: Ledger, route: Route) -> bool:
+        """Whether what it shows may change soon."""
+
+
+PAGES: dict[str, Page] = {
+    "searches": page_searches,
+    "search": page_search,
+    "trial": page_trial,
+}
+"""The module of each page, by its name in ``routes.PATTERNS``."""
+LINKS = {"Searches": "/", "Devices": "/devices", "Artifacts": "/artifacts"}
+"""What the head of every page leads to."""
 ASSETS = Path(__file__).with_name("assets")
 
 
@@ -46,42 +64,29 @@ def create_app(storage: str) -> Dash:
     return app
 
 
-def render(storage: str, path: str) -> tuple[Any, bool]:
-    """The page at ``path`` and whether what it shows may still change soon."""
+def render(storage: str, path: str, query: str = "") -> tuple[Any, bool]:
+    """The page at an address, and whether what it shows may still change soon."""
     try:
-        return _rendered(storage, path)
+        return _rendered(storage, path, query)
     except BitnasError as error:
         return problem("The ledger cannot be read", str(error)), True
 
 
-def _rendered(storage: str, path: str) -> tuple[Any, bool]:
-    """The page at ``path`` and whether it may change soon; BitnasError where the ledger cannot be read."""
-    route = parse(path)
-    if route is None:
+def _rendered(storage: str, path: str, query: str) -> tuple[Any, bool]:
+    """The page at an address and whether it may change soon; BitnasError where the ledger cannot be read."""
+    route = parse(path, query)
+    if route is None or route.page not in PAGES:
         return problem("There is no such page", f"Nothing lives at {path}."), False
+    shown = PAGES[route.page]
     try:
         with Ledger.open(storage) as ledger:
-            return _page(ledger, route), _is_live(ledger, route)
+            return shown.page(ledger, route), shown.is_live(ledger, route)
     except InvalidInput as error:
-        return problem("There is no such search or trial", str(error)), False
+        return problem("There is no such thing here", str(error)), False
     except BitnasError:
         raise
     except Exception as error:
         return problem("This page failed", explain(error)), False
-
-
-def _page(ledger: Ledger, route: Route) -> Any:
-    if route.search is None:
-        return page_searches.page(ledger)
-    if route.trial is None:
-        return page_search.page(ledger, route.search)
-    return page_trial.page(ledger, route.search, route.trial)
-
-
-def _is_live(ledger: Ledger, route: Route) -> bool:
-    if route.search is None:
-        return page_searches.is_live(ledger)
-    return not ledger.search(route.search).finished
 
 
 def _head() -> str:
@@ -94,7 +99,10 @@ def _head() -> str:
 def _shell() -> Any:
     home = dcc.Link(dmc.Text("bitnas", fw=800, size="xl", c="indigo"), href="/", className="home")
     line = dmc.Text("neural architecture search, down to one bit", size="sm", c="dimmed", visibleFrom="sm")
-    header = dmc.AppShellHeader(dmc.Container(dmc.Group([home, line], h="100%"), size="xl", h="100%"))
+    links = [dcc.Link(text, href=href, className="bitnas-link") for text, href in LINKS.items()]
+    pages = html.Nav(dmc.Group(links, gap="lg"), **{"aria-label": "Pages"})
+    head = dmc.Group([dmc.Group([home, line]), pages], h="100%", justify="space-between")
+    header = dmc.AppShellHeader(dmc.Container(head, size="xl", h="100%"))
     body = [html.Div(id="old", role="alert"), html.Div(id="page")]
     main = dmc.AppShellMain(dmc.Container(body, size="xl", py="lg"))
     return dmc.MantineProvider(
@@ -110,12 +118,14 @@ def _shell() -> Any:
 
 
 def _show_pages(app: Dash, storage: str) -> None:
-    def show(path: str | None, _ticks: int | None, shown: Shown | None) -> tuple[Any, Any, int]:
+    def show(
+        path: str | None, query: str | None, _ticks: int | None, shown: Shown | None
+    ) -> tuple[Any, Any, int]:
         started = time.monotonic()
         # After a step to another address ``shown`` may be about a page that has not arrived yet.
-        moved = "location.pathname" in ctx.triggered_prop_ids
+        moved = bool({"location.pathname", "location.search"} & set(ctx.triggered_prop_ids))
         try:
-            page, live = _rendered(storage, path or "/")
+            page, live = _rendered(storage, path or "/", query or "")
         except BitnasError as error:
             if shown is not None and not moved:  # what is there stays
                 set_props("old", {"children": notice(f"The page may be old: {error}", failed=True)})
@@ -136,6 +146,7 @@ def _show_pages(app: Dash, storage: str) -> None:
         Output("shown", "data"),
         Output("refresh", "interval"),
         Input("location", "pathname"),
+        Input("location", "search"),
         Input("refresh", "n_intervals"),
         State("shown", "data"),
     )(show)

@@ -16,6 +16,7 @@ from dashboards.parts import (
     table,
     why_unknown,
 )
+from dashboards.routes import Route
 from nas.figures.data import shown_objectives
 from nas.ledger import Ledger, SearchConfig, SearchRecord, TrialRecord
 from nas.ledger.needs import unknown_objectives
@@ -25,8 +26,9 @@ from nas.objectives import DEFAULT, Objective, objective
 HOW_TO_READ = "The same trials as above, one a row: sorted and filtered here, and by what is selected there."
 
 
-def page(ledger: Ledger, name: str) -> Any:
-    """The page of search ``name``; InvalidInput when there is none."""
+def page(ledger: Ledger, route: Route) -> Any:
+    """The page of a search; InvalidInput when there is none."""
+    name = route.search
     search = ledger.search(name)
     parts = [crumbs(("Searches", "/"), (name, "")), heading(name, *_settings(search)), _progress(search)]
     if unknown := unknown_objectives(search.config):
@@ -36,6 +38,11 @@ def page(ledger: Ledger, name: str) -> Any:
         parts += [dmc.Box(_merits(search.config, front), id="merits")] if front else []
         parts += [explorer(name, is_live=not search.finished), card("Trials", table("trials"), HOW_TO_READ)]
     return dmc.Stack(parts, gap="lg")
+
+
+def is_live(ledger: Ledger, route: Route) -> bool:
+    """Whether it still has trials to run."""
+    return not ledger.search(route.search).finished
 
 
 def _settings(search: SearchRecord) -> list[Any]:

@@ -5,7 +5,7 @@ from typing import Any
 import dash_mantine_components as dmc
 
 from dashboards.parts import NOTE, grid, heading, link_column, why_unknown
-from dashboards.routes import search_path
+from dashboards.routes import Route, search_path
 from dashboards.views import View
 from nas.formatting import percent
 from nas.ledger import Ledger, SearchRecord, TrialState
@@ -24,13 +24,13 @@ COLUMNS = [
 ]
 
 
-def page(ledger: Ledger) -> Any:
+def page(ledger: Ledger, _route: Route) -> Any:
     """The list of searches."""
     view = View("In this ledger", lambda: _rows(ledger), _why_not, _draw)
     return dmc.Stack([heading("Searches"), view.show()], gap="lg")
 
 
-def is_live(ledger: Ledger) -> bool:
+def is_live(ledger: Ledger, _route: Route) -> bool:
     """Whether some search still has trials to run."""
     return any(not search.finished for search in ledger.searches())
 

@@ -17,7 +17,7 @@ from dashboards.parts import (
     state_badge,
     why_unknown,
 )
-from dashboards.routes import search_path, trial_path
+from dashboards.routes import Route, search_path, trial_path
 from dashboards.views import View
 from nas.figures.data import (
     told_costs,
@@ -42,8 +42,9 @@ WHY_UNTRAINED = {
 }
 
 
-def page(ledger: Ledger, name: str, number: int) -> Any:
-    """The page of trial ``number`` of search ``name``; InvalidInput when there is none."""
+def page(ledger: Ledger, route: Route) -> Any:
+    """The page of a trial; InvalidInput when there is none."""
+    name, number = route.search, route.trial
     trial = ledger.trial(name, number)
     config = ledger.search(name).config
     unknown = unknown_objectives(config)
@@ -66,6 +67,11 @@ def page(ledger: Ledger, name: str, number: int) -> Any:
         card("Record", _facts(trial)),
     ]
     return dmc.Stack([part for part in parts if part is not None], gap="lg")
+
+
+def is_live(ledger: Ledger, route: Route) -> bool:
+    """Whether its search still has trials to run."""
+    return not ledger.search(route.search).finished
 
 
 def _neighbours(ledger: Ledger, trial: TrialRecord) -> Any:

@@ -9,7 +9,16 @@ from plotly.utils import PlotlyJSONEncoder
 
 from dashboards import page_trial
 from dashboards.app import create_app, render
-from dashboards.routes import Route, parse, search_path, trial_path
+from dashboards.routes import (
+    Route,
+    artifact_path,
+    device_path,
+    parse,
+    search_path,
+    searches_compared_path,
+    trial_path,
+    trials_compared_path,
+)
 from dashboards.views import View
 from nas.ledger import Ledger, TrialState, Worker
 from nas.ledger.claims import Claims
@@ -223,10 +232,16 @@ def test_showing_writes_nothing(own_storage: str) -> None:
 
 def test_routes_are_their_own_inverse() -> None:
     for name in ("demo", "a.b-c_d", "übung 1/2%"):
-        assert parse(search_path(name)) == Route(name)
-        assert parse(trial_path(name, 12)) == Route(name, 12)
-    assert parse("/") == Route()
-    assert parse("/search/demo/") == Route("demo")
+        assert parse(search_path(name)) == Route("search", name)
+        assert parse(trial_path(name, 12)) == Route("trial", name, 12)
+        assert parse(device_path(name)) == Route("device", device=name)
+        compared = Route("searches_compared", query={"search": [name, "b"]})
+        assert parse(*searches_compared_path([name, "b"]).split("?")) == compared
+    compared = Route("trials_compared", "demo", query={"trials": ["1,2"]})
+    assert parse(*trials_compared_path("demo", [1, 2]).split("?")) == compared
+    assert parse(artifact_path(3)) == Route("artifact", artifact=3)
+    assert parse("/") == Route("searches")
+    assert parse("/search/demo/") == Route("search", "demo")
     for path in ("/search", "/search/demo/trial", "/search/demo/trial/x", "/search/a/b", "/x"):
         assert parse(path) is None
 
