@@ -118,6 +118,7 @@ KINDS = {
             TEXT,
             "space evaluator device sampler pruner when_away measure name storage executor state ray_address",
         ),
+        (TEXT, "of by"),
         (PATH, "data folder c_source"),
         (WHOLE, "trials epochs repeats audit seed image_size batch_size workers more trial number"),
         (NUMBER, "max_latency_ms max_latency_share max_size_kb max_memory_kb max_macs learning_rate minutes"),
@@ -145,7 +146,7 @@ MAY_BE_NONE = {
         "c_source",
         "state",
     ),
-    *("ray_address", "cpus_per_trial", "gpus_per_trial"),
+    *("of", "by", "ray_address", "cpus_per_trial", "gpus_per_trial"),
     *("max_latency_ms", "max_latency_share", "max_size_kb", "max_memory_kb", "max_macs"),
 }
 

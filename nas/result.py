@@ -182,23 +182,29 @@ class Result:
             )
         return output
 
-    def figure(self) -> "go.Figure":
-        """All trials and the front: the first objective against the next, mostly accuracy against latency.
+    def figure(self, name: str = "front", *, of: str | None = None, by: str | None = None) -> "go.Figure":
+        """A figure of the search, as plotly's; a notebook shows it without a server.
+
+        ``result.figure()`` is the front, ``result.figure("options", of="latency", by="stage1.block")`` the
+        latencies of the trials with each option of a choice.
+
+        Args:
+            name: ``front``: all trials, the first objective against the next; ``progress``: the hypervolume
+                over trials; ``parallel``: choices and objectives side by side; ``importance``: which choices
+                matter; ``options``: what each option of a choice gives; ``curves``: accuracy by epoch;
+                ``timeline``: which worker ran what when.
+            of: for ``importance`` and ``options``, the objective; the front's along y unless told.
+            by: for ``options``, the choice; the one that matters most unless told.
 
         Raises:
-            BitnasError: no trial has a value yet of what is drawn.
+            InvalidInput: there is no such figure, objective or choice.
+            BitnasError: there is nothing yet to draw.
         """
-        from nas.figures.data import pareto_data, why_no_pareto
-        from nas.figures.search import add_title, pareto_figure, title_of
-        from search_spaces.errors import BitnasError
+        from nas.analysis.search_figures import figure_of
 
-        record = self.record
-        data = pareto_data(record, self.trials(), self.front)
-        if reason := why_no_pareto(record, data):
-            raise BitnasError(f"figure: {reason}; wait for the first trials")
-        figure = pareto_figure(data)
-        add_title(figure, f"{self.name}: {title_of(data.x, data.y)}")
-        return figure
+        checked({"name": name, "of": of, "by": by}, required=("name",))
+        with self._ledger(figure="name") as ledger:
+            return figure_of(ledger, self.name, name, of, by)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings, the counts and the front as JSON-able values, as the command prints them."""

@@ -45,6 +45,9 @@ COMMANDS: dict[str, LazyCommand] = {
     "trial": LazyCommand("nas.cli.reading:trial", "Show one trial: architecture, latency, epochs."),
     "pareto": LazyCommand("nas.cli.pareto:pareto", "Show the best trials of a search, or plot them."),
     "report": LazyCommand("nas.cli.report:report", "Write a search's views into one HTML file."),
+    "export-runs": LazyCommand(
+        "nas.cli.export_runs:export_runs", "Write a search's trials as runs of MLflow or TensorBoard."
+    ),
     "scale": LazyCommand("nas.cli.scale:scale", "Propose larger versions of a trial, and train them."),
     "export": LazyCommand("nas.cli.export:export", "Compile and write the network of a trial or a training."),
     "verify": LazyCommand("nas.cli.export:verify", "Check an exported network against its card."),

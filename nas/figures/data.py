@@ -192,7 +192,7 @@ def _point(
         colour,
         trial.measured_latency_ms if is_latency else None,
         (trial.digest or MISSING)[:SHORT_DIGEST],
-        _precisions(trial),
+        precisions_of(trial),
         notes(config, trial),
         tuple(_told(config, trial)),
         trial.measured_disturbed is not None,
@@ -251,8 +251,8 @@ def _told_cost(name: str, cost: ObjectiveValue) -> tuple[str, str, str]:
     return found.title, found.told(cost.value), ", ".join(about)
 
 
-def _precisions(trial: "TrialRecord") -> str:
-    """One architecture that cannot be read must not take the whole figure with it."""
+def precisions_of(trial: "TrialRecord") -> str:
+    """How many layers have each precision; an architecture that cannot be read does not stop others."""
     try:
         return count_precisions(trial.architecture) if trial.architecture else MISSING
     except BitnasError:

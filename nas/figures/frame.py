@@ -59,7 +59,7 @@ def frame_of(
         "objectives": [name for name in config.objectives if name in values],
         "axes": axes,
         "states": STATE_COLOURS,
-        "export": command("export", search.name, trial=NUMBER, output="winner/", storage=_shown(storage)),
+        "export": export_command(search.name, NUMBER, storage),
         "front": list(front),
         "workers": workers,
         "columns": {
@@ -76,6 +76,11 @@ def frame_of(
         },
         "choices": _choices(trials),
     }
+
+
+def export_command(search: str, number: object, storage: str) -> str:
+    """What a person types to export a trial; it has no password of the ledger's."""
+    return command("export", search, trial=number, output="winner/", storage=_shown(storage))
 
 
 def _shown(storage: str) -> str | None:

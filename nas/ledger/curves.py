@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import and_, select
 
 from nas.ledger.away import patient
+from nas.ledger.entries import EpochRecord
 from nas.ledger.store import Ledger, find_id
 from nas.ledger.tables import Epoch, Trial
 
@@ -65,4 +66,19 @@ def curves_of(ledger: Ledger, search: str, numbers: Sequence[int]) -> dict[int, 
             for number, epoch, accuracy in session.execute(joined):
                 if accuracy is not None:
                     found.setdefault(number, []).append((epoch, accuracy))
+    return found
+
+
+@patient
+def epochs_of(ledger: Ledger, search: str, numbers: Sequence[int]) -> dict[int, list[EpochRecord]]:
+    """All that some trials reported, epoch by epoch, by the trial's number; none that reported nothing."""
+    found: dict[int, list[EpochRecord]] = {}
+    key = find_id(ledger, search)
+    columns = Trial.number, Epoch.epoch, Epoch.train_loss, Epoch.accuracy, Epoch.seconds, Epoch.reported
+    with ledger.reading() as session:
+        for at in range(0, len(numbers), _AT_ONCE):
+            mine = Trial.search_id == key, Trial.number.in_(numbers[at : at + _AT_ONCE])
+            joined = select(*columns).join(Epoch, Epoch.trial_id == Trial.id).where(*mine)
+            for number, *values, reported in session.execute(joined.order_by(Epoch.epoch)):
+                found.setdefault(number, []).append(EpochRecord(*values, reported or {}))
     return found
