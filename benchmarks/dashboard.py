@@ -1,4 +1,4 @@
-"""``python -m benchmarks.dashboard``: how long a reader waits for the page of a large search, in a real browser."""
+"""``python -m benchmarks.dashboard``: how long the page of a large search takes in a browser."""
 
 import json
 import re
@@ -56,10 +56,10 @@ PAUSE_MS = 2_000  # the views below follow a moment later, and are no part of th
 @click.command(cls=Command)
 @click.option("--trials", type=click.IntRange(10), default=10_000, show_default=True, help="In the search.")
 @click.option(
-    "--ledger", type=click.Path(dir_okay=False, path_type=Path), help="One that large_ledger filled."
+    "--ledger", type=click.Path(dir_okay=False, path_type=Path), help="Filled by large_ledger."
 )
 @click.option(
-    "--rounds", type=click.IntRange(1), default=3, show_default=True, help="How often it is opened."
+    "--rounds", type=click.IntRange(1), default=3, show_default=True, help="Openings."
 )
 @click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
 def main(trials: int, ledger: Path | None, rounds: int, as_json: bool) -> None:

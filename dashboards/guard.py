@@ -1,4 +1,4 @@
-"""Who may read the dashboard: anyone on this machine, or whoever holds the token. And what a browser may do."""
+"""Who may read the dashboard: anyone on this machine, or whoever holds the token; and what browsers may do."""
 
 import hmac
 import ipaddress
@@ -38,7 +38,8 @@ FORM = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>bitnas: token</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>:root {{ color-scheme: light dark; font-family: system-ui, sans-serif; }}
-body {{ display: grid; place-items: center; min-height: 90vh; }} form {{ display: grid; gap: 0.8rem; width: 20rem; }}
+body {{ display: grid; place-items: center; min-height: 90vh; }}
+form {{ display: grid; gap: 0.8rem; width: 20rem; }}
 input, button {{ font: inherit; padding: 0.5rem; }}</style></head>
 <body><form method="post" action="{login}"><h1>bitnas</h1>
 <p>{told}</p><label for="token">Token</label>
