@@ -1,4 +1,4 @@
-"""Who may read the dashboard: anyone on this machine, or whoever holds the token; and what browsers may do."""
+"""Who may read the dashboard: anyone on this machine, or who holds the token; and what browsers may do."""
 
 import hmac
 import ipaddress
