@@ -19,6 +19,11 @@ def requirements():
     return line.findall(TEXT)
 
 
+def extras():
+    """What the extras say that they are for."""
+    return re.findall(r"^\w+ = \[.*\] # (.*)$", TEXT, re.MULTILINE)
+
+
 def imported():
     """The top-level modules of others that the rooms import."""
     for path in (path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
@@ -34,13 +39,14 @@ def test_every_dependency_says_what_it_is_for():
     asked = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
     assert len(found) == len(asked)
     assert [name for name, reason in found if not reason] == []
+    assert len(extras()) == len(PROJECT["optional-dependencies"]) - 1, "all but dev, each with a reason"
 
 
 def test_whatever_is_imported_is_asked_for():
     """By a line of its own, or by the line of the one that brings it."""
     here = packages_distributions()
     names = {name.lower() for name, _ in requirements()}
-    reasons = " ".join(reason for _, reason in requirements())
+    reasons = " ".join([*(reason for _, reason in requirements()), *extras()])
     others = {module for module in imported() if module not in {*sys.stdlib_module_names, *ROOMS, "pictures"}}
     missing = {
         module

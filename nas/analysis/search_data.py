@@ -3,7 +3,7 @@
 from threading import Lock
 from typing import Any
 
-from nas.analysis.pareto import pareto_of
+from nas.analysis.pareto import MOST_OBJECTIVES, pareto_of
 from nas.figures.drawing import Part, parts_of
 from nas.figures.frame import frame_of
 from nas.ledger import Ledger, TrialRecord, front_of
@@ -51,7 +51,9 @@ class SearchData:
             found = pareto_of(self._trials(), config)
         except InvalidInput as error:
             return {"steps": [], "why": str(error)}
-        why = "" if found.history else f"There is none of {len(config.objectives)} objectives."
+        why = "" if found.history else "No trial is complete yet."
+        if (count := len(config.objectives)) > MOST_OBJECTIVES:
+            why = f"There is no hypervolume of {count} objectives."
         return {"steps": [(step.number, round(step.share, 5)) for step in found.history], "why": why}
 
     def curves(self) -> dict[str, Any]:

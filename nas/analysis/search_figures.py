@@ -53,6 +53,8 @@ class Wanted:
             InvalidInput: no trial has one of that name.
         """
         known = [axis["name"] for axis in self.frame["axes"]]
+        if not known:
+            raise BitnasError("figure: no trial has a value yet; wait for the first trials")
         wanted = self.frame["begins"]["y"] if self._of is None else self._of
         return _one_of("of", wanted, known)
 
@@ -82,7 +84,7 @@ def _front(wanted: Wanted) -> "tuple[go.Figure, str]":
 def _progress(wanted: Wanted) -> "tuple[go.Figure, str]":
     history: dict[str, Any] = wanted.data.history()
     if not history["steps"]:
-        raise BitnasError(f"figure: {history['why'] or 'no trial is complete yet'}")
+        raise BitnasError(f"figure: {history['why']}")
     steps = [(trained, number, share) for trained, (number, share) in enumerate(history["steps"], start=1)]
     return hypervolume_figure(steps), "hypervolume"
 

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
 from nas.figures.data import precisions_of, shown_objectives
-from nas.figures.frame import export_command
+from nas.hints import command, without_password
 from nas.ledger.curves import epochs_of
 from nas.ledger.needs import check_objectives
 from nas.ledger.records import TRAINING, TrialState
@@ -162,7 +162,7 @@ def _results(search: "SearchRecord", trial: "TrialRecord") -> Iterator[tuple[str
         of = objective(name)
         found = of.of(trial)
         if found is not None:
-            yield _NAMES.get(name, f"{name}_{of.unit}" if of.unit else name), found.value
+            yield _NAMES.get(name, f"{name}_{of.unit.lower()}" if of.unit else name), found.value
     if trial.measured_latency_ms is not None and not trial.measured_disturbed:
         yield "measured_latency_ms", trial.measured_latency_ms
 
@@ -176,12 +176,14 @@ def _tags(search: "SearchRecord", trial: "TrialRecord", on_front: bool, storage:
         "device": search.config.device,
         "digest": trial.digest or "",
         "worker": trial.worker or "",
+        "parents": ", ".join(map(str, trial.parents)),
         "same_as": trial.same_as or "",
         "measured_disturbed": trial.measured_disturbed or "",
         "error": trial.error or "",
     }
     if trial.state is TrialState.COMPLETE and search.config.evaluator == TRAINING:
-        tags["export"] = export_command(search.name, trial.number, storage)
+        shown = without_password(storage)
+        tags["export"] = command("export", search.name, trial=trial.number, output="winner/", storage=shown)
     return {f"bitnas.{name}": value for name, value in tags.items() if value}
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from nas.export.runs import OnRun, Run, Runs, Written
 from nas.export.runs_folder import LOCK, cannot_write, other_search, writing_into
 from nas.ledger.records import TrialState
-from nas.trials.failures import one_line
 from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
 if TYPE_CHECKING:
@@ -69,7 +68,7 @@ def _load() -> None:
     try:
         import mlflow  # noqa: F401
     except ImportError as error:
-        raise BitnasError(f"mlflow: it is not installed ({one_line(error)}); {INSTALL}") from error
+        raise BitnasError(f"mlflow: it is not installed ({error}); {INSTALL}") from error
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)  # they tell of every table that they make
 
@@ -82,7 +81,8 @@ def _explained(folder: Path) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        told = f": MLflow does not write into '{folder}' ({one_line(error)}); choose another folder"
+        why = " ".join(str(error).split())
+        told = f": MLflow does not write into '{folder}' ({why}); choose another folder"
         raise BitnasError(Parameter(PARAMETER), told) from error
     except OSError as error:
         raise cannot_write(folder, PARAMETER, error) from error
@@ -104,14 +104,11 @@ def _open(folder: Path) -> "Iterator[MlflowClient]":
         _create(database)
     with closing(sqlite3.connect(database)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")  # who looks at runs meanwhile keeps nobody waiting
-        event.listen(Engine, "connect", _write_fast)
-        try:
-            yield MlflowClient(tracking_uri=_uri(database))
-        finally:
-            event.remove(Engine, "connect", _write_fast)
-            connection.execute(
-                "PRAGMA wal_checkpoint(TRUNCATE)"
-            )  # all is in the one file, which may be copied
+    event.listen(Engine, "connect", _write_fast)
+    try:
+        yield MlflowClient(tracking_uri=_uri(database))
+    finally:
+        event.remove(Engine, "connect", _write_fast)
 
 
 def _write_fast(connection: object, _record: object) -> None:

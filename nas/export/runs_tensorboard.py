@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from nas.export.runs import OnRun, Run, Runs, Written
 from nas.export.runs_folder import cannot_write, other_search, writing_into
 from nas.ledger.records import TrialState
-from nas.trials.failures import one_line
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ STATUS = {
     TrialState.FAILED: "STATUS_FAILURE",
 }
 """Of those that are over; the HPARAMS tab has no word for one that was stopped."""
-IN_TABLE = ("state", "on_front", "device")
+IN_TABLE = ("state", "on_front")
 """Tags that the HPARAMS tab can filter by, beside the params."""
 
 
@@ -64,7 +63,7 @@ def _check_installed() -> None:
     try:
         import tensorboardX  # noqa: F401
     except ImportError as error:
-        told = f"tensorboard: tensorboardX is not installed ({one_line(error)})"
+        told = f"tensorboard: tensorboardX is not installed ({error})"
         raise BitnasError(f"{told}; {INSTALL}") from error
 
 

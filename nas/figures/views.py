@@ -39,8 +39,8 @@ def parallel_figure(frame: Frame) -> "go.Figure":
     dimensions = [_options_axis(choice, places) for choice in _telling(frame, y)[:MOST_CHOICES]]
     dimensions += [_objective_axis(axis, columns[axis["name"]], places) for axis in shown]
     colours = [columns[y][at] for at in places]
-    line = {"color": colours, "colorscale": SIZE_SCALE, "showscale": True, "colorbar": {"thickness": 12}}
-    line["colorbar"]["title"] = {"text": _title(frame, y), "side": "right"}
+    bar = {"thickness": 12, "title": {"text": _title(frame, y), "side": "right"}}
+    line = {"color": colours, "colorscale": SIZE_SCALE, "showscale": True, "colorbar": bar}
     figure = blank_figure()
     figure.add_trace(go.Parcoords(dimensions=dimensions, line=line, labelangle=-20))
     figure.update_layout(margin={"l": 90, "t": 150}, height=520)

@@ -79,6 +79,9 @@ def epochs_of(ledger: Ledger, search: str, numbers: Sequence[int]) -> dict[int, 
         for at in range(0, len(numbers), _AT_ONCE):
             mine = Trial.search_id == key, Trial.number.in_(numbers[at : at + _AT_ONCE])
             joined = select(*columns).join(Epoch, Epoch.trial_id == Trial.id).where(*mine)
-            for number, *values, reported in session.execute(joined.order_by(Epoch.epoch)):
-                found.setdefault(number, []).append(EpochRecord(*values, reported or {}))
+            for number, epoch, loss, accuracy, seconds, reported in session.execute(
+                joined.order_by(Epoch.epoch)
+            ):
+                record = EpochRecord(epoch, loss, accuracy, seconds, reported or {})
+                found.setdefault(number, []).append(record)
     return found
