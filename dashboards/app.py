@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
-from dashboards import page_search, page_searches, page_trial
+from dashboards import page_device, page_devices, page_search, page_searches, page_trial
 from dashboards.data_routes import BROWSER, PLOTLY, add_data_routes
 from dashboards.frames import Frames
 from dashboards.parts import notice, problem
@@ -37,6 +37,8 @@ PAGES: dict[str, Page] = {
     "searches": page_searches,
     "search": page_search,
     "trial": page_trial,
+    "devices": page_devices,
+    "device": page_device,
 }
 """The module of each page, by its name in ``routes.PATTERNS``."""
 LINKS = {"Searches": "/", "Devices": "/devices", "Artifacts": "/artifacts"}

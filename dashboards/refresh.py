@@ -15,6 +15,14 @@ REFRESHED_FIGURES = {
     "searches": "rowData",
     "workloads": "figure",
     "training": "figure",
+    "devices": "rowData",
+    "places": "children",
+    "coverage": "children",
+    "device-kernels": "figure",
+    "device-networks": "figure",
+    "device-families": "figure",
+    "device-drift": "figure",
+    "kernels": "rowData",
 }
 
 

@@ -1,0 +1,77 @@
+"""The page of all devices: what each is, what was measured on it, and how far predictions were off."""
+
+from typing import Any
+
+import dash_mantine_components as dmc
+
+from dashboards.parts import grid, heading, link, link_column
+from dashboards.routes import Route, device_path
+from dashboards.views import View
+from nas.analysis.devices_data import DeviceSummary, device_summaries
+from nas.formatting import MISSING, percent
+from nas.hints import command, without_password
+from nas.ledger import Ledger
+
+RIGHT = {"type": "rightAligned"}
+COLUMNS = [
+    link_column("link", "Device", minWidth=120),
+    {"field": "cpu", "headerName": "CPU", "minWidth": 190, "wrapText": True, "autoHeight": True},
+    {"field": "target", "headerName": "Compiled for"},
+    {"field": "cores", "headerName": "Cores", "minWidth": 90, **RIGHT},
+    {"field": "tvm", "headerName": "TVM"},
+    {"field": "kernels", "headerName": "Kernels measured", **RIGHT},
+    {"field": "networks", "headerName": "Networks measured", **RIGHT},
+    {"field": "error", "headerName": "Mean error of predictions", "minWidth": 140, **RIGHT},
+    {"field": "drift", "headerName": "Speed of late", "minWidth": 130},
+    {"field": "newest", "headerName": "Newest (UTC)", "minWidth": 150},
+    {"field": "oldest", "headerName": "Oldest (UTC)", "minWidth": 150},
+]
+NOTE = (
+    "A prediction is compared where the whole network was measured, too; networks on a disturbed machine "
+    "do not count. The speed of late is what a piece of work that is always the same took beside the newest "
+    "measurements, against what it usually takes."
+)
+
+
+def page(ledger: Ledger, _route: Route) -> Any:
+    """The list of devices."""
+    view = View("In this ledger", lambda: device_summaries(ledger), _why_not, _draw, NOTE)
+    add = command("device", "add", "NAME", rpc="HOST:PORT", storage=without_password(ledger.url))
+    more = dmc.Text(["A further device is added by ", dmc.Code(add)], size="sm", c="dimmed")
+    return dmc.Stack([heading("Devices"), view.show(), more], gap="lg")
+
+
+def is_live(ledger: Ledger, _route: Route) -> bool:
+    """Whether some search still has trials to run, and so kernels to measure."""
+    return any(not search.finished for search in ledger.searches())
+
+
+def _why_not(found: list[DeviceSummary]) -> str | None:
+    return None if found else "The ledger knows no devices."
+
+
+def _draw(found: list[DeviceSummary]) -> Any:
+    return grid("devices", COLUMNS, [_row(summary) for summary in found])
+
+
+def _row(summary: DeviceSummary) -> dict[str, Any]:
+    described = summary.described
+    return {
+        "id": summary.name,
+        "link": link(summary.name, device_path(summary.name)),
+        "cpu": str(described.get("cpu", MISSING)),
+        "target": ", ".join(summary.targets) or MISSING,
+        "cores": described.get("cores", MISSING),
+        "tvm": str(described.get("tvm", MISSING)),
+        "kernels": summary.kernels,
+        "networks": summary.accuracy.counted + summary.accuracy.disturbed,
+        "error": percent(summary.accuracy.error),
+        "drift": str(summary.drift),
+        "newest": moment(summary.newest),
+        "oldest": moment(summary.oldest),
+    }
+
+
+def moment(date: str | None) -> str:
+    """Day and minute of an ISO 8601 date."""
+    return date[:16].replace("T", " ") if date else MISSING
