@@ -41,7 +41,7 @@ def dashboard(storage: str, host: str, port: int, token: str | None) -> None:
     Ledger.open(storage).close()  # a wrong --storage is told here, not on a page
     listener = bind(host, port)
     app = create_app(storage)
-    guard(app.server, token)
+    guard(app.server, token, app.csp_hashes())
     server = make(app.server, listener)
     click.echo(f"Dashboard on {address(server)} (Ctrl-C stops it)", err=True)
     server.serve_forever()  # comes back at Ctrl-C, its socket closed

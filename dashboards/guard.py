@@ -1,43 +1,88 @@
-"""Who may read the dashboard: anyone on this machine, or whoever holds the token."""
+"""Who may read the dashboard: anyone on this machine, or who holds the token; and what browsers may do."""
 
 import hmac
 import ipaddress
+from collections.abc import Sequence
+from html import escape
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, redirect, request
 
 COOKIE = "bitnas_dashboard"
+LOGIN = "/login"
+LONGEST_FORM = 4096
+"""Bytes of a form with a token."""
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",  # an address may hold the token
+    "Referrer-Policy": "no-referrer",  # an address says what is searched
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
 }
+ALLOWED = {
+    "default-src": "'self'",
+    # Plotly compiles what draws with WebGL; without 'unsafe-eval' large searches have no figures.
+    "script-src": "'self' 'unsafe-eval'",
+    "style-src": "'self' 'unsafe-inline'",  # plotly and the components set styles on elements
+    "img-src": "'self' data: blob:",
+    "font-src": "'self' data:",
+    "worker-src": "'self' blob:",
+    "object-src": "'none'",
+    "base-uri": "'none'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+}
+"""The content security policy: nothing from elsewhere, no script within a page but those given by hash."""
+FORM = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>bitnas: token</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>:root {{ color-scheme: light dark; font-family: system-ui, sans-serif; }}
+body {{ display: grid; place-items: center; min-height: 90vh; }}
+form {{ display: grid; gap: 0.8rem; width: 20rem; }}
+input, button {{ font: inherit; padding: 0.5rem; }}</style></head>
+<body><form method="post" action="{login}"><h1>bitnas</h1>
+<p>{told}</p><label for="token">Token</label>
+<input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
+<input type="hidden" name="next" value="{then}"><button>Open the dashboard</button></form></body></html>
+"""
 
 
-def guard(server: Flask, token: str | None) -> None:
+def guard(server: Flask, token: str | None, scripts: Sequence[str] = ()) -> None:
     """Let through only requests that hold ``token``; without one, only those addressed to this machine.
 
-    A request holds the token as ``Authorization: Bearer TOKEN`` or in the cookie that opening an address
-    with ``?token=TOKEN`` sets. Without a token the Host header is checked, so that no web page elsewhere
-    can reach the dashboard by pointing a name of its own at 127.0.0.1.
+    A request holds the token as ``Authorization: Bearer TOKEN`` or in the cookie that the form with the
+    token sets; never in an address, which ends up in histories and logs. Without a token the Host header is
+    checked, so that no web page elsewhere can reach the dashboard by pointing a name of its own at 127.0.0.1.
+    What another web page sends (Origin) is refused with a token and without.
+
+    Args:
+        server: what answers.
+        token: None serves this machine only.
+        scripts: hashes of the scripts within the pages, as a content security policy names them.
     """
+    policy = "; ".join(f"{name} {allowed}" for name, allowed in ALLOWED.items())
+    policy = policy.replace("script-src", " ".join(["script-src", *scripts]))
 
     def check() -> Response | None:
+        if not _is_own(request.headers.get("Origin")):
+            return _refuse(403, "This dashboard answers no other web page.")
         if token is None:
-            return (
-                None
-                if _is_local(request.host)
-                else _refuse(403, "This dashboard is served to this machine only.")
-            )
-        if _same(request.args.get("token"), token):
-            return _remember(token)
+            is_here = _is_local(request.host)
+            return None if is_here else _refuse(403, "This dashboard is served to this machine only.")
+        if request.path == LOGIN and request.method == "POST":
+            return _logged_in(token)
         if _same(request.cookies.get(COOKIE), _seal(token)) or _same(_bearer(), token):
             return None
-        return _refuse(401, "This dashboard asks for its token: open the address with ?token=TOKEN once.")
+        return _ask(request.full_path.rstrip("?"), "This dashboard asks for its token.")
+
+    def harden(response: Response) -> Any:
+        response.headers.update(SECURITY_HEADERS)
+        response.headers.setdefault("Content-Security-Policy", policy)
+        return response
 
     server.before_request(check)
-    server.after_request(_harden)
+    server.after_request(harden)
 
 
 def is_loopback(host: str) -> bool:
@@ -50,14 +95,25 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _remember(token: str) -> Response:
-    """Set the cookie and go to the same address without the token, so that it stays out of bookmarks."""
-    rest = [(name, value) for name, value in request.args.items(multi=True) if name != "token"]
+def _logged_in(token: str) -> Response:
+    """Set the cookie and go on to the page that was asked for; ask again where the token is wrong."""
+    if (request.content_length or LONGEST_FORM) >= LONGEST_FORM:
+        return _refuse(413, "A form with a token is smaller.")
+    then = request.form.get("next", "/")
+    if not _same(request.form.get("token"), token):
+        return _ask(then, "That is not the token of this dashboard.")
     # The path alone, with one slash at its start, so that no request can be sent on to another host.
-    address = "/" + request.path.lstrip("/") + (f"?{urlencode(rest)}" if rest else "")
-    response = redirect(address)
+    response = redirect("/" + then.replace("\\", "/").lstrip("/"), 303)
     response.set_cookie(COOKIE, _seal(token), httponly=True, samesite="Lax", secure=request.is_secure)
     return response  # type: ignore[return-value]  # Flask's is a union
+
+
+def _ask(then: str, told: str) -> Response:
+    """A form for the token where a person asks, one line for programs."""
+    if not request.accept_mimetypes.accept_html or "text/html" not in str(request.accept_mimetypes):
+        return _refuse(401, f"{told} Send it as 'Authorization: Bearer TOKEN'.")
+    form = FORM.format(login=LOGIN, told=escape(told), then=escape(then, quote=True))
+    return Response(form, 401, {"WWW-Authenticate": "Bearer"}, mimetype="text/html")
 
 
 def _bearer() -> str | None:
@@ -75,6 +131,16 @@ def _same(given: str | None, expected: str) -> bool:
     return given is not None and hmac.compare_digest(given.encode(errors="replace"), expected.encode())
 
 
+def _is_own(origin: str | None) -> bool:
+    """Whether a request comes from a page of this dashboard, or from no page at all."""
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == request.host.lower()
+    except ValueError:
+        return False
+
+
 def _is_local(host: str) -> bool:
     try:
         return is_loopback(urlsplit(f"//{host}").hostname or "")
@@ -85,8 +151,3 @@ def _is_local(host: str) -> bool:
 def _refuse(status: int, reason: str) -> Response:
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {}
     return Response(f"{reason}\n", status, headers, mimetype="text/plain")
-
-
-def _harden(response: Response) -> Any:
-    response.headers.update(SECURITY_HEADERS)
-    return response

@@ -40,7 +40,7 @@ def serve() -> Iterator[Serve]:
 def served(storage: str) -> Iterator[str]:
     """A dashboard on a free port of this machine, until the block ends."""
     app = create_app(storage)
-    guard(app.server, None)
+    guard(app.server, None, app.csp_hashes())
     server = make(app.server, bind("127.0.0.1", 0))
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from dashboards.guard import COOKIE, guard
 from dashboards.server import bind, check_access
@@ -59,10 +60,22 @@ def test_bearer(header: str, status: int) -> None:
     assert client(TOKEN).get("/", headers={"Authorization": header}).status_code == status
 
 
-def test_the_address_with_the_token_sets_a_cookie_once() -> None:
+def logged_in(browser: FlaskClient, token: str, then: str = "/") -> TestResponse:
+    """What the form with the token gives."""
+    return browser.post("/login", data={"token": token, "next": then})
+
+
+def test_a_person_is_asked_by_a_form_and_gets_a_cookie() -> None:
     browser = client(TOKEN)
-    answer = browser.get(f"/search/demo?token={TOKEN}&a=1")
-    assert answer.status_code == 302
+    asked = browser.get('/search/demo?a=1&b="><script>', headers={"Accept": "text/html"})
+    assert asked.status_code == 401
+    assert b'<form method="post" action="/login">' in asked.data
+    assert b"<script>" not in asked.data and TOKEN.encode() not in asked.data
+    wrong = browser.post("/login", data={"token": "wrong"}, headers={"Accept": "text/html"})
+    assert wrong.status_code == 401 and b"That is not the token" in wrong.data
+    assert "Set-Cookie" not in wrong.headers
+    answer = logged_in(browser, TOKEN, "/search/demo?a=1")
+    assert answer.status_code == 303
     assert answer.headers["Location"] == "/search/demo?a=1"
     cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
@@ -71,9 +84,20 @@ def test_the_address_with_the_token_sets_a_cookie_once() -> None:
     assert browser.get("/search/demo").status_code == 200
 
 
+def test_an_address_never_holds_the_token() -> None:
+    browser = client(TOKEN)
+    answer = browser.get(f"/?token={TOKEN}")
+    assert answer.status_code == 401
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_a_large_form_is_not_read() -> None:
+    assert client(TOKEN).post("/login", data={"token": "x" * 5000}).status_code == 413
+
+
 def test_the_cookie_of_another_token_is_refused() -> None:
     other = client("another-token-of-mine")
-    other.get("/?token=another-token-of-mine")
+    logged_in(other, "another-token-of-mine")
     stolen = other.get_cookie(COOKIE)
     assert stolen is not None
     browser = client(TOKEN)
@@ -82,16 +106,30 @@ def test_the_cookie_of_another_token_is_refused() -> None:
         assert browser.get("/").status_code == 401
 
 
-def test_the_redirect_stays_on_this_host() -> None:
-    answer = client(TOKEN).get(f"//evil.example/x?token={TOKEN}")
-    assert answer.headers["Location"].startswith("/")
-    assert not answer.headers["Location"].startswith("//")
+@pytest.mark.parametrize("then", ["//evil.example/x", "/\\evil.example", "https://evil.example", "\\/evil"])
+def test_the_redirect_stays_on_this_host(then: str) -> None:
+    location = logged_in(client(TOKEN), TOKEN, then).headers["Location"]
+    assert location.startswith("/")
+    assert not location.startswith(("//", "/\\"))
+
+
+@pytest.mark.parametrize("token", [None, TOKEN])
+def test_other_web_pages_are_refused(token: str | None) -> None:
+    browser = client(token)
+    held = {"Authorization": f"Bearer {TOKEN}"}
+    for origin in ("https://evil.example", "null", "http://localhost:1", "http://["):
+        assert browser.post("/x", headers={**held, "Origin": origin}).status_code == 403
+    assert browser.post("/x", headers={**held, "Origin": "http://localhost"}).status_code == 200
 
 
 def test_every_answer_is_hardened() -> None:
     for answer in (client(None).get("/"), client(TOKEN).get("/")):
         assert answer.headers["X-Frame-Options"] == "DENY"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+        assert "http" not in policy and "'unsafe-inline'" not in policy.split("style-src")[0]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])

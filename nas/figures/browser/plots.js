@@ -116,7 +116,7 @@ bitnas.frontFigure = (columns, state, theme) => {
   const layout = bitnas.layout(theme, {
     xaxis: { ...bitnas.axis(columns, x, theme), anchor: rows.length ? "y2" : "y" },
     yaxis: { ...bitnas.axis(columns, y, theme), domain: [rows.length ? top + 0.04 : 0, 1] },
-    shapes: [...limitLines(columns, state, theme)],
+    ...limitMarks(columns, state, theme),
   });
   if (rows.length)
     layout.yaxis2 = { domain: [0, top], anchor: "x", type: "category", categoryarray: rows, range: [-0.5, rows.length - 0.5], showgrid: false, fixedrange: true, color: theme.muted };
@@ -136,14 +136,24 @@ function stairs(columns, state, front, theme) {
   };
 }
 
-function* limitLines(columns, state, theme) {
+// The limits of the two axes as dashed lines, and what each one is, in words.
+function limitMarks(columns, state, theme) {
+  const shapes = [], annotations = [];
   for (const [name, axis] of [[state.x, "x"], [state.y, "y"]]) {
-    const limit = state.limits.get(name) ?? columns.axes.get(name).limit;
+    const own = state.limits.get(name), limit = own ?? columns.axes.get(name).limit;
     if (limit === null || limit === undefined) continue;
-    const line = { color: theme.limit, dash: "dash", width: 1.5 };
-    if (axis === "x") yield { type: "line", xref: "x", yref: "paper", x0: limit, x1: limit, y0: 0, y1: 1, line };
-    else yield { type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: limit, y1: limit, line };
+    const line = { color: theme.limit, dash: "dash", width: 1.5 }, isLog = bitnas.axis(columns, name, theme).type === "log";
+    const told = `${own === undefined ? "limit of the search" : "limit"} ${columns.told(name, limit)}`;
+    const text = { text: told, showarrow: false, font: { color: theme.limit, size: 12 } }, at = isLog ? Math.log10(limit) : limit;
+    if (axis === "x") {
+      shapes.push({ type: "line", xref: "x", yref: "paper", x0: limit, x1: limit, y0: 0, y1: 1, line });
+      annotations.push({ ...text, xref: "x", yref: "paper", x: at, y: 0.5, textangle: -90, xanchor: "right", yanchor: "middle" });
+    } else {
+      shapes.push({ type: "line", xref: "paper", yref: "y", x0: 0, x1: 1, y0: limit, y1: limit, line });
+      annotations.push({ ...text, xref: "paper", yref: "y", x: 1, y: at, xanchor: "right", yanchor: "bottom" });
+    }
   }
+  return { shapes, annotations };
 }
 
 // Three objectives in space.
