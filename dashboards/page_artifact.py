@@ -1,4 +1,4 @@
-"""The page of one artifact: whether it can be trusted, its card, its files, its download, what to do with it."""
+"""The page of one artifact: whether it can be trusted, its card, its files, a download, what to type."""
 
 import shlex
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from nas.ledger import Ledger
 from nas.ledger.artifacts import Exported, find_artifact
 
 if TYPE_CHECKING:
+    from nas.analysis.artifacts_data import Card
     from nas.ledger.entries import ArtifactRecord
 
 MOST_SECONDS = 3.0
@@ -32,15 +33,19 @@ def page(ledger: Ledger, route: Route) -> Any:
     exported = find_artifact(ledger, route.artifact)
     record, storage = exported.record, without_password(ledger.url)
     looked = look_at(exported, Effort(MOST_BYTES, MOST_SECONDS))
-    badge = dmc.Badge(looked.state, color=COLOURS.get(looked.state, "red"), variant="light", size="lg", tt="none")
+    badge = dmc.Badge(
+        looked.state, color=COLOURS.get(looked.state, "red"), variant="light", size="lg", tt="none"
+    )
     name = f"Trial {record.number} of {record.search}"
     parts = [
         crumbs(("Artifacts", "/artifacts"), (name, "")),
         heading(name, badge, _verified_badge(exported)),
         card("Can I trust it?", _trust(exported, looked, storage)),
-        _card(looked).show(),
+        _card(looked.card).show(),
         _files(exported, looked).show(),
-        card("What to do with it", _commands(record, storage), "Type these on the machine where the folder is."),
+        card(
+            "What to do with it", _commands(record, storage), "Type these on the machine where the folder is."
+        ),
         card("Record", _record(record)),
     ]
     return dmc.Stack(parts, gap="lg")
@@ -57,7 +62,9 @@ def _verified_badge(exported: Exported) -> Any:
 
 
 def _trust(exported: Exported, looked: Looked, storage: str | None) -> Any:
-    files = looked.why or "Its manifest is the one that was exported, and every file has the sum that it lists."
+    files = (
+        looked.why or "Its manifest is the one that was exported, and every file has the sum that it lists."
+    )
     verify = command("verify", exported.record.path, storage=storage)
     if exported.verified_at is None:
         told = [f"It was {NEVER}: nobody has run the network here since and compared it with its card. Type ",
@@ -69,19 +76,17 @@ def _trust(exported: Exported, looked: Looked, storage: str | None) -> Any:
     return dmc.Stack([notice(files, failed=failed), dmc.Text(told, size="sm")], gap="sm")
 
 
-def _card(looked: Looked) -> View[Looked]:
+def _card(found: "Card | None") -> View[Any]:
     return View(
         "Card",
-        lambda: looked,
-        lambda looked: None if looked.card else "It has no card that can be trusted.",
+        lambda: found,
+        lambda found: None if found else "It has no card that can be trusted.",
         _draw_card,
         note="What the network states of itself, and how each figure was come by.",
     )
 
 
-def _draw_card(looked: Looked) -> Any:
-    found = looked.card
-    assert found is not None
+def _draw_card(found: "Card") -> Any:
     layers = ", ".join(f"{count} {name}" for name, count in found.precisions.items()) or MISSING
     where = ", ".join(f"{k} {v}" for k, v in found.device.items() if k not in DEVICE_LEFT_OUT) or MISSING
     facts = [("Layers", layers), ("Device", where), ("Architecture", dmc.Code(found.digest))]
@@ -113,21 +118,20 @@ def _file_table(looked: Looked) -> Any:
 
 
 def _commands(record: "ArtifactRecord", storage: str | None) -> Any:
-    predict = f"python {shlex.quote(str(Path(record.path) / "predict.py"))} photo.png"
+    predict = shlex.join(["python", str(Path(record.path) / "predict.py"), "photo.png"])
+    explain = command("latency", "explain", f"{record.search}:{record.number}", storage=storage)
     again = command("export", record.search, trial=record.number, output="again/", storage=storage)
     rows = [
         ("Check it against its card", command("verify", record.path, storage=storage)),
         ("Classify images", predict),
-        ("Show where its time goes", command("latency", "explain", f"{record.search}:{record.number}", storage=storage)),
+        ("Show where its time goes", explain),
         ("Export it again", again),
     ]  # fmt: skip
     return _facts([(what, dmc.Code(typed)) for what, typed in rows])
 
 
 def _record(record: "ArtifactRecord") -> Any:
-    trial = dmc.Anchor(
-        f"trial {record.number}", href=trial_path(record.search, record.number), size="sm"
-    )
+    trial = dmc.Anchor(f"trial {record.number}", href=trial_path(record.search, record.number), size="sm")
     search = dmc.Anchor(record.search, href=search_path(record.search), size="sm")
     return _facts(
         [

@@ -1,4 +1,4 @@
-"""The page of all artifacts: what was exported, whether it is there and as it was, whether it was verified."""
+"""The page of all artifacts: what was exported, whether it is there as it was, and was verified."""
 
 from typing import Any
 
@@ -19,13 +19,20 @@ COLUMNS = [
     {"field": "state", "headerName": "Its files are"},
     {"field": "verified", "headerName": "Verified", "minWidth": 190},
     {"field": "target", "headerName": "Compiled for", "tooltipField": "target"},
-    {"field": "path", "headerName": "Folder", "minWidth": 260, "wrapText": True, "autoHeight": True, "flex": 2},
+    {
+        "field": "path",
+        "headerName": "Folder",
+        "minWidth": 260,
+        "wrapText": True,
+        "autoHeight": True,
+        "flex": 2,
+    },
 ]
 MOST_BYTES, MOST_SECONDS = 64 << 20, 1.0
 """What the folders of the list are checked with, the newest first; the page of each checks it by itself."""
 NOTE = (
-    "The folder of each is read now: its manifest must be the one that was exported, and every file must have "
-    "the sum that it lists. Whether the network still does what its card states is for a verification to tell."
+    "The folder of each is read now: its manifest must be the one that was exported, and every file must "
+    "have the sum that it lists. Whether the network does what its card states, a verification tells."
 )
 NEVER = "never verified"
 

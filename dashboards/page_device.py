@@ -27,16 +27,17 @@ from nas.figures.devices import (
 )
 from nas.figures.labels import workload_label
 from nas.figures.latency import predicted_figure
-from nas.formatting import MISSING, counted, milliseconds, percent
+from nas.formatting import MISSING, counted, percent
 from nas.hints import command, without_password
 from nas.ledger import Ledger
 
+NUMBER = {"filter": "agNumberColumnFilter", **RIGHT}
 COLUMNS = [
     {"field": "kernel", "headerName": "Kernel", "minWidth": 260, "tooltipField": "workload", "flex": 2},
     {"field": "family", "headerName": "Family"},
-    {"field": "ms", "headerName": "Milliseconds", "filter": "agNumberColumnFilter", **RIGHT},
-    {"field": "spread", "headerName": "Spread (%)", "filter": "agNumberColumnFilter", **RIGHT},
-    {"field": "samples", "headerName": "Samples", "filter": "agNumberColumnFilter", "minWidth": 100, **RIGHT},
+    {"field": "ms", "headerName": "Milliseconds", **NUMBER, "minWidth": 140},
+    {"field": "spread", "headerName": "Spread (%)", **NUMBER},
+    {"field": "samples", "headerName": "Samples", **NUMBER},
     {"field": "date", "headerName": "Measured (UTC)", "minWidth": 150},
     {"field": "tvm", "headerName": "TVM"},
     {"field": "schedule", "headerName": "Schedule"},
@@ -69,7 +70,9 @@ def page(ledger: Ledger, route: Route) -> Any:
 
 def is_live(ledger: Ledger, route: Route) -> bool:
     """Whether a search on it still has trials to run."""
-    mine = {name for found in device_summaries(ledger) if found.name == route.device for name in found.searches}
+    mine = {
+        name for found in device_summaries(ledger) if found.name == route.device for name in found.searches
+    }
     return any(not search.finished for search in ledger.searches() if search.name in mine)
 
 
@@ -126,8 +129,8 @@ def _timings(found: DeviceDetails) -> View[list[KernelRow]]:
         lambda: found.rows,
         lambda rows: None if rows else "No kernel was measured on this device yet.",
         lambda rows: chart("device-kernels", kernels_figure(rows)),
-        note="Each mark is a time of a kernel: how far its samples spread, as the range of the middle half of "
-        f"them over their median. A cross is a time that a disturbed machine made worthless.{webgl}",
+        note="Each mark is a time of a kernel: how far its samples spread, as the range of the middle half "
+        f"of them over their median. A cross is a time that a disturbed machine made worthless.{webgl}",
     )
 
 
@@ -136,13 +139,15 @@ def _predicted(found: DeviceDetails, storage: str | None) -> View[DeviceDetails]
     return View(
         "Predicted against measured",
         lambda: found,
-        lambda found: None
-        if found.whole or found.summed
-        else f"No whole network was measured on it yet: a search measures its front, and so does {calibrate}",
+        lambda found: (
+            None
+            if found.whole or found.summed
+            else f"No whole network was measured on it yet. A search measures its front; so does: {calibrate}"
+        ),
         lambda found: chart("device-networks", predicted_figure(found.compared, found.summed), 460),
         note="Each mark is a whole network, compiled and timed; on the dotted line the prediction is right. "
-        "Bars are the intervals that were predicted. Hollow squares are networks that predictions learn from, "
-        "beside the mere sum of their kernels.",
+        "Bars are the intervals that were predicted. Hollow squares are networks that predictions learn "
+        "from, beside the mere sum of their kernels.",
     )
 
 
@@ -151,12 +156,14 @@ def _families(found: DeviceDetails, storage: str | None) -> View[Sequence[Family
     return View(
         "Error by kernel family",
         lambda: found.families,
-        lambda families: None
-        if families
-        else f"No kernel was estimated first and measured later. On networks of its own, this judges: {evaluate}",
+        lambda families: (
+            None
+            if families
+            else f"No kernel was estimated first and measured later. This judges on new networks: {evaluate}"
+        ),
         lambda families: chart("device-families", families_figure(families)),
-        note="Kernels that a trial was predicted with before they were measured: how far the estimate was off, "
-        f"by family, the worst on top. On new networks the same is judged by: {evaluate}",
+        note="Kernels that a trial was predicted with before they were measured: how far the estimate was "
+        f"off, by family, the worst on top. On new networks the same is judged by: {evaluate}",
     )
 
 
@@ -167,8 +174,8 @@ def _coverage(found: DeviceDetails) -> View[list[Coverage]]:
         lambda: found.coverage,
         lambda rows: None if rows else "No search is about this device.",
         lambda rows: dmc.Box(_table(titles, [_covered(row) for row in rows]), id="coverage"),
-        note="Of the kernels that the trials of a search are made of, how many are measured by now, and which "
-        "share of the predicted time these make. All others are estimated.",
+        note="Of the kernels that the trials of a search are made of, how many are measured by now, and "
+        "which share of the predicted time these make. All others are estimated.",
     )
 
 
@@ -191,9 +198,9 @@ def _drift(found: DeviceDetails) -> View[list[KernelRow]]:
         lambda: [row for row in found.rows if row.reference_ms and row.usual_ms],
         lambda rows: None if rows else "No measurement tells what the reference took beside it.",
         lambda rows: chart("device-drift", drift_figure(rows, STEADY_WITHIN)),
-        note="The reference is a piece of work that is always the same, timed beside each kernel. Above zero the "
-        "machine was slower than usual then; times are given for its usual speed. Outside the dashed lines "
-        "it counts as another speed.",
+        note="The reference is a piece of work that is always the same, timed beside each kernel. Above zero "
+        "the machine was slower than usual then; times are given for its usual speed. Outside the dashed "
+        "lines it counts as another speed.",
     )
 
 
@@ -207,8 +214,8 @@ def _kernels(found: DeviceDetails) -> View[list[KernelRow]]:
         lambda: found.newest_rows,
         lambda rows: None if rows else "No kernel was measured on this device yet.",
         lambda rows: dmc.Stack([dmc.Group([download]), grid("kernels", COLUMNS, list(map(_row, rows)))]),
-        note="Of each kernel the time that counts, the newest. The download has every time of every kernel, and "
-        "its workload in full.",
+        note="Of each kernel the time that counts, the newest. The download has every time of every kernel, "
+        "and its workload in full.",
     )
 
 

@@ -8,23 +8,21 @@ from dashboards.parts import grid, heading, link, link_column
 from dashboards.routes import Route, device_path
 from dashboards.views import View
 from nas.analysis.devices_data import DeviceSummary, device_summaries
-from nas.formatting import MISSING, percent
+from nas.formatting import MISSING, counted, percent
 from nas.hints import command, without_password
 from nas.ledger import Ledger
 
 RIGHT = {"type": "rightAligned"}
+WRAPPED = {"wrapText": True, "autoHeight": True}
 COLUMNS = [
-    link_column("link", "Device", minWidth=120),
-    {"field": "cpu", "headerName": "CPU", "minWidth": 190, "wrapText": True, "autoHeight": True},
-    {"field": "target", "headerName": "Compiled for"},
-    {"field": "cores", "headerName": "Cores", "minWidth": 90, **RIGHT},
-    {"field": "tvm", "headerName": "TVM"},
-    {"field": "kernels", "headerName": "Kernels measured", **RIGHT},
-    {"field": "networks", "headerName": "Networks measured", **RIGHT},
-    {"field": "error", "headerName": "Mean error of predictions", "minWidth": 140, **RIGHT},
-    {"field": "drift", "headerName": "Speed of late", "minWidth": 130},
-    {"field": "newest", "headerName": "Newest (UTC)", "minWidth": 150},
-    {"field": "oldest", "headerName": "Oldest (UTC)", "minWidth": 150},
+    link_column("link", "Device", minWidth=90),
+    {"field": "what", "headerName": "What it is", "minWidth": 190, **WRAPPED},
+    {"field": "kernels", "headerName": "Kernels measured", "minWidth": 105, **RIGHT},
+    {"field": "networks", "headerName": "Networks measured", "minWidth": 105, **RIGHT},
+    {"field": "error", "headerName": "Mean error of predictions", "minWidth": 125, **RIGHT},
+    {"field": "drift", "headerName": "Speed of late", "minWidth": 125},
+    {"field": "newest", "headerName": "Newest (UTC)", "minWidth": 145},
+    {"field": "oldest", "headerName": "Oldest (UTC)", "minWidth": 145},
 ]
 NOTE = (
     "A prediction is compared where the whole network was measured, too; networks on a disturbed machine "
@@ -55,14 +53,10 @@ def _draw(found: list[DeviceSummary]) -> Any:
 
 
 def _row(summary: DeviceSummary) -> dict[str, Any]:
-    described = summary.described
     return {
         "id": summary.name,
         "link": link(summary.name, device_path(summary.name)),
-        "cpu": str(described.get("cpu", MISSING)),
-        "target": ", ".join(summary.targets) or MISSING,
-        "cores": described.get("cores", MISSING),
-        "tvm": str(described.get("tvm", MISSING)),
+        "what": _what(summary),
         "kernels": summary.kernels,
         "networks": summary.accuracy.counted + summary.accuracy.disturbed,
         "error": percent(summary.accuracy.error),
@@ -70,6 +64,16 @@ def _row(summary: DeviceSummary) -> dict[str, Any]:
         "newest": moment(summary.newest),
         "oldest": moment(summary.oldest),
     }
+
+
+def _what(summary: DeviceSummary) -> str:
+    """Its cpu, cores, target and compiler, as far as they are known."""
+    told = summary.described
+    known = [str(told["cpu"])] if "cpu" in told else []
+    known += [counted(int(told["cores"]), "core")] if isinstance(told.get("cores"), int) else []
+    known += [f"compiled for {' and '.join(summary.targets)}"] if summary.targets else []
+    known += [f"TVM {told['tvm']}"] if "tvm" in told else []
+    return ", ".join(known) or MISSING
 
 
 def moment(date: str | None) -> str:

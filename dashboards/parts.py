@@ -165,7 +165,8 @@ def table(identity: str) -> Any:
 
 def link(text: str, address: str) -> str:
     """A cell of ``link_column``; marks of Markdown in ``text`` are only text."""
-    return f"[{re.sub(r'([^A-Za-z0-9 ])', r'\\\1', text)}]({address})"
+    inert = re.sub(r"([^A-Za-z0-9 ])", r"\\\1", text)
+    return f"[{inert}]({address})"
 
 
 def link_column(field: str, title: str, **more: Any) -> dict[str, Any]:

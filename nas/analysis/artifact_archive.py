@@ -14,7 +14,7 @@ from search_spaces.errors import BitnasError
 if TYPE_CHECKING:
     from nas.ledger.artifacts import Exported
 
-MOST_BYTES = 256 << 20
+MOST_BYTES = 256_000_000
 """Of the files of an archive in all; networks for small devices take a thousandth of it."""
 READABLE = stat.S_IFREG | 0o644
 FIRST_YEAR, LAST_YEAR = 1980, 2107  # of a date in an archive

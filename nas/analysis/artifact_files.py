@@ -1,9 +1,9 @@
 """Reads the folder that a ledger says an artifact is in, and trusts neither of the two.
 
-Whoever writes into a ledger could name any path, and whoever writes into the folder could put links, pipes and
-endless files there. So every part of the path and every file is opened as what it is, never followed and never
-waited for, no more is read than was asked for, and of the files only those count that the manifest lists, whose
-own sum the ledger must have.
+Whoever writes into a ledger could name any path, and whoever writes into the folder could put links, pipes
+and endless files there. So every part of the path and every file is opened as what it is, never followed and
+never waited for, and no more is read than was asked for. Only files count that the manifest lists, whose own
+sum the ledger must have.
 """
 
 import hashlib

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.analysis.artifact_files import is_absent, opened_folder, read_file, take_file, vouched_manifest
-from nas.export.card import CARD, card_of
+from nas.export.card import CARD, Card, card_of
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
-    from nas.export.card import Card
     from nas.ledger.artifacts import Exported
     from runtime.formats.artifact import Manifest
 
@@ -73,7 +72,7 @@ class Looked:
     why: str = ""
     files: tuple[FileFound, ...] = ()
     manifest: "Manifest | None" = None
-    card: "Card | None" = None
+    card: Card | None = None
 
 
 def look_at(exported: "Exported", effort: Effort) -> Looked:

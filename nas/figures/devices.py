@@ -99,9 +99,9 @@ def drift_figure(rows: Sequence[KernelRow], allowed: float) -> "go.Figure":
     for edge in (-allowed, allowed):
         figure.add_hline(y=edge, line={"color": LIMIT, "dash": "dash", "width": 1})
     figure.add_hline(y=0.0, line={"color": MUTED_COLOUR, "width": 1})
-    reach = 1.3 * max([allowed, *map(abs, shares)])
+    ends = [1.3 * min([-allowed, *shares]), 1.3 * max([allowed, *shares])]
     figure.update_xaxes(title="Measured at (UTC)")
-    figure.update_yaxes(title="Slower than usual by", tickformat="+.0%", range=[-reach, reach])
+    figure.update_yaxes(title="Slower than usual by", tickformat="+.0%", range=ends)
     figure.update_layout(height=320, showlegend=False, margin={"t": 20})
     return figure
 
@@ -121,7 +121,7 @@ def families_figure(families: Sequence[FamilyErrors]) -> "go.Figure":
                 boxpoints="all",
                 pointpos=0,
                 jitter=0.4,
-                marker={"color": ACCENT, "size": 5, "opacity": 0.6},
+                marker={"color": ACCENT, "size": 5},
                 line={"color": MUTED_COLOUR},
                 hovertemplate="%{text}<br>estimated %{x:+.1%} off<extra></extra>",
                 hoveron="points",

@@ -71,7 +71,5 @@ _ROWS: Select[Any] = (
 
 def _exported(row: Any) -> Exported:
     noted: Artifact = row.Artifact
-    record = ArtifactRecord(
-        row.search, row.trial, noted.path, noted.target, noted.digest, noted.created_at
-    )
+    record = ArtifactRecord(row.search, row.trial, noted.path, noted.target, noted.digest, noted.created_at)
     return Exported(noted.id, record, noted.verified_at)
