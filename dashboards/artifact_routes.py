@@ -36,9 +36,11 @@ def add_downloads(server: Flask, storage: str) -> None:
         except BaseException:
             file.close()
             raise
+        size = file.tell()
         file.seek(0)
         name = f"{archive_name(exported)}.zip"
         response = send_file(file, "application/zip", as_attachment=True, download_name=name, max_age=0)
+        response.content_length = size
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 

@@ -18,7 +18,6 @@ from nas.analysis.devices_data import (
     device_summaries,
 )
 from nas.figures.devices import (
-    MOST_POINTS,
     FamilyErrors,
     KernelRow,
     drift_figure,
@@ -123,14 +122,13 @@ def _facts(summary: DeviceSummary) -> Any:
 
 
 def _timings(found: DeviceDetails) -> View[list[KernelRow]]:
-    webgl = f" WebGL draws more than {MOST_POINTS:,} points." if len(found.rows) > MOST_POINTS else ""
     return View(
         "What was measured when, and how well",
         lambda: found.rows,
         lambda rows: None if rows else "No kernel was measured on this device yet.",
         lambda rows: chart("device-kernels", kernels_figure(rows)),
         note="Each mark is a time of a kernel: how far its samples spread, as the range of the middle half "
-        f"of them over their median. A cross is a time that a disturbed machine made worthless.{webgl}",
+        f"of them over their median. A cross is a time that a disturbed machine made worthless.",
     )
 
 

@@ -58,7 +58,7 @@ def _row(summary: DeviceSummary) -> dict[str, Any]:
         "link": link(summary.name, device_path(summary.name)),
         "what": _what(summary),
         "kernels": summary.kernels,
-        "networks": summary.accuracy.counted + summary.accuracy.disturbed,
+        "networks": summary.networks,
         "error": percent(summary.accuracy.error),
         "drift": str(summary.drift),
         "newest": moment(summary.newest),

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import IO, TYPE_CHECKING
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from nas.analysis.artifact_files import opened_folder, take_file, vouched_manifest
+from nas.analysis.artifact_files import TooMuchError, opened_folder, take_file, vouched_manifest
 from runtime.formats.artifact import MANIFEST
 from search_spaces.errors import BitnasError
 
@@ -21,9 +21,9 @@ FIRST_YEAR, LAST_YEAR = 1980, 2107  # of a date in an archive
 
 
 def archive_name(exported: "Exported") -> str:
-    """What the archive is called, and the folder in it: letters, digits, dots and dashes."""
+    """What the archive is called, and the folder in it: ASCII letters, digits and dashes."""
     record = exported.record
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", f"{record.search}-trial-{record.number}").strip("-") or "artifact"
+    return "-".join([*re.findall(r"\w+", record.search, re.ASCII), "trial", str(record.number)])
 
 
 def pack(exported: "Exported", into: IO[bytes]) -> None:
@@ -52,7 +52,13 @@ def _add(archive: ZipFile, entry: ZipInfo, folder: int, name: str, expected: str
             digest.update(part)
             written.write(part)
 
-        size = take_file(folder, name, most, take)
+        try:
+            size = take_file(folder, name, most, take)
+        except TooMuchError:
+            megabytes = f"{MOST_BYTES / 1e6:g} MB"
+            raise BitnasError(
+                f"{name}: with it the archive is larger than {megabytes}; copy the folder"
+            ) from None
     if digest.hexdigest() != expected:
         raise BitnasError(f"{name}: its checksum is wrong, the file was changed; export it again")
     return size

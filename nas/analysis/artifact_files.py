@@ -26,6 +26,10 @@ PART = 1 << 20
 Take = Callable[[bytes], object]
 
 
+class TooMuchError(Exception):
+    """There is more to read than was allowed."""
+
+
 @contextmanager
 def opened_folder(path: str) -> Iterator[int]:
     """A descriptor of a folder, while the block runs.
@@ -81,7 +85,8 @@ def take_file(folder: int, name: str, most: int, take: Take) -> int:
     """Give a file part by part to ``take``; how many bytes it had.
 
     Raises:
-        BitnasError: it is not there, is no file, or has more bytes than ``most``.
+        BitnasError: it is not there, or is no file.
+        TooMuchError: it has more bytes than ``most``, now or while it is read.
     """
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise BitnasError(f"{name!r}: it lies outside the artifact; export it again")
@@ -92,21 +97,24 @@ def take_file(folder: int, name: str, most: int, take: Take) -> int:
         what = "a link, which is not followed" if _is_link(folder, name) else "missing, or cannot be read"
         raise BitnasError(f"{name}: it is {what}; export it again") from error
     try:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
             raise BitnasError(f"{name}: it is no file; export it again")
-        return _take_all(file, name, most, take)
+        if found.st_size > most:
+            raise TooMuchError
+        return _take_all(file, most, take)
     except OSError as error:
         raise BitnasError(f"{name}: it cannot be read ({error.strerror}); check the disk") from error
     finally:
         os.close(file)
 
 
-def _take_all(file: int, name: str, most: int, take: Take) -> int:
+def _take_all(file: int, most: int, take: Take) -> int:
     total = 0
     while part := os.read(file, min(PART, most - total + 1)):
         total += len(part)
         if total > most:
-            raise BitnasError(f"{name}: it has more bytes than are read here")
+            raise TooMuchError
         take(part)
     return total
 
@@ -114,7 +122,10 @@ def _take_all(file: int, name: str, most: int, take: Take) -> int:
 def read_file(folder: int, name: str, most: int = MOST_TEXT) -> bytes:
     """All of a small file; BitnasError as ``take_file`` says."""
     parts: list[bytes] = []
-    take_file(folder, name, most, parts.append)
+    try:
+        take_file(folder, name, most, parts.append)
+    except TooMuchError:
+        raise BitnasError(f"{name}: it is too large to be what was exported; export it again") from None
     return b"".join(parts)
 
 

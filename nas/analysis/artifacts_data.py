@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.analysis.artifact_files import is_absent, opened_folder, read_file, take_file, vouched_manifest
+from nas.analysis.artifact_files import (
+    TooMuchError,
+    is_absent,
+    opened_folder,
+    read_file,
+    take_file,
+    vouched_manifest,
+)
 from nas.export.card import CARD, Card, card_of
 from search_spaces.errors import BitnasError
 
@@ -16,12 +23,6 @@ if TYPE_CHECKING:
 
 AS_EXPORTED, DIFFERS, ABSENT, UNCHECKED = "as exported", "changed", "not here", "not checked"
 """What is found of a folder, in words."""
-
-ENDLESS = 1 << 62  # bytes: the effort ends it
-
-
-class SpentError(Exception):
-    """An effort is used up."""
 
 
 @dataclass
@@ -41,10 +42,10 @@ class Effort:
         return self.bytes_left <= 0 or time.monotonic() > self._ends
 
     def spend(self, count: int) -> None:
-        """Take bytes off it; SpentError where nothing is left."""
+        """Take bytes off it; TooMuchError where nothing is left."""
         self.bytes_left -= count
         if self.spent:
-            raise SpentError
+            raise TooMuchError
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,8 @@ def _checked(folder: int, name: str, expected: str, effort: Effort) -> FileFound
         effort.spend(len(part))
 
     try:
-        size = take_file(folder, name, ENDLESS, take)
-    except SpentError:
+        size = take_file(folder, name, effort.bytes_left, take)
+    except TooMuchError:
         return FileFound(name, None, UNCHECKED)
     except BitnasError as error:
         return FileFound(name, None, str(error).partition(": ")[2])

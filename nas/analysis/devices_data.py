@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from latency import DeviceRecord, Measurement
     from nas.ledger import SearchRecord
 
-MOST_KERNELS = 5_000
+MOST_KERNELS = 2_000
 """The newest times of kernels that a page shows; a download has them all."""
 MOST_NETWORKS = 2_000
 MOST_TRIALS = 1_000
@@ -100,8 +100,9 @@ class DeviceSummary:
 
     @property
     def networks(self) -> int:
-        """How many times of whole networks are there: those of trials, and those that were learned from."""
-        return sum(place.networks for place in self.places)
+        """How many whole networks were measured: those of trials, and those that predictions learn from."""
+        of_trials = self.accuracy.counted + self.accuracy.disturbed
+        return of_trials + sum(place.learned for place in self.places)
 
     @property
     def oldest(self) -> str | None:
@@ -208,7 +209,8 @@ def device_details(ledger: Ledger, name: str) -> DeviceDetails:
     networks = networks_of(ledger, keys, MOST_NETWORKS)
     trials = costed(ledger, summary.searches, MOST_TRIALS)
     times = times_of(ledger, keys)
-    good = {key: ms for key, ms in times.items() if key not in worthless(rows)}
+    bad = worthless(rows)
+    good = {key: ms for key, ms in times.items() if key not in bad}
     searches = [s for s in ledger.searches() if s.name in summary.searches]
     storage = without_password(ledger.url)
     return DeviceDetails(

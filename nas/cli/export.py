@@ -144,8 +144,8 @@ def verify(
 ) -> None:
     """Check an exported network in FOLDER: checksums, target, classes, accuracy, size and latency.
 
-    A latency above the card's fails only if nothing disturbs the machine; otherwise it is not judged. When all
-    of it holds, the ledger that it was exported from keeps the date.
+    A latency above the card's fails only if nothing disturbs the machine; otherwise it is not judged. When
+    all of it holds, the ledger that it was exported from keeps the date.
     """
     from nas.export.verify import verify as run
 

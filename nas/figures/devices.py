@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 MOST_POINTS = 2_000
-"""With more points than these, WebGL draws them."""
+"""With more estimates than these, only boxes and outliers are drawn."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,7 @@ def kernels_figure(rows: Sequence[KernelRow]) -> "go.Figure":
     ]
     for name, some, marker in looks:
         if some:
-            figure.add_trace(
-                _points(f"{name} ({len(some):,})", some, [row.spread for row in some], marker, len(rows))
-            )
+            figure.add_trace(_points(f"{name} ({len(some):,})", some, [row.spread for row in some], marker))
     figure.update_xaxes(title="Measured at (UTC)")
     figure.update_yaxes(title="Spread of the samples", tickformat=".1%", rangemode="tozero")
     figure.update_layout(height=380, showlegend=True)
@@ -95,7 +93,7 @@ def drift_figure(rows: Sequence[KernelRow], allowed: float) -> "go.Figure":
     known = [(row, row.reference_ms / row.usual_ms - 1) for row in rows if row.reference_ms and row.usual_ms]
     marker = {"color": ACCENT, "symbol": "circle", "size": 6}
     shares = [share for _, share in known]
-    figure.add_trace(_points("reference", [row for row, _ in known], shares, marker, len(known)))
+    figure.add_trace(_points("reference", [row for row, _ in known], shares, marker))
     for edge in (-allowed, allowed):
         figure.add_hline(y=edge, line={"color": LIMIT, "dash": "dash", "width": 1})
     figure.add_hline(y=0.0, line={"color": MUTED_COLOUR, "width": 1})
@@ -111,6 +109,7 @@ def families_figure(families: Sequence[FamilyErrors]) -> "go.Figure":
     import plotly.graph_objects as go
 
     figure = blank_figure()
+    points = "all" if sum(len(errors) for _, errors in families) <= MOST_POINTS else "outliers"
     for family, errors in reversed(families):
         figure.add_trace(
             go.Box(
@@ -118,7 +117,7 @@ def families_figure(families: Sequence[FamilyErrors]) -> "go.Figure":
                 x=[error for _, error in errors],
                 text=[escape(workload_label(key)) for key, _ in errors],
                 orientation="h",
-                boxpoints="all",
+                boxpoints=points,
                 pointpos=0,
                 jitter=0.4,
                 marker={"color": ACCENT, "size": 5},
@@ -134,19 +133,16 @@ def families_figure(families: Sequence[FamilyErrors]) -> "go.Figure":
     return figure
 
 
-def _points(
-    name: str, rows: Sequence[KernelRow], y: Sequence[float], marker: dict[str, Any], total: int
-) -> Any:
-    """Points over time; WebGL draws them where there are many in all."""
+def _points(name: str, rows: Sequence[KernelRow], y: Sequence[float], marker: dict[str, Any]) -> Any:
+    """Points over time."""
     import plotly.graph_objects as go
 
-    kind = go.Scattergl if total > MOST_POINTS else go.Scatter
     told = [
         f"{escape(workload_label(row.workload))}<br>{milliseconds(row.milliseconds)} ms, "
         f"{row.samples} samples{f', {escape(row.disturbed)}' if row.disturbed else ''}"
         for row in rows
     ]
-    return kind(
+    return go.Scatter(
         name=name, x=[row.date for row in rows], y=list(y), mode="markers", marker=marker, text=told,
         hovertemplate="%{text}<br>%{y:.1%}, %{x}<extra></extra>",
     )  # fmt: skip

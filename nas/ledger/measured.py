@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, case, func, select
 
+from latency.model.table import CALIBRATION
 from nas.ledger.away import patient
 from nas.ledger.latencies import measurement_of
 from nas.ledger.store import Ledger
@@ -24,7 +25,7 @@ class Place(NamedTuple):
         description: its cpu, cores and versions.
         kernels: how many different ones were measured.
         measurements: how many times those were, in all.
-        networks: how many whole networks were, once or more.
+        learned: how many times of whole networks there are that predictions learn from.
         oldest: when something was measured first, ISO 8601; None where nothing was.
         newest: when something was measured last.
     """
@@ -35,7 +36,7 @@ class Place(NamedTuple):
     description: dict[str, Any]
     kernels: int
     measurements: int
-    networks: int
+    learned: int
     oldest: str | None
     newest: str | None
 
@@ -96,8 +97,8 @@ def places(ledger: Ledger) -> list[Place]:
         ).all()
         distinct = func.count(MeasurementRow.workload.distinct())
         kernels = {row[0]: row for row in session.execute(_counted(MeasurementRow, distinct))}
-        counted = func.count(NetworkMeasurementRow.id)
-        networks = {row[0]: row for row in session.execute(_counted(NetworkMeasurementRow, counted))}
+        learned = func.sum(case((NetworkMeasurementRow.purpose == CALIBRATION, 1), else_=0))
+        networks = {row[0]: row for row in session.execute(_counted(NetworkMeasurementRow, learned))}
     found = []
     for key, name, target, description in devices:
         _, measured, times, *dates = kernels.get(key, (key, 0, 0))

@@ -5,11 +5,14 @@ import json
 import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from click.testing import CliRunner
+from flask.testing import FlaskClient
 from plotly.utils import PlotlyJSONEncoder
 
 from dashboards.app import create_app, render
@@ -18,9 +21,11 @@ from nas.analysis import artifact_archive
 from nas.analysis.artifacts_data import UNCHECKED, Effort, look_at
 from nas.cli.main import cli
 from nas.export.verify import Check
+from nas.hints import command
 from nas.ledger import Ledger
-from nas.ledger.artifacts import every_artifact, find_artifact, note_verified
+from nas.ledger.artifacts import find_artifact, note_verified
 from runtime.formats.artifact import MANIFEST, checksum
+from tests.cli.filled_ledger import CONFIG
 from tests.dashboards.exported import forge, record, write
 
 SECRET = b"the words of another"
@@ -31,12 +36,49 @@ def text(storage: str, path: str) -> str:
     return json.dumps(json.loads(PlotlyJSONEncoder().encode(render(storage, path)[0])), ensure_ascii=False)
 
 
+class Shown(NamedTuple):
+    """An artifact that a ledger notes, and what browsers ask for it."""
+
+    storage: str
+    browser: FlaskClient
+    folder: Path
+    number: int
+
+    @property
+    def page(self) -> str:
+        """Its page, as the JSON that goes to the browser."""
+        return text(self.storage, f"/artifact/{self.number}")
+
+    def again(self, folder: Path | str, digest: str | None = None) -> "Shown":
+        """What the same browser gets of another artifact."""
+        return self._replace(folder=Path(folder), number=record(self.storage, folder, digest))
+
+    def download(self) -> tuple[int, bytes]:
+        """Its archive, or why there is none."""
+        with self.browser.get(f"/data/artifact/{self.number}.zip") as answer:
+            return answer.status_code, answer.data
+
+
+@pytest.fixture(scope="module")
+def ledger_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A ledger with one search, to which each test adds its artifact."""
+    url = f"sqlite:///{tmp_path_factory.mktemp('ledger') / 'nas.db'}"
+    with Ledger.open(url, create=True) as ledger:
+        ledger.create_search("demo", replace(CONFIG, trials=7))
+    return url
+
+
+@pytest.fixture(scope="module")
+def browser(ledger_url: str) -> FlaskClient:
+    """Reads that ledger's dashboard."""
+    return create_app(ledger_url).server.test_client()
+
+
 @pytest.fixture
-def folder(tmp_path: Path, own_storage: str) -> Path:
-    """An artifact that the ledger notes as its first."""
-    found = write(tmp_path / "it's here")
-    record(own_storage, found)
-    return found
+def shown(tmp_path: Path, ledger_url: str, browser: FlaskClient) -> Shown:
+    """An artifact of its own."""
+    folder = write(tmp_path / "it's here")
+    return Shown(ledger_url, browser, folder, record(ledger_url, folder))
 
 
 @pytest.fixture
@@ -47,37 +89,37 @@ def secret(tmp_path: Path) -> Path:
     return path
 
 
-def archive(storage: str, number: int = 1) -> tuple[int, bytes]:
-    """What a browser gets for the number of an artifact."""
-    answer = create_app(storage).server.test_client().get(f"/data/artifact/{number}.zip")
-    return answer.status_code, answer.data
-
-
 def test_nothing_was_exported_yet(storage: str) -> None:
     page = text(storage, "/artifacts")
     assert "Nothing was exported yet" in page and "nas export SEARCH" in page
     assert "the ledger has no artifact 1" in text(storage, "/artifact/1")
-    assert archive(storage)[0] == 404
+    answer = create_app(storage).server.test_client().get("/data/artifact/1.zip")
+    assert answer.status_code == 404 and "the ledger has no artifact 1" in json.loads(answer.data)["error"]
 
 
-def test_an_artifact_is_shown_and_sent_whole(own_storage: str, folder: Path) -> None:
-    listed = text(own_storage, "/artifacts")
-    for told in ("[trial 6](/artifact/1)", '"as exported"', '"never verified"', str(folder)):
+def test_an_artifact_is_shown_and_sent_whole(shown: Shown) -> None:
+    listed = text(shown.storage, "/artifacts")
+    for told in (
+        f"[trial 6](/artifact/{shown.number})",
+        '"as exported"',
+        '"never verified"',
+        str(shown.folder),
+    ):
         assert told in listed
-    page = text(own_storage, "/artifact/1")
+    page = shown.page
     for told in ("97.10%", "on the 360 test images of digits", "network.so", "1,200", "3 binary"):
         assert told in page
     assert "dangerously" not in page, "text of the folder is never markup"
-    quoted = f"'{str(folder).replace(chr(39), chr(39) + chr(34) + chr(39) + chr(34) + chr(39))}'"
-    assert json.dumps(f"nas verify {quoted}")[1:-1] in page
-    answer = create_app(own_storage).server.test_client().get("/data/artifact/1.zip")
-    assert (answer.status_code, answer.mimetype) == (200, "application/zip")
-    assert answer.headers["Content-Disposition"] == "attachment; filename=demo-trial-6.zip"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.content_length == len(answer.data)
-    with zipfile.ZipFile(io.BytesIO(answer.data)) as packed:
-        sent = {name.removeprefix("demo-trial-6/"): packed.read(name) for name in packed.namelist()}
-    assert sent == {path.name: path.read_bytes() for path in folder.iterdir()}
+    verify = command("verify", shown.folder, storage=shown.storage)
+    assert json.dumps(verify)[1:-1] in page
+    with shown.browser.get(f"/data/artifact/{shown.number}.zip") as answer:
+        assert (answer.status_code, answer.mimetype) == (200, "application/zip")
+        assert answer.headers["Content-Disposition"] == "attachment; filename=demo-trial-6.zip"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.content_length == len(answer.data)
+        with zipfile.ZipFile(io.BytesIO(answer.data)) as packed:
+            sent = {name.removeprefix("demo-trial-6/"): packed.read(name) for name in packed.namelist()}
+    assert sent == {path.name: path.read_bytes() for path in shown.folder.iterdir()}
 
 
 def change(folder: Path, secret: Path) -> None:
@@ -110,13 +152,12 @@ def make_folder(folder: Path, secret: Path) -> None:
 
 @pytest.mark.parametrize("damage", [change, grow, take_away, link_file, pipe, make_folder])
 def test_a_file_that_is_not_as_exported_is_told_and_nothing_sent(
-    own_storage: str, folder: Path, secret: Path, damage: Callable[[Path, Path], None]
+    shown: Shown, secret: Path, damage: Callable[[Path, Path], None]
 ) -> None:
-    damage(folder, secret)
-    page = text(own_storage, "/artifact/1")
+    damage(shown.folder, secret)
     state = UNCHECKED if damage is grow else "changed"
-    assert f'"{state}"' in page and "network.so" in page
-    status, sent = archive(own_storage)
+    assert f'"{state}"' in shown.page and "network.so" in shown.page
+    status, sent = shown.download()
     assert status == 409 and b"network.so: " in sent
     assert SECRET not in sent
 
@@ -141,7 +182,7 @@ def pipe_manifest(folder: Path) -> None:
 
 
 def another(folder: Path) -> None:
-    forge(folder)
+    forge(folder, more="0" * 64)
 
 
 @pytest.mark.parametrize(
@@ -155,89 +196,93 @@ def another(folder: Path) -> None:
     ],
 )
 def test_a_folder_that_is_not_what_was_exported(
-    own_storage: str, folder: Path, damage: Callable[[Path], None], state: str, why: str
+    shown: Shown, damage: Callable[[Path], None], state: str, why: str
 ) -> None:
-    damage(folder)
-    page = text(own_storage, "/artifact/1")
-    assert f'"{state}"' in page and why in page and "network.so" not in page
-    assert f'"{state}"' in text(own_storage, "/artifacts")
-    status, sent = archive(own_storage)
+    damage(shown.folder)
+    assert f'"{state}"' in shown.page and why in shown.page and "network.so" not in shown.page
+    status, sent = shown.download()
     assert status == 409 and why.encode() in sent
 
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "..", ".", "", "a/../../secret", MANIFEST])
-def test_a_manifest_cannot_name_what_lies_outside(
-    own_storage: str, folder: Path, secret: Path, name: str
-) -> None:
-    forge(folder, **{name: sha256(SECRET).hexdigest()})
-    record(own_storage, folder)  # the ledger is the forger's as well
-    status, sent = archive(own_storage, 2)
+def test_a_manifest_cannot_name_what_lies_outside(shown: Shown, secret: Path, name: str) -> None:
+    forge(shown.folder, **{name: sha256(SECRET).hexdigest()})
+    forged = shown.again(shown.folder)  # the ledger is the forger's as well
+    status, sent = forged.download()
     assert status == 409 and b"lies outside the artifact" in sent and SECRET not in sent
-    assert "lies outside the artifact" in text(own_storage, "/artifact/2")
+    assert "lies outside the artifact" in forged.page
 
 
 @pytest.mark.parametrize(
-    "path", ["/etc", "/", "/proc/self", "/dev", "", ".", "relative", "/etc/../etc", "/a" * 3000]
+    "path", ["/etc", "/", "/proc/self", "/dev", "", "relative", "/etc/../etc", "/a" * 3000]
 )
-def test_a_ledger_cannot_name_other_folders(own_storage: str, path: str) -> None:
-    record(own_storage, path, "0" * 64)
-    page, (status, sent) = text(own_storage, "/artifact/1"), archive(own_storage)
-    assert "no artifact at" in page or "no absolute path" in page
-    assert status == 409 and b"root:" not in sent
-    assert "passwd" not in page
+def test_a_ledger_cannot_name_other_folders(shown: Shown, path: str) -> None:
+    forged = shown.again(path, "0" * 64)
+    status, sent = forged.download()
+    whys = ("no artifact at", "no absolute path", "leads over a link")
+    assert status == 409 and any(why in forged.page and why.encode() in sent for why in whys)
+    assert b"root:" not in sent and "passwd" not in forged.page
 
 
-def test_no_request_names_a_path(own_storage: str, folder: Path) -> None:
-    server = create_app(own_storage).server
+def test_no_request_names_a_path(shown: Shown) -> None:
+    server = create_app(shown.storage).server
     guard(server, "t" * 20)
-    browser = server.test_client()
-    assert browser.get("/data/artifact/1.zip").status_code == 401
+    browser, path = server.test_client(), f"/data/artifact/{shown.number}.zip"
+    assert browser.get(path).status_code == 401
     token = {"Authorization": f"Bearer {'t' * 20}"}
-    for name in ("..%2f..%2fetc", "1%2f..%2f2", "-1", "1e3", "99999999999999999999", "%00", f"{folder}"):
-        assert browser.get(f"/data/artifact/{name}.zip", headers=token).status_code in (308, 404)
-    with browser.get("/data/artifact/1.zip", headers=token) as answer:
-        assert answer.status_code == 200
+    for name in (
+        "..%2f..%2fetc",
+        "1%2f..%2f2",
+        "-1",
+        "1e3",
+        "99999999999999999999",
+        "%00",
+        f"{shown.folder}",
+    ):
+        answer = browser.get(f"/data/artifact/{name}.zip", headers=token)
+        assert answer.mimetype != "application/zip", name
+    with browser.get(path, headers=token) as answer:
+        assert answer.mimetype == "application/zip"
 
 
-def test_checking_is_bounded(own_storage: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Ledger.open(own_storage) as ledger:
-        exported = find_artifact(ledger, 1)
+def test_checking_is_bounded(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Ledger.open(shown.storage) as ledger:
+        exported = find_artifact(ledger, shown.number)
     looked = look_at(exported, Effort(1_000, 60.0))
     assert looked.state == UNCHECKED and "too large to check here" in looked.why
     assert look_at(exported, Effort(1_000_000, -1.0)).state == UNCHECKED
     monkeypatch.setattr(artifact_archive, "MOST_BYTES", 1_000)
-    status, sent = archive(own_storage)
-    assert status == 409 and b"more bytes than are read here" in sent
+    status, sent = shown.download()
+    assert status == 409 and b"with it the archive is larger than 0.001 MB" in sent
 
 
-def test_names_in_a_header_are_harmless(own_storage: str, folder: Path) -> None:
-    with Ledger.open(own_storage) as ledger:
-        exported = every_artifact(ledger)[0]
-    hostile = exported.record.__class__(**{**vars(exported.record), "search": 'a"\r\nX: 1/../é'})
-    forged = exported.__class__(exported.number, hostile, None)
-    assert artifact_archive.archive_name(forged) == "a-X-1-trial-6"
+def test_the_name_of_an_archive_is_harmless(shown: Shown) -> None:
+    with Ledger.open(shown.storage) as ledger:
+        exported = find_artifact(ledger, shown.number)
+    hostile = replace(exported, record=replace(exported.record, search='a"\r\nX: 1/../é'))
+    assert artifact_archive.archive_name(hostile) == "a-X-1-trial-6"
 
 
 def test_a_verification_is_noted_for_that_artifact_alone(
-    own_storage: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record(own_storage, folder, "1" * 64)  # what lay there before
-    holds = {"all": True}
+    before = shown.again(shown.folder, "1" * 64)  # what lay there before
+    holds: dict[str, bool | None] = {}
     monkeypatch.setattr(
         "nas.export.verify.verify", lambda *_: [Check("latency", "1", "1", holds["all"], "disturbed")]
     )
-    command = ["verify", str(folder), "--storage", own_storage]
+    typed = ["verify", str(shown.folder), "--storage", shown.storage]
     for holds["all"] in (False, None):
-        assert "Noted" not in CliRunner().invoke(cli, command).stderr
-        assert '"never verified"' in text(own_storage, "/artifacts")
+        assert "Noted" not in CliRunner().invoke(cli, typed).stderr
+        assert '"never verified"' in shown.page
     holds["all"] = True
-    result = CliRunner().invoke(cli, command)
+    result = CliRunner().invoke(cli, typed)
     assert "Verified.\nNoted for trial 6 of search demo.\n" in result.stderr and result.exit_code == 0
-    with Ledger.open(own_storage) as ledger:
-        before, first = every_artifact(ledger)
-        assert before.verified_at is None and first.verified_at is not None
-        assert note_verified(ledger, str(folder) + "2", checksum(folder / MANIFEST)) == []
-    page = text(own_storage, "/artifact/1")
-    assert f'"verified on {first.verified_at:%Y-%m-%d %H:%M}"' in page and "never verified" not in page
-    absent = [*command[:-1], "sqlite:///absent/none.db"]
+    with Ledger.open(shown.storage) as ledger:
+        verified_at = find_artifact(ledger, shown.number).verified_at
+        assert note_verified(ledger, f"{shown.folder}2", checksum(shown.folder / MANIFEST)) == []
+    assert verified_at is not None
+    assert f'"verified on {verified_at:%Y-%m-%d %H:%M}"' in shown.page and "never verified" not in shown.page
+    assert '"never verified"' in before.page
+    absent = [*typed[:-1], "sqlite:///absent/none.db"]
     assert CliRunner().invoke(cli, absent).exit_code == 0, "the ledger may be another machine's"
