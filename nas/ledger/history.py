@@ -10,7 +10,7 @@ from nas.ledger.rows import trial_columns, trial_record
 from nas.ledger.store import Ledger, find_id
 from nas.ledger.tables import Trial
 
-_LEFT_OUT = {"latency_by_workload", "passed_samples"}
+_LEFT_OUT = {"latency_by_workload", "passed_samples", "parents"}
 """What nobody judges a trial by, and is most of what there is to read of many."""
 _COLUMNS = trial_columns(_LEFT_OUT)
 
@@ -18,7 +18,7 @@ _COLUMNS = trial_columns(_LEFT_OUT)
 class History:
     """The trials of one search that have been proposed, kept in memory and brought up to date on demand.
 
-    They come without the times of their kernels and the samples of what was passed over.
+    They come without the times of their kernels, the samples of what was passed over, and their parents.
 
     Every change of a trial takes the search's next revision in the transaction that commits it, and the
     search's row is locked until then. So whoever has read up to a revision has missed nothing before it.

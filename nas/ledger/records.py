@@ -272,6 +272,7 @@ class TrialRecord:
     it is trained, where the algorithm says so.
     ``epochs_done`` is how many epochs it has been through, ``accuracies`` those of its repeated trainings.
     ``same_as`` is the trial, as SEARCH/NUMBER, of the same architecture whose result it has taken over.
+    ``parents`` are the trials of the same search that it was bred from, where the algorithm tells.
     ``passed_over`` is how many proposals were passed over before this one, with some of them in
     ``passed_samples``.
     """
@@ -305,6 +306,7 @@ class TrialRecord:
     same_as: str | None = None
     passed_over: int = 0
     passed_samples: tuple[Mapping[str, Any], ...] = ()
+    parents: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-able values; times are ISO 8601 in UTC, the architecture is its JSON text."""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from latency import Measurement
 
 
-_LONG = {"architecture", "choices", "latency_by_workload"}
+_LONG = {"architecture", "choices", "latency_by_workload", "parents"}
 _IN_COLUMNS = {"accuracy", "latency", "size"}
 """The objectives of which a trial has a column; others may be computed from its architecture."""
 _AT_ONCE = 500
@@ -223,8 +223,8 @@ class Ledger:
     ) -> list[TrialRecord]:
         """The trials of a search, of one state or all, without what is long: they take a third of the time.
 
-        They lack choices, the times of kernels, and architectures, unless no choices lead to these, or one of
-        the search's objectives, or of ``objectives``, is computed from them.
+        They lack choices, parents, the times of kernels, and architectures, unless no choices lead to these,
+        or one of the search's objectives, or of ``objectives``, is computed from them.
 
         Raises:
             InvalidInput: there is no such search.
