@@ -19,7 +19,6 @@ from nas.ledger import Ledger
 from nas.ledger.artifacts import Exported, find_artifact
 
 if TYPE_CHECKING:
-    from nas.analysis.artifacts_data import Card
     from nas.ledger.entries import ArtifactRecord
 
 MOST_SECONDS = 3.0
@@ -66,17 +65,19 @@ def _trust(exported: Exported, looked: Looked, storage: str | None) -> Any:
         looked.why or "Its manifest is the one that was exported, and every file has the sum that it lists."
     )
     verify = command("verify", exported.record.path, storage=storage)
+    failed = looked.state not in (AS_EXPORTED, UNCHECKED)
     if exported.verified_at is None:
         told = [f"It was {NEVER}: nobody has run the network here since and compared it with its card. Type ",
                 dmc.Code(verify)]  # fmt: skip
+    elif failed:
+        told = [f"It was {told_verified(exported)} (UTC), but not as it is now. Type ", dmc.Code(verify)]
     else:
         told = [f"It was {told_verified(exported)} (UTC): the network did what its card states. Again: ",
                 dmc.Code(verify)]  # fmt: skip
-    failed = looked.state not in (AS_EXPORTED, UNCHECKED)
     return dmc.Stack([notice(files, failed=failed), dmc.Text(told, size="sm")], gap="sm")
 
 
-def _card(found: "Card | None") -> View[Any]:
+def _card(found: Any) -> View[Any]:
     return View(
         "Card",
         lambda: found,
@@ -86,7 +87,7 @@ def _card(found: "Card | None") -> View[Any]:
     )
 
 
-def _draw_card(found: "Card") -> Any:
+def _draw_card(found: Any) -> Any:
     layers = ", ".join(f"{count} {name}" for name, count in found.precisions.items()) or MISSING
     where = ", ".join(f"{k} {v}" for k, v in found.device.items() if k not in DEVICE_LEFT_OUT) or MISSING
     facts = [("Layers", layers), ("Device", where), ("Architecture", dmc.Code(found.digest))]

@@ -17,7 +17,7 @@ COLUMNS = [
     link_column("search", "Search", minWidth=120),
     {"field": "exported", "headerName": "Exported (UTC)", "minWidth": 150},
     {"field": "state", "headerName": "Its files are"},
-    {"field": "verified", "headerName": "Verified", "minWidth": 190},
+    {"field": "verified", "headerName": "Verified", "minWidth": 215},
     {"field": "target", "headerName": "Compiled for", "tooltipField": "target"},
     {
         "field": "path",

@@ -15,7 +15,6 @@ from nas.analysis.devices_data import (
     DeviceDetails,
     DeviceSummary,
     device_details,
-    device_summaries,
 )
 from nas.figures.devices import (
     FamilyErrors,
@@ -31,7 +30,7 @@ from nas.hints import command, without_password
 from nas.ledger import Ledger
 
 NUMBER = {"filter": "agNumberColumnFilter", **RIGHT}
-COLUMNS = [
+COLUMNS: list[dict[str, Any]] = [
     {"field": "kernel", "headerName": "Kernel", "minWidth": 260, "tooltipField": "workload", "flex": 2},
     {"field": "family", "headerName": "Family"},
     {"field": "ms", "headerName": "Milliseconds", **NUMBER, "minWidth": 140},
@@ -69,10 +68,8 @@ def page(ledger: Ledger, route: Route) -> Any:
 
 def is_live(ledger: Ledger, route: Route) -> bool:
     """Whether a search on it still has trials to run."""
-    mine = {
-        name for found in device_summaries(ledger) if found.name == route.device for name in found.searches
-    }
-    return any(not search.finished for search in ledger.searches() if search.name in mine)
+    mine = (search for search in ledger.searches() if search.config.device == route.device)
+    return any(not search.finished for search in mine)
 
 
 def _merits(found: DeviceDetails) -> Any:
@@ -104,13 +101,12 @@ def _shortened(found: DeviceDetails) -> Any:
 def _facts(summary: DeviceSummary) -> Any:
     if not summary.places:
         return notice("Nothing was measured on it yet.")
-    titles = ("CPU", "Compiled for", "Cores", "TVM", "Kernels", "Times", "Oldest (UTC)", "Newest (UTC)")
+    titles = ("CPU", "Compiled for", "By", "Kernels", "Times", "Oldest (UTC)", "Newest (UTC)")
     rows = [
         (
-            str(place.description.get("cpu", MISSING)),
+            place.cpu or MISSING,
             place.target or MISSING,
-            str(place.description.get("cores", MISSING)),
-            str(place.description.get("tvm", MISSING)),
+            place.made_by or MISSING,
             f"{place.kernels:,}",
             f"{place.measurements:,}",
             moment(place.oldest),
@@ -128,7 +124,7 @@ def _timings(found: DeviceDetails) -> View[list[KernelRow]]:
         lambda rows: None if rows else "No kernel was measured on this device yet.",
         lambda rows: chart("device-kernels", kernels_figure(rows)),
         note="Each mark is a time of a kernel: how far its samples spread, as the range of the middle half "
-        f"of them over their median. A cross is a time that a disturbed machine made worthless.",
+        "of them over their median. A cross is a time that a disturbed machine made worthless.",
     )
 
 
@@ -211,7 +207,9 @@ def _kernels(found: DeviceDetails) -> View[list[KernelRow]]:
         "Kernels",
         lambda: found.newest_rows,
         lambda rows: None if rows else "No kernel was measured on this device yet.",
-        lambda rows: dmc.Stack([dmc.Group([download]), grid("kernels", COLUMNS, list(map(_row, rows)))]),
+        lambda rows: dmc.Stack(
+            [dmc.Group([download]), grid("kernels", COLUMNS, [_row(row) for row in rows])]
+        ),
         note="Of each kernel the time that counts, the newest. The download has every time of every kernel, "
         "and its workload in full.",
     )

@@ -80,7 +80,7 @@ def look_at(exported: "Exported", effort: Effort) -> Looked:
     """Hold the folder of an artifact against what the ledger and its manifest say."""
     path = exported.record.path
     if effort.spent:
-        return Looked(UNCHECKED, "there was no time left to look")
+        return Looked(UNCHECKED, "There was no time left to look.")
     try:
         with opened_folder(path) as folder:
             _, manifest = vouched_manifest(folder, path, exported.record.digest)
@@ -116,7 +116,7 @@ def _judged(files: tuple[FileFound, ...]) -> tuple[str, str]:
     """The state of a folder by its files, and why."""
     wrong = [file.name for file in files if file.found not in (AS_EXPORTED, UNCHECKED)]
     if wrong:
-        return DIFFERS, f"not as they were exported: {', '.join(wrong)}; export it again"
+        return DIFFERS, f"Not as they were exported: {', '.join(wrong)}; export it again"
     if late := [file.name for file in files if file.found == UNCHECKED]:
-        return UNCHECKED, f"too large to check here: {', '.join(late)}"
+        return UNCHECKED, f"Too large to check here: {', '.join(late)}"
     return AS_EXPORTED, ""

@@ -68,19 +68,14 @@ def family_of(workload: str) -> str:
 def kernels_figure(rows: Sequence[KernelRow]) -> "go.Figure":
     """Each time of a kernel: when it was taken, and how far its samples spread."""
     figure = blank_figure()
+    dot = {"color": ACCENT, "symbol": "circle", "size": 7}
+    cross = {"color": LIMIT, "symbol": "x-thin", "size": 9, "line": {"width": 2, "color": LIMIT}}
     good = [row for row in rows if not row.disturbed]
     bad = [row for row in rows if row.disturbed]
-    looks = [
-        ("usable", good, {"color": ACCENT, "symbol": "circle", "size": 7}),
-        (
-            "disturbed",
-            bad,
-            {"color": LIMIT, "symbol": "x-thin", "size": 9, "line": {"width": 2, "color": LIMIT}},
-        ),
-    ]
-    for name, some, marker in looks:
+    for name, some, marker in (("usable", good, dot), ("disturbed", bad, cross)):
         if some:
-            figure.add_trace(_points(f"{name} ({len(some):,})", some, [row.spread for row in some], marker))
+            spreads = [row.spread for row in some]
+            figure.add_trace(_points(f"{name} ({len(some):,})", some, spreads, marker))
     figure.update_xaxes(title="Measured at (UTC)")
     figure.update_yaxes(title="Spread of the samples", tickformat=".1%", rangemode="tozero")
     figure.update_layout(height=380, showlegend=True)

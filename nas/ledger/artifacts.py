@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import select, update
 
 from nas.ledger.away import patient
 from nas.ledger.entries import ArtifactRecord
@@ -62,7 +62,7 @@ def note_verified(ledger: Ledger, path: str, digest: str) -> list[ArtifactRecord
     return found
 
 
-_ROWS: Select[Any] = (
+_ROWS = (
     select(Artifact, Trial.number.label("trial"), Search.name.label("search"))
     .join(Trial, Trial.id == Artifact.trial_id)
     .join(Search, Search.id == Trial.search_id)

@@ -45,6 +45,16 @@ class Place(NamedTuple):
         """What users call it."""
         return self.identity.partition(" | ")[0]
 
+    @property
+    def cpu(self) -> str:
+        """The processor, as it tells itself."""
+        return (self.identity.split(" | ") + [""])[1]
+
+    @property
+    def made_by(self) -> str:
+        """What made the code and timed it."""
+        return ", ".join(self.identity.split(" | ")[2:])
+
 
 class Kernel(NamedTuple):
     """One time of one kernel."""
@@ -156,7 +166,7 @@ def measured_whole(ledger: Ledger, searches: Sequence[str]) -> list[Whole]:
     with ledger.reading() as session:
         of_searches = select(*columns).join(Search, Search.id == Trial.search_id).where(*known)
         rows = session.execute(of_searches.where(Search.name.in_(searches)).order_by(Trial.id)).all()
-    return [Whole(*row) for row in rows]
+    return [Whole._make(row) for row in rows]
 
 
 @patient

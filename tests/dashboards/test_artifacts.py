@@ -249,7 +249,7 @@ def test_checking_is_bounded(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> N
     with Ledger.open(shown.storage) as ledger:
         exported = find_artifact(ledger, shown.number)
     looked = look_at(exported, Effort(1_000, 60.0))
-    assert looked.state == UNCHECKED and "too large to check here" in looked.why
+    assert looked.state == UNCHECKED and "Too large to check here" in looked.why
     assert look_at(exported, Effort(1_000_000, -1.0)).state == UNCHECKED
     monkeypatch.setattr(artifact_archive, "MOST_BYTES", 1_000)
     status, sent = shown.download()
