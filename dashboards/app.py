@@ -14,6 +14,7 @@ from dashboards import (
     page_devices,
     page_search,
     page_searches,
+    page_searches_compared,
     page_trial,
 )
 from dashboards.artifact_routes import add_downloads
@@ -44,6 +45,7 @@ class Page(Protocol):
 
 PAGES: dict[str, Page] = {
     "searches": page_searches,
+    "searches_compared": page_searches_compared,
     "search": page_search,
     "trial": page_trial,
     "devices": page_devices,
@@ -54,6 +56,7 @@ PAGES: dict[str, Page] = {
 """The module of each page, by its name in ``routes.PATTERNS``."""
 LINKS = {"Searches": "/", "Devices": "/devices", "Artifacts": "/artifacts"}
 """What the head of every page leads to."""
+OWN_SCRIPTS = ["/assets/mount.js", "/assets/searches.js"]
 ASSETS = Path(__file__).with_name("assets")
 
 
@@ -75,6 +78,8 @@ def create_app(storage: str) -> Dash:
     add_data_routes(app.server, storage, Frames(storage))
     add_downloads(app.server, storage)
     _show_pages(app, storage)
+    page_searches.answer_selection(app)
+    page_searches_compared.answer_choice(app)
     return app
 
 
@@ -105,7 +110,7 @@ def _rendered(storage: str, path: str, query: str) -> tuple[Any, bool]:
 
 def _head() -> str:
     """What a page loads before Dash: plotly, which Dash then uses too, and the linked views."""
-    scripts = [PLOTLY, *(f"{BROWSER}/{name}" for name in SCRIPTS), "/assets/mount.js"]
+    scripts = [PLOTLY, *(f"{BROWSER}/{name}" for name in SCRIPTS), *OWN_SCRIPTS]
     told = [f'<link rel="stylesheet" href="{BROWSER}/{STYLE}">']
     return "".join([*told, *(f'<script src="{script}"></script>' for script in scripts)])
 

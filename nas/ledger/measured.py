@@ -48,7 +48,7 @@ class Place(NamedTuple):
     @property
     def cpu(self) -> str:
         """The processor, as it tells itself."""
-        return (self.identity.split(" | ") + [""])[1]
+        return [*self.identity.split(" | "), ""][1]
 
     @property
     def made_by(self) -> str:
