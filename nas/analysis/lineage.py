@@ -26,7 +26,8 @@ class Step:
 
     Attributes:
         trial: as the ledger has it.
-        parent: the parent that the way goes on with: the one that differs in the fewest choices.
+        parent: the parent that the way goes on with: the one that differs in the fewest choices,
+            of such the latest.
         others: its further parents.
         changes: what differs from ``parent``.
     """
@@ -72,7 +73,7 @@ def _step(ledger: Ledger, trial: TrialRecord, parents: Sequence[int]) -> Step:
     if not parents:
         return Step(trial)
     found = {number: changes(ledger.trial(trial.search, number), trial) for number in parents}
-    nearest = min(parents, key=lambda number: (len(found[number]), number))
+    nearest = min(parents, key=lambda number: (len(found[number]), -number))
     others = tuple(number for number in parents if number != nearest)
     return Step(trial, nearest, others, found[nearest])
 
