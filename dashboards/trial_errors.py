@@ -97,7 +97,7 @@ def _pairs(pairs: Sequence[Pair]) -> Any:
 
 
 def _count(pair: Pair) -> str:
-    return f"{pair.count} of {pair.of} ({percent(pair.count / pair.of)})" if pair.of else str(pair.count)
+    return f"{pair.images} of {pair.of} ({percent(pair.images / pair.of)})" if pair.of else str(pair.images)
 
 
 def _images(trial: TrialRecord, shown: Shown) -> Any:

@@ -26,8 +26,8 @@ class Pair(NamedTuple):
 
     true: str
     predicted: str
-    count: int
-    of: int | None  # images of the class, where every image is counted
+    images: int
+    of: int | None  # that the class has, where every image is counted
 
 
 class Confusion(NamedTuple):
