@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from nas.ledger.origin import Origin
@@ -176,9 +177,12 @@ class SearchConfig(RelativeLimits):
     def _named_limits(self) -> dict[str, float | None]:
         return {o.limit: getattr(self, o.limit) for o in map(objective, objectives) if hasattr(self, o.limit)}
 
-    @property
+    @cached_property
     def limited(self) -> dict[str, float]:
-        """Every limit, by its objective's name: the one place that gathers them."""
+        """Every limit, by its objective's name: the one place that gathers them.
+
+        Kept, as it is asked for each trial of a search.
+        """
         named = {o.name: getattr(self, o.limit, None) for o in map(objective, objectives) if o.limit}
         return {**{name: limit for name, limit in named.items() if limit is not None}, **self.limits}
 

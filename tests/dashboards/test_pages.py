@@ -50,13 +50,6 @@ def test_search_page(storage: str) -> None:
     assert '"id": "trials"' in page
 
 
-def test_the_best_of_a_search_keeps_its_limits(storage: str) -> None:
-    page = text(storage, "/search/demo")
-    merits = page[page.index("Most accurate") :]
-    assert "trial 8: 98.1%" in merits, "not trial 10, which is over the limit"
-    assert "no trial beats them in all objectives, 1 of them over the limit" in merits
-
-
 def test_trial_page(storage: str) -> None:
     page = text(storage, "/search/demo/trial/6")
     for told in ("97.4%", "0.152 ms", "0.149 ms", "11.30 kB", "separable", "depthwise ", "dithered"):
