@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
-from dashboards import page_search, page_searches, page_trial
+from dashboards import page_search, page_searches, page_searches_compared, page_trial
 from dashboards.data_routes import BROWSER, PLOTLY, add_data_routes
 from dashboards.frames import Frames
 from dashboards.parts import notice, problem
@@ -35,12 +35,14 @@ class Page(Protocol):
 
 PAGES: dict[str, Page] = {
     "searches": page_searches,
+    "searches_compared": page_searches_compared,
     "search": page_search,
     "trial": page_trial,
 }
 """The module of each page, by its name in ``routes.PATTERNS``."""
 LINKS = {"Searches": "/", "Devices": "/devices", "Artifacts": "/artifacts"}
 """What the head of every page leads to."""
+OWN_SCRIPTS = ["/assets/mount.js", "/assets/searches.js"]
 ASSETS = Path(__file__).with_name("assets")
 
 
@@ -61,6 +63,8 @@ def create_app(storage: str) -> Dash:
     app.layout = _shell
     add_data_routes(app.server, storage, Frames(storage))
     _show_pages(app, storage)
+    page_searches.answer_selection(app)
+    page_searches_compared.answer_choice(app)
     return app
 
 
@@ -91,7 +95,7 @@ def _rendered(storage: str, path: str, query: str) -> tuple[Any, bool]:
 
 def _head() -> str:
     """What a page loads before Dash: plotly, which Dash then uses too, and the linked views."""
-    scripts = [PLOTLY, *(f"{BROWSER}/{name}" for name in SCRIPTS), "/assets/mount.js"]
+    scripts = [PLOTLY, *(f"{BROWSER}/{name}" for name in SCRIPTS), *OWN_SCRIPTS]
     told = [f'<link rel="stylesheet" href="{BROWSER}/{STYLE}">']
     return "".join([*told, *(f'<script src="{script}"></script>' for script in scripts)])
 

@@ -116,8 +116,16 @@ def chart(identity: str, figure: Any, height: int | None = None) -> Any:
     return dcc.Graph(id=identity, figure=figure, config=PLOT_CONFIG, style=style, responsive=True)
 
 
-def grid(identity: str, columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Any:
-    """A table that sorts and filters in the browser; the field ``id`` tells its rows apart."""
+def grid(
+    identity: str,
+    columns: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """A table that sorts and filters in the browser; the field ``id`` tells its rows apart.
+
+    ``options`` are further ones of AG Grid.
+    """
     return dag.AgGrid(
         id=identity,
         columnDefs=list(columns),
@@ -139,6 +147,7 @@ def grid(identity: str, columns: Sequence[Mapping[str, Any]], rows: Sequence[Map
             "pagination": not rows or len(rows) > PAGE_ROWS,
             "paginationPageSize": PAGE_ROWS,
             "paginationPageSizeSelector": [PAGE_ROWS, 100, 500],
+            **(options or {}),
         },
         style={"width": "100%", "height": None},
     )

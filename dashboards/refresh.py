@@ -13,6 +13,10 @@ REFRESHED_FIGURES = {
     "progress": "children",
     "merits": "children",
     "searches": "rowData",
+    "compared-merits": "children",
+    "compared-fronts": "figure",
+    "compared-growth": "figure",
+    "compared-members": "rowData",
     "workloads": "figure",
     "training": "figure",
 }

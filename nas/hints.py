@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from search_spaces.plugins import named_plugin_files
 
@@ -40,3 +41,8 @@ def _typed(options: Iterable[tuple[str, object]]) -> list[str]:
     for name, value in options:
         found += [f"--{name.replace('_', '-')}"] + ([] if value is None else [str(value)])
     return found
+
+
+def without_password(storage: str) -> str | None:
+    """A ledger's URL as a page may show it in a command; None, for that of NAS_STORAGE, where it has one."""
+    return None if urlsplit(storage).password else storage

@@ -24,6 +24,7 @@ class Known:
     """Trials by number: their choices, and what came of them.
 
     Attributes:
+        numbers: of the trials (n,).
         codes: their choices (n, c); only those of ``is_usable`` mean something.
         losses: their objectives and limits (n, w), in the order of ``SearchConfig.watched``; NaN where one is
             not known.
@@ -36,6 +37,7 @@ class Known:
         objectives: how many of the losses are objectives, the first ones.
     """
 
+    numbers: Rows
     codes: Codes
     losses: Floats
     is_usable: Mask
@@ -116,7 +118,7 @@ class Archive:
         losses = ("losses", np.float64, (len(self._watched),))
         names = "is_usable", "is_front", "is_stopped", "is_running", "is_beaten"
         flags = [(name, np.bool_) for name in names]
-        return np.dtype([codes, losses, *flags, ("epochs", np.int64)])
+        return np.dtype([("numbers", np.intp), codes, losses, *flags, ("epochs", np.int64)])
 
     def _grow(self, size: int) -> None:
         if size > len(self._table):
@@ -129,6 +131,7 @@ class Archive:
         if codes is not None:
             self.keys.add(codes.tobytes())
         return (
+            trial.number,
             np.zeros(len(self._genome.names)) if codes is None else codes,
             [self._loss(trial, o) for o in self._watched],
             codes is not None,

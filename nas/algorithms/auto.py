@@ -10,9 +10,9 @@ from threadpoolctl import ThreadpoolController
 from nas import seeds
 from nas.algorithms.archive import Archive, Known, Rows
 from nas.algorithms.base import Algorithm, Proposal, algorithms
-from nas.algorithms.breeding import Breeder
+from nas.algorithms.breeding import Bred, Breeder
 from nas.algorithms.candidates import Candidate, Candidates
-from nas.algorithms.dormancy import Codes, Mask
+from nas.algorithms.dormancy import Mask
 from nas.algorithms.gain import Gain
 from nas.algorithms.genome import Genes, Genome, design
 from nas.algorithms.hypervolume import Floats, ranks
@@ -90,7 +90,8 @@ class Auto(Algorithm):
         """One of the start's architectures, or the one that promises most."""
         # many small products: more threads than one only get into each other's way
         with self._threads.limit(limits=1):
-            return Proposal(self._asked(number, history, passed_over).choices)
+            found = self._asked(number, history, passed_over)
+        return Proposal(found.choices, parents=found.parents)
 
     def _asked(
         self, number: int, history: Sequence[TrialRecord], passed_over: Sequence[TrialRecord]
@@ -127,34 +128,35 @@ class Auto(Algorithm):
         """The candidate that promises most; draws where none is new and within the limits."""
         known, front, judge = self._judge(asked)
         parents = self._parents(known, front)
-        found, worth = self._best(asked, judge, parents)
+        found, worth = self._best(asked, judge, known, parents)
         is_cost = judge.hunted is not None and self._is_exact[judge.hunted]
         if is_cost and worth < LEAST_STEP:
-            found, _ = self._best(asked, replace(judge, hunted=None), parents)
+            found, _ = self._best(asked, replace(judge, hunted=None), known, parents)
         draws = self._genome.random_genes(SCREENED, asked.random)
         return found or self._candidates.first(draws, asked.taken, asked.random)
 
-    def _best(self, asked: _Round, judge: Judge, parents: Codes) -> tuple[Candidate | None, float]:
+    def _best(
+        self, asked: _Round, judge: Judge, known: Known, parents: Rows
+    ) -> tuple[Candidate | None, float]:
         """The best of those that promise most, by what they cost exactly, and what it is worth."""
         breeder = Breeder(self._genome, judge.promise, asked.keys, asked.random)
-        bred = breeder.breed(parents).best(SHORT)
-        return self._screened(asked, judge, bred.genes, bred.codes) if len(bred.genes) else (None, 0.0)
+        bred = breeder.breed(known.codes[parents], known.numbers[parents].tolist()).best(SHORT)
+        return self._screened(asked, judge, bred) if len(bred.genes) else (None, 0.0)
 
-    def _screened(
-        self, asked: _Round, judge: Judge, genes: Genes, codes: Codes
-    ) -> tuple[Candidate | None, float]:
-        forecast = judge.forecast(codes)
+    def _screened(self, asked: _Round, judge: Judge, bred: Bred) -> tuple[Candidate | None, float]:
+        forecast = judge.forecast(bred.codes)
         is_drawn = asked.number % self.draw_every == 0
-        losses = judge.drawn(codes, asked.random) if is_drawn else judge.outcomes(forecast)
+        losses = judge.drawn(bred.codes, asked.random) if is_drawn else judge.outcomes(forecast)
         order = np.argsort(-judge.worth(losses) * judge.allowed(forecast), kind="stable")[:SCREENED]
-        good = self._affordable(asked, genes, order)
+        good = self._affordable(asked, bred.genes, order)
         if not good:
             return None, 0.0
         exact = losses[:, [row for row, _ in good]]
         for place, (_, candidate) in enumerate(good):
             self._correct(exact[:, place], candidate)
         worth = judge.worth(exact)
-        return good[int(np.argmax(worth))][1], float(worth.max())
+        row, candidate = good[int(np.argmax(worth))]
+        return replace(candidate, parents=bred.parents[row]), float(worth.max())
 
     def _affordable(self, asked: _Round, genes: Genes, order: Rows) -> list[tuple[int, Candidate]]:
         """The rows of the first that are new and within all limits, of few where there is one among them."""
@@ -223,8 +225,8 @@ class Auto(Algorithm):
                 losses[rows, column] = np.where(np.isfinite(told), told, middle)
         return replace(known, losses=losses, is_front=known.is_front | waiting)
 
-    def _parents(self, known: Known, front: Rows) -> Codes:
-        """The choices of the front, and while it is short of the trials that are best but for it."""
+    def _parents(self, known: Known, front: Rows) -> Rows:
+        """The rows of the front, and while it is short of the trials that are best but for it."""
         usable = np.flatnonzero(known.is_usable & known.is_front)
         losses = known.losses[usable, : known.objectives]
         usable = usable[np.isfinite(losses).all(axis=1)][-MOST_POINTS:]
@@ -232,7 +234,7 @@ class Auto(Algorithm):
             order = np.argsort(ranks(known.losses[usable, : known.objectives]), kind="stable")
             front = np.union1d(front, usable[order[: PARENTS // 4]])
         front = front[known.is_usable[front]]
-        return known.codes[front if len(front) else np.flatnonzero(known.is_usable)[-PARENTS:]]
+        return front if len(front) else np.flatnonzero(known.is_usable)[-PARENTS:]
 
 
 class Process(Auto):

@@ -22,10 +22,14 @@ class Proposal:
     Attributes:
         choices: an option for every choice that the space asks for when it builds with them, and no other.
         budget: how many epochs to train; None is all that the search has.
+        parents: the numbers of the trials of the history that it was bred from, by mutation or crossing, each
+            once; none where it was not bred, or nobody knows from what. They are kept with the trial and
+            shown; nothing depends on them.
     """
 
     choices: Choices
     budget: int | None = None
+    parents: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Algorithm(ABC):
         Args:
             number: the trial's.
             history: the search's trials that have a proposal, by number: queued, running and ended ones,
-                without the times of their kernels and the samples of what was passed over.
+                without the times of their kernels, the samples of what was passed over, and their parents.
                 Ended ones are the same objects as in the last call: what is derived from them may be kept.
             passed_over: what was proposed for this trial so far and passed over: INFEASIBLE where it is over
                 a limit, COMPLETE where another trial has had it.

@@ -1,6 +1,6 @@
 """Candidates by the thousand: children of the front, bred further towards what promises most."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +9,8 @@ from nas.algorithms.dormancy import Codes
 from nas.algorithms.genome import Genes, Genome, crossed
 from nas.algorithms.hypervolume import Floats
 
+Parents = tuple[int, ...]
+"""The numbers of trials that a candidate comes from, over all generations: none of a uniform draw."""
 FIRST, LATER = (200, 80, 120), (90, 40, 15)
 """Mutants, crossings and uniform draws of the first generation and of each later one."""
 GENERATIONS = 3
@@ -18,11 +20,12 @@ PARENTS = 60
 
 @dataclass(frozen=True)
 class Bred:
-    """Candidates (n, c), and how much each promises (n,)."""
+    """Candidates (n, c), how much each promises (n,), and the numbers of the trials that each comes from."""
 
     genes: Genes
     codes: Codes
     promise: Floats
+    parents: list[Parents]
 
     def with_more(self, more: "Bred") -> "Bred":
         """These and others."""
@@ -30,12 +33,14 @@ class Bred:
             np.concatenate([self.genes, more.genes]),
             np.concatenate([self.codes, more.codes]),
             np.concatenate([self.promise, more.promise]),
+            self.parents + more.parents,
         )
 
     def best(self, count: int) -> "Bred":
         """The most promising, the best one first."""
         order = np.argsort(-self.promise, kind="stable")[:count]
-        return Bred(self.genes[order], self.codes[order], self.promise[order])
+        parents = [self.parents[row] for row in order]
+        return Bred(self.genes[order], self.codes[order], self.promise[order], parents)
 
 
 @dataclass
@@ -52,31 +57,37 @@ class Breeder:
     known: set[bytes]
     random: np.random.Generator
 
-    def breed(self, parents: Codes) -> Bred:
-        """A few generations."""
+    def breed(self, parents: Codes, numbers: Sequence[int]) -> Bred:
+        """A few generations; ``numbers`` are those of the trials that the parents (n, c) are."""
         seen = set(self.known)
-        bred = self._judged(self._children(self.genome.genes_of(parents, self.random), parents, FIRST), seen)
+        genes, own = self.genome.genes_of(parents, self.random), [(number,) for number in numbers]
+        bred = self._judged(*self._children(genes, parents, own, FIRST), seen)
         for _ in range(1, GENERATIONS):
             best = bred.best(PARENTS)
             if not len(best.genes):
                 break
-            more = self._judged(self._children(best.genes, best.codes, LATER), seen)
+            more = self._judged(*self._children(best.genes, best.codes, best.parents, LATER), seen)
             bred = bred.with_more(more)
         return bred
 
-    def _children(self, genes: Genes, codes: Codes, counts: tuple[int, int, int]) -> Genes:
+    def _children(
+        self, genes: Genes, codes: Codes, parents: Sequence[Parents], counts: tuple[int, int, int]
+    ) -> tuple[Genes, list[Parents]]:
+        """Mutants, crossings and uniform draws, and the trials that each comes from."""
         mutants, crossings, uniform = counts
         one = self.random.integers(len(genes), size=mutants)
         pairs = self.random.integers(len(genes), size=(2, crossings))
-        return np.concatenate(
+        children = np.concatenate(
             [
                 self.genome.mutants(genes[one], codes[one], self.random),
                 crossed(genes[pairs[0]], genes[pairs[1]], self.random),
                 self.genome.random_genes(uniform, self.random),
             ]
         )
+        both = [tuple(sorted({*parents[a], *parents[b]})) for a, b in pairs.T]
+        return children, [*(parents[row] for row in one), *both, *[()] * uniform]
 
-    def _judged(self, genes: Genes, seen: set[bytes]) -> Bred:
+    def _judged(self, genes: Genes, parents: Sequence[Parents], seen: set[bytes]) -> Bred:
         """Those that are new, each once."""
         codes = self.genome.expressed(genes)
         new = []
@@ -84,4 +95,5 @@ class Breeder:
             if key not in seen:
                 seen.add(key)
                 new.append(row)
-        return Bred(genes[new], codes[new], self.promise(codes[new]) if new else np.zeros(0))
+        promise = self.promise(codes[new]) if new else np.zeros(0)
+        return Bred(genes[new], codes[new], promise, [parents[row] for row in new])

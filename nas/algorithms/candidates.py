@@ -16,10 +16,11 @@ _MOST_KEPT, _MOST_LISTED = 20_000, 20_000
 
 @dataclass(frozen=True)
 class Candidate:
-    """What may be proposed, and what is known of it."""
+    """What may be proposed, what is known of it, and the numbers of the trials that it was bred from."""
 
     choices: Choices
     screened: Screened
+    parents: tuple[int, ...] = ()
 
 
 @dataclass

@@ -38,7 +38,7 @@ class Proposing(Algorithm):
         seen = self._memory.look(number, history, passed_over)
         for drawn in self.candidates(seen):
             if drawn.digest not in seen.known:
-                return Proposal(drawn.choices)
+                return Proposal(drawn.choices, parents=drawn.parents)
         found = self._walk.first_beside(seen.known)
         if found is None:
             raise ExhaustedError(f"every architecture of the space '{self.space.name}' has been proposed")
@@ -65,7 +65,7 @@ class Drawing(Proposing):
             yield drawn
         random = Random(seen.seed_of(self.tries))  # noqa: S311 - for sampling, not for secrets
         for changes in _CHANGES:
-            yield mutant(self.space, drawn.params, changes, random)
+            yield mutant(self.space, drawn.params, changes, random, drawn.parents)
         for _ in range(_UNIFORM):
             yield follow(self.space, {}, random)
 
@@ -84,12 +84,17 @@ def follow(space: SearchSpace, wanted: Mapping[str, Option], random: Random) -> 
     return Drawn(params, space.propose(choose).digest)
 
 
-def mutant(space: SearchSpace, params: Params, changes: int, random: Random) -> Drawn:
-    """An architecture with other options for so many of the choices, and what follows from them."""
+def mutant(
+    space: SearchSpace, params: Params, changes: int, random: Random, parents: tuple[int, ...]
+) -> Drawn:
+    """An architecture with other options for so many of the choices, and what follows from them.
+
+    ``parents`` are the numbers of the trials that ``params`` come from.
+    """
     open_names = [name for name, (_, options) in params.items() if len(options) > 1]
     wanted = {name: chosen for name, (chosen, _) in params.items()}
     for name in random.sample(open_names, min(changes, len(open_names))):
         chosen, options = params[name]
         others = [option for option in options if option != chosen]
         wanted[name] = others[int(random.random() * len(others))]
-    return follow(space, wanted, random)
+    return follow(space, wanted, random)._replace(parents=parents)

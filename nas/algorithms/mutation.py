@@ -24,7 +24,8 @@ _CHILDREN = 300
 class LocalSearch(Drawing):
     """Mutates one or two choices of a member of the front, the least mutated member first.
 
-    Nobody notes whose mutant a trial is: it counts as that of the nearest member among those before it.
+    Which trials are whose mutants is not read from the ledger, so that any history will do: each counts as
+    that of the nearest member among those before it.
     """
 
     def draw(self, seen: Seen, seed: int) -> Drawn:
@@ -35,7 +36,8 @@ class LocalSearch(Drawing):
             return follow(self.space, {}, random)
         mutants = _mutants(members, [*seen.ended[-_CHILDREN:], *seen.pending])
         parent = min(members, key=lambda point: (mutants[point.number], point.number))
-        return mutant(self.space, parent.params or {}, 1 + int(random.random() * 2), random)
+        changes = 1 + int(random.random() * 2)
+        return mutant(self.space, parent.params or {}, changes, random, (parent.number,))
 
 
 def _mutants(members: Sequence[Point], children: Sequence[Point]) -> dict[int, int]:
@@ -87,7 +89,7 @@ class Evolution(Drawing):
         place = {point.number: place for place, point in enumerate(best(living, len(living)))}
         chosen = random.sample(living, self._population // 2)
         winner = min(chosen, key=lambda point: place[point.number])
-        return mutant(self.space, winner.params or {}, 1, random)
+        return mutant(self.space, winner.params or {}, 1, random, (winner.number,))
 
 
 algorithms.add("local", LocalSearch)

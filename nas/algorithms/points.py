@@ -20,10 +20,12 @@ Params = dict[str, tuple[Option, tuple[Option, ...]]]
 
 
 class Drawn(NamedTuple):
-    """An architecture that was drawn: its choices, with the options there were, and its digest."""
+    """An architecture that was drawn: its choices, with the options there were, its digest, and the numbers
+    of the trials that it was bred from."""
 
     params: Params
     digest: str
+    parents: tuple[int, ...] = ()
 
     @property
     def choices(self) -> Choices:

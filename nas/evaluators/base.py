@@ -10,6 +10,7 @@ from search_spaces.search_space import Candidate
 
 if TYPE_CHECKING:
     from nas.data import DataSet
+    from nas.ledger.mistakes import Predictions
     from nas.ledger.records import SearchConfig
 
 
@@ -24,11 +25,13 @@ class Report(Protocol):
         seed: for everything that is random in it.
         checkpoint: what an earlier run of this evaluation kept before it was paused; None: start anew.
         weights: set it to a trained network's tensors, as a safetensors file, to have them kept.
+        predictions: set it to what that network gets wrong on the validation split, to have it kept.
     """
 
     seed: int
     checkpoint: bytes | None
     weights: bytes | None
+    predictions: "Predictions | None"
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
         """A step is done, counted from 1: an epoch, mostly; step 0 tells what is known before training.

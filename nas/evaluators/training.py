@@ -23,9 +23,10 @@ class TrainingEvaluator(Evaluator):
         self._config, self._data = config, data
 
     def evaluate(self, architecture: Candidate, budget: int, report: Report) -> Mapping[str, float]:
-        """Train for ``budget`` epochs; reports each, and keeps the weights."""
+        """Train for ``budget`` epochs; reports each, and keeps the weights and what they get wrong."""
         from nas.training import checkpoint
         from nas.training.loop import save_weights, training_of
+        from nas.training.mistakes import counted
 
         network, recipe = buildable(architecture), self._recipe(budget)
         training = training_of(network, self._data, epochs=budget, seed=report.seed, recipe=recipe)
@@ -35,6 +36,9 @@ class TrainingEvaluator(Evaluator):
         for epoch in training.run(report.check):
             report(epoch.epoch, {"accuracy": epoch.accuracy or 0.0, "train_loss": epoch.train_loss})
         report.weights = save_weights(training.module)
+        if training.predictions is not None:
+            labels = self._data.validation.labels
+            report.predictions = counted(training.predictions, labels, self._data.classes)
         return {"accuracy": training.history[-1].accuracy or 0.0}
 
     def _recipe(self, budget: int) -> "Recipe":

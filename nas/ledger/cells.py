@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from sqlalchemy import JSON, Connection, DateTime, LargeBinary, Select, Table, column, select
 
-from nas.ledger.lines import EpochLine, OriginOf, Positive, TrialLine
+from nas.ledger.lines import AgreeingPredictions, EpochLine, OriginOf, Positive, TrialLine
 from nas.ledger.losses import Loss
 from nas.ledger.records import check_search_name
 from nas.ledger.tables import Base
@@ -96,6 +96,10 @@ class _Checkpoints(_Row):
     epoch: Count
 
 
+class _Predictions(_Row):
+    summary: AgreeingPredictions
+
+
 class _Devices(_Row):
     name: str
     target: str | None
@@ -137,6 +141,7 @@ class _Artifacts(_Row):
     target: str
     digest: str
     created_at: Past
+    verified_at: Past | None
 
 
 _ROWS: dict[str, type[BaseModel]] = {
@@ -145,6 +150,7 @@ _ROWS: dict[str, type[BaseModel]] = {
     "epochs": _Epochs,
     "workers": _Workers,
     "checkpoints": _Checkpoints,
+    "predictions": _Predictions,
     "devices": _Devices,
     "measurements": _Measurements,
     "network_measurements": _NetworkMeasurements,

@@ -9,7 +9,7 @@ from nas.ledger import clock
 from nas.ledger.records import SearchRecord, TrialState, check_search_name, config_from_dict
 from nas.ledger.rows import find_search, next_revision
 from nas.ledger.store import Ledger
-from nas.ledger.tables import Artifact, Checkpoint, Epoch, Search, Trial, Weights, WorkerRow
+from nas.ledger.tables import Artifact, Checkpoint, Epoch, PredictionsRow, Search, Trial, Weights, WorkerRow
 from nas.ledger.workers import Worker
 from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
@@ -70,7 +70,7 @@ def remove(ledger: Ledger, name: str) -> None:
         search = _locked(session, name)
         _refuse_busy(session, search)
         trials = select(Trial.id).where(Trial.search_id == search.id)
-        for table in (Epoch, Weights, Checkpoint, Artifact):
+        for table in (Epoch, Weights, PredictionsRow, Checkpoint, Artifact):
             gone = delete(table).where(table.trial_id.in_(trials))
             session.execute(gone, execution_options={"synchronize_session": False})
         session.execute(

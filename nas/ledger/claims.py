@@ -15,6 +15,8 @@ from nas.ledger.entries import Cost, EpochRecord, check_finite
 from nas.ledger.leases import LEASE_S, PAUSED, Claim, Leases, held_by
 from nas.ledger.losses import Cause, Doubt
 from nas.ledger.lost import NO_LOSSES
+from nas.ledger.mistakes import Predictions
+from nas.ledger.predictions import keep
 from nas.ledger.records import TrialRecord, TrialState
 from nas.ledger.rows import measured_columns, next_revision
 from nas.ledger.tables import Epoch, Search, Trial, Weights
@@ -47,6 +49,7 @@ class Claims(Leases):
         architecture: str,
         digest: str,
         budget: int | None = None,
+        parents: Sequence[int] = (),
         passed_over: int = 0,
         passed_samples: Sequence[Mapping[str, Any]] = (),
         cost: Cost | None = None,
@@ -54,12 +57,14 @@ class Claims(Leases):
         """Record the architecture, its JSON and digest, and what it costs.
 
         ``choices`` are those that led to it, if it comes from the space, ``budget`` the epochs that it is to
-        be trained, if not all. So many proposals were passed over before it, some of them ``passed_samples``.
+        be trained, if not all, ``parents`` the trials that it was bred from. So many proposals were passed
+        over before it, some of them ``passed_samples``.
 
         Returns:
             False, and nothing is recorded, where another trial has the same architecture and budget.
         """
-        values = {"architecture": architecture, "digest": digest, "budget": budget}
+        values: dict[str, Any] = {"architecture": architecture, "digest": digest, "budget": budget}
+        values["parents"] = list(parents) or None
         passed = {"passed_over": passed_over, "passed_samples": list(passed_samples) or None}
         chosen = None if choices is None else dict(choices)
         costs = {} if cost is None else _cost_columns(cost, claim.trial)
@@ -128,12 +133,13 @@ class Claims(Leases):
         accuracies: Sequence[float] = (),
         values: Mapping[str, ObjectiveValue] | None = None,
         weights: bytes | None = None,
+        predictions: Predictions | None = None,
         error: str | None = None,
     ) -> None:
         """End the trial: its state and its result in one transaction; StaleClaimError when it is another's.
 
         ``accuracies`` are those of its trainings, ``values`` the other objectives by name, ``weights`` the
-        trained network's tensors as a safetensors file.
+        trained network's tensors as a safetensors file, ``predictions`` what that gets wrong.
 
         Raises:
             ValueError: ``state`` is not final, or a complete trial has neither a finite accuracy nor values.
@@ -154,6 +160,8 @@ class Claims(Leases):
                 checkpoints.drop(session, claim.trial_id)
             if weights is not None:
                 session.execute(_WEIGHTS, {"trial_id": claim.trial_id, "tensors": weights})
+            if predictions is not None:
+                keep(session, claim.trial_id, predictions)
 
     @patient
     def lose_claimed(self, claim: Claim, worker: Worker, cause: Cause, how: str) -> Doubt:

@@ -13,7 +13,7 @@ from nas.ledger.cells import Damage, damages
 from nas.ledger.engine import unmigrated
 from nas.ledger.records import TrialState, config_from_dict
 from nas.ledger.schema import differences
-from nas.ledger.tables import Artifact, Base, Checkpoint, Epoch, Search, Trial, Weights
+from nas.ledger.tables import Artifact, Base, Checkpoint, Epoch, PredictionsRow, Search, Trial, Weights
 from nas.ledger.whole import flaws
 from search_spaces.errors import BitnasError
 
@@ -169,6 +169,9 @@ _IMPOSSIBLE: dict[str, Any] = {
     "it has weights, and is not complete": (Trial.state != TrialState.COMPLETE)
     & Trial.same_as.is_(None)
     & exists().where(Weights.trial_id == Trial.id),
+    "it has predictions, and is not complete": (Trial.state != TrialState.COMPLETE)
+    & Trial.same_as.is_(None)
+    & exists().where(PredictionsRow.trial_id == Trial.id),
     "it was exported, and is not complete": (Trial.state != TrialState.COMPLETE)
     & exists().where(Artifact.trial_id == Trial.id),
     "it has more epochs than it went through": exists().where(

@@ -3,9 +3,10 @@
 import base64
 import json
 from datetime import datetime
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     Base64Encoder,
     BaseModel,
     ConfigDict,
@@ -17,6 +18,7 @@ from pydantic import (
 )
 from typing_extensions import TypedDict  # of 3.12, which pydantic needs
 
+from nas.ledger.mistakes import Predictions
 from nas.ledger.records import SearchConfig, TrialState, config_from_dict
 from search_spaces.architecture import MAX_JSON
 from search_spaces.errors import InvalidInput
@@ -102,6 +104,34 @@ class CheckpointLine(_Line):
     tensors: Tensors
 
 
+class MistakeOf(TypedDict):
+    """An image of a wrong class, as ``nas.ledger.mistakes.Mistake``."""
+
+    image: int
+    true: int
+    predicted: int
+    probability: Share
+
+
+class PredictionsOf(TypedDict):
+    """What a network gets wrong, as ``nas.ledger.mistakes.Predictions``."""
+
+    classes: int
+    images: int
+    right: Annotated[int, Field(ge=0)]
+    counts: list[tuple[int, int, int]]
+    worst: list[MistakeOf]
+
+
+def _agreeing(fields: Any) -> Any:
+    """Predictions that do not contradict themselves."""
+    Predictions.from_dict(fields)
+    return fields
+
+
+AgreeingPredictions = Annotated[PredictionsOf, AfterValidator(_agreeing)]
+
+
 class TrialLine(_Line):
     """A trial; the names are those of the columns of ``nas.ledger.tables.Trial``."""
 
@@ -109,6 +139,7 @@ class TrialLine(_Line):
     state: TrialState
     owner: str | None = None
     choices: dict[str, str | int] | None = None
+    parents: list[Annotated[int, Field(ge=0)]] | None = None
     architecture: Annotated[str, Field(max_length=MAX_JSON)] | None = None
     digest: Annotated[str, Field(min_length=1, max_length=64)] | None = None
     latency_ms: Positive | None = None
@@ -135,11 +166,13 @@ class TrialLine(_Line):
     finished_at: datetime | None = None
     epochs: list[EpochLine] = []
     weights: Tensors | None = None
+    predictions: AgreeingPredictions | None = None
     checkpoint: CheckpointLine | None = None
 
     def again(self) -> "TrialLine":
         """The same proposal, of which nothing was run: what another ledger makes of one that runs."""
-        kept = {"number", "choices", "architecture", "digest", "budget", "passed_over", "passed_samples"}
+        proposed = {"choices", "parents", "architecture", "digest", "budget"}
+        kept = {"number", *proposed, "passed_over", "passed_samples"}
         return TrialLine(**{name: getattr(self, name) for name in kept}, state=TrialState.QUEUED)
 
 
@@ -172,6 +205,8 @@ def read_trial(text: str | bytes, number: int) -> TrialLine:
         raise damaged(line, "a trial that runs is queued in a file")
     if found.state is TrialState.PAUSED and found.checkpoint is None:
         raise damaged(line, "a paused trial has a checkpoint")
+    if found.predictions is not None and found.state is not TrialState.COMPLETE and found.same_as is None:
+        raise damaged(line, "predictions are of a trial that is complete")
     if found.state.finished and found.state is not TrialState.FAILED and found.digest is None:
         raise damaged(line, f"a trial that is {found.state} has an architecture and a digest")
     return found

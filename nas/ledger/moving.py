@@ -1,7 +1,7 @@
 """Takes a search out of a ledger as lines, and puts lines into one: a whole search, or nothing."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from sqlalchemy import func, insert, select
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +13,7 @@ from nas.ledger.lines import (
     CheckpointLine,
     EpochLine,
     OriginOf,
+    PredictionsOf,
     SearchLine,
     TrialLine,
     damaged,
@@ -21,7 +22,7 @@ from nas.ledger.lines import (
 )
 from nas.ledger.rows import find_search
 from nas.ledger.store import Ledger
-from nas.ledger.tables import Checkpoint, Epoch, Search, Trial, Weights
+from nas.ledger.tables import Checkpoint, Epoch, PredictionsRow, Search, Trial, Weights
 from search_spaces.errors import InvalidInput
 
 AT_ONCE = 200
@@ -78,10 +79,27 @@ def _lines(session: Session, rows: Iterable[Trial], weights: bool) -> list[Trial
                 reported=e.reported,
             )
         )
-    return [_line(session, row, epochs[trial_id], weights) for trial_id, row in by_id.items()]
+    kept = select(PredictionsRow).where(PredictionsRow.trial_id.in_(by_id))
+    predictions = {row.trial_id: _predictions(row.summary) for row in session.scalars(kept)}
+    return [
+        _line(session, row, epochs[trial_id], predictions.get(trial_id), weights)
+        for trial_id, row in by_id.items()
+    ]
 
 
-def _line(session: Session, row: Trial, epochs: list[EpochLine], weights: bool) -> TrialLine:
+def _predictions(summary: dict[str, Any]) -> PredictionsOf:
+    """As a line has them: pairs of classes as tuples."""
+    counts = [tuple(count) for count in summary["counts"]]
+    return cast(PredictionsOf, {**summary, "counts": counts})
+
+
+def _line(
+    session: Session,
+    row: Trial,
+    epochs: list[EpochLine],
+    predictions: PredictionsOf | None,
+    weights: bool,
+) -> TrialLine:
     tensors = session.get(Weights, row.id) if weights else None
     by_workload = row.latency_by_workload and [(key, ms) for key, ms in row.latency_by_workload]
     paused = session.get(Checkpoint, row.id) if weights else None
@@ -90,6 +108,7 @@ def _line(session: Session, row: Trial, epochs: list[EpochLine], weights: bool) 
         **{**{name: getattr(row, name) for name in _OF_ROW}, "latency_by_workload": by_workload},
         epochs=epochs,
         weights=None if tensors is None else tensors.tensors,
+        predictions=predictions,
         checkpoint=None
         if paused is None
         else CheckpointLine.model_construct(epoch=paused.epoch, tensors=paused.tensors),
@@ -115,6 +134,7 @@ def read_file(
         number = -1
         for number, text in enumerate(file):
             found = read_trial(text, number)
+            _check_parents(found, search.trials)
             checks.check(found, number + 2)
             yield found
         if number + 1 != search.trials:
@@ -123,6 +143,12 @@ def read_file(
             on_unchecked(checks.unchecked, config.space)
 
     return search, trials()
+
+
+def _check_parents(trial: TrialLine, trials: int) -> None:
+    for parent in trial.parents or ():
+        if parent == trial.number or parent >= trials:
+            raise damaged(trial.number + 2, f"parents: trial {parent} is no other trial of the search")
 
 
 def write(ledger: Ledger, search: SearchLine, trials: Iterable[TrialLine], name: str) -> None:
@@ -154,6 +180,8 @@ def _write_trial(session: Session, search_id: int, line: TrialLine) -> None:
         session.execute(insert(Epoch), [{"trial_id": row.id, **e.model_dump()} for e in line.epochs])
     if line.weights is not None:
         session.add(Weights(trial_id=row.id, tensors=line.weights))
+    if line.predictions is not None:
+        session.add(PredictionsRow(trial_id=row.id, summary=dict(line.predictions)))
     if line.checkpoint is not None:
         kept = line.checkpoint
         session.add(Checkpoint(trial_id=row.id, epoch=kept.epoch, tensors=kept.tensors))

@@ -177,12 +177,9 @@ class SearchConfig(RelativeLimits):
     def _named_limits(self) -> dict[str, float | None]:
         return {o.limit: getattr(self, o.limit) for o in map(objective, objectives) if hasattr(self, o.limit)}
 
-    @cached_property
+    @cached_property  # it is asked for with every trial
     def limited(self) -> dict[str, float]:
-        """Every limit, by its objective's name: the one place that gathers them.
-
-        Kept, as it is asked for each trial of a search.
-        """
+        """Every limit, by its objective's name: the one place that gathers them."""
         named = {o.name: getattr(self, o.limit, None) for o in map(objective, objectives) if o.limit}
         return {**{name: limit for name, limit in named.items() if limit is not None}, **self.limits}
 
@@ -276,6 +273,7 @@ class TrialRecord:
     it is trained, where the algorithm says so.
     ``epochs_done`` is how many epochs it has been through, ``accuracies`` those of its repeated trainings.
     ``same_as`` is the trial, as SEARCH/NUMBER, of the same architecture whose result it has taken over.
+    ``parents`` are the trials of the same search that it was bred from, where the algorithm tells.
     ``passed_over`` is how many proposals were passed over before this one, with some of them in
     ``passed_samples``.
     """
@@ -309,6 +307,7 @@ class TrialRecord:
     same_as: str | None = None
     passed_over: int = 0
     passed_samples: tuple[Mapping[str, Any], ...] = ()
+    parents: tuple[int, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The record as JSON-able values; times are ISO 8601 in UTC, the architecture is its JSON text."""

@@ -116,6 +116,7 @@ def trial_record(search: str, row: Trial | Row[Any]) -> TrialRecord:
         same_as=row.same_as,
         passed_over=row.passed_over,
         passed_samples=tuple(row.passed_samples or ()),
+        parents=tuple(row.parents or ()),
     )
 
 

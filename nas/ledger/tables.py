@@ -135,6 +135,7 @@ class Trial(Base):
     doubt: Mapped[int] = mapped_column(default=0, server_default="0")
 
     choices: Mapped[dict[str, str | int] | None] = mapped_column(JSON(none_as_null=True))
+    parents: Mapped[list[int] | None] = mapped_column(JSON(none_as_null=True))
     architecture: Mapped[str | None] = mapped_column(Text)
     digest: Mapped[str | None] = mapped_column(String(64))
     latency_ms: Mapped[float | None]
@@ -198,6 +199,15 @@ class Weights(Base):
 
     trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id"), primary_key=True)
     tensors: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class PredictionsRow(Base):
+    """What a complete trial's network gets wrong (``nas.ledger.mistakes.Predictions``)."""
+
+    __tablename__ = "predictions"
+
+    trial_id: Mapped[int] = mapped_column(ForeignKey("trials.id"), primary_key=True)
+    summary: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class Checkpoint(Base):
@@ -273,7 +283,7 @@ class KnownDevice(Base):
 
 
 class Artifact(Base):
-    """A compiled network that was written from a trial."""
+    """A compiled network that was written from a trial; ``verified_at`` is when it was last found right."""
 
     __tablename__ = "artifacts"
 
@@ -283,3 +293,4 @@ class Artifact(Base):
     target: Mapped[str] = mapped_column(Text)
     digest: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from nas.ledger.records import SearchConfig, TrialState, config_from_dict
 from nas.ledger.rows import find_search, next_revision
 from nas.ledger.store import AddTrials, Ledger
-from nas.ledger.tables import Epoch, Trial, Weights
+from nas.ledger.tables import Epoch, PredictionsRow, Trial, Weights
 from search_spaces.errors import InvalidInput
 
 SAME = ("space", "data", "image_size", "evaluator", "device", "fix", "only")
@@ -18,7 +18,9 @@ TRAINED_ALIKE = ("epochs", "batch_size", "learning_rate", "repeats")
 """Settings without which results do not compare: trials then inform the search, but are not on its front."""
 Schedule = Callable[[SearchConfig], object]
 """The schedule of the trainings of a search: where it differs, results do not compare either."""
-_OWN = {"id", "search_id", "number", "owner", "expires_at", "fence", "losses", "doubt", "revision", "same_as"}
+_OF_CLAIM = {"owner", "expires_at", "fence", "losses", "doubt"}
+_OWN = {"id", "search_id", "number", "parents", "revision", "same_as", *_OF_CLAIM}
+"""Columns that a copy has of its own; its parents are trials of the search that it comes from."""
 
 
 def check_warm(name: str, config: SearchConfig, source: SearchConfig) -> None:
@@ -64,7 +66,7 @@ def check_sources(ledger: Ledger, sources: Sequence[str], config: SearchConfig) 
 def _copy_trials(
     session: Session, sources: Sequence[str], search_id: int, config: SearchConfig, schedule: Schedule
 ) -> int:
-    """Copy the ended trials of other searches, with their curves and weights; how many there were."""
+    """Copy the ended trials of other searches, with all that is kept of them; how many there were."""
     copied, seen = 0, set[str]()
     for name in sources:
         try:
@@ -95,7 +97,7 @@ def _copy(session: Session, row: Trial, source: str, search_id: int, number: int
     revision = next_revision(session, search_id)
     place = {"search_id": search_id, "number": number, "same_as": origin, "revision": revision}
     new = session.execute(insert(Trial).values(**values, **place).returning(Trial.id)).scalar_one()
-    for table in (Epoch, Weights):
+    for table in (Epoch, Weights, PredictionsRow):
         others = [c for c in table.__table__.columns if c.key != "trial_id"]
         rows = select(literal(new), *others).where(table.trial_id == row.id)
         session.execute(insert(table).from_select(["trial_id", *(c.key for c in others)], rows))

@@ -42,9 +42,11 @@ def flaws(
         )
     trained = select(func.count()).where(Epoch.trial_id == Trial.id).scalar_subquery()
     columns = (Trial.id, Trial.number, Trial.state, Trial.accuracy, Trial.architecture, Trial.digest)
-    more = (Trial.epochs_done, Trial.budget, Trial.same_as, trained.label("trained"))
+    more = (Trial.epochs_done, Trial.budget, Trial.same_as, Trial.parents, trained.label("trained"))
     which = select(*columns, *more).where(mine, Trial.id.not_in(damaged)).order_by(Trial.number)
     for row in connection.execution_options(yield_per=100).execute(which):
+        lost = [parent for parent in row.parents or () if parent == row.number or parent >= count]
+        yield from (Flaw(row.number, f"its parent, trial {parent}, is no other trial") for parent in lost)
         yield from (Flaw(row.number, problem) for problem in _of_trial(connection, search, config, row))
 
 

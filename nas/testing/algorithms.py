@@ -52,6 +52,14 @@ class AlgorithmConformance(ABC):
             running.append(replace(_trial(number, proposal), state=TrialState.RUNNING, accuracy=None))
         assert len({trial.digest for trial in running}) == len(running)
 
+    def test_parents_are_trials_of_the_history(self) -> None:
+        """Such as it was shown: each once, and neither the trial itself nor one that is not there."""
+        shown = self._history(TRIALS)[::2]
+        for number in range(TRIALS, TRIALS + 4):
+            parents = self._new().ask(number, shown).parents
+            assert set(parents) <= {trial.number for trial in shown}
+            assert len(set(parents)) == len(parents)
+
     def test_it_copes_with_whatever_becomes_of_trials(self) -> None:
         """Those that failed, were pruned, are over a limit, are queued, or come from an older space."""
         done = self._history(6)

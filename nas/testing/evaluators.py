@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from nas.evaluators.base import Evaluator, PrunedError, Task, evaluators
+from nas.ledger.mistakes import Predictions
 from nas.ledger.records import SearchConfig
 from search_spaces.search_space import Candidate, SearchSpace, space
 
@@ -18,6 +19,7 @@ class Recorder:
         self.seed, self._stop_after = seed, stop_after
         self.checkpoint: bytes | None = None
         self.weights: bytes | None = None
+        self.predictions: Predictions | None = None
         self.told: list[tuple[int, dict[str, float]]] = []
 
     def __call__(self, step: int, values: Mapping[str, float]) -> None:

@@ -43,6 +43,14 @@ class Epoch:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class Judged:
+    """What a network makes of images: the class of each (N,), and the probability that it gives it (N,)."""
+
+    classes: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+
 OnEpoch = Callable[[Epoch], None]
 OnBatch = Callable[[], None]
 
@@ -121,6 +129,8 @@ class Training:
         module: the network that is trained.
         average: of its weights over the last steps, where the recipe wants one.
         history: the epochs that are done.
+        predictions: what the network made of the validation split after the last of them, once one was
+            trained here; None where there is no such split.
     """
 
     def __init__(
@@ -134,6 +144,7 @@ class Training:
     ) -> None:
         self.module, self.data, self.epochs, self.seed, self.recipe = module, data, epochs, seed, recipe
         self.history: list[Epoch] = []
+        self.predictions: Judged | None = None
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types know no layout
         self.teacher = None if teacher is None else teacher.to(self.device).eval()
@@ -163,12 +174,20 @@ class Training:
             for number in range(len(self.history) + 1, self.epochs + 1):
                 start = time.perf_counter()
                 loss = self._train_epoch(number, on_batch)
-                right = accuracy(self.judged, self.data.validation) if len(self.data.validation) else None
+                right = self._validate()
                 self.history.append(Epoch(number, loss, right, time.perf_counter() - start))
                 yield self.history[-1]
         if self.average is not None:
             self.module.load_state_dict(self.average.module.state_dict())
         self.module.eval()
+
+    def _validate(self) -> float | None:
+        """The accuracy on the validation split; None where there is none."""
+        split = self.data.validation
+        if not len(split):
+            return None
+        self.predictions = judge(self.judged, split)
+        return float((self.predictions.classes == split.labels).mean())
 
     def _train_epoch(self, number: int, on_batch: OnBatch | None) -> float:
         """One epoch; the mean of the loss."""
@@ -259,9 +278,19 @@ def accuracy(module: nn.Module, split: Split) -> float:
 
 def predict(module: nn.Module, split: Split, batch_size: int = PART_IMAGES) -> NDArray[np.int64]:
     """The class (N,) that ``module`` gives each image; leaves it in eval mode."""
+    return judge(module, split, batch_size).classes
+
+
+def judge(module: nn.Module, split: Split, batch_size: int = PART_IMAGES) -> Judged:
+    """What ``module`` makes of each image; leaves it in eval mode."""
+    classes, probabilities = [], []
     with _judging(module) as device:
-        classes = [module(part.to(device)).argmax(1).cpu() for part in _parts(split, batch_size)]
-    return torch.cat(classes).numpy()
+        for part in _parts(split, batch_size):
+            logits = module(part.to(device))
+            found = logits.argmax(1, keepdim=True)
+            classes.append(found[:, 0].cpu())
+            probabilities.append(logits.float().softmax(1).gather(1, found)[:, 0].cpu())
+    return Judged(torch.cat(classes).numpy(), torch.cat(probabilities).numpy())
 
 
 def _parts(split: Split, size: int) -> Iterator[Tensor]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from nas.evaluators.base import Evaluator, PrunedError
+from nas.ledger.mistakes import Predictions
 from nas.trials.reporting import Values, checked
 from search_spaces.search_space import Candidate
 
@@ -64,12 +65,14 @@ class Outcome:
     Attributes:
         values: what it gave in the end; none where it was stopped.
         weights: a trained network's tensors, as a safetensors file.
+        predictions: what that network gets wrong.
         halt: why it was stopped, if it was.
         kept: what a later run goes on from, once it was paused.
     """
 
     values: Values = field(default_factory=dict)
     weights: bytes | None = None
+    predictions: Predictions | None = None
     halt: Halt | None = None
     kept: bytes = b""
 
@@ -84,7 +87,9 @@ def evaluate(evaluator: Evaluator, evaluation: Evaluation, on_step: OnStep, on_c
             raise
     if report.stopped is not None:
         return Outcome(halt=report.stopped, kept=report.kept)
-    return Outcome(checked(given), report.weights)
+    if not isinstance(report.predictions, Predictions | None):
+        raise TypeError(f"predictions are of type Predictions, not {type(report.predictions).__name__}")
+    return Outcome(checked(given), report.weights, report.predictions)
 
 
 class EvaluationReport:
@@ -98,6 +103,7 @@ class EvaluationReport:
     def __init__(self, evaluation: Evaluation, on_step: OnStep, on_check: OnCheck) -> None:
         self.seed, self.checkpoint = evaluation.seed, evaluation.checkpoint
         self.weights: bytes | None = None
+        self.predictions: Predictions | None = None
         self.stopped: Halt | None = None
         self.kept = b""
         self._budget, self._on_step, self._on_check = evaluation.budget, on_step, on_check

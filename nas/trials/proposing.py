@@ -39,6 +39,7 @@ class Found:
         budget: for how long, in epochs or whatever the evaluator counts.
         over: which limits it is over, in words, where nothing better was found.
         ends: why the search ends with this trial, if it does.
+        parents: the trials that it was bred from.
     """
 
     choices: Choices | None
@@ -47,6 +48,7 @@ class Found:
     cost: Cost
     over: str | None = None
     ends: str | None = None
+    parents: tuple[int, ...] = ()
 
 
 @dataclass
@@ -129,14 +131,14 @@ class Proposer:
         except ExhaustedError:
             pass  # it may know trials that were trained for less, which are worth another
         for attempt in range(ASKS, MAX_PASSED // 2):
-            yield Proposal(self._drawn(passed, attempt))
+            yield self._drawn(passed, attempt)
         listed = list(islice(every(self.space), MAX_LISTED + 1))
         if len(listed) <= MAX_LISTED:
             passed.is_all = True
             order = self._generator(passed.number, MAX_PASSED).permutation(len(listed))
             yield from (Proposal(listed[index]) for index in order)
         else:
-            yield from (Proposal(self._drawn(passed, n)) for n in range(MAX_PASSED // 2, MAX_PASSED))
+            yield from (self._drawn(passed, n) for n in range(MAX_PASSED // 2, MAX_PASSED))
 
     def _checked(self, proposal: Proposal, passed: PassedOver) -> Found | None:
         """The candidate of a proposal; None where it is passed over."""
@@ -153,7 +155,7 @@ class Proposer:
             cost = self.costing.before_training(candidate)
             over = over_limits(self.config, cost)
         if over is None:
-            return Found(proposal.choices, candidate, proposal.budget, cost)
+            return Found(proposal.choices, candidate, proposal.budget, cost, parents=proposal.parents)
         passed.add(proposal.choices, digest, cost, over)
         return None
 
@@ -186,16 +188,17 @@ class Proposer:
         candidate = choose(self.space, choices)
         return Found(choices, candidate, None, self.costing.estimated(candidate), nearest[0].error, why)
 
-    def _drawn(self, passed: PassedOver, attempt: int) -> Choices:
+    def _drawn(self, passed: PassedOver, attempt: int) -> Proposal:
         """By turns a uniform draw, and a neighbour of what is nearest to the limits."""
         generator = self._generator(passed.number, attempt)
         parents = passed.nearest(self.config)[:8] or [t for t in self.history.trials if t.choices]
         if attempt % 2 == 0 or not parents:
-            return draw(self.space, generator, {})
-        parent = parents[int(generator.integers(len(parents)))].choices or {}
-        kept = dict(parent)
+            return Proposal(draw(self.space, generator, {}))
+        parent = parents[int(generator.integers(len(parents)))]
+        kept = dict(parent.choices or {})
         del kept[sorted(kept)[int(generator.integers(len(kept)))]]
-        return draw(self.space, generator, kept)
+        is_trial = parent.number != passed.number  # not one that was passed over
+        return Proposal(draw(self.space, generator, kept), parents=(parent.number,) if is_trial else ())
 
     def _generator(self, number: int, attempt: int) -> np.random.Generator:
         return np.random.default_rng(seeds.derive(self.config.seed, seeds.PROPOSE, number, attempt, DRAWN))

@@ -9,6 +9,7 @@ from nas.ledger.checkpoints import tensors_of
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.entries import EpochRecord
 from nas.ledger.history import History
+from nas.ledger.mistakes import Predictions
 from nas.ledger.records import SearchConfig, TrialState
 from nas.ledger.store import Ledger
 from nas.objectives import ObjectiveValue
@@ -51,6 +52,7 @@ class TrialRun:
         self._budget = found.budget or config.epochs
         self._results: list[Values] = []
         self._weights: bytes | None = None
+        self._predictions: Predictions | None = None
         self._is_over = False
         self._before: Values = {}
         self._last: Values = {}
@@ -110,7 +112,8 @@ class TrialRun:
             self._is_over = True
             return
         self._results.append({**self._before, **self._agreeing(self._before, outcome.values)})
-        self._weights = outcome.weights if self._weights is None else self._weights
+        if self._weights is None:  # both are of one network
+            self._weights, self._predictions = outcome.weights, outcome.predictions
         self._before, self._last, self._step = {}, {}, 0
         if len(self._results) == len(self.evaluations):
             self._complete()
@@ -165,6 +168,7 @@ class TrialRun:
             accuracies=[result[ACCURACY] for result in results if ACCURACY in result],
             values=values,
             weights=self._weights,
+            predictions=self._predictions,
         )
 
     def _check_promise(self, accuracy: float | None, values: dict[str, ObjectiveValue]) -> None:

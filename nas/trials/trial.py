@@ -145,6 +145,7 @@ class TrialRunner:
             architecture=found.candidate.to_json(),
             digest=found.candidate.digest,
             budget=found.budget,
+            parents=found.parents,
             passed_over=len(passed),
             passed_samples=passed.samples(self.config),
             cost=found.cost,

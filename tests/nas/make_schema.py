@@ -6,9 +6,12 @@ The earlier ones were written so by the code of their time. None is written anew
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+
+from sqlalchemy import update
 
 from latency import DeviceRecord, Measurement
 from latency.model.table import NetworkMeasurement
@@ -17,7 +20,9 @@ from nas.ledger.claims import Claim, Claims
 from nas.ledger.devices import DeviceBook
 from nas.ledger.entries import Cost
 from nas.ledger.latencies import SqlLatencyTable
+from nas.ledger.mistakes import Mistake, Predictions
 from nas.ledger.roster import Roster
+from nas.ledger.tables import Artifact
 from nas.objectives import ObjectiveValue
 from search_spaces.search_space import Option, space
 
@@ -26,6 +31,7 @@ LONG_AGO = datetime(2026, 11, 20, tzinfo=UTC)
 CPU = "cpu | 1 thread"
 KERNELS = [("conv2d(a)", 1.0), ("dense(b)", 0.5)]
 MACS = ObjectiveValue(1000.0, 1000.0, 1000.0)
+PREDICTIONS = Predictions(2, 5, 4, ((0, 0, 3), (1, 0, 1), (1, 1, 1)), (Mistake(4, 1, 0, 0.75),))
 COST = Cost(1.5, 12.0, KERNELS, ["dense(b)"], 1.25, 1.75, 0.5, {"macs": MACS})
 
 
@@ -38,15 +44,19 @@ def fill(ledger: Ledger) -> None:
     claim = begun(claims, 1)
     claims.record_epoch(claim, EpochRecord(1, 2.0, 0.5, 0.25))
     claims.record_epoch(claim, EpochRecord(2, 1.0, 0.6000000000000001, 0.25))
-    claims.finish(claim, TrialState.COMPLETE, accuracy=0.6, weights=b"\x08\x00tensors")
+    found = {"weights": b"\x08\x00tensors", "predictions": PREDICTIONS}
+    claims.finish(claim, TrialState.COMPLETE, accuracy=0.6, **found)
     claim = claims.claim_measuring([0]) or sys.exit("it is not to be measured")
     claims.record_measured(claim, measured=measured)
-    claims.finish(begun(claims, 2), TrialState.INFEASIBLE, error="latency 3 ms is over the limit of 2 ms")
+    claim, why = begun(claims, 2, parents=[0]), "latency 3 ms is over the limit of 2 ms"
+    claims.finish(claim, TrialState.INFEASIBLE, error=why)
     claim = begun(claims, 3)
     claims.record_epoch(claim, EpochRecord(1, 2.0, 0.5, 0.25))
     claims.pause(claim, epoch=1, accuracy=0.5, checkpoint=b"checkpoint")
     claims.record_epoch(begun(claims, 4), EpochRecord(1, 2.0, 0.5, 0.25))
     ledger.record_artifact("demo", 0, path="/work/demo.nas", target="x86-64-v3", digest="cd" * 32)
+    with ledger.writing() as session:
+        session.execute(update(Artifact).values(verified_at=LONG_AGO))
     table = SqlLatencyTable(ledger)
     table.put(CPU, "conv2d(a)", measured)
     table.register(CPU, target="llvm", description={"cpu": "model", "features": ["avx2"]})
@@ -55,7 +65,7 @@ def fill(ledger: Ledger) -> None:
     Roster(ledger, "demo").join(WORKER, {"bitnas": "0.1.0"})
 
 
-def begun(claims: Claims, seed: int) -> Claim:
+def begun(claims: Claims, seed: int, parents: Sequence[int] = ()) -> Claim:
     """A trial that has its architecture."""
     choices: dict[str, Option] = {}
 
@@ -65,7 +75,8 @@ def begun(claims: Claims, seed: int) -> Claim:
 
     found = space("tiny").propose(choose)
     claim = claims.claim() or sys.exit("no trial is left")
-    claims.propose(claim, choices=choices, architecture=found.to_json(), digest=found.digest, cost=COST)
+    proposed = {"choices": choices, "parents": parents, "cost": COST}
+    claims.propose(claim, architecture=found.to_json(), digest=found.digest, **proposed)
     return claim
 
 

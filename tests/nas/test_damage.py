@@ -26,11 +26,16 @@ DAMAGED = {
     "UPDATE epochs SET accuracy = 5 WHERE trial_id = 1": "demo/0: a row of 'epochs': column 'accuracy' is",
     "UPDATE measurements SET date = '2999-01-01'": "the database: a row of 'measurements': column 'date' is",
     "UPDATE known_devices SET record = '{'": "the database: a row of 'known_devices': column 'record' is",
+    "UPDATE predictions SET summary = '{}'": "demo/0: a row of 'predictions': column 'summary' is da",
+    "UPDATE predictions SET summary = json_set(summary, '$.right', 9)": "demo/0: a row of 'predictions': col",
+    "UPDATE artifacts SET verified_at = '2999-01-01 00:00:00'": "demo/0: a row of 'artifacts': column 'verif",
     "UPDATE weights SET tensors = x'00'": "demo/0: its weights are no safetensors file",
     "DELETE FROM epochs WHERE trial_id = 1": "demo/0: it went through 2 epochs, and has 0",
     FIRST.format("architecture = 'xx'"): "demo/0: its architecture cannot be read (",
     FIRST.format(f"digest = '{'0' * 64}'"): "demo/0: the digest is not the architecture's",
     FIRST.format("epochs_done = 99"): "demo/0: it went through 99 of 2 epochs",
+    FIRST.format("parents = '[0]'"): "demo/0: its parent, trial 0, is no other trial",
+    FIRST.format("parents = '[5]'"): "demo/0: its parent, trial 5, is no other trial",
     FIRST.format("same_as = 'demo/0'"): "demo/0: it has taken its result from itself",
     "UPDATE trials SET number = 77 WHERE number = 4": "demo: its 5 trials are not numbered from 0 to 4, but",
 } | {
@@ -51,6 +56,7 @@ DAMAGED = {
         "started_at = '2999-01-01 00:00:00'",
         "owner = 'zz'",
         "estimated = '7'",
+        "parents = '[-1]'",
     )
 }
 MET = {

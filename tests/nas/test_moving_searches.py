@@ -18,7 +18,9 @@ from nas.ledger.changing import add_trials, remove, rename
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
 from nas.ledger.lines import TrialLine
+from nas.ledger.mistakes import Mistake, Predictions
 from nas.ledger.moving import read_file, search_line, trial_lines, write
+from nas.ledger.predictions import predictions_of
 from nas.ledger.tables import Trial
 from nas.objectives import ObjectiveValue
 from search_spaces.errors import BitnasError, InvalidInput
@@ -26,6 +28,7 @@ from search_spaces.search_space import Candidate, space
 from tests.measured import timed
 
 COST = Cost(0.5, 12.0, [("conv", 0.5)], ["conv"], 0.4, 0.6, 0.1, {"macs": ObjectiveValue.exact(7.0)})
+PREDICTIONS = Predictions(2, 3, 2, ((0, 0, 2), (1, 0, 1)), (Mistake(2, 1, 0, 0.5),))
 OF_THE_LEDGER = {"id", "search_id", "expires_at", "fence", "losses", "doubt", "revision"}
 """Columns of a trial that are about this ledger, not about the trial."""
 
@@ -51,6 +54,7 @@ def filled(ledger: Ledger, config: SearchConfig) -> Ledger:
             choices=choices,
             architecture=architecture.to_json(),
             digest=architecture.digest,
+            parents=range(number),
             passed_over=3,
             passed_samples=[{"digest": "ab", "over": "size"}],
             cost=COST,
@@ -67,6 +71,7 @@ def filled(ledger: Ledger, config: SearchConfig) -> Ledger:
                 accuracies=[0.7, 0.8],
                 values=COST.costs,
                 weights=b"w",
+                predictions=PREDICTIONS,
             )
             measuring = claims.claim_measuring([0])
             assert measuring is not None
@@ -87,7 +92,7 @@ def as_it_ran(trial: TrialRecord) -> TrialRecord:
     """A trial as it comes out of a file: one that ran is queued, and keeps what was proposed."""
     if trial.state is not TrialState.RUNNING:
         return replace(trial, search="again")
-    kept = ("number", "choices", "architecture", "digest", "passed_over", "passed_samples")
+    kept = ("number", "choices", "parents", "architecture", "digest", "passed_over", "passed_samples")
     return TrialRecord("again", state=TrialState.QUEUED, **{name: getattr(trial, name) for name in kept})
 
 
@@ -105,6 +110,8 @@ def test_what_was_exported_is_imported_as_it_was(filled: Ledger, tmp_path: Path)
         assert other.trials("again") == [as_it_ran(trial) for trial in filled.trials("demo")]
         assert other.epochs("again", 0) == filled.epochs("demo", 0) != []
         assert other.weights("again", 0) == b"w"
+        assert other.trial("again", 2).parents == (0, 1)
+        assert predictions_of(other, "again", 0) == predictions_of(filled, "demo", 0) == PREDICTIONS
         found, before = other.search("again"), filled.search("demo")
         assert (found.config, found.created_at) == (before.config, before.created_at)
         assert text_of(other, "again").replace('"again"', '"demo"', 1) == text
@@ -151,6 +158,12 @@ DAMAGES: list[tuple[Callable[[list[str]], list[str]], str]] = [
     (edit(2, lambda v: v.update(architecture="{")), "line 2: the architecture is no JSON: "),
     (edit(4, lambda v: v.pop("architecture")), "line 4: it has choices or a digest, and no architecture"),
     (edit(2, lambda v: v.update(weights="?")), "line 2: weights: "),
+    (edit(2, lambda v: v.update(parents=[0])), "line 2: parents: trial 0 is no other trial of the search"),
+    (edit(4, lambda v: v.update(parents=[4])), "line 4: parents: trial 4 is no other trial of the search"),
+    (edit(2, lambda v: v["predictions"].update(right=3)), "line 2: predictions: Value error, counts"),
+    (edit(2, lambda v: v["predictions"]["worst"][0].update(image=3)), "line 2: predictions: Value error, im"),
+    (edit(2, lambda v: v["predictions"]["worst"][0].update(predicted=2)), "line 2: predictions: Value error"),
+    (edit(2, lambda v: v.update(state="pruned")), "line 2: predictions are of a trial that is complete"),
     (edit(4, lambda v: v.update(state="running")), "line 4: a trial that runs is queued in a file"),
     (edit(4, lambda v: v.update(state="paused")), "line 4: a paused trial has a checkpoint"),
     (edit(5, lambda v: v.update(state="complete")), "line 5: a trial that is complete has an arch"),

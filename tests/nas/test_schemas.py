@@ -24,6 +24,8 @@ from nas.ledger.claims import Claims
 from nas.ledger.history import History
 from nas.ledger.inspecting import check
 from nas.ledger.latencies import SqlLatencyTable
+from nas.ledger.lineage import parents_of
+from nas.ledger.predictions import predictions_of
 
 SCHEMAS = Path(__file__).with_name("schemas")
 REVISIONS = sorted(
@@ -98,7 +100,8 @@ def _rows(storage: str) -> dict[tuple[str, str], list[Any]]:
     with engine.connect() as connection:
         found = {}
         for table in _in_order(connection):
-            rows = connection.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).mappings().all()
+            key = ", ".join(inspect(connection).get_pk_constraint(table)["constrained_columns"])
+            rows = connection.execute(text(f"SELECT * FROM {table} ORDER BY {key}")).mappings().all()
             names = [column["name"] for column in inspect(connection).get_columns(table)]
             found |= {(table, name): [row[name] for row in rows] for name in names}
     engine.dispose()
@@ -192,6 +195,9 @@ def _goes_on(storage: str, revision: str) -> None:
         ]
         assert ledger.weights("demo", 0) == (b"\x08\x00tensors" if revision > "0001" else None)
         assert [trial.number for trial in ledger.front("demo")] == [0]
+        assert parents_of(ledger, "demo") == ({1: (0,)} if revision >= "0014" else {})
+        kept = predictions_of(ledger, "demo", 0)
+        assert (kept is not None and kept.worst[0].image == 4) is (revision >= "0014")
         assert [artifact.path for artifact in ledger.artifacts("demo")] == ["/work/demo.nas"]
         assert SqlLatencyTable(ledger).rows("cpu | 1 thread")["conv2d(a)"].milliseconds == 1.0
         history = History(ledger, "demo")

@@ -13,6 +13,7 @@ from latency.timing.fair_lock import Check
 from nas.executors.ray.messages import Assignment, Message
 from nas.ledger.claims import Claim
 from nas.ledger.losses import MAX_UNKNOWN, THEN, Cause, Doubt
+from nas.ledger.mistakes import Predictions
 from nas.ledger.records import TrialState
 from nas.ledger.workers import Worker
 from nas.trials.evaluating import Outcome, Step
@@ -143,7 +144,9 @@ class Handing:
             if halt := run.on_step(step):
                 run.take(Outcome(halt=halt, kept=step.keep() if halt.is_pause else b""))
         elif message.kind == "ended":
-            run.take(Outcome(fields["values"], tensors))
+            told = fields["predictions"]
+            found = None if told is None else Predictions.from_dict(told)
+            run.take(Outcome(fields["values"], tensors, found))
         else:
             self._claims.finish(handed.claim, TrialState.FAILED, error=fields["error"])
             return False

@@ -113,7 +113,8 @@ def _evaluate(
         outcome = evaluate(evaluator, evaluation, on_step, give_way)
     if talk.is_over:  # the evaluator has gone on, though it was told to stop
         raise PrunedError("the search has ended or paused this evaluation")
-    talk.tell(Message("ended", {"values": outcome.values}, outcome.weights))
+    found = None if outcome.predictions is None else outcome.predictions.to_dict()
+    talk.tell(Message("ended", {"values": outcome.values, "predictions": found}, outcome.weights))
 
 
 def _where() -> dict[str, Any]:
