@@ -19,6 +19,14 @@ REFRESHED_FIGURES = {
     "compared-members": "rowData",
     "workloads": "figure",
     "training": "figure",
+    "devices": "rowData",
+    "places": "children",
+    "coverage": "children",
+    "device-kernels": "figure",
+    "device-networks": "figure",
+    "device-families": "figure",
+    "device-drift": "figure",
+    "kernels": "rowData",
 }
 
 
