@@ -17,6 +17,7 @@ REFRESHED_FIGURES = {
     "compared-fronts": "figure",
     "compared-growth": "figure",
     "compared-members": "rowData",
+    "compared-box": "children",
     "workloads": "figure",
     "training": "figure",
 }

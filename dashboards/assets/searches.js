@@ -43,6 +43,12 @@
     return cell(make("div", { className: "cell-bar", "aria-hidden": "true" }, ...parts), small(told));
   };
 
+  // By keyboard, a cell that has the focus is left for what its link leads to.
+  document.addEventListener("keydown", (event) => {
+    const linked = event.key === "Enter" && event.target.matches("#searches .ag-cell") && event.target.querySelector("a");
+    if (linked) linked.click();
+  });
+
   // A point of a figure that Dash has drawn opens what its address names.
   const listen = () => {
     for (const plot of document.querySelectorAll(".opens-trials .js-plotly-plot"))
