@@ -20,6 +20,14 @@ REFRESHED_FIGURES = {
     "compared-box": "children",
     "workloads": "figure",
     "training": "figure",
+    "devices": "rowData",
+    "places": "children",
+    "coverage": "children",
+    "device-kernels": "figure",
+    "device-networks": "figure",
+    "device-families": "figure",
+    "device-drift": "figure",
+    "kernels": "rowData",
 }
 
 
