@@ -198,7 +198,7 @@ def _told(row: SearchRow) -> dict[str, Any]:
         "why": _why(row),
         "finished": row.finished,
         "total": record.trials,
-        "progress": f"{row.finished} of {record.trials}",
+        "progress": f"{row.finished:,} of {record.trials:,}",
         "counts": {str(state): count for state, count in record.counts.items()},
         "best": None if best is None else best.value,
         "best_told": row.told_best,

@@ -18,6 +18,8 @@ from dashboards.parts import (
     why_unknown,
 )
 from dashboards.routes import Route, search_path, trial_path
+from dashboards.trial_errors import errors_of
+from dashboards.trial_lineage import lineage_view
 from dashboards.views import View
 from nas.figures.data import (
     told_costs,
@@ -64,6 +66,8 @@ def page(ledger: Ledger, route: Route) -> Any:
             else [_choices(trial)]
         ),
         _training(ledger, trial).show(),
+        errors_of(ledger, trial).show(),
+        lineage_view(ledger, trial).show(),
         card("Record", _facts(trial)),
     ]
     return dmc.Stack([part for part in parts if part is not None], gap="lg")

@@ -17,6 +17,8 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "8px 3px
 MOST_POINTS = 2000
 """So many points a figure draws at most; of more, evenly taken ones."""
 MINUTE_S, HOUR_S = 60.0, 3600.0
+LOG_FROM = 20.0
+"""Times that the longest line is longer than the shortest, from which the axis is logarithmic."""
 HOURS_FROM = 3 * HOUR_S
 PLOTS = 3
 """In which the growth of each search is drawn."""
@@ -108,7 +110,7 @@ def growth_figure(lines: Sequence[GrowthLine], addresses: Sequence[str]) -> "go.
     panels = {
         f"xaxis{panel if panel > 1 else ''}": {
             "title": title,
-            "rangemode": "tozero",
+            **_scale([_across(line.steps, unit_s)[panel - 1] for line in lines]),
             "domain": [(panel - 1) * 0.345, (panel - 1) * 0.345 + 0.31],
         }
         for panel, title in enumerate(titles, start=1)
@@ -137,6 +139,13 @@ def _across(steps: Sequence[tuple[int, int, float, float, int]], unit_s: float) 
         [epochs for _, epochs, *_ in steps],
         [seconds / unit_s for _, _, seconds, *_ in steps],
     ]
+
+
+def _scale(across: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Logarithmic where one line is so much longer than another that the shorter one would be a point."""
+    ends = [values[-1] for values in across if values]
+    is_log = min(map(min, filter(None, across)), default=0.0) > 0 and max(ends) > LOG_FROM * min(ends)
+    return {"type": "log", "dtick": 1} if is_log else {"rangemode": "tozero"}
 
 
 def _look(place: int) -> dict[str, str]:
