@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
-from dashboards import page_search, page_searches, page_trial
+from dashboards import page_search, page_searches, page_trial, page_trials_compared
 from dashboards.data_routes import BROWSER, PLOTLY, add_data_routes
 from dashboards.frames import Frames
 from dashboards.parts import notice, problem
@@ -37,6 +37,7 @@ PAGES: dict[str, Page] = {
     "searches": page_searches,
     "search": page_search,
     "trial": page_trial,
+    "trials_compared": page_trials_compared,
 }
 """The module of each page, by its name in ``routes.PATTERNS``."""
 LINKS = {"Searches": "/", "Devices": "/devices", "Artifacts": "/artifacts"}

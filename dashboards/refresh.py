@@ -15,6 +15,10 @@ REFRESHED_FIGURES = {
     "searches": "rowData",
     "workloads": "figure",
     "training": "figure",
+    "sizes": "figure",
+    "memory": "figure",
+    "compared-curves": "figure",
+    "compared-times": "figure",
 }
 
 

@@ -3,6 +3,7 @@
 import os
 import shlex
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from search_spaces.plugins import named_plugin_files
 
@@ -32,6 +33,11 @@ def command(
     usual = os.environ.get(STORAGE_VARIABLE, DEFAULT_STORAGE)
     after = dict(options) if storage in (None, usual) else {**options, "storage": storage}
     return shlex.join(["nas", *_typed(before), *map(str, words), *_typed(after.items())])
+
+
+def without_password(storage: str) -> str | None:
+    """A ledger's URL as a page may show it; None, for that of NAS_STORAGE, where it has a password."""
+    return None if urlsplit(storage).password else storage
 
 
 def _typed(options: Iterable[tuple[str, object]]) -> list[str]:

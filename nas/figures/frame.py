@@ -3,11 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from nas.figures.data import SHORT_DIGEST, axes_of, notes, shown_objectives
 from nas.figures.style import STATE_COLOURS
-from nas.hints import command
+from nas.hints import command, without_password
 from nas.objectives import DEFAULT, Objective, is_known, objective
 
 if TYPE_CHECKING:
@@ -59,7 +58,9 @@ def frame_of(
         "objectives": [name for name in config.objectives if name in values],
         "axes": axes,
         "states": STATE_COLOURS,
-        "export": command("export", search.name, trial=NUMBER, output="winner/", storage=_shown(storage)),
+        "export": command(
+            "export", search.name, trial=NUMBER, output="winner/", storage=without_password(storage)
+        ),
         "front": list(front),
         "workers": workers,
         "columns": {
@@ -76,11 +77,6 @@ def frame_of(
         },
         "choices": _choices(trials),
     }
-
-
-def _shown(storage: str) -> str | None:
-    """A ledger's URL as a page may show it; None, for that of NAS_STORAGE, where it has a password."""
-    return None if urlsplit(storage).password else storage
 
 
 def _value(of: Objective, trial: "TrialRecord") -> float | None:
