@@ -14,12 +14,12 @@ from rich.table import Table
 from sqlalchemy import insert, select, update
 
 from benchmarks.ledger import Work, run_one
+from nas.analysis.standing import Standing
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.history import History
 from nas.ledger.tables import Epoch, Search, Trial
 from nas.ledger.tally import Tally
-from nas.searching.standing import Standing
 
 MORE = 50
 """Trials that are timed."""
@@ -71,15 +71,15 @@ def measured(storage: str) -> dict[str, float]:
         config = ledger.search("demo").config
         claims, history = Claims(ledger, "demo", Worker.this_process()), History(ledger, "demo")
         history.refresh()
-        tally, standing = Tally(ledger, "demo"), Standing(History(ledger, "demo"), config)
-        standing.refresh()
+        tally, watched, standing = Tally(ledger, "demo"), History(ledger, "demo"), Standing(config)
+        standing.take_all(watched.refresh())
         wall, cpu = time.perf_counter(), time.process_time()
         for _ in range(MORE):
             assert not ledger.search("demo").finished
             history.refresh()
             assert run_one(claims, Work())
             tally.refresh()
-            standing.refresh()
+            standing.take_all(watched.refresh())
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         found = {"ms_per_trial": 1000 * wall / MORE, "cpu_ms_per_trial": 1000 * cpu / MORE}
         found["counts_s"] = _seconds(lambda: ledger.search("demo").counts[TrialState.COMPLETE])

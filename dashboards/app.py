@@ -7,7 +7,18 @@ from typing import Any, Protocol
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
-from dashboards import page_search, page_searches, page_trial, page_trials_compared
+from dashboards import (
+    page_artifact,
+    page_artifacts,
+    page_device,
+    page_devices,
+    page_search,
+    page_searches,
+    page_searches_compared,
+    page_trial,
+    page_trials_compared,
+)
+from dashboards.artifact_routes import add_downloads
 from dashboards.data_routes import BROWSER, PLOTLY, add_data_routes
 from dashboards.frames import Frames
 from dashboards.parts import notice, problem
@@ -35,13 +46,19 @@ class Page(Protocol):
 
 PAGES: dict[str, Page] = {
     "searches": page_searches,
+    "searches_compared": page_searches_compared,
     "search": page_search,
     "trial": page_trial,
     "trials_compared": page_trials_compared,
+    "devices": page_devices,
+    "device": page_device,
+    "artifacts": page_artifacts,
+    "artifact": page_artifact,
 }
 """The module of each page, by its name in ``routes.PATTERNS``."""
 LINKS = {"Searches": "/", "Devices": "/devices", "Artifacts": "/artifacts"}
 """What the head of every page leads to."""
+OWN_SCRIPTS = ["/assets/mount.js", "/assets/searches.js"]
 ASSETS = Path(__file__).with_name("assets")
 
 
@@ -61,7 +78,10 @@ def create_app(storage: str) -> Dash:
     app.index_string = app.index_string.replace("{%css%}", "{%css%}" + _head())
     app.layout = _shell
     add_data_routes(app.server, storage, Frames(storage))
+    add_downloads(app.server, storage)
     _show_pages(app, storage)
+    page_searches.answer_selection(app)
+    page_searches_compared.answer_choice(app)
     return app
 
 
@@ -92,7 +112,7 @@ def _rendered(storage: str, path: str, query: str) -> tuple[Any, bool]:
 
 def _head() -> str:
     """What a page loads before Dash: plotly, which Dash then uses too, and the linked views."""
-    scripts = [PLOTLY, *(f"{BROWSER}/{name}" for name in SCRIPTS), "/assets/mount.js"]
+    scripts = [PLOTLY, *(f"{BROWSER}/{name}" for name in SCRIPTS), *OWN_SCRIPTS]
     told = [f'<link rel="stylesheet" href="{BROWSER}/{STYLE}">']
     return "".join([*told, *(f'<script src="{script}"></script>' for script in scripts)])
 

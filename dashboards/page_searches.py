@@ -1,32 +1,146 @@
-"""The first page: every search in the ledger, with how far it is."""
+"""The first page: every search in the ledger, how it stands, and which of them to compare."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
+from dash import Dash, Input, Output, dcc
 
-from dashboards.parts import NOTE, grid, heading, link_column, why_unknown
-from dashboards.routes import Route, search_path
+from dashboards.parts import grid, heading, why_unknown
+from dashboards.routes import Route, search_path, searches_compared_path, trial_path
 from dashboards.views import View
-from nas.formatting import percent
-from nas.ledger import Ledger, SearchRecord, TrialState
+from nas.analysis.searches_compared import FEWEST, MOST
+from nas.analysis.searches_data import RECENT, SearchesData, SearchRow, SearchState
+from nas.figures.style import STATE_COLOURS
+from nas.formatting import MISSING, lasting
+from nas.hints import command, without_password
+from nas.ledger import Ledger
 from nas.ledger.needs import unknown_objectives
 
+HOW_TO_READ = (
+    "How far each search is, what it has found, and how long it will take. Select some to compare them: "
+    "by their boxes, or by the space bar on a row."
+)
+
+
+def shown_with(format: str) -> str:
+    """How AG Grid shows a figure that may be missing, in d3's format."""
+    return f"params.value === null ? '{MISSING}' : d3.format('{format}')(params.value)"
+
+
+PLAIN = {"filter": False}
+FIGURE = {"type": "rightAligned", **PLAIN}
 COLUMNS = [
-    link_column("link", "Search", minWidth=160),
-    {"field": "space", "headerName": "Space"},
-    {"field": "data", "headerName": "Data"},
-    {"field": "device", "headerName": "Device"},
-    {"field": "sampler", "headerName": "Sampler"},
-    {"field": "finished", "headerName": "Finished", "type": "rightAligned"},
-    {"field": "complete", "headerName": "Complete", "type": "rightAligned"},
-    {"field": "best", "headerName": "Best accuracy", "type": "rightAligned", "minWidth": 140},
-    {"field": "started", "headerName": "Started (UTC)", "minWidth": 170},
+    {
+        "field": "search",
+        "headerName": "Search",
+        "cellRenderer": "SearchName",
+        "autoHeight": True,
+        "minWidth": 170,
+        "flex": 2,
+    },
+    {
+        "field": "state",
+        "headerName": "State",
+        "cellRenderer": "SearchState",
+        "autoHeight": True,
+        "minWidth": 120,
+    },
+    {
+        "field": "finished",
+        "headerName": "Progress",
+        "cellRenderer": "SearchProgress",
+        "headerTooltip": "Trials that have ended, of all",
+        "minWidth": 110,
+        **PLAIN,
+    },
+    {
+        "field": "total",
+        "headerName": "Trials by state",
+        "cellRenderer": "SearchCounts",
+        "cellRendererParams": {"colours": STATE_COLOURS},
+        "autoHeight": True,
+        "minWidth": 180,
+        "flex": 2,
+        **PLAIN,
+    },
+    {
+        "field": "best",
+        "headerName": "Best",
+        "cellRenderer": "SearchBest",
+        "headerTooltip": "Within the limits, in the search's first objective that takes training",
+        "minWidth": 100,
+        **PLAIN,
+    },
+    {
+        "field": "front",
+        "headerName": "Front",
+        "headerTooltip": "Trials on the front",
+        "minWidth": 80,
+        **FIGURE,
+    },
+    {
+        "field": "hypervolume",
+        "headerName": "Hypervolume",
+        "headerTooltip": "The share of its box that the front dominates, as nas pareto tells",
+        "valueFormatter": {"function": shown_with(".3f")},
+        "minWidth": 120,
+        **FIGURE,
+    },
+    {
+        "field": "rate",
+        "headerName": "Trials an hour",
+        "headerTooltip": f"While it runs: of the last {RECENT} trials, or since its workers began",
+        "valueFormatter": {"function": shown_with(",.3~r")},
+        "minWidth": 90,
+        **FIGURE,
+    },
+    {
+        "field": "left",
+        "headerName": "Time left",
+        "cellRenderer": "SearchLeft",
+        "headerTooltip": "If it goes on as it did",
+        "minWidth": 110,
+        **PLAIN,
+    },
+    {
+        "field": "workers",
+        "headerName": "Workers",
+        "cellRenderer": "SearchWorkers",
+        "autoHeight": True,
+        "headerTooltip": "Who works on it now, and where",
+        "minWidth": 110,
+        **PLAIN,
+    },
 ]
+OPTIONS = {
+    "rowSelection": {"mode": "multiRow", "checkboxes": True, "headerCheckbox": True},
+    "suppressCellFocus": False,  # the space bar selects the row that has the focus
+    "selectionColumnDef": {"width": 50},
+}
+LEFT_OVER = SearchState.STOPPED, SearchState.NOT_BEGUN
+_DATA: dict[str, SearchesData] = {}
+"""What is kept of the searches, by the ledger's URL."""
+
+
+def data_of(ledger: Ledger) -> SearchesData:
+    """The searches of a ledger, which all pages of a process share."""
+    return _DATA.setdefault(ledger.url, SearchesData())
 
 
 def page(ledger: Ledger, _route: Route) -> Any:
     """The list of searches."""
-    view = View("In this ledger", lambda: _rows(ledger), _why_not, _draw)
+    begin = command(
+        "search", name="demo", space="tiny", data="digits", device="local", trials=40,
+        storage=without_password(ledger.url),
+    )  # fmt: skip
+    view = View(
+        "In this ledger",
+        lambda: data_of(ledger).rows(ledger),
+        lambda rows: None if rows else f"There are no searches yet. Type this to begin: {begin}",
+        lambda rows: _draw(rows, without_password(ledger.url)),
+        HOW_TO_READ,
+    )
     return dmc.Stack([heading("Searches"), view.show()], gap="lg")
 
 
@@ -35,36 +149,82 @@ def is_live(ledger: Ledger, _route: Route) -> bool:
     return any(not search.finished for search in ledger.searches())
 
 
-def _rows(ledger: Ledger) -> list[dict[str, Any]]:
-    return [_row(search, _best(ledger, search)) for search in reversed(ledger.searches())]
+def answer_selection(app: Dash) -> None:
+    """Have the button lead to the searches that are selected."""
+
+    def answer(selected: Sequence[Mapping[str, Any]] | None) -> Any:
+        return compare_button([row["search"] for row in selected or ()])
+
+    app.callback(Output("compare", "children"), Input("searches", "selectedRows"))(answer)
 
 
-def _why_not(rows: list[dict[str, Any]]) -> str | None:
-    return None if rows else "There are no searches yet; 'nas search' starts one."
+def compare_button(names: Sequence[str]) -> Any:
+    """What leads to the comparison, or says how to come to one."""
+    if len(names) < FEWEST:
+        return dmc.Text(f"Select {FEWEST} searches or more to compare them.", size="sm", c="dimmed")
+    if len(names) > MOST:
+        return dmc.Text(f"{len(names)} are selected; {MOST} can be compared.", size="sm", c="dimmed")
+    text = f"Compare {len(names)} searches"
+    return dcc.Link(text, href=searches_compared_path(names), className="as-button")
 
 
-def _draw(rows: list[dict[str, Any]]) -> Any:
-    return grid("searches", [*COLUMNS, NOTE] if any(row["note"] for row in rows) else COLUMNS, rows)
+def _draw(rows: Sequence[SearchRow], storage: str | None) -> Any:
+    table = grid("searches", COLUMNS, [_told(row) for row in rows], OPTIONS)
+    bar = dmc.Box(compare_button(()), id="compare", mih=30)
+    go_on = command("search", resume="SEARCH", storage=storage)
+    how = dmc.Text(["To go on with one that has stopped: ", dmc.Code(go_on)], size="sm", c="dimmed")
+    is_any_left = any(row.state in LEFT_OVER for row in rows)
+    return dmc.Stack(
+        [*([bar] if len(rows) >= FEWEST else []), table, *([how] if is_any_left else [])], gap="sm"
+    )
 
 
-def _best(ledger: Ledger, search: SearchRecord) -> float | None:
-    return max((t.accuracy for t in ledger.outlines(search.name) if t.accuracy is not None), default=None)
-
-
-def _row(search: SearchRecord, best: float | None) -> dict[str, Any]:
-    config, total = search.config, sum(search.counts.values())
-    finished = sum(count for state, count in search.counts.items() if state.finished)
-    unknown = unknown_objectives(config)
+def _told(row: SearchRow) -> dict[str, Any]:
+    """A search as plain data: what cells show (``assets/searches.js``), and what they are sorted by."""
+    record, config, best = row.record, row.record.config, row.best
+    settings = [config.space, config.data, config.device, config.sampler]
+    names = [f"{worker.label}{_held(worker.trials)}" for worker in row.workers]
     return {
-        "id": search.name,
-        "link": f"[{search.name}]({search_path(search.name)})",
-        "space": config.space,
-        "data": config.data,
-        "device": config.device,
-        "sampler": config.sampler,
-        "finished": f"{finished} of {total}",
-        "complete": search.counts[TrialState.COMPLETE],
-        "best": percent(best),
-        "started": f"{search.created_at:%Y-%m-%d %H:%M}",
-        "note": why_unknown(unknown) if unknown else "",
+        "id": record.name,
+        "search": record.name,
+        "href": search_path(record.name),
+        "about": f"{', '.join(filter(None, settings))}; {record.created_at:%Y-%m-%d %H:%M} UTC",
+        "state": str(row.state),
+        "why": _why(row),
+        "finished": row.finished,
+        "total": record.trials,
+        "progress": f"{row.finished} of {record.trials}",
+        "counts": {str(state): count for state, count in record.counts.items()},
+        "best": None if best is None else best.value,
+        "best_told": MISSING if best is None else best.of.told(best.value),
+        "trial": None if best is None else best.number,
+        "trial_href": None if best is None else trial_path(record.name, best.number),
+        "front": row.front,
+        "hypervolume": row.hypervolume,
+        "rate": row.rate,
+        "left": row.left_s,
+        "left_told": told_left(row),
+        "workers": len(row.workers),
+        "where": ", ".join(f"{count} on {host}" for host, count in row.hosts.items()),
+        "names": ", ".join(names),
     }
+
+
+def told_left(row: SearchRow) -> str:
+    """Such as ``about 12 min``."""
+    if row.left_s is None:
+        return MISSING
+    return f"{'at most' if row.is_at_most else 'about'} {lasting(row.left_s)}"
+
+
+def _why(row: SearchRow) -> str:
+    """What to know of the state: why it ended, what is left, or what is not known here."""
+    if unknown := unknown_objectives(row.record.config):
+        return why_unknown(unknown)
+    if row.state is SearchState.ENDED_EARLY:
+        return row.record.ended or ""
+    return f"{row.record.trials - row.finished} left" if row.state in LEFT_OVER else ""
+
+
+def _held(trials: Sequence[Any]) -> str:
+    return f" (trial {', '.join(str(trial.number) for trial in trials)})" if trials else ""

@@ -17,6 +17,8 @@ from dashboards.parts import (
 from dashboards.routes import Route, search_path, trial_path, trials_compared_path
 from dashboards.trial_architecture import architecture, choices
 from dashboards.trial_costs import is_loading, memory_over_run, size_by_layer, time_by_layer
+from dashboards.trial_errors import errors_of
+from dashboards.trial_lineage import lineage_view
 from dashboards.trial_record import export, record
 from dashboards.views import View
 from nas.figures.data import told_costs, training_curve
@@ -75,6 +77,8 @@ def _cards(ledger: Ledger, config: SearchConfig, trial: TrialRecord) -> list[Any
         size_by_layer(trial).show() if has_layers else None,
         memory_over_run(trial).show() if has_layers else None,
         _training(ledger, trial).show(),
+        errors_of(ledger, trial).show(),
+        lineage_view(ledger, trial).show(),
         record(config, trial),
         export(config, trial, ledger.url),
     ]

@@ -1,5 +1,6 @@
 """The pieces that pages are made of: cards, notices, badges, figures of merit, charts, tables."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -116,8 +117,16 @@ def chart(identity: str, figure: Any, height: int | None = None) -> Any:
     return dcc.Graph(id=identity, figure=figure, config=PLOT_CONFIG, style=style, responsive=True)
 
 
-def grid(identity: str, columns: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> Any:
-    """A table that sorts and filters in the browser; the field ``id`` tells its rows apart."""
+def grid(
+    identity: str,
+    columns: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    options: Mapping[str, Any] | None = None,
+) -> Any:
+    """A table that sorts and filters in the browser; the field ``id`` tells its rows apart.
+
+    ``options`` are further ones of AG Grid.
+    """
     return dag.AgGrid(
         id=identity,
         columnDefs=list(columns),
@@ -139,6 +148,7 @@ def grid(identity: str, columns: Sequence[Mapping[str, Any]], rows: Sequence[Map
             "pagination": not rows or len(rows) > PAGE_ROWS,
             "paginationPageSize": PAGE_ROWS,
             "paginationPageSizeSelector": [PAGE_ROWS, 100, 500],
+            **(options or {}),
         },
         style={"width": "100%", "height": None},
     )
@@ -160,6 +170,12 @@ def table(identity: str) -> Any:
         for kind in ("CSV", "JSON")
     ]
     return dmc.Stack([dmc.Group(downloads), grid(identity, [], [])], gap="sm")
+
+
+def link(text: str, address: str) -> str:
+    """A cell of ``link_column``; marks of Markdown in ``text`` are only text."""
+    inert = re.sub(r"([^A-Za-z0-9 ])", r"\\\1", text)
+    return f"[{inert}]({address})"
 
 
 def link_column(field: str, title: str, **more: Any) -> dict[str, Any]:

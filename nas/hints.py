@@ -35,14 +35,14 @@ def command(
     return shlex.join(["nas", *_typed(before), *map(str, words), *_typed(after.items())])
 
 
-def without_password(storage: str) -> str | None:
-    """A ledger's URL as a page may show it; None, for that of NAS_STORAGE, where it has a password."""
-    return None if urlsplit(storage).password else storage
-
-
 def _typed(options: Iterable[tuple[str, object]]) -> list[str]:
     """Options as they are typed; one whose value is None is a flag."""
     found = []
     for name, value in options:
         found += [f"--{name.replace('_', '-')}"] + ([] if value is None else [str(value)])
     return found
+
+
+def without_password(storage: str) -> str | None:
+    """A ledger's URL as a page may show it in a command; None, for that of NAS_STORAGE, where it has one."""
+    return None if urlsplit(storage).password else storage

@@ -202,11 +202,14 @@ def _reference(
         if o.name in wanted and o.loss(wanted[o.name]) <= losses[:, place].min():
             problem = f"{o.title} of {o.told(wanted[o.name])} is no worse than the best trial's"
             raise InvalidInput("reference", problem, "give a value that is worse")
+    pairs = zip(named, beyond(losses), strict=True)
+    return np.array([o.loss(wanted[o.name]) if o.name in wanted else b for o, b in pairs])
+
+
+def beyond(losses: Floats) -> Floats:
+    """A reference: a tenth of the range beyond the worst of some losses (n, d), in each objective."""
     highest, span = losses.max(axis=0), np.ptp(losses, axis=0)
-    beyond = highest + MARGIN * np.where(span > 0, span, np.where(highest != 0, abs(highest), 1.0))
-    return np.array(
-        [o.loss(wanted[o.name]) if o.name in wanted else b for o, b in zip(named, beyond, strict=True)]
-    )
+    return np.asarray(highest + MARGIN * np.where(span > 0, span, np.where(highest != 0, abs(highest), 1.0)))
 
 
 def _check_values(kept: Sequence[TrialRecord], named: Sequence[Objective]) -> None:

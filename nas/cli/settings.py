@@ -46,7 +46,7 @@ def settings_of(record: SearchRecord, options: Iterable[click.Parameter]) -> dic
 
     Searches that it was started from are not among them: their trials are its own now.
     """
-    from nas.searching.differences import LIMITS
+    from nas.analysis.settings import LIMITS
 
     config = record.config
     plain = {name: value for name, value in config.to_dict().items() if name not in LIMITS}
@@ -57,8 +57,8 @@ def settings_of(record: SearchRecord, options: Iterable[click.Parameter]) -> dic
 
 def _limits(config: SearchConfig) -> dict[str, Any]:
     """The limits that were asked for, by the parameters of options."""
+    from nas.analysis.settings import limits_asked
     from nas.objectives import is_known, objective
-    from nas.searching.differences import limits_asked
 
     found: dict[str, Any] = {}
     for name, limit in limits_asked(config).items():

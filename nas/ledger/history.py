@@ -1,8 +1,10 @@
 """A search's trials as an algorithm and a progress display read them: again and again, only what changed."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from nas.ledger.away import patient
 from nas.ledger.records import TrialRecord
@@ -13,6 +15,22 @@ from nas.ledger.tables import Trial
 _LEFT_OUT = {"latency_by_workload", "passed_samples", "parents"}
 """What nobody judges a trial by, and is most of what there is to read of many."""
 _COLUMNS = trial_columns(_LEFT_OUT)
+
+
+@patient
+def changed_trials(
+    ledger: Ledger,
+    search: str,
+    search_id: int,
+    since: int,
+    columns: Sequence[ColumnElement[Any]] = _COLUMNS,
+) -> tuple[list[TrialRecord], int]:
+    """The trials of a search that have changed since a revision, and the revision of the last of them."""
+    with ledger.reading() as session:
+        changed = Trial.search_id == search_id, Trial.revision > since
+        # rows, as objects of the tables' classes take twice as long
+        rows = session.execute(select(*columns).where(*changed).order_by(Trial.revision)).all()
+    return [trial_record(search, row) for row in rows], rows[-1].revision if rows else since
 
 
 class History:
@@ -32,15 +50,10 @@ class History:
         self._sorted: list[TrialRecord] = []
         self._search_id = find_id(ledger, search)
 
-    @patient
     def refresh(self) -> list[TrialRecord]:
         """Read what has changed; the trials that changed."""
-        with self._ledger.reading() as session:
-            changed = Trial.search_id == self._search_id, Trial.revision > self._revision
-            # rows, as objects of the tables' classes take twice as long
-            rows = session.execute(select(*_COLUMNS).where(*changed).order_by(Trial.revision)).all()
-        found = [trial_record(self._search, row) for row in rows]
-        self._revision = rows[-1].revision if rows else self._revision
+        since = self._revision
+        found, self._revision = changed_trials(self._ledger, self._search, self._search_id, since)
         for trial in found:
             self._keep(trial)
         if found:

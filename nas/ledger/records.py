@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from nas.ledger.origin import Origin
@@ -176,7 +177,7 @@ class SearchConfig(RelativeLimits):
     def _named_limits(self) -> dict[str, float | None]:
         return {o.limit: getattr(self, o.limit) for o in map(objective, objectives) if hasattr(self, o.limit)}
 
-    @property
+    @cached_property  # it is asked for with every trial
     def limited(self) -> dict[str, float]:
         """Every limit, by its objective's name: the one place that gathers them."""
         named = {o.name: getattr(self, o.limit, None) for o in map(objective, objectives) if o.limit}

@@ -16,7 +16,7 @@ from nas.ledger.changes import rows
 from nas.ledger.leases import LEASE_S
 from nas.ledger.records import TrialState
 from nas.ledger.store import Ledger, find_id
-from nas.ledger.tables import Epoch, Trial, WorkerRow
+from nas.ledger.tables import Epoch, Search, Trial, WorkerRow
 from nas.ledger.workers import Worker
 
 STARTING = "starting"
@@ -166,6 +166,63 @@ class Roster:
 
     def _is(self, worker: Worker) -> tuple[Any, Any]:
         return WorkerRow.search_id == self._search_id, WorkerRow.owner == worker.to_text()
+
+
+@patient
+def present(ledger: Ledger, silent_after_s: float = LEASE_S) -> dict[str, list[WorkerRecord]]:
+    """Who works on each search now, by its name; searches that nobody works on are left out.
+
+    Of the trials that a worker holds only those are told that it evaluates. Whoever holds one without having
+    noted itself, such as a worker of an older version, is there as well.
+    """
+    with ledger.reading() as session:
+        now = _read(session)
+        noted = select(Search.name, WorkerRow).join(Search, Search.id == WorkerRow.search_id)
+        there = noted.where(WorkerRow.ended_at.is_(None)).order_by(WorkerRow.joined_at, WorkerRow.id)
+        held = _evaluated(session, now)
+        found = defaultdict[str, list[WorkerRecord]](list)
+        for name, row in session.execute(there):
+            trials = [trial for trial, _ in held.pop((name, row.owner), [])]
+            worker = _record(row, trials, now, silent_after_s)
+            if worker.state not in _GONE:
+                found[name].append(worker)
+    for (name, owner), unnoted in held.items():
+        if not (whose := Worker.from_text(owner)).is_known_dead():
+            found[name].append(_unnoted(whose, unnoted, now))
+    return dict(found)
+
+
+def _unnoted(worker: Worker, held: Sequence[tuple[HeldTrial, datetime]], now: datetime) -> WorkerRecord:
+    return WorkerRecord(
+        host=worker.host,
+        pid=worker.pid,
+        state=WorkerState.WORKING,
+        stage="",
+        trials=tuple(trial for trial, _ in held),
+        joined_at=min(began for _, began in held),
+        seen_at=now,
+        silent_s=0.0,
+        ended_at=None,
+        versions={},
+    )
+
+
+_GONE = WorkerState.LEFT, WorkerState.DEAD, WorkerState.SILENT
+
+
+def _evaluated(session: Session, now: datetime) -> dict[tuple[str, str], list[tuple[HeldTrial, datetime]]]:
+    """The trials that run, and when each began, by the names of their searches and their owners."""
+    running = (
+        select(Search.name, Trial.owner, Trial.number, Trial.started_at)
+        .join(Trial, Trial.search_id == Search.id)
+        .where(Trial.state == TrialState.RUNNING, Trial.expires_at > now)
+        .order_by(Trial.number)
+    )
+    found: dict[tuple[str, str], list[tuple[HeldTrial, datetime]]] = {}
+    for name, owner, number, started_at in session.execute(running):
+        assert owner is not None  # noqa: S101 - whoever has a lease owns it
+        found.setdefault((name, owner), []).append((HeldTrial(number), started_at or now))
+    return found
 
 
 def _read(session: Session) -> datetime:

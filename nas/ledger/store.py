@@ -52,6 +52,12 @@ AddTrials = Callable[[Session, int, SearchConfig], int]
 """Adds trials to the search with an id, numbered from 0, and tells how many."""
 
 
+def left_out_of(config: SearchConfig, objectives: Iterable[str] = ()) -> set[str]:
+    """The columns of trials that are long, save what the objectives of a search, or these, come from."""
+    is_enough = {*config.watched, *objectives} <= _IN_COLUMNS
+    return _LONG if is_enough else _LONG - {"architecture"}
+
+
 class Ledger:
     """A database of searches. It may be shared by threads and is a context manager.
 
@@ -231,8 +237,7 @@ class Ledger:
         """
         with self.reading() as session:
             search = find_search(session, name)
-            watched = {*config_from_dict(search.config).watched, *objectives}
-            left_out = _LONG if watched <= _IN_COLUMNS else _LONG - {"architecture"}
+            left_out = left_out_of(config_from_dict(search.config), objectives)
             in_state = () if state is None else (Trial.state == state,)
             return _records(session, name, search.id, *in_state, left_out=left_out)
 
@@ -344,6 +349,14 @@ class Ledger:
                 ArtifactRecord(name, number, row.path, row.target, row.digest, row.created_at)
                 for row, number in rows
             ]
+
+
+@patient
+def revisions(ledger: Ledger) -> dict[str, tuple[int, int]]:
+    """The key of each search's row and its revision, by its name."""
+    with ledger.reading() as session:
+        rows = session.execute(select(Search.name, Search.id, Search.revision))
+        return {name: (key, revision) for name, key, revision in rows}
 
 
 @patient

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from nas.analysis.settings import LIMITS, limits_asked, told_setting
 from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord
 from nas.objectives import is_known, objective
@@ -12,12 +13,6 @@ from search_spaces.errors import InvalidInput, Parameter
 MOST = 3
 """Differences that are told of."""
 
-LIMITS = {
-    *("max_latency_ms", "max_latency_share", "max_size_kb", "max_memory_kb", "max_macs"),
-    *("limits", "limit_shares", "medians", "median_latency_ms"),
-}
-"""The settings that are limits, which are compared by what they limit."""
-
 
 class Difference(NamedTuple):
     """A setting, what the search was made with, and what is asked for now."""
@@ -25,12 +20,6 @@ class Difference(NamedTuple):
     name: Parameter
     stored: Any
     given: Any
-
-
-def limits_asked(config: SearchConfig) -> dict[str, float | str]:
-    """The limits that were asked for, by objective: numbers, and shares such as ``0.5x``."""
-    shares = {name: f"{share!r}x" for name, share in config.shares.items()}
-    return {**config.without_medians().limited, **shares}
 
 
 def differences(stored: SearchConfig, given: SearchConfig, names: Collection[str]) -> Iterator[Difference]:
@@ -82,7 +71,7 @@ def refuse_taken(record: SearchRecord, given: SearchConfig, storage: str) -> Non
     if found:
         told: list[str | Parameter] = [f"'{record.name}' is taken by a search "]
         for index, (name, stored, now) in enumerate(found[:MOST]):
-            told += [" and " if index else "with ", name, f" {_shown(stored)}, not {_shown(now)}"]
+            told += [" and " if index else "with ", name, f" {told_setting(stored)}, not {told_setting(now)}"]
         told += [f" and {len(found) - MOST} more that differ"] if len(found) > MOST else []
         fix = f"choose another name, or go on with it as it is: {go_on}"
         raise InvalidInput("name", tuple(told), fix)
@@ -96,15 +85,4 @@ def refuse_taken(record: SearchRecord, given: SearchConfig, storage: str) -> Non
 
 
 def _with(value: Any) -> str:
-    return "without it" if value in (None, (), {}, "") else f"with {_shown(value)}"
-
-
-def _shown(value: Any) -> str:
-    """A setting as it is typed, more or less."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={_shown(option)}" for name, option in value.items()) or "none"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "none"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "none" if value in (None, "") else str(value)
+    return "without it" if value in (None, (), {}, "") else f"with {told_setting(value)}"

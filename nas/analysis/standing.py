@@ -1,13 +1,12 @@
 """How a search stands: its best value, its front and the hypervolume, kept up to date by what has changed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from nas.algorithms.hypervolume import hypervolume, non_dominated
 from nas.analysis.pareto import MARGIN, MOST_OBJECTIVES
-from nas.ledger.history import History
 from nas.ledger.records import SearchConfig, TrialRecord, TrialState
 from nas.objectives import Objective, objective
 
@@ -20,28 +19,27 @@ class Standing:
     """The complete trials of a search within its limits, and what they amount to.
 
     Attributes:
+        config: the search's; whoever knows a later one, such as one whose relative limits are known, sets it.
         front: the numbers of those that no other beats, with their losses.
     """
 
-    def __init__(self, history: History, config: SearchConfig) -> None:
-        self._history, self._config = history, config
+    def __init__(self, config: SearchConfig) -> None:
+        self.config = config
         self._objectives = [objective(name) for name in config.objectives]
         self._losses: dict[int, Losses] = {}
         self._lowest = self._highest = np.empty(0)
         self._hypervolume: float | None = None
         self.front: dict[int, Losses] = {}
 
-    def refresh(self, config: SearchConfig | None = None) -> list[TrialRecord]:
-        """Take in what has changed, and give the trials that did; a relative limit may be known by now."""
-        changed = self.read(config)
-        for trial in changed:
-            self.take(trial)
-        return changed
-
-    def read(self, config: SearchConfig | None = None) -> list[TrialRecord]:
-        """The trials that have changed, none of which is taken in yet."""
-        self._config = config or self._config
-        return self._history.refresh()
+    def take_all(self, trials: Iterable[TrialRecord]) -> None:
+        """Take in trials that have changed; the first ones at once, which one by one would take long."""
+        if self._losses:
+            for trial in trials:
+                self.take(trial)
+            return
+        known = {trial.number: self._losses_of(trial) for trial in trials}
+        self._losses = {number: losses for number, losses in known.items() if losses is not None}
+        self._count_again()
 
     def take(self, trial: TrialRecord) -> None:
         """Take in a trial that has changed."""
@@ -88,7 +86,7 @@ class Standing:
 
     def _losses_of(self, trial: TrialRecord) -> Losses | None:
         """None where it is not complete, lacks a value, or is over a limit after all."""
-        if trial.state is not TrialState.COMPLETE or self._config.broken(trial):
+        if trial.state is not TrialState.COMPLETE or self.config.broken(trial):
             return None
         values = [(o, o.of(trial)) for o in self._objectives]
         known = [o.loss(v.value) for o, v in values if v is not None]

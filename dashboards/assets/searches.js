@@ -1,0 +1,55 @@
+// How the list of searches draws its cells, and that a click on a point of a figure opens its trial.
+"use strict";
+(() => {
+  const cells = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
+  const make = (...told) => window.React.createElement(...told);
+
+  // As if a link of Dash had been followed: the page changes, the application stays.
+  const goTo = (path) => {
+    history.pushState({}, "", path);
+    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+    window.scrollTo(0, 0);
+  };
+  const link = (text, href) =>
+    make("a", {
+      href,
+      onClick: (event) => {
+        if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+        event.preventDefault();
+        goTo(href);
+      },
+    }, text);
+  const small = (text, title) => make("div", { className: "cell-small", title: title || text }, text);
+  const cell = (...parts) => make("div", { className: "cell" }, ...parts);
+
+  cells.SearchName = ({ data }) => cell(make("div", null, link(data.search, data.href)), small(data.about));
+  cells.SearchState = ({ data }) => cell(make("div", null, data.state), data.why ? small(data.why) : null);
+  cells.SearchBest = ({ data }) =>
+    data.best === null ? cell("—") : cell(make("div", null, data.best_told), make("div", { className: "cell-small" }, link(`trial ${data.trial}`, data.trial_href)));
+  cells.SearchWorkers = ({ data }) =>
+    cell(make("div", { title: data.names || null }, String(data.workers)), data.where ? small(data.where, data.names) : null);
+  cells.SearchLeft = ({ data }) => cell(data.left_told);
+
+  cells.SearchProgress = ({ data }) =>
+    cell(
+      make("div", null, data.progress),
+      make("div", { className: "cell-bar", "aria-hidden": "true" }, make("span", { style: { width: `${(100 * data.finished) / (data.total || 1)}%`, background: "var(--bitnas-accent)" } }))
+    );
+
+  // The counts are told in words below: nobody needs the colours.
+  cells.SearchCounts = ({ data, colours }) => {
+    const there = Object.entries(data.counts).filter(([, count]) => count), told = there.map(([state, count]) => `${count} ${state}`).join(", ");
+    const parts = there.map(([state, count]) => make("span", { key: state, style: { width: `${(100 * count) / data.total}%`, background: colours[state] } }));
+    return cell(make("div", { className: "cell-bar", "aria-hidden": "true" }, ...parts), small(told));
+  };
+
+  // A point of a figure that Dash has drawn opens what its address names.
+  const listen = () => {
+    for (const plot of document.querySelectorAll(".opens-trials .js-plotly-plot"))
+      if (plot.on && !plot.opensTrials) {
+        plot.opensTrials = true;
+        plot.on("plotly_click", ({ points: [point] }) => typeof point.customdata === "string" && point.customdata.startsWith("/search/") && goTo(point.customdata));
+      }
+  };
+  new MutationObserver(listen).observe(document.documentElement, { childList: true, subtree: true });
+})();
