@@ -139,7 +139,7 @@ def test_a_long_way_back_is_cut_and_a_circle_is_left(bred: str) -> None:
 
 def test_of_many_classes_the_mistakes_are_listed_and_no_matrix_is_drawn() -> None:
     many = confusion_of(Predictions(1000, 5000, 4000, ((3, 4, 20), (8, 2, 50))), ())
-    assert many.counts == () and [(p.true, p.count, p.of) for p in many.pairs] == [
+    assert many.counts == () and [(p.true, p.images, p.of) for p in many.pairs] == [
         ("8", 50, None),
         ("3", 20, None),
     ]
