@@ -41,7 +41,7 @@ demo: $(STAMP)
 		--max-latency $(DEMO_LIMIT) --storage sqlite:///$(DEMO)/nas.db
 	$(BIN)/nas pareto demo --plot $(DEMO)/pareto.html --storage sqlite:///$(DEMO)/nas.db
 	$(BIN)/nas export demo -o $(DEMO)/winner --storage sqlite:///$(DEMO)/nas.db
-	$(BIN)/nas verify $(DEMO)/winner
+	$(BIN)/nas verify $(DEMO)/winner --storage sqlite:///$(DEMO)/nas.db
 	$(BIN)/python $(DEMO)/winner/predict.py
 	@echo
 	@echo 'Done. Next:'

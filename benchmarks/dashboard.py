@@ -18,9 +18,9 @@ from rich.table import Table
 
 from benchmarks.command import Command
 from benchmarks.large_ledger import fill
+from benchmarks.screenshot import ARGUMENTS
 from search_spaces.errors import BitnasError
 
-ARGUMENTS = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"]
 SIZE = {"width": 1280, "height": 900}
 PATIENCE_MS = 120_000
 NAME = "large"
@@ -55,12 +55,8 @@ PAUSE_MS = 2_000  # the views below follow a moment later, and are no part of th
 
 @click.command(cls=Command)
 @click.option("--trials", type=click.IntRange(10), default=10_000, show_default=True, help="In the search.")
-@click.option(
-    "--ledger", type=click.Path(dir_okay=False, path_type=Path), help="Filled by large_ledger."
-)
-@click.option(
-    "--rounds", type=click.IntRange(1), default=3, show_default=True, help="Openings."
-)
+@click.option("--ledger", type=click.Path(dir_okay=False, path_type=Path), help="Filled by large_ledger.")
+@click.option("--rounds", type=click.IntRange(1), default=3, show_default=True, help="Openings.")
 @click.option("--json", "as_json", is_flag=True, help="The figures as JSON.")
 def main(trials: int, ledger: Path | None, rounds: int, as_json: bool) -> None:
     """Open the page of a large search in Chromium, move its limits and axes, and tell the times.

@@ -11,6 +11,8 @@ import click
 from benchmarks.command import Command
 from nas.ledger import Ledger
 
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"]
+"""Of Chromium; figures of many points, and of three objectives, need WebGL."""
 WIDTH, HEIGHT = 1200, 900
 SETTLE_MS = 1_500  # tables and figures are drawn after the page's own requests have ended
 
@@ -25,7 +27,7 @@ def main(storage: str, path: str, picture: Path) -> None:
 
     with served(storage) as address, sync_playwright() as tools:
         found = shutil.which("chromium")  # or the one that `playwright install` brings
-        browser = tools.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = tools.chromium.launch(executable_path=found, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.goto(address.rstrip("/") + path, wait_until="networkidle")
         page.locator(".js-plotly-plot .point").first.wait_for()
@@ -38,9 +40,12 @@ def main(storage: str, path: str, picture: Path) -> None:
 def served(storage: str) -> Iterator[str]:
     """The address of a dashboard of ``storage`` on a free port of this machine."""
     from dashboards import create_app, server
+    from dashboards.guard import guard
 
     Ledger.open(storage).close()  # the dashboard would say on its page what is wrong with it
-    web = server.make(create_app(storage).server, server.bind("127.0.0.1", 0))
+    app = create_app(storage)
+    guard(app.server, None, app.csp_hashes())
+    web = server.make(app.server, server.bind("127.0.0.1", 0))
     thread = threading.Thread(target=web.serve_forever)
     thread.start()
     try:

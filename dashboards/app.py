@@ -7,7 +7,18 @@ from typing import Any, Protocol
 import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, ctx, dcc, html, no_update, set_props
 
-from dashboards import page_search, page_searches, page_searches_compared, page_trial
+from dashboards import (
+    page_artifact,
+    page_artifacts,
+    page_device,
+    page_devices,
+    page_search,
+    page_searches,
+    page_searches_compared,
+    page_trial,
+    page_trials_compared,
+)
+from dashboards.artifact_routes import add_downloads
 from dashboards.data_routes import BROWSER, PLOTLY, add_data_routes
 from dashboards.frames import Frames
 from dashboards.parts import notice, problem
@@ -38,6 +49,11 @@ PAGES: dict[str, Page] = {
     "searches_compared": page_searches_compared,
     "search": page_search,
     "trial": page_trial,
+    "trials_compared": page_trials_compared,
+    "devices": page_devices,
+    "device": page_device,
+    "artifacts": page_artifacts,
+    "artifact": page_artifact,
 }
 """The module of each page, by its name in ``routes.PATTERNS``."""
 LINKS = {"Searches": "/", "Devices": "/devices", "Artifacts": "/artifacts"}
@@ -62,6 +78,7 @@ def create_app(storage: str) -> Dash:
     app.index_string = app.index_string.replace("{%css%}", "{%css%}" + _head())
     app.layout = _shell
     add_data_routes(app.server, storage, Frames(storage))
+    add_downloads(app.server, storage)
     _show_pages(app, storage)
     page_searches.answer_selection(app)
     page_searches_compared.answer_choice(app)

@@ -6,9 +6,13 @@ from pathlib import Path
 from flask import Flask, Response, request, send_file, send_from_directory
 
 from dashboards.frames import KINDS, Frames
+from dashboards.trial_errors import IMAGE
+from nas.analysis.images import png_of
 from nas.figures.browser import FOLDER
 from nas.figures.drawing import parts_of
+from nas.formatting import counted
 from nas.ledger import Ledger
+from nas.ledger.predictions import predictions_of
 from search_spaces.errors import BitnasError, InvalidInput
 
 PLOTLY = "/plotly.min.js"
@@ -36,6 +40,19 @@ def add_data_routes(server: Flask, storage: str, frames: Frames) -> None:
         parts = parts_of(trial.architecture) if trial.architecture else []
         return _json([part._asdict() for part in parts])
 
+    def picture(name: str, number: int, place: int) -> Response:
+        with Ledger.open(storage) as ledger:
+            search, found = ledger.search(name), predictions_of(ledger, name, number)
+        worst = () if found is None else found.worst
+        if place >= len(worst):
+            problem = f"trial {number} has no image {place}"
+            raise InvalidInput("image", problem, f"it has {counted(len(worst), 'image')}, from 0 on")
+        response = Response(png_of(search, worst[place]), mimetype="image/png")
+        response.add_etag()
+        response.headers["Cache-Control"] = "no-cache"
+        response.make_conditional(request)
+        return response
+
     def plotly() -> Response:
         import plotly as package
 
@@ -51,6 +68,7 @@ def add_data_routes(server: Flask, storage: str, frames: Frames) -> None:
     server.add_url_rule(f"{BROWSER}/<name>", view_func=browser)
     server.add_url_rule("/data/search/<name>/<kind>.json", view_func=data)
     server.add_url_rule("/data/search/<name>/trial/<int:number>/drawing.json", view_func=drawing)
+    server.add_url_rule(IMAGE, view_func=picture)
     server.add_url_rule(PLOTLY, view_func=plotly)
     server.register_error_handler(BitnasError, failed)
 

@@ -1,5 +1,6 @@
 """The pieces that pages are made of: cards, notices, badges, figures of merit, charts, tables."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -169,6 +170,12 @@ def table(identity: str) -> Any:
         for kind in ("CSV", "JSON")
     ]
     return dmc.Stack([dmc.Group(downloads), grid(identity, [], [])], gap="sm")
+
+
+def link(text: str, address: str) -> str:
+    """A cell of ``link_column``; marks of Markdown in ``text`` are only text."""
+    inert = re.sub(r"([^A-Za-z0-9 ])", r"\\\1", text)
+    return f"[{inert}]({address})"
 
 
 def link_column(field: str, title: str, **more: Any) -> dict[str, Any]:

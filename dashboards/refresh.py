@@ -17,8 +17,21 @@ REFRESHED_FIGURES = {
     "compared-fronts": "figure",
     "compared-growth": "figure",
     "compared-members": "rowData",
+    "compared-box": "children",
     "workloads": "figure",
     "training": "figure",
+    "sizes": "figure",
+    "memory": "figure",
+    "compared-curves": "figure",
+    "compared-times": "figure",
+    "devices": "rowData",
+    "places": "children",
+    "coverage": "children",
+    "device-kernels": "figure",
+    "device-networks": "figure",
+    "device-families": "figure",
+    "device-drift": "figure",
+    "kernels": "rowData",
 }
 
 

@@ -20,8 +20,8 @@ LAYERS = {
     "nas": (
         {"cli", "testing"},
         {"searching"},
-        {"executors"},
-        {"trials", "export", "analysis"},
+        {"executors", "analysis"},
+        {"trials", "export"},
         {"evaluators"},
         {"algorithms", "measuring", "training", "figures"},
         {"ledger", "data"},

@@ -1,7 +1,7 @@
 // Puts the linked views into the page where Dash has left room for them, and keeps them up to date.
 "use strict";
 (() => {
-  const LIVE_MS = 3000, IDLE_MS = 30000;
+  const LIVE_MS = 3000, IDLE_MS = 30000, TABLE_PAUSE_MS = 200;
   let current = null;  // { root, explorer, timer }
 
   const fetchJson = async (address) => {
@@ -9,6 +9,22 @@
     const told = await response.json();
     if (!response.ok) throw new Error(told.error || `the server answered ${response.status}`);
     return { told, tag: response.headers.get("ETag") };
+  };
+
+  const frameOf = (search) => `/data/search/${encodeURIComponent(search)}/frame.json`;
+
+  // The page's own script begins before Dash does: what it will need is asked for at once.
+  const first = /^\/search\/([^/]+)\/?$/.exec(location.pathname);
+  let early = null;
+  if (first) {
+    early = { address: `/data/search/${first[1]}/frame.json` };
+    early.answer = fetchJson(early.address);
+    early.answer.catch(() => null);  // whoever takes it is told
+  }
+  const ask = (address) => {
+    const answer = early && early.address === address ? early.answer : fetchJson(address);
+    early = null;
+    return answer;
   };
 
   function sourceOf(search) {
@@ -21,6 +37,7 @@
         if (location.pathname + location.search !== address) history.replaceState(history.state, "", address);
       },
       trialPath: (number) => `${base}/trial/${number}`,
+      comparePath: (numbers) => `${base}/compare?trials=${numbers.join(",")}`,
       open: (number) => goTo(`${base}/trial/${number}`),
       extra: async (name) => {
         if (extras.tag !== current.tag) Object.assign(extras, { tag: current.tag, kept: new Map() });
@@ -50,13 +67,13 @@
     const tick = async () => {
       if (current !== mine) return;
       try {
-        const { told, tag } = await fetchJson(`/data/search/${encodeURIComponent(search)}/frame.json`);
+        const { told, tag } = await ask(frameOf(search));
         if (current !== mine) return;
         if (mine.explorer === null) {
           root.replaceChildren();
           mine.explorer = new bitnas.Explorer(root, told, source);
           mine.explorer.listeners.push(showInTable);
-          fillTable(mine.explorer.columns, source);
+          requestAnimationFrame(() => setTimeout(() => fillTable(mine.explorer.columns, source)));  // the front first
         } else if (tag !== mine.tag) {
           mine.explorer.refresh(told);
           fillTable(mine.explorer.columns, source);
@@ -92,12 +109,11 @@
     }
   };
 
-  let shown = null, rows = [], listening = null;
+  let shown = null, listening = null, filtering;
 
   async function fillTable(columns, source) {
     const api = await table();
     if (!api) return;
-    rows = bitnas.rowsOf(columns, source);
     api.setGridOption("columnDefs", bitnas.columnDefs(columns));
     api.setGridOption("isExternalFilterPresent", () => shown !== null);
     api.setGridOption("doesExternalFilterPass", (node) => shown.has(node.data.number));
@@ -105,14 +121,18 @@
       listening = api;
       api.addEventListener("cellClicked", (event) => event.colDef.field !== "link" && source.open(event.data.number));
     }
-    api.setGridOption("rowData", rows);
+    api.setGridOption("rowData", bitnas.gridRows(columns, source));
     api.sizeColumnsToFit();
   }
 
-  async function showInTable(numbers) {
+  // A moment after the last change, so that a slider moves without waiting for the table.
+  function showInTable(numbers) {
     shown = numbers;
-    const api = await table();
-    if (api) api.onFilterChanged();
+    clearTimeout(filtering);
+    filtering = setTimeout(async () => {
+      const api = await table();
+      if (api) api.onFilterChanged();
+    }, TABLE_PAUSE_MS);
   }
 
   document.addEventListener("click", async (event) => {
@@ -121,12 +141,26 @@
     const api = await table();
     if (!api) return;
     const kept = [];
-    api.forEachNodeAfterFilterAndSort((node) => kept.push(node.data));
+    api.forEachNodeAfterFilterAndSort((node) => kept.push(node.data.at));
+    const rows = bitnas.rowsOf(current.explorer.columns, kept);
     const isJson = button.id === "trials-json", name = `${current.root.dataset.search}.${isJson ? "json" : "csv"}`;
-    bitnas.download(name, isJson ? bitnas.jsonOf(kept) : bitnas.csvOf(kept), isJson ? "application/json" : "text/csv");
+    bitnas.download(name, isJson ? bitnas.jsonOf(rows) : bitnas.csvOf(rows), isJson ? "application/json" : "text/csv");
   });
 
+  // Architectures whose parts the server has told, large or small.
+  const drawArchitectures = () => {
+    for (const room of document.querySelectorAll("[data-parts]")) {
+      if (room.drawn === room.dataset.parts) continue;
+      room.drawn = room.dataset.parts;
+      const parts = JSON.parse(room.drawn);
+      room.replaceChildren();
+      if (room.dataset.size === "large") bitnas.showArchitecture(room, parts);
+      else room.append(bitnas.drawArchitecture(parts));
+    }
+  };
+
   const look = () => {
+    drawArchitectures();
     const root = document.querySelector(".bitnas-explorer[data-search]");
     if (current && current.root !== root) {
       clearTimeout(current.timer);

@@ -10,7 +10,7 @@ from click.core import ParameterSource
 from nas.cli.options import Kilobytes, LimitType, Milliseconds, json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, quoted, say
 from nas.hints import command
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import AbsentLedgerError, BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from nas.export.card import Card
@@ -96,7 +96,7 @@ def export(
         say(
             f"Wrote it as C to {c_source}; build it with: cc -std=c99 -O3 -c {quoted(c_source / 'network.c')}"
         )
-    say(f"Next: {command('verify', output)}")
+    say(f"Next: {command('verify', output, storage=None if is_training(search) else storage)}")
 
 
 def _export_trial(
@@ -136,12 +136,16 @@ def _refuse_options_of_trials(context: click.Context, folder: str) -> None:
     type=float,
     help="The share by which the latency may exceed the card's, instead of the card's interval.",
 )
+@storage_option
 @json_option
 @click.pass_context
-def verify(context: click.Context, folder: Path, latency_tolerance: float | None, as_json: bool) -> None:
+def verify(
+    context: click.Context, folder: Path, latency_tolerance: float | None, storage: str, as_json: bool
+) -> None:
     """Check an exported network in FOLDER: checksums, target, classes, accuracy, size and latency.
 
-    A latency above the card's fails only if nothing disturbs the machine; otherwise it is not judged.
+    A latency above the card's fails only if nothing disturbs the machine; otherwise it is not judged. When
+    all of it holds, the ledger that it was exported from keeps the date.
     """
     from nas.export.verify import verify as run
 
@@ -157,12 +161,28 @@ def verify(context: click.Context, folder: Path, latency_tolerance: float | None
     if unjudged := [check for check in checks if check.holds is None]:
         told, again = (
             ", ".join(f"{check.name} ({check.note})" for check in unjudged),
-            command("verify", folder),
+            command("verify", folder, storage=storage),
         )
         say(f"Verified, except what a disturbed machine cannot judge: {told}; when it is quiet: {again}")
     else:
         say("Verified.")
+        _note(storage, folder)
     say(f"Next: python {quoted(folder / 'predict.py')}")
+
+
+def _note(storage: str, folder: Path) -> None:
+    """Keep in the ledger that a folder holds, where it is from there; a ledger that is not there is none."""
+    from nas.export.verify import note
+    from nas.ledger import Ledger
+
+    try:
+        with Ledger.open(storage) as ledger:
+            for record in note(ledger, folder):
+                say(f"Noted for trial {record.number} of search {record.search}.")
+    except AbsentLedgerError:
+        return
+    except BitnasError as error:
+        say(f"The date is not kept: {error}")
 
 
 def _holds(check: "Check") -> str:

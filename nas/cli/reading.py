@@ -18,14 +18,16 @@ from nas.figures.data import (
     workload_bars,
 )
 from nas.figures.layers import layer_rows
-from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
+from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, numbered, percent
 from nas.hints import command
 from nas.ledger.needs import check_objectives, unknown_objectives
 from nas.ledger.records import TRAINING
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from nas.ledger import EpochRecord, Ledger, SearchConfig, SearchRecord, TrialRecord
+    from nas.analysis.searches_data import SearchRow
+    from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialRecord
+    from nas.ledger.mistakes import Predictions
     from nas.objectives import Objective
 
 # The states of nas.ledger.TrialState, which is not imported here: it would load SQLAlchemy for --help.
@@ -76,12 +78,19 @@ def trials(search: str, state: str | None, storage: str, as_json: bool) -> None:
 @storage_option
 @json_option
 def trial(search: str, number: int, storage: str, as_json: bool) -> None:
-    """Show trial NUMBER of SEARCH: its architecture, where its time goes, and its epochs."""
+    """Show trial NUMBER of SEARCH: its architecture, where its time goes, and its epochs.
+
+    JSON has what its network gets wrong on the validation split, too: how many images of which class it takes
+    for which, and the mistakes that it is most certain of, each by its place in the split.
+    """
+    from nas.ledger.predictions import predictions_of
+
     with opened(storage) as ledger:
         record = ledger.trial(search, number)
         epochs, config = ledger.epochs(search, number), ledger.search(search).config
+        predictions = predictions_of(ledger, search, number)
     if as_json:
-        print_json(_full(record, epochs))
+        print_json(_full(record, epochs, predictions))
         return
     print_pairs(_facts(record, told_results(config, record), notes(config, record)))
     if config.evaluator == TRAINING or record.size_kb is not None:
@@ -112,11 +121,13 @@ def opened(storage: str) -> "Ledger":
     return Ledger.open(storage)
 
 
-def search_row(search: "SearchRecord") -> list[str]:
-    config = search.config
+def search_row(row: "SearchRow") -> list[str]:
+    """A search within a list: its settings, how it stands, and how many trials are in which state."""
+    search, config = row.record, row.record.config
     counts = {str(state): count for state, count in search.counts.items()}
     names = [search.name, config.space, config.data, config.device, config.sampler]
-    numbers = [str(sum(counts.values())), *(str(counts.get(state, 0)) for state in STATES)]
+    names += [str(row.state), row.told_left]
+    numbers = [row.told_best, str(sum(counts.values())), *(str(counts.get(state, 0)) for state in STATES)]
     return [*names, *numbers, f"{search.created_at:%Y-%m-%d %H:%M}"]
 
 
@@ -156,18 +167,21 @@ def print_trials(
 
 def summary(config: "SearchConfig", trial: "TrialRecord") -> dict[str, Any]:
     """A trial within a list: all but the long fields, which ``nas trial --json`` has."""
-    long = ("architecture", "choices", "latency_by_workload")
+    long = ("architecture", "choices", "latency_by_workload", "parents")
     short = {name: value for name, value in trial.to_dict().items() if name not in long}
     return {**short, "is_over": config.breaks_limit(trial)}
 
 
-def _full(trial: "TrialRecord", epochs: "list[EpochRecord]") -> dict[str, Any]:
+def _full(
+    trial: "TrialRecord", epochs: "list[EpochRecord]", predictions: "Predictions | None"
+) -> dict[str, Any]:
     """All of a trial, its architecture as an object instead of text."""
     architecture = json.loads(trial.architecture) if trial.architecture else None
     return {
         **trial.to_dict(),
         "architecture": architecture,
         "epochs": [epoch.to_dict() for epoch in epochs],
+        "predictions": None if predictions is None else predictions.to_dict(),
     }
 
 
@@ -186,6 +200,8 @@ def _facts(
         ("digest", trial.digest or MISSING),
         ("worker", trial.worker or MISSING),
     ]
+    if trial.parents:
+        facts.append(("bred from", numbered("trial", trial.parents)))
     if trial.passed_over:
         facts.append(("passed over", f"{trial.passed_over} before it, known or over a limit"))
     facts += [("note", note)] if note else []

@@ -4,6 +4,8 @@ import numpy as np
 
 from nas.data.data_set import DataSet, Scaling, Source, Split, data_sets
 
+NAME = "digits"
+
 
 def _read() -> Source:
     """The 17 grey levels become 0..1, ink is 1."""
@@ -14,4 +16,4 @@ def _read() -> Source:
     return Source(Split.whole(pixels, digits.target.astype(np.int64), Scaling((0.0,), (16.0,))))
 
 
-data_sets.add("digits", DataSet("digits", classes=10, input_shape=(1, 8, 8), read=_read, largest=16))
+data_sets.add(NAME, DataSet(NAME, classes=10, input_shape=(1, 8, 8), read=_read, largest=16))

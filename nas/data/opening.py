@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nas.data import cache, cifar_binary, idx
 from nas.data.data_set import DataSet, data_sets
+from nas.data.digits import NAME as DIGITS
 from nas.data.image_folder import ImageFolder
 from nas.data.images import Collection
 from nas.data.listing import has_images, is_image, place, refuse_unread, refused, visible
@@ -53,6 +54,22 @@ def load(name: str, image_size: int | None = None, progress: cache.Progress = _s
         return _of_hub(name, name, image_size, progress)
     problem = f"'{name}' is neither a data set here ({', '.join(data_sets)}) nor a path"
     raise InvalidInput("data", problem, "give one of these, or OWNER/NAME on the hub")
+
+
+def decoded(name: str, digest: str, image_size: int | None = None) -> DataSet | None:
+    """A data set whose images this machine holds already, to look at them; nothing is fetched or decoded.
+
+    Args:
+        name: as ``load`` takes it.
+        digest: of the data set (``DataSet.digest``), by which its decoded images are found; where that is
+            empty, only what comes with bitnas can be found.
+        image_size: as ``load`` takes it.
+    """
+    if name == DIGITS:
+        return data_sets.get(name)
+    folder = cache.entry(cache.key_of(digest, image_size))
+    found = cache.about(folder) if digest else None
+    return None if found is None else _data_set(Path(name).name, folder, found, digest)
 
 
 def canonical(name: str) -> str:

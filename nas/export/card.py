@@ -239,11 +239,21 @@ def read_card(folder: Path) -> Card:
     """
     path = folder / CARD
     try:
-        return Card.model_validate_json(path.read_text(encoding="utf-8"))
+        return card_of(path.read_bytes(), path)
     except OSError as error:
         raise BitnasError(
             f"{path}: it cannot be read ({error.strerror}); pass what `nas export` wrote"
         ) from error
+
+
+def card_of(content: bytes, path: Path) -> Card:
+    """What ``card.json`` at a path holds.
+
+    Raises:
+        BitnasError: it is malformed.
+    """
+    try:
+        return Card.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"

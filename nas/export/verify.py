@@ -21,6 +21,8 @@ from search_spaces.errors import BitnasError, InvalidInput
 if TYPE_CHECKING:
     from latency import Measurement
     from nas.data import Split
+    from nas.ledger import Ledger
+    from nas.ledger.entries import ArtifactRecord
     from runtime import CompiledNetwork
 
 
@@ -84,6 +86,14 @@ def verify(folder: Path, latency_tolerance: float | None = None) -> list[Check]:
         *_sizes(folder / identity, network, card),
         _latency(network, card, latency_tolerance),
     ]
+
+
+def note(ledger: "Ledger", folder: Path) -> "list[ArtifactRecord]":
+    """Note in a ledger that an artifact holds now, where it was exported from that; those that are noted."""
+    from nas.ledger.artifacts import note_verified
+    from runtime.formats.artifact import MANIFEST, checksum
+
+    return note_verified(ledger, str(folder.resolve()), checksum(folder / MANIFEST))
 
 
 def _check_listed(folder: Path, *names: str) -> None:

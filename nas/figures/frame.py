@@ -113,14 +113,18 @@ def _since(begun: datetime | None, time: datetime | None) -> float | None:
 def _choices(trials: Sequence["TrialRecord"]) -> list[dict[str, Any]]:
     """Each choice with its options, and which one a trial has; first, what is chosen most often of a kind."""
     names = dict.fromkeys(name for trial in trials for name in trial.choices or ())
-    kinds = [kind for kind in SUMMED if sum(name.endswith(f".{kind}") for name in names) > 1]
-    most = [_choice(f"most frequent {kind}", [_most(kind, trial) for trial in trials]) for kind in kinds]
-    return [*most, *(_choice(name, [(trial.choices or {}).get(name) for trial in trials]) for name in names)]
+    made = [trial.choices or {} for trial in trials]
+    found = []
+    for kind in SUMMED:
+        of_kind = [name for name in names if name.endswith(f".{kind}")]
+        if len(of_kind) > 1:
+            found.append(_choice(f"most frequent {kind}", [_most(of_kind, choices) for choices in made]))
+    return [*found, *(_choice(name, [choices.get(name) for choices in made]) for name in names)]
 
 
-def _most(kind: str, trial: "TrialRecord") -> str | int | None:
+def _most(names: Sequence[str], choices: Mapping[str, str | int]) -> str | int | None:
     """The option that most of a trial's choices of one kind have come to, the first of those that tie."""
-    taken = [option for name, option in (trial.choices or {}).items() if name.endswith(f".{kind}")]
+    taken = [choices[name] for name in names if name in choices]
     return max(taken, key=taken.count, default=None)
 
 

@@ -1,10 +1,12 @@
 """Workloads in short: what tables and figures call them in place of their keys."""
 
 import re
+from functools import lru_cache
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
+@lru_cache(maxsize=20_000)
 def workload_label(key: str) -> str:
     """A workload's key in short, such as ``conv2d 3x3 /2 16→32 @8x8 float/float``; else the key itself."""
     family, _, rest = key.partition("(")

@@ -1,50 +1,72 @@
 """Figures of latency: predicted against measured, and the time of a network by layer."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
+from nas.figures.data import SHORT_DIGEST
 from nas.figures.search import add_title
-from nas.figures.style import ACCENT, MUTED_COLOUR, blank_figure
+from nas.figures.style import ACCENT, LIMIT, MUTED_COLOUR, blank_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    from latency.model.evaluation import Evaluation
+    from latency.model.evaluation import ComparedNetwork, Evaluation
+
+    Named = tuple[str, ComparedNetwork]
 
 
 def scatter(found: "Evaluation", title: str) -> "go.Figure":
     """Each network as a dot, predicted against measured, with a line where the two are equal."""
-    import plotly.graph_objects as go
-
-    figure = blank_figure()
-    measured = [n.measured_ms for n in found.networks]
-    ends = [min(measured) * 0.9, max(measured) * 1.1]
-    figure.add_trace(
-        go.Scatter(
-            name="equal",
-            x=ends,
-            y=ends,
-            mode="lines",
-            line={"color": MUTED_COLOUR, "dash": "dot"},
-            hoverinfo="skip",
-        )
-    )
-    figure.add_trace(
-        go.Scatter(
-            name="networks",
-            x=measured,
-            y=[n.predicted_ms for n in found.networks],
-            mode="markers",
-            marker={"color": ACCENT, "size": 8},
-            customdata=[[n.digest[:12], n.error] for n in found.networks],
-            hovertemplate="%{customdata[0]}<br>measured %{x:.3g} ms<br>"
-            "predicted %{y:.3g} ms (%{customdata[1]:+.1%})<extra></extra>",
-        )
-    )
-    figure.update_xaxes(title="Measured (ms)", type="log")
-    figure.update_yaxes(title="Predicted (ms)", type="log")
+    figure = predicted_figure([(network.digest[:SHORT_DIGEST], network) for network in found.networks])
     add_title(figure, f"{title}: mean absolute error {found.mape:.1%}")
     return figure
+
+
+def predicted_figure(networks: "Sequence[Named]", summed: "Sequence[Named]" = ()) -> "go.Figure":
+    """Predicted against measured, of networks by name with their intervals; a cross is a disturbed machine.
+
+    ``summed`` are networks whose prediction is nothing but the sum of their kernels.
+    """
+    figure = blank_figure()
+    measured = [network.measured_ms for _, network in (*networks, *summed)]
+    ends = [min(measured) * 0.9, max(measured) * 1.1]
+    line = {"color": MUTED_COLOUR, "dash": "dot"}
+    figure.add_scatter(name="equal", x=ends, y=ends, mode="lines", line=line, hoverinfo="skip")
+    good = [named for named in networks if not named[1].disturbed]
+    bad = [named for named in networks if named[1].disturbed]
+    cross = {"color": LIMIT, "symbol": "x-thin", "size": 10, "line": {"width": 2, "color": LIMIT}}
+    if summed:
+        hollow = {"color": MUTED_COLOUR, "symbol": "square-open", "size": 8}
+        figure.add_trace(_compared("learned from: the sum of its kernels", summed, hollow))
+    if good:
+        figure.add_trace(_compared("networks", good, {"color": ACCENT, "size": 8}))
+    if bad:
+        figure.add_trace(_compared("on a disturbed machine", bad, cross))
+    figure.update_xaxes(title="Measured (ms)", type="log")
+    figure.update_yaxes(title="Predicted (ms)", type="log")
+    return figure
+
+
+def _compared(name: str, named: "Sequence[Named]", marker: dict[str, Any]) -> "go.Scatter":
+    """Networks as marks, and the intervals of those that have one."""
+    import plotly.graph_objects as go
+
+    networks = [network for _, network in named]
+    above = [0.0 if n.high_ms is None else n.high_ms - n.predicted_ms for n in networks]
+    below = [0.0 if n.low_ms is None else n.predicted_ms - n.low_ms for n in networks]
+    intervals = {"type": "data", "array": above, "arrayminus": below, "thickness": 1, "width": 0}
+    return go.Scatter(
+        name=name,
+        x=[n.measured_ms for n in networks],
+        y=[n.predicted_ms for n in networks],
+        error_y=intervals if any(above) else None,
+        mode="markers",
+        marker=marker,
+        customdata=[[escape(called), n.error, escape(n.disturbed or "")] for called, n in named],
+        hovertemplate="%{customdata[0]}<br>measured %{x:.3g} ms<br>"
+        "predicted %{y:.3g} ms (%{customdata[1]:+.1%})<br>%{customdata[2]}<extra></extra>",
+    )
 
 
 def bars(layers: Sequence[Mapping[str, Any]], title: str) -> "go.Figure":

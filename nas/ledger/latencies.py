@@ -43,7 +43,7 @@ class SqlLatencyTable(LatencyTable):
         )
         with self._ledger.reading() as session:
             row = session.scalar(newest)
-        return None if row is None else _measurement(row)
+        return None if row is None else measurement_of(row)
 
     @patient
     def put(self, device: str, workload_key: str, measurement: "Measurement") -> None:
@@ -83,7 +83,7 @@ class SqlLatencyTable(LatencyTable):
             .order_by(MeasurementRow.id)
         )
         with self._ledger.reading() as session:
-            return {row.workload: _measurement(row) for row in session.scalars(mine)}
+            return {row.workload: measurement_of(row) for row in session.scalars(mine)}
 
     @patient
     def networks(self, device: str, purpose: str = CALIBRATION) -> "list[NetworkMeasurement]":
@@ -98,7 +98,7 @@ class SqlLatencyTable(LatencyTable):
         )
         with self._ledger.reading() as session:
             return [
-                NetworkMeasurement(tuple(row.workloads), _measurement(row)) for row in session.scalars(mine)
+                NetworkMeasurement(tuple(row.workloads), measurement_of(row)) for row in session.scalars(mine)
             ]
 
     @patient
@@ -178,7 +178,8 @@ def _timing(measurement: "Measurement") -> dict[str, Any]:
     return {**found, "conditions": measurement.conditions.to_dict()}
 
 
-def _measurement(row: MeasurementRow | NetworkMeasurementRow) -> "Measurement":
+def measurement_of(row: Any) -> "Measurement":
+    """What a row of kernels or of networks tells, or one that has the same columns."""
     from latency import Conditions, Measurement
 
     return Measurement(
@@ -192,8 +193,8 @@ def _measurement(row: MeasurementRow | NetworkMeasurementRow) -> "Measurement":
     )
 
 
-def _of_kernel(row: MeasurementRow | NetworkMeasurementRow) -> dict[str, Any]:
+def _of_kernel(row: Any) -> dict[str, Any]:
     """What only kernels have."""
-    if not isinstance(row, MeasurementRow):
+    if not hasattr(row, "schedule"):
         return {}
     return {"schedule": row.schedule, "cold_ms": row.cold_ms, "code_bytes": row.code_bytes}

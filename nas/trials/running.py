@@ -112,8 +112,8 @@ class TrialRun:
             self._is_over = True
             return
         self._results.append({**self._before, **self._agreeing(self._before, outcome.values)})
-        if self._weights is None:  # both are of one network
-            self._weights, self._predictions = outcome.weights, outcome.predictions
+        self._weights = outcome.weights if self._weights is None else self._weights
+        self._predictions = outcome.predictions if self._predictions is None else self._predictions
         self._before, self._last, self._step = {}, {}, 0
         if len(self._results) == len(self.evaluations):
             self._complete()

@@ -95,20 +95,32 @@ def read_manifest(folder: Path) -> Manifest:
     """Read and validate ``manifest.json``."""
     path = folder / MANIFEST
     try:
-        manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
-        if own_digest(manifest.model_dump(mode="json")) != manifest.digest:
-            raise BitnasError(f"{path}: its digest is wrong, it was changed; export it again")
-        return manifest
+        return manifest_of(path.read_bytes(), path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise BitnasError(
             f"{path}: there is no artifact here; pass a folder that `nas export` wrote"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise BitnasError(f"{path}: it cannot be read ({error}); check the file") from error
+
+
+def manifest_of(content: bytes, path: Path) -> Manifest:
+    """Validate what ``manifest.json`` at a path holds.
+
+    Raises:
+        BitnasError: it is malformed, or was changed.
+    """
+    try:
+        manifest = Manifest.model_validate_json(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
         raise BitnasError(f"{path}: it cannot be read ({error}); check the file") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise BitnasError(f"{path}: {where}: {first['msg'].lower()}; export it again") from error
+    if own_digest(manifest.model_dump(mode="json")) != manifest.digest:
+        raise BitnasError(f"{path}: its digest is wrong, it was changed; export it again")
+    return manifest
 
 
 def check_files(folder: Path, manifest: Manifest) -> None:

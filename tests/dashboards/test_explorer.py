@@ -39,6 +39,11 @@ def test_a_limit_fades_elsewhere_names_the_best_and_can_be_shared(
 ) -> None:
     page = opened(reader, serve(storage) + "search/demo")
     assert page.locator(COUNT).inner_text() == "24 trials"
+    merits = page.locator(".bitnas-merits").inner_text()
+    assert "Most accurate\n98.1%\ntrial 8: 98.1%, 0.221 ms, 24.8 kB" in merits, (
+        "not 10, which is over the limit"
+    )
+    assert "no trial beats them in all objectives, 1 of them over the limit" in merits
     assert page.locator(BEST).inner_text().startswith("The best accuracy: trial 8, accuracy 98.1%"), (
         "10 is over the limit"
     )
@@ -48,7 +53,7 @@ def test_a_limit_fades_elsewhere_names_the_best_and_can_be_shared(
     assert "nas export demo --trial 4 --output winner/" in page.locator(".bitnas-command code").inner_text()
     assert page.locator(COUNT).inner_text() == "8 of 24 trials"
     rows_are(page, 8)
-    assert page.url.endswith("?limit.size=10")
+    page.wait_for_url("**/search/demo?limit.size=10")
     other = Reader(browser.new_page())
     shared = opened(other, page.url)
     assert shared.locator(BEST).inner_text() == page.locator(BEST).inner_text()
@@ -56,7 +61,7 @@ def test_a_limit_fades_elsewhere_names_the_best_and_can_be_shared(
     shared.close()
     page.get_by_role("button", name="Show all").click()
     page.get_by_text("The best accuracy: trial 8,").wait_for()
-    assert page.url.endswith("/search/demo")
+    page.wait_for_url("**/search/demo")
     slider = page.locator('input[type=range][data-limit="latency"]')
     slider.focus()
     for _ in range(30):
@@ -160,8 +165,9 @@ def test_a_report_opens_without_a_network(reader: Reader, storage: str, tmp_path
     page.keyboard.press("Tab")
     page.get_by_text("The best accuracy: trial 4").wait_for()
     page.get_by_text("8 of 8 rows").wait_for()
+    assert page.locator(".bitnas-compare").is_hidden(), "a file has no page that compares"
     page.locator(BEST).get_by_role("link", name="trial 4").click()
-    page.locator("dialog svg.bitnas-drawing").wait_for()
+    page.locator("dialog svg.bitnas-architecture").wait_for()
     with page.expect_download() as waited:
         page.get_by_role("button", name="Close").click()
         page.get_by_role("button", name="Download JSON").click()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from plotly.utils import PlotlyJSONEncoder
 
-from dashboards import page_trial
+from dashboards import trial_costs
 from dashboards.app import create_app, render
 from dashboards.routes import (
     Route,
@@ -48,13 +48,6 @@ def test_search_page(storage: str) -> None:
     assert '"latency at most 0.300 ms"' in page
     assert '"id": "explorer"' in page and '"data-search": "demo"' in page and '"data-live": "yes"' in page
     assert '"id": "trials"' in page
-
-
-def test_the_best_of_a_search_keeps_its_limits(storage: str) -> None:
-    page = text(storage, "/search/demo")
-    merits = page[page.index("Most accurate") :]
-    assert "trial 8: 98.1%" in merits, "not trial 10, which is over the limit"
-    assert "no trial beats them in all objectives, 1 of them over the limit" in merits
 
 
 def test_trial_page(storage: str) -> None:
@@ -101,8 +94,6 @@ def test_limits_and_costs_are_named(own_storage: str) -> None:
     limits = ("accuracy at least 90.0%", "memory at most 20.00 kB", "MACs at most 200,000")
     for told in (*limits, "latency at most 0.300 ms", "latency on pi at most 2.00 ms"):
         assert f'"{told}"' in page
-    costs = "memory 11.97 kB, latency on pi 0.500 ms, MACs 149,568"
-    assert f"trial 0: 95.0%, 0.100 ms, 9.50 kB, {costs}" in page
 
 
 def test_a_trial_shows_all_of_its_costs(own_storage: str) -> None:
@@ -184,7 +175,7 @@ def test_a_view_that_fails_takes_only_its_own_card(
     def fail(_rows: object) -> None:
         raise fault
 
-    monkeypatch.setattr(page_trial, "workload_bars", fail)
+    monkeypatch.setattr(trial_costs, "whole_times", fail)
     page = text(storage, "/search/demo/trial/6")
     assert "the disk is gone" in page
     assert '"id": "workloads"' not in page

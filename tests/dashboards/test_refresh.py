@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from sqlalchemy import select
 
 from dashboards.app import render
@@ -12,6 +13,7 @@ from nas.ledger.store import find_id
 from nas.ledger.tables import Epoch, Trial
 from tests.cli.filled_ledger import propose
 
+pytestmark = pytest.mark.usefixtures("layers")
 PATH = "/search/demo"
 
 
@@ -48,12 +50,12 @@ def test_another_address_is_drawn(storage: str) -> None:
     assert look(storage, look(storage, None).shown, "/search/empty").redraw
 
 
-def test_a_trial_that_ends_sends_the_counts_and_the_ends_of_the_front(own_storage: str) -> None:
+def test_a_trial_that_ends_sends_the_counts(own_storage: str) -> None:
     shown = look(own_storage, None).shown
     finish_one(own_storage, 0.95)
     told = look(own_storage, shown)
     assert not told.redraw
-    assert set(told.parts) == {"progress", "merits"}
+    assert set(told.parts) == {"progress"}
     assert not look(own_storage, told.shown).parts
 
 
@@ -69,14 +71,3 @@ def test_an_epoch_of_a_training_sends_points_only(own_storage: str) -> None:
     told = look(own_storage, shown, path)
     assert not told.redraw
     assert set(told.parts) == {"training"}
-
-
-def test_the_first_point_draws_the_page_anew(own_storage: str) -> None:
-    shown = look(own_storage, None, "/search/empty").shown
-    with Ledger.open(own_storage) as ledger:
-        claims = Claims(ledger, "empty", Worker.this_process())
-        claim = claims.claim()
-        assert claim is not None
-        propose(claims, claim, 0.15, 2.0)
-        claims.finish(claim, TrialState.COMPLETE, accuracy=0.5)
-    assert look(own_storage, shown, "/search/empty").redraw

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import nas
+from nas.ledger.mistakes import Mistake, Predictions
 from search_spaces.search_space import Choose, SearchSpace, spaces
 
 
@@ -78,6 +79,8 @@ def odd(number: Number, budget: int, report: nas.Report) -> Mapping[str, float]:
         raise SystemExit(3)
     for step in range(1, budget + 1):
         report(step, {"accuracy": (report.seed % 1000) / 1000})
+    right = report.seed % 1000
+    report.predictions = Predictions(2, 1000, right, ((0, 1, 1000 - right),), (Mistake(7, 0, 1, 0.5),))
     contradicts = number.value % 4 == 2
     return {"accuracy": (report.seed % 1000) / 1000, "load": float(number.value + contradicts)}
 

@@ -1,6 +1,7 @@
 """Algorithms by name: what all of them keep, over choices that depend on each other."""
 
 from dataclasses import replace
+from statistics import fmean
 
 import pytest
 
@@ -44,6 +45,24 @@ def test_a_worker_that_is_killed_and_replaced_goes_on_the_same(
     assert digests(done[:10]) != digests(run(name, 10, space=space, seed=1))
     assert len(set(digests(done))) == trials
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_who_breeds_tells_from_which_trials(name: str) -> None:
+    """Children are nearer to those than trials are to each other."""
+    done = run(name, 40)
+    bred = [(trial, done[parent]) for trial in done for parent in trial.parents]
+    assert bool(bred) is (name in {"auto", "gp", "local", "evolution"})
+    if bred:
+        others = [(one, other) for one in done for other in done[: one.number]]
+        to_parents, to_others = (fmean(_apart(*pair) for pair in pairs) for pairs in (bred, others))
+        assert to_parents < 0.75 * to_others
+        assert name == "auto" or name == "gp" or all(len(trial.parents) < 2 for trial in done)
+
+
+def _apart(one: TrialRecord, other: TrialRecord) -> int:
+    """In how many choices two trials differ."""
+    return len((one.choices or {}).items() ^ (other.choices or {}).items())
 
 
 @pytest.mark.parametrize("name", NAMES)

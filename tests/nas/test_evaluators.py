@@ -16,6 +16,9 @@ from nas.evaluators import Task
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.history import History
+from nas.ledger.inspecting import check
+from nas.ledger.lineage import parents_of
+from nas.ledger.predictions import predictions_of
 from nas.searching.creating import create
 from nas.testing.evaluators import EvaluatorConformance
 from nas.trials.job import Job
@@ -145,10 +148,11 @@ def test_what_has_no_costs_fails_where_nothing_looks_before_it_proposes(tmp_path
 
 def test_repeats_give_the_mean(tmp_path: Path) -> None:
     with searched(tmp_path, evaluator="seeded", repeats=3, trials=2) as ledger:
-        trial = ledger.trials("mine")[1]
+        trial, predictions = ledger.trials("mine")[1], predictions_of(ledger, "mine", 1)
     drawn = [seeds.training_seed(0, 1, repeat) % 1000 / 1000 for repeat in range(3)]
     assert trial.accuracies == tuple(drawn)
     assert trial.accuracy == pytest.approx(sum(drawn) / 3)
+    assert predictions is not None and predictions.right / 1000 == drawn[0], "those of the first training"
 
 
 def test_what_an_evaluator_gives_is_checked(tmp_path: Path) -> None:
@@ -274,6 +278,22 @@ def test_a_search_that_is_warm_takes_trials_over(tmp_path: Path) -> None:
     assert [t.same_as for t in trials[:3]] == ["mine/0", "mine/1", "mine/2"]
     assert [t.accuracy for t in trials[:3]] == [t.accuracy for t in before]
     assert len({t.digest for t in trials}) == 7, "nothing is trained again, not even what comes first"
+
+
+def test_predictions_go_with_a_trial_that_is_taken_over_and_parents_do_not(tmp_path: Path) -> None:
+    with searched(tmp_path, trials=4, sampler="local", evaluator="seeded") as ledger:
+        before, bred = [predictions_of(ledger, "mine", n) for n in range(4)], parents_of(ledger, "mine")
+        assert ledger.trial("mine", 3).parents == bred[3]
+    assert None not in before and bred
+    with searched(
+        tmp_path, "next", trials=2, sampler="local", evaluator="seeded", warm_start=["mine"]
+    ) as ledger:
+        assert [predictions_of(ledger, "next", n) for n in range(4)] == before
+        assert set(parents_of(ledger, "next")) <= {4, 5}
+        assert check(ledger.url) == []
+    with searched(tmp_path, "other", trials=1, evaluator="unfounded") as ledger:
+        error = ledger.trial("other", 0).error
+    assert error == "TypeError: predictions are of type Predictions, not dict"
 
 
 @pytest.mark.parametrize("other", [{"epochs": 1}, {"epochs": 3}, {"repeats": 2}])

@@ -29,6 +29,8 @@ from nas.executors.ray.cluster import INSTALL, ON_LOOPBACK
 from nas.executors.ray.executor import RayExecutor
 from nas.executors.ray.reaching import is_on_loopback_alone
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
+from nas.ledger.mistakes import Predictions
+from nas.ledger.predictions import predictions_of
 from nas.searching.running import run
 from nas.searching.supervision import Progress
 from nas.testing.executors import ExecutorConformance
@@ -97,6 +99,13 @@ def epochs_of(job: Job) -> list[list[tuple[int, float | None]]]:
         return [[(e.epoch, e.accuracy) for e in ledger.epochs(job.search, number)] for number in numbers]
 
 
+def predictions_in(job: Job) -> list[Predictions | None]:
+    """Those of each trial."""
+    with Ledger.open(job.storage) as ledger:
+        numbers = range(len(ledger.trials(job.search)))
+        return [predictions_of(ledger, job.search, number) for number in numbers]
+
+
 def until(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
@@ -118,10 +127,12 @@ def test_trials_end_as_they_do_locally(cluster: TwoNodes, tmp_path: Path, fields
     run(remote, executor="ray", settings={"ray_address": cluster.address})
     assert ends_of(local) == ends_of(remote)
     assert epochs_of(local) == epochs_of(remote)
+    assert predictions_in(local) == predictions_in(remote)
     found = {(trial.state, trial.epochs_done) for trial in trials_of(remote)}
     if fields is not ODD:
         assert {epochs for _, epochs in found} == {1, 3, 9}, "some were paused, some went on"
     else:
+        assert any(predictions_in(remote))
         states = {state for state, _ in found}
         assert states == {TrialState.COMPLETE, TrialState.FAILED, TrialState.INFEASIBLE}
 

@@ -90,7 +90,8 @@ def run(
     config = replace(CONFIG, sampler=name, **settings)  # type: ignore[arg-type]  # of several types
     by, done = make(space, config), list[TrialRecord]()
     for number in range(trials):
-        done.append(change(ended(number, by.ask(number, done).choices, space)))
+        proposal = by.ask(number, done)
+        done.append(change(replace(ended(number, proposal.choices, space), parents=proposal.parents)))
     return done
 
 

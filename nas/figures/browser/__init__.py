@@ -3,6 +3,16 @@
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("columns.js", "view_state.js", "plots.js", "drawing.js", "table.js", "views.js", "explorer.js")
+SCRIPTS = (
+    "columns.js",
+    "view_state.js",
+    "plots.js",
+    "drawing.js",
+    "architecture.js",
+    "table.js",
+    "merits.js",
+    "views.js",
+    "explorer.js",
+)
 """In the order in which they are loaded."""
 STYLE = "explorer.css"

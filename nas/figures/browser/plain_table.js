@@ -54,7 +54,7 @@ bitnas.PlainTable = class {
         if (field === "state") cell.style.color = columns.frame.states[value];
       }
     }
-    const rows = bitnas.rowsOf(columns, this.source), chosen = () => keyed.map(([, at]) => rows[at]);
+    const chosen = () => bitnas.rowsOf(columns, keyed.map(([, at]) => at));
     const bar = bitnas.add(this.root, "div", { class: "bitnas-options" });
     bitnas.add(bar, "span", { class: "bitnas-about" }, `${Math.min(this.most, keyed.length)} of ${keyed.length.toLocaleString("en")} rows`);
     if (keyed.length > this.most)

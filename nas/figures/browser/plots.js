@@ -9,7 +9,11 @@ bitnas.SYMBOLS = {
   infeasible: "x", failed: "cross",
 };
 
-bitnas.theme = () => {
+// Read once for light and once for dark: asking the page for its style makes it lay itself out.
+bitnas.theme = () => (themes[bitnas.isDark()] ??= readTheme());
+
+const themes = {};
+const readTheme = () => {
   const style = getComputedStyle(document.documentElement), of = (name) => style.getPropertyValue(name).trim();
   return { ink: of("--bitnas-ink"), muted: of("--bitnas-muted"), grid: of("--bitnas-grid"), paper: of("--bitnas-paper"),
     accent: of("--bitnas-accent"), limit: of("--bitnas-limit"), faded: of("--bitnas-faded") };
@@ -92,7 +96,8 @@ bitnas.frontFigure = (columns, state, theme) => {
     if (ys[at] !== null) drawn.push(at);
     else {
       const name = columns.frame.columns.state[at];
-      strip.set(name, [...(strip.get(name) || []), at]);
+      if (!strip.has(name)) strip.set(name, []);
+      strip.get(name).push(at);
     }
   }
   const isShown = (at) => state.shows(columns, at);

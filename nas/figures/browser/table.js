@@ -1,35 +1,40 @@
 // The trials as rows: the table's columns, and what is downloaded of it.
 "use strict";
 
-// One object a trial; a column's dots are left out of its field, which the grid would take for a path.
-bitnas.rowsOf = (columns, source) => {
-  const { frame } = columns, front = new Set(frame.front);
-  return frame.columns.number.map((number, at) => {
-    const row = { id: String(number), link: `[${number}](${source.trialPath(number)})`, number, state: frame.columns.state[at], front: front.has(number) ? "yes" : "" };
-    for (const name of columns.axes.keys()) row[fieldOf(name)] = frame.columns[name][at];
-    for (const name of columns.choices.keys()) row[fieldOf(name)] = columns.category(name, at);
-    return { ...row, epochs: frame.columns.epochs[at], digest: frame.columns.digest[at], note: frame.columns.note[at] };
-  });
-};
-
-const fieldOf = (name) => name.replaceAll(".", "_");
+// What the grid keeps of a trial; the cells are read from the columns as they come into sight.
+bitnas.gridRows = (columns, source) =>
+  columns.values("number").map((number, at) => ({ id: String(number), number, at, link: `[${number}](${source.trialPath(number)})` }));
 
 bitnas.columnDefs = (columns) => {
-  const colours = columns.frame.states;
+  const colours = columns.frame.states, front = new Set(columns.frame.front);
+  const of = (name) => ({ data }) => columns.frame.columns[name][data.at];
   const figures = [...columns.axes.keys()].map((name) => ({
-    field: fieldOf(name), headerName: columns.title(name), type: "rightAligned", filter: "agNumberColumnFilter", minWidth: 95,
+    colId: name, valueGetter: of(name), headerName: columns.title(name), type: "rightAligned", filter: "agNumberColumnFilter", minWidth: 95,
     valueFormatter: ({ value }) => columns.told(name, value).replace(new RegExp(` ${columns.axes.get(name).unit}$`), ""),
   }));
-  const choices = [...columns.choices.keys()].map((name) => ({ field: fieldOf(name), headerName: name, hide: !name.startsWith("most ") }));
+  const choices = [...columns.choices.keys()].map((name) => ({
+    colId: `choice ${name}`, valueGetter: ({ data }) => columns.category(name, data.at), headerName: name, hide: !name.startsWith("most "),
+  }));
   return [
     { field: "link", headerName: "Trial", minWidth: 80, width: 90, cellRenderer: "markdown", comparator: (a, b, one, other) => one.data.number - other.data.number },
-    { field: "state", headerName: "State", minWidth: 100, cellStyle: ({ value }) => ({ color: colours[value], fontWeight: 600 }) },
-    { field: "front", headerName: "On the front", minWidth: 90 },
+    { colId: "state", valueGetter: of("state"), headerName: "State", minWidth: 100, cellStyle: ({ value }) => ({ color: colours[value], fontWeight: 600 }) },
+    { colId: "front", valueGetter: ({ data }) => (front.has(data.number) ? "yes" : ""), headerName: "On the front", minWidth: 90 },
     ...figures, ...choices,
-    { field: "epochs", headerName: "Epochs", type: "rightAligned", minWidth: 90, filter: "agNumberColumnFilter" },
-    { field: "digest", headerName: "Digest", minWidth: 140, cellStyle: { fontFamily: "monospace" } },
-    { field: "note", headerName: "Note", minWidth: 150, wrapText: true, autoHeight: true },
+    { colId: "epochs", valueGetter: of("epochs"), headerName: "Epochs", type: "rightAligned", minWidth: 90, filter: "agNumberColumnFilter" },
+    { colId: "digest", valueGetter: of("digest"), headerName: "Digest", minWidth: 140, cellStyle: { fontFamily: "monospace" } },
+    { colId: "note", valueGetter: of("note"), headerName: "Note", minWidth: 150, wrapText: true, autoHeight: true },
   ];
+};
+
+// The trials at `places` as they are downloaded: one object each, with every choice.
+bitnas.rowsOf = (columns, places) => {
+  const { frame } = columns, front = new Set(frame.front);
+  return places.map((at) => {
+    const number = frame.columns.number[at], row = { number, state: frame.columns.state[at], front: front.has(number) ? "yes" : "" };
+    for (const name of columns.axes.keys()) row[name] = frame.columns[name][at];
+    for (const name of columns.choices.keys()) row[name] = columns.category(name, at);
+    return { ...row, epochs: frame.columns.epochs[at], digest: frame.columns.digest[at], note: frame.columns.note[at] };
+  });
 };
 
 // Text of a spreadsheet. What would be a formula there gets an apostrophe before it, which makes it text.
@@ -39,11 +44,11 @@ bitnas.csvOf = (rows) => {
     const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
-  const names = rows.length ? Object.keys(rows[0]).filter((name) => name !== "id" && name !== "link") : [];
+  const names = rows.length ? Object.keys(rows[0]) : [];
   return [names, ...rows.map((row) => names.map((name) => row[name]))].map((line) => line.map(cell).join(",")).join("\r\n");
 };
 
-bitnas.jsonOf = (rows) => JSON.stringify(rows.map(({ id, link, ...row }) => row), null, 1);
+bitnas.jsonOf = (rows) => JSON.stringify(rows, null, 1);
 
 bitnas.download = (name, text, type) => {
   const anchor = document.createElement("a");
