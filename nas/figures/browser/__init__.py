@@ -9,6 +9,8 @@ SCRIPTS = (
     "plots.js",
     "drawing.js",
     "table.js",
+    "data_table.js",
+    "twin.js",
     "merits.js",
     "views.js",
     "explorer.js",
