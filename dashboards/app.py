@@ -16,6 +16,7 @@ from dashboards import (
     page_searches,
     page_searches_compared,
     page_trial,
+    page_trials_compared,
 )
 from dashboards.artifact_routes import add_downloads
 from dashboards.data_routes import BROWSER, PLOTLY, add_data_routes
@@ -48,6 +49,7 @@ PAGES: dict[str, Page] = {
     "searches_compared": page_searches_compared,
     "search": page_search,
     "trial": page_trial,
+    "trials_compared": page_trials_compared,
     "devices": page_devices,
     "device": page_device,
     "artifacts": page_artifacts,

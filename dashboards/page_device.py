@@ -1,6 +1,7 @@
 """The page of one device: what was measured when and how well, and how far predictions were off."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -31,16 +32,17 @@ from nas.ledger import Ledger
 
 NUMBER = {"filter": "agNumberColumnFilter", **RIGHT}
 COLUMNS: list[dict[str, Any]] = [
-    {"field": "kernel", "headerName": "Kernel", "minWidth": 260, "tooltipField": "workload", "flex": 2},
+    {"field": "kernel", "headerName": "Kernel", "minWidth": 220, "tooltipField": "workload", "flex": 2},
     {"field": "family", "headerName": "Family"},
-    {"field": "ms", "headerName": "Milliseconds", **NUMBER, "minWidth": 140},
-    {"field": "spread", "headerName": "Spread (%)", **NUMBER},
-    {"field": "samples", "headerName": "Samples", **NUMBER},
-    {"field": "date", "headerName": "Measured (UTC)", "minWidth": 150},
-    {"field": "tvm", "headerName": "TVM"},
-    {"field": "schedule", "headerName": "Schedule"},
-    {"field": "disturbed", "headerName": "Disturbed", "minWidth": 150, "tooltipField": "disturbed"},
+    {"field": "ms", "headerName": "Milliseconds", "minWidth": 130, **NUMBER},
+    {"field": "spread", "headerName": "Spread (%)", "minWidth": 95, **NUMBER},
+    {"field": "samples", "headerName": "Samples", "minWidth": 110, **NUMBER},
+    {"field": "date", "headerName": "Measured (UTC)", "minWidth": 145},
+    {"field": "tvm", "headerName": "TVM", "minWidth": 100},
+    {"field": "schedule", "headerName": "Schedule", "minWidth": 110},
+    {"field": "disturbed", "headerName": "Disturbed", "tooltipField": "disturbed"},
 ]
+ID_DIGITS = 16  # of a row's identity: workloads are long
 DIGITS = 4
 """That count, of a table's milliseconds: so it sorts and filters them as numbers."""
 
@@ -217,7 +219,7 @@ def _kernels(found: DeviceDetails) -> View[list[KernelRow]]:
 
 def _row(row: KernelRow) -> dict[str, Any]:
     return {
-        "id": f"{row.place} {row.workload}",
+        "id": f"{row.place}-{sha256(row.workload.encode()).hexdigest()[:ID_DIGITS]}",
         "kernel": workload_label(row.workload),
         "workload": row.workload,
         "family": row.family,

@@ -12,7 +12,7 @@ from dashboards.views import View
 from nas.analysis.searches_compared import FEWEST, MOST
 from nas.analysis.searches_data import RECENT, SearchesData, SearchRow, SearchState
 from nas.figures.style import STATE_COLOURS
-from nas.formatting import MISSING, lasting
+from nas.formatting import MISSING
 from nas.hints import command, without_password
 from nas.ledger import Ledger
 from nas.ledger.needs import unknown_objectives
@@ -28,13 +28,18 @@ def shown_with(format: str) -> str:
     return f"params.value === null ? '{MISSING}' : d3.format('{format}')(params.value)"
 
 
+def drawn_by(renderer: str) -> dict[str, Any]:
+    """A column whose cells show more than the value that they are sorted by, and are always drawn anew."""
+    return {"cellRenderer": renderer, "equals": {"function": "false"}}
+
+
 PLAIN = {"filter": False}
 FIGURE = {"type": "rightAligned", **PLAIN}
 COLUMNS = [
     {
         "field": "search",
         "headerName": "Search",
-        "cellRenderer": "SearchName",
+        **drawn_by("SearchName"),
         "autoHeight": True,
         "minWidth": 170,
         "flex": 2,
@@ -42,41 +47,41 @@ COLUMNS = [
     {
         "field": "state",
         "headerName": "State",
-        "cellRenderer": "SearchState",
+        **drawn_by("SearchState"),
         "autoHeight": True,
-        "minWidth": 120,
+        "minWidth": 105,
     },
     {
         "field": "finished",
         "headerName": "Progress",
-        "cellRenderer": "SearchProgress",
+        **drawn_by("SearchProgress"),
         "headerTooltip": "Trials that have ended, of all",
-        "minWidth": 110,
+        "minWidth": 100,
         **PLAIN,
     },
     {
         "field": "total",
         "headerName": "Trials by state",
-        "cellRenderer": "SearchCounts",
+        **drawn_by("SearchCounts"),
         "cellRendererParams": {"colours": STATE_COLOURS},
         "autoHeight": True,
-        "minWidth": 180,
+        "minWidth": 175,
         "flex": 2,
         **PLAIN,
     },
     {
         "field": "best",
         "headerName": "Best",
-        "cellRenderer": "SearchBest",
+        **drawn_by("SearchBest"),
         "headerTooltip": "Within the limits, in the search's first objective that takes training",
-        "minWidth": 100,
+        "minWidth": 90,
         **PLAIN,
     },
     {
         "field": "front",
         "headerName": "Front",
         "headerTooltip": "Trials on the front",
-        "minWidth": 80,
+        "minWidth": 75,
         **FIGURE,
     },
     {
@@ -84,7 +89,7 @@ COLUMNS = [
         "headerName": "Hypervolume",
         "headerTooltip": "The share of its box that the front dominates, as nas pareto tells",
         "valueFormatter": {"function": shown_with(".3f")},
-        "minWidth": 120,
+        "minWidth": 115,
         **FIGURE,
     },
     {
@@ -92,24 +97,24 @@ COLUMNS = [
         "headerName": "Trials an hour",
         "headerTooltip": f"While it runs: of the last {RECENT} trials, or since its workers began",
         "valueFormatter": {"function": shown_with(",.3~r")},
-        "minWidth": 90,
+        "minWidth": 85,
         **FIGURE,
     },
     {
         "field": "left",
         "headerName": "Time left",
-        "cellRenderer": "SearchLeft",
+        **drawn_by("SearchLeft"),
         "headerTooltip": "If it goes on as it did",
-        "minWidth": 110,
+        "minWidth": 105,
         **PLAIN,
     },
     {
         "field": "workers",
         "headerName": "Workers",
-        "cellRenderer": "SearchWorkers",
+        **drawn_by("SearchWorkers"),
         "autoHeight": True,
         "headerTooltip": "Who works on it now, and where",
-        "minWidth": 110,
+        "minWidth": 95,
         **PLAIN,
     },
 ]
@@ -193,28 +198,21 @@ def _told(row: SearchRow) -> dict[str, Any]:
         "why": _why(row),
         "finished": row.finished,
         "total": record.trials,
-        "progress": f"{row.finished} of {record.trials}",
+        "progress": f"{row.finished:,} of {record.trials:,}",
         "counts": {str(state): count for state, count in record.counts.items()},
         "best": None if best is None else best.value,
-        "best_told": MISSING if best is None else best.of.told(best.value),
+        "best_told": row.told_best,
         "trial": None if best is None else best.number,
         "trial_href": None if best is None else trial_path(record.name, best.number),
         "front": row.front,
         "hypervolume": row.hypervolume,
         "rate": row.rate,
         "left": row.left_s,
-        "left_told": told_left(row),
+        "left_told": row.told_left,
         "workers": len(row.workers),
         "where": ", ".join(f"{count} on {host}" for host, count in row.hosts.items()),
         "names": ", ".join(names),
     }
-
-
-def told_left(row: SearchRow) -> str:
-    """Such as ``about 12 min``."""
-    if row.left_s is None:
-        return MISSING
-    return f"{'at most' if row.is_at_most else 'about'} {lasting(row.left_s)}"
 
 
 def _why(row: SearchRow) -> str:

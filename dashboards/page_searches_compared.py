@@ -13,11 +13,12 @@ from dashboards.routes import Route, search_path, trial_path
 from dashboards.views import View
 from nas.analysis.searches_compared import ComparedSearch, Comparison, check_count
 from nas.figures.searches import (
-    MOST_POINTS,
+    PLOTS,
     FrontLine,
     GrowthLine,
     fronts_figure,
     growth_figure,
+    most_of_each,
 )
 from nas.formatting import MISSING, lasting
 from nas.ledger import Ledger
@@ -28,6 +29,10 @@ CHOICES = {"x": "Across", "y": "Up"}
 ABOUT_FRONTS = (
     "Each search's trials that no other of its own beats in these two objectives, within its own limits. "
     "A mark and a kind of line tell each search. A click on a point opens the trial."
+)
+ABOUT_GROWTH = (
+    "How much of one box each front dominates, over trials, epochs and time. The box is the same for all: "
+    "from the best value of any search to a tenth of the range beyond the worst."
 )
 ABOUT_DIFFERENCES = "Settings that are the same in all are left out."
 
@@ -80,7 +85,7 @@ def _fronts(found: Comparison) -> View[Comparison]:
         lines = [FrontLine(s.record.name, [(m.x, m.y, m.number) for m in s.front]) for s in found.searches]
         figure = fronts_figure(found.x, found.y, lines, _addresses(found))
         plot = html.Div(chart("compared-fronts", figure), className="opens-trials")
-        return dmc.Stack([_choices(found), plot, *_thinned(sum(len(s.front) for s in found.searches))])
+        return dmc.Stack([_choices(found), plot, *_thinned([len(s.front) for s in found.searches])])
 
     title = f"Fronts: {found.y.title} against {found.x.title}"
     return View(title, lambda: found, lambda _: None, draw, ABOUT_FRONTS)
@@ -112,17 +117,18 @@ def _growth(found: Comparison) -> View[Comparison]:
         plot = html.Div(
             chart("compared-growth", growth_figure(lines, _addresses(found))), className="opens-trials"
         )
-        return dmc.Stack([plot, *_thinned(3 * max(len(s.growth) for s in found.searches))])
+        box = dmc.Text(_box(found), id="compared-box", size="sm")  # beside the title, it would be redrawn
+        return dmc.Stack([box, plot, *_thinned([len(s.growth) for s in found.searches], PLOTS)])
 
-    corners = " and ".join(
+    return View("Hypervolume in a common box", lambda: found, lambda _: None, draw, ABOUT_GROWTH)
+
+
+def _box(found: Comparison) -> str:
+    corners = (
         f"{o.title} {o.told(found.ideal[o.name])} to {o.told(found.reference[o.name])}"
         for o in (found.x, found.y)
     )
-    note = (
-        "How much of one box each front dominates, over trials, epochs and time. The box is the same for "
-        f"all: {corners}, from the best of all to a tenth of the range beyond the worst of all."
-    )
-    return View("Hypervolume in a common box", lambda: found, lambda _: None, draw, note)
+    return f"The box: {' and '.join(corners)}."
 
 
 def _table(found: Comparison) -> View[Comparison]:
@@ -195,9 +201,13 @@ def _addresses(found: Comparison) -> list[str]:
     return [f"{search_path(s.record.name)}/trial/" for s in found.searches]
 
 
-def _thinned(points: int) -> list[Any]:
-    told = f"Of {points} points {MOST_POINTS} are drawn, evenly taken."
-    return [dmc.Text(told, size="sm", c="dimmed")] if points > MOST_POINTS else []
+def _thinned(counts: Sequence[int], plots: int = 1) -> list[Any]:
+    """Which points are drawn, where not all are."""
+    most = most_of_each(plots * len(counts))
+    if max(counts) <= most:
+        return []
+    told = f"Of each search at most {most} of its points are drawn, evenly taken."
+    return [dmc.Text(told, size="sm", c="dimmed")]
 
 
 def _row(title: str, cells: Sequence[Any]) -> Any:

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -59,20 +59,51 @@ def size(network: Buildable | nn.Module) -> Size:
             network = build(network)
     weights: Counter[str] = Counter()
     others = 0
-    for module in network.modules():
-        if isinstance(module, QuantConv2d | QuantLinear):
-            weights[module.precision.weight] += module.weight.numel() * module.precision.weight_bits
-            others += _parameters(module) - module.weight.numel() + _unlearned_scales(module)
-        elif isinstance(module, OutputScale):
-            others += module.merged().numel() - sum(factor.numel() for factor in module.factors)
-        elif isinstance(module, nn.modules.batchnorm._BatchNorm):
-            others += 2 * module.num_features
-        elif isinstance(module, nn.Conv2d | nn.Linear):
-            weights["float"] += module.weight.numel() * FLOAT_BITS
-            others += _parameters(module) - module.weight.numel()
-        else:
-            others += _parameters(module)
-    return Size(dict(weights), others * FLOAT_BITS)
+    for found in stored(network):
+        if found.code:
+            weights[found.code] += found.weight_bits
+        others += found.other_bits
+    return Size(dict(weights), others)
+
+
+class Stored(NamedTuple):
+    """What one module stores, its children's not counted.
+
+    Attributes:
+        name: what the network calls it.
+        code: of its weights; empty where it has none.
+        weight_bits: that they take.
+        other_bits: that all else takes that prediction needs of it, as ``Size`` says.
+    """
+
+    name: str
+    code: str
+    weight_bits: int
+    other_bits: int
+
+
+def stored(network: nn.Module) -> list[Stored]:
+    """What each module of a network stores, where it stores anything; together it is the ``size``."""
+    found = (Stored(name, *_stored(module)) for name, module in network.named_modules())
+    return [each for each in found if each.weight_bits or each.other_bits]
+
+
+def _stored(module: Any) -> tuple[str, int, int]:
+    """The code of a module's weights, their bits, and those of all else."""
+    if isinstance(module, QuantConv2d | QuantLinear):
+        others = _parameters(module) - module.weight.numel() + _unlearned_scales(module)
+        bits = module.weight.numel() * module.precision.weight_bits
+        return module.precision.weight, bits, others * FLOAT_BITS
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        others = _parameters(module) - module.weight.numel()
+        return "float", module.weight.numel() * FLOAT_BITS, others * FLOAT_BITS
+    if isinstance(module, OutputScale):
+        numbers = module.merged().numel() - sum(factor.numel() for factor in module.factors)
+    elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+        numbers = 2 * module.num_features
+    else:
+        numbers = _parameters(module)
+    return "", 0, numbers * FLOAT_BITS
 
 
 def _parameters(module: nn.Module) -> int:

@@ -37,6 +37,7 @@
         if (location.pathname + location.search !== address) history.replaceState(history.state, "", address);
       },
       trialPath: (number) => `${base}/trial/${number}`,
+      comparePath: (numbers) => `${base}/compare?trials=${numbers.join(",")}`,
       open: (number) => goTo(`${base}/trial/${number}`),
       extra: async (name) => {
         if (extras.tag !== current.tag) Object.assign(extras, { tag: current.tag, kept: new Map() });
@@ -146,7 +147,20 @@
     bitnas.download(name, isJson ? bitnas.jsonOf(rows) : bitnas.csvOf(rows), isJson ? "application/json" : "text/csv");
   });
 
+  // Architectures whose parts the server has told, large or small.
+  const drawArchitectures = () => {
+    for (const room of document.querySelectorAll("[data-parts]")) {
+      if (room.drawn === room.dataset.parts) continue;
+      room.drawn = room.dataset.parts;
+      const parts = JSON.parse(room.drawn);
+      room.replaceChildren();
+      if (room.dataset.size === "large") bitnas.showArchitecture(room, parts);
+      else room.append(bitnas.drawArchitecture(parts));
+    }
+  };
+
   const look = () => {
+    drawArchitectures();
     const root = document.querySelector(".bitnas-explorer[data-search]");
     if (current && current.root !== root) {
       clearTimeout(current.timer);

@@ -38,10 +38,16 @@
 
   // The counts are told in words below: nobody needs the colours.
   cells.SearchCounts = ({ data, colours }) => {
-    const there = Object.entries(data.counts).filter(([, count]) => count), told = there.map(([state, count]) => `${count} ${state}`).join(", ");
+    const there = Object.entries(data.counts).filter(([, count]) => count), told = there.map(([state, count]) => `${count.toLocaleString("en")} ${state}`).join(", ");
     const parts = there.map(([state, count]) => make("span", { key: state, style: { width: `${(100 * count) / data.total}%`, background: colours[state] } }));
     return cell(make("div", { className: "cell-bar", "aria-hidden": "true" }, ...parts), small(told));
   };
+
+  // By keyboard, a cell that has the focus is left for what its link leads to.
+  document.addEventListener("keydown", (event) => {
+    const linked = event.key === "Enter" && event.target.matches("#searches .ag-cell") && event.target.querySelector("a");
+    if (linked) linked.click();
+  });
 
   // A point of a figure that Dash has drawn opens what its address names.
   const listen = () => {

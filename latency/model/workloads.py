@@ -4,13 +4,14 @@ from collections.abc import Hashable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from search_spaces.architecture import Buildable, read_architecture
+from search_spaces.architecture import Buildable, NamedNetwork, read_architecture
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn
 
     from runtime import Workload
+    from runtime.graph import Graph
     from runtime.lowering import Trace
     from search_spaces.builder import Part
 
@@ -62,6 +63,17 @@ def activation_bytes(architecture: Buildable) -> int:
     return _planned(architecture.to_json(), (1, *architecture.input_shape))[1]
 
 
+def graph_of(architecture: Buildable, input_shape: tuple[int, ...] | None = None) -> "Graph":
+    """What the compiled network computes, each node named as the network names its layer; nothing is kept."""
+    from runtime.lowering import lower_parts
+    from search_spaces.builder import parts
+
+    found = list(parts(architecture))
+    names = ["" if isinstance(architecture, NamedNetwork) else part.name for part in found]
+    traces = (_trace_of(part) for part in found)
+    return lower_parts(traces, input_shape or (1, *architecture.input_shape), names)
+
+
 def _of_architecture(text: str, input_shape: tuple[int, ...]) -> "tuple[Workload, ...]":
     return _planned(text, input_shape)[0]
 
@@ -70,11 +82,8 @@ def _of_architecture(text: str, input_shape: tuple[int, ...]) -> "tuple[Workload
 def _planned(text: str, input_shape: tuple[int, ...]) -> "tuple[tuple[Workload, ...], int]":
     """An architecture's kernels, and the bytes of workspace that they need."""
     from runtime.codegen.layout import lay_out
-    from runtime.lowering import lower_parts
-    from search_spaces.builder import parts
 
-    traces = (_trace_of(part) for part in parts(read_architecture(text)))
-    graph = lower_parts(traces, input_shape)
+    graph = graph_of(read_architecture(text), input_shape)
     return tuple(graph.workloads), lay_out(graph).workspace_bytes
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from threading import Lock
+from typing import Any
 
 from nas.algorithms.pruners import pruners
 from nas.analysis.kept_search import Best, KeptSearch, first_that_needs_training
 from nas.analysis.searches_compared import Comparison, compared
+from nas.formatting import MISSING, lasting
 from nas.ledger import Ledger, SearchRecord, TrialState
 from nas.ledger.roster import WorkerRecord, present
 from nas.ledger.store import revisions
@@ -61,6 +63,33 @@ class SearchRow:
     def finished(self) -> int:
         """How many trials have ended."""
         return sum(count for state, count in self.record.counts.items() if state.finished)
+
+    @property
+    def told_best(self) -> str:
+        """Such as ``97.4%``."""
+        return MISSING if self.best is None else self.best.of.told(self.best.value)
+
+    @property
+    def told_left(self) -> str:
+        """Such as ``about 12 min``."""
+        if self.left_s is None:
+            return MISSING
+        return f"{'at most' if self.is_at_most else 'about'} {lasting(self.left_s)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The search's record, and how it stands, as JSON-able values."""
+        best = self.best
+        found = None if best is None else {**best._asdict(), "of": best.of.name}
+        return {
+            **self.record.to_dict(),
+            "state": str(self.state),
+            "best": found,
+            "front": self.front,
+            "hypervolume": self.hypervolume,
+            "trials_per_hour": self.rate,
+            "left_s": self.left_s,
+            "workers": [worker.label for worker in self.workers],
+        }
 
     @property
     def hosts(self) -> Counter[str]:

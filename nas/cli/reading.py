@@ -25,7 +25,8 @@ from nas.ledger.records import TRAINING
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from nas.ledger import EpochRecord, Ledger, SearchConfig, SearchRecord, TrialRecord
+    from nas.analysis.searches_data import SearchRow
+    from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialRecord
     from nas.ledger.mistakes import Predictions
     from nas.objectives import Objective
 
@@ -120,11 +121,13 @@ def opened(storage: str) -> "Ledger":
     return Ledger.open(storage)
 
 
-def search_row(search: "SearchRecord") -> list[str]:
-    config = search.config
+def search_row(row: "SearchRow") -> list[str]:
+    """A search within a list: its settings, how it stands, and how many trials are in which state."""
+    search, config = row.record, row.record.config
     counts = {str(state): count for state, count in search.counts.items()}
     names = [search.name, config.space, config.data, config.device, config.sampler]
-    numbers = [str(sum(counts.values())), *(str(counts.get(state, 0)) for state in STATES)]
+    names += [str(row.state), row.told_left]
+    numbers = [row.told_best, str(sum(counts.values())), *(str(counts.get(state, 0)) for state in STATES)]
     return [*names, *numbers, f"{search.created_at:%Y-%m-%d %H:%M}"]
 
 

@@ -23,18 +23,20 @@ def searches(context: click.Context, storage: str, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         refuse_before(context)
         return
+    from nas.analysis.searches_data import SearchesData
+
     with opened(storage) as ledger:
-        found = ledger.searches()
+        found = SearchesData().rows(ledger)[::-1]
     if as_json:
         print_json([search.to_dict() for search in found])
     elif not found:
         say(f"No searches in {storage} yet; 'nas search --help' says how to start one.")
     else:
-        titles = ("name", "space", "data", "device", "sampler")
-        counts = [Column(title, right=True) for title in ("trials", *STATES)]
+        titles = ("name", "space", "data", "device", "sampler", "state", "time left")
+        counts = [Column(title, right=True) for title in ("best", "trials", *STATES)]
         columns = [*map(Column, titles), *counts, Column("started (UTC)")]
         print_table(columns, [search_row(search) for search in found])
-        say(f"Next: {command('trials', found[-1].name, storage=storage)}")
+        say(f"Next: {command('trials', found[-1].record.name, storage=storage)}")
 
 
 @searches.command()

@@ -16,6 +16,8 @@ class Part(NamedTuple):
     stride: int
     side: int | None  # of the image that comes out, pixels; None where it is not known
     precisions: tuple[tuple[str, str], ...]  # (layer, precision)
+    groups: int = 1
+    enters: int | None = None  # the side of the image that comes in
 
 
 SHORT = {"separable": "sep", "shuffle": "shuf", "inverted": "inv", "residual": "res", "pool, linear": "head"}
@@ -34,7 +36,8 @@ def parts_of(architecture_json: str) -> list[Part]:
     parts = []
     for row in rows:
         stride = row.stride or 1
-        side = None if side is None else 1 if row.part == "head" else -(-side // stride)
+        before, side = side, None if side is None else 1 if row.part == "head" else -(-side // stride)
         short = "stem" if row.part == "stem" else SHORT.get(row.kind, row.kind[:5])
-        parts.append(Part(row.kind, short, row.width or 1, row.kernel, stride, side, row.precisions))
+        shape = row.width or 1, row.kernel, stride, side
+        parts.append(Part(row.kind, short, *shape, row.precisions, row.groups or 1, before))
     return parts

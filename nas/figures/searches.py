@@ -15,9 +15,13 @@ COLOURS = ("#4c7ef3", "#e8890c", "#2f9e44", "#be4bdb", "#0c9aa8", "#e03131", "#a
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot", "8px 3px 2px 3px", "2px 6px")
 MOST_POINTS = 2000
-"""So many points are drawn as shapes; of more, evenly taken ones."""
+"""So many points a figure draws at most; of more, evenly taken ones."""
 MINUTE_S, HOUR_S = 60.0, 3600.0
+LOG_FROM = 20.0
+"""Times that the longest line is longer than the shortest, from which the axis is logarithmic."""
 HOURS_FROM = 3 * HOUR_S
+PLOTS = 3
+"""In which the growth of each search is drawn."""
 FRONTS_HEIGHT, GROWTH_HEIGHT = 560, 420
 
 
@@ -45,9 +49,8 @@ def fronts_figure(
     import plotly.graph_objects as go
 
     figure = blank_figure()
-    most = MOST_POINTS // max(1, len(lines))
     for place, (line, address) in enumerate(zip(lines, addresses, strict=True)):
-        members = thinned(line.members, most)
+        members = thinned(line.members, most_of_each(len(lines)))
         told = [
             f"<b>{escape(line.search)}</b>, trial {number}<br>"
             f"{escape(_value(y, b))}<br>{escape(_value(x, a))}"
@@ -80,9 +83,8 @@ def growth_figure(lines: Sequence[GrowthLine], addresses: Sequence[str]) -> "go.
     longest = max((step[2] for line in lines for step in line.steps), default=0.0)
     unit, unit_s = ("hours", HOUR_S) if longest > HOURS_FROM else ("minutes", MINUTE_S)
     titles = "Complete trials", "Epochs trained", f"Time since the first trial began ({unit})"
-    most = MOST_POINTS // max(1, 3 * len(lines))
     for place, (line, address) in enumerate(zip(lines, addresses, strict=True)):
-        steps = thinned(line.steps, most)
+        steps = thinned(line.steps, most_of_each(PLOTS * len(lines)))
         told = [
             f"<b>{escape(line.search)}</b>, trial {number}<br>hypervolume {share:.4f}<br>"
             f"{trained} complete, {epochs} epochs, {seconds / unit_s:.3g} {unit}"
@@ -108,7 +110,7 @@ def growth_figure(lines: Sequence[GrowthLine], addresses: Sequence[str]) -> "go.
     panels = {
         f"xaxis{panel if panel > 1 else ''}": {
             "title": title,
-            "rangemode": "tozero",
+            **_scale([_across(line.steps, unit_s)[panel - 1] for line in lines]),
             "domain": [(panel - 1) * 0.345, (panel - 1) * 0.345 + 0.31],
         }
         for panel, title in enumerate(titles, start=1)
@@ -116,6 +118,11 @@ def growth_figure(lines: Sequence[GrowthLine], addresses: Sequence[str]) -> "go.
     figure.update_layout(**panels, height=GROWTH_HEIGHT)
     figure.update_yaxes(title="Hypervolume (share of the box)", rangemode="tozero")
     return figure
+
+
+def most_of_each(lines: int) -> int:
+    """How many points each of so many lines may have."""
+    return MOST_POINTS // max(1, lines)
 
 
 def thinned(points: Sequence[Any], most: int) -> Sequence[Any]:
@@ -132,6 +139,13 @@ def _across(steps: Sequence[tuple[int, int, float, float, int]], unit_s: float) 
         [epochs for _, epochs, *_ in steps],
         [seconds / unit_s for _, _, seconds, *_ in steps],
     ]
+
+
+def _scale(across: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """Logarithmic where one line is so much longer than another that the shorter one would be a point."""
+    ends = [values[-1] for values in across if values]
+    is_log = min(map(min, filter(None, across)), default=0.0) > 0 and max(ends) > LOG_FROM * min(ends)
+    return {"type": "log", "dtick": 1} if is_log else {"rangemode": "tozero"}
 
 
 def _look(place: int) -> dict[str, str]:

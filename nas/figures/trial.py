@@ -1,50 +1,13 @@
-"""The figures of one trial: where its time goes, and how its training went."""
+"""The figure of one trial's training: accuracy and loss by epoch."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
-from nas.figures.data import Bar, Curve
-from nas.figures.labels import TIMES
-from nas.figures.style import ACCENT, INK, MUTED_COLOUR, blank_figure
-from nas.formatting import milliseconds
+from nas.figures.data import Curve
+from nas.figures.style import ACCENT, MUTED_COLOUR, blank_figure
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-
-GAP = "\N{EN SPACE}"  # between a label and its bar
-
-
-def workload_figure(bars: Sequence[Bar]) -> "go.Figure":
-    """Where the time of a network goes: one bar a workload, the slowest on top."""
-    import plotly.graph_objects as go
-
-    figure = blank_figure()
-    rows = list(range(len(bars)))  # rows by number: two workloads may read the same in short
-    figure.add_trace(
-        go.Bar(
-            orientation="h",
-            x=[bar.milliseconds for bar in bars],
-            y=rows,
-            text=[f"{milliseconds(bar.milliseconds)} ms" for bar in bars],
-            hovertext=[escape(bar.workload).replace(",", ", ") for bar in bars],
-            textposition="outside",
-            textfont={"color": INK},
-            cliponaxis=False,
-            marker={"color": ACCENT, "cornerradius": 3},
-            hovertemplate="%{hovertext}<br>%{text}<extra></extra>",
-        )
-    )
-    labels = [
-        escape(bar.label) + (f" <b>{TIMES}{bar.uses}</b>" if bar.uses > 1 else "") + GAP for bar in bars
-    ]
-    figure.update_xaxes(title="Time on the device (ms)", rangemode="tozero", exponentformat="none")
-    figure.update_yaxes(
-        autorange="reversed", showgrid=False, automargin=True, ticks="", tickvals=rows, ticktext=labels
-    )
-    figure.update_layout(height=120 + 30 * len(bars), bargap=0.3, showlegend=False, margin={"r": 90, "t": 40})
-    return figure
 
 
 def training_figure(curve: Curve) -> "go.Figure":

@@ -1,7 +1,7 @@
 """Where all of a network lies in memory: constants in one block, activations and scratch in another."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,23 +21,27 @@ class Constant:
     offset: int
 
 
-@dataclass
-class Layout:
-    """Where each buffer of each node lies: the block's name and the offset in it, by the buffer's name."""
-
-    places: list[dict[str, tuple[str, int]]]
-    constants: list[Constant]
-    constant_bytes: int = 0
-    workspace_bytes: int = 0
-    live_bytes: int = 0
-
-
 @dataclass(frozen=True)
 class Activation:
     """Memory that a step writes, and the (step, buffer's name) pairs that it serves."""
 
     lifetime: Lifetime
     users: list[tuple[int, str]]
+
+
+@dataclass
+class Layout:
+    """Where each buffer of each node lies: the block's name and the offset in it, by the buffer's name.
+
+    ``activations`` are what the workspace holds, each with its offset in bytes.
+    """
+
+    places: list[dict[str, tuple[str, int]]]
+    constants: list[Constant]
+    constant_bytes: int = 0
+    workspace_bytes: int = 0
+    live_bytes: int = 0
+    activations: list[tuple[Activation, int]] = field(default_factory=list)
 
 
 def lay_out(graph: Graph) -> Layout:
@@ -49,7 +53,8 @@ def lay_out(graph: Graph) -> Layout:
     lifetimes = [activation.lifetime for activation in activations]
     offsets, layout.workspace_bytes = plan(lifetimes)
     layout.live_bytes = largest_live_set(lifetimes)
-    for offset, activation in zip(offsets, activations, strict=True):
+    layout.activations = list(zip(activations, offsets, strict=True))
+    for activation, offset in layout.activations:
         for step, name in activation.users:
             layout.places[step][name] = "workspace", offset
     return layout

@@ -22,6 +22,8 @@ class GraphBuilder:
     def __init__(self, input_shape: tuple[int, ...]) -> None:
         self.modules: Mapping[str, nn.Module] = {}
         """Those of the model whose steps are added, by name."""
+        self.within = ""
+        """What comes before the names of its steps, such as ``block0``."""
         self.batch, self.channels, self.height, self.width = input_shape
         self.nodes: list[Node] = []
         self._seen: dict[Any, Value] = {}
@@ -54,7 +56,9 @@ class GraphBuilder:
             return Value(self._seen[same].index, shape, layout or ("rows" if len(shape) == 2 else "nhwc"))
         output = Value(self._count, shape, layout or ("rows" if len(shape) == 2 else "nhwc"))
         self._count += 1
-        self.nodes.append(Node(name, workload, inputs, make_constants, [output]))
+        self.nodes.append(
+            Node(f"{self.within}.{name}" if self.within else name, workload, inputs, make_constants, [output])
+        )
         self._seen[same] = output
         return output
 

@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from runtime.graph import Graph, Value
@@ -20,16 +21,23 @@ SCALARS = bool | int | float | str | None
 LAYERS = "torch.nn", "search_spaces.layers", "search_spaces.activation"  # modules whose parts no trace enters
 
 
-def lower_parts(parts: "Iterable[Trace]", input_shape: tuple[int, ...]) -> Graph:
+def lower_parts(parts: "Iterable[Trace]", input_shape: tuple[int, ...], names: Iterable[str] = ()) -> Graph:
     """The operator graph of models that run one after the other, for a batch of a fixed shape.
+
+    Args:
+        parts: the models.
+        input_shape: (N, C, H, W).
+        names: of the parts; what comes of a part is called by its name and that of the layer in it.
 
     Raises:
         UnsupportedLayerError: a layer, or an option of it, that the kernels do not compute.
     """
     builder = GraphBuilder(input_shape)
     value = builder.input_image()
-    for part in parts:
+    for part, name in zip(parts, chain(names, repeat("")), strict=False):
+        builder.within = name
         value = part.add_to(builder, value)
+    builder.within = ""
     return fuse(builder.finish(value))
 
 

@@ -14,7 +14,7 @@ from nas.figures.data import (
 from nas.figures.labels import workload_label
 from nas.figures.layers import count_precisions, layer_rows
 from nas.figures.search import FRONT, add_title, pareto_figure
-from nas.figures.trial import training_figure, workload_figure
+from nas.figures.trial import training_figure
 from nas.formatting import milliseconds, percent
 from nas.ledger import EpochRecord, Ledger, SearchRecord, TrialRecord, non_dominated
 from search_spaces.errors import InvalidInput
@@ -186,8 +186,6 @@ def test_workload_keys_in_short(key: str, label: str) -> None:
 def test_equal_workloads_are_one_bar() -> None:
     bars = workload_bars([("a", 1.0), ("b", 1.5), ("a", 2.0)])
     assert [(bar.workload, bar.uses, bar.milliseconds) for bar in bars] == [("a", 2, 3.0), ("b", 1, 1.5)]
-    (trace,) = workload_figure(bars).data
-    assert list(trace.x) == [3.0, 1.5]
 
 
 def test_training_is_in_the_order_of_epochs() -> None:

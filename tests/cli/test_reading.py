@@ -42,10 +42,11 @@ def rows(text: str) -> list[list[str]]:
 def test_searches(storage: str) -> None:
     result = run(storage, "searches")
     head, demo, empty = rows(result.stdout)
-    assert head[:-1] == ["name", "space", "data", "device", "sampler", "trials"] + [
-        state.value for state in TrialState
-    ]
-    assert demo[:-1] == ["demo", "tiny", "digits", "local", "tpe", "26", "2", "1", "1", "14", "6", "1", "1"]
+    standing = ["state", "time left", "best", "trials"]
+    states = [state.value for state in TrialState]
+    assert head[:-1] == ["name", "space", "data", "device", "sampler", *standing, *states]
+    assert demo[:5] == ["demo", "tiny", "digits", "local", "tpe"]
+    assert demo[7:-1] == ["98.1%", "26", "2", "1", "1", "14", "6", "1", "1"], "the best within the limit"
     assert head[-1] == "started (UTC)"
     assert empty[0] == "empty"
     assert result.stderr == f"Next: nas trials empty --storage {storage}\n"
@@ -55,6 +56,8 @@ def test_searches_json(storage: str) -> None:
     demo, empty = data(storage, "searches")
     assert demo["config"] == CONFIG.to_dict()
     assert demo["counts"]["complete"] == len(COMPLETE)
+    assert demo["best"] == {"of": "accuracy", "number": 8, "value": 0.981}
+    assert (empty["state"], empty["best"], empty["workers"]) == ("not begun", None, [])
     assert empty["counts"]["queued"] == 2
 
 

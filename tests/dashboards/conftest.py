@@ -11,7 +11,8 @@ import pytest
 from dashboards.app import create_app
 from dashboards.guard import guard
 from dashboards.server import address, bind, make
-from tests.cli.filled_ledger import fill
+from nas.analysis.network_costs import network_costs
+from tests.cli.filled_ledger import architecture_json, fill
 from tests.dashboards.reader import Reader, a_browser
 
 Serve = Callable[[str], str]
@@ -27,6 +28,12 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
 def own_storage(tmp_path: Path) -> str:
     """The URL of a ledger that the test may change."""
     return fill(tmp_path / "nas.db")
+
+
+@pytest.fixture(scope="session")
+def layers() -> None:
+    """What tells the layers of networks is loaded: pages of trials do not change once it is."""
+    network_costs(architecture_json(0))
 
 
 @pytest.fixture

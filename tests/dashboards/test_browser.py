@@ -14,6 +14,7 @@ from tests.dashboards.reader import POINTS, WHERE, Reader
 RANGE = "document.querySelector('#front-plot')._fullLayout.xaxis.range"
 
 
+@pytest.mark.usefixtures("layers")
 def test_from_the_list_to_a_trial(reader: Reader, serve: Serve, storage: str) -> None:
     home, page = serve(storage), reader.page
     page.goto(home)

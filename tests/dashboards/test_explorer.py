@@ -232,8 +232,9 @@ def test_a_report_opens_without_a_network(reader: Reader, storage: str, tmp_path
     page.keyboard.press("Tab")
     page.get_by_text("The best accuracy: trial 4").wait_for()
     page.get_by_text("8 of 8 rows").wait_for()
+    assert page.locator(".bitnas-compare").is_hidden(), "a file has no page that compares"
     page.locator(BEST).get_by_role("link", name="trial 4").click()
-    page.locator("dialog svg.bitnas-drawing").wait_for()
+    page.locator("dialog svg.bitnas-architecture").wait_for()
     with page.expect_download() as waited:
         page.get_by_role("button", name="Close").click()
         page.get_by_role("button", name="Download JSON").click()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from plotly.utils import PlotlyJSONEncoder
 
-from dashboards import page_trial
+from dashboards import trial_costs
 from dashboards.app import create_app, render
 from dashboards.routes import (
     Route,
@@ -175,7 +175,7 @@ def test_a_view_that_fails_takes_only_its_own_card(
     def fail(_rows: object) -> None:
         raise fault
 
-    monkeypatch.setattr(page_trial, "workload_bars", fail)
+    monkeypatch.setattr(trial_costs, "whole_times", fail)
     page = text(storage, "/search/demo/trial/6")
     assert "the disk is gone" in page
     assert '"id": "workloads"' not in page

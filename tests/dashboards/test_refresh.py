@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from sqlalchemy import select
 
 from dashboards.app import render
@@ -12,6 +13,7 @@ from nas.ledger.store import find_id
 from nas.ledger.tables import Epoch, Trial
 from tests.cli.filled_ledger import propose
 
+pytestmark = pytest.mark.usefixtures("layers")
 PATH = "/search/demo"
 
 

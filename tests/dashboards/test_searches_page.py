@@ -171,11 +171,9 @@ def test_the_state_says_who_works(ledger: Ledger) -> None:
 
 
 def test_the_rate_gives_the_time_left(ledger: Ledger) -> None:
-    roster = Roster(ledger, ONE) if searched(ledger, ONE, seed=1) else None
-    assert roster is not None and row(ledger, ONE).rate is None, "nobody works on it"
-    searched(ledger, OTHER, seed=2)
+    claims = searched(ledger, OTHER, seed=2)
+    assert row(ledger, OTHER).rate is None, "nobody works on it"
     Roster(ledger, OTHER).join(ELSEWHERE, {})
-    claims = Claims(ledger, OTHER, ELSEWHERE)
     claim = claims.claim()
     assert claim is not None
     propose(claims, claim, 0.1, 5.0)
@@ -185,6 +183,20 @@ def test_the_rate_gives_the_time_left(ledger: Ledger) -> None:
     found = row(ledger, OTHER, later)
     assert found.rate == pytest.approx(2.0), "one trial since it joined, in half an hour"
     assert found.left_s == pytest.approx(1800.0) and not found.is_at_most, "one trial is left"
+
+
+def test_where_trials_are_paused_epochs_give_the_time_left(ledger: Ledger) -> None:
+    claims = searched(ledger, ONE, seed=1, pruner="halving")
+    Roster(ledger, ONE).join(ELSEWHERE, {})
+    claim = claims.claim()
+    assert claim is not None
+    propose(claims, claim, 0.1, 5.0)
+    claims.record_epoch(claim, EpochRecord(1, 1.0, 0.5, 1.0))
+    claims.pause(claim, epoch=1, accuracy=0.5)
+    (worker,) = row(ledger, ONE).workers
+    found = row(ledger, ONE, worker.joined_at + timedelta(minutes=30))
+    left = EPOCHS - 1 + EPOCHS  # of the one that is paused, and of the one that has not begun
+    assert found.left_s == pytest.approx(1800.0 * left) and found.is_at_most
 
 
 def compare(storage: str, *names: str, x: str = "", y: str = "") -> Comparison:

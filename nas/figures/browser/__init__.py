@@ -8,6 +8,7 @@ SCRIPTS = (
     "view_state.js",
     "plots.js",
     "drawing.js",
+    "architecture.js",
     "table.js",
     "data_table.js",
     "twin.js",

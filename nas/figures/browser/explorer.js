@@ -4,10 +4,12 @@
 const PLOT_CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["autoScale2d", "toImage"], modeBarButtonsToAdd: ["select2d", "lasso2d"] };
 const MOST_COLUMNS = 12;  // of the parallel coordinates at the beginning
 const PAUSE_MS = 250;
+const MOST_COMPARED = 8;  // trials beside one another, as nas/figures/compared.py has it
 
 bitnas.Explorer = class {
   // root: the element to fill. source: frame() gives the columns, drawing(number) the parts of an architecture,
-  // trialPath(number) the address of a trial, remember(query) keeps what is set.
+  // trialPath(number) the address of a trial, remember(query) keeps what is set; comparePath(numbers), where
+  // there is such a page, the address that compares trials.
   constructor(root, frame, source) {
     this.root = root;
     this.source = source;
@@ -50,6 +52,7 @@ bitnas.Explorer = class {
       this.fillFilters();
       this.update();
     });
+    this.compare = add(this.bar, "a", { class: "bitnas-link bitnas-compare", hidden: "" }, "Compare");
     this.count = add(this.bar, "output", { class: "bitnas-count", "aria-live": "polite" });
 
     this.section("front", "Front", "Each mark is a trial. Those with a dark edge are the front of what is shown: no other trial beats them in all axes together. Drag to select; a click opens a trial.");
@@ -198,6 +201,7 @@ bitnas.Explorer = class {
     const all = columns.size.toLocaleString("en"), some = this.shown.length.toLocaleString("en");
     const thin = columns.size > bitnas.MANY ? ", drawn with WebGL" : "";
     this.count.textContent = (state.isFiltering ? `${some} of ${all} trials` : `${all} trials`) + thin;
+    this.offerComparison();
     this.drawFront(theme);
     this.drawBest();
     if (this.skips !== "parallel") this.laterParallel(PAUSE_MS);
@@ -206,6 +210,15 @@ bitnas.Explorer = class {
     for (const view of this.further) view.later(PAUSE_MS);
     const numbers = state.isFiltering ? new Set(this.shown.map((at) => columns.values("number")[at])) : null;
     for (const listener of this.listeners) listener(numbers);
+  }
+
+  // A page that puts those that are shown side by side, where the source has one and they are few enough.
+  offerComparison() {
+    const { state, columns, shown } = this, can = this.source.comparePath && state.isFiltering;
+    this.compare.hidden = !can || shown.length < 2 || shown.length > MOST_COMPARED;
+    if (this.compare.hidden) return;
+    this.compare.href = this.source.comparePath(shown.map((at) => columns.values("number")[at]));
+    this.compare.textContent = `Compare these ${shown.length}`;
   }
 
   drawFront(theme) {

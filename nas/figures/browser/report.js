@@ -10,13 +10,13 @@
     const library = document.createElement("script");
     library.textContent = await unpacked("plotly");
     document.head.append(library);
-    const data = JSON.parse(await unpacked("data")), { parts, of } = data.drawings;
+    const data = JSON.parse(await unpacked("data")), { parts: allParts, of } = data.drawings;
     const source = {
       query: () => location.hash.slice(1),
       remember: (query) => history.replaceState(null, "", `#${query}`),
       trialPath: (number) => `#trial=${number}`,
       open: (number) => openTrial(number),
-      drawing: async (number) => (of[number] || []).map((place) => parts[place]),
+      drawing: async (number) => (of[number] || []).map((place) => allParts[place]),
       extra: async (name) => data[name],
     };
     const explorer = new bitnas.Explorer(root, data.frame, source);
@@ -41,7 +41,8 @@
         bitnas.add(list, "dt", {}, name);
         bitnas.add(list, "dd", {}, value);
       }
-      explorer.drawInto(dialog, number);
+      const parts = (of[number] || []).map((place) => allParts[place]);
+      if (parts.length) bitnas.showArchitecture(bitnas.add(dialog, "div"), parts);
       bitnas.add(dialog, "button", { type: "button" }, "Close").addEventListener("click", () => dialog.close());
       dialog.showModal();
     }
