@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from nas.figures.cost_figures import TimeUnit
 from nas.figures.style import blank_figure
+from nas.figures.trial import accuracy_range
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -34,8 +35,11 @@ def curves_figure(curves: Mapping[int, Sequence[tuple[int, float]]], numbers: Se
                     hovertemplate=f"trial {number}, epoch %{{x}}: %{{y:.1%}}<extra></extra>",
                 )
             )
-    figure.update_xaxes(title="Epoch", tickformat="d")
-    figure.update_yaxes(title="Validation accuracy", tickformat=".0%")
+    points = [point for curve in curves.values() for point in curve]
+    last = max((epoch for epoch, _ in points), default=1)
+    figure.update_xaxes(title="Epoch", tickformat="d", dtick=max(1, last // 10), range=[0.5, last + 0.5])
+    accuracies = accuracy_range([accuracy for _, accuracy in points])
+    figure.update_yaxes(title="Validation accuracy", tickformat=".0%", range=accuracies)
     figure.update_layout(height=380, showlegend=True)
     return figure
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 ROW = 26  # pixels of a bar and the gap to the next
+BAR = 0.7  # of a row
 TOP, BETWEEN, BOTTOM = 50, 90, 60  # pixels above the bars, between two sets of them, and below
 GAP = 6  # pixels between a name and its bar
 HATCHED = {"shape": "/", "solidity": 0.35, "size": 6}
@@ -62,7 +63,6 @@ def time_figure(kernels: Sequence[KernelTime], whole: Sequence[WholeTime]) -> "g
         height=height,
         margin={"t": TOP, "b": BOTTOM, "r": 90},
         barmode="overlay",
-        bargap=0.3,
         legend={"y": 1, "yanchor": "bottom"},
         xaxis={**axis, "title": f"The whole network ({whole_unit.name})", "anchor": "y"},
         yaxis={**rows_look, "domain": [1 - ROW * len(whole) / inner, 1], "tickvals": whole_rows},
@@ -159,11 +159,12 @@ def memory_figure(held: Sequence[Held], workspace: int) -> "go.Figure":
 def _whole_bars(whole: Sequence[WholeTime], unit: TimeUnit) -> "go.Bar":
     import plotly.graph_objects as go
 
-    above = [0.0 if e.high is None else unit.of_ms(e.high - e.milliseconds) for e in whole]
-    below = [0.0 if e.low is None else unit.of_ms(e.milliseconds - e.low) for e in whole]
+    above = [None if e.high is None else unit.of_ms(e.high - e.milliseconds) for e in whole]
+    below = [None if e.low is None else unit.of_ms(e.milliseconds - e.low) for e in whole]
     about = [f"{i} ms, {e.about}" if (i := interval(e.low, e.high)) else e.about for e in whole]
     return go.Bar(
         orientation="h",
+        width=BAR,
         x=[unit.of_ms(each.milliseconds) for each in whole],
         y=list(range(len(whole))),
         marker={"color": ACCENT, "opacity": 0.55},
@@ -181,6 +182,7 @@ def _kernel_bars(kernels: Sequence[KernelTime], how: str, unit: TimeUnit) -> "go
     return go.Bar(
         name=f"{how}, each alone",
         orientation="h",
+        width=BAR,
         x=[unit.of_ms(each.milliseconds) for _, each in chosen],
         y=[at for at, _ in chosen],
         xaxis="x2",

@@ -15,7 +15,7 @@ def training_figure(curve: Curve) -> "go.Figure":
     figure = blank_figure()
     figure.add_trace(_line(curve.epochs, curve.accuracy, "accuracy", ACCENT, "y"))
     figure.add_trace(_line(curve.epochs, curve.train_loss, "training loss", MUTED_COLOUR, "y2"))
-    axis = {"title": "Accuracy", "range": _accuracy_range(curve.accuracy), "tickformat": ".0%"}
+    axis = {"title": "Accuracy", "range": accuracy_range(curve.accuracy), "tickformat": ".0%"}
     ends = [min(curve.epochs) - 0.5, max(curve.epochs) + 0.5]
     step = max(1, len(curve.epochs) // 10)
     figure.update_layout(
@@ -29,7 +29,7 @@ def training_figure(curve: Curve) -> "go.Figure":
     return figure
 
 
-def _accuracy_range(accuracy: Sequence[float | None]) -> list[float]:
+def accuracy_range(accuracy: Sequence[float | None]) -> list[float]:
     """Around the values, within 0 and 1, and never so narrow that noise looks like progress."""
     known = [value for value in accuracy if value is not None] or [0.0, 1.0]
     low, high = min(known), max(known)

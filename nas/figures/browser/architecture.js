@@ -52,7 +52,7 @@ bitnas.drawLarge = (parts) => {
     svg.append(group);
     const centre = left + (layers.length * layer) / 2, below = top + tallest + 16;
     const groups = part.groups > 1 ? `, ${part.groups} groups` : "";
-    text(centre, below, part.short, "bitnas-kind");
+    text(centre, below, parts.length === 1 ? part.kind : part.short, "bitnas-kind");
     text(centre, below + 16, part.kernel ? `${part.kernel}×${part.kernel}${groups}` : "");
     if (parts.length > 1) text(centre, below + 32, at === parts.length - 1 ? `${part.width} classes` : `${part.width} wide`);
     return left + layers.length * layer;
