@@ -111,10 +111,11 @@ def count_bar(counts: Mapping[str, int]) -> Any:
 
 
 def chart(identity: str, figure: Any, height: int | None = None) -> Any:
-    """A plotly figure; zoom and selection survive a refresh."""
+    """A plotly figure with its table below; zoom and selection survive a refresh."""
     figure.update_layout(uirevision="kept", autosize=True)
     style = {"height": height or figure.layout.height or 480}
-    return dcc.Graph(id=identity, figure=figure, config=PLOT_CONFIG, style=style, responsive=True)
+    graph = dcc.Graph(id=identity, figure=figure, config=PLOT_CONFIG, style=style, responsive=True)
+    return html.Div([graph, html.Div(className="bitnas-twin")])
 
 
 def grid(

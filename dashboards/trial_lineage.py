@@ -63,11 +63,15 @@ def _table(config: SearchConfig, steps: Sequence[Step]) -> Any:
 
 def _cells(names: Sequence[str], step: Step) -> Iterator[Any]:
     trial = step.trial
-    yield dmc.Text([_link(trial.search, trial.number), f" {trial.state}"], size="sm")
+    yield _on_one_line([_link(trial.search, trial.number), f" {trial.state}"])
     for name in names:
         value = objective(name).of(trial)
-        yield objective(name).told(None if value is None else value.value)
+        yield _on_one_line(objective(name).told(None if value is None else value.value))
     yield _what_changed(step)
+
+
+def _on_one_line(told: Any) -> Any:
+    return dmc.Text(told, size="sm", style={"whiteSpace": "nowrap"})
 
 
 def _what_changed(step: Step) -> Any:

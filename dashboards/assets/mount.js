@@ -176,7 +176,14 @@
     for (const plot of document.querySelectorAll(".dash-graph .js-plotly-plot"))
       if (plot._fullLayout && plot._fullLayout.font.color !== theme.ink) Plotly.relayout(plot, bitnas.themeOf(plot, theme));
   };
+  const addTwins = () => {
+    for (const room of document.querySelectorAll(".bitnas-twin:empty")) {
+      const graph = room.parentElement.querySelector(".dash-graph"), plot = graph && graph.querySelector(".js-plotly-plot");
+      if (plot && plot._fullLayout) bitnas.twin(room, plot, graph.id)();
+    }
+  };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", follow);
+  new MutationObserver(addTwins).observe(document.documentElement, { childList: true, subtree: true });
   new MutationObserver(follow).observe(document.documentElement, { childList: true, subtree: true });
   new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true });
 })();

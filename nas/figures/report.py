@@ -10,7 +10,7 @@ from typing import Any
 
 from nas.figures.browser import FOLDER, SCRIPTS, STYLE
 
-REPORT_SCRIPTS = ("plain_table.js", "report.js")
+REPORT_SCRIPTS = ("report.js",)
 
 PAGE = """<!doctype html>
 <html lang="en">

@@ -6,8 +6,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
+from benchmarks.large_ledger import fill
 from nas.cli.main import cli
 from nas.ledger import Ledger, TrialState, Worker
 from nas.ledger.claims import Claims
@@ -31,7 +33,7 @@ def opened(reader: Reader, address: str) -> Any:
 def rows_are(page: Any, count: int) -> None:
     """Wait until the table has so many."""
     told = f"document.querySelector('{ROWS}').innerText.replace(/\\s+/g, ' ')"
-    page.wait_for_function(f"{told}.includes('of {count}')")
+    page.wait_for_function(f"{told}.includes('of {count:,}')")
 
 
 def test_a_limit_fades_elsewhere_names_the_best_and_can_be_shared(
@@ -123,10 +125,75 @@ def test_every_view_is_drawn_or_says_why_it_is_not(reader: Reader, serve: Serve,
     for name in ("importance", "options"):
         page.locator(f"#{name}-plot").scroll_into_view_if_needed()
         page.locator(f"#{name}-plot .bitnas-empty").wait_for()
+    rows_of_a_figure_are_a_table(page)
     page.locator('select[data-key="z"]').select_option("size")
     page.locator("#front-plot canvas").first.wait_for(state="attached")
     assert page.locator(".bitnas-view").count() == 8
     assert "This view failed" not in page.locator("#explorer").inner_text()
+    assert reader.told == []
+
+
+def rows_of_a_figure_are_a_table(page: Any) -> None:
+    """The learning curves, as they are in the ledger, sorted and as a file."""
+    view = page.locator("#view-curves")
+    view.get_by_text("As a table").click()
+    for _ in range(2):  # the largest first
+        view.get_by_role("button", name="Accuracy").click()
+    assert view.locator("tbody tr").first.inner_text().split("\t") == ["10", "3", "0.986"]
+    view.get_by_label("Rows that hold").fill("0.31")
+    with page.expect_download() as given:
+        view.get_by_role("button", name="Download JSON").click()
+    assert json.loads(given.value.path().read_text())[0] == {"Trial": 21, "Epoch": 1, "Accuracy": 0.31}
+
+
+def test_by_keyboard_alone_in_the_dark(reader: Reader, serve: Serve, storage: str) -> None:
+    reader.page.emulate_media(color_scheme="dark")
+    page = opened(reader, serve(storage) + "search/demo")
+    ink = "getComputedStyle(document.querySelector('#front-plot .xtick text')).fill"
+    assert page.evaluate(ink) == "rgb(233, 236, 239)"
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+            page.keyboard.press("Tab")
+        pytest.fail(f"no way by keyboard to {selector}")
+
+    tab_to('select[data-key="y"]')
+    page.keyboard.type("Size")
+    page.wait_for_function("document.querySelector('#front-plot .ytitle').textContent === 'Size (kB)'")
+    tab_to('input[type=number][data-limit="size"]')
+    page.keyboard.type("10")
+    tab_to(".bitnas-best a")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert page.locator(BEST).inner_text().startswith("The best accuracy: trial 4,")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="Trial 4").wait_for()
+    assert reader.told == []
+
+
+def test_an_empty_ledger_says_how_to_begin(reader: Reader, serve: Serve, tmp_path: Path) -> None:
+    Ledger.open(f"sqlite:///{tmp_path}/nas.db", create=True).close()
+    reader.page.goto(serve(f"sqlite:///{tmp_path}/nas.db"))
+    reader.page.get_by_text("nas search").wait_for()
+    assert reader.told == []
+
+
+def test_many_trials_are_drawn_by_webgl_and_thinned(reader: Reader, serve: Serve, tmp_path: Path) -> None:
+    storage, trials = f"sqlite:///{tmp_path}/nas.db", 2001
+    fill(storage, "large", trials, space_name="tiny")
+    page = reader.page
+    page.goto(serve(storage) + "search/large")
+    page.get_by_text("2,001 trials, drawn with WebGL").wait_for()
+    page.locator("#front-plot .gl-canvas").first.wait_for(state="attached")
+    rows_are(page, trials)
+    slider = page.locator('input[type=range][data-limit="size"]')
+    slider.press("Home")
+    page.get_by_text(re.compile(r"^\d+ of 2,001 trials, drawn with WebGL")).wait_for()
+    rows_are(page, int(page.locator(COUNT).inner_text().split(" of ")[0]))
+    slider.press("End")
+    page.locator("#curves-plot").scroll_into_view_if_needed()
+    page.get_by_text(re.compile(r"^Drawn for \d+ of [\d,]+ trainings")).wait_for()
     assert reader.told == []
 
 

@@ -1,6 +1,7 @@
 """The cache of decoded images: what an entry is known by, and what becomes of one that is not whole."""
 
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from image_files import found, idx_folder, packed, parquet, pictures
 
 from nas.data import cache, load
+from nas.data.opening import decoded
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -45,6 +47,22 @@ def test_the_split_and_the_address_are_part_of_what_an_entry_is_known_by(tmp_pat
     place = "train/train-0.parquet"
     addresses = [f"hf://datasets/{owner}/x@1/data/train-0.parquet" for owner in "ab"]
     assert cache.digest_of({place: addresses[0]}) != cache.digest_of({place: addresses[1]})
+
+
+def test_images_that_are_decoded_are_found_without_the_files(tmp_path: Path, own_cache: Path) -> None:
+    """Such as a search has seen them: by the digest that it has noted, and by the size."""
+    idx_folder(tmp_path / "mnist")
+    name = str(tmp_path / "mnist")
+    made, small = load(name), load(name, 4)
+    shutil.rmtree(name)
+    found = decoded(name, made.digest), decoded(name, made.digest, 4)
+    for there, before in zip(found, (made, small), strict=True):
+        assert there is not None and there.input_shape == before.input_shape
+        np.testing.assert_array_equal(there.validation.images, before.validation.images)
+        np.testing.assert_array_equal(there.validation.labels, before.validation.labels)
+    assert decoded(name, made.digest, 5) is decoded(name, "ab" * 32) is decoded(name, "") is None
+    shutil.rmtree(own_cache)
+    assert decoded(name, made.digest) is None and not own_cache.exists(), "nothing is written"
 
 
 def test_half_an_entry_is_made_anew(tmp_path: Path, own_cache: Path) -> None:

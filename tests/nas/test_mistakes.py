@@ -1,14 +1,16 @@
 """What a network gets wrong: counted, bounded, and the same however its training came to its end."""
 
 import numpy as np
+import torch
 from benches import FEW
+from torch import nn
 
 from nas.data import load
 from nas.evaluators.training import TrainingEvaluator
 from nas.ledger import SearchConfig
 from nas.ledger.mistakes import Predictions
 from nas.testing.evaluators import Recorder
-from nas.training.loop import Judged
+from nas.training.loop import Judged, judge
 from nas.training.mistakes import MOST_IMAGES, MOST_PAIRS, counted
 from nas.trials.evaluating import Evaluation, Halt, Step, evaluate
 from search_spaces import space
@@ -28,6 +30,16 @@ def test_every_pair_is_counted_and_the_most_certain_mistakes_come_first() -> Non
     ], "the one without a probability is counted, but not listed"  # fmt: skip
     assert found.worst[0].probability == 0.7
     assert Predictions.from_dict(found.to_dict()) == found
+
+
+def test_the_probability_is_that_of_the_class_that_is_predicted() -> None:
+    split = load("digits").validation
+    module = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    found = judge(module, split)
+    with torch.inference_mode():
+        best = module(torch.from_numpy(split.images)).softmax(1).max(1)
+    assert (found.classes == best.indices.numpy()).all()
+    np.testing.assert_allclose(found.probabilities, best.values.numpy(), rtol=1e-5)
 
 
 def test_of_many_classes_the_most_frequent_mistakes_are_kept() -> None:

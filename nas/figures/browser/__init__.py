@@ -10,6 +10,8 @@ SCRIPTS = (
     "drawing.js",
     "architecture.js",
     "table.js",
+    "data_table.js",
+    "twin.js",
     "merits.js",
     "views.js",
     "explorer.js",

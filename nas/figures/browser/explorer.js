@@ -396,7 +396,10 @@ bitnas.FurtherView = class {
     const isNew = !plot.classList.contains("js-plotly-plot");
     if (isNew) plot.replaceChildren();
     Plotly.react(plot, figure.traces, figure.layout, PLOT_CONFIG);
-    if (isNew) explorer.listenToTrials(plot);
+    if (!isNew) return;
+    explorer.listenToTrials(plot);
+    this.followInTwin ??= bitnas.twin(plot.parentElement, plot, view.name);
+    this.followInTwin();
   }
 };
 

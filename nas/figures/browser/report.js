@@ -20,8 +20,7 @@
       extra: async (name) => data[name],
     };
     const explorer = new bitnas.Explorer(root, data.frame, source);
-    const table = new bitnas.PlainTable(document.getElementById("trials"), explorer.columns, source);
-    explorer.listeners.push((numbers) => table.show(numbers));
+    explorer.listeners.push(bitnas.trialsTable(document.getElementById("trials"), explorer.columns, source));
     root.addEventListener("click", (event) => {
       const link = event.target.closest('a[href^="#trial="]');
       if (!link) return;
