@@ -8,7 +8,7 @@ import dash_mantine_components as dmc
 from dashboards.parts import chart, crumbs, heading, notice
 from dashboards.routes import Route, search_path, trial_path
 from dashboards.trial_costs import LOADING, is_loading, times_of
-from dashboards.trial_parts import drawing, twin
+from dashboards.trial_parts import drawing
 from dashboards.views import View
 from nas.figures.compared import (
     FEWEST,
@@ -20,7 +20,7 @@ from nas.figures.compared import (
 )
 from nas.figures.compared_figures import curves_figure, parts_figure
 from nas.figures.drawing import Part, parts_of
-from nas.formatting import MISSING, counted, milliseconds, numbered
+from nas.formatting import MISSING, counted, numbered
 from nas.ledger import Ledger, SearchConfig, TrialRecord
 from nas.ledger.curves import curves_of
 from search_spaces.errors import InvalidInput
@@ -187,13 +187,13 @@ def _times_of(trials: Sequence[TrialRecord]) -> _Times:
 
 def _drawn_times(trials: Sequence[TrialRecord], times: _Times) -> Any:
     numbers = [trial.number for trial in trials]
-    rows = [[part, *(milliseconds(mine.get(part)) for mine in times.of)] for part in times.parts]
-    rows.append(["all kernels", *(milliseconds(sum(mine.values()) if mine else None) for mine in times.of)])
+    rows = [[part, *(mine.get(part) for mine in times.of)] for part in times.parts]
+    rows.append(["all kernels", *(sum(mine.values()) if mine else None for mine in times.of)])
+    table = ("Part", *(f"Trial {number} (ms)" for number in numbers)), rows
     return dmc.Stack(
         [
-            chart("compared-times", parts_figure(times.of, times.parts, numbers)),
+            chart("compared-times", parts_figure(times.of, times.parts, numbers), table=table),
             *_without("time", [n for n, mine in zip(numbers, times.of, strict=True) if not mine]),
-            twin(("ms", *(f"Trial {number}" for number in numbers)), rows),
         ]
     )
 

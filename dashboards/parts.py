@@ -1,5 +1,6 @@
 """The pieces that pages are made of: cards, notices, badges, figures of merit, charts, tables."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,9 @@ from dash import dcc, html
 
 from nas.figures.style import STATE_COLOURS
 
+Cell = str | float | None
+Rows = tuple[Sequence[str], Sequence[Sequence[Cell]]]
+"""Of a table: its titles, and a value below each."""
 PRECISION_COLOURS = {
     "float": "gray",
     "int8": "blue",
@@ -110,12 +114,16 @@ def count_bar(counts: Mapping[str, int]) -> Any:
     return dmc.Stack([bar, dmc.Group(legend, gap="lg", className="counts")], gap="xs")
 
 
-def chart(identity: str, figure: Any, height: int | None = None) -> Any:
-    """A plotly figure with its table below; zoom and selection survive a refresh."""
+def chart(identity: str, figure: Any, height: int | None = None, table: Rows | None = None) -> Any:
+    """A plotly figure with a table to open below it; zoom and selection survive a refresh.
+
+    ``table`` is titles and rows; without one the browser takes what is drawn.
+    """
     figure.update_layout(uirevision="kept", autosize=True)
     style = {"height": height or figure.layout.height or 480}
     graph = dcc.Graph(id=identity, figure=figure, config=PLOT_CONFIG, style=style, responsive=True)
-    return html.Div([graph, html.Div(className="bitnas-twin")])
+    told = {} if table is None else {"data-table": json.dumps(table)}
+    return html.Div([graph, html.Div(className="bitnas-twin", **told)])
 
 
 def grid(

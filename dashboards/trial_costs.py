@@ -5,13 +5,11 @@ from typing import Any, NamedTuple
 
 import dash_mantine_components as dmc
 
-from dashboards.parts import chart
-from dashboards.trial_parts import twin
+from dashboards.parts import Cell, chart
 from dashboards.views import View
 from nas.analysis.network_costs import is_loaded, network_costs
 from nas.figures.cost_figures import memory_figure, size_figure, time_figure
 from nas.figures.network_costs import (
-    Held,
     KernelTime,
     LayerBytes,
     NetworkCosts,
@@ -19,7 +17,7 @@ from nas.figures.network_costs import (
     kernel_times,
     whole_times,
 )
-from nas.formatting import kilobytes, milliseconds
+from nas.formatting import kilobytes
 from nas.ledger import TrialRecord
 from search_spaces.errors import BitnasError
 
@@ -117,44 +115,37 @@ def _why_none(costs: NetworkCosts) -> str | None:
 
 def _drawn_times(times: Times) -> Any:
     told = [f"No layer is named. {times.why_unnamed}"] if times.why_unnamed else []
-    rows = [
-        [str(at), each.layer, each.kernel, milliseconds(each.milliseconds), each.how]
+    rows: list[list[Cell]] = [
+        [at, each.layer, each.kernel, each.milliseconds, each.how]
         for at, each in enumerate(times.kernels, start=1)
     ]
+    table = ("", "Layer", "Kernel", "ms", "How"), rows
     return dmc.Stack(
         [
             *(dmc.Text(line, size="sm") for line in told),
-            chart("workloads", time_figure(times.kernels, times.whole)),
-            twin(("", "Layer", "Kernel", "ms", "How"), rows),
+            chart("workloads", time_figure(times.kernels, times.whole), table=table),
         ]
     )
 
 
 def _drawn_sizes(layers: Sequence[LayerBytes]) -> Any:
-    rows = [
-        [each.layer, ", ".join(each.codes), f"{each.weights:,.0f}", f"{each.others:,.0f}"] for each in layers
+    rows: list[list[Cell]] = [
+        [each.layer, ", ".join(each.codes), each.weights, each.others] for each in layers
     ]
+    table = ("Layer", "Weights", "Bytes of weights", "Bytes of all else"), rows
     total = sum(each.weights + each.others for each in layers) / 1000
     return dmc.Stack(
         [
             dmc.Text(f"Together {kilobytes(total)} kB.", size="sm"),
-            chart("sizes", size_figure(layers)),
-            twin(("Layer", "Weights", "Bytes of weights", "Bytes of all else"), rows),
+            chart("sizes", size_figure(layers), table=table),
         ]
     )
 
 
 def _drawn_memory(costs: NetworkCosts) -> Any:
-    rows = [_held_row(each) for each in costs.held]
-    return dmc.Stack(
-        [
-            chart("memory", memory_figure(costs.held, costs.workspace)),
-            twin(("Layer", "Buffer", "Bytes", "Place", "Kernels"), rows),
-        ]
-    )
-
-
-def _held_row(held: Held) -> list[str]:
-    first, last = held.first + 1, held.last + 1
-    kernels = str(first) if first == last else f"{first} to {last}"
-    return [held.layer, held.buffer, f"{held.nbytes:,}", f"{held.offset:,}", kernels]
+    rows: list[list[Cell]] = [
+        [held.layer, held.buffer, held.nbytes, held.offset, held.first + 1, held.last + 1]
+        for held in costs.held
+    ]
+    table = ("Layer", "Buffer", "Bytes", "Place", "First kernel", "Last kernel"), rows
+    return chart("memory", memory_figure(costs.held, costs.workspace), table=table)

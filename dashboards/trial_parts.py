@@ -24,11 +24,6 @@ def plain_table(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
     return dmc.TableScrollContainer(table, minWidth=480)
 
 
-def twin(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
-    """What a chart shows, as a table to open below it."""
-    return html.Details([html.Summary("As a table"), plain_table(titles, rows)], className="twin")
-
-
 def command_to_copy(text: str) -> Any:
     """A command for a shell, with a button that takes it to the clipboard."""
     copy = dmc.CopyButton(

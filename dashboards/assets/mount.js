@@ -179,7 +179,7 @@
   const addTwins = () => {
     for (const room of document.querySelectorAll(".bitnas-twin:empty")) {
       const graph = room.parentElement.querySelector(".dash-graph"), plot = graph && graph.querySelector(".js-plotly-plot");
-      if (plot && plot._fullLayout) bitnas.twin(room, plot, graph.id)();
+      if (plot && plot._fullLayout) bitnas.twin(room, plot, graph.id, room.dataset.table && JSON.parse(room.dataset.table))();
     }
   };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", follow);

@@ -4,8 +4,8 @@
 const SKIPPED = new Set(["parcoords"]);  // the table of trials has these values
 
 // A closed table below a figure, made of whatever it shows when the reader opens it. What comes back has it follow
-// the figure, and is called again for a figure that was made anew.
-bitnas.twin = (root, plot, name) => {
+// the figure, and is called again for a figure that was made anew. given: titles and rows in place of what is drawn.
+bitnas.twin = (root, plot, name, given = null) => {
   const details = bitnas.add(root, "details", { class: "bitnas-filters bitnas-as-table" });
   bitnas.add(details, "summary", {}, "As a table");
   const body = bitnas.add(details, "div");
@@ -13,7 +13,7 @@ bitnas.twin = (root, plot, name) => {
   const fill = () => {
     details.hidden = !plot.data;
     if (!details.open || !plot.data) return;
-    const { titles, rows } = bitnas.rowsOfFigure(plot);
+    const { titles, rows } = given ? { titles: given[0], rows: given[1] } : bitnas.rowsOfFigure(plot);
     if (table && titles.join() === table.columns.map(({ title }) => title).join()) return table.show(rows);
     body.replaceChildren();
     const columns = titles.map((title, place) => ({ title, value: (row) => row[place], told: toldCell, isFigure: rows.every((row) => typeof row[place] !== "string") }));
