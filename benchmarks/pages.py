@@ -1,5 +1,6 @@
 """``python -m benchmarks.pages STORAGE FOLDER``: every page of the dashboard as pictures, light and dark."""
 
+import io
 import re
 import shutil
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from nas.ledger import Ledger
 
 WIDTH, HEIGHT = 1280, 900
 TALLEST = 9_000  # pixels of a page that is drawn whole
+COLOURS = 128  # of a picture in the docs: enough for figures, at half the bytes
 SETTLE_MS = 2_500  # figures are drawn after the page's own requests have ended
 VIEWS = ".bitnas-view, .mantine-Paper-root:has(> * h3)"
 """What has a heading of its own: the linked views, and the cards."""
@@ -30,8 +32,8 @@ VIEWS = ".bitnas-view, .mantine-Paper-root:has(> * h3)"
 @click.command(cls=Command)
 @click.argument("storage")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--views", is_flag=True, help="A picture of each view, too, in the light.")
-def main(storage: str, folder: Path, views: bool) -> None:
+@click.option("--docs", is_flag=True, help="Those of the docs: heads of pages, and each view, light.")
+def main(storage: str, folder: Path, docs: bool) -> None:
     """Serve the ledger at STORAGE, open each page, and write what is seen into FOLDER.
 
     Shown are the first search, its best trial, its front compared, and a device and an artifact, if any.
@@ -43,14 +45,18 @@ def main(storage: str, folder: Path, views: bool) -> None:
     with served(storage) as address, sync_playwright() as tools:
         found = shutil.which("chromium")  # or the one that `playwright install` brings
         browser = tools.chromium.launch(executable_path=found, args=ARGUMENTS)
-        for scheme in ("light", "dark"):
+        for scheme in ("light",) if docs else ("light", "dark"):
             page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=scheme)
             for name, path in pages.items():
                 page.goto(address.rstrip("/") + path, wait_until="networkidle")
+                page.wait_for_timeout(SETTLE_MS)
+                if docs:
+                    _write(folder / f"{name}.png", page.screenshot())
                 _unfold(page)
-                page.screenshot(path=folder / f"{name}-{scheme}.png")
-                if views and scheme == "light":
+                if docs:
                     _draw_views(page, folder, name)
+                else:
+                    page.screenshot(path=folder / f"{name}-{scheme}.png")
                 page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
         browser.close()
 
@@ -68,7 +74,7 @@ def _pages(storage: str) -> Iterator[tuple[str, str]]:
         yield "search", search_path(search)
         front = [trial.number for trial in ledger.front(search)]
         if front:
-            yield "trial", trial_path(search, front[-1])
+            yield "trial", trial_path(search, front[0])
             yield "trials-compared", trials_compared_path(search, front[:4])
         if len(searches) > 1:
             yield "searches-compared", searches_compared_path([found.name for found in searches[:4]])
@@ -80,7 +86,6 @@ def _pages(storage: str) -> Iterator[tuple[str, str]]:
 
 def _unfold(page: Any) -> None:
     """Make the window as tall as the page, so that what is drawn in sight alone is drawn."""
-    page.wait_for_timeout(SETTLE_MS)
     height = page.evaluate("document.documentElement.scrollHeight")
     page.set_viewport_size({"width": WIDTH, "height": min(TALLEST, max(HEIGHT, height))})
     page.wait_for_timeout(SETTLE_MS)
@@ -91,7 +96,15 @@ def _draw_views(page: Any, folder: Path, of: str) -> None:
     for view in page.locator(VIEWS).all():
         title = view.locator("h3").first.inner_text()
         name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-        view.screenshot(path=folder / f"{of}-{name}.png")
+        _write(folder / f"{of}-{name}.png", view.screenshot())
+
+
+def _write(file: Path, picture: bytes) -> None:
+    """With fewer colours, which nobody sees in figures."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(picture)) as image:
+        image.convert("RGB").quantize(COLOURS).save(file, optimize=True)
 
 
 if __name__ == "__main__":
