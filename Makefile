@@ -1,11 +1,13 @@
 # make demo   search, plot, export and verify on real digits, in a few minutes
 # make test   lint, type-check and test, as CI does
-# make pictures  the README's pictures, docs/front.svg and docs/dashboard.png, from the demo
+# make pictures  the pictures of the README and the docs, from the demo
+# make screenshots  every page of the dashboard in light and dark, of the demo, into screenshots/
 # make bench  our kernels and networks beside onnxruntime, torch and numkong, in a few minutes
 # make bench-training  a step of training of each kind of block, width and precision, beside a plain torch network
 # make reproduce DATA=FOLDER  the trainings of docs/results.md on CIFAR-10, in a day; goes on where it was interrupted
 # make networks  every published network in every precision, a step of training, compiled, beside torch
 # make bench-measuring  a search that measures what its front needs, beside one that measures everything
+# make bench-dashboard  how long the page of a search of 10,000 trials takes in a browser, in four minutes
 # make bench-ledger  many processes that claim trials and end them in one ledger, in two minutes
 # make bench-search  every search algorithm on tables of trained networks, beside Optuna's, in an hour or two
 # make bench-search-table CIFAR=FOLDER  the trainings behind these tables, in an hour or two
@@ -21,7 +23,7 @@ DEMO := demo
 DEMO_LIMIT ?= 0.5x
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo pictures bench bench-ledger bench-measuring bench-search bench-search-table bench-training reproduce networks soak accuracy test lint types unit format clean
+.PHONY: help install demo pictures screenshots bench bench-dashboard bench-ledger bench-measuring bench-search bench-search-table bench-training reproduce networks soak accuracy test lint types unit format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -53,7 +55,18 @@ demo: $(STAMP)
 pictures: $(STAMP)
 	test -e $(DEMO)/pareto.html || $(MAKE) demo
 	$(BIN)/python -m benchmarks.picture $(DEMO)/pareto.html docs/front.svg
-	$(BIN)/python -m benchmarks.screenshot sqlite:///$(DEMO)/nas.db /search/demo docs/dashboard.png
+	$(BIN)/nas search --name random --sampler random --space tiny --data digits --trials 40 --epochs 10 --workers 2 \
+		--max-latency $(DEMO_LIMIT) --storage sqlite:///$(DEMO)/nas.db
+	$(BIN)/python -m benchmarks.pages sqlite:///$(DEMO)/nas.db docs/dashboard \
+		--named-in README.md --named-in docs/dashboard.md
+
+screenshots: $(STAMP)
+	test -e $(DEMO)/nas.db || $(MAKE) demo
+	$(BIN)/python -m benchmarks.pages sqlite:///$(DEMO)/nas.db screenshots
+
+# Fewer trials, or a ledger that is there: make bench-dashboard DASHBOARD='--trials 2000'
+bench-dashboard: $(STAMP)
+	$(BIN)/python -m benchmarks.dashboard $(DASHBOARD)
 
 # On one thread; a quiet machine gives the steadiest ratios. make bench BENCH='--only resnet20'
 BENCH ?= --json benchmarks/latest.json

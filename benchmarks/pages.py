@@ -32,8 +32,14 @@ VIEWS = ".bitnas-view, .mantine-Paper-root:has(> * h3)"
 @click.command(cls=Command)
 @click.argument("storage")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--docs", is_flag=True, help="Those of the docs: heads of pages, and each view, light.")
-def main(storage: str, folder: Path, docs: bool) -> None:
+@click.option(
+    "--named-in",
+    "texts",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Only the pictures that this text names: heads of pages, and single views, light.",
+)
+def main(storage: str, folder: Path, texts: tuple[Path, ...]) -> None:
     """Serve the ledger at STORAGE, open each page, and write what is seen into FOLDER.
 
     Shown are the first search, its best trial, its front compared, and a device and an artifact, if any.
@@ -41,6 +47,7 @@ def main(storage: str, folder: Path, docs: bool) -> None:
     from playwright.sync_api import sync_playwright
 
     pages = dict(_pages(storage))
+    docs = {name for text in texts for name in re.findall(r"([\w-]+)\.png", text.read_text(encoding="utf-8"))}
     folder.mkdir(parents=True, exist_ok=True)
     with served(storage) as address, sync_playwright() as tools:
         found = shutil.which("chromium")  # or the one that `playwright install` brings
@@ -50,11 +57,11 @@ def main(storage: str, folder: Path, docs: bool) -> None:
             for name, path in pages.items():
                 page.goto(address.rstrip("/") + path, wait_until="networkidle")
                 page.wait_for_timeout(SETTLE_MS)
-                if docs:
+                if name in docs:
                     _write(folder / f"{name}.png", page.screenshot())
                 _unfold(page)
                 if docs:
-                    _draw_views(page, folder, name)
+                    _draw_views(page, folder, name, docs)
                 else:
                     page.screenshot(path=folder / f"{name}-{scheme}.png")
                 page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
@@ -91,12 +98,13 @@ def _unfold(page: Any) -> None:
     page.wait_for_timeout(SETTLE_MS)
 
 
-def _draw_views(page: Any, folder: Path, of: str) -> None:
-    """Each view of the page that has a heading, by its name."""
+def _draw_views(page: Any, folder: Path, of: str, wanted: set[str]) -> None:
+    """The views of the page that are wanted, by their headings."""
     for view in page.locator(VIEWS).all():
         title = view.locator("h3").first.inner_text()
-        name = re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-        _write(folder / f"{of}-{name}.png", view.screenshot())
+        name = f"{of}-{re.sub(r'[^a-z0-9]+', '-', title.lower()).strip('-')}"
+        if name in wanted:
+            _write(folder / f"{name}.png", view.screenshot())
 
 
 def _write(file: Path, picture: bytes) -> None:

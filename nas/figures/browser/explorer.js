@@ -55,7 +55,7 @@ bitnas.Explorer = class {
     this.compare = add(this.bar, "a", { class: "bitnas-link bitnas-compare", hidden: "" }, "Compare");
     this.count = add(this.bar, "output", { class: "bitnas-count", "aria-live": "polite" });
 
-    this.section("front", "Front", "Each mark is a trial. Those with a dark edge are the front of what is shown: no other trial beats them in all axes together. Drag to select; a click opens a trial.");
+    this.section("front", "Front", "Each mark is a trial. Those with an edge and a number are the front of what is shown: no other trial beats them in all axes together. Drag to select; a click opens a trial.");
     this.limits = add(this.section("best", "The best within limits", "Move a limit: what breaks it fades everywhere, and the best of what is left is named here.").body, "div", { class: "bitnas-limits" });
     this.best = add(this.bodies.best, "div", { class: "bitnas-best", "aria-live": "polite" });
     this.section("parallel", "All choices at once", "Each line is a trial, from what was chosen to what came of it. Drag along an axis to select.");
@@ -71,6 +71,10 @@ bitnas.Explorer = class {
       if (this.isInSight && this.isStale) this.laterParallel(0);
     }, { rootMargin: "200px" }).observe(this.plots.parallel);
     this.further = bitnas.views.map((view) => new bitnas.FurtherView(this, view));
+    addEventListener("beforeprint", () => {  // paper has no scrolling
+      if (this.isStale) this.drawParallel(bitnas.theme());
+      for (const view of this.further) if (view.isStale) view.draw();
+    });
     this.fillChoices();
   }
 
