@@ -55,7 +55,7 @@ bitnas.Explorer = class {
     this.compare = add(this.bar, "a", { class: "bitnas-link bitnas-compare", hidden: "" }, "Compare");
     this.count = add(this.bar, "output", { class: "bitnas-count", "aria-live": "polite" });
 
-    this.section("front", "Front", "Each mark is a trial. Those with an edge and a number are the front of what is shown: no other trial beats them in all axes together. Drag to select; a click opens a trial.");
+    this.section("front", "Front", "Each mark is a trial. Those with an edge are the front of what is shown: no other trial beats them in all axes together. Drag to select; a click opens a trial.");
     this.limits = add(this.section("best", "The best within limits", "Move a limit: what breaks it fades everywhere, and the best of what is left is named here.").body, "div", { class: "bitnas-limits" });
     this.best = add(this.bodies.best, "div", { class: "bitnas-best", "aria-live": "polite" });
     this.section("parallel", "All choices at once", "Each line is a trial, from what was chosen to what came of it. Drag along an axis to select.");
