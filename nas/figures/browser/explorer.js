@@ -241,7 +241,7 @@ bitnas.Explorer = class {
   // A click opens a trial, and the pointer over one shows its card, in every figure whose marks are trials.
   listenToTrials(plot) {
     const numberOf = (event) => event.points[0].customdata;
-    plot.on("plotly_click", (event) => numberOf(event) !== undefined && this.source.open(numberOf(event)));
+    plot.on("plotly_click", (event) => numberOf(event) != null && this.source.open(numberOf(event)));
     plot.on("plotly_hover", (event) => this.showCard(numberOf(event), event.event));
     plot.on("plotly_unhover", () => (this.card.hidden = true));
   }
@@ -327,7 +327,7 @@ bitnas.Explorer = class {
   }
 
   showCard(number, event) {
-    if (number === undefined) return;
+    if (number == null) return;
     const { columns } = this, at = columns.placeOf.get(number), card = this.card;
     card.replaceChildren();
     add(card, "strong", {}, `Trial ${number}, ${columns.frame.columns.state[at]}`);

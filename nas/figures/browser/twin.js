@@ -46,6 +46,7 @@ bitnas.rowsOfFigure = (plot) => {
     hasDepth ||= Boolean(trace.z);
     hasBase ||= Boolean(trace.base);
     for (let i = 0; i < count; i += 1) {
+      if (x[i] === null && y[i] === null) continue;  // a gap in a line
       const trial = trace.customdata && typeof trace.customdata[i] === "number" ? trace.customdata[i] : null;
       hasTrials ||= trial !== null;
       rows.push({ trace, trial, x: x[i], y: y[i], z: trace.z && trace.z[i], base: trace.base && trace.base[i] });

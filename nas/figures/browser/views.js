@@ -151,13 +151,22 @@ bitnas.views.push({
     const { began, ended, worker, number } = columns.frame.columns, { workers } = columns.frame;
     const places = [...began.keys()].filter((at) => began[at] !== null && ended[at] !== null && worker[at] >= 0);
     if (!places.length) return { why: "No trial has ended yet." };
-    const traces = bitnas.STATES.map((name) => {
-      const there = places.filter((at) => columns.frame.columns.state[at] === name);
-      return {
-        type: "bar", orientation: "h", name, base: there.map((at) => began[at] / 60), x: there.map((at) => (ended[at] - began[at]) / 60), y: there.map((at) => workers[worker[at]]),
-        customdata: there.map((at) => number[at]), hoverinfo: "none", marker: { color: there.map((at) => (state.shows(columns, at) ? columns.frame.states[name] : theme.faded)), line: { width: 0.5, color: theme.paper } },
-      };
+    const isLarge = places.length > bitnas.MANY, begins = (at) => began[at] / 60, ends = (at) => ended[at] / 60, who = (at) => workers[worker[at]];
+    const traces = bitnas.STATES.flatMap((name) => {
+      const of = places.filter((at) => columns.frame.columns.state[at] === name), colour = columns.frame.states[name];
+      const numbers = (there) => there.map((at) => number[at]);
+      if (!isLarge)
+        return [{
+          type: "bar", orientation: "h", name, base: of.map(begins), x: of.map((at) => ends(at) - begins(at)), y: of.map(who), customdata: numbers(of), hoverinfo: "none",
+          marker: { color: of.map((at) => (state.shows(columns, at) ? colour : theme.faded)), line: { width: 0.5, color: theme.paper } },
+        }];
+      const [shown, hidden] = [true, false].map((wanted) => of.filter((at) => state.shows(columns, at) === wanted));
+      return [[hidden, theme.faded], [shown, colour]].map(([there, ink]) => ({
+        type: "scattergl", mode: "lines", name, x: there.flatMap((at) => [begins(at), ends(at), null]), y: there.flatMap((at) => [who(at), who(at), null]),
+        customdata: there.flatMap((at) => [number[at], number[at], null]), hoverinfo: "none", line: { width: 12, color: ink },
+      }));
     }).filter((trace) => trace.x.length);
-    return { traces, layout: bitnas.layout(theme, { barmode: "overlay", margin: { l: 150, r: 20, t: 10, b: 50 }, xaxis: bitnas.plainAxis(theme, "Minutes since the first trial began"), yaxis: { color: theme.ink, automargin: true, type: "category" }, dragmode: "zoom" }) };
+    const note = isLarge ? `${places.length.toLocaleString("en")} trials, drawn with WebGL.` : "";
+    return { traces, note, layout: bitnas.layout(theme, { barmode: "overlay", margin: { l: 150, r: 20, t: 10, b: 50 }, xaxis: bitnas.plainAxis(theme, "Minutes since the first trial began"), yaxis: { color: theme.ink, automargin: true, type: "category" }, dragmode: "zoom" }) };
   },
 });
