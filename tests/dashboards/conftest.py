@@ -36,11 +36,18 @@ def layers() -> None:
     network_costs(architecture_json(0))
 
 
+@pytest.fixture(scope="session")
+def address_of_all(storage: str) -> Iterator[str]:
+    """Where the ledger that tests only read is served: a browser keeps the scripts that it got from there."""
+    with served(storage) as address:
+        yield address
+
+
 @pytest.fixture
-def serve() -> Iterator[Serve]:
+def serve(storage: str, address_of_all: str) -> Iterator[Serve]:
     """Serve a ledger; gives the address."""
     with ExitStack() as stack:
-        yield lambda storage: stack.enter_context(served(storage))
+        yield lambda of: address_of_all if of == storage else stack.enter_context(served(of))
 
 
 @contextmanager
@@ -66,10 +73,18 @@ def browser() -> Iterator[Any]:
         yield browser
 
 
+@pytest.fixture(scope="session")
+def context(browser: Any) -> Iterator[Any]:
+    """What the pages of all tests share, above all the scripts that were loaded before."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def reader(browser: Any) -> Iterator[Reader]:
+def reader(context: Any) -> Iterator[Reader]:
     """A page of its own."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
     page.set_default_timeout(60_000)
     yield Reader(page)
     page.close()

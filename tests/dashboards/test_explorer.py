@@ -180,7 +180,7 @@ def test_an_empty_ledger_says_how_to_begin(reader: Reader, serve: Serve, tmp_pat
 
 
 def test_many_trials_are_drawn_by_webgl_and_thinned(reader: Reader, serve: Serve, tmp_path: Path) -> None:
-    storage, trials = f"sqlite:///{tmp_path}/nas.db", 2001
+    storage, trials = f"sqlite:///{tmp_path}/nas.db", 2001  # more than are drawn by the page itself
     fill(storage, "large", trials, space_name="tiny")
     page = reader.page
     page.goto(serve(storage) + "search/large")
