@@ -19,7 +19,8 @@ from dashboards import (
     page_trials_compared,
 )
 from dashboards.artifact_routes import add_downloads
-from dashboards.data_routes import BROWSER, PLOTLY, add_data_routes
+from dashboards.data_routes import BROWSER, PLOTLY, add_data_routes, serve_only
+from dashboards.failures import answer_failures
 from dashboards.frames import Frames
 from dashboards.parts import notice, problem
 from dashboards.refresh import REFRESHED_FIGURES, Shown, changes
@@ -59,6 +60,7 @@ PAGES: dict[str, Page] = {
 LINKS = {"Searches": "/", "Devices": "/devices", "Artifacts": "/artifacts"}
 """What the head of every page leads to."""
 OWN_SCRIPTS = ["/assets/mount.js", "/assets/searches.js"]
+OWN_STYLE = "/assets/dashboard.css"
 ASSETS = Path(__file__).with_name("assets")
 
 
@@ -77,6 +79,8 @@ def create_app(storage: str) -> Dash:
     )
     app.index_string = app.index_string.replace("{%css%}", "{%css%}" + _head())
     app.layout = _shell
+    answer_failures(app.server, app.callback_map)
+    serve_only(app.server, "/assets/", [*OWN_SCRIPTS, OWN_STYLE])
     add_data_routes(app.server, storage, Frames(storage))
     add_downloads(app.server, storage)
     _show_pages(app, storage)

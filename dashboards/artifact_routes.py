@@ -7,6 +7,7 @@ from tempfile import SpooledTemporaryFile
 
 from flask import Flask, Response, send_file
 
+from dashboards.routes import NUMBER
 from nas.analysis.artifact_archive import archive_name, pack
 from nas.analysis.devices_data import every_kernel
 from nas.figures.devices import KernelRow
@@ -52,7 +53,7 @@ def add_downloads(server: Flask, storage: str) -> None:
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
 
-    server.add_url_rule("/data/artifact/<int(max=999999999):number>.zip", view_func=archive)
+    server.add_url_rule(f"/data/artifact/<{NUMBER}:number>.zip", view_func=archive)
     server.add_url_rule("/data/device/<name>/kernels.csv", view_func=kernels)
 
 

@@ -5,18 +5,21 @@ import ipaddress
 from collections.abc import Sequence
 from html import escape
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from flask import Flask, Response, redirect, request
 
 COOKIE = "bitnas_dashboard"
 LOGIN = "/login"
+IN_ADDRESSES = "/?&=%+,:;@!$'()*~"
+"""Signs that an address may have as they are."""
 LONGEST_FORM = 4096
 """Bytes of a form with a token."""
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",  # an address says what is searched
+    # An address says what is searched. With "no-referrer" a form would come from the origin "null".
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
@@ -68,13 +71,13 @@ def guard(server: Flask, token: str | None, scripts: Sequence[str] = ()) -> None
         if not _is_own(request.headers.get("Origin")):
             return _refuse(403, "This dashboard answers no other web page.")
         if token is None:
-            is_here = _is_local(request.host)
+            is_here = _is_local(request.headers.get("Host", ""))
             return None if is_here else _refuse(403, "This dashboard is served to this machine only.")
         if request.path == LOGIN and request.method == "POST":
             return _logged_in(token)
         if _same(request.cookies.get(COOKIE), _seal(token)) or _same(_bearer(), token):
             return None
-        return _ask(request.full_path.rstrip("?"), "This dashboard asks for its token.")
+        return _ask(_asked_for(), "This dashboard asks for its token.")
 
     def harden(response: Response) -> Any:
         response.headers.update(SECURITY_HEADERS)
@@ -102,10 +105,22 @@ def _logged_in(token: str) -> Response:
     then = request.form.get("next", "/")
     if not _same(request.form.get("token"), token):
         return _ask(then, "That is not the token of this dashboard.")
-    # The path alone, with one slash at its start, so that no request can be sent on to another host.
-    response = redirect("/" + then.replace("\\", "/").lstrip("/"), 303)
+    response = redirect(_on_this_host(then), 303)
     response.set_cookie(COOKIE, _seal(token), httponly=True, samesite="Lax", secure=request.is_secure)
     return response  # type: ignore[return-value]  # Flask's is a union
+
+
+def _asked_for() -> str:
+    """The address of a request, from its path on."""
+    query = request.query_string.decode(errors="replace")
+    return quote(request.path) + (f"?{query}" if query else "")
+
+
+def _on_this_host(address: str) -> str:
+    """The same page, by an address that leads to no other host and has nothing that a header cannot hold."""
+    if not address.isprintable():  # browsers leave out tabs and line ends, and find two slashes
+        return "/"
+    return "/" + quote(address.replace("\\", "/").lstrip("/ "), safe=IN_ADDRESSES)
 
 
 def _ask(then: str, told: str) -> Response:

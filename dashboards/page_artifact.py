@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dash_mantine_components as dmc
 
 from dashboards.page_artifacts import NEVER, told_verified
-from dashboards.parts import card, crumbs, heading, notice
+from dashboards.parts import card, crumbs, download, heading, notice
 from dashboards.routes import Route, artifact_path, search_path, trial_path
 from dashboards.views import View
 from nas.analysis.artifact_archive import MOST_BYTES
@@ -108,7 +108,7 @@ def _download(exported: Exported, looked: Looked) -> Any:
     if looked.state not in (AS_EXPORTED, UNCHECKED):
         return notice("There is no download: the folder is not what was exported.")
     address = f"/data{artifact_path(exported.number)}.zip"
-    return dmc.Group([dmc.Anchor(dmc.Button("Download as ZIP", size="xs"), href=address)])
+    return dmc.Group([download("Download as ZIP", address)])
 
 
 def _file_table(looked: Looked) -> Any:

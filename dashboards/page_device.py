@@ -7,7 +7,7 @@ from typing import Any
 import dash_mantine_components as dmc
 
 from dashboards.page_devices import RIGHT, moment
-from dashboards.parts import card, chart, crumbs, figures_of_merit, grid, heading, notice
+from dashboards.parts import card, chart, crumbs, download, figures_of_merit, grid, heading, notice
 from dashboards.routes import Route, device_path, search_path
 from dashboards.views import View
 from nas.analysis.devices_data import (
@@ -201,17 +201,12 @@ def _drift(found: DeviceDetails) -> View[list[KernelRow]]:
 
 
 def _kernels(found: DeviceDetails) -> View[list[KernelRow]]:
-    download = dmc.Anchor(
-        dmc.Button("Download CSV", variant="default", size="xs"),
-        href=f"/data{device_path(found.summary.name)}/kernels.csv",
-    )
+    link = download("Download CSV", f"/data{device_path(found.summary.name)}/kernels.csv")
     return View(
         "Kernels",
         lambda: found.newest_rows,
         lambda rows: None if rows else "No kernel was measured on this device yet.",
-        lambda rows: dmc.Stack(
-            [dmc.Group([download]), grid("kernels", COLUMNS, [_row(row) for row in rows])]
-        ),
+        lambda rows: dmc.Stack([dmc.Group([link]), grid("kernels", COLUMNS, [_row(row) for row in rows])]),
         note="Of each kernel the time that counts, the newest. The download has every time of every kernel, "
         "and its workload in full.",
     )

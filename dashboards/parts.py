@@ -51,6 +51,11 @@ def why_unknown(objectives: Sequence[str]) -> str:
     return f"Objective {told} is not known here: start the dashboard with the plug-in that adds it."
 
 
+def download(text: str, address: str) -> Any:
+    """A link to a file: a plain one, as those of the components lead to pages only."""
+    return html.A(text, href=address, className="as-button")
+
+
 def problem(title: str, reason: str) -> Any:
     """A whole page that says what is wrong and leads back."""
     body = [dmc.Text(reason), dmc.Anchor("All searches", href="/", mt="md", display="block")]

@@ -17,6 +17,8 @@ PATTERNS = {
     "artifact": r"/artifact/(?P<artifact>\d{1,9})",
 }
 """What the path of each page looks like, a slash at its end aside."""
+NUMBER = "int(max=999999999)"
+"""A number in the address of data, as Flask writes it: so many digits as pages take."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import dash_mantine_components as dmc
 from dash import html
 
 from dashboards.parts import chart, notice
-from dashboards.routes import search_path
+from dashboards.routes import NUMBER, search_path
 from dashboards.views import View
 from nas.analysis.images import class_names
 from nas.figures.mistakes import Confusion, Pair, confusion_figure, confusion_of
@@ -19,7 +19,7 @@ from nas.ledger.records import TRAINING
 from search_spaces.errors import InvalidInput
 
 TITLE = "What it gets wrong"
-IMAGE = "/data/search/<name>/trial/<int:number>/image/<int:place>.png"
+IMAGE = f"/data/search/<name>/trial/<{NUMBER}:number>/image/<{NUMBER}:place>.png"
 """The addresses of the worst images, by their place among them."""
 MOST_PAIRS = 10
 

@@ -55,8 +55,12 @@ class Wanted:
         known = [axis["name"] for axis in self.frame["axes"]]
         if not known:
             raise BitnasError("figure: no trial has a value yet; wait for the first trials")
-        wanted = self.frame["begins"]["y"] if self._of is None else self._of
-        return _one_of("of", wanted, known)
+        if self._of is not None:
+            return _one_of("of", self._of, known)
+        usual: str = self.frame["begins"]["y"]
+        if usual not in known:
+            raise BitnasError(f"figure: no trial has a value of {usual} yet; wait for the first trials")
+        return usual
 
     @property
     def by(self) -> str:

@@ -9,6 +9,7 @@ import click
 from nas.cli.options import storage_option
 from nas.cli.output import quoted, say
 from nas.cli.reading import opened
+from nas.formatting import counted
 from search_spaces.errors import InvalidInput, Parameter
 
 if TYPE_CHECKING:
@@ -49,4 +50,4 @@ def _write(write: "Callable[[Runs, Path, OnRun], Written]", runs: "Runs", folder
 
     with show_progress() as show:
         done = write(runs, folder, lambda at, of: show("writing runs", at, of))
-    say(f"{folder}: {done.added} runs added, {done.changed} changed, {done.kept} as they were")
+    say(f"{folder}: {counted(done.added, 'run')} added, {done.changed} changed, {done.kept} as they were")

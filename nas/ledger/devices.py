@@ -44,8 +44,7 @@ class DeviceBook:
     def entries(self) -> list[DeviceEntry]:
         """All devices, ``local`` first, then in the order they were added."""
         with self._ledger.reading() as session:
-            rows = session.scalars(select(KnownDevice).order_by(KnownDevice.id)).all()
-        known = [_entry(row) for row in rows]
+            known = [_entry(row) for row in session.scalars(select(KnownDevice).order_by(KnownDevice.id))]
         if all(entry.record.name != LOCAL for entry in known):
             known.insert(0, local_entry())
         return known

@@ -30,7 +30,7 @@ def changed_trials(
         changed = Trial.search_id == search_id, Trial.revision > since
         # rows, as objects of the tables' classes take twice as long
         rows = session.execute(select(*columns).where(*changed).order_by(Trial.revision)).all()
-    return [trial_record(search, row) for row in rows], rows[-1].revision if rows else since
+        return [trial_record(search, row) for row in rows], rows[-1].revision if rows else since
 
 
 class History:

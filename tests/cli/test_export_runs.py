@@ -144,7 +144,7 @@ def test_a_second_call_writes_what_is_new_or_has_changed_and_nothing_else(
 
     go_on(storage)
     said = export(storage, "--tensorboard", folder)
-    assert "1 runs added" in said
+    assert "1 run added" in said
     changed = {path for path in files if path.stat().st_ino != files[path][0]} - {damaged}
     assert len(changed) < len(COMPLETE), "of the front alone, whom the new one may have beaten"
     assert scalars(folder / "demo" / "trial-00024")["epoch/f1 _ top"] == [(1, 0.5)]
@@ -229,7 +229,7 @@ def test_mlflow_has_each_trial_once_however_often_and_whenever_it_is_called(
     client.log_metric(found[6].info.run_id, "epoch/accuracy", 0.1, step=9)
     client.set_tag(found[6].info.run_id, "mlflow.note.content", "mine")
     go_on(storage)
-    assert "1 runs added" in export(storage, "--mlflow", folder)
+    assert "1 run added" in export(storage, "--mlflow", folder)
     again = runs()
     assert len(again) == BEGUN + 1 and again[24].data.metrics["epoch/f1 _ top"] == 0.5
     assert again[5].data.metrics == found[5].data.metrics and again[5].info.status == "FINISHED"

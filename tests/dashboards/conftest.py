@@ -51,10 +51,10 @@ def serve(storage: str, address_of_all: str) -> Iterator[Serve]:
 
 
 @contextmanager
-def served(storage: str) -> Iterator[str]:
+def served(storage: str, token: str | None = None) -> Iterator[str]:
     """A dashboard on a free port of this machine, until the block ends."""
     app = create_app(storage)
-    guard(app.server, None, app.csp_hashes())
+    guard(app.server, token, app.csp_hashes())
     server = make(app.server, bind("127.0.0.1", 0))
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()

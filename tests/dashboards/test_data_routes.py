@@ -2,13 +2,19 @@
 
 import gzip
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
+from dashboards import data_routes
 from dashboards.app import create_app
 from dashboards.guard import guard
 from nas.ledger import Ledger, TrialState, Worker
 from nas.ledger.claims import Claims
+
+SHOW = "..page.children...shown.data...refresh.interval.."
+"""The callback that shows a page, as Dash names it."""
 
 
 def test_data_is_sent_once_as_long_as_it_is_the_same(own_storage: str) -> None:
@@ -35,6 +41,9 @@ def test_data_is_sent_once_as_long_as_it_is_the_same(own_storage: str) -> None:
         ("/data/search/nope/frame.json", 404, "there is no search 'nope'"),
         ("/data/search/demo/secrets.json", 404, "there is no secrets"),
         ("/data/search/demo/trial/99/drawing.json", 404, "'demo' has no trial 99"),
+        ("/data/search/demo/trial/99999999999999999999/drawing.json", 404, ".json: not found"),
+        ("/data/search/demo/trial/6/image/99999999999999999999.png", 404, ".png: not found"),
+        ("/data/nowhere", 404, "/data/nowhere: not found"),
         ("/data/search/%3Cscript%3E/frame.json", 404, "there is no search '<script>'"),
     ],
 )
@@ -50,6 +59,40 @@ def test_a_ledger_that_is_away_is_said(tmp_path, storage: str) -> None:
     assert answer.status_code == 503 and "there is no database at" in json.loads(answer.data)["error"]
 
 
+def test_a_damaged_cell_is_named(own_storage: str) -> None:
+    with closing(sqlite3.connect(own_storage.removeprefix("sqlite:///"))) as connection, connection:
+        connection.execute("UPDATE trials SET owner = 'zz' WHERE number = 1")
+    answer = create_app(own_storage).server.test_client().get("/data/search/demo/frame.json")
+    assert (
+        answer.status_code == 503 and "demo/1: column 'owner' is damaged" in json.loads(answer.data)["error"]
+    )
+
+
+def test_what_nobody_foresaw_is_a_line_and_is_logged(
+    storage: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_architecture: str) -> None:
+        raise ZeroDivisionError("two\nlines")
+
+    monkeypatch.setattr(data_routes, "parts_of", fail)
+    answer = create_app(storage).server.test_client().get("/data/search/demo/trial/6/drawing.json")
+    assert answer.status_code == 500
+    assert json.loads(answer.data) == {"error": "ZeroDivisionError: two lines"}
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, [], 0, "x", {"output": []}, {"output": "nope"}, {"output": SHOW, "inputs": 1}, {"output": SHOW}],
+)
+def test_a_call_of_no_page_is_refused_quietly(
+    storage: str, body: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = create_app(storage).server.test_client().post("/_dash-update-component", json=body)
+    assert answer.status_code == 400 and "<" not in answer.text
+    assert caplog.text == ""
+
+
 def test_drawings_and_scripts(storage: str) -> None:
     browser = create_app(storage).server.test_client()
     parts = json.loads(browser.get("/data/search/demo/trial/6/drawing.json").data)
@@ -57,6 +100,9 @@ def test_drawings_and_scripts(storage: str) -> None:
     assert json.loads(browser.get("/data/search/demo/trial/25/drawing.json").data) == []
     with browser.get("/browser/explorer.js") as script:
         assert script.mimetype == "text/javascript"
+    for path in ("/browser/__init__.py", "/assets/__init__.py"):
+        with browser.get(path) as answer:
+            assert answer.status_code == 404
     for path in ("/browser/../frame.py", "/browser/%2e%2e%2fframe.py", "/assets/../app.py"):
         with browser.get(path) as answer:
             assert answer.mimetype != "text/x-python" and b"frame_of" not in answer.data

@@ -1,13 +1,18 @@
 """A search's figures by name: each draws what the ledger says, or says why it does not."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import plotly.graph_objects as go
 import pytest
 
 import nas
 from nas.analysis.search_figures import FIGURES
 from nas.figures.importance import explained
+from nas.ledger import Ledger, TrialState, Worker
+from nas.ledger.claims import Claims
 from search_spaces.errors import BitnasError, InvalidInput
-from tests.cli.filled_ledger import COMPLETE, fill
+from tests.cli.filled_ledger import COMPLETE, CONFIG, fill, propose
 
 PAUSED = 0.31
 """The accuracy of the trial that is paused."""
@@ -58,6 +63,20 @@ def test_what_cannot_be_drawn_says_why(result: nas.Result, storage: str) -> None
     for name in FIGURES:
         with pytest.raises(BitnasError, match=r"^[a-z]+: .*(yet|wait|needed|takes)"):
             nas.load(storage, "empty").figure(name)
+
+
+def test_where_all_trials_failed_that_is_said(tmp_path: Path) -> None:
+    storage = f"sqlite:///{tmp_path / 'nas.db'}"
+    with Ledger.open(storage, create=True) as ledger:
+        ledger.create_search("demo", replace(CONFIG, trials=1))
+        claims = Claims(ledger, "demo", Worker.this_process())
+        claim = claims.claim()
+        assert claim is not None
+        propose(claims, claim, 0.1, 5.0)
+        claims.finish(claim, TrialState.FAILED, error="x")
+    for name in ("importance", "options"):
+        with pytest.raises(BitnasError, match=r"^figure: no trial has a value of accuracy yet; wait"):
+            nas.load(storage, "demo").figure(name)
 
 
 def test_importance_is_the_share_of_the_variance_between_options() -> None:
