@@ -182,7 +182,7 @@ bitnas.cubeFigure = (columns, state, theme) => {
     const [x, y, z] = of.map((column) => group.map((at) => column[at]));
     return { type: "scatter3d", mode: "markers", name, x, y, z, customdata: group.map((at) => columns.values("number")[at]), hoverinfo: "none", marker };
   });
-  const scene = {};
+  const scene = { camera: { eye: { x: 1.7, y: 1.7, z: 0.9 }, center: { x: 0, y: 0, z: -0.1 } } };
   for (const [i, axis] of ["xaxis", "yaxis", "zaxis"].entries()) scene[axis] = bitnas.axis(columns, names[i], theme);
   return { traces, layout: bitnas.layout(theme, { scene, dragmode: "orbit", margin: { l: 0, r: 0, t: 0, b: 0 } }), front: [...front] };
 };
