@@ -4,8 +4,9 @@
   const LIVE_MS = 3000, IDLE_MS = 30000, TABLE_PAUSE_MS = 200;
   let current = null;  // { root, explorer, timer }
 
-  const fetchJson = async (address) => {
-    const response = await fetch(address, { cache: "no-cache" });
+  const fetchJson = async (address) => read(await fetch(address, { cache: "no-cache" }));
+
+  const read = async (response) => {
     const told = await response.json();
     if (!response.ok) throw new Error(told.error || `the server answered ${response.status}`);
     return { told, tag: response.headers.get("ETag") };
@@ -13,18 +14,11 @@
 
   const frameOf = (search) => `/data/search/${encodeURIComponent(search)}/frame.json`;
 
-  // The page's own script begins before Dash does: what it will need is asked for at once.
-  const first = /^\/search\/([^/]+)\/?$/.exec(location.pathname);
-  let early = null;
-  if (first) {
-    early = { address: `/data/search/${first[1]}/frame.json` };
-    early.answer = fetchJson(early.address);
-    early.answer.catch(() => null);  // whoever takes it is told
-  }
-  const ask = (address) => {
-    const answer = early && early.address === address ? early.answer : fetchJson(address);
-    early = null;
-    return answer;
+  // What early.js has asked for already, once.
+  const ask = async (address) => {
+    const early = window.bitnasEarly;
+    window.bitnasEarly = null;
+    return early && early.address === address ? read(await early.answer) : fetchJson(address);
   };
 
   function sourceOf(search) {
