@@ -167,7 +167,15 @@ def test_the_state_says_who_works(ledger: Ledger) -> None:
     assert row(ledger, ONE).state is SearchState.STOPPED
     while claim := claims.claim():
         claims.finish(claim, TrialState.FAILED, error="x")
+    roster.join(ELSEWHERE, {})
+    roster.note(ELSEWHERE, "timing the front")
+    found = row(ledger, ONE)
+    assert (found.state, found.stages) == (SearchState.MEASURING, "timing the front")
+    page, is_live = render(ledger.url, f"/search/{ONE}")
+    assert is_live and "trials finished, measuring the front" in str(page)
+    roster.leave(ELSEWHERE)
     assert row(ledger, ONE).state is SearchState.FINISHED
+    assert not render(ledger.url, f"/search/{ONE}")[1]
 
 
 def test_the_rate_gives_the_time_left(ledger: Ledger) -> None:
