@@ -25,6 +25,7 @@ from dashboards.frames import Frames
 from dashboards.parts import notice, problem
 from dashboards.refresh import REFRESHED_FIGURES, Shown, changes
 from dashboards.routes import Route, parse
+from dashboards.titles import APPLICATION, title_of
 from dashboards.views import explain
 from nas.figures.browser import SCRIPTS, STYLE
 from nas.ledger import Ledger
@@ -67,8 +68,8 @@ ASSETS = Path(__file__).with_name("assets")
 def create_app(storage: str) -> Dash:
     """An application that shows the ledger at ``storage``, read afresh at each load; it opens nothing yet."""
     app = Dash(
-        "bitnas",
-        title="bitnas",
+        APPLICATION,
+        title=APPLICATION,
         update_title="",
         serve_locally=True,
         assets_folder=str(ASSETS),
@@ -98,8 +99,16 @@ def render(storage: str, path: str, query: str = "") -> tuple[Any, bool]:
 
 
 def _rendered(storage: str, path: str, query: str) -> tuple[Any, bool]:
-    """The page at an address and whether it may change soon; BitnasError where the ledger cannot be read."""
+    """The page at an address and whether it may change soon; BitnasError where the ledger cannot be read.
+
+    ``assets/mount.js`` has the browser's tab say ``data-title``.
+    """
     route = parse(path, query)
+    page, is_live = _read(storage, path, route)
+    return html.Div(page, **{"data-title": title_of(route)}), is_live
+
+
+def _read(storage: str, path: str, route: Route | None) -> tuple[Any, bool]:
     if route is None or route.page not in PAGES:
         return problem("There is no such page", f"Nothing lives at {path}."), False
     shown = PAGES[route.page]

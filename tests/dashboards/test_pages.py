@@ -10,6 +10,7 @@ from plotly.utils import PlotlyJSONEncoder
 from dashboards import trial_costs
 from dashboards.app import create_app, render
 from dashboards.routes import (
+    PATTERNS,
     Route,
     artifact_path,
     device_path,
@@ -19,6 +20,7 @@ from dashboards.routes import (
     trial_path,
     trials_compared_path,
 )
+from dashboards.titles import TITLES
 from dashboards.views import View
 from nas.ledger import Ledger, TrialState, Worker
 from nas.ledger.claims import Claims
@@ -48,6 +50,16 @@ def test_search_page(storage: str) -> None:
     assert '"latency at most 0.300 ms"' in page
     assert '"id": "explorer"' in page and '"data-search": "demo"' in page and '"data-live": "yes"' in page
     assert '"id": "trials"' in page
+
+
+def test_every_page_has_a_title_of_its_own(storage: str) -> None:
+    assert TITLES.keys() == PATTERNS.keys()
+    for path, title in (
+        ("/search/demo", "demo - bitnas"),
+        ("/search/demo/trial/6", "Trial 6 of demo - bitnas"),
+        ("/nowhere", "bitnas"),
+    ):
+        assert f'"data-title": "{title}"' in text(storage, path)
 
 
 def test_trial_page(storage: str) -> None:
