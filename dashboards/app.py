@@ -25,7 +25,7 @@ from dashboards.frames import Frames
 from dashboards.parts import notice, problem
 from dashboards.refresh import REFRESHED_FIGURES, Shown, changes
 from dashboards.routes import Route, parse
-from dashboards.titles import APPLICATION, title_of
+from dashboards.titles import title_of
 from dashboards.views import explain
 from nas.figures.browser import SCRIPTS, STYLE
 from nas.ledger import Ledger
@@ -68,8 +68,8 @@ ASSETS = Path(__file__).with_name("assets")
 def create_app(storage: str) -> Dash:
     """An application that shows the ledger at ``storage``, read afresh at each load; it opens nothing yet."""
     app = Dash(
-        APPLICATION,
-        title=APPLICATION,
+        "bitnas",
+        title="bitnas",
         update_title="",
         serve_locally=True,
         assets_folder=str(ASSETS),

@@ -1,8 +1,7 @@
-"""What the tab of a browser calls each page."""
+"""What the tab of a browser calls each page; ``assets/mount.js`` adds the application's name."""
 
 from dashboards.routes import Route
 
-APPLICATION = "bitnas"
 TITLES = {
     "searches": "Searches",
     "searches_compared": "Searches compared",
@@ -18,5 +17,5 @@ TITLES = {
 
 
 def title_of(route: Route | None) -> str:
-    """Such as ``Trial 3 of demo - bitnas``; of an address that names no page, the application's name."""
-    return APPLICATION if route is None else f"{TITLES[route.page].format(route)} - {APPLICATION}"
+    """Such as ``Trial 3 of demo``; ``route`` is None where an address names no page."""
+    return "No such page" if route is None else TITLES[route.page].format(route)
