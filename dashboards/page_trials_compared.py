@@ -84,7 +84,8 @@ def _chooser(search: str, given: Sequence[str]) -> Any:
         value=",".join(_words(given)),
         w=320,
     )
-    send = html.Button("Compare", type="submit", className="as-button")
+    look = {"border": 0, "cursor": "pointer"}
+    send = html.Button("Compare", type="submit", className="as-button", style=look)
     path = f"{search_path(search)}/compare"
     return html.Form(dmc.Group([line, send], align="end"), action=path, method="get")
 
