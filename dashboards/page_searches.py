@@ -219,6 +219,8 @@ def _why(row: SearchRow) -> str:
     """What to know of the state: why it ended, what is left, or what is not known here."""
     if unknown := unknown_objectives(row.record.config):
         return why_unknown(unknown)
+    if row.unread is not None:
+        return str(row.unread)
     if row.state is SearchState.ENDED_EARLY:
         return row.record.ended or ""
     return f"{row.record.trials - row.finished} left" if row.state in LEFT_OVER else ""
