@@ -120,7 +120,6 @@ COLUMNS = [
 ]
 OPTIONS = {
     "rowSelection": {"mode": "multiRow", "checkboxes": True, "headerCheckbox": True},
-    "suppressCellFocus": False,  # the space bar selects the row that has the focus
     "selectionColumnDef": {"width": 50},
 }
 LEFT_OVER = SearchState.STOPPED, SearchState.NOT_BEGUN

@@ -24,7 +24,11 @@ PRECISION_COLOURS = {
 }
 ROW = 5  # figures of merit that fit beside one another
 NOTE = {"field": "note", "headerName": "Note", "minWidth": 150, "wrapText": True, "autoHeight": True}
-PLOT_CONFIG = {"displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"]}
+PLOT_CONFIG = {
+    "displaylogo": False,
+    "showSendToCloud": False,  # nothing is sent elsewhere
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+}
 
 
 def card(title: str, body: Any, note: str = "") -> Any:
@@ -160,7 +164,6 @@ def grid(
         dashGridOptions={
             "domLayout": "autoHeight",
             "loadThemeGoogleFonts": False,  # nothing is fetched from elsewhere
-            "suppressCellFocus": True,
             "pagination": not rows or len(rows) > PAGE_ROWS,
             "paginationPageSize": PAGE_ROWS,
             "paginationPageSizeSelector": [PAGE_ROWS, 100, 500],

@@ -119,6 +119,7 @@
     api.setGridOption("doesExternalFilterPass", (node) => shown.has(node.data.number));
     if (listening !== api) {
       listening = api;
+      api.addEventListener("cellKeyDown", ({ event, data }) => event.key === "Enter" && source.open(data.number));
       api.addEventListener("cellClicked", (event) => event.colDef.field !== "link" && source.open(event.data.number));
     }
     api.setGridOption("rowData", bitnas.gridRows(columns, source));
@@ -164,7 +165,7 @@
     const root = document.querySelector(".bitnas-explorer[data-search]");
     if (current && current.root !== root) {
       clearTimeout(current.timer);
-      document.querySelectorAll(".bitnas-card").forEach((card) => card.remove());
+      if (current.explorer) current.explorer.close();
       current = null;
     }
     if (root && current === null) mount(root);
@@ -176,6 +177,11 @@
     for (const plot of document.querySelectorAll(".dash-graph .js-plotly-plot"))
       if (plot._fullLayout && plot._fullLayout.font.color !== theme.ink) Plotly.relayout(plot, bitnas.themeOf(plot, theme));
   };
+  const name = () => {
+    const titled = document.querySelector("[data-title]");
+    const title = titled ? `${titled.dataset.title} - bitnas` : "bitnas";
+    if (document.title !== title) document.title = title;
+  };
   const addTwins = () => {
     for (const room of document.querySelectorAll(".bitnas-twin:empty")) {
       const graph = room.parentElement.querySelector(".dash-graph"), plot = graph && graph.querySelector(".js-plotly-plot");
@@ -183,6 +189,7 @@
     }
   };
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", follow);
+  new MutationObserver(name).observe(document.documentElement, { childList: true, subtree: true });
   new MutationObserver(addTwins).observe(document.documentElement, { childList: true, subtree: true });
   new MutationObserver(follow).observe(document.documentElement, { childList: true, subtree: true });
   new MutationObserver(look).observe(document.documentElement, { childList: true, subtree: true });

@@ -29,7 +29,9 @@ def report(search: str, output: Path, storage: str) -> None:
     """
     from nas.analysis.search_data import SearchData
     from nas.figures.data import describe_counts
+    from nas.figures.frame import NUMBER
     from nas.figures.report import report_html
+    from nas.hints import command
     from nas.ledger.needs import check_objectives
 
     check_target("output", output)
@@ -38,7 +40,8 @@ def report(search: str, output: Path, storage: str) -> None:
         check_objectives(search, record.config)
         data = SearchData(ledger, search)
         kinds = {
-            "frame": data.frame(),
+            # whoever gets the file has the ledger elsewhere, if at all
+            "frame": {**data.frame(), "export": command("export", search, trial=NUMBER, output="winner/")},
             "history": data.history(),
             "curves": data.curves(),
             "drawings": data.drawings(),

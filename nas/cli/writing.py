@@ -26,7 +26,7 @@ def write_figures(parameter: str, path: Path, figures: "Sequence[go.Figure]", ti
     """Write one figure or more, one below the other, as ``write_figure`` does."""
     from html import escape
 
-    config = {"displaylogo": False, "responsive": True}
+    config = {"displaylogo": False, "responsive": True, "showSendToCloud": False}
     first, *others = figures
     page = first.to_html(include_plotlyjs=True, full_html=True, config=config)
     below = "".join(other.to_html(include_plotlyjs=False, full_html=False, config=config) for other in others)

@@ -41,14 +41,15 @@ def frame_of(
     config = search.config
     x, y, colour = axes_of(config)
     names = [name for name in shown_objectives(config) if is_known(name)]
-    known = [name for name in names if name not in DEFAULT or config.device or name == "accuracy"]
+    asked = {*config.objectives, *config.limited, "accuracy"}
+    known = [name for name in names if name not in DEFAULT or config.device or name in asked]
     values = {name: [_value(objective(name), trial) for trial in trials] for name in known}
     values = {name: column for name, column in values.items() if any(v is not None for v in column)}
     measured = [trial.measured_latency_ms for trial in trials]
     axes = [_axis(objective(name), config) for name in values]
     if any(value is not None for value in measured):
         values[MEASURED] = measured
-        axes.append(_measured_axis(config))
+        axes = [*map(_predicted, axes), _measured_axis(config)]
     workers = list(dict.fromkeys(trial.worker for trial in trials if trial.worker))
     place_of = {worker: place for place, worker in enumerate(workers)}
     begun = min((trial.started_at for trial in trials if trial.started_at), default=None)
@@ -96,11 +97,16 @@ def _axis(of: Objective, config: "SearchConfig") -> dict[str, Any]:
     }
 
 
+def _predicted(axis: dict[str, Any]) -> dict[str, Any]:
+    """Told apart from what was measured, where there is both."""
+    return {**axis, "title": "Predicted latency"} if axis["name"] == "latency" else axis
+
+
 def _measured_axis(config: "SearchConfig") -> dict[str, Any]:
     return {
         **_axis(objective("latency"), config),
         "name": MEASURED,
-        "title": "Latency, measured",
+        "title": "Measured latency",
         "isKnownBefore": False,
     }
 

@@ -40,7 +40,7 @@ def test_from_the_list_to_a_trial(reader: Reader, serve: Serve, storage: str) ->
 def test_table_twin(reader: Reader, serve: Serve, storage: str) -> None:
     page = reader.page
     page.goto(serve(storage) + "search/demo")
-    page.wait_for_selector("#trials .ag-row[row-index='0'] .ag-cell[col-id='digest']")
+    page.wait_for_selector("#trials .ag-row[row-index='0'] .ag-cell[col-id='epochs']")
     shown = CONFIG.trials - 2  # those that were proposed
     assert f"of {shown}" in page.locator("#trials .ag-paging-panel").inner_text()
     cells = page.locator("#trials .ag-row[row-index='0'] .ag-cell")
@@ -54,7 +54,6 @@ def test_table_twin(reader: Reader, serve: Serve, storage: str) -> None:
         "size": "3.1",
         "measured_latency": "0.044",
         "epochs": "3",
-        "digest": "00ababababab",
         "note": "",
     }
     page.locator("#trials .ag-header-cell", has_text="Accuracy").click()
@@ -77,6 +76,7 @@ def test_a_running_search_refreshes_and_keeps_the_zoom(
     page.wait_for_selector(POINTS)
     page.evaluate("Plotly.relayout('front-plot', {'xaxis.range[0]': 0.1, 'xaxis.range[1]': 0.25})")
     zoomed = page.evaluate(RANGE)
+    page.locator('input[type=number][data-limit="size"]').press_sequentially("3")  # half typed
     with Ledger.open(own_storage) as ledger:
         claims = Claims(ledger, "demo", Worker.this_process())
         claim = claims.claim()
@@ -87,6 +87,10 @@ def test_a_running_search_refreshes_and_keeps_the_zoom(
     page.wait_for_function(f"({WHERE})({claim.trial.number}) !== undefined")
     page.locator("#trials .ag-row[row-index='24'] .ag-cell", has_text="95.0%").wait_for()
     assert page.evaluate(RANGE) == zoomed == [0.1, 0.25]
+    assert page.evaluate("[document.activeElement.dataset.limit, document.activeElement.value]") == [
+        "size",
+        "3",
+    ]
     assert "zoom=0.1" in page.url
     assert reader.told == []
 

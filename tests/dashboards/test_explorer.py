@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,10 +12,13 @@ from click.testing import CliRunner
 
 from benchmarks.large_ledger import fill
 from nas.cli.main import cli
+from nas.export.trials import candidates
 from nas.ledger import Ledger, TrialState, Worker
 from nas.ledger.claims import Claims
+from nas.ledger.entries import Cost
 from nas.ledger.front import non_dominated
 from nas.ledger.records import TrialRecord
+from tests.cli.filled_ledger import CONFIG, architecture_json
 from tests.dashboards.conftest import Serve
 from tests.dashboards.reader import POINTS, Reader
 
@@ -63,6 +67,7 @@ def test_a_limit_fades_elsewhere_names_the_best_and_can_be_shared(
     shared.close()
     page.get_by_role("button", name="Show all").click()
     page.get_by_text("The best accuracy: trial 8,").wait_for()
+    assert page.locator('input[type=number][data-limit="size"]').input_value() == ""
     page.wait_for_url("**/search/demo")
     slider = page.locator('input[type=range][data-limit="latency"]')
     slider.focus()
@@ -91,7 +96,7 @@ def test_a_selection_in_a_figure_is_one_in_all(reader: Reader, serve: Serve, sto
 def test_axes_and_colours_are_chosen_and_kept(reader: Reader, serve: Serve, storage: str) -> None:
     page = opened(reader, serve(storage) + "search/demo?x=size&y=latency&colour=state&selected=1-3")
     assert page.locator("#front-plot .xtitle").text_content() == "Size (kB)"
-    assert page.locator("#front-plot .ytitle").text_content() == "Latency (ms)"
+    assert page.locator("#front-plot .ytitle").text_content() == "Predicted latency (ms)"
     assert page.locator(COUNT).inner_text() == "3 of 24 trials"
     page.locator('select[data-key="y"]').select_option("accuracy")
     page.wait_for_function("document.querySelector('#front-plot .ytitle').textContent === 'Accuracy'")
@@ -208,6 +213,41 @@ def test_a_ledger_that_goes_away_is_said_and_what_was_there_stays(
     assert page.locator(POINTS).count() > 0
     away.rename(file)
     page.get_by_text("The page may be old").wait_for(state="detached")
+
+
+HOSTILE = '<b>bold</b><a href="https://evil.example">click</a>'
+
+
+def test_ties_go_to_the_one_that_export_chooses_and_names_are_inert(
+    reader: Reader, serve: Serve, own_storage: str
+) -> None:
+    found = [
+        (0.9, 0.2, 9.0, "plain"),
+        (0.9, 0.1, 8.0, HOSTILE),
+        (0.7, 0.05, 5.0, "plain"),
+        (0.8, 0.1, 6.0, HOSTILE),
+    ]
+    with Ledger.open(own_storage) as ledger:
+        ledger.create_search("odd", replace(CONFIG, trials=len(found)))
+        claims = Claims(ledger, "odd", Worker(HOSTILE, "", 1, 1))
+        for accuracy, latency, size, option in found:
+            claim = claims.claim()
+            assert claim is not None
+            digest = f"{claim.trial.number:064d}"
+            claims.propose(claim, choices={HOSTILE: option}, architecture=architecture_json(0), digest=digest)
+            claims.record_cost(claim, Cost(latency, size, []))
+            claims.finish(claim, TrialState.COMPLETE, accuracy=accuracy)
+        assert candidates(ledger, "odd", {}, None)[0].number == 1
+    page = opened(reader, serve(own_storage) + "search/odd")
+    page.get_by_text("The best accuracy: trial 1,").wait_for()
+    for name in ("parallel", "importance", "options", "timeline"):
+        page.locator(f"#{name}-plot").scroll_into_view_if_needed()
+        page.locator(f"#{name}-plot text", has_text="<b>").first.wait_for()
+    assert page.locator('a[href*="evil"]').count() == 0
+    view = page.locator("#view-importance")
+    view.get_by_text("As a table").click()
+    assert HOSTILE in view.locator("tbody").inner_text()
+    assert reader.told == []
 
 
 def test_a_search_whose_trials_all_failed_is_shown(reader: Reader, serve: Serve, own_storage: str) -> None:

@@ -85,14 +85,18 @@ bitnas.Columns = class {
     return front;
   }
 
-  // The best complete trial among `places` in one column, the earliest where several are; null where none is.
+  // The best complete trial among `places`, as `nas export` chooses it: by the search's objectives in their order, then
+  // by accuracy, latency and size; a latency that was measured counts before one that was predicted. null where none is.
   // One that is over a limit of the search, by what was measured, is never exported.
-  best(name, places) {
-    const sign = this.axes.get(name).isMaximized ? -1 : 1, column = this.values(name);
+  best(places) {
+    const names = [...new Set([...this.frame.objectives, "accuracy", "latency", "size"])].filter((name) => this.axes.has(name));
+    const measured = this.values("measured_latency");
+    const value = (name, at) => (name === "latency" && measured && measured[at] !== null ? measured[at] : this.values(name)[at]);
+    const losses = (at) => names.map((name) => (value(name, at) === null ? Infinity : (this.axes.get(name).isMaximized ? -1 : 1) * value(name, at)));
     let found = null;
     for (const at of places) {
-      if (!this.isComplete(at) || this.frame.columns.over[at] || column[at] === null) continue;
-      if (found === null || sign * column[at] < sign * column[found]) found = at;
+      if (!this.isComplete(at) || this.frame.columns.over[at] || this.values(names[0])[at] === null) continue;
+      if (found === null || compare(losses(at), losses(found)) < 0) found = at;
     }
     return found;
   }
@@ -104,6 +108,17 @@ bitnas.Columns = class {
     return this.axes.get(name).isMaximized ? value >= limit : value <= limit;
   }
 };
+
+// A text that plotly would take for HTML where it holds some, as it stands.
+bitnas.plain = (text) => String(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+// And back, for tables and files.
+bitnas.unplain = (text) => text.replaceAll("&lt;", "<").replaceAll("&gt;", ">").replaceAll("&amp;", "&");
+
+const LONGEST = 24;
+
+// What fits beside an axis.
+bitnas.short = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text);
 
 bitnas.STATES = ["complete", "running", "queued", "paused", "pruned", "infeasible", "failed"];
 

@@ -7,7 +7,7 @@ const FIRST_ROWS = 50;  // at the beginning, and how many more at a time
 // the objects that are written into a file, open(value): what a click on a path does; none follows the link.
 bitnas.DataTable = class {
   constructor(root, { columns, rows, name, download, open = null }) {
-    Object.assign(this, { root, columns, rows, name, download, open, most: FIRST_ROWS, by: 0, sign: 1, word: "" });
+    Object.assign(this, { root, columns, rows, name, download, open, most: FIRST_ROWS, by: null, sign: 1, word: "" });
     this.bar = bitnas.add(root, "div", { class: "bitnas-options" });
     const search = bitnas.add(this.bar, "input", { type: "search", placeholder: "Filter", "aria-label": "Rows that hold" });
     search.addEventListener("input", () => {
@@ -33,11 +33,12 @@ bitnas.DataTable = class {
 
   // The rows with the word, in the order of the column that the reader has chosen; those without a value last.
   kept() {
-    const { columns, by, sign, word } = this, of = columns[by].value;
+    const { columns, by, sign, word } = this;
     const found = word ? this.rows.filter((row) => columns.some((column) => this.told(column, row).toLowerCase().includes(word))) : this.rows;
     const isMissing = (value) => value === null || value === undefined || value === "";
     const order = (a, b) => (typeof a === "string" || typeof b === "string" ? String(a).localeCompare(String(b), "en", { numeric: true }) : a - b);
-    const keyed = found.map((row) => [of(row), row]);
+    if (by === null) return found;
+    const keyed = found.map((row) => [columns[by].value(row), row]);
     keyed.sort(([a], [b]) => isMissing(a) - isMissing(b) || sign * order(a, b));
     return keyed.map(([, row]) => row);
   }

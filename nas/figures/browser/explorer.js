@@ -1,7 +1,7 @@
 // The linked views of a search: figures, limits and filters that all show the same trials, and what is best of them.
 "use strict";
 
-const PLOT_CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["autoScale2d", "toImage"], modeBarButtonsToAdd: ["select2d", "lasso2d"] };
+const PLOT_CONFIG = { displaylogo: false, showSendToCloud: false, responsive: true, modeBarButtonsToRemove: ["autoScale2d"], modeBarButtonsToAdd: ["select2d", "lasso2d"] };
 const MOST_COLUMNS = 12;  // of the parallel coordinates at the beginning
 const PAUSE_MS = 250;
 const MOST_COMPARED = 8;  // trials beside one another, as nas/figures/compared.py has it
@@ -15,11 +15,18 @@ bitnas.Explorer = class {
     this.source = source;
     this.columns = new bitnas.Columns(frame);
     this.state = new bitnas.ViewState(this.columns, source.query());
-    this.parallel = this.firstParallel();
     this.listeners = [];
+    this.closing = new AbortController();
+    this.until = { signal: this.closing.signal };
     this.build();
     this.update();
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.update());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.update(), this.until);
+  }
+
+  // Whatever listens beyond the element ends with it.
+  close() {
+    this.closing.abort();
+    this.card.remove();
   }
 
   // Newer trials; what the reader has set stays.
@@ -32,6 +39,7 @@ bitnas.Explorer = class {
 
   build() {
     this.root.replaceChildren();
+    Object.assign(this, { filled: {}, showLimits: [] });
     this.merits = add(this.root, "div", { class: "bitnas-merits" });
     bitnas.drawMerits(this.merits, this.columns);
     this.bar = add(this.root, "div", { class: "bitnas-bar" });
@@ -49,9 +57,12 @@ bitnas.Explorer = class {
     this.filterBody = add(this.filters, "div");
     add(this.bar, "button", { type: "button" }, "Show all").addEventListener("click", () => {
       this.state.clear();
-      this.fillFilters();
+      this.filled = {};
+      this.fillChoices();
       this.update();
     });
+    this.bar.addEventListener("keydown", (event) => event.key === "Escape" && this.filters.removeAttribute("open"));
+    document.addEventListener("click", (event) => event.isTrusted && !this.filters.contains(event.target) && this.filters.removeAttribute("open"), this.until);
     this.compare = add(this.bar, "a", { class: "bitnas-link bitnas-compare", hidden: "" }, "Compare");
     this.count = add(this.bar, "output", { class: "bitnas-count", "aria-live": "polite" });
 
@@ -74,7 +85,7 @@ bitnas.Explorer = class {
     addEventListener("beforeprint", () => {  // paper has no scrolling
       if (this.isStale) this.drawParallel(bitnas.theme());
       for (const view of this.further) if (view.isStale) view.draw();
-    });
+    }, this.until);
     this.fillChoices();
   }
 
@@ -91,14 +102,34 @@ bitnas.Explorer = class {
     const axes = [...this.columns.axes.keys()].map((name) => [name, this.columns.title(name)]);
     const colours = [["state", "State"], ...axes, ...[...this.columns.choices.keys()].map((name) => [name, name])];
     const options = { x: axes, y: axes, z: [["", "none"], ...axes], colour: colours };
-    for (const [key, select] of Object.entries(this.selects)) {
-      select.replaceChildren(...options[key].map(([value, text]) => new Option(text, value)));
-      select.value = this.state[key];
-    }
-    this.fillFilters();
-    this.fillLimits();
-    this.fillAxesPicker();
+    this.unlessSame("selects", options, () => {
+      for (const [key, select] of Object.entries(this.selects)) {
+        select.replaceChildren(...options[key].map(([value, text]) => new Option(text, value)));
+        select.value = this.state[key];
+      }
+    });
+    const categories = ["state", ...this.columns.choices.keys()].map((name) => [name, this.columns.categories(name)]);
+    this.unlessSame("filters", categories, () => this.fillFilters());
+    this.unlessSame("limits", this.limitedColumns(), () => this.fillLimits());
+    for (const show of this.showLimits) show();
+    this.unlessSame("axes", axes, () => this.fillAxesPicker());
     for (const view of this.further) view.fillOptions();
+  }
+
+  // What the reader works with is made anew only where it would be another: it keeps the focus, and what is half typed.
+  unlessSame(name, of, fill) {
+    const text = JSON.stringify(of);
+    if (this.filled[name] === text) return;
+    this.filled[name] = text;
+    fill();
+  }
+
+  // The columns that have more than one value, so that a limit says something.
+  limitedColumns() {
+    return [...this.columns.axes.keys()].filter((name) => {
+      const range = this.columns.range(name);
+      return range !== null && range[0] !== range[1];
+    });
   }
 
   // A group of boxes for the states and for each choice, all ticked while nothing is left out.
@@ -128,12 +159,11 @@ bitnas.Explorer = class {
   // A slider and a number for each column; over a factor of 20 the slider moves by factors.
   fillLimits() {
     this.limits.replaceChildren();
-    for (const [name, axis] of this.columns.axes) {
-      const range = this.columns.range(name);
-      if (range === null || range[0] === range[1]) continue;
-      const isLog = range[0] > 0 && range[1] > 20 * range[0];
-      const toShare = (value) => (isLog ? Math.log(value / range[0]) / Math.log(range[1] / range[0]) : (value - range[0]) / (range[1] - range[0]));
-      const toValue = (share) => (isLog ? range[0] * (range[1] / range[0]) ** share : range[0] + share * (range[1] - range[0]));
+    this.showLimits = [];
+    for (const name of this.limitedColumns()) {
+      const axis = this.columns.axes.get(name), ends = () => this.columns.range(name), isLog = () => ends()[0] > 0 && ends()[1] > 20 * ends()[0];
+      const toShare = (value, [low, high] = ends()) => (isLog() ? Math.log(value / low) / Math.log(high / low) : (value - low) / (high - low));
+      const toValue = (share, [low, high] = ends()) => (isLog() ? low * (high / low) ** share : low + share * (high - low));
       const loosest = axis.isMaximized ? 0 : 1, row = add(this.limits, "div", { class: "bitnas-limit" });
       const label = `${axis.title} ${axis.isMaximized ? "at least" : "at most"}`;
       add(row, "span", {}, label);
@@ -141,9 +171,9 @@ bitnas.Explorer = class {
       const number = add(row, "input", { type: "number", step: "any", "aria-label": `${label}, as a number`, "data-limit": name });
       const scale = axis.isShare ? 100 : 1, show = (value) => (number.value = value === null ? "" : Number((scale * value).toPrecision(4)));
       add(row, "span", { class: "bitnas-unit" }, axis.isShare ? "%" : axis.unit);
-      const kept = this.state.limits.get(name) ?? null;
-      slider.value = kept === null ? loosest : toShare(kept);
-      show(kept);
+      const place = (value) => (slider.value = value === null ? loosest : Math.min(1, Math.max(0, toShare(value))));
+      show(this.state.limits.get(name) ?? null);
+      this.showLimits.push(() => document.activeElement !== slider && place(this.state.limits.get(name) ?? null));
       const set = (value) => {
         if (value === null) this.state.limits.delete(name);
         else this.state.limits.set(name, value);
@@ -157,17 +187,23 @@ bitnas.Explorer = class {
       });
       number.addEventListener("change", () => {
         const value = number.value === "" ? null : Number(number.value) / scale;
-        slider.value = value === null ? loosest : Math.min(1, Math.max(0, toShare(value)));
+        place(value);
         set(value);
       });
     }
   }
 
+  // The columns of the parallel coordinates: the reader's, or some choices and all that a training tells.
+  get parallel() {
+    return this.state.parallel ?? this.firstParallel();
+  }
+
   firstParallel() {
     const choices = [...this.columns.choices.keys()].filter((name) => this.columns.categories(name).length > 1);
     const first = choices.filter((name) => /most frequent|block$|width$/.test(name));
-    const most = MOST_COLUMNS - this.columns.axes.size;
-    return [...[...first, ...choices.filter((name) => !first.includes(name))].slice(0, Math.max(2, most)), ...this.columns.axes.keys()];
+    const axes = [...this.columns.axes.keys()].filter((name) => name !== "measured_latency");  // which few trials have
+    const most = MOST_COLUMNS - axes.length;
+    return [...[...first, ...choices.filter((name) => !first.includes(name))].slice(0, Math.max(2, most)), ...axes];
   }
 
   fillAxesPicker() {
@@ -179,7 +215,7 @@ bitnas.Explorer = class {
       label.append(this.columns.axes.has(name) ? this.columns.title(name) : name);
       box.checked = this.parallel.includes(name);
       box.addEventListener("change", () => {
-        this.parallel = box.checked ? [...this.parallel, name] : this.parallel.filter((each) => each !== name);
+        this.state.parallel = box.checked ? [...this.parallel, name] : this.parallel.filter((each) => each !== name);
         this.update();
       });
     }
@@ -200,8 +236,7 @@ bitnas.Explorer = class {
     const { columns, state } = this, theme = bitnas.theme();
     const places = [...columns.frame.columns.number.keys()];
     this.shown = places.filter((at) => state.shows(columns, at));
-    clearTimeout(this.remembering);  // browsers take few changes of an address a second
-    this.remembering = setTimeout(() => this.source.remember(state.query(columns)), PAUSE_MS);
+    this.remember();
     const all = columns.size.toLocaleString("en"), some = this.shown.length.toLocaleString("en");
     const thin = columns.size > bitnas.MANY ? ", drawn with WebGL" : "";
     this.count.textContent = (state.isFiltering ? `${some} of ${all} trials` : `${all} trials`) + thin;
@@ -225,6 +260,12 @@ bitnas.Explorer = class {
     this.compare.textContent = `Compare these ${shown.length}`;
   }
 
+  // Keep what is set in the address, a moment later: browsers take few changes of it a second.
+  remember() {
+    clearTimeout(this.remembering);
+    this.remembering = setTimeout(() => this.source.remember(this.state.query(this.columns)), PAUSE_MS);
+  }
+
   drawFront(theme) {
     const { state, columns } = this, isCube = Boolean(state.z);
     if (!state.x) return this.say(this.plots.front, "No trial has a value to draw yet.");
@@ -234,6 +275,7 @@ bitnas.Explorer = class {
     const plot = this.plots.front, isNew = !plot.classList.contains("js-plotly-plot") || plot.isCube !== isCube;
     if (isNew && plot.isCube !== undefined) Plotly.purge(plot);
     plot.isCube = isCube;
+    figure.layout.uirevision = `kept ${state.resets}`;
     Plotly.react(plot, figure.traces, figure.layout, PLOT_CONFIG);
     if (isNew) this.listenToFront(plot);
   }
@@ -282,27 +324,30 @@ bitnas.Explorer = class {
     const figure = bitnas.parallelFigure(this.columns, this.state, this.parallel, theme);
     if (figure.places.length === 0) return this.say(plot, "No trial that is shown has all of these values.");
     const isNew = !plot.classList.contains("js-plotly-plot");
-    this.parallelPlaces = figure.places;
-    this.thinned.textContent = figure.places.length < figure.of ? `Drawn for ${figure.places.length.toLocaleString("en")} of ${figure.of.toLocaleString("en")} trials, evenly taken.` : "";
+    const count = (number) => number.toLocaleString("en"), { size } = this.columns;
+    const lacking = figure.of < size ? `${count(size - figure.of)} of ${count(size)} trials lack one of these values. ` : "";
+    this.thinned.textContent = lacking + (figure.places.length < figure.of ? `Drawn for ${count(figure.places.length)} of ${count(figure.of)} trials, evenly taken.` : "");
+    figure.layout.uirevision = `kept ${this.state.resets}`;
     Plotly.react(plot, figure.traces, figure.layout, PLOT_CONFIG);
     if (isNew) plot.on("plotly_restyle", () => this.brushed(plot));
   }
 
   // The trials within the ranges that are brushed on the axes.
   brushed(plot) {
-    const { dimensions } = plot.data[0], number = this.columns.values("number");
+    const { columns, parallel } = this, { dimensions } = plot.data[0], number = columns.values("number");
     const ranges = dimensions.map(({ constraintrange: range }) => (range ? (Array.isArray(range[0]) ? range : [range]) : null));
     if (ranges.every((range) => range === null)) return this.select(null, "parallel");
     const within = (value, range) => range === null || range.some(([low, high]) => value >= low && value <= high);
-    const kept = this.parallelPlaces.filter((_, i) => dimensions.every((dimension, d) => within(dimension.values[i], ranges[d])));
+    const value = (name, at) => (columns.axes.has(name) ? columns.values(name)[at] : columns.categories(name).indexOf(columns.category(name, at)));
+    const kept = [...number.keys()].filter((at) => parallel.every((name, d) => value(name, at) !== null && within(value(name, at), ranges[d])));
     this.select(kept.map((at) => number[at]), "parallel");
   }
 
   drawBest() {
-    const { columns, state } = this, of = columns.frame.objectives.find((name) => !columns.axes.get(name).isKnownBefore) || columns.frame.objectives[0];
+    const { columns, state } = this, [of] = columns.frame.objectives;
     this.best.replaceChildren();
     if (!of) return;
-    const at = columns.best(of, this.shown), line = add(this.best, "p");
+    const at = columns.best(this.shown), line = add(this.best, "p");
     if (at === null) {
       line.append("No complete trial is within these limits.");
       return;
@@ -311,13 +356,7 @@ bitnas.Explorer = class {
     line.append(`The best ${columns.axes.get(of).title.toLowerCase()}: `);
     add(line, "a", { href: this.source.trialPath(number), class: "bitnas-link" }, `trial ${number}`);
     line.append(`, ${told.map((name) => `${columns.axes.get(name).title.toLowerCase()} ${columns.told(name, columns.values(name)[at])}`).join(", ")}. To have it as code, type:`);
-    const command = columns.frame.export.replace("NUMBER", number), row = add(this.best, "div", { class: "bitnas-command" });
-    add(row, "code", {}, command);
-    const copy = add(row, "button", { type: "button" }, "Copy");
-    copy.addEventListener("click", async () => {
-      await navigator.clipboard.writeText(command);
-      copy.textContent = "Copied";
-    });
+    bitnas.addCommand(this.best, columns.frame.export.replace("NUMBER", number));
     this.drawInto(this.best, number);
   }
 
@@ -371,11 +410,17 @@ bitnas.FurtherView = class {
     for (const [key, options] of Object.entries(this.view.options(this.explorer.columns))) {
       if (!this.selects[key]) {
         this.selects[key] = add(this.bar, "select", { "aria-label": `${this.view.title}: ${key}` });
-        this.selects[key].addEventListener("change", () => this.later(0));
+        this.selects[key].addEventListener("change", (event) => {
+          this.explorer.state.chosen.set(`${this.view.name}.${key}`, event.target.value);
+          this.explorer.remember();
+          this.later(0);
+        });
       }
-      const select = this.selects[key], kept = select.value;
-      select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
-      if (options.some(([value]) => value === kept)) select.value = kept;
+      this.explorer.unlessSame(`${this.view.name}.${key}`, options, () => {
+        const select = this.selects[key], kept = this.explorer.state.chosen.get(`${this.view.name}.${key}`) ?? select.value;
+        select.replaceChildren(...options.map(([value, text]) => new Option(text, value)));
+        if (options.some(([value]) => value === kept)) select.value = kept;
+      });
     }
   }
 
@@ -415,3 +460,14 @@ function add(parent, name, attributes = {}, text) {
   return element;
 }
 bitnas.add = add;
+
+// A command for a shell, with a button that takes it to the clipboard.
+bitnas.addCommand = (parent, command) => {
+  const row = add(parent, "div", { class: "bitnas-command" });
+  add(row, "code", {}, command);
+  const copy = add(row, "button", { type: "button" }, "Copy");
+  copy.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(command);
+    copy.textContent = "Copied";
+  });
+};

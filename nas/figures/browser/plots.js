@@ -23,7 +23,7 @@ bitnas.isDark = () => matchMedia("(prefers-color-scheme: dark)").matches;
 
 // What makes a figure that was drawn elsewhere look like those here.
 bitnas.themeOf = (plot, theme) => {
-  const update = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", "font.color": theme.ink, "hoverlabel.bgcolor": theme.paper };
+  const update = { paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", "font.color": theme.ink, "hoverlabel.bgcolor": theme.paper, "modebar.bgcolor": "rgba(0,0,0,0)", "modebar.color": theme.muted, "modebar.activecolor": theme.ink };
   for (const name of Object.keys(plot._fullLayout).filter((each) => /^[xy]axis\d*$/.test(each)))
     Object.assign(update, { [`${name}.gridcolor`]: theme.grid, [`${name}.color`]: theme.ink, [`${name}.tickfont.color`]: theme.ink, [`${name}.title.font.color`]: theme.ink });
   return update;
@@ -39,6 +39,7 @@ bitnas.layout = (theme, more) => ({
   dragmode: "select",
   uirevision: "kept",
   showlegend: false,
+  modebar: { bgcolor: "rgba(0,0,0,0)", color: theme.muted, activecolor: theme.ink },
   ...more,
 });
 
@@ -46,13 +47,13 @@ const axisLook = (theme) => ({
   gridcolor: theme.grid, linecolor: theme.muted, tickcolor: theme.muted, ticks: "outside", zeroline: false, color: theme.ink,
 });
 
-bitnas.plainAxis = (theme, title) => ({ ...axisLook(theme), title: { text: title, standoff: 10 } });
+bitnas.plainAxis = (theme, title) => ({ ...axisLook(theme), title: { text: bitnas.plain(title), standoff: 10 } });
 
 // An axis with a column's title; from a factor of 20 on it is logarithmic.
 bitnas.axis = (columns, name, theme) => {
   const axis = columns.axes.get(name), range = columns.range(name);
   const isLog = range !== null && range[0] > 0 && range[1] > 20 * range[0] && !axis.isShare;
-  const look = { ...axisLook(theme), title: { text: columns.title(name), standoff: 10 } };
+  const look = { ...axisLook(theme), title: { text: bitnas.plain(columns.title(name)), standoff: 10 } };
   if (axis.isShare) look.tickformat = range && range[1] - range[0] < 0.06 ? ".1%" : ".0%";
   if (isLog) Object.assign(look, { type: "log", dtick: "D2" });
   return look;
@@ -77,7 +78,7 @@ function cloud(columns, state, places, colouring, look) {
   marker.line = { width: look.line || 0, color: look.edge };
   if (colouring.isScale && !look.colour) Object.assign(marker, { colorscale: bitnas.SCALE, cmin: colouring.cmin, cmax: colouring.cmax });
   if (colouring.isScale && look.showscale)
-    Object.assign(marker, { showscale: true, colorbar: { title: { text: columns.title(state.colour), side: "right" }, thickness: 12, outlinewidth: 0 } });
+    Object.assign(marker, { showscale: true, colorbar: { title: { text: bitnas.plain(columns.title(state.colour)), side: "right" }, thickness: 12, outlinewidth: 0 } });
   return {
     type: many ? "scattergl" : "scatter", name: look.name, mode: look.text ? "markers+text" : "markers",
     x: places.map((at) => columns.values(state.x)[at]), customdata: places.map((at) => number[at]),
@@ -149,7 +150,7 @@ function limitMarks(columns, state, theme) {
     if (limit === null || limit === undefined) continue;
     const line = { color: theme.limit, dash: "dash", width: 1.5 }, isLog = bitnas.axis(columns, name, theme).type === "log";
     const told = `${own === undefined ? "limit of the search" : "limit"} ${columns.told(name, limit)}`;
-    const text = { text: told, showarrow: false, font: { color: theme.limit, size: 12 } }, at = isLog ? Math.log10(limit) : limit;
+    const text = { text: bitnas.plain(told), showarrow: false, font: { color: theme.limit, size: 12 } }, at = isLog ? Math.log10(limit) : limit;
     if (axis === "x") {
       shapes.push({ type: "line", xref: "x", yref: "paper", x0: limit, x1: limit, y0: 0, y1: 1, line });
       annotations.push({ ...text, xref: "x", yref: "paper", x: at, y: 0.5, textangle: -90, xanchor: "right", yanchor: "middle" });
@@ -176,6 +177,8 @@ bitnas.cubeFigure = (columns, state, theme) => {
   const traces = groups.map(([name, group, look]) => {
     const marker = { color: group.map(colouring.of), ...look };
     if (colouring.isScale && name !== "not shown") Object.assign(marker, { colorscale: bitnas.SCALE, cmin: colouring.cmin, cmax: colouring.cmax });
+    if (colouring.isScale && name === "front")
+      Object.assign(marker, { showscale: true, colorbar: { title: { text: bitnas.plain(columns.title(state.colour)), side: "right" }, thickness: 12, outlinewidth: 0 } });
     const [x, y, z] = of.map((column) => group.map((at) => column[at]));
     return { type: "scatter3d", mode: "markers", name, x, y, z, customdata: group.map((at) => columns.values("number")[at]), hoverinfo: "none", marker };
   });
@@ -184,23 +187,32 @@ bitnas.cubeFigure = (columns, state, theme) => {
   return { traces, layout: bitnas.layout(theme, { scene, dragmode: "orbit", margin: { l: 0, r: 0, t: 0, b: 0 } }), front: [...front] };
 };
 
-// Choices and objectives side by side, a line a trial: of at most `MANY` trials, evenly taken from all.
+// Choices and objectives side by side, a line a trial: of at most `MANY` trials, evenly taken from all, those that are
+// shown first. What is not shown is faded, by the lowest end of the colours.
 bitnas.parallelFigure = (columns, state, names, theme) => {
-  const numeric = names.filter((name) => columns.axes.has(name)), all = [];
+  const numeric = names.filter((name) => columns.axes.has(name)), all = { shown: [], hidden: [] };
   for (let at = 0; at < columns.size; at += 1)
-    if (state.passes(columns, at) && numeric.every((name) => columns.values(name)[at] !== null)) all.push(at);
-  const step = Math.max(1, Math.ceil(all.length / bitnas.MANY)), places = all.filter((_, i) => i % step === 0);
+    if (numeric.every((name) => columns.values(name)[at] !== null)) all[state.shows(columns, at) ? "shown" : "hidden"].push(at);
+  const shown = evenly(all.shown, bitnas.MANY), hidden = evenly(all.hidden, bitnas.MANY - shown.length), places = [...hidden, ...shown];
   const dimensions = names.map((name) => {
     if (columns.axes.has(name)) {
       const axis = columns.axes.get(name);
-      return { label: columns.title(name), values: places.map((at) => columns.values(name)[at]), tickformat: axis.isShare ? ".0%" : undefined };
+      return { label: bitnas.plain(columns.title(name)), values: places.map((at) => columns.values(name)[at]), tickformat: axis.isShare ? ".0%" : "~r" };
     }
     const categories = columns.categories(name), place = new Map(categories.map((each, i) => [each, i]));
-    return { label: name, values: places.map((at) => place.get(columns.category(name, at)) ?? -1), tickvals: categories.map((_, i) => i), ticktext: categories };
+    return { label: bitnas.plain(name), values: places.map((at) => place.get(columns.category(name, at)) ?? -1), tickvals: categories.map((_, i) => i), ticktext: categories.map((each) => bitnas.plain(bitnas.short(each))) };
   });
   const colouring = bitnas.colouring(columns, columns.axes.has(state.colour) ? state.colour : state.y, columns.frame.states);
-  const line = { color: places.map((at) => colouring.of(at) ?? colouring.cmin), colorscale: bitnas.SCALE, cmin: colouring.cmin, cmax: colouring.cmax };
+  const room = 0.05 * (colouring.cmax - colouring.cmin || 1), lowest = colouring.cmin - room, scale = room / (colouring.cmax - lowest);
+  const colorscale = [[0, theme.faded], [scale / 2, theme.faded], [scale / 2, bitnas.SCALE[0][1]], ...bitnas.SCALE.map(([share, colour]) => [scale + share * (1 - scale), colour])];
+  const line = { color: places.map((at, i) => (i < hidden.length ? lowest : colouring.of(at) ?? colouring.cmin)), colorscale, cmin: lowest, cmax: colouring.cmax };
   const trace = { type: "parcoords", dimensions, line, labelangle: -15, labelfont: { color: theme.ink }, tickfont: { color: theme.ink }, rangefont: { color: theme.muted } };
   trace.unselected = { line: { color: theme.faded, opacity: 0.15 } };
-  return { traces: [trace], layout: bitnas.layout(theme, { margin: { l: 90, r: 90, t: 90, b: 20 } }), places, of: all.length };
+  return { traces: [trace], layout: bitnas.layout(theme, { margin: { l: 90, r: 90, t: 90, b: 20 } }), places, of: all.shown.length + all.hidden.length };
 };
+
+// At most so many of a list, evenly taken.
+function evenly(list, most) {
+  if (list.length <= most) return list;
+  return Array.from({ length: Math.max(0, most) }, (_, i) => list[Math.floor((i * list.length) / most)]);
+}

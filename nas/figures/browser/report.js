@@ -32,6 +32,7 @@
     // A trial in a window of its own: its figures, its choices, its architecture.
     function openTrial(number) {
       const { columns } = explorer, at = columns.placeOf.get(number);
+      if (at === undefined) return;
       dialog.replaceChildren();
       bitnas.add(dialog, "h3", {}, `Trial ${number}, ${columns.frame.columns.state[at]}`);
       const list = bitnas.add(dialog, "dl");
@@ -42,10 +43,32 @@
         bitnas.add(list, "dd", {}, value);
       }
       const parts = (of[number] || []).map((place) => allParts[place]);
+      if (parts.length) bitnas.add(dialog, "h4", {}, "Architecture");
       if (parts.length) bitnas.showArchitecture(bitnas.add(dialog, "div"), parts);
-      bitnas.add(dialog, "button", { type: "button" }, "Close").addEventListener("click", () => dialog.close());
+      drawTraining(number);
+      if (columns.isComplete(at)) bitnas.addCommand(dialog, columns.frame.export.replace("NUMBER", number));
+      const close = bitnas.add(dialog, "form", { method: "dialog" });
+      bitnas.add(close, "button", {}, "Close");
       dialog.showModal();
+      if (!inAddress()) history.pushState(null, "", `#${[source.query(), `trial=${number}`].filter(Boolean).join("&")}`);
     }
+
+    function drawTraining(number) {
+      const curve = data.curves.curves[number];
+      if (!curve) return;
+      bitnas.add(dialog, "h4", {}, "Training");
+      const plot = bitnas.add(dialog, "div", { class: "bitnas-curve" }), theme = bitnas.theme(), [x, y] = [0, 1].map((of) => curve.map((point) => point[of]));
+      const axes = { xaxis: bitnas.plainAxis(theme, "Epoch"), yaxis: { ...bitnas.plainAxis(theme, "Accuracy"), tickformat: ".0%" } };
+      const layout = bitnas.layout(theme, { ...axes, margin: { l: 60, r: 10, t: 10, b: 45 } });
+      requestAnimationFrame(() => Plotly.newPlot(plot, [{ x, y, mode: "lines+markers", line: { color: theme.accent } }], layout, { displaylogo: false, showSendToCloud: false, responsive: true }));
+    }
+
+    // The address tells which trial is open, and a step back closes it.
+    const inAddress = () => new URLSearchParams(location.hash.slice(1)).get("trial");
+    const follow = () => (inAddress() ? openTrial(Number(inAddress())) : dialog.close());
+    dialog.addEventListener("close", () => inAddress() && history.back());
+    addEventListener("popstate", follow);
+    if (inAddress()) follow();
   } catch (error) {
     root.textContent = `This report cannot be shown: ${error.message}`;
     throw error;

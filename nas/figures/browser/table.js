@@ -9,19 +9,19 @@ bitnas.columnDefs = (columns) => {
   const colours = columns.frame.states, front = new Set(columns.frame.front);
   const of = (name) => ({ data }) => columns.frame.columns[name][data.at];
   const figures = [...columns.axes.keys()].map((name) => ({
-    colId: name, valueGetter: of(name), headerName: columns.title(name), type: "rightAligned", filter: "agNumberColumnFilter", minWidth: 95,
+    colId: name, valueGetter: of(name), headerName: columns.title(name), type: "rightAligned", filter: "agNumberColumnFilter", minWidth: 125,
     valueFormatter: ({ value }) => columns.told(name, value).replace(new RegExp(` ${columns.axes.get(name).unit}$`), ""),
   }));
   const choices = [...columns.choices.keys()].map((name) => ({
-    colId: `choice ${name}`, valueGetter: ({ data }) => columns.category(name, data.at), headerName: name, hide: !name.startsWith("most "),
+    colId: `choice ${name}`, valueGetter: ({ data }) => columns.category(name, data.at), headerName: name, hide: !name.startsWith("most "), minWidth: 130,
   }));
   return [
     { field: "link", headerName: "Trial", minWidth: 80, width: 90, cellRenderer: "markdown", comparator: (a, b, one, other) => one.data.number - other.data.number },
-    { colId: "state", valueGetter: of("state"), headerName: "State", minWidth: 100, cellStyle: ({ value }) => ({ color: colours[value], fontWeight: 600 }) },
+    { colId: "state", valueGetter: of("state"), headerName: "State", minWidth: 115, cellStyle: ({ value }) => ({ color: colours[value], fontWeight: 600 }) },
     { colId: "front", valueGetter: ({ data }) => (front.has(data.number) ? "yes" : ""), headerName: "On the front", minWidth: 90 },
     ...figures, ...choices,
-    { colId: "epochs", valueGetter: of("epochs"), headerName: "Epochs", type: "rightAligned", minWidth: 90, filter: "agNumberColumnFilter" },
-    { colId: "digest", valueGetter: of("digest"), headerName: "Digest", minWidth: 140, cellStyle: { fontFamily: "monospace" } },
+    { colId: "epochs", valueGetter: of("epochs"), headerName: "Epochs", type: "rightAligned", minWidth: 110, filter: "agNumberColumnFilter" },
+    { colId: "digest", valueGetter: of("digest"), headerName: "Digest", hide: true, cellStyle: { fontFamily: "monospace" } },
     { colId: "note", valueGetter: of("note"), headerName: "Note", minWidth: 150, wrapText: true, autoHeight: true },
   ];
 };
@@ -30,10 +30,13 @@ bitnas.columnDefs = (columns) => {
 bitnas.rowsOf = (columns, places) => {
   const { frame } = columns, front = new Set(frame.front);
   return places.map((at) => {
-    const number = frame.columns.number[at], row = { number, state: frame.columns.state[at], front: front.has(number) ? "yes" : "" };
-    for (const name of columns.axes.keys()) row[name] = frame.columns[name][at];
-    for (const name of columns.choices.keys()) row[name] = columns.category(name, at);
-    return { ...row, epochs: frame.columns.epochs[at], digest: frame.columns.digest[at], note: frame.columns.note[at] };
+    const number = frame.columns.number[at], own = ["epochs", "digest", "note"], taken = new Set(["number", "state", "front", ...own, ...columns.axes.keys()]);
+    return Object.fromEntries([
+      ["number", number], ["state", frame.columns.state[at]], ["front", front.has(number) ? "yes" : ""],
+      ...[...columns.axes.keys()].map((name) => [name, frame.columns[name][at]]),
+      ...[...columns.choices.keys()].map((name) => [taken.has(name) ? `choice ${name}` : name, columns.category(name, at)]),
+      ...own.map((name) => [name, frame.columns[name][at]]),
+    ]);
   });
 };
 

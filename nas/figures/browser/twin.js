@@ -27,7 +27,7 @@ bitnas.twin = (root, plot, name, given = null) => {
   };
 };
 
-const toldCell = (value) => (typeof value === "number" ? bitnas.digits(value) : String(value ?? "").replace(/<[^>]+>/g, ""));
+const toldCell = (value) => (typeof value === "number" ? bitnas.digits(value) : String(value ?? ""));
 
 // Every point of a figure as a row: its series, its trial, and where it is on the axes.
 bitnas.rowsOfFigure = (plot) => {
@@ -55,13 +55,13 @@ bitnas.rowsOfFigure = (plot) => {
   const titleOf = (of, fallback) => {
     const [first] = traces, axis = first && (layout[(first[`${of}axis`] || of).replace(of, `${of}axis`)] || (layout.scene && layout.scene[`${of}axis`]));
     const text = (axis && axis.title && axis.title.text) || "";
-    return /^Click to enter/.test(text) || !text ? fallback : text.replace(/<[^>]+>/g, "");
+    return /^Click to enter/.test(text) || !text ? fallback : asText(text);
   };
   const isKnown = (of) => rows.some((row) => row[of] !== undefined);
   const across = isKnown("x") && [hasBase ? "Length" : titleOf("x", "Name"), (row) => row.x];
   const up = isKnown("y") && [titleOf("y", "Name"), (row) => row.y], isLying = traces.some(({ orientation }) => orientation === "h");
   const parts = [
-    hasNames && ["Series", ({ trace }) => trace.name || ""], hasTrials && ["Trial", (row) => row.trial],
+    hasNames && ["Series", ({ trace }) => asText(trace.name || "")], hasTrials && ["Trial", (row) => row.trial],
     ...(isLying ? [up, hasBase && [`Begins (${titleOf("x", "")})`, (row) => row.base], across] : [across, up]),
     hasDepth && [titleOf("z", "Value"), (row) => row.z],
   ].filter(Boolean);
@@ -71,10 +71,13 @@ bitnas.rowsOfFigure = (plot) => {
 // The values along an axis, as the axis calls them.
 function named(values, axis) {
   const list = values && values.bdata ? [...plainOf(values)] : [...(values || [])];
-  if (!axis || !axis.ticktext || !axis.tickvals) return list;
+  if (!axis || !axis.ticktext || !axis.tickvals || axis.type === "category") return list.map(asText);
   const names = new Map([...axis.tickvals].map((value, i) => [value, axis.ticktext[i]]));
-  return list.map((value) => names.get(value) ?? value);
+  return list.map((value) => asText(names.get(value) ?? value));
 }
+
+// A name as it was before it was made fit for plotly, which knows a few tags.
+const asText = (value) => (typeof value === "string" ? bitnas.unplain(value.replace(/<[^>]+>/g, "")) : value);
 
 function linesOf(z) {
   if (!z.bdata) return z;

@@ -13,15 +13,19 @@ bitnas.ViewState = class {
     const isKnown = colour === "state" || columns.axes.has(colour) || columns.choices.has(colour);
     this.colour = isKnown ? colour : columns.axes.has(begins.colour) ? begins.colour : "state";
     this.limits = new Map();  // of a column, as a value
+    this.resets = 0;  // how often all of it was taken back
+    this.parallel = given.has("columns") ? unjoined(given.get("columns")).filter((name) => columns.axes.has(name) || columns.choices.has(name)) : null;
+    this.chosen = new Map();  // of "VIEW.SELECT", its option
     this.only = new Map();  // of "state" or a choice, a set of categories
     this.selected = given.has("selected") ? new Set(bitnas.numbersOf(given.get("selected"))) : null;
     this.zoom = given.get("zoom") ? given.get("zoom").split(",").map(Number) : null;
     if (this.zoom && (this.zoom.length !== 4 || !this.zoom.every(Number.isFinite))) this.zoom = null;
     for (const [name, text] of given) {
-      if (name.startsWith("limit.") && columns.axes.has(name.slice(6)) && Number.isFinite(Number(text)))
+      if (name.startsWith("view.")) this.chosen.set(name.slice(5), text);
+      if (name.startsWith("limit.") && columns.axes.has(name.slice(6)) && text.trim() && Number.isFinite(Number(text)))
         this.limits.set(name.slice(6), Number(text));
       const of = name.startsWith("only.") ? name.slice(5) : "";
-      if (of === "state" || columns.choices.has(of)) this.only.set(of, new Set(text.split("|")));
+      if (of === "state" || columns.choices.has(of)) this.only.set(of, new Set(unjoined(text)));
     }
   }
 
@@ -31,8 +35,10 @@ bitnas.ViewState = class {
     for (const name of ["x", "y", "colour"]) if (this[name] !== begins[name]) told.set(name, this[name]);
     if (this.z) told.set("z", this.z);
     for (const [name, limit] of this.limits) told.set(`limit.${name}`, String(Number(limit.toPrecision(6))));
-    for (const [name, kept] of this.only) told.set(`only.${name}`, [...kept].join("|"));
+    for (const [name, kept] of this.only) told.set(`only.${name}`, joined(kept));
     if (this.selected !== null) told.set("selected", bitnas.rangesOf(this.selected));
+    if (this.parallel) told.set("columns", joined(this.parallel));
+    for (const [name, option] of this.chosen) told.set(`view.${name}`, option);
     if (this.zoom) told.set("zoom", this.zoom.map((value) => Number(value.toPrecision(5))).join(","));
     return told.toString();
   }
@@ -57,8 +63,14 @@ bitnas.ViewState = class {
     this.limits.clear();
     this.only.clear();
     this.selected = null;
+    this.zoom = null;
+    this.resets += 1;
   }
 };
+
+// Names in one text, whatever they hold.
+const joined = (names) => [...names].map((name) => name.replaceAll("%", "%25").replaceAll("|", "%7C")).join("|");
+const unjoined = (text) => text.split("|").map((name) => name.replaceAll("%7C", "|").replaceAll("%25", "%"));
 
 // Numbers as ranges, such as "0-5,9": a selection of thousands fits into an address.
 bitnas.rangesOf = (numbers) => {

@@ -48,13 +48,13 @@ function trainedBy(columns) {
 bitnas.views.push({
   name: "importance",
   title: "Which choices matter",
-  about: "For each choice, the share of the variance between trials that its options explain (η², of the trials that are shown). Choices that are made together share what they explain.",
+  about: "For each choice, the share of the variance between trials that its options explain (η², of the trials that are shown). Choices that are made together share what they explain, and with few trials chance explains some.",
   extra: null,
   options: (columns) => ({ of: [...columns.axes.keys()].map((name) => [name, columns.axes.get(name).title]) }),
   figure: (columns, state, theme, { of }) => {
     const shares = bitnas.importance(columns, of, bitnas.placesShown(columns, state)).slice(0, 20).reverse();
     if (!shares.length) return { why: "Three trials or more with this value, and a choice with two options, are needed." };
-    const bar = { type: "bar", orientation: "h", x: shares.map(([, share]) => share), y: shares.map(([name]) => name), marker: { color: theme.accent }, hovertemplate: "%{y}: %{x:.1%}<extra></extra>" };
+    const bar = { type: "bar", orientation: "h", x: shares.map(([, share]) => share), y: shares.map(([name]) => bitnas.plain(name)), marker: { color: theme.accent }, hovertemplate: "%{y}: %{x:.1%}<extra></extra>" };
     return { traces: [bar], layout: bitnas.layout(theme, { margin: { l: 230, r: 20, t: 10, b: 50 }, xaxis: { ...bitnas.plainAxis(theme, "Share of the variance explained"), tickformat: ".0%", rangemode: "tozero" }, yaxis: { color: theme.ink, automargin: true }, dragmode: "zoom" }) };
   },
 });
@@ -104,7 +104,7 @@ bitnas.views.push({
     }
     const colouring = bitnas.colouring(columns, by, columns.frame.states), number = columns.values("number");
     const traces = [...groups].filter(([, places]) => places.length).map(([category, places]) => ({
-      type: "box", name: `${category} (${places.length})`, y: places.map((at) => values[at]), customdata: places.map((at) => number[at]),
+      type: "box", name: bitnas.plain(`${bitnas.short(category)} (${places.length})`), y: places.map((at) => values[at]), customdata: places.map((at) => number[at]),
       boxpoints: places.length <= 60 ? "all" : "outliers", jitter: 0.5, pointpos: 0, marker: { size: 4, color: colouring.colours.get(category) || theme.muted }, hoverinfo: "y",
     }));
     if (!traces.length) return { why: "No trial that is shown has this value." };
@@ -151,7 +151,7 @@ bitnas.views.push({
     const { began, ended, worker, number } = columns.frame.columns, { workers } = columns.frame;
     const places = [...began.keys()].filter((at) => began[at] !== null && ended[at] !== null && worker[at] >= 0);
     if (!places.length) return { why: "No trial has ended yet." };
-    const isLarge = places.length > bitnas.MANY, begins = (at) => began[at] / 60, ends = (at) => ended[at] / 60, who = (at) => workers[worker[at]];
+    const isLarge = places.length > bitnas.MANY, begins = (at) => began[at] / 60, ends = (at) => ended[at] / 60, who = (at) => bitnas.plain(workers[worker[at]]);
     const traces = bitnas.STATES.flatMap((name) => {
       const of = places.filter((at) => columns.frame.columns.state[at] === name), colour = columns.frame.states[name];
       const numbers = (there) => there.map((at) => number[at]);
@@ -167,6 +167,6 @@ bitnas.views.push({
       }));
     }).filter((trace) => trace.x.length);
     const note = isLarge ? `${places.length.toLocaleString("en")} trials, drawn with WebGL.` : "";
-    return { traces, note, layout: bitnas.layout(theme, { barmode: "overlay", margin: { l: 150, r: 20, t: 10, b: 50 }, xaxis: bitnas.plainAxis(theme, "Minutes since the first trial began"), yaxis: { color: theme.ink, automargin: true, type: "category" }, dragmode: "zoom" }) };
+    return { traces, note, layout: bitnas.layout(theme, { barmode: "overlay", margin: { l: 150, r: 20, t: 10, b: 50 }, xaxis: bitnas.plainAxis(theme, "Minutes since the first trial began"), yaxis: { color: theme.ink, automargin: true, type: "category", tickvals: workers.map(bitnas.plain), ticktext: workers.map((name) => bitnas.plain(bitnas.short(name))) }, dragmode: "zoom" }) };
   },
 });
