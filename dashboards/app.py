@@ -113,7 +113,7 @@ def _read(storage: str, path: str, route: Route | None) -> tuple[Any, bool]:
         return problem("There is no such page", f"Nothing lives at {path}."), False
     shown = PAGES[route.page]
     try:
-        with Ledger.open(storage) as ledger:
+        with Ledger.open(storage, read_only=True) as ledger:
             return shown.page(ledger, route), shown.is_live(ledger, route)
     except InvalidInput as error:
         return problem("There is no such thing here", str(error)), False

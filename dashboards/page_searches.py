@@ -219,6 +219,8 @@ def _why(row: SearchRow) -> str:
     """What to know of the state: why it ended, what is left or done now, or what is not known here."""
     if unknown := unknown_objectives(row.record.config):
         return why_unknown(unknown)
+    if row.unread is not None:
+        return str(row.unread)
     if row.state is SearchState.MEASURING:
         return row.stages
     if row.state is SearchState.ENDED_EARLY:

@@ -15,7 +15,7 @@ from nas.formatting import MISSING, lasting
 from nas.ledger import Ledger, SearchRecord, TrialState
 from nas.ledger.roster import WorkerRecord, present
 from nas.ledger.store import revisions
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, StorageError
 
 RECENT = 20
 """So many of the trials that ended last tell the rate."""
@@ -48,6 +48,7 @@ class SearchRow:
         rate: trials an hour, of the last ones; None where it does not run, or none has ended.
         left_s: seconds until it ends, if it goes on as it did; None where that is not known.
         is_at_most: whether ``left_s`` is the most that it can take: it pauses trials, and few go on.
+        unread: why its trials cannot be read; None where they can.
     """
 
     record: SearchRecord
@@ -59,6 +60,7 @@ class SearchRow:
     rate: float | None
     left_s: float | None
     is_at_most: bool
+    unread: StorageError | None
 
     @property
     def finished(self) -> int:
@@ -184,6 +186,8 @@ def _row(search: KeptSearch, workers: Sequence[WorkerRecord], now: datetime) -> 
         joined = min(worker.joined_at for worker in workers)
         rate = _rate(search, joined, now)
         left_s = _left_by_epochs(search, joined, now) if pauses else _left_by_trials(record, rate)
+    if search.unread is not None:
+        standing = None
     is_known = standing is not None
     return SearchRow(
         record,
@@ -195,6 +199,7 @@ def _row(search: KeptSearch, workers: Sequence[WorkerRecord], now: datetime) -> 
         rate,
         left_s,
         pauses,
+        search.unread,
     )
 
 
