@@ -25,6 +25,7 @@ from dashboards.frames import Frames
 from dashboards.parts import notice, problem
 from dashboards.refresh import REFRESHED_FIGURES, Shown, changes
 from dashboards.routes import Route, parse
+from dashboards.titles import title_of
 from dashboards.views import explain
 from nas.figures.browser import SCRIPTS, STYLE
 from nas.ledger import Ledger
@@ -98,13 +99,21 @@ def render(storage: str, path: str, query: str = "") -> tuple[Any, bool]:
 
 
 def _rendered(storage: str, path: str, query: str) -> tuple[Any, bool]:
-    """The page at an address and whether it may change soon; BitnasError where the ledger cannot be read."""
+    """The page at an address and whether it may change soon; BitnasError where the ledger cannot be read.
+
+    ``assets/mount.js`` has the browser's tab say ``data-title``.
+    """
     route = parse(path, query)
+    page, is_live = _read(storage, path, route)
+    return html.Div(page, **{"data-title": title_of(route)}), is_live
+
+
+def _read(storage: str, path: str, route: Route | None) -> tuple[Any, bool]:
     if route is None or route.page not in PAGES:
         return problem("There is no such page", f"Nothing lives at {path}."), False
     shown = PAGES[route.page]
     try:
-        with Ledger.open(storage) as ledger:
+        with Ledger.open(storage, read_only=True) as ledger:
             return shown.page(ledger, route), shown.is_live(ledger, route)
     except InvalidInput as error:
         return problem("There is no such thing here", str(error)), False

@@ -26,7 +26,7 @@ def add_downloads(server: Flask, storage: str) -> None:
     """Have the server answer them; ``guard`` stands before it. No request names a path."""
 
     def archive(number: int) -> Response:
-        with Ledger.open(storage) as ledger:
+        with Ledger.open(storage, read_only=True) as ledger:
             exported = find_artifact(ledger, number)
         file = SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 - the response closes it when it is sent
         try:
@@ -46,7 +46,7 @@ def add_downloads(server: Flask, storage: str) -> None:
         return response
 
     def kernels(name: str) -> Response:
-        with Ledger.open(storage) as ledger:
+        with Ledger.open(storage, read_only=True) as ledger:
             rows = every_kernel(ledger, name)
         response = Response(_lines(rows), mimetype="text/csv")
         response.headers.set("Content-Disposition", "attachment", filename="kernels.csv")

@@ -38,7 +38,7 @@ def dashboard(storage: str, host: str, port: int, token: str | None) -> None:
     from nas.ledger import Ledger
 
     check_access(host, token)
-    Ledger.open(storage).close()  # a wrong --storage is told here, not on a page
+    Ledger.open(storage, read_only=True).close()  # a wrong --storage is told here, not on a page
     listener = bind(host, port)
     app = create_app(storage)
     guard(app.server, token, app.csp_hashes())

@@ -47,13 +47,13 @@ def add_data_routes(server: Flask, storage: str, frames: Frames) -> None:
         return response
 
     def drawing(name: str, number: int) -> Response:
-        with Ledger.open(storage) as ledger:
+        with Ledger.open(storage, read_only=True) as ledger:
             trial = ledger.trial(name, number)
         parts = parts_of(trial.architecture) if trial.architecture else []
         return as_json([part._asdict() for part in parts])
 
     def picture(name: str, number: int, place: int) -> Response:
-        with Ledger.open(storage) as ledger:
+        with Ledger.open(storage, read_only=True) as ledger:
             search, found = ledger.search(name), predictions_of(ledger, name, number)
         worst = () if found is None else found.worst
         if place >= len(worst):

@@ -61,7 +61,7 @@ class Frames:
         with self._lock:
             kept = self._kept.pop(name, None)
             if kept is None:
-                ledger = Ledger.open(self._storage)
+                ledger = Ledger.open(self._storage, read_only=True)
                 try:
                     kept = _Kept(ledger, SearchData(ledger, name))
                 except BitnasError:

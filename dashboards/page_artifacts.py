@@ -41,7 +41,7 @@ def page(ledger: Ledger, _route: Route) -> Any:
     """The list of artifacts."""
     export = command("export", "SEARCH", output="winner/", storage=without_password(ledger.url))
     view = View(
-        "In this ledger",
+        "All artifacts",
         lambda: every_artifact(ledger),
         lambda found: None if found else f"Nothing was exported yet; this writes a network: {export}",
         _draw,

@@ -17,6 +17,7 @@ from nas.analysis.devices_data import (
     DeviceSummary,
     device_details,
 )
+from nas.analysis.searches_data import goes_on
 from nas.figures.devices import (
     FamilyErrors,
     KernelRow,
@@ -69,9 +70,9 @@ def page(ledger: Ledger, route: Route) -> Any:
 
 
 def is_live(ledger: Ledger, route: Route) -> bool:
-    """Whether a search on it still has trials to run."""
+    """Whether a search on it still has trials to run, or a front to measure."""
     mine = (search for search in ledger.searches() if search.config.device == route.device)
-    return any(not search.finished for search in mine)
+    return goes_on(ledger, mine)
 
 
 def _merits(found: DeviceDetails) -> Any:
@@ -87,7 +88,7 @@ def _merits(found: DeviceDetails) -> Any:
             ("Mean error of predictions", percent(accuracy.error),
              f"{counted(accuracy.counted, 'network')} measured whole{left_out}"),
             ("Spread, median", spread, "of the samples of a kernel"),
-            ("Speed of late", summary.drift.word,
+            ("Recent speed", summary.drift.word,
              MISSING if summary.drift.share is None else f"reference {summary.drift.share:+.1%}"),
             ("Newest measurement", moment(summary.newest), f"oldest {moment(summary.oldest)}, UTC"),
         ]

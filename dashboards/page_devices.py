@@ -8,6 +8,7 @@ from dashboards.parts import grid, heading, link, link_column
 from dashboards.routes import Route, device_path
 from dashboards.views import View
 from nas.analysis.devices_data import DeviceSummary, device_summaries
+from nas.analysis.searches_data import goes_on
 from nas.formatting import MISSING, counted, percent
 from nas.hints import command, without_password
 from nas.ledger import Ledger
@@ -20,28 +21,28 @@ COLUMNS = [
     {"field": "kernels", "headerName": "Kernels measured", "minWidth": 105, **RIGHT},
     {"field": "networks", "headerName": "Networks measured", "minWidth": 105, **RIGHT},
     {"field": "error", "headerName": "Mean error of predictions", "minWidth": 125, **RIGHT},
-    {"field": "drift", "headerName": "Speed of late", "minWidth": 125},
+    {"field": "drift", "headerName": "Recent speed", "minWidth": 125},
     {"field": "newest", "headerName": "Newest (UTC)", "minWidth": 145},
     {"field": "oldest", "headerName": "Oldest (UTC)", "minWidth": 145},
 ]
 NOTE = (
     "A prediction is compared where the whole network was measured, too; networks on a disturbed machine "
-    "do not count. The speed of late is what a piece of work that is always the same took beside the newest "
+    "do not count. The recent speed is what a piece of work that is always the same took beside the newest "
     "measurements, against what it usually takes."
 )
 
 
 def page(ledger: Ledger, _route: Route) -> Any:
     """The list of devices."""
-    view = View("In this ledger", lambda: device_summaries(ledger), _why_not, _draw, NOTE)
+    view = View("All devices", lambda: device_summaries(ledger), _why_not, _draw, NOTE)
     add = command("device", "add", "NAME", rpc="HOST:PORT", storage=without_password(ledger.url))
     more = dmc.Text(["A further device is added by ", dmc.Code(add)], size="sm", c="dimmed")
     return dmc.Stack([heading("Devices"), view.show(), more], gap="lg")
 
 
 def is_live(ledger: Ledger, _route: Route) -> bool:
-    """Whether some search still has trials to run, and so kernels to measure."""
-    return any(not search.finished for search in ledger.searches())
+    """Whether some search still has trials to run or a front, and so kernels, to measure."""
+    return goes_on(ledger, ledger.searches())
 
 
 def _why_not(found: list[DeviceSummary]) -> str | None:

@@ -15,6 +15,7 @@ from dashboards.parts import (
     why_unknown,
 )
 from dashboards.routes import Route
+from nas.analysis.searches_data import SearchState, goes_on
 from nas.ledger import Ledger, SearchRecord
 from nas.ledger.needs import unknown_objectives
 from nas.ledger.records import TRAINING
@@ -27,17 +28,19 @@ def page(ledger: Ledger, route: Route) -> Any:
     """The page of a search; InvalidInput when there is none."""
     name = route.search
     search = ledger.search(name)
-    parts = [crumbs(("Searches", "/"), (name, "")), heading(name, *_settings(search)), _progress(search)]
+    is_live = goes_on(ledger, [search])
+    parts = [crumbs(("Searches", "/"), (name, "")), heading(name, *_settings(search))]
+    parts.append(_progress(search, is_measured=is_live and search.finished))
     if unknown := unknown_objectives(search.config):
         parts += [card("Its trials cannot be compared", notice(why_unknown(unknown), failed=True))]
     else:
-        parts += [explorer(name, is_live=not search.finished), card("Trials", table("trials"), HOW_TO_READ)]
+        parts += [explorer(name, is_live), card("Trials", table("trials"), HOW_TO_READ)]
     return dmc.Stack(parts, gap="lg")
 
 
 def is_live(ledger: Ledger, route: Route) -> bool:
-    """Whether it still has trials to run."""
-    return not ledger.search(route.search).finished
+    """Whether it still has trials to run, or its front is being measured."""
+    return goes_on(ledger, [ledger.search(route.search)])
 
 
 def _settings(search: SearchRecord) -> list[Any]:
@@ -56,10 +59,12 @@ def _settings(search: SearchRecord) -> list[Any]:
     return [dmc.Badge(text, variant="default", tt="none", fw=500) for text in told if text]
 
 
-def _progress(search: SearchRecord) -> Any:
+def _progress(search: SearchRecord, is_measured: bool) -> Any:
     counts = {str(state): count for state, count in search.counts.items()}
     finished = sum(count for state, count in search.counts.items() if state.finished)
-    bar = card(f"{finished} of {sum(counts.values())} trials finished", count_bar(counts))
+    told = f"{finished} of {sum(counts.values())} trials finished"
+    told += f", {SearchState.MEASURING}" if is_measured else ""
+    bar = card(told, count_bar(counts))
     return dmc.Box(bar, id="progress")
 
 

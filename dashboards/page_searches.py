@@ -10,7 +10,7 @@ from dashboards.parts import grid, heading, why_unknown
 from dashboards.routes import Route, search_path, searches_compared_path, trial_path
 from dashboards.views import View
 from nas.analysis.searches_compared import FEWEST, MOST
-from nas.analysis.searches_data import RECENT, SearchesData, SearchRow, SearchState
+from nas.analysis.searches_data import RECENT, SearchesData, SearchRow, SearchState, goes_on
 from nas.figures.style import STATE_COLOURS
 from nas.formatting import MISSING
 from nas.hints import command, without_password
@@ -19,7 +19,8 @@ from nas.ledger.needs import unknown_objectives
 
 HOW_TO_READ = (
     "How far each search is, what it has found, and how long it will take. Select some to compare them: "
-    "by their boxes, or by the space bar on a row."
+    "by their boxes, or by the space bar on a row. A hypervolume is a share of a box that grows with what is "
+    "found: while a search runs, it may fall."
 )
 
 
@@ -139,7 +140,7 @@ def page(ledger: Ledger, _route: Route) -> Any:
         storage=without_password(ledger.url),
     )  # fmt: skip
     view = View(
-        "In this ledger",
+        "All searches",
         lambda: data_of(ledger).rows(ledger),
         lambda rows: None if rows else f"There are no searches yet. Type this to begin: {begin}",
         lambda rows: _draw(rows, without_password(ledger.url)),
@@ -149,8 +150,8 @@ def page(ledger: Ledger, _route: Route) -> Any:
 
 
 def is_live(ledger: Ledger, _route: Route) -> bool:
-    """Whether some search still has trials to run."""
-    return any(not search.finished for search in ledger.searches())
+    """Whether some search still has trials to run, or a front to measure."""
+    return goes_on(ledger, ledger.searches())
 
 
 def answer_selection(app: Dash) -> None:
@@ -215,9 +216,13 @@ def _told(row: SearchRow) -> dict[str, Any]:
 
 
 def _why(row: SearchRow) -> str:
-    """What to know of the state: why it ended, what is left, or what is not known here."""
+    """What to know of the state: why it ended, what is left or done now, or what is not known here."""
     if unknown := unknown_objectives(row.record.config):
         return why_unknown(unknown)
+    if row.unread is not None:
+        return str(row.unread)
+    if row.state is SearchState.MEASURING:
+        return row.stages
     if row.state is SearchState.ENDED_EARLY:
         return row.record.ended or ""
     return f"{row.record.trials - row.finished} left" if row.state in LEFT_OVER else ""

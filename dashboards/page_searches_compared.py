@@ -8,10 +8,10 @@ import dash_mantine_components as dmc
 from dash import Dash, Input, Output, State, html, no_update
 
 from dashboards.page_searches import data_of
-from dashboards.parts import chart, crumbs, grid, heading, link_column, notice
+from dashboards.parts import chart, crumbs, grid, heading, link_column, notice, why_unknown
 from dashboards.routes import Route, search_path, trial_path
 from dashboards.views import View
-from nas.analysis.searches_compared import ComparedSearch, Comparison, check_count
+from nas.analysis.searches_compared import FEWEST, ComparedSearch, Comparison, check_count
 from nas.figures.searches import (
     PLOTS,
     FrontLine,
@@ -22,6 +22,7 @@ from nas.figures.searches import (
 )
 from nas.formatting import MISSING, lasting
 from nas.ledger import Ledger
+from nas.ledger.needs import unknown_objectives
 from nas.objectives import objective
 from search_spaces.errors import InvalidInput
 
@@ -41,7 +42,13 @@ def page(ledger: Ledger, route: Route) -> Any:
     """The comparison; a notice says why there can be none."""
     parts = [crumbs(("Searches", "/"), ("compared", "")), heading("Searches compared")]
     try:
-        found = _compared(ledger, route)
+        names = check_count(route.query.get("search", []))
+        left_out = _left_out(ledger, names)
+        parts += [notice(f"'{name}' is left out. {why}", failed=True) for name, why in left_out.items()]
+        rest = [name for name in names if name not in left_out]
+        if len(rest) < FEWEST:
+            return dmc.Stack([*parts, notice(f"Fewer than {FEWEST} are left to compare.")], gap="lg")
+        found = _compared(ledger, rest, route)
     except InvalidInput as error:
         return dmc.Stack([*parts, notice(f"These cannot be compared: {error}")], gap="lg")
     parts += [notice(warning) for warning in found.warnings]
@@ -74,8 +81,18 @@ def answer_choice(app: Dash) -> None:
     )(answer)
 
 
-def _compared(ledger: Ledger, route: Route) -> Comparison:
-    names = check_count(route.query.get("search", []))
+def _left_out(ledger: Ledger, names: Sequence[str]) -> dict[str, str]:
+    """Why searches cannot be compared whatever the others are, by their names."""
+    told = {}
+    for search in data_of(ledger).kept(ledger, names):
+        if unknown := unknown_objectives(search.record.config):
+            told[search.record.name] = why_unknown(unknown)
+        elif search.unread is not None:
+            told[search.record.name] = str(search.unread)
+    return told
+
+
+def _compared(ledger: Ledger, names: Sequence[str], route: Route) -> Comparison:
     x, y = ((route.query.get(axis) or [""])[0] for axis in CHOICES)
     return data_of(ledger).compared(ledger, names, x, y)
 

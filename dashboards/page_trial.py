@@ -21,9 +21,12 @@ from dashboards.trial_errors import errors_of
 from dashboards.trial_lineage import lineage_view
 from dashboards.trial_record import export, record
 from dashboards.views import View
+from nas.analysis.searches_data import goes_on
+from nas.figures.cost_figures import TimeUnit
 from nas.figures.data import told_costs, training_curve
+from nas.figures.network_costs import whole_times
 from nas.figures.trial import training_figure
-from nas.formatting import MISSING, counted, interval, kilobytes, milliseconds, percent
+from nas.formatting import MISSING, counted, kilobytes, percent
 from nas.ledger import Ledger, SearchConfig, TrialRecord
 from nas.ledger.needs import unknown_objectives
 from nas.ledger.records import TRAINING
@@ -61,10 +64,10 @@ def page(ledger: Ledger, route: Route) -> Any:
 
 
 def is_live(ledger: Ledger, route: Route) -> bool:
-    """Whether its search still has trials to run, or more can be told of the network in a moment."""
+    """Whether its search still goes on, or more can be told of the network in a moment."""
     trial = ledger.trial(route.search, route.trial)
     search = ledger.search(route.search)
-    return not search.finished or (_is_network(search.config, trial) and is_loading(trial))
+    return goes_on(ledger, [search]) or (_is_network(search.config, trial) and is_loading(trial))
 
 
 def _cards(ledger: Ledger, config: SearchConfig, trial: TrialRecord) -> list[Any]:
@@ -93,9 +96,10 @@ def _neighbours(config: SearchConfig, trial: TrialRecord) -> Any:
     number, links = trial.number, []
     if number > 0:
         links.append(("Previous trial", trial_path(trial.search, number - 1)))
-        links.append(("Compare with it", trials_compared_path(trial.search, [number - 1, number])))
+        links.append(("Compare with the previous", trials_compared_path(trial.search, [number - 1, number])))
     if number < config.trials - 1:
         links.append(("Next trial", trial_path(trial.search, number + 1)))
+    links.append(("Compare with others", trials_compared_path(trial.search, [number])))
     return dmc.Group([dmc.Anchor(text, href=href, size="sm") for text, href in links])
 
 
@@ -109,13 +113,14 @@ def _merits(trial: TrialRecord, is_over: bool, has_device: bool) -> Any:
     measured = (
         "the whole network" if trial.measured_latency_ms is not None else why or "only the front is measured"
     )
-    repeats = interval(trial.measured_low_ms, trial.measured_high_ms)
-    measured = f"{repeats} ms by repeats" if repeats else measured
+    unit = TimeUnit.of([time.milliseconds for time in whole_times(trial)])  # as the bars of the whole network
+    repeats = unit.told_interval(trial.measured_low_ms, trial.measured_high_ms)
+    measured = f"{repeats} by repeats" if repeats else measured
     measured = f"machine disturbed: {trial.measured_disturbed}" if trial.measured_disturbed else measured
     measured = "over the limit, so never exported" if is_over else measured
     on_device = [
-        ("Latency, predicted", _unit(milliseconds(trial.latency_ms), "ms"), _predicted(trial)),
-        ("Latency, measured", _unit(milliseconds(trial.measured_latency_ms), "ms"), measured),
+        ("Latency, predicted", unit.told(trial.latency_ms), _predicted(trial, unit)),
+        ("Latency, measured", unit.told(trial.measured_latency_ms), measured),
         ("Size", _unit(kilobytes(trial.size_kb), "kB"), "1 kB is 1000 bytes"),
     ]
     return figures_of_merit(
@@ -127,12 +132,11 @@ def _merits(trial: TrialRecord, is_over: bool, has_device: bool) -> Any:
     )
 
 
-def _predicted(trial: TrialRecord) -> str:
+def _predicted(trial: TrialRecord, unit: TimeUnit) -> str:
     """The interval, and how many kernels were estimated, where so."""
-    low_to_high = interval(trial.latency_low_ms, trial.latency_high_ms)
-    told = [f"{low_to_high} ms"] if low_to_high else []
+    told = [unit.told_interval(trial.latency_low_ms, trial.latency_high_ms)]
     told += [f"{counted(len(trial.estimated), 'kernel')} estimated"] if trial.estimated else []
-    return ", ".join(told) or "from its kernels"
+    return ", ".join(filter(None, told)) or "from its kernels"
 
 
 def _training(ledger: Ledger, trial: TrialRecord) -> View[Any]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import dash_mantine_components as dmc
+from dash import html
 
 from dashboards.parts import chart, crumbs, heading, notice
 from dashboards.routes import Route, search_path, trial_path
@@ -42,15 +43,17 @@ class _Times(NamedTuple):
 def page(ledger: Ledger, route: Route) -> Any:
     """The page of the trials that the address names; a notice where it does not name two to eight of them."""
     name = route.search
-    search = ledger.search(name)
+    search, given = ledger.search(name), route.query.get("trials", [])
     top = [
         crumbs(("Searches", "/"), (name, search_path(name)), ("compare", "")),
         heading("Trials compared"),
+        _chooser(name, given),
     ]
     try:
-        numbers = numbers_of(route.query.get("trials", []), search.trials)
+        numbers = numbers_of(given, search.trials)
     except InvalidInput as error:
-        return dmc.Stack([*top, notice(str(error), failed=True)], gap="lg")
+        is_begun = len(_words(given)) < FEWEST  # one trial is what the page of a trial leads here with
+        return dmc.Stack([*top, notice(str(error), failed=not is_begun)], gap="lg")
     trials = [ledger.trial(name, number) for number in numbers]
     cards = [
         _differences(search.config, trials).show(),
@@ -72,13 +75,32 @@ def is_live(ledger: Ledger, route: Route) -> bool:
     return any(not trial.state.finished or (_is_timed(trial) and is_loading(trial)) for trial in trials)
 
 
+def _chooser(search: str, given: Sequence[str]) -> Any:
+    """A line to type other trials into; a form, so that the browser goes to the address that they make."""
+    line = dmc.TextInput(
+        label="Trials",
+        description=f"Numbers of {FEWEST} to {MOST} trials with commas, as 3,5,9",
+        name="trials",
+        value=",".join(_words(given)),
+        w=320,
+    )
+    look = {"border": 0, "cursor": "pointer"}
+    send = html.Button("Compare", type="submit", className="as-button", style=look)
+    path = f"{search_path(search)}/compare"
+    return html.Form(dmc.Group([line, send], align="end"), action=path, method="get")
+
+
+def _words(given: Sequence[str]) -> list[str]:
+    return [word.strip() for text in given for word in text.split(",") if word.strip()]
+
+
 def numbers_of(given: Sequence[str], count: int) -> list[int]:
     """The trials that an address names, as ``3,5,9``, of a search that has ``count``.
 
     Raises:
         InvalidInput: these are not two to eight different numbers of trials.
     """
-    words = [word.strip() for text in given for word in text.split(",") if word.strip()]
+    words = _words(given)
     wrong = [word for word in words if not (word.isascii() and word.isdigit() and len(word) < 10)]
     if wrong:
         raise _refused(f"{wrong[0][:40]!r} is no number of a trial", f"give numbers, as {EXAMPLE}")

@@ -10,6 +10,7 @@ import dash_mantine_components as dmc
 from dash import dcc, html
 
 from nas.figures.style import STATE_COLOURS
+from nas.hints import command
 
 Cell = str | float | None
 Rows = tuple[Sequence[str], Sequence[Sequence[Cell]]]
@@ -48,7 +49,8 @@ def notice(reason: str, failed: bool = False) -> Any:
 def why_unknown(objectives: Sequence[str]) -> str:
     """Why what needs these objectives cannot be shown."""
     told = ", ".join(f"'{name}'" for name in objectives)
-    return f"Objective {told} is not known here: start the dashboard with the plug-in that adds it."
+    start = command("dashboard", lacks_plugin=True)
+    return f"Objective {told} is not known here: start the dashboard with the plug-in that adds it ({start})."
 
 
 def download(text: str, address: str) -> Any:

@@ -77,6 +77,9 @@ def _drawn(trial: TrialRecord, shown: Shown | None) -> Any:
         parts.append(chart("confusion", confusion_figure(confusion)))
     if confusion.pairs:
         parts += [dmc.Title("Most frequent mistakes", order=4, size="h5"), _pairs(confusion.pairs)]
+        if len(confusion.pairs) > MOST_PAIRS:
+            told = f"{MOST_PAIRS} of {len(confusion.pairs):,} pairs of classes."
+            parts.append(dmc.Text(told, size="sm", c="dimmed"))
     if found.worst:
         parts += [dmc.Title("Most certain mistakes", order=4, size="h5"), _images(trial, shown)]
     return dmc.Stack(parts, gap="sm")

@@ -35,8 +35,8 @@ def _why_not(config: SearchConfig, trial: TrialRecord) -> str:
     if trial.digest is None:
         return "It has no architecture yet."
     return (
-        f"It was bred from no other trial, as far as sampler '{config.sampler}' tells: "
-        "it was drawn anew, or told by the search's settings."
+        f"It has no parents: it was drawn at random or by the sampler ('{config.sampler}'), "
+        "or named in the search's settings."
     )
 
 
@@ -44,6 +44,8 @@ def _drawn(config: SearchConfig, found: Lineage) -> Any:
     parts: list[Any] = []
     if len(found.steps) > 1:
         parts.append(_table(config, found.steps))
+    else:
+        parts.append(dmc.Text(_why_not(config, found.steps[0].trial), size="sm"))
     if found.is_cut:
         parts.append(dmc.Text(f"Its first {len(found.steps) - 1} ancestors; there are more.", size="sm"))
     if found.children:
@@ -77,7 +79,9 @@ def _on_one_line(told: Any) -> Any:
 def _what_changed(step: Step) -> Any:
     """From its parent, which is the next row; and the further parents."""
     if step.parent is None:
-        return dmc.Text("the first: bred from no other", size="sm", c="dimmed")
+        return dmc.Text(
+            "the first: drawn at random or by the sampler, with no parents", size="sm", c="dimmed"
+        )
     lines: list[Any] = [dmc.Text(told, size="sm") for told in _chosen_otherwise(step)]
     lines += [dmc.Text(told, size="sm", c="dimmed") for told in _that_follow(step)]
     if not lines:

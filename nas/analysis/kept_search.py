@@ -13,6 +13,7 @@ from nas.ledger.records import SearchConfig
 from nas.ledger.rows import trial_columns
 from nas.ledger.store import left_out_of
 from nas.objectives import DEFAULT, Objective, objective
+from search_spaces.errors import DatabaseAwayError, StorageError
 
 UNUSED = {"passed_samples", "error", "digest", "estimated", "accuracies"}
 """Columns of trials, beside the long ones, that nothing here looks at."""
@@ -60,6 +61,7 @@ class KeptSearch:
         ended: the trials that have ended, by number.
         begun: when its first trial began.
         workers: who has run its trials.
+        unread: why its trials could not be read at the last look; None where they were.
     """
 
     def __init__(self, record: SearchRecord, key: int) -> None:
@@ -73,6 +75,7 @@ class KeptSearch:
         self.ended: dict[int, Ended] = {}
         self.begun: datetime | None = None
         self.workers: set[str] = set()
+        self.unread: StorageError | None = None
         self._epochs_since: dict[int, tuple[datetime, int]] = {}
         self._columns = trial_columns({*left_out_of(record.config), *UNUSED})
 
@@ -82,10 +85,19 @@ class KeptSearch:
         return mine == (key, record.created_at, _settled(record.config)) and revision >= self.revision
 
     def refresh(self, ledger: Ledger, record: SearchRecord, revision: int) -> None:
-        """Take in what has changed; ``revision`` is the search's, read before."""
-        self.record = record
+        """Take in what has changed; ``revision`` is the search's, read before.
+
+        A damaged trial is noted, so that it takes no other search with it, and looked at again next time.
+        """
+        self.record, self.unread = record, None
         since = self.revision
-        changed, last = changed_trials(ledger, record.name, self.key, since, self._columns)
+        try:
+            changed, last = changed_trials(ledger, record.name, self.key, since, self._columns)
+        except DatabaseAwayError:
+            raise
+        except StorageError as error:
+            self.unread = error
+            return
         self.revision = max(last, revision)
         if self.standing is not None:
             self.standing.take_all(changed)

@@ -1,7 +1,7 @@
 """What a list of searches shows: how each one stands, how fast it goes, and who works on it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,7 +15,7 @@ from nas.formatting import MISSING, lasting
 from nas.ledger import Ledger, SearchRecord, TrialState
 from nas.ledger.roster import WorkerRecord, present
 from nas.ledger.store import revisions
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, StorageError
 
 RECENT = 20
 """So many of the trials that ended last tell the rate."""
@@ -23,11 +23,12 @@ HOUR_S = 3600.0
 
 
 class SearchState(StrEnum):
-    """Whether a search goes on, and if not, why."""
+    """Whether a search goes on, and if not, why; once its trials have ended, its front is measured."""
 
     RUNNING = "running"
     NOT_BEGUN = "not begun"
     STOPPED = "stopped"
+    MEASURING = "measuring the front"
     FINISHED = "finished"
     ENDED_EARLY = "ended early"
 
@@ -47,6 +48,7 @@ class SearchRow:
         rate: trials an hour, of the last ones; None where it does not run, or none has ended.
         left_s: seconds until it ends, if it goes on as it did; None where that is not known.
         is_at_most: whether ``left_s`` is the most that it can take: it pauses trials, and few go on.
+        unread: why its trials cannot be read; None where they can.
     """
 
     record: SearchRecord
@@ -58,6 +60,7 @@ class SearchRow:
     rate: float | None
     left_s: float | None
     is_at_most: bool
+    unread: StorageError | None
 
     @property
     def finished(self) -> int:
@@ -75,6 +78,11 @@ class SearchRow:
         if self.left_s is None:
             return MISSING
         return f"{'at most' if self.is_at_most else 'about'} {lasting(self.left_s)}"
+
+    @property
+    def stages(self) -> str:
+        """What its workers do beside trials, such as ``timing the front``."""
+        return ", ".join(dict.fromkeys(worker.stage for worker in self.workers if worker.stage))
 
     def to_dict(self) -> dict[str, Any]:
         """The search's record, and how it stands, as JSON-able values."""
@@ -161,6 +169,14 @@ class SearchesData:
         return list(self._kept.values())
 
 
+def goes_on(ledger: Ledger, searches: Iterable[SearchRecord]) -> bool:
+    """Whether one of these searches has trials left, or workers that still measure its front."""
+    found = list(searches)
+    return any(not search.finished for search in found) or not present(ledger).keys().isdisjoint(
+        search.name for search in found
+    )
+
+
 def _row(search: KeptSearch, workers: Sequence[WorkerRecord], now: datetime) -> SearchRow:
     record, standing = search.record, search.standing
     state = _state(record, workers)
@@ -170,6 +186,8 @@ def _row(search: KeptSearch, workers: Sequence[WorkerRecord], now: datetime) -> 
         joined = min(worker.joined_at for worker in workers)
         rate = _rate(search, joined, now)
         left_s = _left_by_epochs(search, joined, now) if pauses else _left_by_trials(record, rate)
+    if search.unread is not None:
+        standing = None
     is_known = standing is not None
     return SearchRow(
         record,
@@ -181,6 +199,7 @@ def _row(search: KeptSearch, workers: Sequence[WorkerRecord], now: datetime) -> 
         rate,
         left_s,
         pauses,
+        search.unread,
     )
 
 
@@ -190,6 +209,8 @@ def _state(record: SearchRecord, workers: Sequence[WorkerRecord]) -> SearchState
             return SearchState.RUNNING
         is_begun = record.counts[TrialState.QUEUED] < record.trials
         return SearchState.STOPPED if is_begun else SearchState.NOT_BEGUN
+    if workers:
+        return SearchState.MEASURING
     return SearchState.ENDED_EARLY if record.ended else SearchState.FINISHED
 
 

@@ -22,7 +22,7 @@ def db() -> None:
 def upgrade(storage: str, as_json: bool) -> None:
     """Bring the schema up to date; a SQLite file is copied beside itself before.
 
-    Every command does that to an older ledger, without a copy. Here you see what is done.
+    Every command but 'nas dashboard' does that to an older ledger, without a copy. Here you see what is done.
     """
     from nas.ledger.upkeep import upgrade as act
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from latency import Measurement
     from search_spaces import Buildable
 
+    Recorded = dict[str, float | None]
+
 
 @click.command()
 @click.argument("arch")
@@ -27,9 +29,10 @@ if TYPE_CHECKING:
 def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str, as_json: bool) -> None:
     """Show where the network of ARCH spends its time, layer by layer.
 
-    ARCH is a trial, such as demo:19, or a file, such as winner/architecture.json.
+    ARCH is a trial, such as demo:19, or a file, such as winner/architecture.json. The prediction is made
+    now, of the newest time of each kernel: what a trial has recorded may differ, and is shown beside it.
     """
-    found = _architecture(arch, storage)
+    found, recorded = _architecture(arch, storage, device)
     if plot is not None:
         check_target("plot", plot)
     with open_model(storage, device, is_needed=whole, brief=True) as model:
@@ -54,7 +57,7 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
     }
     disturbed = whole_network and whole_network.disturbed
     if as_json:
-        print_json({"layers": rows, **total, "measured_disturbed": disturbed})
+        print_json({"layers": rows, **total, "measured_disturbed": disturbed, "recorded": recorded})
     else:
         columns = [
             Column("layer"),
@@ -64,7 +67,11 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
             Column("how"),
         ]
         print_table(columns, [_layer_row(row) for row in rows])
-        print_pairs([(name.replace("_", " "), milliseconds(value)) for name, value in total.items()])
+        shown = {name: value for name, value in total.items() if whole or not name.startswith("measured")}
+        shown |= {f"recorded {name}": value for name, value in (recorded or {}).items()}
+        print_pairs([(name.replace("_", " "), milliseconds(value)) for name, value in shown.items()])
+        if recorded:
+            say("Predicted now, of the newest time of each kernel; recorded is what the trial was judged by.")
         if disturbed:
             say(f"Do not rely on what is measured: the machine was disturbed ({disturbed})")
     if plot is not None:
@@ -75,8 +82,8 @@ def explain(arch: str, device: str, whole: bool, plot: Path | None, storage: str
         say(f"Wrote {plot}")
 
 
-def _architecture(text: str, storage: str) -> "Buildable":
-    """An architecture by SEARCH:NUMBER or from a file."""
+def _architecture(text: str, storage: str, device: str) -> "tuple[Buildable, Recorded | None]":
+    """An architecture by SEARCH:NUMBER or from a file, and what its trial has recorded of the device."""
     from search_spaces import read_architecture
 
     search, colon, number = text.rpartition(":")
@@ -85,11 +92,13 @@ def _architecture(text: str, storage: str) -> "Buildable":
 
         with Ledger.open(storage) as ledger:
             trial = ledger.trial(search, int(number))
+            is_of_device = ledger.search(search).config.device == device
         if trial.architecture is None:
             raise BitnasError(f"trial {number}: it has no architecture yet; choose another")
-        return read_architecture(trial.architecture)
+        recorded = {"predicted_ms": trial.latency_ms, "measured_ms": trial.measured_latency_ms}
+        return read_architecture(trial.architecture), recorded if is_of_device else None
     try:
-        return read_architecture(Path(text).read_text(encoding="utf-8"))
+        return read_architecture(Path(text).read_text(encoding="utf-8")), None
     except (OSError, UnicodeDecodeError) as error:
         fix = "give a trial, as demo:19, or a file, as winner/architecture.json"
         raise InvalidInput("arch", f"{text!r} cannot be read ({error})", fix) from error

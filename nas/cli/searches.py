@@ -27,6 +27,8 @@ def searches(context: click.Context, storage: str, as_json: bool) -> None:
 
     with opened(storage) as ledger:
         found = SearchesData().rows(ledger)[::-1]
+    for damaged in (search.unread for search in found if search.unread is not None):
+        raise damaged
     if as_json:
         print_json([search.to_dict() for search in found])
     elif not found:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nas.figures.cost_figures import TimeUnit
+from nas.figures.inert import inert
 from nas.figures.style import blank_figure
 from nas.figures.trial import accuracy_range
 
@@ -56,7 +57,7 @@ def parts_figure(
         figure.add_trace(
             go.Bar(
                 name=f"Trial {number}",
-                x=list(parts),
+                x=[inert(part) for part in parts],
                 y=[unit.of_ms(mine[part]) if part in mine else None for part in parts],
                 marker={"color": COLOURS[place], "pattern": {"shape": PATTERNS[place], "size": 6}},
                 customdata=[unit.told(mine[part]) if part in mine else "" for part in parts],

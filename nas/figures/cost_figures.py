@@ -1,12 +1,12 @@
 """The figures of what a network costs layer by layer: time by kernel, bytes by layer, memory over the run."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nas.figures.inert import inert
 from nas.figures.network_costs import ESTIMATED, MEASURED, Held, KernelTime, LayerBytes, WholeTime
 from nas.figures.style import ACCENT, LIMIT, MUTED_COLOUR, blank_figure
-from nas.formatting import interval, kilobytes, milliseconds
+from nas.formatting import MISSING, interval, kilobytes, milliseconds
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,13 +38,19 @@ class TimeUnit(NamedTuple):
         """A time in this unit."""
         return self.in_ms * time_ms
 
-    def told(self, time_ms: float) -> str:
+    def told(self, time_ms: float | None) -> str:
         """A time with the unit."""
-        return f"{milliseconds(self.of_ms(time_ms))} {self.name}"
+        return MISSING if time_ms is None else f"{milliseconds(self.of_ms(time_ms))} {self.name}"
+
+    def told_interval(self, low_ms: float | None, high_ms: float | None) -> str:
+        """Such as ``147 to 152 µs``; nothing where there is none."""
+        if low_ms is None or high_ms is None:
+            return ""
+        return f"{interval(self.of_ms(low_ms), self.of_ms(high_ms))} {self.name}"
 
 
 MILLISECONDS, MICROSECONDS = TimeUnit("ms", 1.0), TimeUnit("µs", 1000.0)
-SHORT_MS = 0.1
+SHORT_MS = 0.01
 
 
 def time_figure(kernels: Sequence[KernelTime], whole: Sequence[WholeTime]) -> "go.Figure":
@@ -74,7 +80,7 @@ def time_figure(kernels: Sequence[KernelTime], whole: Sequence[WholeTime]) -> "g
         figure.add_trace(_kernel_bars(kernels, how, unit))
     figure.update_layout(
         yaxis={"ticktext": totals, "range": [len(whole) - 0.5, -0.5]},
-        yaxis2={"ticktext": [escape(name) for name in names], "range": [len(kernels) - 0.5, -0.5]},
+        yaxis2={"ticktext": [inert(name) for name in names], "range": [len(kernels) - 0.5, -0.5]},
     )
     return figure
 
@@ -91,7 +97,7 @@ def size_figure(layers: Sequence[LayerBytes]) -> "go.Figure":
 
     figure = blank_figure()
     rows = list(range(len(layers)))
-    told = [f"{' and '.join(each.codes)} " if each.codes else "" for each in layers]
+    told = [inert(f"{' and '.join(each.codes)} ") if each.codes else "" for each in layers]
     totals = [kilobytes((each.weights + each.others) / 1000) for each in layers]
     for name, values, look in (
         ("weights", [each.weights for each in layers], LOOKS[MEASURED]),
@@ -110,12 +116,12 @@ def size_figure(layers: Sequence[LayerBytes]) -> "go.Figure":
                 else None,
                 textposition="outside" if is_last else "none",
                 cliponaxis=False,
-                hovertext=[escape(each.layer) for each in layers],
+                hovertext=[inert(each.layer) for each in layers],
                 hovertemplate=f"%{{hovertext}}<br>{name} %{{x:.3f}} kB<extra></extra>",
             )
         )
     figure.update_xaxes(title="kB, as packed", rangemode="tozero", exponentformat="none")
-    names = [escape(each.layer) for each in layers]
+    names = [inert(each.layer) for each in layers]
     figure.update_yaxes(
         range=[len(layers) - 0.5, -0.5],
         showgrid=False,
@@ -161,7 +167,7 @@ def _whole_bars(whole: Sequence[WholeTime], unit: TimeUnit) -> "go.Bar":
 
     above = [None if e.high is None else unit.of_ms(e.high - e.milliseconds) for e in whole]
     below = [None if e.low is None else unit.of_ms(e.milliseconds - e.low) for e in whole]
-    about = [f"{i} ms, {e.about}" if (i := interval(e.low, e.high)) else e.about for e in whole]
+    about = [", ".join(filter(None, [unit.told_interval(e.low, e.high), e.about])) for e in whole]
     return go.Bar(
         orientation="h",
         width=BAR,
@@ -169,7 +175,7 @@ def _whole_bars(whole: Sequence[WholeTime], unit: TimeUnit) -> "go.Bar":
         y=list(range(len(whole))),
         marker={"color": ACCENT, "opacity": 0.55},
         error_x={"array": above, "arrayminus": below, "color": MUTED_COLOUR, "thickness": 2, "width": 5},
-        hovertext=[escape(f"{each.name}: {text}") for each, text in zip(whole, about, strict=True)],
+        hovertext=[inert(f"{each.name}: {text}") for each, text in zip(whole, about, strict=True)],
         hovertemplate="%{hovertext}<extra></extra>",
         showlegend=False,
     )
@@ -191,7 +197,7 @@ def _kernel_bars(kernels: Sequence[KernelTime], how: str, unit: TimeUnit) -> "go
         text=[unit.told(each.milliseconds) for _, each in chosen],
         textposition="outside",
         cliponaxis=False,
-        hovertext=[escape(f"{each.layer or 'layer not known'}: {each.kernel}") for _, each in chosen],
+        hovertext=[inert(f"{each.layer or 'layer not known'}: {each.kernel}") for _, each in chosen],
         hovertemplate=f"%{{hovertext}}<br>%{{text}}, {how}<extra></extra>",
     )
 
@@ -207,7 +213,7 @@ def _boxes(name: str, held: Sequence[Held], look: dict[str, Any]) -> "go.Bar":
         y=[each.nbytes / 1000 for each in held],
         marker={**look, "opacity": 0.75, "line": {"width": 1.5, "color": "white"}},
         hovertext=[
-            escape(f"{each.layer}: {each.buffer}, {each.nbytes:,} bytes, {_steps(each)}") for each in held
+            inert(f"{each.layer}: {each.buffer}, {each.nbytes:,} bytes, {_steps(each)}") for each in held
         ],
         hovertemplate="%{hovertext}<extra></extra>",
     )

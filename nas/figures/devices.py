@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nas.figures.inert import inert
 from nas.figures.labels import workload_label
 from nas.figures.style import ACCENT, LIMIT, MUTED_COLOUR, blank_figure
 from nas.formatting import milliseconds
@@ -108,9 +108,9 @@ def families_figure(families: Sequence[FamilyErrors]) -> "go.Figure":
     for family, errors in reversed(families):
         figure.add_trace(
             go.Box(
-                name=f"{escape(family.replace('_', ' '))} ({len(errors)})",
+                name=f"{inert(family.replace('_', ' '))} ({len(errors)})",
                 x=[error for _, error in errors],
-                text=[escape(workload_label(key)) for key, _ in errors],
+                text=[inert(workload_label(key)) for key, _ in errors],
                 orientation="h",
                 boxpoints=points,
                 pointpos=0,
@@ -133,8 +133,8 @@ def _points(name: str, rows: Sequence[KernelRow], y: Sequence[float], marker: di
     import plotly.graph_objects as go
 
     told = [
-        f"{escape(workload_label(row.workload))}<br>{milliseconds(row.milliseconds)} ms, "
-        f"{row.samples} samples{f', {escape(row.disturbed)}' if row.disturbed else ''}"
+        f"{inert(workload_label(row.workload))}<br>{milliseconds(row.milliseconds)} ms, "
+        f"{row.samples} samples{f', {inert(row.disturbed)}' if row.disturbed else ''}"
         for row in rows
     ]
     return go.Scatter(

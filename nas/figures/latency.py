@@ -1,10 +1,10 @@
 """Figures of latency: predicted against measured, and the time of a network by layer."""
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from nas.figures.data import SHORT_DIGEST
+from nas.figures.inert import inert
 from nas.figures.search import add_title
 from nas.figures.style import ACCENT, LIMIT, MUTED_COLOUR, blank_figure
 
@@ -63,7 +63,7 @@ def _compared(name: str, named: "Sequence[Named]", marker: dict[str, Any]) -> "g
         error_y=intervals if any(above) else None,
         mode="markers",
         marker=marker,
-        customdata=[[escape(called), n.error, escape(n.disturbed or "")] for called, n in named],
+        customdata=[[inert(called), n.error, inert(n.disturbed or "")] for called, n in named],
         hovertemplate="%{customdata[0]}<br>measured %{x:.3g} ms<br>"
         "predicted %{y:.3g} ms (%{customdata[1]:+.1%})<br>%{customdata[2]}<extra></extra>",
     )
@@ -77,7 +77,7 @@ def bars(layers: Sequence[Mapping[str, Any]], title: str) -> "go.Figure":
     import plotly.graph_objects as go
 
     figure = blank_figure()
-    names = [f"{number}. {row['layer']}" for number, row in enumerate(layers, start=1)]
+    names = [inert(f"{number}. {row['layer']}") for number, row in enumerate(layers, start=1)]
     for how, color in (("measured", ACCENT), ("estimated", MUTED_COLOUR)):
         chosen = [i for i, row in enumerate(layers) if row["how"] == how]
         figure.add_trace(

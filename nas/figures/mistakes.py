@@ -1,9 +1,9 @@
 """What a network gets wrong, as a confusion matrix: shares of each class, written out while it is small."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
+from nas.figures.inert import inert
 from nas.figures.style import blank_figure
 from nas.formatting import percent
 
@@ -69,7 +69,7 @@ def confusion_figure(confusion: Confusion) -> "go.Figure":
     rows = list(range(size))
     for is_right, colour in ((True, _RIGHT), (False, _WRONG)):
         figure.add_trace(_cells(confusion, is_right, colour))
-    ticks = {"tickvals": rows, "ticktext": [escape(name) for name in confusion.names]}
+    ticks = {"tickvals": rows, "ticktext": [inert(name) for name in confusion.names]}
     shown = ticks if size <= WRITTEN else {}
     axis = {"showgrid": False, "automargin": True, "range": [-0.5, size - 0.5], **shown}
     figure.update_xaxes(title="Predicted class", **axis)
@@ -112,7 +112,7 @@ def _shares(row: Sequence[int]) -> list[float]:
 
 def _hover(confusion: Confusion, true: int, guess: int) -> str:
     count, of = confusion.counts[true][guess], sum(confusion.counts[true])
-    names = [escape(confusion.names[each]) for each in (true, guess)]
+    names = [inert(confusion.names[each]) for each in (true, guess)]
     share = percent(count / max(1, of))
     return f"{count} of {of} images of <b>{names[0]}</b> ({share}) are taken for <b>{names[1]}</b>"
 

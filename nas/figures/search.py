@@ -1,11 +1,11 @@
 """The Pareto figure of a search: one objective against another, drawn from nas.figures.data."""
 
 from collections.abc import Sequence
-from html import escape
 from math import log10
 from typing import TYPE_CHECKING, Any
 
 from nas.figures.data import Axis, ParetoData, Point
+from nas.figures.inert import inert
 from nas.figures.style import (
     ACCENT,
     INK,
@@ -54,7 +54,7 @@ def add_title(figure: "go.Figure", text: str) -> None:
     """A title above the legend, for a figure that stands alone."""
     place = {"x": 0.0, "xref": "paper", "xanchor": "left", "y": 1.0, "yref": "container", "yanchor": "top"}
     figure.update_layout(
-        title={"text": escape(text), "font": {"size": 20}, "pad": {"t": 24}, **place}, margin={"t": 120}
+        title={"text": inert(text), "font": {"size": 20}, "pad": {"t": 24}, **place}, margin={"t": 120}
     )
 
 
@@ -64,7 +64,7 @@ def _cloud(name: str, data: ParetoData, points: Sequence[Point], size: int, opac
 
     on_front = name == FRONT
     colours = [p.colour for p in (*data.front, *data.dominated) if p.colour is not None]
-    title = {"text": data.colour.title if data.colour else "", "side": "right", "font": {"size": 14}}
+    title = {"text": inert(data.colour.title) if data.colour else "", "side": "right", "font": {"size": 14}}
     return go.Scatter(
         name=name,
         x=[p.x for p in points],
@@ -107,7 +107,7 @@ def _staircase(data: ParetoData) -> "go.Scatter":
 
 def _staircase_name(x: Axis, y: Axis) -> str:
     to = "from" if x.is_maximized else "up to"
-    return f"best {objective(y.name).title} {to} this {objective(x.name).title}"
+    return inert(f"best {objective(y.name).title} {to} this {objective(x.name).title}")
 
 
 def _measured(front: Sequence[Point]) -> list["go.Scatter"]:
@@ -193,7 +193,7 @@ def _y_axis(figure: "go.Figure", y: Axis, values: Sequence[float]) -> None:
     """A range with room for the numbers above the dots."""
     low, high = min(values, default=0.0), max(values, default=1.0)
     room = 0.1 * (high - low or 0.1)
-    axis: dict[str, Any] = {"title": y.title, "range": [low - 0.6 * room, high + room]}
+    axis: dict[str, Any] = {"title": inert(y.title), "range": [low - 0.6 * room, high + room]}
     if y.name == "accuracy":
         axis["tickformat"] = percent_ticks(values)
     figure.update_layout(yaxis=axis)
@@ -207,7 +207,7 @@ def _x_axis(figure: "go.Figure", data: ParetoData) -> None:
     values += [limit] if limit else []
     values = [value for value in values if value > 0] or [1.0]
     low, high = min(values), max(values)
-    axis: dict[str, Any] = {"title": data.x.title}
+    axis: dict[str, Any] = {"title": inert(data.x.title)}
     if data.x.name == "accuracy":
         axis["tickformat"] = percent_ticks(values)
     if high > LOG_AXIS_FROM * low:
@@ -229,14 +229,14 @@ def _limit_line(figure: "go.Figure", x: Axis, limit: float, is_log: bool) -> Non
     figure.add_shape(type="line", xref="x", yref="paper", x0=limit, x1=limit, y0=0.0, y1=1.0, line=line)
     # On a logarithmic axis plotly places shapes by the value and annotations by its logarithm.
     where = log10(limit) if is_log else limit
-    label = {"text": f"limit {objective(x.name).told(limit)}", "font": {"color": LIMIT, "size": 12}}
+    label = {"text": inert(f"limit {objective(x.name).told(limit)}"), "font": {"color": LIMIT, "size": 12}}
     figure.add_annotation(x=where, y=1.0, yref="paper", yanchor="bottom", showarrow=False, **label)
 
 
 def _hover(point: Point) -> str:
-    lines = [f"<b>Trial {point.number}</b>, {escape(point.state)}"]
+    lines = [f"<b>Trial {point.number}</b>, {inert(point.state)}"]
     if point.notes:
-        lines.append(f"<b>{escape(point.notes.capitalize())}</b>")
-    lines += [f"{escape(title)} {escape(figure)}" for title, figure in point.figures if figure != MISSING]
-    lines += [f"Layers {escape(point.precisions)}", f"Digest {escape(point.digest)}"]
+        lines.append(f"<b>{inert(point.notes.capitalize())}</b>")
+    lines += [f"{inert(title)} {inert(figure)}" for title, figure in point.figures if figure != MISSING]
+    lines += [f"Layers {inert(point.precisions)}", f"Digest {inert(point.digest)}"]
     return "<br>".join(lines)

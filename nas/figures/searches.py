@@ -1,9 +1,9 @@
 """Searches over one another: their fronts in two objectives, and how their hypervolumes grew."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nas.figures.inert import inert
 from nas.figures.style import blank_figure
 from nas.objectives import Objective
 
@@ -52,13 +52,12 @@ def fronts_figure(
     for place, (line, address) in enumerate(zip(lines, addresses, strict=True)):
         members = thinned(line.members, most_of_each(len(lines)))
         told = [
-            f"<b>{escape(line.search)}</b>, trial {number}<br>"
-            f"{escape(_value(y, b))}<br>{escape(_value(x, a))}"
+            f"<b>{inert(line.search)}</b>, trial {number}<br>{inert(_value(y, b))}<br>{inert(_value(x, a))}"
             for a, b, number in members
         ]
         figure.add_trace(
             go.Scatter(
-                name=line.search,
+                name=inert(line.search),
                 x=[a for a, _, _ in members],
                 y=[b for _, b, _ in members],
                 customdata=[f"{address}{number}" for _, _, number in members],
@@ -86,15 +85,15 @@ def growth_figure(lines: Sequence[GrowthLine], addresses: Sequence[str]) -> "go.
     for place, (line, address) in enumerate(zip(lines, addresses, strict=True)):
         steps = thinned(line.steps, most_of_each(PLOTS * len(lines)))
         told = [
-            f"<b>{escape(line.search)}</b>, trial {number}<br>hypervolume {share:.4f}<br>"
+            f"<b>{inert(line.search)}</b>, trial {number}<br>hypervolume {share:.4f}<br>"
             f"{trained} complete, {epochs} epochs, {seconds / unit_s:.3g} {unit}"
             for trained, epochs, seconds, share, number in steps
         ]
         for panel, across in enumerate(_across(steps, unit_s), start=1):
             figure.add_trace(
                 go.Scatter(
-                    name=line.search,
-                    legendgroup=line.search,
+                    name=inert(line.search),
+                    legendgroup=inert(line.search),
                     showlegend=panel == 1,
                     x=across,
                     y=[step[3] for step in steps],
@@ -157,7 +156,7 @@ def _value(of: Objective, value: float) -> str:
 
 
 def _title(of: Objective) -> str:
-    return of.heading[0].upper() + of.heading[1:]
+    return inert(of.heading[0].upper() + of.heading[1:])
 
 
 def _ticks(of: Objective) -> dict[str, Any]:

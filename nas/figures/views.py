@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.figures.frame import NO_OPTION
 from nas.figures.importance import explained
+from nas.figures.inert import inert
 from nas.figures.style import ACCENT, MUTED_COLOUR, SIZE_SCALE, STATE_COLOURS, blank_figure, percent_ticks
 from search_spaces.errors import BitnasError
 
@@ -64,7 +65,7 @@ def importance_figure(frame: Frame, of: str) -> "go.Figure":
         go.Bar(
             orientation="h",
             x=shares,
-            y=names,
+            y=[inert(name) for name in names],
             marker={"color": ACCENT, "cornerradius": 3},
             hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
@@ -93,7 +94,7 @@ def options_figure(frame: Frame, of: str, by: str) -> "go.Figure":
             option = "not chosen" if place == NO_OPTION else choice["options"][place]
             figure.add_trace(
                 go.Box(
-                    name=f"{option} ({len(there)})",
+                    name=f"{inert(option)} ({len(there)})",
                     y=[values[at] for at in there],
                     hovertext=[f"trial {numbers[at]}" for at in there],
                     boxpoints="all" if len(there) <= MOST_POINTS else "outliers",
@@ -104,7 +105,7 @@ def options_figure(frame: Frame, of: str, by: str) -> "go.Figure":
             )
     if not figure.data:
         raise BitnasError(f"figure: no trial has a value of {of} yet; wait for the first trials")
-    figure.update_xaxes(title=f"{by} (trials)", showgrid=False)
+    figure.update_xaxes(title=f"{inert(by)} (trials)", showgrid=False)
     figure.update_yaxes(title=_title(frame, of), tickformat=_ticks(frame, of))
     figure.update_layout(showlegend=False)
     return figure
@@ -169,7 +170,7 @@ def timeline_figure(frame: Frame) -> "go.Figure":
                     orientation="h",
                     base=[columns["began"][at] / 60 for at in there],
                     x=[(columns["ended"][at] - columns["began"][at]) / 60 for at in there],
-                    y=[workers[columns["worker"][at]] for at in there],
+                    y=[inert(workers[columns["worker"][at]]) for at in there],
                     hovertext=[f"trial {columns['number'][at]}, {state}" for at in there],
                     hovertemplate="%{hovertext}: %{x:.2f} min<extra></extra>",
                     marker={"color": colour, "line": {"width": 0.5, "color": "white"}},
@@ -208,18 +209,24 @@ def _options_axis(choice: Mapping[str, Any], places: Sequence[int]) -> dict[str,
     values, texts = [choice["taken"][at] for at in places], choice["options"]
     if NO_OPTION in values:
         ticks, texts = [NO_OPTION, *ticks], ["none", *texts]
-    return {"label": choice["name"], "values": values, "tickvals": ticks, "ticktext": texts}
+    label = inert(choice["name"])
+    # Of parallel coordinates alone plotly draws the ticks' texts letter by letter.
+    return {"label": label, "values": values, "tickvals": ticks, "ticktext": texts}
 
 
 def _objective_axis(axis: Mapping[str, Any], values: Sequence[Any], places: Sequence[int]) -> dict[str, Any]:
-    label = f"{axis['title']} ({axis['unit']})" if axis["unit"] else axis["title"]
+    label = _heading(axis)
     look = {"tickformat": ".0%"} if axis["isShare"] else {}
     return {"label": label, "values": [values[at] for at in places], **look}
 
 
 def _title(frame: Frame, name: str) -> str:
     (axis,) = [axis for axis in frame["axes"] if axis["name"] == name]
-    return f"{axis['title']} ({axis['unit']})" if axis["unit"] else str(axis["title"])
+    return _heading(axis)
+
+
+def _heading(axis: Mapping[str, Any]) -> str:
+    return inert(f"{axis['title']} ({axis['unit']})" if axis["unit"] else str(axis["title"]))
 
 
 def _ticks(frame: Frame, name: str) -> str | None:

@@ -4,6 +4,7 @@ import math
 import random
 import sqlite3
 import time
+from collections.abc import Mapping
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -40,17 +41,22 @@ SERVER = {
     "tcp_user_timeout": "30s",
 }
 """How the server finds that out, and lets go of what the lost transaction had locked."""
+READ_ONLY = {"default_transaction_read_only": "on"}
 IDLE_S = 1.0
 """After so long a connection may have been lost without anybody's notice."""
 _USED = "used"
 
 
-def connected(url: URL) -> Engine:
-    """An engine on the database at ``url``, which it opens once it is asked something."""
+def connected(url: URL, *, read_only: bool = False) -> Engine:
+    """An engine on the database at ``url``, which it opens once it is asked something.
+
+    With ``read_only`` the database refuses every write on its connections.
+    """
     if url.get_backend_name() != "sqlite":
         given = {name: value for name, value in CLIENT.items() if name not in url.query}
         engine = create_engine(url, connect_args={**given, **settings_of_environment(url)})
-        event.listen(engine, "connect", _set_up_postgresql)
+        settings = {**SERVER, **(READ_ONLY if read_only else {})}
+        event.listen(engine, "connect", partial(_set_up_postgresql, settings))
         event.listen(engine, "checkin", _note_use)
         event.listen(engine, "checkout", partial(_check_idle, engine))
         return engine
@@ -59,16 +65,20 @@ def connected(url: URL) -> Engine:
     file = SameFile(Path(str(url.database)), url.render_as_string(hide_password=True))
     event.listen(engine, "connect", lambda *_: file.check())
     event.listen(engine, "connect", _set_up_sqlite)
+    if read_only:
+        event.listen(engine, "connect", _refuse_writes)
     event.listen(engine, "begin", lambda _: file.check())
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
 
-def _set_up_postgresql(connection: "psycopg.Connection[Any]", _entry: ConnectionPoolEntry) -> None:
+def _set_up_postgresql(
+    settings: Mapping[str, str], connection: "psycopg.Connection[Any]", _entry: ConnectionPoolEntry
+) -> None:
     check_server(connection)
-    settings = ", ".join(["set_config(%s, %s, false)"] * len(SERVER))
+    calls = ", ".join(["set_config(%s, %s, false)"] * len(settings))
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {settings}", [*chain(*SERVER.items())])
+        cursor.execute(f"SELECT {calls}", [*chain(*settings.items())])
     connection.commit()
 
 
@@ -98,6 +108,11 @@ def _set_up_sqlite(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) 
     connection.execute("PRAGMA foreign_keys = ON")
     # With a write-ahead log this loses at most the last transactions to a power cut, never the file.
     connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _refuse_writes(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    # A file that is opened to be read alone leaves the files of its write-ahead log behind; this does not.
+    connection.execute("PRAGMA query_only = ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, inspect, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
+from nas.hints import command, without_password
 from nas.ledger import migrate
 from nas.ledger.away import fix_of, is_away
 from nas.ledger.connecting import connected, use_write_ahead_log
@@ -40,6 +41,24 @@ def open_engine(url: str, *, create: bool) -> Engine:
         return engine
 
 
+def open_to_read(url: str) -> Engine:
+    """An engine on the ledger at ``url`` on which nothing can be written, a newer schema neither.
+
+    Raises:
+        InvalidInput: ``url`` is not a database URL.
+        BitnasError: the database does not open, is absent, is none of ours, or is of another version.
+    """
+    with _opened(url, create=False, read_only=True) as engine:
+        with engine.connect() as connection:
+            found = migrate.revision(connection)
+            _refuse_foreign(connection, found, create=False)
+        if found != migrate.newest():
+            told = f"is of an older version of bitnas ({found}, this one's is {migrate.newest()})"
+            fix = f"{command('db', 'upgrade', storage=without_password(url))} brings it up to date"
+            raise BitnasError(_STORAGE, f": {_shown(engine.url)} {told}; {fix}")
+        return engine
+
+
 @contextmanager
 def unmigrated(url: str) -> Iterator[Engine]:
     """An engine on the ledger at ``url``, whatever its schema, which stays as it is.
@@ -58,12 +77,12 @@ def unmigrated(url: str) -> Iterator[Engine]:
 
 
 @contextmanager
-def _opened(url: str, create: bool) -> Iterator[Engine]:
+def _opened(url: str, create: bool, read_only: bool = False) -> Iterator[Engine]:
     """An engine, closed where the block fails; what the database raises in it is explained."""
     parsed = parse_url(url)
     _check_file(parsed, create)
     with explained(_shown(parsed)):
-        engine = connected(parsed)
+        engine = connected(parsed, read_only=read_only)
         try:
             yield engine
         except BaseException:

@@ -22,6 +22,8 @@ from nas.ledger.workers import Worker
 STARTING = "starting"
 WAITING = "waiting"
 """Begins what a worker does that waits for something, such as for the device."""
+FOR_OTHERS = f"{WAITING} for another bitnas process"
+"""Begins what a worker does that waits for one that trains or measures on its machine."""
 KEPT = 64
 """So many of the workers of a search are kept once they are gone."""
 GONE_S = 3600.0

@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Engine, func, insert, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session
 
-from nas.hints import command
+from nas.hints import command, without_password
 from nas.ledger.away import Patience, is_away, patient
-from nas.ledger.engine import explained, open_engine
+from nas.ledger.engine import explained, open_engine, open_to_read
 from nas.ledger.entries import ArtifactRecord, EpochRecord, check_finite
 from nas.ledger.front import front_of
 from nas.ledger.needs import check_objectives
@@ -72,9 +72,12 @@ class Ledger:
         self._shown = engine.url.render_as_string(hide_password=True)
 
     @classmethod
-    def open(cls, url: str, *, create: bool = False, patience: Patience | None = None) -> Self:
+    def open(
+        cls, url: str, *, create: bool = False, read_only: bool = False, patience: Patience | None = None
+    ) -> Self:
         """The ledger at ``url``, brought up to date; ``create`` makes an absent one.
 
+        With ``read_only`` nothing can be written, and one of an older version is refused.
         With ``patience`` it waits for a database that is away: now, and in what a search does with it.
 
         Raises:
@@ -83,7 +86,7 @@ class Ledger:
         """
 
         def opened() -> Engine:
-            return open_engine(url, create=create)
+            return open_to_read(url) if read_only else open_engine(url, create=create)
 
         return cls(opened() if patience is None else patience.during(opened), url, patience)
 
@@ -136,7 +139,7 @@ class Ledger:
                 told = first_damage(connection)
             if told is None:
                 raise
-            fix = command("db", "check", storage=self.url)
+            fix = command("db", "check", storage=without_password(self.url))
             raise StorageError(Parameter("storage"), f": {self._shown}: {told}; run {fix}") from error
 
     def _was_committed(self, session: Session) -> bool:

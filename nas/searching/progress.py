@@ -11,6 +11,7 @@ from nas.analysis.standing import Standing
 from nas.formatting import MISSING, lasting
 from nas.ledger.history import History
 from nas.ledger.records import SearchConfig, SearchRecord, TrialRecord, TrialState
+from nas.ledger.roster import FOR_OTHERS, WAITING
 from nas.objectives import objective
 from nas.searching.supervision import Progress
 
@@ -48,6 +49,7 @@ class Watcher:
         self._shown_before, self._epochs_before = len(self._shown), self._epochs.done
         self._started, self._done_first = time.monotonic(), 0
         self._stage, self._notices = "", 0
+        self._is_held_up = self._was_held_up = False
         self.told = Progress()
 
     def trials(self, now: SearchRecord) -> None:
@@ -66,9 +68,21 @@ class Watcher:
         self._hear(progress)
         if not self._done():  # what comes before the first trial says nothing of others
             self._started = time.monotonic()
-        if progress.stage != self._stage:
-            self._stage = progress.stage
-            self.stage(progress)
+        if progress.stage.startswith(FOR_OTHERS):
+            self._hold_up(progress.stage)
+        elif progress.stage or not self._is_held_up:  # the end of a wait is no new stage
+            self._is_held_up = False
+            if progress.stage != self._stage:
+                self._stage = progress.stage
+                self.stage(progress)
+
+    def _hold_up(self, stage: str) -> None:
+        """Another process of this machine goes first: said once, though the two take turns."""
+        self._is_held_up = True
+        if not self._was_held_up:
+            self._was_held_up = True
+            told = f"{stage}, which trains or measures: this search goes on after it"
+            self._console.print(told, highlight=False, markup=False, soft_wrap=True)
 
     def _hear(self, progress: Progress) -> None:
         """Keep what was told, and print each notice once."""
@@ -144,7 +158,10 @@ class BarWatcher(Watcher):
     def progress(self, now: SearchRecord, progress: Progress) -> None:
         """Tell the stage in the bar."""
         self._hear(progress)
-        if progress.of:
+        if progress.stage.startswith(FOR_OTHERS):
+            self._hold_up(progress.stage)
+            self.bar.update(self._task, description=f"{self._name}: {WAITING}")
+        elif progress.of:
             self.bar.update(
                 self._task,
                 total=progress.of,

@@ -12,7 +12,7 @@ from latency.timing.fair_lock import Check
 from nas.ledger.away import Patience
 from nas.ledger.claims import Claim, Claims
 from nas.ledger.records import ALL, PREDICT, TrialState
-from nas.ledger.roster import Roster
+from nas.ledger.roster import FOR_OTHERS, Roster
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
 from nas.measuring.bench import Bench, Progress
@@ -133,7 +133,7 @@ def work(job: Job, stop: Stop, tell: Tell = _tell_nobody, run_trials: RunTrials 
 
 def _waiting(who: str) -> str:
     """The stage of waiting for another process that trains or measures; of none when the wait is over."""
-    return f"waiting for {who} to give way" if who else ""
+    return f"{FOR_OTHERS} on this machine ({who})" if who else ""
 
 
 def _elsewhere(runner: TrialRunner) -> list[ElsewhereBench]:

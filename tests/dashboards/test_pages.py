@@ -1,6 +1,9 @@
 """What the pages hold, without a browser: cards, problems, and reading afresh."""
 
 import json
+import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +12,9 @@ from plotly.utils import PlotlyJSONEncoder
 
 from dashboards import trial_costs
 from dashboards.app import create_app, render
+from dashboards.command import dashboard
 from dashboards.routes import (
+    PATTERNS,
     Route,
     artifact_path,
     device_path,
@@ -19,10 +24,13 @@ from dashboards.routes import (
     trial_path,
     trials_compared_path,
 )
+from dashboards.titles import TITLES
 from dashboards.views import View
+from nas.hints import command
 from nas.ledger import Ledger, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
+from nas.ledger.migrate import newest
 from nas.objectives import ObjectiveValue, objectives
 from nas.objectives.macs import Macs
 from search_spaces.errors import BitnasError
@@ -50,6 +58,16 @@ def test_search_page(storage: str) -> None:
     assert '"id": "trials"' in page
 
 
+def test_every_page_has_a_title_of_its_own(storage: str) -> None:
+    assert TITLES.keys() == PATTERNS.keys()
+    for path, title in (
+        ("/search/demo", "demo"),
+        ("/search/demo/trial/6", "Trial 6 of demo"),
+        ("/nowhere", "No such page"),
+    ):
+        assert f'"data-title": "{title}"' in text(storage, path)
+
+
 def test_trial_page(storage: str) -> None:
     page = text(storage, "/search/demo/trial/6")
     for told in ("97.4%", "0.152 ms", "0.149 ms", "11.30 kB", "separable", "depthwise ", "dithered"):
@@ -60,6 +78,7 @@ def test_trial_page(storage: str) -> None:
     assert "/search/demo/trial/7" in page
 
 
+OLD = Path(__file__).parents[1] / "nas" / "schemas" / "r0013.sql"
 OTHER = "other"
 """A search whose objectives are not the usual ones."""
 
@@ -219,6 +238,20 @@ def test_showing_writes_nothing(own_storage: str) -> None:
     for path in ("/", "/search/demo", "/search/demo/trial/23", "/search/empty"):
         render(own_storage, path)
     assert rows() == before
+
+
+def test_an_older_ledger_is_told_and_stays_as_it_is(tmp_path: Path) -> None:
+    file = tmp_path / "nas.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(OLD.read_text(encoding="utf-8"))
+    storage, before = f"sqlite:///{file}", file.read_bytes()
+    upgrade = command("db", "upgrade", storage=storage)
+    told = f"is of an older version of bitnas (0013, this one's is {newest()}); {upgrade} brings"
+    assert told in text(storage, "/") and told in text(storage, "/search/demo")
+    assert told in create_app(storage).server.test_client().get("/data/search/demo/frame.json").json["error"]
+    with pytest.raises(BitnasError, match=re.escape(told)):
+        dashboard.main(["--storage", storage], standalone_mode=False)
+    assert file.read_bytes() == before and [*tmp_path.iterdir()] == [file]
 
 
 def test_routes_are_their_own_inverse() -> None:

@@ -1,7 +1,9 @@
 """The list of searches and their comparison: each value against one that is computed in another way."""
 
 import json
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +24,8 @@ from nas.hints import command
 from nas.ledger import EpochRecord, Ledger, TrialRecord, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.roster import Roster
+from nas.objectives import objectives
+from nas.objectives.macs import Macs
 from search_spaces.errors import InvalidInput
 from tests.cli.filled_ledger import CONFIG, FRONT, propose
 from tests.dashboards.conftest import Serve
@@ -167,7 +171,15 @@ def test_the_state_says_who_works(ledger: Ledger) -> None:
     assert row(ledger, ONE).state is SearchState.STOPPED
     while claim := claims.claim():
         claims.finish(claim, TrialState.FAILED, error="x")
+    roster.join(ELSEWHERE, {})
+    roster.note(ELSEWHERE, "timing the front")
+    found = row(ledger, ONE)
+    assert (found.state, found.stages) == (SearchState.MEASURING, "timing the front")
+    page, is_live = render(ledger.url, f"/search/{ONE}")
+    assert is_live and "trials finished, measuring the front" in str(page)
+    roster.leave(ELSEWHERE)
     assert row(ledger, ONE).state is SearchState.FINISHED
+    assert not render(ledger.url, f"/search/{ONE}")[1]
 
 
 def test_the_rate_gives_the_time_left(ledger: Ledger) -> None:
@@ -265,6 +277,30 @@ def test_the_comparison_page(compared_storage: str) -> None:
 def test_what_cannot_be_compared_is_told_in_a_line(compared_storage: str, query: str, told: str) -> None:
     page = text(compared_storage, "/compare", query)
     assert told in page and "compared-fronts" not in page
+
+
+def test_one_that_cannot_be_compared_is_left_out_and_told(tmp_path: Path, compared_storage: str) -> None:
+    file = tmp_path / "nas.db"
+    file.write_bytes(Path(compared_storage.removeprefix("sqlite:///")).read_bytes())
+    storage, blocks = f"sqlite:///{file}", Macs()
+    blocks.name, blocks.limit = "blocks", ""
+    with pytest.MonkeyPatch.context() as plugin, Ledger.open(storage) as ledger:
+        plugin.setitem(objectives._things, "blocks", blocks)
+        searched(ledger, "plugged", seed=3, objectives=("accuracy", "blocks"))
+        searched(ledger, "damaged", seed=4)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE trials SET owner = 'zz' WHERE number = 1 AND search_id = 5")
+    query = searches_compared_path([ONE, "plugged", OTHER, "damaged"]).partition("?")[2]
+    page = text(storage, "/compare", query)
+    assert "'plugged' is left out. Objective 'blocks' is not known here" in page
+    assert f"({command('dashboard', lacks_plugin=True)})" in page and "add_plugin_file" not in page
+    assert "'damaged' is left out. storage: " in page and "damaged/1: column 'owner' is damaged" in page
+    assert '"id": "compared-fronts"' in page and f'"/search/{OTHER}/trial/' in page
+    few = text(storage, "/compare", searches_compared_path([ONE, "damaged"]).partition("?")[2])
+    assert "Fewer than 2 are left to compare." in few and "compared-fronts" not in few
+    listed = text(storage, "/")
+    assert "damaged/1: column 'owner' is damaged" in listed
+    assert '"href": "/search/one"' in listed
 
 
 def test_searches_without_common_objectives_are_not_compared(compared_storage: str) -> None:

@@ -130,7 +130,8 @@ def test_the_page_of_a_trial_shows_its_costs_and_its_record(real: str, storage: 
     ):
         assert told in page
     assert f"nas export real --trial 0 --output winner/ --storage {real}" in page
-    assert "/search/real/compare?trials=0,1" in text(real, "/search/real/trial/1")
+    page = text(real, "/search/real/trial/1")
+    assert "/search/real/compare?trials=0,1" in page and '/search/real/compare?trials=1"' in page
     page = text(storage, "/search/demo/trial/6")
     assert "No layer is named. The kernels of this network are others here" in page
     assert "the whole network" in page and "Measured, 0.149 ms" in page
@@ -204,6 +205,9 @@ def test_a_selection_leads_to_its_comparison(reader: Reader, serve: Serve, stora
     page.wait_for_url("**/search/demo/compare?trials=2,4,6")
     page.wait_for_selector("#compared-curves .scatterlayer path")
     assert page.locator(".bitnas-drawing").count() == 3
+    page.get_by_role("textbox", name="Trials").fill("4, 5")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search/demo/compare?trials=4%2C+5")
     page.get_by_role("link", name="Trial 4").first.click()
     page.wait_for_url("**/search/demo/trial/4")
     drawing = page.locator("svg.bitnas-architecture")

@@ -277,7 +277,8 @@ def test_a_search_predicts_while_its_device_is_away_and_verifies_when_it_is_back
     assert any(trial["estimated"] for trial in trials)
     assert "does not answer" in nas(tmp_path, "latency", "verify", "away", code=1)
     explained = nas(tmp_path, "latency", "explain", f"away:{trials[0]['number']}", "--device", "pi", "--json")
-    layers = json.loads(explained)["layers"]
+    layers, recorded = (json.loads(explained)[key] for key in ("layers", "recorded"))
+    assert recorded == {"predicted_ms": trials[0]["latency_ms"], "measured_ms": None}
     assert {layer["how"] for layer in layers} <= {"measured", "estimated"}
     assert "Wrote" in nas(tmp_path, "latency", "export", "--device", "pi", "-o", tmp_path / "pi.jsonl")
 

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, inspect, text
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState, non_dominated
 from nas.ledger.migrate import VERSION_TABLE
 from nas.ledger.tables import Base
-from search_spaces.errors import BitnasError, DatabaseAwayError, InvalidInput
+from search_spaces.errors import BitnasError, DatabaseAwayError, InvalidInput, StorageError
 
 
 def test_a_search_starts_with_its_trials_queued(ledger: Ledger, config: SearchConfig) -> None:
@@ -34,6 +34,15 @@ def test_everything_is_still_there_after_reopening(storage: str, config: SearchC
         first.create_search("demo", config)
     with Ledger.open(storage) as second:
         assert second.search("demo").config == config
+
+
+def test_what_is_opened_to_read_is_not_written(storage: str, config: SearchConfig) -> None:
+    with Ledger.open(storage, create=True) as ledger:
+        ledger.create_search("demo", config)
+        with Ledger.open(storage, read_only=True) as reader:
+            with pytest.raises(StorageError, match=r"cannot be used \(.*read-?only"):
+                reader.create_search("other", config)
+            assert reader.searches() == ledger.searches()
 
 
 def test_a_taken_name_is_refused_and_adds_nothing(ledger: Ledger, config: SearchConfig) -> None:

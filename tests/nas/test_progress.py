@@ -11,6 +11,7 @@ from rich.console import Console
 from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
+from nas.ledger.roster import FOR_OTHERS
 from nas.searching.progress import Watcher, disturbance, watcher
 from nas.searching.supervision import Progress
 
@@ -30,6 +31,9 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
     watcher = Watcher(ledger, record, Console(file=out, width=200))
     for done in range(2):
         watcher.progress(record, Progress("profiling the device", done, 60))
+        for pid in (7, 8):
+            watcher.progress(record, Progress(f"{FOR_OTHERS} on this machine (process {pid})"))
+        watcher.progress(record, Progress())
     for cost, state, accuracy in ENDS:
         claim = claims.claim()
         assert claim is not None
@@ -41,8 +45,12 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
         claims.finish(claim, state, accuracy=accuracy, error=error)
         watcher.trials(ledger.search("demo"))
     told = [" ".join(line.split()) for line in out.getvalue().splitlines()]
-    assert told[0] == "profiling the device (60)", "once"
-    assert [line.split(", about")[0] for line in told[1:]] == [
+    assert told[:2] == [
+        "profiling the device (60)",
+        "waiting for another bitnas process on this machine (process 7), which trains or measures: "
+        "this search goes on after it",
+    ], "each once"
+    assert [line.split(", about")[0] for line in told[2:]] == [
         "trial 0 infeasible accuracy — latency 0.00150 ms size 12.00 kB 1/4",
         "trial 1 complete accuracy 87.5% latency about 0.00150 ms size 12.00 kB "
         "2/4, best 87.5%, 1 on the front",
@@ -51,7 +59,7 @@ def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConf
         "trial 3 complete accuracy 90.0% latency 0.00300 ms size 14.00 kB 4/4, best 90.0%, 2 on the front, "
         f"hypervolume {(0.1 * 1.1**2 + 1.1 * 0.1**2 - 0.1**3) / 1.1**3:.3f}",
     ]
-    assert ["left" in line for line in told[1:-1]] == [False, True, True], "the first says nothing of others"
+    assert ["left" in line for line in told[2:-1]] == [False, True, True], "the first says nothing of others"
 
 
 def test_where_trials_are_paused_the_time_left_is_that_of_all_epochs(

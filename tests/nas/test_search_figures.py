@@ -43,7 +43,9 @@ def test_each_figure_is_titled_and_draws_the_trials(result: nas.Result) -> None:
     bars = {trace.name: len(trace.x) for trace in figures["timeline"].data}
     assert bars == {"complete": len(COMPLETE), "infeasible": 6, "pruned": 1, "failed": 1}
     latencies = result.figure("options", of="latency", by="stage1.block")
-    assert latencies.layout.yaxis.title.text == "Latency (ms)" and len(latencies.data[0].y) > len(COMPLETE)
+    assert latencies.layout.yaxis.title.text == "Predicted latency (ms)" and len(latencies.data[0].y) > len(
+        COMPLETE
+    )
 
 
 def test_what_cannot_be_drawn_says_why(result: nas.Result, storage: str) -> None:
