@@ -60,6 +60,7 @@ PAGES: dict[str, Page] = {
 """The module of each page, by its name in ``routes.PATTERNS``."""
 LINKS = {"Searches": "/", "Devices": "/devices", "Artifacts": "/artifacts"}
 """What the head of every page leads to."""
+EARLY_SCRIPT = "/assets/early.js"
 OWN_SCRIPTS = ["/assets/mount.js", "/assets/searches.js"]
 OWN_STYLE = "/assets/dashboard.css"
 ASSETS = Path(__file__).with_name("assets")
@@ -81,7 +82,7 @@ def create_app(storage: str) -> Dash:
     app.index_string = app.index_string.replace("{%css%}", "{%css%}" + _head())
     app.layout = _shell
     answer_failures(app.server, app.callback_map)
-    serve_only(app.server, "/assets/", [*OWN_SCRIPTS, OWN_STYLE])
+    serve_only(app.server, "/assets/", [EARLY_SCRIPT, *OWN_SCRIPTS, OWN_STYLE])
     add_data_routes(app.server, storage, Frames(storage))
     add_downloads(app.server, storage)
     _show_pages(app, storage)
@@ -126,8 +127,9 @@ def _read(storage: str, path: str, route: Route | None) -> tuple[Any, bool]:
 def _head() -> str:
     """What a page loads before Dash: plotly, which Dash then uses too, and the linked views."""
     scripts = [PLOTLY, *(f"{BROWSER}/{name}" for name in SCRIPTS), *OWN_SCRIPTS]
-    told = [f'<link rel="stylesheet" href="{BROWSER}/{STYLE}">']
-    return "".join([*told, *(f'<script src="{script}"></script>' for script in scripts)])
+    told = [f'<link rel="stylesheet" href="{BROWSER}/{STYLE}">', f'<script src="{EARLY_SCRIPT}"></script>']
+    # deferred, so that Dash begins while these arrive; they are there before its first figure is
+    return "".join([*told, *(f'<script defer src="{script}"></script>' for script in scripts)])
 
 
 def _shell() -> Any:
