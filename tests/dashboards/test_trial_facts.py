@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from PIL import Image
 from sqlalchemy import select, update
 
+from dashboards import trial_errors
 from dashboards.app import create_app
 from nas.analysis.lineage import lineage_of
 from nas.cli.main import cli
@@ -67,7 +68,7 @@ def _fill(
         claims.finish(claim, TrialState.COMPLETE, accuracy=0.9 + number / 100, predictions=predictions)
 
 
-def test_the_card_of_mistakes(bred: str) -> None:
+def test_the_card_of_mistakes(bred: str, monkeypatch: pytest.MonkeyPatch) -> None:
     page = text(bred, "/search/bred/trial/3")
     card = page[page.index("What it gets wrong") : page.index("Where it comes from")]
     assert "4 of 74 images got a wrong class. Each row is a true class" in card
@@ -76,6 +77,9 @@ def test_the_card_of_mistakes(bred: str) -> None:
     assert card.index("3 of 33 (9.1%)") < card.index("1 of 1 (100.0%)"), "the most frequent first"
     assert "5, taken for 9" in card and f"87.5% sure, image {FIRST_5}" in card
     assert '"src": "/data/search/bred/trial/3/image/0.png"' in card
+    assert "pairs of classes" not in card
+    monkeypatch.setattr(trial_errors, "MOST_PAIRS", 1)
+    assert "1 of 2 pairs of classes." in text(bred, "/search/bred/trial/3")
     assert f'"alt": "validation image {FIRST_5}: 5, taken for 9"' in card
 
 

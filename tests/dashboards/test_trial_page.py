@@ -130,6 +130,8 @@ def test_the_page_of_a_trial_shows_its_costs_and_its_record(real: str, storage: 
     ):
         assert told in page
     assert f"nas export real --trial 0 --output winner/ --storage {real}" in page
+    predicted = re.findall(r'Predicted, ([^"]+)"', page)
+    assert len(predicted) == 1 and f'"{predicted[0]}"' in page, "the tile and the bar say it in one unit"
     page = text(real, "/search/real/trial/1")
     assert "/search/real/compare?trials=0,1" in page and '/search/real/compare?trials=1"' in page
     page = text(storage, "/search/demo/trial/6")
