@@ -12,6 +12,7 @@ from dashboards.parts import chart, crumbs, grid, heading, link_column, notice, 
 from dashboards.routes import Route, search_path, trial_path
 from dashboards.views import View
 from nas.analysis.searches_compared import FEWEST, ComparedSearch, Comparison, check_count
+from nas.analysis.searches_data import goes_on
 from nas.figures.searches import (
     PLOTS,
     FrontLine,
@@ -57,9 +58,9 @@ def page(ledger: Ledger, route: Route) -> Any:
 
 
 def is_live(ledger: Ledger, route: Route) -> bool:
-    """Whether one of them still has trials to run."""
+    """Whether one of them still has trials to run, or a front to measure."""
     named = route.query.get("search", ())
-    return any(search.name in named and not search.finished for search in ledger.searches())
+    return goes_on(ledger, [search for search in ledger.searches() if search.name in named])
 
 
 def answer_choice(app: Dash) -> None:
@@ -172,7 +173,7 @@ def _results(found: Comparison) -> list[Any]:
         (f"Of the {found.joint} on the front of all", [_share(s.joint, found.joint) for s in searches]),
         ("Hypervolume in the common box", [_told_volume(s.hypervolume) for s in searches]),
         (
-            "Epochs trained by its last trial",
+            "Epochs trained in all",
             [str(s.growth[-1].epochs) if s.growth else MISSING for s in searches],
         ),
         (
