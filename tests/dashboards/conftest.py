@@ -67,24 +67,16 @@ def served(storage: str, token: str | None = None) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Debian's chromium."""
-    with a_browser() as browser:
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Debian's chromium, which all pages share."""
+    with a_browser(tmp_path_factory.mktemp("profile")) as browser:
         yield browser
 
 
-@pytest.fixture(scope="session")
-def context(browser: Any) -> Iterator[Any]:
-    """What the pages of all tests share, above all the scripts that were loaded before."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    yield context
-    context.close()
-
-
 @pytest.fixture
-def reader(context: Any) -> Iterator[Reader]:
+def reader(browser: Any) -> Iterator[Reader]:
     """A page of its own."""
-    page = context.new_page()
+    page = browser.new_page()
     page.set_default_timeout(60_000)
     yield Reader(page)
     page.close()

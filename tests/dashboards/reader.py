@@ -39,13 +39,15 @@ def why_absent() -> str | None:
 
 
 @contextmanager
-def a_browser() -> Iterator[Any]:
-    """Debian's chromium."""
+def a_browser(profile: Path) -> Iterator[Any]:
+    """Debian's chromium. In ``profile`` it keeps the scripts that it has compiled: most of a page's time."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if why := why_absent():
         pytest.skip(why)
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        browser = playwright.chromium.launch_persistent_context(
+            profile, executable_path=str(CHROMIUM), args=ARGUMENTS, viewport={"width": 1280, "height": 900}
+        )
         yield browser
         browser.close()
 

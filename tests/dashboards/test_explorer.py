@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.large_ledger import fill
+from nas.analysis import search_data
 from nas.cli.main import cli
 from nas.export.trials import candidates
 from nas.ledger import Ledger, TrialState, Worker
@@ -184,21 +184,27 @@ def test_an_empty_ledger_says_how_to_begin(reader: Reader, serve: Serve, tmp_pat
     assert reader.told == []
 
 
-def test_many_trials_are_drawn_by_webgl_and_thinned(reader: Reader, serve: Serve, tmp_path: Path) -> None:
-    storage, trials = f"sqlite:///{tmp_path}/nas.db", 2001  # more than are drawn by the page itself
-    fill(storage, "large", trials, space_name="tiny")
-    page = reader.page
-    page.goto(serve(storage) + "search/large")
-    page.get_by_text("2,001 trials, drawn with WebGL").wait_for()
-    page.locator("#front-plot .gl-canvas").first.wait_for(state="attached")
-    rows_are(page, trials)
+def test_many_trials_are_drawn_by_webgl_and_thinned(
+    reader: Reader, serve: Serve, own_storage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a smaller idea of many: ``benchmarks.dashboard`` looks at 10,000 trials."""
+    monkeypatch.setattr(search_data, "MOST_CURVES", 5)
+    page = opened(reader, serve(own_storage) + "search/demo")
+    page.evaluate("bitnas.MANY = 10")
     slider = page.locator('input[type=range][data-limit="size"]')
     slider.press("Home")
-    page.get_by_text(re.compile(r"^\d+ of 2,001 trials, drawn with WebGL")).wait_for()
+    page.get_by_text(re.compile(r"^\d+ of 24 trials, drawn with WebGL")).wait_for()
+    page.locator("#front-plot .gl-canvas").first.wait_for(state="attached")
     rows_are(page, int(page.locator(COUNT).inner_text().split(" of ")[0]))
     slider.press("End")
-    page.locator("#curves-plot").scroll_into_view_if_needed()
-    page.get_by_text(re.compile(r"^Drawn for \d+ of [\d,]+ trainings")).wait_for()
+    page.get_by_text("24 trials, drawn with WebGL", exact=True).wait_for()
+    for name, told in (
+        ("curves", r"^Drawn for \d of \d+ trainings"),
+        ("timeline", r"^\d+ trials, drawn with WebGL"),
+        ("parallel", r"Drawn for 10 of \d+ trials"),
+    ):
+        page.locator(f"#{name}-plot").scroll_into_view_if_needed()
+        page.get_by_text(re.compile(told)).wait_for()
     assert reader.told == []
 
 
