@@ -200,7 +200,7 @@ def test_many_trials_are_drawn_by_webgl_and_thinned(
     page.get_by_text("24 trials, drawn with WebGL", exact=True).wait_for()
     for name, told in (
         ("curves", r"^Drawn for \d of \d+ trainings"),
-        ("timeline", r"^\d+ trials, drawn with WebGL"),
+        ("timeline", r"^\d+ trials, drawn with WebGL\.$"),
         ("parallel", r"Drawn for 10 of \d+ trials"),
     ):
         page.locator(f"#{name}-plot").scroll_into_view_if_needed()
