@@ -18,6 +18,7 @@ CALLABLES = (
     nas.Result.trials,
     nas.Result.trial,
     nas.Result.export,
+    nas.Result.figure,
     nas.Result.pareto,
 )
 

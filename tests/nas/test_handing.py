@@ -53,7 +53,7 @@ class Bench:
         return self.handing.hear(key, Message("step", {"number": number, "values": values, "seconds": 0.5}))
 
     def end(self, key: str, **values: float) -> bool:
-        return self.handing.hear(key, Message("ended", {"values": values}, b"weights"))
+        return self.handing.hear(key, Message("ended", {"values": values, "predictions": None}, b"weights"))
 
     def states(self) -> list[TrialState]:
         return [trial.state for trial in self.ledger.trials("demo")]

@@ -15,8 +15,8 @@ from search_spaces.layers import QuantConv2d
 from search_spaces.search_space import spaces
 from tests.runtime.harness import DISTINCT
 
-SAMPLES = {"mobile": 4}  # of each space; those of this one are large
-SAMPLES_ELSE = 12
+SAMPLES = {"mobile": 3}  # of each space; those of this one are large
+SAMPLES_ELSE = 9
 STACKS = 8  # of each precision
 IMAGES = 6
 
