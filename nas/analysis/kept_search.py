@@ -1,5 +1,6 @@
 """One search as lists and comparisons show it, kept up to date by what has changed of its trials."""
 
+import math
 from datetime import UTC, datetime
 from heapq import nlargest
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from nas.ledger.needs import unknown_objectives
 from nas.ledger.records import SearchConfig
 from nas.ledger.rows import trial_columns
 from nas.ledger.store import left_out_of
-from nas.objectives import DEFAULT, Objective, objective
+from nas.objectives import DEFAULT, Objective, is_known, objective
 from search_spaces.errors import DatabaseAwayError, StorageError
 
 UNUSED = {"passed_samples", "error", "digest", "estimated", "accuracies"}
@@ -131,16 +132,22 @@ class KeptSearch:
         return sorted(self.ended.values(), key=lambda trial: (trial.at, trial.number))
 
     def best(self, name: str) -> Best | None:
-        """The best trial within the limits; None where none has a value."""
+        """The best trial within the limits; None where none has a value.
+
+        Of equal ones it is that which is better in the other objectives, in their order.
+        """
         if name not in self.names:
             return None
         of, place = objective(name), self.names.index(name)
-        found = [
-            (of.loss(value), trial.number, value)
-            for trial in self.ended.values()
-            if trial.values and not trial.is_over and (value := trial.values[place]) is not None
-        ]
-        return Best(of, *min(found)[1:]) if found else None
+        kept = (trial for trial in self.ended.values() if trial.values and not trial.is_over)
+        known = [(value, trial) for trial in kept if (value := trial.values[place]) is not None]
+        if not known:
+            return None
+        best = min((value for value, _ in known), key=of.loss)
+        equal = [trial for value, trial in known if value == best]
+        others = [(objective(other), at) for at, other in enumerate(self.names) if is_known(other)]
+        first = min(equal, key=lambda t: (*(_loss(o, t.values[at]) for o, at in others), t.number))
+        return Best(of, first.number, best)
 
     def last_ended(self, count: int) -> list[datetime]:
         """When the last of its own trials ended, the latest first."""
@@ -149,6 +156,10 @@ class KeptSearch:
     def epochs_since(self, time: datetime) -> int:
         """How many epochs the trials have been through that began since."""
         return sum(epochs for began, epochs in self._epochs_since.values() if began >= time)
+
+
+def _loss(of: Objective, value: float | None) -> float:
+    return math.inf if value is None else of.loss(value)
 
 
 def first_that_needs_training(config: SearchConfig) -> str:
