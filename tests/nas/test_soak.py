@@ -22,7 +22,7 @@ from tests.nas.postgres import why_absent
             marks=pytest.mark.skipif(why_absent() is not None, reason=why_absent() or "it is there"),
         ),
         pytest.param(
-            "--database ray --kills 5 --server-kills 1 --workers 2 --trials 20 --seed 6",
+            "--database ray --kills 5 --workers 2 --trials 12 --seed 6",
             marks=pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
         ),
     ],

@@ -59,10 +59,10 @@ def test_every_precision_is_the_same_to_the_bit(precision, threads, images):
 
 @pytest.mark.parametrize("name", sorted(spaces))
 def test_samples_of_every_space_are_the_same_to_the_bit(name):
+    if name == "mobile":
+        pytest.skip("its networks are deep, and their kernels are those of the other spaces")
     space = search_spaces.space(name)
-    if space.input_shape[1] > 32:  # its kernels are the same on smaller images
-        space = space.fitted((3, 32, 32), 10)
-    for seed in range(1 if name == "mobile" else 2):  # those of this one are deep
+    for seed in range(2):
         architecture = space.sample(seed)
         module, shape = search_spaces.build(architecture).eval(), (1, *architecture.input_shape)
         image = np.random.default_rng(seed).random(shape, np.float32)
