@@ -1,5 +1,6 @@
 # make demo   search, plot, export and verify on real digits, in a few minutes
 # make test   lint, type-check and test, as CI does
+# make test-slow  the tests of half a minute and more, which make test leaves out
 # make pictures  the pictures of the README and the docs, from the demo
 # make screenshots  every page of the dashboard in light and dark, of the demo, into screenshots/
 # make bench  our kernels and networks beside onnxruntime, torch and numkong, in a few minutes
@@ -23,7 +24,7 @@ DEMO := demo
 DEMO_LIMIT ?= 0.5x
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo pictures screenshots bench bench-dashboard bench-ledger bench-measuring bench-search bench-search-table bench-training reproduce networks soak accuracy test lint types unit format clean
+.PHONY: help install demo pictures screenshots bench bench-dashboard bench-ledger bench-measuring bench-search bench-search-table bench-training reproduce networks soak accuracy test test-slow lint types unit format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -152,7 +153,10 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder  # many tests wait: three keep two cores busy
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not slow'  # many tests wait: three keep two cores busy
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -n 2 -m slow
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

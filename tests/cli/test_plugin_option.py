@@ -51,6 +51,7 @@ def test_a_block_and_a_space_of_a_plugin_are_searched(tmp_path: Path) -> None:
     assert (done.returncode, "'g' was made with the space 'few' of a plug-in" in done.stderr) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_kernel_of_a_plugin_is_searched_exported_and_verified(tmp_path: Path) -> None:
     plugin = searched("kernel.py", "squared", "squared", tmp_path)
     done = nas(*plugin, "export", "g", "-o", "out", cwd=tmp_path)

@@ -263,6 +263,7 @@ def nas(folder, *arguments, code=0):
     return told.stdout if "--json" in arguments else told.stderr
 
 
+@pytest.mark.slow
 def test_a_search_predicts_while_its_device_is_away_and_verifies_when_it_is_back(tmp_path):
     serving = Serving()
     nas(tmp_path, "device", "add", "pi", "--rpc", f"127.0.0.1:{serving.port}", "--key", KEY)

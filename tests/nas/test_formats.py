@@ -264,6 +264,7 @@ def test_searches_store_paths_that_hold_from_anywhere(
     assert canonical("owner/name") == "owner/name"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.exists(), reason="CIFAR-10 is not here")
 def test_cifar10_from_the_hubs_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NAS_CACHE")  # decoding takes seconds; whoever has trained on it has it

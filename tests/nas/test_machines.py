@@ -38,6 +38,7 @@ def record(storage: str) -> SearchRecord:
         return ledger.search("demo")
 
 
+@pytest.mark.slow
 def test_only_workers_on_the_machine_of_a_search_time_anything(on: On, storage: str) -> None:
     """Those elsewhere take costs from its table, evaluate, and leave measuring to it."""
     new = ["search", "--name", "demo", *OPTIONS, "--trials", "2", "--measure", "all"]

@@ -267,6 +267,7 @@ def _worker_process(job: Job) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
 
 
+@pytest.mark.slow
 def test_a_search_killed_at_any_moment_goes_on_to_the_same_end(
     uninterrupted: list[TrialRecord], tmp_path: Path
 ) -> None:
