@@ -34,7 +34,7 @@ def add_downloads(server: Flask, storage: str) -> None:
         except BitnasError as error:
             file.close()
             return Response(f"{error}\n", CONFLICT, mimetype="text/plain")
-        except BaseException:
+        except BaseException:  # goes on as it is; only the file must not stay open
             file.close()
             raise
         size = file.tell()

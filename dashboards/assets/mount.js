@@ -32,7 +32,7 @@
       },
       trialPath: (number) => `${base}/trial/${number}`,
       comparePath: (numbers) => `${base}/compare?trials=${numbers.join(",")}`,
-      open: (number) => goTo(`${base}/trial/${number}`),
+      open: (number) => bitnas.goTo(`${base}/trial/${number}`),
       extra: async (name) => {
         if (extras.tag !== current.tag) Object.assign(extras, { tag: current.tag, kept: new Map() });
         if (!extras.kept.has(name)) extras.kept.set(name, (await fetchJson(`/data${base}/${name}.json`)).told);
@@ -49,11 +49,11 @@
   }
 
   // As if a link of Dash had been followed: the page changes, the application stays.
-  function goTo(path) {
+  bitnas.goTo = (path) => {
     history.pushState({}, "", path);
     window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
     window.scrollTo(0, 0);
-  }
+  };
 
   async function mount(root) {
     const search = root.dataset.search, source = sourceOf(search), mine = { root, explorer: null, tag: null };

@@ -4,19 +4,13 @@
   const cells = (window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {});
   const make = (...told) => window.React.createElement(...told);
 
-  // As if a link of Dash had been followed: the page changes, the application stays.
-  const goTo = (path) => {
-    history.pushState({}, "", path);
-    window.dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
-    window.scrollTo(0, 0);
-  };
   const link = (text, href) =>
     make("a", {
       href,
       onClick: (event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey) return;
         event.preventDefault();
-        goTo(href);
+        bitnas.goTo(href);
       },
     }, text);
   const small = (text, title) => make("div", { className: "cell-small", title: title || text }, text);
@@ -54,7 +48,7 @@
     for (const plot of document.querySelectorAll(".opens-trials .js-plotly-plot"))
       if (plot.on && !plot.opensTrials) {
         plot.opensTrials = true;
-        plot.on("plotly_click", ({ points: [point] }) => typeof point.customdata === "string" && point.customdata.startsWith("/search/") && goTo(point.customdata));
+        plot.on("plotly_click", ({ points: [point] }) => typeof point.customdata === "string" && point.customdata.startsWith("/search/") && bitnas.goTo(point.customdata));
       }
   };
   new MutationObserver(listen).observe(document.documentElement, { childList: true, subtree: true });

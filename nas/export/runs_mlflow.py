@@ -66,7 +66,7 @@ def _load() -> None:
     """BitnasError where MLflow is not installed."""
     os.environ.update(SILENT)
     try:
-        import mlflow  # noqa: F401
+        import mlflow  # noqa: F401 - only whether it is there
     except ImportError as error:
         raise BitnasError(f"mlflow: it is not installed ({error}); {INSTALL}") from error
     for name in ("mlflow", "alembic"):

@@ -61,7 +61,7 @@ def write_tensorboard(runs: Runs, folder: Path, on_run: OnRun) -> Written:
 def _check_installed() -> None:
     """BitnasError where it is not."""
     try:
-        import tensorboardX  # noqa: F401
+        import tensorboardX  # noqa: F401 - only whether it is there
     except ImportError as error:
         told = f"tensorboard: tensorboardX is not installed ({error})"
         raise BitnasError(f"{told}; {INSTALL}") from error
