@@ -7,6 +7,7 @@ does alone.
 
 from collections.abc import Callable
 
+from runtime.kernels.loops import EVERY_THREAD
 from runtime.tvm_types import Expr, For, PrimFunc, Stmt
 
 MAX_THREADS = 256
@@ -45,12 +46,18 @@ def _share(statement: Stmt, threads: int) -> Stmt:
         if _is_parallel(part):
             found += [*_by_one(alone), _split(part, threads), _barrier()]
             alone = []
-        elif isinstance(part, tirx.AllocBuffer | tirx.Bind | tirx.DeclBuffer):
+        elif isinstance(part, tirx.AllocBuffer | tirx.Bind | tirx.DeclBuffer) or _is_for_each(part):
             found.append(part)
         else:
             alone.append(part)
     found += _by_one(alone)
     return tirx.SeqStmt(found) if len(found) > 1 else found[0]
+
+
+def _is_for_each(statement: Stmt) -> bool:
+    from tvm import tirx
+
+    return isinstance(statement, tirx.AttrStmt) and statement.attr_key == EVERY_THREAD
 
 
 def _is_parallel(statement: Stmt) -> bool:

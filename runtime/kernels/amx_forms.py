@@ -1,0 +1,138 @@
+"""How a convolution of bytes is cut into blocks that AMX multiplies, and where that pays.
+
+A tile is 16 pixels, rows as far apart as the stride says, or 16 output channels. Tiles of pixels either lie
+within the rows of the output, or go through the padded image without a break, over pixels that no output has
+and whose sums are left out; whichever takes fewer. The last one begins early enough to end where the pixels
+do, and computes some of them again.
+"""
+
+from dataclasses import dataclass
+
+from runtime.kernels import packing
+from runtime.kernels.amx_tiles import ROW_BYTES, ROWS
+from runtime.kernels.base import lanes
+from runtime.kernels.schedule import Tile
+from runtime.target import Cpu
+from runtime.tvm_types import Expr
+from runtime.workload import Conv2d
+
+LANES = 16
+LEAST_FILLED = 1 / 4
+"""Of what a tile multiplies. AMX does 1024 products a cycle where VNNI does 256."""
+FORMS = ((2, 2), (4, 1), (1, 4), (3, 1), (1, 2), (2, 1), (1, 1))
+"""Tiles of pixels and of channels in a block, the most promising first; with their operands they fill the
+registers."""
+
+
+@dataclass(frozen=True)
+class AmxTile(Tile):
+    """A block of ``x`` tiles of pixels times ``o`` vectors of output channels, in AMX's tile registers."""
+
+    flags = frozenset({"amx_tile", "amx_int8"})
+
+    def __str__(self) -> str:
+        return f"amx{self.x}x{self.o}"
+
+
+@dataclass(frozen=True)
+class PixelTiles:
+    """The output pixels of an image in tiles.
+
+    Pixels are numbered along the rows of the padded input, ``pitch`` a row, of which the first ``width`` are
+    pixels of the output. They are cut into ``lines``, rows of the output or one line through all of them,
+    and each line of ``length`` pixels into tiles of ``size``.
+    """
+
+    size: int
+    lines: int
+    length: int
+    pitch: int
+    width: int
+
+    @property
+    def per_line(self) -> int:
+        """Tiles of a line."""
+        return -(-self.length // self.size)
+
+    @property
+    def count(self) -> int:
+        """All tiles."""
+        return self.lines * self.per_line
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether some pixels are none of the output."""
+        return self.lines == 1 and self.length > self.width
+
+    def first(self, tile: Expr) -> Expr:
+        """The number of a tile's first pixel."""
+        from tvm import tirx
+
+        line, place = tirx.floordiv(tile, self.per_line), tirx.floormod(tile, self.per_line)
+        return line * self.pitch + tirx.min(place * self.size, self.length - self.size)
+
+    def place(self, tile: Expr, pixel: Expr) -> tuple[Expr, Expr]:
+        """Row and column of a tile's pixel, where there is an output."""
+        from tvm import tirx
+
+        if self.has_gaps:
+            number = self.first(tile) + pixel
+            return tirx.floordiv(number, self.pitch), tirx.floormod(number, self.pitch)
+        line, place = tirx.floordiv(tile, self.per_line), tirx.floormod(tile, self.per_line)
+        return line, tirx.min(place * self.size, self.length - self.size) + pixel
+
+
+def pixel_tiles(out: tuple[int, int], pitch: int) -> PixelTiles:
+    """The fewest tiles of the output's pixels, ``pitch`` being the columns of the padded input."""
+    rows, columns = out
+    whole = (rows - 1) * pitch + columns
+
+    def cut(lines: int, length: int) -> PixelTiles:
+        count = -(-length // ROWS)
+        return PixelTiles(-(-length // count), lines, length, pitch, columns)
+
+    return min(cut(rows, columns), cut(1, whole), key=lambda tiles: tiles.count)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How many bytes of a window are multiplied at a time.
+
+    Attributes:
+        run: quads that lie one after the other, in the image as in the weights.
+        quads: of them that a tile takes at a time.
+        taps: runs of a row of the window: one through all of its pixels, or one a pixel.
+    """
+
+    run: int
+    quads: int
+    taps: int
+
+
+def steps_of(workload: Conv2d) -> Steps:
+    """The largest part of a run that fits a tile and divides it."""
+    depth = packing.quads(workload.in_channels // workload.groups)
+    taps = 1 if workload.groups == 1 else workload.kernel
+    run = depth * workload.kernel // taps
+    most = ROW_BYTES // packing.QUAD
+    return Steps(run, max(q for q in range(1, most + 1) if run % q == 0), taps)
+
+
+def amx_forms(workload: Conv2d, cpu: Cpu, out: tuple[int, int], pitch: int) -> list[AmxTile]:
+    """Blocks that a convolution can be made of, the most promising first; none where AMX would not pay."""
+    channels = workload.out_channels // workload.groups
+    if not cpu.has_amx or workload.input not in ("uint8", "int8") or lanes(channels) != LANES:
+        return []
+    pixels, steps = pixel_tiles(out, pitch), steps_of(workload)
+    filled = out[0] * out[1] / (pixels.count * ROWS) * steps.quads * packing.QUAD / ROW_BYTES
+    if filled <= LEAST_FILLED:
+        return []
+    found = [
+        AmxTile(x, o) for x, o in FORMS if x <= pixels.count and channels // LANES % o == 0
+    ]
+    return sorted(found, key=lambda tile: (_loads(tile), -(-pixels.count // tile.x) * tile.x))
+
+
+def _loads(tile: Tile) -> float:
+    """Tiles that are loaded for each that is multiplied."""
+    return (tile.x + tile.o) / (tile.x * tile.o)
