@@ -41,7 +41,7 @@ X86_FEATURES = {name: name for name in _SAME.split()} | {
 }
 """LLVM's names of what x86 CPUs have and compiled code may use, and the system's names in /proc/cpuinfo."""
 AMX = frozenset({"amx_tile", "amx_int8"})
-"""What kernels on tile registers ask for, and no compiler uses unasked: other code for the target runs without."""
+"""What kernels on tile registers ask for, and no compiler uses unasked: all other code runs without."""
 INSTRUCTION_SETS = frozenset({*X86_FEATURES.values(), "asimd", "asimddp", "i8mm", "sve", "neon", "vfpv4"})
 """The CPU flags, by the names of /proc/cpuinfo, that decide whether compiled code runs."""
 
@@ -267,8 +267,11 @@ def cpu_of(name: str) -> Cpu:
 
 
 def _amx_of(name: str) -> frozenset[str]:
-    """AMX where a target has it; of this machine, where the system lets this process use it, too."""
-    if board_of(name) is not None or name == "native" and not (host_flags() >= AMX and may_use_tiles()):
+    """AMX where a target has it, and, for code that may run in this process, where the system grants it."""
+    if board_of(name) is not None:
+        return frozenset()
+    has_here = host_flags() >= AMX and may_use_tiles()
+    if name == "native" and not has_here:
         return frozenset()
     features = _llvm_features({"mcpu": cpu_name(name)})
     return AMX if {X86_FEATURES.get(feature) for feature in features} >= AMX else frozenset()
@@ -307,9 +310,7 @@ def required_flags(name: str) -> tuple[str, ...]:
         more = (flag for feature, flag in ARM_FEATURES.items() if feature in found)
         return tuple(sorted({*board.flags, *more}))
     features = {str(f) for f in codegen.llvm_get_cpu_features(resolve_target(name))}
-    return tuple(
-        sorted({flag for feature, flag in X86_FEATURES.items() if feature in features} - AMX)
-    )
+    return tuple(sorted({flag for feature, flag in X86_FEATURES.items() if feature in features} - AMX))
 
 
 def missing_flags(flags: Iterable[str]) -> list[str]:
@@ -317,6 +318,6 @@ def missing_flags(flags: Iterable[str]) -> list[str]:
     if not host_flags():
         return []
     missing = set(flags) - host_flags()
-    if AMX & set(flags) - missing and not may_use_tiles():
-        missing |= AMX & set(flags)
+    if (asked := AMX & set(flags) - missing) and not may_use_tiles():
+        missing |= asked
     return sorted(missing)

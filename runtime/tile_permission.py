@@ -1,6 +1,6 @@
 """Asks Linux for AMX's tile registers: they are 8 kB more for each thread, so that it saves none unasked.
 
-A process asks once, for all of its threads, those that run already among them (arch_prctl(2), and the kernel's
+A process asks once, for all of its threads, those that run already among them (Linux,
 Documentation/arch/x86/xstate.rst).
 """
 
@@ -27,7 +27,6 @@ def may_use_tiles() -> bool:
     request = (ctypes.c_long(number) for number in (ARCH_PRCTL, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA))
     if system.syscall(*request) == 0:
         return True
-    log.warning(
-        "the system does not grant AMX (%s): kernels use AVX-512 VNNI instead", os.strerror(ctypes.get_errno())
-    )
+    reason = os.strerror(ctypes.get_errno())
+    log.warning("the system does not grant AMX (%s): kernels for this CPU do without", reason)
     return False

@@ -2,7 +2,7 @@
 
 Schedules mark loops whose steps know nothing of each other as parallel. In each nest of loops one of them is
 split, the outermost of those that split best; a barrier ends the nest. What is not in such a loop, thread 0
-does alone.
+does alone, unless it says that each thread does it.
 """
 
 from collections.abc import Callable
@@ -46,8 +46,11 @@ def _share(statement: Stmt, threads: int) -> Stmt:
         if _is_parallel(part):
             found += [*_by_one(alone), _split(part, threads), _barrier()]
             alone = []
-        elif isinstance(part, tirx.AllocBuffer | tirx.Bind | tirx.DeclBuffer) or _is_for_each(part):
+        elif isinstance(part, tirx.AllocBuffer | tirx.Bind | tirx.DeclBuffer):
             found.append(part)
+        elif _is_for_each(part):
+            found += [*_by_one(alone), part]
+            alone = []
         else:
             alone.append(part)
     found += _by_one(alone)

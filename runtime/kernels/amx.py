@@ -1,8 +1,8 @@
 """Convolutions of bytes on AMX: blocks of 16 pixels by 16 output channels, summed 64 input bytes at a time.
 
 Weights lie as dot products of four take them, (O/16, K, K, quads, 16, 4): 16 quads one after the other are
-what a tile register takes. Pixels of an image (N, H, W, C) are rows of the other tile. The sums go through the
-stack into what ends every convolution (``runtime/kernels/epilogue.py``).
+what a tile register takes. Pixels of an image (N, H, W, C) are rows of the other tile. The sums go through
+the stack into what ends every convolution (``runtime/kernels/epilogue.py``).
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from runtime.kernels.base import Buffer
 from runtime.kernels.byte_products import add_windows, all_products, words_of_image
 from runtime.kernels.epilogue import finish, scaled
 from runtime.kernels.hand_written import HandWritten
-from runtime.kernels.loops import in_turn, loop
+from runtime.kernels.loops import loop
 from runtime.kernels.padding import Image
 from runtime.kernels.schedule import schedule_elementwise
 from runtime.kernels.weight_layouts import quads_of
@@ -162,9 +162,7 @@ class Products:
                 steps.taps, lambda kx: loop(steps.run // steps.quads, lambda number: step(ky, kx, number))
             )
 
-        stored = [
-            amx_tiles.store(tile, sums, [tile * size * LANES], LANES * LANE_BYTES) for tile in tiles
-        ]
+        stored = [amx_tiles.store(tile, sums, [tile * size * LANES], LANES * LANE_BYTES) for tile in tiles]
         return [*map(amx_tiles.zero, tiles), loop(w.kernel, taps), *stored]
 
     def _step(
@@ -224,9 +222,7 @@ class Products:
             flat = tirx.floordiv(flat, extent)
         return [flat, *reversed(found)]
 
-    def _load_weights(
-        self, register: int, weight: TirBuffer, o: Expr, tap: tuple[Expr, Expr, Expr]
-    ) -> Stmt:
+    def _load_weights(self, register: int, weight: TirBuffer, o: Expr, tap: tuple[Expr, Expr, Expr]) -> Stmt:
         from tvm import tirx
 
         ky, kx, quad = tap

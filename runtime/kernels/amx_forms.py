@@ -7,28 +7,34 @@ do, and computes some of them again.
 """
 
 from dataclasses import dataclass
+from itertools import islice
+from typing import ClassVar
 
 from runtime.kernels import packing
 from runtime.kernels.amx_tiles import ROW_BYTES, ROWS
 from runtime.kernels.base import lanes
 from runtime.kernels.schedule import Tile
-from runtime.target import Cpu
+from runtime.target import AMX, Cpu
 from runtime.tvm_types import Expr
 from runtime.workload import Conv2d
 
 LANES = 16
 LEAST_FILLED = 1 / 4
-"""Of what a tile multiplies. AMX does 1024 products a cycle where VNNI does 256."""
-FORMS = ((2, 2), (4, 1), (1, 4), (3, 1), (1, 2), (2, 1), (1, 1))
-"""Tiles of pixels and of channels in a block, the most promising first; with their operands they fill the
-registers."""
+"""Of what a tile multiplies: AMX does 1024 products a cycle where VNNI does 256."""
+WORTH_GAPS = 0.8
+"""How many of the tiles must be left for pixels to be numbered through rows: each is looked at, then."""
+FORMS = ((1, 2), (2, 1), (2, 2), (4, 1), (1, 1))
+"""Tiles of pixels and of channels in a block, the most promising first. Small blocks load more, but while one
+is scaled and stored, the core multiplies the next."""
+MOST_FORMS = 4
+"""Of those that fit. A device times five ways, and one is to be without AMX."""
 
 
 @dataclass(frozen=True)
 class AmxTile(Tile):
     """A block of ``x`` tiles of pixels times ``o`` vectors of output channels, in AMX's tile registers."""
 
-    flags = frozenset({"amx_tile", "amx_int8"})
+    flags: ClassVar[frozenset[str]] = AMX
 
     def __str__(self) -> str:
         return f"amx{self.x}x{self.o}"
@@ -83,7 +89,7 @@ class PixelTiles:
 
 
 def pixel_tiles(out: tuple[int, int], pitch: int) -> PixelTiles:
-    """The fewest tiles of the output's pixels, ``pitch`` being the columns of the padded input."""
+    """Few tiles of the output's pixels, ``pitch`` being the columns of the padded input."""
     rows, columns = out
     whole = (rows - 1) * pitch + columns
 
@@ -91,7 +97,8 @@ def pixel_tiles(out: tuple[int, int], pitch: int) -> PixelTiles:
         count = -(-length // ROWS)
         return PixelTiles(-(-length // count), lines, length, pitch, columns)
 
-    return min(cut(rows, columns), cut(1, whole), key=lambda tiles: tiles.count)
+    within, through = cut(rows, columns), cut(1, whole)
+    return through if through.count < WORTH_GAPS * within.count else within
 
 
 @dataclass(frozen=True)
@@ -127,12 +134,5 @@ def amx_forms(workload: Conv2d, cpu: Cpu, out: tuple[int, int], pitch: int) -> l
     filled = out[0] * out[1] / (pixels.count * ROWS) * steps.quads * packing.QUAD / ROW_BYTES
     if filled <= LEAST_FILLED:
         return []
-    found = [
-        AmxTile(x, o) for x, o in FORMS if x <= pixels.count and channels // LANES % o == 0
-    ]
-    return sorted(found, key=lambda tile: (_loads(tile), -(-pixels.count // tile.x) * tile.x))
-
-
-def _loads(tile: Tile) -> float:
-    """Tiles that are loaded for each that is multiplied."""
-    return (tile.x + tile.o) / (tile.x * tile.o)
+    fit = (AmxTile(x, o) for x, o in FORMS if x <= pixels.count and channels // LANES % o == 0)
+    return list(islice(fit, MOST_FORMS))

@@ -1,8 +1,8 @@
 """AMX in LLVM's terms: the configuration of its tile registers, and the instructions on them.
 
 A tile register holds up to 16 rows of 64 bytes. ``tdpbusd`` multiplies the rows of one, 64 unsigned bytes
-each, by the columns of another, whose rows are as many quads of signed bytes, and adds 16 x 16 int32 sums to a
-third (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18).
+each, by the columns of another, whose rows are quads of signed bytes, and adds 16 x 16 int32 sums to a third
+(Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18).
 """
 
 from dataclasses import dataclass

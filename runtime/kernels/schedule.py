@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from runtime.target import Cpu
 from runtime.tvm_types import Block, Loop, PrimFunc, Schedule, Tensor
@@ -16,8 +17,12 @@ WEIGHT_COST = 3  # a vector of weights comes from a farther cache than a pixel, 
 
 @dataclass(frozen=True)
 class Tile:
-    """Accumulators held in registers: ``x`` pixels times ``o`` vectors of output channels."""
+    """Accumulators held in registers: ``x`` pixels times ``o`` vectors of output channels.
 
+    ``flags`` are instruction sets that it needs beyond what all code for a target may use.
+    """
+
+    flags: ClassVar[frozenset[str]] = frozenset()
     x: int
     o: int
 
