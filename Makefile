@@ -4,6 +4,7 @@
 # make pictures  the pictures of the README and the docs, from the demo
 # make screenshots  every page of the dashboard in light and dark, of the demo, into screenshots/
 # make bench  our kernels and networks beside onnxruntime, torch and numkong, in a few minutes
+# make bench-cycles  cycles of inner loops on ARM and x86 CPUs that need not be here, as llvm-mca predicts them, in a minute
 # make bench-training  a step of training of each kind of block, width and precision, beside a plain torch network
 # make reproduce DATA=FOLDER  the trainings of docs/results.md on CIFAR-10, in a day; goes on where it was interrupted
 # make networks  every published network in every precision, a step of training, compiled, beside torch
@@ -25,7 +26,7 @@ DEMO := demo
 DEMO_LIMIT ?= 0.5x
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo pictures screenshots bench bench-dashboard bench-ledger bench-measuring bench-search bench-search-table bench-training reproduce networks proof-networks soak accuracy test test-slow lint types unit format clean
+.PHONY: help install demo pictures screenshots bench bench-cycles bench-dashboard bench-ledger bench-measuring bench-search bench-search-table bench-training reproduce networks proof-networks soak accuracy test test-slow lint types unit format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -74,6 +75,11 @@ bench-dashboard: $(STAMP)
 BENCH ?= --json benchmarks/latest.json
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(BENCH)
+
+# The best of five schedules: make bench-cycles CYCLES='--schedules 5'
+CYCLES ?=
+bench-cycles: $(STAMP)
+	$(BIN)/python -m benchmarks.cycles $(CYCLES)
 
 # Some of it: make bench-training TRAINING='--only fire --kernel 5'
 TRAINING ?=
