@@ -40,7 +40,7 @@ def amx_function(
     }
     scratch: Tensors = {}
     image, data = words_of_image(workload, buffers, args, scratch)
-    quads = (*shape[3:4], workload.kernel, workload.kernel, data.shape[-1], LANES, packing.QUAD)
+    quads = (*shape[3:4], *workload.window.taps, data.shape[-1], LANES, packing.QUAD)
     weight = quads_of(workload).words(args, scratch, quads)
     add_windows(workload, ByteDot.VPDPBUSD_512, buffers, data, scratch)
     products = Products(workload, tile, data, shape[1:3])
@@ -99,7 +99,7 @@ class Products:
     @property
     def pixels(self) -> PixelTiles:
         """The tiles of an image."""
-        return pixel_tiles(self.out, self.image.shape[2])
+        return pixel_tiles(self.workload.window, self.image.shape[2], self.out)
 
     def sums_buffer(self) -> TirBuffer:
         """Where the sums of a block lie, on the stack: (o, x, pixel, lane), flat."""
@@ -151,7 +151,7 @@ class Products:
         self, data: TirBuffer, weight: TirBuffer, sums: TirBuffer, n: Expr, o: Expr, first: Expr
     ) -> list[Stmt]:
         """Sum the products of a block, whose first vector is ``o`` and whose first tile ``first``."""
-        w, steps, size = self.workload, steps_of(self.workload), self.pixels.size
+        steps, size = steps_of(self.workload), self.pixels.size
         tiles = range(self.tile.x * self.tile.o)
 
         def step(ky: Expr, kx: Expr, number: Expr) -> Stmt:
@@ -163,7 +163,7 @@ class Products:
             )
 
         stored = [amx_tiles.store(tile, sums, [tile * size * LANES], LANES * LANE_BYTES) for tile in tiles]
-        return [*map(amx_tiles.zero, tiles), loop(w.kernel, taps), *stored]
+        return [*map(amx_tiles.zero, tiles), loop(self.workload.window.kernel_height, taps), *stored]
 
     def _step(
         self,
@@ -202,12 +202,13 @@ class Products:
     ) -> Stmt:
         from tvm import tirx
 
-        w, (n, o, tile), (ky, kx, quad) = self.workload, block, tap
+        w, window, (n, o, tile), (ky, kx, quad) = self.workload, self.workload.window, block, tap
         _, height, width, groups, depth = self.image.shape
-        pixel = n * height * width + self.pixels.first(tile) * w.stride + ky * width + kx
+        y, x = window.pixel(*self.pixels.start(tile), ky, kx)
+        pixel = (n * height + y) * width + x
         group = tirx.floordiv(o, w.out_channels // groups // LANES)
         flat = (pixel * groups + group) * depth + quad
-        stride = w.stride * groups * depth * packing.QUAD
+        stride = window.stride_x * groups * depth * packing.QUAD
         return amx_tiles.load(register, data, self._index(flat), stride)
 
     def _index(self, flat: Expr) -> list[Expr]:

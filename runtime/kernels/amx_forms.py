@@ -16,7 +16,7 @@ from runtime.kernels.base import lanes
 from runtime.kernels.schedule import Tile
 from runtime.target import AMX, Cpu
 from runtime.tvm_types import Expr
-from runtime.workload import Conv2d
+from runtime.workload import Conv2d, Window
 
 LANES = 16
 LEAST_FILLED = 1 / 4
@@ -42,11 +42,10 @@ class AmxTile(Tile):
 
 @dataclass(frozen=True)
 class PixelTiles:
-    """The output pixels of an image in tiles.
+    """The output pixels of an image in tiles of ``size``.
 
-    Pixels are numbered along the rows of the padded input, ``pitch`` a row, of which the first ``width`` are
-    pixels of the output. They are cut into ``lines``, rows of the output or one line through all of them,
-    and each line of ``length`` pixels into tiles of ``size``.
+    They are cut out of ``lines`` of ``length`` pixels: the rows of the output, or one line through all of
+    them, in which a row begins ``pitch`` pixels after the one before, and has ``width``.
     """
 
     size: int
@@ -70,35 +69,35 @@ class PixelTiles:
         """Whether some pixels are none of the output."""
         return self.lines == 1 and self.length > self.width
 
-    def first(self, tile: Expr) -> Expr:
-        """The number of a tile's first pixel."""
+    def start(self, tile: Expr) -> tuple[Expr, Expr]:
+        """A tile's line, and its first pixel there."""
         from tvm import tirx
 
         line, place = tirx.floordiv(tile, self.per_line), tirx.floormod(tile, self.per_line)
-        return line * self.pitch + tirx.min(place * self.size, self.length - self.size)
+        return line, tirx.min(place * self.size, self.length - self.size)
 
     def place(self, tile: Expr, pixel: Expr) -> tuple[Expr, Expr]:
-        """Row and column of a tile's pixel, where there is an output."""
+        """Row and column of a tile's pixel; there is no such column where it is in a gap."""
         from tvm import tirx
 
+        line, first = self.start(tile)
+        number = first + pixel
         if self.has_gaps:
-            number = self.first(tile) + pixel
             return tirx.floordiv(number, self.pitch), tirx.floormod(number, self.pitch)
-        line, place = tirx.floordiv(tile, self.per_line), tirx.floormod(tile, self.per_line)
-        return line, tirx.min(place * self.size, self.length - self.size) + pixel
+        return line, number
 
 
-def pixel_tiles(out: tuple[int, int], pitch: int) -> PixelTiles:
-    """Few tiles of the output's pixels, ``pitch`` being the columns of the padded input."""
-    rows, columns = out
-    whole = (rows - 1) * pitch + columns
+def pixel_tiles(window: Window, columns: int, out: tuple[int, int]) -> PixelTiles:
+    """Few tiles of the output's pixels, where the padded input has so many columns."""
+    rows, width = out
+    pitch, rest = divmod(window.stride_y * columns, window.stride_x)
 
     def cut(lines: int, length: int) -> PixelTiles:
         count = -(-length // ROWS)
-        return PixelTiles(-(-length // count), lines, length, pitch, columns)
+        return PixelTiles(-(-length // count), lines, length, pitch, width)
 
-    within, through = cut(rows, columns), cut(1, whole)
-    return through if through.count < WORTH_GAPS * within.count else within
+    within, through = cut(rows, width), cut(1, (rows - 1) * pitch + width)
+    return through if rest == 0 and through.count < WORTH_GAPS * within.count else within
 
 
 @dataclass(frozen=True)
@@ -118,19 +117,22 @@ class Steps:
 
 def steps_of(workload: Conv2d) -> Steps:
     """The largest part of a run that fits a tile and divides it."""
-    depth = packing.quads(workload.in_channels // workload.groups)
-    taps = 1 if workload.groups == 1 else workload.kernel
-    run = depth * workload.kernel // taps
+    window, depth = workload.window, packing.quads(workload.in_channels // workload.groups)
+    taps = 1 if workload.groups == window.dilation_x == 1 else window.kernel_width
+    run = depth * window.kernel_width // taps
     most = ROW_BYTES // packing.QUAD
     return Steps(run, max(q for q in range(1, most + 1) if run % q == 0), taps)
 
 
-def amx_forms(workload: Conv2d, cpu: Cpu, out: tuple[int, int], pitch: int) -> list[AmxTile]:
-    """Blocks that a convolution can be made of, the most promising first; none where AMX would not pay."""
+def amx_forms(workload: Conv2d, cpu: Cpu, columns: int, out: tuple[int, int]) -> list[AmxTile]:
+    """Blocks that a convolution can be made of, the most promising first; none where AMX would not pay.
+
+    ``columns`` are those of the padded input, ``out`` rows and columns of the output.
+    """
     channels = workload.out_channels // workload.groups
     if not cpu.has_amx or workload.input not in ("uint8", "int8") or lanes(channels) != LANES:
         return []
-    pixels, steps = pixel_tiles(out, pitch), steps_of(workload)
+    pixels, steps = pixel_tiles(workload.window, columns, out), steps_of(workload)
     filled = out[0] * out[1] / (pixels.count * ROWS) * steps.quads * packing.QUAD / ROW_BYTES
     if filled <= LEAST_FILLED:
         return []

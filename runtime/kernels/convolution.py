@@ -109,8 +109,10 @@ class Conv2dKernel(Kernel[Conv2d]):
     def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
         shape = self._shape(workload)
-        pitch = image_shapes(workload)[0][1] + 2 * workload.padding
-        return amx_forms(workload, cpu, shape[1:3], pitch) + tiles(cpu, shape[2], shape[3] // workload.groups)
+        columns = workload.window.padded(*image_shapes(workload)[0])[1]
+        return amx_forms(workload, cpu, columns, shape[1:3]) + tiles(
+            cpu, shape[2], shape[3] // workload.groups
+        )
 
     @staticmethod
     def _shape(workload: Conv2d) -> tuple[int, int, int, int, int]:

@@ -17,7 +17,7 @@ from runtime.formats import predict
 from runtime.kernels.amx_forms import ROWS, amx_forms, pixel_tiles
 from runtime.kernels.base import kernel_for
 from runtime.testing import run_kernel
-from runtime.workload import Conv2d, Dense
+from runtime.workload import Conv2d, Dense, Window
 from search_spaces import BitnasError, precisions
 from search_spaces.layers import QuantConv2d
 from tests.runtime.harness import trained
@@ -49,30 +49,27 @@ def refuse(monkeypatch):
     forget()
 
 
+ENDINGS = (
+    {},
+    {"output": "int8", "residual": True, "also_float": True},
+    {"output": "binary", "threshold": "channel"},
+    {"output": "int8", "arithmetic": "integer", "relu": True},
+)
+
+
 @st.composite
 def workloads(draw):
-    """Convolutions of bytes that fit tiles: windows, strides, groups and quads of all kinds."""
-    kernel = draw(st.sampled_from((1, 2, 3, 5)))
-    padding, stride = draw(st.integers(0, kernel // 2 + 1)), draw(st.integers(1, 3))
-    height, width = (draw(st.integers(kernel + 4, 40)) for _ in range(2))
-    groups = draw(st.sampled_from((1, 1, 2)))
-    depth, vectors = draw(st.sampled_from((32, 36, 40, 61, 64, 96, 128))), draw(st.integers(1, 4))
-    weight, code = (
-        draw(st.sampled_from(("int8", "int8", "ternary", "dorefa8"))),
-        draw(st.sampled_from(("uint8", "int8"))),
-    )
-    ending = draw(
-        st.sampled_from(
-            (
-                {},
-                {"output": "int8", "residual": True, "also_float": True},
-                {"output": "binary", "threshold": "channel"},
-                {"output": "int8", "arithmetic": "integer", "relu": True},
-            )
-        )
-    )
-    spatial = draw(st.integers(1, 2)), height, width, kernel, stride, padding
-    return Conv2d(*spatial, groups * depth, groups * vectors * 16, groups, weight, code, **ending)
+    """Convolutions of bytes of which most fit tiles: windows, groups, quads and endings of all kinds."""
+
+    def one_of(*choices):
+        return draw(st.sampled_from(choices))
+
+    image = draw(st.integers(1, 2)), draw(st.integers(9, 40)), draw(st.integers(9, 40))
+    window = one_of(1, 2, 3, 5, (1, 3), (3, 2)), one_of(1, 1, 2, 3, (1, 2)), one_of(0, 1, 2, (0, 1, 2, 0))
+    groups, depth = one_of(1, 1, 2), one_of(32, 36, 40, 61, 64, 96, 128)
+    channels = groups * depth, groups * 16 * draw(st.integers(1, 4)), groups
+    codes = one_of("int8", "int8", "ternary", "dorefa8"), one_of("uint8", "int8")
+    return Conv2d(*image, *window, *channels, *codes, dilation=one_of(1, 1, 2, (1, 2)), **one_of(*ENDINGS))
 
 
 def arguments(workload, seed=0):
@@ -136,15 +133,16 @@ def test_dense_layers_of_many_images_use_tiles_and_others_do_not():
     ("rows", "columns", "border"), [(7, 7, 2), (9, 56, 2), (1, 53, 0), (5, 17, 1), (3, 40, 4), (1, 1, 0)]
 )
 def test_tiles_hold_all_pixels_and_no_other(rows, columns, border):
-    tiles = pixel_tiles((rows, columns), columns + border)
+    tiles = pixel_tiles(Window(), columns + border, (rows, columns))
     assert tiles.size <= ROWS
     held = set()
     for tile in range(tiles.count):
-        first = int(tiles.first(tile))
-        assert 0 <= first <= (rows - 1) * tiles.pitch + columns - tiles.size
+        line, first = (int(place) for place in tiles.start(tile))
+        assert 0 <= line < tiles.lines
+        assert 0 <= first <= tiles.length - tiles.size
         for pixel in range(tiles.size):
             y, x = (int(place) for place in tiles.place(tile, pixel))
-            assert y * tiles.pitch + x == first + pixel
+            assert y * tiles.pitch + x == line * tiles.pitch + first + pixel
             held.add((y, x))
     wanted = {(y, x) for y in range(rows) for x in range(columns)}
     assert wanted <= held
@@ -154,7 +152,7 @@ def test_tiles_hold_all_pixels_and_no_other(rows, columns, border):
 def test_other_cpus_have_no_tiles():
     work = Conv2d(1, 8, 8, 3, 1, 1, 64, 64, 1, "int8", "uint8")
     for name in ("x86-64-v4", "icelake-server", "aarch64"):
-        assert not amx_forms(work, target.cpu_of(name), (8, 8), 10)
+        assert not amx_forms(work, target.cpu_of(name), 10, (8, 8))
 
 
 def test_only_code_with_tiles_needs_them():
