@@ -59,7 +59,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         data = (w.groups, depth, w.input_bits)
         found = [Buffer("data", "input", (w.batch, *image, *data), "uint32")]
         found += epilogue_inputs(w, shape)
-        taps = (vectors, w.kernel, w.kernel, depth, planes_of(w).stored(w), width)
+        taps = (vectors, *w.window.taps, depth, planes_of(w).stored(w), width)
         found.append(Buffer("weight", "constant", taps, "uint32"))
         if compares_counts(w):
             found.append(Buffer("limit", "constant", (vectors, width), "int32"))
@@ -68,8 +68,8 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             found.append(Buffer("scale", "constant", planes, "float32"))
             found.append(Buffer("bias", "constant", (vectors, width), "float32"))
             found += epilogue_constants(w, shape)
-        if w.padding:
-            padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *data)
+        if w.window.is_padded:
+            padded = (w.batch, *w.window.padded(w.height, w.width), *data)
             found.append(Buffer("padded", "scratch", padded, "uint32"))
         return (*found, *epilogue_outputs(w, shape))
 
@@ -97,11 +97,11 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         }
         shape = self._shape(workload)
         image = data = flat_placeholder("data", counting.image_shape(data_buffer.shape), counting.image_dtype)
-        if workload.padding:
-            data = pad_rows(image, workload.padding, 0)
+        if workload.window.is_padded:
+            data = pad_rows(image, workload.window, 0)
         counts = counting.counted(workload, shape, data, args)
         stages = self._finish(workload, cpu, shape, args, counts.tensor)
-        padded = [data.tensor] if workload.padding else []
+        padded = [data.tensor] if workload.window.is_padded else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
         tile = tile or self.tiles(workload, cpu)[0]
         return schedule_tiled(func, tile, counts.reductions, stages.tensors, narrow=counts.narrow)
@@ -138,10 +138,10 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         return finish(workload, cpu, shape, args, scaled)
 
     def macs(self, workload: BitserialConv2d) -> int:
-        """N * Ho * Wo * O * (C / groups) * K * K."""
+        """N * Ho * Wo * O * (C / groups) * taps."""
         w = workload
         pixels = w.batch * w.out_height * w.out_width
-        return pixels * w.out_channels * (w.in_channels // w.groups) * w.kernel**2
+        return pixels * w.out_channels * (w.in_channels // w.groups) * w.window.count
 
 
 class BitserialDenseKernel(Kernel[BitserialDense]):

@@ -46,7 +46,7 @@ class LookupCounting(Counting):
         depth = w.in_channels // w.groups
         is_whole = w.out_channels // w.groups % LANES == 0
         has_lookups = bool(_lookups(w))
-        return is_whole and has_lookups and depth * w.kernel**2 <= MOST_COUNT
+        return is_whole and has_lookups and depth * w.window.count <= MOST_COUNT
 
     def image_shape(self, words: tuple[int, ...]) -> tuple[int, ...]:
         """The bytes of each word last."""
@@ -154,7 +154,7 @@ class LookupCounting(Counting):
         total = tirx.const(0, "uint8")
         for lookup in planes_of(w).lookups(w, p):
             word = byte // WORD_BYTES, lookup.data, byte % WORD_BYTES
-            row = data[(n, y * w.stride + ky, x * w.stride + kx, group, *word)].astype("int32")
+            row = data[(n, *w.window.pixel(y, x, ky, kx), group, *word)].astype("int32")
             bits = args["weight"][o, ky, kx, byte, lookup.weight, i]
             halves = [bits] if self._is_halved(w) else [bits & low, bits >> tirx.const(4, "uint8")]
             for half, index_of_four in enumerate(halves):
@@ -166,8 +166,10 @@ class LookupCounting(Counting):
     def _steps(self, workload: BitserialConv2d) -> tuple[int, ...]:
         """Bytes of a window by its axes; those of a row are one axis where they lie side by side."""
         w, used = workload, self._bytes(workload)
-        is_dense = w.groups == 1 and w.input_bits == 1 and used % WORD_BYTES == 0
-        return (w.kernel, w.kernel * used) if is_dense else (w.kernel, w.kernel, used)
+        is_one_group = w.groups == w.input_bits == 1 and used % WORD_BYTES == 0
+        rows, columns = w.window.taps
+        is_dense = is_one_group and w.window.dilation_x == 1
+        return (rows, columns * used) if is_dense else (rows, columns, used)
 
     def _tap(self, workload: BitserialConv2d, place: tuple[Expr, ...]) -> Tap:
         """The row, column and byte of the place along ``_steps``."""

@@ -1,7 +1,7 @@
 """Counting in words of 32 bits, one for each lane: by an instruction where the CPU has one."""
 
 from runtime.kernels.counting.base import Counting, Counts, Shape, sums
-from runtime.kernels.padding import Image
+from runtime.kernels.padding import Image, tap_axes
 from runtime.kernels.schedule import Tile, tiles
 from runtime.kernels.weight_layouts import planes_of
 from runtime.tvm_types import Expr, Tensors
@@ -21,13 +21,13 @@ class WordCounting(Counting):
 
         n, rows, columns, vectors, width = shape
         vectors_per_group = vectors // workload.groups
-        ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
+        window, layout, weight = workload.window, planes_of(workload), args["weight"]
+        ky, kx = tap_axes(window)
         c = te.reduce_axis((0, data.shape[-2]), "c")
-        s, layout, weight = workload.stride, planes_of(workload), args["weight"]
 
         def count(n: Expr, y: Expr, x: Expr, o: Expr, p: Expr, i: Expr) -> Expr:
             def inputs(plane: Expr) -> Expr:
-                return data[n, y * s + ky, x * s + kx, o // vectors_per_group, c, plane]
+                return data[n, *window.pixel(y, x, ky, kx), o // vectors_per_group, c, plane]
 
             def weights(plane: Expr) -> Expr:
                 return weight[o, ky, kx, c, plane, i]

@@ -112,7 +112,8 @@ class Lookup:
         kind: of the table.
         data: the plane of the inputs.
         weight: the plane of the weights, as ``Planes.looked_up_in`` gives them.
-        lacks_total: whether what is looked up is subtracted: the sum then lacks the number of the plane's bits.
+        lacks_total: whether what is looked up is subtracted, so that the sum lacks the number of bits that
+            are set in the plane.
     """
 
     kind: str
