@@ -16,11 +16,11 @@ from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import quads_of, taps_of
 from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
-from runtime.workload import Conv2d, Dense, SpatialWorkload
+from runtime.workload import HIGHEST_BYTE, Conv2d, Dense, SpatialWorkload, is_affine
 
-DTYPES = {"float": "float32", "uint8": "uint8", "int8": "uint8"}
+DTYPES = {"float": "float32", **dict.fromkeys(HIGHEST_BYTE, "uint8")}
 ZERO_POINT = Buffer("zero_point", "constant", (1,), "int32")
-"""What stands for zero in an int8 input; in any other input 0 does."""
+"""What stands for zero in an affine input; in any other input 0 does."""
 
 
 def is_pointwise(workload: SpatialWorkload) -> bool:
@@ -30,7 +30,7 @@ def is_pointwise(workload: SpatialWorkload) -> bool:
 
 def has_byte_inputs(workload: Conv2d) -> bool:
     """Whether inputs are bytes, which are multiplied four at a time."""
-    return workload.input in ("uint8", "int8")
+    return workload.input in HIGHEST_BYTE
 
 
 def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -58,7 +58,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         quads = (vectors, w.kernel, w.kernel, packing.quads(depth), width, packing.QUAD)
         if has_byte_inputs(w):
             found += [quads_of(w).buffer(quads), Buffer("offset", "constant", per_channel, "int32")]
-            found += [ZERO_POINT] if w.input == "int8" else []
+            found += [ZERO_POINT] if is_affine(w.input) else []
         else:
             found += taps_of(w).buffers(taps)
         found += scales(w, per_channel) + epilogue_constants(w, shape)
@@ -84,8 +84,9 @@ class Conv2dKernel(Kernel[Conv2d]):
             if b.role in ("input", "constant") and b.name != "data"
         }
         scratch: Tensors = {}
+        arrange = None
         if has_byte_inputs(workload):
-            image, accumulated = accumulate_bytes(workload, cpu, shape, buffers, args, scratch)
+            image, accumulated, arrange = accumulate_bytes(workload, cpu, shape, buffers, args, scratch)
         else:
             image, accumulated = self._accumulate_floats(workload, shape, buffers, args, scratch)
 
@@ -100,7 +101,8 @@ class Conv2dKernel(Kernel[Conv2d]):
         tile = tile or self.tiles(workload, cpu)[0]
         reductions = len(accumulated.op.reduce_axis)
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
-        return schedule_tiled(te.create_prim_func(arguments), tile, reductions, stages.tensors, vectorized)
+        func = te.create_prim_func(arguments)
+        return schedule_tiled(func, tile, reductions, stages.tensors, vectorized, arrange)
 
     def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""

@@ -5,14 +5,16 @@ of 16 lanes into 16 bits. They are operators of our own: TVM vectorizes them as 
 them as told here.
 """
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 
-from runtime.kernels.byte_dots import add_dot
+from runtime.kernels.byte_dots import add_dot, add_narrow
 from runtime.target import ByteDot
 from runtime.tvm_types import Expr, IterVar
 
 BYTE_DOT, LANE_MASK = "tirx.bitnas_byte_dot", "tirx.bitnas_lane_mask"
 BYTE_DOT_SUM = "tirx.bitnas_{}_sum"
+WIDE_SUM = "tirx.bitnas_{}_wide_sum"
 PURE_EFFECT = 1  # TVM's CallEffectKind::kPure
 DOT_LANES = (4, 8, 16)
 MASK_LANES = 16
@@ -26,28 +28,44 @@ def _register() -> None:
         ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
     ir.register_op_attr(BYTE_DOT, "TVectorizable", True)
     for kind in ByteDot:
-        name = BYTE_DOT_SUM.format(kind.name)
-        ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
-        ir.register_op_attr(name, "TVectorizable", True)
-        lower = partial(_lower_byte_dot_sum, kind)
-        tirx.register_intrin_lowering(name, target="llvm", f=lower, level=99)
+        for form, lower in ((BYTE_DOT_SUM, _lower_byte_dot_sum), (WIDE_SUM, _lower_wide_sum)):
+            name = form.format(kind.name)
+            ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
+            ir.register_op_attr(name, "TVectorizable", True)
+            tirx.register_intrin_lowering(name, target="llvm", f=partial(lower, kind), level=99)
     tirx.register_intrin_lowering(LANE_MASK, target="llvm", f=_lower_lane_mask, level=99)
 
 
-def byte_dot_sum(kind: ByteDot, data: Expr, weight: Expr, axis: list[IterVar]) -> Expr:
+def byte_dot_sum(kind: ByteDot, data: list[Expr], weight: Expr, axis: list[IterVar]) -> Expr:
     """The sum over ``axis`` of a0 w0 + a1 w1 + a2 w2 + a3 w3.
 
-    ``data`` is an int32 whose bytes are the a, unsigned or signed; those of ``weight`` are the signed w.
+    ``data`` is an int32 whose bytes are the a, unsigned or signed, or, where ``kind`` takes halves, two: of
+    a0 and a2 in 16 bits each, and of a1 and a3. The bytes of ``weight`` are the signed w. Of a narrow kind,
+    the sum is two of 16 bits, for ``wide_sum``.
     """
+    from tvm import ir
+
+    _register()
+    dot = ir.Call(ir.Op.get(BYTE_DOT), [*data, weight], ret_ty="int32")
+    return _sum(BYTE_DOT_SUM.format(kind.name), dot, axis)
+
+
+def wide_sum(kind: ByteDot, narrow: Expr, axis: list[IterVar]) -> Expr:
+    """The sum over ``axis`` of the two halves of each of the narrow sums."""
+    return _sum(WIDE_SUM.format(kind.name), narrow, axis)
+
+
+def _sum(name: str, term: Expr, axis: list[IterVar]) -> Expr:
+    """A sum whose additions are calls of an operator."""
     from tvm import ir, te, tirx
 
     _register()
     reducer = te.comm_reducer(
-        lambda total, dot: ir.Call(ir.Op.get(BYTE_DOT_SUM.format(kind.name)), [total, dot], ret_ty="int32"),
+        lambda total, each: ir.Call(ir.Op.get(name), [total, each], ret_ty="int32"),
         lambda dtype: tirx.const(0, dtype),
         name="byte_dot_sum",
     )
-    return reducer(ir.Call(ir.Op.get(BYTE_DOT), [data, weight], ret_ty="int32"), axis=axis)
+    return reducer(term, axis=axis)
 
 
 def lane_mask(first_lane: Expr) -> Expr:
@@ -62,20 +80,27 @@ def lane_mask(first_lane: Expr) -> Expr:
 
 
 def _lower_byte_dot_sum(kind: ByteDot, call: Expr) -> Expr:
+    total, dot = call.args
+    return _by_vectors(kind, add_dot, [total, *dot.args])
+
+
+def _lower_wide_sum(kind: ByteDot, call: Expr) -> Expr:
+    return _by_vectors(kind, add_narrow, list(call.args))
+
+
+def _by_vectors(kind: ByteDot, add: Callable[..., Expr], args: list[Expr]) -> Expr:
     """As many lanes at a time as the instruction has; it adds to its first operand."""
     from tvm import tirx
 
-    total, dot = call.args
-    count = total.ty.dtype.lanes
+    count = args[0].ty.dtype.lanes
     width = min(count, kind.lanes)
-
-    def piece(vector: Expr, first: int) -> Expr:
-        return vector if width == count else tirx.Shuffle([vector], list(range(first, first + width)))
-
+    if width == count:
+        return add(kind, *args)
     pieces = []
     for first in range(0, count, width):
-        pieces.append(add_dot(kind, piece(total, first), *(piece(v, first) for v in dot.args)))
-    return pieces[0] if len(pieces) == 1 else tirx.Shuffle(pieces, list(range(count)))
+        lanes = list(range(first, first + width))
+        pieces.append(add(kind, *(tirx.Shuffle([vector], lanes) for vector in args)))
+    return tirx.Shuffle(pieces, list(range(count)))
 
 
 def _lower_lane_mask(call: Expr) -> Expr:

@@ -1,6 +1,6 @@
 """Schedules shared by the kernels: a register tile with vector lanes over channels, and plain vectorizing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runtime.target import Cpu
@@ -46,14 +46,20 @@ def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: in
 
 
 def schedule_tiled(
-    func: PrimFunc, tile: Tile, reductions: int, stages: Mapping[str, Tensor], prepare: tuple[str, ...] = ()
+    func: PrimFunc,
+    tile: Tile,
+    reductions: int,
+    stages: Mapping[str, Tensor],
+    prepare: tuple[str, ...] = (),
+    arrange: Callable[[Schedule, list[Loop]], None] | None = None,
 ) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
 
     ``stages`` are TE tensors by block name. The first runs over (batch, y, x, channel vectors, lanes), the
     others over the same axes or all but the lanes. ``accumulate`` runs over the same axes, perhaps one for
     planes before the lanes, and ``reductions`` more. The blocks in ``prepare`` (decoding of weights) run
-    before, vectorized over their last axis.
+    before, vectorized over their last axis. ``arrange`` moves what else comes before into the loops of the
+    reduction, which it is given.
     """
     from tvm.s_tir import Schedule
 
@@ -79,6 +85,8 @@ def schedule_tiled(
     loops = schedule.get_loops(accumulate)
     reduced, spatial = loops[-reductions:], loops[6:-reductions]  # 4 outer loops, then the unit n and y
     schedule.reorder(*reduced, *spatial)
+    if arrange is not None:
+        arrange(schedule, reduced)
     schedule.vectorize(schedule.get_loops(accumulate)[-1])
     for loop in spatial[:-1]:
         schedule.unroll(loop)

@@ -1,6 +1,7 @@
 """Workloads: each names one compiled kernel; every family is registered when this package is imported."""
 
 from runtime.workload.base import (
+    HIGHEST_BYTE,
     Arithmetic,
     ByteCode,
     InputCode,
@@ -10,6 +11,7 @@ from runtime.workload.base import (
     SpatialWorkload,
     ThresholdKind,
     Workload,
+    is_affine,
 )
 from runtime.workload.maps import (
     Add,
@@ -28,6 +30,7 @@ from runtime.workload.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 from runtime.workload.sums import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d, FusedOutput
 
 __all__ = [
+    "HIGHEST_BYTE",
     "Add",
     "Affine",
     "AffineMap",
@@ -61,4 +64,5 @@ __all__ = [
     "ToNchw",
     "ToNhwc",
     "Workload",
+    "is_affine",
 ]

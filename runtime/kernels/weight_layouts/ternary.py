@@ -31,6 +31,8 @@ VALUES = frozenset({-1, 0, 1})
 class TernaryQuads(Quads):
     """Sixteen weights in a word, decoded to bytes once a call."""
 
+    highest = 1
+
     def buffer(self, shape: Shape) -> Buffer:
         """(O / lanes, words, lanes)."""
         vectors, kernel, _, quads, width, _ = shape
