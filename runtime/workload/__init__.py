@@ -28,6 +28,7 @@ from runtime.workload.maps import (
 from runtime.workload.moves import ChannelShuffle, Concat, Subsample, ToNchw, ToNhwc
 from runtime.workload.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 from runtime.workload.sums import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d, FusedOutput
+from runtime.workload.window import Window
 
 __all__ = [
     "HIGHEST_BYTE",
@@ -63,6 +64,7 @@ __all__ = [
     "ThresholdKind",
     "ToNchw",
     "ToNhwc",
+    "Window",
     "Workload",
     "is_affine",
 ]
