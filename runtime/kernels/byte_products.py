@@ -2,7 +2,7 @@
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, lanes
-from runtime.kernels.byte_sums import Arrange, pays, steps_of, sum_by_fours
+from runtime.kernels.byte_sums import Products, Sums, sum_by_fours, takes
 from runtime.kernels.intrinsics import DOT_LANES
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.quads import fill_quads, join_quads
@@ -25,7 +25,7 @@ def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
     if cpu.byte_dot is ByteDot.SMULL and quads_of(workload).is_odd:  # and bytes may be -128
         return ByteDot.SMULL_WIDE
     window, depth = workload.window.taps, packing.quads(_depth(workload))
-    return next((kind for kind in cpu.byte_dots if pays(kind, window, depth, _highest_pair(workload))), None)
+    return next((kind for kind in cpu.byte_dots if takes(kind, window, depth, _highest_pair(workload))), None)
 
 
 def _depth(workload: Conv2d) -> int:
@@ -57,22 +57,19 @@ def accumulate_bytes(
     buffers: dict[str, Buffer],
     args: Tensors,
     scratch: Tensors,
-) -> tuple[Image, Tensor, Arrange | None]:
-    """The input, and the sums of products of bytes as they are stored, int32 (N, Ho, Wo, O/lanes, lanes).
-
-    The last arranges the stages before the sums, where there are any.
-    """
-    kind, arrange = byte_dot_for(workload, cpu), None
+) -> tuple[Image, Sums]:
+    """The input, and the sums of products of bytes as they are stored, int32 (N, Ho, Wo, O/lanes, lanes)."""
+    kind = byte_dot_for(workload, cpu)
     if kind is None:
         image, data = _bytes(workload, buffers, args, scratch)
-        accumulated = _one_by_one(workload, shape, data, args, scratch)
+        sums = _one_by_one(workload, shape, data, args, scratch)
     else:
         image, data = _words(workload, buffers, args, scratch)
-        accumulated, arrange = _by_fours(workload, kind, shape, data, args, scratch)
+        sums = _by_fours(workload, kind, shape, data, args, scratch)
     if quads_of(workload).is_odd:
         scratch["pixels"] = _pixels(data, kind)
         scratch["windows"] = _windows(workload, scratch["pixels"], buffers["windows"].shape)
-    return image, accumulated, arrange
+    return image, sums
 
 
 def all_products(
@@ -92,7 +89,7 @@ def all_products(
 
 def _by_fours(
     workload: Conv2d, kind: ByteDot, shape: Shape, data: Image, args: Tensors, scratch: Tensors
-) -> tuple[Tensor, Arrange | None]:
+) -> Sums:
     from tvm import tirx
 
     w, depth = workload, data.shape[-1]
@@ -102,18 +99,18 @@ def _by_fours(
     def place(n: Expr, y: Expr, x: Expr, o: Expr, ky: Expr, kx: Expr) -> tuple[Expr, ...]:
         return n, *w.window.pixel(y, x, ky, kx), o // _vectors_per_group(w)
 
-    return sum_by_fours(
-        kind,
-        steps_of(kind, w.window.taps, depth, _highest_pair(w)),
-        shape,
-        data.shape,
+    products = Products(
+        window=w.window.taps,
+        image=data.shape,
         word=lambda *i: data[i] ^ flip,
         place=place,
         weight=lambda *i: weight[i],
+        highest_pair=_highest_pair(w),
     )
+    return sum_by_fours(kind, shape, products)
 
 
-def _one_by_one(workload: Conv2d, shape: Shape, data: Image, args: Tensors, scratch: Tensors) -> Tensor:
+def _one_by_one(workload: Conv2d, shape: Shape, data: Image, args: Tensors, scratch: Tensors) -> Sums:
     from tvm import te
 
     w, depth = workload, data.shape[-1] // QUAD
@@ -126,7 +123,7 @@ def _one_by_one(workload: Conv2d, shape: Shape, data: Image, args: Tensors, scra
         stored = data[(*pixel, quad * QUAD + byte)].astype("int32")
         return te.sum(stored * weights[o, ky, kx, quad, i, byte].astype("int32"), axis=[ky, kx, quad, byte])
 
-    return te.compute(shape, product, name="accumulate")
+    return Sums(te.compute(shape, product, name="accumulate"))
 
 
 def _axes(workload: Conv2d, quads: int) -> tuple[tuple[int, str], ...]:

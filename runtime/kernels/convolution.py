@@ -3,6 +3,7 @@
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
 from runtime.kernels.byte_products import accumulate_bytes, all_products, window_buffers
+from runtime.kernels.byte_sums import Sums
 from runtime.kernels.epilogue import (
     epilogue_constants,
     epilogue_inputs,
@@ -84,14 +85,13 @@ class Conv2dKernel(Kernel[Conv2d]):
             if b.role in ("input", "constant") and b.name != "data"
         }
         scratch: Tensors = {}
-        arrange = None
         if has_byte_inputs(workload):
-            image, accumulated, arrange = accumulate_bytes(workload, cpu, shape, buffers, args, scratch)
+            image, sums = accumulate_bytes(workload, cpu, shape, buffers, args, scratch)
         else:
-            image, accumulated = self._accumulate_floats(workload, shape, buffers, args, scratch)
+            image, sums = self._accumulate_floats(workload, shape, buffers, args, scratch)
 
         def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-            total = accumulated[n, y, x, o, i]
+            total = sums.total[n, y, x, o, i]
             if has_byte_inputs(workload):
                 total = all_products(workload, cpu, total, args, scratch, (n, y, x, o, i))
             return scaled(workload, total, args, o, i)
@@ -99,10 +99,10 @@ class Conv2dKernel(Kernel[Conv2d]):
         stages = finish(workload, cpu, shape, args, value)
         arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
         tile = tile or self.tiles(workload, cpu)[0]
-        reductions = len(accumulated.op.reduce_axis)
+        reductions = len(sums.total.op.reduce_axis)
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
         func = te.create_prim_func(arguments)
-        return schedule_tiled(func, tile, reductions, stages.tensors, vectorized, arrange)
+        return schedule_tiled(func, tile, reductions, stages.tensors, vectorized, sums.narrow, sums.arrange)
 
     def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
@@ -121,7 +121,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         buffers: dict[str, Buffer],
         args: Tensors,
         scratch: Tensors,
-    ) -> tuple[Image, Tensor]:
+    ) -> tuple[Image, Sums]:
         """Multiply and add floats; low-bit weights are decoded first."""
         from tvm import te
 
@@ -140,7 +140,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             pixel = data[n, *window.pixel(y, x, ky, kx), o // vectors_per_group, c]
             return te.sum(pixel * weight[o, ky, kx, c, i], axis=[ky, kx, c])
 
-        return image, te.compute(shape, product, name="accumulate")
+        return image, Sums(te.compute(shape, product, name="accumulate"))
 
     def macs(self, workload: Conv2d) -> int:
         """N * Ho * Wo * O * (C / groups) * taps."""

@@ -14,6 +14,10 @@ MOST_VECTORS = 8
 WEIGHT_COST = 3  # a vector of weights comes from a farther cache than a pixel, which is broadcast
 
 
+Arrange = Callable[[Schedule, list[Loop]], None]
+"""Moves stages before ``accumulate`` into its reduction, whose loops are given, blocks outermost."""
+
+
 @dataclass(frozen=True)
 class Tile:
     """Accumulators held in registers: ``x`` pixels times ``o`` vectors of output channels."""
@@ -51,15 +55,16 @@ def schedule_tiled(
     reductions: int,
     stages: Mapping[str, Tensor],
     prepare: tuple[str, ...] = (),
-    arrange: Callable[[Schedule, list[Loop]], None] | None = None,
+    narrow: int = 0,
+    arrange: Arrange | None = None,
 ) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
 
     ``stages`` are TE tensors by block name. The first runs over (batch, y, x, channel vectors, lanes), the
     others over the same axes or all but the lanes. ``accumulate`` runs over the same axes, perhaps one for
     planes before the lanes, and ``reductions`` more. The blocks in ``prepare`` (decoding of weights) run
-    before, vectorized over their last axis. ``arrange`` moves what else comes before into the loops of the
-    reduction, which it is given.
+    before, vectorized over their last axis. If ``accumulate`` widens sums, these are the block ``narrow``,
+    and ``narrow`` is the number of its own reductions. ``arrange`` moves what else comes before.
     """
     from tvm.s_tir import Schedule
 
@@ -84,14 +89,33 @@ def schedule_tiled(
 
     loops = schedule.get_loops(accumulate)
     reduced, spatial = loops[-reductions:], loops[6:-reductions]  # 4 outer loops, then the unit n and y
-    schedule.reorder(*reduced, *spatial)
+    _accumulate(schedule, accumulate, reduced, spatial)
+    if narrow:
+        _sum_narrow(schedule, reduced[-1], narrow)
     if arrange is not None:
         arrange(schedule, reduced)
-    schedule.vectorize(schedule.get_loops(accumulate)[-1])
-    for loop in spatial[:-1]:
-        schedule.unroll(loop)
     schedule.decompose_reduction(accumulate, reduced[0])
     return schedule.mod["main"]
+
+
+def _accumulate(schedule: Schedule, block: Block, reduced: list[Loop], spatial: list[Loop]) -> None:
+    """Step by step, let all of a tile take in one step of a sum, the last of its loops as a vector."""
+    schedule.reorder(*reduced, *spatial)
+    *unrolled, lanes = spatial
+    schedule.vectorize(lanes)
+    for loop in unrolled:
+        schedule.unroll(loop)
+
+
+def _sum_narrow(schedule: Schedule, place: Loop, reductions: int) -> None:
+    """Let the block ``narrow`` run within a loop of ``accumulate``, in registers of its own."""
+    block = schedule.get_sblock("narrow")
+    schedule.compute_at(block, place, preserve_unit_loops=True)
+    schedule.set_scope(block, 0, "local")
+    own = schedule.get_loops(block)[-len(schedule.get(block).iter_vars) :]
+    reduced, spatial = own[-reductions:], own[2:-reductions]  # the first two are of one image and row
+    _accumulate(schedule, block, reduced, spatial)
+    schedule.decompose_reduction(block, reduced[0])
 
 
 def _share(schedule: Schedule, loops: list[Loop]) -> None:
