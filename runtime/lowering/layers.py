@@ -225,11 +225,10 @@ def _constants(workload: Any, layout: WeightLayout, weights: LayerWeights, step:
 
 
 def _kernel_input(activation: "InputActivation | None") -> InputCode:
-    """What kernels read: to them, unsigned bytes of 7 bits and less are all the same."""
+    """What kernels read: DoReFa's bytes are the same to them however many steps they have."""
     if activation is None:
         return "float"
-    is_short = activation.code.startswith("uint") and activation.code != "uint8"
-    return "uint7" if is_short else cast(InputCode, activation.code)
+    return "uint8" if activation.is_bytes and activation.is_fixed else cast(InputCode, activation.code)
 
 
 def quantized(layer: Any) -> Outline:

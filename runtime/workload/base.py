@@ -18,7 +18,7 @@ Layout = str
 """The name of the layout that a kernel takes weights in: see ``runtime.kernels.weight_layouts``."""
 
 InputCode = Literal["float", "uint8", "uint7", "int8", "int7", "binary"]
-"""What a kernel reads: ``uint7`` stands for all bytes below 128 from ``uint2`` on."""
+"""What a kernel reads. Bytes of ``uint7`` and ``int7`` are below 128; DoReFa's are ``uint8`` in any case."""
 
 ByteCode = Literal["uint2", "uint3", "uint4", "uint5", "uint6", "uint7", "uint8", "int8", "int7"]
 """What a byte holds: so many steps from 0, or so many of which one stands for 0, in ``int8`` and ``int7``."""
