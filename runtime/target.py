@@ -68,6 +68,23 @@ class ByteDot(Enum):
         self.is_signed = is_signed
 
 
+class BitCount(Enum):
+    """Ways to sum the bits of words in each lane, by the instruction that sums.
+
+    Attributes:
+        lanes: how many words are summed at once; None for any number.
+        has_halves: whether a lane holds two sums of 16 bits, of the lower halves of words and of the upper.
+    """
+
+    WORDS = "add", None, False
+    UADALP = "uadalp", None, True
+    VPADAL = "vpadal", 4, True  # of 32-bit ARM
+
+    def __init__(self, instruction: str, lanes: int | None, has_halves: bool) -> None:
+        self.lanes = lanes
+        self.has_halves = has_halves
+
+
 @dataclass(frozen=True)
 class Cpu:
     """What kernels may count on: the architecture and the instruction sets that code for a target may use.
@@ -83,7 +100,17 @@ class Cpu:
     @property
     def registers(self) -> int:
         """How many vectors of 16 numbers of 32 bits the registers hold."""
+        if "neon" in self.flags:  # of 32-bit ARM
+            return 4
         return 32 if "avx512f" in self.flags else 8
+
+    @property
+    def bit_count(self) -> BitCount:
+        """The fastest way to sum the bits of words."""
+        if "asimddp" in self.flags:  # LLVM sums by udot
+            return BitCount.WORDS
+        ways = {"asimd": BitCount.UADALP, "neon": BitCount.VPADAL}
+        return next((way for flag, way in ways.items() if flag in self.flags), BitCount.WORDS)
 
     @property
     def byte_dot(self) -> ByteDot | None:

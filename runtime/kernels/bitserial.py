@@ -13,6 +13,7 @@ step, plus a shift that goes into the bias. Each pair of planes is a binary conv
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
+from runtime.kernels.bit_counts import bit_count_for
 from runtime.kernels.convolution import image_shapes
 from runtime.kernels.epilogue import (
     Stages,
@@ -22,11 +23,12 @@ from runtime.kernels.epilogue import (
     finish,
     write_bits,
 )
+from runtime.kernels.intrinsics import bit_sum, bits_summed
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import planes_of
-from runtime.target import Cpu
-from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
+from runtime.target import BitCount, Cpu
+from runtime.tvm_types import Compute, Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import BitserialConv2d, BitserialDense
 
 Shape = tuple[int, int, int, int, int]
@@ -90,8 +92,13 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         image = data = flat_placeholder("data", buffers[0].shape, "uint32")
         if workload.window.is_padded:
             data = pad_rows(image, workload.window, 0)
-        counted = self._count(workload, shape, data, args["weight"])
-        stages = self._finish(workload, cpu, shape, args, counted)
+        way = bit_count_for(cpu, workload.window.count * data.shape[-2], shape[-1])
+        counted = self._count(workload, way, shape, data, args["weight"])
+
+        def count(*index: Expr) -> Expr:
+            return bits_summed(way, counted[index])
+
+        stages = self._finish(workload, cpu, shape, args, count)
         padded = [data.tensor] if workload.window.is_padded else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
         tile = tile or self.tiles(workload, cpu)[0]
@@ -109,9 +116,9 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         return (workload.batch, *image_shapes(workload)[1], workload.out_channels // width, width)
 
     @staticmethod
-    def _count(workload: BitserialConv2d, shape: Shape, data: Image, weight: Tensor) -> Tensor:
-        """How many bits differ, for each plane that is kept apart."""
-        from tvm import te, tirx
+    def _count(workload: BitserialConv2d, way: BitCount, shape: Shape, data: Image, weight: Tensor) -> Tensor:
+        """How many bits differ, for each plane that is kept apart, as ``bit_sum`` gives them."""
+        from tvm import te
 
         n, rows, columns, vectors, width = shape
         vectors_per_group = vectors // workload.groups
@@ -127,21 +134,22 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
                 return weight[o, ky, kx, c, plane, i]
 
             differing = layout.differing(workload, p, inputs, weights)
-            return te.sum(tirx.popcount(differing).astype("int32"), axis=[ky, kx, c])
+            return bit_sum(way, differing, axis=[ky, kx, c])
 
         return te.compute((n, rows, columns, vectors, sums(workload), width), count, name="accumulate")
 
     @staticmethod
-    def _finish(workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: Tensors, counted: Tensor) -> Stages:
+    def _finish(workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: Tensors, count: Compute) -> Stages:
+        """The stages from ``count``, the bits that differ at (n, y, x, o, plane, i)."""
         if compares_counts(workload):
             tensors = write_bits(
-                workload, cpu, shape, lambda n, y, x, o, i: counted[n, y, x, o, 0, i] > args["limit"][o, i]
+                workload, cpu, shape, lambda n, y, x, o, i: count(n, y, x, o, 0, i) > args["limit"][o, i]
             )
             return Stages(tensors, (tensors["codes"],))
 
         def scaled(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             # The integer dot products come first, so that a true zero is an exact zero for the next sign.
-            dots = [args["total"][o, p, i] - 2 * counted[n, y, x, o, p, i] for p in range(sums(workload))]
+            dots = [args["total"][o, p, i] - 2 * count(n, y, x, o, p, i) for p in range(sums(workload))]
             value = args["bias"][o, i]
             for p, product in reversed(list(enumerate(planes_of(workload).products(workload, dots)))):
                 value = product.astype("float32") * args["scale"][o, p, i] + value
