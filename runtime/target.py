@@ -13,7 +13,7 @@ from runtime.tvm_types import Target
 from search_spaces.errors import BitnasError, InvalidInput
 
 _SAME = (
-    "avx avx2 fma fma4 xop tbm sse4a f16c bmi2 popcnt movbe gfni "
+    "ssse3 avx avx2 fma fma4 xop tbm sse4a f16c bmi2 popcnt movbe gfni "
     "avx512f avx512bw avx512cd avx512dq avx512vl avx512vbmi avx512ifma"
 )
 X86_FEATURES = {name: name for name in _SAME.split()} | {
@@ -69,20 +69,12 @@ class ByteDot(Enum):
 
 
 class BitCount(Enum):
-    """Ways to sum the bits of words in each lane, by the instruction that sums.
+    """Ways to count bits in vectors."""
 
-    Attributes:
-        lanes: how many words are summed at once; None for any number.
-        has_halves: whether a lane holds two sums of 16 bits, of the lower halves of words and of the upper.
-    """
-
-    WORDS = "add", None, False
-    UADALP = "uadalp", None, True
-    VPADAL = "vpadal", 4, True  # of 32-bit ARM
-
-    def __init__(self, instruction: str, lanes: int | None, has_halves: bool) -> None:
-        self.lanes = lanes
-        self.has_halves = has_halves
+    WORDS = "in words"
+    LOOKUPS = "by looking up four at a time, vpshufb"
+    UADALP = "in bytes, summed in halves of words by uadalp"
+    VPADAL = "the same on 32-bit ARM, by vpadal"
 
 
 @dataclass(frozen=True)
@@ -105,14 +97,6 @@ class Cpu:
         return 32 if "avx512f" in self.flags else 8
 
     @property
-    def bit_count(self) -> BitCount:
-        """The fastest way to sum the bits of words."""
-        if "asimddp" in self.flags:  # LLVM sums by udot
-            return BitCount.WORDS
-        ways = {"asimd": BitCount.UADALP, "neon": BitCount.VPADAL}
-        return next((way for flag, way in ways.items() if flag in self.flags), BitCount.WORDS)
-
-    @property
     def byte_dot(self) -> ByteDot | None:
         """The fastest way to multiply and sum four bytes in each lane; None where there are no vectors."""
         ways = (
@@ -127,6 +111,19 @@ class Cpu:
         )
         has = self.flags | {self.architecture}
         return next((way for way, needed in ways if needed <= has), None)
+
+    @property
+    def bit_count(self) -> BitCount:
+        """The fastest way to count bits."""
+        has_lookups = self.architecture == "x86_64" and "ssse3" in self.flags
+        if "avx512_vpopcntdq" in self.flags or "asimddp" in self.flags:  # where udot sums bytes in words
+            return BitCount.WORDS
+        ways = (
+            (BitCount.LOOKUPS, has_lookups),
+            (BitCount.UADALP, "asimd" in self.flags),
+            (BitCount.VPADAL, "neon" in self.flags),
+        )
+        return next((way for way, is_there in ways if is_there), BitCount.WORDS)
 
     @property
     def has_lane_mask(self) -> bool:

@@ -11,10 +11,11 @@ Codes of n bits are planes of signs, s_0 + 2 s_1 + 4 s_2 + ...: all evenly space
 step, plus a shift that goes into the bias. Each pair of planes is a binary convolution of its own.
 """
 
+from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
-from runtime.kernels.bit_counts import bit_count_for
 from runtime.kernels.convolution import image_shapes
+from runtime.kernels.counting import counting_for, sums
 from runtime.kernels.epilogue import (
     Stages,
     epilogue_constants,
@@ -23,20 +24,14 @@ from runtime.kernels.epilogue import (
     finish,
     write_bits,
 )
-from runtime.kernels.intrinsics import bit_sum, bits_summed
-from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
-from runtime.kernels.schedule import Tile, schedule_tiled, tiles
+from runtime.kernels.padding import flat_placeholder, pad_rows
+from runtime.kernels.schedule import Tile, schedule_tiled
 from runtime.kernels.weight_layouts import planes_of
-from runtime.target import BitCount, Cpu
-from runtime.tvm_types import Compute, Expr, PrimFunc, Tensor, Tensors
+from runtime.target import Cpu
+from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
 from runtime.workload import BitserialConv2d, BitserialDense
 
 Shape = tuple[int, int, int, int, int]
-
-
-def sums(workload: BitserialConv2d) -> int:
-    """Counts that are kept apart: one for each pair of bits, or for each sign of a ternary weight."""
-    return planes_of(workload).sums(workload)
 
 
 def compares_counts(workload: BitserialConv2d) -> bool:
@@ -78,37 +73,45 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             found.append(Buffer("padded", "scratch", padded, "uint32"))
         return (*found, *epilogue_outputs(w, shape))
 
+    def arguments(self, workload: BitserialConv2d, cpu: Cpu) -> tuple[Buffer, ...]:
+        """``buffers``, with what the CPU's way of counting takes in place of the weights."""
+        counting, found = counting_for(workload, cpu), list[Buffer]()
+        for buffer in self.buffers(workload):
+            found += counting.constants(workload, buffer) if buffer.name == "weight" else [buffer]
+        return tuple(found)
+
+    def arrange(self, workload: BitserialConv2d, cpu: Cpu, constants: Constants) -> Constants:
+        """As the CPU's way of counting takes them."""
+        return counting_for(workload, cpu).arrange(workload, constants)
+
     def prim_func(self, workload: BitserialConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, count in registers, compare or scale."""
         from tvm import te
 
-        buffers = self.buffers(workload)
+        counting = counting_for(workload, cpu)
+        data_buffer, *buffers = self.arguments(workload, cpu)
         args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
-            for b in buffers[1:]
+            for b in buffers
             if b.role in ("input", "constant")
         }
         shape = self._shape(workload)
-        image = data = flat_placeholder("data", buffers[0].shape, "uint32")
+        image = data = flat_placeholder("data", counting.image_shape(data_buffer.shape), counting.image_dtype)
         if workload.window.is_padded:
             data = pad_rows(image, workload.window, 0)
-        way = bit_count_for(cpu, workload.window.count * data.shape[-2], shape[-1])
-        counted = self._count(workload, way, shape, data, args["weight"])
-
-        def count(*index: Expr) -> Expr:
-            return bits_summed(way, counted[index])
-
-        stages = self._finish(workload, cpu, shape, args, count)
+        counts = counting.counted(workload, shape, data, args)
+        stages = self._finish(
+            workload, cpu, shape, args, lambda *index: counting.number(counts.tensor[index])
+        )
         padded = [data.tensor] if workload.window.is_padded else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
         tile = tile or self.tiles(workload, cpu)[0]
-        return schedule_tiled(func, tile, 3, stages.tensors)
+        return schedule_tiled(func, tile, counts.reductions, stages.tensors, narrow=counts.narrow)
 
     def tiles(self, workload: BitserialConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
         columns, vectors = self._shape(workload)[2:4]
-        stored = planes_of(workload).stored(workload)
-        return tiles(cpu, columns, vectors // workload.groups, sums(workload), stored)
+        return counting_for(workload, cpu).tiles(workload, columns, vectors // workload.groups)
 
     @staticmethod
     def _shape(workload: BitserialConv2d) -> Shape:
@@ -116,31 +119,9 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         return (workload.batch, *image_shapes(workload)[1], workload.out_channels // width, width)
 
     @staticmethod
-    def _count(workload: BitserialConv2d, way: BitCount, shape: Shape, data: Image, weight: Tensor) -> Tensor:
-        """How many bits differ, for each plane that is kept apart, as ``bit_sum`` gives them."""
-        from tvm import te
-
-        n, rows, columns, vectors, width = shape
-        vectors_per_group = vectors // workload.groups
-        window, layout = workload.window, planes_of(workload)
-        ky, kx = tap_axes(window)
-        c = te.reduce_axis((0, data.shape[-2]), "c")
-
-        def count(n: Expr, y: Expr, x: Expr, o: Expr, p: Expr, i: Expr) -> Expr:
-            def inputs(plane: Expr) -> Expr:
-                return data[n, *window.pixel(y, x, ky, kx), o // vectors_per_group, c, plane]
-
-            def weights(plane: Expr) -> Expr:
-                return weight[o, ky, kx, c, plane, i]
-
-            differing = layout.differing(workload, p, inputs, weights)
-            return bit_sum(way, differing, axis=[ky, kx, c])
-
-        return te.compute((n, rows, columns, vectors, sums(workload), width), count, name="accumulate")
-
-    @staticmethod
     def _finish(workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: Tensors, count: Compute) -> Stages:
-        """The stages from ``count``, the bits that differ at (n, y, x, o, plane, i)."""
+        """The stages after ``count``, the number of bits at (n, y, x, o, plane, i)."""
+
         if compares_counts(workload):
             tensors = write_bits(
                 workload, cpu, shape, lambda n, y, x, o, i: count(n, y, x, o, 0, i) > args["limit"][o, i]
@@ -183,6 +164,14 @@ class BitserialDenseKernel(Kernel[BitserialDense]):
     def prim_func(self, workload: BitserialDense, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """That of the convolution."""
         return BitserialConv2dKernel().prim_func(self.as_convolution(workload), cpu, tile)
+
+    def arguments(self, workload: BitserialDense, cpu: Cpu) -> tuple[Buffer, ...]:
+        """Those of the convolution."""
+        return BitserialConv2dKernel().arguments(self.as_convolution(workload), cpu)
+
+    def arrange(self, workload: BitserialDense, cpu: Cpu, constants: Constants) -> Constants:
+        """As the convolution does."""
+        return BitserialConv2dKernel().arrange(self.as_convolution(workload), cpu, constants)
 
     def tiles(self, workload: BitserialDense, cpu: Cpu) -> list[Tile]:
         """Those of the convolution."""

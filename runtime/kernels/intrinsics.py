@@ -1,20 +1,19 @@
-"""Three operations that TVM has no names for, each an instruction or a few.
+"""Two operations that TVM has no names for, each an instruction or a few.
 
-``byte_dot_sum`` adds up dot products of four bytes (VNNI, sdot and the like); ``bit_sum`` adds up bits;
-``lane_mask`` packs the signs of 16 lanes into 16 bits. They are operators of our own: TVM vectorizes them as
-it does its own, and lowers them as told here.
+``byte_dot_sum`` adds up dot products of four bytes (VNNI, sdot and the like); ``lane_mask`` packs the signs
+of 16 lanes into 16 bits. They are operators of our own: TVM vectorizes them as it does its own, and lowers
+them as told here.
 """
 
 from collections.abc import Callable
 from functools import lru_cache, partial
 
-from runtime.kernels.bit_counts import add_bits
 from runtime.kernels.byte_dots import add_dot
-from runtime.target import BitCount, ByteDot
+from runtime.target import ByteDot
 from runtime.tvm_types import Expr, IterVar
 
 BYTE_DOT, LANE_MASK = "tirx.bitnas_byte_dot", "tirx.bitnas_lane_mask"
-BYTE_DOT_SUM = BIT_SUM = "tirx.bitnas_{}_sum"
+BYTE_DOT_SUM = "tirx.bitnas_{}_sum"
 PURE_EFFECT = 1  # TVM's CallEffectKind::kPure
 DOT_LANES = (4, 8, 16)
 MASK_LANES = 16
@@ -27,12 +26,11 @@ def _register() -> None:
     for name in (BYTE_DOT, LANE_MASK):
         ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
     ir.register_op_attr(BYTE_DOT, "TVectorizable", True)
-    lowered = {kind.name: partial(_lower_byte_dot_sum, kind) for kind in ByteDot}
-    lowered |= {kind.name: partial(_lower_bit_sum, kind) for kind in BitCount}
-    for kind_name, lower in lowered.items():
-        name = BYTE_DOT_SUM.format(kind_name)
+    for kind in ByteDot:
+        name = BYTE_DOT_SUM.format(kind.name)
         ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
         ir.register_op_attr(name, "TVectorizable", True)
+        lower = partial(_lower_byte_dot_sum, kind)
         tirx.register_intrin_lowering(name, target="llvm", f=lower, level=99)
     tirx.register_intrin_lowering(LANE_MASK, target="llvm", f=_lower_lane_mask, level=99)
 
@@ -46,21 +44,11 @@ def byte_dot_sum(kind: ByteDot, data: Expr, weight: Expr, axis: list[IterVar]) -
 
     _register()
     dot = ir.Call(ir.Op.get(BYTE_DOT), [data, weight], ret_ty="int32")
-    return _sum(BYTE_DOT_SUM.format(kind.name), dot, axis)
+    return lane_sum(BYTE_DOT_SUM.format(kind.name), dot, axis)
 
 
-def bit_sum(kind: BitCount, word: Expr, axis: list[IterVar]) -> Expr:
-    """The sum over ``axis`` of the bits of a uint32: an int32, or two uint16 in one, as ``kind`` says."""
-    from tvm import te, tirx
-
-    if not kind.has_halves:
-        return te.sum(tirx.popcount(word).astype("int32"), axis=axis)
-    _register()
-    return _sum(BIT_SUM.format(kind.name), tirx.reinterpret("int32", word), axis)
-
-
-def _sum(name: str, value: Expr, axis: list[IterVar]) -> Expr:
-    """A sum by an operator that adds to its first operand in its own way."""
+def lane_sum(name: str, value: Expr, axis: list[IterVar]) -> Expr:
+    """The sum over ``axis`` by an operator of ours that adds an int32 to its first operand in its own way."""
     from tvm import ir, te, tirx
 
     reducer = te.comm_reducer(
@@ -69,17 +57,6 @@ def _sum(name: str, value: Expr, axis: list[IterVar]) -> Expr:
         name="lane_sum",
     )
     return reducer(value, axis=axis)
-
-
-def bits_summed(kind: BitCount, total: Expr) -> Expr:
-    """The number of bits, from a finished ``bit_sum``."""
-    from tvm import tirx
-
-    if not kind.has_halves:
-        return total
-    both = tirx.reinterpret("uint32", total)
-    half = tirx.const(16, "uint32")
-    return tirx.reinterpret("int32", (both & tirx.const(0xFFFF, "uint32")) + (both >> half))
 
 
 def lane_mask(first_lane: Expr) -> Expr:
@@ -96,19 +73,15 @@ def lane_mask(first_lane: Expr) -> Expr:
 def _lower_byte_dot_sum(kind: ByteDot, call: Expr) -> Expr:
     """As many lanes at a time as the instruction has; it adds to its first operand."""
     total, dot = call.args
-    return _in_pieces(partial(add_dot, kind), kind.lanes, total, *dot.args)
+    return in_pieces(partial(add_dot, kind), kind.lanes, total, *dot.args)
 
 
-def _lower_bit_sum(kind: BitCount, call: Expr) -> Expr:
-    return _in_pieces(partial(add_bits, kind), kind.lanes, *call.args)
-
-
-def _in_pieces(operation: Callable[..., Expr], most: int | None, *vectors: Expr) -> Expr:
-    """The result for vectors of any width, of an operation on vectors of ``most`` lanes or fewer."""
+def in_pieces(operation: Callable[..., Expr], most: int, *vectors: Expr) -> Expr:
+    """The result, for vectors of any width, of an operation on vectors of at most so many lanes."""
     from tvm import tirx
 
-    count = vectors[0].ty.dtype.lanes
-    width = min(count, most or count)
+    count = int(vectors[0].ty.dtype.lanes)
+    width = min(count, most)
 
     def piece(vector: Expr, first: int) -> Expr:
         return vector if width == count else tirx.Shuffle([vector], list(range(first, first + width)))
