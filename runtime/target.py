@@ -93,6 +93,8 @@ class BitCount(Enum):
 
     WORDS = "in words"
     LOOKUPS = "by looking up four at a time, vpshufb"
+    UADALP = "in bytes, summed in halves of words by uadalp"
+    VPADAL = "the same on 32-bit ARM, by vpadal"
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ class Cpu:
     @property
     def registers(self) -> int:
         """How many vectors of 16 numbers of 32 bits the registers hold."""
+        if "neon" in self.flags:  # of 32-bit ARM
+            return 4
         return 32 if "avx512f" in self.flags else 8
 
     @property
@@ -148,7 +152,14 @@ class Cpu:
     def bit_count(self) -> BitCount:
         """The fastest way to count bits."""
         has_lookups = self.architecture == "x86_64" and "ssse3" in self.flags
-        return BitCount.LOOKUPS if has_lookups and "avx512_vpopcntdq" not in self.flags else BitCount.WORDS
+        if "avx512_vpopcntdq" in self.flags or "asimddp" in self.flags:  # where udot sums bytes in words
+            return BitCount.WORDS
+        ways = (
+            (BitCount.LOOKUPS, has_lookups),
+            (BitCount.UADALP, "asimd" in self.flags),
+            (BitCount.VPADAL, "neon" in self.flags),
+        )
+        return next((way for way, is_there in ways if is_there), BitCount.WORDS)
 
     @property
     def has_lane_mask(self) -> bool:

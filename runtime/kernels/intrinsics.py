@@ -47,25 +47,24 @@ def byte_dot_sum(kind: ByteDot, data: list[Expr], weight: Expr, axis: list[IterV
 
     _register()
     dot = ir.Call(ir.Op.get(BYTE_DOT), [*data, weight], ret_ty="int32")
-    return _sum(BYTE_DOT_SUM.format(kind.name), dot, axis)
+    return lane_sum(BYTE_DOT_SUM.format(kind.name), dot, axis)
 
 
 def wide_sum(kind: ByteDot, narrow: Expr, axis: list[IterVar]) -> Expr:
     """The sum over ``axis`` of the two halves of each of the narrow sums."""
-    return _sum(WIDE_SUM.format(kind.name), narrow, axis)
+    return lane_sum(WIDE_SUM.format(kind.name), narrow, axis)
 
 
-def _sum(name: str, term: Expr, axis: list[IterVar]) -> Expr:
-    """A sum whose additions are calls of an operator."""
+def lane_sum(name: str, value: Expr, axis: list[IterVar]) -> Expr:
+    """The sum over ``axis`` by an operator of ours that adds an int32 to its first operand in its own way."""
     from tvm import ir, te, tirx
 
-    _register()
     reducer = te.comm_reducer(
         lambda total, each: ir.Call(ir.Op.get(name), [total, each], ret_ty="int32"),
         lambda dtype: tirx.const(0, dtype),
-        name="byte_dot_sum",
+        name="lane_sum",
     )
-    return reducer(term, axis=axis)
+    return reducer(value, axis=axis)
 
 
 def lane_mask(first_lane: Expr) -> Expr:
@@ -80,27 +79,27 @@ def lane_mask(first_lane: Expr) -> Expr:
 
 
 def _lower_byte_dot_sum(kind: ByteDot, call: Expr) -> Expr:
+    """As many lanes at a time as the instruction has; it adds to its first operand."""
     total, dot = call.args
-    return _by_vectors(kind, add_dot, [total, *dot.args])
+    return in_pieces(partial(add_dot, kind), kind.lanes, total, *dot.args)
 
 
 def _lower_wide_sum(kind: ByteDot, call: Expr) -> Expr:
-    return _by_vectors(kind, add_narrow, list(call.args))
+    return in_pieces(partial(add_narrow, kind), kind.lanes, *call.args)
 
 
-def _by_vectors(kind: ByteDot, add: Callable[..., Expr], args: list[Expr]) -> Expr:
-    """As many lanes at a time as the instruction has; it adds to its first operand."""
+def in_pieces(operation: Callable[..., Expr], most: int, *vectors: Expr) -> Expr:
+    """The result, for vectors of any width, of an operation on vectors of at most so many lanes."""
     from tvm import tirx
 
-    count = args[0].ty.dtype.lanes
-    width = min(count, kind.lanes)
-    if width == count:
-        return add(kind, *args)
-    pieces = []
-    for first in range(0, count, width):
-        lanes = list(range(first, first + width))
-        pieces.append(add(kind, *(tirx.Shuffle([vector], lanes) for vector in args)))
-    return tirx.Shuffle(pieces, list(range(count)))
+    count = int(vectors[0].ty.dtype.lanes)
+    width = min(count, most)
+
+    def piece(vector: Expr, first: int) -> Expr:
+        return vector if width == count else tirx.Shuffle([vector], list(range(first, first + width)))
+
+    pieces = [operation(*(piece(v, first) for v in vectors)) for first in range(0, count, width)]
+    return pieces[0] if len(pieces) == 1 else tirx.Shuffle(pieces, list(range(count)))
 
 
 def _lower_lane_mask(call: Expr) -> Expr:
