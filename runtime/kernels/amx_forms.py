@@ -16,7 +16,7 @@ from runtime.kernels.base import lanes
 from runtime.kernels.schedule import Tile
 from runtime.target import AMX, Cpu
 from runtime.tvm_types import Expr
-from runtime.workload import Conv2d, Window
+from runtime.workload import HIGHEST_BYTE, Conv2d, Window
 
 LANES = 16
 LEAST_FILLED = 1 / 4
@@ -130,7 +130,7 @@ def amx_forms(workload: Conv2d, cpu: Cpu, columns: int, out: tuple[int, int]) ->
     ``columns`` are those of the padded input, ``out`` rows and columns of the output.
     """
     channels = workload.out_channels // workload.groups
-    if not cpu.has_amx or workload.input not in ("uint8", "int8") or lanes(channels) != LANES:
+    if not cpu.has_amx or workload.input not in HIGHEST_BYTE or lanes(channels) != LANES:
         return []
     pixels, steps = pixel_tiles(workload.window, columns, out), steps_of(workload)
     filled = out[0] * out[1] / (pixels.count * ROWS) * steps.quads * packing.QUAD / ROW_BYTES

@@ -68,7 +68,7 @@ def workloads(draw):
     window = one_of(1, 2, 3, 5, (1, 3), (3, 2)), one_of(1, 1, 2, 3, (1, 2)), one_of(0, 1, 2, (0, 1, 2, 0))
     groups, depth = one_of(1, 1, 2), one_of(32, 36, 40, 61, 64, 96, 128)
     channels = groups * depth, groups * 16 * draw(st.integers(1, 4)), groups
-    codes = one_of("int8", "int8", "ternary", "dorefa8"), one_of("uint8", "int8")
+    codes = one_of("int8", "int8", "ternary", "dorefa8"), one_of("uint8", "int8", "int7")
     return Conv2d(*image, *window, *channels, *codes, dilation=one_of(1, 1, 2, (1, 2)), **one_of(*ENDINGS))
 
 
