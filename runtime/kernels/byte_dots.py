@@ -5,12 +5,18 @@ taken apart into their even and their odd bytes; NEON multiplies bytes into 16 b
 """
 
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from runtime.target import ByteDot
 from runtime.tvm_types import Expr
 
 PMADDWD = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
 EVEN_BYTES = 0x00FF00FF
+PAIRED = (ByteDot.SMULL, ByteDot.VMULL)
+"""Ways that take weights in the order of ``paired``."""
 
 
 def add_dot(kind: ByteDot, total: Expr, data: Expr, weight: Expr) -> Expr:
@@ -47,20 +53,64 @@ def _pmaddwd(total: Expr, data: Expr, weight: Expr) -> Expr:
 
 
 def _smull(total: Expr, data: Expr, weight: Expr) -> Expr:
-    """Two products of bytes fit 16 bits unless both are of -128 by -128: weights must not be."""
-    low, high = _halves_of_products(data, weight)
-    pairs = _call("int16x8", "llvm.aarch64.neon.addp.v8i16", low, high)
-    return total + _call("int32x4", "llvm.aarch64.neon.saddlp.v4i32.v8i16", pairs)
+    return _by_pairs(total, data, weight, _sadalp)
+
+
+def _vmull(total: Expr, data: Expr, weight: Expr) -> Expr:
+    return _by_pairs(total, data, weight, _vpadal)
+
+
+def _by_pairs(total: Expr, data: Expr, weight: Expr, add_neighbours: Callable[[Expr, Expr], Expr]) -> Expr:
+    """Products of the first two bytes of four words, those of the last two added; then neighbours are.
+
+    Two products of bytes fit 16 bits unless both are of -128 by -128: weights must not be. They are in the
+    order of ``paired``.
+    """
+    low, high = (_part(_pairs(data, 16 * k), 8 * k) * _part(_bytes(weight), 8 * k) for k in (0, 1))
+    return add_neighbours(total, low + high)
+
+
+def _pairs(words: Expr, shift: int) -> Expr:
+    """Two bytes of each of four words, from bit ``shift`` on, twice."""
+    from tvm import tirx
+
+    if isinstance(words, tirx.Broadcast):
+        chosen = tirx.Broadcast((words.value >> shift).astype("int16"), 8)
+    else:
+        first = shift // 16
+        chosen = tirx.Shuffle([_seen_as("int16x8", words)], 2 * list(range(first, 8, 2)))
+    return _seen_as("int8x16", chosen)
+
+
+def paired(words: NDArray[Any]) -> NDArray[Any]:
+    """Words (..., lanes) as ``PAIRED`` ways take them: the first two bytes of four, then their last two."""
+    fours = np.ascontiguousarray(words).view(np.uint16).reshape(*words.shape[:-1], -1, 4, 2)
+    return np.ascontiguousarray(fours.swapaxes(-1, -2)).view(words.dtype).reshape(words.shape)
+
+
+def _part(values: Expr, first: int) -> Expr:
+    """Eight bytes from ``first`` on, as 16 bits each."""
+    from tvm import tirx
+
+    return tirx.Cast("int16x8", tirx.Shuffle([values], list(range(first, first + 8))))
+
+
+def _sadalp(total: Expr, products: Expr) -> Expr:
+    return total + _call("int32x4", "llvm.aarch64.neon.saddlp.v4i32.v8i16", products)
+
+
+def _vpadal(total: Expr, products: Expr) -> Expr:
+    return _call("int32x4", "llvm.arm.neon.vpadals.v4i32.v8i16", total, products)
 
 
 def _smull_wide(total: Expr, data: Expr, weight: Expr) -> Expr:
-    """As ``_smull``, for any weights."""
+    """For any weights: each product is widened before two are added."""
     longer = "llvm.aarch64.neon.saddlp.v4i32.v8i16"
     low, high = (_call("int32x4", longer, products) for products in _halves_of_products(data, weight))
     return total + _call("int32x4", "llvm.aarch64.neon.addp.v4i32", low, high)
 
 
-def _vmull(total: Expr, data: Expr, weight: Expr) -> Expr:
+def _vmull_wide(total: Expr, data: Expr, weight: Expr) -> Expr:
     """As ``_smull_wide``, on 32-bit ARM."""
     from tvm import tirx
 
@@ -74,12 +124,7 @@ def _vmull(total: Expr, data: Expr, weight: Expr) -> Expr:
 
 def _halves_of_products(data: Expr, weight: Expr) -> list[Expr]:
     """The products of the first eight bytes and of the others, in 16 bits each."""
-    from tvm import tirx
-
-    def half(words: Expr, first: int) -> Expr:
-        return tirx.Cast("int16x8", tirx.Shuffle([_bytes(words)], list(range(first, first + 8))))
-
-    return [half(data, first) * half(weight, first) for first in (0, 8)]
+    return [_part(_bytes(data), first) * _part(_bytes(weight), first) for first in (0, 8)]
 
 
 def _call(dtype: str, name: str, *args: Expr) -> Expr:
@@ -112,4 +157,5 @@ WAYS: dict[ByteDot, Callable[[Expr, Expr, Expr], Expr]] = {
     ByteDot.SMULL: _smull,
     ByteDot.SMULL_WIDE: _smull_wide,
     ByteDot.VMULL: _vmull,
+    ByteDot.VMULL_WIDE: _vmull_wide,
 }

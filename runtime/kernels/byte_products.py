@@ -1,7 +1,11 @@
 """Sums of products of bytes: four at a time where the CPU has vectors, one by one elsewhere."""
 
+import numpy as np
+
+from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, lanes
+from runtime.kernels.byte_dots import PAIRED, paired
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.quads import fill_quads, join_quads
@@ -21,9 +25,19 @@ def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
     """The way to multiply four bytes at a time, if there is one."""
     if lanes(workload.out_channels // workload.groups) not in DOT_LANES:
         return None
-    if cpu.byte_dot is ByteDot.SMULL and quads_of(workload).is_odd:  # and bytes may be -128
-        return ByteDot.SMULL_WIDE
+    if quads_of(workload).is_odd or not quads_of(workload).is_bytewise:  # odd bytes may be -128
+        wide = {ByteDot.SMULL: ByteDot.SMULL_WIDE, ByteDot.VMULL: ByteDot.VMULL_WIDE}
+        return wide.get(cpu.byte_dot, cpu.byte_dot) if cpu.byte_dot is not None else None
     return cpu.byte_dot
+
+
+def arranged(workload: Conv2d, cpu: Cpu, constants: Constants) -> Constants:
+    """The constants with weights in the order that the CPU takes them in."""
+    if byte_dot_for(workload, cpu) not in PAIRED:
+        return constants
+    weight = np.ascontiguousarray(constants["weight"])
+    words = weight.view(np.uint32).reshape(-1, lanes(workload.out_channels // workload.groups))
+    return {**constants, "weight": paired(words).view(weight.dtype).reshape(weight.shape)}
 
 
 def window_buffers(workload: Conv2d, image: tuple[int, int], out: tuple[int, int]) -> list[Buffer]:
