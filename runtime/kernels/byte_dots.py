@@ -1,7 +1,8 @@
 """How each CPU multiplies and sums four bytes in each int32 lane, in LLVM's terms.
 
 VNNI and sdot do it at once. Older CPUs multiply 16 bits: x86 sums two neighbours then (pmaddwd), so words are
-taken apart into their even and their odd bytes; NEON multiplies bytes into 16 bits and sums neighbours after.
+taken apart into their even and their odd bytes; NEON multiplies bytes into 16 bits, adds two
+products, and sums neighbours after.
 """
 
 from collections.abc import Callable
@@ -23,7 +24,7 @@ def add_dot(kind: ByteDot, total: Expr, data: Expr, weight: Expr) -> Expr:
     """``total`` plus, in each lane, a0 w0 + a1 w1 + a2 w2 + a3 w3.
 
     All are int32 vectors of a width that ``kind`` has. The bytes of ``data`` are the a, unsigned or signed as
-    it takes them, those of ``weight`` the signed w.
+    it takes them, those of ``weight`` the signed w. All lanes of ``data`` are the same.
     """
     return WAYS[kind](total, data, weight)
 
@@ -53,33 +54,34 @@ def _pmaddwd(total: Expr, data: Expr, weight: Expr) -> Expr:
 
 
 def _smull(total: Expr, data: Expr, weight: Expr) -> Expr:
-    return _by_pairs(total, data, weight, _sadalp)
+    """As ``_by_pairs``; LLVM chooses the bytes from a register of whole words, by tbl."""
+    from tvm import tirx
+
+    pairs = tirx.Shuffle([_seen_as("int16x8", data)], [0, 2, 4, 6, 1, 3, 5, 7])
+    longer = "llvm.aarch64.neon.saddlp.v4i32.v8i16"
+    return total + _call("int32x4", longer, _by_pairs(pairs, weight))
 
 
 def _vmull(total: Expr, data: Expr, weight: Expr) -> Expr:
-    return _by_pairs(total, data, weight, _vpadal)
-
-
-def _by_pairs(total: Expr, data: Expr, weight: Expr, add_neighbours: Callable[[Expr, Expr], Expr]) -> Expr:
-    """Products of the first two bytes of four words, those of the last two added; then neighbours are.
-
-    Two products of bytes fit 16 bits unless both are of -128 by -128: weights must not be. They are in the
-    order of ``paired``.
-    """
-    low, high = (_part(_pairs(data, 16 * k), 8 * k) * _part(_bytes(weight), 8 * k) for k in (0, 1))
-    return add_neighbours(total, low + high)
-
-
-def _pairs(words: Expr, shift: int) -> Expr:
-    """Two bytes of each of four words, from bit ``shift`` on, twice."""
+    """As ``_by_pairs``, on 32-bit ARM, whose table look-up is slow."""
     from tvm import tirx
 
-    if isinstance(words, tirx.Broadcast):
-        chosen = tirx.Broadcast((words.value >> shift).astype("int16"), 8)
-    else:
-        first = shift // 16
-        chosen = tirx.Shuffle([_seen_as("int16x8", words)], 2 * list(range(first, 8, 2)))
-    return _seen_as("int8x16", chosen)
+    word = data.value if isinstance(data, tirx.Broadcast) else tirx.Shuffle([data], [0])
+    ends = [tirx.Broadcast((word >> shift).astype("int16"), 4) for shift in (0, 16)]
+    sums = _by_pairs(tirx.Shuffle(ends, list(range(8))), weight)
+    return _call("int32x4", "llvm.arm.neon.vpadals.v4i32.v8i16", total, sums)
+
+
+def _by_pairs(pairs: Expr, weight: Expr) -> Expr:
+    """Products of bytes, those of a word's first two and last two added: int16x8, two for each of four words.
+
+    ``pairs`` are the first two bytes of four words of data, then their last two, which is also the order of
+    weights: see ``paired``. Two products of bytes fit 16 bits unless both are of -128 by -128: weights must
+    not be.
+    """
+    data, own = _seen_as("int8x16", pairs), _bytes(weight)
+    low, high = (_part(data, first) * _part(own, first) for first in (0, 8))
+    return low + high
 
 
 def paired(words: NDArray[Any]) -> NDArray[Any]:
@@ -93,14 +95,6 @@ def _part(values: Expr, first: int) -> Expr:
     from tvm import tirx
 
     return tirx.Cast("int16x8", tirx.Shuffle([values], list(range(first, first + 8))))
-
-
-def _sadalp(total: Expr, products: Expr) -> Expr:
-    return total + _call("int32x4", "llvm.aarch64.neon.saddlp.v4i32.v8i16", products)
-
-
-def _vpadal(total: Expr, products: Expr) -> Expr:
-    return _call("int32x4", "llvm.arm.neon.vpadals.v4i32.v8i16", total, products)
 
 
 def _smull_wide(total: Expr, data: Expr, weight: Expr) -> Expr:
