@@ -13,10 +13,11 @@ Run = Callable[[int], float]
 
 @dataclass(frozen=True)
 class Effort:
-    """How many rounds, and how long a contender runs in each."""
+    """How many rounds, how long a contender runs in each, and what ours are compiled for."""
 
     rounds: int = 15
     sample_ms: float = SAMPLE_MS
+    target: str = "native"
 
 
 def race(contenders: dict[str, Run], effort: Effort, cores: int = 1) -> dict[str, float]:
