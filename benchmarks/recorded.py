@@ -77,16 +77,19 @@ class Table:
     remark: str = ""
     rows: tuple[Recorded, ...] = ()
 
-    def with_rows(self, rows: Iterable[tuple[str, Row]]) -> "Table":
-        """The table after another run: the groups that it measured are replaced as a whole."""
-        date = f"{datetime.now(UTC):%Y-%m-%d}"
-        new = [Recorded(group, row, date) for group, row in rows]
-        measured = {each.group for each in new}
-        return replace(self, rows=(*(r for r in self.rows if r.group not in measured), *new))
+    def with_group(self, group: str, rows: Iterable[Row]) -> "Table":
+        """The table after a group was measured again: its rows take the place of those that it had."""
+        new = [Recorded(group, row, today()) for row in rows]
+        return replace(self, rows=(*(each for each in self.rows if each.group != group), *new))
 
     def find(self, name: str) -> Recorded | None:
         """The row of a name, if there is one."""
         return next((each for each in self.rows if each.row.name == name), None)
+
+
+def today() -> str:
+    """The date, as YYYY-MM-DD."""
+    return f"{datetime.now(UTC):%Y-%m-%d}"
 
 
 def this_machine(target: str = "native") -> Machine:
@@ -96,11 +99,14 @@ def this_machine(target: str = "native") -> Machine:
     return Machine(str(known["cpu"]), str(known["llvm_cpu"]), target, tuple(sorted(host_flags())), versions)
 
 
-def record(machine: Machine, rows: Iterable[tuple[str, Row]], folder: Path = FOLDER) -> Path:
-    """Write rows, each with its group, into the machine's own table; the file."""
+def record(
+    machine: Machine, group: str, rows: Iterable[Row], remark: str | None = None, folder: Path = FOLDER
+) -> Path:
+    """Write a group's rows into the machine's own table, and a remark if there is a new one; its file."""
     path = folder / f"{machine.key}.json"
     before = read(path) if path.exists() else Table(_head(machine), machine)
-    write(replace(before, machine=machine).with_rows(rows), path)
+    told = before.remark if remark is None else remark
+    write(replace(before, machine=machine, remark=told).with_group(group, rows), path)
     return path
 
 

@@ -20,6 +20,11 @@ IMAGES = 16
 Images = NDArray[np.float32]
 
 
+def calibration(shape: tuple[int, ...]) -> Images:
+    """Images for the ranges of a network whose input is (1, C, H, W): (N, C, H, W)."""
+    return np.random.default_rng(1).standard_normal((IMAGES, *shape[1:]), np.float32)
+
+
 @dataclass(frozen=True)
 class Files:
     """A network's files, written when they are asked for.
@@ -36,23 +41,18 @@ class Files:
     folder: Path
     litert_torch: str
 
-    @property
-    def images(self) -> Images:
-        """To calibrate with, (N, C, H, W)."""
-        return np.random.default_rng(1).standard_normal((IMAGES, *self.shape[1:]), np.float32)
-
     def onnx(self, precision: str) -> Path:
         """ONNX, in int8 as onnxruntime's quantization makes it."""
         path = self.folder / f"{precision}.onnx"
         if not path.exists():
             found = onnx_of(plain(self.module), self.shape)
-            onnx.save(quantized(found, self.images) if precision == "int8" else found, path)
+            onnx.save(quantized(found, calibration(self.shape)) if precision == "int8" else found, path)
         return path
 
     def ncnn(self, precision: str) -> Path:
         """ncnn's ``.param``, with the ``.bin`` beside it."""
         path = self.folder / f"{precision}.param"
-        seen = torch.from_numpy(self.images) if precision == "int8" else None
+        seen = torch.from_numpy(calibration(self.shape)) if precision == "int8" else None
         ncnn_form.write(plain(self.module), path, seen)
         return path
 
@@ -67,8 +67,15 @@ class Files:
             program, images = self.folder / "program.pt2", self.folder / "images.npy"
             example = torch.zeros(self.shape)
             torch.export.save(torch.export.export(plain(self.module), (example,)), program)
-            np.save(images, self.images)
-            command = [self.litert_torch, "-m", "benchmarks.engines.to_litert", program, images, *paths.values()]
+            np.save(images, calibration(self.shape))
+            command = [
+                self.litert_torch,
+                "-m",
+                "benchmarks.engines.to_litert",
+                program,
+                images,
+                *paths.values(),
+            ]
             ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
             if ran.returncode:
                 raise NotRunError(f"no .tflite is written: {last_line(ran.stderr)}")

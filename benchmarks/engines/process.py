@@ -1,4 +1,4 @@
-"""Engines in child processes: a network in one is a contender that takes its turn by a line through a pipe."""
+"""Engines in child processes: a network in one takes its turn when a line comes through its pipe."""
 
 import json
 import os
@@ -40,7 +40,7 @@ class Child:
         """
         core = sorted(os.sched_getaffinity(0))[-1]
         before = os.sched_getaffinity(0)
-        self._errors: IO[bytes] = tempfile.TemporaryFile()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the child lives
         os.sched_setaffinity(0, {core})  # the child's threads come into being with it
         try:
             self._process = subprocess.Popen(
@@ -85,7 +85,9 @@ class Child:
         if not line:
             code = self._process.wait()
             self._errors.seek(0)
-            raise NotRunError(last_line(self._errors.read().decode()) or f"it ended with code {code}")
+            why = last_line(self._errors.read().decode()) or f"it ended with code {code}"
+            self.close()
+            raise NotRunError(why)
         found: dict[str, Any] = json.loads(line)
         return found
 

@@ -68,9 +68,7 @@ def main(docs: Path | None) -> None:
     told = f"{endings(recorded())}\n\n{markdown(recorded())}"
     click.echo(told)
     if docs is not None:
-        write_block(
-            docs, "stopping", f"{page.told_by('python -m benchmarks.search.stopping')}\n\n{told}"
-        )
+        write_block(docs, "stopping", f"{page.told_by('python -m benchmarks.search.stopping')}\n\n{told}")
 
 
 if __name__ == "__main__":
