@@ -24,7 +24,7 @@ from search_spaces.weight_codes import CodeSet
 
 @dataclass(frozen=True)
 class Axis:
-    """A transposed convolution along one side of an image, of ``size`` pixels; the rest is as torch names it."""
+    """A transposed convolution along one side of an image of ``size`` pixels, named as in torch."""
 
     size: int
     kernel: int

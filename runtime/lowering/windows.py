@@ -23,11 +23,9 @@ def pool_window(at: At, kernel_size: Any, stride: Any, padding: Any, dilation: A
     kernel = two_numbers(at, "kernel_size", kernel_size, 1)
     steps = kernel if stride in (None, [], ()) else two_numbers(at, "stride", stride, 1)
     top, left = two_numbers(at, "padding", padding, 0)
-    window = Window.of(kernel, steps, (top, left, top, left), two_numbers(at, "dilation", dilation, 1))
-    rows, columns = window.extent
-    problem = f"padding {padding} is more than half of its window of {rows}x{columns}"
-    at.require(2 * top <= rows and 2 * left <= columns, problem)
-    return window
+    problem = f"padding {padding} is more than half of its window of {kernel[0]}x{kernel[1]}"
+    at.require(2 * top <= kernel[0] and 2 * left <= kernel[1], problem)
+    return Window.of(kernel, steps, (top, left, top, left), two_numbers(at, "dilation", dilation, 1))
 
 
 def convolution_window(at: At, kernel: tuple[int, ...], stride: Any, padding: Any, dilation: Any) -> Window:
