@@ -99,9 +99,9 @@ class Stack(nn.Module):
             kernel, stride, dilation = window(pick)
             kind = precision if index else precisions.get("float")
             groups = int(pick.choice([g for g in (1, 2, 4, c) if c % g == 0 and o % g == 0]))
-            relu = bool(pick.integers(2))
+            is_rectified = bool(pick.integers(2))
             layer = QuantConv2d(
-                c, o, kernel, kind, stride=stride, dilation=dilation, groups=groups, relu=relu
+                c, o, kernel, kind, stride=stride, dilation=dilation, groups=groups, relu=is_rectified
             )
             self.layers.append(nn.Sequential(layer, nn.BatchNorm2d(o)))
             self.has_shortcut.append(c == o and stride == (1, 1) and all(n % 2 for n in kernel))

@@ -141,6 +141,21 @@ def test_a_border_of_zeros_is_the_convolutions_own():
     assert "avg_pool2d" in pooled
 
 
+def test_a_transposed_convolution_takes_in_what_follows():
+    """All of its phases are one convolution, with the batch norm's scales and the ReLU."""
+    norm = nn.BatchNorm2d(6)
+    layers = [nn.ConvTranspose2d(4, 6, 4, 2, 1, groups=2), norm, nn.ReLU(), nn.Conv2d(6, 4, 1)]
+    module = trained(nn.Sequential(*layers), (1, 4, 5, 6))
+    nn.init.normal_(norm.weight)
+    nn.init.normal_(norm.bias)
+    images = torch.randn(1, 4, 5, 6)
+    graph = lower(module, images.shape)
+    told = ["to_nhwc", "conv2d", "interleave", "conv2d", "to_nchw"]
+    assert [w.family for w in graph.workloads] == told
+    expected = module(images).detach().numpy()
+    np.testing.assert_allclose(interpreter.run(graph, images.numpy()), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_window_in_the_padding_alone_is_refused():
     pool = nn.Sequential(nn.MaxPool2d(2, 1, 1, 3))
     assert torch.isinf(pool(torch.zeros(1, 1, 2, 2))).all()
