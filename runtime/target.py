@@ -71,7 +71,8 @@ class ByteDot(Enum):
     SDOT = "sdot", 4, True
     SMULL = "smull", 4, True  # for weights above -128
     SMULL_WIDE = "smull, widened at once", 4, True
-    VMULL = "vmull", 4, True  # of 32-bit ARM
+    VMULL = "vmull", 4, True  # of 32-bit ARM, for weights above -128
+    VMULL_WIDE = "vmull, widened at once", 4, True
 
     def __init__(
         self,

@@ -1,10 +1,11 @@
 """Convolution and dense kernels over floats and bytes, with weights of floats, bytes, two bits or one."""
 
+from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.amx import amx_function
 from runtime.kernels.amx_forms import AmxTile, amx_forms
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
-from runtime.kernels.byte_products import accumulate_bytes, all_products, window_buffers
+from runtime.kernels.byte_products import accumulate_bytes, all_products, arranged, window_buffers
 from runtime.kernels.byte_sums import Sums
 from runtime.kernels.epilogue import (
     epilogue_constants,
@@ -74,6 +75,10 @@ class Conv2dKernel(Kernel[Conv2d]):
         else:
             found += taps_of(w).scratch(taps)
         return (*found, *epilogue_outputs(w, shape))
+
+    def arrange(self, workload: Conv2d, cpu: Cpu, constants: Constants) -> Constants:
+        """Weights in the order that the CPU takes bytes in."""
+        return arranged(workload, cpu, constants) if has_byte_inputs(workload) else constants
 
     def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, decode, accumulate in registers, finish."""
@@ -172,6 +177,10 @@ class DenseKernel(Kernel[Dense]):
     def buffers(self, workload: Dense) -> tuple[Buffer, ...]:
         """Those of the convolution."""
         return Conv2dKernel().buffers(self.as_convolution(workload))
+
+    def arrange(self, workload: Dense, cpu: Cpu, constants: Constants) -> Constants:
+        """As the convolution does."""
+        return Conv2dKernel().arrange(self.as_convolution(workload), cpu, constants)
 
     def prim_func(self, workload: Dense, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """That of the convolution."""
