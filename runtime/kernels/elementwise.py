@@ -23,7 +23,6 @@ from runtime.workload import (
     Relu,
     Relu6,
     ScaleChannels,
-    Sigmoid,
 )
 
 
@@ -94,22 +93,6 @@ class Relu6Kernel(ElementwiseKernel[Relu6]):
         is_integer = workload.arithmetic == "integer"
         most = args["six"][0] if is_integer else tirx.const(6.0, "float32")
         return lambda i: tirx.min(most, rectified(args["data"][i], workload.arithmetic))
-
-
-class SigmoidKernel(ElementwiseKernel[Sigmoid]):
-    """1 / (1 + exp(-x)), of the few numbers of a squeeze-and-excitation."""
-
-    def buffers(self, workload: Sigmoid) -> tuple[Buffer, ...]:
-        """Data (size,) -> (size,)."""
-        shape = (workload.size,)
-        return Buffer("data", "input", shape, "float32"), Buffer("output", "output", shape, "float32")
-
-    def expression(self, workload: Sigmoid, args: Tensors) -> Compute:
-        """By the exponential of the processor's mathematical library."""
-        from tvm import tirx
-
-        one = tirx.const(1.0, "float32")
-        return lambda i: one / (one + tirx.exp(-args["data"][i]))
 
 
 class ScaleChannelsKernel(ElementwiseKernel[ScaleChannels]):
@@ -216,7 +199,6 @@ kernels.add("relu", ReluKernel())
 kernels.add("affine_map", AffineMapKernel())
 kernels.add("prelu", PreluKernel())
 kernels.add("relu6", Relu6Kernel())
-kernels.add("sigmoid", SigmoidKernel())
 kernels.add("scale_channels", ScaleChannelsKernel())
 kernels.add("add", AddKernel())
 kernels.add("affine", AffineKernel())

@@ -1,4 +1,4 @@
-"""Kernels that move values and compute nothing: subsample, concatenate, shuffle, layouts."""
+"""Kernels that move values and compute nothing: subsample, concatenate, slice, shuffle, layouts."""
 
 from itertools import accumulate
 
@@ -6,7 +6,7 @@ from runtime.kernels.base import Buffer, kernels, lanes
 from runtime.kernels.elementwise import ElementwiseKernel
 from runtime.kernels.fixed_point import REAL_DTYPES, zero_of
 from runtime.tvm_types import Compute, Expr, Tensors
-from runtime.workload import ChannelShuffle, Concat, Subsample, ToNchw, ToNhwc
+from runtime.workload import ChannelShuffle, Concat, Permute, Slice, Subsample, ToNchw, ToNhwc
 
 
 class SubsampleKernel(ElementwiseKernel[Subsample]):
@@ -52,6 +52,47 @@ class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):
     def expression(self, workload: ChannelShuffle, args: Tensors) -> Compute:
         """Groups and channels change places."""
         return lambda p, c, g: args["data"][p, g, c]
+
+
+class SliceKernel(ElementwiseKernel[Slice]):
+    """Some of the channels, a vector at a time."""
+
+    def buffers(self, workload: Slice) -> tuple[Buffer, ...]:
+        """Data (N * pixels, C / lanes, lanes) -> (N * pixels, count / lanes, lanes)."""
+        w, dtype = workload, REAL_DTYPES[workload.arithmetic]
+        pixels = w.batch * w.pixels
+        width = lanes(w.channels, w.count, w.start) if w.start else lanes(w.channels, w.count)
+        return (
+            Buffer("data", "input", (pixels, w.channels // width, width), dtype),
+            Buffer("output", "output", (pixels, w.count // width, width), dtype),
+        )
+
+    def expression(self, workload: Slice, args: Tensors) -> Compute:
+        """Those behind the first ones."""
+        first = workload.start // int(args["data"].shape[-1])
+        return lambda p, v, i: args["data"][p, first + v, i]
+
+
+class PermuteKernel(ElementwiseKernel[Permute]):
+    """Axes in another order."""
+
+    def buffers(self, workload: Permute) -> tuple[Buffer, ...]:
+        """Data (N, *shape) -> (N, *shape in that order)."""
+        w = workload
+        moved = tuple(w.shape[i] for i in w.order)
+        return (
+            Buffer("data", "input", (w.batch, *w.shape), "float32"),
+            Buffer("output", "output", (w.batch, *moved), "float32"),
+        )
+
+    def expression(self, workload: Permute, args: Tensors) -> Compute:
+        """Each index in its own place."""
+        order = workload.order
+
+        def value(n: Expr, *index: Expr) -> Expr:
+            return args["data"][(n, *(index[order.index(axis)] for axis in range(len(order))))]
+
+        return value
 
 
 class ToNhwcKernel(ElementwiseKernel[ToNhwc]):
@@ -120,3 +161,5 @@ kernels.add("concat", ConcatKernel())
 kernels.add("channel_shuffle", ChannelShuffleKernel())
 kernels.add("to_nhwc", ToNhwcKernel())
 kernels.add("to_nchw", ToNchwKernel())
+kernels.add("slice", SliceKernel())
+kernels.add("permute", PermuteKernel())

@@ -1,5 +1,6 @@
 """Workloads: each names one compiled kernel; every family is registered when this package is imported."""
 
+from runtime.workload.activations import Elu, Gelu, Hardsigmoid, Hardswish, Sigmoid, Silu
 from runtime.workload.base import (
     Arithmetic,
     ByteCode,
@@ -20,14 +21,16 @@ from runtime.workload.maps import (
     Relu,
     Relu6,
     ScaleChannels,
-    Sigmoid,
     SignPack,
 )
-from runtime.workload.moves import ChannelShuffle, Concat, Subsample, ToNchw, ToNhwc
+from runtime.workload.moves import ChannelShuffle, Concat, Permute, Slice, Subsample, ToNchw, ToNhwc
+from runtime.workload.norms import GroupNorm, LayerNorm, Softmax
+from runtime.workload.planes import AdaptiveAvgPool, Pad2d, ResizeBilinear, TakePixels
 from runtime.workload.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 from runtime.workload.sums import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d, FusedOutput
 
 __all__ = [
+    "AdaptiveAvgPool",
     "Add",
     "Affine",
     "AffineMap",
@@ -41,22 +44,35 @@ __all__ = [
     "Conv2d",
     "Dense",
     "DepthwiseConv2d",
+    "Elu",
     "FusedOutput",
+    "Gelu",
     "GlobalAvgPool",
+    "GroupNorm",
+    "Hardsigmoid",
+    "Hardswish",
     "InputCode",
+    "LayerNorm",
     "Layout",
     "MaxPool2d",
     "OutputCode",
+    "Pad2d",
+    "Permute",
     "PooledCode",
     "Prelu",
     "Quantize",
     "Relu",
     "Relu6",
+    "ResizeBilinear",
     "ScaleChannels",
     "Sigmoid",
     "SignPack",
+    "Silu",
+    "Slice",
+    "Softmax",
     "SpatialWorkload",
     "Subsample",
+    "TakePixels",
     "ThresholdKind",
     "ToNchw",
     "ToNhwc",

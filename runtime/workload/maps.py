@@ -47,14 +47,6 @@ class Relu6(Workload):
 
 
 @dataclass(frozen=True)
-class Sigmoid(Workload):
-    """``1 / (1 + exp(-x))``."""
-
-    family: ClassVar[str] = "sigmoid"
-    size: int
-
-
-@dataclass(frozen=True)
 class Prelu(Workload):
     """``max(x, 0) + slope * min(x, 0)``, a slope per channel."""
 

@@ -13,6 +13,7 @@ from runtime.kernels.epilogue import rectified
 from runtime.testing import Case, KernelConformance
 from tests.runtime import references
 from tests.runtime import test_convolutions as convolutions
+from tests.runtime import test_layer_kernels as layer_kernels
 from tests.runtime.harness import pack_images, run_kernel
 
 CHANNELS = (1, 3, 16, 17, 31, 32, 33, 48, 64, 100)
@@ -275,7 +276,7 @@ def test_the_suite_finds_what_a_kernel_must_not_do(monkeypatch, kernel, suite, t
 
 
 def test_every_family_conforms():
-    suites = [*vars(convolutions).values(), *globals().values()]
+    suites = [*vars(convolutions).values(), *vars(layer_kernels).values(), *globals().values()]
     named = [s for s in suites if isinstance(s, type) and s.__name__.startswith("Test")]
     found = {suite().case(np.random.default_rng(0)).workload.family for suite in named}
     assert found == set(kernels)
