@@ -64,7 +64,7 @@ class Slice(Workload):
 
 @dataclass(frozen=True)
 class Permute(Workload):
-    """Other axes of each image in another order: axis i of what is written is axis ``order[i]`` of ``shape``."""
+    """The axes of each image in another order: axis i is what was axis ``order[i]`` of ``shape``."""
 
     family: ClassVar[str] = "permute"
     shape: tuple[int, ...]

@@ -43,7 +43,7 @@ class TakePixels(Workload):
 
 @dataclass(frozen=True)
 class ResizeBilinear(Workload):
-    """Each pixel is between four: constants name the upper row and the left column, and the share of others."""
+    """Each pixel lies between four: constants name their rows and columns, and the share of the others."""
 
     family: ClassVar[str] = "resize_bilinear"
     height: int
@@ -55,7 +55,7 @@ class ResizeBilinear(Workload):
 
 @dataclass(frozen=True)
 class AdaptiveAvgPool(Workload):
-    """Means over windows that fill the image: row y has rows ``floor(y H / H')`` to ``ceil((y + 1) H / H')``."""
+    """Means over windows that fill the image: of y, rows ``floor(y H / H')`` to ``ceil((y + 1) H / H')``."""
 
     family: ClassVar[str] = "adaptive_avg_pool"
     height: int

@@ -1,4 +1,4 @@
-"""Kernels of activations, norms, borders, resizing and slices do what a kernel must, against torch in doubles."""
+"""Kernels of activations, norms, borders, resizing and slices conform, against torch in double precision."""
 
 import numpy as np
 import pytest
