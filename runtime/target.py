@@ -107,6 +107,10 @@ class Cpu:
         return self.architecture == "x86_64"
 
 
+ANY_CPU = Cpu("c", frozenset())
+"""A machine that has nothing but scalar instructions, as far as kernels need to know: C is written for it."""
+
+
 @dataclass(frozen=True)
 class Board:
     """A family of machines that this one can compile for.
