@@ -72,7 +72,9 @@ class Trace:
         values: dict[Any, Any] = {self.input: value}
         for step in self.steps:
             values[step.node] = step.run(builder, values)
-        found = values[self.output]
+        from runtime.lowering.rulebook import At
+
+        found = At(builder, "model").plain(values[self.output])
         if not isinstance(found, Value):
             raise UnsupportedLayerError(
                 f"model: it returns {found!r}; return a tensor that is computed of the image"
