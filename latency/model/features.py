@@ -50,7 +50,7 @@ def features(workload: "Workload") -> NDArray[np.float64]:
     """
     from runtime.kernels.base import kernels
 
-    fields, effort, amounts = asdict(workload), effort_of(workload), amounts_of(workload)
+    fields, effort, amounts = _fields(workload), effort_of(workload), amounts_of(workload)
     sizes = [effort.vectors * effort.steps, effort.vectors, effort.steps, effort.lanes]
     sizes += [amounts["macs"], *(amounts[role] for role in ROLES)]
     sizes += [_pixels(fields), _number(fields.get("channels")) or _number(fields.get("in_channels"))]
@@ -69,9 +69,10 @@ def effort_of(workload: "Workload") -> Effort:
     from runtime.kernels.base import lanes
     from runtime.kernels.epilogue import LANES, can_write_bits
     from runtime.kernels.packing import WORD
-    from runtime.workload import SignPack
+    from runtime.workload import SignPack, SpatialWorkload
 
     fields, amounts = asdict(workload), amounts_of(workload)
+    taps = workload.window.count if isinstance(workload, SpatialWorkload) else 1
     groups = int(fields.get("groups") or 1)
     if isinstance(workload, SignPack):
         depth = workload.channels // groups
@@ -85,13 +86,20 @@ def effort_of(workload: "Workload") -> Effort:
     width = lanes(*(channels,) if is_depthwise else per_group)
     if "weight" in fields:
         depth = 1 if is_depthwise else int(fields.get("in_channels") or fields["in_features"]) // groups
-        window = int(fields.get("kernel") or 1) ** 2
-        outputs = amounts["macs"] / (depth * window)
-        return Effort(width, outputs / width, window * _words(workload.family, fields, depth))
-    window = int(fields.get("kernel") or 1) ** 2
+        outputs = amounts["macs"] / (depth * taps)
+        return Effort(width, outputs / width, taps * _words(workload.family, fields, depth))
     if workload.family == "global_avg_pool":
-        window = int(fields["pixels"])
-    return Effort(width, amounts["output"] / 4 / width, window)
+        taps = int(fields["pixels"])
+    return Effort(width, amounts["output"] / 4 / width, taps)
+
+
+def _fields(workload: "Workload") -> dict[str, Any]:
+    """A workload's fields, those of a window as means over its directions."""
+    fields = asdict(workload)
+    for name in ("kernel", "stride", "padding"):
+        if isinstance(fields.get(name), tuple):
+            fields[name] = sum(fields[name]) / len(fields[name])
+    return fields
 
 
 def _words(family: str, fields: dict[str, Any], depth: int) -> int:

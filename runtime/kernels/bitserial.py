@@ -22,7 +22,7 @@ from runtime.kernels.epilogue import (
     finish,
     write_bits,
 )
-from runtime.kernels.padding import Image, flat_placeholder, pad_rows
+from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import planes_of
 from runtime.target import Cpu
@@ -62,7 +62,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         data = (w.groups, depth, w.input_bits)
         found = [Buffer("data", "input", (w.batch, *image, *data), "uint32")]
         found += epilogue_inputs(w, shape)
-        taps = (vectors, w.kernel, w.kernel, depth, planes_of(w).stored(w), width)
+        taps = (vectors, *w.window.taps, depth, planes_of(w).stored(w), width)
         found.append(Buffer("weight", "constant", taps, "uint32"))
         if compares_counts(w):
             found.append(Buffer("limit", "constant", (vectors, width), "int32"))
@@ -71,8 +71,8 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             found.append(Buffer("scale", "constant", planes, "float32"))
             found.append(Buffer("bias", "constant", (vectors, width), "float32"))
             found += epilogue_constants(w, shape)
-        if w.padding:
-            padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *data)
+        if w.window.is_padded:
+            padded = (w.batch, *w.window.padded(w.height, w.width), *data)
             found.append(Buffer("padded", "scratch", padded, "uint32"))
         return (*found, *epilogue_outputs(w, shape))
 
@@ -88,11 +88,11 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         }
         shape = self._shape(workload)
         image = data = flat_placeholder("data", buffers[0].shape, "uint32")
-        if workload.padding:
-            data = pad_rows(image, workload.padding, 0)
+        if workload.window.is_padded:
+            data = pad_rows(image, workload.window, 0)
         counted = self._count(workload, shape, data, args["weight"])
         stages = self._finish(workload, cpu, shape, args, counted)
-        padded = [data.tensor] if workload.padding else []
+        padded = [data.tensor] if workload.window.is_padded else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
         tile = tile or self.tiles(workload, cpu)[0]
         return schedule_tiled(func, tile, 3, stages.tensors)
@@ -115,13 +115,13 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
 
         n, rows, columns, vectors, width = shape
         vectors_per_group = vectors // workload.groups
-        ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
+        window, layout = workload.window, planes_of(workload)
+        ky, kx = tap_axes(window)
         c = te.reduce_axis((0, data.shape[-2]), "c")
-        s, layout = workload.stride, planes_of(workload)
 
         def count(n: Expr, y: Expr, x: Expr, o: Expr, p: Expr, i: Expr) -> Expr:
             def inputs(plane: Expr) -> Expr:
-                return data[n, y * s + ky, x * s + kx, o // vectors_per_group, c, plane]
+                return data[n, *window.pixel(y, x, ky, kx), o // vectors_per_group, c, plane]
 
             def weights(plane: Expr) -> Expr:
                 return weight[o, ky, kx, c, plane, i]
@@ -150,10 +150,10 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         return finish(workload, cpu, shape, args, scaled)
 
     def macs(self, workload: BitserialConv2d) -> int:
-        """N * Ho * Wo * O * (C / groups) * K * K."""
+        """N * Ho * Wo * O * (C / groups) * taps."""
         w = workload
         pixels = w.batch * w.out_height * w.out_width
-        return pixels * w.out_channels * (w.in_channels // w.groups) * w.kernel**2
+        return pixels * w.out_channels * (w.in_channels // w.groups) * w.window.count
 
 
 class BitserialDenseKernel(Kernel[BitserialDense]):

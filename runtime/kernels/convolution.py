@@ -11,7 +11,7 @@ from runtime.kernels.epilogue import (
     scaled,
     scales,
 )
-from runtime.kernels.padding import Image, flat_placeholder, pad_rows
+from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import quads_of, taps_of
 from runtime.target import Cpu
@@ -25,7 +25,7 @@ ZERO_POINT = Buffer("zero_point", "constant", (1,), "int32")
 
 def is_pointwise(workload: SpatialWorkload) -> bool:
     """Whether each output pixel reads just its own input pixel, so that an image is one long row."""
-    return workload.kernel == 1 and workload.stride == 1 and workload.padding == 0
+    return workload.window.is_pointwise
 
 
 def has_byte_inputs(workload: Conv2d) -> bool:
@@ -54,8 +54,8 @@ class Conv2dKernel(Kernel[Conv2d]):
         per_channel, dtype = (vectors, width), DTYPES[w.input]
         found = [Buffer("data", "input", (w.batch, *image, w.groups, depth), dtype)]
         found += epilogue_inputs(w, shape)
-        taps = (vectors, w.kernel, w.kernel, depth, width)
-        quads = (vectors, w.kernel, w.kernel, packing.quads(depth), width, packing.QUAD)
+        taps = (vectors, *w.window.taps, depth, width)
+        quads = (vectors, *w.window.taps, packing.quads(depth), width, packing.QUAD)
         if has_byte_inputs(w):
             found += [quads_of(w).buffer(quads), Buffer("offset", "constant", per_channel, "int32")]
             found += [ZERO_POINT] if w.input == "int8" else []
@@ -63,8 +63,8 @@ class Conv2dKernel(Kernel[Conv2d]):
             found += taps_of(w).buffers(taps)
         found += scales(w, per_channel) + epilogue_constants(w, shape)
         stored = packing.quads(depth) * packing.QUAD if has_byte_inputs(w) else depth
-        if w.padding or stored != depth:
-            padded = (w.batch, image[0] + 2 * w.padding, image[1] + 2 * w.padding, w.groups, stored)
+        if w.window.is_padded or stored != depth:
+            padded = (w.batch, *w.window.padded(*image), w.groups, stored)
             found.append(Buffer("padded", "scratch", padded, dtype))
         if has_byte_inputs(w):
             found += quads_of(w).scratch(quads) + window_buffers(w, image, out)
@@ -124,27 +124,27 @@ class Conv2dKernel(Kernel[Conv2d]):
         from tvm import te
 
         image = flat_placeholder("data", buffers["data"].shape, buffers["data"].dtype)
-        data = image
-        if workload.padding:
-            data = pad_rows(image, workload.padding, 0)
+        data, window = image, workload.window
+        if window.is_padded:
+            data = pad_rows(image, window, 0)
             scratch["padded"] = data.tensor
-        taps = (shape[3], workload.kernel, workload.kernel, data.shape[-1], shape[4])
+        taps = (shape[3], *window.taps, data.shape[-1], shape[4])
         weight = taps_of(workload).decoded(args, scratch, taps)
-        ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
+        ky, kx = tap_axes(window)
         c = te.reduce_axis((0, data.shape[-1]), "c")
-        s, vectors_per_group = workload.stride, shape[3] // workload.groups
+        vectors_per_group = shape[3] // workload.groups
 
         def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-            pixel = data[n, y * s + ky, x * s + kx, o // vectors_per_group, c]
+            pixel = data[n, *window.pixel(y, x, ky, kx), o // vectors_per_group, c]
             return te.sum(pixel * weight[o, ky, kx, c, i], axis=[ky, kx, c])
 
         return image, te.compute(shape, product, name="accumulate")
 
     def macs(self, workload: Conv2d) -> int:
-        """N * Ho * Wo * O * (C / groups) * K * K."""
+        """N * Ho * Wo * O * (C / groups) * taps."""
         w = workload
         pixels = w.batch * w.out_height * w.out_width
-        return pixels * w.out_channels * (w.in_channels // w.groups) * w.kernel**2
+        return pixels * w.out_channels * (w.in_channels // w.groups) * w.window.count
 
 
 class DenseKernel(Kernel[Dense]):

@@ -28,10 +28,11 @@ def _relu6(at: At, input: Value, inplace: bool = False) -> Value:
     return _clamped(at, at.tensor(input))
 
 
-@rule(
-    nn.ReLU6, options=("min_val", "max_val", "inplace"), takes="numbers"
-)  # a Hardtanh, whose ends may have been moved
-@rule(nn.Hardtanh, options=("min_val", "max_val", "inplace"), takes="numbers")
+HARDTANH = ("min_val", "max_val", "inplace")
+
+
+@rule(nn.ReLU6, options=HARDTANH, takes="numbers")  # a Hardtanh, whose ends may have been moved
+@rule(nn.Hardtanh, options=HARDTANH, takes="numbers")
 @rule(F.hardtanh, F.hardtanh_, takes="numbers")
 def _hardtanh(at: At, input: Value, min_val: float = -1, max_val: float = 1, inplace: bool = False) -> Value:
     return _clamp(at, input, min_val, max_val)

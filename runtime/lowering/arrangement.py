@@ -1,4 +1,4 @@
-"""Tensors under other shapes than their memory's: permuted, split and joined axes, moved only where it must be.
+"""Tensors under other shapes than their memory's: axes permuted, split and joined, and moved late.
 
 A channel shuffle views channels as groups, swaps two axes and joins them again: only then is it known that
 one kernel does it all. A norm over channels permutes an image to rows and back, which moves nothing here,
@@ -61,7 +61,7 @@ class Arranged:
         )
 
     def reshaped(self, shape: Sequence[int]) -> "Arranged | None":
-        """Torch's axes split and joined to a shape of the same first size; None where memory must be moved."""
+        """Torch's axes split and joined to a shape; None where memory must be moved first. Images stay."""
         rest = [(axis, self.sizes[axis]) for axis in self.order if axis]
         parts: dict[int, list[int]] = {axis: [] for axis in range(len(self.sizes))}
         axes: list[list[tuple[int, int]]] = [[(0, 0)]]

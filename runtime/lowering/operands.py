@@ -1,4 +1,4 @@
-"""Steps of two operands: tensors that lie alike in memory, and parameters that are numbers for each channel."""
+"""Steps of two operands: tensors that lie alike in memory, parameters that are a number a channel."""
 
 import math
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def in_place_of(tensor: Tensor, change: Callable[[Value], Value]) -> Tensor:
 def number_by_number(
     at: At, left: Tensor, right: Tensor, join: Callable[[At, Value, Value], Value]
 ) -> Tensor:
-    """Two tensors of one shape joined number by number, the second one moved in memory where it lies otherwise."""
+    """Two tensors of one shape joined number by number, moved in memory where they do not lie alike."""
     if isinstance(left, Value) and isinstance(right, Value):
         return join(at, left, right)
     first, second = arranged(left), arranged(right)

@@ -14,6 +14,7 @@ from runtime.lowering.rulebook import At, rule, torch_shape
 from runtime.workload import Concat, Slice, Subsample
 
 Parts = tuple[Tensor, ...]
+Index = tuple[Any, ...]
 
 
 @rule(torch.chunk, "chunk", view=True, takes="any")

@@ -9,8 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from runtime.graph import Constants, Value
+from runtime.lowering.mean_rules import adaptive_mean
 from runtime.lowering.rulebook import At, finite_number, rule
-from runtime.lowering.window_rules import adaptive_mean
 from runtime.workload import Pad2d, ResizeBilinear, TakePixels
 
 PADDED = 3  # axes of torch's that a border may have: columns, rows, channels
@@ -108,11 +108,12 @@ def _pair(at: At, option: str, given: Any) -> tuple[Any, Any]:
 def _nearest(own: int, side: int, ratio: np.float32, half: np.float32) -> NDArray[np.int32]:
     """Which of ``own`` rows stands at each of ``side`` places, in float32 as torch reckons."""
     places = (np.arange(side, dtype=np.float32) + half) * ratio
-    return np.minimum(np.floor(places).astype(np.int32), own - 1)
+    found: NDArray[np.int32] = np.minimum(np.floor(places).astype(np.int32), own - 1)
+    return found
 
 
 def _between(own: int, side: int, ratio: np.float32, align_corners: bool | None) -> tuple[NDArray[Any], ...]:
-    """The rows before and behind each of ``side`` places, and the share of the one behind, as torch reckons."""
+    """The rows before and behind each of ``side`` places, and the share of the one behind, as torch does."""
     steps, half = np.arange(side, dtype=np.float32), np.float32(0.5)
     if align_corners:
         places = steps * (np.float32(own - 1) / np.float32(side - 1) if side > 1 else np.float32(0))

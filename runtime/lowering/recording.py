@@ -83,12 +83,12 @@ class Recorder(fx.Tracer):
         """Refuse a branch."""
         self.refuse(branched(self.kinds.get(obj.node)))
 
-    def iter(self, obj: fx.Proxy) -> Any:
+    def iter(self, obj: Any) -> Any:
         """The parts of a tensor, where their number is told; refuse any other loop."""
         count = _parts(obj.node)
-        if count is not None:
-            return iter([obj[i] for i in range(count)])
-        self.refuse(iterated(self.kinds.get(obj.node)))
+        if count is None:
+            self.refuse(iterated(self.kinds.get(obj.node)))
+        return iter([obj[i] for i in range(count)])
 
     def keys(self, obj: fx.Proxy) -> NoReturn:
         """Refuse ``**``."""

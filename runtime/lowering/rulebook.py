@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from inspect import BoundArguments, Signature, signature
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -187,7 +187,7 @@ rules: dict[Any, Rule] = {}
 """By module type, function, or name of a tensor's method."""
 
 
-Lowered = Callable[..., Any]
+Lowered = TypeVar("Lowered", bound=Callable[..., Any])
 
 
 def rule(
@@ -235,7 +235,8 @@ def _moving(tensor: Arranged, order: Sequence[int]) -> Workload:
     wanted = tuple(joined.index(run) for run in runs)
     if wanted == (0, 2, 1):
         return ChannelShuffle(batch, shape[0], shape[1] * shape[2], shape[1])
-    n, *image = tensor.value.shape
-    if wanted == (1, 0) and len(image) == 3 and n == batch and image[0] * image[1] == shape[0]:
-        return ToNchw(batch, *image)
+    if wanted == (1, 0) and len(tensor.value.shape) == 4:
+        n, height, width, channels = tensor.value.shape
+        if n == batch and height * width == shape[0]:
+            return ToNchw(n, height, width, channels)
     return Permute(batch, shape, wanted)

@@ -28,6 +28,7 @@ from runtime.workload.norms import GroupNorm, LayerNorm, Softmax
 from runtime.workload.planes import AdaptiveAvgPool, Pad2d, ResizeBilinear, TakePixels
 from runtime.workload.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 from runtime.workload.sums import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d, FusedOutput
+from runtime.workload.window import Window
 
 __all__ = [
     "AdaptiveAvgPool",
@@ -76,5 +77,6 @@ __all__ = [
     "ThresholdKind",
     "ToNchw",
     "ToNhwc",
+    "Window",
     "Workload",
 ]

@@ -33,8 +33,8 @@ class TernaryQuads(Quads):
 
     def buffer(self, shape: Shape) -> Buffer:
         """(O / lanes, words, lanes)."""
-        vectors, kernel, _, quads, width, _ = shape
-        words = packing.quads(kernel * kernel * quads)
+        vectors, rows, columns, quads, width, _ = shape
+        words = packing.quads(rows * columns * quads)
         return Buffer("weight", "constant", (vectors, words, width), "uint32")
 
     def scratch(self, shape: Shape) -> list[Buffer]:
@@ -133,10 +133,10 @@ def decode_ternary_words(packed: Tensor, taps: Shape) -> Tensor:
     """Packed codes (O/lanes, words, lanes) -> words of four weights (O/lanes, K, K, quads, lanes)."""
     from tvm import te, tirx
 
-    _, kernel, _, depth, _ = taps
+    _, _, columns, depth, _ = taps
 
     def decoded(o: Expr, ky: Expr, kx: Expr, q: Expr, i: Expr) -> Expr:
-        position = (ky * kernel + kx) * depth + q
+        position = (ky * columns + kx) * depth + q
         shift = (position % QUAD * 2).astype("uint32")
         codes = (packed[o, position // QUAD, i] >> shift) & tirx.const(0x03030303, "uint32")
         # 3 stands for -1: its second bit fills the six above
@@ -150,10 +150,10 @@ def decode_ternary_bytes(packed: Tensor, taps: Shape) -> Tensor:
     """As ``decode_ternary_words``, byte by byte: (O/lanes, K, K, quads, lanes, 4)."""
     from tvm import te, tirx
 
-    _, kernel, _, depth, _, _ = taps
+    _, _, columns, depth, _, _ = taps
 
     def decoded(o: Expr, ky: Expr, kx: Expr, q: Expr, i: Expr, byte: Expr) -> Expr:
-        position = (ky * kernel + kx) * depth + q
+        position = (ky * columns + kx) * depth + q
         shift = (position % QUAD * 2 + byte * 8).astype("uint32")
         code = ((packed[o, position // QUAD, i] >> shift) & tirx.const(3, "uint32")).astype("int32")
         return ((code ^ tirx.const(2, "int32")) - tirx.const(2, "int32")).astype("int8")
