@@ -4,8 +4,8 @@ from functools import reduce
 
 from runtime.tvm_types import Expr
 
-LARGEST, SMALLEST = 88.0, -87.0
-"""Beyond these, float32 holds no exponential, or one with fewer digits; the nearest end stands for all."""
+LARGEST, SMALLEST = 89.0, -88.0
+"""What is beyond these is as they are: infinity, and 0. So is what lies less than 0.4 within them."""
 
 LOG2_E = 1.4426950408889634
 LN2_HIGH, LN2_LOW = 0.693359375, -0.00021219444005471377

@@ -82,6 +82,10 @@ class Arranged:
         sizes = tuple(parts[axis][i] for axis, i in places)
         return Arranged(self.value, sizes, tuple(tuple(map(places.index, axis)) for axis in axes)).simple()
 
+    def flat(self) -> "Arranged":
+        """A tensor that lies in torch's order, as a row for each image."""
+        return Arranged(self.value, (self.sizes[0], prod(self.sizes[1:])), ((0,), (1,)))
+
     def moved(self, value: Value, order: Sequence[int]) -> "Arranged":
         """The same tensor where the axes of memory lie in another order."""
         place = {axis: i for i, axis in enumerate(order)}

@@ -68,7 +68,7 @@ def reshaped(at: At, input: Tensor, shape: Any) -> Tensor:
     at.require(wanted and wanted[0] == before[0], problem)
     if len(wanted) == 2 and isinstance(input, Value):
         return at.builder.rows(at.name, input)
-    found = arranged(input).reshaped(wanted) or at.in_order(input).reshaped(wanted)
+    found = arranged(input).reshaped(wanted) or at.in_order(input).flat().reshaped(wanted)
     return at.plain(found) if len(wanted) == 2 else told(found)
 
 

@@ -68,14 +68,12 @@ def _mean(at: At, input: Tensor, dim: Any = None, keepdim: bool = False, dtype: 
 
 def _without(at: At, tensor: Arranged, axis: int, keepdim: bool) -> Arranged:
     """The mean over one of torch's axes: of what lies before it and behind it in memory, for each."""
+    if tensor.axes[axis]:
+        tensor, _ = at.in_one_piece(tensor, axis)
     gone = tensor.axes[axis]
     axes = (*tensor.axes[:axis], *([()] if keepdim else []), *tensor.axes[axis + 1 :])
     if not gone:
         return replace(tensor, axes=axes)
-    if len(gone) > 1:
-        tensor = at.in_order(tensor)
-        gone = tensor.axes[axis]
-        return _without(at, tensor, axis, keepdim)
     (own,) = gone
     before, behind = math.prod(tensor.sizes[:own]), math.prod(tensor.sizes[own + 1 :])
     work = GlobalAvgPool(before, tensor.sizes[own], behind)

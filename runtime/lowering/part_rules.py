@@ -68,7 +68,7 @@ def part(at: At, value: Tensor, axis: int, start: int, count: int, name: str = "
     tensor = arranged(value)
     if count == tensor.shape[axis]:
         return value
-    tensor, own = _in_one_piece(at, tensor, axis)
+    tensor, own = at.in_one_piece(tensor, axis)
     before, behind = math.prod(tensor.sizes[1:own]), math.prod(tensor.sizes[own + 1 :])
     batch, size = tensor.sizes[0], tensor.sizes[own]
     work = Slice(batch, before, size * behind, start * behind, count * behind)
@@ -77,23 +77,17 @@ def part(at: At, value: Tensor, axis: int, start: int, count: int, name: str = "
     return told(Arranged(written, sizes, tensor.axes).simple())
 
 
-def _in_one_piece(at: At, tensor: Arranged, axis: int) -> tuple[Arranged, int]:
-    """The tensor with one of torch's axes as a single one of memory, and which."""
-    if len(tensor.axes[axis]) != 1:
-        tensor = at.in_order(tensor)
-    return tensor, tensor.axes[axis][0]
-
-
 @rule(operator.getitem, view=True, takes="any")
 def _getitem(at: At, input: Any, index: Any) -> Any:
     if isinstance(input, tuple):  # of parts
-        known = isinstance(index, int) and -len(input) <= index < len(input)
+        known = isinstance(index, slice) or (isinstance(index, int) and -len(input) <= index < len(input))
         at.require(known, f"part {index!r} is not one of {len(input)}")
         return input[index]
     shape = torch_shape(at.any_tensor(input))
     given = _completed(at, index if isinstance(index, tuple) else (index,), len(shape))
     steps = tuple(each.step or 1 for each in given if isinstance(each, slice))
     input, given = _strided(at, input, given, steps)
+    shape = torch_shape(input)
     wanted: list[int] = []
     axis = 0
     for each in given:

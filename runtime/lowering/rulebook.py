@@ -76,6 +76,14 @@ class At:
         written = self.emit(workload, [tensor.value], (tensor.sizes[0], math.prod(tensor.sizes[1:])))
         return tensor.moved(written, order).simple()
 
+    def in_one_piece(self, tensor: Arranged, axis: int) -> tuple[Arranged, int]:
+        """The tensor with one of torch's axes as a single one of memory, and which; its size is above 1."""
+        own = tensor.axes[axis]
+        others = [each for each in range(len(tensor.sizes)) if each not in own]
+        place = sum(each < min(own) for each in others)
+        found = self.moved(tensor, [*others[:place], *own, *others[place:]]).simple()
+        return found, found.axes[axis][0]
+
     def with_last(self, value: Value | Arranged, first: int) -> tuple[Arranged, int]:
         """A tensor whose torch axes from ``first`` on lie last in memory, and how many numbers they have."""
         tensor = arranged(value)
