@@ -13,7 +13,7 @@ from runtime.tvm_types import Target
 from search_spaces.errors import BitnasError, InvalidInput
 
 _SAME = (
-    "avx avx2 fma fma4 xop tbm sse4a f16c bmi2 popcnt movbe gfni "
+    "ssse3 avx avx2 fma fma4 xop tbm sse4a f16c bmi2 popcnt movbe gfni "
     "avx512f avx512bw avx512cd avx512dq avx512vl avx512vbmi avx512ifma"
 )
 X86_FEATURES = {name: name for name in _SAME.split()} | {
@@ -68,6 +68,13 @@ class ByteDot(Enum):
         self.is_signed = is_signed
 
 
+class BitCount(Enum):
+    """Ways to count bits in vectors."""
+
+    WORDS = "in words"
+    LOOKUPS = "by looking up four at a time, vpshufb"
+
+
 @dataclass(frozen=True)
 class Cpu:
     """What kernels may count on: the architecture and the instruction sets that code for a target may use.
@@ -100,6 +107,12 @@ class Cpu:
         )
         has = self.flags | {self.architecture}
         return next((way for way, needed in ways if needed <= has), None)
+
+    @property
+    def bit_count(self) -> BitCount:
+        """The fastest way to count bits."""
+        has_lookups = self.architecture == "x86_64" and "ssse3" in self.flags
+        return BitCount.LOOKUPS if has_lookups and "avx512_vpopcntdq" not in self.flags else BitCount.WORDS
 
     @property
     def has_lane_mask(self) -> bool:

@@ -11,9 +11,11 @@ Codes of n bits are planes of signs, s_0 + 2 s_1 + 4 s_2 + ...: all evenly space
 step, plus a shift that goes into the bias. Each pair of planes is a binary convolution of its own.
 """
 
+from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
 from runtime.kernels.convolution import image_shapes
+from runtime.kernels.counting import counting_for, sums
 from runtime.kernels.epilogue import (
     Stages,
     epilogue_constants,
@@ -22,19 +24,14 @@ from runtime.kernels.epilogue import (
     finish,
     write_bits,
 )
-from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
-from runtime.kernels.schedule import Tile, schedule_tiled, tiles
+from runtime.kernels.padding import flat_placeholder, pad_rows
+from runtime.kernels.schedule import Tile, schedule_tiled
 from runtime.kernels.weight_layouts import planes_of
 from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import BitserialConv2d, BitserialDense
 
 Shape = tuple[int, int, int, int, int]
-
-
-def sums(workload: BitserialConv2d) -> int:
-    """Counts that are kept apart: one for each pair of bits, or for each sign of a ternary weight."""
-    return planes_of(workload).sums(workload)
 
 
 def compares_counts(workload: BitserialConv2d) -> bool:
@@ -76,32 +73,43 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             found.append(Buffer("padded", "scratch", padded, "uint32"))
         return (*found, *epilogue_outputs(w, shape))
 
+    def arguments(self, workload: BitserialConv2d, cpu: Cpu) -> tuple[Buffer, ...]:
+        """``buffers``, with what the CPU's way of counting takes in place of the weights."""
+        counting, found = counting_for(workload, cpu), list[Buffer]()
+        for buffer in self.buffers(workload):
+            found += counting.constants(workload, buffer) if buffer.name == "weight" else [buffer]
+        return tuple(found)
+
+    def arrange(self, workload: BitserialConv2d, cpu: Cpu, constants: Constants) -> Constants:
+        """As the CPU's way of counting takes them."""
+        return counting_for(workload, cpu).arrange(workload, constants)
+
     def prim_func(self, workload: BitserialConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, count in registers, compare or scale."""
         from tvm import te
 
-        buffers = self.buffers(workload)
+        counting = counting_for(workload, cpu)
+        data_buffer, *buffers = self.arguments(workload, cpu)
         args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
-            for b in buffers[1:]
+            for b in buffers
             if b.role in ("input", "constant")
         }
         shape = self._shape(workload)
-        image = data = flat_placeholder("data", buffers[0].shape, "uint32")
+        image = data = flat_placeholder("data", counting.image_shape(data_buffer.shape), counting.image_dtype)
         if workload.window.is_padded:
             data = pad_rows(image, workload.window, 0)
-        counted = self._count(workload, shape, data, args["weight"])
-        stages = self._finish(workload, cpu, shape, args, counted)
+        counts = counting.counted(workload, shape, data, args)
+        stages = self._finish(workload, cpu, shape, args, counts.tensor)
         padded = [data.tensor] if workload.window.is_padded else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
         tile = tile or self.tiles(workload, cpu)[0]
-        return schedule_tiled(func, tile, 3, stages.tensors)
+        return schedule_tiled(func, tile, counts.reductions, stages.tensors, narrow=counts.narrow)
 
     def tiles(self, workload: BitserialConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
         columns, vectors = self._shape(workload)[2:4]
-        stored = planes_of(workload).stored(workload)
-        return tiles(cpu, columns, vectors // workload.groups, sums(workload), stored)
+        return counting_for(workload, cpu).tiles(workload, columns, vectors // workload.groups)
 
     @staticmethod
     def _shape(workload: BitserialConv2d) -> Shape:
@@ -109,39 +117,19 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         return (workload.batch, *image_shapes(workload)[1], workload.out_channels // width, width)
 
     @staticmethod
-    def _count(workload: BitserialConv2d, shape: Shape, data: Image, weight: Tensor) -> Tensor:
-        """How many bits differ, for each plane that is kept apart."""
-        from tvm import te, tirx
-
-        n, rows, columns, vectors, width = shape
-        vectors_per_group = vectors // workload.groups
-        window, layout = workload.window, planes_of(workload)
-        ky, kx = tap_axes(window)
-        c = te.reduce_axis((0, data.shape[-2]), "c")
-
-        def count(n: Expr, y: Expr, x: Expr, o: Expr, p: Expr, i: Expr) -> Expr:
-            def inputs(plane: Expr) -> Expr:
-                return data[n, *window.pixel(y, x, ky, kx), o // vectors_per_group, c, plane]
-
-            def weights(plane: Expr) -> Expr:
-                return weight[o, ky, kx, c, plane, i]
-
-            differing = layout.differing(workload, p, inputs, weights)
-            return te.sum(tirx.popcount(differing).astype("int32"), axis=[ky, kx, c])
-
-        return te.compute((n, rows, columns, vectors, sums(workload), width), count, name="accumulate")
-
-    @staticmethod
     def _finish(workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: Tensors, counted: Tensor) -> Stages:
+        def count(n: Expr, y: Expr, x: Expr, o: Expr, p: int, i: Expr) -> Expr:
+            return counted[n, y, x, o, p, i].astype("int32")
+
         if compares_counts(workload):
             tensors = write_bits(
-                workload, cpu, shape, lambda n, y, x, o, i: counted[n, y, x, o, 0, i] > args["limit"][o, i]
+                workload, cpu, shape, lambda n, y, x, o, i: count(n, y, x, o, 0, i) > args["limit"][o, i]
             )
             return Stages(tensors, (tensors["codes"],))
 
         def scaled(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             # The integer dot products come first, so that a true zero is an exact zero for the next sign.
-            dots = [args["total"][o, p, i] - 2 * counted[n, y, x, o, p, i] for p in range(sums(workload))]
+            dots = [args["total"][o, p, i] - 2 * count(n, y, x, o, p, i) for p in range(sums(workload))]
             value = args["bias"][o, i]
             for p, product in reversed(list(enumerate(planes_of(workload).products(workload, dots)))):
                 value = product.astype("float32") * args["scale"][o, p, i] + value
@@ -175,6 +163,14 @@ class BitserialDenseKernel(Kernel[BitserialDense]):
     def prim_func(self, workload: BitserialDense, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """That of the convolution."""
         return BitserialConv2dKernel().prim_func(self.as_convolution(workload), cpu, tile)
+
+    def arguments(self, workload: BitserialDense, cpu: Cpu) -> tuple[Buffer, ...]:
+        """Those of the convolution."""
+        return BitserialConv2dKernel().arguments(self.as_convolution(workload), cpu)
+
+    def arrange(self, workload: BitserialDense, cpu: Cpu, constants: Constants) -> Constants:
+        """As the convolution does."""
+        return BitserialConv2dKernel().arrange(self.as_convolution(workload), cpu, constants)
 
     def tiles(self, workload: BitserialDense, cpu: Cpu) -> list[Tile]:
         """Those of the convolution."""

@@ -46,14 +46,20 @@ def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: in
 
 
 def schedule_tiled(
-    func: PrimFunc, tile: Tile, reductions: int, stages: Mapping[str, Tensor], prepare: tuple[str, ...] = ()
+    func: PrimFunc,
+    tile: Tile,
+    reductions: int,
+    stages: Mapping[str, Tensor],
+    prepare: tuple[str, ...] = (),
+    narrow: int = 0,
 ) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
 
     ``stages`` are TE tensors by block name. The first runs over (batch, y, x, channel vectors, lanes), the
     others over the same axes or all but the lanes. ``accumulate`` runs over the same axes, perhaps one for
     planes before the lanes, and ``reductions`` more. The blocks in ``prepare`` (decoding of weights) run
-    before, vectorized over their last axis.
+    before, vectorized over their last axis. If ``accumulate`` widens sums, these are the block ``narrow``,
+    and ``narrow`` is the number of its own reductions.
     """
     from tvm.s_tir import Schedule
 
@@ -78,12 +84,25 @@ def schedule_tiled(
 
     loops = schedule.get_loops(accumulate)
     reduced, spatial = loops[-reductions:], loops[6:-reductions]  # 4 outer loops, then the unit n and y
-    schedule.reorder(*reduced, *spatial)
-    schedule.vectorize(schedule.get_loops(accumulate)[-1])
-    for loop in spatial[:-1]:
-        schedule.unroll(loop)
+    _accumulate(schedule, accumulate, reduced, spatial)
+    if narrow:
+        inner = schedule.get_sblock("narrow")
+        schedule.compute_at(inner, reduced[-1], preserve_unit_loops=True)
+        schedule.set_scope(inner, 0, "local")
+        own = schedule.get_loops(inner)[-len(schedule.get(inner).iter_vars) :]
+        _accumulate(schedule, inner, own[-narrow:], own[2:-narrow])  # the first two are of one image and row
+        schedule.decompose_reduction(inner, own[-narrow])
     schedule.decompose_reduction(accumulate, reduced[0])
     return schedule.mod["main"]
+
+
+def _accumulate(schedule: Schedule, block: Block, reduced: list[Loop], spatial: list[Loop]) -> None:
+    """Step by step, let all of a tile take in one step of a sum, the last of its loops as a vector."""
+    schedule.reorder(*reduced, *spatial)
+    *unrolled, lanes = spatial
+    schedule.vectorize(lanes)
+    for loop in unrolled:
+        schedule.unroll(loop)
 
 
 def _share(schedule: Schedule, loops: list[Loop]) -> None:

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,16 +9,11 @@ import torch
 
 import runtime
 import search_spaces
+from benchmarks.proof.emulated import EMULATORS, emulated
 from runtime.target import BOARDS, ByteDot, board_of, cpu_of
 from search_spaces import BitnasError, InvalidInput, precisions
 from search_spaces.layers import QuantConv2d
 from tests.runtime.harness import trained
-
-HARNESS = Path(__file__).with_name("device.c")
-EMULATORS = {
-    "aarch64": ("qemu-aarch64-static", "/usr/aarch64-linux-gnu"),
-    "armv7": ("qemu-arm-static", "/usr/arm-linux-gnueabihf"),
-}
 
 
 def needs(name, *programs):
@@ -29,23 +23,6 @@ def needs(name, *programs):
     missing = [p for p in (BOARDS[name].linker, *programs) if shutil.which(p) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
-
-
-def emulated(network, image, board, folder):
-    """The output of a network for a board, run by an emulator through a small C program."""
-    emulator, root = EMULATORS[board]
-    info = network.info
-    shutil.copy(network.library, folder / "network.so")
-    program = folder / "device"
-    options = ["-O1", "-o", program, HARNESS, folder / "network.so", "-Wl,-rpath," + str(folder), "-rdynamic"]
-    subprocess.run([BOARDS[board].linker, *options], check=True)
-    network.arguments[1].tofile(folder / "constants")
-    image.tofile(folder / "input")
-    sizes = [len(info.input_shape), int(np.prod(info.output_shape)), max(1, info.workspace_bytes)]
-    shapes = [len(info.output_shape), *info.input_shape, *info.output_shape]
-    words = [folder / "constants", folder / "input", folder / "output", *map(str, sizes + shapes)]
-    subprocess.run([emulator, "-cpu", "max", "-L", root, program, *words], check=True, timeout=300)
-    return np.fromfile(folder / "output", np.float32).reshape(info.output_shape)
 
 
 @pytest.mark.parametrize("board", BOARDS)

@@ -13,6 +13,7 @@ from runtime.kernels.packing import QUAD
 from runtime.kernels.weight_layouts.base import (
     Args,
     LayerWeights,
+    Lookup,
     Planes,
     Quads,
     Shape,
@@ -86,6 +87,22 @@ class TernaryPlanes(Planes):
         if workload.symmetric:
             return (data(0) ^ weight(1)) & weight(0)
         return data(0) & weight(sum_index)
+
+    def lookups(self, workload: BitserialConv2d, sum_index: Expr) -> list[Lookup]:
+        """Inputs of -1 where weights are +1; with one scale, also those of +1 where weights are -1.
+
+        The latter are all weights of -1 but for those where inputs are -1.
+        """
+        if workload.symmetric:
+            return [Lookup("and", 0, 0), Lookup("and", 0, 1, lacks_total=True)]
+        return [Lookup("and", 0, sum_index)]
+
+    def looked_up_in(self, workload: BitserialConv2d, weight: NDArray[Any]) -> NDArray[Any]:
+        """Where +1 and where -1."""
+        if not workload.symmetric:
+            return weight
+        nonzero, negative = weight[..., 0, :], weight[..., 1, :]
+        return np.stack([nonzero & ~negative, negative], axis=-2)
 
     def products(self, workload: BitserialConv2d, dots: list[Expr]) -> list[Expr]:
         """With two scales, the product with the codes, and that with their sizes."""

@@ -1,0 +1,39 @@
+"""Counting in words of 32 bits, one for each lane: by an instruction where the CPU has one."""
+
+from runtime.kernels.counting.base import Counting, Counts, Shape, sums
+from runtime.kernels.padding import Image, tap_axes
+from runtime.kernels.schedule import Tile, tiles
+from runtime.kernels.weight_layouts import planes_of
+from runtime.tvm_types import Expr, Tensors
+from runtime.workload import BitserialConv2d
+
+
+class WordCounting(Counting):
+    """A word of the image is broadcast, and meets that of each output channel."""
+
+    def tiles(self, workload: BitserialConv2d, columns: int, vectors: int) -> list[Tile]:
+        """Those that fill the registers."""
+        return tiles(self.cpu, columns, vectors, sums(workload), planes_of(workload).stored(workload))
+
+    def counted(self, workload: BitserialConv2d, shape: Shape, data: Image, args: Tensors) -> Counts:
+        """How many bits differ, for each plane that is kept apart."""
+        from tvm import te, tirx
+
+        n, rows, columns, vectors, width = shape
+        vectors_per_group = vectors // workload.groups
+        window, layout, weight = workload.window, planes_of(workload), args["weight"]
+        ky, kx = tap_axes(window)
+        c = te.reduce_axis((0, data.shape[-2]), "c")
+
+        def count(n: Expr, y: Expr, x: Expr, o: Expr, p: Expr, i: Expr) -> Expr:
+            def inputs(plane: Expr) -> Expr:
+                return data[n, *window.pixel(y, x, ky, kx), o // vectors_per_group, c, plane]
+
+            def weights(plane: Expr) -> Expr:
+                return weight[o, ky, kx, c, plane, i]
+
+            differing = layout.differing(workload, p, inputs, weights)
+            return te.sum(tirx.popcount(differing).astype("int32"), axis=[ky, kx, c])
+
+        counted = te.compute((n, rows, columns, vectors, sums(workload), width), count, name="accumulate")
+        return Counts(counted, 3)
