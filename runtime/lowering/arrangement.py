@@ -62,10 +62,11 @@ class Arranged:
 
     def reshaped(self, shape: Sequence[int]) -> "Arranged | None":
         """Torch's axes split and joined to a shape; None where memory must be moved first. Images stay."""
-        rest = [(axis, self.sizes[axis]) for axis in self.order if axis]
-        parts: dict[int, list[int]] = {axis: [] for axis in range(len(self.sizes))}
+        row = replace(self, axes=((0,), self.order[1:])).simple()  # as few axes to split as there can be
+        rest = [(axis, row.sizes[axis]) for axis in row.order if axis]
+        parts: dict[int, list[int]] = {axis: [] for axis in range(len(row.sizes))}
         axes: list[list[tuple[int, int]]] = [[(0, 0)]]
-        parts[0].append(self.sizes[0])
+        parts[0].append(row.sizes[0])
         for wanted in shape[1:]:
             axes.append([])
             while wanted > 1:
@@ -78,7 +79,7 @@ class Arranged:
                 axes[-1].append((axis, len(parts[axis])))
                 parts[axis].append(part)
                 wanted //= part
-        places = [(axis, i) for axis in range(len(self.sizes)) for i in range(len(parts[axis]))]
+        places = [(axis, i) for axis in range(len(row.sizes)) for i in range(len(parts[axis]))]
         sizes = tuple(parts[axis][i] for axis, i in places)
         return Arranged(self.value, sizes, tuple(tuple(map(places.index, axis)) for axis in axes)).simple()
 

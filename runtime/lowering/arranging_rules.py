@@ -34,6 +34,10 @@ def _flatten(at: At, input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Te
 
 
 @rule(nn.Unflatten, options=("dim", "unflattened_size"), view=True, takes="any")
+def _unflatten_layer(at: At, input: Tensor, dim: Any, unflattened_size: Any) -> Tensor:
+    return _unflatten(at, input, dim, unflattened_size)
+
+
 @rule(torch.unflatten, "unflatten", view=True, takes="any")
 def _unflatten(at: At, input: Tensor, dim: Any, sizes: Any) -> Tensor:
     shape = torch_shape(at.any_tensor(input))

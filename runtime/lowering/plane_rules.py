@@ -106,7 +106,12 @@ def _pair(at: At, option: str, given: Any) -> tuple[Any, Any]:
 
 
 def _nearest(own: int, side: int, ratio: np.float32, half: np.float32) -> NDArray[np.int32]:
-    """Which of ``own`` rows stands at each of ``side`` places, in float32 as torch reckons."""
+    """Which of ``own`` rows stands at each of ``side`` places, in float32 as torch reckons.
+
+    Unless asked to be exact, torch forgets a scale that gives as many rows, or twice as many.
+    """
+    if not half and side in (own, 2 * own):
+        ratio = np.float32(own / side)
     places = (np.arange(side, dtype=np.float32) + half) * ratio
     found: NDArray[np.int32] = np.minimum(np.floor(places).astype(np.int32), own - 1)
     return found
@@ -115,6 +120,8 @@ def _nearest(own: int, side: int, ratio: np.float32, half: np.float32) -> NDArra
 def _between(own: int, side: int, ratio: np.float32, align_corners: bool | None) -> tuple[NDArray[Any], ...]:
     """The rows before and behind each of ``side`` places, and the share of the one behind, as torch does."""
     steps, half = np.arange(side, dtype=np.float32), np.float32(0.5)
+    if own == side:
+        ratio = np.float32(1)  # whatever scale gave as many
     if align_corners:
         places = steps * (np.float32(own - 1) / np.float32(side - 1) if side > 1 else np.float32(0))
     else:
