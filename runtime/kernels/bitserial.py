@@ -28,7 +28,7 @@ from runtime.kernels.padding import flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled
 from runtime.kernels.weight_layouts import planes_of
 from runtime.target import Cpu
-from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
+from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
 from runtime.workload import BitserialConv2d, BitserialDense
 
 Shape = tuple[int, int, int, int, int]
@@ -100,7 +100,9 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         if workload.window.is_padded:
             data = pad_rows(image, workload.window, 0)
         counts = counting.counted(workload, shape, data, args)
-        stages = self._finish(workload, cpu, shape, args, counts.tensor)
+        stages = self._finish(
+            workload, cpu, shape, args, lambda *index: counting.number(counts.tensor[index])
+        )
         padded = [data.tensor] if workload.window.is_padded else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
         tile = tile or self.tiles(workload, cpu)[0]
@@ -117,9 +119,8 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         return (workload.batch, *image_shapes(workload)[1], workload.out_channels // width, width)
 
     @staticmethod
-    def _finish(workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: Tensors, counted: Tensor) -> Stages:
-        def count(n: Expr, y: Expr, x: Expr, o: Expr, p: int, i: Expr) -> Expr:
-            return counted[n, y, x, o, p, i].astype("int32")
+    def _finish(workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: Tensors, count: Compute) -> Stages:
+        """The stages after ``count``, the number of bits at (n, y, x, o, plane, i)."""
 
         if compares_counts(workload):
             tensors = write_bits(

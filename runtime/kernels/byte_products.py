@@ -2,13 +2,14 @@
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, lanes
-from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
+from runtime.kernels.byte_sums import Products, Sums, sum_by_fours, takes
+from runtime.kernels.intrinsics import DOT_LANES
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.quads import fill_quads, join_quads
 from runtime.kernels.weight_layouts import quads_of
 from runtime.target import ByteDot, Cpu
 from runtime.tvm_types import Expr, Tensor, Tensors
-from runtime.workload import Conv2d
+from runtime.workload import HIGHEST_BYTE, Conv2d, is_affine
 
 QUAD = packing.QUAD  # bytes of one dot product
 BYTE_OFFSET = 128  # what bytes lose on the way into a dot product of signed bytes
@@ -23,7 +24,17 @@ def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
         return None
     if cpu.byte_dot is ByteDot.SMULL and quads_of(workload).is_odd:  # and bytes may be -128
         return ByteDot.SMULL_WIDE
-    return cpu.byte_dot
+    window, depth = workload.window.taps, packing.quads(_depth(workload))
+    return next((kind for kind in cpu.byte_dots if takes(kind, window, depth, _highest_pair(workload))), None)
+
+
+def _depth(workload: Conv2d) -> int:
+    return workload.in_channels // workload.groups
+
+
+def _highest_pair(workload: Conv2d) -> int:
+    """What the sum of two products may be, as bytes are stored."""
+    return 2 * HIGHEST_BYTE[workload.input] * quads_of(workload).highest
 
 
 def window_buffers(workload: Conv2d, image: tuple[int, int], out: tuple[int, int]) -> list[Buffer]:
@@ -46,19 +57,19 @@ def accumulate_bytes(
     buffers: dict[str, Buffer],
     args: Tensors,
     scratch: Tensors,
-) -> tuple[Image, Tensor]:
+) -> tuple[Image, Sums]:
     """The input, and the sums of products of bytes as they are stored, int32 (N, Ho, Wo, O/lanes, lanes)."""
     kind = byte_dot_for(workload, cpu)
     if kind is None:
         image, data = _bytes(workload, buffers, args, scratch)
-        accumulated = _one_by_one(workload, shape, data, args, scratch)
+        sums = _one_by_one(workload, shape, data, args, scratch)
     else:
         image, data = _words(workload, buffers, args, scratch)
-        accumulated = _by_fours(workload, kind, shape, data, args, scratch)
+        sums = _by_fours(workload, kind, shape, data, args, scratch)
     if quads_of(workload).is_odd:
         scratch["pixels"] = _pixels(data, kind)
         scratch["windows"] = _windows(workload, scratch["pixels"], buffers["windows"].shape)
-    return image, accumulated
+    return image, sums
 
 
 def all_products(
@@ -72,29 +83,34 @@ def all_products(
         total = 2 * total + scratch["windows"][n, y, x, o // _vectors_per_group(workload)]
     kind = byte_dot_for(workload, cpu)
     excess = tirx.const(-BYTE_OFFSET if kind is not None and kind.is_signed else 0, "int32")
-    excess = excess + args["zero_point"][0] if workload.input == "int8" else excess
+    excess = excess + args["zero_point"][0] if is_affine(workload.input) else excess
     return total + args["offset"][o, i] * excess
 
 
 def _by_fours(
     workload: Conv2d, kind: ByteDot, shape: Shape, data: Image, args: Tensors, scratch: Tensors
-) -> Tensor:
-    from tvm import te, tirx
+) -> Sums:
+    from tvm import tirx
 
     w, depth = workload, data.shape[-1]
     weight = quads_of(w).words(args, scratch, (shape[3], *w.window.taps, depth, shape[4], QUAD))
-    ky, kx, quad = (te.reduce_axis((0, extent), name) for extent, name in _axes(w, depth))
     flip = tirx.const(-0x7F7F7F80 if kind.is_signed else 0, "int32")  # the highest bit of each byte
 
-    def dot(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-        pixel = n, *w.window.pixel(y, x, ky, kx), o // _vectors_per_group(w)
-        word = data[(*pixel, quad)] ^ flip
-        return byte_dot_sum(kind, word, weight[o, ky, kx, quad, i], axis=[ky, kx, quad])
+    def place(n: Expr, y: Expr, x: Expr, o: Expr, ky: Expr, kx: Expr) -> tuple[Expr, ...]:
+        return n, *w.window.pixel(y, x, ky, kx), o // _vectors_per_group(w)
 
-    return te.compute(shape, dot, name="accumulate")
+    products = Products(
+        window=w.window.taps,
+        image=data.shape,
+        word=lambda *i: data[i] ^ flip,
+        place=place,
+        weight=lambda *i: weight[i],
+        highest_pair=_highest_pair(w),
+    )
+    return sum_by_fours(kind, shape, products)
 
 
-def _one_by_one(workload: Conv2d, shape: Shape, data: Image, args: Tensors, scratch: Tensors) -> Tensor:
+def _one_by_one(workload: Conv2d, shape: Shape, data: Image, args: Tensors, scratch: Tensors) -> Sums:
     from tvm import te
 
     w, depth = workload, data.shape[-1] // QUAD
@@ -107,7 +123,7 @@ def _one_by_one(workload: Conv2d, shape: Shape, data: Image, args: Tensors, scra
         stored = data[(*pixel, quad * QUAD + byte)].astype("int32")
         return te.sum(stored * weights[o, ky, kx, quad, i, byte].astype("int32"), axis=[ky, kx, quad, byte])
 
-    return te.compute(shape, product, name="accumulate")
+    return Sums(te.compute(shape, product, name="accumulate"))
 
 
 def _axes(workload: Conv2d, quads: int) -> tuple[tuple[int, str], ...]:

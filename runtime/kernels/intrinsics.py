@@ -5,14 +5,16 @@ of 16 lanes into 16 bits. They are operators of our own: TVM vectorizes them as 
 them as told here.
 """
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 
-from runtime.kernels.byte_dots import add_dot
+from runtime.kernels.byte_dots import add_dot, add_narrow
 from runtime.target import ByteDot
 from runtime.tvm_types import Expr, IterVar
 
 BYTE_DOT, LANE_MASK = "tirx.bitnas_byte_dot", "tirx.bitnas_lane_mask"
 BYTE_DOT_SUM = "tirx.bitnas_{}_sum"
+WIDE_SUM = "tirx.bitnas_{}_wide_sum"
 PURE_EFFECT = 1  # TVM's CallEffectKind::kPure
 DOT_LANES = (4, 8, 16)
 MASK_LANES = 16
@@ -26,28 +28,43 @@ def _register() -> None:
         ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
     ir.register_op_attr(BYTE_DOT, "TVectorizable", True)
     for kind in ByteDot:
-        name = BYTE_DOT_SUM.format(kind.name)
-        ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
-        ir.register_op_attr(name, "TVectorizable", True)
-        lower = partial(_lower_byte_dot_sum, kind)
-        tirx.register_intrin_lowering(name, target="llvm", f=lower, level=99)
+        for form, lower in ((BYTE_DOT_SUM, _lower_byte_dot_sum), (WIDE_SUM, _lower_wide_sum)):
+            name = form.format(kind.name)
+            ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
+            ir.register_op_attr(name, "TVectorizable", True)
+            tirx.register_intrin_lowering(name, target="llvm", f=partial(lower, kind), level=99)
     tirx.register_intrin_lowering(LANE_MASK, target="llvm", f=_lower_lane_mask, level=99)
 
 
-def byte_dot_sum(kind: ByteDot, data: Expr, weight: Expr, axis: list[IterVar]) -> Expr:
+def byte_dot_sum(kind: ByteDot, data: list[Expr], weight: Expr, axis: list[IterVar]) -> Expr:
     """The sum over ``axis`` of a0 w0 + a1 w1 + a2 w2 + a3 w3.
 
-    ``data`` is an int32 whose bytes are the a, unsigned or signed; those of ``weight`` are the signed w.
+    ``data`` is an int32 whose bytes are the a, unsigned or signed, or, where ``kind`` takes halves, two: of
+    a0 and a2 in 16 bits each, and of a1 and a3. The bytes of ``weight`` are the signed w. Of a narrow kind,
+    the sum is two of 16 bits, for ``wide_sum``.
     """
-    from tvm import ir, te, tirx
+    from tvm import ir
 
     _register()
+    dot = ir.Call(ir.Op.get(BYTE_DOT), [*data, weight], ret_ty="int32")
+    return lane_sum(BYTE_DOT_SUM.format(kind.name), dot, axis)
+
+
+def wide_sum(kind: ByteDot, narrow: Expr, axis: list[IterVar]) -> Expr:
+    """The sum over ``axis`` of the two halves of each of the narrow sums."""
+    return lane_sum(WIDE_SUM.format(kind.name), narrow, axis)
+
+
+def lane_sum(name: str, value: Expr, axis: list[IterVar]) -> Expr:
+    """The sum over ``axis`` by an operator of ours that adds an int32 to its first operand in its own way."""
+    from tvm import ir, te, tirx
+
     reducer = te.comm_reducer(
-        lambda total, dot: ir.Call(ir.Op.get(BYTE_DOT_SUM.format(kind.name)), [total, dot], ret_ty="int32"),
+        lambda total, each: ir.Call(ir.Op.get(name), [total, each], ret_ty="int32"),
         lambda dtype: tirx.const(0, dtype),
-        name="byte_dot_sum",
+        name="lane_sum",
     )
-    return reducer(ir.Call(ir.Op.get(BYTE_DOT), [data, weight], ret_ty="int32"), axis=axis)
+    return reducer(value, axis=axis)
 
 
 def lane_mask(first_lane: Expr) -> Expr:
@@ -63,18 +80,25 @@ def lane_mask(first_lane: Expr) -> Expr:
 
 def _lower_byte_dot_sum(kind: ByteDot, call: Expr) -> Expr:
     """As many lanes at a time as the instruction has; it adds to its first operand."""
+    total, dot = call.args
+    return in_pieces(partial(add_dot, kind), kind.lanes, total, *dot.args)
+
+
+def _lower_wide_sum(kind: ByteDot, call: Expr) -> Expr:
+    return in_pieces(partial(add_narrow, kind), kind.lanes, *call.args)
+
+
+def in_pieces(operation: Callable[..., Expr], most: int, *vectors: Expr) -> Expr:
+    """The result, for vectors of any width, of an operation on vectors of at most so many lanes."""
     from tvm import tirx
 
-    total, dot = call.args
-    count = total.ty.dtype.lanes
-    width = min(count, kind.lanes)
+    count = int(vectors[0].ty.dtype.lanes)
+    width = min(count, most)
 
     def piece(vector: Expr, first: int) -> Expr:
         return vector if width == count else tirx.Shuffle([vector], list(range(first, first + width)))
 
-    pieces = []
-    for first in range(0, count, width):
-        pieces.append(add_dot(kind, piece(total, first), *(piece(v, first) for v in dot.args)))
+    pieces = [operation(*(piece(v, first) for v in vectors)) for first in range(0, count, width)]
     return pieces[0] if len(pieces) == 1 else tirx.Shuffle(pieces, list(range(count)))
 
 

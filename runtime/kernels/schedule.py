@@ -1,6 +1,6 @@
 """Schedules shared by the kernels: a register tile with vector lanes over channels, and plain vectorizing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runtime.target import Cpu
@@ -12,6 +12,10 @@ TILED_AXES = 5  # (batch, y, x, channel vectors, lanes)
 WIDEST_TILE = 28
 MOST_VECTORS = 8
 WEIGHT_COST = 3  # a vector of weights comes from a farther cache than a pixel, which is broadcast
+
+
+Arrange = Callable[[Schedule, list[Loop]], None]
+"""Moves stages before ``accumulate`` into its reduction, whose loops are given, blocks outermost."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,7 @@ def schedule_tiled(
     stages: Mapping[str, Tensor],
     prepare: tuple[str, ...] = (),
     narrow: int = 0,
+    arrange: Arrange | None = None,
 ) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
 
@@ -59,7 +64,7 @@ def schedule_tiled(
     others over the same axes or all but the lanes. ``accumulate`` runs over the same axes, perhaps one for
     planes before the lanes, and ``reductions`` more. The blocks in ``prepare`` (decoding of weights) run
     before, vectorized over their last axis. If ``accumulate`` widens sums, these are the block ``narrow``,
-    and ``narrow`` is the number of its own reductions.
+    and ``narrow`` is the number of its own reductions. ``arrange`` moves what else comes before.
     """
     from tvm.s_tir import Schedule
 
@@ -86,12 +91,9 @@ def schedule_tiled(
     reduced, spatial = loops[-reductions:], loops[6:-reductions]  # 4 outer loops, then the unit n and y
     _accumulate(schedule, accumulate, reduced, spatial)
     if narrow:
-        inner = schedule.get_sblock("narrow")
-        schedule.compute_at(inner, reduced[-1], preserve_unit_loops=True)
-        schedule.set_scope(inner, 0, "local")
-        own = schedule.get_loops(inner)[-len(schedule.get(inner).iter_vars) :]
-        _accumulate(schedule, inner, own[-narrow:], own[2:-narrow])  # the first two are of one image and row
-        schedule.decompose_reduction(inner, own[-narrow])
+        _sum_narrow(schedule, reduced[-1], narrow)
+    if arrange is not None:
+        arrange(schedule, reduced)
     schedule.decompose_reduction(accumulate, reduced[0])
     return schedule.mod["main"]
 
@@ -103,6 +105,17 @@ def _accumulate(schedule: Schedule, block: Block, reduced: list[Loop], spatial: 
     schedule.vectorize(lanes)
     for loop in unrolled:
         schedule.unroll(loop)
+
+
+def _sum_narrow(schedule: Schedule, place: Loop, reductions: int) -> None:
+    """Let the block ``narrow`` run within a loop of ``accumulate``, in registers of its own."""
+    block = schedule.get_sblock("narrow")
+    schedule.compute_at(block, place, preserve_unit_loops=True)
+    schedule.set_scope(block, 0, "local")
+    own = schedule.get_loops(block)[-len(schedule.get(block).iter_vars) :]
+    reduced, spatial = own[-reductions:], own[2:-reductions]  # the first two are of one image and row
+    _accumulate(schedule, block, reduced, spatial)
+    schedule.decompose_reduction(block, reduced[0])
 
 
 def _share(schedule: Schedule, loops: list[Loop]) -> None:

@@ -2,6 +2,7 @@
 
 from runtime.workload.activations import Elu, Gelu, Hardsigmoid, Hardswish, Sigmoid, Silu
 from runtime.workload.base import (
+    HIGHEST_BYTE,
     Arithmetic,
     ByteCode,
     InputCode,
@@ -11,6 +12,7 @@ from runtime.workload.base import (
     SpatialWorkload,
     ThresholdKind,
     Workload,
+    is_affine,
 )
 from runtime.workload.maps import (
     Add,
@@ -31,6 +33,7 @@ from runtime.workload.sums import BitserialConv2d, BitserialDense, Conv2d, Dense
 from runtime.workload.window import Window
 
 __all__ = [
+    "HIGHEST_BYTE",
     "AdaptiveAvgPool",
     "Add",
     "Affine",
@@ -79,4 +82,5 @@ __all__ = [
     "ToNhwc",
     "Window",
     "Workload",
+    "is_affine",
 ]

@@ -10,7 +10,7 @@ from runtime.kernels.padding import Image
 from runtime.kernels.schedule import Tile
 from runtime.kernels.weight_layouts import planes_of
 from runtime.target import Cpu
-from runtime.tvm_types import Tensor, Tensors
+from runtime.tvm_types import Expr, Tensor, Tensors
 from runtime.workload import BitserialConv2d
 
 LANES = 16
@@ -21,7 +21,7 @@ Shape = tuple[int, int, int, int, int]
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts of bits, (N, Ho, Wo, O/lanes, sums, lanes), and how they are summed.
+    """Counts of bits, (N, Ho, Wo, O/lanes, sums, lanes), in ``Counting.number``'s form, and their sums.
 
     Attributes:
         tensor: the TE stage ``accumulate``.
@@ -65,6 +65,10 @@ class Counting(ABC):
     @abstractmethod
     def counted(self, workload: BitserialConv2d, shape: Shape, data: Image, args: Tensors) -> Counts:
         """The counts; ``shape`` is that of the output, (N, Ho, Wo, O/lanes, lanes)."""
+
+    def number(self, summed: Expr) -> Expr:
+        """A count as an int32, from what ``counted`` holds of it."""
+        return summed.astype("int32")
 
 
 def sums(workload: BitserialConv2d) -> int:

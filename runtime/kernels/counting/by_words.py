@@ -4,7 +4,7 @@ from runtime.kernels.counting.base import Counting, Counts, Shape, sums
 from runtime.kernels.padding import Image, tap_axes
 from runtime.kernels.schedule import Tile, tiles
 from runtime.kernels.weight_layouts import planes_of
-from runtime.tvm_types import Expr, Tensors
+from runtime.tvm_types import Expr, IterVar, Tensors
 from runtime.workload import BitserialConv2d
 
 
@@ -17,7 +17,7 @@ class WordCounting(Counting):
 
     def counted(self, workload: BitserialConv2d, shape: Shape, data: Image, args: Tensors) -> Counts:
         """How many bits differ, for each plane that is kept apart."""
-        from tvm import te, tirx
+        from tvm import te
 
         n, rows, columns, vectors, width = shape
         vectors_per_group = vectors // workload.groups
@@ -33,7 +33,13 @@ class WordCounting(Counting):
                 return weight[o, ky, kx, c, plane, i]
 
             differing = layout.differing(workload, p, inputs, weights)
-            return te.sum(tirx.popcount(differing).astype("int32"), axis=[ky, kx, c])
+            return self.summed(differing, [ky, kx, c])
 
         counted = te.compute((n, rows, columns, vectors, sums(workload), width), count, name="accumulate")
         return Counts(counted, 3)
+
+    def summed(self, word: Expr, axis: list[IterVar]) -> Expr:
+        """The sum over ``axis`` of the bits of a uint32."""
+        from tvm import te, tirx
+
+        return te.sum(tirx.popcount(word).astype("int32"), axis=axis)
