@@ -1,12 +1,10 @@
-"""Kernels that move values and compute nothing: subsample, concatenate, slice, shuffle, layouts."""
-
-from itertools import accumulate
+"""Kernels that move values and compute nothing: subsample, shuffle, layouts."""
 
 from runtime.kernels.base import Buffer, kernels, lanes
 from runtime.kernels.elementwise import ElementwiseKernel
 from runtime.kernels.fixed_point import REAL_DTYPES, zero_of
 from runtime.tvm_types import Compute, Expr, Tensors
-from runtime.workload import ChannelShuffle, Concat, Permute, Slice, Subsample, ToNchw, ToNhwc
+from runtime.workload import ChannelShuffle, Interleave, Permute, Subsample, ToNchw, ToNhwc
 
 
 class SubsampleKernel(ElementwiseKernel[Subsample]):
@@ -38,6 +36,31 @@ class SubsampleKernel(ElementwiseKernel[Subsample]):
         return value
 
 
+class InterleaveKernel(ElementwiseKernel[Interleave]):
+    """Pixels of phases side by side, a vector of channels at a time."""
+
+    def buffers(self, workload: Interleave) -> tuple[Buffer, ...]:
+        """Data (N, H, W, G, phases, C/G/lanes, lanes) -> (N, H', W', G, C/G/lanes, lanes)."""
+        w, dtype = workload, REAL_DTYPES[workload.arithmetic]
+        depth = w.channels // w.groups
+        rest, phases = (depth // lanes(depth), lanes(depth)), w.stride[0] * w.stride[1]
+        return (
+            Buffer("data", "input", (w.batch, w.height, w.width, w.groups, phases, *rest), dtype),
+            Buffer("output", "output", (w.batch, *w.size, w.groups, *rest), dtype),
+        )
+
+    def expression(self, workload: Interleave, args: Tensors) -> Compute:
+        """A pixel's phase is its place within a stride."""
+        (rows, columns), (top, left) = workload.stride, workload.start
+
+        def pixel(n: Expr, y: Expr, x: Expr, g: Expr, v: Expr, i: Expr) -> Expr:
+            row, column = y + top, x + left
+            phase = row % rows * columns + column % columns
+            return args["data"][n, row // rows, column // columns, g, phase, v, i]
+
+        return pixel
+
+
 class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):
     """A transposition of (groups, C / groups)."""
 
@@ -52,25 +75,6 @@ class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):
     def expression(self, workload: ChannelShuffle, args: Tensors) -> Compute:
         """Groups and channels change places."""
         return lambda p, c, g: args["data"][p, g, c]
-
-
-class SliceKernel(ElementwiseKernel[Slice]):
-    """Some of the channels, a vector at a time."""
-
-    def buffers(self, workload: Slice) -> tuple[Buffer, ...]:
-        """Data (N * pixels, C / lanes, lanes) -> (N * pixels, count / lanes, lanes)."""
-        w, dtype = workload, REAL_DTYPES[workload.arithmetic]
-        pixels = w.batch * w.pixels
-        width = lanes(w.channels, w.count, w.start) if w.start else lanes(w.channels, w.count)
-        return (
-            Buffer("data", "input", (pixels, w.channels // width, width), dtype),
-            Buffer("output", "output", (pixels, w.count // width, width), dtype),
-        )
-
-    def expression(self, workload: Slice, args: Tensors) -> Compute:
-        """Those behind the first ones."""
-        first = workload.start // int(args["data"].shape[-1])
-        return lambda p, v, i: args["data"][p, first + v, i]
 
 
 class PermuteKernel(ElementwiseKernel[Permute]):
@@ -127,39 +131,9 @@ class ToNchwKernel(ElementwiseKernel[ToNchw]):
         return lambda n, c, y, x: args["data"][n, y, x, c]
 
 
-class ConcatKernel(ElementwiseKernel[Concat]):
-    """Side by side along the channels, a vector of channels at a time."""
-
-    def buffers(self, workload: Concat) -> tuple[Buffer, ...]:
-        """Data (N * pixels, C_i / lanes, lanes) for each i -> (N * pixels, sum C_i / lanes, lanes)."""
-        pixels, width = workload.batch * workload.pixels, lanes(*workload.channels)
-        dtype = REAL_DTYPES[workload.arithmetic]
-        inputs = [
-            Buffer(f"data{i}", "input", (pixels, channels // width, width), dtype)
-            for i, channels in enumerate(workload.channels)
-        ]
-        vectors = sum(workload.channels) // width
-        return (*inputs, Buffer("output", "output", (pixels, vectors, width), dtype))
-
-    def expression(self, workload: Concat, args: Tensors) -> Compute:
-        """Which input a vector comes from depends on its index alone, never on the lane."""
-        from tvm import tirx
-
-        def chosen(p: Expr, v: Expr, i: Expr) -> Expr:
-            ends = list(accumulate(int(a.shape[1]) for a in args.values()))
-            value = None
-            for array, end in reversed(list(zip(args.values(), ends, strict=True))):
-                own = array[p, v - (end - int(array.shape[1])), i]
-                value = own if value is None else tirx.if_then_else(v < end, own, value)
-            return value
-
-        return chosen
-
-
 kernels.add("subsample", SubsampleKernel())
-kernels.add("concat", ConcatKernel())
+kernels.add("interleave", InterleaveKernel())
 kernels.add("channel_shuffle", ChannelShuffleKernel())
 kernels.add("to_nhwc", ToNhwcKernel())
 kernels.add("to_nchw", ToNchwKernel())
-kernels.add("slice", SliceKernel())
 kernels.add("permute", PermuteKernel())

@@ -18,6 +18,7 @@ from runtime.workload import (
     Dense,
     DepthwiseConv2d,
     GlobalAvgPool,
+    Interleave,
     MaxPool2d,
     Pad2d,
     Quantize,
@@ -37,6 +38,7 @@ MAPS = (
     ChannelShuffle,
     Concat,
     GlobalAvgPool,
+    Interleave,
     MaxPool2d,
     Pad2d,
     Relu,
@@ -93,11 +95,13 @@ def _is_map(workload: Workload) -> bool:
     """Whether it makes real numbers of real numbers, and can do so in fixed point."""
     if isinstance(workload, Pad2d) and not workload.is_zero:
         return False  # what the border has depends on where the point is
-    return isinstance(workload, MAPS) and not pools_codes(workload)
+    return isinstance(workload, MAPS) and not has_no_fixed_point(workload)
 
 
-def pools_codes(workload: Workload) -> bool:
-    """Whether it is a pool of bytes or signs."""
+def has_no_fixed_point(workload: Workload) -> bool:
+    """Whether it is a pool of bytes or signs, or one that divides by other numbers than its window's size."""
+    if isinstance(workload, AvgPool2d):
+        return bool(workload.divisor or workload.uncounted)
     return isinstance(workload, MaxPool2d) and workload.code != "float"
 
 

@@ -25,7 +25,16 @@ from runtime.workload.maps import (
     ScaleChannels,
     SignPack,
 )
-from runtime.workload.moves import ChannelShuffle, Concat, Permute, Slice, Subsample, ToNchw, ToNhwc
+from runtime.workload.moves import (
+    ChannelShuffle,
+    Concat,
+    Interleave,
+    Permute,
+    Slice,
+    Subsample,
+    ToNchw,
+    ToNhwc,
+)
 from runtime.workload.norms import GroupNorm, LayerNorm, Softmax
 from runtime.workload.planes import AdaptiveAvgPool, Pad2d, ResizeBilinear, TakePixels
 from runtime.workload.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
@@ -56,6 +65,7 @@ __all__ = [
     "Hardsigmoid",
     "Hardswish",
     "InputCode",
+    "Interleave",
     "LayerNorm",
     "Layout",
     "MaxPool2d",
