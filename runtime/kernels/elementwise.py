@@ -133,7 +133,7 @@ class AddKernel(ElementwiseKernel[Add]):
 
 
 class AffineKernel(ElementwiseKernel[Affine]):
-    """scale[c] * x + bias[c]."""
+    """scale[c] * x + bias[c], perhaps the larger of it and zero."""
 
     def buffers(self, workload: Affine) -> tuple[Buffer, ...]:
         """Data (N * pixels, C), scale (C,), bias (C,) -> (N * pixels, C)."""
@@ -145,10 +145,16 @@ class AffineKernel(ElementwiseKernel[Affine]):
 
     def expression(self, workload: Affine, args: Tensors) -> Compute:
         """Scaled and shifted."""
-        if workload.arithmetic == "integer":
-            m, b, s = (args[each.name] for each in scale_buffers((workload.channels,)))
-            return lambda p, c: saturated(rescaled(args["data"][p, c], m[c], b[c], s[0]))
-        return lambda p, c: affine_output(args["data"][p, c], args["scale"][c], args["bias"][c])
+
+        def scaled(p: Expr, c: Expr) -> Expr:
+            if workload.arithmetic == "integer":
+                m, b, s = (args[each.name] for each in scale_buffers((workload.channels,)))
+                return saturated(rescaled(args["data"][p, c], m[c], b[c], s[0]))
+            return affine_output(args["data"][p, c], args["scale"][c], args["bias"][c])
+
+        if workload.relu:
+            return lambda p, c: rectified(scaled(p, c), workload.arithmetic)
+        return scaled
 
 
 class AffineMapKernel(ElementwiseKernel[AffineMap]):

@@ -225,7 +225,8 @@ def affine(work, given):
     """A scale and a bias for each channel, perhaps a scale for each pixel."""
     x = given["data"].reshape(work.batch, work.pixels, work.channels).astype(np.float64)
     scale = given["scale"].reshape(-1, work.channels)
-    return [x * scale + given["bias"].reshape(-1)]
+    found = x * scale + given["bias"].reshape(-1)
+    return [np.maximum(0, found) if getattr(work, "relu", False) else found]
 
 
 def prelu(work, given):

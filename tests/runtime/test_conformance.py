@@ -82,7 +82,9 @@ class TestAffine(Elementwise):
     def case(self, random):
         *shape, x = self.drawn(random)
         scale, bias = normal(random, 2, shape[-1])
-        return Case(w.Affine(*shape), {"data": x, "scale": scale, "bias": bias}, x * scale + bias)
+        work, found = w.Affine(*shape, relu=bool(random.integers(2))), x * scale + bias
+        expected = np.maximum(found, 0) if work.relu else found
+        return Case(work, {"data": x, "scale": scale, "bias": bias}, expected)
 
 
 class TestAffineMap(Elementwise):
