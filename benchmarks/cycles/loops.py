@@ -19,7 +19,7 @@ WAYS: dict[Kind, tuple[tuple[re.Pattern[str], float], ...]] = {
     ),
     "bytes": (
         (re.compile(r"u?smmla"), 1 / 4),
-        (re.compile(r"sdot|vpdpbusd|tdpb\w\wd"), 1 / 8),
+        (re.compile(r"u?sdot|vpdpbusd|tdpb\w\wd"), 1 / 8),
         (re.compile(r"v?pmaddubsw"), 1 / 8),
         (re.compile(r"v?pmaddwd"), 1 / 16),
         (re.compile(r"smull2?|smlal2?|vmull\.s8|vmlal\.s8"), 1 / 16),
