@@ -79,12 +79,19 @@ def accumulate_bytes(
         image, data = _bytes(workload, buffers, args, scratch)
         sums = _one_by_one(workload, shape, data, args, scratch)
     else:
-        image, data = _words(workload, buffers, args, scratch)
+        image, data = words_of_image(workload, buffers, args, scratch)
         sums = _by_fours(workload, kind, shape, data, args, scratch)
+    add_windows(workload, kind, buffers, data, scratch)
+    return image, sums
+
+
+def add_windows(
+    workload: Conv2d, kind: ByteDot | None, buffers: dict[str, Buffer], data: Image, scratch: Tensors
+) -> None:
+    """The stages that ``window_buffers`` are for."""
     if quads_of(workload).is_odd:
         scratch["pixels"] = _pixels(data, kind)
         scratch["windows"] = _windows(workload, scratch["pixels"], buffers["windows"].shape)
-    return image, sums
 
 
 def all_products(
@@ -166,7 +173,7 @@ def _bytes(
     return image, data
 
 
-def _words(
+def words_of_image(
     workload: Conv2d, buffers: dict[str, Buffer], args: Tensors, scratch: Tensors
 ) -> tuple[Image, Image]:
     """As ``_bytes``, in int32 words of four where it is padded or can be seen so."""
