@@ -78,9 +78,7 @@ def rows(target: str, channels: int, most: int, only: str = "") -> Iterator[Row]
             continue
         counts = _counts(workload, target) if isinstance(workload, BitserialConv2d) else 1
         found = []
-        tiles = kernel_for(workload).tiles(workload, cpu_of(target))
-        vectors = [tile for tile in tiles if not tile.flags]  # what AMX multiplies, its configuration tells
-        for tile in vectors[:most]:
+        for tile in kernel_for(workload).tiles(workload, cpu_of(target))[:most]:
             loop = _loop(workload, target, str(tile), kind)
             products = loop.products // counts
             cycles = mca.cycles(loop, target) * PRODUCTS / products
