@@ -1,4 +1,4 @@
-"""Neighbouring pixels of a channel in one word, so that a depthwise kernel of bytes multiplies several at once.
+"""Neighbouring pixels of a channel in one word: depthwise kernels of bytes multiply several taps at once.
 
 While the image is padded, each place gets its own byte and those to the right that the next taps of a window
 read: four of them for dot products of bytes, or two in 16 bits for pmaddwd. The weights of a row of taps lie
