@@ -1,8 +1,11 @@
 """Convolution and dense kernels over floats and bytes, with weights of floats, bytes, two bits or one."""
 
+from runtime.graph import Constants
 from runtime.kernels import packing
+from runtime.kernels.amx import amx_function
+from runtime.kernels.amx_forms import AmxTile, amx_forms
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
-from runtime.kernels.byte_products import accumulate_bytes, all_products, window_buffers
+from runtime.kernels.byte_products import accumulate_bytes, all_products, arranged, window_buffers
 from runtime.kernels.byte_sums import Sums
 from runtime.kernels.epilogue import (
     epilogue_constants,
@@ -73,12 +76,19 @@ class Conv2dKernel(Kernel[Conv2d]):
             found += taps_of(w).scratch(taps)
         return (*found, *epilogue_outputs(w, shape))
 
+    def arrange(self, workload: Conv2d, cpu: Cpu, constants: Constants) -> Constants:
+        """Weights in the order that the CPU takes bytes in."""
+        return arranged(workload, cpu, constants) if has_byte_inputs(workload) else constants
+
     def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, decode, accumulate in registers, finish."""
         from tvm import te
 
         buffers = {b.name: b for b in self.buffers(workload)}
         shape = self._shape(workload)
+        tile = tile or self.tiles(workload, cpu)[0]
+        if isinstance(tile, AmxTile):
+            return amx_function(workload, cpu, tile, shape, buffers)
         args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
             for b in buffers.values()
@@ -98,7 +108,6 @@ class Conv2dKernel(Kernel[Conv2d]):
 
         stages = finish(workload, cpu, shape, args, value)
         arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
-        tile = tile or self.tiles(workload, cpu)[0]
         reductions = len(sums.total.op.reduce_axis)
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
         func = te.create_prim_func(arguments)
@@ -107,7 +116,10 @@ class Conv2dKernel(Kernel[Conv2d]):
     def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
         shape = self._shape(workload)
-        return tiles(cpu, shape[2], shape[3] // workload.groups)
+        columns = workload.window.padded(*image_shapes(workload)[0])[1]
+        return amx_forms(workload, cpu, columns, shape[1:3]) + tiles(
+            cpu, shape[2], shape[3] // workload.groups
+        )
 
     @staticmethod
     def _shape(workload: Conv2d) -> tuple[int, int, int, int, int]:
@@ -165,6 +177,10 @@ class DenseKernel(Kernel[Dense]):
     def buffers(self, workload: Dense) -> tuple[Buffer, ...]:
         """Those of the convolution."""
         return Conv2dKernel().buffers(self.as_convolution(workload))
+
+    def arrange(self, workload: Dense, cpu: Cpu, constants: Constants) -> Constants:
+        """As the convolution does."""
+        return Conv2dKernel().arrange(self.as_convolution(workload), cpu, constants)
 
     def prim_func(self, workload: Dense, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """That of the convolution."""

@@ -6,6 +6,7 @@ number is needed as well (a shortcut reads it) both are written. It is a float, 
 bytes meet bytes and all is done in integers.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,8 @@ Value = Compute
 It is a float32, or, where sums are scaled by integers, a fixed-point number as an int64, or, where nothing
 but a byte is made of it, that byte before it is clamped, as an int32.
 """
+MakeStage = Callable[..., Tensor]
+"""Makes a stage of its shape, its value at an index, and its ``name``, as ``te.compute`` does."""
 
 
 @dataclass(frozen=True)
@@ -161,10 +164,18 @@ def quantized(value: Expr, args: Tensors, code: str) -> Expr:
     return (shifted - (tirx.const(ROUNDING_BITS, "int32") - zero)).astype("uint8")
 
 
-def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: Tensors, value: Value) -> Stages:
-    """The stages from the scaled and shifted value to the outputs."""
+def finish(
+    workload: FusedOutput,
+    cpu: Cpu,
+    shape: Shape,
+    args: Tensors,
+    value: Value,
+    compute: MakeStage | None = None,
+) -> Stages:
+    """The stages from the scaled and shifted value to the outputs, made by ``compute``, or as TE tensors."""
     from tvm import te
 
+    compute = compute or te.compute
     is_integer = workload.arithmetic == "integer"
     is_code = is_integer and not has_real(workload)  # the value is a byte already
 
@@ -188,28 +199,32 @@ def finish(workload: FusedOutput, cpu: Cpu, shape: Shape, args: Tensors, value: 
     tensors: Tensors = {}
     final = complete
     if workload.output == "float" or workload.also_float:
-        output = tensors["output"] = te.compute(shape, complete, name="output")
+        output = tensors["output"] = compute(shape, complete, name="output")
         final = lambda *index: output[index]  # noqa: E731 - the same value by another way
     if workload.output in STEPS:
-        tensors["codes"] = te.compute(shape, code, name="codes")
+        tensors["codes"] = compute(shape, code, name="codes")
     elif workload.output == "binary":
         tensors |= write_bits(
-            workload, cpu, shape, lambda *index: final(*index) < _threshold(workload, args, *index)
+            workload, cpu, shape, lambda *index: final(*index) < _threshold(workload, args, *index), compute
         )
     return Stages(tensors, tuple(tensors[name] for name in ("output", "codes") if name in tensors))
 
 
-def write_bits(workload: FusedOutput, cpu: Cpu, shape: Shape, is_set: Value) -> Tensors:
+def write_bits(
+    workload: FusedOutput, cpu: Cpu, shape: Shape, is_set: Value, compute: MakeStage | None = None
+) -> Tensors:
     """The stages ``mask`` (a byte a lane, all ones where the bit is set) and ``codes`` (bits)."""
     from tvm import te, tirx
+
+    compute = compute or te.compute
 
     def byte(*index: Expr) -> Expr:
         return tirx.Select(is_set(*index), tirx.const(-1, "int8"), tirx.const(0, "int8"))
 
-    mask = te.compute(shape, byte, name="mask")
+    mask = compute(shape, byte, name="mask")
     bits_shape, dtype = _bits_layout(workload, shape)
     if cpu.has_lane_mask:
-        bits = te.compute(bits_shape, lambda *index: lane_mask(mask[(*index, 0)]).astype(dtype), name="codes")
+        bits = compute(bits_shape, lambda *index: lane_mask(mask[(*index, 0)]).astype(dtype), name="codes")
     else:
         lane = te.reduce_axis((0, LANES), "lane")
         one = tirx.const(1, dtype)

@@ -29,17 +29,19 @@ class Shape:
     batch: int
     height: int
     width: int
-    kernel: int
-    stride: int
-    padding: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    dilation: tuple[int, int]
     in_channels: int
     out_channels: int
     groups: int
     values: np.random.Generator
 
-    @property
-    def spatial(self):
-        return self.batch, self.height, self.width, self.kernel, self.stride, self.padding
+    def work(self, kind, *others, **more):
+        """A workload of this shape."""
+        spatial = self.batch, self.height, self.width, self.kernel, self.stride, self.padding
+        return kind(*spatial, *others, **more, dilation=self.dilation)
 
     @property
     def channels(self):
@@ -47,7 +49,8 @@ class Shape:
 
     @property
     def window(self):
-        return {"stride": self.stride, "padding": self.padding, "groups": self.groups}
+        window = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        return {**window, "groups": self.groups}
 
     @property
     def image(self):
@@ -55,7 +58,7 @@ class Shape:
 
     @property
     def weight(self):
-        return self.out_channels, self.in_channels // self.groups, self.kernel, self.kernel
+        return self.out_channels, self.in_channels // self.groups, *self.kernel
 
     @property
     def lanes(self):
@@ -69,14 +72,22 @@ def drawn(random, is_depthwise=False):
     def number(low, high):
         return int(random.integers(low, high, endpoint=True))
 
-    kernel, groups = number(1, 7), int(random.choice([1, 1, 2, 3, 4]))
-    padding = number(0, kernel // 2)
-    least = max(1, kernel - 2 * padding)
+    def two(low, high):
+        """A number for rows and columns, mostly the same one."""
+        rows = number(low, high)
+        return (rows, rows) if random.integers(3) else (rows, number(low, high))
+
+    groups = int(random.choice([1, 1, 2, 3, 4]))
+    kernel, stride, dilation = two(1, 7), two(1, 3), two(1, 2)
+    extent = [(taps - 1) * gap + 1 for taps, gap in zip(kernel, dilation, strict=True)]
+    top, left, bottom, right = (number(0, each // 2) for each in (*extent, *extent))
+    padding = (top, left, bottom, right) if random.integers(2) else (min(top, left, bottom, right),) * 4
+    least = [max(1, each - padding[i] - padding[i + 2]) for i, each in enumerate(extent)]
     inputs, outputs = (int(random.choice(CHANNELS)) * groups for _ in range(2))
     if is_depthwise:
         outputs = groups = inputs
-    height, width = number(least, least + 9), number(least, least + 9)
-    window = kernel, number(1, 3), padding
+    height, width = (number(each, each + 9) for each in least)
+    window = kernel, stride, padding, dilation
     return Shape(number(1, 3), height, width, *window, inputs, outputs, groups, random)
 
 
@@ -104,7 +115,7 @@ class TestFloatConvolution(OfSums):
         x = random.standard_normal(shape.image, np.float32)
         weight = random.standard_normal(shape.weight, np.float32) / np.sqrt(np.prod(shape.weight[1:]))
         scale, bias = random.standard_normal((2, shape.out_channels), np.float32)
-        work = Conv2d(*shape.spatial, *shape.channels, "float", "float", relu=relu)
+        work = shape.work(Conv2d, *shape.channels, "float", "float", relu=relu)
         given = {"data": x, "weight": packing.lane_layout(weight, shape.lanes)}
         expected = references.conv2d(x, weight, **shape.window) * scale + bias
         return Case(work, given | shape.constants(scale=scale, bias=bias), rectified(expected, relu))
@@ -123,7 +134,7 @@ class TestByteConvolution(OfSums):
         given["offset"] = -weight.sum(axis=(1, 2, 3))
         given |= shape.constants(scale=np.ones(shape.out_channels), bias=np.zeros(shape.out_channels))
         expected = references.conv2d(x - zero.get("zero_point", 0), weight, **shape.window)
-        return Case(Conv2d(*shape.spatial, *shape.channels, "int8", code), given, expected.astype(np.float32))
+        return Case(shape.work(Conv2d, *shape.channels, "int8", code), given, expected.astype(np.float32))
 
 
 class TestConvolutionWithLowBitWeights(OfSums):
@@ -139,7 +150,7 @@ class TestConvolutionWithLowBitWeights(OfSums):
         given = {"data": x, "weight": packed_in_lanes(codes, code, shape.lanes), **shape.constants(**vectors)}
         real = real_weights(codes, positive, negative)
         expected = references.conv2d(x, real, **shape.window) * scale + bias
-        return Case(Conv2d(*shape.spatial, *shape.channels, code, "float"), given, expected)
+        return Case(shape.work(Conv2d, *shape.channels, code, "float"), given, expected)
 
 
 def packed_in_lanes(codes, code, width):
@@ -160,7 +171,7 @@ class TestBinaryConvolution(OfSums):
             **shape.constants(scale=np.ones(shape.out_channels), bias=np.zeros(shape.out_channels)),
         }
         expected = references.conv2d(x, weight, **shape.window, pad_value=1)
-        return Case(BitserialConv2d(*shape.spatial, *shape.channels, "binary"), given, expected)
+        return Case(shape.work(BitserialConv2d, *shape.channels, "binary"), given, expected)
 
 
 class TestTernaryConvolutionOfSigns(OfSums):
@@ -181,14 +192,14 @@ class TestTernaryConvolutionOfSigns(OfSums):
         }
         real = real_weights(weight, positive, negative)
         expected = rectified(references.conv2d(x, real, **shape.window, pad_value=1), relu)
-        return Case(BitserialConv2d(*shape.spatial, *shape.channels, "ternary", relu=relu), given, expected)
+        return Case(shape.work(BitserialConv2d, *shape.channels, "ternary", relu=relu), given, expected)
 
 
 class OfDepthwise(OfSums):
     def filled(self, shape, code, x, weight, expected, **given):
         """A case whose sums are scaled by 1."""
         relu = bool(shape.values.integers(2))
-        work = DepthwiseConv2d(*shape.spatial, shape.in_channels, *code, relu=relu)
+        work = shape.work(DepthwiseConv2d, shape.in_channels, *code, relu=relu)
         vectors = {"scale": np.ones(shape.in_channels), "bias": np.zeros(shape.in_channels)}
         given = {"data": x, "weight": weight, **lane_constants(shape.in_channels, **vectors), **given}
         return Case(work, given, rectified(expected, relu))
