@@ -7,6 +7,8 @@ import click
 
 from benchmarks.ours import kernel_for_target
 from benchmarks.race import Effort, race
+from runtime.kernels import kernel_for
+from runtime.kernels.amx_forms import AmxTile
 from runtime.kernels.byte_products import byte_dot_for
 from runtime.kernels.depthwise_words import words_for
 from runtime.target import Cpu, cpu_of, host_flags, required_flags
@@ -53,6 +55,8 @@ def way(work: Conv2d | DepthwiseConv2d, cpu: Cpu) -> str:
     """How a kernel multiplies bytes on a CPU, if it has any."""
     if work.input == "float":
         return ""
+    if isinstance(kernel_for(work).tiles(work, cpu)[0], AmxTile):
+        return "; amx"
     if isinstance(work, Conv2d):
         kind = byte_dot_for(work, cpu)
     else:
