@@ -12,7 +12,8 @@ TILED_AXES = 5  # (batch, y, x, channel vectors, lanes)
 
 WIDEST_TILE = 28
 MOST_VECTORS = 8
-WEIGHT_COST = 3  # a vector of weights comes from a farther cache than a pixel, which is broadcast
+WEIGHT_COST = 3
+"""Of a vector of weights, in pixels: it comes from a farther cache."""
 
 
 Arrange = Callable[[Schedule, list[Loop]], None]
@@ -30,10 +31,9 @@ class Tile:
     x: int
     o: int
 
-    @property
-    def reuse(self) -> float:
+    def reuse(self, weight_cost: int = WEIGHT_COST) -> float:
         """Operations for what is loaded."""
-        return self.x * self.o / (self.x + WEIGHT_COST * self.o)
+        return self.x * self.o / (self.x + weight_cost * self.o)
 
     def __str__(self) -> str:
         return f"{self.x}x{self.o}"
@@ -51,7 +51,9 @@ def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: in
         for o in range(1, min(vectors, MOST_VECTORS) + 1)
         if width % x == 0 and vectors % o == 0 and x * o * planes + o * weight_planes < cpu.registers
     ]
-    return sorted(found or [Tile(1, 1)], key=lambda tile: -tile.reuse)
+    # with sdot, a pixel takes as many instructions, to be loaded and broadcast, as a vector of weights
+    weight_cost = 1 if "asimddp" in cpu.flags else WEIGHT_COST
+    return sorted(found or [Tile(1, 1)], key=lambda tile: -tile.reuse(weight_cost))
 
 
 def schedule_tiled(
