@@ -58,6 +58,7 @@ def features(workload: "Workload") -> NDArray[np.float64]:
     By family, as a line through the logarithms has another slope for each.
     """
     from runtime.kernels.base import kernels
+    from runtime.workload import ACTIVATIONS
 
     fields, effort, amounts = _fields(workload), effort_of(workload), amounts_of(workload)
     sizes = [effort.vectors * effort.steps, effort.vectors, effort.steps, effort.lanes]
@@ -67,6 +68,7 @@ def features(workload: "Workload") -> NDArray[np.float64]:
     families = np.asarray([workload.family == family for family in sorted(kernels)], np.float64)
     plain = [_number(fields.get(name)) for name in (*NUMBER_FIELDS, *FLAG_FIELDS)]
     plain += [float(fields.get(code) == name) for code in CODE_FIELDS for name in CODE_NAMES]
+    plain += [float(fields.get("activation") == name) for name in ACTIVATIONS]
     by_family = np.outer(families, logarithms).reshape(-1)
     found = np.concatenate([logarithms, np.asarray(plain), families, by_family])
     found.setflags(write=False)  # it is everybody's

@@ -4,6 +4,7 @@ import math
 from functools import reduce
 
 from runtime.kernels.base import Buffer, W, kernels
+from runtime.kernels.curves import hardsigmoid, hardswish, silu
 from runtime.kernels.elementwise import ElementwiseKernel
 from runtime.kernels.exponential import exponential, sigmoid
 from runtime.tvm_types import Compute, Expr, Tensors
@@ -47,9 +48,7 @@ class SiluKernel(ActivationKernel[Silu]):
 
     def activate(self, workload: Silu, x: Expr, args: Tensors) -> Expr:
         """One division."""
-        from tvm import tirx
-
-        return x / (tirx.const(1.0, "float32") + exponential(-x))
+        return silu(x)
 
 
 class HardsigmoidKernel(ActivationKernel[Hardsigmoid]):
@@ -57,7 +56,7 @@ class HardsigmoidKernel(ActivationKernel[Hardsigmoid]):
 
     def activate(self, workload: Hardsigmoid, x: Expr, args: Tensors) -> Expr:
         """Three lines."""
-        return _share(x)
+        return hardsigmoid(x)
 
 
 class HardswishKernel(ActivationKernel[Hardswish]):
@@ -65,7 +64,7 @@ class HardswishKernel(ActivationKernel[Hardswish]):
 
     def activate(self, workload: Hardswish, x: Expr, args: Tensors) -> Expr:
         """The number times the share of it that passes."""
-        return x * _share(x)
+        return hardswish(x)
 
 
 class GeluKernel(ActivationKernel[Gelu]):
@@ -93,16 +92,6 @@ class EluKernel(ActivationKernel[Elu]):
         zero, one = tirx.const(0.0, "float32"), tirx.const(1.0, "float32")
         below = args["alpha"][0] * (exponential(tirx.min(zero, x)) - one)
         return tirx.Select(x > zero, x, below)
-
-
-def _share(x: Expr) -> Expr:
-    """relu6(x + 3) / 6; a NaN goes through."""
-    from tvm import tirx
-
-    def const(value: float) -> Expr:
-        return tirx.const(value, "float32")
-
-    return tirx.max(const(0), tirx.min(const(6), x + const(3))) * const(1 / 6)
 
 
 def _cubic(x: Expr) -> Expr:

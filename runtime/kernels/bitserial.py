@@ -38,7 +38,7 @@ def compares_counts(workload: BitserialConv2d) -> bool:
     """Whether a count of differing bits alone decides each output bit, so that nothing is scaled."""
     w = workload
     is_plain = w.threshold in ("zero", "channel") and not w.residual and not w.also_float
-    return w.output == "binary" and is_plain and sums(w) == 1
+    return w.output == "binary" and is_plain and sums(w) == 1 and w.activation == "none"
 
 
 class BitserialConv2dKernel(Kernel[BitserialConv2d]):
@@ -153,9 +153,8 @@ class BitserialDenseKernel(Kernel[BitserialDense]):
         """The convolution that computes the same."""
         w = workload
         spatial = (1, 1, w.batch, 1, 1, 0)
-        return BitserialConv2d(
-            *spatial, w.in_features, w.out_features, 1, w.weight, symmetric=w.symmetric, relu=w.relu
-        )
+        sums = *spatial, w.in_features, w.out_features, 1, w.weight, w.symmetric
+        return BitserialConv2d(*sums, relu=w.relu, activation=w.activation)
 
     def buffers(self, workload: BitserialDense) -> tuple[Buffer, ...]:
         """Those of the convolution."""

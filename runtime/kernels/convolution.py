@@ -178,10 +178,8 @@ class DenseKernel(Kernel[Dense]):
         """The convolution that computes the same."""
         w = workload
         spatial = (1, 1, w.batch, 1, 1, 0)
-        codes = w.weight, w.input
-        return Conv2d(
-            *spatial, w.in_features, w.out_features, 1, *codes, relu=w.relu, arithmetic=w.arithmetic
-        )
+        sums = *spatial, w.in_features, w.out_features, 1, w.weight, w.input
+        return Conv2d(*sums, relu=w.relu, activation=w.activation, arithmetic=w.arithmetic)
 
     def buffers(self, workload: Dense) -> tuple[Buffer, ...]:
         """Those of the convolution."""

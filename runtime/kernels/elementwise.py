@@ -2,9 +2,11 @@
 
 from runtime.kernels.base import Buffer, Kernel, W, kernels, te_placeholders
 from runtime.kernels.convolution import affine_output
-from runtime.kernels.epilogue import STEPS, quantized, rectified, step_buffers
+from runtime.kernels.curves import rectified, rectified_to
+from runtime.kernels.epilogue import STEPS, quantized, step_buffers
 from runtime.kernels.fixed_point import (
     REAL_DTYPES,
+    SIX,
     as_code,
     code_buffers,
     rescaled,
@@ -83,16 +85,16 @@ class Relu6Kernel(ElementwiseKernel[Relu6]):
         """Data (size,) -> (size,)."""
         shape = (workload.size,)
         dtype = REAL_DTYPES[workload.arithmetic]
-        six = [Buffer("six", "constant", (1,), dtype)] if workload.arithmetic == "integer" else []
+        six = [SIX] if workload.arithmetic == "integer" else []
         return Buffer("data", "input", shape, dtype), *six, Buffer("output", "output", shape, dtype)
 
     def expression(self, workload: Relu6, args: Tensors) -> Compute:
-        """Clamped; the operands are in the order that lets a NaN through."""
+        """Clamped."""
         from tvm import tirx
 
         is_integer = workload.arithmetic == "integer"
         most = args["six"][0] if is_integer else tirx.const(6.0, "float32")
-        return lambda i: tirx.min(most, rectified(args["data"][i], workload.arithmetic))
+        return lambda i: rectified_to(most, args["data"][i], workload.arithmetic)
 
 
 class ScaleChannelsKernel(ElementwiseKernel[ScaleChannels]):

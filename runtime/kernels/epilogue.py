@@ -1,4 +1,4 @@
-"""How a convolution ends, while its sums are still in registers: scale, bias, residual, ReLU, output code.
+"""How a convolution ends, while its sums are still in registers: scale, bias, residual, activation, code.
 
 A network's next layer reads bits or bytes, so they are what a layer writes: a value's bit is set where it
 lies below the threshold of the next sign, a byte is the value in the next layer's steps. Where the real
@@ -12,8 +12,10 @@ from typing import Any
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
+from runtime.kernels.curves import CURVES, rectified, rectified_to
 from runtime.kernels.fixed_point import (
     REAL_DTYPES,
+    SIX,
     UNIT,
     as_byte,
     as_code,
@@ -28,7 +30,7 @@ from runtime.kernels.intrinsics import lane_mask
 from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, Tensor, Tensors
-from runtime.workload import HIGHEST_BYTE, Arithmetic, FusedOutput, is_affine
+from runtime.workload import HIGHEST_BYTE, Activation, FusedOutput, is_affine
 
 LANES = 16  # one mask of 16 bits
 ROUNDING = 1.5 * 2.0**23  # added to a small float32, it leaves no bits for a fraction: half goes to even
@@ -60,6 +62,11 @@ def can_write_bits(channels: int, groups: int) -> bool:
     """Whether masks of 16 lanes fill the words of ``groups`` groups of the next layer."""
     depth = channels // groups
     return depth % packing.WORD == 0 or depth == LANES
+
+
+def has_integer_form(activation: Activation) -> bool:
+    """Whether an activation is computed without a float as well."""
+    return activation in ("none", "relu6")
 
 
 def scales_by_integers(workload: Any) -> bool:
@@ -109,16 +116,18 @@ def epilogue_constants(workload: FusedOutput, shape: Shape) -> list[Buffer]:
 
 
 def _integer_constants(workload: FusedOutput) -> list[Buffer]:
-    found = [] if scales_by_integers(workload) else [UNIT]
-    if workload.output not in STEPS:
-        return found
+    found, is_relu6 = [] if scales_by_integers(workload) else [UNIT], workload.activation == "relu6"
     if has_real(workload):
-        return found + code_buffers()
-    # a ReLU ends at the zero point, which the bias holds already
-    return [*found, _OUTPUT_ZERO] if workload.relu and is_affine(workload.output) else found
+        found += [SIX] if is_relu6 else []
+        return found + code_buffers() if workload.output in STEPS else found
+    if workload.output in STEPS and is_affine(workload.output) and (workload.relu or is_relu6):
+        found.append(_OUTPUT_ZERO)  # a ReLU ends at the zero point, which the bias holds already
+    return [*found, _OUTPUT_MOST] if is_relu6 else found
 
 
 _OUTPUT_ZERO = Buffer("output_zero", "constant", (1,), "int32")
+_OUTPUT_MOST = Buffer("output_most", "constant", (1,), "int32")
+"""The byte of 6, where a ReLU6 ends."""
 
 
 def step_buffers(code: str) -> list[Buffer]:
@@ -143,13 +152,6 @@ def _bits_layout(workload: FusedOutput, shape: Shape) -> tuple[tuple[int, ...], 
     """One mask for each vector; where a group's only word is half filled, a whole word."""
     depth = shape[3] * shape[4] // workload.output_groups
     return shape[:4], "uint32" if depth == LANES else "uint16"
-
-
-def rectified(value: Expr, arithmetic: Arithmetic = "float") -> Expr:
-    """max(0, x) with the operands in the order that lets a NaN through, as torch does."""
-    from tvm import tirx
-
-    return tirx.max(tirx.const(0, REAL_DTYPES[arithmetic]), value)
 
 
 def quantized(value: Expr, args: Tensors, code: str) -> Expr:
@@ -185,8 +187,13 @@ def finish(
             found = from_float(found, args["unit"][0])
         if workload.residual:
             found = found + args["residual"][n, y, x, o, i]
-        found = saturated(found) if is_integer and not is_code else found
-        return rectified(found, workload.arithmetic) if workload.relu and not is_code else found
+        if is_code:
+            return found
+        found = saturated(found) if is_integer else found
+        found = rectified(found, workload.arithmetic) if workload.relu else found
+        if is_integer and workload.activation == "relu6":
+            return rectified_to(args["six"][0], found, workload.arithmetic)
+        return CURVES[workload.activation](found)
 
     def code(*index: Expr) -> Expr:
         if not is_integer:
@@ -194,7 +201,8 @@ def finish(
         if not is_code:
             return as_code(final(*index), args, STEPS[workload.output])
         lowest = args["output_zero"][0] if "output_zero" in args else None
-        return as_byte(final(*index), lowest, STEPS[workload.output])
+        highest = args["output_most"][0] if "output_most" in args else STEPS[workload.output]
+        return as_byte(final(*index), lowest, highest)
 
     tensors: Tensors = {}
     final = complete

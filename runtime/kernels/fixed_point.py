@@ -23,6 +23,9 @@ COUNT_BITS = 13
 UNIT = Buffer("unit", "constant", (1,), "float32")
 """What stands for 1, where floats become such numbers."""
 
+SIX = Buffer("six", "constant", (1,), "int32")
+"""What stands for 6, where a ReLU6 ends."""
+
 REAL_DTYPES = {"float": "float32", "integer": "int32"}
 """What a real number is kept in."""
 
@@ -95,12 +98,13 @@ def as_code(x: Expr, args: Tensors, highest: int) -> Expr:
     return as_byte(rescaled_in_32_bits(x, *(args[b.name][0] for b in code_buffers())), None, highest)
 
 
-def as_byte(x: Expr, lowest: Expr, highest: int) -> Expr:
+def as_byte(x: Expr, lowest: Expr, highest: Expr | int) -> Expr:
     """An int32 of ``lowest``, or 0, to ``highest``, as a byte."""
     from tvm import tirx
 
     low = tirx.const(0, "int32") if lowest is None else lowest
-    return tirx.max(tirx.min(x, tirx.const(highest, "int32")), low).astype("uint8")
+    high = tirx.const(highest, "int32") if isinstance(highest, int) else highest
+    return tirx.max(tirx.min(x, high), low).astype("uint8")
 
 
 def mean(total: Expr, count: Expr, most: int) -> Expr:

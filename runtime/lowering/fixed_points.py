@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from runtime.graph import Constants, Node
-from runtime.kernels.epilogue import STEPS
+from runtime.kernels.epilogue import STEPS, has_integer_form
 from runtime.workload import (
     Add,
     Affine,
@@ -67,9 +67,12 @@ Group = frozenset[int]
 def reals_of(node: Node) -> set[int]:
     """The real values that a node can have in fixed point: neither its bytes nor what it convolves.
 
-    None of a kernel that writes signs, which compares with floats, or that keeps float32's roundings.
+    None of a kernel that writes signs, which compares with floats, that keeps float32's roundings, or whose
+    activation is one of floats.
     """
     if node.keeps_rounding or getattr(node.workload, "output", None) == "binary":
+        return set()
+    if not has_integer_form(getattr(node.workload, "activation", "none")):
         return set()
     if isinstance(node.workload, Quantize):
         return {node.inputs[0].index}

@@ -17,6 +17,7 @@ from runtime.lowering.interleaving import steps_before_interleaving
 from runtime.lowering.pools import pool_codes, pool_normed_signs, pool_rectified
 from runtime.lowering.thresholds import count_limits
 from runtime.workload import (
+    ACTIVATIONS,
     Add,
     Affine,
     BitserialConv2d,
@@ -32,7 +33,7 @@ from runtime.workload import (
 )
 
 AFFINE_PRODUCERS = (Conv2d, DepthwiseConv2d, Dense, BitserialConv2d, BitserialDense)
-"""Workloads that end in a scale, a bias and an optional ReLU."""
+"""Workloads that end in a scale, a bias and an optional ReLU or other activation."""
 
 
 def fuse(graph: Graph) -> Graph:
@@ -43,7 +44,7 @@ def fuse(graph: Graph) -> Graph:
     _fuse_affines(graph)
     _fuse_residuals(graph)
     pool_rectified(graph, lambda producer, relu: _is_affine_for_one(graph, producer))
-    _fuse_relus(graph)
+    _fuse_activations(graph)
     pool_codes(graph, _can_write)
     _fuse_codes(graph)
     use_integers(graph)
@@ -120,23 +121,32 @@ def _addable(graph: Graph, add: Node) -> Iterator[Node]:
         producer = graph.producer(value)
         if producer is None or not isinstance(producer.workload, FusedOutput):
             continue
-        is_plain = not producer.workload.residual and not producer.workload.relu
+        work = producer.workload
+        is_plain = not work.residual and not work.relu and work.activation == "none"
         is_read_once = sum(v.index == value.index for node in graph.nodes for v in node.inputs) == 1
         if is_plain and is_read_once and value.index != graph.output.index:
             yield producer
 
 
-def _fuse_relus(graph: Graph) -> None:
-    """Move each ReLU into the kernel before it, where every reader of that kernel is a ReLU."""
+def _fuse_activations(graph: Graph) -> None:
+    """Move each activation into the kernel before it, where every reader of that kernel is the same one."""
     for producer in list(graph.nodes):
         readers = graph.readers(producer.output)
         is_output = producer.output.index == graph.output.index
         if not isinstance(producer.workload, (*AFFINE_PRODUCERS, Affine)) or not readers or is_output:
             continue
-        if all(isinstance(reader.workload, Relu) for reader in readers):
-            producer.workload = replace(producer.workload, relu=True)
-            for reader in readers:
-                _bypass(graph, reader)
+        first, *others = {reader.workload.family for reader in readers}
+        if others or not _can_activate(producer, first):
+            continue
+        change: dict[str, Any] = {"relu": True} if first == Relu.family else {"activation": first}
+        producer.workload = replace(producer.workload, **change)
+        for reader in readers:
+            _bypass(graph, reader)
+
+
+def _can_activate(producer: Node, family: str) -> bool:
+    """Whether a producer can do what kernels of a family do; a batch norm alone knows the ReLU only."""
+    return family == Relu.family or (family in ACTIVATIONS and not isinstance(producer.workload, Affine))
 
 
 def _bypass(graph: Graph, node: Node) -> None:

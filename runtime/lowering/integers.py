@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.graph import Constants, Graph, Node
-from runtime.kernels.epilogue import STEPS, has_real, scales_by_integers
+from runtime.kernels.epilogue import STEPS, has_integer_form, has_real, scales_by_integers
 from runtime.kernels.fixed_point import LIMIT
 from runtime.lowering.fixed_points import SUMS, FixedPoints, real_outputs, reals_of
-from runtime.workload import Affine, Conv2d, DepthwiseConv2d, FusedOutput, Relu6, Workload
+from runtime.workload import Affine, Conv2d, DepthwiseConv2d, FusedOutput, Relu6, Workload, is_affine
 
 BIAS_BITS = 61
 """Of a bias: with a product of 31 and 30 bits it fits 64."""
@@ -66,10 +66,11 @@ def _fixed_values(graph: Graph, reals: list[set[int]]) -> set[int]:
 
 
 def _is_all_bytes(workload: Workload) -> bool:
-    """Whether bytes come in and nothing but bytes goes out."""
+    """Whether bytes come in and nothing but bytes goes out, with no float between."""
     if not isinstance(workload, Conv2d | DepthwiseConv2d) or workload.output not in STEPS:
         return False
-    return scales_by_integers(replace(workload, arithmetic="integer"))
+    in_integers = replace(workload, arithmetic="integer")
+    return has_integer_form(workload.activation) and scales_by_integers(in_integers)
 
 
 def _as_integers(node: Node, workload: Any, points: FixedPoints, constants: Constants) -> Constants:
@@ -89,14 +90,23 @@ def _as_integers(node: Node, workload: Any, points: FixedPoints, constants: Cons
         found["multiplier"], found["bias"], found["shift"] = factors(scale * one, bias * one + is_code * zero)
     elif isinstance(workload, SUMS):
         found["unit"] = np.array([unit], np.float32)
-    elif isinstance(workload, Relu6):
+    is_relu6 = isinstance(workload, Relu6) or getattr(workload, "activation", "none") == "relu6"
+    if is_relu6 and not is_code:
         found["six"] = np.array([min(6 * unit, LIMIT)], np.int32)
-    if is_code and workload.relu and workload.output == "int8":
+    elif is_relu6 and inverse is not None:
+        found["output_most"] = _byte_of_six(inverse, zero, workload.output)
+    if is_code and (workload.relu or is_relu6) and is_affine(workload.output):
         found["output_zero"] = zero
     if inverse is not None and not is_code:
         steps = inverse.astype(np.float64) / unit
         found["code_multiplier"], found["code_bias"], found["code_shift"] = factors(steps, zero)
     return found
+
+
+def _byte_of_six(inverse: NDArray[Any], zero: NDArray[Any], code: str) -> NDArray[np.int32]:
+    """What stands for 6, as a float is rounded to a byte; the highest byte where it is beyond all."""
+    steps = np.rint(np.float32(6) * inverse) + zero
+    return np.array(np.minimum(steps, STEPS[code]), np.int32)
 
 
 def factors(

@@ -14,7 +14,7 @@ from typing import Any
 from runtime.graph import Constants, Graph, MakeConstants, Node, Value
 from runtime.kernels import packing
 from runtime.kernels.base import kernel_for
-from runtime.workload import Affine, MaxPool2d, Quantize, Relu, SignPack, Workload
+from runtime.workload import Affine, MaxPool2d, Quantize, Relu, Relu6, SignPack, Workload
 
 CanJoin = Callable[[Node, Node], bool]
 """Whether the first node's kernel could take the second node in."""
@@ -26,8 +26,8 @@ def pool_codes(graph: Graph, can_join: CanJoin) -> None:
 
 
 def pool_rectified(graph: Graph, can_join: CanJoin) -> None:
-    """Turn pool, ReLU into ReLU, pool, where the ReLU can join what is before."""
-    _move(graph, (Relu,), can_join)
+    """Turn pool, ReLU (or ReLU6) into ReLU, pool, where the ReLU can join what is before."""
+    _move(graph, (Relu, Relu6), can_join)
 
 
 def pool_normed_signs(graph: Graph, can_join: CanJoin) -> None:

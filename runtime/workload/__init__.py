@@ -2,7 +2,9 @@
 
 from runtime.workload.activations import Elu, Gelu, Hardsigmoid, Hardswish, Sigmoid, Silu
 from runtime.workload.base import (
+    ACTIVATIONS,
     HIGHEST_BYTE,
+    Activation,
     Arithmetic,
     ByteCode,
     InputCode,
@@ -42,7 +44,9 @@ from runtime.workload.sums import BitserialConv2d, BitserialDense, Conv2d, Dense
 from runtime.workload.window import Window
 
 __all__ = [
+    "ACTIVATIONS",
     "HIGHEST_BYTE",
+    "Activation",
     "AdaptiveAvgPool",
     "Add",
     "Affine",

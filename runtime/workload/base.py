@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from dataclasses import Field, asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from runtime.workload.window import Pair, Sides, Window
 from search_spaces.errors import PLUGINS, InvalidInput, UnknownFamilyError
@@ -32,6 +32,12 @@ Arithmetic = Literal["float", "integer"]
 """How a kernel scales its sums and what it keeps real numbers in: float32, or int32 in fixed point."""
 
 ThresholdKind = Literal["zero", "channel", "position", "element"]
+
+Activation = Literal["none", "relu6", "hardswish", "hardsigmoid", "silu", "sigmoid"]
+"""What a kernel with weights does to its outputs beside a ReLU, which has a flag: the family of a kernel that
+does nothing else."""
+
+ACTIVATIONS: tuple[Activation, ...] = tuple(each for each in get_args(Activation) if each != "none")
 
 UNLESS_DEFAULT = {"told": "unless it is the default"}
 """Metadata of a field that came later: keys tell it where they must, and stay what they were elsewhere."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from runtime.workload.base import (
+    UNLESS_DEFAULT,
+    Activation,
     Arithmetic,
     InputCode,
     Layout,
@@ -19,7 +21,8 @@ class FusedOutput:
     """What a convolution does before its result leaves the registers.
 
     Attributes:
-        residual: a tensor of the output's shape is added, before the ReLU.
+        activation: what takes the place of the ReLU.
+        residual: a tensor of the output's shape is added, before the ReLU or the activation.
         output: the code in which the result is written, for the next layer to read.
         also_float: with a code, the float is written as well.
         threshold: of what shape the thresholds of a binary output are.
@@ -28,6 +31,7 @@ class FusedOutput:
     """
 
     relu: bool = field(default=False, kw_only=True)
+    activation: Activation = field(default="none", kw_only=True, metadata=UNLESS_DEFAULT)
     residual: bool = field(default=False, kw_only=True)
     output: OutputCode = field(default="float", kw_only=True)
     also_float: bool = field(default=False, kw_only=True)
@@ -38,7 +42,7 @@ class FusedOutput:
 
 @dataclass(frozen=True)
 class Conv2d(FusedOutput, SpatialWorkload):
-    """Convolution of floats or bytes, then a scale and a bias per output channel, then perhaps a ReLU."""
+    """Convolution of floats or bytes, then a scale and a bias per output channel, then an activation."""
 
     family: ClassVar[str] = "conv2d"
     in_channels: int
@@ -50,7 +54,7 @@ class Conv2d(FusedOutput, SpatialWorkload):
 
 @dataclass(frozen=True)
 class BitserialConv2d(FusedOutput, SpatialWorkload):
-    """Convolution of packed codes with binary, ternary or n-bit weights by popcount, then scale, bias, ReLU.
+    """Convolution of packed codes with binary, ternary or n-bit weights by popcount, then scale and bias.
 
     Attributes:
         symmetric: ternary weights are +-1 times one scale, so that one sum serves both signs.
@@ -70,7 +74,7 @@ class BitserialConv2d(FusedOutput, SpatialWorkload):
 
 @dataclass(frozen=True)
 class DepthwiseConv2d(FusedOutput, SpatialWorkload):
-    """Convolution of each channel with its own filter, then scale, bias and perhaps a ReLU."""
+    """Convolution of each channel with its own filter, then scale, bias and perhaps an activation."""
 
     family: ClassVar[str] = "depthwise_conv2d"
     channels: int
@@ -80,7 +84,7 @@ class DepthwiseConv2d(FusedOutput, SpatialWorkload):
 
 @dataclass(frozen=True)
 class Dense(Workload):
-    """Matrix product of (batch, in_features) in floats or bytes, then scale, bias and perhaps a ReLU."""
+    """Matrix product of (batch, in_features) in floats or bytes, then scale, bias, perhaps an activation."""
 
     family: ClassVar[str] = "dense"
     in_features: int
@@ -89,6 +93,7 @@ class Dense(Workload):
     input: InputCode
     relu: bool = False
     arithmetic: Arithmetic = "float"
+    activation: Activation = field(default="none", kw_only=True, metadata=UNLESS_DEFAULT)
 
 
 @dataclass(frozen=True)
@@ -101,3 +106,4 @@ class BitserialDense(Workload):
     weight: Layout
     symmetric: bool = False
     relu: bool = False
+    activation: Activation = field(default="none", kw_only=True, metadata=UNLESS_DEFAULT)

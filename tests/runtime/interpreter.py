@@ -79,6 +79,10 @@ def finished(work, given, found):
         found = found + given["residual"].reshape(found.shape)
     if work.relu:
         found = np.maximum(0, found)
+    if work.activation != "none":
+        shape = found.shape
+        (found,) = KERNELS[work.activation](None, {"data": found.reshape(-1)})
+        found = found.reshape(shape)
     code = getattr(work, "output", "float")
     results = [found] if code == "float" or work.also_float else []
     if code == "binary":

@@ -6,8 +6,8 @@ from tvm import te
 
 from runtime import workload as w
 from runtime.kernels import kernels, packing
+from runtime.kernels.curves import rectified
 from runtime.kernels.elementwise import ReluKernel
-from runtime.kernels.epilogue import rectified
 from runtime.testing import Case, KernelConformance
 from tests.runtime import references
 from tests.runtime import test_convolutions as convolutions

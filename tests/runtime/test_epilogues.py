@@ -27,7 +27,8 @@ SHAPE = (2, 5, 7)  # images, rows, columns
 def endings(draw):
     """Fields of an epilogue, and the number of channels that it can write."""
     output = draw(st.sampled_from(["float", "uint8", "int8", "binary"]))
-    fields = {"relu": draw(st.booleans()), "residual": draw(st.booleans()), "output": output}
+    fields = draw(st.sampled_from([{}, {"relu": True}, {"activation": "relu6"}]))
+    fields = {**fields, "residual": draw(st.booleans()), "output": output}
     channels = draw(st.sampled_from([16, 32, 64, 96]))
     if output != "float":
         fields["also_float"] = draw(st.booleans())
@@ -55,6 +56,7 @@ def check(workload, channels, found, value, constants):
     """Compare a kernel's outputs with its value (N, H, W, C) before the residual."""
     value = value + constants["residual"] if workload.residual else value
     value = np.maximum(value, 0) if workload.relu else value
+    value = np.clip(value, 0, 6) if workload.activation == "relu6" else value
     outputs = list(found) if isinstance(found, tuple) else [found]
     if workload.output == "float" or workload.also_float:
         np.testing.assert_array_equal(outputs.pop(0).reshape(value.shape), value)
@@ -164,6 +166,44 @@ def test_bitserial_convolutions(ending, target, code, seed):
     real = np.where(weight > 0, positive.reshape(by_output), -negative.reshape(by_output)) * (weight != 0)
     value = references.conv2d(x, real, stride=1, padding=1, pad_value=1) + bias
     check(workload, channels, found, value, logical)
+
+
+class Activated(nn.Module):
+    """A layer of each kind before each activation, in a precision, their outputs side by side."""
+
+    def __init__(self, precision):
+        super().__init__()
+        p = precisions.get(precision)
+        kinds = (nn.ReLU6, nn.Hardswish, nn.Hardsigmoid, nn.SiLU, nn.Sigmoid)
+        depthwise = [QuantConv2d(16, 16, 3, p, groups=16, relu=False) for _ in kinds]
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(3, 16, 1), kind(), layer, kind())
+            for kind, layer in zip(kinds, depthwise, strict=True)
+        )
+        self.last = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16 * len(kinds), 8), nn.Hardswish()
+        )
+
+    def forward(self, x):
+        return self.last(torch.cat([layer(x) for layer in self.layers], 1))
+
+
+@pytest.mark.parametrize("precision", ["float", "int8"])
+def test_activations_are_done_by_the_kernels_before_them(precision):
+    torch.manual_seed(0)
+    module, x = Activated(precision), 4 * torch.randn(8, 3, 6, 5)
+    for _ in range(3):
+        module(x)
+    module.eval()
+    network = runtime.compile(module, (1, 3, 6, 5))
+    found = [each for each in network.info.workloads if hasattr(each, "activation")]
+    activations = ("relu6", "hardswish", "hardsigmoid", "silu", "sigmoid")
+    assert [each.activation for each in found] == [*np.repeat(activations, 2), "hardswish"]
+    assert not {each.family for each in network.info.workloads} & set(activations)
+    with torch.no_grad():
+        expected = module(x).numpy()
+    bound = 1e-5 if precision == "float" else 0.02
+    np.testing.assert_allclose(network.run(x.numpy()), expected, atol=bound * np.abs(expected).max())
 
 
 class Residual(nn.Module):

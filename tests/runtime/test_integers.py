@@ -13,6 +13,7 @@ import search_spaces
 from runtime.formats.c_source import kernel_source
 from runtime.kernels import packing
 from runtime.kernels.base import kernel_for, lanes
+from runtime.kernels.epilogue import STEPS
 from runtime.lowering import lower
 from runtime.lowering.integers import factors
 from search_spaces import precisions
@@ -37,20 +38,21 @@ def scale_constants(values, channels, shift):
 @st.composite
 def endings(draw):
     output = draw(st.sampled_from(["float", "uint8", "int8", "uint3", "int7"]))
-    fields = {"relu": draw(st.booleans()), "residual": draw(st.booleans()), "output": output}
+    fields = draw(st.sampled_from([{}, {"relu": True}, {"activation": "relu6"}]))
+    fields = {**fields, "residual": draw(st.booleans()), "output": output}
     return fields if output == "float" else {**fields, "also_float": draw(st.booleans())}
 
 
 def finished(workload, total, constants):
     """The outputs of a kernel by name, from its sums (N, H, W, C)."""
     scales = (constants[name] for name in ("multiplier", "bias", "shift"))
-    found, highest = references.rescaled(total, *scales), {"uint3": 7, "int7": 127}.get(workload.output, 255)
+    found, highest = references.rescaled(total, *scales), STEPS.get(workload.output)
     if not (workload.residual or workload.output == "float" or workload.also_float):
-        lowest = constants.get("output_zero", 0) if workload.relu else 0
-        return [np.clip(found, lowest, highest)]
+        return [np.clip(found, constants.get("output_zero", 0), constants.get("output_most", highest))]
     found = found + constants["residual"] if workload.residual else found
     found = np.clip(found, -references.LIMIT, references.LIMIT)
     found = np.maximum(found, 0) if workload.relu else found
+    found = np.clip(found, 0, constants["six"]) if workload.activation == "relu6" else found
     if workload.output == "float":
         return [found]
     steps = (constants[f"code_{name}"] for name in ("multiplier", "bias", "shift"))
@@ -62,7 +64,9 @@ def ending_constants(workload, values, shape):
     """Whatever the kernel asks for behind its sums."""
     made = {
         "residual": lambda: values.integers(-(2**29), 2**29, shape),
-        "output_zero": lambda: values.integers(0, w.HIGHEST_BYTE[workload.output] + 1, 1),
+        "output_zero": lambda: values.integers(0, STEPS[workload.output] // 2, 1),
+        "output_most": lambda: values.integers(STEPS[workload.output] // 2, STEPS[workload.output] + 1, 1),
+        "six": lambda: values.integers(0, references.LIMIT, 1),
         "code_multiplier": lambda: values.integers(1, 2**30, 1),
         "code_bias": lambda: values.integers(0, 2**45, 1),
         "code_shift": lambda: values.integers(30, 50, 1),
@@ -422,9 +426,10 @@ class Behind(nn.Module):
         nn.Sequential(nn.MaxPool2d(2), nn.BatchNorm2d(16)),  # which brings any size to 1
         nn.Sequential(nn.AvgPool2d(3, 1, 1), nn.ReLU(), nn.BatchNorm2d(16)),
         nn.Sequential(nn.ReLU6(), nn.AvgPool2d(2)),
+        nn.Sequential(nn.ReLU6()),  # which ends between the bytes
         nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(1)),  # whose inputs are larger than its outputs
     ],
-    ids=["max-norm", "mean-norm", "relu6", "mean"],
+    ids=["max-norm", "mean-norm", "relu6", "relu6-byte", "mean"],
 )
 def test_what_is_shrunk_on_the_way_does_not_saturate(function, size):
     torch.manual_seed(0)

@@ -306,9 +306,8 @@ class Activations(nn.Module):
             nn.BatchNorm2d(16),
             nn.AdaptiveAvgPool2d(1),
         )
-        self.steps += [
-            nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), kind) for kind in (nn.ReLU(), nn.ReLU6())
-        ]
+        kinds = nn.ReLU(), nn.ReLU6(), nn.Hardswish(), nn.SiLU()
+        self.steps += [nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), kind) for kind in kinds]
 
     def forward(self, x):
         found = [step(x) for step in self.steps]

@@ -25,6 +25,7 @@ EXAMPLES = [
     w.GlobalAvgPool(1, 64, 16),
     w.Relu(1, 64),
     w.Relu6(1, 64),
+    w.Dense(1, 8, 16, "float", "float", activation="relu6"),
     w.Prelu(1, 64, 16),
     w.AffineMap(1, 64, 16),
     w.Sigmoid(1, 64),
