@@ -54,6 +54,8 @@ ENDINGS = (
     {"output": "int8", "residual": True, "also_float": True},
     {"output": "binary", "threshold": "channel"},
     {"output": "int8", "arithmetic": "integer", "relu": True},
+    {"output": "int8", "arithmetic": "integer", "activation": "relu6"},
+    {"activation": "silu"},
 )
 
 
@@ -79,6 +81,8 @@ def arguments(workload, seed=0):
     def numbers(buffer):
         if buffer.name in ("zero_point", "output_zero", "shift"):
             return np.full(buffer.shape, 30, buffer.dtype)
+        if buffer.name == "output_most":
+            return np.full(buffer.shape, 200, buffer.dtype)
         if buffer.dtype == "int8":
             return random.integers(-127, 128, buffer.shape)
         if np.dtype(buffer.dtype).kind in "iu":
