@@ -5,7 +5,13 @@ from runtime.kernels import packing
 from runtime.kernels.amx import amx_function
 from runtime.kernels.amx_forms import AmxTile, amx_forms
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes
-from runtime.kernels.byte_products import accumulate_bytes, all_products, arranged, window_buffers
+from runtime.kernels.byte_products import (
+    accumulate_bytes,
+    all_products,
+    arranged,
+    byte_dot_for,
+    window_buffers,
+)
 from runtime.kernels.byte_sums import Sums
 from runtime.kernels.epilogue import (
     epilogue_constants,
@@ -117,8 +123,11 @@ class Conv2dKernel(Kernel[Conv2d]):
         """Pixels of a row times vectors of output channels."""
         shape = self._shape(workload)
         columns = workload.window.padded(*image_shapes(workload)[0])[1]
+        kind = byte_dot_for(workload, cpu) if has_byte_inputs(workload) else None
+        # weights that are widened cost more than a sum or two that leaves the registers
+        kept = 0 if kind is not None and kind.takes_halves else 1
         return amx_forms(workload, cpu, columns, shape[1:3]) + tiles(
-            cpu, shape[2], shape[3] // workload.groups
+            cpu, shape[2], shape[3] // workload.groups, weight_planes=kept
         )
 
     @staticmethod
