@@ -15,7 +15,7 @@ from runtime.lowering import lower
 from runtime.lowering.thresholds import count_limits
 from runtime.workload import BitserialConv2d, Conv2d, DepthwiseConv2d
 from search_spaces import precisions
-from search_spaces.layers import QuantConv2d
+from search_spaces.layers import QuantConv2d, QuantLinear
 from tests.runtime import references
 from tests.runtime.harness import DISTINCT, TARGETS, pack_images, run_kernel
 
@@ -181,7 +181,7 @@ class Activated(nn.Module):
             for kind, layer in zip(kinds, depthwise, strict=True)
         )
         self.last = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16 * len(kinds), 8), nn.Hardswish()
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), QuantLinear(16 * len(kinds), 8, p), nn.Hardswish()
         )
 
     def forward(self, x):
