@@ -12,8 +12,9 @@ step, plus a shift that goes into the bias. Each pair of planes is a binary conv
 """
 
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, Kernel, kernels, lanes
-from runtime.kernels.convolution import image_shapes
+from runtime.kernels.base import Buffer, Kernel, kernels
+from runtime.kernels.convolution import grid_of, image_shapes
+from runtime.kernels.covering import Grid
 from runtime.kernels.epilogue import (
     Stages,
     epilogue_constants,
@@ -23,13 +24,12 @@ from runtime.kernels.epilogue import (
     write_bits,
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
+from runtime.kernels.placing import place_outputs
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import planes_of
 from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import BitserialConv2d, BitserialDense
-
-Shape = tuple[int, int, int, int, int]
 
 
 def sums(workload: BitserialConv2d) -> int:
@@ -48,20 +48,21 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
     """Vector lanes run over output channels, words over input channels; padding counts as +1."""
 
     def buffers(self, workload: BitserialConv2d) -> tuple[Buffer, ...]:
-        """Input (N, H, W, G, words, bits), residual, weight planes, ... -> (N, Ho, Wo, O/lanes, lanes).
+        """Input (N, H, W, G, words, bits), residual, weight planes, ... -> (N, Ho, Wo, O).
 
         ``total`` (O/lanes, planes, lanes) counts the weights in each plane that are not zero. Where counts
         alone decide the output's bits, ``limit`` (O/lanes, lanes) stands in place of totals, scales and bias:
         a bit is set where more than that many bits differ.
         """
         w = workload
-        vectors, width = self._shape(w)[3:]
+        grid = grid_of(w)
+        vectors, width = grid.vectors.shape
         depth = packing.words(w.in_channels // w.groups)
         image, _ = image_shapes(w)
-        shape, planes = self._shape(w), (vectors, sums(w), width)
+        planes = (vectors, sums(w), width)
         data = (w.groups, depth, w.input_bits)
         found = [Buffer("data", "input", (w.batch, *image, *data), "uint32")]
-        found += epilogue_inputs(w, shape)
+        found += epilogue_inputs(w, grid)
         taps = (vectors, w.kernel, w.kernel, depth, planes_of(w).stored(w), width)
         found.append(Buffer("weight", "constant", taps, "uint32"))
         if compares_counts(w):
@@ -70,11 +71,11 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             found.append(Buffer("total", "constant", planes, "int32"))
             found.append(Buffer("scale", "constant", planes, "float32"))
             found.append(Buffer("bias", "constant", (vectors, width), "float32"))
-            found += epilogue_constants(w, shape)
+            found += epilogue_constants(w, grid)
         if w.padding:
             padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *data)
             found.append(Buffer("padded", "scratch", padded, "uint32"))
-        return (*found, *epilogue_outputs(w, shape))
+        return (*found, *epilogue_outputs(w, grid))
 
     def prim_func(self, workload: BitserialConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, count in registers, compare or scale."""
@@ -86,42 +87,38 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             for b in buffers[1:]
             if b.role in ("input", "constant")
         }
-        shape = self._shape(workload)
+        tile = tile or self.tiles(workload, cpu)[0]
+        grid = grid_of(workload, tile)
         image = data = flat_placeholder("data", buffers[0].shape, "uint32")
         if workload.padding:
             data = pad_rows(image, workload.padding, 0)
-        counted = self._count(workload, shape, data, args["weight"])
-        stages = self._finish(workload, cpu, shape, args, counted)
+        counted = self._count(workload, grid, data, args["weight"])
+        stages = self._finish(workload, cpu, grid, args, counted)
         padded = [data.tensor] if workload.padding else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
-        tile = tile or self.tiles(workload, cpu)[0]
-        return schedule_tiled(func, tile, 3, stages.tensors)
+        return place_outputs(schedule_tiled(func, tile, 3, stages.tensors), stages.placed)
 
     def tiles(self, workload: BitserialConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
-        columns, vectors = self._shape(workload)[2:4]
-        stored = planes_of(workload).stored(workload)
-        return tiles(cpu, columns, vectors // workload.groups, sums(workload), stored)
+        grid, stored = grid_of(workload), planes_of(workload).stored(workload)
+        return tiles(cpu, grid.columns.extent, grid.vectors.group.count, sums(workload), stored)
 
     @staticmethod
-    def _shape(workload: BitserialConv2d) -> Shape:
-        width = lanes(workload.out_channels // workload.groups)
-        return (workload.batch, *image_shapes(workload)[1], workload.out_channels // width, width)
-
-    @staticmethod
-    def _count(workload: BitserialConv2d, shape: Shape, data: Image, weight: Tensor) -> Tensor:
+    def _count(workload: BitserialConv2d, grid: Grid, data: Image, weight: Tensor) -> Tensor:
         """How many bits differ, for each plane that is kept apart."""
         from tvm import te, tirx
 
-        n, rows, columns, vectors, width = shape
-        vectors_per_group = vectors // workload.groups
+        *pixels, vectors, width = grid.shape
+        vectors_per_group = grid.vectors.group.count
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         c = te.reduce_axis((0, data.shape[-2]), "c")
         s, layout = workload.stride, planes_of(workload)
 
         def count(n: Expr, y: Expr, x: Expr, o: Expr, p: Expr, i: Expr) -> Expr:
+            column = grid.columns.at(x) * s + kx
+
             def inputs(plane: Expr) -> Expr:
-                return data[n, y * s + ky, x * s + kx, o // vectors_per_group, c, plane]
+                return data[n, y * s + ky, column, o // vectors_per_group, c, plane]
 
             def weights(plane: Expr) -> Expr:
                 return weight[o, ky, kx, c, plane, i]
@@ -129,15 +126,14 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             differing = layout.differing(workload, p, inputs, weights)
             return te.sum(tirx.popcount(differing).astype("int32"), axis=[ky, kx, c])
 
-        return te.compute((n, rows, columns, vectors, sums(workload), width), count, name="accumulate")
+        return te.compute((*pixels, vectors, sums(workload), width), count, name="accumulate")
 
     @staticmethod
-    def _finish(workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: Tensors, counted: Tensor) -> Stages:
+    def _finish(workload: BitserialConv2d, cpu: Cpu, grid: Grid, args: Tensors, counted: Tensor) -> Stages:
         if compares_counts(workload):
-            tensors = write_bits(
-                workload, cpu, shape, lambda n, y, x, o, i: counted[n, y, x, o, 0, i] > args["limit"][o, i]
+            return write_bits(
+                workload, cpu, grid, lambda n, y, x, o, i: counted[n, y, x, o, 0, i] > args["limit"][o, i]
             )
-            return Stages(tensors, (tensors["codes"],))
 
         def scaled(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             # The integer dot products come first, so that a true zero is an exact zero for the next sign.
@@ -147,7 +143,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
                 value = product.astype("float32") * args["scale"][o, p, i] + value
             return value
 
-        return finish(workload, cpu, shape, args, scaled)
+        return finish(workload, cpu, grid, args, scaled)
 
     def macs(self, workload: BitserialConv2d) -> int:
         """N * Ho * Wo * O * (C / groups) * K * K."""

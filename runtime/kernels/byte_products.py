@@ -1,7 +1,8 @@
 """Sums of products of bytes: four at a time where the CPU has vectors, one by one elsewhere."""
 
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, lanes
+from runtime.kernels.base import Buffer
+from runtime.kernels.covering import Grid, Vectors
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.quads import fill_quads, join_quads
@@ -14,12 +15,11 @@ QUAD = packing.QUAD  # bytes of one dot product
 BYTE_OFFSET = 128  # what bytes lose on the way into a dot product of signed bytes
 
 Index = tuple[Expr, Expr, Expr, Expr, Expr]
-Shape = tuple[int, int, int, int, int]
 
 
 def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
     """The way to multiply four bytes at a time, if there is one."""
-    if lanes(workload.out_channels // workload.groups) not in DOT_LANES:
+    if Vectors(workload.out_channels, workload.groups).width not in DOT_LANES:
         return None
     if cpu.byte_dot is ByteDot.SMULL and quads_of(workload).is_odd:  # and bytes may be -128
         return ByteDot.SMULL_WIDE
@@ -42,19 +42,19 @@ def window_buffers(workload: Conv2d, image: tuple[int, int], out: tuple[int, int
 def accumulate_bytes(
     workload: Conv2d,
     cpu: Cpu,
-    shape: Shape,
+    grid: Grid,
     buffers: dict[str, Buffer],
     args: Tensors,
     scratch: Tensors,
 ) -> tuple[Image, Tensor]:
-    """The input, and the sums of products of bytes as they are stored, int32 (N, Ho, Wo, O/lanes, lanes)."""
+    """The input, and the sums of products of bytes as they are stored, int32, of the grid's shape."""
     kind = byte_dot_for(workload, cpu)
     if kind is None:
         image, data = _bytes(workload, buffers, args, scratch)
-        accumulated = _one_by_one(workload, shape, data, args, scratch)
+        accumulated = _one_by_one(workload, grid, data, args, scratch)
     else:
         image, data = _words(workload, buffers, args, scratch)
-        accumulated = _by_fours(workload, kind, shape, data, args, scratch)
+        accumulated = _by_fours(workload, kind, grid, data, args, scratch)
     if quads_of(workload).is_odd:
         scratch["pixels"] = _pixels(data, kind)
         scratch["windows"] = _windows(workload, scratch["pixels"], buffers["windows"].shape)
@@ -62,14 +62,14 @@ def accumulate_bytes(
 
 
 def all_products(
-    workload: Conv2d, cpu: Cpu, total: Expr, args: Tensors, scratch: Tensors, index: Index
+    workload: Conv2d, cpu: Cpu, grid: Grid, total: Expr, args: Tensors, scratch: Tensors, index: Index
 ) -> Expr:
     """The sum of products of what bytes stand for, from that of the bytes as they are stored."""
     from tvm import tirx
 
     n, y, x, o, i = index
     if quads_of(workload).is_odd:
-        total = 2 * total + scratch["windows"][n, y, x, o // _vectors_per_group(workload)]
+        total = 2 * total + scratch["windows"][n, y, grid.columns.at(x), o // grid.vectors.group.count]
     kind = byte_dot_for(workload, cpu)
     excess = tirx.const(-BYTE_OFFSET if kind is not None and kind.is_signed else 0, "int32")
     excess = excess + args["zero_point"][0] if workload.input == "int8" else excess
@@ -77,46 +77,43 @@ def all_products(
 
 
 def _by_fours(
-    workload: Conv2d, kind: ByteDot, shape: Shape, data: Image, args: Tensors, scratch: Tensors
+    workload: Conv2d, kind: ByteDot, grid: Grid, data: Image, args: Tensors, scratch: Tensors
 ) -> Tensor:
     from tvm import te, tirx
 
-    w, depth = workload, data.shape[-1]
-    weight = quads_of(w).words(args, scratch, (shape[3], w.kernel, w.kernel, depth, shape[4], QUAD))
+    w, depth, (vectors, width) = workload, data.shape[-1], grid.vectors.shape
+    weight = quads_of(w).words(args, scratch, (vectors, w.kernel, w.kernel, depth, width, QUAD))
     ky, kx, quad = (te.reduce_axis((0, extent), name) for extent, name in _axes(w, depth))
     flip = tirx.const(-0x7F7F7F80 if kind.is_signed else 0, "int32")  # the highest bit of each byte
 
     def dot(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-        pixel = n, y * w.stride + ky, x * w.stride + kx, o // _vectors_per_group(w)
+        column = grid.columns.at(x) * w.stride + kx
+        pixel = n, y * w.stride + ky, column, o // grid.vectors.group.count
         word = data[(*pixel, quad)] ^ flip
         return byte_dot_sum(kind, word, weight[o, ky, kx, quad, i], axis=[ky, kx, quad])
 
-    return te.compute(shape, dot, name="accumulate")
+    return te.compute(grid.shape, dot, name="accumulate")
 
 
-def _one_by_one(workload: Conv2d, shape: Shape, data: Image, args: Tensors, scratch: Tensors) -> Tensor:
+def _one_by_one(workload: Conv2d, grid: Grid, data: Image, args: Tensors, scratch: Tensors) -> Tensor:
     from tvm import te
 
-    w, depth = workload, data.shape[-1] // QUAD
-    weights = quads_of(w).bytes(args, scratch, (shape[3], w.kernel, w.kernel, depth, shape[4], QUAD))
+    w, depth, (vectors, width) = workload, data.shape[-1] // QUAD, grid.vectors.shape
+    weights = quads_of(w).bytes(args, scratch, (vectors, w.kernel, w.kernel, depth, width, QUAD))
     axes = (*_axes(w, depth), (QUAD, "byte"))
     ky, kx, quad, byte = (te.reduce_axis((0, extent), name) for extent, name in axes)
 
     def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-        pixel = n, y * w.stride + ky, x * w.stride + kx, o // _vectors_per_group(w)
+        column = grid.columns.at(x) * w.stride + kx
+        pixel = n, y * w.stride + ky, column, o // grid.vectors.group.count
         stored = data[(*pixel, quad * QUAD + byte)].astype("int32")
         return te.sum(stored * weights[o, ky, kx, quad, i, byte].astype("int32"), axis=[ky, kx, quad, byte])
 
-    return te.compute(shape, product, name="accumulate")
+    return te.compute(grid.shape, product, name="accumulate")
 
 
 def _axes(workload: Conv2d, quads: int) -> tuple[tuple[int, str], ...]:
     return (workload.kernel, "ky"), (workload.kernel, "kx"), (quads, "quad")
-
-
-def _vectors_per_group(workload: Conv2d) -> int:
-    channels = workload.out_channels // workload.groups
-    return channels // lanes(channels)
 
 
 def _bytes(

@@ -1,8 +1,9 @@
 """Convolution and dense kernels over floats and bytes, with weights of floats, bytes, two bits or one."""
 
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, Kernel, kernels, lanes
+from runtime.kernels.base import Buffer, Kernel, kernels
 from runtime.kernels.byte_products import accumulate_bytes, all_products, window_buffers
+from runtime.kernels.covering import Cover, Grid, Vectors
 from runtime.kernels.epilogue import (
     epilogue_constants,
     epilogue_inputs,
@@ -12,11 +13,12 @@ from runtime.kernels.epilogue import (
     scales,
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
+from runtime.kernels.placing import place_outputs
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import quads_of, taps_of
 from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
-from runtime.workload import Conv2d, Dense, SpatialWorkload
+from runtime.workload import BitserialConv2d, Conv2d, Dense, SpatialWorkload
 
 DTYPES = {"float": "float32", "uint8": "uint8", "int8": "uint8"}
 ZERO_POINT = Buffer("zero_point", "constant", (1,), "int32")
@@ -41,19 +43,25 @@ def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int,
     return (w.height, w.width), (w.out_height, w.out_width)
 
 
+def grid_of(workload: Conv2d | BitserialConv2d, tile: Tile | None = None) -> Grid:
+    """The output as the kernel goes through it, in tiles of ``tile.x`` pixels."""
+    rows, columns = image_shapes(workload)[1]
+    pixels = Cover(columns, 1 if tile is None else tile.x)
+    return Grid(workload.batch, rows, pixels, Vectors(workload.out_channels, workload.groups))
+
+
 class Conv2dKernel(Kernel[Conv2d]):
     """Vector lanes run over output channels; the padded image and decoded weights lie in scratch memory."""
 
     def buffers(self, workload: Conv2d) -> tuple[Buffer, ...]:
-        """Input (N, H, W, G, C/G), residual, weight, scales, bias, ... -> (N, Ho, Wo, O/lanes, lanes)."""
+        """Input (N, H, W, G, C/G), residual, weight, scales, bias, ... -> (N, Ho, Wo, O)."""
         w = workload
-        width = lanes(w.out_channels // w.groups)
-        vectors, depth = w.out_channels // width, w.in_channels // w.groups
+        grid, depth = grid_of(w), w.in_channels // w.groups
+        per_channel, dtype = grid.vectors.shape, DTYPES[w.input]
+        vectors, width = per_channel
         image, out = image_shapes(w)
-        shape = (w.batch, *out, vectors, width)
-        per_channel, dtype = (vectors, width), DTYPES[w.input]
         found = [Buffer("data", "input", (w.batch, *image, w.groups, depth), dtype)]
-        found += epilogue_inputs(w, shape)
+        found += epilogue_inputs(w, grid)
         taps = (vectors, w.kernel, w.kernel, depth, width)
         quads = (vectors, w.kernel, w.kernel, packing.quads(depth), width, packing.QUAD)
         if has_byte_inputs(w):
@@ -61,7 +69,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             found += [ZERO_POINT] if w.input == "int8" else []
         else:
             found += taps_of(w).buffers(taps)
-        found += scales(w, per_channel) + epilogue_constants(w, shape)
+        found += scales(w, per_channel) + epilogue_constants(w, grid)
         stored = packing.quads(depth) * packing.QUAD if has_byte_inputs(w) else depth
         if w.padding or stored != depth:
             padded = (w.batch, image[0] + 2 * w.padding, image[1] + 2 * w.padding, w.groups, stored)
@@ -70,14 +78,15 @@ class Conv2dKernel(Kernel[Conv2d]):
             found += quads_of(w).scratch(quads) + window_buffers(w, image, out)
         else:
             found += taps_of(w).scratch(taps)
-        return (*found, *epilogue_outputs(w, shape))
+        return (*found, *epilogue_outputs(w, grid))
 
     def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, decode, accumulate in registers, finish."""
         from tvm import te
 
         buffers = {b.name: b for b in self.buffers(workload)}
-        shape = self._shape(workload)
+        tile = tile or self.tiles(workload, cpu)[0]
+        grid = grid_of(workload, tile)
         args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
             for b in buffers.values()
@@ -85,37 +94,33 @@ class Conv2dKernel(Kernel[Conv2d]):
         }
         scratch: Tensors = {}
         if has_byte_inputs(workload):
-            image, accumulated = accumulate_bytes(workload, cpu, shape, buffers, args, scratch)
+            image, accumulated = accumulate_bytes(workload, cpu, grid, buffers, args, scratch)
         else:
-            image, accumulated = self._accumulate_floats(workload, shape, buffers, args, scratch)
+            image, accumulated = self._accumulate_floats(workload, grid, buffers, args, scratch)
 
         def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             total = accumulated[n, y, x, o, i]
             if has_byte_inputs(workload):
-                total = all_products(workload, cpu, total, args, scratch, (n, y, x, o, i))
+                total = all_products(workload, cpu, grid, total, args, scratch, (n, y, x, o, i))
             return scaled(workload, total, args, o, i)
 
-        stages = finish(workload, cpu, shape, args, value)
+        stages = finish(workload, cpu, grid, args, value)
         arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
-        tile = tile or self.tiles(workload, cpu)[0]
         reductions = len(accumulated.op.reduce_axis)
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
-        return schedule_tiled(te.create_prim_func(arguments), tile, reductions, stages.tensors, vectorized)
+        func = te.create_prim_func(arguments)
+        scheduled = schedule_tiled(func, tile, reductions, stages.tensors, vectorized)
+        return place_outputs(scheduled, stages.placed)
 
     def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
-        shape = self._shape(workload)
-        return tiles(cpu, shape[2], shape[3] // workload.groups)
-
-    @staticmethod
-    def _shape(workload: Conv2d) -> tuple[int, int, int, int, int]:
-        width = lanes(workload.out_channels // workload.groups)
-        return (workload.batch, *image_shapes(workload)[1], workload.out_channels // width, width)
+        grid = grid_of(workload)
+        return tiles(cpu, grid.columns.extent, grid.vectors.group.count)
 
     def _accumulate_floats(
         self,
         workload: Conv2d,
-        shape: tuple[int, int, int, int, int],
+        grid: Grid,
         buffers: dict[str, Buffer],
         args: Tensors,
         scratch: Tensors,
@@ -128,17 +133,19 @@ class Conv2dKernel(Kernel[Conv2d]):
         if workload.padding:
             data = pad_rows(image, workload.padding, 0)
             scratch["padded"] = data.tensor
-        taps = (shape[3], workload.kernel, workload.kernel, data.shape[-1], shape[4])
+        vectors, width = grid.vectors.shape
+        taps = (vectors, workload.kernel, workload.kernel, data.shape[-1], width)
         weight = taps_of(workload).decoded(args, scratch, taps)
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         c = te.reduce_axis((0, data.shape[-1]), "c")
-        s, vectors_per_group = workload.stride, shape[3] // workload.groups
+        s, vectors_per_group = workload.stride, grid.vectors.group.count
 
         def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-            pixel = data[n, y * s + ky, x * s + kx, o // vectors_per_group, c]
+            column = grid.columns.at(x) * s + kx
+            pixel = data[n, y * s + ky, column, o // vectors_per_group, c]
             return te.sum(pixel * weight[o, ky, kx, c, i], axis=[ky, kx, c])
 
-        return image, te.compute(shape, product, name="accumulate")
+        return image, te.compute(grid.shape, product, name="accumulate")
 
     def macs(self, workload: Conv2d) -> int:
         """N * Ho * Wo * O * (C / groups) * K * K."""

@@ -5,9 +5,12 @@ decoded to float while the image is padded, where their sums stay exact integers
 int32 where nothing but integers is wanted.
 """
 
+from functools import partial
+
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, Kernel, kernels, lanes
+from runtime.kernels.base import Buffer, Kernel, kernels
 from runtime.kernels.convolution import DTYPES, ZERO_POINT, is_extern
+from runtime.kernels.covering import Cover, Grid, Vectors
 from runtime.kernels.epilogue import (
     epilogue_constants,
     epilogue_inputs,
@@ -18,6 +21,7 @@ from runtime.kernels.epilogue import (
     scales_by_integers,
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
+from runtime.kernels.placing import place_outputs
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
@@ -29,31 +33,33 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
     """Weights of floats, bytes, two bits or one over floats, bytes or packed signs."""
 
     def buffers(self, workload: DepthwiseConv2d) -> tuple[Buffer, ...]:
-        """Input (N, H, W, C/lanes, lanes) or packed (N, H, W, words), residual, weight, ... -> output."""
+        """Input (N, H, W, C) or packed (N, H, W, words), residual, weight, ... -> output."""
         w = workload
-        width = lanes(w.channels)
-        vectors = w.channels // width
-        per_channel, shape = (vectors, width), (w.batch, w.out_height, w.out_width, vectors, width)
+        grid = grid_of(w)
+        per_channel = vectors, width = grid.vectors.shape
         image = (w.batch, w.height, w.width)
         if w.input == "binary":
             found = [Buffer("data", "input", (*image, packing.words(w.channels)), "uint32")]
         else:
-            found = [Buffer("data", "input", (*image, *per_channel), DTYPES[w.input])]
-        found += epilogue_inputs(w, shape)
+            found = [Buffer("data", "input", (*image, w.channels), DTYPES[w.input])]
+        found += epilogue_inputs(w, grid)
         taps = (vectors, w.kernel, w.kernel, 1, width)
         found += taps_of(w).buffers(taps)
         found += [ZERO_POINT] if w.input == "int8" else []
-        found += scales(w, per_channel) + epilogue_constants(w, shape)
+        found += scales(w, per_channel) + epilogue_constants(w, grid)
         if w.padding or w.input != "float":
-            padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, vectors, width)
+            depth = (w.channels,) if w.input == "float" else per_channel
+            padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *depth)
             found.append(Buffer("padded", "scratch", padded, summed_in(w)))
-        return (*found, *taps_of(w).scratch(taps), *epilogue_outputs(w, shape))
+        return (*found, *taps_of(w).scratch(taps), *epilogue_outputs(w, grid))
 
     def prim_func(self, workload: DepthwiseConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad and decode, accumulate in registers, finish."""
         from tvm import te
 
         buffers = {b.name: b for b in self.buffers(workload)}
+        tile = tile or self.tiles(workload, cpu)[0]
+        grid = grid_of(workload, tile)
         args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
             for b in buffers.values()
@@ -64,36 +70,38 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         if workload.input != "float":
             is_binary = workload.input == "binary"
             zero = args.get("zero_point")
-            data = decode_signs(workload, image) if is_binary else decode_bytes(workload, image, zero)
+            decode = decode_signs if is_binary else partial(decode_bytes, zero=zero)
+            data = decode(workload, grid.vectors, image)
             scratch["padded"] = data.tensor
         elif workload.padding:
             data = pad_rows(image, workload.padding, 0)
             scratch["padded"] = data.tensor
-        width, layout = lanes(workload.channels), taps_of(workload)
-        vectors = workload.channels // width
+        vectors, width = grid.vectors.shape
+        layout = taps_of(workload)
         weight = layout.decoded(args, scratch, (vectors, workload.kernel, workload.kernel, 1, width))
-        shape = (workload.batch, workload.out_height, workload.out_width, vectors, width)
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         s = workload.stride
 
         def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             tap = layout.meant(weight[o, ky, kx, 0, i].astype(summed_in(workload)))
-            return te.sum(data[n, y * s + ky, x * s + kx, o, i] * tap, axis=[ky, kx])
+            channel = (grid.vectors.first(o) + i,) if workload.input == "float" else (o, i)
+            pixel = n, y * s + ky, grid.columns.at(x) * s + kx
+            return te.sum(data[(*pixel, *channel)] * tap, axis=[ky, kx])
 
-        accumulated = te.compute(shape, product, name="accumulate")
+        accumulated = te.compute(grid.shape, product, name="accumulate")
 
         def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             return scaled(workload, accumulated[n, y, x, o, i], args, o, i)
 
-        stages = finish(workload, cpu, shape, args, value)
+        stages = finish(workload, cpu, grid, args, value)
         func = te.create_prim_func([image.tensor, *args.values(), *scratch.values(), *stages.results])
-        tile = tile or self.tiles(workload, cpu)[0]
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
-        return schedule_tiled(func, tile, 2, stages.tensors, vectorized)
+        scheduled = schedule_tiled(func, tile, 2, stages.tensors, vectorized)
+        return place_outputs(scheduled, stages.placed)
 
     def tiles(self, workload: DepthwiseConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of channels."""
-        return tiles(cpu, workload.out_width, workload.channels // lanes(workload.channels))
+        return tiles(cpu, workload.out_width, Vectors(workload.channels).count)
 
     def macs(self, workload: DepthwiseConv2d) -> int:
         """N * Ho * Wo * C * K * K."""
@@ -106,8 +114,14 @@ def summed_in(workload: DepthwiseConv2d) -> str:
     return "int32" if scales_by_integers(workload) else "float32"
 
 
-def decode_bytes(workload: DepthwiseConv2d, image: Image, zero: Tensor | None) -> Image:
-    """Bytes (N, H, W, C/lanes, lanes) -> what they stand for (N, H + 2P, W + 2P, C/lanes, lanes).
+def grid_of(workload: DepthwiseConv2d, tile: Tile | None = None) -> Grid:
+    """The output as the kernel goes through it, in tiles of ``tile.x`` pixels."""
+    w = workload
+    return Grid(w.batch, w.out_height, Cover(w.out_width, 1 if tile is None else tile.x), Vectors(w.channels))
+
+
+def decode_bytes(workload: DepthwiseConv2d, vectors: Vectors, image: Image, zero: Tensor | None) -> Image:
+    """Bytes (N, H, W, C) -> what they stand for (N, H + 2P, W + 2P, C/lanes, lanes).
 
     ``zero`` is a tensor (1,) of what stands for zero; None for 0.
     """
@@ -117,30 +131,29 @@ def decode_bytes(workload: DepthwiseConv2d, image: Image, zero: Tensor | None) -
 
     def decoded(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
         inside = tirx.all(y >= w.padding, y < w.height + w.padding, x >= w.padding, x < w.width + w.padding)
-        byte = image[n, y - w.padding, x - w.padding, v, i].astype("int32")
+        byte = image[n, y - w.padding, x - w.padding, vectors.first(v) + i].astype("int32")
         byte = byte if zero is None else byte - zero[0]
         return tirx.if_then_else(inside, byte.astype(dtype), tirx.const(0, dtype))
 
-    shape = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *image.shape[3:])
+    shape = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *vectors.shape)
     return Image(te.compute(shape, decoded, name="padded"), shape, is_flat=False)
 
 
-def decode_signs(workload: DepthwiseConv2d, image: Image) -> Image:
+def decode_signs(workload: DepthwiseConv2d, vectors: Vectors, image: Image) -> Image:
     """Packed bits (N, H, W, words) -> padded +-1 in float (N, H + 2P, W + 2P, C/lanes, lanes)."""
     from tvm import te, tirx
 
     w = workload
-    width = lanes(w.channels)
     one = tirx.const(1, "float32")
 
     def decoded(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
-        channel = v * width + i
+        channel = vectors.first(v) + i
         inside = tirx.all(y >= w.padding, y < w.height + w.padding, x >= w.padding, x < w.width + w.padding)
-        word = image[n, y - w.padding, x - w.padding, v * width // 32]
+        word = image[n, y - w.padding, x - w.padding, channel // 32]
         bit = (word >> (channel % 32).astype("uint32")) & tirx.const(1, "uint32")
         return tirx.if_then_else(inside, one - 2 * bit.astype("float32"), one)
 
-    shape = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, w.channels // width, width)
+    shape = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *vectors.shape)
     return Image(te.compute(shape, decoded, name="padded"), shape, is_flat=False)
 
 

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from runtime.kernels.covering import Cover
 from runtime.target import Cpu
 from runtime.tvm_types import Block, Loop, PrimFunc, Schedule, Tensor
 
 TILED_AXES = 5  # (batch, y, x, channel vectors, lanes)
+IN_REGISTERS = ("real", "mask", "bits")  # stages that are read by later ones, and are no results
 
 
 WIDEST_TILE = 28
@@ -26,23 +28,30 @@ class Tile:
         """Operations for what is loaded."""
         return self.x * self.o / (self.x + WEIGHT_COST * self.o)
 
+    def worth(self, width: int) -> float:
+        """Reuse in a row of ``width`` pixels, where the last tile may overlap the one before it."""
+        return self.reuse * width / Cover(width, self.x).padded
+
     def __str__(self) -> str:
         return f"{self.x}x{self.o}"
 
 
 def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: int = 1) -> list[Tile]:
-    """The tiles that divide the output and fit the registers, the most promising first.
+    """The tiles that fit the registers, the most promising first; their vectors divide ``vectors``.
 
-    ``planes`` sums stand for one output, ``weight_planes`` vectors for one of weights. The registers hold all
-    sums and weights of a step, and a pixel.
+    Those that do not divide the row are among them where they are better than all that do. ``planes`` sums
+    stand for one output, ``weight_planes`` vectors for one of weights. The registers hold all sums and
+    weights of a step, and a pixel.
     """
     found = [
         Tile(x, o)
         for x in range(1, min(width, WIDEST_TILE) + 1)
         for o in range(1, min(vectors, MOST_VECTORS) + 1)
-        if width % x == 0 and vectors % o == 0 and x * o * planes + o * weight_planes < cpu.registers
-    ]
-    return sorted(found or [Tile(1, 1)], key=lambda tile: -tile.reuse)
+        if vectors % o == 0 and x * o * planes + o * weight_planes < cpu.registers
+    ] or [Tile(1, 1)]
+    dividing = max(tile.worth(width) for tile in found if width % tile.x == 0)
+    kept = [tile for tile in found if width % tile.x == 0 or tile.worth(width) > dividing]
+    return sorted(kept, key=lambda tile: -tile.worth(width))
 
 
 def schedule_tiled(
@@ -72,7 +81,7 @@ def schedule_tiled(
         schedule.reverse_compute_at(block, x_outer, preserve_unit_loops=True)
     _share(schedule, schedule.get_loops(first)[:4])
     for name, block in zip(stages, (first, *others), strict=True):
-        if name == "mask":
+        if name in IN_REGISTERS:
             schedule.set_scope(block, 0, "local")
         _unroll(schedule, block, has_lanes=len(stages[name].shape) == TILED_AXES)
 

@@ -8,7 +8,7 @@ import torch
 from runtime import testing
 from runtime.formats.artifact import own_digest
 from runtime.kernels import packing
-from runtime.kernels.base import lanes
+from runtime.kernels.covering import Vectors
 from runtime.target import host_flags, required_flags
 
 FAMILY = ["x86-64-v2", "x86-64-v3", "alderlake", "x86-64-v4"] if platform.machine() == "x86_64" else []
@@ -55,6 +55,6 @@ def pack_images(signs, groups=1):
 
 
 def lane_constants(out_channels, groups=1, **vectors):
-    """Vectors (O,) in the kernels' layout (O / lanes, lanes)."""
-    width = lanes(out_channels // groups)
-    return {name: packing.lane_vectors(values, width) for name, values in vectors.items()}
+    """Vectors (O,) in the kernels' layout (vectors, lanes)."""
+    layout = Vectors(out_channels, groups)
+    return {name: values[layout.order()].reshape(layout.shape) for name, values in vectors.items()}

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.kernels import packing
-from runtime.kernels.base import lanes
 from runtime.kernels.bitserial import sums
+from runtime.kernels.covering import Vectors
 from runtime.workload import BitserialConv2d, Conv2d
 from tests.runtime import references
 from tests.runtime.harness import TARGETS, lane_constants, run_kernel
@@ -43,20 +43,20 @@ def test_products_of_levels_are_exact(x_bits, w_bits, depth, channels, window, t
     values, (kernel, stride, padding) = np.random.default_rng(seed), window
     x = levels(values, (2, 7, 5, depth), x_bits)
     weight = levels(values, (channels, depth, kernel, kernel), w_bits)
-    width = lanes(channels)
+    vectors = Vectors(channels)
     workload = BitserialConv2d(
         2, 7, 5, kernel, stride, padding, depth, channels, 1, "binary", input_bits=x_bits, weight_bits=w_bits
     )
-    shape = (channels // width, sums(workload), width)
+    shape = (vectors.count, sums(workload), vectors.width)
     powers = np.array([1 << (a + b) for a in range(x_bits) for b in range(w_bits)])
     found = run_kernel(
         workload,
         target,
         data=packing.pack_levels(x, x_bits),
-        weight=packing.pack_bitserial_levels(weight, w_bits, width),
+        weight=packing.pack_bitserial_levels(weight[vectors.order()], w_bits, vectors.width),
         total=np.full(shape, depth * kernel * kernel),
         scale=np.broadcast_to(powers[:, None], shape),
-        bias=np.zeros(channels),
+        bias=np.zeros(vectors.shape),
     )
     highest = (1 << x_bits) - 1  # bits of zero
     expected = references.conv2d(x, weight, stride=stride, padding=padding, pad_value=highest)
@@ -82,12 +82,14 @@ def test_ternary_weights_under_bytes_are_exact(code, depth, channels, groups, wi
         2, 7, 5, kernel, stride, padding, depth * groups, channels * groups, groups, "ternary", code
     )
     ones, zeros = np.ones(channels * groups), np.zeros(channels * groups)
+    vectors = Vectors(channels * groups, groups)
+    arranged = weight[vectors.order()]
     found = run_kernel(
         workload,
         target,
         data=x,
-        weight=packing.pack_ternary_quads(weight, lanes(channels)),
-        offset=-weight.sum(axis=(1, 2, 3)),
+        weight=packing.pack_ternary_quads(arranged, vectors.width),
+        offset=-arranged.sum(axis=(1, 2, 3)),
         **zero,
         **lane_constants(channels * groups, groups, scale=ones, bias=zeros),
     )

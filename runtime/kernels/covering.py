@@ -1,0 +1,123 @@
+"""Tiles of pixels and vectors of channels where they do not divide an output: the last overlaps another.
+
+What lies in both is computed twice, the same each time, so that no tile and no vector is narrower than the
+others. A kernel computes a grid of whole tiles; what it reads and writes is at the grid's places.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.tvm_types import Expr
+
+VECTOR = 16  # lanes of 32 bits
+
+
+@dataclass(frozen=True)
+class Cover:
+    """``extent`` positions in pieces of ``step``, which are ``extent`` at most."""
+
+    extent: int
+    step: int = 1
+
+    @property
+    def count(self) -> int:
+        """Pieces."""
+        return -(-self.extent // self.step)
+
+    @property
+    def padded(self) -> int:
+        """Positions in all pieces, those in two of them twice."""
+        return self.count * self.step
+
+    def start(self, piece: Expr) -> Expr:
+        """The first position of a piece."""
+        from tvm import tirx
+
+        first = piece * self.step
+        return first if self.padded == self.extent else tirx.min(first, self.extent - self.step)
+
+    def at(self, index: Expr) -> Expr:
+        """The position of one of ``padded``."""
+        if self.padded == self.extent:
+            return index
+        return self.start(index // self.step) + index % self.step
+
+    def order(self) -> NDArray[np.int64]:
+        """The position of each of ``padded``."""
+        starts = np.minimum(np.arange(self.count) * self.step, self.extent - self.step)
+        found: NDArray[np.int64] = (starts[:, None] + np.arange(self.step)).reshape(-1)
+        return found
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Vectors of lanes over output channels, those of each group apart."""
+
+    channels: int
+    groups: int = 1
+
+    @property
+    def width(self) -> int:
+        """Lanes: the largest power of two up to 16 that a group has channels for."""
+        return min(VECTOR, 1 << ((self.channels // self.groups).bit_length() - 1))
+
+    @property
+    def group(self) -> Cover:
+        """Those of one group."""
+        return Cover(self.channels // self.groups, self.width)
+
+    @property
+    def count(self) -> int:
+        """Vectors of all groups."""
+        return self.groups * self.group.count
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of what kernels take for each channel: (vectors, lanes)."""
+        return self.count, self.width
+
+    def first(self, vector: Expr) -> Expr:
+        """The channel of a vector's first lane."""
+        group = self.group
+        if group.padded == group.extent:
+            return vector * self.width
+        return vector // group.count * group.extent + group.start(vector % group.count)
+
+    def order(self) -> NDArray[np.int64]:
+        """The channel of each lane of each vector, (vectors * lanes,)."""
+        starts = np.arange(self.groups)[:, None] * self.group.extent
+        found: NDArray[np.int64] = (starts + self.group.order()).reshape(-1)
+        return found
+
+
+def vectors_of(workload: Any) -> Vectors:
+    """Those of a kernel with weights."""
+    channels = (getattr(workload, name, None) for name in ("out_channels", "out_features", "channels"))
+    return Vectors(next(filter(None, channels)), getattr(workload, "groups", 1))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An output (N, rows, columns, channels) as a kernel goes through it."""
+
+    batch: int
+    rows: int
+    columns: Cover
+    vectors: Vectors
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int]:
+        """(N, rows, columns, vectors, lanes), with what is computed twice."""
+        return (self.batch, self.rows, self.columns.padded, *self.vectors.shape)
+
+    @property
+    def output(self) -> tuple[int, int, int, int]:
+        """(N, rows, columns, channels)."""
+        return self.batch, self.rows, self.columns.extent, self.vectors.channels
+
+    def place(self, n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> tuple[Expr, Expr, Expr, Expr]:
+        """Where in the output one of ``shape`` lies."""
+        return n, y, self.columns.at(x), self.vectors.first(o) + i
