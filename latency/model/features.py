@@ -84,9 +84,8 @@ def effort_of(workload: "Workload") -> Effort:
         is_depthwise = workload.family == "depthwise_conv2d"
         depth = 1 if is_depthwise else int(fields.get("in_channels") or fields["in_features"]) // groups
         window, vectors = int(fields.get("kernel") or 1) ** 2, vectors_of(workload)
-        pixels = amounts["macs"] / (depth * window * vectors.channels)
-        steps = window * _words(workload.family, fields, depth)
-        return Effort(vectors.width, pixels * vectors.count, steps)
+        outputs = amounts["macs"] / (depth * window * vectors.channels) * vectors.count
+        return Effort(vectors.width, outputs, window * _words(workload.family, fields, depth))
     channels = fields.get("channels") or 1
     per_group = channels if isinstance(channels, tuple) else (max(1, channels // groups),)
     width = lanes(*per_group)
