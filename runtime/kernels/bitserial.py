@@ -24,7 +24,6 @@ from runtime.kernels.epilogue import (
     write_bits,
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
-from runtime.kernels.placing import place_outputs
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import planes_of
 from runtime.target import Cpu
@@ -96,7 +95,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         stages = self._finish(workload, cpu, grid, args, counted)
         padded = [data.tensor] if workload.padding else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
-        return place_outputs(schedule_tiled(func, tile, 3, stages.tensors), stages.placed)
+        return stages.place(schedule_tiled(func, tile, 3, stages.tensors))
 
     def tiles(self, workload: BitserialConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""

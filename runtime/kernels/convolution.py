@@ -13,7 +13,6 @@ from runtime.kernels.epilogue import (
     scales,
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
-from runtime.kernels.placing import place_outputs
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import quads_of, taps_of
 from runtime.target import Cpu
@@ -110,7 +109,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
         func = te.create_prim_func(arguments)
         scheduled = schedule_tiled(func, tile, reductions, stages.tensors, vectorized)
-        return place_outputs(scheduled, stages.placed)
+        return stages.place(scheduled)
 
     def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""

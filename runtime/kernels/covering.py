@@ -61,13 +61,18 @@ class Vectors:
 
     @property
     def width(self) -> int:
-        """Lanes: the largest power of two up to 16 that a group has channels for."""
-        return min(VECTOR, 1 << ((self.channels // self.groups).bit_length() - 1))
+        """Lanes: the power of two, up to 16, that holds the channels of a group."""
+        return min(VECTOR, 1 << (self.channels // self.groups - 1).bit_length())
+
+    @property
+    def kept(self) -> int:
+        """Lanes whose sums are written: all but those beyond the only vector of a small group."""
+        return min(self.width, self.channels // self.groups)
 
     @property
     def group(self) -> Cover:
         """Those of one group."""
-        return Cover(self.channels // self.groups, self.width)
+        return Cover(self.channels // self.groups, self.kept)
 
     @property
     def count(self) -> int:
@@ -83,13 +88,15 @@ class Vectors:
         """The channel of a vector's first lane."""
         group = self.group
         if group.padded == group.extent:
-            return vector * self.width
+            return vector * self.kept
         return vector // group.count * group.extent + group.start(vector % group.count)
 
     def order(self) -> NDArray[np.int64]:
-        """The channel of each lane of each vector, (vectors * lanes,)."""
+        """The channel of each lane of each vector, (vectors * lanes,); others than kept ones, too."""
+        by_vector = self.group.order().reshape(-1, self.kept)
+        lanes = by_vector[:, np.minimum(np.arange(self.width), self.kept - 1)]
         starts = np.arange(self.groups)[:, None] * self.group.extent
-        found: NDArray[np.int64] = (starts + self.group.order()).reshape(-1)
+        found: NDArray[np.int64] = (starts + lanes.reshape(-1)).reshape(-1)
         return found
 
 

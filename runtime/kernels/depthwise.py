@@ -21,7 +21,6 @@ from runtime.kernels.epilogue import (
     scales_by_integers,
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
-from runtime.kernels.placing import place_outputs
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
@@ -97,7 +96,7 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         func = te.create_prim_func([image.tensor, *args.values(), *scratch.values(), *stages.results])
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
         scheduled = schedule_tiled(func, tile, 2, stages.tensors, vectorized)
-        return place_outputs(scheduled, stages.placed)
+        return stages.place(scheduled)
 
     def tiles(self, workload: DepthwiseConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of channels."""

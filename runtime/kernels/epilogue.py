@@ -25,10 +25,10 @@ from runtime.kernels.fixed_point import (
     scale_buffers,
 )
 from runtime.kernels.intrinsics import lane_mask
-from runtime.kernels.placing import Placed
+from runtime.kernels.placing import Placed, place_outputs
 from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
-from runtime.tvm_types import Compute, Expr, Stmt, Tensor, Tensors, TirBuffer
+from runtime.tvm_types import Compute, Expr, PrimFunc, Stmt, Tensor, Tensors, TirBuffer
 from runtime.workload import Arithmetic, FusedOutput
 
 LANES = VECTOR  # one mask of 16 bits
@@ -53,11 +53,17 @@ class Stages:
         tensors: TE tensors by block name, in order.
         results: those that the kernel writes.
         placed: where it writes them.
+        lanes: how many of each vector it writes.
     """
 
     tensors: Tensors
     results: tuple[Tensor, ...]
     placed: dict[str, Placed]
+    lanes: int
+
+    def place(self, scheduled: PrimFunc) -> PrimFunc:
+        """The scheduled function of the stages, its stores where they belong."""
+        return place_outputs(scheduled, self.placed, self.lanes)
 
 
 def fills_words(channels: int, groups: int) -> bool:
@@ -69,7 +75,7 @@ def fills_words(channels: int, groups: int) -> bool:
 def can_write_bits(vectors: Vectors, groups: int) -> bool:
     """Whether each mask of 16 lanes is a piece of the words of ``groups`` groups of the next layer."""
     in_turn = vectors.groups == 1 or vectors.group.padded == vectors.group.extent
-    return vectors.width == LANES and in_turn and (groups == 1 or fills_words(vectors.channels, groups))
+    return vectors.kept == LANES and in_turn and (groups == 1 or fills_words(vectors.channels, groups))
 
 
 def scales_by_integers(workload: Any) -> bool:
@@ -222,7 +228,8 @@ def finish(workload: FusedOutput, cpu: Cpu, grid: Grid, args: Tensors, value: Va
 
 def _stages(grid: Grid, tensors: Tensors, codes: Placed) -> Stages:
     placed = {"output": Placed(grid.output, grid.place), "codes": codes}
-    return Stages(tensors, tuple(tensors[name] for name in placed if name in tensors), placed)
+    results = tuple(tensors[name] for name in placed if name in tensors)
+    return Stages(tensors, results, placed, grid.vectors.kept)
 
 
 def write_bits(

@@ -200,7 +200,7 @@ def test_a_float_layer_may_write_fixed_point():
     x = np.float32([[0.5, -0.25, 1e9, -1e9, 3e-5, -3e-5]]).reshape(1, 1, 1, 6)
     unit = np.array([2.0**16])
     work = w.DepthwiseConv2d(1, 1, 1, 1, 1, 0, 6, "float", "float", arithmetic="integer")
-    ones = np.ones(8, np.float32)  # two vectors of four lanes
+    ones = np.ones(8, np.float32)  # a vector of eight lanes
     found = run_kernel(work, data=x, weight=ones, scale=ones, bias=0 * ones, unit=unit)
     most = references.LIMIT - 63  # as a float32 has it
     np.testing.assert_array_equal(found.ravel(), [32768, -16384, most, -most, 2, -2])
