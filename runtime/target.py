@@ -68,6 +68,15 @@ class ByteDot(Enum):
         self.is_signed = is_signed
 
 
+class Permute(Enum):
+    """Ways to let each lane of 32 bits have any of the first few; the value is how many at a time."""
+
+    AVX512 = 16
+    AVX2 = 8
+    BROADCAST = 4
+    """One number for four lanes: what all vectors can do."""
+
+
 @dataclass(frozen=True)
 class Cpu:
     """What kernels may count on: the architecture and the instruction sets that code for a target may use.
@@ -100,6 +109,16 @@ class Cpu:
         )
         has = self.flags | {self.architecture}
         return next((way for way, needed in ways if needed <= has), None)
+
+    @property
+    def permute(self) -> Permute | None:
+        """The widest permutation of lanes; None where there are no vectors."""
+        if "avx512f" in self.flags:
+            return Permute.AVX512
+        if "avx2" in self.flags:
+            return Permute.AVX2
+        has_vectors = self.architecture == "x86_64" or not self.flags.isdisjoint({"asimd", "neon"})
+        return Permute.BROADCAST if has_vectors else None
 
     @property
     def has_lane_mask(self) -> bool:

@@ -13,7 +13,7 @@ step, plus a shift that goes into the bias. Each pair of planes is a binary conv
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels
-from runtime.kernels.convolution import grid_of, image_shapes
+from runtime.kernels.convolution import grid_of, image_shapes, reuses_rows
 from runtime.kernels.covering import Grid
 from runtime.kernels.epilogue import (
     Stages,
@@ -24,6 +24,7 @@ from runtime.kernels.epilogue import (
     write_bits,
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
+from runtime.kernels.reading import reader
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import planes_of
 from runtime.target import Cpu
@@ -91,24 +92,25 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         image = data = flat_placeholder("data", buffers[0].shape, "uint32")
         if workload.padding:
             data = pad_rows(image, workload.padding, 0)
-        counted = self._count(workload, grid, data, args["weight"])
+        counted = self._count(workload, cpu, grid, data, args["weight"])
         stages = self._finish(workload, cpu, grid, args, counted)
         padded = [data.tensor] if workload.padding else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
-        return stages.place(schedule_tiled(func, tile, 3, stages.tensors))
+        return stages.place(schedule_tiled(func, tile, 3, stages.tensors, unrolls_row=reuses_rows(workload)))
 
     def tiles(self, workload: BitserialConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
         grid, stored = grid_of(workload), planes_of(workload).stored(workload)
-        return tiles(cpu, grid.columns.extent, grid.vectors.group.count, sums(workload), stored)
+        registers = sums(workload) + reuses_rows(workload)
+        return tiles(cpu, grid.columns.extent, grid.vectors.group.count, registers, stored)
 
     @staticmethod
-    def _count(workload: BitserialConv2d, grid: Grid, data: Image, weight: Tensor) -> Tensor:
+    def _count(workload: BitserialConv2d, cpu: Cpu, grid: Grid, data: Image, weight: Tensor) -> Tensor:
         """How many bits differ, for each plane that is kept apart."""
         from tvm import te, tirx
 
         *pixels, vectors, width = grid.shape
-        vectors_per_group = grid.vectors.group.count
+        read = reader(grid, data, cpu)
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         c = te.reduce_axis((0, data.shape[-2]), "c")
         s, layout = workload.stride, planes_of(workload)
@@ -117,7 +119,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             column = grid.columns.at(x) * s + kx
 
             def inputs(plane: Expr) -> Expr:
-                return data[n, y * s + ky, column, o // vectors_per_group, c, plane]
+                return read((n, y * s + ky, column), o, i, (c, plane))
 
             def weights(plane: Expr) -> Expr:
                 return weight[o, ky, kx, c, plane, i]

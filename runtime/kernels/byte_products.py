@@ -2,10 +2,11 @@
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
-from runtime.kernels.covering import Grid, Vectors
+from runtime.kernels.covering import Grid, vectors_of
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
 from runtime.kernels.quads import fill_quads, join_quads
+from runtime.kernels.reading import reader
 from runtime.kernels.weight_layouts import quads_of
 from runtime.target import ByteDot, Cpu
 from runtime.tvm_types import Expr, Tensor, Tensors
@@ -19,7 +20,7 @@ Index = tuple[Expr, Expr, Expr, Expr, Expr]
 
 def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
     """The way to multiply four bytes at a time, if there is one."""
-    if Vectors(workload.out_channels, workload.groups).width not in DOT_LANES:
+    if vectors_of(workload).width not in DOT_LANES:
         return None
     if cpu.byte_dot is ByteDot.SMULL and quads_of(workload).is_odd:  # and bytes may be -128
         return ByteDot.SMULL_WIDE
@@ -54,7 +55,7 @@ def accumulate_bytes(
         accumulated = _one_by_one(workload, grid, data, args, scratch)
     else:
         image, data = _words(workload, buffers, args, scratch)
-        accumulated = _by_fours(workload, kind, grid, data, args, scratch)
+        accumulated = _by_fours(workload, cpu, kind, grid, data, args, scratch)
     if quads_of(workload).is_odd:
         scratch["pixels"] = _pixels(data, kind)
         scratch["windows"] = _windows(workload, scratch["pixels"], buffers["windows"].shape)
@@ -69,7 +70,7 @@ def all_products(
 
     n, y, x, o, i = index
     if quads_of(workload).is_odd:
-        total = 2 * total + scratch["windows"][n, y, grid.columns.at(x), o // grid.vectors.group.count]
+        total = 2 * total + scratch["windows"][n, y, grid.columns.at(x), grid.group(o, i)]
     kind = byte_dot_for(workload, cpu)
     excess = tirx.const(-BYTE_OFFSET if kind is not None and kind.is_signed else 0, "int32")
     excess = excess + args["zero_point"][0] if workload.input == "int8" else excess
@@ -77,19 +78,19 @@ def all_products(
 
 
 def _by_fours(
-    workload: Conv2d, kind: ByteDot, grid: Grid, data: Image, args: Tensors, scratch: Tensors
+    workload: Conv2d, cpu: Cpu, kind: ByteDot, grid: Grid, data: Image, args: Tensors, scratch: Tensors
 ) -> Tensor:
     from tvm import te, tirx
 
     w, depth, (vectors, width) = workload, data.shape[-1], grid.vectors.shape
     weight = quads_of(w).words(args, scratch, (vectors, w.kernel, w.kernel, depth, width, QUAD))
+    read = reader(grid, data, cpu)
     ky, kx, quad = (te.reduce_axis((0, extent), name) for extent, name in _axes(w, depth))
     flip = tirx.const(-0x7F7F7F80 if kind.is_signed else 0, "int32")  # the highest bit of each byte
 
     def dot(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
         column = grid.columns.at(x) * w.stride + kx
-        pixel = n, y * w.stride + ky, column, o // grid.vectors.group.count
-        word = data[(*pixel, quad)] ^ flip
+        word = read((n, y * w.stride + ky, column), o, i, (quad,)) ^ flip
         return byte_dot_sum(kind, word, weight[o, ky, kx, quad, i], axis=[ky, kx, quad])
 
     return te.compute(grid.shape, dot, name="accumulate")
@@ -105,7 +106,7 @@ def _one_by_one(workload: Conv2d, grid: Grid, data: Image, args: Tensors, scratc
 
     def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
         column = grid.columns.at(x) * w.stride + kx
-        pixel = n, y * w.stride + ky, column, o // grid.vectors.group.count
+        pixel = n, y * w.stride + ky, column, grid.group(o, i)
         stored = data[(*pixel, quad * QUAD + byte)].astype("int32")
         return te.sum(stored * weights[o, ky, kx, quad, i, byte].astype("int32"), axis=[ky, kx, quad, byte])
 

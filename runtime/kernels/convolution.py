@@ -3,7 +3,7 @@
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels
 from runtime.kernels.byte_products import accumulate_bytes, all_products, window_buffers
-from runtime.kernels.covering import Cover, Grid, Vectors
+from runtime.kernels.covering import Cover, Grid, spans_groups, vectors_of
 from runtime.kernels.epilogue import (
     epilogue_constants,
     epilogue_inputs,
@@ -13,6 +13,7 @@ from runtime.kernels.epilogue import (
     scales,
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows
+from runtime.kernels.reading import reader
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import quads_of, taps_of
 from runtime.target import Cpu
@@ -46,7 +47,12 @@ def grid_of(workload: Conv2d | BitserialConv2d, tile: Tile | None = None) -> Gri
     """The output as the kernel goes through it, in tiles of ``tile.x`` pixels."""
     rows, columns = image_shapes(workload)[1]
     pixels = Cover(columns, 1 if tile is None else tile.x)
-    return Grid(workload.batch, rows, pixels, Vectors(workload.out_channels, workload.groups))
+    return Grid(workload.batch, rows, pixels, vectors_of(workload), workload.groups)
+
+
+def reuses_rows(workload: Conv2d | BitserialConv2d) -> bool:
+    """Whether what lanes read of several groups serves more than one pixel, and stays in registers."""
+    return spans_groups(workload) and workload.kernel > 1 and workload.stride == 1
 
 
 class Conv2dKernel(Kernel[Conv2d]):
@@ -95,7 +101,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         if has_byte_inputs(workload):
             image, accumulated = accumulate_bytes(workload, cpu, grid, buffers, args, scratch)
         else:
-            image, accumulated = self._accumulate_floats(workload, grid, buffers, args, scratch)
+            image, accumulated = self._accumulate_floats(workload, cpu, grid, buffers, args, scratch)
 
         def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             total = accumulated[n, y, x, o, i]
@@ -108,17 +114,19 @@ class Conv2dKernel(Kernel[Conv2d]):
         reductions = len(accumulated.op.reduce_axis)
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
         func = te.create_prim_func(arguments)
-        scheduled = schedule_tiled(func, tile, reductions, stages.tensors, vectorized)
+        scheduled = schedule_tiled(func, tile, reductions, stages.tensors, vectorized, reuses_rows(workload))
         return stages.place(scheduled)
 
     def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
         grid = grid_of(workload)
-        return tiles(cpu, grid.columns.extent, grid.vectors.group.count)
+        sums = 2 if reuses_rows(workload) else 1
+        return tiles(cpu, grid.columns.extent, grid.vectors.group.count, sums)
 
     def _accumulate_floats(
         self,
         workload: Conv2d,
+        cpu: Cpu,
         grid: Grid,
         buffers: dict[str, Buffer],
         args: Tensors,
@@ -137,11 +145,11 @@ class Conv2dKernel(Kernel[Conv2d]):
         weight = taps_of(workload).decoded(args, scratch, taps)
         ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
         c = te.reduce_axis((0, data.shape[-1]), "c")
-        s, vectors_per_group = workload.stride, grid.vectors.group.count
+        s, read = workload.stride, reader(grid, data, cpu)
 
         def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             column = grid.columns.at(x) * s + kx
-            pixel = data[n, y * s + ky, column, o // vectors_per_group, c]
+            pixel = read((n, y * s + ky, column), o, i, (c,))
             return te.sum(pixel * weight[o, ky, kx, c, i], axis=[ky, kx, c])
 
         return image, te.compute(grid.shape, product, name="accumulate")

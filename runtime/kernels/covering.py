@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.kernels import packing
 from runtime.tvm_types import Expr
 
 VECTOR = 16  # lanes of 32 bits
+SMALL_GROUPS = (4, 8)  # of which vectors hold whole ones
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,26 @@ class Vectors:
 def vectors_of(workload: Any) -> Vectors:
     """Those of a kernel with weights."""
     channels = (getattr(workload, name, None) for name in ("out_channels", "out_features", "channels"))
-    return Vectors(next(filter(None, channels)), getattr(workload, "groups", 1))
+    groups = 1 if spans_groups(workload) else getattr(workload, "groups", 1)
+    return Vectors(next(filter(None, channels)), groups)
+
+
+def spans_groups(workload: Any) -> bool:
+    """Whether a vector is of several groups, each lane reading its own: of 4 or 8, and few inputs."""
+    groups = getattr(workload, "groups", 1)
+    if groups == 1 or workload.out_channels < VECTOR:
+        return False
+    channels = workload.out_channels // groups
+    return channels in SMALL_GROUPS and VECTOR // channels * units_of(workload) <= VECTOR
+
+
+def units_of(workload: Any) -> int:
+    """32 bits each, that a kernel reads of a group of a pixel: a float, four bytes, or 32 signs."""
+    depth = workload.in_channels // workload.groups
+    if workload.family == "bitserial_conv2d":
+        bits: int = workload.input_bits
+        return packing.words(depth) * bits
+    return depth if workload.input == "float" else packing.quads(depth)
 
 
 @dataclass(frozen=True)
@@ -114,6 +135,7 @@ class Grid:
     rows: int
     columns: Cover
     vectors: Vectors
+    groups: int = 1
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
@@ -124,6 +146,17 @@ class Grid:
     def output(self) -> tuple[int, int, int, int]:
         """(N, rows, columns, channels)."""
         return self.batch, self.rows, self.columns.extent, self.vectors.channels
+
+    @property
+    def spans_groups(self) -> bool:
+        """Whether lanes of a vector are of several groups."""
+        return self.groups > self.vectors.groups
+
+    def group(self, o: Expr, i: Expr | int = 0) -> Expr:
+        """The group of a lane; without ``i``, of the vector, or of its first lane."""
+        if self.spans_groups:
+            return (self.vectors.first(o) + i) // (self.vectors.channels // self.groups)
+        return o // self.vectors.group.count
 
     def place(self, n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> tuple[Expr, Expr, Expr, Expr]:
         """Where in the output one of ``shape`` lies."""

@@ -55,14 +55,20 @@ def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: in
 
 
 def schedule_tiled(
-    func: PrimFunc, tile: Tile, reductions: int, stages: Mapping[str, Tensor], prepare: tuple[str, ...] = ()
+    func: PrimFunc,
+    tile: Tile,
+    reductions: int,
+    stages: Mapping[str, Tensor],
+    prepare: tuple[str, ...] = (),
+    unrolls_row: bool = False,
 ) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
 
     ``stages`` are TE tensors by block name. The first runs over (batch, y, x, channel vectors, lanes), the
     others over the same axes or all but the lanes. ``accumulate`` runs over the same axes, perhaps one for
     planes before the lanes, and ``reductions`` more. The blocks in ``prepare`` (decoding of weights) run
-    before, vectorized over their last axis.
+    before, vectorized over their last axis. With ``unrolls_row`` the second reduction, along a row of the
+    window, is innermost and unrolled: what neighbouring pixels read alike is then made ready once.
     """
     from tvm.s_tir import Schedule
 
@@ -85,8 +91,12 @@ def schedule_tiled(
             schedule.set_scope(block, 0, "local")
         _unroll(schedule, block, has_lanes=len(stages[name].shape) == TILED_AXES)
 
-    loops = schedule.get_loops(accumulate)
+    loops = list(schedule.get_loops(accumulate))
     reduced, spatial = loops[-reductions:], loops[6:-reductions]  # 4 outer loops, then the unit n and y
+    if unrolls_row:
+        row = reduced.pop(1)
+        reduced.append(row)
+        schedule.unroll(row)
     schedule.reorder(*reduced, *spatial)
     schedule.vectorize(schedule.get_loops(accumulate)[-1])
     for loop in spatial[:-1]:
