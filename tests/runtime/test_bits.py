@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from runtime.kernels import packing
 from runtime.kernels.bitserial import sums
-from runtime.kernels.covering import Vectors
+from runtime.kernels.covering import Vectors, vectors_of
 from runtime.workload import BitserialConv2d, Conv2d
 from tests.runtime import references
 from tests.runtime.harness import TARGETS, lane_constants, run_kernel
@@ -82,7 +82,7 @@ def test_ternary_weights_under_bytes_are_exact(code, depth, channels, groups, wi
         2, 7, 5, kernel, stride, padding, depth * groups, channels * groups, groups, "ternary", code
     )
     ones, zeros = np.ones(channels * groups), np.zeros(channels * groups)
-    vectors = Vectors(channels * groups, groups)
+    vectors = vectors_of(workload)
     arranged = weight[vectors.order()]
     found = run_kernel(
         workload,
@@ -91,7 +91,7 @@ def test_ternary_weights_under_bytes_are_exact(code, depth, channels, groups, wi
         weight=packing.pack_ternary_quads(arranged, vectors.width),
         offset=-arranged.sum(axis=(1, 2, 3)),
         **zero,
-        **lane_constants(channels * groups, groups, scale=ones, bias=zeros),
+        **lane_constants(vectors, scale=ones, bias=zeros),
     )
     meant = x - zero.get("zero_point", 0)
     expected = references.conv2d(meant, weight, stride=stride, padding=padding, groups=groups)

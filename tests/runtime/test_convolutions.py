@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runtime.kernels import packing
-from runtime.kernels.covering import Vectors
+from runtime.kernels.covering import Vectors, vectors_of
 from runtime.testing import Case, KernelConformance
 from runtime.workload import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d
 from tests.runtime import references
@@ -28,6 +28,7 @@ class Shape:
     out_channels: int
     groups: int
     values: np.random.Generator
+    code: str = "float"
     is_depthwise: bool = False
 
     @property
@@ -52,7 +53,11 @@ class Shape:
 
     @property
     def vectors(self):
-        return Vectors(self.out_channels, 1 if self.is_depthwise else self.groups)
+        if self.is_depthwise:
+            return Vectors(self.out_channels)
+        if self.code == "binary":
+            return vectors_of(BitserialConv2d(*self.spatial, *self.channels, "binary"))
+        return vectors_of(Conv2d(*self.spatial, *self.channels, "float", self.code))
 
     @property
     def lanes(self):
@@ -63,10 +68,10 @@ class Shape:
         return weight[self.vectors.order()]
 
     def constants(self, **vectors):
-        return lane_constants(self.out_channels, self.groups, **vectors)
+        return lane_constants(self.vectors, **vectors)
 
 
-def drawn(random, is_depthwise=False):
+def drawn(random, code="float", is_depthwise=False):
     def number(low, high):
         return int(random.integers(low, high, endpoint=True))
 
@@ -78,7 +83,7 @@ def drawn(random, is_depthwise=False):
         outputs = groups = inputs
     height, width = number(least, least + 9), number(least, least + 9)
     window = kernel, number(1, 3), padding
-    return Shape(number(1, 3), height, width, *window, inputs, outputs, groups, random, is_depthwise)
+    return Shape(number(1, 3), height, width, *window, inputs, outputs, groups, random, code, is_depthwise)
 
 
 def rectified(expected, relu):
@@ -115,7 +120,7 @@ class TestByteConvolution(OfSums):
     """The kernel counts in int32 and hands out float32: both roundings are those of numpy."""
 
     def case(self, random):
-        shape, code = drawn(random), str(random.choice(["uint8", "int8"]))
+        shape, code = drawn(random, "uint8"), str(random.choice(["uint8", "int8"]))
         zero = {"zero_point": random.integers(0, 255, 1, endpoint=True)} if code == "int8" else {}
         x = random.integers(0, 255, shape.image, np.int64, endpoint=True)
         weight = random.integers(-127, 127, shape.weight, np.int8, endpoint=True).astype(np.int64)
@@ -155,7 +160,7 @@ def packed_in_lanes(codes, code, width):
 
 class TestBinaryConvolution(OfSums):
     def case(self, random):
-        shape = drawn(random)
+        shape = drawn(random, "binary")
         x, weight = random.choice([-1, 1], shape.image), random.choice([-1, 1], shape.weight)
         given = {
             "data": pack_images(x, shape.groups),
@@ -171,7 +176,7 @@ class TestTernaryConvolutionOfSigns(OfSums):
     """Whole numbers as scales: the sum over the two planes stays exact in float32."""
 
     def case(self, random):
-        shape, relu = drawn(random), bool(random.integers(2))
+        shape, relu = drawn(random, "binary"), bool(random.integers(2))
         x, weight = random.choice([-1, 1], shape.image), random.choice([-1, 0, 1], shape.weight)
         positive, negative = random.integers(1, 4, (2, shape.out_channels))
         totals = [(weight == sign).sum(axis=(1, 2, 3)) for sign in (1, -1)]
@@ -194,7 +199,7 @@ class OfDepthwise(OfSums):
         relu = bool(shape.values.integers(2))
         work = DepthwiseConv2d(*shape.spatial, shape.in_channels, *code, relu=relu)
         vectors = {"scale": np.ones(shape.in_channels), "bias": np.zeros(shape.in_channels)}
-        given = {"data": x, "weight": weight, **lane_constants(shape.in_channels, **vectors), **given}
+        given = {"data": x, "weight": weight, **shape.constants(**vectors), **given}
         return Case(work, given, rectified(expected, relu))
 
 
@@ -227,7 +232,7 @@ class OfLowBitDepthwise(OfDepthwise):
         codes = random.choice([-1, 0, 1] if code == "ternary" else [-1, 1], shape.weight)
         positive, negative = random.integers(1, 4, (2, shape.in_channels))
         packed = packed_in_lanes(shape.in_lanes(codes), code, shape.lanes)
-        scales = lane_constants(shape.in_channels, positive=positive, negative=negative)
+        scales = shape.constants(positive=positive, negative=negative)
         return shape, code, x_of(shape.image), packed, scales, real_weights(codes, positive, negative)
 
 
@@ -272,7 +277,7 @@ class OfWholeNumbers(OfDense):
         else:
             given = {"data": x + 100, "zero_point": np.array([100]), "offset": -arranged.sum(axis=1)}
             given["weight"] = packing.pack_quads(by_window, width)
-        given |= lane_constants(outputs, scale=np.ones(outputs), bias=bias)
+        given |= lane_constants(vectors, scale=np.ones(outputs), bias=bias)
         return Case(Dense(batch, inputs, outputs, self.code, self.code), given, x @ weight.T + bias)
 
 
@@ -299,6 +304,6 @@ class TestBitserialDense(OfDense):
             "weight": pack(arranged[..., None, None], vectors.width),
             "total": np.stack([plane.sum(axis=1).reshape(vectors.shape) for plane in planes], axis=1),
             "scale": np.stack(scales, axis=1),
-            **lane_constants(outputs, bias=bias),
+            **lane_constants(vectors, bias=bias),
         }
         return Case(BitserialDense(batch, inputs, outputs, code), given, x @ weight.T + bias)

@@ -95,7 +95,7 @@ def test_float_and_depthwise_convolutions(ending, target, seed):
     x = values.integers(-3, 4, (*SHAPE, channels)).astype(np.float32)
     weight = values.integers(-2, 3, (channels, 1, 3, 3)).astype(np.float32)
     bias = values.integers(-3, 4, channels).astype(np.float32)
-    common = {"data": x, **lane_constants(channels, bias=bias, scale=np.ones(channels))}
+    common = {"data": x, **lane_constants(Vectors(channels), bias=bias, scale=np.ones(channels))}
     order = Vectors(channels).order()
     depthwise = DepthwiseConv2d(*SHAPE, 3, 1, 1, channels, "float", "float", **fields)
     arrays, logical = endings_constants(depthwise, channels, values)
@@ -125,7 +125,7 @@ def test_byte_convolutions(ending, target, code, seed):
         data=x,
         weight=packing.pack_quads(weight[Vectors(channels).order()], 16),
         **lane_constants(
-            channels,
+            Vectors(channels),
             offset=-weight.sum(axis=(1, 2, 3)),
             scale=np.full(channels, 2.0**-12),
             bias=np.zeros(channels),
