@@ -4,9 +4,11 @@
 # make pictures  the pictures of the README and the docs, from the demo
 # make screenshots  every page of the dashboard in light and dark, of the demo, into screenshots/
 # make bench  our kernels and networks beside onnxruntime, torch and numkong, in a few minutes
+# make bench-cycles  cycles of inner loops on ARM and x86 CPUs that need not be here, as llvm-mca predicts them, in a minute
 # make bench-training  a step of training of each kind of block, width and precision, beside a plain torch network
 # make reproduce DATA=FOLDER  the trainings of docs/results.md on CIFAR-10, in a day; goes on where it was interrupted
 # make networks  every published network in every precision, a step of training, compiled, beside torch
+# make proof-networks  500 random networks of every space and precision on every target that runs here, beside torch, in an hour; goes on where it was interrupted
 # make bench-measuring  a search that measures what its front needs, beside one that measures everything
 # make bench-dashboard  how long the page of a search of 10,000 trials takes in a browser, in four minutes
 # make bench-ledger  many processes that claim trials and end them in one ledger, in two minutes
@@ -24,7 +26,7 @@ DEMO := demo
 DEMO_LIMIT ?= 0.5x
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo pictures screenshots bench bench-dashboard bench-ledger bench-measuring bench-search bench-search-table bench-training reproduce networks soak accuracy test test-slow lint types unit format clean
+.PHONY: help install demo pictures screenshots bench bench-cycles bench-dashboard bench-ledger bench-measuring bench-search bench-search-table bench-training reproduce networks proof-networks soak accuracy test test-slow lint types unit format clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -74,6 +76,11 @@ BENCH ?= --json benchmarks/latest.json
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks $(BENCH)
 
+# The best of five schedules: make bench-cycles CYCLES='--schedules 5'
+CYCLES ?=
+bench-cycles: $(STAMP)
+	$(BIN)/python -m benchmarks.cycles $(CYCLES)
+
 # Some of it: make bench-training TRAINING='--only fire --kernel 5'
 TRAINING ?=
 bench-training: $(STAMP)
@@ -88,6 +95,11 @@ reproduce: $(STAMP)
 # AlexNet, with its 60 million weights, takes a part of an hour by itself.
 networks: $(STAMP)
 	$(BIN)/python -m benchmarks.networks
+
+# Fewer: make proof-networks PROOF='--networks 50 --target aarch64'
+PROOF ?=
+proof-networks: $(STAMP)
+	$(BIN)/python -m benchmarks.proof $(PROOF)
 
 # What docs/latency.md shows. On a quiet machine; goes on where it was interrupted.
 ACCURACY := accuracy

@@ -33,7 +33,7 @@ def kernel_for_target(workload: Workload, target: str, schedule: str = "") -> Ru
     """One kernel on random data, as made for a target, in the most promising schedule if none is named."""
     function = kernel_function(workload, target, "kernel", schedule)
     values = np.random.default_rng(0)
-    tensors = [_tensor(buffer.shape, buffer.dtype, values) for buffer in parameters(workload)]
+    tensors = [_tensor(buffer.shape, buffer.dtype, values) for buffer in parameters(workload, target)]
     return timed(build({"kernel": function}, target).mod, "kernel", tensors)
 
 

@@ -13,7 +13,7 @@ from runtime.tvm_types import Target
 from search_spaces.errors import BitnasError, InvalidInput
 
 _SAME = (
-    "avx avx2 fma fma4 xop tbm sse4a f16c bmi2 popcnt movbe gfni "
+    "ssse3 avx avx2 fma fma4 xop tbm sse4a f16c bmi2 popcnt movbe gfni "
     "avx512f avx512bw avx512cd avx512dq avx512vl avx512vbmi avx512ifma"
 )
 X86_FEATURES = {name: name for name in _SAME.split()} | {
@@ -77,6 +77,15 @@ class Permute(Enum):
     """One number for four lanes: what all vectors can do."""
 
 
+class BitCount(Enum):
+    """Ways to count bits in vectors."""
+
+    WORDS = "in words"
+    LOOKUPS = "by looking up four at a time, vpshufb"
+    UADALP = "in bytes, summed in halves of words by uadalp"
+    VPADAL = "the same on 32-bit ARM, by vpadal"
+
+
 @dataclass(frozen=True)
 class Cpu:
     """What kernels may count on: the architecture and the instruction sets that code for a target may use.
@@ -92,6 +101,8 @@ class Cpu:
     @property
     def registers(self) -> int:
         """How many vectors of 16 numbers of 32 bits the registers hold."""
+        if "neon" in self.flags:  # of 32-bit ARM
+            return 4
         return 32 if "avx512f" in self.flags else 8
 
     @property
@@ -121,9 +132,26 @@ class Cpu:
         return Permute.BROADCAST if has_vectors else None
 
     @property
+    def bit_count(self) -> BitCount:
+        """The fastest way to count bits."""
+        has_lookups = self.architecture == "x86_64" and "ssse3" in self.flags
+        if "avx512_vpopcntdq" in self.flags or "asimddp" in self.flags:  # where udot sums bytes in words
+            return BitCount.WORDS
+        ways = (
+            (BitCount.LOOKUPS, has_lookups),
+            (BitCount.UADALP, "asimd" in self.flags),
+            (BitCount.VPADAL, "neon" in self.flags),
+        )
+        return next((way for way, is_there in ways if is_there), BitCount.WORDS)
+
+    @property
     def has_lane_mask(self) -> bool:
         """Whether an instruction makes 16 bits of 16 lanes: since SSE2, which all of x86-64 has."""
         return self.architecture == "x86_64"
+
+
+ANY_CPU = Cpu("c", frozenset())
+"""A machine that has nothing but scalar instructions, as far as kernels need to know: C is written for it."""
 
 
 @dataclass(frozen=True)

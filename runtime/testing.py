@@ -95,8 +95,10 @@ class KernelConformance(ABC):
 
         It may read four bytes as one number: sizes are compared in bytes.
         """
+        from runtime.codegen.kernel_functions import parameters
+
         for workload, _, _ in self.cases():
-            buffers = [b.nbytes for b in kernel_for(workload).buffers(workload)]
+            buffers = [b.nbytes for b in parameters(workload, "native")]
             for schedule in _schedules(workload, self.schedules):
                 function = _function(workload, schedule)
                 found = [_size(p.shape) * np.dtype(str(p.dtype)).itemsize for p in function.params]
@@ -211,13 +213,17 @@ def run_kernel(
     Raises:
         AssertionError: an argument is missing or is none of the kernel's, or was changed by the call.
     """
-    from runtime.codegen.kernel_functions import kernel_function
+    from runtime.codegen.kernel_functions import kernel_function, parameters
     from runtime.codegen.linking import load
+    from runtime.target import cpu_of
 
-    buffers = kernel_for(workload).buffers(workload)
-    given = {b.name: _argument(b, arguments) for b in buffers}
-    unknown = set(arguments) - set(given)
+    kernel = kernel_for(workload)
+    generic = {b.name: _argument(b, arguments) for b in kernel.buffers(workload)}
+    unknown = set(arguments) - set(generic)
     assert not unknown, f"not arguments of {workload.key}: {sorted(unknown)}"
+    buffers = parameters(workload, target)
+    arranged = kernel.arrange(workload, cpu_of(target), generic)
+    given = {b.name: _argument(b, arranged) for b in buffers}
     tensors = [_tensor(given[b.name]) for b in buffers]
     function = kernel_function(workload, target, workload.symbol, schedule, threads)
     load({workload.symbol: function}, target, threads)[workload.symbol](*tensors)

@@ -30,7 +30,9 @@ def link_kernels(
     most = (BRIEF_PLAN if brief else THOROUGH_PLAN).schedules
     with device.compiling() as give_way:
         names = link_schedules(workloads, device.target, most, library, device.threads, schedules, give_way)
-    return [KernelJob(ways, memory_of(work)) for ways, work in zip(names, workloads, strict=True)]
+    return [
+        KernelJob(ways, memory_of(device.target, work)) for ways, work in zip(names, workloads, strict=True)
+    ]
 
 
 def with_code(

@@ -50,7 +50,7 @@ def features(workload: "Workload") -> NDArray[np.float64]:
     """
     from runtime.kernels.base import kernels
 
-    fields, effort, amounts = asdict(workload), effort_of(workload), amounts_of(workload)
+    fields, effort, amounts = _fields(workload), effort_of(workload), amounts_of(workload)
     sizes = [effort.vectors * effort.steps, effort.vectors, effort.steps, effort.lanes]
     sizes += [amounts["macs"], *(amounts[role] for role in ROLES)]
     sizes += [_pixels(fields), _number(fields.get("channels")) or _number(fields.get("in_channels"))]
@@ -70,9 +70,10 @@ def effort_of(workload: "Workload") -> Effort:
     from runtime.kernels.covering import vectors_of
     from runtime.kernels.epilogue import LANES, fills_words
     from runtime.kernels.packing import WORD
-    from runtime.workload import SignPack
+    from runtime.workload import SignPack, SpatialWorkload
 
     fields, amounts = asdict(workload), amounts_of(workload)
+    taps = workload.window.count if isinstance(workload, SpatialWorkload) else 1
     groups = int(fields.get("groups") or 1)
     if isinstance(workload, SignPack):
         depth = workload.channels // groups
@@ -83,16 +84,24 @@ def effort_of(workload: "Workload") -> Effort:
     if "weight" in fields:
         is_depthwise = workload.family == "depthwise_conv2d"
         depth = 1 if is_depthwise else int(fields.get("in_channels") or fields["in_features"]) // groups
-        window, vectors = int(fields.get("kernel") or 1) ** 2, vectors_of(workload)
-        outputs = amounts["macs"] / (depth * window * vectors.channels) * vectors.count
-        return Effort(vectors.width, outputs, window * _words(workload.family, fields, depth))
+        vectors = vectors_of(workload)
+        outputs = amounts["macs"] / (depth * taps * vectors.channels) * vectors.count
+        return Effort(vectors.width, outputs, taps * _words(workload.family, fields, depth))
     channels = fields.get("channels") or 1
     per_group = channels if isinstance(channels, tuple) else (max(1, channels // groups),)
     width = lanes(*per_group)
-    window = int(fields.get("kernel") or 1) ** 2
     if workload.family == "global_avg_pool":
-        window = int(fields["pixels"])
-    return Effort(width, amounts["output"] / 4 / width, window)
+        taps = int(fields["pixels"])
+    return Effort(width, amounts["output"] / 4 / width, taps)
+
+
+def _fields(workload: "Workload") -> dict[str, Any]:
+    """A workload's fields, those of a window as means over its directions."""
+    fields = asdict(workload)
+    for name in ("kernel", "stride", "padding"):
+        if isinstance(fields.get(name), tuple):
+            fields[name] = sum(fields[name]) / len(fields[name])
+    return fields
 
 
 def _words(family: str, fields: dict[str, Any], depth: int) -> int:

@@ -16,14 +16,14 @@ Memory = Sequence[tuple[int, Parts]]
 """Bytes and parts of each block that a kernel is called with."""
 
 
-def memory_of(*workloads: "Workload") -> Memory:
-    """The memory of kernels that are timed alone, or one after the other."""
+def memory_of(target: str, *workloads: "Workload") -> Memory:
+    """The memory of kernels for a target that are timed alone, or one after the other."""
     from runtime.codegen.timed_kernels import TIMED_BLOCKS, blocks_of
 
     sizes, parts = [0 for _ in TIMED_BLOCKS], [list[Part]() for _ in TIMED_BLOCKS]
     for workload in workloads:
-        for index, block in enumerate(blocks_of(workload)):
-            parts[index] += [(sizes[index] + at, shape, dtype) for at, shape, dtype in block.parts(workload)]
+        for index, block in enumerate(blocks_of(workload, target)):
+            parts[index] += [(sizes[index] + at, shape, dtype) for at, shape, dtype in block.parts]
             sizes[index] += block.nbytes
     return list(zip(sizes, parts, strict=True))
 

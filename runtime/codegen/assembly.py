@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.codegen.calls import byte_block, calling_function, kernel_call
-from runtime.codegen.kernel_functions import best_schedule, direct_kernel, schedule_symbol
+from runtime.codegen.kernel_functions import best_schedule, direct_kernel, parameters, schedule_symbol
 from runtime.codegen.layout import Constant, Layout, lay_out
 from runtime.codegen.linking import link
 from runtime.graph import Graph
+from runtime.target import cpu_of
 from runtime.tvm_types import PrimFunc
 from runtime.workload import Workload
 
@@ -37,15 +38,17 @@ def assemble(
 
     ``schedules`` are by the workload's key; what it lacks is made by the most promising schedule.
     """
-    layout = lay_out(graph)
+    layout = lay_out(graph, cpu_of(target))
     chosen = {w: best_schedule(w, target, schedules.get(w.key, "")) for w in dict.fromkeys(graph.workloads)}
     parts = [direct_kernel(w, target, schedule, threads) for w, schedule in chosen.items()]
     symbols = {w: schedule_symbol(w, schedule) for w, schedule in chosen.items()}
-    link([*parts, {ENTRY: _entry_function(graph, layout, symbols)}], [ENTRY], target, library, threads)
+    link(
+        [*parts, {ENTRY: _entry_function(graph, layout, symbols, target)}], [ENTRY], target, library, threads
+    )
     return Assembly(tuple(layout.constants), layout.constant_bytes, layout.workspace_bytes, layout.live_bytes)
 
 
-def _entry_function(graph: Graph, layout: Layout, symbols: Mapping[Workload, str]) -> PrimFunc:
+def _entry_function(graph: Graph, layout: Layout, symbols: Mapping[Workload, str], target: str) -> PrimFunc:
     """The function ``network``: one direct call for each node."""
     from tvm import tirx
 
@@ -56,7 +59,7 @@ def _entry_function(graph: Graph, layout: Layout, symbols: Mapping[Workload, str
         "output": tirx.decl_buffer(graph.output.shape, "float32", name="output"),
     }
     calls = [
-        kernel_call(symbols[node.workload], node.workload, places, blocks)
+        kernel_call(symbols[node.workload], parameters(node.workload, target), places, blocks)
         for node, places in zip(graph.nodes, layout.places, strict=True)
     ]
     return calling_function(ENTRY, blocks, calls)

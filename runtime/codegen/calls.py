@@ -1,11 +1,10 @@
 """TVM functions that call kernels one after the other, with addresses in blocks of memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from runtime.codegen.direct import call
-from runtime.codegen.kernel_functions import parameters
+from runtime.kernels.base import Buffer
 from runtime.tvm_types import Expr, PrimFunc, Stmt, TirBuffer
-from runtime.workload import Workload
 
 
 def byte_block(name: str, nbytes: int) -> TirBuffer:
@@ -36,10 +35,13 @@ def _in_turn(calls: list[Stmt]) -> Stmt:
 
 
 def kernel_call(
-    symbol: str, workload: Workload, places: Mapping[str, tuple[str, int]], blocks: Mapping[str, TirBuffer]
+    symbol: str,
+    arguments: Iterable[Buffer],
+    places: Mapping[str, tuple[str, int]],
+    blocks: Mapping[str, TirBuffer],
 ) -> Stmt:
-    """A direct call of a kernel with the addresses of its buffers."""
-    found = [places[b.name] for b in parameters(workload)]
+    """A direct call of a kernel with the addresses of its arguments."""
+    found = [places[b.name] for b in arguments]
     return call(symbol, [_address(blocks[block], offset) for block, offset in found])
 
 

@@ -12,9 +12,9 @@ from runtime.workload import Workload
 from search_spaces.errors import InvalidInput
 
 
-def parameters(workload: Workload) -> tuple[Buffer, ...]:
+def parameters(workload: Workload, target: str) -> tuple[Buffer, ...]:
     """The parameters of the compiled kernel, in order: inputs, constants, scratch, output."""
-    return kernel_for(workload).buffers(workload)
+    return kernel_for(workload).arguments(workload, cpu_of(target))
 
 
 def kernel_function(workload: Workload, target: str, name: str, schedule: str, threads: int = 1) -> PrimFunc:

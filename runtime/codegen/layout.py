@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from runtime.codegen.planning import Lifetime, aligned, largest_live_set, plan
 from runtime.graph import Graph, Node, Value
 from runtime.kernels.base import Buffer, kernel_for
+from runtime.target import ANY_CPU, Cpu
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,14 @@ class Layout:
     activations: list[tuple[Activation, int]] = field(default_factory=list)
 
 
-def lay_out(graph: Graph) -> Layout:
-    """Place constants one after the other, and activations and scratch by their lifetimes."""
+def lay_out(graph: Graph, cpu: Cpu = ANY_CPU) -> Layout:
+    """Place constants one after the other, and activations and scratch by their lifetimes.
+
+    Activations and scratch lie at the same places whatever the CPU is.
+    """
     layout = Layout([{} for _ in graph.nodes], [])
     for node, places in zip(graph.nodes, layout.places, strict=True):
-        _place_constants(layout, node, places)
+        _place_constants(layout, node, places, cpu)
     activations = _activations(graph, layout)
     lifetimes = [activation.lifetime for activation in activations]
     offsets, layout.workspace_bytes = plan(lifetimes)
@@ -60,16 +64,21 @@ def lay_out(graph: Graph) -> Layout:
     return layout
 
 
-def _place_constants(layout: Layout, node: Node, places: dict[str, tuple[str, int]]) -> None:
-    constants = node.constants
-    for buffer in kernel_for(node.workload).buffers(node.workload):
+def _place_constants(layout: Layout, node: Node, places: dict[str, tuple[str, int]], cpu: Cpu) -> None:
+    kernel = kernel_for(node.workload)
+    constants = kernel.arrange(node.workload, cpu, node.constants)
+    for buffer in kernel.arguments(node.workload, cpu):
         if buffer.role == "constant":
-            name, values = f"{node.name}.{buffer.name}", constants[buffer.name]
-            places[buffer.name] = "constants", _add_constant(layout, name, buffer, values)
+            array = np.ascontiguousarray(constants[buffer.name], dtype=buffer.dtype)
+            array = array if array.shape == buffer.shape else array.reshape(buffer.shape)
+            places[buffer.name] = "constants", _add_constant(layout, f"{node.name}.{buffer.name}", array)
 
 
-def _add_constant(layout: Layout, name: str, buffer: Buffer, values: NDArray[Any]) -> int:
-    array = np.ascontiguousarray(values, dtype=buffer.dtype).reshape(buffer.shape)
+def _add_constant(layout: Layout, name: str, array: NDArray[Any]) -> int:
+    """The place of a constant; an array that several kernels have, such as a table, lies there once."""
+    known = next((each for each in layout.constants if each.array is array), None)
+    if known is not None:
+        return known.offset
     offset = layout.constant_bytes
     layout.constants.append(Constant(name, array, offset))
     layout.constant_bytes += aligned(array.nbytes)

@@ -9,7 +9,7 @@ from runtime.codegen.kernel_functions import best_schedule, direct_kernel, param
 from runtime.codegen.linking import inner_name, link
 from runtime.codegen.objects import Functions
 from runtime.codegen.planning import Lifetime, aligned, plan
-from runtime.kernels.base import kernel_for
+from runtime.kernels.base import Buffer, kernel_for
 from runtime.target import cpu_of
 from runtime.workload import Workload
 
@@ -46,7 +46,7 @@ def link_schedules(
         chosen = [given[workload.key]] if workload.key in given else [str(t) for t in tiles] or [""]
         parts += [direct_kernel(workload, target, schedule, threads) for schedule in chosen]
         names = {schedule: f"alone_{workload.symbol}_{schedule}" for schedule in chosen}
-        source += [_timed(name, workload, schedule, threads) for schedule, name in names.items()]
+        source += [_timed(name, workload, schedule, target, threads) for schedule, name in names.items()]
         found.append(names)
     entries = [name + end for names in found for name in names.values() for end in ("", SINGLE_CALL)]
     link(
@@ -60,14 +60,14 @@ def code_symbol(workload: Workload, schedule: str) -> str:
     return f"{schedule_symbol(workload, schedule)}_compute_"
 
 
-def _timed(name: str, workload: Workload, schedule: str, threads: int) -> str:
+def _timed(name: str, workload: Workload, schedule: str, target: str, threads: int) -> str:
     """In C, the functions that time a kernel."""
-    blocks = dict(zip(TIMED_BLOCKS, blocks_of(workload), strict=True))
+    blocks = dict(zip(TIMED_BLOCKS, blocks_of(workload, target), strict=True))
     places = {
         name: f"{block} + {offset}" for block, b in blocks.items() for name, offset in b.offsets.items()
     }
     symbol, own = schedule_symbol(workload, schedule), inner_name(name) if threads > 1 else name
-    addresses = ", ".join(places[buffer.name] for buffer in parameters(workload))
+    addresses = ", ".join(places[buffer.name] for buffer in parameters(workload, target))
     return f"extern int32_t {symbol}();\nTIMED({own}, {symbol}({addresses}))"
 
 
@@ -82,13 +82,13 @@ def link_sequence(workloads: Sequence[Workload], target: str, name: str, library
     found: list[dict[str, tuple[str, int]]] = []
     for workload in workloads:
         places: dict[str, tuple[str, int]] = {}
-        for block, own in zip(TIMED_BLOCKS, blocks_of(workload), strict=True):
+        for block, own in zip(TIMED_BLOCKS, blocks_of(workload, target), strict=True):
             places |= {buffer: (block, ends[block] + offset) for buffer, offset in own.offsets.items()}
             ends[block] += own.nbytes
         found.append(places)
     memory = {block: byte_block(block, end) for block, end in ends.items()}
     calls = [
-        kernel_call(schedule_symbol(w, schedules[w]), w, places, memory)
+        kernel_call(schedule_symbol(w, schedules[w]), parameters(w, target), places, memory)
         for w, places in zip(workloads, found, strict=True)
     ]
     link([*parts, {name: repeating_function(name, memory, calls)}], [name], target, library, threads=1)
@@ -96,25 +96,30 @@ def link_sequence(workloads: Sequence[Workload], target: str, name: str, library
 
 @dataclass(frozen=True)
 class Block:
-    """Memory in which buffers lie; ``offsets`` are in bytes, by the buffer's name."""
+    """Memory in which buffers lie, each at its offset in bytes."""
 
     nbytes: int
-    offsets: dict[str, int]
+    buffers: dict[Buffer, int]
 
-    def parts(self, workload: Workload) -> list[tuple[int, tuple[int, ...], str]]:
+    @property
+    def offsets(self) -> dict[str, int]:
+        """The offsets by the buffers' names."""
+        return {buffer.name: offset for buffer, offset in self.buffers.items()}
+
+    @property
+    def parts(self) -> list[tuple[int, tuple[int, ...], str]]:
         """Offset, shape and dtype of each buffer."""
-        found = {b.name: b for b in parameters(workload)}
-        return [(offset, found[name].shape, found[name].dtype) for name, offset in self.offsets.items()]
+        return [(offset, buffer.shape, buffer.dtype) for buffer, offset in self.buffers.items()]
 
 
-def blocks_of(workload: Workload) -> tuple[Block, Block]:
+def blocks_of(workload: Workload, target: str) -> tuple[Block, Block]:
     """Where the buffers of a kernel that is timed alone lie, as in a network: workspace, constants."""
-    workspace = [b for b in parameters(workload) if b.role != "constant"]
+    found = parameters(workload, target)
+    workspace = [b for b in found if b.role != "constant"]
     offsets, nbytes = plan([Lifetime(b.nbytes, 0, 0) for b in workspace])
-    found = Block(nbytes, {b.name: offset for b, offset in zip(workspace, offsets, strict=True)})
     constants, end = {}, 0
-    for buffer in parameters(workload):
+    for buffer in found:
         if buffer.role == "constant":
-            constants[buffer.name] = end
+            constants[buffer] = end
             end += aligned(buffer.nbytes)
-    return found, Block(end, constants)
+    return Block(nbytes, dict(zip(workspace, offsets, strict=True))), Block(end, constants)

@@ -4,12 +4,9 @@ import re
 from collections.abc import Callable
 
 from runtime.kernels.base import kernel_for
-from runtime.target import Cpu
+from runtime.target import ANY_CPU
 from runtime.tvm_types import Expr, For, PrimFunc, Stmt, Var
 from runtime.workload import Workload
-
-GENERIC_CPU = Cpu("c", frozenset())
-"""A machine that has nothing but scalar instructions, as far as kernels need to know."""
 
 TYPES = {
     "float32": "f32",
@@ -128,7 +125,7 @@ def _lowered(workload: Workload) -> PrimFunc:
     import tvm
     from tvm import s_tir, tirx
 
-    function = kernel_for(workload).prim_func(workload, GENERIC_CPU)
+    function = kernel_for(workload).prim_func(workload, ANY_CPU)
     passes = [
         s_tir.transform.CanonicalizeLoop(),
         s_tir.transform.LowerInitBlock(),

@@ -6,6 +6,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
+from runtime.graph import Constants
 from runtime.kernels.schedule import Tile
 from runtime.target import Cpu
 from runtime.tvm_types import PrimFunc, Tensors
@@ -60,9 +61,21 @@ class Kernel(ABC, Generic[W]):
         the axes (N, H, W, C), some of them split or joined.
         """
 
+    def arguments(self, workload: W, cpu: Cpu) -> tuple[Buffer, ...]:
+        """The arguments of the function for a CPU, in order: ``buffers(workload)`` unless it has its own way.
+
+        Inputs, outputs and scratch take the same bytes on every CPU, so that activations fit any network and
+        its memory is known before its device is. Constants may be others: see ``arrange``.
+        """
+        return self.buffers(workload)
+
+    def arrange(self, workload: W, cpu: Cpu, constants: Constants) -> Constants:
+        """The constants in ``arguments(workload, cpu)``, made of those in ``buffers(workload)``, by name."""
+        return constants
+
     @abstractmethod
     def prim_func(self, workload: W, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
-        """The scheduled function over ``buffers(workload)``, in that order.
+        """The scheduled function over ``arguments(workload, cpu)``, in that order.
 
         Args:
             workload: what to compute.

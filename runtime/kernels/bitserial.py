@@ -11,10 +11,12 @@ Codes of n bits are planes of signs, s_0 + 2 s_1 + 4 s_2 + ...: all evenly space
 step, plus a shift that goes into the bias. Each pair of planes is a binary convolution of its own.
 """
 
+from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels
-from runtime.kernels.convolution import grid_of, image_shapes, reuses_rows
-from runtime.kernels.covering import Grid
+from runtime.kernels.convolution import grid_of, image_shapes
+from runtime.kernels.counting import counting_for, sums
+from runtime.kernels.covering import Grid, reuses_rows
 from runtime.kernels.epilogue import (
     Stages,
     epilogue_constants,
@@ -23,18 +25,12 @@ from runtime.kernels.epilogue import (
     finish,
     write_bits,
 )
-from runtime.kernels.padding import Image, flat_placeholder, pad_rows
-from runtime.kernels.reading import reader
-from runtime.kernels.schedule import Tile, schedule_tiled, tiles
+from runtime.kernels.padding import flat_placeholder, pad_rows
+from runtime.kernels.schedule import Tile, schedule_tiled
 from runtime.kernels.weight_layouts import planes_of
 from runtime.target import Cpu
-from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
+from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
 from runtime.workload import BitserialConv2d, BitserialDense
-
-
-def sums(workload: BitserialConv2d) -> int:
-    """Counts that are kept apart: one for each pair of bits, or for each sign of a ternary weight."""
-    return planes_of(workload).sums(workload)
 
 
 def compares_counts(workload: BitserialConv2d) -> bool:
@@ -63,7 +59,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         data = (w.groups, depth, w.input_bits)
         found = [Buffer("data", "input", (w.batch, *image, *data), "uint32")]
         found += epilogue_inputs(w, grid)
-        taps = (vectors, w.kernel, w.kernel, depth, planes_of(w).stored(w), width)
+        taps = (vectors, *w.window.taps, depth, planes_of(w).stored(w), width)
         found.append(Buffer("weight", "constant", taps, "uint32"))
         if compares_counts(w):
             found.append(Buffer("limit", "constant", (vectors, width), "int32"))
@@ -72,73 +68,64 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             found.append(Buffer("scale", "constant", planes, "float32"))
             found.append(Buffer("bias", "constant", (vectors, width), "float32"))
             found += epilogue_constants(w, grid)
-        if w.padding:
-            padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *data)
+        if w.window.is_padded:
+            padded = (w.batch, *w.window.padded(w.height, w.width), *data)
             found.append(Buffer("padded", "scratch", padded, "uint32"))
         return (*found, *epilogue_outputs(w, grid))
+
+    def arguments(self, workload: BitserialConv2d, cpu: Cpu) -> tuple[Buffer, ...]:
+        """``buffers``, with what the CPU's way of counting takes in place of the weights."""
+        counting, found = counting_for(workload, cpu), list[Buffer]()
+        for buffer in self.buffers(workload):
+            found += counting.constants(workload, buffer) if buffer.name == "weight" else [buffer]
+        return tuple(found)
+
+    def arrange(self, workload: BitserialConv2d, cpu: Cpu, constants: Constants) -> Constants:
+        """As the CPU's way of counting takes them."""
+        return counting_for(workload, cpu).arrange(workload, constants)
 
     def prim_func(self, workload: BitserialConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, count in registers, compare or scale."""
         from tvm import te
 
-        buffers = self.buffers(workload)
+        counting = counting_for(workload, cpu)
+        data_buffer, *buffers = self.arguments(workload, cpu)
         args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
-            for b in buffers[1:]
+            for b in buffers
             if b.role in ("input", "constant")
         }
         tile = tile or self.tiles(workload, cpu)[0]
         grid = grid_of(workload, tile)
-        image = data = flat_placeholder("data", buffers[0].shape, "uint32")
-        if workload.padding:
-            data = pad_rows(image, workload.padding, 0)
-        counted = self._count(workload, cpu, grid, data, args["weight"])
-        stages = self._finish(workload, cpu, grid, args, counted)
-        padded = [data.tensor] if workload.padding else []
+        image = data = flat_placeholder("data", counting.image_shape(data_buffer.shape), counting.image_dtype)
+        if workload.window.is_padded:
+            data = pad_rows(image, workload.window, 0)
+        counts = counting.counted(workload, grid, data, args)
+        stages = self._finish(workload, cpu, grid, args, lambda *index: counting.number(counts.tensor[index]))
+        padded = [data.tensor] if workload.window.is_padded else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
-        return stages.place(schedule_tiled(func, tile, 3, stages.tensors, unrolls_row=reuses_rows(workload)))
+        reuses = reuses_rows(workload)
+        scheduled = schedule_tiled(
+            func, tile, counts.reductions, stages.tensors, narrow=counts.narrow, unrolls_row=reuses
+        )
+        return stages.place(scheduled)
 
     def tiles(self, workload: BitserialConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
-        grid, stored = grid_of(workload), planes_of(workload).stored(workload)
-        registers = sums(workload) + reuses_rows(workload)
-        return tiles(cpu, grid.columns.extent, grid.vectors.group.count, registers, stored)
+        grid = grid_of(workload)
+        return counting_for(workload, cpu).tiles(workload, grid.columns.extent, grid.vectors.group.count)
 
     @staticmethod
-    def _count(workload: BitserialConv2d, cpu: Cpu, grid: Grid, data: Image, weight: Tensor) -> Tensor:
-        """How many bits differ, for each plane that is kept apart."""
-        from tvm import te, tirx
-
-        *pixels, vectors, width = grid.shape
-        read = reader(grid, data, cpu)
-        ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
-        c = te.reduce_axis((0, data.shape[-2]), "c")
-        s, layout = workload.stride, planes_of(workload)
-
-        def count(n: Expr, y: Expr, x: Expr, o: Expr, p: Expr, i: Expr) -> Expr:
-            column = grid.columns.at(x) * s + kx
-
-            def inputs(plane: Expr) -> Expr:
-                return read((n, y * s + ky, column), o, i, (c, plane))
-
-            def weights(plane: Expr) -> Expr:
-                return weight[o, ky, kx, c, plane, i]
-
-            differing = layout.differing(workload, p, inputs, weights)
-            return te.sum(tirx.popcount(differing).astype("int32"), axis=[ky, kx, c])
-
-        return te.compute((*pixels, vectors, sums(workload), width), count, name="accumulate")
-
-    @staticmethod
-    def _finish(workload: BitserialConv2d, cpu: Cpu, grid: Grid, args: Tensors, counted: Tensor) -> Stages:
+    def _finish(workload: BitserialConv2d, cpu: Cpu, grid: Grid, args: Tensors, count: Compute) -> Stages:
+        """The stages after ``count``, the number of bits at (n, y, x, o, plane, i)."""
         if compares_counts(workload):
             return write_bits(
-                workload, cpu, grid, lambda n, y, x, o, i: counted[n, y, x, o, 0, i] > args["limit"][o, i]
+                workload, cpu, grid, lambda n, y, x, o, i: count(n, y, x, o, 0, i) > args["limit"][o, i]
             )
 
         def scaled(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             # The integer dot products come first, so that a true zero is an exact zero for the next sign.
-            dots = [args["total"][o, p, i] - 2 * counted[n, y, x, o, p, i] for p in range(sums(workload))]
+            dots = [args["total"][o, p, i] - 2 * count(n, y, x, o, p, i) for p in range(sums(workload))]
             value = args["bias"][o, i]
             for p, product in reversed(list(enumerate(planes_of(workload).products(workload, dots)))):
                 value = product.astype("float32") * args["scale"][o, p, i] + value
@@ -147,10 +134,10 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
         return finish(workload, cpu, grid, args, scaled)
 
     def macs(self, workload: BitserialConv2d) -> int:
-        """N * Ho * Wo * O * (C / groups) * K * K."""
+        """N * Ho * Wo * O * (C / groups) * taps."""
         w = workload
         pixels = w.batch * w.out_height * w.out_width
-        return pixels * w.out_channels * (w.in_channels // w.groups) * w.kernel**2
+        return pixels * w.out_channels * (w.in_channels // w.groups) * w.window.count
 
 
 class BitserialDenseKernel(Kernel[BitserialDense]):
@@ -172,6 +159,14 @@ class BitserialDenseKernel(Kernel[BitserialDense]):
     def prim_func(self, workload: BitserialDense, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """That of the convolution."""
         return BitserialConv2dKernel().prim_func(self.as_convolution(workload), cpu, tile)
+
+    def arguments(self, workload: BitserialDense, cpu: Cpu) -> tuple[Buffer, ...]:
+        """Those of the convolution."""
+        return BitserialConv2dKernel().arguments(self.as_convolution(workload), cpu)
+
+    def arrange(self, workload: BitserialDense, cpu: Cpu, constants: Constants) -> Constants:
+        """As the convolution does."""
+        return BitserialConv2dKernel().arrange(self.as_convolution(workload), cpu, constants)
 
     def tiles(self, workload: BitserialDense, cpu: Cpu) -> list[Tile]:
         """Those of the convolution."""

@@ -4,7 +4,7 @@ from runtime.kernels import packing
 from runtime.kernels.base import Buffer
 from runtime.kernels.covering import Grid, vectors_of
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
-from runtime.kernels.padding import Image, flat_placeholder, pad_rows
+from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.quads import fill_quads, join_quads
 from runtime.kernels.reading import reader
 from runtime.kernels.weight_layouts import quads_of
@@ -32,10 +32,10 @@ def window_buffers(workload: Conv2d, image: tuple[int, int], out: tuple[int, int
 
     Twice a sum of products of odd weights, as they are stored, lacks the sum of the inputs.
     """
-    w, border = workload, 2 * workload.padding
+    w = workload
     if not quads_of(w).is_odd:
         return []
-    pixels = (w.batch, image[0] + border, image[1] + border, w.groups)
+    pixels = (w.batch, *w.window.padded(*image), w.groups)
     windows = (w.batch, *out, w.groups)
     return [Buffer("pixels", "scratch", pixels, "int32"), Buffer("windows", "scratch", windows, "int32")]
 
@@ -83,14 +83,14 @@ def _by_fours(
     from tvm import te, tirx
 
     w, depth, (vectors, width) = workload, data.shape[-1], grid.vectors.shape
-    weight = quads_of(w).words(args, scratch, (vectors, w.kernel, w.kernel, depth, width, QUAD))
+    weight = quads_of(w).words(args, scratch, (vectors, *w.window.taps, depth, width, QUAD))
     read = reader(grid, data, cpu)
     ky, kx, quad = (te.reduce_axis((0, extent), name) for extent, name in _axes(w, depth))
     flip = tirx.const(-0x7F7F7F80 if kind.is_signed else 0, "int32")  # the highest bit of each byte
 
     def dot(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-        column = grid.columns.at(x) * w.stride + kx
-        word = read((n, y * w.stride + ky, column), o, i, (quad,)) ^ flip
+        place = n, *w.window.pixel(y, grid.columns.at(x), ky, kx)
+        word = read(place, o, i, (quad,)) ^ flip
         return byte_dot_sum(kind, word, weight[o, ky, kx, quad, i], axis=[ky, kx, quad])
 
     return te.compute(grid.shape, dot, name="accumulate")
@@ -100,13 +100,12 @@ def _one_by_one(workload: Conv2d, grid: Grid, data: Image, args: Tensors, scratc
     from tvm import te
 
     w, depth, (vectors, width) = workload, data.shape[-1] // QUAD, grid.vectors.shape
-    weights = quads_of(w).bytes(args, scratch, (vectors, w.kernel, w.kernel, depth, width, QUAD))
+    weights = quads_of(w).bytes(args, scratch, (vectors, *w.window.taps, depth, width, QUAD))
     axes = (*_axes(w, depth), (QUAD, "byte"))
     ky, kx, quad, byte = (te.reduce_axis((0, extent), name) for extent, name in axes)
 
     def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-        column = grid.columns.at(x) * w.stride + kx
-        pixel = n, y * w.stride + ky, column, grid.group(o, i)
+        pixel = n, *w.window.pixel(y, grid.columns.at(x), ky, kx), grid.group(o, i)
         stored = data[(*pixel, quad * QUAD + byte)].astype("int32")
         return te.sum(stored * weights[o, ky, kx, quad, i, byte].astype("int32"), axis=[ky, kx, quad, byte])
 
@@ -114,7 +113,8 @@ def _one_by_one(workload: Conv2d, grid: Grid, data: Image, args: Tensors, scratc
 
 
 def _axes(workload: Conv2d, quads: int) -> tuple[tuple[int, str], ...]:
-    return (workload.kernel, "ky"), (workload.kernel, "kx"), (quads, "quad")
+    rows, columns = workload.window.taps
+    return (rows, "ky"), (columns, "kx"), (quads, "quad")
 
 
 def _bytes(
@@ -124,9 +124,9 @@ def _bytes(
     zero = args.get("zero_point")
     image = data = flat_placeholder("data", buffers["data"].shape, "uint8")
     if image.shape[-1] % QUAD:
-        data = fill_quads(image, workload.padding, zero)
-    elif workload.padding:
-        data = pad_rows(image, workload.padding, 0, zero)
+        data = fill_quads(image, workload.window, zero)
+    elif workload.window.is_padded:
+        data = pad_rows(image, workload.window, 0, zero)
     if data is not image:
         scratch["padded"] = data.tensor
     return image, data
@@ -140,11 +140,11 @@ def _words(
     *outer, depth = buffers["data"].shape
     if depth % QUAD:
         image = flat_placeholder("data", (*outer, depth), "uint8")
-        data = join_quads(image, workload.padding, zero)
+        data = join_quads(image, workload.window, zero)
     else:
         image = data = flat_placeholder("data", (*outer, depth // QUAD), "int32")
-        if workload.padding:
-            data = pad_rows(image, workload.padding, 0, zero)
+        if workload.window.is_padded:
+            data = pad_rows(image, workload.window, 0, zero)
     if data is not image:
         scratch["padded"] = data.tensor
     return image, data
@@ -172,10 +172,9 @@ def _windows(workload: Conv2d, pixels: Tensor, shape: tuple[int, ...]) -> Tensor
     """The sum of what lies under each window (N, Ho, Wo, G)."""
     from tvm import te
 
-    ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("wy", "wx"))
-    s = workload.stride
+    ky, kx = tap_axes(workload.window, "wy", "wx")
 
     def under(n: Expr, y: Expr, x: Expr, g: Expr) -> Expr:
-        return te.sum(pixels[n, y * s + ky, x * s + kx, g], axis=[ky, kx])
+        return te.sum(pixels[n, *workload.window.pixel(y, x, ky, kx), g], axis=[ky, kx])
 
     return te.compute(shape, under, name="windows")

@@ -3,7 +3,7 @@
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels
 from runtime.kernels.byte_products import accumulate_bytes, all_products, window_buffers
-from runtime.kernels.covering import Cover, Grid, spans_groups, vectors_of
+from runtime.kernels.covering import Cover, Grid, reuses_rows, vectors_of
 from runtime.kernels.epilogue import (
     epilogue_constants,
     epilogue_inputs,
@@ -12,7 +12,7 @@ from runtime.kernels.epilogue import (
     scaled,
     scales,
 )
-from runtime.kernels.padding import Image, flat_placeholder, pad_rows
+from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.reading import reader
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import quads_of, taps_of
@@ -27,7 +27,7 @@ ZERO_POINT = Buffer("zero_point", "constant", (1,), "int32")
 
 def is_pointwise(workload: SpatialWorkload) -> bool:
     """Whether each output pixel reads just its own input pixel, so that an image is one long row."""
-    return workload.kernel == 1 and workload.stride == 1 and workload.padding == 0
+    return workload.window.is_pointwise
 
 
 def has_byte_inputs(workload: Conv2d) -> bool:
@@ -50,11 +50,6 @@ def grid_of(workload: Conv2d | BitserialConv2d, tile: Tile | None = None) -> Gri
     return Grid(workload.batch, rows, pixels, vectors_of(workload), workload.groups)
 
 
-def reuses_rows(workload: Conv2d | BitserialConv2d) -> bool:
-    """Whether what lanes read of several groups serves more than one pixel, and stays in registers."""
-    return spans_groups(workload) and workload.kernel > 1 and workload.stride == 1
-
-
 class Conv2dKernel(Kernel[Conv2d]):
     """Vector lanes run over output channels; the padded image and decoded weights lie in scratch memory."""
 
@@ -67,8 +62,8 @@ class Conv2dKernel(Kernel[Conv2d]):
         image, out = image_shapes(w)
         found = [Buffer("data", "input", (w.batch, *image, w.groups, depth), dtype)]
         found += epilogue_inputs(w, grid)
-        taps = (vectors, w.kernel, w.kernel, depth, width)
-        quads = (vectors, w.kernel, w.kernel, packing.quads(depth), width, packing.QUAD)
+        taps = (vectors, *w.window.taps, depth, width)
+        quads = (vectors, *w.window.taps, packing.quads(depth), width, packing.QUAD)
         if has_byte_inputs(w):
             found += [quads_of(w).buffer(quads), Buffer("offset", "constant", per_channel, "int32")]
             found += [ZERO_POINT] if w.input == "int8" else []
@@ -76,8 +71,8 @@ class Conv2dKernel(Kernel[Conv2d]):
             found += taps_of(w).buffers(taps)
         found += scales(w, per_channel) + epilogue_constants(w, grid)
         stored = packing.quads(depth) * packing.QUAD if has_byte_inputs(w) else depth
-        if w.padding or stored != depth:
-            padded = (w.batch, image[0] + 2 * w.padding, image[1] + 2 * w.padding, w.groups, stored)
+        if w.window.is_padded or stored != depth:
+            padded = (w.batch, *w.window.padded(*image), w.groups, stored)
             found.append(Buffer("padded", "scratch", padded, dtype))
         if has_byte_inputs(w):
             found += quads_of(w).scratch(quads) + window_buffers(w, image, out)
@@ -136,29 +131,28 @@ class Conv2dKernel(Kernel[Conv2d]):
         from tvm import te
 
         image = flat_placeholder("data", buffers["data"].shape, buffers["data"].dtype)
-        data = image
-        if workload.padding:
-            data = pad_rows(image, workload.padding, 0)
+        data, window = image, workload.window
+        if window.is_padded:
+            data = pad_rows(image, window, 0)
             scratch["padded"] = data.tensor
         vectors, width = grid.vectors.shape
-        taps = (vectors, workload.kernel, workload.kernel, data.shape[-1], width)
+        taps = (vectors, *window.taps, data.shape[-1], width)
         weight = taps_of(workload).decoded(args, scratch, taps)
-        ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
+        ky, kx = tap_axes(window)
         c = te.reduce_axis((0, data.shape[-1]), "c")
-        s, read = workload.stride, reader(grid, data, cpu)
+        read = reader(grid, data, cpu)
 
         def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-            column = grid.columns.at(x) * s + kx
-            pixel = read((n, y * s + ky, column), o, i, (c,))
+            pixel = read((n, *window.pixel(y, grid.columns.at(x), ky, kx)), o, i, (c,))
             return te.sum(pixel * weight[o, ky, kx, c, i], axis=[ky, kx, c])
 
         return image, te.compute(grid.shape, product, name="accumulate")
 
     def macs(self, workload: Conv2d) -> int:
-        """N * Ho * Wo * O * (C / groups) * K * K."""
+        """N * Ho * Wo * O * (C / groups) * taps."""
         w = workload
         pixels = w.batch * w.out_height * w.out_width
-        return pixels * w.out_channels * (w.in_channels // w.groups) * w.kernel**2
+        return pixels * w.out_channels * (w.in_channels // w.groups) * w.window.count
 
 
 class DenseKernel(Kernel[Dense]):

@@ -118,6 +118,12 @@ def spans_groups(workload: Any) -> bool:
     return channels in SMALL_GROUPS and VECTOR // channels * units_of(workload) <= VECTOR
 
 
+def reuses_rows(workload: Any) -> bool:
+    """Whether what lanes read of several groups serves more than one pixel, and stays in registers."""
+    window = workload.window
+    return spans_groups(workload) and window.kernel_width > 1 and window.stride_x == 1
+
+
 def units_of(workload: Any) -> int:
     """32 bits each, that a kernel reads of a group of a pixel: a float, four bytes, or 32 signs."""
     depth = workload.in_channels // workload.groups

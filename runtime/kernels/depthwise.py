@@ -1,8 +1,8 @@
 """Depthwise convolution: vector lanes run over the channels, each with its own filter.
 
-A depthwise filter has only K*K weights, too few for popcount or byte dot products to pay: bits and bytes are
-decoded to float while the image is padded, where their sums stay exact integers (below 2^24 up to 7x7), or to
-int32 where nothing but integers is wanted.
+A depthwise filter has only a weight a tap, too few for popcount or byte dot products to pay: bits and bytes
+are decoded to float while the image is padded, where their sums stay exact integers (below 2^24 up to 7x7),
+or to int32 where nothing but integers is wanted.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ from runtime.kernels.epilogue import (
     scales,
     scales_by_integers,
 )
-from runtime.kernels.padding import Image, flat_placeholder, pad_rows
+from runtime.kernels.padding import Image, flat_placeholder, is_inside, pad_rows, tap_axes
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
@@ -42,13 +42,13 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         else:
             found = [Buffer("data", "input", (*image, w.channels), DTYPES[w.input])]
         found += epilogue_inputs(w, grid)
-        taps = (vectors, w.kernel, w.kernel, 1, width)
+        taps = (vectors, *w.window.taps, 1, width)
         found += taps_of(w).buffers(taps)
         found += [ZERO_POINT] if w.input == "int8" else []
         found += scales(w, per_channel) + epilogue_constants(w, grid)
-        if w.padding or w.input != "float":
+        if w.window.is_padded or w.input != "float":
             depth = (w.channels,) if w.input == "float" else per_channel
-            padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *depth)
+            padded = (w.batch, *w.window.padded(w.height, w.width), *depth)
             found.append(Buffer("padded", "scratch", padded, summed_in(w)))
         return (*found, *taps_of(w).scratch(taps), *epilogue_outputs(w, grid))
 
@@ -72,19 +72,18 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             decode = decode_signs if is_binary else partial(decode_bytes, zero=zero)
             data = decode(workload, grid.vectors, image)
             scratch["padded"] = data.tensor
-        elif workload.padding:
-            data = pad_rows(image, workload.padding, 0)
+        elif workload.window.is_padded:
+            data = pad_rows(image, workload.window, 0)
             scratch["padded"] = data.tensor
         vectors, width = grid.vectors.shape
-        layout = taps_of(workload)
-        weight = layout.decoded(args, scratch, (vectors, workload.kernel, workload.kernel, 1, width))
-        ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
-        s = workload.stride
+        layout, window = taps_of(workload), workload.window
+        weight = layout.decoded(args, scratch, (vectors, *window.taps, 1, width))
+        ky, kx = tap_axes(window)
 
         def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             tap = layout.meant(weight[o, ky, kx, 0, i].astype(summed_in(workload)))
             channel = (grid.vectors.first(o) + i,) if workload.input == "float" else (o, i)
-            pixel = n, y * s + ky, grid.columns.at(x) * s + kx
+            pixel = n, *window.pixel(y, grid.columns.at(x), ky, kx)
             return te.sum(data[(*pixel, *channel)] * tap, axis=[ky, kx])
 
         accumulated = te.compute(grid.shape, product, name="accumulate")
@@ -103,9 +102,9 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         return tiles(cpu, workload.out_width, Vectors(workload.channels).count)
 
     def macs(self, workload: DepthwiseConv2d) -> int:
-        """N * Ho * Wo * C * K * K."""
+        """N * Ho * Wo * C * taps."""
         w = workload
-        return w.batch * w.out_height * w.out_width * w.channels * w.kernel**2
+        return w.batch * w.out_height * w.out_width * w.channels * w.window.count
 
 
 def summed_in(workload: DepthwiseConv2d) -> str:
@@ -120,7 +119,7 @@ def grid_of(workload: DepthwiseConv2d, tile: Tile | None = None) -> Grid:
 
 
 def decode_bytes(workload: DepthwiseConv2d, vectors: Vectors, image: Image, zero: Tensor | None) -> Image:
-    """Bytes (N, H, W, C) -> what they stand for (N, H + 2P, W + 2P, C/lanes, lanes).
+    """Bytes (N, H, W, C) -> what they stand for padded (N, ..., C/lanes, lanes).
 
     ``zero`` is a tensor (1,) of what stands for zero; None for 0.
     """
@@ -129,17 +128,17 @@ def decode_bytes(workload: DepthwiseConv2d, vectors: Vectors, image: Image, zero
     w, dtype = workload, summed_in(workload)
 
     def decoded(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
-        inside = tirx.all(y >= w.padding, y < w.height + w.padding, x >= w.padding, x < w.width + w.padding)
-        byte = image[n, y - w.padding, x - w.padding, vectors.first(v) + i].astype("int32")
+        inside = is_inside(w.window, w.height, w.width, y, x)
+        byte = image[n, y - w.window.top, x - w.window.left, vectors.first(v) + i].astype("int32")
         byte = byte if zero is None else byte - zero[0]
         return tirx.if_then_else(inside, byte.astype(dtype), tirx.const(0, dtype))
 
-    shape = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *vectors.shape)
+    shape = (w.batch, *w.window.padded(w.height, w.width), *vectors.shape)
     return Image(te.compute(shape, decoded, name="padded"), shape, is_flat=False)
 
 
 def decode_signs(workload: DepthwiseConv2d, vectors: Vectors, image: Image) -> Image:
-    """Packed bits (N, H, W, words) -> padded +-1 in float (N, H + 2P, W + 2P, C/lanes, lanes)."""
+    """Packed bits (N, H, W, words) -> padded +-1 in float (N, ..., C/lanes, lanes)."""
     from tvm import te, tirx
 
     w = workload
@@ -147,12 +146,12 @@ def decode_signs(workload: DepthwiseConv2d, vectors: Vectors, image: Image) -> I
 
     def decoded(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
         channel = vectors.first(v) + i
-        inside = tirx.all(y >= w.padding, y < w.height + w.padding, x >= w.padding, x < w.width + w.padding)
-        word = image[n, y - w.padding, x - w.padding, channel // 32]
+        inside = is_inside(w.window, w.height, w.width, y, x)
+        word = image[n, y - w.window.top, x - w.window.left, channel // 32]
         bit = (word >> (channel % 32).astype("uint32")) & tirx.const(1, "uint32")
         return tirx.if_then_else(inside, one - 2 * bit.astype("float32"), one)
 
-    shape = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *vectors.shape)
+    shape = (w.batch, *w.window.padded(w.height, w.width), *vectors.shape)
     return Image(te.compute(shape, decoded, name="padded"), shape, is_flat=False)
 
 

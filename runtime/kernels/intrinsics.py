@@ -5,6 +5,7 @@ of 16 lanes into 16 bits; ``spread`` lets lanes of several groups read each its 
 own: TVM vectorizes them as it does its own, and lowers them as told here.
 """
 
+from collections.abc import Callable
 from functools import lru_cache, partial
 
 from runtime.kernels.byte_dots import add_dot
@@ -39,15 +40,23 @@ def byte_dot_sum(kind: ByteDot, data: Expr, weight: Expr, axis: list[IterVar]) -
 
     ``data`` is an int32 whose bytes are the a, unsigned or signed; those of ``weight`` are the signed w.
     """
-    from tvm import ir, te, tirx
+    from tvm import ir
 
     _register()
+    dot = ir.Call(ir.Op.get(BYTE_DOT), [data, weight], ret_ty="int32")
+    return lane_sum(BYTE_DOT_SUM.format(kind.name), dot, axis)
+
+
+def lane_sum(name: str, value: Expr, axis: list[IterVar]) -> Expr:
+    """The sum over ``axis`` by an operator of ours that adds an int32 to its first operand in its own way."""
+    from tvm import ir, te, tirx
+
     reducer = te.comm_reducer(
-        lambda total, dot: ir.Call(ir.Op.get(BYTE_DOT_SUM.format(kind.name)), [total, dot], ret_ty="int32"),
+        lambda total, each: ir.Call(ir.Op.get(name), [total, each], ret_ty="int32"),
         lambda dtype: tirx.const(0, dtype),
-        name="byte_dot_sum",
+        name="lane_sum",
     )
-    return reducer(ir.Call(ir.Op.get(BYTE_DOT), [data, weight], ret_ty="int32"), axis=axis)
+    return reducer(value, axis=axis)
 
 
 def lane_mask(first_lane: Expr) -> Expr:
@@ -131,18 +140,21 @@ def _permuted(how: Permute, channels: int, units: int, source: TirBuffer, start:
 
 def _lower_byte_dot_sum(kind: ByteDot, call: Expr) -> Expr:
     """As many lanes at a time as the instruction has; it adds to its first operand."""
+    total, dot = call.args
+    return in_pieces(partial(add_dot, kind), kind.lanes, total, *dot.args)
+
+
+def in_pieces(operation: Callable[..., Expr], most: int, *vectors: Expr) -> Expr:
+    """The result, for vectors of any width, of an operation on vectors of at most so many lanes."""
     from tvm import tirx
 
-    total, dot = call.args
-    count = total.ty.dtype.lanes
-    width = min(count, kind.lanes)
+    count = int(vectors[0].ty.dtype.lanes)
+    width = min(count, most)
 
     def piece(vector: Expr, first: int) -> Expr:
         return vector if width == count else tirx.Shuffle([vector], list(range(first, first + width)))
 
-    pieces = []
-    for first in range(0, count, width):
-        pieces.append(add_dot(kind, piece(total, first), *(piece(v, first) for v in dot.args)))
+    pieces = [operation(*(piece(v, first) for v in vectors)) for first in range(0, count, width)]
     return pieces[0] if len(pieces) == 1 else tirx.Shuffle(pieces, list(range(count)))
 
 

@@ -1,10 +1,11 @@
-"""Surrounds images with a border, row by row: the rows lie in one piece, so that they are copied as such."""
+"""Windows over images in TE, and the border around images: rows lie in one piece and are copied as such."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
 from runtime.tvm_types import Expr, Stmt, Tensor, TirBuffer
+from runtime.workload import Window
 
 VECTOR_BYTES = 64
 
@@ -26,6 +27,21 @@ class Image:
         return self.tensor[flat]
 
 
+def tap_axes(window: Window, rows: str = "ky", columns: str = "kx") -> tuple[Expr, Expr]:
+    """TE's axes over the taps of a window."""
+    from tvm import te
+
+    return te.reduce_axis((0, window.kernel_height), rows), te.reduce_axis((0, window.kernel_width), columns)
+
+
+def is_inside(window: Window, height: int, width: int, y: Expr, x: Expr) -> Expr:
+    """Whether a pixel of the padded image lies on the image."""
+    from tvm import tirx
+
+    top, left = window.top, window.left
+    return tirx.all(y >= top, y < height + top, x >= left, x < width + left)
+
+
 def flat_placeholder(name: str, shape: tuple[int, ...], dtype: str) -> Image:
     """An argument of the kernel that is indexed as (N, H, W, ...) and lies flat."""
     from tvm import te
@@ -33,8 +49,8 @@ def flat_placeholder(name: str, shape: tuple[int, ...], dtype: str) -> Image:
     return Image(te.placeholder((prod(shape),), dtype, name=name), shape)
 
 
-def pad_rows(image: Image, padding: int, value: int | float, byte: Tensor | None = None) -> Image:
-    """The image (N, H, W, ...) with ``padding`` pixels of ``value`` on each side.
+def pad_rows(image: Image, window: Window, value: int | float, byte: Tensor | None = None) -> Image:
+    """The image (N, H, W, ...) with a window's padding, pixels of ``value``.
 
     Where ``byte`` is given, an int32 tensor (1,), each byte of the border has its value.
     """
@@ -42,8 +58,8 @@ def pad_rows(image: Image, padding: int, value: int | float, byte: Tensor | None
 
     n, height, width, *rest = image.shape
     depth, dtype = prod(rest), str(image.tensor.dtype)
-    padded_height, padded_width = height + 2 * padding, width + 2 * padding
-    row, border, inner = padded_width * depth, padding * depth, width * depth
+    padded_height, padded_width = window.padded(height, width)
+    row, left, inner = padded_width * depth, window.left * depth, width * depth
 
     def statement(ins: list[TirBuffer], outs: list[TirBuffer]) -> Stmt:
         source, target = ins[0], outs[0]
@@ -51,16 +67,16 @@ def pad_rows(image: Image, padding: int, value: int | float, byte: Tensor | None
 
         def padded_row(i: Expr, y: Expr) -> Stmt:
             start = (i * padded_height + y) * row
-            first = (i * height + y - padding) * inner
-            filled = _store(target, start, row, lambda j: fill, dtype)
-            copied = tirx.SeqStmt(
+            first = (i * height + y - window.top) * inner
+            filled = _in_turn(_stores(target, start, row, lambda j: fill, dtype))
+            copied = _in_turn(
                 [
-                    _store(target, start, border, lambda j: fill, dtype),
-                    _store(target, start + border, inner, lambda j: source[first + j], dtype),
-                    _store(target, start + border + inner, border, lambda j: fill, dtype),
+                    *_stores(target, start, left, lambda j: fill, dtype),
+                    *_stores(target, start + left, inner, lambda j: source[first + j], dtype),
+                    *_stores(target, start + left + inner, window.right * depth, lambda j: fill, dtype),
                 ]
             )
-            is_outside = tirx.any(y < padding, y >= height + padding)
+            is_outside = tirx.any(y < window.top, y >= height + window.top)
             return tirx.IfThenElse(is_outside, filled, copied)
 
         def image_rows(i: Expr) -> Stmt:
@@ -88,7 +104,9 @@ def _repeated(byte: Expr, dtype: str) -> Expr:
     return tirx.reinterpret("int32", word)
 
 
-def _store(target: TirBuffer, start: Expr, count: int, value: Callable[[Expr], Expr], dtype: str) -> Stmt:
+def _stores(
+    target: TirBuffer, start: Expr, count: int, value: Callable[[Expr], Expr], dtype: str
+) -> list[Stmt]:
     """Store ``value(j)`` at ``start + j`` for j below ``count``: full vectors, then ever smaller ones."""
     import numpy as np
     from tvm import tirx
@@ -109,6 +127,12 @@ def _store(target: TirBuffer, start: Expr, count: int, value: Callable[[Expr], E
 
         parts.append(_loop(vectors, vector))
         done += vectors * width
+    return parts
+
+
+def _in_turn(parts: list[Stmt]) -> Stmt:
+    from tvm import tirx
+
     return parts[0] if len(parts) == 1 else tirx.SeqStmt(parts)
 
 

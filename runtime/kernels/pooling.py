@@ -6,7 +6,7 @@ from typing import Any
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
 from runtime.kernels.block_sums import BLOCK, block_sum, nested_sum, schedule_blocks
 from runtime.kernels.fixed_point import REAL_DTYPES, mean
-from runtime.kernels.padding import flat_placeholder, pad_rows
+from runtime.kernels.padding import flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Tensor
@@ -19,8 +19,8 @@ ELEMENTS = {"byte": "uint8", "binary": "uint32"}
 class MaxPoolKernel(Kernel[MaxPool2d]):
     """Vector lanes run over the channels.
 
-    Pixels beyond the image are read as the nearest one within it, which lies in the same window, so that no
-    padded copy is needed. Of packed signs, where a set bit is a -1, the largest has the bits that all have.
+    Taps beyond the image are read as the nearest one of the same window within it, so that no padded copy is
+    needed. Of packed signs, where a set bit is a -1, the largest has the bits that all have.
     """
 
     def buffers(self, workload: MaxPool2d) -> tuple[Buffer, ...]:
@@ -36,30 +36,41 @@ class MaxPoolKernel(Kernel[MaxPool2d]):
 
     def prim_func(self, workload: MaxPool2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Reduce in registers."""
-        from tvm import te, tirx
+        from tvm import te
 
-        w = workload
+        w, window = workload, workload.window
         buffers = self.buffers(w)
         args, output = te_placeholders(buffers), buffers[-1]
-        ky, kx = (te.reduce_axis((0, w.kernel), name) for name in ("ky", "kx"))
+        ky, kx = tap_axes(window)
         reduce = _reduction(w)
-
-        def inside(index: Expr, extent: int) -> Expr:
-            return tirx.max(0, tirx.min(index - w.padding, extent - 1)) if w.padding else index
 
         def turned(value: Expr, v: Expr, i: Expr) -> Expr:
             return value ^ args["smallest"][v, i] if w.mixed else value
 
-        def window(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
-            row, column = inside(y * w.stride + ky, w.height), inside(x * w.stride + kx, w.width)
+        def largest(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
+            row, column = window.pixel(y, x, ky, kx)
+            row = _within(row - window.top, w.height, window.dilation_y, window.top + window.bottom)
+            column = _within(column - window.left, w.width, window.dilation_x, window.left + window.right)
             return reduce(turned(args["data"][n, row, column, v, i], v, i), axis=[ky, kx])
 
-        reduced = te.compute(output.shape, window, name="accumulate")
+        reduced = te.compute(output.shape, largest, name="accumulate")
         result = te.compute(output.shape, lambda *i: turned(reduced[i], *i[-2:]), name="output")
         func = te.create_prim_func([*args.values(), result])
         return schedule_tiled(
             func, tile or tiles(cpu, w.out_width, output.shape[3])[0], 2, {"output": result}
         )
+
+
+def _within(index: Expr, extent: int, step: int, padding: int) -> Expr:
+    """The index of the nearest tap on the image, if not this one; taps are ``step`` pixels apart."""
+    from tvm import tirx
+
+    if not padding:
+        return index
+    if step == 1:
+        return tirx.max(0, tirx.min(index, extent - 1))
+    below, above = tirx.max(0, -index), tirx.max(0, index - (extent - 1))
+    return index + (below + step - 1) // step * step - (above + step - 1) // step * step
 
 
 def _element(workload: MaxPool2d) -> str:
@@ -89,8 +100,8 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
         found = [
             Buffer("data", "input", (w.batch, w.height, w.width, *rest), REAL_DTYPES[workload.arithmetic])
         ]
-        if w.padding:
-            padded = (w.batch, w.height + 2 * w.padding, w.width + 2 * w.padding, *rest)
+        if w.window.is_padded:
+            padded = (w.batch, *w.window.padded(w.height, w.width), *rest)
             found.append(Buffer("padded", "scratch", padded, REAL_DTYPES[workload.arithmetic]))
         found.append(
             Buffer(
@@ -109,27 +120,26 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
         buffers = self.buffers(workload)
         output = buffers[-1]
         image = data = flat_placeholder("data", buffers[0].shape, REAL_DTYPES[workload.arithmetic])
-        if workload.padding:
-            data = pad_rows(image, workload.padding, 0)
-        args = [image.tensor, *([data.tensor] if workload.padding else [])]
+        window = workload.window
+        if window.is_padded:
+            data = pad_rows(image, window, 0)
+        args = [image.tensor, *([data.tensor] if window.is_padded else [])]
         tile = tile or tiles(cpu, workload.out_width, output.shape[3])[0]
-        s = workload.stride
 
         def pixel(n: Expr, y: Expr, x: Expr, ky: Expr, kx: Expr, v: Expr, i: Expr) -> Expr:
-            return _summed(workload.arithmetic, data[n, y * s + ky, x * s + kx, v, i])
+            return _summed(workload.arithmetic, data[n, *window.pixel(y, x, ky, kx), v, i])
 
-        if workload.arithmetic == "float" and workload.kernel**2 > BLOCK:
-            window = workload.kernel, workload.kernel
-            total, stages = nested_sum(output.shape, window, pixel, "rows")
-            result = _mean("float", output.shape, total, workload.kernel**2)
+        if workload.arithmetic == "float" and window.count > BLOCK:
+            total, stages = nested_sum(output.shape, window.taps, pixel, "rows")
+            result = _mean("float", output.shape, total, window.count)
             return schedule_blocks(te.create_prim_func([*args, result]), tile, (stages,))
-        ky, kx = (te.reduce_axis((0, workload.kernel), name) for name in ("ky", "kx"))
+        ky, kx = tap_axes(window)
         reduced = te.compute(
             output.shape,
             lambda n, y, x, v, i: te.sum(pixel(n, y, x, ky, kx, v, i), axis=[ky, kx]),
             name="accumulate",
         )
-        result = _mean(workload.arithmetic, output.shape, reduced, workload.kernel**2)
+        result = _mean(workload.arithmetic, output.shape, reduced, window.count)
         return schedule_tiled(te.create_prim_func([*args, result]), tile, 2, {"output": result})
 
 

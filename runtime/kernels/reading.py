@@ -1,11 +1,12 @@
 """How lanes read an image by groups: all of a vector the same number, or each that of its own group."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from runtime.kernels.covering import Grid
 from runtime.kernels.intrinsics import spread
 from runtime.kernels.padding import Image
-from runtime.target import Cpu
+from runtime.target import Cpu, Permute
 from runtime.tvm_types import Expr
 
 Pixel = tuple[Expr, Expr, Expr]
@@ -19,7 +20,7 @@ def reader(grid: Grid, data: Image, cpu: Cpu) -> Read:
     def at_group(pixel: Pixel, o: Expr, i: Expr, index: Sequence[Expr]) -> Expr:
         return data[(*pixel, grid.group(o, i), *index)]
 
-    def across_groups(pixel: Pixel, o: Expr, i: Expr, index: Sequence[Expr]) -> Expr:
+    def across_groups(how: Permute, pixel: Pixel, o: Expr, i: Expr, index: Sequence[Expr]) -> Expr:
         extents = data.shape[4:]
         units, offset = 1, 0
         for extent, k in zip(extents, index, strict=True):
@@ -29,4 +30,4 @@ def reader(grid: Grid, data: Image, cpu: Cpu) -> Read:
             how, str(data.tensor.dtype), first, offset, i, grid.vectors.channels // grid.groups, units
         )
 
-    return at_group if how is None or not grid.spans_groups else across_groups
+    return at_group if how is None or not grid.spans_groups else partial(across_groups, how)

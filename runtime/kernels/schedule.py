@@ -1,6 +1,6 @@
 """Schedules shared by the kernels: a register tile with vector lanes over channels, and plain vectorizing."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runtime.kernels.covering import Cover
@@ -28,10 +28,6 @@ class Tile:
         """Operations for what is loaded."""
         return self.x * self.o / (self.x + WEIGHT_COST * self.o)
 
-    def worth(self, width: int) -> float:
-        """Reuse in a row of ``width`` pixels, where the last tile may overlap the one before it."""
-        return self.reuse * width / Cover(width, self.x).padded
-
     def __str__(self) -> str:
         return f"{self.x}x{self.o}"
 
@@ -48,10 +44,14 @@ def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: in
         for x in range(1, min(width, WIDEST_TILE) + 1)
         for o in range(1, min(vectors, MOST_VECTORS) + 1)
         if vectors % o == 0 and x * o * planes + o * weight_planes < cpu.registers
-    ] or [Tile(1, 1)]
-    dividing = max(tile.worth(width) for tile in found if width % tile.x == 0)
-    kept = [tile for tile in found if width % tile.x == 0 or tile.worth(width) > dividing]
-    return sorted(kept, key=lambda tile: -tile.worth(width))
+    ]
+    return worthwhile(found or [Tile(1, 1)], width, lambda tile: Cover(width, tile.x).padded / tile.reuse)
+
+
+def worthwhile(found: list[Tile], width: int, cost: Callable[[Tile], float]) -> list[Tile]:
+    """Tiles by their cost; those that do not divide a row only where they are better than all that do."""
+    dividing = min(cost(tile) for tile in found if width % tile.x == 0)
+    return sorted((t for t in found if width % t.x == 0 or cost(t) < dividing), key=cost)
 
 
 def schedule_tiled(
@@ -60,6 +60,7 @@ def schedule_tiled(
     reductions: int,
     stages: Mapping[str, Tensor],
     prepare: tuple[str, ...] = (),
+    narrow: int = 0,
     unrolls_row: bool = False,
 ) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
@@ -67,8 +68,9 @@ def schedule_tiled(
     ``stages`` are TE tensors by block name. The first runs over (batch, y, x, channel vectors, lanes), the
     others over the same axes or all but the lanes. ``accumulate`` runs over the same axes, perhaps one for
     planes before the lanes, and ``reductions`` more. The blocks in ``prepare`` (decoding of weights) run
-    before, vectorized over their last axis. With ``unrolls_row`` the second reduction, along a row of the
-    window, is innermost and unrolled: what neighbouring pixels read alike is then made ready once.
+    before, vectorized over their last axis. If ``accumulate`` widens sums, these are the block ``narrow``,
+    and ``narrow`` is the number of its own reductions. With ``unrolls_row`` the second reduction, along a row
+    of the window, is innermost and unrolled: what neighbouring pixels read alike is then made ready once.
     """
     from tvm.s_tir import Schedule
 
@@ -97,12 +99,25 @@ def schedule_tiled(
         row = reduced.pop(1)
         reduced.append(row)
         schedule.unroll(row)
-    schedule.reorder(*reduced, *spatial)
-    schedule.vectorize(schedule.get_loops(accumulate)[-1])
-    for loop in spatial[:-1]:
-        schedule.unroll(loop)
+    _accumulate(schedule, accumulate, reduced, spatial)
+    if narrow:
+        inner = schedule.get_sblock("narrow")
+        schedule.compute_at(inner, reduced[-1], preserve_unit_loops=True)
+        schedule.set_scope(inner, 0, "local")
+        own = schedule.get_loops(inner)[-len(schedule.get(inner).iter_vars) :]
+        _accumulate(schedule, inner, own[-narrow:], own[2:-narrow])  # the first two are of one image and row
+        schedule.decompose_reduction(inner, own[-narrow])
     schedule.decompose_reduction(accumulate, reduced[0])
     return schedule.mod["main"]
+
+
+def _accumulate(schedule: Schedule, block: Block, reduced: list[Loop], spatial: list[Loop]) -> None:
+    """Step by step, let all of a tile take in one step of a sum, the last of its loops as a vector."""
+    schedule.reorder(*reduced, *spatial)
+    *unrolled, lanes = spatial
+    schedule.vectorize(lanes)
+    for loop in unrolled:
+        schedule.unroll(loop)
 
 
 def _share(schedule: Schedule, loops: list[Loop]) -> None:

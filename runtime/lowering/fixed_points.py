@@ -122,7 +122,7 @@ class FixedPoints:
             highest = STEPS[work.code if isinstance(work, Quantize) else work.output]  # type: ignore[attr-defined]  # it writes one
             self._ranges[group].append(lambda seen: highest / float(make()["inverse_step"][0]))
         if isinstance(work, AvgPool2d | GlobalAvgPool):
-            count = work.pixels if isinstance(work, GlobalAvgPool) else work.kernel**2
+            count = work.pixels if isinstance(work, GlobalAvgPool) else work.window.count
             self._means[group] = max(self._means[group], count)
         if isinstance(work, Affine):
             before, behind = (self._group[value.index] for value in (node.inputs[0], node.outputs[0]))

@@ -9,20 +9,20 @@ from torch.nn import functional as F
 
 from runtime.graph import Constants, Value
 from runtime.lowering.folding import BatchNorm
-from runtime.lowering.layers import Window, convolve, plain, quantized
+from runtime.lowering.layers import convolve, plain, quantized
 from runtime.lowering.rulebook import At, HeldWeight, pixels, rule
 from runtime.lowering.tensors import as_it_runs, numbers
 from runtime.lowering.window_rules import one_number
-from runtime.workload import Affine, AffineMap, Prelu, Subsample
+from runtime.workload import Affine, AffineMap, Prelu, Subsample, Window
 from search_spaces import layers, plain_layers
 
 
 @rule(layers.QuantConv2d)
 def _quant_conv2d(at: At, input: Value) -> Value:
     layer, image = at.layer, at.image(input)
-    window = Window(layer.kernel, layer.stride, layer.padding, layer.groups)
+    window = Window.of(layer.kernel, layer.stride, layer.padding)
     _require_weight(at, 4)
-    return convolve(at.builder, at.name, image, layer.activation, quantized(layer), window)
+    return convolve(at.builder, at.name, image, layer.activation, quantized(layer), window, layer.groups)
 
 
 @rule(layers.QuantLinear)
@@ -75,9 +75,8 @@ def _convolution(at: At, input: Value, stride: Any, padding: Any, dilation: Any)
     kernel = one_number(at, "kernel_size", tuple(layer.weight.shape[2:]), 1)
     stride = one_number(at, "stride", stride, 1)
     padding = _padding(at, padding, kernel, stride)
-    return convolve(
-        at.builder, at.name, image, None, plain(layer), Window(kernel, stride, padding, layer.groups)
-    )
+    window = Window.of(kernel, stride, padding)
+    return convolve(at.builder, at.name, image, None, plain(layer), window, layer.groups)
 
 
 def _padding(at: At, padding: Any, kernel: int, stride: int) -> int:

@@ -34,6 +34,7 @@ from runtime.workload import (
     SignPack,
     SpatialWorkload,
     ThresholdKind,
+    Window,
     Workload,
 )
 from search_spaces.errors import UnsupportedLayerError
@@ -68,16 +69,6 @@ class Outline:
     read: Callable[[Any], LayerWeights]
 
 
-@dataclass(frozen=True)
-class Window:
-    """How a convolution slides; a dense layer is a 1x1 window."""
-
-    kernel: int = 1
-    stride: int = 1
-    padding: int = 0
-    groups: int = 1
-
-
 def convolve(
     builder: GraphBuilder,
     name: str,
@@ -85,27 +76,30 @@ def convolve(
     activation: "InputActivation | None",
     weights: Outline,
     window: Window,
+    groups: int = 1,
 ) -> Value:
     """Emit the activation of the input and the convolution (or dense) kernel of a layer.
+
+    A dense layer is a window of one tap.
 
     Raises:
         UnsupportedLayerError: no kernel takes this input code with these weights, or the window does not fit.
     """
     out_channels, depth, *_ = weights.shape
-    in_channels = depth * window.groups
+    in_channels = depth * groups
     if value.shape[-1] != in_channels:
         raise UnsupportedLayerError(
             f"layer '{name}': it takes {in_channels} channels, but gets {value.shape[-1]}"
         )
-    is_depthwise = window.groups > 1 and in_channels == out_channels == window.groups
+    is_depthwise = groups > 1 and in_channels == out_channels == groups
     code = _kernel_input(activation)
     coded = (
         value
         if activation is None
-        else activate(builder, name, value, activation, 1 if is_depthwise else window.groups)
+        else activate(builder, name, value, activation, 1 if is_depthwise else groups)
     )
-    layout = _layout(name, code, weights, depth * window.kernel**2)
-    workload = _workload(name, value, code, weights, layout, window, is_depthwise)
+    layout = _layout(name, code, weights, depth * window.count)
+    workload = _workload(name, value, code, weights, layout, window, groups, is_depthwise)
 
     def constants() -> Constants:
         step = float(activation.scale) if activation is not None and activation.is_bytes else 1.0
@@ -197,6 +191,7 @@ def _workload(
     weights: Outline,
     layout: WeightLayout,
     window: Window,
+    groups: int,
     is_depthwise: bool,
 ) -> Workload:
     out_channels, depth, *_ = weights.shape
@@ -206,16 +201,16 @@ def _workload(
             return BitserialDense(value.shape[0], depth, out_channels, layout.name, is_symmetric)
         return Dense(value.shape[0], depth, out_channels, layout.name, code)
     n, height, width, channels = value.shape
-    spatial = (n, height, width, window.kernel, window.stride, window.padding)
-    if min(height, width) + 2 * window.padding < window.kernel:
-        raise UnsupportedLayerError(
-            f"layer '{name}': its {window.kernel}x{window.kernel} window is larger than the image"
-        )
+    if min(window.outputs(height, width)) < 1:
+        rows, columns = window.extent
+        raise UnsupportedLayerError(f"layer '{name}': its {rows}x{columns} window is larger than the image")
+    spatial: dict[str, Any] = {"batch": n, "height": height, "width": width, **window.fields}
     if is_depthwise:
-        return DepthwiseConv2d(*spatial, channels, layout.name, code)
+        return DepthwiseConv2d(**spatial, channels=channels, weight=layout.name, input=code)
+    spatial |= {"in_channels": channels, "out_channels": out_channels, "groups": groups}
     if code == "binary":
-        return BitserialConv2d(*spatial, channels, out_channels, window.groups, layout.name, is_symmetric)
-    return Conv2d(*spatial, channels, out_channels, window.groups, layout.name, code)
+        return BitserialConv2d(**spatial, weight=layout.name, symmetric=is_symmetric)
+    return Conv2d(**spatial, weight=layout.name, input=code)
 
 
 def _constants(workload: Any, layout: WeightLayout, weights: LayerWeights, step: float) -> Constants:

@@ -26,6 +26,7 @@ from runtime.workload.maps import (
 from runtime.workload.moves import ChannelShuffle, Concat, Subsample, ToNchw, ToNhwc
 from runtime.workload.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 from runtime.workload.sums import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d, FusedOutput
+from runtime.workload.window import Window
 
 __all__ = [
     "Add",
@@ -60,5 +61,6 @@ __all__ = [
     "ThresholdKind",
     "ToNchw",
     "ToNhwc",
+    "Window",
     "Workload",
 ]

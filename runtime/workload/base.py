@@ -7,9 +7,10 @@ all that changes the machine code and nothing else: no weights, no layer names.
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
+from runtime.workload.window import Pair, Sides, Window
 from search_spaces.errors import PLUGINS, InvalidInput, UnknownFamilyError
 from search_spaces.plugins import load_plugins
 
@@ -26,6 +27,9 @@ Arithmetic = Literal["float", "integer"]
 """How a kernel scales its sums and what it keeps real numbers in: float32, or int32 in fixed point."""
 
 ThresholdKind = Literal["zero", "channel", "position", "element"]
+
+UNLESS_DEFAULT = {"told": "unless it is the default"}
+"""Metadata of a field that came later: keys tell it where they must, and stay what they were elsewhere."""
 
 _families: dict[str, type["Workload"]] = {}
 
@@ -95,8 +99,16 @@ class Workload:
     @property
     def key(self) -> str:
         """A readable, canonical and unique name: ``conv2d(batch=1,height=8,...)``."""
-        values = ",".join(f"{each.name}={getattr(self, each.name)}" for each in fields(self))
+        values = ",".join(f"{each.name}={getattr(self, each.name)}" for each in self._told())
         return f"{self.family}({values})"
+
+    def _told(self) -> "list[Field[Any]]":
+        """The fields that its name tells."""
+        return [
+            each
+            for each in fields(self)
+            if each.metadata != UNLESS_DEFAULT or getattr(self, each.name) != each.default
+        ]
 
     @property
     def symbol(self) -> str:
@@ -125,7 +137,9 @@ class Workload:
 
     def to_json(self) -> str:
         """The workload as canonical JSON."""
-        return json.dumps({"family": self.family, **asdict(self)}, sort_keys=True, separators=(",", ":"))
+        values, told = asdict(self), {"family": self.family}
+        told |= {each.name: values[each.name] for each in self._told()}
+        return json.dumps(told, sort_keys=True, separators=(",", ":"))
 
     @staticmethod
     def from_json(text: str) -> "Workload":
@@ -151,20 +165,39 @@ class Workload:
 
 @dataclass(frozen=True)
 class SpatialWorkload(Workload):
-    """A kernel that slides a square window over an NHWC image."""
+    """A kernel that slides a window over an NHWC image.
+
+    Kernels read ``window``; the fields are what keys tell, in their shortest form: 3 for (3, 3).
+
+    Attributes:
+        kernel: taps, (rows, columns) where they differ.
+        stride: pixels from one window to the next, (down, right) where they differ.
+        padding: pixels around the image, (top, left, bottom, right) where they differ.
+        dilation: pixels from one tap to the next, (down, right) where they differ.
+    """
 
     height: int
     width: int
-    kernel: int
-    stride: int
-    padding: int
+    kernel: Pair
+    stride: Pair
+    padding: Sides
+    dilation: Pair = field(default=1, kw_only=True, metadata=UNLESS_DEFAULT)
+
+    def __post_init__(self) -> None:
+        for name, value in self.window.fields.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def window(self) -> Window:
+        """How the window slides."""
+        return Window.of(self.kernel, self.stride, self.padding, self.dilation)
 
     @property
     def out_height(self) -> int:
         """Rows of the output."""
-        return (self.height + 2 * self.padding - self.kernel) // self.stride + 1
+        return self.window.outputs(self.height, self.width)[0]
 
     @property
     def out_width(self) -> int:
         """Columns of the output."""
-        return (self.width + 2 * self.padding - self.kernel) // self.stride + 1
+        return self.window.outputs(self.height, self.width)[1]

@@ -26,7 +26,7 @@ MIN_SAMPLES, SAMPLES, MAX_SAMPLES = (
     THOROUGH_PLAN.samples,
     THOROUGH_PLAN.max_samples,
 )
-KERNEL = KernelJob({"": "kernel"}, memory_of(Relu(1, 16)))
+KERNEL = KernelJob({"": "kernel"}, memory_of("native", Relu(1, 16)))
 
 
 class Machine(Place):
@@ -142,7 +142,7 @@ def test_a_sequence_computes_what_its_kernels_compute(tmp_path):
 
     relus = [Relu(1, 40), Relu(1, 24)]
     link_sequence(relus, "native", "both", tmp_path / "both.so")
-    (workspace_bytes, parts), (constant_bytes, _) = memory_of(*relus)
+    (workspace_bytes, parts), (constant_bytes, _) = memory_of("native", *relus)
     memory = random_block(workspace_bytes, parts)
     tensors = [tvm.runtime.tensor(memory), tvm.runtime.tensor(np.zeros(max(1, constant_bytes), np.uint8))]
     tvm.runtime.load_module(str(tmp_path / "both.so"))["both"](*tensors, 2)
@@ -365,7 +365,9 @@ def test_a_sample_is_the_lowest_of_its_parts(machine):
 
 def test_memory_holds_each_buffer_at_its_place():
     workload = Conv2d(1, 5, 5, 3, 1, 1, 8, 16, 1, "float", "float")
-    for (nbytes, parts), block in zip(memory_of(workload), blocks_of(workload), strict=True):
+    for (nbytes, parts), block in zip(
+        memory_of("native", workload), blocks_of(workload, "native"), strict=True
+    ):
         found = random_block(nbytes, parts)
         assert found.nbytes == max(1, block.nbytes)
         ends = sorted(
@@ -383,7 +385,7 @@ def test_a_kernel_alone_computes_what_it_computes_in_a_network(tmp_path):
 
     library = tmp_path / "kernel.so"
     ((name,),) = (names.values() for names in link_schedules([Relu(1, 40)], "native", 1, library))
-    workspace, constants = blocks_of(Relu(1, 40))
+    workspace, constants = blocks_of(Relu(1, 40), "native")
     values = np.random.default_rng(0).standard_normal(40).astype(np.float32)
     for function, count in ((name, [3]), (name + SINGLE_CALL, [])):
         memory = np.zeros(workspace.nbytes, np.uint8)

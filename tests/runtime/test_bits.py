@@ -1,5 +1,8 @@
 """Codes of 2 to 4 bits by planes, and ternary weights under bytes: exact on random shapes and CPUs."""
 
+from dataclasses import replace
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,9 +11,13 @@ from hypothesis import strategies as st
 from runtime.kernels import packing
 from runtime.kernels.bitserial import sums
 from runtime.kernels.covering import Vectors, vectors_of
+from runtime.kernels.lookups import lookup_table
+from runtime.kernels.narrow_sums import split_steps
+from runtime.kernels.weight_layouts import LayerWeights, planes_of
+from runtime.lowering.thresholds import count_limits
 from runtime.workload import BitserialConv2d, Conv2d
 from tests.runtime import references
-from tests.runtime.harness import TARGETS, lane_constants, run_kernel
+from tests.runtime.harness import TARGETS, lane_constants, pack_images, run_kernel
 
 SOME = settings(max_examples=20, deadline=None, derandomize=True)
 
@@ -106,3 +113,70 @@ def test_ternary_quads_hold_every_code(count):
     for t, quad in enumerate(quads.reshape(-1, 4, 4)):
         codes = (packed[0, t // 4, :, None] >> np.uint32(2 * (t % 4)) >> np.arange(0, 32, 8)) & 3
         np.testing.assert_array_equal(np.where(codes == 3, -1, codes), quad)
+
+
+def drawn_signs(values, shape):
+    """Random signs, or all of one: the largest counts there are."""
+    return values.choice([-1, 1], shape, p=values.choice([(0.5, 0.5), (0, 1), (1, 0)]))
+
+
+@given(
+    st.sampled_from(["binary", "symmetric", "two scales"]),
+    st.sampled_from([3, 16, 64, 100, 512]),
+    st.sampled_from([16, 32, 48, 64]),
+    st.sampled_from([1, 1, 2]),
+    st.sampled_from([(1, 1, 0), (3, 1, 1), (3, 2, 1)]),
+    st.sampled_from([name for name in TARGETS if name != "native"] or TARGETS),
+    st.integers(0, 2**32 - 1),
+)
+@settings(SOME, max_examples=12)
+def test_counts_are_exact_however_bits_are_counted(code, depth, channels, groups, window, target, seed):
+    values, (kernel, stride, padding) = np.random.default_rng(seed), window
+    x = drawn_signs(values, (1, 5, 4, depth * groups))
+    weight = drawn_signs(values, (channels * groups, depth, kernel, kernel))
+    if code != "binary":
+        weight = weight * (values.random(weight.shape) < values.choice([0.5, 1]))
+    count, ones = channels * groups, np.ones(channels * groups, np.float32)
+    layout, is_symmetric = "binary" if code == "binary" else "ternary", code == "symmetric"
+    shape = (1, 5, 4, kernel, stride, padding, depth * groups, count, groups)
+    workload = BitserialConv2d(*shape, layout, is_symmetric)
+    vectors = vectors_of(workload)
+    weights = LayerWeights(weight, ones, ones, 0 * ones).of(vectors.order())
+    packed = planes_of(workload).pack(workload, weights, vectors.width)
+    expected = references.conv2d(x, weight, stride=stride, padding=padding, groups=groups, pad_value=1)
+    found = run_kernel(workload, target, data=pack_images(x, groups), **packed)
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+    if (
+        code != "two scales" and channels % 32 != 16 % channels
+    ):  # a bit is set where the product is below zero
+        comparing = replace(workload, output="binary", output_groups=groups)
+        limits = count_limits(comparing, packed, None)
+        bits = run_kernel(comparing, target, data=pack_images(x, groups), **limits)
+        words = pack_images(np.where(expected < 0, -1, 1), groups)
+        np.testing.assert_array_equal(bits.reshape(-1).view(words.dtype), words.reshape(-1))
+
+
+@pytest.mark.parametrize(
+    ("extents", "most", "outer", "inner"),
+    [
+        ((3, 3, 2), 31, (1,), (3, 3, 2)),
+        ((3, 24), 31, (3,), (1, 24)),
+        ((3, 96), 31, (3, 4), (24,)),
+        ((3, 3, 7), 31, (3,), (1, 3, 7)),
+        ((5, 37), 31, (5, 37), (1,)),
+        ((1, 64), 31, (1, 4), (16,)),
+    ],
+)
+def test_narrow_sums_take_as_many_steps_as_they_hold(extents, most, outer, inner):
+    split = split_steps(extents, most)
+    assert (split.outer, split.inner) == (outer, inner)
+    places = {split.index(o, i) for o in np.ndindex(*split.outer) for i in np.ndindex(*split.inner)}
+    assert places == set(np.ndindex(*extents))
+
+
+def test_what_is_looked_up_is_what_is_counted():
+    for kind, operation in (("xor", np.bitwise_xor), ("and", np.bitwise_and)):
+        table = lookup_table(kind).reshape(256, 2, 16)
+        for byte, weight in product(range(256), range(256)):
+            counted = table[byte, 0, weight & 15] + table[byte, 1, weight >> 4]
+            assert counted == int(operation(byte, weight)).bit_count()

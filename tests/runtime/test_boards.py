@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,16 +9,12 @@ import torch
 
 import runtime
 import search_spaces
+from benchmarks.proof.emulated import EMULATORS, emulated
+from runtime.kernels.half_sums import MOST_WORDS
 from runtime.target import BOARDS, ByteDot, board_of, cpu_of
 from search_spaces import BitnasError, InvalidInput, precisions
 from search_spaces.layers import QuantConv2d
 from tests.runtime.harness import trained
-
-HARNESS = Path(__file__).with_name("device.c")
-EMULATORS = {
-    "aarch64": ("qemu-aarch64-static", "/usr/aarch64-linux-gnu"),
-    "armv7": ("qemu-arm-static", "/usr/arm-linux-gnueabihf"),
-}
 
 
 def needs(name, *programs):
@@ -29,23 +24,6 @@ def needs(name, *programs):
     missing = [p for p in (BOARDS[name].linker, *programs) if shutil.which(p) is None]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
-
-
-def emulated(network, image, board, folder):
-    """The output of a network for a board, run by an emulator through a small C program."""
-    emulator, root = EMULATORS[board]
-    info = network.info
-    shutil.copy(network.library, folder / "network.so")
-    program = folder / "device"
-    options = ["-O1", "-o", program, HARNESS, folder / "network.so", "-Wl,-rpath," + str(folder), "-rdynamic"]
-    subprocess.run([BOARDS[board].linker, *options], check=True)
-    network.arguments[1].tofile(folder / "constants")
-    image.tofile(folder / "input")
-    sizes = [len(info.input_shape), int(np.prod(info.output_shape)), max(1, info.workspace_bytes)]
-    shapes = [len(info.output_shape), *info.input_shape, *info.output_shape]
-    words = [folder / "constants", folder / "input", folder / "output", *map(str, sizes + shapes)]
-    subprocess.run([emulator, "-cpu", "max", "-L", root, program, *words], check=True, timeout=300)
-    return np.fromfile(folder / "output", np.float32).reshape(info.output_shape)
 
 
 @pytest.mark.parametrize("board", BOARDS)
@@ -124,7 +102,38 @@ def test_bits_are_counted_by_neon(board):
     network = runtime.compile(module, (1, 32, 6, 6), target=board)
     objdump = BOARDS[board].linker.removesuffix("gcc") + "objdump"
     code = subprocess.run([objdump, "-d", network.library], check=True, capture_output=True, text=True).stdout
-    assert "vcnt" in code if board == "armv7" else "\tcnt\t" in code
+    expected = ["\tvcnt.8", "\tvpadal.u8"] if board == "armv7" else ["\tcnt\t", "\tuadalp\t"]
+    assert [each for each in expected if each not in code] == []
+
+
+@pytest.mark.parametrize("target", ["aarch64", "aarch64+dotprod", "armv7"])
+def test_bits_of_random_layers(target, tmp_path):
+    board = target.partition("+")[0]
+    needs(board, EMULATORS[board][0])
+    random = np.random.default_rng(len(target))
+    shape, layers = (1, int(random.integers(1, 70)), 7, 9), []
+    channels = shape[1]
+    for name, lanes in zip(["binary", "dithered", "twn-binary", "dorefa2"], (16, 4, 8, 2), strict=True):
+        out = lanes * int(random.integers(1, 6))
+        kernel, stride = random.choice([1, 3, 5]), random.integers(1, 3)
+        layers.append(QuantConv2d(channels, out, int(kernel), precisions.get(name), stride=int(stride)))
+        channels = out
+    module = trained(torch.nn.Sequential(*layers), shape)
+    image = random.standard_normal(shape).astype(np.float32)
+    found = emulated(runtime.compile(module, shape, target=target), image, board, tmp_path)
+    np.testing.assert_array_equal(found, runtime.compile(module, shape).run(image))
+
+
+@pytest.mark.parametrize("channels", [MOST_WORDS * 32, MOST_WORDS * 32 + 32])
+def test_more_bits_than_sums_of_16_bits_hold(channels, tmp_path):
+    needs("aarch64", EMULATORS["aarch64"][0])
+    module = QuantConv2d(channels, 4, 1, precisions.get("binary"), relu=False).eval()
+    with torch.no_grad():
+        module.weight.fill_(-1)
+    shape = (1, channels, 1, 1)
+    image = np.ones(shape, np.float32)  # all bits differ
+    found = emulated(runtime.compile(module, shape, target="aarch64"), image, "aarch64", tmp_path)
+    np.testing.assert_array_equal(found, runtime.compile(module, shape).run(image))
 
 
 @pytest.mark.parametrize("board", BOARDS)

@@ -56,7 +56,7 @@ def test_what_is_no_library_has_no_sizes(tmp_path, content):
 
 def blocks_with(workload, values):
     """The memory of a kernel that is timed alone, with values as its input; and its output there."""
-    workspace, constants = blocks_of(workload)
+    workspace, constants = blocks_of(workload, "native")
     memory = [aligned_array((max(1, block.nbytes),), np.uint8) for block in (workspace, constants)]
     input, output = (
         memory[0][offset : offset + 4 * workload.size].view(np.float32)

@@ -3,6 +3,7 @@
 from runtime.kernels.weight_layouts import binary, dorefa8, float32, int8, ternary
 from runtime.kernels.weight_layouts.base import (
     LayerWeights,
+    Lookup,
     WeightLayout,
     layout_for,
     planes_of,
@@ -13,6 +14,7 @@ from runtime.kernels.weight_layouts.base import (
 
 __all__ = [
     "LayerWeights",
+    "Lookup",
     "WeightLayout",
     "binary",
     "dorefa8",

@@ -109,6 +109,24 @@ class Quads(ABC):
         """``weight``, ``scale``, ``bias`` and ``offset``; ``step`` is that of the inputs."""
 
 
+@dataclass(frozen=True)
+class Lookup:
+    """Bits of weights, looked up in tables that the inputs choose: see ``runtime.kernels.lookups``.
+
+    Attributes:
+        kind: of the table.
+        data: the plane of the inputs.
+        weight: the plane of the weights, as ``Planes.looked_up_in`` gives them.
+        lacks_total: whether what is looked up is subtracted, so that the sum lacks the number of bits that
+            are set in the plane.
+    """
+
+    kind: str
+    data: Expr
+    weight: Expr
+    lacks_total: bool = False
+
+
 class Planes(ABC):
     """Weights as planes of bits, for kernels that count those that differ from the inputs' signs."""
 
@@ -133,6 +151,14 @@ class Planes(ABC):
         weight: Callable[[Expr], Expr],
     ) -> Expr:
         """The word of bits that count for one of the sums; ``data`` and ``weight`` give words of a plane."""
+
+    def lookups(self, workload: BitserialConv2d, sum_index: Expr) -> list[Lookup]:
+        """What adds up to one of the sums where bits are looked up; nothing if they cannot be."""
+        return []
+
+    def looked_up_in(self, workload: BitserialConv2d, weight: NDArray[Any]) -> NDArray[Any]:
+        """Packed weights (..., planes, lanes) as planes for ``lookups``."""
+        return weight
 
     def products(self, workload: BitserialConv2d, dots: list[Expr]) -> list[Expr]:
         """What the scales multiply, from ``total - 2 count`` of each sum."""

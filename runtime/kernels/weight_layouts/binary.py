@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.weight_layouts.base import LayerWeights, Planes, WeightLayout, weight_layouts
+from runtime.kernels.weight_layouts.base import LayerWeights, Lookup, Planes, WeightLayout, weight_layouts
 from runtime.kernels.weight_layouts.packed_taps import PackedTaps
 from runtime.tvm_types import Expr
 from runtime.workload import BitserialConv2d, BitserialDense
@@ -38,6 +38,10 @@ class BinaryPlanes(Planes):
         """Where signs differ."""
         bits = workload.weight_bits
         return data(sum_index // bits) ^ weight(sum_index % bits)
+
+    def lookups(self, workload: BitserialConv2d, sum_index: Expr) -> list[Lookup]:
+        """Those that differ."""
+        return [Lookup("xor", sum_index // workload.weight_bits, sum_index % workload.weight_bits)]
 
     def negated(self, workload: BitserialConv2d, weight: NDArray[Any]) -> NDArray[Any]:
         """All bits that stand for channels change."""

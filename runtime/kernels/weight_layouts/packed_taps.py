@@ -17,8 +17,8 @@ class PackedTaps(Taps):
 
     def buffers(self, shape: Shape) -> list[Buffer]:
         """(O / lanes, words, lanes), and the scales of both signs (O / lanes, lanes)."""
-        vectors, kernel, _, depth, width = shape
-        words = packing.words(kernel * kernel * depth, self.bits)
+        vectors, rows, columns, depth, width = shape
+        words = packing.words(rows * columns * depth, self.bits)
         weight = Buffer("weight", "constant", (vectors, words, width), "uint32")
         return [
             weight,
@@ -51,11 +51,11 @@ def decode_codes(packed: Tensor, positive: Tensor, negative: Tensor, bits: int, 
     """
     from tvm import te, tirx
 
-    _, kernel, _, depth, _ = taps
+    _, _, columns, depth, _ = taps
     per_word = 32 // bits
 
     def decoded(o: Expr, ky: Expr, kx: Expr, c: Expr, i: Expr) -> Expr:
-        position = (ky * kernel + kx) * depth + c
+        position = (ky * columns + kx) * depth + c
         shifted = packed[o, position // per_word, i] >> (position % per_word * bits).astype("uint32")
         code = shifted & tirx.const((1 << bits) - 1, "uint32")
         is_one, plus, minus = code == tirx.const(1, "uint32"), positive[o, i], -negative[o, i]

@@ -13,6 +13,7 @@ from runtime.kernels.packing import QUAD
 from runtime.kernels.weight_layouts.base import (
     Args,
     LayerWeights,
+    Lookup,
     Planes,
     Quads,
     Shape,
@@ -33,8 +34,8 @@ class TernaryQuads(Quads):
 
     def buffer(self, shape: Shape) -> Buffer:
         """(O / lanes, words, lanes)."""
-        vectors, kernel, _, quads, width, _ = shape
-        words = packing.quads(kernel * kernel * quads)
+        vectors, rows, columns, quads, width, _ = shape
+        words = packing.quads(rows * columns * quads)
         return Buffer("weight", "constant", (vectors, words, width), "uint32")
 
     def scratch(self, shape: Shape) -> list[Buffer]:
@@ -87,6 +88,22 @@ class TernaryPlanes(Planes):
             return (data(0) ^ weight(1)) & weight(0)
         return data(0) & weight(sum_index)
 
+    def lookups(self, workload: BitserialConv2d, sum_index: Expr) -> list[Lookup]:
+        """Inputs of -1 where weights are +1; with one scale, also those of +1 where weights are -1.
+
+        The latter are all weights of -1 but for those where inputs are -1.
+        """
+        if workload.symmetric:
+            return [Lookup("and", 0, 0), Lookup("and", 0, 1, lacks_total=True)]
+        return [Lookup("and", 0, sum_index)]
+
+    def looked_up_in(self, workload: BitserialConv2d, weight: NDArray[Any]) -> NDArray[Any]:
+        """Where +1 and where -1."""
+        if not workload.symmetric:
+            return weight
+        nonzero, negative = weight[..., 0, :], weight[..., 1, :]
+        return np.stack([nonzero & ~negative, negative], axis=-2)
+
     def products(self, workload: BitserialConv2d, dots: list[Expr]) -> list[Expr]:
         """With two scales, the product with the codes, and that with their sizes."""
         return dots if workload.symmetric else [dots[0] - dots[1], dots[0] + dots[1]]
@@ -133,10 +150,10 @@ def decode_ternary_words(packed: Tensor, taps: Shape) -> Tensor:
     """Packed codes (O/lanes, words, lanes) -> words of four weights (O/lanes, K, K, quads, lanes)."""
     from tvm import te, tirx
 
-    _, kernel, _, depth, _ = taps
+    _, _, columns, depth, _ = taps
 
     def decoded(o: Expr, ky: Expr, kx: Expr, q: Expr, i: Expr) -> Expr:
-        position = (ky * kernel + kx) * depth + q
+        position = (ky * columns + kx) * depth + q
         shift = (position % QUAD * 2).astype("uint32")
         codes = (packed[o, position // QUAD, i] >> shift) & tirx.const(0x03030303, "uint32")
         # 3 stands for -1: its second bit fills the six above
@@ -150,10 +167,10 @@ def decode_ternary_bytes(packed: Tensor, taps: Shape) -> Tensor:
     """As ``decode_ternary_words``, byte by byte: (O/lanes, K, K, quads, lanes, 4)."""
     from tvm import te, tirx
 
-    _, kernel, _, depth, _, _ = taps
+    _, _, columns, depth, _, _ = taps
 
     def decoded(o: Expr, ky: Expr, kx: Expr, q: Expr, i: Expr, byte: Expr) -> Expr:
-        position = (ky * kernel + kx) * depth + q
+        position = (ky * columns + kx) * depth + q
         shift = (position % QUAD * 2 + byte * 8).astype("uint32")
         code = ((packed[o, position // QUAD, i] >> shift) & tirx.const(3, "uint32")).astype("int32")
         return ((code ^ tirx.const(2, "int32")) - tirx.const(2, "int32")).astype("int8")
