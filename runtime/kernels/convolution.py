@@ -109,7 +109,9 @@ class Conv2dKernel(Kernel[Conv2d]):
         reductions = len(accumulated.op.reduce_axis)
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
         func = te.create_prim_func(arguments)
-        scheduled = schedule_tiled(func, tile, reductions, stages.tensors, vectorized, reuses_rows(workload))
+        scheduled = schedule_tiled(
+            func, tile, reductions, stages.tensors, vectorized, unrolls_row=reuses_rows(workload)
+        )
         return stages.place(scheduled)
 
     def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
