@@ -51,21 +51,41 @@ class ByteDot(Enum):
     Attributes:
         lanes: how many int32 lanes it has at most.
         is_signed: whether it takes the first factor's bytes as signed; the second's always are.
+        takes_halves: whether it takes the first factor's bytes in 16 bits each: the even ones, then the odd.
+        sums_pairs: whether two products must fit 16 bits.
+        is_narrow: whether it sums in 16 bits, so that sums must be widened before these are full.
     """
 
     VPDPBUSD_512 = "vpdpbusd", 16, False
     VPDPBUSD_256 = "vpdpbusd, AVX-VNNI", 8, False
-    PMADDWD_512 = "pmaddwd", 16, False
-    PMADDWD_256 = "pmaddwd, AVX2", 8, False
-    PMADDWD_128 = "pmaddwd, SSE2", 4, False
+    PMADDWD_512 = "pmaddwd", 16, False, True
+    PMADDWD_256 = "pmaddwd, AVX2", 8, False, True
+    PMADDWD_128 = "pmaddwd, SSE2", 4, False, True
+    PMADDUBSW_512 = "pmaddubsw", 16, False, False, True
+    PMADDUBSW_256 = "pmaddubsw, AVX2", 8, False, False, True
+    PMADDUBSW_128 = "pmaddubsw, SSSE3", 4, False, False, True
+    PADDW_512 = "pmaddubsw and paddw", 16, False, False, True, True
+    PADDW_256 = "pmaddubsw and paddw, AVX2", 8, False, False, True, True
+    PADDW_128 = "pmaddubsw and paddw, SSSE3", 4, False, False, True, True
     SDOT = "sdot", 4, True
     SMULL = "smull", 4, True  # for weights above -128
     SMULL_WIDE = "smull, widened at once", 4, True
     VMULL = "vmull", 4, True  # of 32-bit ARM
 
-    def __init__(self, instruction: str, lanes: int, is_signed: bool) -> None:
+    def __init__(
+        self,
+        instruction: str,
+        lanes: int,
+        is_signed: bool,
+        takes_halves: bool = False,
+        sums_pairs: bool = False,
+        is_narrow: bool = False,
+    ) -> None:
         self.lanes = lanes
         self.is_signed = is_signed
+        self.takes_halves = takes_halves
+        self.sums_pairs = sums_pairs
+        self.is_narrow = is_narrow
 
 
 class Permute(Enum):
@@ -106,20 +126,36 @@ class Cpu:
         return 32 if "avx512f" in self.flags else 8
 
     @property
-    def byte_dot(self) -> ByteDot | None:
-        """The fastest way to multiply and sum four bytes in each lane; None where there are no vectors."""
+    def byte_dots(self) -> tuple[ByteDot, ...]:
+        """The ways to multiply and sum four bytes in each lane, the fastest first; none without vectors.
+
+        The last takes all bytes; before it may be some that take those alone whose products are small.
+        """
         ways = (
             (ByteDot.VPDPBUSD_512, {"avx512_vnni", "avx512bw"}),
             (ByteDot.VPDPBUSD_256, {"avx_vnni"}),
+            (ByteDot.PADDW_512, {"avx512bw"}),
+            (ByteDot.PMADDUBSW_512, {"avx512bw"}),
             (ByteDot.PMADDWD_512, {"avx512bw"}),
+            (ByteDot.PADDW_256, {"avx2"}),
+            (ByteDot.PMADDUBSW_256, {"avx2"}),
             (ByteDot.PMADDWD_256, {"avx2"}),
+            (ByteDot.PADDW_128, {"sse4_2"}),  # which came after SSSE3
+            (ByteDot.PMADDUBSW_128, {"sse4_2"}),
             (ByteDot.PMADDWD_128, {"x86_64"}),
             (ByteDot.SDOT, {"asimddp"}),
             (ByteDot.SMULL, {"asimd"}),
             (ByteDot.VMULL, {"neon"}),
         )
         has = self.flags | {self.architecture}
-        return next((way for way, needed in ways if needed <= has), None)
+        found = [way for way, needed in ways if needed <= has]
+        takes_all = [not way.sums_pairs for way in found]
+        return tuple(found[: takes_all.index(True) + 1]) if any(takes_all) else ()
+
+    @property
+    def byte_dot(self) -> ByteDot | None:
+        """The fastest way for any bytes; None where there are no vectors."""
+        return next(iter(reversed(self.byte_dots)), None)
 
     @property
     def permute(self) -> Permute | None:

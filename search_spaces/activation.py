@@ -11,25 +11,29 @@ from search_spaces.weight_codes import Inputs
 RANGE_MOMENTUM = 0.1
 """Share of the newest batch's maximum in an observed int8 range, once ten batches were seen."""
 
-STEPS = {"uint8": 255, "int8": 255, **{f"uint{n}": 2**n - 1 for n in range(2, 8)}}
+STEPS = {"int8": 255, "int7": 127, **{f"uint{n}": 2**n - 1 for n in range(2, 9)}}
 """Highest step of the integer activation codes, the lowest being 0. The zero point, what a real zero is coded
-as, is 0 for all but ``int8``, which learns it."""
+as, is 0 for all but ``int8`` and ``int7``, which learn it."""
+
+
+UNSIGNED = {"int8": "uint8", "int7": "uint7"}
+"""What the affine codes are behind a ReLU, where nothing lies below zero."""
 
 
 class InputActivation(nn.Module):
     """What a layer does to its input before it convolves; any shape with channels on axis 1.
 
     Attributes:
-        code: ``float``, ``uint8`` (behind a ReLU), ``int8`` (of both signs), ``binary``, or for DoReFa's
-            codes ``uint2`` to ``uint8``.
+        code: ``float``, ``uint8`` (behind a ReLU), ``int8`` (of both signs), ``uint7`` and ``int7`` (the same
+            in 7 bits), ``binary``, or for DoReFa's codes ``uint2`` to ``uint8``.
         relu: whether negative inputs become 0; a binary input keeps its sign, so there it is ignored.
         dither: the mask added before the sign: None, ``2d`` or ``3d``.
         plane: rows and columns of the images that rows of features are of, where a mask is added to these.
         scale: 0-dim, the integer codes' step; follows the range of inputs while training, but that of
             DoReFa's codes is fixed: 0 to 1 is what they cover. Always positive.
-        lowest: 0-dim, the lower end of an ``int8`` range, at most 0; the code is affine (Jacob et al.,
-            *Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference*,
-            equation 1): x = scale (q - zero point), q in 0..255.
+        lowest: 0-dim, the lower end of an ``int8`` or ``int7`` range, at most 0; the code is affine (Jacob et
+            al., *Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
+            Inference*, equation 1): x = scale (q - zero point), q in 0..255 or 0..127.
     """
 
     scale: Tensor
@@ -63,11 +67,11 @@ class InputActivation(nn.Module):
     @property
     def is_affine(self) -> bool:
         """Whether a real zero is coded as another number than 0."""
-        return self.code == "int8"
+        return self.code in UNSIGNED
 
     @property
     def zero_point(self) -> Tensor:
-        """What a real zero is coded as: 0-dim, a whole number in 0..255."""
+        """What a real zero is coded as: 0-dim, a whole number in 0..255 or 0..127."""
         if not self.is_affine:
             return torch.zeros_like(self.scale)
         return torch.round(-self.lowest * (1 / self.scale)).clamp(0, STEPS[self.code])
@@ -105,4 +109,4 @@ class InputActivation(nn.Module):
 def _input_code(activation: str, relu: bool) -> str:
     if activation in LEVEL_BITS:
         return f"uint{LEVEL_BITS[activation]}"
-    return "uint8" if activation == "int8" and relu else activation
+    return UNSIGNED.get(activation, activation) if relu else activation

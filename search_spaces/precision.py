@@ -9,14 +9,17 @@ from search_spaces.weight_codes import WeightCode, weight_codes
 from search_spaces.weight_codes.base import Scale
 
 ActivationCode = str
-"""``float``, ``int8``, ``binary``, or ``dorefa2`` to ``dorefa8``."""
+"""``float``, ``int8``, ``int7``, ``binary``, or ``dorefa2`` to ``dorefa8``."""
 
 Dither = Literal["2d", "3d"]
 
 LEVEL_BITS = {f"dorefa{bits}": bits for bits in range(2, 9)}
 """Bits of DoReFa's activation codes, whose levels are evenly spaced."""
 
-ACTIVATION_CODES = ("float", "int8", "binary", *LEVEL_BITS)
+BYTE_CODES = ("int8", "int7")
+"""Activation codes that follow the range of a layer's inputs, in 8 bits or 7."""
+
+ACTIVATION_CODES = ("float", *BYTE_CODES, "binary", *LEVEL_BITS)
 DITHERS = (None, "2d", "3d")
 SCALES: tuple[Scale, ...] = ("learned", "analytic", "none")
 
@@ -29,7 +32,8 @@ class Precision:
         name: what users call it.
         weight: the name of a weight code: ``float``, ``int8`` (one scale per output channel), ``ternary``,
             ``binary``, ``dorefa2`` to ``dorefa8``, or one that a plug-in brings.
-        activation: the code of the layer's input: ``float``, ``int8``, ``binary``, or one of DoReFa's.
+        activation: the code of the layer's input: ``float``, ``int8``, ``int7`` (in 7 bits), ``binary``, or
+            one of DoReFa's.
         dither: the mask added before a binary activation's sign: None, ``2d`` or ``3d``.
         scale: where the scales of ternary and binary weights come from. ``learned``: two for a layer (TTQ),
             one per output channel (XNOR-Net++, case 1). ``analytic``: those that fit the latent weights best,
@@ -75,7 +79,7 @@ class Precision:
     @property
     def suits_all_layers(self) -> bool:
         """Whether it is for layers that else stay real, too: the first, and those that see one pixel."""
-        return self.weight == self.activation == "int8"
+        return self.weight == "int8" and self.activation in BYTE_CODES
 
     @property
     def weight_bits(self) -> int:
@@ -98,6 +102,8 @@ _BUILT_IN: dict[str, tuple[str, ActivationCode, Dither | None, Scale]] = {
     "ternary": ("ternary", "float", None, "learned"),
     "binary": ("binary", "binary", None, "learned"),
     "dithered": ("ternary", "binary", "2d", "learned"),
+    # int8 whose products of two sum up in 16 bits, for CPUs without dot products of bytes
+    "int8-7": ("int8", "int7", None, "learned"),
     # the other combinations that the paper on ternary weights and binary activations measures
     "dithered-3d": ("ternary", "binary", "3d", "learned"),
     "dithered-binary": ("binary", "binary", "2d", "learned"),

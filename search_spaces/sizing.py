@@ -14,6 +14,7 @@ from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.outputs import outputs
 from search_spaces.plain_layers import OutputScale
+from search_spaces.precision import BYTE_CODES
 
 FLOAT_BITS = 32
 
@@ -114,7 +115,7 @@ def _parameters(module: nn.Module) -> int:
 def _unlearned_scales(layer: QuantConv2d | QuantLinear) -> int:
     """Scales and zero points that codes need and that are no parameters: int8's, and analytic ones."""
     weight = layer.weight_code.computed_scales(len(layer.weight))
-    return weight + int(layer.precision.activation == "int8") + int(layer.activation.is_affine)
+    return weight + int(layer.precision.activation in BYTE_CODES) + int(layer.activation.is_affine)
 
 
 @dataclass(frozen=True)

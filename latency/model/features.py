@@ -26,7 +26,7 @@ NUMBER_FIELDS = (
 FLAG_FIELDS = ("relu", "residual", "also_float", "symmetric", "dither", "mixed")
 CODE_FIELDS = ("weight", "input", "output", "code", "threshold", "arithmetic")
 CODE_NAMES = (
-    *("float", "uint8", "int8", "ternary", "binary", "byte", "dorefa8"),
+    *("float", "uint8", "uint7", "int8", "int7", "ternary", "binary", "byte", "dorefa8"),
     *("zero", "channel", "position", "element", "integer"),
 )
 ROLES = ("input", "constant", "scratch", "output")
@@ -107,11 +107,12 @@ def _fields(workload: "Workload") -> dict[str, Any]:
 def _words(family: str, fields: dict[str, Any], depth: int) -> int:
     """Steps through the channels of one pixel: bits in words, bytes in fours."""
     from runtime.kernels.packing import WORD
+    from runtime.workload import HIGHEST_BYTE
 
     if family.startswith("bitserial"):
         return math.ceil(depth / WORD) * (2 if fields["weight"] == "ternary" else 1)
     is_dense = family != "depthwise_conv2d"
-    return math.ceil(depth / 4) if fields["input"] in ("uint8", "int8") and is_dense else depth
+    return math.ceil(depth / 4) if fields["input"] in HIGHEST_BYTE and is_dense else depth
 
 
 @lru_cache(CACHE_SIZE)

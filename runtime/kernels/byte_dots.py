@@ -2,6 +2,7 @@
 
 VNNI and sdot do it at once. Older CPUs multiply 16 bits: x86 sums two neighbours then (pmaddwd), so words are
 taken apart into their even and their odd bytes; NEON multiplies bytes into 16 bits and sums neighbours after.
+x86 also sums two products of bytes in 16 bits (pmaddubsw), which saturates: for those that are small enough.
 """
 
 from collections.abc import Callable
@@ -10,16 +11,36 @@ from runtime.target import ByteDot
 from runtime.tvm_types import Expr
 
 PMADDWD = {4: "llvm.x86.sse2.pmadd.wd", 8: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.avx512.pmaddw.d.512"}
+PMADDUBSW = {
+    4: "llvm.x86.ssse3.pmadd.ub.sw.128",
+    8: "llvm.x86.avx2.pmadd.ub.sw",
+    16: "llvm.x86.avx512.pmaddubs.w.512",
+}
 EVEN_BYTES = 0x00FF00FF
+MOST_IN_16_BITS = (1 << 15) - 1
 
 
-def add_dot(kind: ByteDot, total: Expr, data: Expr, weight: Expr) -> Expr:
+def add_dot(kind: ByteDot, total: Expr, *factors: Expr) -> Expr:
     """``total`` plus, in each lane, a0 w0 + a1 w1 + a2 w2 + a3 w3.
 
-    All are int32 vectors of a width that ``kind`` has. The bytes of ``data`` are the a, unsigned or signed as
-    it takes them, those of ``weight`` the signed w.
+    All are int32 vectors of a width that ``kind`` has. The last of ``factors`` has the signed w as its bytes,
+    the first the a, unsigned or signed as ``kind`` takes them; where it takes halves, two have these in 16
+    bits each. A narrow ``kind`` adds a0 w0 + a1 w1 to the lower half of a lane, a2 w2 + a3 w3 to the upper.
     """
-    return WAYS[kind](total, data, weight)
+    return WAYS[kind](total, *factors)
+
+
+def add_narrow(kind: ByteDot, total: Expr, narrow: Expr) -> Expr:
+    """``total`` plus, in each lane, the signed halves of ``narrow``."""
+    return total + _pairs(narrow)
+
+
+def halves(word: Expr) -> list[Expr]:
+    """A word's even bytes in 16 bits each, and its odd ones."""
+    from tvm import tirx
+
+    even = tirx.const(EVEN_BYTES, "int32")
+    return [word & even, (word >> 8) & even]
 
 
 def _vpdpbusd(total: Expr, data: Expr, weight: Expr) -> Expr:
@@ -32,18 +53,40 @@ def _sdot(total: Expr, data: Expr, weight: Expr) -> Expr:
     return _call("int32x4", "llvm.aarch64.neon.sdot.v4i32.v16i8", total, _bytes(data), _bytes(weight))
 
 
-def _pmaddwd(total: Expr, data: Expr, weight: Expr) -> Expr:
+def _pmaddwd(total: Expr, even: Expr, odd: Expr, weight: Expr) -> Expr:
     from tvm import tirx
 
     count, eight = _lanes(total), tirx.const(8, "int16")
-    halves, even = f"int16x{2 * count}", tirx.const(EVEN_BYTES, "int32")
-    # unsigned bytes lose their neighbours, signed ones are shifted down from the top
-    unsigned = [_seen_as(halves, word & even) for word in (data, data >> 8)]
-    both = _seen_as(halves, weight)
-    signed = [(both << eight) >> eight, both >> eight]
-    for a, w in zip(unsigned, signed, strict=True):
-        total = total + _call(f"int32x{count}", PMADDWD[count], a, w)
+    in_16_bits = f"int16x{2 * count}"
+    both = _seen_as(in_16_bits, weight)
+    for a, w in zip((even, odd), ((both << eight) >> eight, both >> eight), strict=True):
+        total = total + _call(f"int32x{count}", PMADDWD[count], _seen_as(in_16_bits, a), w)
     return total
+
+
+def _pmaddubsw(total: Expr, data: Expr, weight: Expr) -> Expr:
+    return total + _pairs(_products_by_twos(data, weight))
+
+
+def _paddw(total: Expr, data: Expr, weight: Expr) -> Expr:
+    in_16_bits = f"int16x{2 * _lanes(total)}"
+    return _seen_as(f"int32x{_lanes(total)}", _seen_as(in_16_bits, total) + _products_by_twos(data, weight))
+
+
+def _products_by_twos(data: Expr, weight: Expr) -> Expr:
+    """a0 w0 + a1 w1 and a2 w2 + a3 w3 of each lane, in 16 bits."""
+    count = _lanes(data)
+    return _call(f"int16x{2 * count}", PMADDUBSW[count], _bytes(data), _bytes(weight))
+
+
+def _pairs(vector: Expr) -> Expr:
+    """The sums of neighbours of 16 bits."""
+    from tvm import tirx
+
+    count = _bits(vector) // 32
+    in_16_bits = f"int16x{2 * count}"
+    ones = tirx.Broadcast(tirx.const(1, "int16"), 2 * count)
+    return _call(f"int32x{count}", PMADDWD[count], _seen_as(in_16_bits, vector), ones)
 
 
 def _smull(total: Expr, data: Expr, weight: Expr) -> Expr:
@@ -102,12 +145,22 @@ def _lanes(vector: Expr) -> int:
     return int(vector.ty.dtype.lanes)
 
 
-WAYS: dict[ByteDot, Callable[[Expr, Expr, Expr], Expr]] = {
+def _bits(vector: Expr) -> int:
+    return int(vector.ty.dtype.bits) * _lanes(vector)
+
+
+WAYS: dict[ByteDot, Callable[..., Expr]] = {
     ByteDot.VPDPBUSD_512: _vpdpbusd,
     ByteDot.VPDPBUSD_256: _vpdpbusd,
     ByteDot.PMADDWD_512: _pmaddwd,
     ByteDot.PMADDWD_256: _pmaddwd,
     ByteDot.PMADDWD_128: _pmaddwd,
+    ByteDot.PMADDUBSW_512: _pmaddubsw,
+    ByteDot.PMADDUBSW_256: _pmaddubsw,
+    ByteDot.PMADDUBSW_128: _pmaddubsw,
+    ByteDot.PADDW_512: _paddw,
+    ByteDot.PADDW_256: _paddw,
+    ByteDot.PADDW_128: _paddw,
     ByteDot.SDOT: _sdot,
     ByteDot.SMULL: _smull,
     ByteDot.SMULL_WIDE: _smull_wide,

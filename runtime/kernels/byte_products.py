@@ -2,15 +2,16 @@
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
+from runtime.kernels.byte_sums import Products, Sums, sum_by_fours, takes
 from runtime.kernels.covering import Grid, vectors_of
-from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum
+from runtime.kernels.intrinsics import DOT_LANES
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.quads import fill_quads, join_quads
 from runtime.kernels.reading import reader
 from runtime.kernels.weight_layouts import quads_of
 from runtime.target import ByteDot, Cpu
 from runtime.tvm_types import Expr, Tensor, Tensors
-from runtime.workload import Conv2d
+from runtime.workload import HIGHEST_BYTE, Conv2d, is_affine
 
 QUAD = packing.QUAD  # bytes of one dot product
 BYTE_OFFSET = 128  # what bytes lose on the way into a dot product of signed bytes
@@ -24,7 +25,17 @@ def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
         return None
     if cpu.byte_dot is ByteDot.SMULL and quads_of(workload).is_odd:  # and bytes may be -128
         return ByteDot.SMULL_WIDE
-    return cpu.byte_dot
+    window, depth = workload.window.taps, packing.quads(_depth(workload))
+    return next((kind for kind in cpu.byte_dots if takes(kind, window, depth, _highest_pair(workload))), None)
+
+
+def _depth(workload: Conv2d) -> int:
+    return workload.in_channels // workload.groups
+
+
+def _highest_pair(workload: Conv2d) -> int:
+    """What the sum of two products may be, as bytes are stored."""
+    return 2 * HIGHEST_BYTE[workload.input] * quads_of(workload).highest
 
 
 def window_buffers(workload: Conv2d, image: tuple[int, int], out: tuple[int, int]) -> list[Buffer]:
@@ -47,19 +58,19 @@ def accumulate_bytes(
     buffers: dict[str, Buffer],
     args: Tensors,
     scratch: Tensors,
-) -> tuple[Image, Tensor]:
+) -> tuple[Image, Sums]:
     """The input, and the sums of products of bytes as they are stored, int32, of the grid's shape."""
     kind = byte_dot_for(workload, cpu)
     if kind is None:
         image, data = _bytes(workload, buffers, args, scratch)
-        accumulated = _one_by_one(workload, grid, data, args, scratch)
+        sums = _one_by_one(workload, grid, data, args, scratch)
     else:
         image, data = _words(workload, buffers, args, scratch)
-        accumulated = _by_fours(workload, cpu, kind, grid, data, args, scratch)
+        sums = _by_fours(workload, cpu, kind, grid, data, args, scratch)
     if quads_of(workload).is_odd:
         scratch["pixels"] = _pixels(data, kind)
         scratch["windows"] = _windows(workload, scratch["pixels"], buffers["windows"].shape)
-    return image, accumulated
+    return image, sums
 
 
 def all_products(
@@ -73,30 +84,37 @@ def all_products(
         total = 2 * total + scratch["windows"][n, y, grid.columns.at(x), grid.group(o, i)]
     kind = byte_dot_for(workload, cpu)
     excess = tirx.const(-BYTE_OFFSET if kind is not None and kind.is_signed else 0, "int32")
-    excess = excess + args["zero_point"][0] if workload.input == "int8" else excess
+    excess = excess + args["zero_point"][0] if is_affine(workload.input) else excess
     return total + args["offset"][o, i] * excess
 
 
 def _by_fours(
     workload: Conv2d, cpu: Cpu, kind: ByteDot, grid: Grid, data: Image, args: Tensors, scratch: Tensors
-) -> Tensor:
-    from tvm import te, tirx
+) -> Sums:
+    from tvm import tirx
 
     w, depth, (vectors, width) = workload, data.shape[-1], grid.vectors.shape
     weight = quads_of(w).words(args, scratch, (vectors, *w.window.taps, depth, width, QUAD))
-    read = reader(grid, data, cpu)
-    ky, kx, quad = (te.reduce_axis((0, extent), name) for extent, name in _axes(w, depth))
     flip = tirx.const(-0x7F7F7F80 if kind.is_signed else 0, "int32")  # the highest bit of each byte
+    read = reader(grid, data, cpu)
 
-    def dot(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-        place = n, *w.window.pixel(y, grid.columns.at(x), ky, kx)
-        word = read(place, o, i, (quad,)) ^ flip
-        return byte_dot_sum(kind, word, weight[o, ky, kx, quad, i], axis=[ky, kx, quad])
+    def pixel(n: Expr, y: Expr, x: Expr, ky: Expr, kx: Expr) -> tuple[Expr, Expr, Expr]:
+        return n, *w.window.pixel(y, grid.columns.at(x), ky, kx)
 
-    return te.compute(grid.shape, dot, name="accumulate")
+    products = Products(
+        window=w.window.taps,
+        image=data.shape,
+        word=lambda *i: data[i] ^ flip,
+        pixel=pixel,
+        group=grid.group,
+        weight=lambda *i: weight[i],
+        highest_pair=_highest_pair(w),
+        lane_word=(lambda *i: read(*i) ^ flip) if grid.spans_groups else None,
+    )
+    return sum_by_fours(kind, grid.shape, products)
 
 
-def _one_by_one(workload: Conv2d, grid: Grid, data: Image, args: Tensors, scratch: Tensors) -> Tensor:
+def _one_by_one(workload: Conv2d, grid: Grid, data: Image, args: Tensors, scratch: Tensors) -> Sums:
     from tvm import te
 
     w, depth, (vectors, width) = workload, data.shape[-1] // QUAD, grid.vectors.shape
@@ -109,7 +127,7 @@ def _one_by_one(workload: Conv2d, grid: Grid, data: Image, args: Tensors, scratc
         stored = data[(*pixel, quad * QUAD + byte)].astype("int32")
         return te.sum(stored * weights[o, ky, kx, quad, i, byte].astype("int32"), axis=[ky, kx, quad, byte])
 
-    return te.compute(grid.shape, product, name="accumulate")
+    return Sums(te.compute(grid.shape, product, name="accumulate"))
 
 
 def _axes(workload: Conv2d, quads: int) -> tuple[tuple[int, str], ...]:

@@ -3,6 +3,7 @@
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels
 from runtime.kernels.byte_products import accumulate_bytes, all_products, window_buffers
+from runtime.kernels.byte_sums import Sums
 from runtime.kernels.covering import Cover, Grid, reuses_rows, vectors_of
 from runtime.kernels.epilogue import (
     epilogue_constants,
@@ -18,11 +19,18 @@ from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import quads_of, taps_of
 from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
-from runtime.workload import BitserialConv2d, Conv2d, Dense, SpatialWorkload
+from runtime.workload import (
+    HIGHEST_BYTE,
+    BitserialConv2d,
+    Conv2d,
+    Dense,
+    SpatialWorkload,
+    is_affine,
+)
 
-DTYPES = {"float": "float32", "uint8": "uint8", "int8": "uint8"}
+DTYPES = {"float": "float32", **dict.fromkeys(HIGHEST_BYTE, "uint8")}
 ZERO_POINT = Buffer("zero_point", "constant", (1,), "int32")
-"""What stands for zero in an int8 input; in any other input 0 does."""
+"""What stands for zero in an affine input; in any other input 0 does."""
 
 
 def is_pointwise(workload: SpatialWorkload) -> bool:
@@ -32,7 +40,7 @@ def is_pointwise(workload: SpatialWorkload) -> bool:
 
 def has_byte_inputs(workload: Conv2d) -> bool:
     """Whether inputs are bytes, which are multiplied four at a time."""
-    return workload.input in ("uint8", "int8")
+    return workload.input in HIGHEST_BYTE
 
 
 def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -66,7 +74,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         quads = (vectors, *w.window.taps, packing.quads(depth), width, packing.QUAD)
         if has_byte_inputs(w):
             found += [quads_of(w).buffer(quads), Buffer("offset", "constant", per_channel, "int32")]
-            found += [ZERO_POINT] if w.input == "int8" else []
+            found += [ZERO_POINT] if is_affine(w.input) else []
         else:
             found += taps_of(w).buffers(taps)
         found += scales(w, per_channel) + epilogue_constants(w, grid)
@@ -94,23 +102,24 @@ class Conv2dKernel(Kernel[Conv2d]):
         }
         scratch: Tensors = {}
         if has_byte_inputs(workload):
-            image, accumulated = accumulate_bytes(workload, cpu, grid, buffers, args, scratch)
+            image, sums = accumulate_bytes(workload, cpu, grid, buffers, args, scratch)
         else:
-            image, accumulated = self._accumulate_floats(workload, cpu, grid, buffers, args, scratch)
+            image, sums = self._accumulate_floats(workload, cpu, grid, buffers, args, scratch)
 
         def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-            total = accumulated[n, y, x, o, i]
+            total = sums.total[n, y, x, o, i]
             if has_byte_inputs(workload):
                 total = all_products(workload, cpu, grid, total, args, scratch, (n, y, x, o, i))
             return scaled(workload, total, args, o, i)
 
         stages = finish(workload, cpu, grid, args, value)
         arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
-        reductions = len(accumulated.op.reduce_axis)
+        reductions = len(sums.total.op.reduce_axis)
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
         func = te.create_prim_func(arguments)
+        reuses = reuses_rows(workload) and not sums.narrow
         scheduled = schedule_tiled(
-            func, tile, reductions, stages.tensors, vectorized, unrolls_row=reuses_rows(workload)
+            func, tile, reductions, stages.tensors, vectorized, sums.narrow, sums.arrange, reuses
         )
         return stages.place(scheduled)
 
@@ -128,7 +137,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         buffers: dict[str, Buffer],
         args: Tensors,
         scratch: Tensors,
-    ) -> tuple[Image, Tensor]:
+    ) -> tuple[Image, Sums]:
         """Multiply and add floats; low-bit weights are decoded first."""
         from tvm import te
 
@@ -148,7 +157,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             pixel = read((n, *window.pixel(y, grid.columns.at(x), ky, kx)), o, i, (c,))
             return te.sum(pixel * weight[o, ky, kx, c, i], axis=[ky, kx, c])
 
-        return image, te.compute(grid.shape, product, name="accumulate")
+        return image, Sums(te.compute(grid.shape, product, name="accumulate"))
 
     def macs(self, workload: Conv2d) -> int:
         """N * Ho * Wo * O * (C / groups) * taps."""

@@ -25,7 +25,7 @@ from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
-from runtime.workload import DepthwiseConv2d
+from runtime.workload import DepthwiseConv2d, is_affine
 
 
 class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
@@ -44,7 +44,7 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         found += epilogue_inputs(w, grid)
         taps = (vectors, *w.window.taps, 1, width)
         found += taps_of(w).buffers(taps)
-        found += [ZERO_POINT] if w.input == "int8" else []
+        found += [ZERO_POINT] if is_affine(w.input) else []
         found += scales(w, per_channel) + epilogue_constants(w, grid)
         if w.window.is_padded or w.input != "float":
             depth = (w.channels,) if w.input == "float" else per_channel

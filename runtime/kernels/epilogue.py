@@ -29,13 +29,13 @@ from runtime.kernels.placing import Placed, place_outputs
 from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Stmt, Tensor, Tensors, TirBuffer
-from runtime.workload import Arithmetic, FusedOutput
+from runtime.workload import HIGHEST_BYTE, Arithmetic, FusedOutput, is_affine
 
 LANES = VECTOR  # one mask of 16 bits
 ROUNDING = 1.5 * 2.0**23  # added to a small float32, it leaves no bits for a fraction: half goes to even
 ROUNDING_BITS = 0x4B400000  # the bits of that float32; what they grew by is the rounded number
-STEPS = {"int8": 255, **{f"uint{n}": 2**n - 1 for n in range(2, 9)}}
-"""Highest step of a byte; int8's zero point is a constant of its kernels, that of the others is 0."""
+STEPS = {"int8": 255, "int7": 127, **{f"uint{n}": 2**n - 1 for n in range(2, 9)}}
+"""Highest step of a byte; the zero point of affine ones is a constant of kernels, that of the others is 0."""
 
 Value = Compute
 """The value at (n, y, x, o, i) of a grid, or for ``is_below_limit`` the condition.
@@ -80,7 +80,7 @@ def can_write_bits(vectors: Vectors, groups: int) -> bool:
 
 def scales_by_integers(workload: Any) -> bool:
     """Whether the sums are of bytes and are scaled without a float; depthwise low-bit weights are floats."""
-    if workload.arithmetic != "integer" or workload.input not in ("uint8", "int8"):
+    if workload.arithmetic != "integer" or workload.input not in HIGHEST_BYTE:
         return False
     return workload.family != "depthwise_conv2d" or taps_of(workload).scales_by_integers
 
@@ -130,7 +130,7 @@ def _integer_constants(workload: FusedOutput) -> list[Buffer]:
     if has_real(workload):
         return found + code_buffers()
     # a ReLU ends at the zero point, which the bias holds already
-    return [*found, _OUTPUT_ZERO] if workload.relu and workload.output == "int8" else found
+    return [*found, _OUTPUT_ZERO] if workload.relu and is_affine(workload.output) else found
 
 
 _OUTPUT_ZERO = Buffer("output_zero", "constant", (1,), "int32")
@@ -139,7 +139,7 @@ _OUTPUT_ZERO = Buffer("output_zero", "constant", (1,), "int32")
 def step_buffers(code: str) -> list[Buffer]:
     """One over the step of a byte, and its zero point where it has one."""
     inverse = Buffer("inverse_step", "constant", (1,), "float32")
-    return [inverse, _OUTPUT_ZERO] if code == "int8" else [inverse]
+    return [inverse, _OUTPUT_ZERO] if is_affine(code) else [inverse]
 
 
 def epilogue_outputs(workload: FusedOutput, grid: Grid) -> list[Buffer]:
@@ -174,7 +174,7 @@ def quantized(value: Expr, args: Tensors, code: str) -> Expr:
     """``round(value / step)``, half to even, plus the zero point, clamped to the code's range, as a byte."""
     from tvm import tirx
 
-    zero = args["output_zero"][0] if code == "int8" else tirx.const(0, "int32")
+    zero = args["output_zero"][0] if is_affine(code) else tirx.const(0, "int32")
     low, high = -zero.astype("float32"), (tirx.const(STEPS[code], "int32") - zero).astype("float32")
     steps = tirx.max(tirx.min(value * args["inverse_step"][0], high), low)
     # TVM does not vectorize its own rounding

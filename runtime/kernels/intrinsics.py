@@ -8,12 +8,13 @@ own: TVM vectorizes them as it does its own, and lowers them as told here.
 from collections.abc import Callable
 from functools import lru_cache, partial
 
-from runtime.kernels.byte_dots import add_dot
+from runtime.kernels.byte_dots import add_dot, add_narrow
 from runtime.target import ByteDot, Permute
 from runtime.tvm_types import Expr, IterVar, TirBuffer
 
 BYTE_DOT, LANE_MASK = "tirx.bitnas_byte_dot", "tirx.bitnas_lane_mask"
 BYTE_DOT_SUM = "tirx.bitnas_{}_sum"
+WIDE_SUM = "tirx.bitnas_{}_wide_sum"
 PURE_EFFECT = 1  # TVM's CallEffectKind::kPure
 DOT_LANES = (4, 8, 16)
 MASK_LANES = 16
@@ -27,24 +28,31 @@ def _register() -> None:
         ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
     ir.register_op_attr(BYTE_DOT, "TVectorizable", True)
     for kind in ByteDot:
-        name = BYTE_DOT_SUM.format(kind.name)
-        ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
-        ir.register_op_attr(name, "TVectorizable", True)
-        lower = partial(_lower_byte_dot_sum, kind)
-        tirx.register_intrin_lowering(name, target="llvm", f=lower, level=99)
+        for form, lower in ((BYTE_DOT_SUM, _lower_byte_dot_sum), (WIDE_SUM, _lower_wide_sum)):
+            name = form.format(kind.name)
+            ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
+            ir.register_op_attr(name, "TVectorizable", True)
+            tirx.register_intrin_lowering(name, target="llvm", f=partial(lower, kind), level=99)
     tirx.register_intrin_lowering(LANE_MASK, target="llvm", f=_lower_lane_mask, level=99)
 
 
-def byte_dot_sum(kind: ByteDot, data: Expr, weight: Expr, axis: list[IterVar]) -> Expr:
+def byte_dot_sum(kind: ByteDot, data: list[Expr], weight: Expr, axis: list[IterVar]) -> Expr:
     """The sum over ``axis`` of a0 w0 + a1 w1 + a2 w2 + a3 w3.
 
-    ``data`` is an int32 whose bytes are the a, unsigned or signed; those of ``weight`` are the signed w.
+    ``data`` is an int32 whose bytes are the a, unsigned or signed, or, where ``kind`` takes halves, two: of
+    a0 and a2 in 16 bits each, and of a1 and a3. The bytes of ``weight`` are the signed w. Of a narrow kind,
+    the sum is two of 16 bits, for ``wide_sum``.
     """
     from tvm import ir
 
     _register()
-    dot = ir.Call(ir.Op.get(BYTE_DOT), [data, weight], ret_ty="int32")
+    dot = ir.Call(ir.Op.get(BYTE_DOT), [*data, weight], ret_ty="int32")
     return lane_sum(BYTE_DOT_SUM.format(kind.name), dot, axis)
+
+
+def wide_sum(kind: ByteDot, narrow: Expr, axis: list[IterVar]) -> Expr:
+    """The sum over ``axis`` of the two halves of each of the narrow sums."""
+    return lane_sum(WIDE_SUM.format(kind.name), narrow, axis)
 
 
 def lane_sum(name: str, value: Expr, axis: list[IterVar]) -> Expr:
@@ -142,6 +150,10 @@ def _lower_byte_dot_sum(kind: ByteDot, call: Expr) -> Expr:
     """As many lanes at a time as the instruction has; it adds to its first operand."""
     total, dot = call.args
     return in_pieces(partial(add_dot, kind), kind.lanes, total, *dot.args)
+
+
+def _lower_wide_sum(kind: ByteDot, call: Expr) -> Expr:
+    return in_pieces(partial(add_narrow, kind), kind.lanes, *call.args)
 
 
 def in_pieces(operation: Callable[..., Expr], most: int, *vectors: Expr) -> Expr:

@@ -16,6 +16,10 @@ MOST_VECTORS = 8
 WEIGHT_COST = 3  # a vector of weights comes from a farther cache than a pixel, which is broadcast
 
 
+Arrange = Callable[[Schedule, list[Loop]], None]
+"""Moves stages before ``accumulate`` into its reduction, whose loops are given, blocks outermost."""
+
+
 @dataclass(frozen=True)
 class Tile:
     """Accumulators held in registers: ``x`` pixels times ``o`` vectors of output channels."""
@@ -61,6 +65,7 @@ def schedule_tiled(
     stages: Mapping[str, Tensor],
     prepare: tuple[str, ...] = (),
     narrow: int = 0,
+    arrange: Arrange | None = None,
     unrolls_row: bool = False,
 ) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
@@ -69,8 +74,9 @@ def schedule_tiled(
     others over the same axes or all but the lanes. ``accumulate`` runs over the same axes, perhaps one for
     planes before the lanes, and ``reductions`` more. The blocks in ``prepare`` (decoding of weights) run
     before, vectorized over their last axis. If ``accumulate`` widens sums, these are the block ``narrow``,
-    and ``narrow`` is the number of its own reductions. With ``unrolls_row`` the second reduction, along a row
-    of the window, is innermost and unrolled: what neighbouring pixels read alike is then made ready once.
+    and ``narrow`` is the number of its own reductions. ``arrange`` moves what else comes before. With
+    ``unrolls_row`` the second reduction, along a row of the window, is innermost and unrolled: what
+    neighbouring pixels read alike is then made ready once.
     """
     from tvm.s_tir import Schedule
 
@@ -101,12 +107,9 @@ def schedule_tiled(
         schedule.unroll(row)
     _accumulate(schedule, accumulate, reduced, spatial)
     if narrow:
-        inner = schedule.get_sblock("narrow")
-        schedule.compute_at(inner, reduced[-1], preserve_unit_loops=True)
-        schedule.set_scope(inner, 0, "local")
-        own = schedule.get_loops(inner)[-len(schedule.get(inner).iter_vars) :]
-        _accumulate(schedule, inner, own[-narrow:], own[2:-narrow])  # the first two are of one image and row
-        schedule.decompose_reduction(inner, own[-narrow])
+        _sum_narrow(schedule, reduced[-1], narrow)
+    if arrange is not None:
+        arrange(schedule, reduced)
     schedule.decompose_reduction(accumulate, reduced[0])
     return schedule.mod["main"]
 
@@ -118,6 +121,17 @@ def _accumulate(schedule: Schedule, block: Block, reduced: list[Loop], spatial: 
     schedule.vectorize(lanes)
     for loop in unrolled:
         schedule.unroll(loop)
+
+
+def _sum_narrow(schedule: Schedule, place: Loop, reductions: int) -> None:
+    """Let the block ``narrow`` run within a loop of ``accumulate``, in registers of its own."""
+    block = schedule.get_sblock("narrow")
+    schedule.compute_at(block, place, preserve_unit_loops=True)
+    schedule.set_scope(block, 0, "local")
+    own = schedule.get_loops(block)[-len(schedule.get(block).iter_vars) :]
+    reduced, spatial = own[-reductions:], own[2:-reductions]  # the first two are of one image and row
+    _accumulate(schedule, block, reduced, spatial)
+    schedule.decompose_reduction(block, reduced[0])
 
 
 def _share(schedule: Schedule, loops: list[Loop]) -> None:

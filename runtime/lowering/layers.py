@@ -23,6 +23,7 @@ from runtime.kernels.weight_layouts import (
 from runtime.lowering.builder import GraphBuilder
 from runtime.lowering.tensors import as_it_runs, in_float32, numbers
 from runtime.workload import (
+    HIGHEST_BYTE,
     BitserialConv2d,
     BitserialDense,
     ByteCode,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from search_spaces.activation import InputActivation
 
 _BYTES = "kernels of bytes take whole numbers of -127 to 127 with one scale, and odd ones of -255 to 255"
-ACCEPTED_CODES = {"uint8": _BYTES, "int8": _BYTES, "binary": "kernels of signs take -1, 0 and 1"}
+ACCEPTED_CODES = {**dict.fromkeys(HIGHEST_BYTE, _BYTES), "binary": "kernels of signs take -1, 0 and 1"}
 """Which weights kernels take, by their input."""
 
 
@@ -176,8 +177,9 @@ def _layout(name: str, code: InputCode, weights: Outline, count: int) -> WeightL
             f"{ACCEPTED_CODES[code]}"
         )
     highest = 0 if layout.quads is None else layout.quads.highest
-    if code in ("uint8", "int8") and count * 255 * highest >= 1 << 31:
-        most = (1 << 31) // (255 * highest)  # products that fit an int32 for certain
+    product = HIGHEST_BYTE.get(code, 0) * highest
+    if count * product >= 1 << 31:
+        most = (1 << 31) // product  # products that fit an int32 for certain
         raise UnsupportedLayerError(
             f"layer '{name}': a sum of {count} bytes may not fit 32 bits, of {most} it does"
         )
@@ -225,10 +227,10 @@ def _constants(workload: Any, layout: WeightLayout, weights: LayerWeights, step:
 
 
 def _kernel_input(activation: "InputActivation | None") -> InputCode:
-    """What kernels read: unsigned bytes are the same to them however many steps they have."""
+    """What kernels read: DoReFa's bytes are the same to them however many steps they have."""
     if activation is None:
         return "float"
-    return "uint8" if activation.code.startswith("uint") else cast(InputCode, activation.code)
+    return "uint8" if activation.is_bytes and activation.is_fixed else cast(InputCode, activation.code)
 
 
 def quantized(layer: Any) -> Outline:

@@ -1,6 +1,7 @@
 """Workloads: each names one compiled kernel; every family is registered when this package is imported."""
 
 from runtime.workload.base import (
+    HIGHEST_BYTE,
     Arithmetic,
     ByteCode,
     InputCode,
@@ -10,6 +11,7 @@ from runtime.workload.base import (
     SpatialWorkload,
     ThresholdKind,
     Workload,
+    is_affine,
 )
 from runtime.workload.maps import (
     Add,
@@ -29,6 +31,7 @@ from runtime.workload.sums import BitserialConv2d, BitserialDense, Conv2d, Dense
 from runtime.workload.window import Window
 
 __all__ = [
+    "HIGHEST_BYTE",
     "Add",
     "Affine",
     "AffineMap",
@@ -63,4 +66,5 @@ __all__ = [
     "ToNhwc",
     "Window",
     "Workload",
+    "is_affine",
 ]

@@ -17,9 +17,14 @@ from search_spaces.plugins import load_plugins
 Layout = str
 """The name of the layout that a kernel takes weights in: see ``runtime.kernels.weight_layouts``."""
 
-InputCode = Literal["float", "uint8", "int8", "binary"]
-ByteCode = Literal["uint2", "uint3", "uint4", "uint5", "uint6", "uint7", "uint8", "int8"]
-"""What a byte holds: so many steps from 0, or int8's. Who reads ``uint2`` to ``uint8`` does the same."""
+InputCode = Literal["float", "uint8", "uint7", "int8", "int7", "binary"]
+"""What a kernel reads. Bytes of ``uint7`` and ``int7`` are below 128; DoReFa's are ``uint8`` in any case."""
+
+ByteCode = Literal["uint2", "uint3", "uint4", "uint5", "uint6", "uint7", "uint8", "int8", "int7"]
+"""What a byte holds: so many steps from 0, or so many of which one stands for 0, in ``int8`` and ``int7``."""
+
+HIGHEST_BYTE = {"uint8": 255, "uint7": 127, "int8": 255, "int7": 127}
+"""The highest byte of each input of bytes."""
 
 OutputCode = ByteCode | Literal["float", "binary"]
 PooledCode = Literal["float", "byte", "binary"]
@@ -30,6 +35,12 @@ ThresholdKind = Literal["zero", "channel", "position", "element"]
 
 UNLESS_DEFAULT = {"told": "unless it is the default"}
 """Metadata of a field that came later: keys tell it where they must, and stay what they were elsewhere."""
+
+
+def is_affine(code: str) -> bool:
+    """Whether a code of bytes has a zero point, a byte that stands for zero, which is 0 in the others."""
+    return code in ("int8", "int7")
+
 
 _families: dict[str, type["Workload"]] = {}
 

@@ -7,7 +7,15 @@ import numpy as np
 from runtime.kernels import packing
 from runtime.kernels.covering import Vectors, vectors_of
 from runtime.testing import Case, KernelConformance
-from runtime.workload import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d
+from runtime.workload import (
+    HIGHEST_BYTE,
+    BitserialConv2d,
+    BitserialDense,
+    Conv2d,
+    Dense,
+    DepthwiseConv2d,
+    is_affine,
+)
 from tests.runtime import references
 from tests.runtime.harness import lane_constants, pack_images
 
@@ -120,9 +128,10 @@ class TestByteConvolution(OfSums):
     """The kernel counts in int32 and hands out float32: both roundings are those of numpy."""
 
     def case(self, random):
-        shape, code = drawn(random, "uint8"), str(random.choice(["uint8", "int8"]))
-        zero = {"zero_point": random.integers(0, 255, 1, endpoint=True)} if code == "int8" else {}
-        x = random.integers(0, 255, shape.image, np.int64, endpoint=True)
+        shape, code = drawn(random, "uint8"), str(random.choice(list(HIGHEST_BYTE)))
+        highest = HIGHEST_BYTE[code]
+        zero = {"zero_point": random.integers(0, highest, 1, endpoint=True)} if is_affine(code) else {}
+        x = random.integers(0, highest, shape.image, np.int64, endpoint=True)
         weight = random.integers(-127, 127, shape.weight, np.int8, endpoint=True).astype(np.int64)
         given = {"data": x, "weight": packing.pack_quads(shape.in_lanes(weight), shape.lanes), **zero}
         given["offset"] = -shape.in_lanes(weight).sum(axis=(1, 2, 3))

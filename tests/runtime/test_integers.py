@@ -37,7 +37,7 @@ def scale_constants(values, channels, shift):
 
 @st.composite
 def endings(draw):
-    output = draw(st.sampled_from(["float", "uint8", "int8", "uint3"]))
+    output = draw(st.sampled_from(["float", "uint8", "int8", "uint3", "int7"]))
     fields = {"relu": draw(st.booleans()), "residual": draw(st.booleans()), "output": output}
     return fields if output == "float" else {**fields, "also_float": draw(st.booleans())}
 
@@ -51,7 +51,7 @@ def in_lanes(vectors, constants):
 def finished(workload, total, constants):
     """The outputs of a kernel by name, from its sums (N, H, W, C)."""
     scales = (constants[name] for name in ("multiplier", "bias", "shift"))
-    found, highest = references.rescaled(total, *scales), {"uint3": 7}.get(workload.output, 255)
+    found, highest = references.rescaled(total, *scales), {"uint3": 7, "int7": 127}.get(workload.output, 255)
     if not (workload.residual or workload.output == "float" or workload.also_float):
         lowest = constants.get("output_zero", 0) if workload.relu else 0
         return [np.clip(found, lowest, highest)]
@@ -85,16 +85,26 @@ def check(found, expected):
         np.testing.assert_array_equal(own.reshape(right.shape), right)
 
 
+def values_of(values, code, kind, image, window):
+    """Bytes and stored weights, at random or all at their ends, where sums of products are largest."""
+    lowest, highest = WEIGHTS[kind]
+    if values.integers(3):
+        return values.integers(0, w.HIGHEST_BYTE[code] + 1, image), values.integers(lowest, highest, window)
+    by_output = (window[0], 1, 1, 1)
+    return np.full(image, w.HIGHEST_BYTE[code]), np.tile(
+        values.choice([lowest, highest - 1], by_output), (1, *window[1:])
+    )
+
+
 @SOME
-@given(endings(), st.sampled_from(TARGETS), st.sampled_from(["uint8", "int8"]), SEEDS)
+@given(endings(), st.sampled_from(TARGETS), st.sampled_from(list(w.HIGHEST_BYTE)), SEEDS)
 def test_convolutions_of_bytes(fields, target, code, seed):
     values = np.random.default_rng(seed)
-    depth, channels = int(values.integers(1, 10)), int(values.choice([3, 16, 40]))
+    depth, channels = int(values.choice([1, 3, 6, 8, 72, 268])), int(values.choice([3, 16, 40]))
     stride, kind = int(values.integers(1, 3)), values.choice(list(WEIGHTS))
-    stored = values.integers(*WEIGHTS[kind], (channels, depth, 3, 3))
+    x, stored = values_of(values, code, kind, (*SHAPE, depth), (channels, depth, 3, 3))
     weight = 2 * stored + 1 if kind == "dorefa8" else stored
     work = w.Conv2d(*SHAPE, 3, stride, 1, depth, channels, 1, str(kind), code, **fields, arithmetic="integer")
-    x = values.integers(0, 256, (*SHAPE, depth))
     constants = scale_constants(values, channels, values.integers(20, 46))
     constants |= ending_constants(work, values, (SHAPE[0], work.out_height, work.out_width, channels))
     pack = packing.pack_ternary_quads if kind == "ternary" else packing.pack_quads
@@ -109,15 +119,14 @@ def test_convolutions_of_bytes(fields, target, code, seed):
 
 
 @SOME
-@given(endings(), st.sampled_from(TARGETS), st.sampled_from(["uint8", "int8"]), SEEDS)
+@given(endings(), st.sampled_from(TARGETS), st.sampled_from(list(w.HIGHEST_BYTE)), SEEDS)
 def test_depthwise_convolutions_of_bytes(fields, target, code, seed):
     values = np.random.default_rng(seed)
     channels, stride = int(values.choice([3, 16, 40])), int(values.integers(1, 3))
     kind = str(values.choice(["int8", "dorefa8"]))
-    stored = values.integers(*WEIGHTS[kind], (channels, 1, 3, 3))
+    x, stored = values_of(values, code, kind, (*SHAPE, channels), (channels, 1, 3, 3))
     weight = 2 * stored + 1 if kind == "dorefa8" else stored
     work = w.DepthwiseConv2d(*SHAPE, 3, stride, 1, channels, kind, code, **fields, arithmetic="integer")
-    x = values.integers(0, 256, (*SHAPE, channels))
     constants = scale_constants(values, channels, values.integers(20, 46))
     constants |= ending_constants(work, values, (SHAPE[0], work.out_height, work.out_width, channels))
     vectors = Vectors(channels)

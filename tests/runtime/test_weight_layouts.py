@@ -44,6 +44,7 @@ TOLD = {
     "dorefa8": ("a13f68a9809a", "1621e56dadf0"),
     "float": ("b5f0fd33af2e", "e3b0c44298fc"),
     "int8": ("2b5879a29632", "8f7bf13afcb0"),
+    "int8-7": ("8c7ed7da89a1", "8f7bf13afcb0"),
     "ternary": ("e3e7a804cc5d", "dbee6fa50e88"),
     "ternary-binary": ("ddd975762cd9", "27533ba54377"),
     "ternary-int8": ("7f363aef7c8a", "ee8d6ff175ac"),

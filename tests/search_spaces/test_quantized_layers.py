@@ -30,8 +30,8 @@ def activate(x, activation):
     if activation.code == "float":
         return np.maximum(x, 0) if activation.relu else x
     step = activation.scale.numpy()
-    is_affine = activation.code == "int8"
-    highest = 255 if is_affine else 2 ** int(activation.code[4:]) - 1
+    is_affine = activation.code.startswith("int")
+    highest = 2 ** int(activation.code.removeprefix("u").removeprefix("int")) - 1
     zero = np.round(-activation.lowest.numpy() / step) if is_affine else 0
     return (np.clip(np.round(x / step) + zero, 0, highest) - zero) * step
 

@@ -42,6 +42,7 @@ def test_weights_take_what_the_paper_states(network, kilobytes):
 OTHERS = {  # numbers beside the weights of a convolution from 8 to 16 channels
     "float": 0,
     "int8": 16 + 1,  # a scale per output channel, the input's scale
+    "int8-7": 16 + 1,
     "ternary": 2,  # W^p, W^n
     "binary": 16,  # alpha
     "dithered": 2,

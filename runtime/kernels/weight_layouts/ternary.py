@@ -32,6 +32,8 @@ VALUES = frozenset({-1, 0, 1})
 class TernaryQuads(Quads):
     """Sixteen weights in a word, decoded to bytes once a call."""
 
+    highest = 1
+
     def buffer(self, shape: Shape) -> Buffer:
         """(O / lanes, words, lanes)."""
         vectors, rows, columns, quads, width, _ = shape
