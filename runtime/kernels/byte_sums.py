@@ -95,7 +95,7 @@ def _accumulate(shape: Shape, value: Callable[..., Expr]) -> Tensor:
 def _factors(
     products: Products, index: tuple[Expr, ...], step: tuple[Expr, ...], words: Sequence[Word] = ()
 ) -> tuple[list[Expr], Expr]:
-    """Words of the image, or ``words`` made of them, and of weights, at (n, y, x, o, lane), (ky, kx, quad)."""
+    """Words of the image, or ``words`` made of them, and a weight, at (n, y, x, o, lane), (ky, kx, quad)."""
     *pixel, o, lane = index
     *tap, quad = step
     weight, place = products.weight(o, *tap, quad, lane), products.pixel(*pixel, *tap)
