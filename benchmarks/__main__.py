@@ -1,68 +1,89 @@
-"""``python -m benchmarks``: measures every row, prints the table and writes it as JSON."""
+"""``python -m benchmarks``: measures every row, prints the table, and keeps it in this machine's own file."""
 
 import json
-import platform
+import sys
+from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import page, recorded
+from benchmarks.command import Command
+from benchmarks.engine_rows import ENGINES
 from benchmarks.race import Effort
 from benchmarks.rivals import WrongResultError
-from benchmarks.rows import Row, groups
-from latency import device
-
-PACKAGES = ("apache-tvm", "onnxruntime", "torch", "numkong")
-
-
-def machine() -> dict[str, str]:
-    """What the figures depend on."""
-    known = device("local").describe()
-    versions = {name: version(name) for name in PACKAGES}
-    date = datetime.now(UTC).isoformat(timespec="minutes")
-    return {
-        "cpu": str(known["cpu"]),
-        "llvm_cpu": str(known["llvm_cpu"]),
-        "python": platform.python_version(),
-        **versions,
-        "date": date,
-    }
+from benchmarks.rows import Row, Rows, groups
+from runtime.target import missing_flags, required_flags
+from search_spaces.errors import InvalidInput
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--only", default="", help="Measure only the groups of rows whose name holds this.")
 @click.option("--quick", is_flag=True, help="A single short round: checks results, its times mean little.")
+@click.option("--target", default="native", show_default=True, help="What our kernels are compiled for.")
+@click.option("--engines", default=sys.executable, metavar="PYTHON", help=f"Has {', '.join(ENGINES)}.")
+@click.option("--litert-torch", default=sys.executable, metavar="PYTHON", help="Has litert-torch.")
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the table here, too.")
-def main(only: str, quick: bool, path: Path | None) -> None:
+@click.option("--record", is_flag=True, help="Keep the rows in the table of this CPU and target.")
+@click.option("--remark", help="With --record: what a reader should know of this CPU's figures.")
+@click.option("--docs", is_flag=True, help="Measure nothing; write the tables into docs/performance.md.")
+def main(
+    only: str,
+    quick: bool,
+    target: str,
+    engines: str,
+    litert_torch: str,
+    path: Path | None,
+    record: bool,
+    remark: str | None,
+    docs: bool,
+) -> None:
     """Our kernels and networks beside their rivals: ratios from one run on one thread.
 
     Wrong results end it with exit code 1; a ratio that is not reached does not.
     """
-    effort = Effort(rounds=1, sample_ms=0.5) if quick else Effort()
+    if docs:
+        page.write(page.PAGE, recorded.tables())
+        return
     chosen = {name: rows for name, rows in groups.items() if only in name}
     if not chosen:
-        raise click.BadParameter(
-            f"no group holds '{only}'; choose from {', '.join(groups)}", param_hint="--only"
-        )
-    progress, found = Console(stderr=True), []
-    try:
-        for name, rows in chosen.items():
-            if progress.is_terminal:
-                progress.print(f"[dim]{name} ...[/dim]")
-            found += rows(effort)
-    except WrongResultError as error:
-        raise click.ClickException(f"wrong result: {error}") from error
-    about = machine()
+        raise InvalidInput("only", f"no group holds '{only}'", f"choose from {', '.join(groups)}")
+    if quick and record:
+        raise InvalidInput("record", "times of --quick mean little", "leave one of the two out")
+    if lacking := missing_flags(required_flags(target)):
+        raise InvalidInput("target", f"this CPU lacks {', '.join(lacking)}", "choose one that runs here")
+    rounds = {"rounds": 1, "sample_ms": 0.5} if quick else {}
+    effort = Effort(**rounds, target=target, engines=engines, litert_torch=litert_torch)  # type: ignore[arg-type]
+    machine = recorded.this_machine(target)
+    found = list(_measured(chosen, effort, machine if record else None, remark))
     if path is not None:
         rows_json = [asdict(row) | {"is_met": row.is_met} for row in found]
-        path.write_text(json.dumps({"machine": about, "rows": rows_json}, indent=1) + "\n", encoding="utf-8")
+        told = {"date": recorded.today(), "machine": asdict(machine), "rows": rows_json}
+        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     console = Console(width=None if Console().is_terminal else 120)
-    console.print(", ".join(f"{k} {v}" for k, v in about.items()))
+    versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
+    console.print(f"{machine.cpu}, {machine.llvm_cpu}, compiled for {machine.target}, {versions}")
     console.print(table(found))
+
+
+def _measured(
+    chosen: dict[str, Rows], effort: Effort, machine: recorded.Machine | None, remark: str | None
+) -> Iterator[Row]:
+    """The rows of each group, kept for the machine if one is given."""
+    progress = Console(stderr=True)
+    for name, rows in chosen.items():
+        if progress.is_terminal:
+            progress.print(f"[dim]{name} ...[/dim]")
+        try:
+            found = list(rows(effort))
+        except WrongResultError as error:
+            raise click.ClickException(f"wrong result: {error}") from error
+        if machine is not None:
+            recorded.record(machine, name, found, remark)
+        yield from found
 
 
 def table(rows: list[Row]) -> Table:

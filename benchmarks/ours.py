@@ -1,6 +1,7 @@
 """Our side: kernels and compiled networks as contenders, and torch modules that lower to what is compared."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,18 @@ from search_spaces import precisions
 from search_spaces.layers import QuantConv2d
 
 Shape = tuple[int, int, int, int]
-MODELS = {threads: LatencyModel(LocalDevice(threads=threads), MemoryTable()) for threads in (1, 2)}
 
 
-def kernel(workload: Workload) -> Run:
+@cache
+def latencies(target: str = "native", threads: int = 1) -> LatencyModel:
+    """What was measured of kernels for a target on so many threads."""
+    return LatencyModel(LocalDevice(threads=threads, target=target), MemoryTable())
+
+
+def kernel(workload: Workload, target: str = "native") -> Run:
     """One kernel on random data, in the schedule that measuring finds best."""
-    return kernel_for_target(workload, "native", MODELS[1].schedules([workload]).get(workload.key, ""))
+    schedules = latencies(target).schedules([workload])
+    return kernel_for_target(workload, target, schedules.get(workload.key, ""))
 
 
 def kernel_for_target(workload: Workload, target: str, schedule: str = "") -> Run:
@@ -37,9 +44,11 @@ def kernel_for_target(workload: Workload, target: str, schedule: str = "") -> Ru
     return timed(build({"kernel": function}, target).mod, "kernel", tensors)
 
 
-def compiled(module: nn.Module, shape: Shape, threads: int = 1) -> runtime.CompiledNetwork:
+def compiled(
+    module: nn.Module, shape: Shape, threads: int = 1, target: str = "native"
+) -> runtime.CompiledNetwork:
     """A network whose kernels are made in the way that is fastest on so many threads."""
-    return MODELS[threads].compile(module, shape)
+    return latencies(target, threads).compile(module, shape)
 
 
 def timed(module: Any, symbol: str, tensors: Sequence[Any]) -> Run:

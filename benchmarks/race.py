@@ -1,6 +1,7 @@
 """Times contenders in turn, round after round, so that what disturbs the machine disturbs all of them."""
 
 import os
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +14,21 @@ Run = Callable[[int], float]
 
 @dataclass(frozen=True)
 class Effort:
-    """How many rounds, and how long a contender runs in each."""
+    """How contenders are made and how often they run.
+
+    Attributes:
+        rounds: turns of each.
+        sample_ms: how long a contender runs in each.
+        target: what ours are compiled for.
+        engines: the Python of the environment that other engines are installed in.
+        litert_torch: the one of the environment that has litert-torch.
+    """
 
     rounds: int = 15
     sample_ms: float = SAMPLE_MS
+    target: str = "native"
+    engines: str = sys.executable
+    litert_torch: str = sys.executable
 
 
 def race(contenders: dict[str, Run], effort: Effort, cores: int = 1) -> dict[str, float]:

@@ -212,7 +212,7 @@ def _info(graph: Graph, assembly: Assembly, target: str, threads: int) -> Networ
         output_shape=graph.output.shape,
         architecture=architecture_of(target),
         target=cpu_name(target),
-        flags=required_flags(target),
+        flags=tuple(sorted({*required_flags(target), *assembly.flags})),
         constant_bytes=assembly.constant_bytes,
         workspace_bytes=assembly.workspace_bytes,
         live_bytes=assembly.live_bytes,

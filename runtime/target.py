@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from runtime.tile_permission import may_use_tiles
 from runtime.tvm_types import Target
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -39,8 +40,8 @@ X86_FEATURES = {name: name for name in _SAME.split()} | {
     "amx-int8": "amx_int8",
 }
 """LLVM's names of what x86 CPUs have and compiled code may use, and the system's names in /proc/cpuinfo."""
-UNUSED_FEATURES = {"amx_tile", "amx_int8"}
-"""What is recognized, but no kernel asks for and no compiler uses unasked."""
+AMX = frozenset({"amx_tile", "amx_int8"})
+"""What kernels on tile registers ask for, and no compiler uses unasked: all other code runs without."""
 INSTRUCTION_SETS = frozenset({*X86_FEATURES.values(), "asimd", "asimddp", "i8mm", "sve", "neon", "vfpv4"})
 """The CPU flags, by the names of /proc/cpuinfo, that decide whether compiled code runs."""
 
@@ -70,7 +71,8 @@ class ByteDot(Enum):
     SDOT = "sdot", 4, True
     SMULL = "smull", 4, True  # for weights above -128
     SMULL_WIDE = "smull, widened at once", 4, True
-    VMULL = "vmull", 4, True  # of 32-bit ARM
+    VMULL = "vmull", 4, True  # of 32-bit ARM, for weights above -128
+    VMULL_WIDE = "vmull, widened at once", 4, True
 
     def __init__(
         self,
@@ -166,6 +168,11 @@ class Cpu:
             return Permute.AVX2
         has_vectors = self.architecture == "x86_64" or not self.flags.isdisjoint({"asimd", "neon"})
         return Permute.BROADCAST if has_vectors else None
+
+    @property
+    def has_amx(self) -> bool:
+        """Whether there are tile registers of bytes."""
+        return self.flags >= AMX
 
     @property
     def bit_count(self) -> BitCount:
@@ -336,7 +343,18 @@ def cpu_name(name: str) -> str:
 @lru_cache
 def cpu_of(name: str) -> Cpu:
     """What kernels for a target may count on."""
-    return Cpu(architecture_of(name), frozenset(required_flags(name)))
+    return Cpu(architecture_of(name), frozenset(required_flags(name)) | _amx_of(name))
+
+
+def _amx_of(name: str) -> frozenset[str]:
+    """AMX where a target has it, and, for code that may run in this process, where the system grants it."""
+    if board_of(name) is not None:
+        return frozenset()
+    has_here = host_flags() >= AMX and may_use_tiles()
+    if name == "native" and not has_here:
+        return frozenset()
+    features = _llvm_features({"mcpu": cpu_name(name)})
+    return AMX if {X86_FEATURES.get(feature) for feature in features} >= AMX else frozenset()
 
 
 def architecture_of(name: str) -> str:
@@ -360,7 +378,7 @@ def linker_of(name: str) -> str | None:
 def required_flags(name: str) -> tuple[str, ...]:
     """The instruction sets that code for a target may use; for ``native`` all that the host has."""
     if name == "native":
-        return tuple(sorted(host_flags() - UNUSED_FEATURES))
+        return tuple(sorted(host_flags() - AMX))
     from tvm.target import codegen
 
     board = board_of(name)
@@ -372,11 +390,14 @@ def required_flags(name: str) -> tuple[str, ...]:
         more = (flag for feature, flag in ARM_FEATURES.items() if feature in found)
         return tuple(sorted({*board.flags, *more}))
     features = {str(f) for f in codegen.llvm_get_cpu_features(resolve_target(name))}
-    return tuple(
-        sorted({flag for feature, flag in X86_FEATURES.items() if feature in features} - UNUSED_FEATURES)
-    )
+    return tuple(sorted({flag for feature, flag in X86_FEATURES.items() if feature in features} - AMX))
 
 
 def missing_flags(flags: Iterable[str]) -> list[str]:
-    """What code with these flags may use and this machine's CPU lacks."""
-    return sorted(set(flags) - host_flags()) if host_flags() else []
+    """What code with these flags may use and this machine's CPU, or its system, does not grant."""
+    if not host_flags():
+        return []
+    missing = set(flags) - host_flags()
+    if (asked := AMX & set(flags) - missing) and not may_use_tiles():
+        missing |= asked
+    return sorted(missing)

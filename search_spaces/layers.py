@@ -20,6 +20,9 @@ from search_spaces.precision import Precision
 from search_spaces.weight_codes import WeightCode
 from search_spaces.weight_codes.base import StoredWeights, along_outputs
 
+Pair = int | tuple[int, int]
+"""Of rows and of columns; a number where both agree."""
+
 
 class _QuantLayer(nn.Module):
     """A weight of shape (O, ...) under a precision, and the activation of the layer's input."""
@@ -108,8 +111,9 @@ def _times(y: Tensor, factor: Tensor | None) -> Tensor:
 class QuantConv2d(_QuantLayer):
     """A convolution (N, C, H, W) -> (N, O, H', W') under a precision; without bias, as a batch norm follows.
 
-    Binary inputs are padded with +1, as a {-1, +1} code has no zero; all others with 0.
-    ``padding`` is ``kernel // 2`` where not given, which keeps the size at stride 1 and odd kernels.
+    Binary inputs are padded with +1, as a {-1, +1} code has no zero; all others with 0. ``kernel``,
+    ``stride``, ``padding`` and ``dilation`` are a number, or two, for rows and columns. ``padding`` is half
+    of the window where not given, which keeps the size at stride 1 and odd kernels.
 
     Raises:
         InvalidInput: a size below 1, a negative padding, or groups that do not divide the channels.
@@ -121,41 +125,45 @@ class QuantConv2d(_QuantLayer):
         self,
         in_channels: int,
         out_channels: int,
-        kernel: int,
+        kernel: Pair,
         precision: Precision,
         *,
-        stride: int = 1,
-        padding: int | None = None,
+        stride: Pair = 1,
+        padding: Pair | None = None,
+        dilation: Pair = 1,
         groups: int = 1,
         relu: bool = True,
         bias: bool = False,
     ) -> None:
-        sizes = {"in_channels": in_channels, "out_channels": out_channels, "kernel": kernel}
-        check_positive(**sizes, stride=stride, groups=groups)
+        check_positive(in_channels=in_channels, out_channels=out_channels, groups=groups)
         _check_groups(groups, in_channels, out_channels)
-        if padding is not None and padding < 0:
-            raise InvalidInput("padding", f"{padding} is negative", "choose 0 or more")
-        super().__init__((out_channels, in_channels // groups, kernel, kernel), precision, relu)
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.kernel, self.stride, self.groups = kernel, stride, groups
-        self.padding = kernel // 2 if padding is None else padding
+        taps, gaps = _pair("kernel", kernel, 1), _pair("dilation", dilation, 1)
+        half = ((taps[0] - 1) * gaps[0] + 1) // 2, ((taps[1] - 1) * gaps[1] + 1) // 2
+        super().__init__((out_channels, in_channels // groups, *taps), precision, relu)
+        self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
+        self.kernel, self.dilation = _short(taps), _short(gaps)
+        self.stride = _short(_pair("stride", stride, 1))
+        self.padding = _short(_pair("padding", half if padding is None else padding, 0))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.activation(x)  # (N, C, H, W)
-        if self.activation.code == "binary" and self.padding:
-            x = F.pad(x, [self.padding] * 4, value=1.0)  # (N, C, H + 2P, W + 2P)
-        padding = 0 if self.activation.code == "binary" else self.padding
+        padding = self.padding
+        if self.activation.code == "binary" and padding:
+            rows, columns = (padding, padding) if isinstance(padding, int) else padding
+            x = F.pad(x, [columns, columns, rows, rows], value=1.0)  # (N, C, H + 2P, W + 2P)
+            padding = 0
 
         def convolve(x: Tensor, weight: Tensor) -> Tensor:
-            return F.conv2d(x, weight, stride=self.stride, padding=padding, groups=self.groups)
+            return F.conv2d(x, weight, None, self.stride, padding, self.dilation, self.groups)
 
         y = self.convolved(x, convolve)  # (N, O, H', W')
         return y if self.bias is None else y + self.bias.view(-1, 1, 1)
 
     def extra_repr(self) -> str:
         shape = f"{self.in_channels}, {self.out_channels}, kernel={self.kernel}, stride={self.stride}"
-        return f"{shape}, padding={self.padding}, groups={self.groups}, precision={self.precision.name}"
+        gaps = "" if self.dilation == 1 else f", dilation={self.dilation}"
+        return f"{shape}, padding={self.padding}{gaps}, groups={self.groups}, precision={self.precision.name}"
 
 
 class QuantLinear(_QuantLayer):
@@ -198,3 +206,16 @@ def _check_groups(groups: int, in_channels: int, out_channels: int) -> None:
         if channels % groups:
             problem = f"{groups} does not divide {name} = {channels}"
             raise InvalidInput("groups", problem, "choose a divisor of both channel counts")
+
+
+def _pair(name: str, given: Pair, least: int) -> tuple[int, int]:
+    """A number for rows and columns, or one for each."""
+    rows, columns = given if isinstance(given, tuple) and len(given) == 2 else (given, given)
+    if not isinstance(rows, int) or not isinstance(columns, int) or min(rows, columns) < least:
+        problem = f"{given!r} is not one or two whole numbers of {least} or more"
+        raise InvalidInput(name, problem, "give rows and columns, or one number for both")
+    return rows, columns
+
+
+def _short(pair: tuple[int, int]) -> Pair:
+    return pair[0] if pair[0] == pair[1] else pair

@@ -10,6 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 PROJECT = tomllib.loads(TEXT)["project"]
+LISTED = ("dev", "rivals")
+"""The extras of several distributions, a line each."""
 ROOMS = ("search_spaces", "runtime", "latency", "nas", "dashboards")
 
 
@@ -36,10 +38,11 @@ def imported():
 
 def test_every_dependency_says_what_it_is_for():
     found = requirements()
-    asked = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["dev"]]
+    extra = PROJECT["optional-dependencies"]
+    asked = [*PROJECT["dependencies"], *(each for name in LISTED for each in extra[name])]
     assert len(found) == len(asked)
     assert [name for name, reason in found if not reason] == []
-    assert len(extras()) == len(PROJECT["optional-dependencies"]) - 1, "all but dev, each with a reason"
+    assert len(extras()) == len(extra) - len(LISTED), "all others, each with a reason"
 
 
 def test_whatever_is_imported_is_asked_for():

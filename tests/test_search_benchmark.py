@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.search import page, speed, stopping
+from benchmarks.blocks import write_block
+from benchmarks.search import speed, stopping
 from benchmarks.search.__main__ import main
 from benchmarks.search.contenders import RIVALS, contenders, distinct_names, ours
 from benchmarks.search.runs import Run, run
@@ -181,7 +182,7 @@ def test_the_command_goes_on_and_writes_its_table_into_the_page(tmp_path):
     assert docs.read_text().endswith("<!-- end of search -->\nafter\n")
     assert "old" not in docs.read_text()
     with pytest.raises(ValueError, match="has no <!-- other -->"):
-        page.write_block(docs, "other", "")
+        write_block(docs, "other", "")
 
 
 def test_asks_are_timed_in_a_ledger(tmp_path):

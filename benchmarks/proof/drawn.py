@@ -79,6 +79,13 @@ def trained(module: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     return module.eval()
 
 
+def window(pick: np.random.Generator) -> list[tuple[int, int]]:
+    """Kernel, stride and dilation, for rows and columns: mostly square and dense."""
+    choices = [1, 2, 3, 5], [1, 1, 2], [1, 1, 1, 2]
+    pairs = [[int(n) for n in pick.choice(choice, 2)] for choice in choices]
+    return [(rows, rows if pick.integers(3) else columns) for rows, columns in pairs]
+
+
 class Stack(nn.Module):
     """A few random layers in one precision, some with a shortcut; the size of the image is anything."""
 
@@ -89,12 +96,15 @@ class Stack(nn.Module):
         self.layers = nn.ModuleList()
         self.has_shortcut = []
         for index, (c, o) in enumerate(pairwise(widths)):
-            kernel, stride = int(pick.choice([1, 2, 3, 5])), int(pick.choice([1, 1, 2]))
+            kernel, stride, dilation = window(pick)
             kind = precision if index else precisions.get("float")
             groups = int(pick.choice([g for g in (1, 2, 4, c) if c % g == 0 and o % g == 0]))
-            layer = QuantConv2d(c, o, kernel, kind, stride=stride, groups=groups, relu=bool(pick.integers(2)))
+            is_rectified = bool(pick.integers(2))
+            layer = QuantConv2d(
+                c, o, kernel, kind, stride=stride, dilation=dilation, groups=groups, relu=is_rectified
+            )
             self.layers.append(nn.Sequential(layer, nn.BatchNorm2d(o)))
-            self.has_shortcut.append(c == o and stride == 1 and kernel % 2 == 1)
+            self.has_shortcut.append(c == o and stride == (1, 1) and all(n % 2 for n in kernel))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Images (N, 3, H, W) to features (N, C, H', W')."""

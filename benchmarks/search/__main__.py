@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from benchmarks.blocks import write_block
 from benchmarks.search import page
 from benchmarks.search.contenders import Contender, contenders
 from benchmarks.search.runs import Run, grouped, keep, kept, run
@@ -61,7 +62,7 @@ def main(
     if output is not None:
         output.write_text(json.dumps(results(shown), indent=1) + "\n", encoding="utf-8")
     if docs is not None:
-        page.write_block(docs, "search", f"{page.told_by('python -m benchmarks.search')}\n\n{told}")
+        write_block(docs, "search", f"{page.told_by('python -m benchmarks.search')}\n\n{told}")
     if picture is not None:
         (table, objectives), first = next(iter(grouped(shown).items()))
         page.draw(first, f"{table}: {', '.join(objectives)}; mean of {seeds} seeds", picture)

@@ -1,6 +1,5 @@
 """Tables in a page of the docs, between marks, so that a command can write them anew; and the picture."""
 
-import re
 import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,20 +16,6 @@ SHOWN_EVERY = 4
 """Trials between two points of a curve."""
 FEWEST = 12
 """Trials from which on curves are drawn."""
-
-
-def write_block(page: Path, name: str, text: str) -> None:
-    """Put text between the page's marks ``<!-- NAME -->`` and ``<!-- end of NAME -->``.
-
-    Raises:
-        ValueError: the page has no such marks.
-    """
-    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    whole = page.read_text(encoding="utf-8")
-    parts = re.fullmatch(f"(.*{start}\n).*({end}.*)", whole, flags=re.DOTALL)
-    if parts is None:
-        raise ValueError(f"{page} has no {start} and {end}")
-    page.write_text(f"{parts[1]}{text}\n{parts[2]}", encoding="utf-8")
 
 
 def told_by(command: str) -> str:

@@ -10,6 +10,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.blocks import write_block
 from benchmarks.search.simulated import Curves, Simulation
 from benchmarks.search.tables import Network
 from nas import seeds
@@ -144,7 +145,7 @@ def main(orders: int, docs: Path | None) -> None:
     told = "\n\n".join(tables)
     click.echo(told)
     if docs is not None:
-        page.write_block(docs, "savings", f"{page.told_by('python -m benchmarks.search.savings')}\n\n{told}")
+        write_block(docs, "savings", f"{page.told_by('python -m benchmarks.search.savings')}\n\n{told}")
 
 
 if __name__ == "__main__":

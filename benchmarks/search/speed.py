@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from benchmarks.blocks import write_block
 from benchmarks.command import Command
 from benchmarks.search import page
 from benchmarks.search.contenders import distinct_names
@@ -54,7 +55,7 @@ def main(counts: str, only: tuple[str, ...], asks: int, docs: Path | None) -> No
     told = markdown(found)
     click.echo(told)
     if docs is not None:
-        page.write_block(docs, "speed", f"{page.told_by('python -m benchmarks.search.speed')}\n\n{told}")
+        write_block(docs, "speed", f"{page.told_by('python -m benchmarks.search.speed')}\n\n{told}")
 
 
 def timed(ledger: Ledger, name: str, count: int, asks: int) -> Speed:

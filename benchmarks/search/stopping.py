@@ -7,6 +7,7 @@ from statistics import fmean, pstdev
 
 import click
 
+from benchmarks.blocks import write_block
 from benchmarks.search import page
 from benchmarks.search.tables import Network, read
 from benchmarks.search.train_cifar import EPOCHS, SMALL_CIFAR, TABLE
@@ -67,9 +68,7 @@ def main(docs: Path | None) -> None:
     told = f"{endings(recorded())}\n\n{markdown(recorded())}"
     click.echo(told)
     if docs is not None:
-        page.write_block(
-            docs, "stopping", f"{page.told_by('python -m benchmarks.search.stopping')}\n\n{told}"
-        )
+        write_block(docs, "stopping", f"{page.told_by('python -m benchmarks.search.stopping')}\n\n{told}")
 
 
 if __name__ == "__main__":

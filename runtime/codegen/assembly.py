@@ -10,9 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.codegen.calls import byte_block, calling_function, kernel_call
-from runtime.codegen.kernel_functions import best_schedule, direct_kernel, parameters, schedule_symbol
+from runtime.codegen.kernel_functions import (
+    best_schedule,
+    direct_kernel,
+    needed_flags,
+    parameters,
+    schedule_symbol,
+)
 from runtime.codegen.layout import Constant, Layout, lay_out
-from runtime.codegen.linking import link
+from runtime.codegen.linking import asking_source, link
 from runtime.graph import Graph
 from runtime.target import cpu_of
 from runtime.tvm_types import PrimFunc
@@ -23,12 +29,16 @@ ENTRY = "network"
 
 @dataclass(frozen=True)
 class Assembly:
-    """What ``assemble`` made beside the library: constants and the sizes of the blocks, in bytes."""
+    """What ``assemble`` made beside the library: constants and the sizes of the blocks, in bytes.
+
+    ``flags`` are the instruction sets that it needs beyond what all code for the target may use.
+    """
 
     constants: tuple[Constant, ...]
     constant_bytes: int
     workspace_bytes: int
     live_bytes: int
+    flags: frozenset[str]
 
 
 def assemble(
@@ -42,10 +52,11 @@ def assemble(
     chosen = {w: best_schedule(w, target, schedules.get(w.key, "")) for w in dict.fromkeys(graph.workloads)}
     parts = [direct_kernel(w, target, schedule, threads) for w, schedule in chosen.items()]
     symbols = {w: schedule_symbol(w, schedule) for w, schedule in chosen.items()}
-    link(
-        [*parts, {ENTRY: _entry_function(graph, layout, symbols, target)}], [ENTRY], target, library, threads
-    )
-    return Assembly(tuple(layout.constants), layout.constant_bytes, layout.workspace_bytes, layout.live_bytes)
+    flags = frozenset().union(*(needed_flags(w, target, schedule) for w, schedule in chosen.items()))
+    parts.append({ENTRY: _entry_function(graph, layout, symbols, target)})
+    link(parts, [ENTRY], target, library, threads, source=asking_source(flags))
+    sizes = layout.constant_bytes, layout.workspace_bytes, layout.live_bytes
+    return Assembly(tuple(layout.constants), *sizes, flags)
 
 
 def _entry_function(graph: Graph, layout: Layout, symbols: Mapping[Workload, str], target: str) -> PrimFunc:

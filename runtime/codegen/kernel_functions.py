@@ -41,6 +41,12 @@ def best_schedule(workload: Workload, target: str, schedule: str) -> str:
     return schedule or next(map(str, kernel_for(workload).tiles(workload, cpu_of(target))), "")
 
 
+def needed_flags(workload: Workload, target: str, schedule: str) -> frozenset[str]:
+    """Instruction sets that a schedule needs beyond what all code for the target may use."""
+    tile = _tile(workload, target, schedule)
+    return frozenset() if tile is None else tile.flags
+
+
 def _tile(workload: Workload, target: str, schedule: str) -> Tile | None:
     if not schedule:
         return None

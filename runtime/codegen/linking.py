@@ -1,16 +1,17 @@
 """Links functions into a shared library, with the threads that run them if need be."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from runtime.codegen.direct import PACKED_PREFIX
 from runtime.codegen.objects import Functions, build, object_file
-from runtime.target import linker_of
+from runtime.target import AMX, linker_of
 from runtime.tvm_types import LoadedModule
 from search_spaces.errors import BitnasError
 
 THREADS_C = Path(__file__).with_name("threads.c")
+TILES_C = Path(__file__).with_name("tiles.c")
 
 
 def link(
@@ -81,6 +82,11 @@ def _c_code(source: str, folder: Path) -> list[str]:
     file.write_text(source, encoding="utf-8")
     includes = [f"-I{libinfo.find_include_path()}", f"-I{libinfo.find_dlpack_include_path()}"]
     return ["-O2", "-std=gnu11", *includes, "-x", "c", str(file), "-x", "none"]
+
+
+def asking_source(flags: Iterable[str]) -> str:
+    """C code by which a library asks the system for what code with these flags needs, when it is loaded."""
+    return TILES_C.read_text(encoding="utf-8") if AMX & frozenset(flags) else ""
 
 
 def load(functions: Functions, target: str, threads: int) -> LoadedModule:

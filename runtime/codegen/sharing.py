@@ -2,11 +2,12 @@
 
 Schedules mark loops whose steps know nothing of each other as parallel. In each nest of loops one of them is
 split, the outermost of those that split best; a barrier ends the nest. What is not in such a loop, thread 0
-does alone.
+does alone, unless it says that each thread does it.
 """
 
 from collections.abc import Callable
 
+from runtime.kernels.loops import EVERY_THREAD
 from runtime.tvm_types import Expr, For, PrimFunc, Stmt
 
 MAX_THREADS = 256
@@ -47,10 +48,19 @@ def _share(statement: Stmt, threads: int) -> Stmt:
             alone = []
         elif isinstance(part, tirx.AllocBuffer | tirx.Bind | tirx.DeclBuffer):
             found.append(part)
+        elif _is_for_each(part):
+            found += [*_by_one(alone), part]
+            alone = []
         else:
             alone.append(part)
     found += _by_one(alone)
     return tirx.SeqStmt(found) if len(found) > 1 else found[0]
+
+
+def _is_for_each(statement: Stmt) -> bool:
+    from tvm import tirx
+
+    return isinstance(statement, tirx.AttrStmt) and statement.attr_key == EVERY_THREAD
 
 
 def _is_parallel(statement: Stmt) -> bool:

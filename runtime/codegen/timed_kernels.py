@@ -5,8 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime.codegen.calls import byte_block, kernel_call, repeating_function
-from runtime.codegen.kernel_functions import best_schedule, direct_kernel, parameters, schedule_symbol
-from runtime.codegen.linking import inner_name, link
+from runtime.codegen.kernel_functions import (
+    best_schedule,
+    direct_kernel,
+    needed_flags,
+    parameters,
+    schedule_symbol,
+)
+from runtime.codegen.linking import asking_source, inner_name, link
 from runtime.codegen.objects import Functions
 from runtime.codegen.planning import Lifetime, aligned, plan
 from runtime.kernels.base import Buffer, kernel_for
@@ -41,6 +47,7 @@ def link_schedules(
     source = [TIMED_C.read_text(encoding="utf-8")]
     given = schedules or {}
     found = []
+    flags: set[str] = set()
     for workload in workloads:
         tiles = kernel_for(workload).tiles(workload, cpu_of(target))[:most]
         chosen = [given[workload.key]] if workload.key in given else [str(t) for t in tiles] or [""]
@@ -48,6 +55,8 @@ def link_schedules(
         names = {schedule: f"alone_{workload.symbol}_{schedule}" for schedule in chosen}
         source += [_timed(name, workload, schedule, target, threads) for schedule, name in names.items()]
         found.append(names)
+        flags |= {flag for schedule in chosen for flag in needed_flags(workload, target, schedule)}
+    source.append(asking_source(flags))
     entries = [name + end for names in found for name in names.values() for end in ("", SINGLE_CALL)]
     link(
         parts, entries, target, library, threads, has_symbols=True, source="\n".join(source), on_part=on_part

@@ -10,6 +10,7 @@ It prints a class a line, behind its path that of a file. As a module: ``Network
 the network's output for scaled images.
 """
 
+import ctypes
 import hashlib
 import importlib.util
 import json
@@ -29,6 +30,10 @@ RANGE_TOLERANCE = 0.1
 """By what share of their range numbers may be outside of it, as those of resampled images are."""
 
 DTYPES = {"F32": "<f4", "U32": "<u4", "I32": "<i4", "I64": "<i8", "I8": "i1", "U8": "u1"}
+
+AMX = {"amx_tile", "amx_int8"}
+ASK_FOR_TILES = 158, 0x1023, 18
+"""The system call by which a process may use AMX: arch_prctl(ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA)."""
 
 
 def read_safetensors(path: Path) -> dict[str, Any]:
@@ -58,6 +63,16 @@ def cpu_flags() -> set[str] | None:
         return None
     lines = source.read_text(encoding="utf-8").splitlines()
     return set(next((row for row in lines if row.startswith(("flags", "Features"))), "").split())
+
+
+def missing_flags(needed: set[str]) -> list[str]:
+    """Which of these instruction sets this CPU lacks, or its system does not grant."""
+    flags = cpu_flags()
+    if flags is None:
+        return []
+    if needed & flags & AMX and ctypes.CDLL(None).syscall(*map(ctypes.c_long, ASK_FOR_TILES)) != 0:
+        flags -= AMX
+    return sorted(needed - flags)
 
 
 class Network:
@@ -94,8 +109,7 @@ class Network:
                 raise SystemExit(f"Error: {path}: the file is missing; export it again")
             if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
                 raise SystemExit(f"Error: {path}: its checksum is wrong; export it again")
-        flags = cpu_flags()
-        missing = sorted(set(self.manifest["flags"]) - flags) if flags is not None else []
+        missing = missing_flags(set(self.manifest["flags"]))
         if self.manifest["architecture"] != platform.machine() or missing:
             wanted = f"{self.manifest['architecture']} {' '.join(missing)}".strip()
             raise SystemExit(f"Error: the network is compiled for {wanted}, which this machine is not")

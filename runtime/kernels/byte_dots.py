@@ -1,11 +1,16 @@
 """How each CPU multiplies and sums four bytes in each int32 lane, in LLVM's terms.
 
 VNNI and sdot do it at once. Older CPUs multiply 16 bits: x86 sums two neighbours then (pmaddwd), so words are
-taken apart into their even and their odd bytes; NEON multiplies bytes into 16 bits and sums neighbours after.
-x86 also sums two products of bytes in 16 bits (pmaddubsw), which saturates: for those that are small enough.
+taken apart into their even and their odd bytes; NEON multiplies bytes into 16 bits, adds two products, and
+sums neighbours after. x86 also sums two products of bytes in 16 bits (pmaddubsw), which saturates: for those
+that are small enough.
 """
 
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from runtime.target import ByteDot
 from runtime.tvm_types import Expr
@@ -17,6 +22,8 @@ PMADDUBSW = {
     16: "llvm.x86.avx512.pmaddubs.w.512",
 }
 EVEN_BYTES = 0x00FF00FF
+PAIRED = (ByteDot.SMULL, ByteDot.VMULL)
+"""Ways that take weights in the order of ``paired``."""
 MOST_IN_16_BITS = (1 << 15) - 1
 
 
@@ -24,8 +31,9 @@ def add_dot(kind: ByteDot, total: Expr, *factors: Expr) -> Expr:
     """``total`` plus, in each lane, a0 w0 + a1 w1 + a2 w2 + a3 w3.
 
     All are int32 vectors of a width that ``kind`` has. The last of ``factors`` has the signed w as its bytes,
-    the first the a, unsigned or signed as ``kind`` takes them; where it takes halves, two have these in 16
-    bits each. A narrow ``kind`` adds a0 w0 + a1 w1 to the lower half of a lane, a2 w2 + a3 w3 to the upper.
+    the first the a, unsigned or signed as ``kind`` takes them, and the same in all lanes; where it takes
+    halves, two have these in 16 bits each. A narrow ``kind`` adds a0 w0 + a1 w1 to the lower half of a lane,
+    a2 w2 + a3 w3 to the upper.
     """
     return WAYS[kind](total, *factors)
 
@@ -90,20 +98,57 @@ def _pairs(vector: Expr) -> Expr:
 
 
 def _smull(total: Expr, data: Expr, weight: Expr) -> Expr:
-    """Two products of bytes fit 16 bits unless both are of -128 by -128: weights must not be."""
-    low, high = _halves_of_products(data, weight)
-    pairs = _call("int16x8", "llvm.aarch64.neon.addp.v8i16", low, high)
-    return total + _call("int32x4", "llvm.aarch64.neon.saddlp.v4i32.v8i16", pairs)
+    """As ``_by_pairs``; LLVM chooses the bytes from a register of whole words, by tbl."""
+    from tvm import tirx
+
+    pairs = tirx.Shuffle([_seen_as("int16x8", data)], [0, 2, 4, 6, 1, 3, 5, 7])
+    longer = "llvm.aarch64.neon.saddlp.v4i32.v8i16"
+    return total + _call("int32x4", longer, _by_pairs(pairs, weight))
+
+
+def _vmull(total: Expr, data: Expr, weight: Expr) -> Expr:
+    """As ``_by_pairs``, on 32-bit ARM, whose table look-up is slow."""
+    from tvm import tirx
+
+    word = data.value if isinstance(data, tirx.Broadcast) else tirx.Shuffle([data], [0])
+    ends = [tirx.Broadcast((word >> shift).astype("int16"), 4) for shift in (0, 16)]
+    sums = _by_pairs(tirx.Shuffle(ends, list(range(8))), weight)
+    return _call("int32x4", "llvm.arm.neon.vpadals.v4i32.v8i16", total, sums)
+
+
+def _by_pairs(pairs: Expr, weight: Expr) -> Expr:
+    """Products of bytes, those of a word's first two and last two added: int16x8, two for each of four words.
+
+    ``pairs`` are the first two bytes of four words of data, then their last two, which is also the order of
+    weights: see ``paired``. Two products of bytes fit 16 bits unless both are of -128 by -128: weights must
+    not be.
+    """
+    data, own = _seen_as("int8x16", pairs), _bytes(weight)
+    low, high = (_part(data, first) * _part(own, first) for first in (0, 8))
+    return low + high
+
+
+def paired(words: NDArray[Any]) -> NDArray[Any]:
+    """Words (..., lanes) as ``PAIRED`` ways take them: the first two bytes of four, then their last two."""
+    fours = np.ascontiguousarray(words).view(np.uint16).reshape(*words.shape[:-1], -1, 4, 2)
+    return np.ascontiguousarray(fours.swapaxes(-1, -2)).view(words.dtype).reshape(words.shape)
+
+
+def _part(values: Expr, first: int) -> Expr:
+    """Eight bytes from ``first`` on, as 16 bits each."""
+    from tvm import tirx
+
+    return tirx.Cast("int16x8", tirx.Shuffle([values], list(range(first, first + 8))))
 
 
 def _smull_wide(total: Expr, data: Expr, weight: Expr) -> Expr:
-    """As ``_smull``, for any weights."""
+    """For any weights: each product is widened before two are added."""
     longer = "llvm.aarch64.neon.saddlp.v4i32.v8i16"
     low, high = (_call("int32x4", longer, products) for products in _halves_of_products(data, weight))
     return total + _call("int32x4", "llvm.aarch64.neon.addp.v4i32", low, high)
 
 
-def _vmull(total: Expr, data: Expr, weight: Expr) -> Expr:
+def _vmull_wide(total: Expr, data: Expr, weight: Expr) -> Expr:
     """As ``_smull_wide``, on 32-bit ARM."""
     from tvm import tirx
 
@@ -117,12 +162,7 @@ def _vmull(total: Expr, data: Expr, weight: Expr) -> Expr:
 
 def _halves_of_products(data: Expr, weight: Expr) -> list[Expr]:
     """The products of the first eight bytes and of the others, in 16 bits each."""
-    from tvm import tirx
-
-    def half(words: Expr, first: int) -> Expr:
-        return tirx.Cast("int16x8", tirx.Shuffle([_bytes(words)], list(range(first, first + 8))))
-
-    return [half(data, first) * half(weight, first) for first in (0, 8)]
+    return [_part(_bytes(data), first) * _part(_bytes(weight), first) for first in (0, 8)]
 
 
 def _call(dtype: str, name: str, *args: Expr) -> Expr:
@@ -165,4 +205,5 @@ WAYS: dict[ByteDot, Callable[..., Expr]] = {
     ByteDot.SMULL: _smull,
     ByteDot.SMULL_WIDE: _smull_wide,
     ByteDot.VMULL: _vmull,
+    ByteDot.VMULL_WIDE: _vmull_wide,
 }

@@ -1,7 +1,11 @@
 """Sums of products of bytes: four at a time where the CPU has vectors, one by one elsewhere."""
 
+import numpy as np
+
+from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
+from runtime.kernels.byte_dots import PAIRED, paired
 from runtime.kernels.byte_sums import Products, Sums, sum_by_fours, takes
 from runtime.kernels.covering import Grid, vectors_of
 from runtime.kernels.intrinsics import DOT_LANES
@@ -23,8 +27,10 @@ def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
     """The way to multiply four bytes at a time, if there is one."""
     if vectors_of(workload).width not in DOT_LANES:
         return None
-    if cpu.byte_dot is ByteDot.SMULL and quads_of(workload).is_odd:  # and bytes may be -128
-        return ByteDot.SMULL_WIDE
+    wide = {ByteDot.SMULL: ByteDot.SMULL_WIDE, ByteDot.VMULL: ByteDot.VMULL_WIDE}
+    quads = quads_of(workload)
+    if cpu.byte_dot in wide and (quads.is_odd or not quads.is_bytewise):  # odd bytes may be -128
+        return wide[cpu.byte_dot]
     window, depth = workload.window.taps, packing.quads(_depth(workload))
     return next((kind for kind in cpu.byte_dots if takes(kind, window, depth, _highest_pair(workload))), None)
 
@@ -36,6 +42,15 @@ def _depth(workload: Conv2d) -> int:
 def _highest_pair(workload: Conv2d) -> int:
     """What the sum of two products may be, as bytes are stored."""
     return 2 * HIGHEST_BYTE[workload.input] * quads_of(workload).highest
+
+
+def arranged(workload: Conv2d, cpu: Cpu, constants: Constants) -> Constants:
+    """The constants with weights in the order that the CPU takes them in."""
+    if byte_dot_for(workload, cpu) not in PAIRED:
+        return constants
+    weight = np.ascontiguousarray(constants["weight"])
+    words = weight.view(np.uint32).reshape(-1, vectors_of(workload).width)
+    return {**constants, "weight": paired(words).view(weight.dtype).reshape(weight.shape)}
 
 
 def window_buffers(workload: Conv2d, image: tuple[int, int], out: tuple[int, int]) -> list[Buffer]:
@@ -65,12 +80,19 @@ def accumulate_bytes(
         image, data = _bytes(workload, buffers, args, scratch)
         sums = _one_by_one(workload, grid, data, args, scratch)
     else:
-        image, data = _words(workload, buffers, args, scratch)
+        image, data = words_of_image(workload, buffers, args, scratch)
         sums = _by_fours(workload, cpu, kind, grid, data, args, scratch)
+    add_windows(workload, kind, buffers, data, scratch)
+    return image, sums
+
+
+def add_windows(
+    workload: Conv2d, kind: ByteDot | None, buffers: dict[str, Buffer], data: Image, scratch: Tensors
+) -> None:
+    """The stages that ``window_buffers`` are for."""
     if quads_of(workload).is_odd:
         scratch["pixels"] = _pixels(data, kind)
         scratch["windows"] = _windows(workload, scratch["pixels"], buffers["windows"].shape)
-    return image, sums
 
 
 def all_products(
@@ -150,7 +172,7 @@ def _bytes(
     return image, data
 
 
-def _words(
+def words_of_image(
     workload: Conv2d, buffers: dict[str, Buffer], args: Tensors, scratch: Tensors
 ) -> tuple[Image, Image]:
     """As ``_bytes``, in int32 words of four where it is padded or can be seen so."""

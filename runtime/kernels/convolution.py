@@ -1,8 +1,11 @@
 """Convolution and dense kernels over floats and bytes, with weights of floats, bytes, two bits or one."""
 
+from runtime.graph import Constants
 from runtime.kernels import packing
+from runtime.kernels.amx import amx_function
+from runtime.kernels.amx_forms import AmxTile, amx_forms
 from runtime.kernels.base import Buffer, Kernel, kernels
-from runtime.kernels.byte_products import accumulate_bytes, all_products, window_buffers
+from runtime.kernels.byte_products import accumulate_bytes, all_products, arranged, window_buffers
 from runtime.kernels.byte_sums import Sums
 from runtime.kernels.covering import Cover, Grid, reuses_rows, vectors_of
 from runtime.kernels.epilogue import (
@@ -88,12 +91,18 @@ class Conv2dKernel(Kernel[Conv2d]):
             found += taps_of(w).scratch(taps)
         return (*found, *epilogue_outputs(w, grid))
 
+    def arrange(self, workload: Conv2d, cpu: Cpu, constants: Constants) -> Constants:
+        """Weights in the order that the CPU takes bytes in."""
+        return arranged(workload, cpu, constants) if has_byte_inputs(workload) else constants
+
     def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, decode, accumulate in registers, finish."""
         from tvm import te
 
         buffers = {b.name: b for b in self.buffers(workload)}
         tile = tile or self.tiles(workload, cpu)[0]
+        if isinstance(tile, AmxTile):
+            return amx_function(workload, cpu, tile, grid_of(workload), buffers)
         grid = grid_of(workload, tile)
         args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
@@ -125,9 +134,11 @@ class Conv2dKernel(Kernel[Conv2d]):
 
     def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
-        grid = grid_of(workload)
-        sums = 2 if reuses_rows(workload) else 1
-        return tiles(cpu, grid.columns.extent, grid.vectors.group.count, sums)
+        grid, sums = grid_of(workload), 2 if reuses_rows(workload) else 1
+        columns = workload.window.padded(*image_shapes(workload)[0])[1]
+        return amx_forms(workload, cpu, columns, grid.output[1:3]) + tiles(
+            cpu, grid.columns.extent, grid.vectors.group.count, sums
+        )
 
     def _accumulate_floats(
         self,
@@ -182,6 +193,10 @@ class DenseKernel(Kernel[Dense]):
     def buffers(self, workload: Dense) -> tuple[Buffer, ...]:
         """Those of the convolution."""
         return Conv2dKernel().buffers(self.as_convolution(workload))
+
+    def arrange(self, workload: Dense, cpu: Cpu, constants: Constants) -> Constants:
+        """As the convolution does."""
+        return Conv2dKernel().arrange(self.as_convolution(workload), cpu, constants)
 
     def prim_func(self, workload: Dense, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """That of the convolution."""

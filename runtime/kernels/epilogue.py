@@ -6,7 +6,7 @@ number is needed as well (a shortcut reads it) both are written. It is a float, 
 bytes meet bytes and all is done in integers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +43,8 @@ Value = Compute
 It is a float32, or, where sums are scaled by integers, an int64: a fixed-point number, or, where nothing but
 a byte is made of it, that byte before it is clamped.
 """
+MakeStage = Callable[..., Tensor]
+"""Makes a stage of its shape, its value at an index, and its ``name``, as ``te.compute`` does."""
 
 
 @dataclass(frozen=True)
@@ -182,10 +184,18 @@ def quantized(value: Expr, args: Tensors, code: str) -> Expr:
     return (shifted - (tirx.const(ROUNDING_BITS, "int32") - zero)).astype("uint8")
 
 
-def finish(workload: FusedOutput, cpu: Cpu, grid: Grid, args: Tensors, value: Value) -> Stages:
-    """The stages from the scaled and shifted value to the outputs."""
+def finish(
+    workload: FusedOutput,
+    cpu: Cpu,
+    grid: Grid,
+    args: Tensors,
+    value: Value,
+    compute: MakeStage | None = None,
+) -> Stages:
+    """The stages from the scaled and shifted value to the outputs, made by ``compute``, or as TE tensors."""
     from tvm import te
 
+    compute = compute or te.compute
     is_integer = workload.arithmetic == "integer"
     is_code = is_integer and not has_real(workload)  # the value is a byte already
 
@@ -209,12 +219,12 @@ def finish(workload: FusedOutput, cpu: Cpu, grid: Grid, args: Tensors, value: Va
     tensors: Tensors = {}
     final = complete
     if workload.also_float:
-        real = tensors["real"] = te.compute(grid.shape, complete, name="real")
+        real = tensors["real"] = compute(grid.shape, complete, name="real")
         final = lambda *index: real[index]  # noqa: E731 - the same value by another way
     if workload.output == "float" or workload.also_float:
-        tensors["output"] = te.compute(grid.shape, final, name="output")
+        tensors["output"] = compute(grid.shape, final, name="output")
     if workload.output in STEPS:
-        tensors["codes"] = te.compute(grid.shape, code, name="codes")
+        tensors["codes"] = compute(grid.shape, code, name="codes")
     elif workload.output == "binary":
         return write_bits(
             workload,
@@ -222,6 +232,7 @@ def finish(workload: FusedOutput, cpu: Cpu, grid: Grid, args: Tensors, value: Va
             grid,
             lambda *index: final(*index) < _threshold(workload, grid, args, *index),
             tensors,
+            compute,
         )
     return _stages(grid, tensors, Placed(grid.output, grid.place))
 
@@ -233,10 +244,17 @@ def _stages(grid: Grid, tensors: Tensors, codes: Placed) -> Stages:
 
 
 def write_bits(
-    workload: FusedOutput, cpu: Cpu, grid: Grid, is_set: Value, before: Tensors | None = None
+    workload: FusedOutput,
+    cpu: Cpu,
+    grid: Grid,
+    is_set: Value,
+    before: Tensors | None = None,
+    compute: MakeStage | None = None,
 ) -> Stages:
     """``before`` and the stages ``mask`` (a byte a lane, all ones where the bit is set) and ``codes``."""
     from tvm import te, tirx
+
+    compute = compute or te.compute
 
     def lost(o: Expr) -> Expr:
         """Lanes of a vector whose bits the vector before it has."""
@@ -247,7 +265,7 @@ def write_bits(
     def byte(*index: Expr) -> Expr:
         return tirx.Select(is_set(*index), tirx.const(-1, "int8"), tirx.const(0, "int8"))
 
-    tensors = {**(before or {}), "mask": te.compute(grid.shape, byte, name="mask")}
+    tensors = {**(before or {}), "mask": compute(grid.shape, byte, name="mask")}
     shape, dtype = _bits_layout(workload, grid)
     if cpu.has_lane_mask:
 
@@ -262,14 +280,14 @@ def write_bits(
         def bit(*index: Expr) -> Expr:
             return (tensors["mask"][(*index, lane)].astype("uint32") & one) << lane.var.astype("uint32")
 
-        bits = te.compute(grid.shape[:4], lambda *index: te.sum(bit(*index), axis=lane), name="bits")
+        bits = compute(grid.shape[:4], lambda *index: te.sum(bit(*index), axis=lane), name="bits")
         tensors["bits"] = bits
 
         def masked(*index: Expr) -> Expr:
             found = bits[index]
             return (found if is_whole else found >> lost(index[3]).astype("uint32")).astype(dtype)
 
-    tensors["codes"] = te.compute(grid.shape[:4], masked, name="codes")
+    tensors["codes"] = compute(grid.shape[:4], masked, name="codes")
     return _stages(grid, tensors, _place_of_bits(grid, shape))
 
 

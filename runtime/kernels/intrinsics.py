@@ -164,6 +164,8 @@ def in_pieces(operation: Callable[..., Expr], most: int, *vectors: Expr) -> Expr
     width = min(count, most)
 
     def piece(vector: Expr, first: int) -> Expr:
+        if isinstance(vector, tirx.Broadcast):
+            return tirx.Broadcast(vector.value, width)
         return vector if width == count else tirx.Shuffle([vector], list(range(first, first + width)))
 
     pieces = [operation(*(piece(v, first) for v in vectors)) for first in range(0, count, width)]

@@ -6,7 +6,7 @@ from runtime.kernels.base import Buffer, kernels, lanes
 from runtime.kernels.elementwise import ElementwiseKernel
 from runtime.kernels.fixed_point import REAL_DTYPES, zero_of
 from runtime.tvm_types import Compute, Expr, Tensors
-from runtime.workload import ChannelShuffle, Concat, Subsample, ToNchw, ToNhwc
+from runtime.workload import ChannelShuffle, Concat, Interleave, Subsample, ToNchw, ToNhwc
 
 
 class SubsampleKernel(ElementwiseKernel[Subsample]):
@@ -36,6 +36,31 @@ class SubsampleKernel(ElementwiseKernel[Subsample]):
             return tirx.if_then_else(v < there, data[n, y * stride, x * stride, v, i], zero)
 
         return value
+
+
+class InterleaveKernel(ElementwiseKernel[Interleave]):
+    """Pixels of phases side by side, a vector of channels at a time."""
+
+    def buffers(self, workload: Interleave) -> tuple[Buffer, ...]:
+        """Data (N, H, W, G, phases, C/G/lanes, lanes) -> (N, H', W', G, C/G/lanes, lanes)."""
+        w, dtype = workload, REAL_DTYPES[workload.arithmetic]
+        depth = w.channels // w.groups
+        rest, phases = (depth // lanes(depth), lanes(depth)), w.stride[0] * w.stride[1]
+        return (
+            Buffer("data", "input", (w.batch, w.height, w.width, w.groups, phases, *rest), dtype),
+            Buffer("output", "output", (w.batch, *w.size, w.groups, *rest), dtype),
+        )
+
+    def expression(self, workload: Interleave, args: Tensors) -> Compute:
+        """A pixel's phase is its place within a stride."""
+        (rows, columns), (top, left) = workload.stride, workload.start
+
+        def pixel(n: Expr, y: Expr, x: Expr, g: Expr, v: Expr, i: Expr) -> Expr:
+            row, column = y + top, x + left
+            phase = row % rows * columns + column % columns
+            return args["data"][n, row // rows, column // columns, g, phase, v, i]
+
+        return pixel
 
 
 class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):
@@ -116,6 +141,7 @@ class ConcatKernel(ElementwiseKernel[Concat]):
 
 
 kernels.add("subsample", SubsampleKernel())
+kernels.add("interleave", InterleaveKernel())
 kernels.add("concat", ConcatKernel())
 kernels.add("channel_shuffle", ChannelShuffleKernel())
 kernels.add("to_nhwc", ToNhwcKernel())

@@ -1,6 +1,7 @@
 """Pooling kernels over NHWC images: windows, of bytes and bits too, and the mean over a whole image."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
@@ -11,6 +12,7 @@ from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Tensor
 from runtime.workload import Arithmetic, AvgPool2d, GlobalAvgPool, MaxPool2d
+from runtime.workload.window import all_sides
 
 ALL_BITS = 0xFFFFFFFF
 ELEMENTS = {"byte": "uint8", "binary": "uint32"}
@@ -114,7 +116,7 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
         return tuple(found)
 
     def prim_func(self, workload: AvgPool2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
-        """Pad with zeros, sum in registers, then multiply by one over the window's size."""
+        """Pad with zeros, sum in registers, then divide."""
         from tvm import te
 
         buffers = self.buffers(workload)
@@ -131,7 +133,7 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
 
         if workload.arithmetic == "float" and window.count > BLOCK:
             total, stages = nested_sum(output.shape, window.taps, pixel, "rows")
-            result = _mean("float", output.shape, total, window.count)
+            result = _mean("float", output.shape, total, _divisor(workload))
             return schedule_blocks(te.create_prim_func([*args, result]), tile, (stages,))
         ky, kx = tap_axes(window)
         reduced = te.compute(
@@ -139,7 +141,7 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
             lambda n, y, x, v, i: te.sum(pixel(n, y, x, ky, kx, v, i), axis=[ky, kx]),
             name="accumulate",
         )
-        result = _mean(workload.arithmetic, output.shape, reduced, window.count)
+        result = _mean(workload.arithmetic, output.shape, reduced, _divisor(workload))
         return schedule_tiled(te.create_prim_func([*args, result]), tile, 2, {"output": result})
 
 
@@ -188,14 +190,44 @@ def _summed(arithmetic: Arithmetic, value: Expr) -> Expr:
     return value.astype("int64") if arithmetic == "integer" else value
 
 
-def _mean(arithmetic: Arithmetic, shape: tuple[int, ...], total: Tensor | Compute, count: int) -> Tensor:
+def _divisor(workload: AvgPool2d) -> "int | Callable[[Expr, Expr], Expr]":
+    """What sums are divided by: a number, or one for each row and column of the output."""
+    from tvm import tirx
+
+    window = workload.window
+    if workload.divisor or not workload.uncounted:
+        return workload.divisor or window.count
+    top, left, bottom, right = all_sides(workload.uncounted)
+    height, width = window.padded(workload.height, workload.width)
+
+    def counted(start: Expr, taps: int, first: int, end: int) -> Expr:
+        return tirx.min(start + taps, end) - tirx.max(start, first)
+
+    def pixels(y: Expr, x: Expr) -> Expr:
+        rows = counted(y * window.stride_y, window.kernel_height, top, height - bottom)
+        return rows * counted(x * window.stride_x, window.kernel_width, left, width - right)
+
+    return pixels
+
+
+def _mean(
+    arithmetic: Arithmetic,
+    shape: tuple[int, ...],
+    total: Tensor | Compute,
+    count: "int | Callable[[Expr, Expr], Expr]",
+) -> Tensor:
     """The stage that divides sums, a tensor or a function of the index, by ``count``."""
     from tvm import te, tirx
 
-    if arithmetic == "integer":
-        return te.compute(shape, lambda *i: mean(total(*i), count), name="output")
-    factor = tirx.const(1 / count, "float32")
-    return te.compute(shape, lambda *i: total(*i) * factor, name="output")
+    def divided(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
+        value = total(n, y, x, v, i)
+        if not isinstance(count, int):
+            return value * (tirx.const(1, "float32") / count(y, x).astype("float32"))
+        if arithmetic == "integer":
+            return mean(value, count)
+        return value * tirx.const(1 / count, "float32")
+
+    return te.compute(shape, divided, name="output")
 
 
 kernels.add("global_avg_pool", GlobalAvgPoolKernel())

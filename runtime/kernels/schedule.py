@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from runtime.kernels.covering import Cover
 from runtime.target import Cpu
@@ -22,8 +23,12 @@ Arrange = Callable[[Schedule, list[Loop]], None]
 
 @dataclass(frozen=True)
 class Tile:
-    """Accumulators held in registers: ``x`` pixels times ``o`` vectors of output channels."""
+    """Accumulators held in registers: ``x`` pixels times ``o`` vectors of output channels.
 
+    ``flags`` are instruction sets that it needs beyond what all code for a target may use.
+    """
+
+    flags: ClassVar[frozenset[str]] = frozenset()
     x: int
     o: int
 

@@ -18,6 +18,7 @@ from runtime.workload import (
     Dense,
     DepthwiseConv2d,
     GlobalAvgPool,
+    Interleave,
     MaxPool2d,
     Quantize,
     Relu,
@@ -35,6 +36,7 @@ MAPS = (
     ChannelShuffle,
     Concat,
     GlobalAvgPool,
+    Interleave,
     MaxPool2d,
     Relu,
     Relu6,
@@ -67,7 +69,7 @@ def reals_of(node: Node) -> set[int]:
         return set()
     if isinstance(node.workload, Quantize):
         return {node.inputs[0].index}
-    if isinstance(node.workload, MAPS) and not pools_codes(node.workload):
+    if isinstance(node.workload, MAPS) and not has_no_fixed_point(node.workload):
         return {value.index for value in (*node.inputs, *node.outputs)}
     found = set(real_outputs(node))
     is_added_to = isinstance(node.workload, Conv2d | DepthwiseConv2d) and node.workload.residual
@@ -77,7 +79,7 @@ def reals_of(node: Node) -> set[int]:
 def real_outputs(node: Node) -> Iterator[int]:
     """The real values that a node writes."""
     work = node.workload
-    is_map = isinstance(work, MAPS) and not pools_codes(work)
+    is_map = isinstance(work, MAPS) and not has_no_fixed_point(work)
     writes_real = isinstance(work, Dense) or (
         isinstance(work, Conv2d | DepthwiseConv2d) and (work.output == "float" or work.also_float)
     )
@@ -85,8 +87,10 @@ def real_outputs(node: Node) -> Iterator[int]:
         yield node.outputs[0].index
 
 
-def pools_codes(workload: Workload) -> bool:
-    """Whether it is a pool of bytes or signs."""
+def has_no_fixed_point(workload: Workload) -> bool:
+    """Whether it is a pool of bytes or signs, or one that divides by other numbers than its window's size."""
+    if isinstance(workload, AvgPool2d):
+        return bool(workload.divisor or workload.uncounted)
     return isinstance(workload, MaxPool2d) and workload.code != "float"
 
 

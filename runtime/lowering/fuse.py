@@ -15,6 +15,7 @@ from runtime.kernels.covering import Vectors, vectors_of
 from runtime.kernels.epilogue import can_write_bits
 from runtime.lowering.folding import BatchNorm, keep_roundings
 from runtime.lowering.integers import use_integers
+from runtime.lowering.interleaving import steps_before_interleaving
 from runtime.lowering.pools import pool_codes, pool_normed_signs, pool_rectified
 from runtime.lowering.thresholds import count_limits
 from runtime.workload import (
@@ -39,6 +40,7 @@ AFFINE_PRODUCERS = (Conv2d, DepthwiseConv2d, Dense, BitserialConv2d, BitserialDe
 def fuse(graph: Graph) -> Graph:
     """All fusions, in the order in which one makes the next possible."""
     keep_roundings(graph)
+    steps_before_interleaving(graph)
     pool_normed_signs(graph, lambda producer, affine: _can_scale(graph, producer, affine))
     _fuse_affines(graph)
     _fuse_residuals(graph)

@@ -12,7 +12,8 @@ from runtime.lowering.folding import BatchNorm
 from runtime.lowering.layers import convolve, plain, quantized
 from runtime.lowering.rulebook import At, HeldWeight, pixels, rule
 from runtime.lowering.tensors import as_it_runs, numbers
-from runtime.lowering.window_rules import one_number
+from runtime.lowering.transposed import transposed
+from runtime.lowering.windows import convolution_window, with_border
 from runtime.workload import Affine, AffineMap, Prelu, Subsample, Window
 from search_spaces import layers, plain_layers
 
@@ -20,8 +21,12 @@ from search_spaces import layers, plain_layers
 @rule(layers.QuantConv2d)
 def _quant_conv2d(at: At, input: Value) -> Value:
     layer, image = at.layer, at.image(input)
-    window = Window.of(layer.kernel, layer.stride, layer.padding)
     _require_weight(at, 4)
+    window = convolution_window(
+        at, tuple(layer.weight.shape[2:]), layer.stride, layer.padding, layer.dilation
+    )
+    if layer.activation.dither is None:  # a sign of zero is +1, as its padding is, unless a mask is added
+        image, window = with_border(at, image, window)
     return convolve(at.builder, at.name, image, layer.activation, quantized(layer), window, layer.groups)
 
 
@@ -70,24 +75,35 @@ def _function_conv2d(
 
 def _convolution(at: At, input: Value, stride: Any, padding: Any, dilation: Any) -> Value:
     layer, image = at.layer, at.image(input)
-    at.require(one_number(at, "dilation", dilation, 1) == 1, "dilation is not computed; use dilation 1")
     _require_weight(at, 4)
-    kernel = one_number(at, "kernel_size", tuple(layer.weight.shape[2:]), 1)
-    stride = one_number(at, "stride", stride, 1)
-    padding = _padding(at, padding, kernel, stride)
-    window = Window.of(kernel, stride, padding)
+    window = convolution_window(at, tuple(layer.weight.shape[2:]), stride, padding, dilation)
+    image, window = with_border(at, image, window)
     return convolve(at.builder, at.name, image, None, plain(layer), window, layer.groups)
 
 
-def _padding(at: At, padding: Any, kernel: int, stride: int) -> int:
-    """The padding of a convolution as a number; torch has names for two."""
-    if padding == "valid":
-        return 0
-    if padding == "same":
-        at.require(stride == 1, "padding 'same' takes stride 1")
-        at.require(kernel % 2 == 1, "padding 'same' is not the same on all sides; use an odd kernel")
-        return kernel // 2
-    return one_number(at, "padding", padding, 0)
+@rule(nn.ConvTranspose2d)
+def _transposed_conv2d(at: At, input: Value, output_size: Any = None) -> Value:
+    layer = at.layer
+    at.require(layer.padding_mode == "zeros", "only zero padding is computed")
+    at.require(output_size is None, "output_size is not computed; use output_padding")
+    how = layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
+    return transposed(at, at.image(input), *how)
+
+
+@rule(F.conv_transpose2d)
+def _function_transposed_conv2d(
+    at: At,
+    input: Value,
+    weight: Any,
+    bias: Any = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    groups: Any = 1,
+    dilation: Any = 1,
+) -> Value:
+    how = stride, padding, output_padding, groups, dilation
+    return transposed(_weighted(at, weight, bias, groups), at.image(input), *how)
 
 
 @rule(F.linear)

@@ -25,7 +25,7 @@ from runtime.workload.maps import (
     Sigmoid,
     SignPack,
 )
-from runtime.workload.moves import ChannelShuffle, Concat, Subsample, ToNchw, ToNhwc
+from runtime.workload.moves import ChannelShuffle, Concat, Interleave, Subsample, ToNchw, ToNhwc
 from runtime.workload.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 from runtime.workload.sums import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d, FusedOutput
 from runtime.workload.window import Window
@@ -48,6 +48,7 @@ __all__ = [
     "FusedOutput",
     "GlobalAvgPool",
     "InputCode",
+    "Interleave",
     "Layout",
     "MaxPool2d",
     "OutputCode",

@@ -30,6 +30,32 @@ class Subsample(Workload):
 
 
 @dataclass(frozen=True)
+class Interleave(Workload):
+    """Pixels of ``stride[0] * stride[1]`` phases, which lie in the channels of a smaller image, side by side.
+
+    Pixel (y, x) of group g is pixel ``((y + start) // stride)`` of phase ``(y + start) % stride``, rows and
+    columns alike; the channels of a group are (phases, C / groups).
+
+    Attributes:
+        height: rows of the smaller image, as ``width`` are its columns.
+        channels: of the output.
+        stride: rows and columns of phases.
+        start: the first row and column of the output, among all that there are.
+        size: rows and columns of the output.
+    """
+
+    family: ClassVar[str] = "interleave"
+    height: int
+    width: int
+    channels: int
+    groups: int
+    stride: tuple[int, int]
+    start: tuple[int, int]
+    size: tuple[int, int]
+    arithmetic: Arithmetic = "float"
+
+
+@dataclass(frozen=True)
 class Concat(Workload):
     """Tensors side by side along their channels."""
 

@@ -1,9 +1,10 @@
 """Workloads of poolings."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from runtime.workload.base import Arithmetic, PooledCode, SpatialWorkload, Workload
+from runtime.workload.base import UNLESS_DEFAULT, Arithmetic, PooledCode, SpatialWorkload, Workload
+from runtime.workload.window import Sides, all_sides, short
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,23 @@ class MaxPool2d(SpatialWorkload):
 
 @dataclass(frozen=True)
 class AvgPool2d(SpatialWorkload):
-    """The mean of each window; padding counts as zero, as in torch's default."""
+    """The mean of each window; padding counts as zero, as in torch's default.
+
+    Attributes:
+        uncounted: pixels of the padding that no window counts, (top, left, bottom, right) where they differ.
+        divisor: what every sum is divided by; 0 for the pixels under the window that count.
+    """
 
     family: ClassVar[str] = "avg_pool2d"
     channels: int
     arithmetic: Arithmetic = "float"
+    uncounted: Sides = field(default=0, kw_only=True, metadata=UNLESS_DEFAULT)
+    divisor: int = field(default=0, kw_only=True, metadata=UNLESS_DEFAULT)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        uncounted = 0 if self.divisor else short(all_sides(self.uncounted))
+        object.__setattr__(self, "uncounted", uncounted)
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,8 @@ def decoded(work, given, depth):
     vectors, words, lanes = given["weight"].shape
     flat = unpacked(given["weight"].transpose(0, 2, 1), words * packing.WORD)  # (V, lanes, bits)
     codes = flat.reshape(vectors, lanes, -1, bits) @ (1 << np.arange(bits))
-    codes = codes[..., : work.kernel**2 * depth].reshape(vectors, lanes, work.kernel, work.kernel, depth)
+    rows, columns = references.both(work.kernel)
+    codes = codes[..., : rows * columns * depth].reshape(vectors, lanes, rows, columns, depth)
     positive, negative = (given[name][:, :, None, None, None] for name in ("positive", "negative"))
     is_negative = codes == (2 if work.weight == "ternary" else 1)
     is_positive = codes == (1 if work.weight == "ternary" else 0)
@@ -101,13 +102,18 @@ def finished(work, given, found):
     return results
 
 
+def sliding(work):
+    """How a window slides."""
+    return {"stride": work.stride, "padding": work.padding, "dilation": work.dilation}
+
+
 def conv2d(work, given):
     """Sums, scales, biases, and what follows them."""
     if work.input != "float" or getattr(work, "arithmetic", "float") != "float":
         raise NotInterpreted(work.key)
     depth = work.in_channels // work.groups
     x = given["data"].reshape(work.batch, work.height, work.width, work.in_channels).astype(np.float64)
-    how = {"stride": work.stride, "padding": work.padding, "groups": work.groups}
+    how = {**sliding(work), "groups": work.groups}
     total = references.conv2d(x, decoded(work, given, depth), **how)
     return finished(work, given, total * by_channel(work, given["scale"]) + by_channel(work, given["bias"]))
 
@@ -119,7 +125,7 @@ def depthwise(work, given):
     shape = work.batch, work.height, work.width, work.channels
     is_signs = work.input == "binary"
     x = 1.0 - 2 * unpacked(given["data"], work.channels) if is_signs else given["data"]
-    how = {"stride": work.stride, "padding": work.padding, "groups": work.channels}
+    how = {**sliding(work), "groups": work.channels}
     weight = decoded(work, given, 1)
     total = references.conv2d(
         x.reshape(shape).astype(np.float64), weight, **how, pad_value=1.0 if is_signs else 0
@@ -132,7 +138,7 @@ class AsImage:
 
     def __init__(self, work):
         self.__dict__.update({f: getattr(work, f) for f in work.__dataclass_fields__})
-        self.height = self.width = self.kernel = self.stride = self.groups = 1
+        self.height = self.width = self.kernel = self.stride = self.dilation = self.groups = 1
         self.padding, self.key = 0, work.key
         self.in_channels, self.out_channels = work.in_features, work.out_features
 
@@ -159,7 +165,7 @@ def bitserial(work, given):
         codes = planes[0] * (1 - 2 * planes[1])
     else:
         codes = planes[0] - planes[1]
-    how = {"stride": work.stride, "padding": work.padding, "groups": groups, "pad_value": 1}
+    how = {**sliding(work), "groups": groups, "pad_value": 1}
     total = references.conv2d(x, codes, **how)
     if "limit" in given:
         differing = (np.abs(codes).sum(axis=(1, 2, 3)) - total) // 2
@@ -187,7 +193,7 @@ def sign_pack(work, given):
 def max_pool(work, given):
     """Of floats, and of signs: the largest is -1 where all are."""
     x = given["data"].reshape(work.batch, work.height, work.width, work.channels)
-    how = {"kernel": work.kernel, "stride": work.stride, "padding": work.padding}
+    how = {"kernel": work.kernel, **sliding(work)}
     if work.code == "float" and work.arithmetic == "float":
         return [references.max_pool(x, **how)]
     if work.code != "binary":
@@ -205,7 +211,17 @@ def max_pool(work, given):
 def avg_pool(work, given):
     """Means of windows."""
     x = given["data"].reshape(work.batch, work.height, work.width, work.channels).astype(np.float64)
-    return [references.avg_pool(x, kernel=work.kernel, stride=work.stride, padding=work.padding)]
+    if work.arithmetic != "float":
+        raise NotInterpreted(work.key)
+    window = {"kernel": work.kernel, "stride": work.stride, "padding": work.padding}
+    return [references.avg_pool(x, **window, uncounted=work.uncounted, divisor=work.divisor)]
+
+
+def interleave(work, given):
+    """Phases side by side."""
+    depth = work.channels // work.groups * math.prod(work.stride) * work.groups
+    x = given["data"].reshape(work.batch, work.height, work.width, depth)
+    return [references.interleave(x, work.groups, work.stride, work.start, work.size)]
 
 
 def subsample(work, given):
@@ -298,6 +314,7 @@ KERNELS = {
     "concat": concat,
     "channel_shuffle": channel_shuffle,
     "subsample": subsample,
+    "interleave": interleave,
     "to_nhwc": to_nhwc,
     "to_nchw": to_nchw,
 }

@@ -3,21 +3,28 @@
 import numpy as np
 
 
+def both(given):
+    """Of rows and of columns."""
+    return given if isinstance(given, tuple) else (given, given)
+
+
 def pad(x, padding, value):
-    """Surround an image (N, H, W, C)."""
-    return np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)), constant_values=value)
+    """Surround an image (N, H, W, C); padding is top, left, bottom, right, or one number."""
+    top, left, bottom, right = padding if isinstance(padding, tuple) else (padding,) * 4
+    return np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)), constant_values=value)
 
 
-def windows(x, kernel, stride):
-    """All windows of an image: (N, Ho, Wo, C, K, K)."""
-    found = np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), axis=(1, 2))
-    return found[:, ::stride, ::stride]
+def windows(x, kernel, stride, dilation=1):
+    """All windows of an image: (N, Ho, Wo, C, rows, columns)."""
+    (rows, columns), (down, right) = both(kernel), both(dilation)
+    extent = (rows - 1) * down + 1, (columns - 1) * right + 1
+    found = np.lib.stride_tricks.sliding_window_view(x, extent, axis=(1, 2))
+    return found[:, :: both(stride)[0], :: both(stride)[1], :, ::down, ::right]
 
 
-def conv2d(x, weight, *, stride, padding, groups=1, pad_value=0):
-    """Convolution of x (N, H, W, C) with weight (O, C / groups, K, K) -> (N, Ho, Wo, O)."""
-    kernel = weight.shape[-1]
-    found = windows(pad(x, padding, pad_value), kernel, stride)
+def conv2d(x, weight, *, stride, padding, dilation=1, groups=1, pad_value=0):
+    """Convolution of x (N, H, W, C) with weight (O, C / groups, rows, columns) -> (N, Ho, Wo, O)."""
+    found = windows(pad(x, padding, pad_value), weight.shape[-2:], stride, dilation)
     parts = [
         np.einsum("nyxckl,ockl->nyxo", part, own)
         for part, own in zip(np.split(found, groups, axis=3), np.split(weight, groups), strict=True)
@@ -25,15 +32,29 @@ def conv2d(x, weight, *, stride, padding, groups=1, pad_value=0):
     return np.concatenate(parts, axis=-1)
 
 
-def max_pool(x, *, kernel, stride, padding):
+def max_pool(x, *, kernel, stride, padding, dilation=1):
     """The largest value in each window."""
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    return windows(pad(x, padding, lowest), kernel, stride).max(axis=(-2, -1))
+    return windows(pad(x, padding, lowest), kernel, stride, dilation).max(axis=(-2, -1))
 
 
-def avg_pool(x, *, kernel, stride, padding):
-    """The mean of each window, padding counted as zeros."""
-    return windows(pad(x, padding, 0), kernel, stride).mean(axis=(-2, -1))
+def avg_pool(x, *, kernel, stride, padding, uncounted=0, divisor=0):
+    """The mean of each window: the padding's zeros count but for those ``uncounted`` on each side."""
+    total = windows(pad(x, padding, 0), kernel, stride).sum(axis=(-2, -1))
+    counted = np.ones_like(pad(x, padding, 0))
+    top, left, bottom, right = uncounted if isinstance(uncounted, tuple) else (uncounted,) * 4
+    counted[:, :top] = counted[:, :, :left] = 0
+    counted[:, counted.shape[1] - bottom :] = counted[:, :, counted.shape[2] - right :] = 0
+    return total / (divisor or windows(counted, kernel, stride).sum(axis=(-2, -1)))
+
+
+def interleave(x, groups, stride, start, size):
+    """Phases in the channels (G, rows, columns, C / G) of an image, pixel by pixel side by side."""
+    n, height, width, _ = x.shape
+    (rows, columns), (top, left) = stride, start
+    split = x.reshape(n, height, width, groups, rows, columns, -1)
+    whole = split.transpose(0, 1, 4, 2, 5, 3, 6).reshape(n, height * rows, width * columns, -1)
+    return whole[:, top : top + size[0], left : left + size[1]]
 
 
 def signs(x, threshold=0.0):

@@ -37,7 +37,7 @@ def test_boards_compute_what_this_machine_computes(board, precision, threads, tm
     module = torch.nn.Sequential(
         QuantConv2d(3, 32, 3, precisions.get("float"), stride=2),
         torch.nn.BatchNorm2d(32),
-        QuantConv2d(32, 32, 3, p),
+        QuantConv2d(32, 32, (3, 2), p, stride=(1, 2), padding=(2, 1), dilation=(2, 1)),
         torch.nn.BatchNorm2d(32),
         QuantConv2d(32, 32, 3, p, groups=32),
         torch.nn.BatchNorm2d(32),

@@ -52,16 +52,16 @@ def test_every_precision_in_c(precision, options, tmp_path):
         nn.BatchNorm2d(32),
         QuantConv2d(32, 32, 3, p),
         nn.BatchNorm2d(32),
-        QuantConv2d(32, 32, 3, p, groups=32),
+        QuantConv2d(32, 32, (3, 1), p, padding=(2, 0), dilation=(2, 1), groups=32),
         nn.BatchNorm2d(32),
         QuantConv2d(32, 20, 1, p, groups=4),
         nn.BatchNorm2d(20),
         QuantConv2d(20, 32, 1, p),
-        nn.MaxPool2d(3, 2, 1),
+        nn.MaxPool2d((3, 2), 2, 1, (1, 2), ceil_mode=True),
         nn.BatchNorm2d(32),
         QuantConv2d(32, 20, 1, p),
         nn.Flatten(),
-        QuantLinear(20 * 9, 7, p),
+        QuantLinear(20 * 16, 7, p),
     )
     images = numbers((3, 3, 12, 12))
     trained(module, images.shape)

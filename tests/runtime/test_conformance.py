@@ -1,7 +1,5 @@
 """Every kernel family does what a kernel must, on random odd shapes and at the edges, against numpy."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from tvm import te
@@ -135,6 +133,18 @@ class TestChannelShuffle(KernelConformance):
         return Case(work, {"data": x}, references.channel_shuffle(x, groups))
 
 
+class TestInterleave(KernelConformance):
+    def case(self, random):
+        batch, height, width, depth = image(random)
+        groups, stride = number(random, 1, 3), (number(random, 1, 3), number(random, 1, 3))
+        whole = height * stride[0], width * stride[1]
+        start = tuple(number(random, 0, side - 1) for side in whole)
+        size = tuple(number(random, 1, side - first) for side, first in zip(whole, start, strict=True))
+        x = normal(random, batch, height, width, groups * stride[0] * stride[1] * depth)
+        work = w.Interleave(batch, height, width, groups * depth, groups, stride, start, size)
+        return Case(work, {"data": x}, references.interleave(x, groups, stride, start, size))
+
+
 class TestToNhwc(KernelConformance):
     def case(self, random):
         shape = image(random)
@@ -189,13 +199,19 @@ class Pool(KernelConformance):
     examples = 4
 
     def drawn(self, random):
-        """Height, width, kernel, stride, padding; an image, and what the references take."""
-        kernel = number(random, 1, 5)
-        padding, stride = number(random, 0, kernel // 2), number(random, 1, 3)
-        height, width = (number(random, kernel, kernel + 6) for _ in range(2))
+        """An image, its shape, and a window as workloads and references take it."""
+
+        def two(low, high):
+            rows = number(random, low, high)
+            return (rows, rows) if random.integers(2) else (rows, number(random, low, high))
+
+        kernel, stride, dilation = two(1, 5), two(1, 3), two(1, 3)
+        extent = [(taps - 1) * gap + 1 for taps, gap in zip(kernel, dilation, strict=True)]
+        top, left, bottom, right = (number(random, 0, taps // 2) for taps in (*kernel, *kernel))
+        height, width = (number(random, each, each + 6) for each in extent)
         x = normal(random, number(random, 1, 3), height, width, one_of(random, *CHANNELS))
-        shape = *x.shape[:3], kernel, stride, padding
-        return x, shape, {"kernel": kernel, "stride": stride, "padding": padding}
+        window = {"kernel": kernel, "stride": stride, "padding": (top, left, bottom, right)}
+        return x, x.shape[:3], {**window, "dilation": dilation}
 
 
 class TestAvgPool(Pool):
@@ -203,20 +219,25 @@ class TestAvgPool(Pool):
 
     def case(self, random):
         x, shape, window = self.drawn(random)
-        return Case(w.AvgPool2d(*shape, x.shape[-1]), {"data": x}, references.avg_pool(x, **window))
+        del window["dilation"]
+        uncounted = tuple(number(random, 0, side) for side in window["padding"])
+        window |= one_of(random, {}, {"uncounted": uncounted}, {"divisor": number(random, 1, 9)})
+        work = w.AvgPool2d(*shape, channels=x.shape[-1], **window)
+        return Case(work, {"data": x}, references.avg_pool(x, **window))
 
 
 class TestMaxPool(Pool):
     def case(self, random):
         x, shape, window = self.drawn(random)
-        return Case(w.MaxPool2d(*shape, x.shape[-1]), {"data": x}, references.max_pool(x, **window))
+        work = w.MaxPool2d(*shape, channels=x.shape[-1], **window)
+        return Case(work, {"data": x}, references.max_pool(x, **window))
 
 
 class TestMaxPoolOfBytes(Pool):
     def case(self, random):
         x, shape, window = self.drawn(random)
         found = random.integers(0, 256, x.shape, np.uint8)
-        work = w.MaxPool2d(*shape, x.shape[-1], "byte")
+        work = w.MaxPool2d(*shape, channels=x.shape[-1], code="byte", **window)
         return Case(work, {"data": found}, references.max_pool(found, **window))
 
 
@@ -230,7 +251,7 @@ class TestMaxPoolOfSigns(Pool):
         turned = np.where(smallest, -1, 1)
         expected = turned * references.max_pool(turned * signs, **window)
         words = pack_images(signs)
-        work = replace(w.MaxPool2d(*shape, words.shape[-1], "binary"), mixed=is_mixed)
+        work = w.MaxPool2d(*shape, channels=words.shape[-1], code="binary", mixed=is_mixed, **window)
         given = {"smallest": packing.pack_codes(smallest, 1)} if is_mixed else {}
         return Case(work, {"data": words, **given}, pack_images(expected))
 

@@ -29,9 +29,10 @@ class Shape:
     batch: int
     height: int
     width: int
-    kernel: int
-    stride: int
-    padding: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int, int, int]
+    dilation: tuple[int, int]
     in_channels: int
     out_channels: int
     groups: int
@@ -39,9 +40,10 @@ class Shape:
     code: str = "float"
     is_depthwise: bool = False
 
-    @property
-    def spatial(self):
-        return self.batch, self.height, self.width, self.kernel, self.stride, self.padding
+    def work(self, kind, *others, **more):
+        """A workload of this shape."""
+        spatial = self.batch, self.height, self.width, self.kernel, self.stride, self.padding
+        return kind(*spatial, *others, **more, dilation=self.dilation)
 
     @property
     def channels(self):
@@ -49,7 +51,8 @@ class Shape:
 
     @property
     def window(self):
-        return {"stride": self.stride, "padding": self.padding, "groups": self.groups}
+        window = {"stride": self.stride, "padding": self.padding, "dilation": self.dilation}
+        return {**window, "groups": self.groups}
 
     @property
     def image(self):
@@ -57,15 +60,15 @@ class Shape:
 
     @property
     def weight(self):
-        return self.out_channels, self.in_channels // self.groups, self.kernel, self.kernel
+        return self.out_channels, self.in_channels // self.groups, *self.kernel
 
     @property
     def vectors(self):
         if self.is_depthwise:
             return Vectors(self.out_channels)
         if self.code == "binary":
-            return vectors_of(BitserialConv2d(*self.spatial, *self.channels, "binary"))
-        return vectors_of(Conv2d(*self.spatial, *self.channels, "float", self.code))
+            return vectors_of(self.work(BitserialConv2d, *self.channels, "binary"))
+        return vectors_of(self.work(Conv2d, *self.channels, "float", self.code))
 
     @property
     def lanes(self):
@@ -83,14 +86,22 @@ def drawn(random, code="float", is_depthwise=False):
     def number(low, high):
         return int(random.integers(low, high, endpoint=True))
 
-    kernel, groups = number(1, 7), int(random.choice([1, 1, 2, 3, 4]))
-    padding = number(0, kernel // 2)
-    least = max(1, kernel - 2 * padding)
+    def two(low, high):
+        """A number for rows and columns, mostly the same one."""
+        rows = number(low, high)
+        return (rows, rows) if random.integers(3) else (rows, number(low, high))
+
+    groups = int(random.choice([1, 1, 2, 3, 4]))
+    kernel, stride, dilation = two(1, 7), two(1, 3), two(1, 2)
+    extent = [(taps - 1) * gap + 1 for taps, gap in zip(kernel, dilation, strict=True)]
+    top, left, bottom, right = (number(0, each // 2) for each in (*extent, *extent))
+    padding = (top, left, bottom, right) if random.integers(2) else (min(top, left, bottom, right),) * 4
+    least = [max(1, each - padding[i] - padding[i + 2]) for i, each in enumerate(extent)]
     inputs, outputs = (int(random.choice(CHANNELS)) * groups for _ in range(2))
     if is_depthwise:
         outputs = groups = inputs
-    height, width = number(least, least + 9), number(least, least + 9)
-    window = kernel, number(1, 3), padding
+    height, width = (number(each, each + 9) for each in least)
+    window = kernel, stride, padding, dilation
     return Shape(number(1, 3), height, width, *window, inputs, outputs, groups, random, code, is_depthwise)
 
 
@@ -118,7 +129,7 @@ class TestFloatConvolution(OfSums):
         x = random.standard_normal(shape.image, np.float32)
         weight = random.standard_normal(shape.weight, np.float32) / np.sqrt(np.prod(shape.weight[1:]))
         scale, bias = random.standard_normal((2, shape.out_channels), np.float32)
-        work = Conv2d(*shape.spatial, *shape.channels, "float", "float", relu=relu)
+        work = shape.work(Conv2d, *shape.channels, "float", "float", relu=relu)
         given = {"data": x, "weight": packing.lane_layout(shape.in_lanes(weight), shape.lanes)}
         expected = references.conv2d(x, weight, **shape.window) * scale + bias
         return Case(work, given | shape.constants(scale=scale, bias=bias), rectified(expected, relu))
@@ -137,7 +148,7 @@ class TestByteConvolution(OfSums):
         given["offset"] = -shape.in_lanes(weight).sum(axis=(1, 2, 3))
         given |= shape.constants(scale=np.ones(shape.out_channels), bias=np.zeros(shape.out_channels))
         expected = references.conv2d(x - zero.get("zero_point", 0), weight, **shape.window)
-        return Case(Conv2d(*shape.spatial, *shape.channels, "int8", code), given, expected.astype(np.float32))
+        return Case(shape.work(Conv2d, *shape.channels, "int8", code), given, expected.astype(np.float32))
 
 
 class TestConvolutionWithLowBitWeights(OfSums):
@@ -157,7 +168,7 @@ class TestConvolutionWithLowBitWeights(OfSums):
         }
         real = real_weights(codes, positive, negative)
         expected = references.conv2d(x, real, **shape.window) * scale + bias
-        return Case(Conv2d(*shape.spatial, *shape.channels, code, "float"), given, expected)
+        return Case(shape.work(Conv2d, *shape.channels, code, "float"), given, expected)
 
 
 def packed_in_lanes(codes, code, width):
@@ -178,7 +189,7 @@ class TestBinaryConvolution(OfSums):
             **shape.constants(scale=np.ones(shape.out_channels), bias=np.zeros(shape.out_channels)),
         }
         expected = references.conv2d(x, weight, **shape.window, pad_value=1)
-        return Case(BitserialConv2d(*shape.spatial, *shape.channels, "binary"), given, expected)
+        return Case(shape.work(BitserialConv2d, *shape.channels, "binary"), given, expected)
 
 
 class TestTernaryConvolutionOfSigns(OfSums):
@@ -199,14 +210,14 @@ class TestTernaryConvolutionOfSigns(OfSums):
         }
         real = real_weights(weight, positive, negative)
         expected = rectified(references.conv2d(x, real, **shape.window, pad_value=1), relu)
-        return Case(BitserialConv2d(*shape.spatial, *shape.channels, "ternary", relu=relu), given, expected)
+        return Case(shape.work(BitserialConv2d, *shape.channels, "ternary", relu=relu), given, expected)
 
 
 class OfDepthwise(OfSums):
     def filled(self, shape, code, x, weight, expected, **given):
         """A case whose sums are scaled by 1."""
         relu = bool(shape.values.integers(2))
-        work = DepthwiseConv2d(*shape.spatial, shape.in_channels, *code, relu=relu)
+        work = shape.work(DepthwiseConv2d, shape.in_channels, *code, relu=relu)
         vectors = {"scale": np.ones(shape.in_channels), "bias": np.zeros(shape.in_channels)}
         given = {"data": x, "weight": weight, **shape.constants(**vectors), **given}
         return Case(work, given, rectified(expected, relu))

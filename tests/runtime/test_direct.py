@@ -25,8 +25,8 @@ def network(calls):
 def entry_bytes(calls, library, monkeypatch):
     """The code that calls the kernels."""
 
-    def keep(parts, entries, target, library, threads):
-        link(parts, entries, target, library, threads, has_symbols=True)
+    def keep(*arguments, source):
+        link(*arguments, has_symbols=True, source=source)
 
     monkeypatch.setattr("runtime.codegen.assembly.link", keep)
     assemble(lower(network(calls), (1, 1, 4, 4)), "native", library, {})

@@ -144,10 +144,9 @@ def test_two_layers_share_the_signs_of_one_input():
 @pytest.mark.parametrize(
     ("layer", "named"),
     [
-        (nn.Conv2d(4, 4, 3, dilation=2), "dilation"),
-        (nn.Conv2d(4, 4, (3, 1)), "kernel_size"),
         (nn.Conv2d(4, 4, 3, padding_mode="reflect", padding=1), "padding"),
-        (nn.MaxPool2d(3, ceil_mode=True), "ceil_mode"),
+        (nn.MaxPool2d(2, 1, 1, 10), "larger than the image"),
+        (nn.ConvTranspose2d(3, 4, 2), "3 channels"),
         (nn.AdaptiveAvgPool2d(3), "mean over the whole image"),
         (nn.Softmax(dim=1), "Softmax"),
         (nn.Conv2d(4, 4, 11), "larger than the image"),
@@ -409,7 +408,6 @@ def hooked():
         (nn.Sequential(nn.Flatten(), nn.Conv2d(3, 4, 1)), "gets rows of features"),
         (nn.Sequential(nn.Flatten(), nn.MaxPool2d(2)), "gets rows of features"),
         (nn.Sequential(nn.BatchNorm2d(5)), "it takes 5 channels, but gets 3"),
-        (nn.Sequential(nn.Conv2d(3, 4, 2, padding="same")), "use an odd kernel"),
         (Applied(lambda x: torch.cat(x, 1)), "only a list of tensors"),
         (Applied(lambda x: x + len(x)), "asks for len"),
         (nn.Sequential(nn.Flatten(), QuantLinear(70_000, 1, precisions.get("int8"))), "channels|32 bits"),

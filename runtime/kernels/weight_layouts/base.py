@@ -88,6 +88,10 @@ class Quads(ABC):
     """Whether a byte b stands for 2 b + 1, so that twice a sum of products lacks the sum of the inputs; such
     bytes may be -128."""
 
+    is_bytewise: ClassVar[bool] = False
+    """Whether the constant's last axes are words of lanes, of which each byte alone makes the bytes in its
+    place of the weights: then a CPU may have them in another order."""
+
     @abstractmethod
     def buffer(self, shape: Shape) -> Buffer:
         """The constant ``weight``."""

@@ -46,6 +46,8 @@ class ByteTaps(Taps):
 class ByteQuads(Quads):
     """Four bytes of neighbouring channels in a word."""
 
+    is_bytewise = True
+
     def buffer(self, shape: Shape) -> Buffer:
         """Of ``shape``."""
         return Buffer("weight", "constant", shape, "int8")

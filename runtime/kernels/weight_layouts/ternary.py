@@ -32,7 +32,7 @@ VALUES = frozenset({-1, 0, 1})
 class TernaryQuads(Quads):
     """Sixteen weights in a word, decoded to bytes once a call."""
 
-    highest = 1
+    highest, is_bytewise = 1, True
 
     def buffer(self, shape: Shape) -> Buffer:
         """(O / lanes, words, lanes)."""

@@ -1,0 +1,1 @@
+"""Whole networks in other engines: onnxruntime, OpenVINO, ncnn and LiteRT, in float and in int8."""

@@ -1,0 +1,72 @@
+"""Moves what follows an interleaving of phases in front of it, where the convolution can take it in.
+
+A batch norm, a number or a ReLU does the same to every pixel of a channel, so that it may as well be done to
+the phases, which are channels of the convolution before.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.graph import Constants, Graph, MakeConstants, Node, Value
+from runtime.lowering.folding import BatchNorm
+from runtime.workload import Affine, Interleave, Relu
+
+
+def steps_before_interleaving(graph: Graph) -> None:
+    """Turn interleaving, step into step, interleaving."""
+    for step in [node for node in graph.nodes if isinstance(node.workload, Affine | Relu)]:
+        between = graph.producer(step.inputs[0])
+        if between is None or not isinstance(between.workload, Interleave) or step.keeps_rounding:
+            continue
+        is_read_once = len(graph.readers(between.output)) == 1
+        has_channels = step.inputs[0].shape == between.output.shape  # else it is another view of the image
+        if is_read_once and has_channels and between.output.index != graph.output.index:
+            _change_places(graph, between, step)
+
+
+def _change_places(graph: Graph, between: Node, step: Node) -> None:
+    """Let ``step``, which reads the interleaving, run before it."""
+    source, result = between.inputs[0], step.output
+    phases = Value(between.output.index, source.shape, result.layout)
+    step.inputs, step.outputs = [source], [phases]
+    between.inputs, between.outputs = [phases], [result]
+    work: Any = step.workload
+    if isinstance(work, Affine):
+        pixels = math.prod(source.shape[1:-1])
+        step.workload = replace(work, pixels=pixels, channels=source.shape[-1])
+        step.make_constants = _of_phases(step.make_constants, between.workload)
+    else:
+        step.workload = replace(work, size=math.prod(source.shape))
+    first, second = graph.nodes.index(between), graph.nodes.index(step)
+    graph.nodes[first], graph.nodes[second] = step, between
+
+
+def _of_phases(make: MakeConstants, work: Any) -> MakeConstants:
+    """Constants for the channels (groups, phases, C / groups), from those for C."""
+    counts = work.groups, math.prod(work.stride)
+    if isinstance(make, BatchNorm):
+        return NormOfPhases(make.layer, *counts)
+    return lambda: _repeated(make(), *counts)
+
+
+def _repeated(constants: Constants, groups: int, phases: int) -> Constants:
+    def repeated(array: NDArray[Any]) -> NDArray[Any]:
+        return np.repeat(array.reshape(groups, 1, -1), phases, axis=1).reshape(-1)
+
+    return {name: repeated(array) for name, array in constants.items()}
+
+
+@dataclass(frozen=True)
+class NormOfPhases(BatchNorm):
+    """Makes the constants of a batch norm whose channels lie there once for each phase."""
+
+    groups: int
+    phases: int
+
+    def __call__(self) -> Constants:
+        """Scale and bias in float64."""
+        return _repeated(super().__call__(), self.groups, self.phases)
