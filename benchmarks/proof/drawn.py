@@ -44,8 +44,9 @@ class Drawn:
 
 def named(number: int) -> tuple[str, str]:
     """The kind of a network, and the precision that all of it has but where a space mixes them."""
-    names = tuple(precisions)
-    return KINDS[number % len(KINDS)], names[number % len(names)]
+    kind, names = KINDS[number % len(KINDS)], tuple(precisions)
+    of_its_kind = number // len(KINDS) * KINDS.count(kind) + KINDS[: number % len(KINDS)].count(kind)
+    return kind, names[of_its_kind % len(names)]
 
 
 def drawn(number: int) -> Drawn:

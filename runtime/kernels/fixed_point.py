@@ -86,15 +86,19 @@ def as_byte(x: Expr, lowest: Expr, highest: int) -> Expr:
     return tirx.max(tirx.min(x, tirx.const(highest, "int64")), low).astype("uint8")
 
 
-def mean(total: Expr, count: int) -> Expr:
-    """The mean of ``count`` fixed-point numbers, from their sum as an int64.
+def mean(total: Expr, count: Expr, most: int) -> Expr:
+    """The mean of ``count`` fixed-point numbers, from their sum as an int64; there are ``most`` at most.
 
     It is off by ``count`` 2^-33 of itself, and by 2^-20 at most: sums of very many are shortened first.
     """
     from tvm import tirx
 
-    lost = max(0, count.bit_length() - COUNT_BITS)
-    reciprocal = tirx.const(round((1 << (32 + lost)) / count), "int64")
+    lost = max(0, most.bit_length() - COUNT_BITS)
+    if isinstance(count, int):
+        reciprocal = tirx.const(round((1 << (32 + lost)) / count), "int64")
+    else:
+        long = count.astype("int64")
+        reciprocal = tirx.truncdiv(tirx.const(1 << (32 + lost), "int64") + long // 2, long)
     half, shift = tirx.const(1 << 31, "int64"), tirx.const(32, "int64")
     kept = tirx.shift_right(total, tirx.const(lost, "int64")) if lost else total
     return tirx.shift_right(kept * reciprocal + half, shift).astype("int32")

@@ -133,7 +133,7 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
 
         if workload.arithmetic == "float" and window.count > BLOCK:
             total, stages = nested_sum(output.shape, window.taps, pixel, "rows")
-            result = _mean("float", output.shape, total, _divisor(workload))
+            result = _mean("float", output.shape, total, _divisor(workload), window.count)
             return schedule_blocks(te.create_prim_func([*args, result]), tile, (stages,))
         ky, kx = tap_axes(window)
         reduced = te.compute(
@@ -141,7 +141,7 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
             lambda n, y, x, v, i: te.sum(pixel(n, y, x, ky, kx, v, i), axis=[ky, kx]),
             name="accumulate",
         )
-        result = _mean(workload.arithmetic, output.shape, reduced, _divisor(workload))
+        result = _mean(workload.arithmetic, output.shape, reduced, _divisor(workload), window.count)
         return schedule_tiled(te.create_prim_func([*args, result]), tile, 2, {"output": result})
 
 
@@ -170,7 +170,7 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
             total = block_sum(
                 output.shape, workload.pixels, lambda n, y, x, k, v, i: args["data"][n, k, v, i]
             )
-            result = _mean("float", output.shape, total.total, workload.pixels)
+            result = _mean("float", output.shape, total.total, workload.pixels, workload.pixels)
             return schedule_blocks(te.create_prim_func([*args.values(), result]), tile, total.parts)
         pixel = te.reduce_axis((0, workload.pixels), "pixel")
         reduced = te.compute(
@@ -180,7 +180,7 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
             ),
             name="accumulate",
         )
-        result = _mean(workload.arithmetic, output.shape, reduced, workload.pixels)
+        result = _mean(workload.arithmetic, output.shape, reduced, workload.pixels, workload.pixels)
         func = te.create_prim_func([*args.values(), result])
         return schedule_tiled(func, tile, 1, {"output": result})
 
@@ -215,17 +215,18 @@ def _mean(
     shape: tuple[int, ...],
     total: Tensor | Compute,
     count: "int | Callable[[Expr, Expr], Expr]",
+    most: int,
 ) -> Tensor:
-    """The stage that divides sums, a tensor or a function of the index, by ``count``."""
+    """The stage that divides sums, a tensor or a function of the index, by ``count``, ``most`` at most."""
     from tvm import te, tirx
 
     def divided(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
-        value = total(n, y, x, v, i)
-        if not isinstance(count, int):
-            return value * (tirx.const(1, "float32") / count(y, x).astype("float32"))
+        value, own = total(n, y, x, v, i), count if isinstance(count, int) else count(y, x)
         if arithmetic == "integer":
-            return mean(value, count)
-        return value * tirx.const(1 / count, "float32")
+            return mean(value, own, most)
+        if isinstance(own, int):
+            return value * tirx.const(1 / own, "float32")
+        return value * (tirx.const(1, "float32") / own.astype("float32"))
 
     return te.compute(shape, divided, name="output")
 

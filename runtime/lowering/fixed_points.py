@@ -88,9 +88,9 @@ def real_outputs(node: Node) -> Iterator[int]:
 
 
 def has_no_fixed_point(workload: Workload) -> bool:
-    """Whether it is a pool of bytes or signs, or one that divides by other numbers than its window's size."""
+    """Whether it is a pool of bytes or signs, or one that divides by any number, so that its range is any."""
     if isinstance(workload, AvgPool2d):
-        return bool(workload.divisor or workload.uncounted)
+        return workload.divisor != 0
     return isinstance(workload, MaxPool2d) and workload.code != "float"
 
 

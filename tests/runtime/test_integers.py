@@ -69,7 +69,7 @@ def ending_constants(workload, values, shape):
     """Whatever the kernel asks for behind its sums."""
     made = {
         "residual": lambda: values.integers(-(2**29), 2**29, shape),
-        "output_zero": lambda: values.integers(0, 128 if workload.output == "int7" else 256, 1),
+        "output_zero": lambda: values.integers(0, w.HIGHEST_BYTE[workload.output] + 1, 1),
         "code_multiplier": lambda: values.integers(1, 2**30, 1),
         "code_bias": lambda: values.integers(0, 2**45, 1),
         "code_shift": lambda: values.integers(30, 50, 1),
@@ -96,15 +96,30 @@ def values_of(values, code, kind, image, window):
     )
 
 
+def drawn_window(values):
+    """A window of 3x3, or one of any shape."""
+    if values.integers(2):
+        return {"kernel": (3, 3), "stride": int(values.integers(1, 3)), "padding": 1, "dilation": 1}
+
+    def several(count, low, high):
+        return tuple(int(n) for n in values.integers(low, high + 1, count))
+
+    kernel, stride, dilation = several(2, 1, 3), several(2, 1, 2), several(2, 1, 2)
+    return {"kernel": kernel, "stride": stride, "padding": several(4, 0, 2), "dilation": dilation}
+
+
 @SOME
 @given(endings(), st.sampled_from(TARGETS), st.sampled_from(list(w.HIGHEST_BYTE)), SEEDS)
 def test_convolutions_of_bytes(fields, target, code, seed):
     values = np.random.default_rng(seed)
     depth, channels = int(values.choice([1, 3, 6, 8, 72, 268])), int(values.choice([3, 16, 40]))
-    stride, kind = int(values.integers(1, 3)), values.choice(list(WEIGHTS))
-    x, stored = values_of(values, code, kind, (*SHAPE, depth), (channels, depth, 3, 3))
+    window, kind = drawn_window(values), values.choice(list(WEIGHTS))
+    kernel = window.pop("kernel")
+    x, stored = values_of(values, code, kind, (*SHAPE, depth), (channels, depth, *kernel))
     weight = 2 * stored + 1 if kind == "dorefa8" else stored
-    work = w.Conv2d(*SHAPE, 3, stride, 1, depth, channels, 1, str(kind), code, **fields, arithmetic="integer")
+    options = {"weight": str(kind), "input": code, **fields, "arithmetic": "integer"}
+    sizes = {"in_channels": depth, "out_channels": channels, "groups": 1}
+    work = w.Conv2d(*SHAPE, kernel, **window, **sizes, **options)
     constants = scale_constants(values, channels, values.integers(20, 46))
     constants |= ending_constants(work, values, (SHAPE[0], work.out_height, work.out_width, channels))
     pack = packing.pack_ternary_quads if kind == "ternary" else packing.pack_quads
@@ -112,9 +127,9 @@ def test_convolutions_of_bytes(fields, target, code, seed):
     packed = pack(stored[vectors.order()], vectors.width)
     offset = -weight.sum(axis=(1, 2, 3))[vectors.order()]
     if kind == "dorefa8":  # bytes of zero that fill up quads stand for 1
-        offset -= 3 * 3 * (-depth % packing.QUAD)
+        offset -= work.window.count * (-depth % packing.QUAD)
     found = run_kernel(work, target, data=x, weight=packed, offset=offset, **in_lanes(vectors, constants))
-    total = references.conv2d(x - constants.get("zero_point", 0), weight, stride=stride, padding=1)
+    total = references.conv2d(x - constants.get("zero_point", 0), weight, **window)
     check(found, finished(work, total, constants))
 
 
@@ -122,18 +137,19 @@ def test_convolutions_of_bytes(fields, target, code, seed):
 @given(endings(), st.sampled_from(TARGETS), st.sampled_from(list(w.HIGHEST_BYTE)), SEEDS)
 def test_depthwise_convolutions_of_bytes(fields, target, code, seed):
     values = np.random.default_rng(seed)
-    channels, stride = int(values.choice([3, 16, 40])), int(values.integers(1, 3))
-    kind = str(values.choice(["int8", "dorefa8"]))
-    x, stored = values_of(values, code, kind, (*SHAPE, channels), (channels, 1, 3, 3))
+    channels, window = int(values.choice([3, 16, 40])), drawn_window(values)
+    kind, kernel = str(values.choice(["int8", "dorefa8"])), window.pop("kernel")
+    x, stored = values_of(values, code, kind, (*SHAPE, channels), (channels, 1, *kernel))
     weight = 2 * stored + 1 if kind == "dorefa8" else stored
-    work = w.DepthwiseConv2d(*SHAPE, 3, stride, 1, channels, kind, code, **fields, arithmetic="integer")
+    options = {"channels": channels, "weight": kind, "input": code, **fields, "arithmetic": "integer"}
+    work = w.DepthwiseConv2d(*SHAPE, kernel, **window, **options)
     constants = scale_constants(values, channels, values.integers(20, 46))
     constants |= ending_constants(work, values, (SHAPE[0], work.out_height, work.out_width, channels))
     vectors = Vectors(channels)
     packed = packing.lane_layout(stored[vectors.order()], vectors.width)
     found = run_kernel(work, target, data=x, weight=packed, **in_lanes(vectors, constants))
     meant = x - constants.get("zero_point", 0)
-    total = references.conv2d(meant, weight, stride=stride, padding=1, groups=channels)
+    total = references.conv2d(meant, weight, **window, groups=channels)
     check(found, finished(work, total, constants))
 
 
@@ -188,9 +204,14 @@ def test_what_lies_between_convolutions(target):
     np.testing.assert_array_equal(
         found.reshape(2, 3, 4, 24), references.max_pool(x, kernel=3, stride=2, padding=1)
     )
-    expected = references.avg_pool(x, kernel=3, stride=1, padding=1)
-    found = run(w.AvgPool2d(2, 5, 7, 3, 1, 1, 24, **integer), data=x).reshape(x.shape)
-    assert np.abs(found - expected).max() <= 0.5 + 9 * 2.0**-33 * references.LIMIT
+    for uncounted in (0, 1, (0, 1, 1, 0)):
+        expected = references.avg_pool(x, kernel=3, stride=1, padding=1, uncounted=uncounted)
+        work = w.AvgPool2d(2, 5, 7, 3, 1, 1, 24, uncounted=uncounted, **integer)
+        found = run(work, data=x).reshape(x.shape)
+        assert np.abs(found - expected).max() <= 0.5 + 9 * 2.0**-33 * references.LIMIT
+    found = run(w.Interleave(2, 5, 7, 4, 1, (3, 2), (1, 1), (14, 12), **integer), data=x)
+    expected = references.interleave(x, 1, (3, 2), (1, 1), (14, 12))
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
     found = run(w.GlobalAvgPool(2, 35, 24, **integer), data=x).reshape(2, 24)
     assert np.abs(found - x.mean(axis=(1, 2))).max() <= 0.5 + 35 * 2.0**-33 * references.LIMIT
     codes = {f"code_{name}": value for name, value in scale_constants(values, 1, 40).items()}
