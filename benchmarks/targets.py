@@ -29,6 +29,7 @@ def main(rounds: int) -> None:
         told = [f"{name} {1e3 * found[name]:.1f} ({found[name] / found['float']:.2f})" for name in BYTES]
         way = cpu_of(target).byte_dot
         name = "no dot products" if way is None else way.name.lower()
+        name = "amx" if cpu_of(target).has_amx else name
         print(f"{target}, {name}: float {1e3 * found['float']:.1f} us, {', '.join(told)}")
 
 

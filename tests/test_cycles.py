@@ -41,6 +41,11 @@ X86 = """
 	vfmadd231ps	(%rax){1to16}, %zmm1, %zmm2
 	jmp	.LBB0_2
 """
+TILES = """
+.LBB0_1:
+	tdpbusd	%tmm2, %tmm1, %tmm0
+	jne	.LBB0_1
+"""
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,7 @@ X86 = """
         (X86, "bytes", 4, 64 + 16),  # vpmaddwd only sums there
         (X86, "bits", 3, 32 * 4),
         (X86, "floats", 3, 16),
+        (TILES, "bytes", 2, 16 * 16 * 64),
     ],
 )
 def test_the_loop_that_multiplies_most(assembly, kind, count, products):

@@ -7,7 +7,8 @@ from typing import Literal
 
 Kind = Literal["bits", "bytes", "floats"]
 
-REGISTERS = {"zmm": 512, "ymm": 256, "xmm": 128}
+REGISTERS = {"tmm": 16 * 16 * 64 * 8, "zmm": 512, "ymm": 256, "xmm": 128}
+"""Bits; of a tile of AMX, as many as vectors would have that make its 16 x 16 sums of 64 products."""
 ARM_SHAPES = {"16b": 128, "8b": 64, "4s": 128, "2s": 64, "8h": 128}
 LABEL = re.compile(r"(\.L\w+):")
 BRANCH = re.compile(r"\s+(?:j\w+|b|b[.]?\w\w|cbn?z|tbn?z)\s+(?:.*,\s*)?(\.L\w+)\s*$")
@@ -19,7 +20,7 @@ WAYS: dict[Kind, tuple[tuple[re.Pattern[str], float], ...]] = {
     ),
     "bytes": (
         (re.compile(r"u?smmla"), 1 / 4),
-        (re.compile(r"sdot|vpdpbusd|tdpb\w\wd"), 1 / 8),
+        (re.compile(r"u?sdot|vpdpbusd|tdpb\w\wd"), 1 / 8),
         (re.compile(r"v?pmaddubsw"), 1 / 8),
         (re.compile(r"v?pmaddwd"), 1 / 16),
         (re.compile(r"smull2?|smlal2?|vmull\.s8|vmlal\.s8"), 1 / 16),

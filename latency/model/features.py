@@ -23,12 +23,21 @@ NUMBER_FIELDS = (
     "input_bits",
     "weight_bits",
 )
-FLAG_FIELDS = ("relu", "residual", "also_float", "symmetric", "dither", "mixed")
+FLAG_FIELDS = ("relu", "residual", "also_float", "symmetric", "dither", "mixed", "log", "tanh", "is_zero")
 CODE_FIELDS = ("weight", "input", "output", "code", "threshold", "arithmetic")
 CODE_NAMES = (
     *("float", "uint8", "uint7", "int8", "int7", "ternary", "binary", "byte", "dorefa8"),
     *("zero", "channel", "position", "element", "integer"),
 )
+CHANNEL_FIELDS = ("out_channels", "out_features", "channels", "features")
+"""What vectors run over, the first of them that a workload has."""
+
+INPUT_FIELDS = ("channels", "in_channels", "features")
+"""What an input has for each pixel or row, likewise."""
+
+PASSES = {"layer_norm": 3, "group_norm": 3, "softmax": 3, "resize_bilinear": 4}
+"""How often such kernels read a number for each that they write."""
+
 ROLES = ("input", "constant", "scratch", "output")
 CACHE_SIZE = 1 << 14
 """Kernels whose amounts and features are kept: those of a table are asked for again and again."""
@@ -53,7 +62,7 @@ def features(workload: "Workload") -> NDArray[np.float64]:
     fields, effort, amounts = _fields(workload), effort_of(workload), amounts_of(workload)
     sizes = [effort.vectors * effort.steps, effort.vectors, effort.steps, effort.lanes]
     sizes += [amounts["macs"], *(amounts[role] for role in ROLES)]
-    sizes += [_pixels(fields), _number(fields.get("channels")) or _number(fields.get("in_channels"))]
+    sizes += [_pixels(fields), _number(_first(fields, INPUT_FIELDS))]
     logarithms = np.log1p(np.asarray(sizes, np.float64))
     families = np.asarray([workload.family == family for family in sorted(kernels)], np.float64)
     plain = [_number(fields.get(name)) for name in (*NUMBER_FIELDS, *FLAG_FIELDS)]
@@ -70,7 +79,7 @@ def effort_of(workload: "Workload") -> Effort:
     from runtime.kernels.covering import vectors_of
     from runtime.kernels.epilogue import LANES, fills_words
     from runtime.kernels.packing import WORD
-    from runtime.workload import SignPack, SpatialWorkload
+    from runtime.workload import AdaptiveAvgPool, SignPack, SpatialWorkload
 
     fields, amounts = asdict(workload), amounts_of(workload)
     taps = workload.window.count if isinstance(workload, SpatialWorkload) else 1
@@ -87,11 +96,15 @@ def effort_of(workload: "Workload") -> Effort:
         vectors = vectors_of(workload)
         outputs = amounts["macs"] / (depth * taps * vectors.channels) * vectors.count
         return Effort(vectors.width, outputs, taps * _words(workload.family, fields, depth))
-    channels = fields.get("channels") or 1
+    channels = _first(fields, CHANNEL_FIELDS) or 1
     per_group = channels if isinstance(channels, tuple) else (max(1, channels // groups),)
     width = lanes(*per_group)
     if workload.family == "global_avg_pool":
         taps = int(fields["pixels"])
+    if isinstance(workload, AdaptiveAvgPool):
+        sides = (workload.height, workload.out_height), (workload.width, workload.out_width)
+        taps = math.prod(math.ceil(own / out) for own, out in sides)
+    taps = PASSES.get(workload.family, taps)
     return Effort(width, amounts["output"] / 4 / width, taps)
 
 
@@ -124,6 +137,11 @@ def amounts_of(workload: "Workload") -> Mapping[str, int]:
     buffers = kernel.buffers(workload)
     found = {role: sum(b.nbytes for b in buffers if b.role == role) for role in ROLES}
     return MappingProxyType({"macs": kernel.macs(workload), **found})
+
+
+def _first(fields: dict[str, Any], names: tuple[str, ...]) -> Any:
+    """The first of these fields that a workload has; None where it has none."""
+    return next((fields[name] for name in names if fields.get(name)), None)
 
 
 def _pixels(fields: dict[str, Any]) -> float:

@@ -37,7 +37,8 @@ INFIX_OPERATORS = {
     "LShift": "<<",
     "RShift": ">>",
 }
-FUNCTIONS = {"popcount": "popcount", "exp": "expf"}
+FUNCTIONS = {"popcount": "popcount", "sqrt": "sqrtf", "log": "logf"}
+REINTERPRETED = {("float32", "int32"): "float_bits", ("int32", "float32"): "bits_float"}
 CALLS = {"FloorDiv": "floor_div", "FloorMod": "floor_mod"}
 BITWISE_OPERATORS = {
     "bitwise_and": "&",
@@ -99,6 +100,11 @@ static inline int32_t float_bits(float x) {
   int32_t bits;
   memcpy(&bits, &x, 4);
   return bits;
+}
+static inline float bits_float(int32_t bits) {
+  float x;
+  memcpy(&x, &bits, 4);
+  return x;
 }
 """
 
@@ -242,8 +248,9 @@ class _Printer:
             return f"({values[0]} {BITWISE_OPERATORS[name]} {values[1]})"
         if name in FUNCTIONS:
             return f"{FUNCTIONS[name]}({values[0]})"
-        if name == "reinterpret" and (_dtype(arguments[0]), _dtype(e)) == ("float32", "int32"):
-            return f"float_bits({values[0]})"
+        kinds = (_dtype(arguments[0]), _dtype(e)) if name == "reinterpret" else None
+        if kinds in REINTERPRETED:
+            return f"{REINTERPRETED[kinds]}({values[0]})"
         raise TypeError(f"no C for the operator {name}")
 
     def _choice(self, condition: Expr, yes: Expr, no: Expr) -> str:

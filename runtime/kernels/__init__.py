@@ -1,18 +1,34 @@
 """The kernels, one module a family; importing this package registers them all."""
 
-from runtime.kernels import bitserial, convolution, depthwise, elementwise, moves, pooling, sign_pack
+from runtime.kernels import (
+    activations,
+    bitserial,
+    convolution,
+    copies,
+    depthwise,
+    elementwise,
+    moves,
+    norms,
+    planes,
+    pooling,
+    sign_pack,
+)
 from runtime.kernels.base import Buffer, Kernel, kernel_for, kernels
 
 __all__ = [
     "Buffer",
     "Kernel",
+    "activations",
     "bitserial",
     "convolution",
+    "copies",
     "depthwise",
     "elementwise",
     "kernel_for",
     "kernels",
     "moves",
+    "norms",
+    "planes",
     "pooling",
     "sign_pack",
 ]

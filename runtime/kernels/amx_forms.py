@@ -23,7 +23,7 @@ LEAST_FILLED = 1 / 4
 """Of what a tile multiplies: AMX does 1024 products a cycle where VNNI does 256."""
 WORTH_GAPS = 0.8
 """How many of the tiles must be left for pixels to be numbered through rows: each is looked at, then."""
-FORMS = ((1, 2), (2, 1), (2, 2), (4, 1), (1, 1))
+FORMS = ((2, 1), (1, 2), (2, 2), (4, 1), (1, 1))
 """Tiles of pixels and of channels in a block, the most promising first. Small blocks load more, but while one
 is scaled and stored, the core multiplies the next."""
 MOST_FORMS = 4

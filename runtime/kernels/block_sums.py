@@ -30,7 +30,7 @@ class BlockSum:
     parts: tuple[tuple[str, ...], ...]
 
 
-def block_sum(shape: Shape, count: int, term: Term) -> BlockSum:
+def block_sum(shape: Shape, count: int, term: Term, name: str = "") -> BlockSum:
     """The sum of ``term(n, y, x, k, o, i)`` over k below ``count``, of shape (N, Ho, Wo, O/lanes, lanes).
 
     Its parts are as the digits of ``count`` to the base ``BLOCK``: so many numbers, blocks, blocks of blocks.
@@ -40,7 +40,7 @@ def block_sum(shape: Shape, count: int, term: Term) -> BlockSum:
         extents = (digit, *[BLOCK] * level)
         if digit:
             numbered = partial(_numbered, term, extents, start)
-            tensor, names = nested_sum(shape, extents, numbered, f"sum{level}")
+            tensor, names = nested_sum(shape, extents, numbered, f"{name}sum{level}")
             tensors.append(tensor)
             parts.append(names)
             start += digit * BLOCK**level
@@ -104,16 +104,16 @@ def schedule_blocks(func: PrimFunc, tile: Tile, parts: tuple[tuple[str, ...], ..
     for names in parts:
         place = x_outer
         for name in names:
-            place = _sum_at(schedule, name, place)
+            place = sum_at(schedule, name, place)
     for loop in (n, o_outer, y, x_outer):
         schedule.parallel(loop)
     _unroll(schedule, [x_inner, o_inner, lane])
     for name in (name for names in parts for name in names):
-        _clear_first(schedule, schedule.get_sblock(name))
+        clear_first(schedule, schedule.get_sblock(name))
     return schedule.mod["main"]
 
 
-def _sum_at(schedule: Schedule, name: str, place: Loop) -> Loop:
+def sum_at(schedule: Schedule, name: str, place: Loop) -> Loop:
     """Let a stage run within a loop, its own tile innermost; the loop over what it sums."""
     block = schedule.get_sblock(name)
     schedule.compute_at(block, place, preserve_unit_loops=True)
@@ -133,7 +133,7 @@ def _unroll(schedule: Schedule, tile: list[Loop]) -> None:
         schedule.unroll(loop)
 
 
-def _clear_first(schedule: Schedule, block: Block) -> None:
+def clear_first(schedule: Schedule, block: Block) -> None:
     """Set a sum to zero before the loop that adds to it."""
     own = len(schedule.get(block).iter_vars)
     schedule.decompose_reduction(block, schedule.get_loops(block)[-own])

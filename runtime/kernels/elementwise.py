@@ -23,7 +23,6 @@ from runtime.workload import (
     Relu,
     Relu6,
     ScaleChannels,
-    Sigmoid,
 )
 
 
@@ -96,22 +95,6 @@ class Relu6Kernel(ElementwiseKernel[Relu6]):
         return lambda i: tirx.min(most, rectified(args["data"][i], workload.arithmetic))
 
 
-class SigmoidKernel(ElementwiseKernel[Sigmoid]):
-    """1 / (1 + exp(-x)), of the few numbers of a squeeze-and-excitation."""
-
-    def buffers(self, workload: Sigmoid) -> tuple[Buffer, ...]:
-        """Data (size,) -> (size,)."""
-        shape = (workload.size,)
-        return Buffer("data", "input", shape, "float32"), Buffer("output", "output", shape, "float32")
-
-    def expression(self, workload: Sigmoid, args: Tensors) -> Compute:
-        """By the exponential of the processor's mathematical library."""
-        from tvm import tirx
-
-        one = tirx.const(1.0, "float32")
-        return lambda i: one / (one + tirx.exp(-args["data"][i]))
-
-
 class ScaleChannelsKernel(ElementwiseKernel[ScaleChannels]):
     """x[n, p, c] * s[n, c]."""
 
@@ -150,7 +133,7 @@ class AddKernel(ElementwiseKernel[Add]):
 
 
 class AffineKernel(ElementwiseKernel[Affine]):
-    """scale[c] * x + bias[c]."""
+    """scale[c] * x + bias[c], perhaps the larger of it and zero."""
 
     def buffers(self, workload: Affine) -> tuple[Buffer, ...]:
         """Data (N * pixels, C), scale (C,), bias (C,) -> (N * pixels, C)."""
@@ -162,10 +145,16 @@ class AffineKernel(ElementwiseKernel[Affine]):
 
     def expression(self, workload: Affine, args: Tensors) -> Compute:
         """Scaled and shifted."""
-        if workload.arithmetic == "integer":
-            m, b, s = (args[each.name] for each in scale_buffers((workload.channels,)))
-            return lambda p, c: saturated(rescaled(args["data"][p, c], m[c], b[c], s[0]))
-        return lambda p, c: affine_output(args["data"][p, c], args["scale"][c], args["bias"][c])
+
+        def scaled(p: Expr, c: Expr) -> Expr:
+            if workload.arithmetic == "integer":
+                m, b, s = (args[each.name] for each in scale_buffers((workload.channels,)))
+                return saturated(rescaled(args["data"][p, c], m[c], b[c], s[0]))
+            return affine_output(args["data"][p, c], args["scale"][c], args["bias"][c])
+
+        if workload.relu:
+            return lambda p, c: rectified(scaled(p, c), workload.arithmetic)
+        return scaled
 
 
 class AffineMapKernel(ElementwiseKernel[AffineMap]):
@@ -216,7 +205,6 @@ kernels.add("relu", ReluKernel())
 kernels.add("affine_map", AffineMapKernel())
 kernels.add("prelu", PreluKernel())
 kernels.add("relu6", Relu6Kernel())
-kernels.add("sigmoid", SigmoidKernel())
 kernels.add("scale_channels", ScaleChannelsKernel())
 kernels.add("add", AddKernel())
 kernels.add("affine", AffineKernel())

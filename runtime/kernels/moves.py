@@ -1,12 +1,10 @@
-"""Kernels that move values and compute nothing: subsample, concatenate, shuffle, layouts."""
-
-from itertools import accumulate
+"""Kernels that move values and compute nothing: subsample, shuffle, layouts."""
 
 from runtime.kernels.base import Buffer, kernels, lanes
 from runtime.kernels.elementwise import ElementwiseKernel
 from runtime.kernels.fixed_point import REAL_DTYPES, zero_of
 from runtime.tvm_types import Compute, Expr, Tensors
-from runtime.workload import ChannelShuffle, Concat, Interleave, Subsample, ToNchw, ToNhwc
+from runtime.workload import ChannelShuffle, Interleave, Permute, Subsample, ToNchw, ToNhwc
 
 
 class SubsampleKernel(ElementwiseKernel[Subsample]):
@@ -79,6 +77,28 @@ class ChannelShuffleKernel(ElementwiseKernel[ChannelShuffle]):
         return lambda p, c, g: args["data"][p, g, c]
 
 
+class PermuteKernel(ElementwiseKernel[Permute]):
+    """Axes in another order."""
+
+    def buffers(self, workload: Permute) -> tuple[Buffer, ...]:
+        """Data (N, *shape) -> (N, *shape in that order)."""
+        w = workload
+        moved = tuple(w.shape[i] for i in w.order)
+        return (
+            Buffer("data", "input", (w.batch, *w.shape), "float32"),
+            Buffer("output", "output", (w.batch, *moved), "float32"),
+        )
+
+    def expression(self, workload: Permute, args: Tensors) -> Compute:
+        """Each index in its own place."""
+        order = workload.order
+
+        def value(n: Expr, *index: Expr) -> Expr:
+            return args["data"][(n, *(index[order.index(axis)] for axis in range(len(order))))]
+
+        return value
+
+
 class ToNhwcKernel(ElementwiseKernel[ToNhwc]):
     """NCHW -> NHWC."""
 
@@ -111,38 +131,9 @@ class ToNchwKernel(ElementwiseKernel[ToNchw]):
         return lambda n, c, y, x: args["data"][n, y, x, c]
 
 
-class ConcatKernel(ElementwiseKernel[Concat]):
-    """Side by side along the channels, a vector of channels at a time."""
-
-    def buffers(self, workload: Concat) -> tuple[Buffer, ...]:
-        """Data (N * pixels, C_i / lanes, lanes) for each i -> (N * pixels, sum C_i / lanes, lanes)."""
-        pixels, width = workload.batch * workload.pixels, lanes(*workload.channels)
-        dtype = REAL_DTYPES[workload.arithmetic]
-        inputs = [
-            Buffer(f"data{i}", "input", (pixels, channels // width, width), dtype)
-            for i, channels in enumerate(workload.channels)
-        ]
-        vectors = sum(workload.channels) // width
-        return (*inputs, Buffer("output", "output", (pixels, vectors, width), dtype))
-
-    def expression(self, workload: Concat, args: Tensors) -> Compute:
-        """Which input a vector comes from depends on its index alone, never on the lane."""
-        from tvm import tirx
-
-        def chosen(p: Expr, v: Expr, i: Expr) -> Expr:
-            ends = list(accumulate(int(a.shape[1]) for a in args.values()))
-            value = None
-            for array, end in reversed(list(zip(args.values(), ends, strict=True))):
-                own = array[p, v - (end - int(array.shape[1])), i]
-                value = own if value is None else tirx.if_then_else(v < end, own, value)
-            return value
-
-        return chosen
-
-
 kernels.add("subsample", SubsampleKernel())
 kernels.add("interleave", InterleaveKernel())
-kernels.add("concat", ConcatKernel())
 kernels.add("channel_shuffle", ChannelShuffleKernel())
 kernels.add("to_nhwc", ToNhwcKernel())
 kernels.add("to_nchw", ToNchwKernel())
+kernels.add("permute", PermuteKernel())

@@ -68,21 +68,21 @@ def pad_rows(image: Image, window: Window, value: int | float, byte: Tensor | No
         def padded_row(i: Expr, y: Expr) -> Stmt:
             start = (i * padded_height + y) * row
             first = (i * height + y - window.top) * inner
-            filled = _in_turn(_stores(target, start, row, lambda j: fill, dtype))
-            copied = _in_turn(
+            filled = in_turn(stores(target, start, row, lambda j: fill, dtype))
+            copied = in_turn(
                 [
-                    *_stores(target, start, left, lambda j: fill, dtype),
-                    *_stores(target, start + left, inner, lambda j: source[first + j], dtype),
-                    *_stores(target, start + left + inner, window.right * depth, lambda j: fill, dtype),
+                    *stores(target, start, left, lambda j: fill, dtype),
+                    *stores(target, start + left, inner, lambda j: source[first + j], dtype),
+                    *stores(target, start + left + inner, window.right * depth, lambda j: fill, dtype),
                 ]
             )
             is_outside = tirx.any(y < window.top, y >= height + window.top)
             return tirx.IfThenElse(is_outside, filled, copied)
 
         def image_rows(i: Expr) -> Stmt:
-            return _loop(padded_height, lambda y: padded_row(i, y), tirx.ForKind.PARALLEL)
+            return loop(padded_height, lambda y: padded_row(i, y), tirx.ForKind.PARALLEL)
 
-        return _loop(n, image_rows, tirx.ForKind.PARALLEL)
+        return loop(n, image_rows, tirx.ForKind.PARALLEL)
 
     shape = (n, padded_height, padded_width, *rest)
     flat = (prod(shape),)
@@ -104,7 +104,7 @@ def _repeated(byte: Expr, dtype: str) -> Expr:
     return tirx.reinterpret("int32", word)
 
 
-def _stores(
+def stores(
     target: TirBuffer, start: Expr, count: int, value: Callable[[Expr], Expr], dtype: str
 ) -> list[Stmt]:
     """Store ``value(j)`` at ``start + j`` for j below ``count``: full vectors, then ever smaller ones."""
@@ -123,20 +123,20 @@ def _stores(
                 j = done + k * width + i
                 return tirx.BufferStore(target, value(j), [start + j])
 
-            return _loop(width, lane, tirx.ForKind.VECTORIZED) if width > 1 else lane(0)
+            return loop(width, lane, tirx.ForKind.VECTORIZED) if width > 1 else lane(0)
 
-        parts.append(_loop(vectors, vector))
+        parts.append(loop(vectors, vector))
         done += vectors * width
     return parts
 
 
-def _in_turn(parts: list[Stmt]) -> Stmt:
+def in_turn(parts: list[Stmt]) -> Stmt:
     from tvm import tirx
 
     return parts[0] if len(parts) == 1 else tirx.SeqStmt(parts)
 
 
-def _loop(extent: int, body: Callable[[Expr], Stmt], kind: object = None) -> Stmt:
+def loop(extent: int, body: Callable[[Expr], Stmt], kind: object = None) -> Stmt:
     from tvm import tirx
 
     if extent == 1:

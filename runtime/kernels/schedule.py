@@ -14,7 +14,8 @@ IN_REGISTERS = ("real", "mask", "bits")  # stages that are read by later ones, a
 
 WIDEST_TILE = 28
 MOST_VECTORS = 8
-WEIGHT_COST = 3  # a vector of weights comes from a farther cache than a pixel, which is broadcast
+WEIGHT_COST = 3
+"""Of a vector of weights, in pixels: it comes from a farther cache."""
 
 
 Arrange = Callable[[Schedule, list[Loop]], None]
@@ -32,10 +33,9 @@ class Tile:
     x: int
     o: int
 
-    @property
-    def reuse(self) -> float:
+    def reuse(self, weight_cost: int = WEIGHT_COST) -> float:
         """Operations for what is loaded."""
-        return self.x * self.o / (self.x + WEIGHT_COST * self.o)
+        return self.x * self.o / (self.x + weight_cost * self.o)
 
     def __str__(self) -> str:
         return f"{self.x}x{self.o}"
@@ -54,7 +54,13 @@ def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: in
         for o in range(1, min(vectors, MOST_VECTORS) + 1)
         if vectors % o == 0 and x * o * planes + o * weight_planes < cpu.registers
     ]
-    return worthwhile(found or [Tile(1, 1)], width, lambda tile: Cover(width, tile.x).padded / tile.reuse)
+    # with sdot, a pixel takes as many instructions, to be loaded and broadcast, as a vector of weights
+    weight_cost = 1 if "asimddp" in cpu.flags else WEIGHT_COST
+
+    def cost(tile: Tile) -> float:
+        return Cover(width, tile.x).padded / tile.reuse(weight_cost)
+
+    return worthwhile(found or [Tile(1, 1)], width, cost)
 
 
 def worthwhile(found: list[Tile], width: int, cost: Callable[[Tile], float]) -> list[Tile]:

@@ -88,10 +88,10 @@ class GraphBuilder:
         return next((node for node in self.nodes if node.output.index == value.index), None)
 
     def finish(self, value: Value) -> Graph:
-        """The graph whose result is ``value``, as torch would give it: (N, F) or (N, C, H, W)."""
+        """The graph whose result is ``value``, as torch would give it: (N, F), (N, C, H, W) or others."""
         if value.index == self._input.index:
             raise UnsupportedLayerError("model: it returns its input; there is nothing to compile")
-        if len(value.shape) == 4:
+        if len(value.shape) == 4 and value.layout != "rows":
             n, h, w, c = value.shape
             if h * w > 1 and c > 1:
                 value = self.emit("output", ToNchw(n, h, w, c), [value], value.shape, layout="nchw")

@@ -20,9 +20,11 @@ from runtime.workload import (
     GlobalAvgPool,
     Interleave,
     MaxPool2d,
+    Pad2d,
     Quantize,
     Relu,
     Relu6,
+    Slice,
     Subsample,
     ToNchw,
     Workload,
@@ -38,8 +40,10 @@ MAPS = (
     GlobalAvgPool,
     Interleave,
     MaxPool2d,
+    Pad2d,
     Relu,
     Relu6,
+    Slice,
     Subsample,
     ToNchw,
 )
@@ -69,7 +73,7 @@ def reals_of(node: Node) -> set[int]:
         return set()
     if isinstance(node.workload, Quantize):
         return {node.inputs[0].index}
-    if isinstance(node.workload, MAPS) and not has_no_fixed_point(node.workload):
+    if _is_map(node.workload):
         return {value.index for value in (*node.inputs, *node.outputs)}
     found = set(real_outputs(node))
     is_added_to = isinstance(node.workload, Conv2d | DepthwiseConv2d) and node.workload.residual
@@ -79,12 +83,19 @@ def reals_of(node: Node) -> set[int]:
 def real_outputs(node: Node) -> Iterator[int]:
     """The real values that a node writes."""
     work = node.workload
-    is_map = isinstance(work, MAPS) and not has_no_fixed_point(work)
+    is_map = _is_map(work)
     writes_real = isinstance(work, Dense) or (
         isinstance(work, Conv2d | DepthwiseConv2d) and (work.output == "float" or work.also_float)
     )
     if is_map or writes_real:
         yield node.outputs[0].index
+
+
+def _is_map(workload: Workload) -> bool:
+    """Whether it makes real numbers of real numbers, and can do so in fixed point."""
+    if isinstance(workload, Pad2d) and not workload.is_zero:
+        return False  # what the border has depends on where the point is
+    return isinstance(workload, MAPS) and not has_no_fixed_point(workload)
 
 
 def has_no_fixed_point(workload: Workload) -> bool:

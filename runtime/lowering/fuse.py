@@ -124,7 +124,7 @@ def _fuse_relus(graph: Graph) -> None:
     for producer in list(graph.nodes):
         readers = graph.readers(producer.output)
         is_output = producer.output.index == graph.output.index
-        if not isinstance(producer.workload, AFFINE_PRODUCERS) or not readers or is_output:
+        if not isinstance(producer.workload, (*AFFINE_PRODUCERS, Affine)) or not readers or is_output:
             continue
         if all(isinstance(reader.workload, Relu) for reader in readers):
             producer.workload = replace(producer.workload, relu=True)

@@ -1,5 +1,6 @@
 """Rules for layers that hold numbers: convolutions, dense layers, batch norms, learned slopes and scales."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -8,9 +9,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from runtime.graph import Constants, Value
+from runtime.lowering.arrangement import Arranged, Tensor
+from runtime.lowering.arranging_rules import told
 from runtime.lowering.folding import BatchNorm
 from runtime.lowering.layers import convolve, plain, quantized
-from runtime.lowering.rulebook import At, HeldWeight, pixels, rule
+from runtime.lowering.rulebook import At, HeldWeight, pixels, rule, torch_shape
 from runtime.lowering.tensors import as_it_runs, numbers
 from runtime.lowering.transposed import transposed
 from runtime.lowering.windows import convolution_window, with_border
@@ -106,15 +109,26 @@ def _function_transposed_conv2d(
     return transposed(_weighted(at, weight, bias, groups), at.image(input), *how)
 
 
-@rule(F.linear)
-def _function_linear(at: At, input: Value, weight: Any, bias: Any = None) -> Value:
+@rule(F.linear, takes="any")
+def _function_linear(at: At, input: Tensor, weight: Any, bias: Any = None) -> Tensor:
     return _linear(_weighted(at, weight, bias), input)
 
 
-@rule(nn.Linear)
-def _linear(at: At, input: Value) -> Value:
+@rule(nn.Linear, takes="any")
+def _linear(at: At, input: Tensor) -> Tensor:
     _require_weight(at, 2)
-    return convolve(at.builder, at.name, _rows(at, input), None, plain(at.layer), Window())
+    shape = torch_shape(at.any_tensor(input))
+    if len(shape) == 2:
+        return convolve(at.builder, at.name, at.plain(input), None, plain(at.layer), Window())
+    tensor, features = at.with_last(input, len(shape) - 1)
+    wanted = at.layer.weight.shape[1]
+    at.require(wanted == features, f"it takes {wanted} features last, but gets a tensor of shape {shape}")
+    count = math.prod(shape[1:-1])
+    image = at.builder.view(tensor.value, (shape[0], 1, count, features))  # rows are pixels of an image
+    found = convolve(at.builder, at.name, image, None, plain(at.layer), Window())
+    last = len(tensor.axes[-1])
+    sizes = (*tensor.sizes[: len(tensor.sizes) - last], found.shape[-1])
+    return told(Arranged(found, sizes, (*tensor.axes[:-1], (len(sizes) - 1,))).simple())
 
 
 def _rows(at: At, value: Value) -> Value:

@@ -26,6 +26,9 @@ WRAPPED_MODULES: Any = ()  # numbers need no proxies, and to wrap the functions 
 SIZES = ("size", "dim", "ndimension", "numel", "nelement")
 """Methods that give numbers, which are not changed in place."""
 
+PARTS_ARGUMENTS = ("chunks", "split_size", "split_size_or_sections")
+"""Names that torch has for the number or the sizes of parts."""
+
 ROOT = "model"
 
 
@@ -80,9 +83,12 @@ class Recorder(fx.Tracer):
         """Refuse a branch."""
         self.refuse(branched(self.kinds.get(obj.node)))
 
-    def iter(self, obj: fx.Proxy) -> NoReturn:
-        """Refuse a loop."""
-        self.refuse(iterated(self.kinds.get(obj.node)))
+    def iter(self, obj: Any) -> Any:
+        """The parts of a tensor, where their number is told; refuse any other loop."""
+        count = _parts(obj.node)
+        if count is None:
+            self.refuse(iterated(self.kinds.get(obj.node)))
+        return iter([obj[i] for i in range(count)])
 
     def keys(self, obj: fx.Proxy) -> NoReturn:
         """Refuse ``**``."""
@@ -132,6 +138,8 @@ class Recorder(fx.Tracer):
         self, kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *rest: Any, **more: Any
     ) -> Any:
         """A step; of one that changes a tensor, that tensor."""
+        if kind == "call_function" and _is_leaf_of_fx(target):
+            return target(*args, **kwargs)  # traced into, whatever torch.fx.wrap() says of it
         self._doing = target if isinstance(target, str) else getattr(target, "__name__", str(target))
         if _autocasts() != self._autocasts:
             raise UnsupportedLayerError(
@@ -180,9 +188,28 @@ class Recorder(fx.Tracer):
 
 def _takes_weights(node: fx.Node) -> bool:
     """Whether a step computes an image with parameters, as a layer does."""
+    if rules[node.target].takes_parameters:
+        return any(each.op != "get_attr" for each in node.all_input_nodes)
     image = node.args[0] if node.args else node.kwargs.get("input")
     is_image = not isinstance(image, fx.Node) or image.op != "get_attr"
     return is_image and "weight" in rules[node.target].parameters.parameters
+
+
+def _parts(node: fx.Node) -> int | None:
+    """How many parts a chunk or a split gives; None where that depends on a shape, or it is neither."""
+    if node.target not in ("chunk", "split", torch.chunk, torch.split):
+        return None
+    given = [*node.args[1:2], *(node.kwargs.get(name) for name in PARTS_ARGUMENTS)]
+    told = next((each for each in given if each is not None), None)
+    if isinstance(told, list | tuple):
+        return len(told)
+    return told if node.target in ("chunk", torch.chunk) and isinstance(told, int) else None
+
+
+def _is_leaf_of_fx(function: Any) -> bool:
+    """Whether a function was declared by ``torch.fx.wrap`` as one that no trace of fx's own enters."""
+    place = id(getattr(function, "__globals__", None)), getattr(function, "__name__", "")
+    return place in fx._symbolic_trace._wrapped_fns_to_patch
 
 
 def _autocasts() -> tuple[bool, bool]:

@@ -3,15 +3,32 @@
 from functools import lru_cache
 from inspect import signature
 
-from runtime.lowering import arithmetic_rules, layer_rules, shape_rules, window_rules
+from runtime.lowering import (
+    activation_rules,
+    arithmetic_rules,
+    arranging_rules,
+    layer_rules,
+    mean_rules,
+    norm_rules,
+    part_rules,
+    plane_rules,
+    shape_rules,
+    window_rules,
+)
 from runtime.lowering.base import kind_served, lowerings
 from runtime.lowering.rulebook import Rule, rules
 from search_spaces.errors import InvalidInput
 
 __all__ = [
+    "activation_rules",
     "arithmetic_rules",
+    "arranging_rules",
     "kind_with_rule",
     "layer_rules",
+    "mean_rules",
+    "norm_rules",
+    "part_rules",
+    "plane_rules",
     "rule_of",
     "rules",
     "shape_rules",

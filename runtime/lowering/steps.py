@@ -9,9 +9,10 @@ from torch import fx, nn
 from torch.fx.node import Node, map_arg
 
 from runtime.graph import Value
+from runtime.lowering.arrangement import Arranged
 from runtime.lowering.builder import MAX_ELEMENTS, GraphBuilder
 from runtime.lowering.recording import ROOT, Recorder, changes_in_place, size_of
-from runtime.lowering.rulebook import At, HeldWeight, Rule
+from runtime.lowering.rulebook import At, HeldWeight, Rule, torch_shape
 from runtime.lowering.rules import kind_with_rule, rule_of
 from search_spaces.errors import UnsupportedLayerError
 
@@ -52,11 +53,13 @@ class Step:
         at = At(builder, self.name, self.layer)
         found = self.rule.apply(at, given)
         changed = next(iter(given.values()))
-        is_same = not self.in_place or (isinstance(changed, Value) and found.shape == changed.shape)
-        at.require(is_same, "it changes a tensor in place by one of another shape, which torch refuses too")
-        at.require(
-            prod(found.shape) <= MAX_ELEMENTS, f"its output of shape {found.shape} is too large for a kernel"
+        is_same = not self.in_place or (
+            isinstance(changed, Value | Arranged) and torch_shape(found) == torch_shape(changed)
         )
+        at.require(is_same, "it changes a tensor in place by one of another shape, which torch refuses too")
+        for each in found if isinstance(found, tuple) else (found,):
+            fits = prod(each.shape) <= MAX_ELEMENTS
+            at.require(fits, f"its output of shape {each.shape} is too large for a kernel")
         return found
 
     def _weight(self) -> HeldWeight:

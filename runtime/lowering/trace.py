@@ -7,6 +7,7 @@ from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 from runtime.graph import Graph, Value
+from runtime.lowering.arrangement import Tensor
 from runtime.lowering.builder import GraphBuilder
 from runtime.lowering.fuse import fuse
 from search_spaces.errors import InvalidInput, UnsupportedLayerError
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from runtime.lowering.steps import Step
 
+
+MAX_RANK = 4
+"""Dimensions of what a network gives."""
 
 SCALARS = bool | int | float | str | None
 LAYERS = "torch.nn", "search_spaces.layers", "search_spaces.activation"  # modules whose parts no trace enters
@@ -33,12 +37,25 @@ def lower_parts(parts: "Iterable[Trace]", input_shape: tuple[int, ...], names: I
         UnsupportedLayerError: a layer, or an option of it, that the kernels do not compute.
     """
     builder = GraphBuilder(input_shape)
-    value = builder.input_image()
+    value: Tensor = builder.input_image()
     for part, name in zip(parts, chain(names, repeat("")), strict=False):
         builder.within = name
         value = part.add_to(builder, value)
     builder.within = ""
-    return fuse(builder.finish(value))
+    return fuse(builder.finish(_result(builder, value)))
+
+
+def _result(builder: GraphBuilder, value: Tensor) -> Value:
+    """What a model returns, as torch has it in memory; images are brought there later."""
+    from runtime.lowering.rulebook import At
+
+    if isinstance(value, Value):
+        return value
+    at, shape = At(builder, "output"), value.shape
+    at.require(
+        len(shape) <= MAX_RANK, f"it returns a tensor of {len(shape)} dimensions; {MAX_RANK} are the most"
+    )
+    return Value(at.in_order(value).value.index, shape, "rows")
 
 
 @dataclass(frozen=True)
@@ -67,13 +84,13 @@ class Trace:
         ]
         return Trace(modules, steps, self.input, self.output)
 
-    def add_to(self, builder: GraphBuilder, value: Value) -> Value:
+    def add_to(self, builder: GraphBuilder, value: Tensor) -> Tensor:
         """Lower it after what was lowered before: from its input to its output."""
         values: dict[Any, Any] = {self.input: value}
         for step in self.steps:
             values[step.node] = step.run(builder, values)
         found = values[self.output]
-        if not isinstance(found, Value):
+        if not isinstance(found, Tensor):
             raise UnsupportedLayerError(
                 f"model: it returns {found!r}; return a tensor that is computed of the image"
             )

@@ -7,9 +7,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from runtime.graph import Value
+from runtime.lowering.mean_rules import global_mean
 from runtime.lowering.rulebook import At, rule
 from runtime.lowering.windows import ceiled, leaves_the_image, pool_window
-from runtime.workload import AvgPool2d, GlobalAvgPool, MaxPool2d, Window
+from runtime.workload import AvgPool2d, MaxPool2d, Window
 
 WINDOW = ("kernel_size", "stride", "padding")
 
@@ -67,39 +68,3 @@ def _pool(at: At, input: Value, kind: Any, window: Window, **how: Any) -> Value:
     at.require(min(size) > 0, "its window is larger than the image")
     workload = kind(n, height, width, channels=channels, **window.fields, **how)
     return at.emit(workload, [input], (n, *size, channels))
-
-
-@rule(nn.AdaptiveAvgPool2d, options=("output_size",), view=True)
-@rule(F.adaptive_avg_pool2d, view=True)
-def _adaptive_pool(at: At, input: Value, output_size: Any) -> Value:
-    image = at.image(input)
-    size = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size, output_size)
-    at.require(len(size) == 2, f"output_size {output_size} is not one or two numbers")
-    wanted = tuple(own if given is None else given for given, own in zip(size, image.shape[1:3], strict=True))
-    if wanted == image.shape[1:3]:
-        return image
-    if wanted == (1, 1):
-        return global_mean(at, image)
-    (height, width), (rows, columns) = image.shape[1:3], wanted
-    fits = min(wanted) > 0 and height % rows == width % columns == 0 and height // rows == width // columns
-    problem = "only a mean over the whole image, or over squares that divide it, is computed"
-    at.require(fits, problem)
-    side = height // rows
-    return _pool(at, image, AvgPool2d, Window.of(side, side))
-
-
-def global_mean(at: At, image: Value) -> Value:
-    """The mean of each channel, as an image of one pixel."""
-    n, height, width, channels = image.shape
-    return at.emit(GlobalAvgPool(n, height * width, channels), [image], (n, 1, 1, channels))
-
-
-@rule("mean", torch.mean)
-def _mean(at: At, input: Value, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Value:
-    image = at.image(input)
-    given = sorted(d % 4 if -4 <= d < 4 else d for d in dim) if isinstance(dim, tuple | list) else dim
-    at.require(
-        given == [2, 3] and dtype is None, "only the mean over rows and columns is computed: mean((2, 3))"
-    )
-    mean = global_mean(at, image)
-    return mean if keepdim else at.builder.view(mean, (mean.shape[0], mean.shape[-1]))

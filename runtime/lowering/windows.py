@@ -5,7 +5,7 @@ from typing import Any
 
 from runtime.graph import Value
 from runtime.lowering.rulebook import At
-from runtime.workload import AvgPool2d, Window
+from runtime.workload import Pad2d, Window
 
 
 def two_numbers(at: At, option: str, value: Any, least: int) -> tuple[int, int]:
@@ -77,14 +77,11 @@ def with_border(at: At, image: Value, window: Window) -> tuple[Value, Window]:
     node = at.builder.producer(image)
     if node is None or image.shape != node.output.shape or not _is_border(node.workload):
         return image, window
-    border: Window = node.workload.window  # type: ignore[attr-defined]  # it is an AvgPool2d
     sides = ("top", "left", "bottom", "right")
-    wider = {side: getattr(window, side) + getattr(border, side) for side in sides}
+    wider = {side: getattr(window, side) + getattr(node.workload, side) for side in sides}
     return with_border(at, node.inputs[0], replace(window, **wider))
 
 
 def _is_border(workload: Any) -> bool:
     """Whether it puts zeros around an image and does nothing else."""
-    return isinstance(workload, AvgPool2d) and workload == AvgPool2d(
-        workload.batch, workload.height, workload.width, 1, 1, workload.padding, workload.channels
-    )
+    return isinstance(workload, Pad2d) and workload.is_zero and not workload.before and not workload.behind

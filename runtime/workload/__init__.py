@@ -1,5 +1,6 @@
 """Workloads: each names one compiled kernel; every family is registered when this package is imported."""
 
+from runtime.workload.activations import Elu, Gelu, Hardsigmoid, Hardswish, Sigmoid, Silu
 from runtime.workload.base import (
     HIGHEST_BYTE,
     Arithmetic,
@@ -22,16 +23,27 @@ from runtime.workload.maps import (
     Relu,
     Relu6,
     ScaleChannels,
-    Sigmoid,
     SignPack,
 )
-from runtime.workload.moves import ChannelShuffle, Concat, Interleave, Subsample, ToNchw, ToNhwc
+from runtime.workload.moves import (
+    ChannelShuffle,
+    Concat,
+    Interleave,
+    Permute,
+    Slice,
+    Subsample,
+    ToNchw,
+    ToNhwc,
+)
+from runtime.workload.norms import GroupNorm, LayerNorm, Softmax
+from runtime.workload.planes import AdaptiveAvgPool, Pad2d, ResizeBilinear, TakePixels
 from runtime.workload.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
 from runtime.workload.sums import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d, FusedOutput
 from runtime.workload.window import Window
 
 __all__ = [
     "HIGHEST_BYTE",
+    "AdaptiveAvgPool",
     "Add",
     "Affine",
     "AffineMap",
@@ -45,23 +57,36 @@ __all__ = [
     "Conv2d",
     "Dense",
     "DepthwiseConv2d",
+    "Elu",
     "FusedOutput",
+    "Gelu",
     "GlobalAvgPool",
+    "GroupNorm",
+    "Hardsigmoid",
+    "Hardswish",
     "InputCode",
     "Interleave",
+    "LayerNorm",
     "Layout",
     "MaxPool2d",
     "OutputCode",
+    "Pad2d",
+    "Permute",
     "PooledCode",
     "Prelu",
     "Quantize",
     "Relu",
     "Relu6",
+    "ResizeBilinear",
     "ScaleChannels",
     "Sigmoid",
     "SignPack",
+    "Silu",
+    "Slice",
+    "Softmax",
     "SpatialWorkload",
     "Subsample",
+    "TakePixels",
     "ThresholdKind",
     "ToNchw",
     "ToNhwc",

@@ -1,9 +1,9 @@
 """Workloads of what is done value by value: codes, activations, scales and sums of two."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from runtime.workload.base import Arithmetic, ByteCode, ThresholdKind, Workload
+from runtime.workload.base import UNLESS_DEFAULT, Arithmetic, ByteCode, ThresholdKind, Workload
 
 
 @dataclass(frozen=True)
@@ -47,14 +47,6 @@ class Relu6(Workload):
 
 
 @dataclass(frozen=True)
-class Sigmoid(Workload):
-    """``1 / (1 + exp(-x))``."""
-
-    family: ClassVar[str] = "sigmoid"
-    size: int
-
-
-@dataclass(frozen=True)
 class Prelu(Workload):
     """``max(x, 0) + slope * min(x, 0)``, a slope per channel."""
 
@@ -65,12 +57,13 @@ class Prelu(Workload):
 
 @dataclass(frozen=True)
 class Affine(Workload):
-    """A scale and a bias per channel: a batch norm that follows no convolution."""
+    """A scale and a bias per channel, then perhaps a ReLU: a batch norm that follows no convolution."""
 
     family: ClassVar[str] = "affine"
     pixels: int
     channels: int
     arithmetic: Arithmetic = "float"
+    relu: bool = field(default=False, kw_only=True, metadata=UNLESS_DEFAULT)
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,27 @@ class ChannelShuffle(Workload):
 
 
 @dataclass(frozen=True)
+class Slice(Workload):
+    """Some channels of each pixel, one beside the other: the inverse of a concatenation."""
+
+    family: ClassVar[str] = "slice"
+    pixels: int
+    channels: int
+    start: int
+    count: int
+    arithmetic: Arithmetic = "float"
+
+
+@dataclass(frozen=True)
+class Permute(Workload):
+    """The axes of each image in another order: axis i is what was axis ``order[i]`` of ``shape``."""
+
+    family: ClassVar[str] = "permute"
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class ToNhwc(Workload):
     """From torch's NCHW to the kernels' NHWC."""
 

@@ -130,6 +130,10 @@ def image_layer(pick, c):
         lambda: pick.choice([ChannelShift(c), Subsample(2, 2), Subsample(1, 0)]),
         lambda: nn.Sequential(convolution(pick, c), nn.ReLU(inplace)),
         lambda: Halving(batch_norm(nn.BatchNorm2d, c)),
+        lambda: nn.GroupNorm(pick.choice([1, 2, c]), c),
+        lambda: nn.Upsample(scale_factor=pick.choice([2, 1.5]), mode=pick.choice(["nearest", "bilinear"])),
+        lambda: nn.ConstantPad2d((1, 0, pick.choice([0, 2]), 1), pick.choice([0, 0.5])),
+        lambda: nn.AdaptiveAvgPool2d((3, 5)),
     ]
     return pick.choice(makers)()
 
@@ -159,6 +163,9 @@ def activation(pick, c):
         lambda: nn.Hardsigmoid(inplace),
         nn.Identity,
         lambda: nn.Dropout(0.5, inplace),
+        lambda: nn.GELU(pick.choice(["none", "tanh"])),
+        lambda: nn.ELU(pick.choice([1.0, 0.5]), inplace),
+        lambda: pick.choice([nn.Softmax, nn.LogSoftmax])(pick.choice([1, -1])),
     ]
     return pick.choice(makers)()
 
@@ -167,10 +174,10 @@ def unsupported(pick, c):
     """A layer that has no kernel, or that torch itself refuses for these channels."""
     makers = [
         nn.Tanh,
-        nn.GELU,
-        nn.ELU,
-        lambda: nn.Softmax(1),
-        lambda: nn.GroupNorm(1, c),
+        nn.CELU,
+        lambda: nn.Softmax(0),
+        lambda: nn.GroupNorm(c + 1, 2 * (c + 1)),
+        lambda: nn.AdaptiveMaxPool2d(1),
         lambda: nn.Hardtanh(-1, 1),
         lambda: nn.Conv2d(c + 1, 4, 1),
         lambda: nn.BatchNorm2d(c + 1),
@@ -272,6 +279,19 @@ def function(pick, shape):
         "pad channels": lambda x: F.pad(x, (0, 0, 0, 0, 0, 4)),
         "pad behind": lambda x: F.pad(x, (0, 1)),
         "transpose": lambda x: x.transpose(2, 3),
+        "shuffle": lambda x: x.view(n, 2, -1, x.shape[2], x.shape[3]).transpose(1, 2).reshape(x.shape),
+        "shuffle by permute": _shuffled,
+        "last": lambda x: F.layer_norm(x.permute(0, 2, 3, 1), (x.shape[1],)).permute(0, 3, 1, 2),
+        "rows by tokens": lambda x: x.flatten(2).transpose(1, 2).mean(1),
+        "split": lambda x: torch.cat(x.split([1, x.shape[1] - 1], 1)[::-1], 1),
+        "chunks": lambda x: torch.cat([part * 2 for part in x.chunk(2, dim=1)], 1),
+        "crop": lambda x: x[:, :, 1:, :-1],
+        "steps": lambda x: x[..., ::2, ::2],
+        "first row": lambda x: x[:, :, 0],
+        "mean of rows": lambda x: x.mean(2, keepdim=True),
+        "mean of channels": lambda x: x * x.mean(1, True),
+        "interpolate": lambda x: F.interpolate(x, (5, 7), mode="bilinear", align_corners=True),
+        "cat of rows": lambda x: torch.cat([x, x[:, :, :1]], 2),
         "reviewed": lambda x: x.view(n, -1, x.shape[3], x.shape[2]),
         "rows and back": lambda x: x.flatten(1).view(x.shape),
         "half": lambda x: x[:, : x.shape[1] // 2],
@@ -291,9 +311,14 @@ STATELESS = {k: f for k, f in (UNLIKE | SWALLOWED).items() if k not in STATEFUL 
 """Functions that do something else in a trace, each time the same."""
 
 
-RARE = {"x **= 2", "x //= 1", "zero_", "slice", "out=", "exp", "transpose", "half", "pad behind"}
+RARE = {"x **= 2", "x //= 1", "zero_", "slice", "out=", "exp"}
 RARE |= {"gate of the gate", "view.relu_"}
 """Functions that are refused."""
+
+
+def _shuffled(x):
+    n, c, h, w = x.shape
+    return x.view(n, c // 2, 2, h, w).permute(0, 2, 1, 3, 4).contiguous().view(n, c, h, w)
 
 
 def _data_changed(x):

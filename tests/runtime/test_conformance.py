@@ -11,6 +11,7 @@ from runtime.kernels.epilogue import rectified
 from runtime.testing import Case, KernelConformance
 from tests.runtime import references
 from tests.runtime import test_convolutions as convolutions
+from tests.runtime import test_layer_kernels as layer_kernels
 from tests.runtime.harness import pack_images, run_kernel
 
 CHANNELS = (1, 3, 16, 17, 31, 32, 33, 48, 64, 100)
@@ -81,7 +82,9 @@ class TestAffine(Elementwise):
     def case(self, random):
         *shape, x = self.drawn(random)
         scale, bias = normal(random, 2, shape[-1])
-        return Case(w.Affine(*shape), {"data": x, "scale": scale, "bias": bias}, x * scale + bias)
+        work, found = w.Affine(*shape, relu=bool(random.integers(2))), x * scale + bias
+        expected = np.maximum(found, 0) if work.relu else found
+        return Case(work, {"data": x, "scale": scale, "bias": bias}, expected)
 
 
 class TestAffineMap(Elementwise):
@@ -296,7 +299,7 @@ def test_the_suite_finds_what_a_kernel_must_not_do(monkeypatch, kernel, suite, t
 
 
 def test_every_family_conforms():
-    suites = [*vars(convolutions).values(), *globals().values()]
+    suites = [*vars(convolutions).values(), *vars(layer_kernels).values(), *globals().values()]
     named = [s for s in suites if isinstance(s, type) and s.__name__.startswith("Test")]
     found = {suite().case(np.random.default_rng(0)).workload.family for suite in named}
     assert found == set(kernels)

@@ -1,0 +1,72 @@
+"""Steps of two operands: tensors that lie alike in memory, parameters that are a number a channel."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from runtime.graph import Constants, Value
+from runtime.lowering.arrangement import Arranged, Tensor, arranged
+from runtime.lowering.arranging_rules import told
+from runtime.lowering.rulebook import At, HeldWeight, torch_shape
+from runtime.lowering.tensors import numbers
+from runtime.workload import Affine
+
+
+def in_place_of(tensor: Tensor, change: Callable[[Value], Value]) -> Tensor:
+    """A tensor whose numbers are changed one by one, arranged as it was."""
+    if isinstance(tensor, Arranged):
+        return replace(tensor, value=change(tensor.value))
+    return change(tensor)
+
+
+def number_by_number(
+    at: At, left: Tensor, right: Tensor, join: Callable[[At, Value, Value], Value]
+) -> Tensor:
+    """Two tensors of one shape joined number by number, moved in memory where they do not lie alike."""
+    if isinstance(left, Value) and isinstance(right, Value):
+        return join(at, left, right)
+    first, second = arranged(left), arranged(right)
+    if (first.sizes, first.axes) != (second.sizes, second.axes):
+        first, second = at.in_order(first), at.in_order(second)
+    return told(replace(first, value=join(at, first.value, second.value)))
+
+
+def by_parameter(at: At, tensor: Tensor, parameter: HeldWeight, role: str) -> Tensor:
+    """A tensor times a parameter, or plus it, by its ``role`` in a batch norm: a number for each channel.
+
+    The parameter's shape is that of torch's broadcasting, with one dimension alone that is not 1.
+    """
+    shape, own = torch_shape(tensor), tuple(parameter.tensor.shape)
+    wide = [axis - len(own) for axis, size in enumerate(own) if size > 1]
+    problem = (
+        f"the parameter '{parameter.name}' of shape {own} is not one number, or one for each channel, of a "
+        f"tensor of shape {shape}"
+    )
+    at.require(len(own) <= len(shape) and len(wide) <= 1, problem)
+    axis = wide[0] if wide else -1
+    count = math.prod(own)
+    at.require(not wide or (shape[axis] == count and len(shape) + axis > 0), problem)
+    found, channels = _with_last_axis(at, tensor, axis, count)
+
+    def constants() -> Constants:
+        given = numbers(parameter, parameter.tensor).reshape(-1)
+        other = {"scale": np.zeros, "bias": np.ones}[role](channels, np.float32)
+        names = ("scale", "bias") if role == "scale" else ("bias", "scale")
+        return dict(zip(names, (np.ascontiguousarray(np.broadcast_to(given, channels)), other), strict=True))
+
+    batch, total = found.sizes[0], math.prod(found.sizes)
+    work = Affine(batch, total // (batch * channels), channels)
+    written = at.emit(work, [found.value], found.value.shape, constants, (role, id(parameter.tensor)))
+    return told(replace(found, value=written))
+
+
+def _with_last_axis(at: At, tensor: Tensor, axis: int, count: int) -> tuple[Arranged, int]:
+    """The tensor with one of torch's axes last in memory, and how many numbers it has; all have one's own."""
+    found = arranged(tensor)
+    if count == 1:
+        return found, found.value.shape[-1]
+    own = found.axes[axis]
+    others = [each for each in range(len(found.sizes)) if each not in own]
+    return at.moved(found, [*others, *own]), count

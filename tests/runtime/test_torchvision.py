@@ -1,0 +1,52 @@
+"""Torchvision's networks with random weights: compiled, each gives what torch gives."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import torch
+
+import runtime
+from benchmarks import zoo
+from runtime.lowering import lower
+from tests.runtime import interpreter
+
+if importlib.util.find_spec("torchvision") is None:
+    pytest.skip("torchvision is not installed: pip install -e '.[dev]'", allow_module_level=True)
+
+SIDE = 64
+TOLERANCE = 1e-4
+"""Of the largest output: sums of thousands of terms in another order than torch's differ."""
+
+COMPILED = ("shufflenet_v2_x0_5", "mobilenet_v3_small")
+INTERPRETED = ("convnext_tiny",)
+
+
+def check(name, run):
+    module, image = zoo.network(name, SIDE), torch.randn(1, 3, SIDE, SIDE)
+    with torch.no_grad():
+        expected, other = (module(each).numpy() for each in (image, image.flip(-1)))
+    largest = np.abs(expected).max()
+    assert np.abs(expected - other).max() > 100 * TOLERANCE * largest, "it does not depend on the image"
+    found = run(module, image.numpy())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE * largest)
+
+
+def compiled(module, image):
+    return runtime.compile(module, image.shape).run(image)
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_networks_are_compiled(name):
+    check(name, compiled)
+
+
+@pytest.mark.parametrize("name", INTERPRETED)
+def test_networks_are_lowered(name):
+    check(name, lambda module, image: interpreter.run(lower(module, image.shape), image))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in zoo.MODELS if name not in COMPILED])
+def test_all_others_are_compiled(name):
+    check(name, compiled)
