@@ -73,7 +73,7 @@ def ending_constants(workload, values, shape):
         "code_multiplier": lambda: values.integers(1, 2**30, 1),
         "code_bias": lambda: values.integers(0, 2**45, 1),
         "code_shift": lambda: values.integers(30, 50, 1),
-        "zero_point": lambda: values.integers(0, 256, 1),
+        "zero_point": lambda: values.integers(0, w.HIGHEST_BYTE[workload.input] + 1, 1),
     }
     return {b.name: made[b.name]() for b in kernel_for(workload).buffers(workload) if b.name in made}
 
