@@ -99,6 +99,8 @@ def _tensor(shape: tuple[int, ...], dtype: str, values: np.random.Generator) -> 
     kind = np.dtype(dtype)
     if kind.kind == "f":
         array = (values.uniform(0.5, 1.5, shape) * values.choice([-1, 1], shape)).astype(kind)
+    elif kind == np.int64:  # a shift among them is of 32 to 63 places, as nearly all are
+        array = values.integers(32, 64, shape, kind)
     else:
         limits = np.iinfo(kind)
         array = values.integers(limits.min, limits.max, shape, kind, endpoint=True)

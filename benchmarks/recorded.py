@@ -104,7 +104,7 @@ def record(
 ) -> Path:
     """Write a group's rows into the machine's own table, and a remark if there is a new one; its file."""
     path = folder / f"{machine.key}.json"
-    before = read(path) if path.exists() else Table(_head(machine), machine)
+    before = read(path) if path.exists() else Table(_head(machine, folder), machine)
     told = before.remark if remark is None else remark
     write(replace(before, machine=machine, remark=told).with_group(group, rows), path)
     return path
@@ -139,6 +139,10 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.5g}") if isinstance(value, float) else value
 
 
-def _head(machine: Machine) -> str:
+def _head(machine: Machine, folder: Path) -> str:
+    """The head of a new column: for a target, after the CPU's own column if there is one."""
     name = f"{machine.cpu.split()[0].partition('(')[0]} {machine.llvm_cpu}"
-    return name if machine.target == "native" else f"{name}, compiled for {machine.target}"
+    if machine.target == "native":
+        return name
+    own = folder / f"{replace(machine, target='native').key}.json"
+    return f"{read(own).name if own.exists() else name}, compiled for {machine.target}"

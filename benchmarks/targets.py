@@ -7,30 +7,62 @@ import click
 
 from benchmarks.ours import kernel_for_target
 from benchmarks.race import Effort, race
-from runtime.target import cpu_of, host_flags, required_flags
-from runtime.workload import Conv2d
+from runtime.kernels import kernel_for
+from runtime.kernels.amx_forms import AmxTile
+from runtime.kernels.byte_products import byte_dot_for
+from runtime.kernels.depthwise_words import words_for
+from runtime.target import Cpu, cpu_of, host_flags, required_flags
+from runtime.workload import Conv2d, DepthwiseConv2d
 
-OLDER = ("x86-64-v4", "x86-64-v3", "x86-64-v2") if platform.machine() == "x86_64" else ()
-FLOAT = Conv2d(1, 16, 16, 3, 1, 1, 32, 32, 1, "float", "float")
-BYTES = {code: replace(FLOAT, weight=code, input="uint8") for code in ("int8", "ternary", "dorefa8")}
+OLDER = ("alderlake", "x86-64-v4", "x86-64-v3", "x86-64-v2") if platform.machine() == "x86_64" else ()
+FLOAT = Conv2d(1, 28, 28, 3, 1, 1, 128, 128, 1, "float", "float")
+DEPTHWISE = DepthwiseConv2d(1, 28, 28, 3, 1, 1, 128, "float", "float")
+CONVOLUTIONS = {
+    "float": FLOAT,
+    "int8": replace(FLOAT, weight="int8", input="uint8"),
+    "int8-7": replace(FLOAT, weight="int8", input="uint7"),
+    "ternary": replace(FLOAT, weight="ternary", input="uint8"),
+    "dorefa8": replace(FLOAT, weight="dorefa8", input="uint8"),
+}
+BYTES_OUT = {"input": "uint8", "output": "uint8", "arithmetic": "integer"}
+DEPTHWISE_ONES = {"float": DEPTHWISE, "int8": replace(DEPTHWISE, weight="int8", **BYTES_OUT)}
 
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="Turns of each.")
 def main(rounds: int) -> None:
-    """Time a 3x3 convolution of 32 channels on 16x16 pixels in turns, on one thread; ratios to float."""
+    """Time 3x3 convolutions of 128 channels on 28x28 pixels in turns, on one thread; ratios to float.
+
+    The most promising schedule of each is timed. Depthwise ones of bytes write bytes.
+    """
     for target in ("native", *OLDER):
         if not set(required_flags(target)) <= host_flags():
             print(f"{target}: skipped, this CPU lacks some of its instructions")
             continue
-        works = {"float": FLOAT, **BYTES}
-        runs = {name: kernel_for_target(work, target) for name, work in works.items()}
-        found = race(runs, Effort(rounds=rounds))
-        told = [f"{name} {1e3 * found[name]:.1f} ({found[name] / found['float']:.2f})" for name in BYTES]
-        way = cpu_of(target).byte_dot
-        name = "no dot products" if way is None else way.name.lower()
-        name = "amx" if cpu_of(target).has_amx else name
-        print(f"{target}, {name}: float {1e3 * found['float']:.1f} us, {', '.join(told)}")
+        told = []
+        for kind, works in (("dense", CONVOLUTIONS), ("depthwise", DEPTHWISE_ONES)):
+            runs = {name: kernel_for_target(work, target) for name, work in works.items()}
+            found = race(runs, Effort(rounds=rounds))
+            told += [
+                f"{kind} {name} {1e3 * found[name]:.1f} us ({found[name] / found['float']:.2f}"
+                f"{way(works[name], cpu_of(target))})"
+                for name in works
+            ]
+        print(f"{target}: {', '.join(told)}")
+
+
+def way(work: Conv2d | DepthwiseConv2d, cpu: Cpu) -> str:
+    """How a kernel multiplies bytes on a CPU, if it has any."""
+    if work.input == "float":
+        return ""
+    if isinstance(kernel_for(work).tiles(work, cpu)[0], AmxTile):
+        return "; amx"
+    if isinstance(work, Conv2d):
+        kind = byte_dot_for(work, cpu)
+    else:
+        words = words_for(work, cpu)
+        kind = None if words is None else words.kind
+    return "; one by one" if kind is None else f"; {kind.name.lower()}"
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from torch import nn
 import runtime
 from benchmarks import ours, rivals, zoo
 from benchmarks.command import Command
+from benchmarks.engines.onnx_form import OPSET
 from benchmarks.race import Effort, race
 
 TOLERANCE = 1e-4
@@ -42,9 +43,7 @@ def onnx_bytes(module: nn.Module, image: torch.Tensor) -> bytes:
     found = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch has a newer way, which needs another package
-        torch.onnx.export(
-            module, (image,), found, dynamo=False, input_names=["x"], opset_version=rivals.OPSET
-        )
+        torch.onnx.export(module, (image,), found, dynamo=False, input_names=["x"], opset_version=OPSET)
     return found.getvalue()
 
 
@@ -57,7 +56,7 @@ def measured(name: str, side: int, effort: Effort, tuned: bool) -> Row:
     """Compile and time a network on one thread, in turns with onnxruntime."""
     import onnx
 
-    module = zoo.network(name)
+    module = zoo.network(name, side)
     image = torch.randn(1, 3, side, side, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = module(image).numpy()

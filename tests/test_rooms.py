@@ -44,6 +44,7 @@ BESIDE = {
             "parent",
             "processes",
             "target",
+            "tile_permission",
             "testing",
         ),
         *("target", "testing", "tvm_types", "workload"),

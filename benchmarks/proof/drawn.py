@@ -17,6 +17,8 @@ from search_spaces.search_space import Staged
 SMALL, CLASSES = (3, 16, 16), 10  # of a million signs one lies within a rounding error of zero
 KINDS = ("stack", "tiny", "stack", "stack") * 4 + ("cifar", "stack", "mobile", "cifar")
 """What comes after one another. Those of ``cifar`` and ``mobile`` have the most kernels to compile."""
+WIDTHS = (5, 16, 20, 24, 32, 33, 48, 64, 65)
+"""Channels of a stack's layers: whole vectors of any length, and what is left over."""
 SIDES = (7, 15)
 """The least side of a stack's images, and one more than the greatest."""
 
@@ -92,7 +94,7 @@ class Stack(nn.Module):
 
     def __init__(self, precision: Precision, pick: np.random.Generator) -> None:
         super().__init__()
-        widths = [3, *(int(pick.choice([5, 16, 24, 32, 48, 64])) for _ in range(int(pick.integers(2, 5))))]
+        widths = [3, *(int(pick.choice(WIDTHS)) for _ in range(int(pick.integers(2, 5))))]
         widths.append(widths[-1])  # room for a shortcut
         self.layers = nn.ModuleList()
         self.has_shortcut = []

@@ -93,10 +93,10 @@ def serve(pipe: Connection) -> None:
     from benchmarks.proof.judging import judged
 
     torch.set_num_threads(1)
-    while True:
-        try:
+    try:
+        while True:
             number, targets = pipe.recv()
-        except EOFError:
-            return
-        for outcome in judged(number, targets):
-            pipe.send(outcome)
+            for outcome in judged(number, targets):
+                pipe.send(outcome)
+    except (EOFError, BrokenPipeError):  # whoever asked has ended
+        return

@@ -46,7 +46,7 @@ def _random_array(shape: tuple[int, ...], dtype: np.dtype[Any], generator: np.ra
     if dtype.kind == "f":
         signs = generator.choice([-1.0, 1.0], shape)
         return (generator.uniform(0.5, 1.5, shape) * signs).astype(dtype)
-    if dtype == np.int64:  # a shift among them is below 64
-        return generator.integers(0, 32, shape, dtype)
+    if dtype == np.int64:  # a shift among them is of 32 to 63 places, as nearly all are
+        return generator.integers(32, 64, shape, dtype)
     limits = np.iinfo(dtype)
     return generator.integers(limits.min, limits.max, shape, dtype, endpoint=True)

@@ -43,6 +43,13 @@ def add_narrow(kind: ByteDot, total: Expr, narrow: Expr) -> Expr:
     return total + _pairs(narrow)
 
 
+def add_pairs(total: Expr, data: Expr, weight: Expr) -> Expr:
+    """``total`` plus, in each lane, the products of the signed halves of ``data`` and ``weight``."""
+    count = _lanes(total)
+    pair = (_seen_as(f"int16x{2 * count}", vector) for vector in (data, weight))
+    return total + _call(f"int32x{count}", PMADDWD[count], *pair)
+
+
 def halves(word: Expr) -> list[Expr]:
     """A word's even bytes in 16 bits each, and its odd ones."""
     from tvm import tirx

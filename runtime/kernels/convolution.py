@@ -5,7 +5,13 @@ from runtime.kernels import packing
 from runtime.kernels.amx import amx_function
 from runtime.kernels.amx_forms import AmxTile, amx_forms
 from runtime.kernels.base import Buffer, Kernel, kernels
-from runtime.kernels.byte_products import accumulate_bytes, all_products, arranged, window_buffers
+from runtime.kernels.byte_products import (
+    accumulate_bytes,
+    all_products,
+    arranged,
+    byte_dot_for,
+    window_buffers,
+)
 from runtime.kernels.byte_sums import Sums
 from runtime.kernels.covering import Cover, Grid, reuses_rows, vectors_of
 from runtime.kernels.epilogue import (
@@ -136,8 +142,11 @@ class Conv2dKernel(Kernel[Conv2d]):
         """Pixels of a row times vectors of output channels."""
         grid, sums = grid_of(workload), 2 if reuses_rows(workload) else 1
         columns = workload.window.padded(*image_shapes(workload)[0])[1]
+        kind = byte_dot_for(workload, cpu) if has_byte_inputs(workload) else None
+        # weights that are widened cost more than a sum or two that leaves the registers
+        kept = 0 if kind is not None and kind.takes_halves else 1
         return amx_forms(workload, cpu, columns, grid.output[1:3]) + tiles(
-            cpu, grid.columns.extent, grid.vectors.group.count, sums
+            cpu, grid.columns.extent, grid.vectors.group.count, sums, weight_planes=kept
         )
 
     def _accumulate_floats(

@@ -1,16 +1,24 @@
 """Depthwise convolution: vector lanes run over the channels, each with its own filter.
 
-A depthwise filter has only a weight a tap, too few for popcount or byte dot products to pay: bits and bytes
-are decoded to float while the image is padded, where their sums stay exact integers (below 2^24 up to 7x7),
-or to int32 where nothing but integers is wanted.
+A depthwise filter has only a weight a tap, too few for popcount to pay: bits and bytes are decoded to float
+while the image is padded, where their sums stay exact integers (below 2^24 up to 7x7), or to int32 where
+nothing but integers is wanted. On x86, bytes are joined instead, see ``depthwise_words``.
 """
 
 from functools import partial
 
+from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels
 from runtime.kernels.convolution import DTYPES, ZERO_POINT, is_extern
 from runtime.kernels.covering import Cover, Grid, Vectors
+from runtime.kernels.depthwise_words import (
+    accumulate_words,
+    arrange_words,
+    join_pixels,
+    word_buffers,
+    words_for,
+)
 from runtime.kernels.epilogue import (
     epilogue_constants,
     epilogue_inputs,
@@ -52,13 +60,21 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             found.append(Buffer("padded", "scratch", padded, summed_in(w)))
         return (*found, *taps_of(w).scratch(taps), *epilogue_outputs(w, grid))
 
+    def arguments(self, workload: DepthwiseConv2d, cpu: Cpu) -> tuple[Buffer, ...]:
+        """``buffers``, or where taps are multiplied by words, these."""
+        words, found = words_for(workload, cpu), self.buffers(workload)
+        return found if words is None else word_buffers(words, workload, found)
+
+    def arrange(self, workload: DepthwiseConv2d, cpu: Cpu, constants: Constants) -> Constants:
+        """By words, where taps are multiplied so."""
+        words = words_for(workload, cpu)
+        return constants if words is None else arrange_words(words, workload, constants)
+
     def prim_func(self, workload: DepthwiseConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad and decode, accumulate in registers, finish."""
         from tvm import te
 
-        buffers = {b.name: b for b in self.buffers(workload)}
-        tile = tile or self.tiles(workload, cpu)[0]
-        grid = grid_of(workload, tile)
+        words, buffers = words_for(workload, cpu), {b.name: b for b in self.arguments(workload, cpu)}
         args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
             for b in buffers.values()
@@ -66,36 +82,33 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         }
         image = data = flat_placeholder("data", buffers["data"].shape, buffers["data"].dtype)
         scratch: Tensors = {}
-        if workload.input != "float":
+        zero, tile = args.get("zero_point"), tile or self.tiles(workload, cpu)[0]
+        grid = grid_of(workload, tile)
+        if words is not None:
+            data = join_pixels(words, workload, grid.vectors, image, zero)
+        elif workload.input != "float":
             is_binary = workload.input == "binary"
-            zero = args.get("zero_point")
             decode = decode_signs if is_binary else partial(decode_bytes, zero=zero)
             data = decode(workload, grid.vectors, image)
-            scratch["padded"] = data.tensor
         elif workload.window.is_padded:
             data = pad_rows(image, workload.window, 0)
+        if data is not image:
             scratch["padded"] = data.tensor
-        vectors, width = grid.vectors.shape
-        layout, window = taps_of(workload), workload.window
-        weight = layout.decoded(args, scratch, (vectors, *window.taps, 1, width))
-        ky, kx = tap_axes(window)
-
-        def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-            tap = layout.meant(weight[o, ky, kx, 0, i].astype(summed_in(workload)))
-            channel = (grid.vectors.first(o) + i,) if workload.input == "float" else (o, i)
-            pixel = n, *window.pixel(y, grid.columns.at(x), ky, kx)
-            return te.sum(data[(*pixel, *channel)] * tap, axis=[ky, kx])
-
-        accumulated = te.compute(grid.shape, product, name="accumulate")
+        if words is not None:
+            accumulated = accumulate_words(words, workload, grid, data, args)
+        else:
+            accumulated = _accumulate_taps(workload, grid, data, args, scratch)
 
         def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-            return scaled(workload, accumulated[n, y, x, o, i], args, o, i)
+            total = accumulated[n, y, x, o, i]
+            if "offset" in args:
+                total = total + args["offset"][o, i] * args["zero_point"][0]
+            return scaled(workload, total, args, o, i)
 
         stages = finish(workload, cpu, grid, args, value)
         func = te.create_prim_func([image.tensor, *args.values(), *scratch.values(), *stages.results])
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
-        scheduled = schedule_tiled(func, tile, 2, stages.tensors, vectorized)
-        return stages.place(scheduled)
+        return stages.place(schedule_tiled(func, tile, 2, stages.tensors, vectorized))
 
     def tiles(self, workload: DepthwiseConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of channels."""
@@ -105,6 +118,29 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         """N * Ho * Wo * C * taps."""
         w = workload
         return w.batch * w.out_height * w.out_width * w.channels * w.window.count
+
+
+def _accumulate_taps(
+    workload: DepthwiseConv2d,
+    grid: Grid,
+    data: Image,
+    args: Tensors,
+    scratch: Tensors,
+) -> Tensor:
+    """The sums of what pixels stand for times decoded weights."""
+    from tvm import te
+
+    layout, window, (vectors, width) = taps_of(workload), workload.window, grid.vectors.shape
+    weight = layout.decoded(args, scratch, (vectors, *window.taps, 1, width))
+    ky, kx = tap_axes(window)
+
+    def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
+        tap = layout.meant(weight[o, ky, kx, 0, i].astype(summed_in(workload)))
+        channel = (grid.vectors.first(o) + i,) if workload.input == "float" else (o, i)
+        pixel = n, *window.pixel(y, grid.columns.at(x), ky, kx)
+        return te.sum(data[(*pixel, *channel)] * tap, axis=[ky, kx])
+
+    return te.compute(grid.shape, product, name="accumulate")
 
 
 def summed_in(workload: DepthwiseConv2d) -> str:
@@ -119,7 +155,7 @@ def grid_of(workload: DepthwiseConv2d, tile: Tile | None = None) -> Grid:
 
 
 def decode_bytes(workload: DepthwiseConv2d, vectors: Vectors, image: Image, zero: Tensor | None) -> Image:
-    """Bytes (N, H, W, C) -> what they stand for padded (N, ..., C/lanes, lanes).
+    """Bytes (N, H, W, C) -> what they stand for, padded (N, ..., C/lanes, lanes).
 
     ``zero`` is a tensor (1,) of what stands for zero; None for 0.
     """

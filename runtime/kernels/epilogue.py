@@ -21,6 +21,7 @@ from runtime.kernels.fixed_point import (
     code_buffers,
     from_float,
     rescaled,
+    rescaled_in_32_bits,
     saturated,
     scale_buffers,
 )
@@ -40,8 +41,8 @@ STEPS = {"int8": 255, "int7": 127, **{f"uint{n}": 2**n - 1 for n in range(2, 9)}
 Value = Compute
 """The value at (n, y, x, o, i) of a grid, or for ``is_below_limit`` the condition.
 
-It is a float32, or, where sums are scaled by integers, an int64: a fixed-point number, or, where nothing but
-a byte is made of it, that byte before it is clamped.
+It is a float32, or, where sums are scaled by integers, a fixed-point number as an int64, or, where nothing
+but a byte is made of it, that byte before it is clamped, as an int32.
 """
 MakeStage = Callable[..., Tensor]
 """Makes a stage of its shape, its value at an index, and its ``name``, as ``te.compute`` does."""
@@ -102,7 +103,8 @@ def scales(workload: Any, shape: tuple[int, ...]) -> list[Buffer]:
 def scaled(workload: Any, total: Expr, args: Tensors, o: Expr, i: Expr) -> Expr:
     """The sum as a ``Value``."""
     if scales_by_integers(workload):
-        return rescaled(total, args["multiplier"][o, i], args["bias"][o, i], args["shift"][0])
+        whole = rescaled if has_real(workload) else rescaled_in_32_bits
+        return whole(total, args["multiplier"][o, i], args["bias"][o, i], args["shift"][0])
     return total.astype("float32") * args["scale"][o, i] + args["bias"][o, i]
 
 

@@ -52,6 +52,23 @@ def rescaled(x: Expr, multiplier: Expr, bias: Expr, shift: Expr) -> Expr:
     return tirx.shift_right(x.astype("int64") * multiplier.astype("int64") + bias, shift)
 
 
+def rescaled_in_32_bits(x: Expr, multiplier: Expr, bias: Expr, shift: Expr) -> Expr:
+    """``rescaled``, brought to what an int32 holds.
+
+    A shift by 32 places and more leaves the upper half of 64 bits, which vectors have at once, and CPUs like
+    AVX2's shift 64 bits with their sign in no instruction. Smaller shifts are those of large scales, which
+    are rare.
+    """
+    from tvm import tirx
+
+    bits, most = tirx.const(32, "int64"), (1 << 31) - 1
+    total = x.astype("int64") * multiplier.astype("int64") + bias
+    upper = tirx.shift_right(total, bits).astype("int32")
+    low, high = tirx.const(-most - 1, "int64"), tirx.const(most, "int64")
+    whole = tirx.max(tirx.min(tirx.shift_right(total, shift), high), low).astype("int32")
+    return tirx.if_then_else(shift >= bits, tirx.shift_right(upper, (shift - bits).astype("int32")), whole)
+
+
 def saturated(x: Expr) -> Expr:
     """An integer brought to within +-LIMIT, as an int32."""
     from tvm import tirx
@@ -75,15 +92,15 @@ def from_float(x: Expr, unit: Expr) -> Expr:
 
 def as_code(x: Expr, args: Tensors, highest: int) -> Expr:
     """A real number in fixed point as a byte of 0..``highest``."""
-    return as_byte(rescaled(x, *(args[b.name][0] for b in code_buffers())), None, highest)
+    return as_byte(rescaled_in_32_bits(x, *(args[b.name][0] for b in code_buffers())), None, highest)
 
 
 def as_byte(x: Expr, lowest: Expr, highest: int) -> Expr:
-    """An int64 of ``lowest``, or 0, to ``highest``, as a byte."""
+    """An int32 of ``lowest``, or 0, to ``highest``, as a byte."""
     from tvm import tirx
 
-    low = tirx.const(0, "int64") if lowest is None else lowest.astype("int64")
-    return tirx.max(tirx.min(x, tirx.const(highest, "int64")), low).astype("uint8")
+    low = tirx.const(0, "int32") if lowest is None else lowest
+    return tirx.max(tirx.min(x, tirx.const(highest, "int32")), low).astype("uint8")
 
 
 def mean(total: Expr, count: Expr, most: int) -> Expr:

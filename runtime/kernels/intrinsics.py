@@ -8,12 +8,13 @@ own: TVM vectorizes them as it does its own, and lowers them as told here.
 from collections.abc import Callable
 from functools import lru_cache, partial
 
-from runtime.kernels.byte_dots import add_dot, add_narrow
+from runtime.kernels.byte_dots import add_dot, add_narrow, add_pairs
 from runtime.target import ByteDot, Permute
 from runtime.tvm_types import Expr, IterVar, TirBuffer
 
 BYTE_DOT, LANE_MASK = "tirx.bitnas_byte_dot", "tirx.bitnas_lane_mask"
 BYTE_DOT_SUM = "tirx.bitnas_{}_sum"
+PAIR_SUM = "tirx.bitnas_{}_pair_sum"
 WIDE_SUM = "tirx.bitnas_{}_wide_sum"
 PURE_EFFECT = 1  # TVM's CallEffectKind::kPure
 DOT_LANES = (4, 8, 16)
@@ -28,7 +29,11 @@ def _register() -> None:
         ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
     ir.register_op_attr(BYTE_DOT, "TVectorizable", True)
     for kind in ByteDot:
-        for form, lower in ((BYTE_DOT_SUM, _lower_byte_dot_sum), (WIDE_SUM, _lower_wide_sum)):
+        for form, lower in (
+            (BYTE_DOT_SUM, _lower_byte_dot_sum),
+            (PAIR_SUM, _lower_pair_sum),
+            (WIDE_SUM, _lower_wide_sum),
+        ):
             name = form.format(kind.name)
             ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
             ir.register_op_attr(name, "TVectorizable", True)
@@ -48,6 +53,15 @@ def byte_dot_sum(kind: ByteDot, data: list[Expr], weight: Expr, axis: list[IterV
     _register()
     dot = ir.Call(ir.Op.get(BYTE_DOT), [*data, weight], ret_ty="int32")
     return lane_sum(BYTE_DOT_SUM.format(kind.name), dot, axis)
+
+
+def pair_sum(kind: ByteDot, data: Expr, weight: Expr, axis: list[IterVar]) -> Expr:
+    """The sum over ``axis`` of a0 w0 + a1 w1, the signed halves of two int32."""
+    from tvm import ir
+
+    _register()
+    pair = ir.Call(ir.Op.get(BYTE_DOT), [data, weight], ret_ty="int32")
+    return lane_sum(PAIR_SUM.format(kind.name), pair, axis)
 
 
 def wide_sum(kind: ByteDot, narrow: Expr, axis: list[IterVar]) -> Expr:
@@ -150,6 +164,11 @@ def _lower_byte_dot_sum(kind: ByteDot, call: Expr) -> Expr:
     """As many lanes at a time as the instruction has; it adds to its first operand."""
     total, dot = call.args
     return in_pieces(partial(add_dot, kind), kind.lanes, total, *dot.args)
+
+
+def _lower_pair_sum(kind: ByteDot, call: Expr) -> Expr:
+    total, pair = call.args
+    return in_pieces(add_pairs, kind.lanes, total, *pair.args)
 
 
 def _lower_wide_sum(kind: ByteDot, call: Expr) -> Expr:

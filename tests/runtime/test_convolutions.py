@@ -86,16 +86,18 @@ def drawn(random, code="float", is_depthwise=False):
     def number(low, high):
         return int(random.integers(low, high, endpoint=True))
 
+    is_square = random.integers(4) == 0
+
     def two(low, high):
-        """A number for rows and columns, mostly the same one."""
-        rows = number(low, high)
-        return (rows, rows) if random.integers(3) else (rows, number(low, high))
+        """A number for rows and columns."""
+        rows, columns = number(low, high), number(low, high)
+        return (rows, rows) if is_square else (rows, columns)
 
     groups = int(random.choice([1, 1, 2, 3, 4]))
     kernel, stride, dilation = two(1, 7), two(1, 3), two(1, 2)
     extent = [(taps - 1) * gap + 1 for taps, gap in zip(kernel, dilation, strict=True)]
     top, left, bottom, right = (number(0, each // 2) for each in (*extent, *extent))
-    padding = (top, left, bottom, right) if random.integers(2) else (min(top, left, bottom, right),) * 4
+    padding = (min(top, left, bottom, right),) * 4 if is_square else (top, left, bottom, right)
     least = [max(1, each - padding[i] - padding[i + 2]) for i, each in enumerate(extent)]
     inputs, outputs = (int(random.choice(CHANNELS)) * groups for _ in range(2))
     if is_depthwise:

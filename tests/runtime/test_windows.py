@@ -37,7 +37,7 @@ def convolutions(draw):
     padding = draw(st.one_of(two(0, 3), st.sampled_from(["valid", "same"])))
     stride = (1, 1) if padding == "same" else draw(two(1, 3))
     layer = nn.Conv2d(inputs, outputs, draw(two(1, 4)), stride, padding, draw(two(1, 3)), groups)
-    border = draw(st.one_of(st.none(), st.integers(1, 2)))
+    border = draw(st.one_of(st.none(), st.tuples(*[st.integers(0, 2)] * 4)))
     return inputs, layer if border is None else nn.Sequential(nn.ZeroPad2d(border), layer)
 
 
@@ -74,22 +74,24 @@ def transposed_convolutions(draw):
 def pools(draw):
     """Largest values and means, with all their options."""
     kernel, stride, ceil_mode = draw(two(1, 4)), draw(st.one_of(st.none(), two(1, 4))), draw(st.booleans())
+    most = 1 if draw(st.integers(0, 9)) == 0 else 0  # more than half a window is refused
+    padding = tuple(draw(st.integers(0, taps // 2 + most)) for taps in kernel)
     if draw(st.booleans()):
-        return 3, nn.MaxPool2d(kernel, stride, draw(two(0, 2)), draw(two(1, 3)), ceil_mode=ceil_mode)
+        return 3, nn.MaxPool2d(kernel, stride, padding, draw(two(1, 3)), ceil_mode=ceil_mode)
     divisor, counts = draw(st.sampled_from([None, None, 3])), draw(st.booleans())
-    return 3, nn.AvgPool2d(kernel, stride, draw(two(0, 2)), ceil_mode, counts, divisor)
+    return 3, nn.AvgPool2d(kernel, stride, padding, ceil_mode, counts, divisor)
 
 
-LAYERS = st.one_of(
-    convolutions(), depthwise_convolutions(), low_bit_convolutions(), transposed_convolutions(), pools()
-)
+KINDS = [convolutions, depthwise_convolutions, low_bit_convolutions, transposed_convolutions, pools]
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch copies the image then
-@settings(deadline=None, max_examples=150)
-@given(LAYERS, st.integers(1, 2), two(1, 9))
-def test_windows_of_any_shape(drawn, batch, size):
-    depth, layer = drawn
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=120)
+@given(st.data())
+def test_windows_of_any_shape(kind, data):
+    (depth, layer), batch = data.draw(kind()), data.draw(st.integers(1, 2))
+    size = data.draw(two(4, 11)) if data.draw(st.integers(0, 3)) else data.draw(two(1, 3))
     images = torch.randn(batch, depth, *size)
     layer.eval()
     try:
@@ -122,7 +124,7 @@ def test_windows_of_any_shape_in_bytes():
     images = torch.randn(shape)
     with torch.no_grad():
         expected = module(images).numpy()
-    assert "avg_pool2d" not in [w.family for w in runtime.workloads(module, shape)]
+    assert "pad2d" not in [w.family for w in runtime.workloads(module, shape)]
     found = runtime.compile(module, shape).run(images.numpy())
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
 
@@ -135,8 +137,9 @@ def test_a_border_of_zeros_is_the_convolutions_own():
 
     dithered = QuantConv2d(4, 4, 3, precisions.get("dithered"))
     assert "pad2d" in families(nn.ZeroPad2d(1), dithered)
-    assert "pad2d" not in families(nn.ZeroPad2d(1), nn.ZeroPad2d(2), nn.Conv2d(4, 4, 3))
+    assert "pad2d" not in families(nn.ZeroPad2d(1), nn.ZeroPad2d((2, 0, 1, 3)), nn.Conv2d(4, 4, 3))
     assert "pad2d" in families(nn.ZeroPad2d(1), nn.MaxPool2d(2))
+    assert "pad2d" in families(nn.ConstantPad2d(1, 0.5), nn.Conv2d(4, 4, 3))
     pooled = families(nn.AvgPool2d(1, 2), nn.Conv2d(4, 4, 3))
     assert "avg_pool2d" in pooled
 

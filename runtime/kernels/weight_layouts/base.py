@@ -57,6 +57,9 @@ class Taps(ABC):
     scales_by_integers: ClassVar[bool] = False
     """Whether a depthwise kernel can scale its sums of bytes without a float."""
 
+    lowest: ClassVar[int | None] = None
+    """The lowest of weights that are bytes as they are, with one scale; None if they are something else."""
+
     @abstractmethod
     def buffers(self, shape: Shape) -> list[Buffer]:
         """The constants that weights are given in: ``weight``, and what decodes it."""

@@ -15,6 +15,8 @@ ODD_NUMBERS = frozenset(range(-255, 256, 2))
 class OddTaps(ByteTaps):
     """A byte a weight."""
 
+    lowest = None
+
     def meant(self, tap: Expr) -> Expr:
         """The odd number."""
         return 2 * tap + 1

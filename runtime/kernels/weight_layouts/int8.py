@@ -1,7 +1,7 @@
 """Weights as bytes of -127 to 127 with one scale for each output channel, as dot products take them."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ class ByteTaps(Taps):
     """A byte a weight."""
 
     scales_by_integers = True
+    lowest: ClassVar[int | None] = -127
 
     def buffers(self, shape: Shape) -> list[Buffer]:
         """Of ``shape``."""
