@@ -5,14 +5,15 @@ from dataclasses import replace
 from unittest.mock import patch
 
 from latency import Conditions, Device, DeviceRecord, Measurement, devices
-from latency.model.features import amounts_of
+from latency.model.features import amounts_of, effort_of
 
 
 def milliseconds(workload):
-    """So much for each operation, each byte and each call."""
-    amounts = amounts_of(workload)
+    """So much for each step of each lane, those that no channel fills too, each byte and each call."""
+    amounts, effort = amounts_of(workload), effort_of(workload)
+    steps = effort.lanes * effort.vectors * effort.steps if amounts["macs"] else 0
     moved = amounts["input"] + amounts["constant"] + amounts["output"]
-    return 1e-5 + amounts["macs"] / 5e7 + moved / 2e7
+    return 1e-5 + steps / 5e7 + moved / 2e7
 
 
 def measurement(ms, **conditions):
