@@ -13,7 +13,7 @@ def milliseconds(workload):
     amounts, effort = amounts_of(workload), effort_of(workload)
     steps = effort.lanes * effort.vectors * effort.steps if amounts["macs"] else 0
     moved = amounts["input"] + amounts["constant"] + amounts["output"]
-    return 1e-5 + steps / 5e7 + moved / 2e7
+    return 1e-5 + steps / 2e7 + moved / 2e7
 
 
 def measurement(ms, **conditions):
