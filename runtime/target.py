@@ -90,6 +90,15 @@ class ByteDot(Enum):
         self.is_narrow = is_narrow
 
 
+class Permute(Enum):
+    """Ways to let each lane of 32 bits have any of the first few; the value is how many at a time."""
+
+    AVX512 = 16
+    AVX2 = 8
+    BROADCAST = 4
+    """One number for four lanes: what all vectors can do."""
+
+
 class BitCount(Enum):
     """Ways to count bits in vectors."""
 
@@ -149,6 +158,16 @@ class Cpu:
     def byte_dot(self) -> ByteDot | None:
         """The fastest way for any bytes; None where there are no vectors."""
         return next(iter(reversed(self.byte_dots)), None)
+
+    @property
+    def permute(self) -> Permute | None:
+        """The widest permutation of lanes; None where there are no vectors."""
+        if "avx512f" in self.flags:
+            return Permute.AVX512
+        if "avx2" in self.flags:
+            return Permute.AVX2
+        has_vectors = self.architecture == "x86_64" or not self.flags.isdisjoint({"asimd", "neon"})
+        return Permute.BROADCAST if has_vectors else None
 
     @property
     def has_amx(self) -> bool:

@@ -78,7 +78,8 @@ def features(workload: "Workload") -> NDArray[np.float64]:
 def effort_of(workload: "Workload") -> Effort:
     """The vectors of a kernel's output and the steps for each, as its family computes them."""
     from runtime.kernels.base import lanes
-    from runtime.kernels.epilogue import LANES, can_write_bits
+    from runtime.kernels.covering import vectors_of
+    from runtime.kernels.epilogue import LANES, fills_words
     from runtime.kernels.packing import WORD
     from runtime.workload import AdaptiveAvgPool, SignPack, SpatialWorkload
 
@@ -88,17 +89,18 @@ def effort_of(workload: "Workload") -> Effort:
     if isinstance(workload, SignPack):
         depth = workload.channels // groups
         pixels = workload.batch * workload.height * workload.width * groups
-        if can_write_bits(workload.channels, groups):
+        if fills_words(workload.channels, groups):
             return Effort(LANES, pixels * math.ceil(depth / LANES), 1.0)  # by masks
         return Effort(1, pixels * math.ceil(depth / WORD), float(min(depth, WORD)))  # bit by bit
+    if "weight" in fields:
+        is_depthwise = workload.family == "depthwise_conv2d"
+        depth = 1 if is_depthwise else int(fields.get("in_channels") or fields["in_features"]) // groups
+        vectors = vectors_of(workload)
+        outputs = amounts["macs"] / (depth * taps * vectors.channels) * vectors.count
+        return Effort(vectors.width, outputs, taps * _words(workload.family, fields, depth))
     channels = _first(fields, CHANNEL_FIELDS) or 1
     per_group = channels if isinstance(channels, tuple) else (max(1, channels // groups),)
-    is_depthwise = workload.family == "depthwise_conv2d"
-    width = lanes(*(channels,) if is_depthwise else per_group)
-    if "weight" in fields:
-        depth = 1 if is_depthwise else int(fields.get("in_channels") or fields["in_features"]) // groups
-        outputs = amounts["macs"] / (depth * taps)
-        return Effort(width, outputs / width, taps * _words(workload.family, fields, depth))
+    width = lanes(*per_group)
     if workload.family == "global_avg_pool":
         taps = int(fields["pixels"])
     if isinstance(workload, AdaptiveAvgPool):

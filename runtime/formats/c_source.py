@@ -60,6 +60,12 @@ PRELUDE = """\
 #define ALIAS
 #define ALIGNED
 #endif
+/* GCC 12 puts addresses of static memory into a copy of a kernel, and vectorizes its loops wrongly there. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define SEPARATE __attribute__((noinline, noclone))
+#else
+#define SEPARATE
+#endif
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "packed bits are read in the order of a little-endian machine"
 #endif
@@ -123,7 +129,7 @@ def kernel_source(workload: Workload, name: str) -> str:
     for buffer in buffers:  # what only kernels for other CPUs read
         if not re.search(rf"\b{buffer.name}\b", body):
             body = f"{_indent(1)}(void){buffer.name};\n{body}"
-    return f"static void {name}({', '.join(parameters)}) {{\n{body}}}\n"
+    return f"static SEPARATE void {name}({', '.join(parameters)}) {{\n{body}}}\n"
 
 
 def _lowered(workload: Workload) -> PrimFunc:

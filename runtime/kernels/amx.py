@@ -13,6 +13,7 @@ from runtime.kernels.amx_forms import LANES, AmxTile, PixelTiles, pixel_tiles, s
 from runtime.kernels.amx_tiles import ROW_BYTES, TileShape
 from runtime.kernels.base import Buffer
 from runtime.kernels.byte_products import add_windows, all_products, words_of_image
+from runtime.kernels.covering import Grid, vectors_of
 from runtime.kernels.epilogue import finish, scaled
 from runtime.kernels.hand_written import HandWritten
 from runtime.kernels.loops import loop
@@ -24,13 +25,12 @@ from runtime.tvm_types import Expr, PrimFunc, Stmt, Tensors, TirBuffer
 from runtime.workload import Conv2d
 
 LANE_BYTES = 4
-Shape = tuple[int, int, int, int, int]
 
 
 def amx_function(
-    workload: Conv2d, cpu: Cpu, tile: AmxTile, shape: Shape, buffers: dict[str, Buffer]
+    workload: Conv2d, cpu: Cpu, tile: AmxTile, grid: Grid, buffers: dict[str, Buffer]
 ) -> PrimFunc:
-    """The convolution over ``buffers``, its output of ``shape`` (N, Ho, Wo, O/16, 16)."""
+    """The convolution over ``buffers``."""
     from tvm import te, tirx
 
     args: Tensors = {
@@ -40,10 +40,10 @@ def amx_function(
     }
     scratch: Tensors = {}
     image, data = words_of_image(workload, buffers, args, scratch)
-    quads = (*shape[3:4], *workload.window.taps, data.shape[-1], LANES, packing.QUAD)
+    quads = (grid.vectors.count, *workload.window.taps, data.shape[-1], LANES, packing.QUAD)
     weight = quads_of(workload).words(args, scratch, quads)
     add_windows(workload, ByteDot.VPDPBUSD_512, buffers, data, scratch)
-    products = Products(workload, tile, data, shape[1:3])
+    products = Products(workload, tile, data, grid.output[1:3])
     sources = list(dict.fromkeys([data.tensor, weight, *args.values(), *scratch.values()]))
     results = [b for b in buffers.values() if b.role == "output"]
 
@@ -56,12 +56,12 @@ def amx_function(
         def end(n: Expr, y: Expr, x: Expr, o: Expr, place: Expr) -> Stmt:
             def value(*index: Expr) -> Expr:
                 lane = index[-1]
-                total = all_products(workload, cpu, sums[place + lane], given, made, index)
+                total = all_products(workload, cpu, grid, sums[place + lane], given, made, index)
                 return scaled(workload, total, given, *index[-2:])
 
             stages = HandWritten(outputs)
-            finish(workload, cpu, shape, given, value, stages.compute)
-            return stages.statement(n, y, x, o)
+            found = finish(workload, cpu, grid, given, value, stages.compute)
+            return stages.statement(found.placed, n, y, x, o)
 
         return products.statement(of[data.tensor], of[weight], sums, end)
 
@@ -126,7 +126,7 @@ class Products:
             return loop(blocks, lambda number: block(n, o, number), parallel)
 
         def images(n: Expr) -> Stmt:
-            count = self.workload.out_channels // LANES // tile.o
+            count = vectors_of(self.workload).count // tile.o
             return loop(count, lambda o: vectors(n, o), parallel)
 
         nest = loop(self.workload.batch, images, parallel)
@@ -206,7 +206,7 @@ class Products:
         _, height, width, groups, depth = self.image.shape
         y, x = window.pixel(*self.pixels.start(tile), ky, kx)
         pixel = (n * height + y) * width + x
-        group = tirx.floordiv(o, w.out_channels // groups // LANES)
+        group = tirx.floordiv(o, vectors_of(w).group.count)
         flat = (pixel * groups + group) * depth + quad
         stride = window.stride_x * groups * depth * packing.QUAD
         return amx_tiles.load(register, data, self._index(flat), stride)

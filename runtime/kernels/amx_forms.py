@@ -12,13 +12,13 @@ from typing import ClassVar
 
 from runtime.kernels import packing
 from runtime.kernels.amx_tiles import ROW_BYTES, ROWS
-from runtime.kernels.base import lanes
+from runtime.kernels.covering import VECTOR, spans_groups, vectors_of
 from runtime.kernels.schedule import Tile
 from runtime.target import AMX, Cpu
 from runtime.tvm_types import Expr
 from runtime.workload import HIGHEST_BYTE, Conv2d, Window
 
-LANES = 16
+LANES = VECTOR
 LEAST_FILLED = 1 / 4
 """Of what a tile multiplies: AMX does 1024 products a cycle where VNNI does 256."""
 WORTH_GAPS = 0.8
@@ -129,12 +129,13 @@ def amx_forms(workload: Conv2d, cpu: Cpu, columns: int, out: tuple[int, int]) ->
 
     ``columns`` are those of the padded input, ``out`` rows and columns of the output.
     """
-    channels = workload.out_channels // workload.groups
-    if not cpu.has_amx or workload.input not in HIGHEST_BYTE or lanes(channels) != LANES:
+    vectors = vectors_of(workload)
+    is_whole = vectors.kept == LANES and not spans_groups(workload)
+    if not cpu.has_amx or workload.input not in HIGHEST_BYTE or not is_whole:
         return []
     pixels, steps = pixel_tiles(workload.window, columns, out), steps_of(workload)
     filled = out[0] * out[1] / (pixels.count * ROWS) * steps.quads * packing.QUAD / ROW_BYTES
     if filled <= LEAST_FILLED:
         return []
-    fit = (AmxTile(x, o) for x, o in FORMS if x <= pixels.count and channels // LANES % o == 0)
+    fit = (AmxTile(x, o) for x, o in FORMS if x <= pixels.count and vectors.group.count % o == 0)
     return list(islice(fit, MOST_FORMS))

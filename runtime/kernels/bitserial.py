@@ -13,9 +13,10 @@ step, plus a shift that goes into the bias. Each pair of planes is a binary conv
 
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, Kernel, kernels, lanes
-from runtime.kernels.convolution import image_shapes
+from runtime.kernels.base import Buffer, Kernel, kernels
+from runtime.kernels.convolution import grid_of, image_shapes
 from runtime.kernels.counting import counting_for, sums
+from runtime.kernels.covering import Grid, reuses_rows
 from runtime.kernels.epilogue import (
     Stages,
     epilogue_constants,
@@ -31,8 +32,6 @@ from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
 from runtime.workload import BitserialConv2d, BitserialDense
 
-Shape = tuple[int, int, int, int, int]
-
 
 def compares_counts(workload: BitserialConv2d) -> bool:
     """Whether a count of differing bits alone decides each output bit, so that nothing is scaled."""
@@ -45,20 +44,21 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
     """Vector lanes run over output channels, words over input channels; padding counts as +1."""
 
     def buffers(self, workload: BitserialConv2d) -> tuple[Buffer, ...]:
-        """Input (N, H, W, G, words, bits), residual, weight planes, ... -> (N, Ho, Wo, O/lanes, lanes).
+        """Input (N, H, W, G, words, bits), residual, weight planes, ... -> (N, Ho, Wo, O).
 
         ``total`` (O/lanes, planes, lanes) counts the weights in each plane that are not zero. Where counts
         alone decide the output's bits, ``limit`` (O/lanes, lanes) stands in place of totals, scales and bias:
         a bit is set where more than that many bits differ.
         """
         w = workload
-        vectors, width = self._shape(w)[3:]
+        grid = grid_of(w)
+        vectors, width = grid.vectors.shape
         depth = packing.words(w.in_channels // w.groups)
         image, _ = image_shapes(w)
-        shape, planes = self._shape(w), (vectors, sums(w), width)
+        planes = (vectors, sums(w), width)
         data = (w.groups, depth, w.input_bits)
         found = [Buffer("data", "input", (w.batch, *image, *data), "uint32")]
-        found += epilogue_inputs(w, shape)
+        found += epilogue_inputs(w, grid)
         taps = (vectors, *w.window.taps, depth, planes_of(w).stored(w), width)
         found.append(Buffer("weight", "constant", taps, "uint32"))
         if compares_counts(w):
@@ -67,11 +67,11 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             found.append(Buffer("total", "constant", planes, "int32"))
             found.append(Buffer("scale", "constant", planes, "float32"))
             found.append(Buffer("bias", "constant", (vectors, width), "float32"))
-            found += epilogue_constants(w, shape)
+            found += epilogue_constants(w, grid)
         if w.window.is_padded:
             padded = (w.batch, *w.window.padded(w.height, w.width), *data)
             found.append(Buffer("padded", "scratch", padded, "uint32"))
-        return (*found, *epilogue_outputs(w, shape))
+        return (*found, *epilogue_outputs(w, grid))
 
     def arguments(self, workload: BitserialConv2d, cpu: Cpu) -> tuple[Buffer, ...]:
         """``buffers``, with what the CPU's way of counting takes in place of the weights."""
@@ -95,38 +95,33 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
             for b in buffers
             if b.role in ("input", "constant")
         }
-        shape = self._shape(workload)
+        tile = tile or self.tiles(workload, cpu)[0]
+        grid = grid_of(workload, tile)
         image = data = flat_placeholder("data", counting.image_shape(data_buffer.shape), counting.image_dtype)
         if workload.window.is_padded:
             data = pad_rows(image, workload.window, 0)
-        counts = counting.counted(workload, shape, data, args)
-        stages = self._finish(
-            workload, cpu, shape, args, lambda *index: counting.number(counts.tensor[index])
-        )
+        counts = counting.counted(workload, grid, data, args)
+        stages = self._finish(workload, cpu, grid, args, lambda *index: counting.number(counts.tensor[index]))
         padded = [data.tensor] if workload.window.is_padded else []
         func = te.create_prim_func([image.tensor, *args.values(), *padded, *stages.results])
-        tile = tile or self.tiles(workload, cpu)[0]
-        return schedule_tiled(func, tile, counts.reductions, stages.tensors, narrow=counts.narrow)
+        reuses = reuses_rows(workload)
+        scheduled = schedule_tiled(
+            func, tile, counts.reductions, stages.tensors, narrow=counts.narrow, unrolls_row=reuses
+        )
+        return stages.place(scheduled)
 
     def tiles(self, workload: BitserialConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
-        columns, vectors = self._shape(workload)[2:4]
-        return counting_for(workload, cpu).tiles(workload, columns, vectors // workload.groups)
+        grid = grid_of(workload)
+        return counting_for(workload, cpu).tiles(workload, grid.columns.extent, grid.vectors.group.count)
 
     @staticmethod
-    def _shape(workload: BitserialConv2d) -> Shape:
-        width = lanes(workload.out_channels // workload.groups)
-        return (workload.batch, *image_shapes(workload)[1], workload.out_channels // width, width)
-
-    @staticmethod
-    def _finish(workload: BitserialConv2d, cpu: Cpu, shape: Shape, args: Tensors, count: Compute) -> Stages:
+    def _finish(workload: BitserialConv2d, cpu: Cpu, grid: Grid, args: Tensors, count: Compute) -> Stages:
         """The stages after ``count``, the number of bits at (n, y, x, o, plane, i)."""
-
         if compares_counts(workload):
-            tensors = write_bits(
-                workload, cpu, shape, lambda n, y, x, o, i: count(n, y, x, o, 0, i) > args["limit"][o, i]
+            return write_bits(
+                workload, cpu, grid, lambda n, y, x, o, i: count(n, y, x, o, 0, i) > args["limit"][o, i]
             )
-            return Stages(tensors, (tensors["codes"],))
 
         def scaled(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             # The integer dot products come first, so that a true zero is an exact zero for the next sign.
@@ -136,7 +131,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
                 value = product.astype("float32") * args["scale"][o, p, i] + value
             return value
 
-        return finish(workload, cpu, shape, args, scaled)
+        return finish(workload, cpu, grid, args, scaled)
 
     def macs(self, workload: BitserialConv2d) -> int:
         """N * Ho * Wo * O * (C / groups) * taps."""

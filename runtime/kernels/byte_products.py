@@ -4,12 +4,14 @@ import numpy as np
 
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, lanes
+from runtime.kernels.base import Buffer
 from runtime.kernels.byte_dots import PAIRED, paired
 from runtime.kernels.byte_sums import Products, Sums, sum_by_fours, takes
+from runtime.kernels.covering import Grid, vectors_of
 from runtime.kernels.intrinsics import DOT_LANES
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.quads import fill_quads, join_quads
+from runtime.kernels.reading import reader
 from runtime.kernels.weight_layouts import quads_of
 from runtime.target import ByteDot, Cpu
 from runtime.tvm_types import Expr, Tensor, Tensors
@@ -19,12 +21,11 @@ QUAD = packing.QUAD  # bytes of one dot product
 BYTE_OFFSET = 128  # what bytes lose on the way into a dot product of signed bytes
 
 Index = tuple[Expr, Expr, Expr, Expr, Expr]
-Shape = tuple[int, int, int, int, int]
 
 
 def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
     """The way to multiply four bytes at a time, if there is one."""
-    if lanes(workload.out_channels // workload.groups) not in DOT_LANES:
+    if vectors_of(workload).width not in DOT_LANES:
         return None
     wide = {ByteDot.SMULL: ByteDot.SMULL_WIDE, ByteDot.VMULL: ByteDot.VMULL_WIDE}
     quads = quads_of(workload)
@@ -48,7 +49,7 @@ def arranged(workload: Conv2d, cpu: Cpu, constants: Constants) -> Constants:
     if byte_dot_for(workload, cpu) not in PAIRED:
         return constants
     weight = np.ascontiguousarray(constants["weight"])
-    words = weight.view(np.uint32).reshape(-1, lanes(workload.out_channels // workload.groups))
+    words = weight.view(np.uint32).reshape(-1, vectors_of(workload).width)
     return {**constants, "weight": paired(words).view(weight.dtype).reshape(weight.shape)}
 
 
@@ -68,19 +69,19 @@ def window_buffers(workload: Conv2d, image: tuple[int, int], out: tuple[int, int
 def accumulate_bytes(
     workload: Conv2d,
     cpu: Cpu,
-    shape: Shape,
+    grid: Grid,
     buffers: dict[str, Buffer],
     args: Tensors,
     scratch: Tensors,
 ) -> tuple[Image, Sums]:
-    """The input, and the sums of products of bytes as they are stored, int32 (N, Ho, Wo, O/lanes, lanes)."""
+    """The input, and the sums of products of bytes as they are stored, int32, of the grid's shape."""
     kind = byte_dot_for(workload, cpu)
     if kind is None:
         image, data = _bytes(workload, buffers, args, scratch)
-        sums = _one_by_one(workload, shape, data, args, scratch)
+        sums = _one_by_one(workload, grid, data, args, scratch)
     else:
         image, data = words_of_image(workload, buffers, args, scratch)
-        sums = _by_fours(workload, kind, shape, data, args, scratch)
+        sums = _by_fours(workload, cpu, kind, grid, data, args, scratch)
     add_windows(workload, kind, buffers, data, scratch)
     return image, sums
 
@@ -95,14 +96,14 @@ def add_windows(
 
 
 def all_products(
-    workload: Conv2d, cpu: Cpu, total: Expr, args: Tensors, scratch: Tensors, index: Index
+    workload: Conv2d, cpu: Cpu, grid: Grid, total: Expr, args: Tensors, scratch: Tensors, index: Index
 ) -> Expr:
     """The sum of products of what bytes stand for, from that of the bytes as they are stored."""
     from tvm import tirx
 
     n, y, x, o, i = index
     if quads_of(workload).is_odd:
-        total = 2 * total + scratch["windows"][n, y, x, o // _vectors_per_group(workload)]
+        total = 2 * total + scratch["windows"][n, y, grid.columns.at(x), grid.group(o, i)]
     kind = byte_dot_for(workload, cpu)
     excess = tirx.const(-BYTE_OFFSET if kind is not None and kind.is_signed else 0, "int32")
     excess = excess + args["zero_point"][0] if is_affine(workload.input) else excess
@@ -110,52 +111,50 @@ def all_products(
 
 
 def _by_fours(
-    workload: Conv2d, kind: ByteDot, shape: Shape, data: Image, args: Tensors, scratch: Tensors
+    workload: Conv2d, cpu: Cpu, kind: ByteDot, grid: Grid, data: Image, args: Tensors, scratch: Tensors
 ) -> Sums:
     from tvm import tirx
 
-    w, depth = workload, data.shape[-1]
-    weight = quads_of(w).words(args, scratch, (shape[3], *w.window.taps, depth, shape[4], QUAD))
+    w, depth, (vectors, width) = workload, data.shape[-1], grid.vectors.shape
+    weight = quads_of(w).words(args, scratch, (vectors, *w.window.taps, depth, width, QUAD))
     flip = tirx.const(-0x7F7F7F80 if kind.is_signed else 0, "int32")  # the highest bit of each byte
+    read = reader(grid, data, cpu)
 
-    def place(n: Expr, y: Expr, x: Expr, o: Expr, ky: Expr, kx: Expr) -> tuple[Expr, ...]:
-        return n, *w.window.pixel(y, x, ky, kx), o // _vectors_per_group(w)
+    def pixel(n: Expr, y: Expr, x: Expr, ky: Expr, kx: Expr) -> tuple[Expr, Expr, Expr]:
+        return n, *w.window.pixel(y, grid.columns.at(x), ky, kx)
 
     products = Products(
         window=w.window.taps,
         image=data.shape,
         word=lambda *i: data[i] ^ flip,
-        place=place,
+        pixel=pixel,
+        group=grid.group,
         weight=lambda *i: weight[i],
         highest_pair=_highest_pair(w),
+        lane_word=(lambda *i: read(*i) ^ flip) if grid.spans_groups else None,
     )
-    return sum_by_fours(kind, shape, products)
+    return sum_by_fours(kind, grid.shape, products)
 
 
-def _one_by_one(workload: Conv2d, shape: Shape, data: Image, args: Tensors, scratch: Tensors) -> Sums:
+def _one_by_one(workload: Conv2d, grid: Grid, data: Image, args: Tensors, scratch: Tensors) -> Sums:
     from tvm import te
 
-    w, depth = workload, data.shape[-1] // QUAD
-    weights = quads_of(w).bytes(args, scratch, (shape[3], *w.window.taps, depth, shape[4], QUAD))
+    w, depth, (vectors, width) = workload, data.shape[-1] // QUAD, grid.vectors.shape
+    weights = quads_of(w).bytes(args, scratch, (vectors, *w.window.taps, depth, width, QUAD))
     axes = (*_axes(w, depth), (QUAD, "byte"))
     ky, kx, quad, byte = (te.reduce_axis((0, extent), name) for extent, name in axes)
 
     def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-        pixel = n, *w.window.pixel(y, x, ky, kx), o // _vectors_per_group(w)
+        pixel = n, *w.window.pixel(y, grid.columns.at(x), ky, kx), grid.group(o, i)
         stored = data[(*pixel, quad * QUAD + byte)].astype("int32")
         return te.sum(stored * weights[o, ky, kx, quad, i, byte].astype("int32"), axis=[ky, kx, quad, byte])
 
-    return Sums(te.compute(shape, product, name="accumulate"))
+    return Sums(te.compute(grid.shape, product, name="accumulate"))
 
 
 def _axes(workload: Conv2d, quads: int) -> tuple[tuple[int, str], ...]:
     rows, columns = workload.window.taps
     return (rows, "ky"), (columns, "kx"), (quads, "quad")
-
-
-def _vectors_per_group(workload: Conv2d) -> int:
-    channels = workload.out_channels // workload.groups
-    return channels // lanes(channels)
 
 
 def _bytes(

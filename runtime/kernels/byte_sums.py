@@ -6,7 +6,7 @@ Where sums of products fit 16 bits for a while (pmaddubsw and paddw), so many st
 these sums in 32 bits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -33,17 +33,22 @@ class Products:
         window: rows and columns of taps.
         image: extents (N, H, W, G, quads) of ``word``.
         word: of the padded image at (n, y, x, g, quad).
-        place: (n, y, x, g) of the image from (n, y, x, o) of the sums and (ky, kx) of a window.
+        pixel: (n, y, x) of the image from those of the sums and (ky, kx) of a window.
+        group: g of the image from o of the sums.
         weight: of weights at (o, ky, kx, quad, lane).
         highest_pair: what the sum of two products may be.
+        lane_word: what a lane reads, at (n, y, x) of the image, o, lane and (quad,), where the lanes of a
+            vector are of several groups; else None.
     """
 
     window: tuple[int, int]
     image: tuple[int, ...]
     word: Word
-    place: Callable[..., tuple[Expr, ...]]
+    pixel: Callable[..., tuple[Expr, ...]]
+    group: Callable[[Expr], Expr]
     weight: Word
     highest_pair: int
+    lane_word: Word | None = None
 
 
 @dataclass(frozen=True)
@@ -69,12 +74,14 @@ def sum_by_fours(kind: ByteDot, shape: Shape, products: Products) -> Sums:
     """The sums of products, of ``shape`` (N, Ho, Wo, O/lanes, lanes)."""
     if kind.is_narrow:
         return _summed_narrow(kind, shape, products)
-    if kind.takes_halves:
+    if kind.takes_halves and products.lane_word is None:
         return _summed_by_halves(kind, shape, products)
     axes = reduce_axes((*products.window, products.image[-1]), "step")
 
     def dot(*index: Expr) -> Expr:
-        return byte_dot_sum(kind, *_factors([products.word], products, index, axes), axis=list(axes))
+        words, weight = _factors(products, index, axes)
+        words = halves(*words) if kind.takes_halves else words
+        return byte_dot_sum(kind, words, weight, axis=list(axes))
 
     return Sums(_accumulate(shape, dot))
 
@@ -86,13 +93,15 @@ def _accumulate(shape: Shape, value: Callable[..., Expr]) -> Tensor:
 
 
 def _factors(
-    words: list[Word], products: Products, index: tuple[Expr, ...], step: tuple[Expr, ...]
+    products: Products, index: tuple[Expr, ...], step: tuple[Expr, ...], words: Sequence[Word] = ()
 ) -> tuple[list[Expr], Expr]:
-    """Words of the image and of weights at (n, y, x, o, lane) and (ky, kx, quad)."""
+    """Words of the image, or ``words`` made of them, and a weight, at (n, y, x, o, lane), (ky, kx, quad)."""
     *pixel, o, lane = index
     *tap, quad = step
-    found = products.place(*pixel, o, *tap)
-    return [word(*found, quad) for word in words], products.weight(o, *tap, quad, lane)
+    weight, place = products.weight(o, *tap, quad, lane), products.pixel(*pixel, *tap)
+    if products.lane_word is not None:
+        return [products.lane_word(place, o, lane, (quad,))], weight
+    return [word(*place, products.group(o), quad) for word in words or [products.word]], weight
 
 
 def _summed_narrow(kind: ByteDot, shape: Shape, products: Products) -> Sums:
@@ -104,7 +113,7 @@ def _summed_narrow(kind: ByteDot, shape: Shape, products: Products) -> Sums:
 
     def narrow(*index: Expr) -> Expr:
         step = split.index(index[4:-1], inner)
-        found = _factors([products.word], products, (*index[:4], index[-1]), step)
+        found = _factors(products, (*index[:4], index[-1]), step)
         return byte_dot_sum(kind, *found, axis=list(inner))
 
     sums = te.compute((*shape[:4], *split.outer, shape[4]), narrow, name="narrow")
@@ -130,7 +139,7 @@ def _summed_by_halves(kind: ByteDot, shape: Shape, products: Products) -> Sums:
     words = [lambda *i, odd=odd: found[(*i[:-1], odd, i[-1])] for odd in (0, 1)]
 
     def dot(*index: Expr) -> Expr:
-        factors = _factors(words, products, index, (*taps, blocks * block + inner))
+        factors = _factors(products, index, (*taps, blocks * block + inner), words)
         return byte_dot_sum(kind, *factors, axis=list(axes))
 
     return Sums(_accumulate(shape, dot), arrange=_widened_by_rows)

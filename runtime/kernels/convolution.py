@@ -4,7 +4,7 @@ from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.amx import amx_function
 from runtime.kernels.amx_forms import AmxTile, amx_forms
-from runtime.kernels.base import Buffer, Kernel, kernels, lanes
+from runtime.kernels.base import Buffer, Kernel, kernels
 from runtime.kernels.byte_products import (
     accumulate_bytes,
     all_products,
@@ -13,6 +13,7 @@ from runtime.kernels.byte_products import (
     window_buffers,
 )
 from runtime.kernels.byte_sums import Sums
+from runtime.kernels.covering import Cover, Grid, reuses_rows, vectors_of
 from runtime.kernels.epilogue import (
     epilogue_constants,
     epilogue_inputs,
@@ -22,11 +23,19 @@ from runtime.kernels.epilogue import (
     scales,
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
+from runtime.kernels.reading import reader
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import quads_of, taps_of
 from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
-from runtime.workload import HIGHEST_BYTE, Conv2d, Dense, SpatialWorkload, is_affine
+from runtime.workload import (
+    HIGHEST_BYTE,
+    BitserialConv2d,
+    Conv2d,
+    Dense,
+    SpatialWorkload,
+    is_affine,
+)
 
 DTYPES = {"float": "float32", **dict.fromkeys(HIGHEST_BYTE, "uint8")}
 ZERO_POINT = Buffer("zero_point", "constant", (1,), "int32")
@@ -51,19 +60,25 @@ def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int,
     return (w.height, w.width), (w.out_height, w.out_width)
 
 
+def grid_of(workload: Conv2d | BitserialConv2d, tile: Tile | None = None) -> Grid:
+    """The output as the kernel goes through it, in tiles of ``tile.x`` pixels."""
+    rows, columns = image_shapes(workload)[1]
+    pixels = Cover(columns, 1 if tile is None else tile.x)
+    return Grid(workload.batch, rows, pixels, vectors_of(workload), workload.groups)
+
+
 class Conv2dKernel(Kernel[Conv2d]):
     """Vector lanes run over output channels; the padded image and decoded weights lie in scratch memory."""
 
     def buffers(self, workload: Conv2d) -> tuple[Buffer, ...]:
-        """Input (N, H, W, G, C/G), residual, weight, scales, bias, ... -> (N, Ho, Wo, O/lanes, lanes)."""
+        """Input (N, H, W, G, C/G), residual, weight, scales, bias, ... -> (N, Ho, Wo, O)."""
         w = workload
-        width = lanes(w.out_channels // w.groups)
-        vectors, depth = w.out_channels // width, w.in_channels // w.groups
+        grid, depth = grid_of(w), w.in_channels // w.groups
+        per_channel, dtype = grid.vectors.shape, DTYPES[w.input]
+        vectors, width = per_channel
         image, out = image_shapes(w)
-        shape = (w.batch, *out, vectors, width)
-        per_channel, dtype = (vectors, width), DTYPES[w.input]
         found = [Buffer("data", "input", (w.batch, *image, w.groups, depth), dtype)]
-        found += epilogue_inputs(w, shape)
+        found += epilogue_inputs(w, grid)
         taps = (vectors, *w.window.taps, depth, width)
         quads = (vectors, *w.window.taps, packing.quads(depth), width, packing.QUAD)
         if has_byte_inputs(w):
@@ -71,7 +86,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             found += [ZERO_POINT] if is_affine(w.input) else []
         else:
             found += taps_of(w).buffers(taps)
-        found += scales(w, per_channel) + epilogue_constants(w, shape)
+        found += scales(w, per_channel) + epilogue_constants(w, grid)
         stored = packing.quads(depth) * packing.QUAD if has_byte_inputs(w) else depth
         if w.window.is_padded or stored != depth:
             padded = (w.batch, *w.window.padded(*image), w.groups, stored)
@@ -80,7 +95,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             found += quads_of(w).scratch(quads) + window_buffers(w, image, out)
         else:
             found += taps_of(w).scratch(taps)
-        return (*found, *epilogue_outputs(w, shape))
+        return (*found, *epilogue_outputs(w, grid))
 
     def arrange(self, workload: Conv2d, cpu: Cpu, constants: Constants) -> Constants:
         """Weights in the order that the CPU takes bytes in."""
@@ -91,10 +106,10 @@ class Conv2dKernel(Kernel[Conv2d]):
         from tvm import te
 
         buffers = {b.name: b for b in self.buffers(workload)}
-        shape = self._shape(workload)
         tile = tile or self.tiles(workload, cpu)[0]
         if isinstance(tile, AmxTile):
-            return amx_function(workload, cpu, tile, shape, buffers)
+            return amx_function(workload, cpu, tile, grid_of(workload), buffers)
+        grid = grid_of(workload, tile)
         args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
             for b in buffers.values()
@@ -102,43 +117,43 @@ class Conv2dKernel(Kernel[Conv2d]):
         }
         scratch: Tensors = {}
         if has_byte_inputs(workload):
-            image, sums = accumulate_bytes(workload, cpu, shape, buffers, args, scratch)
+            image, sums = accumulate_bytes(workload, cpu, grid, buffers, args, scratch)
         else:
-            image, sums = self._accumulate_floats(workload, shape, buffers, args, scratch)
+            image, sums = self._accumulate_floats(workload, cpu, grid, buffers, args, scratch)
 
         def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             total = sums.total[n, y, x, o, i]
             if has_byte_inputs(workload):
-                total = all_products(workload, cpu, total, args, scratch, (n, y, x, o, i))
+                total = all_products(workload, cpu, grid, total, args, scratch, (n, y, x, o, i))
             return scaled(workload, total, args, o, i)
 
-        stages = finish(workload, cpu, shape, args, value)
+        stages = finish(workload, cpu, grid, args, value)
         arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
         reductions = len(sums.total.op.reduce_axis)
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
         func = te.create_prim_func(arguments)
-        return schedule_tiled(func, tile, reductions, stages.tensors, vectorized, sums.narrow, sums.arrange)
+        reuses = reuses_rows(workload) and not sums.narrow
+        scheduled = schedule_tiled(
+            func, tile, reductions, stages.tensors, vectorized, sums.narrow, sums.arrange, reuses
+        )
+        return stages.place(scheduled)
 
     def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
-        shape = self._shape(workload)
+        grid, sums = grid_of(workload), 2 if reuses_rows(workload) else 1
         columns = workload.window.padded(*image_shapes(workload)[0])[1]
         kind = byte_dot_for(workload, cpu) if has_byte_inputs(workload) else None
         # weights that are widened cost more than a sum or two that leaves the registers
         kept = 0 if kind is not None and kind.takes_halves else 1
-        return amx_forms(workload, cpu, columns, shape[1:3]) + tiles(
-            cpu, shape[2], shape[3] // workload.groups, weight_planes=kept
+        return amx_forms(workload, cpu, columns, grid.output[1:3]) + tiles(
+            cpu, grid.columns.extent, grid.vectors.group.count, sums, weight_planes=kept
         )
-
-    @staticmethod
-    def _shape(workload: Conv2d) -> tuple[int, int, int, int, int]:
-        width = lanes(workload.out_channels // workload.groups)
-        return (workload.batch, *image_shapes(workload)[1], workload.out_channels // width, width)
 
     def _accumulate_floats(
         self,
         workload: Conv2d,
-        shape: tuple[int, int, int, int, int],
+        cpu: Cpu,
+        grid: Grid,
         buffers: dict[str, Buffer],
         args: Tensors,
         scratch: Tensors,
@@ -151,17 +166,18 @@ class Conv2dKernel(Kernel[Conv2d]):
         if window.is_padded:
             data = pad_rows(image, window, 0)
             scratch["padded"] = data.tensor
-        taps = (shape[3], *window.taps, data.shape[-1], shape[4])
+        vectors, width = grid.vectors.shape
+        taps = (vectors, *window.taps, data.shape[-1], width)
         weight = taps_of(workload).decoded(args, scratch, taps)
         ky, kx = tap_axes(window)
         c = te.reduce_axis((0, data.shape[-1]), "c")
-        vectors_per_group = shape[3] // workload.groups
+        read = reader(grid, data, cpu)
 
         def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-            pixel = data[n, *window.pixel(y, x, ky, kx), o // vectors_per_group, c]
+            pixel = read((n, *window.pixel(y, grid.columns.at(x), ky, kx)), o, i, (c,))
             return te.sum(pixel * weight[o, ky, kx, c, i], axis=[ky, kx, c])
 
-        return image, Sums(te.compute(shape, product, name="accumulate"))
+        return image, Sums(te.compute(grid.shape, product, name="accumulate"))
 
     def macs(self, workload: Conv2d) -> int:
         """N * Ho * Wo * O * (C / groups) * taps."""

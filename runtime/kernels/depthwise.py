@@ -5,10 +5,13 @@ while the image is padded, where their sums stay exact integers (below 2^24 up t
 nothing but integers is wanted. On x86, bytes are joined instead, see ``depthwise_words``.
 """
 
+from functools import partial
+
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, Kernel, kernels, lanes
+from runtime.kernels.base import Buffer, Kernel, kernels
 from runtime.kernels.convolution import DTYPES, ZERO_POINT, is_extern
+from runtime.kernels.covering import Cover, Grid, Vectors
 from runtime.kernels.depthwise_words import (
     accumulate_words,
     arrange_words,
@@ -37,25 +40,25 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
     """Weights of floats, bytes, two bits or one over floats, bytes or packed signs."""
 
     def buffers(self, workload: DepthwiseConv2d) -> tuple[Buffer, ...]:
-        """Input (N, H, W, C/lanes, lanes) or packed (N, H, W, words), residual, weight, ... -> output."""
+        """Input (N, H, W, C) or packed (N, H, W, words), residual, weight, ... -> output."""
         w = workload
-        width = lanes(w.channels)
-        vectors = w.channels // width
-        per_channel, shape = (vectors, width), (w.batch, w.out_height, w.out_width, vectors, width)
+        grid = grid_of(w)
+        per_channel = vectors, width = grid.vectors.shape
         image = (w.batch, w.height, w.width)
         if w.input == "binary":
             found = [Buffer("data", "input", (*image, packing.words(w.channels)), "uint32")]
         else:
-            found = [Buffer("data", "input", (*image, *per_channel), DTYPES[w.input])]
-        found += epilogue_inputs(w, shape)
+            found = [Buffer("data", "input", (*image, w.channels), DTYPES[w.input])]
+        found += epilogue_inputs(w, grid)
         taps = (vectors, *w.window.taps, 1, width)
         found += taps_of(w).buffers(taps)
         found += [ZERO_POINT] if is_affine(w.input) else []
-        found += scales(w, per_channel) + epilogue_constants(w, shape)
+        found += scales(w, per_channel) + epilogue_constants(w, grid)
         if w.window.is_padded or w.input != "float":
-            padded = (w.batch, *w.window.padded(w.height, w.width), vectors, width)
+            depth = (w.channels,) if w.input == "float" else per_channel
+            padded = (w.batch, *w.window.padded(w.height, w.width), *depth)
             found.append(Buffer("padded", "scratch", padded, summed_in(w)))
-        return (*found, *taps_of(w).scratch(taps), *epilogue_outputs(w, shape))
+        return (*found, *taps_of(w).scratch(taps), *epilogue_outputs(w, grid))
 
     def arguments(self, workload: DepthwiseConv2d, cpu: Cpu) -> tuple[Buffer, ...]:
         """``buffers``, or where taps are multiplied by words, these."""
@@ -79,20 +82,22 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         }
         image = data = flat_placeholder("data", buffers["data"].shape, buffers["data"].dtype)
         scratch: Tensors = {}
-        zero, shape = args.get("zero_point"), self._shape(workload)
+        zero, tile = args.get("zero_point"), tile or self.tiles(workload, cpu)[0]
+        grid = grid_of(workload, tile)
         if words is not None:
-            data = join_pixels(words, workload, image, zero)
+            data = join_pixels(words, workload, grid.vectors, image, zero)
         elif workload.input != "float":
             is_binary = workload.input == "binary"
-            data = decode_signs(workload, image) if is_binary else decode_bytes(workload, image, zero)
+            decode = decode_signs if is_binary else partial(decode_bytes, zero=zero)
+            data = decode(workload, grid.vectors, image)
         elif workload.window.is_padded:
             data = pad_rows(image, workload.window, 0)
         if data is not image:
             scratch["padded"] = data.tensor
         if words is not None:
-            accumulated = accumulate_words(words, workload, shape, data, args)
+            accumulated = accumulate_words(words, workload, grid, data, args)
         else:
-            accumulated = _accumulate_taps(workload, shape, data, args, scratch)
+            accumulated = _accumulate_taps(workload, grid, data, args, scratch)
 
         def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             total = accumulated[n, y, x, o, i]
@@ -100,20 +105,14 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
                 total = total + args["offset"][o, i] * args["zero_point"][0]
             return scaled(workload, total, args, o, i)
 
-        stages = finish(workload, cpu, shape, args, value)
+        stages = finish(workload, cpu, grid, args, value)
         func = te.create_prim_func([image.tensor, *args.values(), *scratch.values(), *stages.results])
-        tile = tile or self.tiles(workload, cpu)[0]
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
-        return schedule_tiled(func, tile, 2, stages.tensors, vectorized)
-
-    @staticmethod
-    def _shape(workload: DepthwiseConv2d) -> tuple[int, int, int, int, int]:
-        w, width = workload, lanes(workload.channels)
-        return w.batch, w.out_height, w.out_width, w.channels // width, width
+        return stages.place(schedule_tiled(func, tile, 2, stages.tensors, vectorized))
 
     def tiles(self, workload: DepthwiseConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of channels."""
-        return tiles(cpu, workload.out_width, workload.channels // lanes(workload.channels))
+        return tiles(cpu, workload.out_width, Vectors(workload.channels).count)
 
     def macs(self, workload: DepthwiseConv2d) -> int:
         """N * Ho * Wo * C * taps."""
@@ -123,7 +122,7 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
 
 def _accumulate_taps(
     workload: DepthwiseConv2d,
-    shape: tuple[int, int, int, int, int],
+    grid: Grid,
     data: Image,
     args: Tensors,
     scratch: Tensors,
@@ -131,15 +130,17 @@ def _accumulate_taps(
     """The sums of what pixels stand for times decoded weights."""
     from tvm import te
 
-    layout, window = taps_of(workload), workload.window
-    weight = layout.decoded(args, scratch, (shape[3], *window.taps, 1, shape[4]))
+    layout, window, (vectors, width) = taps_of(workload), workload.window, grid.vectors.shape
+    weight = layout.decoded(args, scratch, (vectors, *window.taps, 1, width))
     ky, kx = tap_axes(window)
 
     def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
         tap = layout.meant(weight[o, ky, kx, 0, i].astype(summed_in(workload)))
-        return te.sum(data[n, *window.pixel(y, x, ky, kx), o, i] * tap, axis=[ky, kx])
+        channel = (grid.vectors.first(o) + i,) if workload.input == "float" else (o, i)
+        pixel = n, *window.pixel(y, grid.columns.at(x), ky, kx)
+        return te.sum(data[(*pixel, *channel)] * tap, axis=[ky, kx])
 
-    return te.compute(shape, product, name="accumulate")
+    return te.compute(grid.shape, product, name="accumulate")
 
 
 def summed_in(workload: DepthwiseConv2d) -> str:
@@ -147,8 +148,14 @@ def summed_in(workload: DepthwiseConv2d) -> str:
     return "int32" if scales_by_integers(workload) else "float32"
 
 
-def decode_bytes(workload: DepthwiseConv2d, image: Image, zero: Tensor | None) -> Image:
-    """Bytes (N, H, W, C/lanes, lanes) -> what they stand for, padded (N, ..., C/lanes, lanes).
+def grid_of(workload: DepthwiseConv2d, tile: Tile | None = None) -> Grid:
+    """The output as the kernel goes through it, in tiles of ``tile.x`` pixels."""
+    w = workload
+    return Grid(w.batch, w.out_height, Cover(w.out_width, 1 if tile is None else tile.x), Vectors(w.channels))
+
+
+def decode_bytes(workload: DepthwiseConv2d, vectors: Vectors, image: Image, zero: Tensor | None) -> Image:
+    """Bytes (N, H, W, C) -> what they stand for, padded (N, ..., C/lanes, lanes).
 
     ``zero`` is a tensor (1,) of what stands for zero; None for 0.
     """
@@ -158,30 +165,29 @@ def decode_bytes(workload: DepthwiseConv2d, image: Image, zero: Tensor | None) -
 
     def decoded(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
         inside = is_inside(w.window, w.height, w.width, y, x)
-        byte = image[n, y - w.window.top, x - w.window.left, v, i].astype("int32")
+        byte = image[n, y - w.window.top, x - w.window.left, vectors.first(v) + i].astype("int32")
         byte = byte if zero is None else byte - zero[0]
         return tirx.if_then_else(inside, byte.astype(dtype), tirx.const(0, dtype))
 
-    shape = (w.batch, *w.window.padded(w.height, w.width), *image.shape[3:])
+    shape = (w.batch, *w.window.padded(w.height, w.width), *vectors.shape)
     return Image(te.compute(shape, decoded, name="padded"), shape, is_flat=False)
 
 
-def decode_signs(workload: DepthwiseConv2d, image: Image) -> Image:
+def decode_signs(workload: DepthwiseConv2d, vectors: Vectors, image: Image) -> Image:
     """Packed bits (N, H, W, words) -> padded +-1 in float (N, ..., C/lanes, lanes)."""
     from tvm import te, tirx
 
     w = workload
-    width = lanes(w.channels)
     one = tirx.const(1, "float32")
 
     def decoded(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
-        channel = v * width + i
+        channel = vectors.first(v) + i
         inside = is_inside(w.window, w.height, w.width, y, x)
-        word = image[n, y - w.window.top, x - w.window.left, v * width // 32]
+        word = image[n, y - w.window.top, x - w.window.left, channel // 32]
         bit = (word >> (channel % 32).astype("uint32")) & tirx.const(1, "uint32")
         return tirx.if_then_else(inside, one - 2 * bit.astype("float32"), one)
 
-    shape = (w.batch, *w.window.padded(w.height, w.width), w.channels // width, width)
+    shape = (w.batch, *w.window.padded(w.height, w.width), *vectors.shape)
     return Image(te.compute(shape, decoded, name="padded"), shape, is_flat=False)
 
 

@@ -12,8 +12,9 @@ from operator import or_
 import numpy as np
 
 from runtime.graph import Constants
-from runtime.kernels.base import Buffer, lanes
+from runtime.kernels.base import Buffer
 from runtime.kernels.byte_dots import MOST_IN_16_BITS
+from runtime.kernels.covering import Grid, Vectors, vectors_of
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum, pair_sum
 from runtime.kernels.padding import Image, is_inside
 from runtime.kernels.weight_layouts import taps_of
@@ -50,7 +51,7 @@ def words_for(workload: DepthwiseConv2d, cpu: Cpu) -> Words | None:
     taps, highest = taps_of(workload), HIGHEST_BYTE.get(workload.input)
     if taps.lowest is None or highest is None or workload.window.kernel_width == 1:
         return None
-    if lanes(workload.channels) not in DOT_LANES or cpu.architecture != "x86_64":
+    if vectors_of(workload).width not in DOT_LANES or cpu.architecture != "x86_64":
         return None
     by_pairs = 2 * highest * -taps.lowest <= MOST_IN_16_BITS
     kind = next(k for k in cpu.byte_dots if not k.is_narrow and (by_pairs or not k.sums_pairs))
@@ -87,8 +88,10 @@ def arrange_words(words: Words, workload: DepthwiseConv2d, constants: Constants)
     return found
 
 
-def join_pixels(words: Words, workload: DepthwiseConv2d, image: Image, zero: Tensor | None) -> Image:
-    """Bytes (N, H, W, C/lanes, lanes) -> int32 words of the padded image, of the same axes.
+def join_pixels(
+    words: Words, workload: DepthwiseConv2d, vectors: Vectors, image: Image, zero: Tensor | None
+) -> Image:
+    """Bytes (N, H, W, C) -> int32 words of the padded image (N, ..., C/lanes, lanes).
 
     ``zero`` is a tensor (1,) of what stands for zero; None for 0.
     """
@@ -98,15 +101,16 @@ def join_pixels(words: Words, workload: DepthwiseConv2d, image: Image, zero: Ten
 
     def word(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
         columns = [x + k * window.dilation_x for k in range(words.count)]
+        channel = vectors.first(v) + i
         inside = [is_inside(window, height, width, y, column) for column in columns]
-        stored = [image[n, y - window.top, c - window.left, v, i].astype("uint32") for c in columns]
+        stored = [image[n, y - window.top, c - window.left, channel].astype("uint32") for c in columns]
         fill = tirx.const(0, "uint32") if zero is None else zero[0].astype("uint32")
         some = [tirx.if_then_else(each, byte, fill) for each, byte in zip(inside, stored, strict=True)]
         joined = [joined_of(words, each) for each in (stored, some, [fill] * words.count)]
         at_borders = tirx.if_then_else(tirx.any(*inside), joined[1], joined[2])
         return tirx.reinterpret("int32", tirx.if_then_else(tirx.all(*inside), joined[0], at_borders))
 
-    shape = (workload.batch, *window.padded(height, width), *image.shape[3:])
+    shape = (workload.batch, *window.padded(height, width), *vectors.shape)
     return Image(te.compute(shape, word, name="padded"), shape, is_flat=False)
 
 
@@ -118,19 +122,19 @@ def joined_of(words: Words, parts: list[Expr]) -> Expr:
 
 
 def accumulate_words(
-    words: Words, workload: DepthwiseConv2d, shape: tuple[int, ...], data: Image, args: Tensors
+    words: Words, workload: DepthwiseConv2d, grid: Grid, data: Image, args: Tensors
 ) -> Tensor:
-    """The sums of products of bytes as they are stored, int32 (N, Ho, Wo, C/lanes, lanes)."""
+    """The sums of products of bytes as they are stored, int32, of the grid's shape."""
     from tvm import te
 
     window = workload.window
-    vectors, width = shape[-2:]
+    vectors, width = grid.vectors.shape
     rows, groups = window.kernel_height, words.groups(workload)
     weight = args["weight"] = te.placeholder((vectors, rows, groups, width), "int32", name="weight")
     ky, group = (te.reduce_axis((0, extent), name) for extent, name in ((rows, "ky"), (groups, "group")))
 
     def products(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-        pixel = window.pixel(y, x, ky, group * words.count)
+        pixel = window.pixel(y, grid.columns.at(x), ky, group * words.count)
         return words.sum(data[n, *pixel, o, i], weight[o, ky, group, i], [ky, group])
 
-    return te.compute(shape, products, name="accumulate")
+    return te.compute(grid.shape, products, name="accumulate")

@@ -6,12 +6,13 @@ number is needed as well (a shortcut reads it) both are written. It is a float, 
 bytes meet bytes and all is done in integers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
+from runtime.kernels.covering import VECTOR, Grid, Vectors
 from runtime.kernels.curves import CURVES, rectified, rectified_to
 from runtime.kernels.fixed_point import (
     REAL_DTYPES,
@@ -27,21 +28,20 @@ from runtime.kernels.fixed_point import (
     scale_buffers,
 )
 from runtime.kernels.intrinsics import lane_mask
+from runtime.kernels.placing import Placed, place_outputs
 from runtime.kernels.weight_layouts import taps_of
 from runtime.target import Cpu
-from runtime.tvm_types import Compute, Expr, Tensor, Tensors
+from runtime.tvm_types import Compute, Expr, PrimFunc, Stmt, Tensor, Tensors, TirBuffer
 from runtime.workload import HIGHEST_BYTE, Activation, FusedOutput, is_affine
 
-LANES = 16  # one mask of 16 bits
+LANES = VECTOR  # one mask of 16 bits
 ROUNDING = 1.5 * 2.0**23  # added to a small float32, it leaves no bits for a fraction: half goes to even
 ROUNDING_BITS = 0x4B400000  # the bits of that float32; what they grew by is the rounded number
 STEPS = {"int8": 255, "int7": 127, **{f"uint{n}": 2**n - 1 for n in range(2, 9)}}
 """Highest step of a byte; the zero point of affine ones is a constant of kernels, that of the others is 0."""
 
-Shape = tuple[int, int, int, int, int]
-"""An output: images, rows, columns, vectors of channels, lanes."""
 Value = Compute
-"""The value at (n, y, x, o, i), or for ``is_below_limit`` the condition.
+"""The value at (n, y, x, o, i) of a grid, or for ``is_below_limit`` the condition.
 
 It is a float32, or, where sums are scaled by integers, a fixed-point number as an int64, or, where nothing
 but a byte is made of it, that byte before it is clamped, as an int32.
@@ -52,13 +52,26 @@ MakeStage = Callable[..., Tensor]
 
 @dataclass(frozen=True)
 class Stages:
-    """What follows the sums: TE tensors by block name in order, and those that are results of the kernel."""
+    """What follows the sums.
+
+    Attributes:
+        tensors: TE tensors by block name, in order.
+        results: those that the kernel writes.
+        placed: where it writes them.
+        lanes: how many of each vector it writes.
+    """
 
     tensors: Tensors
     results: tuple[Tensor, ...]
+    placed: dict[str, Placed]
+    lanes: int
+
+    def place(self, scheduled: PrimFunc) -> PrimFunc:
+        """The scheduled function of the stages, its stores where they belong."""
+        return place_outputs(scheduled, self.placed, self.lanes)
 
 
-def can_write_bits(channels: int, groups: int) -> bool:
+def fills_words(channels: int, groups: int) -> bool:
     """Whether masks of 16 lanes fill the words of ``groups`` groups of the next layer."""
     depth = channels // groups
     return depth % packing.WORD == 0 or depth == LANES
@@ -67,6 +80,12 @@ def can_write_bits(channels: int, groups: int) -> bool:
 def has_integer_form(activation: Activation) -> bool:
     """Whether an activation is computed without a float as well."""
     return activation in ("none", "relu6")
+
+
+def can_write_bits(vectors: Vectors, groups: int) -> bool:
+    """Whether each mask of 16 lanes is a piece of the words of ``groups`` groups of the next layer."""
+    in_turn = vectors.groups == 1 or vectors.group.padded == vectors.group.extent
+    return vectors.kept == LANES and in_turn and (groups == 1 or fills_words(vectors.channels, groups))
 
 
 def scales_by_integers(workload: Any) -> bool:
@@ -96,22 +115,22 @@ def scaled(workload: Any, total: Expr, args: Tensors, o: Expr, i: Expr) -> Expr:
     return total.astype("float32") * args["scale"][o, i] + args["bias"][o, i]
 
 
-def epilogue_inputs(workload: FusedOutput, shape: Shape) -> list[Buffer]:
+def epilogue_inputs(workload: FusedOutput, grid: Grid) -> list[Buffer]:
     """The tensor to add, where there is one."""
-    return [Buffer("residual", "input", shape, REAL_DTYPES[workload.arithmetic])] if workload.residual else []
+    dtype = REAL_DTYPES[workload.arithmetic]
+    return [Buffer("residual", "input", grid.output, dtype)] if workload.residual else []
 
 
-def epilogue_constants(workload: FusedOutput, shape: Shape) -> list[Buffer]:
+def epilogue_constants(workload: FusedOutput, grid: Grid) -> list[Buffer]:
     """The next layer's step and zero point, or thresholds."""
-    _, rows, columns, vectors, lanes = shape
     if workload.arithmetic == "integer":
         return _integer_constants(workload)
     if workload.output in STEPS:
         return step_buffers(workload.output)
     if workload.output == "float" or workload.threshold == "zero":
         return []
-    plane = (rows, columns) if workload.threshold in ("position", "element") else (1, 1)
-    channel = (vectors, lanes) if workload.threshold in ("channel", "element") else (1, 1)
+    plane = grid.output[1:3] if workload.threshold in ("position", "element") else (1, 1)
+    channel = grid.vectors.shape if workload.threshold in ("channel", "element") else (1, 1)
     return [Buffer("threshold", "constant", (*plane, *channel), "float32")]
 
 
@@ -136,22 +155,25 @@ def step_buffers(code: str) -> list[Buffer]:
     return [inverse, _OUTPUT_ZERO] if is_affine(code) else [inverse]
 
 
-def epilogue_outputs(workload: FusedOutput, shape: Shape) -> list[Buffer]:
+def epilogue_outputs(workload: FusedOutput, grid: Grid) -> list[Buffer]:
     """The real output, the coded one, or both, in this order."""
     found = []
     if workload.output == "float" or workload.also_float:
-        found.append(Buffer("output", "output", shape, REAL_DTYPES[workload.arithmetic]))
+        found.append(Buffer("output", "output", grid.output, REAL_DTYPES[workload.arithmetic]))
     if workload.output in STEPS:
-        found.append(Buffer("codes", "output", shape, "uint8"))
+        found.append(Buffer("codes", "output", grid.output, "uint8"))
     elif workload.output == "binary":
-        found.append(Buffer("codes", "output", *_bits_layout(workload, shape)))
+        found.append(Buffer("codes", "output", *_bits_layout(workload, grid)))
     return found
 
 
-def _bits_layout(workload: FusedOutput, shape: Shape) -> tuple[tuple[int, ...], str]:
-    """One mask for each vector; where a group's only word is half filled, a whole word."""
-    depth = shape[3] * shape[4] // workload.output_groups
-    return shape[:4], "uint32" if depth == LANES else "uint16"
+def _bits_layout(workload: FusedOutput, grid: Grid) -> tuple[tuple[int, ...], str]:
+    """One mask for each vector in words; where a group's only word is half filled, a whole word."""
+    pixels, depth = grid.output[:3], grid.vectors.channels // workload.output_groups
+    if depth == LANES:
+        return (*pixels, grid.vectors.count), "uint32"
+    masks = packing.WORD // LANES * workload.output_groups * packing.words(depth)
+    return (*pixels, masks), "uint16"
 
 
 def quantized(value: Expr, args: Tensors, code: str) -> Expr:
@@ -169,7 +191,7 @@ def quantized(value: Expr, args: Tensors, code: str) -> Expr:
 def finish(
     workload: FusedOutput,
     cpu: Cpu,
-    shape: Shape,
+    grid: Grid,
     args: Tensors,
     value: Value,
     compute: MakeStage | None = None,
@@ -186,7 +208,7 @@ def finish(
         if is_integer and not scales_by_integers(workload):
             found = from_float(found, args["unit"][0])
         if workload.residual:
-            found = found + args["residual"][n, y, x, o, i]
+            found = found + args["residual"][grid.place(n, y, x, o, i)]
         if is_code:
             return found
         found = saturated(found) if is_integer else found
@@ -206,49 +228,104 @@ def finish(
 
     tensors: Tensors = {}
     final = complete
+    if workload.also_float:
+        real = tensors["real"] = compute(grid.shape, complete, name="real")
+        final = lambda *index: real[index]  # noqa: E731 - the same value by another way
     if workload.output == "float" or workload.also_float:
-        output = tensors["output"] = compute(shape, complete, name="output")
-        final = lambda *index: output[index]  # noqa: E731 - the same value by another way
+        tensors["output"] = compute(grid.shape, final, name="output")
     if workload.output in STEPS:
-        tensors["codes"] = compute(shape, code, name="codes")
+        tensors["codes"] = compute(grid.shape, code, name="codes")
     elif workload.output == "binary":
-        tensors |= write_bits(
-            workload, cpu, shape, lambda *index: final(*index) < _threshold(workload, args, *index), compute
+        return write_bits(
+            workload,
+            cpu,
+            grid,
+            lambda *index: final(*index) < _threshold(workload, grid, args, *index),
+            tensors,
+            compute,
         )
-    return Stages(tensors, tuple(tensors[name] for name in ("output", "codes") if name in tensors))
+    return _stages(grid, tensors, Placed(grid.output, grid.place))
+
+
+def _stages(grid: Grid, tensors: Tensors, codes: Placed) -> Stages:
+    placed = {"output": Placed(grid.output, grid.place), "codes": codes}
+    results = tuple(tensors[name] for name in placed if name in tensors)
+    return Stages(tensors, results, placed, grid.vectors.kept)
 
 
 def write_bits(
-    workload: FusedOutput, cpu: Cpu, shape: Shape, is_set: Value, compute: MakeStage | None = None
-) -> Tensors:
-    """The stages ``mask`` (a byte a lane, all ones where the bit is set) and ``codes`` (bits)."""
+    workload: FusedOutput,
+    cpu: Cpu,
+    grid: Grid,
+    is_set: Value,
+    before: Tensors | None = None,
+    compute: MakeStage | None = None,
+) -> Stages:
+    """``before`` and the stages ``mask`` (a byte a lane, all ones where the bit is set) and ``codes``."""
     from tvm import te, tirx
 
     compute = compute or te.compute
 
+    def lost(o: Expr) -> Expr:
+        """Lanes of a vector whose bits the vector before it has."""
+        return o * LANES - grid.vectors.first(o)
+
+    is_whole = grid.vectors.group.padded == grid.vectors.group.extent
+
     def byte(*index: Expr) -> Expr:
         return tirx.Select(is_set(*index), tirx.const(-1, "int8"), tirx.const(0, "int8"))
 
-    mask = compute(shape, byte, name="mask")
-    bits_shape, dtype = _bits_layout(workload, shape)
+    tensors = {**(before or {}), "mask": compute(grid.shape, byte, name="mask")}
+    shape, dtype = _bits_layout(workload, grid)
     if cpu.has_lane_mask:
-        bits = compute(bits_shape, lambda *index: lane_mask(mask[(*index, 0)]).astype(dtype), name="codes")
+
+        def masked(*index: Expr) -> Expr:
+            bits = lane_mask(tensors["mask"][(*index, 0)])
+            return (bits if is_whole else bits >> lost(index[3])).astype(dtype)
+
     else:
         lane = te.reduce_axis((0, LANES), "lane")
-        one = tirx.const(1, dtype)
+        one = tirx.const(1, "uint32")
 
         def bit(*index: Expr) -> Expr:
-            return (mask[(*index, lane)].astype(dtype) & one) << lane.var.astype(dtype)
+            return (tensors["mask"][(*index, lane)].astype("uint32") & one) << lane.var.astype("uint32")
 
-        bits = te.compute(bits_shape, lambda *index: te.sum(bit(*index), axis=lane), name="codes")
-    return {"mask": mask, "codes": bits}
+        bits = compute(grid.shape[:4], lambda *index: te.sum(bit(*index), axis=lane), name="bits")
+        tensors["bits"] = bits
+
+        def masked(*index: Expr) -> Expr:
+            found = bits[index]
+            return (found if is_whole else found >> lost(index[3]).astype("uint32")).astype(dtype)
+
+    tensors["codes"] = compute(grid.shape[:4], masked, name="codes")
+    return _stages(grid, tensors, _place_of_bits(grid, shape))
 
 
-def _threshold(workload: FusedOutput, args: Tensors, n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
+def _place_of_bits(grid: Grid, shape: tuple[int, ...]) -> Placed:
+    """Masks lie side by side; where they are odd in number, no bits fill the last word."""
+    from tvm import tirx
+
+    last = grid.vectors.count - 1
+
+    def place(n: Expr, y: Expr, x: Expr, o: Expr) -> tuple[Expr, ...]:
+        return n, y, grid.columns.at(x), o
+
+    def fill(codes: TirBuffer, index: Sequence[Expr]) -> Stmt:
+        n, y, x, o = index
+        none = tirx.BufferStore(codes, tirx.const(0, codes.dtype), place(n, y, x, last + 1))
+        return tirx.IfThenElse(o == last, none, None)
+
+    return Placed(shape, place, fill if shape[3] > grid.vectors.count else None)
+
+
+def _threshold(
+    workload: FusedOutput, grid: Grid, args: Tensors, n: Expr, y: Expr, x: Expr, o: Expr, i: Expr
+) -> Expr:
     from tvm import tirx
 
     if workload.threshold == "zero":
         return tirx.const(0, "float32")
     table = args["threshold"]
-    index = [k if int(extent) > 1 else 0 for k, extent in zip((y, x, o, i), table.shape, strict=True)]
+    place = y, grid.columns.at(x), o, i
+    index = [k if int(extent) > 1 else 0 for k, extent in zip(place, table.shape, strict=True)]
     return table[tuple(index)]

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from runtime.kernels.covering import VECTOR
 from runtime.kernels.loops import in_turn, loop
+from runtime.kernels.placing import Placed
 from runtime.tvm_types import Compute, Expr, Stmt, TirBuffer
 
-LANES = 16
+LANES = VECTOR
 AXES = 5  # of a stage that has lanes: images, rows, columns, vectors, lanes
 
 
@@ -32,20 +34,23 @@ class HandWritten:
         self._stages.append((kept, has_lanes, value))
         return _Kept(kept)
 
-    def statement(self, n: Expr, y: Expr, x: Expr, o: Expr) -> Stmt:
-        """All stages at a vector of a pixel, one after the other."""
+    def statement(self, placed: dict[str, Placed], n: Expr, y: Expr, x: Expr, o: Expr) -> Stmt:
+        """All stages at a vector of a pixel, one after the other, the outputs at their places."""
         from tvm import tirx
 
         parts: list[Stmt] = [tirx.AllocBuffer(kept) for kept in self._kept]
         for buffer, has_lanes, value in self._stages:
-            outer = [] if buffer in self._kept else [n, y, x, o]
+            own = None if buffer in self._kept else placed[str(buffer.name)]
 
             def store(
-                *lane: Expr, buffer: TirBuffer = buffer, value: Compute = value, outer: list[Expr] = outer
+                *lane: Expr, buffer: TirBuffer = buffer, value: Compute = value, own: Placed | None = own
             ) -> Stmt:
-                return tirx.BufferStore(buffer, value(n, y, x, o, *lane), [*outer, *lane])
+                index = lane if own is None else own.place(n, y, x, o, *lane)
+                return tirx.BufferStore(buffer, value(n, y, x, o, *lane), list(index))
 
             parts.append(loop(LANES, store, tirx.ForKind.VECTORIZED) if has_lanes else store())
+            if own is not None and own.after is not None:
+                parts.append(own.after(buffer, (n, y, x, o)))
         return in_turn(parts)
 
 

@@ -1,16 +1,16 @@
-"""Two operations that TVM has no names for, each an instruction or a few.
+"""Three operations that TVM has no names for, each an instruction or a few.
 
 ``byte_dot_sum`` adds up dot products of four bytes (VNNI, sdot and the like); ``lane_mask`` packs the signs
-of 16 lanes into 16 bits. They are operators of our own: TVM vectorizes them as it does its own, and lowers
-them as told here.
+of 16 lanes into 16 bits; ``spread`` lets lanes of several groups read each its own. They are operators of our
+own: TVM vectorizes them as it does its own, and lowers them as told here.
 """
 
 from collections.abc import Callable
 from functools import lru_cache, partial
 
 from runtime.kernels.byte_dots import add_dot, add_narrow, add_pairs
-from runtime.target import ByteDot
-from runtime.tvm_types import Expr, IterVar
+from runtime.target import ByteDot, Permute
+from runtime.tvm_types import Expr, IterVar, TirBuffer
 
 BYTE_DOT, LANE_MASK = "tirx.bitnas_byte_dot", "tirx.bitnas_lane_mask"
 BYTE_DOT_SUM = "tirx.bitnas_{}_sum"
@@ -90,6 +90,74 @@ def lane_mask(first_lane: Expr) -> Expr:
 
     _register()
     return ir.Call(ir.Op.get(LANE_MASK), [first_lane], ret_ty="int32")
+
+
+def spread(
+    how: Permute, dtype: str, first: Expr, offset: Expr, lane: Expr, channels: int, units: int
+) -> Expr:
+    """In lane i of 16, what lies ``i // channels * units + offset`` behind ``first``; ``lane`` is i.
+
+    ``first`` is the load of a number of 32 bits; the ``16 / channels * units`` from there on are read,
+    16 at most. ``channels`` is a multiple of 4.
+    """
+    from tvm import ir
+
+    name = _register_spread(how, channels, units)
+    return ir.Call(ir.Op.get(name), [first, offset, lane], ret_ty=dtype)
+
+
+@lru_cache
+def _register_spread(how: Permute, channels: int, units: int) -> str:
+    from tvm import ir, tirx
+
+    name = f"tirx.bitnas_spread_{how.name.lower()}_{channels}_{units}"
+    ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
+    ir.register_op_attr(name, "TVectorizable", True)
+    lower = partial(_lower_spread, how, channels, units)
+    tirx.register_intrin_lowering(name, target="llvm", f=lower, level=99)
+    return name
+
+
+def _lower_spread(how: Permute, channels: int, units: int, call: Expr) -> Expr:
+    """A part of the lanes at a time: from one group by a broadcast, from several by a permutation."""
+    from tvm import tirx
+
+    first, offset = (arg.value if isinstance(arg, tirx.Broadcast) else arg for arg in call.args[:2])
+    parts = []
+    for lane in range(0, MASK_LANES, how.value):
+        start = first.indices[0] + lane // channels * units
+        groups = how.value // channels
+        if groups <= 1:
+            parts.append(tirx.Broadcast(tirx.BufferLoad(first.source, [start + offset]), how.value))
+        else:
+            parts.append(_permuted(how, channels, units, first.source, start, offset))
+    return parts[0] if len(parts) == 1 else tirx.Shuffle(parts, list(range(MASK_LANES)))
+
+
+PERMUTES = {
+    (Permute.AVX512, "float32"): "llvm.x86.avx512.permvar.sf.512",
+    (Permute.AVX512, "int32"): "llvm.x86.avx512.permvar.si.512",
+    (Permute.AVX2, "float32"): "llvm.x86.avx2.permps",
+    (Permute.AVX2, "int32"): "llvm.x86.avx2.permd",
+}
+
+
+def _permuted(how: Permute, channels: int, units: int, source: TirBuffer, start: Expr, offset: Expr) -> Expr:
+    from tvm import tirx
+
+    lanes, count = how.value, how.value // channels * units
+    dtype = str(source.dtype)
+    window = tirx.BufferLoad(source, [tirx.Ramp(start, 1, count)])
+    if count < lanes:
+        window = tirx.Shuffle([window] * -(-lanes // count), list(range(lanes)))
+    lane = tirx.Ramp(tirx.const(0, "int32"), tirx.const(1, "int32"), lanes)
+    log = channels.bit_length() - 1
+    index = (lane >> tirx.const(log, "int32")) * tirx.const(units, "int32") + tirx.Broadcast(offset, lanes)
+    kind = "float32" if dtype == "float32" else "int32"
+    if dtype != kind:
+        window = tirx.call_intrin(f"{kind}x{lanes}", "tirx.reinterpret", window)
+    found = tirx.call_llvm_pure_intrin(f"{kind}x{lanes}", PERMUTES[how, kind], window, index)
+    return found if dtype == kind else tirx.call_intrin(f"{dtype}x{lanes}", "tirx.reinterpret", found)
 
 
 def _lower_byte_dot_sum(kind: ByteDot, call: Expr) -> Expr:

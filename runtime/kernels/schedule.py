@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from runtime.kernels.covering import Cover
 from runtime.target import Cpu
 from runtime.tvm_types import Block, Loop, PrimFunc, Schedule, Tensor
 
 TILED_AXES = 5  # (batch, y, x, channel vectors, lanes)
+IN_REGISTERS = ("real", "mask", "bits")  # stages that are read by later ones, and are no results
 
 
 WIDEST_TILE = 28
@@ -40,20 +42,31 @@ class Tile:
 
 
 def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: int = 1) -> list[Tile]:
-    """The tiles that divide the output and fit the registers, the most promising first.
+    """The tiles that fit the registers, the most promising first; their vectors divide ``vectors``.
 
-    ``planes`` sums stand for one output, ``weight_planes`` vectors for one of weights. The registers hold all
-    sums and weights of a step, and a pixel.
+    Those that do not divide the row are among them where they are better than all that do. ``planes`` sums
+    stand for one output, ``weight_planes`` vectors for one of weights. The registers hold all sums and
+    weights of a step, and a pixel.
     """
     found = [
         Tile(x, o)
         for x in range(1, min(width, WIDEST_TILE) + 1)
         for o in range(1, min(vectors, MOST_VECTORS) + 1)
-        if width % x == 0 and vectors % o == 0 and x * o * planes + o * weight_planes < cpu.registers
+        if vectors % o == 0 and x * o * planes + o * weight_planes < cpu.registers
     ]
     # with sdot, a pixel takes as many instructions, to be loaded and broadcast, as a vector of weights
     weight_cost = 1 if "asimddp" in cpu.flags else WEIGHT_COST
-    return sorted(found or [Tile(1, 1)], key=lambda tile: -tile.reuse(weight_cost))
+
+    def cost(tile: Tile) -> float:
+        return Cover(width, tile.x).padded / tile.reuse(weight_cost)
+
+    return worthwhile(found or [Tile(1, 1)], width, cost)
+
+
+def worthwhile(found: list[Tile], width: int, cost: Callable[[Tile], float]) -> list[Tile]:
+    """Tiles by their cost; those that do not divide a row only where they are better than all that do."""
+    dividing = min(cost(tile) for tile in found if width % tile.x == 0)
+    return sorted((t for t in found if width % t.x == 0 or cost(t) < dividing), key=cost)
 
 
 def schedule_tiled(
@@ -64,6 +77,7 @@ def schedule_tiled(
     prepare: tuple[str, ...] = (),
     narrow: int = 0,
     arrange: Arrange | None = None,
+    unrolls_row: bool = False,
 ) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
 
@@ -71,7 +85,9 @@ def schedule_tiled(
     others over the same axes or all but the lanes. ``accumulate`` runs over the same axes, perhaps one for
     planes before the lanes, and ``reductions`` more. The blocks in ``prepare`` (decoding of weights) run
     before, vectorized over their last axis. If ``accumulate`` widens sums, these are the block ``narrow``,
-    and ``narrow`` is the number of its own reductions. ``arrange`` moves what else comes before.
+    and ``narrow`` is the number of its own reductions. ``arrange`` moves what else comes before. With
+    ``unrolls_row`` the second reduction, along a row of the window, is innermost and unrolled: what
+    neighbouring pixels read alike is then made ready once.
     """
     from tvm.s_tir import Schedule
 
@@ -90,12 +106,16 @@ def schedule_tiled(
         schedule.reverse_compute_at(block, x_outer, preserve_unit_loops=True)
     _share(schedule, schedule.get_loops(first)[:4])
     for name, block in zip(stages, (first, *others), strict=True):
-        if name == "mask":
+        if name in IN_REGISTERS:
             schedule.set_scope(block, 0, "local")
         _unroll(schedule, block, has_lanes=len(stages[name].shape) == TILED_AXES)
 
-    loops = schedule.get_loops(accumulate)
+    loops = list(schedule.get_loops(accumulate))
     reduced, spatial = loops[-reductions:], loops[6:-reductions]  # 4 outer loops, then the unit n and y
+    if unrolls_row:
+        row = reduced.pop(1)
+        reduced.append(row)
+        schedule.unroll(row)
     _accumulate(schedule, accumulate, reduced, spatial)
     if narrow:
         _sum_narrow(schedule, reduced[-1], narrow)

@@ -6,7 +6,7 @@ position, since sign(x + m) = -1 exactly where x < -m (Compact ConvNets, equatio
 
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, te_placeholders
-from runtime.kernels.epilogue import LANES, can_write_bits
+from runtime.kernels.epilogue import LANES, fills_words
 from runtime.kernels.intrinsics import lane_mask
 from runtime.kernels.schedule import Tile, schedule_masks, schedule_packed
 from runtime.target import Cpu
@@ -30,7 +30,7 @@ class SignPackKernel(Kernel[SignPack]):
     def prim_func(self, workload: SignPack, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """By masks of 16 lanes where the CPU has them and they fill the words, else bit by bit."""
         depth = workload.channels // workload.groups
-        if cpu.has_lane_mask and can_write_bits(workload.channels, workload.groups):
+        if cpu.has_lane_mask and fills_words(workload.channels, workload.groups):
             return self._by_masks(workload, depth)
         return self._by_bits(workload, depth)
 

@@ -6,11 +6,13 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.graph import Constants, Graph, MakeConstants, Node, Value
-from runtime.kernels.base import kernel_for, lanes
+from runtime.kernels.base import kernel_for
 from runtime.kernels.bitserial import compares_counts
-from runtime.kernels.epilogue import LANES, can_write_bits
+from runtime.kernels.covering import Vectors, vectors_of
+from runtime.kernels.epilogue import can_write_bits
 from runtime.lowering.folding import BatchNorm, keep_roundings
 from runtime.lowering.integers import use_integers
 from runtime.lowering.interleaving import steps_before_interleaving
@@ -60,14 +62,15 @@ def _fuse_affines(graph: Graph) -> None:
         producer = graph.producer(affine.inputs[0])
         if producer is None or not _can_scale(graph, producer, affine):
             continue
-        producer.change_constants(partial(_scaled, affine.name, affine.make_constants))
+        vectors = vectors_of(producer.workload)
+        producer.change_constants(partial(_scaled, affine.name, affine.make_constants, vectors))
         _bypass(graph, affine)
 
 
-def _scaled(name: str, make_affine: MakeConstants, constants: Constants) -> Constants:
+def _scaled(name: str, make_affine: MakeConstants, vectors: Vectors, constants: Constants) -> Constants:
     """Constants of a kernel whose scale and bias take in those of a batch norm."""
     affine, bias = make_affine(), constants["bias"]
-    a, b = (affine[name].reshape(bias.shape) for name in ("scale", "bias"))
+    a, b = (affine[name].reshape(-1)[vectors.order()].reshape(bias.shape) for name in ("scale", "bias"))
     per_plane = a[:, None] if constants["scale"].ndim == 3 else a
     scale = (constants["scale"] * per_plane).astype(np.float32)
     if isinstance(make_affine, BatchNorm):
@@ -79,18 +82,8 @@ def _can_scale(graph: Graph, producer: Node, affine: Node) -> bool:
     """Whether the producer's scale and bias can take in another one."""
     if affine.keeps_rounding or not _is_affine_for_one(graph, producer):
         return False
-    return _channels(producer.workload) == affine.output.shape[-1]
-
-
-def _channels(workload: Any) -> int:
-    """What a kernel with weights writes for each pixel, or a dense one for each image.
-
-    The shape of its output may be another: that of rows which an image of one channel was flattened to.
-    """
-    if isinstance(workload, Dense | BitserialDense):
-        return workload.out_features
-    channels: int = workload.channels if isinstance(workload, DepthwiseConv2d) else workload.out_channels
-    return channels
+    # the shape of its own output may be another: of rows which an image of one channel was flattened to
+    return vectors_of(producer.workload).channels == affine.output.shape[-1]
 
 
 def _is_affine_for_one(graph: Graph, producer: Node) -> bool:
@@ -182,11 +175,8 @@ def _can_write(producer: Node, reader: Node) -> bool:
         return True
     if not isinstance(reader.workload, SignPack):
         return False
-    channels = _channels(producer.workload)
-    if channels != reader.workload.channels:
-        return False
-    per_group = channels // getattr(producer.workload, "groups", 1)
-    return lanes(per_group) == LANES and can_write_bits(channels, reader.workload.groups)
+    vectors = vectors_of(producer.workload)
+    return vectors.channels == reader.workload.channels and can_write_bits(vectors, reader.workload.groups)
 
 
 def _write_codes(producer: Node, coder: Node, also_float: bool) -> None:
@@ -205,9 +195,18 @@ def _write_codes(producer: Node, coder: Node, also_float: bool) -> None:
     producer.change_constants(partial(_coding, producer.workload, coder.make_constants))
 
 
+def _in_lanes(threshold: NDArray[Any], vectors: Vectors) -> NDArray[Any]:
+    """Thresholds (H or 1, W or 1, G, C/G) of each channel -> (..., vectors, lanes)."""
+    rows, columns, *_ = threshold.shape
+    by_channel = threshold.reshape(rows, columns, -1)
+    return by_channel[..., vectors.order()].reshape(rows, columns, *vectors.shape)
+
+
 def _coding(workload: Workload, make_coder: MakeConstants, constants: Constants) -> Constants:
     """Constants of a kernel that writes codes: those of its sums, and of the step that made the codes."""
-    coder = make_coder()
+    coder = dict(make_coder())
+    if "threshold" in coder and coder["threshold"].shape[-2:] != (1, 1):
+        coder["threshold"] = _in_lanes(coder["threshold"], vectors_of(workload))
     if isinstance(workload, BitserialConv2d) and compares_counts(workload):
         return count_limits(workload, constants, coder.get("threshold"))
     shapes = {b.name: b.shape for b in kernel_for(workload).buffers(workload)}

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.graph import Constants, Value
-from runtime.kernels.base import kernel_for, lanes
+from runtime.kernels.base import kernel_for
+from runtime.kernels.covering import vectors_of
 from runtime.kernels.weight_layouts import (
     LayerWeights,
     WeightLayout,
@@ -216,7 +217,8 @@ def _workload(
 
 def _constants(workload: Any, layout: WeightLayout, weights: LayerWeights, step: float) -> Constants:
     """Weights, scales and bias in the kernel's layout."""
-    width = lanes(len(weights.values) // getattr(workload, "groups", 1))  # a depthwise workload has none
+    vectors = vectors_of(workload)
+    width, weights = vectors.width, weights.of(vectors.order())
     if isinstance(workload, BitserialConv2d | BitserialDense):
         return planes_of(workload).pack(workload, weights, width)
     if workload.input == "float" or isinstance(workload, DepthwiseConv2d):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from unittest.mock import patch
 
 from latency import Conditions, Device, DeviceRecord, Measurement, devices
-from latency.model.features import amounts_of
+from latency.model.features import amounts_of, effort_of
 
 
 def milliseconds(workload):
@@ -13,6 +13,14 @@ def milliseconds(workload):
     amounts = amounts_of(workload)
     moved = amounts["input"] + amounts["constant"] + amounts["output"]
     return 1e-5 + amounts["macs"] / 5e7 + moved / 2e7
+
+
+def milliseconds_of_lanes(workload):
+    """So much for each step of each lane, those that no channel fills too, each byte and each call."""
+    amounts, effort = amounts_of(workload), effort_of(workload)
+    steps = effort.lanes * effort.vectors * effort.steps if amounts["macs"] else 0
+    moved = amounts["input"] + amounts["constant"] + amounts["output"]
+    return 1e-5 + steps / 2e7 + moved / 2e7
 
 
 def measurement(ms, **conditions):
@@ -24,7 +32,8 @@ def measurement(ms, **conditions):
 class Board(Device):
     """Times kernels without compiling them; a network takes a little more than its kernels."""
 
-    def __init__(self):
+    def __init__(self, cost=milliseconds):
+        self.cost = cost
         self.record = DeviceRecord("board", "plugin")
         self.asked = []
         self.speeds = []
@@ -38,14 +47,14 @@ class Board(Device):
             self.speeds.append(usual_ms)
             ways = [(schedules or {}).get(workload.key, "") for workload in workloads]
             return [
-                replace(measurement(milliseconds(workload), brief=brief), schedule=way)
+                replace(measurement(self.cost(workload), brief=brief), schedule=way)
                 for workload, way in zip(workloads, ways, strict=True)
             ]
 
     def measure_networks(self, networks, usual_ms=None):
         with self.exclusive():
             self.speeds.append(usual_ms)
-            alone = [[milliseconds(w) for w in network.info.workloads] for network in networks]
+            alone = [[self.cost(w) for w in network.info.workloads] for network in networks]
             return [measurement(1.04 * sum(each) + 3e-6 * len(each)) for each in alone]
 
 

@@ -36,7 +36,7 @@ from search_spaces.architecture import Block, Head, Stem
 from search_spaces.block.separable import Separable
 from search_spaces.errors import BitnasError
 from search_spaces.search_space import USER_PRECISIONS
-from tests.latency.board import Board, measurement, milliseconds
+from tests.latency.board import Board, measurement, milliseconds, milliseconds_of_lanes
 
 SPACE = search_spaces.space("tiny")
 
@@ -270,7 +270,7 @@ def test_brief_times_count_for_brief_models_only():
 
 
 def test_a_device_is_known_by_kernels_that_stand_for_a_space():
-    device, table = Board(), MemoryTable()
+    device, table = Board(milliseconds_of_lanes), MemoryTable()
     model = LatencyModel(device, table, brief=True)
     told = []
     assert profile(model, SPACE, lambda done, of: told.append((done, of))) == PROFILED_KERNELS
@@ -280,7 +280,10 @@ def test_a_device_is_known_by_kernels_that_stand_for_a_space():
     others = [SPACE.sample(seed) for seed in range(60)]
     errors, held = [], []
     for architecture in others:
-        estimate, truth = model.estimate(architecture), sum(map(milliseconds, workloads_of(architecture)))
+        estimate, truth = (
+            model.estimate(architecture),
+            sum(map(milliseconds_of_lanes, workloads_of(architecture))),
+        )
         errors.append(abs(estimate.milliseconds / truth - 1))
         held.append(estimate.low <= truth <= estimate.high)
     assert np.median(errors) < 0.2

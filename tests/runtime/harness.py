@@ -8,7 +8,6 @@ import torch
 from runtime import testing
 from runtime.formats.artifact import own_digest
 from runtime.kernels import packing
-from runtime.kernels.base import lanes
 from runtime.target import host_flags, required_flags
 
 FAMILY = ["x86-64-v2", "x86-64-v3", "alderlake", "x86-64-v4"] if platform.machine() == "x86_64" else []
@@ -54,7 +53,6 @@ def pack_images(signs, groups=1):
     return packing.pack_signs(signs.reshape(n, height, width, groups, channels // groups))
 
 
-def lane_constants(out_channels, groups=1, **vectors):
-    """Vectors (O,) in the kernels' layout (O / lanes, lanes)."""
-    width = lanes(out_channels // groups)
-    return {name: packing.lane_vectors(values, width) for name, values in vectors.items()}
+def lane_constants(vectors, **constants):
+    """Numbers of each channel (O,) as a kernel's vectors take them: (vectors, lanes)."""
+    return {name: values[vectors.order()].reshape(vectors.shape) for name, values in constants.items()}

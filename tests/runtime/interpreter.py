@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from runtime.kernels import packing
 from runtime.kernels.base import kernel_for
+from runtime.kernels.covering import vectors_of
 from tests.runtime import references
 
 LANES = 16
@@ -50,16 +51,29 @@ def unpacked(words, count):
     return bits.reshape(*words.shape[:-1], -1)[..., :count].astype(np.int64)
 
 
-def of_lanes(taps):
-    """Weights in the kernels' layout (O / lanes, K, K, C, lanes) -> (O, C, K, K)."""
-    vectors, rows, columns, depth, lanes = taps.shape
-    return taps.transpose(0, 4, 3, 1, 2).reshape(vectors * lanes, depth, rows, columns)
+def by_channel(work, lanes):
+    """What kernels take for each lane (..., vectors, lanes) -> (..., O); some channels have two lanes."""
+    flat = lanes.reshape(*lanes.shape[:-2], -1)
+    _, first = np.unique(vectors_of(work).order(), return_index=True)
+    return flat[..., first]
+
+
+def of_lanes(work, taps):
+    """Weights in the kernels' layout (vectors, K, K, C, lanes) -> (O, C, K, K)."""
+    return np.moveaxis(by_channel(work, np.moveaxis(taps, 0, -2)), -1, 0).transpose(0, 3, 1, 2)
+
+
+def words_of(work, bits):
+    """Bits (N, H, W, C) -> words of each group of the next layer, as masks where they hold more than one."""
+    depth = bits.shape[-1] // work.output_groups
+    words = packing.pack_codes(bits.reshape(*bits.shape[:-1], -1, depth), 1)
+    return words if depth == LANES else words.view(np.uint16)
 
 
 def decoded(work, given, depth):
     """The real weights (O, C, K, K) of a kernel that takes real numbers."""
     if work.weight not in ("ternary", "binary"):
-        return of_lanes(given["weight"]).astype(np.float64)
+        return of_lanes(work, given["weight"]).astype(np.float64)
     bits = {"ternary": 2, "binary": 1}[work.weight]
     vectors, words, lanes = given["weight"].shape
     flat = unpacked(given["weight"].transpose(0, 2, 1), words * packing.WORD)  # (V, lanes, bits)
@@ -70,7 +84,7 @@ def decoded(work, given, depth):
     is_negative = codes == (2 if work.weight == "ternary" else 1)
     is_positive = codes == (1 if work.weight == "ternary" else 0)
     real = is_positive * positive.astype(np.float64) - is_negative * negative.astype(np.float64)
-    return real.transpose(0, 1, 4, 2, 3).reshape(vectors * lanes, depth, rows, columns)
+    return of_lanes(work, np.moveaxis(real, 1, -1))
 
 
 def finished(work, given, found):
@@ -86,10 +100,9 @@ def finished(work, given, found):
     code = getattr(work, "output", "float")
     results = [found] if code == "float" or work.also_float else []
     if code == "binary":
-        vectors, lanes = found.shape[-1] // LANES, LANES
         table = given.get("threshold", np.zeros((1, 1, 1, 1), np.float32))
-        real = found.astype(np.float32).reshape(*found.shape[:-1], vectors, lanes)
-        results.append(packing.pack_codes(real < table, 1))
+        table = table[..., 0] if table.shape[-1] == 1 else by_channel(work, table)
+        results.append(words_of(work, found.astype(np.float32) < table))
     elif code != "float":
         raise NotInterpreted(code)
     return results
@@ -108,7 +121,7 @@ def conv2d(work, given):
     x = given["data"].reshape(work.batch, work.height, work.width, work.in_channels).astype(np.float64)
     how = {**sliding(work), "groups": work.groups}
     total = references.conv2d(x, decoded(work, given, depth), **how)
-    return finished(work, given, total * given["scale"].reshape(-1) + given["bias"].reshape(-1))
+    return finished(work, given, total * by_channel(work, given["scale"]) + by_channel(work, given["bias"]))
 
 
 def depthwise(work, given):
@@ -123,7 +136,7 @@ def depthwise(work, given):
     total = references.conv2d(
         x.reshape(shape).astype(np.float64), weight, **how, pad_value=1.0 if is_signs else 0
     )
-    return finished(work, given, total * given["scale"].reshape(-1) + given["bias"].reshape(-1))
+    return finished(work, given, total * by_channel(work, given["scale"]) + by_channel(work, given["bias"]))
 
 
 class AsImage:
@@ -151,7 +164,7 @@ def bitserial(work, given):
         unpacked(np.moveaxis(given["weight"][..., p, :], 3, -1), depth)
         for p in range(given["weight"].shape[-2])
     ]
-    planes = [of_lanes(np.moveaxis(p, -1, 3)) for p in planes]  # (O, C / G, K, K) of 0 and 1
+    planes = [of_lanes(work, np.moveaxis(p, -1, 3)) for p in planes]  # (O, C / G, K, K) of 0 and 1
     if work.weight == "binary":
         codes = 1 - 2 * planes[0]
     elif getattr(work, "symmetric", False):
@@ -162,13 +175,12 @@ def bitserial(work, given):
     total = references.conv2d(x, codes, **how)
     if "limit" in given:
         differing = (np.abs(codes).sum(axis=(1, 2, 3)) - total) // 2
-        bits = (differing > given["limit"].reshape(-1)).reshape(*total.shape[:-1], -1, LANES)
-        return [packing.pack_codes(bits, 1)]
-    scales = np.moveaxis(given["scale"], 1, 0).reshape(given["scale"].shape[1], -1).astype(np.float64)
+        return [words_of(work, differing > by_channel(work, given["limit"]))]
+    scales = by_channel(work, np.moveaxis(given["scale"], 1, 0)).astype(np.float64)
     found = scales[0] * total
     if len(scales) == 2:
         found = found + scales[1] * references.conv2d(x, np.abs(codes), **how)
-    return finished(work, given, found + given["bias"].reshape(-1))
+    return finished(work, given, found + by_channel(work, given["bias"]))
 
 
 def bitserial_dense(work, given):

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.kernels import packing
-from runtime.kernels.base import lanes
 from runtime.kernels.bitserial import sums
+from runtime.kernels.covering import Vectors, vectors_of
 from runtime.kernels.lookups import lookup_table
 from runtime.kernels.narrow_sums import split_steps
 from runtime.kernels.weight_layouts import LayerWeights, planes_of
@@ -50,20 +50,20 @@ def test_products_of_levels_are_exact(x_bits, w_bits, depth, channels, window, t
     values, (kernel, stride, padding) = np.random.default_rng(seed), window
     x = levels(values, (2, 7, 5, depth), x_bits)
     weight = levels(values, (channels, depth, kernel, kernel), w_bits)
-    width = lanes(channels)
+    vectors = Vectors(channels)
     workload = BitserialConv2d(
         2, 7, 5, kernel, stride, padding, depth, channels, 1, "binary", input_bits=x_bits, weight_bits=w_bits
     )
-    shape = (channels // width, sums(workload), width)
+    shape = (vectors.count, sums(workload), vectors.width)
     powers = np.array([1 << (a + b) for a in range(x_bits) for b in range(w_bits)])
     found = run_kernel(
         workload,
         target,
         data=packing.pack_levels(x, x_bits),
-        weight=packing.pack_bitserial_levels(weight, w_bits, width),
+        weight=packing.pack_bitserial_levels(weight[vectors.order()], w_bits, vectors.width),
         total=np.full(shape, depth * kernel * kernel),
         scale=np.broadcast_to(powers[:, None], shape),
-        bias=np.zeros(channels),
+        bias=np.zeros(vectors.shape),
     )
     highest = (1 << x_bits) - 1  # bits of zero
     expected = references.conv2d(x, weight, stride=stride, padding=padding, pad_value=highest)
@@ -89,14 +89,16 @@ def test_ternary_weights_under_bytes_are_exact(code, depth, channels, groups, wi
         2, 7, 5, kernel, stride, padding, depth * groups, channels * groups, groups, "ternary", code
     )
     ones, zeros = np.ones(channels * groups), np.zeros(channels * groups)
+    vectors = vectors_of(workload)
+    arranged = weight[vectors.order()]
     found = run_kernel(
         workload,
         target,
         data=x,
-        weight=packing.pack_ternary_quads(weight, lanes(channels)),
-        offset=-weight.sum(axis=(1, 2, 3)),
+        weight=packing.pack_ternary_quads(arranged, vectors.width),
+        offset=-arranged.sum(axis=(1, 2, 3)),
         **zero,
-        **lane_constants(channels * groups, groups, scale=ones, bias=zeros),
+        **lane_constants(vectors, scale=ones, bias=zeros),
     )
     meant = x - zero.get("zero_point", 0)
     expected = references.conv2d(meant, weight, stride=stride, padding=padding, groups=groups)
@@ -138,7 +140,9 @@ def test_counts_are_exact_however_bits_are_counted(code, depth, channels, groups
     layout, is_symmetric = "binary" if code == "binary" else "ternary", code == "symmetric"
     shape = (1, 5, 4, kernel, stride, padding, depth * groups, count, groups)
     workload = BitserialConv2d(*shape, layout, is_symmetric)
-    packed = planes_of(workload).pack(workload, LayerWeights(weight, ones, ones, 0 * ones), lanes(channels))
+    vectors = vectors_of(workload)
+    weights = LayerWeights(weight, ones, ones, 0 * ones).of(vectors.order())
+    packed = planes_of(workload).pack(workload, weights, vectors.width)
     expected = references.conv2d(x, weight, stride=stride, padding=padding, groups=groups, pad_value=1)
     found = run_kernel(workload, target, data=pack_images(x, groups), **packed)
     np.testing.assert_array_equal(found.reshape(expected.shape), expected)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runtime.kernels import packing
-from runtime.kernels.base import lanes
+from runtime.kernels.covering import Vectors, vectors_of
 from runtime.testing import Case, KernelConformance
 from runtime.workload import (
     HIGHEST_BYTE,
@@ -37,6 +37,8 @@ class Shape:
     out_channels: int
     groups: int
     values: np.random.Generator
+    code: str = "float"
+    is_depthwise: bool = False
 
     def work(self, kind, *others, **more):
         """A workload of this shape."""
@@ -61,14 +63,26 @@ class Shape:
         return self.out_channels, self.in_channels // self.groups, *self.kernel
 
     @property
+    def vectors(self):
+        if self.is_depthwise:
+            return Vectors(self.out_channels)
+        if self.code == "binary":
+            return vectors_of(self.work(BitserialConv2d, *self.channels, "binary"))
+        return vectors_of(self.work(Conv2d, *self.channels, "float", self.code))
+
+    @property
     def lanes(self):
-        return lanes(self.out_channels // self.groups)
+        return self.vectors.width
+
+    def in_lanes(self, weight):
+        """Weights (O, ...) as the lanes of all vectors have them."""
+        return weight[self.vectors.order()]
 
     def constants(self, **vectors):
-        return lane_constants(self.out_channels, self.groups, **vectors)
+        return lane_constants(self.vectors, **vectors)
 
 
-def drawn(random, is_depthwise=False):
+def drawn(random, code="float", is_depthwise=False):
     def number(low, high):
         return int(random.integers(low, high, endpoint=True))
 
@@ -90,7 +104,7 @@ def drawn(random, is_depthwise=False):
         outputs = groups = inputs
     height, width = (number(each, each + 9) for each in least)
     window = kernel, stride, padding, dilation
-    return Shape(number(1, 3), height, width, *window, inputs, outputs, groups, random)
+    return Shape(number(1, 3), height, width, *window, inputs, outputs, groups, random, code, is_depthwise)
 
 
 def rectified(expected, relu):
@@ -118,7 +132,7 @@ class TestFloatConvolution(OfSums):
         weight = random.standard_normal(shape.weight, np.float32) / np.sqrt(np.prod(shape.weight[1:]))
         scale, bias = random.standard_normal((2, shape.out_channels), np.float32)
         work = shape.work(Conv2d, *shape.channels, "float", "float", relu=relu)
-        given = {"data": x, "weight": packing.lane_layout(weight, shape.lanes)}
+        given = {"data": x, "weight": packing.lane_layout(shape.in_lanes(weight), shape.lanes)}
         expected = references.conv2d(x, weight, **shape.window) * scale + bias
         return Case(work, given | shape.constants(scale=scale, bias=bias), rectified(expected, relu))
 
@@ -127,13 +141,13 @@ class TestByteConvolution(OfSums):
     """The kernel counts in int32 and hands out float32: both roundings are those of numpy."""
 
     def case(self, random):
-        shape, code = drawn(random), str(random.choice(list(HIGHEST_BYTE)))
+        shape, code = drawn(random, "uint8"), str(random.choice(list(HIGHEST_BYTE)))
         highest = HIGHEST_BYTE[code]
         zero = {"zero_point": random.integers(0, highest, 1, endpoint=True)} if is_affine(code) else {}
         x = random.integers(0, highest, shape.image, np.int64, endpoint=True)
         weight = random.integers(-127, 127, shape.weight, np.int8, endpoint=True).astype(np.int64)
-        given = {"data": x, "weight": packing.pack_quads(weight, shape.lanes), **zero}
-        given["offset"] = -weight.sum(axis=(1, 2, 3))
+        given = {"data": x, "weight": packing.pack_quads(shape.in_lanes(weight), shape.lanes), **zero}
+        given["offset"] = -shape.in_lanes(weight).sum(axis=(1, 2, 3))
         given |= shape.constants(scale=np.ones(shape.out_channels), bias=np.zeros(shape.out_channels))
         expected = references.conv2d(x - zero.get("zero_point", 0), weight, **shape.window)
         return Case(shape.work(Conv2d, *shape.channels, "int8", code), given, expected.astype(np.float32))
@@ -149,7 +163,11 @@ class TestConvolutionWithLowBitWeights(OfSums):
         positive, negative = random.uniform(0.05, 0.2, (2, shape.out_channels)).astype(np.float32)
         scale, bias = random.standard_normal((2, shape.out_channels), np.float32)
         vectors = {"positive": positive, "negative": negative, "scale": scale, "bias": bias}
-        given = {"data": x, "weight": packed_in_lanes(codes, code, shape.lanes), **shape.constants(**vectors)}
+        given = {
+            "data": x,
+            "weight": packed_in_lanes(shape.in_lanes(codes), code, shape.lanes),
+            **shape.constants(**vectors),
+        }
         real = real_weights(codes, positive, negative)
         expected = references.conv2d(x, real, **shape.window) * scale + bias
         return Case(shape.work(Conv2d, *shape.channels, code, "float"), given, expected)
@@ -164,12 +182,12 @@ def packed_in_lanes(codes, code, width):
 
 class TestBinaryConvolution(OfSums):
     def case(self, random):
-        shape = drawn(random)
+        shape = drawn(random, "binary")
         x, weight = random.choice([-1, 1], shape.image), random.choice([-1, 1], shape.weight)
         given = {
             "data": pack_images(x, shape.groups),
-            "weight": packing.pack_bitserial_binary(weight, shape.lanes),
-            "total": np.full(shape.out_channels, np.prod(shape.weight[1:])),
+            "weight": packing.pack_bitserial_binary(shape.in_lanes(weight), shape.lanes),
+            "total": np.full(shape.vectors.shape, np.prod(shape.weight[1:])),
             **shape.constants(scale=np.ones(shape.out_channels), bias=np.zeros(shape.out_channels)),
         }
         expected = references.conv2d(x, weight, **shape.window, pad_value=1)
@@ -180,17 +198,17 @@ class TestTernaryConvolutionOfSigns(OfSums):
     """Whole numbers as scales: the sum over the two planes stays exact in float32."""
 
     def case(self, random):
-        shape, relu = drawn(random), bool(random.integers(2))
+        shape, relu = drawn(random, "binary"), bool(random.integers(2))
         x, weight = random.choice([-1, 1], shape.image), random.choice([-1, 0, 1], shape.weight)
         positive, negative = random.integers(1, 4, (2, shape.out_channels))
         totals = [(weight == sign).sum(axis=(1, 2, 3)) for sign in (1, -1)]
         scales = [(positive + negative) / 2, (positive - negative) / 2]
         given = {
             "data": pack_images(x, shape.groups),
-            "weight": packing.pack_bitserial_ternary(weight, shape.lanes),
-            "total": np.stack([each.reshape(-1, shape.lanes) for each in totals], axis=1),
-            "scale": np.stack([each.reshape(-1, shape.lanes) for each in scales], axis=1),
-            "bias": np.zeros(shape.out_channels),
+            "weight": packing.pack_bitserial_ternary(shape.in_lanes(weight), shape.lanes),
+            "total": np.stack([shape.in_lanes(each).reshape(-1, shape.lanes) for each in totals], axis=1),
+            "scale": np.stack([shape.in_lanes(each).reshape(-1, shape.lanes) for each in scales], axis=1),
+            "bias": np.zeros(shape.vectors.shape),
         }
         real = real_weights(weight, positive, negative)
         expected = rectified(references.conv2d(x, real, **shape.window, pad_value=1), relu)
@@ -203,7 +221,7 @@ class OfDepthwise(OfSums):
         relu = bool(shape.values.integers(2))
         work = shape.work(DepthwiseConv2d, shape.in_channels, *code, relu=relu)
         vectors = {"scale": np.ones(shape.in_channels), "bias": np.zeros(shape.in_channels)}
-        given = {"data": x, "weight": weight, **lane_constants(shape.in_channels, **vectors), **given}
+        given = {"data": x, "weight": weight, **shape.constants(**vectors), **given}
         return Case(work, given, rectified(expected, relu))
 
 
@@ -215,7 +233,7 @@ class TestFloatDepthwise(OfDepthwise):
         x = random.standard_normal(shape.image, np.float32)
         weight = random.standard_normal(shape.weight, np.float32)
         expected = references.conv2d(x.astype(float), weight.astype(float), **shape.window)
-        packed = packing.lane_layout(weight, lanes(shape.in_channels))
+        packed = packing.lane_layout(shape.in_lanes(weight), shape.lanes)
         return self.filled(shape, ("float", "float"), x, packed, expected)
 
 
@@ -226,7 +244,7 @@ class TestByteDepthwise(OfDepthwise):
         x = random.integers(0, 255, shape.image, np.int64, endpoint=True)
         weight = random.integers(-127, 127, shape.weight, np.int64, endpoint=True)
         expected = references.conv2d(x - zero.get("zero_point", 0), weight, **shape.window)
-        packed = packing.lane_layout(weight, lanes(shape.in_channels))
+        packed = packing.lane_layout(shape.in_lanes(weight), shape.lanes)
         return self.filled(shape, ("int8", code), x, packed, expected, **zero)
 
 
@@ -235,8 +253,8 @@ class OfLowBitDepthwise(OfDepthwise):
         shape, code = drawn(random, is_depthwise=True), str(random.choice(["ternary", "binary"]))
         codes = random.choice([-1, 0, 1] if code == "ternary" else [-1, 1], shape.weight)
         positive, negative = random.integers(1, 4, (2, shape.in_channels))
-        packed = packed_in_lanes(codes, code, lanes(shape.in_channels))
-        scales = lane_constants(shape.in_channels, positive=positive, negative=negative)
+        packed = packed_in_lanes(shape.in_lanes(codes), code, shape.lanes)
+        scales = shape.constants(positive=positive, negative=negative)
         return shape, code, x_of(shape.image), packed, scales, real_weights(codes, positive, negative)
 
 
@@ -273,13 +291,15 @@ class OfWholeNumbers(OfDense):
     def case(self, random):
         batch, inputs, outputs, bias = self.drawn(random)
         x, weight = random.integers(-99, 99, (batch, inputs)), random.integers(-99, 99, (outputs, inputs))
-        by_window, width = weight[..., None, None], lanes(outputs)
+        vectors = Vectors(outputs)
+        arranged, width = weight[vectors.order()], vectors.width
+        by_window = arranged[..., None, None]
         if self.code == "float":
             given = {"data": x, "weight": packing.lane_layout(by_window.astype(np.float32), width)}
         else:
-            given = {"data": x + 100, "zero_point": np.array([100]), "offset": -weight.sum(axis=1)}
+            given = {"data": x + 100, "zero_point": np.array([100]), "offset": -arranged.sum(axis=1)}
             given["weight"] = packing.pack_quads(by_window, width)
-        given |= lane_constants(outputs, scale=np.ones(outputs), bias=bias)
+        given |= lane_constants(vectors, scale=np.ones(outputs), bias=bias)
         return Case(Dense(batch, inputs, outputs, self.code, self.code), given, x @ weight.T + bias)
 
 
@@ -294,17 +314,18 @@ class TestByteDense(OfWholeNumbers):
 class TestBitserialDense(OfDense):
     def case(self, random):
         batch, inputs, outputs, bias = self.drawn(random)
-        code, width = str(random.choice(["binary", "ternary"])), lanes(outputs)
+        code, vectors = str(random.choice(["binary", "ternary"])), Vectors(outputs)
         x = random.choice([-1, 1], (batch, inputs))
         weight = random.choice([-1, 1] if code == "binary" else [-1, 0, 1], (outputs, inputs))
-        planes = [np.abs(weight)] if code == "binary" else [weight == 1, weight == -1]
+        arranged = weight[vectors.order()]
+        planes = [np.abs(arranged)] if code == "binary" else [arranged == 1, arranged == -1]
         pack = packing.pack_bitserial_binary if code == "binary" else packing.pack_bitserial_ternary
-        scales = [np.full((outputs // width, width), float(i == 0)) for i in range(len(planes))]
+        scales = [np.full(vectors.shape, float(i == 0)) for i in range(len(planes))]
         given = {
             "data": packing.pack_signs(x),
-            "weight": pack(weight[..., None, None], width),
-            "total": np.stack([plane.sum(axis=1).reshape(-1, width) for plane in planes], axis=1),
+            "weight": pack(arranged[..., None, None], vectors.width),
+            "total": np.stack([plane.sum(axis=1).reshape(vectors.shape) for plane in planes], axis=1),
             "scale": np.stack(scales, axis=1),
-            "bias": bias,
+            **lane_constants(vectors, bias=bias),
         }
         return Case(BitserialDense(batch, inputs, outputs, code), given, x @ weight.T + bias)

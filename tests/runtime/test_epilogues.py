@@ -10,6 +10,7 @@ from torch import nn
 import runtime
 from runtime.kernels import packing
 from runtime.kernels.bitserial import compares_counts
+from runtime.kernels.covering import Cover, Grid, Vectors
 from runtime.kernels.epilogue import epilogue_constants, epilogue_inputs
 from runtime.lowering import lower
 from runtime.lowering.thresholds import count_limits
@@ -17,7 +18,7 @@ from runtime.workload import BitserialConv2d, Conv2d, DepthwiseConv2d
 from search_spaces import precisions
 from search_spaces.layers import QuantConv2d, QuantLinear
 from tests.runtime import references
-from tests.runtime.harness import DISTINCT, TARGETS, pack_images, run_kernel
+from tests.runtime.harness import DISTINCT, TARGETS, lane_constants, pack_images, run_kernel
 
 SOME = settings(max_examples=20, deadline=None, derandomize=True)
 SHAPE = (2, 5, 7)  # images, rows, columns
@@ -29,12 +30,13 @@ def endings(draw):
     output = draw(st.sampled_from(["float", "uint8", "int8", "binary"]))
     fields = draw(st.sampled_from([{}, {"relu": True}, {"activation": "relu6"}]))
     fields = {**fields, "residual": draw(st.booleans()), "output": output}
-    channels = draw(st.sampled_from([16, 32, 64, 96]))
+    channels = draw(st.sampled_from([16, 17, 24, 32, 64, 65, 96]))
     if output != "float":
         fields["also_float"] = draw(st.booleans())
     if output == "binary":
         fields["threshold"] = draw(st.sampled_from(["zero", "channel", "position", "element"]))
-        fields["output_groups"] = draw(st.sampled_from([1, channels // 16 if channels != 96 else 3]))
+        groups = {96: [1, 3]}.get(channels, [1, channels // 16])
+        fields["output_groups"] = draw(st.sampled_from(groups if channels % 16 == 0 else [1]))
     return channels, fields
 
 
@@ -46,9 +48,11 @@ def expected_codes(workload, value, constants):
 
 
 def unpack(codes, groups, channels):
-    """Masks of 16 lanes -> bits (N, H, W, C)."""
+    """Masks of 16 lanes -> bits (N, H, W, C); beyond the last channel there are none."""
     words = codes if codes.dtype == np.uint32 else codes.reshape(*codes.shape[:3], -1).view(np.uint32)
     by_group = np.ascontiguousarray(words).reshape(*codes.shape[:3], groups, -1)
+    beyond = channels // groups % packing.WORD
+    assert not beyond or not (by_group[..., -1] >> np.uint32(beyond)).any()
     return references.unpack_signs(by_group, groups, channels // groups) < 0
 
 
@@ -71,15 +75,19 @@ def check(workload, channels, found, value, constants):
 
 def endings_constants(workload, channels, values):
     """Whole numbers, so that float sums are exact, with ties at the thresholds."""
-    shape = (*SHAPE, channels // 16, 16)
-    buffers = epilogue_inputs(workload, shape) + epilogue_constants(workload, shape)
+    grid = Grid(*SHAPE[:2], Cover(SHAPE[2]), Vectors(channels))
+    buffers = epilogue_inputs(workload, grid) + epilogue_constants(workload, grid)
     arrays = {b.name: values.integers(-9, 9, b.shape).astype(np.float32) for b in buffers}
     if "inverse_step" in arrays:
         arrays["inverse_step"] = np.float32([0.5])  # halves occur
     if "output_zero" in arrays:
         arrays["output_zero"] = values.integers(0, 256, 1)
-    logical = {name: array.reshape(*array.shape[:-2], -1) for name, array in arrays.items() if array.ndim > 1}
-    return arrays, {**arrays, **logical}
+    if "threshold" not in arrays or arrays["threshold"].shape[-1] == 1:
+        logical = {"threshold": arrays["threshold"][..., 0]} if "threshold" in arrays else {}
+        return arrays, {**arrays, **logical}
+    by_channel = arrays["threshold"].reshape(*arrays["threshold"].shape[:2], -1)[..., :channels]
+    in_lanes = {"threshold": by_channel[..., Vectors(channels).order()]}
+    return {**arrays, **in_lanes}, {**arrays, "threshold": by_channel}
 
 
 @SOME
@@ -89,16 +97,17 @@ def test_float_and_depthwise_convolutions(ending, target, seed):
     x = values.integers(-3, 4, (*SHAPE, channels)).astype(np.float32)
     weight = values.integers(-2, 3, (channels, 1, 3, 3)).astype(np.float32)
     bias = values.integers(-3, 4, channels).astype(np.float32)
-    common = {"data": x, "bias": bias, "scale": np.ones(channels)}
+    common = {"data": x, **lane_constants(Vectors(channels), bias=bias, scale=np.ones(channels))}
+    order = Vectors(channels).order()
     depthwise = DepthwiseConv2d(*SHAPE, 3, 1, 1, channels, "float", "float", **fields)
     arrays, logical = endings_constants(depthwise, channels, values)
-    found = run_kernel(depthwise, target, weight=packing.lane_layout(weight, 16), **common, **arrays)
+    found = run_kernel(depthwise, target, weight=packing.lane_layout(weight[order], 16), **common, **arrays)
     value = references.conv2d(x, weight, stride=1, padding=1, groups=channels) + bias
     check(depthwise, channels, found, value, logical)
 
     dense = Conv2d(*SHAPE, 1, 1, 0, channels, channels, 1, "float", "float", **fields)
     weight = values.integers(-2, 3, (channels, channels, 1, 1)).astype(np.float32)
-    found = run_kernel(dense, target, weight=packing.lane_layout(weight, 16), **common, **arrays)
+    found = run_kernel(dense, target, weight=packing.lane_layout(weight[order], 16), **common, **arrays)
     check(dense, channels, found, references.conv2d(x, weight, stride=1, padding=0) + bias, logical)
 
 
@@ -116,10 +125,13 @@ def test_byte_convolutions(ending, target, code, seed):
         workload,
         target,
         data=x,
-        weight=packing.pack_quads(weight, 16),
-        offset=-weight.sum(axis=(1, 2, 3)),
-        scale=np.full(channels, 2.0**-12),
-        bias=np.zeros(channels),
+        weight=packing.pack_quads(weight[Vectors(channels).order()], 16),
+        **lane_constants(
+            Vectors(channels),
+            offset=-weight.sum(axis=(1, 2, 3)),
+            scale=np.full(channels, 2.0**-12),
+            bias=np.zeros(channels),
+        ),
         **zero,
         **arrays,
     )
@@ -141,22 +153,23 @@ def test_bitserial_convolutions(ending, target, code, seed):
     weight = values.choice([-1, 1] if code == "binary" else [-1, 0, 1], (channels, depth, 3, 3))
     kind = "binary" if code == "binary" else "ternary"
     workload = BitserialConv2d(*SHAPE, 3, 1, 1, depth, channels, 1, kind, symmetric, **fields)
-    vectors = (channels // 16, 16)
+    vectors, order = Vectors(channels).shape, Vectors(channels).order()
+    arranged = weight[order]
     bias = values.integers(-3, 4, channels).astype(np.float32)
     positive, negative = values.integers(-2, 3, (2, channels)).astype(np.float32)
     if code == "ternary":
-        totals = [(weight == sign).sum(axis=(1, 2, 3)).reshape(vectors) for sign in (1, -1)]
+        totals = [(arranged == sign).sum(axis=(1, 2, 3)).reshape(vectors) for sign in (1, -1)]
         scales = [(positive + negative) / 2, (positive - negative) / 2]
-        packed = packing.pack_bitserial_ternary(weight, 16)
+        packed = packing.pack_bitserial_ternary(arranged, 16)
     else:
-        totals, scales = [np.abs(weight).sum(axis=(1, 2, 3)).reshape(vectors)], [positive]
+        totals, scales = [np.abs(arranged).sum(axis=(1, 2, 3)).reshape(vectors)], [positive]
         pack = packing.pack_bitserial_symmetric if symmetric else packing.pack_bitserial_binary
-        packed, negative = pack(weight, 16), positive
+        packed, negative = pack(arranged, 16), positive
     constants = {
         "weight": packed,
         "total": np.stack(totals, axis=1),
-        "scale": np.stack([s.reshape(vectors) for s in scales], axis=1),
-        "bias": bias.reshape(vectors),
+        "scale": np.stack([s[order].reshape(vectors) for s in scales], axis=1),
+        "bias": bias[order].reshape(vectors),
     }
     arrays, logical = endings_constants(workload, channels, values)
     if compares_counts(workload):

@@ -12,7 +12,8 @@ import runtime.workload as w
 import search_spaces
 from runtime.formats.c_source import kernel_source
 from runtime.kernels import packing
-from runtime.kernels.base import kernel_for, lanes
+from runtime.kernels.base import kernel_for
+from runtime.kernels.covering import Vectors
 from runtime.kernels.epilogue import STEPS
 from runtime.lowering import lower
 from runtime.lowering.integers import factors
@@ -43,6 +44,12 @@ def endings(draw):
     return fields if output == "float" else {**fields, "also_float": draw(st.booleans())}
 
 
+def in_lanes(vectors, constants):
+    """The same with factors and biases as the lanes of all vectors have them."""
+    lanes = {name: constants[name][vectors.order()] for name in ("multiplier", "bias")}
+    return {**constants, **lanes}
+
+
 def finished(workload, total, constants):
     """The outputs of a kernel by name, from its sums (N, H, W, C)."""
     scales = (constants[name] for name in ("multiplier", "bias", "shift"))
@@ -70,7 +77,7 @@ def ending_constants(workload, values, shape):
         "code_multiplier": lambda: values.integers(1, 2**30, 1),
         "code_bias": lambda: values.integers(0, 2**45, 1),
         "code_shift": lambda: values.integers(30, 50, 1),
-        "zero_point": lambda: values.integers(0, 256, 1),
+        "zero_point": lambda: values.integers(0, w.HIGHEST_BYTE[workload.input] + 1, 1),
     }
     return {b.name: made[b.name]() for b in kernel_for(workload).buffers(workload) if b.name in made}
 
@@ -120,11 +127,12 @@ def test_convolutions_of_bytes(fields, target, code, seed):
     constants = scale_constants(values, channels, values.integers(20, 46))
     constants |= ending_constants(work, values, (SHAPE[0], work.out_height, work.out_width, channels))
     pack = packing.pack_ternary_quads if kind == "ternary" else packing.pack_quads
-    packed = pack(stored, lanes(channels))
-    offset = -weight.sum(axis=(1, 2, 3))
+    vectors = Vectors(channels)
+    packed = pack(stored[vectors.order()], vectors.width)
+    offset = -weight.sum(axis=(1, 2, 3))[vectors.order()]
     if kind == "dorefa8":  # bytes of zero that fill up quads stand for 1
         offset -= work.window.count * (-depth % packing.QUAD)
-    found = run_kernel(work, target, data=x, weight=packed, offset=offset, **constants)
+    found = run_kernel(work, target, data=x, weight=packed, offset=offset, **in_lanes(vectors, constants))
     total = references.conv2d(x - constants.get("zero_point", 0), weight, **window)
     check(found, finished(work, total, constants))
 
@@ -141,7 +149,9 @@ def test_depthwise_convolutions_of_bytes(fields, target, code, seed):
     work = w.DepthwiseConv2d(*SHAPE, kernel, **window, **options)
     constants = scale_constants(values, channels, values.integers(20, 46))
     constants |= ending_constants(work, values, (SHAPE[0], work.out_height, work.out_width, channels))
-    found = run_kernel(work, target, data=x, weight=packing.lane_layout(stored, lanes(channels)), **constants)
+    vectors = Vectors(channels)
+    packed = packing.lane_layout(stored[vectors.order()], vectors.width)
+    found = run_kernel(work, target, data=x, weight=packed, **in_lanes(vectors, constants))
     meant = x - constants.get("zero_point", 0)
     total = references.conv2d(meant, weight, **window, groups=channels)
     check(found, finished(work, total, constants))
@@ -153,8 +163,11 @@ def test_dense_layers_of_bytes(target):
     x, weight = values.integers(0, 256, (3, 33)), values.integers(-127, 128, (17, 33))
     constants = scale_constants(values, 17, 30)
     work = w.Dense(3, 33, 17, "int8", "uint8", relu=True, arithmetic="integer")
-    packed = packing.pack_quads(weight[..., None, None], 1)
-    found = run_kernel(work, target, data=x, weight=packed, offset=-weight.sum(axis=1), **constants)
+    vectors = Vectors(17)
+    arranged = weight[vectors.order()]
+    given = {"weight": packing.pack_quads(arranged[..., None, None], vectors.width)}
+    given |= {"offset": -arranged.sum(axis=1), **in_lanes(vectors, constants)}
+    found = run_kernel(work, target, data=x, **given)
     right = references.rescaled(x @ weight.T, *(constants[n] for n in ("multiplier", "bias", "shift")))
     assert np.abs(right).max() < references.LIMIT
     np.testing.assert_array_equal(found.reshape(3, 17), np.maximum(right, 0))
@@ -221,7 +234,7 @@ def test_a_float_layer_may_write_fixed_point():
     x = np.float32([[0.5, -0.25, 1e9, -1e9, 3e-5, -3e-5]]).reshape(1, 1, 1, 6)
     unit = np.array([2.0**16])
     work = w.DepthwiseConv2d(1, 1, 1, 1, 1, 0, 6, "float", "float", arithmetic="integer")
-    ones = np.ones(6, np.float32)
+    ones = np.ones(8, np.float32)  # a vector of eight lanes
     found = run_kernel(work, data=x, weight=ones, scale=ones, bias=0 * ones, unit=unit)
     most = references.LIMIT - 63  # as a float32 has it
     np.testing.assert_array_equal(found.ravel(), [32768, -16384, most, -most, 2, -2])

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from runtime.graph import Constants
 from runtime.kernels.base import Buffer
+from runtime.kernels.covering import VECTOR, Grid
 from runtime.kernels.padding import Image
 from runtime.kernels.schedule import Tile
 from runtime.kernels.weight_layouts import planes_of
@@ -13,10 +14,8 @@ from runtime.target import Cpu
 from runtime.tvm_types import Expr, Tensor, Tensors
 from runtime.workload import BitserialConv2d
 
-LANES = 16
+LANES = VECTOR
 """Output channels in a vector of sums; of a whole one, whatever the lanes in which bits are counted."""
-
-Shape = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -63,8 +62,8 @@ class Counting(ABC):
         """Tiles of rows of so many pixels and of so many vectors of a group's channels."""
 
     @abstractmethod
-    def counted(self, workload: BitserialConv2d, shape: Shape, data: Image, args: Tensors) -> Counts:
-        """The counts; ``shape`` is that of the output, (N, Ho, Wo, O/lanes, lanes)."""
+    def counted(self, workload: BitserialConv2d, grid: Grid, data: Image, args: Tensors) -> Counts:
+        """The counts of a grid."""
 
     def number(self, summed: Expr) -> Expr:
         """A count as an int32, from what ``counted`` holds of it."""

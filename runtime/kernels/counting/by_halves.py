@@ -1,8 +1,8 @@
 """Counting in words, whose halves are summed apart: see ``runtime.kernels.half_sums``."""
 
 from runtime.kernels import packing
-from runtime.kernels.base import lanes
 from runtime.kernels.counting.by_words import WordCounting
+from runtime.kernels.covering import vectors_of
 from runtime.kernels.half_sums import MOST_WORDS, REGISTER, both_halves, half_sum
 from runtime.tvm_types import Expr, IterVar
 from runtime.workload import BitserialConv2d
@@ -15,7 +15,7 @@ class HalfCounting(WordCounting):
         """Whether lanes fill registers, and the bits of half a window's words fit 16 bits."""
         w = workload
         words = w.window.count * packing.words(w.in_channels // w.groups)
-        return lanes(w.out_channels // w.groups) % REGISTER == 0 and words <= MOST_WORDS
+        return vectors_of(w).width % REGISTER == 0 and words <= MOST_WORDS
 
     def summed(self, word: Expr, axis: list[IterVar]) -> Expr:
         """The bits of both halves apart."""

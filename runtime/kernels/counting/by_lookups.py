@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
-from runtime.kernels.counting.base import LANES, Counting, Counts, Shape, sums
+from runtime.kernels.counting.base import LANES, Counting, Counts, sums
+from runtime.kernels.covering import Cover, Grid, spans_groups, vectors_of
 from runtime.kernels.lookups import NIBBLE, ROW, looked_up, lookup_table
 from runtime.kernels.narrow_sums import reduce_axes, split_steps
 from runtime.kernels.padding import Image
-from runtime.kernels.schedule import WIDEST_TILE, Tile
+from runtime.kernels.schedule import WIDEST_TILE, Tile, worthwhile
 from runtime.kernels.weight_layouts import Lookup, planes_of
 from runtime.tvm_types import Expr, Tensors
 from runtime.workload import BitserialConv2d
@@ -44,7 +45,7 @@ class LookupCounting(Counting):
         """Whether channels fill vectors of lanes, and a count fits 16 bits."""
         w = workload
         depth = w.in_channels // w.groups
-        is_whole = w.out_channels // w.groups % LANES == 0
+        is_whole = vectors_of(w).kept == LANES and not spans_groups(w)
         has_lookups = bool(_lookups(w))
         return is_whole and has_lookups and depth * w.window.count <= MOST_COUNT
 
@@ -109,18 +110,19 @@ class LookupCounting(Counting):
             Tile(x, o * together)
             for x in range(1, min(columns, WIDEST_TILE) + 1)
             for o in range(1, min(vectors // together, MOST_VECTORS) + 1)
-            if columns % x == 0
-            and vectors // together % o == 0
-            and x * o * sums(workload) + o * lookups * halves + 2 <= held
+            if vectors // together % o == 0 and x * o * sums(workload) + o * lookups * halves + 2 <= held
         ]
-        found = found or [Tile(1, together)]
-        return sorted(found, key=lambda tile: together / tile.o + 1 / tile.x)
 
-    def counted(self, workload: BitserialConv2d, shape: Shape, data: Image, args: Tensors) -> Counts:
+        def cost(tile: Tile) -> float:
+            return (together / tile.o + 1 / tile.x) * Cover(columns, tile.x).padded
+
+        return worthwhile(found or [Tile(1, together)], columns, cost)
+
+    def counted(self, workload: BitserialConv2d, grid: Grid, data: Image, args: Tensors) -> Counts:
         """Counts in bytes, of as many bytes of the image as they hold, and of these in 16 bits."""
         from tvm import te
 
-        w, (n, rows, columns, vectors, width) = workload, shape
+        w, (n, rows, columns, vectors, width) = workload, grid.shape
         together, is_halved = self._channels(w) // LANES, self._is_halved(w)
         is_signed = any(each.lacks_total for each in _lookups(w))
         split = split_steps(self._steps(w), (127 if is_signed else 255) // BYTE)
@@ -130,7 +132,9 @@ class LookupCounting(Counting):
         def count(n: Expr, y: Expr, x: Expr, o: Expr, p: Expr, *rest: Expr) -> Expr:
             *blocks, i = rest
             tap = self._tap(w, split.index(tuple(blocks), inner))
-            return te.sum(self._eight(w, data, args, (n, y, x, o, p, i), tap).astype(byte), axis=inner)
+            return te.sum(
+                self._eight(w, data, args, (n, y, grid.columns.at(x), o, p, i), tap).astype(byte), axis=inner
+            )
 
         counts = (n, rows, columns, vectors // together, sums(w), *split.outer, self._lanes(w))
         narrow = te.compute(counts, count, name="narrow")
@@ -149,7 +153,7 @@ class LookupCounting(Counting):
         from tvm import tirx
 
         w, (n, y, x, o, p, i), (ky, kx, byte) = workload, index, tap
-        group = o // (w.out_channels // w.groups // self._channels(w))
+        group = o // (vectors_of(w).group.padded // self._channels(w))
         kinds, low = _kinds(w), tirx.const(NIBBLE - 1, "uint8")
         total = tirx.const(0, "uint8")
         for lookup in planes_of(w).lookups(w, p):
@@ -186,7 +190,7 @@ class LookupCounting(Counting):
 
     def _channels(self, workload: BitserialConv2d) -> int:
         """Output channels of a vector of lanes."""
-        channels = workload.out_channels // workload.groups
+        channels = vectors_of(workload).group.padded
         return next(n for n in (self._widest, ROW, LANES) if n <= self._widest and channels % n == 0)
 
     def _lanes(self, workload: BitserialConv2d) -> int:

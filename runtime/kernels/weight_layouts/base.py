@@ -31,6 +31,11 @@ class LayerWeights:
     negative: NDArray[np.float32]
     bias: NDArray[np.float32]
 
+    def of(self, channels: NDArray[np.int64]) -> "LayerWeights":
+        """Those of output channels in another order, some of them more than once."""
+        arrays = (self.values, self.positive, self.negative, self.bias)
+        return LayerWeights(*(array[channels] for array in arrays))
+
     def vectors(self, width: int) -> Constants:
         """Scales and bias as (O / lanes, lanes)."""
         names = ("positive", "negative", "bias")
