@@ -450,7 +450,7 @@ class Pooled(nn.Module):
     ("precision", "normed", "expected"),
     [
         ("float", False, ["conv2d float", "max_pool2d float", "conv2d float"]),
-        ("float", True, ["conv2d float", "max_pool2d float", "affine", "relu", "conv2d float"]),
+        ("float", True, ["conv2d float", "max_pool2d float", "affine", "conv2d float"]),
         ("int8", False, ["conv2d uint8", "max_pool2d byte", "conv2d float"]),
         ("binary", False, ["conv2d binary", "max_pool2d binary", "bitserial_conv2d float"]),
         ("binary", True, ["conv2d binary", "max_pool2d binary", "bitserial_conv2d float"]),
