@@ -195,6 +195,7 @@ def test_networks_are_compared_with_torch():
     assert "mobilenet-0.25 int8: agrees" in ran.stdout
 
 
+@pytest.mark.slow
 def test_int8_networks_are_timed_both_ways():
     ran = CliRunner().invoke(integers.main, ["--rounds", "1", "--runs", "1"])
     assert ran.exit_code == 0, ran.output

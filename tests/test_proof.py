@@ -13,6 +13,7 @@ from search_spaces import precisions
 from search_spaces.layers import QuantConv2d
 
 
+@pytest.mark.slow
 def test_networks_are_judged_once(tmp_path, monkeypatch):
     """And what ends its process is a failure."""
     monkeypatch.setattr(proof, "why_not", lambda _: "")

@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.cli.small_network import environment
 
 SETTINGS = ("--precision", "ternary", "--average", "0.9999", "--crop", "1", "--flip", "--epochs", "8")
@@ -32,6 +34,7 @@ def killed_after_a_checkpoint(folder: Path, arguments: list[str], home: Path) ->
         assert process.wait() == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_with_the_same_bits(tmp_path: Path) -> None:
     options = ("small", "--data", "digits", *SETTINGS)
 

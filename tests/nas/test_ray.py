@@ -232,6 +232,7 @@ def test_what_listens_on_all_addresses_is_not_on_loopback_alone(host: str, is_al
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
 
 
+@pytest.mark.slow
 def test_the_command_has_a_cluster_of_its_own_which_ends_with_it(marks: Path, tmp_path: Path) -> None:
     for mark in marks.iterdir():
         mark.unlink()

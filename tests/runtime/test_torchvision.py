@@ -37,6 +37,7 @@ def compiled(module, image):
     return runtime.compile(module, image.shape).run(image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMPILED)
 def test_networks_are_compiled(name):
     check(name, compiled)
