@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -55,8 +55,8 @@ def main(
         raise InvalidInput("record", "times of --quick mean little", "leave one of the two out")
     if lacking := missing_flags(required_flags(target)):
         raise InvalidInput("target", f"this CPU lacks {', '.join(lacking)}", "choose one that runs here")
-    rounds = {"rounds": 1, "sample_ms": 0.5} if quick else {}
-    effort = Effort(**rounds, target=target, engines=engines, litert_torch=litert_torch)  # type: ignore[arg-type]
+    usual = Effort(target=target, engines=engines, litert_torch=litert_torch)
+    effort = replace(usual, rounds=1, sample_ms=0.5) if quick else usual
     machine = recorded.this_machine(target)
     found = list(_measured(chosen, effort, machine if record else None, remark))
     if path is not None:
