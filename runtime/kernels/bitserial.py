@@ -13,7 +13,7 @@ step, plus a shift that goes into the bias. Each pair of planes is a binary conv
 
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, Kernel, kernels
+from runtime.kernels.base import Buffer, Kernel, kernels, te_placeholders
 from runtime.kernels.convolution import grid_of, image_shapes
 from runtime.kernels.counting import counting_for, sums
 from runtime.kernels.covering import Grid, reuses_rows
@@ -90,11 +90,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
 
         counting = counting_for(workload, cpu)
         data_buffer, *buffers = self.arguments(workload, cpu)
-        args: Tensors = {
-            b.name: te.placeholder(b.shape, b.dtype, name=b.name)
-            for b in buffers
-            if b.role in ("input", "constant")
-        }
+        args = te_placeholders(buffers)
         tile = tile or self.tiles(workload, cpu)[0]
         grid = grid_of(workload, tile)
         image = data = flat_placeholder("data", counting.image_shape(data_buffer.shape), counting.image_dtype)
