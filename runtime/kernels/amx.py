@@ -8,6 +8,7 @@ the stack into what ends every convolution (``runtime/kernels/epilogue.py``).
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from runtime.cpu import ByteDot, Cpu
 from runtime.kernels import amx_tiles, packing
 from runtime.kernels.amx_forms import LANES, AmxTile, PixelTiles, pixel_tiles, steps_of
 from runtime.kernels.amx_tiles import ROW_BYTES, TileShape
@@ -20,7 +21,6 @@ from runtime.kernels.loops import loop
 from runtime.kernels.padding import Image
 from runtime.kernels.schedule import schedule_elementwise
 from runtime.kernels.weight_layouts import quads_of
-from runtime.target import ByteDot, Cpu
 from runtime.tvm_types import Expr, PrimFunc, Stmt, Tensors, TirBuffer
 from runtime.workload import Conv2d
 

@@ -7,9 +7,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
+from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels.schedule import Tile
-from runtime.target import Cpu
 from runtime.tvm_types import PrimFunc, Tensors
 from runtime.workload import Workload
 from search_spaces.registry import Registry

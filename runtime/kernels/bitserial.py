@@ -11,6 +11,7 @@ Codes of n bits are planes of signs, s_0 + 2 s_1 + 4 s_2 + ...: all evenly space
 step, plus a shift that goes into the bias. Each pair of planes is a binary convolution of its own.
 """
 
+from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, te_placeholders
@@ -28,7 +29,6 @@ from runtime.kernels.epilogue import (
 from runtime.kernels.padding import flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled
 from runtime.kernels.weight_layouts import planes_of
-from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
 from runtime.workload import BitserialConv2d, BitserialDense
 

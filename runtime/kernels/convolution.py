@@ -1,5 +1,6 @@
 """Convolution and dense kernels over floats and bytes, with weights of floats, bytes, two bits or one."""
 
+from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.amx import amx_function
@@ -26,7 +27,6 @@ from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.reading import reader
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import quads_of, taps_of
-from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import (
     HIGHEST_BYTE,

@@ -6,9 +6,9 @@ to sums of 16 bits, of which a word has two: they are added up at the end.
 
 from functools import lru_cache, partial
 
+from runtime.cpu import BitCount
 from runtime.kernels.intrinsics import in_pieces, lane_sum
 from runtime.kernels.operators import register_operator
-from runtime.target import BitCount
 from runtime.tvm_types import Expr, IterVar
 
 BIT_SUM = "tirx.bitnas_{}_sum"

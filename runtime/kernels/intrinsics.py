@@ -7,9 +7,9 @@ of 16 lanes into 16 bits; ``spread`` lets lanes of several groups read each its 
 from collections.abc import Callable
 from functools import lru_cache, partial
 
+from runtime.cpu import ByteDot, Permute
 from runtime.kernels.byte_dots import add_dot, add_narrow, add_pairs
 from runtime.kernels.operators import called, register_operator
-from runtime.target import ByteDot, Permute
 from runtime.tvm_types import Expr, IterVar, TirBuffer
 
 BYTE_DOT, LANE_MASK = "tirx.bitnas_byte_dot", "tirx.bitnas_lane_mask"

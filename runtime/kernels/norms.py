@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
+from runtime.cpu import Cpu
 from runtime.kernels.base import Buffer, Kernel, W, kernels, lanes, te_placeholders
 from runtime.kernels.block_sums import BlockSum, block_sum, clear_first, sum_at
 from runtime.kernels.exponential import exponential
 from runtime.kernels.pooling import largest_float
 from runtime.kernels.schedule import Tile
-from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensor
 from runtime.workload import GroupNorm, LayerNorm, Softmax
 

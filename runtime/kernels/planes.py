@@ -1,10 +1,10 @@
 """Kernels that give images other sides: borders, other resolutions, means over uneven windows."""
 
+from runtime.cpu import Cpu
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
 from runtime.kernels.elementwise import ElementwiseKernel
 from runtime.kernels.fixed_point import REAL_DTYPES, zero_of
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
-from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
 from runtime.workload import AdaptiveAvgPool, Pad2d, ResizeBilinear, ResizingWorkload, TakePixels
 

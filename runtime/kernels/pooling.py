@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from runtime.cpu import Cpu
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
 from runtime.kernels.block_sums import BLOCK, block_sum, nested_sum, schedule_blocks
 from runtime.kernels.fixed_point import REAL_DTYPES, mean
 from runtime.kernels.padding import flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
-from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Tensor
 from runtime.workload import Arithmetic, AvgPool2d, GlobalAvgPool, MaxPool2d
 from runtime.workload.window import all_sides
