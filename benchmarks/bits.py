@@ -11,8 +11,9 @@ from benchmarks.ours import giga_macs, timed
 from benchmarks.race import Effort, Run, race
 from runtime.codegen.objects import build
 from runtime.codegen.pipeline import KERNEL
+from runtime.cpu import BitCount, Cpu
 from runtime.kernels.base import kernel_for
-from runtime.target import BitCount, Cpu, cpu_of, host_flags, required_flags
+from runtime.target import cpu_of, host_flags, required_flags
 from runtime.workload import BitserialConv2d
 from search_spaces.errors import InvalidInput
 

@@ -16,9 +16,10 @@ from benchmarks.cycles import mca
 from benchmarks.cycles.loops import Kind, Loop, hottest_loop
 from runtime.codegen.kernel_functions import direct_kernel
 from runtime.codegen.objects import build
+from runtime.cpu import BitCount
 from runtime.kernels.base import kernel_for
 from runtime.kernels.weight_layouts import planes_of
-from runtime.target import BitCount, cpu_of
+from runtime.target import cpu_of
 from runtime.workload import BitserialConv2d, Conv2d
 from search_spaces.errors import BitnasError
 

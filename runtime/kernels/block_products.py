@@ -6,6 +6,7 @@ The sums of a block go through the stack into what ends every convolution (``run
 from collections.abc import Callable
 from typing import Protocol
 
+from runtime.cpu import ByteDot, Cpu
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
 from runtime.kernels.byte_products import add_windows, all_products, words_of_image
@@ -15,7 +16,6 @@ from runtime.kernels.hand_written import HandWritten
 from runtime.kernels.padding import Image
 from runtime.kernels.schedule import schedule_elementwise
 from runtime.kernels.weight_layouts import quads_of
-from runtime.target import ByteDot, Cpu
 from runtime.tvm_types import Expr, PrimFunc, Stmt, Tensors, TirBuffer
 from runtime.workload import Conv2d
 

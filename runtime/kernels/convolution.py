@@ -1,5 +1,6 @@
 """Convolution and dense kernels over floats and bytes, with weights of floats, bytes, two bits or one."""
 
+from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.amx import Products
@@ -29,7 +30,6 @@ from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import quads_of, taps_of
 from runtime.kernels.winograd import WinogradProducts
 from runtime.kernels.winograd_forms import WinogradTile, winograd_forms
-from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import (
     HIGHEST_BYTE,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtime.cpu import Cpu
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
 from runtime.kernels.covering import VECTOR, Grid, Vectors
@@ -30,7 +31,6 @@ from runtime.kernels.fixed_point import (
 from runtime.kernels.intrinsics import lane_mask
 from runtime.kernels.placing import Placed, place_outputs
 from runtime.kernels.weight_layouts import taps_of
-from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Stmt, Tensor, Tensors, TirBuffer
 from runtime.workload import HIGHEST_BYTE, Activation, FusedOutput, is_affine
 

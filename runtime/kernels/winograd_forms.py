@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from runtime.cpu import ByteDot, Cpu
 from runtime.kernels import packing
 from runtime.kernels.covering import VECTOR, Cover, vectors_of
 from runtime.kernels.schedule import Tile
 from runtime.kernels.weight_layouts import quads_of
-from runtime.target import ByteDot, Cpu
 from runtime.workload import HIGHEST_BYTE, Conv2d
 
 OUT = 2  # rows and columns of a tile's outputs
