@@ -1,7 +1,7 @@
 """The register of rules: how a traced step, a layer, a function or a tensor's method, becomes kernels."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from inspect import BoundArguments, Signature, signature
 from typing import Any, TypeVar
@@ -84,12 +84,12 @@ class At:
         found = self.moved(tensor, [*others[:place], *own, *others[place:]]).simple()
         return found, found.axes[axis][0]
 
-    def with_last(self, value: Value | Arranged, first: int) -> tuple[Arranged, int]:
-        """A tensor whose torch axes from ``first`` on lie last in memory, and how many numbers they have."""
-        tensor = arranged(value)
-        last = [own for axis in tensor.axes[first:] for own in axis]
+    def with_last(self, value: Value | Arranged, axes: Iterable[int]) -> tuple[Arranged, int]:
+        """A tensor with these of torch's axes last in memory, and how many numbers they have."""
+        tensor, wanted = arranged(value), list(axes)
+        last = [own for axis in wanted for own in tensor.axes[axis]]
         others = [own for own in range(len(tensor.sizes)) if own not in last]
-        return self.moved(tensor, [*others, *last]), math.prod(tensor.shape[first:])
+        return self.moved(tensor, [*others, *last]), math.prod(tensor.shape[axis] for axis in wanted)
 
     def emit(
         self,
