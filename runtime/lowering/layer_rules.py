@@ -30,21 +30,26 @@ def _quant_conv2d(at: At, input: Value) -> Value:
     )
     if layer.activation.dither is None:  # a sign of zero is +1, as its padding is, unless a mask is added
         image, window = with_border(at, image, window)
-    return convolve(at.builder, at.name, image, layer.activation, quantized(layer), window, layer.groups)
+    return convolve(at, image, layer.activation, quantized(layer), window, layer.groups)
 
 
 @rule(layers.QuantLinear)
 def _quant_linear(at: At, input: Value) -> Value:
     require_weight(at, 2)
     layer = at.layer
-    return convolve(at.builder, at.name, _rows(at, input), layer.activation, quantized(layer), Window())
+    return convolve(at, _rows(at, input), layer.activation, quantized(layer), Window())
 
 
 @rule(nn.Conv2d)
 def _conv2d(at: At, input: Value) -> Value:
     layer = at.layer
-    at.require(layer.padding_mode == "zeros", "only zero padding is computed for float convolutions")
+    _require_zeros(at)
     return _convolution(at, input, layer.stride, layer.padding, layer.dilation)
+
+
+def _require_zeros(at: At) -> None:
+    mode = at.layer.padding_mode
+    at.require(mode == "zeros", f"padding_mode '{mode}' is not computed; only 'zeros' is")
 
 
 @rule(F.conv2d)
@@ -66,13 +71,13 @@ def _convolution(at: At, input: Value, stride: Any, padding: Any, dilation: Any)
     require_weight(at, 4)
     window = convolution_window(at, tuple(layer.weight.shape[2:]), stride, padding, dilation)
     image, window = with_border(at, image, window)
-    return convolve(at.builder, at.name, image, None, plain(layer), window, layer.groups)
+    return convolve(at, image, None, plain(layer), window, layer.groups)
 
 
 @rule(nn.ConvTranspose2d)
 def _transposed_conv2d(at: At, input: Value) -> Value:
     layer = at.layer
-    at.require(layer.padding_mode == "zeros", "only zero padding is computed")
+    _require_zeros(at)
     how = layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
     return transposed(at, at.image(input), *how)
 
@@ -103,13 +108,13 @@ def _linear(at: At, input: Tensor) -> Tensor:
     require_weight(at, 2)
     shape = torch_shape(at.any_tensor(input))
     if len(shape) == 2:
-        return convolve(at.builder, at.name, at.plain(input), None, plain(at.layer), Window())
+        return convolve(at, at.plain(input), None, plain(at.layer), Window())
     tensor, features = at.with_last(input, [len(shape) - 1])
     wanted = at.layer.weight.shape[1]
     at.require(wanted == features, f"it takes {wanted} features last, but gets a tensor of shape {shape}")
     count = math.prod(shape[1:-1])
     image = at.builder.view(tensor.value, (shape[0], 1, count, features))  # rows are pixels of an image
-    found = convolve(at.builder, at.name, image, None, plain(at.layer), Window())
+    found = convolve(at, image, None, plain(at.layer), Window())
     last = len(tensor.axes[-1])
     sizes = (*tensor.sizes[: len(tensor.sizes) - last], found.shape[-1])
     return told(Arranged(found, sizes, (*tensor.axes[:-1], (len(sizes) - 1,))).simple())

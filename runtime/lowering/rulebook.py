@@ -15,22 +15,40 @@ from runtime.lowering.tensors import as_it_runs
 from runtime.workload import ChannelShuffle, Permute, ToNchw, Workload
 from search_spaces.errors import UnsupportedLayerError
 
+
+def place_of(name: str, within: str = "") -> str:
+    """How an error names a step: by its name, and the path of the module that calls a function."""
+    return f"layer '{name}' in '{within}'" if within else f"layer '{name}'"
+
+
 FLOAT_MAX = float(np.finfo(np.float32).max)
 """No number that tensors are computed with is larger."""
 
 
 @dataclass(frozen=True)
 class At:
-    """Where a rule works: the graph so far, the step's name, and the layer that it calls, if it calls one."""
+    """Where a rule works.
+
+    Attributes:
+        builder: the graph so far.
+        name: of the step: the layer's path in the model, or the function's name.
+        layer: that it calls, if it calls one.
+        within: the path of the module whose forward calls a function; empty for the model's own.
+    """
 
     builder: GraphBuilder
     name: str
     layer: Any = None
+    within: str = ""
 
     def require(self, condition: Any, problem: str) -> None:
         """Refuse the step unless the condition holds."""
         if not condition:
-            raise UnsupportedLayerError(f"layer '{self.name}': {problem}")
+            raise self.refused(problem)
+
+    def refused(self, problem: str) -> UnsupportedLayerError:
+        """The error that refuses the step."""
+        return UnsupportedLayerError(f"{place_of(self.name, self.within)}: {problem}")
 
     def any_tensor(self, value: Any) -> Value | Arranged:
         """The value, which must be a tensor, of any shape."""
@@ -39,8 +57,7 @@ class At:
 
     def image(self, value: Any) -> Value:
         """The value, which must be a batch of images."""
-        is_image = isinstance(value, Value) and len(value.shape) == 4
-        self.require(is_image, "it takes images, but gets rows of features")
+        self.require(len(self.tensor(value).shape) == 4, "it takes images, but gets rows of features")
         return value  # type: ignore[no-any-return]  # see above
 
     def tensor(self, value: Any) -> Value:
@@ -161,8 +178,8 @@ class Rule:
     takes: str = "plain"
     takes_parameters: bool = False
 
-    def bind(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments of a call by name.
+    def bind(self, place: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a call by name; ``place`` is that of ``place_of``.
 
         Raises:
             UnsupportedLayerError: there is one that the rule does not know.
@@ -171,7 +188,7 @@ class Rule:
             return self.parameters.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise UnsupportedLayerError(
-                f"layer '{name}': not all of its arguments are computed ({error}); leave them out"
+                f"{place}: not all of its arguments are computed ({error}); leave them out"
             ) from error
 
     def apply(self, at: At, given: dict[str, Any]) -> Any:

@@ -110,7 +110,7 @@ def transposed(
     layout = weight_layouts.get("float")
     shape = (outputs * phases, inputs // groups, *window.taps)
     outline = Outline(at.layer, CodeSet(None), "float", layout, shape, read)
-    computed = convolve(at.builder, at.name, image, None, outline, window, groups)
+    computed = convolve(at, image, None, outline, window, groups)
     return _interleaved(at, computed, rows, columns, groups)
 
 

@@ -242,6 +242,21 @@ def test_what_is_not_computed_says_what_is(function, named):
     refused(Held(function), named)
 
 
+@pytest.mark.parametrize(
+    ("layer", "named"),
+    [
+        (Held(lambda m, y: torch.tanh(y)), "layer 'tanh' in '1.0': tanh has no kernel; choose among"),
+        (Held(lambda m, y: F.pad(y, (1, 1), "circular")), "layer 'pad' in '1.0': mode 'circular'"),
+        (Held(lambda m, y: y.mul(2, out=y)), "layer 'mul' in '1.0': not all of its arguments"),
+        (nn.ReflectionPad2d(1), "layer '1.0': ReflectionPad2d has no kernel; .*ConstantPad2d, ZeroPad2d"),
+        (nn.Conv2d(3, 3, 3, padding_mode="reflect"), "layer '1.0': padding_mode 'reflect' .* only 'zeros'"),
+        (nn.LSTM(8, 8), "layer '1.0': LSTM has no kernel; choose among the layers of docs"),
+    ],
+)
+def test_what_is_refused_is_told_by_its_path_and_with_what_is_computed(layer, named):
+    refused(nn.Sequential(nn.Identity(), nn.Sequential(layer)), named)
+
+
 def test_a_gate_of_every_kind_has_the_right_shape():
     for shape in ((4, 1, 1), (1, 4, 1, 1), (1,), (8,), (1, 1, 1, 8)):
         module = Held(lambda m, y: y * m.gain)
