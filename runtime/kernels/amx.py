@@ -4,6 +4,7 @@ Weights lie as dot products of four take them, (O/16, K, K, quads, 16, 4): 16 qu
 what a tile register takes. Pixels of an image (N, H, W, C) are rows of the other tile.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from runtime.kernels import amx_tiles, packing
@@ -11,12 +12,15 @@ from runtime.kernels.amx_forms import LANES, AmxTile, PixelTiles, pixel_tiles, s
 from runtime.kernels.amx_tiles import ROW_BYTES, TileShape
 from runtime.kernels.block_products import End
 from runtime.kernels.covering import vectors_of
-from runtime.kernels.loops import loop
+from runtime.kernels.loops import in_turn, loop
 from runtime.kernels.padding import Image
 from runtime.tvm_types import Expr, Stmt, TirBuffer
 from runtime.workload import Conv2d
 
 LANE_BYTES = 4
+FAR = 1 << 16
+"""Bytes of weights that are fetched ahead. A network uses them once an image, so they come from the third
+cache or from memory; loads of tiles alone have too few lines on their way."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Products:
 
         def block(n: Expr, o: Expr, number: Expr) -> Stmt:
             first = tirx.min(number * tile.x, pixels.count - tile.x)
-            summed = self._sum(data, weight, sums, n, o * tile.o, first)
+            ahead = self._ahead(weight, o * tile.o, number)
+            summed = self._sum(data, weight, sums, (n, o * tile.o, first), ahead)
             return tirx.SeqStmt([*summed, self._end(end, n, o * tile.o, first)])
 
         def vectors(n: Expr, o: Expr) -> Stmt:
@@ -85,14 +90,21 @@ class Products:
         return self.tile.o <= self.tile.x
 
     def _sum(
-        self, data: TirBuffer, weight: TirBuffer, sums: TirBuffer, n: Expr, o: Expr, first: Expr
+        self,
+        data: TirBuffer,
+        weight: TirBuffer,
+        sums: TirBuffer,
+        block: tuple[Expr, Expr, Expr],
+        ahead: Callable[[Expr], list[Stmt]],
     ) -> list[Stmt]:
-        """Sum the products of a block, whose first vector is ``o`` and whose first tile ``first``."""
+        """Sum the products of a block (image, first vector, first tile); ``ahead`` is done in each step."""
         steps, size = steps_of(self.workload), self.pixels.size
         tiles = range(self.tile.x * self.tile.o)
 
         def step(ky: Expr, kx: Expr, number: Expr) -> Stmt:
-            return self._step(data, weight, (n, o, first), (ky, kx, number * steps.quads))
+            order = (ky * steps.taps + kx) * (steps.run // steps.quads) + number
+            multiplied = self._step(data, weight, block, (ky, kx, number * steps.quads))
+            return in_turn([*ahead(order), multiplied])
 
         def taps(ky: Expr) -> Stmt:
             return loop(
@@ -101,6 +113,29 @@ class Products:
 
         stored = [amx_tiles.store(tile, sums, [tile * size * LANES], LANES * LANE_BYTES) for tile in tiles]
         return [*map(amx_tiles.zero, tiles), loop(self.workload.window.kernel_height, taps), *stored]
+
+    def _ahead(self, weight: TirBuffer, o: Expr, block: Expr) -> Callable[[Expr], list[Stmt]]:
+        """What fetches a part of the next vectors' weights, given the number of a step.
+
+        All blocks of the vectors from ``o`` on fetch a part each, as many lines of 64 bytes in each step.
+        """
+        from tvm import tirx
+
+        steps, tile, count = steps_of(self.workload), self.tile, vectors_of(self.workload).count
+        in_block = self.workload.window.kernel_height * steps.taps * (steps.run // steps.quads)
+        wanted, blocks = tile.o * in_block * steps.quads, -(-self.pixels.count // tile.x)
+        lines = -(-wanted // (in_block * blocks))
+        needed, last = -(-wanted // (in_block * lines)), count - tile.o
+
+        def fetch(step: Expr) -> list[Stmt]:
+            first = (block * in_block + step) * lines
+            places = [[o + tile.o, 0, 0, first + i, 0] for i in range(lines)]
+            found = in_turn([amx_tiles.fetch(weight, place) for place in places])
+            is_wanted = o < last if needed == blocks else tirx.all(o < last, block < needed)
+            return [tirx.IfThenElse(is_wanted, found, None)]
+
+        is_far = count * in_block * steps.quads * ROW_BYTES >= FAR and last > 0
+        return fetch if is_far else lambda step: []
 
     def _step(
         self,
