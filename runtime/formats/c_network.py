@@ -11,6 +11,7 @@ from runtime.formats.c_source import PRELUDE, TYPES, float_literal, kernel_sourc
 from runtime.graph import Graph
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.lowering import lower
+from runtime.target import ANY_CPU
 
 if TYPE_CHECKING:
     from torch import nn
@@ -82,7 +83,7 @@ def _source(graph: Graph, layout: Layout) -> str:
         parts.append(f"static u8 workspace[{layout.workspace_bytes}] ALIGNED;\n")
     calls = []
     for node, places in zip(graph.nodes, layout.places, strict=True):
-        buffers = kernel_for(node.workload).buffers(node.workload)
+        buffers = kernel_for(node.workload).arguments(node.workload, ANY_CPU)
         arguments = [_argument(b, *places[b.name], constants) for b in buffers]
         calls.append(f"  {names[node.workload]}({', '.join(arguments)}); /* {node.name} */\n")
     parts.append(f"void bitnas_network(const float *input, float *output) {{\n{''.join(calls)}}}\n")

@@ -10,15 +10,18 @@ from runtime.kernels.byte_products import (
     all_products,
     arranged,
     byte_dot_for,
+    excess_of,
     window_buffers,
 )
 from runtime.kernels.byte_sums import Sums
 from runtime.kernels.covering import Cover, Grid, reuses_rows, vectors_of
 from runtime.kernels.epilogue import (
+    arranged_scales,
     epilogue_constants,
     epilogue_inputs,
     epilogue_outputs,
     finish,
+    scale_arguments,
     scaled,
     scales,
 )
@@ -97,15 +100,22 @@ class Conv2dKernel(Kernel[Conv2d]):
             found += taps_of(w).scratch(taps)
         return (*found, *epilogue_outputs(w, grid))
 
+    def arguments(self, workload: Conv2d, cpu: Cpu) -> tuple[Buffer, ...]:
+        """``buffers``, as the CPU scales sums."""
+        return scale_arguments(workload, cpu, self.buffers(workload))
+
     def arrange(self, workload: Conv2d, cpu: Cpu, constants: Constants) -> Constants:
-        """Weights in the order that the CPU takes bytes in."""
-        return arranged(workload, cpu, constants) if has_byte_inputs(workload) else constants
+        """Weights in the order that the CPU takes bytes in, and how it scales their sums."""
+        if not has_byte_inputs(workload):
+            return constants
+        found = arranged(workload, cpu, constants)
+        return arranged_scales(workload, cpu, found, excess_of(workload, cpu, constants))
 
     def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, decode, accumulate in registers, finish."""
         from tvm import te
 
-        buffers = {b.name: b for b in self.buffers(workload)}
+        buffers = {b.name: b for b in self.arguments(workload, cpu)}
         tile = tile or self.tiles(workload, cpu)[0]
         if isinstance(tile, AmxTile):
             return amx_function(workload, cpu, tile, grid_of(workload), buffers)
@@ -125,7 +135,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             total = sums.total[n, y, x, o, i]
             if has_byte_inputs(workload):
                 total = all_products(workload, cpu, grid, total, args, scratch, (n, y, x, o, i))
-            return scaled(workload, total, args, o, i)
+            return scaled(workload, cpu, total, args, o, i)
 
         stages = finish(workload, cpu, grid, args, value)
         arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
@@ -134,7 +144,15 @@ class Conv2dKernel(Kernel[Conv2d]):
         func = te.create_prim_func(arguments)
         reuses = reuses_rows(workload) and not sums.narrow
         scheduled = schedule_tiled(
-            func, tile, reductions, stages.tensors, vectorized, sums.narrow, sums.arrange, reuses
+            func,
+            tile,
+            reductions,
+            stages.tensors,
+            vectorized,
+            sums.narrow,
+            sums.arrange,
+            reuses,
+            stages.joined,
         )
         return stages.place(scheduled)
 
@@ -200,6 +218,10 @@ class DenseKernel(Kernel[Dense]):
     def buffers(self, workload: Dense) -> tuple[Buffer, ...]:
         """Those of the convolution."""
         return Conv2dKernel().buffers(self.as_convolution(workload))
+
+    def arguments(self, workload: Dense, cpu: Cpu) -> tuple[Buffer, ...]:
+        """Those of the convolution."""
+        return Conv2dKernel().arguments(self.as_convolution(workload), cpu)
 
     def arrange(self, workload: Dense, cpu: Cpu, constants: Constants) -> Constants:
         """As the convolution does."""
