@@ -82,9 +82,8 @@ def pick(workloads: list[Workload], family: str) -> Workload:
 
 def chained(channels: int, size: int, kernel: int, precision: str, count: int = 1) -> Workload:
     """A convolution that writes what the next one reads."""
-    families = ("conv2d", "bitserial_conv2d", "depthwise_conv2d")
     found = ours.convolutions(channels, size, kernel, precision, count)
-    return next(w for w in found if w.family in families)
+    return next(w for w in found if w.family in CONVOLUTIONS)
 
 
 @group("binary convolution")

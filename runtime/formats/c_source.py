@@ -3,8 +3,8 @@
 import re
 from collections.abc import Callable
 
+from runtime.cpu import ANY_CPU
 from runtime.kernels.base import kernel_for
-from runtime.target import ANY_CPU
 from runtime.tvm_types import Expr, For, PrimFunc, Stmt, Var
 from runtime.workload import Workload
 

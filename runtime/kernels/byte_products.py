@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from runtime.cpu import ByteDot, Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
@@ -13,7 +14,6 @@ from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.quads import fill_quads, join_quads
 from runtime.kernels.reading import reader
 from runtime.kernels.weight_layouts import quads_of
-from runtime.target import ByteDot, Cpu
 from runtime.tvm_types import Expr, Tensor, Tensors
 from runtime.workload import HIGHEST_BYTE, Conv2d, is_affine
 

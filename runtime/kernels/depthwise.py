@@ -7,6 +7,7 @@ nothing but integers is wanted. On x86, bytes are joined instead, see ``depthwis
 
 from functools import partial
 
+from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels
@@ -33,7 +34,6 @@ from runtime.kernels.epilogue import (
 from runtime.kernels.padding import Image, flat_placeholder, is_inside, pad_rows, tap_axes
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import taps_of
-from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import DepthwiseConv2d, is_affine
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
@@ -37,7 +38,6 @@ from runtime.kernels.intrinsics import lane_mask
 from runtime.kernels.placing import Placed, place_outputs
 from runtime.kernels.scaled_lanes import arranged, lanes_for, scaled_bytes, scaled_lanes
 from runtime.kernels.weight_layouts import taps_of
-from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Stmt, Tensor, Tensors, TirBuffer
 from runtime.workload import HIGHEST_BYTE, Activation, FusedOutput, is_affine
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from runtime.graph import Constants
 from runtime.kernels.covering import Vectors
 from runtime.kernels.intrinsics import DOT_LANES, PURE_EFFECT
-from runtime.target import Cpu
+from runtime.cpu import Cpu
 from runtime.tvm_types import Expr
 
 SCALED, SCALED_BYTES = "tirx.bitnas_scaled_{}", "tirx.bitnas_scaled_bytes_{}"

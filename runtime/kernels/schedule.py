@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from runtime.cpu import Cpu
 from runtime.kernels.covering import Cover
-from runtime.target import Cpu
 from runtime.tvm_types import Block, Loop, PrimFunc, Schedule, Tensor
 
 TILED_AXES = 5  # (batch, y, x, channel vectors, lanes)

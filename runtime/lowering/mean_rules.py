@@ -38,8 +38,7 @@ def adaptive_mean(at: At, image: Value, sides: tuple[Any, ...]) -> Value:
     shape = (n, rows, columns, channels)
     if height % rows == 0 and width % columns == 0:
         window = height // rows, width // columns
-        kernel = window[0] if window[0] == window[1] else window
-        return at.emit(AvgPool2d(n, height, width, kernel, kernel, 0, channels), [image], shape)
+        return at.emit(AvgPool2d(n, height, width, window, window, 0, channels), [image], shape)
     return at.emit(AdaptiveAvgPool(n, height, width, rows, columns, channels), [image], shape)
 
 

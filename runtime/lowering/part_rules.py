@@ -81,7 +81,7 @@ def part(at: At, value: Tensor, axis: int, start: int, count: int, name: str = "
 def _getitem(at: At, input: Any, index: Any) -> Any:
     if isinstance(input, tuple):  # of parts
         known = isinstance(index, slice) or (isinstance(index, int) and -len(input) <= index < len(input))
-        at.require(known, f"part {index!r} is not one of {len(input)}")
+        at.require(known, f"it asks for part {index!r} of {len(input)}, counted from 0")
         return input[index]
     shape = torch_shape(at.any_tensor(input))
     given = _completed(at, index if isinstance(index, tuple) else (index,), len(shape))
@@ -124,9 +124,10 @@ def _strided(
     whole = all(isinstance(each, slice) and each.start in (None, 0) and each.stop is None for each in given)
     fits = len(given) == len(steps) == 4 and steps[:2] == (1, 1) and steps[2] == steps[3] > 1 and whole
     at.require(fits, "only steps through rows and columns alike are computed: x[:, :, ::2, ::2]")
-    n, height, width, channels = at.image(at.plain(input)).shape
+    image = at.image(at.plain(input))
+    n, height, width, channels = image.shape
     work = Subsample(n, height, width, channels, steps[2], 0)
-    found = at.emit(work, [at.plain(input)], (n, work.out_height, work.out_width, channels), part="steps")
+    found = at.emit(work, [image], (n, work.out_height, work.out_width, channels), part="steps")
     return found, (slice(None),) * 4
 
 

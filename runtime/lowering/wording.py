@@ -91,6 +91,9 @@ def raised(error: Exception) -> str:
             return NO_NUMBER
         reason += " (Recorded stands for a tensor or a size)"
     what = type(error).__name__
+    if isinstance(error, NotImplementedError) and reason.startswith("argument of type"):
+        kind = reason.rpartition("<class '")[2].removesuffix("'>")
+        return f"model: its forward() computes with a number of type {kind}; make it one of Python by float()"
     return f"model: when it is traced, its forward() raises {what}: {reason}".removesuffix(": ")
 
 

@@ -181,6 +181,13 @@ class Workload:
 
 
 @dataclass(frozen=True)
+class ElementwiseWorkload(Workload):
+    """A kernel that computes numbers one by one, ``size`` in all, wherever they lie in a tensor."""
+
+    size: int
+
+
+@dataclass(frozen=True)
 class SpatialWorkload(Workload):
     """A kernel that slides a window over an NHWC image.
 
