@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.codegen.layout import Constant, Layout, lay_out
+from runtime.cpu import ANY_CPU
 from runtime.folders import new_folder
 from runtime.formats.c_source import PRELUDE, TYPES, float_literal, kernel_source
 from runtime.graph import Graph
 from runtime.kernels.base import Buffer, kernel_for
 from runtime.lowering import lower
-from runtime.target import ANY_CPU
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels.covering import Vectors
-from runtime.kernels.intrinsics import DOT_LANES, PURE_EFFECT
-from runtime.cpu import Cpu
+from runtime.kernels.intrinsics import DOT_LANES
+from runtime.kernels.operators import called, register_operator
 from runtime.tvm_types import Expr
 
 SCALED, SCALED_BYTES = "tirx.bitnas_scaled_{}", "tirx.bitnas_scaled_bytes_{}"
@@ -61,22 +62,15 @@ def scaled_bytes(lanes: int, total: Expr, multiplier: Expr, bias: Expr, shift: E
 
 
 def _call(name: str, lanes: int, dtype: str, *args: Expr) -> Expr:
-    from tvm import ir
-
     _register()
-    return ir.Call(ir.Op.get(name.format(lanes)), list(args), ret_ty=dtype)
+    return called(name.format(lanes), dtype, *args)
 
 
 @lru_cache
 def _register() -> None:
-    from tvm import ir, tirx
-
-    for form, lower in ((SCALED, _lower_scaled), (SCALED_BYTES, _lower_scaled_bytes)):
-        for lanes in PACKS:
-            name = form.format(lanes)
-            ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
-            ir.register_op_attr(name, "TVectorizable", True)
-            tirx.register_intrin_lowering(name, target="llvm", f=partial(lower, lanes), level=99)
+    for lanes in PACKS:
+        register_operator(SCALED.format(lanes), partial(_lower_scaled, lanes))
+        register_operator(SCALED_BYTES.format(lanes), partial(_lower_scaled_bytes, lanes))
 
 
 def _lower_scaled(lanes: int, call: Expr) -> Expr:
