@@ -3,9 +3,10 @@
 from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.amx import amx_function
+from runtime.kernels.amx import Products
 from runtime.kernels.amx_forms import AmxTile, amx_forms
 from runtime.kernels.base import Buffer, Kernel, kernels
+from runtime.kernels.block_products import BlockProducts, block_function
 from runtime.kernels.byte_products import (
     accumulate_bytes,
     all_products,
@@ -27,6 +28,8 @@ from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.reading import reader
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import quads_of, taps_of
+from runtime.kernels.winograd import WinogradProducts
+from runtime.kernels.winograd_forms import WinogradTile, winograd_forms
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import (
     HIGHEST_BYTE,
@@ -107,8 +110,8 @@ class Conv2dKernel(Kernel[Conv2d]):
 
         buffers = {b.name: b for b in self.buffers(workload)}
         tile = tile or self.tiles(workload, cpu)[0]
-        if isinstance(tile, AmxTile):
-            return amx_function(workload, cpu, tile, grid_of(workload), buffers)
+        if isinstance(tile, AmxTile | WinogradTile):
+            return self._by_blocks(workload, cpu, tile, buffers)
         grid = grid_of(workload, tile)
         args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
@@ -145,9 +148,24 @@ class Conv2dKernel(Kernel[Conv2d]):
         kind = byte_dot_for(workload, cpu) if has_byte_inputs(workload) else None
         # weights that are widened cost more than a sum or two that leaves the registers
         kept = 0 if kind is not None and kind.takes_halves else 1
-        return amx_forms(workload, cpu, columns, grid.output[1:3]) + tiles(
-            cpu, grid.columns.extent, grid.vectors.group.count, sums, weight_planes=kept
+        return (
+            amx_forms(workload, cpu, columns, grid.output[1:3])
+            + winograd_forms(workload, cpu, kind)
+            + tiles(cpu, grid.columns.extent, grid.vectors.group.count, sums, weight_planes=kept)
         )
+
+    def _by_blocks(
+        self, workload: Conv2d, cpu: Cpu, tile: AmxTile | WinogradTile, buffers: dict[str, Buffer]
+    ) -> PrimFunc:
+        grid = grid_of(workload)
+        out = grid.output[1:3]
+
+        def products(image: Image) -> BlockProducts:
+            if isinstance(tile, AmxTile):
+                return Products(workload, tile, image, out)
+            return WinogradProducts(workload, tile, image, out)
+
+        return block_function(workload, cpu, grid, buffers, products)
 
     def _accumulate_floats(
         self,
