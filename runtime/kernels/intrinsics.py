@@ -49,6 +49,12 @@ def pair_sum(kind: ByteDot, data: Expr, weight: Expr, axis: list[IterVar]) -> Ex
     return lane_sum(PAIR_SUM.format(kind.name), pair, axis)
 
 
+def pair_added(kind: ByteDot, total: Expr, data: Expr, weight: Expr) -> Expr:
+    """``total`` plus a0 w0 + a1 w1, the signed halves of two int32, in loops that are written by hand."""
+    _register()
+    return called(PAIR_SUM.format(kind.name), "int32", total, called(BYTE_DOT, "int32", data, weight))
+
+
 def wide_sum(kind: ByteDot, narrow: Expr, axis: list[IterVar]) -> Expr:
     """The sum over ``axis`` of the two halves of each of the narrow sums."""
     return lane_sum(WIDE_SUM.format(kind.name), narrow, axis)

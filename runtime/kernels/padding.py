@@ -27,6 +27,18 @@ class Image:
             flat = flat * extent + i
         return self.tensor[flat]
 
+    def place(self, flat: Expr) -> list[Expr]:
+        """Where the element of this number lies in the tensor."""
+        from tvm import tirx
+
+        if self.is_flat:
+            return [flat]
+        found = []
+        for extent in reversed(self.shape[1:]):
+            found.append(tirx.floormod(flat, extent))
+            flat = tirx.floordiv(flat, extent)
+        return [flat, *reversed(found)]
+
 
 def tap_axes(window: Window, rows: str = "ky", columns: str = "kx") -> tuple[Expr, Expr]:
     """TE's axes over the taps of a window."""

@@ -78,6 +78,7 @@ def schedule_tiled(
     narrow: int = 0,
     arrange: Arrange | None = None,
     unrolls_row: bool = False,
+    joined: str = "",
 ) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
 
@@ -87,7 +88,8 @@ def schedule_tiled(
     before, vectorized over their last axis. If ``accumulate`` widens sums, these are the block ``narrow``,
     and ``narrow`` is the number of its own reductions. ``arrange`` moves what else comes before. With
     ``unrolls_row`` the second reduction, along a row of the window, is innermost and unrolled: what
-    neighbouring pixels read alike is then made ready once.
+    neighbouring pixels read alike is then made ready once. The stage ``joined`` does all vectors of a pixel
+    as one, so that their bytes are stored at once.
     """
     from tvm.s_tir import Schedule
 
@@ -108,7 +110,7 @@ def schedule_tiled(
     for name, block in zip(stages, (first, *others), strict=True):
         if name in IN_REGISTERS:
             schedule.set_scope(block, 0, "local")
-        _unroll(schedule, block, has_lanes=len(stages[name].shape) == TILED_AXES)
+        _unroll(schedule, block, len(stages[name].shape) == TILED_AXES, joins=name == joined)
 
     loops = list(schedule.get_loops(accumulate))
     reduced, spatial = loops[-reductions:], loops[6:-reductions]  # 4 outer loops, then the unit n and y
@@ -151,9 +153,12 @@ def _share(schedule: Schedule, loops: list[Loop]) -> None:
         schedule.parallel(loop)
 
 
-def _unroll(schedule: Schedule, block: Block, has_lanes: bool) -> None:
+def _unroll(schedule: Schedule, block: Block, has_lanes: bool, joins: bool = False) -> None:
     """Unroll a stage's loops within the tile (four loops lie outside), the lanes as a vector."""
-    loops = schedule.get_loops(block)[4:]
+    loops = list(schedule.get_loops(block)[4:])
+    if joins:
+        vector, lanes = loops[-2:]
+        loops[-2:] = [schedule.fuse(vector, lanes)]
     if has_lanes:
         schedule.vectorize(loops.pop())
     for loop in loops:
