@@ -189,11 +189,9 @@ def kill_all_kinds(cluster: TwoNodes, marks: Path, job: Job) -> None:
 
 
 def is_at_work(node: str, marks: Path) -> bool:
-    """Whether a node has begun a trial since the one that killed its process, and not ended it."""
-    since = (marks / "killed").stat().st_mtime
-    begun = [mark for mark in marks.glob("*-1") if mark.stat().st_mtime > since]
-    numbers = [mark.name.removesuffix("-1") for mark in begun if mark.read_text().startswith(node)]
-    return any((marks / f"{n}-2").exists() and not (marks / f"{n}-{STEPS - 1}").exists() for n in numbers)
+    """Whether a node is at the step of a trial in which it waits."""
+    begun = [mark for mark in marks.glob("*-3") if mark.read_text().startswith(node)]
+    return any(not mark.with_name(mark.name.replace("-3", "-4")).exists() for mark in begun)
 
 
 def count(job: Job, state: TrialState) -> int:
