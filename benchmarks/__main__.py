@@ -11,12 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import page, recorded
-from benchmarks.command import Command
+from benchmarks.command import Command, require_runs
 from benchmarks.engine_rows import ENGINES
 from benchmarks.race import Effort
 from benchmarks.rivals import WrongResultError
 from benchmarks.rows import Row, Rows, groups
-from runtime.target import missing_flags, required_flags
 from search_spaces.errors import InvalidInput
 
 
@@ -53,8 +52,7 @@ def main(
         raise InvalidInput("only", f"no group holds '{only}'", f"choose from {', '.join(groups)}")
     if quick and record:
         raise InvalidInput("record", "times of --quick mean little", "leave one of the two out")
-    if lacking := missing_flags(required_flags(target)):
-        raise InvalidInput("target", f"this CPU lacks {', '.join(lacking)}", "choose one that runs here")
+    require_runs(target)
     usual = Effort(target=target, engines=engines, litert_torch=litert_torch)
     effort = replace(usual, rounds=1, sample_ms=0.5) if quick else usual
     machine = recorded.this_machine(target)

@@ -6,13 +6,14 @@ import click
 import numpy as np
 import tvm
 
-from benchmarks.command import Command
+from benchmarks.command import Command, require_runs
 from benchmarks.ours import giga_macs, timed
 from benchmarks.race import Effort, Run, race
 from runtime.codegen.objects import build
 from runtime.codegen.pipeline import KERNEL
+from runtime.cpu import BitCount, Cpu
 from runtime.kernels.base import kernel_for
-from runtime.target import BitCount, Cpu, cpu_of, host_flags, required_flags
+from runtime.target import cpu_of
 from runtime.workload import BitserialConv2d
 from search_spaces.errors import InvalidInput
 
@@ -66,8 +67,7 @@ def main(target: str, rounds: int, schedules: int) -> None:
     if cpu_of(target).bit_count is not BitCount.LOOKUPS:
         fix = "choose one that looks bits up: x86-64-v2, x86-64-v3 or x86-64-v4"
         raise InvalidInput("target", f"code for '{target}' counts bits by words", fix)
-    if not set(required_flags(target)) <= host_flags():
-        raise InvalidInput("target", f"this CPU does not run code for '{target}'", "choose an older one")
+    require_runs(target)
     print("| pixels | channels | window | words | binary | ternary | ternary, two scales |")
     print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for layer in LAYERS:

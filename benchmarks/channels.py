@@ -5,14 +5,13 @@ from functools import partial
 
 import click
 
-from benchmarks.command import Command
+from benchmarks.command import Command, require_runs
 from benchmarks.ours import kernel_for_target
 from benchmarks.race import Effort, Run, race
 from runtime.kernels.base import kernel_for
 from runtime.kernels.covering import VECTOR
-from runtime.target import cpu_of, host_flags, required_flags
+from runtime.target import cpu_of
 from runtime.workload import BitserialConv2d, Conv2d, DepthwiseConv2d, Workload
-from search_spaces.errors import InvalidInput
 
 COUNTS = (17, 24, 33, 65, 66, 72, 100, 129, 250)
 ROWS = (53, 56)
@@ -92,8 +91,7 @@ def group_speeds(code: str, time_all: Callable[..., dict[Workload, float]], side
 def main(targets: tuple[str, ...], side: int, schedules: int, rounds: int, parts: tuple[str, ...]) -> None:
     """Time 3x3 convolutions in turns, on one thread: by output channels, in rows of 53 pixels, in groups."""
     for target in targets:
-        if not set(required_flags(target)) <= host_flags():
-            raise InvalidInput("target", f"this CPU cannot run code for '{target}'", "choose another")
+        require_runs(target)
         time_all = partial(raced, target=target, schedules=schedules, effort=Effort(rounds, 5.0))
         codes = ("float", "int8", "binary", "bits", "depthwise float", "depthwise int8")
         for code in codes:

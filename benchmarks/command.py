@@ -5,7 +5,18 @@ from typing import Any
 import click
 
 from nas.cli.naming import NamingContext
+from runtime.target import missing_flags, required_flags
 from search_spaces.errors import BitnasError, InvalidInput
+
+
+def require_runs(target: str) -> None:
+    """Refuse a target whose code this CPU does not run.
+
+    Raises:
+        InvalidInput: it lacks instructions.
+    """
+    if lacking := missing_flags(required_flags(target)):
+        raise InvalidInput("target", f"this CPU lacks {', '.join(lacking)}", "choose one that runs here")
 
 
 class Command(click.Command):

@@ -15,7 +15,7 @@ from latency import LatencyModel, MemoryTable
 from latency.hardware.local import LocalDevice
 from runtime.codegen.assembly import ENTRY
 from runtime.codegen.kernel_functions import kernel_function, parameters
-from runtime.codegen.linking import build
+from runtime.codegen.objects import build
 from runtime.kernels import kernel_for
 from runtime.workload import Workload
 from search_spaces import precisions

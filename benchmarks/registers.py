@@ -14,9 +14,10 @@ from tvm.script import tirx as T
 
 from benchmarks.ours import timed
 from benchmarks.race import Run
-from runtime.codegen.linking import build
+from runtime.codegen.objects import build
+from runtime.cpu import BitCount, Cpu
 from runtime.kernels.lookups import NIBBLE, VPSHUFB
-from runtime.target import BitCount, Cpu, cpu_of
+from runtime.target import cpu_of
 
 VECTORS, LANES, STEPS = 24, 16, 20_000
 WORD = 32

@@ -14,7 +14,7 @@ from tvm import te, topi
 from benchmarks.engines.onnx_form import model
 from benchmarks.ours import timed
 from benchmarks.race import Run, calls
-from runtime.codegen.linking import build
+from runtime.codegen.objects import build
 
 
 class WrongResultError(Exception):

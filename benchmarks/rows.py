@@ -82,9 +82,8 @@ def pick(workloads: list[Workload], family: str) -> Workload:
 
 def chained(channels: int, size: int, kernel: int, precision: str, count: int = 1) -> Workload:
     """A convolution that writes what the next one reads."""
-    families = ("conv2d", "bitserial_conv2d", "depthwise_conv2d")
     found = ours.convolutions(channels, size, kernel, precision, count)
-    return next(w for w in found if w.family in families)
+    return next(w for w in found if w.family in CONVOLUTIONS)
 
 
 @group("binary convolution")
@@ -167,7 +166,7 @@ def more_bits(effort: Effort) -> Iterator[Row]:
     contenders = {f"{a}x{b}": _of_bits(binary, a, b, effort) for a, b in pairs}
     found = race(contenders, effort)
     for a, b in pairs[1:]:
-        name = f"{a} bits x {b} bit{'s' * (b > 1)} over 1 x 1, time"
+        name = f"{a} bit{'s' * (a > 1)} x {b} bit{'s' * (b > 1)} over 1 x 1, time"
         yield Row(name, found[f"{a}x{b}"] / found["1x1"], 1.05 * a * b, at_most=True, times=found)
 
 

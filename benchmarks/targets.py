@@ -7,11 +7,12 @@ import click
 
 from benchmarks.ours import kernel_for_target
 from benchmarks.race import Effort, race
+from runtime.cpu import Cpu
 from runtime.kernels import kernel_for
 from runtime.kernels.amx_forms import AmxTile
 from runtime.kernels.byte_products import byte_dot_for
 from runtime.kernels.depthwise_words import words_for
-from runtime.target import Cpu, cpu_of, host_flags, required_flags
+from runtime.target import cpu_of, missing_flags, required_flags
 from runtime.workload import Conv2d, DepthwiseConv2d
 
 OLDER = ("alderlake", "x86-64-v4", "x86-64-v3", "x86-64-v2") if platform.machine() == "x86_64" else ()
@@ -36,7 +37,7 @@ def main(rounds: int) -> None:
     The most promising schedule of each is timed. Depthwise ones of bytes write bytes.
     """
     for target in ("native", *OLDER):
-        if not set(required_flags(target)) <= host_flags():
+        if missing_flags(required_flags(target)):
             print(f"{target}: skipped, this CPU lacks some of its instructions")
             continue
         told = []

@@ -17,7 +17,7 @@ from benchmarks.engines.onnx_form import OPSET
 from benchmarks.race import Effort, race
 
 TOLERANCE = 1e-4
-"""Of the largest output: how far each may be from torch's."""
+"""Of the largest output: how far each may be from torch's, which sums thousands of terms in another order."""
 
 COLUMNS = ("network", "kernels", "largest error", "ours, ms", "onnxruntime, ms", "ratio")
 

@@ -35,19 +35,8 @@ BESIDE = {
     "nas": {"__init__", "arguments", "bars", "formatting", "hints", "rungs", "seeds", "versions"},
     "latency": {"__init__", "record", "testing"},
     "runtime": {
-        *(
-            "__init__",
-            "folders",
-            "graph",
-            "light_tvm",
-            "network_info",
-            "parent",
-            "processes",
-            "target",
-            "tile_permission",
-            "testing",
-        ),
-        *("target", "testing", "tvm_types", "workload"),
+        *("__init__", "cpu", "folders", "graph", "light_tvm", "network_info", "parent", "processes"),
+        *("target", "testing", "tile_permission", "tvm_types", "workload"),
     },
 }
 """What lies beside such rooms and imports none of them, save ``__init__``, and ``testing`` for plug-ins."""

@@ -16,13 +16,17 @@ from benchmarks.cycles import mca
 from benchmarks.cycles.loops import Kind, Loop, hottest_loop
 from runtime.codegen.kernel_functions import direct_kernel
 from runtime.codegen.objects import build
+from runtime.cpu import BitCount
 from runtime.kernels.base import kernel_for
 from runtime.kernels.weight_layouts import planes_of
-from runtime.target import BitCount, cpu_of
+from runtime.kernels.winograd_forms import OUT, POSITIONS, WinogradTile
+from runtime.target import cpu_of
 from runtime.workload import BitserialConv2d, Conv2d
 from search_spaces.errors import BitnasError
 
 PRODUCTS = 128
+SAVED = OUT * OUT * 3 * 3 / POSITIONS
+"""Products of windows for each that Winograd's tiles take."""
 ARM = (
     "aarch64/cortex-a53",
     "aarch64/cortex-a72",
@@ -80,7 +84,7 @@ def rows(target: str, channels: int, most: int, only: str = "") -> Iterator[Row]
         found = []
         for tile in kernel_for(workload).tiles(workload, cpu_of(target))[:most]:
             loop = _loop(workload, target, str(tile), kind)
-            products = loop.products // counts
+            products = round(loop.products / counts * (SAVED if isinstance(tile, WinogradTile) else 1))
             cycles = mca.cycles(loop, target) * PRODUCTS / products
             found.append(Row(target, work, str(tile), len(loop.instructions), products, cycles))
         yield min(found, key=lambda row: row.cycles)

@@ -21,7 +21,7 @@ from benchmarks.command import Command
 from benchmarks.proof.emulated import EMULATORS, missing
 from benchmarks.proof.judging import Outcome
 from benchmarks.proof.workers import outcomes
-from runtime.target import board_of, host_flags, required_flags
+from runtime.target import board_of, missing_flags, required_flags
 from search_spaces.errors import InvalidInput
 
 FAMILY = ("x86-64-v2", "x86-64-v3", "alderlake", "x86-64-v4") if platform.machine() == "x86_64" else ()
@@ -80,7 +80,7 @@ def main(networks: int, first: int, targets: tuple[str, ...], workers: int, log:
 def why_not(target: str) -> str:
     """Why networks for a target cannot be run here; empty if they can."""
     if board_of(target) is None:
-        lacking = sorted(set(required_flags(target)) - host_flags())
+        lacking = missing_flags(required_flags(target))
         return f"this CPU lacks {', '.join(lacking)}" if lacking else ""
     if target not in EMULATORS:
         return "no emulator is known for it"

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.codegen.planning import Lifetime, aligned, largest_live_set, plan
+from runtime.cpu import ANY_CPU, Cpu
 from runtime.graph import Graph, Node, Value
 from runtime.kernels.base import Buffer, kernel_for
-from runtime.target import ANY_CPU, Cpu
 
 
 @dataclass(frozen=True)

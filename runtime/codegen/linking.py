@@ -6,7 +6,8 @@ from pathlib import Path
 
 from runtime.codegen.direct import PACKED_PREFIX
 from runtime.codegen.objects import Functions, build, object_file
-from runtime.target import AMX, linker_of
+from runtime.cpu import AMX
+from runtime.target import linker_of
 from runtime.tvm_types import LoadedModule
 from search_spaces.errors import BitnasError
 

@@ -2,13 +2,14 @@
 
 import math
 from functools import reduce
+from typing import TypeVar
 
-from runtime.kernels.base import Buffer, W, kernels
-from runtime.kernels.curves import hardsigmoid, hardswish, silu
+from runtime.kernels.base import Buffer, kernels
+from runtime.kernels.curves import CURVES
 from runtime.kernels.elementwise import ElementwiseKernel
 from runtime.kernels.exponential import exponential, sigmoid
 from runtime.tvm_types import Compute, Expr, Tensors
-from runtime.workload import Elu, Gelu, Hardsigmoid, Hardswish, Sigmoid, Silu
+from runtime.workload import ElementwiseWorkload, Elu, Gelu
 
 TAIL_SCALE = 0.3275911
 TAIL_TERMS = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592, 0.0)
@@ -17,54 +18,32 @@ TAIL_TERMS = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592,
 
 TANH_SCALE, TANH_CUBE = math.sqrt(2 / math.pi), 0.044715
 
+E = TypeVar("E", bound=ElementwiseWorkload)
 
-class ActivationKernel(ElementwiseKernel[W]):
+
+class ActivationKernel(ElementwiseKernel[E]):
     """A kernel that maps each number by itself."""
 
-    def buffers(self, workload: W) -> tuple[Buffer, ...]:
+    def buffers(self, workload: E) -> tuple[Buffer, ...]:
         """Data (size,) -> (size,)."""
-        shape = (workload.size,)  # type: ignore[attr-defined]  # all activations have one
+        shape = (workload.size,)
         return Buffer("data", "input", shape, "float32"), Buffer("output", "output", shape, "float32")
 
-    def expression(self, workload: W, args: Tensors) -> Compute:
+    def expression(self, workload: E, args: Tensors) -> Compute:
         """The activation of the number."""
         return lambda i: self.activate(workload, args["data"][i], args)
 
-    def activate(self, workload: W, x: Expr, args: Tensors) -> Expr:
+    def activate(self, workload: E, x: Expr, args: Tensors) -> Expr:
         """What the number becomes."""
         raise TypeError(f"{type(self).__name__} does nothing for {workload.family}")
 
 
-class SigmoidKernel(ActivationKernel[Sigmoid]):
-    """1 / (1 + exp(-x))."""
+class CurveKernel(ActivationKernel[ElementwiseWorkload]):
+    """An activation that kernels with weights know as well."""
 
-    def activate(self, workload: Sigmoid, x: Expr, args: Tensors) -> Expr:
-        """By the exponential in vectors."""
-        return sigmoid(x)
-
-
-class SiluKernel(ActivationKernel[Silu]):
-    """x / (1 + exp(-x))."""
-
-    def activate(self, workload: Silu, x: Expr, args: Tensors) -> Expr:
-        """One division."""
-        return silu(x)
-
-
-class HardsigmoidKernel(ActivationKernel[Hardsigmoid]):
-    """relu6(x + 3) / 6."""
-
-    def activate(self, workload: Hardsigmoid, x: Expr, args: Tensors) -> Expr:
-        """Three lines."""
-        return hardsigmoid(x)
-
-
-class HardswishKernel(ActivationKernel[Hardswish]):
-    """x relu6(x + 3) / 6."""
-
-    def activate(self, workload: Hardswish, x: Expr, args: Tensors) -> Expr:
-        """The number times the share of it that passes."""
-        return hardswish(x)
+    def activate(self, workload: ElementwiseWorkload, x: Expr, args: Tensors) -> Expr:
+        """That of the workload's family."""
+        return CURVES[workload.family](x)
 
 
 class GeluKernel(ActivationKernel[Gelu]):
@@ -117,9 +96,7 @@ def _normal_distribution(x: Expr) -> Expr:
     return tirx.Select(x < const(0), tail, const(1) - tail)
 
 
-kernels.add("sigmoid", SigmoidKernel())
-kernels.add("silu", SiluKernel())
-kernels.add("hardsigmoid", HardsigmoidKernel())
-kernels.add("hardswish", HardswishKernel())
+for _family in ("sigmoid", "silu", "hardsigmoid", "hardswish"):
+    kernels.add(_family, CurveKernel())
 kernels.add("gelu", GeluKernel())
 kernels.add("elu", EluKernel())

@@ -1,83 +1,22 @@
 """Convolutions of bytes on AMX: blocks of 16 pixels by 16 output channels, summed 64 input bytes at a time.
 
 Weights lie as dot products of four take them, (O/16, K, K, quads, 16, 4): 16 quads one after the other are
-what a tile register takes. Pixels of an image (N, H, W, C) are rows of the other tile. The sums go through
-the stack into what ends every convolution (``runtime/kernels/epilogue.py``).
+what a tile register takes. Pixels of an image (N, H, W, C) are rows of the other tile.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from runtime.kernels import amx_tiles, packing
 from runtime.kernels.amx_forms import LANES, AmxTile, PixelTiles, pixel_tiles, steps_of
 from runtime.kernels.amx_tiles import ROW_BYTES, TileShape
-from runtime.kernels.base import Buffer
-from runtime.kernels.byte_products import add_windows, all_products, words_of_image
-from runtime.kernels.covering import Grid, vectors_of
-from runtime.kernels.epilogue import finish, scaled
-from runtime.kernels.hand_written import HandWritten
+from runtime.kernels.block_products import End
+from runtime.kernels.covering import vectors_of
 from runtime.kernels.loops import loop
 from runtime.kernels.padding import Image
-from runtime.kernels.schedule import schedule_elementwise
-from runtime.kernels.weight_layouts import quads_of
-from runtime.target import ByteDot, Cpu
-from runtime.tvm_types import Expr, PrimFunc, Stmt, Tensors, TirBuffer
+from runtime.tvm_types import Expr, Stmt, TirBuffer
 from runtime.workload import Conv2d
 
 LANE_BYTES = 4
-
-
-def amx_function(
-    workload: Conv2d, cpu: Cpu, tile: AmxTile, grid: Grid, buffers: dict[str, Buffer]
-) -> PrimFunc:
-    """The convolution over ``buffers``."""
-    from tvm import te, tirx
-
-    args: Tensors = {
-        b.name: te.placeholder(b.shape, b.dtype, name=b.name)
-        for b in buffers.values()
-        if b.role in ("input", "constant") and b.name != "data"
-    }
-    scratch: Tensors = {}
-    image, data = words_of_image(workload, buffers, args, scratch)
-    quads = (grid.vectors.count, *workload.window.taps, data.shape[-1], LANES, packing.QUAD)
-    weight = quads_of(workload).words(args, scratch, quads)
-    add_windows(workload, ByteDot.VPDPBUSD_512, buffers, data, scratch)
-    products = Products(workload, tile, data, grid.output[1:3])
-    sources = list(dict.fromkeys([data.tensor, weight, *args.values(), *scratch.values()]))
-    results = [b for b in buffers.values() if b.role == "output"]
-
-    def statement(ins: list[TirBuffer], outs: list[TirBuffer]) -> Stmt:
-        of = dict(zip(sources, ins, strict=True))
-        given, made = ({k: of[t] for k, t in tensors.items()} for tensors in (args, scratch))
-        outputs = {b.name: out for b, out in zip(results, outs, strict=True)}
-        sums = products.sums_buffer()
-
-        def end(n: Expr, y: Expr, x: Expr, o: Expr, place: Expr) -> Stmt:
-            def value(*index: Expr) -> Expr:
-                lane = index[-1]
-                total = all_products(workload, cpu, grid, sums[place + lane], given, made, index)
-                return scaled(workload, total, given, *index[-2:])
-
-            stages = HandWritten(outputs)
-            found = finish(workload, cpu, grid, given, value, stages.compute)
-            return stages.statement(found.placed, n, y, x, o)
-
-        return products.statement(of[data.tensor], of[weight], sums, end)
-
-    found = te.extern(
-        [b.shape for b in results],
-        sources,
-        statement,
-        name="products",
-        dtype=[b.dtype for b in results],
-        in_buffers=[tirx.decl_buffer(t.shape, t.dtype, t.op.name) for t in sources],
-        out_buffers=[tirx.decl_buffer(b.shape, b.dtype, b.name) for b in results],
-    )
-    outputs = found if len(results) > 1 else [found]
-    func = te.create_prim_func([image.tensor, *args.values(), *scratch.values(), *outputs])
-    written = (name for name, tensor in scratch.items() if not isinstance(tensor.op, te.ExternOp))
-    return schedule_elementwise(func, *written)
 
 
 @dataclass(frozen=True)
@@ -108,10 +47,8 @@ class Products:
         count = self.tile.o * self.tile.x * self.pixels.size * LANES
         return tirx.decl_buffer((count,), "int32", "sums", scope="local", data_alignment=64)
 
-    def statement(
-        self, data: TirBuffer, weight: TirBuffer, sums: TirBuffer, end: Callable[..., Stmt]
-    ) -> Stmt:
-        """All blocks; ``end(n, y, x, o, place)`` ends the pixel whose sums begin at ``place``."""
+    def statement(self, data: TirBuffer, weight: TirBuffer, sums: TirBuffer, end: End) -> Stmt:
+        """All blocks."""
         from tvm import tirx
 
         parallel, tile, pixels = tirx.ForKind.PARALLEL, self.tile, self.pixels
@@ -209,19 +146,7 @@ class Products:
         group = tirx.floordiv(o, vectors_of(w).group.count)
         flat = (pixel * groups + group) * depth + quad
         stride = window.stride_x * groups * depth * packing.QUAD
-        return amx_tiles.load(register, data, self._index(flat), stride)
-
-    def _index(self, flat: Expr) -> list[Expr]:
-        """Where the image's element of this number lies in its tensor."""
-        from tvm import tirx
-
-        if self.image.is_flat:
-            return [flat]
-        found = []
-        for extent in reversed(self.image.shape[1:]):
-            found.append(tirx.floormod(flat, extent))
-            flat = tirx.floordiv(flat, extent)
-        return [flat, *reversed(found)]
+        return amx_tiles.load(register, data, self.image.place(flat), stride)
 
     def _load_weights(self, register: int, weight: TirBuffer, o: Expr, tap: tuple[Expr, Expr, Expr]) -> Stmt:
         from tvm import tirx
@@ -231,7 +156,7 @@ class Products:
         index = [o, ky, kx + tirx.floordiv(quad, depth), tirx.floormod(quad, depth), 0]
         return amx_tiles.load(register, weight, index, ROW_BYTES)
 
-    def _end(self, end: Callable[..., Stmt], n: Expr, o: Expr, first: Expr) -> Stmt:
+    def _end(self, end: End, n: Expr, o: Expr, first: Expr) -> Stmt:
         """End each pixel of a block, one vector of channels after the other."""
         from tvm import tirx
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import ClassVar
 
+from runtime.cpu import AMX, Cpu
 from runtime.kernels import packing
 from runtime.kernels.amx_tiles import ROW_BYTES, ROWS
 from runtime.kernels.covering import VECTOR, spans_groups, vectors_of
 from runtime.kernels.schedule import Tile
-from runtime.target import AMX, Cpu
 from runtime.tvm_types import Expr
 from runtime.workload import HIGHEST_BYTE, Conv2d, Window
 

@@ -1,19 +1,20 @@
 """What a kernel is: its buffers, its TVM function, and how much work it does."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
+from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels.schedule import Tile
-from runtime.target import Cpu
 from runtime.tvm_types import PrimFunc, Tensors
 from runtime.workload import Workload
 from search_spaces.registry import Registry
 
-GENERATION = 11
+GENERATION = 13
 """Raised when kernels or schedules change: what was measured of older ones is measured again."""
 
 W = TypeVar("W", bound=Workload)
@@ -100,7 +101,7 @@ def kernel_for(workload: Workload) -> Kernel[Any]:
     return kernels.get(workload.family)
 
 
-def te_placeholders(buffers: tuple[Buffer, ...]) -> Tensors:
+def te_placeholders(buffers: Iterable[Buffer]) -> Tensors:
     """A TE placeholder for each input and constant, by name."""
     from tvm import te
 

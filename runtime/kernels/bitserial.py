@@ -11,9 +11,10 @@ Codes of n bits are planes of signs, s_0 + 2 s_1 + 4 s_2 + ...: all evenly space
 step, plus a shift that goes into the bias. Each pair of planes is a binary convolution of its own.
 """
 
+from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, Kernel, kernels
+from runtime.kernels.base import Buffer, Kernel, kernels, te_placeholders
 from runtime.kernels.convolution import grid_of, image_shapes
 from runtime.kernels.counting import counting_for, sums
 from runtime.kernels.covering import Grid, reuses_rows
@@ -28,7 +29,6 @@ from runtime.kernels.epilogue import (
 from runtime.kernels.padding import flat_placeholder, pad_rows
 from runtime.kernels.schedule import Tile, schedule_tiled
 from runtime.kernels.weight_layouts import planes_of
-from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
 from runtime.workload import BitserialConv2d, BitserialDense
 
@@ -90,11 +90,7 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
 
         counting = counting_for(workload, cpu)
         data_buffer, *buffers = self.arguments(workload, cpu)
-        args: Tensors = {
-            b.name: te.placeholder(b.shape, b.dtype, name=b.name)
-            for b in buffers
-            if b.role in ("input", "constant")
-        }
+        args = te_placeholders(buffers)
         tile = tile or self.tiles(workload, cpu)[0]
         grid = grid_of(workload, tile)
         image = data = flat_placeholder("data", counting.image_shape(data_buffer.shape), counting.image_dtype)

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from runtime.cpu import ByteDot
 from runtime.kernels.byte_dots import MOST_IN_16_BITS, halves
 from runtime.kernels.intrinsics import byte_dot_sum, wide_sum
 from runtime.kernels.narrow_sums import reduce_axes, split_steps
 from runtime.kernels.schedule import Arrange
-from runtime.target import ByteDot
 from runtime.tvm_types import Expr, Loop, Schedule, Tensor
 
 HALVES = "halves"

@@ -1,24 +1,29 @@
 """Convolution and dense kernels over floats and bytes, with weights of floats, bytes, two bits or one."""
 
+from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.amx import amx_function
+from runtime.kernels.amx import Products
 from runtime.kernels.amx_forms import AmxTile, amx_forms
 from runtime.kernels.base import Buffer, Kernel, kernels
+from runtime.kernels.block_products import BlockProducts, block_function
 from runtime.kernels.byte_products import (
     accumulate_bytes,
     all_products,
     arranged,
     byte_dot_for,
+    excess_of,
     window_buffers,
 )
 from runtime.kernels.byte_sums import Sums
 from runtime.kernels.covering import Cover, Grid, reuses_rows, vectors_of
 from runtime.kernels.epilogue import (
+    arranged_scales,
     epilogue_constants,
     epilogue_inputs,
     epilogue_outputs,
     finish,
+    scale_arguments,
     scaled,
     scales,
 )
@@ -27,7 +32,8 @@ from runtime.kernels.reading import reader
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.streaming import stream_weights
 from runtime.kernels.weight_layouts import quads_of, taps_of
-from runtime.target import Cpu
+from runtime.kernels.winograd import WinogradProducts
+from runtime.kernels.winograd_forms import WinogradTile, winograd_forms
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import (
     HIGHEST_BYTE,
@@ -106,18 +112,25 @@ class Conv2dKernel(Kernel[Conv2d]):
             found += taps_of(w).scratch(taps)
         return (*found, *epilogue_outputs(w, grid))
 
+    def arguments(self, workload: Conv2d, cpu: Cpu) -> tuple[Buffer, ...]:
+        """``buffers``, as the CPU scales sums."""
+        return scale_arguments(workload, cpu, self.buffers(workload))
+
     def arrange(self, workload: Conv2d, cpu: Cpu, constants: Constants) -> Constants:
-        """Weights in the order that the CPU takes bytes in."""
-        return arranged(workload, cpu, constants) if has_byte_inputs(workload) else constants
+        """Weights in the order that the CPU takes bytes in, and how it scales their sums."""
+        if not has_byte_inputs(workload):
+            return constants
+        found = arranged(workload, cpu, constants)
+        return arranged_scales(workload, cpu, found, excess_of(workload, cpu, constants))
 
     def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, decode, accumulate in registers, finish."""
         from tvm import te
 
-        buffers = {b.name: b for b in self.buffers(workload)}
+        buffers = {b.name: b for b in self.arguments(workload, cpu)}
         tile = tile or self.tiles(workload, cpu)[0]
-        if isinstance(tile, AmxTile):
-            return amx_function(workload, cpu, tile, grid_of(workload), buffers)
+        if isinstance(tile, AmxTile | WinogradTile):
+            return self._by_blocks(workload, cpu, tile, buffers)
         grid = grid_of(workload, tile)
         args: Tensors = {
             b.name: te.placeholder(b.shape, b.dtype, name=b.name)
@@ -134,7 +147,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             total = sums.total[n, y, x, o, i]
             if has_byte_inputs(workload):
                 total = all_products(workload, cpu, grid, total, args, scratch, (n, y, x, o, i))
-            return scaled(workload, total, args, o, i)
+            return scaled(workload, cpu, total, args, o, i)
 
         stages = finish(workload, cpu, grid, args, value)
         arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
@@ -143,7 +156,15 @@ class Conv2dKernel(Kernel[Conv2d]):
         func = te.create_prim_func(arguments)
         reuses = reuses_rows(workload) and not sums.narrow
         scheduled = schedule_tiled(
-            func, tile, reductions, stages.tensors, vectorized, sums.narrow, sums.arrange, reuses
+            func,
+            tile,
+            reductions,
+            stages.tensors,
+            vectorized,
+            sums.narrow,
+            sums.arrange,
+            reuses,
+            stages.joined,
         )
         placed = stages.place(scheduled)
         return stream_weights(placed, tile) if _comes_from_afar(workload, cpu) else placed
@@ -159,7 +180,24 @@ class Conv2dKernel(Kernel[Conv2d]):
         lines = 1 if has_byte_inputs(workload) or cpu.architecture != "x86_64" else grid.rows
         steps = workload.in_channels // workload.groups
         size = grid.columns.extent, grid.vectors.group.count, sums, kept, lines, steps
-        return amx_forms(workload, cpu, columns, grid.output[1:3]) + tiles(cpu, *size)
+        return (
+            amx_forms(workload, cpu, columns, grid.output[1:3])
+            + winograd_forms(workload, cpu, kind)
+            + tiles(cpu, *size)
+        )
+
+    def _by_blocks(
+        self, workload: Conv2d, cpu: Cpu, tile: AmxTile | WinogradTile, buffers: dict[str, Buffer]
+    ) -> PrimFunc:
+        grid = grid_of(workload)
+        out = grid.output[1:3]
+
+        def products(image: Image) -> BlockProducts:
+            if isinstance(tile, AmxTile):
+                return Products(workload, tile, image, out)
+            return WinogradProducts(workload, tile, image, out)
+
+        return block_function(workload, cpu, grid, buffers, products)
 
     def _accumulate_floats(
         self,
@@ -212,6 +250,10 @@ class DenseKernel(Kernel[Dense]):
     def buffers(self, workload: Dense) -> tuple[Buffer, ...]:
         """Those of the convolution."""
         return Conv2dKernel().buffers(self.as_convolution(workload))
+
+    def arguments(self, workload: Dense, cpu: Cpu) -> tuple[Buffer, ...]:
+        """Those of the convolution."""
+        return Conv2dKernel().arguments(self.as_convolution(workload), cpu)
 
     def arrange(self, workload: Dense, cpu: Cpu, constants: Constants) -> Constants:
         """As the convolution does."""

@@ -2,11 +2,12 @@
 
 from itertools import accumulate
 
+from runtime.cpu import Cpu
 from runtime.kernels.base import Buffer, Kernel, kernels
 from runtime.kernels.fixed_point import REAL_DTYPES
-from runtime.kernels.padding import in_turn, loop, stores
+from runtime.kernels.loops import in_turn, loop
+from runtime.kernels.padding import stores
 from runtime.kernels.schedule import Tile
-from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Stmt, TirBuffer
 from runtime.workload import Concat, Slice
 

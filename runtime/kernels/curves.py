@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from runtime.kernels.exponential import exponential, sigmoid
 from runtime.kernels.fixed_point import REAL_DTYPES
 from runtime.tvm_types import Expr
-from runtime.workload import Activation, Arithmetic
+from runtime.workload import Arithmetic
 
 
 def rectified(value: Expr, arithmetic: Arithmetic = "float") -> Expr:
@@ -48,7 +48,7 @@ def _const(value: float) -> Expr:
     return tirx.const(value, "float32")
 
 
-CURVES: Mapping[Activation, Callable[[Expr], Expr]] = {
+CURVES: Mapping[str, Callable[[Expr], Expr]] = {
     "none": lambda x: x,
     "relu6": relu6,
     "hardswish": hardswish,

@@ -11,6 +11,7 @@ from operator import or_
 
 import numpy as np
 
+from runtime.cpu import ByteDot, Cpu
 from runtime.graph import Constants
 from runtime.kernels.base import Buffer
 from runtime.kernels.byte_dots import MOST_IN_16_BITS
@@ -18,7 +19,6 @@ from runtime.kernels.covering import Grid, Vectors, vectors_of
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum, pair_sum
 from runtime.kernels.padding import Image, is_inside
 from runtime.kernels.weight_layouts import taps_of
-from runtime.target import ByteDot, Cpu
 from runtime.tvm_types import Expr, IterVar, Tensor, Tensors
 from runtime.workload import HIGHEST_BYTE, DepthwiseConv2d, is_affine
 

@@ -1,5 +1,6 @@
 """Kernels that map values one by one: quantize, activations, scales and the sum of two."""
 
+from runtime.cpu import Cpu
 from runtime.kernels.base import Buffer, Kernel, W, kernels, te_placeholders
 from runtime.kernels.convolution import affine_output
 from runtime.kernels.curves import rectified, rectified_to
@@ -14,7 +15,6 @@ from runtime.kernels.fixed_point import (
     scale_buffers,
 )
 from runtime.kernels.schedule import Tile, schedule_elementwise
-from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
 from runtime.workload import (
     Add,

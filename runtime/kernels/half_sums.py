@@ -6,8 +6,9 @@ to sums of 16 bits, of which a word has two: they are added up at the end.
 
 from functools import lru_cache, partial
 
-from runtime.kernels.intrinsics import PURE_EFFECT, in_pieces, lane_sum
-from runtime.target import BitCount
+from runtime.cpu import BitCount
+from runtime.kernels.intrinsics import in_pieces, lane_sum
+from runtime.kernels.operators import register_operator
 from runtime.tvm_types import Expr, IterVar
 
 BIT_SUM = "tirx.bitnas_{}_sum"
@@ -22,13 +23,8 @@ WAYS = (BitCount.UADALP, BitCount.VPADAL)
 
 @lru_cache
 def _register() -> None:
-    from tvm import ir, tirx
-
     for kind in WAYS:
-        name = BIT_SUM.format(kind.name)
-        ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
-        ir.register_op_attr(name, "TVectorizable", True)
-        tirx.register_intrin_lowering(name, target="llvm", f=partial(_lower, kind), level=99)
+        register_operator(BIT_SUM.format(kind.name), partial(_lower, kind))
 
 
 def half_sum(kind: BitCount, word: Expr, axis: list[IterVar]) -> Expr:

@@ -1,44 +1,33 @@
 """Three operations that TVM has no names for, each an instruction or a few.
 
 ``byte_dot_sum`` adds up dot products of four bytes (VNNI, sdot and the like); ``lane_mask`` packs the signs
-of 16 lanes into 16 bits; ``spread`` lets lanes of several groups read each its own. They are operators of our
-own: TVM vectorizes them as it does its own, and lowers them as told here.
+of 16 lanes into 16 bits; ``spread`` lets lanes of several groups read each its own.
 """
 
 from collections.abc import Callable
 from functools import lru_cache, partial
 
+from runtime.cpu import ByteDot, Permute
 from runtime.kernels.byte_dots import add_dot, add_narrow, add_pairs
-from runtime.target import ByteDot, Permute
+from runtime.kernels.operators import called, register_operator
 from runtime.tvm_types import Expr, IterVar, TirBuffer
 
 BYTE_DOT, LANE_MASK = "tirx.bitnas_byte_dot", "tirx.bitnas_lane_mask"
 BYTE_DOT_SUM = "tirx.bitnas_{}_sum"
 PAIR_SUM = "tirx.bitnas_{}_pair_sum"
 WIDE_SUM = "tirx.bitnas_{}_wide_sum"
-PURE_EFFECT = 1  # TVM's CallEffectKind::kPure
 DOT_LANES = (4, 8, 16)
 MASK_LANES = 16
 
 
 @lru_cache
 def _register() -> None:
-    from tvm import ir, tirx
-
-    for name in (BYTE_DOT, LANE_MASK):
-        ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
-    ir.register_op_attr(BYTE_DOT, "TVectorizable", True)
+    register_operator(BYTE_DOT)
+    register_operator(LANE_MASK, _lower_lane_mask, by_lanes=False)
     for kind in ByteDot:
-        for form, lower in (
-            (BYTE_DOT_SUM, _lower_byte_dot_sum),
-            (PAIR_SUM, _lower_pair_sum),
-            (WIDE_SUM, _lower_wide_sum),
-        ):
-            name = form.format(kind.name)
-            ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
-            ir.register_op_attr(name, "TVectorizable", True)
-            tirx.register_intrin_lowering(name, target="llvm", f=partial(lower, kind), level=99)
-    tirx.register_intrin_lowering(LANE_MASK, target="llvm", f=_lower_lane_mask, level=99)
+        register_operator(BYTE_DOT_SUM.format(kind.name), partial(_lower_byte_dot_sum, kind))
+        register_operator(PAIR_SUM.format(kind.name), partial(_lower_pair_sum, kind))
+        register_operator(WIDE_SUM.format(kind.name), partial(_lower_wide_sum, kind))
 
 
 def byte_dot_sum(kind: ByteDot, data: list[Expr], weight: Expr, axis: list[IterVar]) -> Expr:
@@ -48,20 +37,22 @@ def byte_dot_sum(kind: ByteDot, data: list[Expr], weight: Expr, axis: list[IterV
     a0 and a2 in 16 bits each, and of a1 and a3. The bytes of ``weight`` are the signed w. Of a narrow kind,
     the sum is two of 16 bits, for ``wide_sum``.
     """
-    from tvm import ir
-
     _register()
-    dot = ir.Call(ir.Op.get(BYTE_DOT), [*data, weight], ret_ty="int32")
+    dot = called(BYTE_DOT, "int32", *data, weight)
     return lane_sum(BYTE_DOT_SUM.format(kind.name), dot, axis)
 
 
 def pair_sum(kind: ByteDot, data: Expr, weight: Expr, axis: list[IterVar]) -> Expr:
     """The sum over ``axis`` of a0 w0 + a1 w1, the signed halves of two int32."""
-    from tvm import ir
-
     _register()
-    pair = ir.Call(ir.Op.get(BYTE_DOT), [data, weight], ret_ty="int32")
+    pair = called(BYTE_DOT, "int32", data, weight)
     return lane_sum(PAIR_SUM.format(kind.name), pair, axis)
+
+
+def pair_added(kind: ByteDot, total: Expr, data: Expr, weight: Expr) -> Expr:
+    """``total`` plus a0 w0 + a1 w1, the signed halves of two int32, in loops that are written by hand."""
+    _register()
+    return called(PAIR_SUM.format(kind.name), "int32", total, called(BYTE_DOT, "int32", data, weight))
 
 
 def wide_sum(kind: ByteDot, narrow: Expr, axis: list[IterVar]) -> Expr:
@@ -71,10 +62,10 @@ def wide_sum(kind: ByteDot, narrow: Expr, axis: list[IterVar]) -> Expr:
 
 def lane_sum(name: str, value: Expr, axis: list[IterVar]) -> Expr:
     """The sum over ``axis`` by an operator of ours that adds an int32 to its first operand in its own way."""
-    from tvm import ir, te, tirx
+    from tvm import te, tirx
 
     reducer = te.comm_reducer(
-        lambda total, each: ir.Call(ir.Op.get(name), [total, each], ret_ty="int32"),
+        lambda total, each: called(name, "int32", total, each),
         lambda dtype: tirx.const(0, dtype),
         name="lane_sum",
     )
@@ -86,10 +77,8 @@ def lane_mask(first_lane: Expr) -> Expr:
 
     The argument is the load of one lane: TVM's schedules do not follow loads of vectors.
     """
-    from tvm import ir
-
     _register()
-    return ir.Call(ir.Op.get(LANE_MASK), [first_lane], ret_ty="int32")
+    return called(LANE_MASK, "int32", first_lane)
 
 
 def spread(
@@ -100,21 +89,13 @@ def spread(
     ``first`` is the load of a number of 32 bits; the ``16 / channels * units`` from there on are read,
     16 at most. ``channels`` is a multiple of 4.
     """
-    from tvm import ir
-
-    name = _register_spread(how, channels, units)
-    return ir.Call(ir.Op.get(name), [first, offset, lane], ret_ty=dtype)
+    return called(_register_spread(how, channels, units), dtype, first, offset, lane)
 
 
 @lru_cache
 def _register_spread(how: Permute, channels: int, units: int) -> str:
-    from tvm import ir, tirx
-
     name = f"tirx.bitnas_spread_{how.name.lower()}_{channels}_{units}"
-    ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
-    ir.register_op_attr(name, "TVectorizable", True)
-    lower = partial(_lower_spread, how, channels, units)
-    tirx.register_intrin_lowering(name, target="llvm", f=lower, level=99)
+    register_operator(name, partial(_lower_spread, how, channels, units))
     return name
 
 

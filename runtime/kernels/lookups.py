@@ -14,10 +14,10 @@ from functools import cache, lru_cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.kernels.operators import called, register_operator
 from runtime.tvm_types import Expr
 
 LOOKUP, HALVED_LOOKUP = "tirx.bitnas_lookup", "tirx.bitnas_halved_lookup"
-PURE_EFFECT = 1  # TVM's CallEffectKind::kPure
 NIBBLE = 16  # numbers that four bits choose among
 ROW = 2 * NIBBLE
 VPSHUFB = {16: "llvm.x86.ssse3.pshuf.b.128", 32: "llvm.x86.avx2.pshuf.b", 64: "llvm.x86.avx512.pshuf.b.512"}
@@ -41,12 +41,8 @@ def lookup_table(kind: str) -> NDArray[np.uint8]:
 
 @lru_cache
 def _register() -> None:
-    from tvm import ir, tirx
-
-    for name, width in ((LOOKUP, NIBBLE), (HALVED_LOOKUP, ROW)):
-        ir.register_op_attr(name, "TCallEffectKind", PURE_EFFECT)
-        ir.register_op_attr(name, "TVectorizable", True)
-        tirx.register_intrin_lowering(name, target="llvm", f=partial(_lower, width), level=99)
+    register_operator(LOOKUP, partial(_lower, NIBBLE))
+    register_operator(HALVED_LOOKUP, partial(_lower, ROW))
 
 
 def looked_up(first: Expr, index: Expr, is_halved: bool = False) -> Expr:
@@ -55,11 +51,8 @@ def looked_up(first: Expr, index: Expr, is_halved: bool = False) -> Expr:
     In a vector, ``first`` is the same for all lanes. It is the load of one number: TVM's schedules do not
     follow loads of vectors. In a halved one, lanes from the 16th on look up the 16 numbers that follow.
     """
-    from tvm import ir
-
     _register()
-    name = HALVED_LOOKUP if is_halved else LOOKUP
-    return ir.Call(ir.Op.get(name), [first, index], ret_ty="uint8")
+    return called(HALVED_LOOKUP if is_halved else LOOKUP, "uint8", first, index)
 
 
 def _lower(width: int, call: Expr) -> Expr:

@@ -1,13 +1,13 @@
 """Kernels over whole rows or groups of numbers: layer and group norm, softmax."""
 
-import math
 from collections.abc import Callable
 
+from runtime.cpu import Cpu
 from runtime.kernels.base import Buffer, Kernel, W, kernels, lanes, te_placeholders
 from runtime.kernels.block_sums import BlockSum, block_sum, clear_first, sum_at
 from runtime.kernels.exponential import exponential
+from runtime.kernels.pooling import largest_float
 from runtime.kernels.schedule import Tile
-from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensor
 from runtime.workload import GroupNorm, LayerNorm, Softmax
 
@@ -91,9 +91,7 @@ class SoftmaxKernel(Kernel[Softmax]):
         args, output = te_placeholders(self.buffers(workload)), self.buffers(workload)[-1]
         rows, _, _, vectors, width = output.shape
         data, one = args["data"], tirx.const(1.0, "float32")
-        larger = te.comm_reducer(
-            lambda a, b: tirx.max(a, b), lambda dtype: tirx.const(-math.inf, dtype), "larger"
-        )
+        larger = largest_float()
         k, lane = te.reduce_axis((0, vectors), "k"), te.reduce_axis((0, width), "lane")
         in_lanes = te.compute(
             (rows, 1, width), lambda n, g, i: larger(data[n, 0, g, k, i], axis=k), name="largest_0"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
+from runtime.kernels.loops import in_turn, loop
 from runtime.tvm_types import Expr, Stmt, Tensor, TirBuffer
 from runtime.workload import Window
 
@@ -25,6 +26,18 @@ class Image:
         for extent, i in zip(self.shape, index, strict=True):
             flat = flat * extent + i
         return self.tensor[flat]
+
+    def place(self, flat: Expr) -> list[Expr]:
+        """Where the element of this number lies in the tensor."""
+        from tvm import tirx
+
+        if self.is_flat:
+            return [flat]
+        found = []
+        for extent in reversed(self.shape[1:]):
+            found.append(tirx.floormod(flat, extent))
+            flat = tirx.floordiv(flat, extent)
+        return [flat, *reversed(found)]
 
 
 def tap_axes(window: Window, rows: str = "ky", columns: str = "kx") -> tuple[Expr, Expr]:
@@ -128,18 +141,3 @@ def stores(
         parts.append(loop(vectors, vector))
         done += vectors * width
     return parts
-
-
-def in_turn(parts: list[Stmt]) -> Stmt:
-    from tvm import tirx
-
-    return parts[0] if len(parts) == 1 else tirx.SeqStmt(parts)
-
-
-def loop(extent: int, body: Callable[[Expr], Stmt], kind: object = None) -> Stmt:
-    from tvm import tirx
-
-    if extent == 1:
-        return body(0)
-    variable = tirx.Var("i", "int32")
-    return tirx.For(variable, 0, extent, tirx.ForKind.SERIAL if kind is None else kind, body(variable))

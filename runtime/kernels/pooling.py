@@ -4,12 +4,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from runtime.cpu import Cpu
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
 from runtime.kernels.block_sums import BLOCK, block_sum, nested_sum, schedule_blocks
 from runtime.kernels.fixed_point import REAL_DTYPES, mean
 from runtime.kernels.padding import flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
-from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Tensor
 from runtime.workload import Arithmetic, AvgPool2d, GlobalAvgPool, MaxPool2d
 from runtime.workload.window import all_sides
@@ -88,6 +88,13 @@ def _reduction(workload: MaxPool2d) -> Any:
         return te.comm_reducer(lambda a, b: a & b, lambda dtype: tirx.const(ALL_BITS, dtype), "both")
     if _element(workload) != "float32":
         return te.max
+    return largest_float()
+
+
+def largest_float() -> Any:
+    """TE's reduction to the largest float, which passes over NaN."""
+    from tvm import te, tirx
+
     return te.comm_reducer(lambda a, b: tirx.max(a, b), lambda dtype: tirx.const(-math.inf, dtype), "larger")
 
 
@@ -96,23 +103,14 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
 
     def buffers(self, workload: AvgPool2d) -> tuple[Buffer, ...]:
         """Data (N, H, W, C/lanes, lanes) -> (N, Ho, Wo, C/lanes, lanes)."""
-        w = workload
+        w, dtype = workload, REAL_DTYPES[workload.arithmetic]
         width = lanes(w.channels)
         rest = (w.channels // width, width)
-        found = [
-            Buffer("data", "input", (w.batch, w.height, w.width, *rest), REAL_DTYPES[workload.arithmetic])
-        ]
+        found = [Buffer("data", "input", (w.batch, w.height, w.width, *rest), dtype)]
         if w.window.is_padded:
             padded = (w.batch, *w.window.padded(w.height, w.width), *rest)
-            found.append(Buffer("padded", "scratch", padded, REAL_DTYPES[workload.arithmetic]))
-        found.append(
-            Buffer(
-                "output",
-                "output",
-                (w.batch, w.out_height, w.out_width, *rest),
-                REAL_DTYPES[workload.arithmetic],
-            )
-        )
+            found.append(Buffer("padded", "scratch", padded, dtype))
+        found.append(Buffer("output", "output", (w.batch, w.out_height, w.out_width, *rest), dtype))
         return tuple(found)
 
     def prim_func(self, workload: AvgPool2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
@@ -121,7 +119,7 @@ class AvgPoolKernel(Kernel[AvgPool2d]):
 
         buffers = self.buffers(workload)
         output = buffers[-1]
-        image = data = flat_placeholder("data", buffers[0].shape, REAL_DTYPES[workload.arithmetic])
+        image = data = flat_placeholder("data", buffers[0].shape, buffers[0].dtype)
         window = workload.window
         if window.is_padded:
             data = pad_rows(image, window, 0)
@@ -150,13 +148,12 @@ class GlobalAvgPoolKernel(Kernel[GlobalAvgPool]):
 
     def buffers(self, workload: GlobalAvgPool) -> tuple[Buffer, ...]:
         """Data (N, pixels, C/lanes, lanes) -> (N, 1, 1, C/lanes, lanes)."""
-        width = lanes(workload.channels)
-        rest = (workload.channels // width, width)
+        w, dtype = workload, REAL_DTYPES[workload.arithmetic]
+        width = lanes(w.channels)
+        rest = (w.channels // width, width)
         return (
-            Buffer(
-                "data", "input", (workload.batch, workload.pixels, *rest), REAL_DTYPES[workload.arithmetic]
-            ),
-            Buffer("output", "output", (workload.batch, 1, 1, *rest), REAL_DTYPES[workload.arithmetic]),
+            Buffer("data", "input", (w.batch, w.pixels, *rest), dtype),
+            Buffer("output", "output", (w.batch, 1, 1, *rest), dtype),
         )
 
     def prim_func(self, workload: GlobalAvgPool, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:

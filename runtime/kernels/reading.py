@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from runtime.cpu import Cpu, Permute
 from runtime.kernels.covering import Grid
 from runtime.kernels.intrinsics import spread
 from runtime.kernels.padding import Image
-from runtime.target import Cpu, Permute
 from runtime.tvm_types import Expr
 
 Pixel = tuple[Expr, Expr, Expr]

@@ -1,11 +1,11 @@
 """Schedules shared by the kernels: a register tile with vector lanes over channels, and plain vectorizing."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
+from runtime.cpu import Cpu
 from runtime.kernels.covering import Cover
-from runtime.target import Cpu
 from runtime.tvm_types import Block, Loop, PrimFunc, Schedule, Tensor
 
 TILED_AXES = 5  # (batch, y, x, channel vectors, lanes)
@@ -39,7 +39,7 @@ class Tile:
     flags: ClassVar[frozenset[str]] = frozenset()
     x: int
     o: int
-    is_flat: bool = False
+    is_flat: bool = field(default=False, kw_only=True)
 
     def reuse(self, weight_cost: int = WEIGHT_COST) -> float:
         """Operations for what is loaded."""
@@ -103,6 +103,7 @@ def schedule_tiled(
     narrow: int = 0,
     arrange: Arrange | None = None,
     unrolls_row: bool = False,
+    joined: str = "",
 ) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
 
@@ -112,7 +113,8 @@ def schedule_tiled(
     before, vectorized over their last axis. If ``accumulate`` widens sums, these are the block ``narrow``,
     and ``narrow`` is the number of its own reductions. ``arrange`` moves what else comes before. With
     ``unrolls_row`` the second reduction, along a row of the window, is innermost and unrolled: what
-    neighbouring pixels read alike is then made ready once.
+    neighbouring pixels read alike is then made ready once. The stage ``joined`` does all vectors of a pixel
+    as one, so that their bytes are stored at once.
     """
     from tvm.s_tir import Schedule
 
@@ -136,7 +138,7 @@ def schedule_tiled(
     for name, block in zip(stages, (first, *others), strict=True):
         if name in IN_REGISTERS:
             schedule.set_scope(block, 0, "local")
-        _unroll(schedule, block, has_lanes=len(stages[name].shape) == TILED_AXES)
+        _unroll(schedule, block, len(stages[name].shape) == TILED_AXES, joins=name == joined)
 
     loops = list(schedule.get_loops(accumulate))
     reduced, spatial = loops[-reductions:], loops[6:-reductions]  # 4 outer loops, then the unit n and y
@@ -179,9 +181,12 @@ def _share(schedule: Schedule, loops: list[Loop]) -> None:
         schedule.parallel(loop)
 
 
-def _unroll(schedule: Schedule, block: Block, has_lanes: bool) -> None:
+def _unroll(schedule: Schedule, block: Block, has_lanes: bool, joins: bool = False) -> None:
     """Unroll a stage's loops within the tile (four loops lie outside), the lanes as a vector."""
-    loops = schedule.get_loops(block)[4:]
+    loops = list(schedule.get_loops(block)[4:])
+    if joins:
+        vector, lanes = loops[-2:]
+        loops[-2:] = [schedule.fuse(vector, lanes)]
     if has_lanes:
         schedule.vectorize(loops.pop())
     for loop in loops:

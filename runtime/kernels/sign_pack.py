@@ -4,12 +4,12 @@ A plain sign has the threshold 0; a batch norm's shift makes one per channel; a 
 position, since sign(x + m) = -1 exactly where x < -m (Compact ConvNets, equation 11).
 """
 
+from runtime.cpu import Cpu
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, te_placeholders
 from runtime.kernels.epilogue import LANES, fills_words
 from runtime.kernels.intrinsics import lane_mask
 from runtime.kernels.schedule import Tile, schedule_masks, schedule_packed
-from runtime.target import Cpu
 from runtime.tvm_types import Expr, PrimFunc, Tensors
 from runtime.workload import SignPack
 

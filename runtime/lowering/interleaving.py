@@ -11,38 +11,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.graph import Constants, Graph, MakeConstants, Node, Value
+from runtime.graph import Constants, Graph, MakeConstants, Node
 from runtime.lowering.folding import BatchNorm
+from runtime.lowering.swapping import only_source, swap
 from runtime.workload import Affine, Interleave, Relu
 
 
 def steps_before_interleaving(graph: Graph) -> None:
     """Turn interleaving, step into step, interleaving."""
     for step in [node for node in graph.nodes if isinstance(node.workload, Affine | Relu)]:
-        between = graph.producer(step.inputs[0])
-        if between is None or not isinstance(between.workload, Interleave) or step.keeps_rounding:
-            continue
-        is_read_once = len(graph.readers(between.output)) == 1
-        has_channels = step.inputs[0].shape == between.output.shape  # else it is another view of the image
-        if is_read_once and has_channels and between.output.index != graph.output.index:
+        between = only_source(graph, step, Interleave)
+        if between is not None and not step.keeps_rounding:
             _change_places(graph, between, step)
 
 
 def _change_places(graph: Graph, between: Node, step: Node) -> None:
     """Let ``step``, which reads the interleaving, run before it."""
-    source, result = between.inputs[0], step.output
-    phases = Value(between.output.index, source.shape, result.layout)
-    step.inputs, step.outputs = [source], [phases]
-    between.inputs, between.outputs = [phases], [result]
+    swap(graph, between, step)
     work: Any = step.workload
+    batch, *plane, channels = step.inputs[0].shape
     if isinstance(work, Affine):
-        pixels = math.prod(source.shape[1:-1])
-        step.workload = replace(work, pixels=pixels, channels=source.shape[-1])
+        step.workload = replace(work, pixels=math.prod(plane), channels=channels)
         step.make_constants = _of_phases(step.make_constants, between.workload)
     else:
-        step.workload = replace(work, size=math.prod(source.shape))
-    first, second = graph.nodes.index(between), graph.nodes.index(step)
-    graph.nodes[first], graph.nodes[second] = step, between
+        step.workload = replace(work, size=batch * math.prod(plane) * channels)
 
 
 def _of_phases(make: MakeConstants, work: Any) -> MakeConstants:

@@ -1,7 +1,6 @@
 """Rules for layers that hold numbers: convolutions, dense layers, batch norms, learned slopes and scales."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +9,13 @@ from torch.nn import functional as F
 
 from runtime.graph import Constants, Value
 from runtime.lowering.arrangement import Arranged, Tensor
-from runtime.lowering.arranging_rules import told
+from runtime.lowering.arranging_rules import canonical
 from runtime.lowering.folding import BatchNorm
 from runtime.lowering.layers import convolve, plain, quantized
-from runtime.lowering.rulebook import At, HeldWeight, pixels, rule, torch_shape
+from runtime.lowering.rulebook import At, pixels, rule, torch_shape
 from runtime.lowering.tensors import as_it_runs, numbers
 from runtime.lowering.transposed import transposed
+from runtime.lowering.weights import require_weight, weighted
 from runtime.lowering.windows import convolution_window, with_border
 from runtime.workload import Affine, AffineMap, Prelu, Subsample, Window
 from search_spaces import layers, plain_layers
@@ -24,42 +24,32 @@ from search_spaces import layers, plain_layers
 @rule(layers.QuantConv2d)
 def _quant_conv2d(at: At, input: Value) -> Value:
     layer, image = at.layer, at.image(input)
-    _require_weight(at, 4)
+    require_weight(at, 4)
     window = convolution_window(
         at, tuple(layer.weight.shape[2:]), layer.stride, layer.padding, layer.dilation
     )
     if layer.activation.dither is None:  # a sign of zero is +1, as its padding is, unless a mask is added
         image, window = with_border(at, image, window)
-    return convolve(at.builder, at.name, image, layer.activation, quantized(layer), window, layer.groups)
+    return convolve(at, image, layer.activation, quantized(layer), window, layer.groups)
 
 
 @rule(layers.QuantLinear)
 def _quant_linear(at: At, input: Value) -> Value:
-    _require_weight(at, 2)
+    require_weight(at, 2)
     layer = at.layer
-    return convolve(at.builder, at.name, _rows(at, input), layer.activation, quantized(layer), Window())
-
-
-class Weighted(nn.Module):
-    """The weights that a function is given, as those of a layer."""
-
-    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None, groups: Any = 1) -> None:
-        super().__init__()
-        self.weight, self.bias, self.groups = weight, bias, groups
-
-
-def _weighted(at: At, weight: Any, bias: Any, groups: Any = 1) -> At:
-    """Where a function is lowered as the layer that has these weights."""
-    known = isinstance(weight, HeldWeight) and isinstance(bias, HeldWeight | None)
-    at.require(known, "its weights are not parameters that a module holds")
-    return replace(at, layer=Weighted(weight.tensor, bias and bias.tensor, groups))
+    return convolve(at, _rows(at, input), layer.activation, quantized(layer), Window())
 
 
 @rule(nn.Conv2d)
 def _conv2d(at: At, input: Value) -> Value:
     layer = at.layer
-    at.require(layer.padding_mode == "zeros", "only zero padding is computed for float convolutions")
+    _require_zeros(at)
     return _convolution(at, input, layer.stride, layer.padding, layer.dilation)
+
+
+def _require_zeros(at: At) -> None:
+    mode = at.layer.padding_mode
+    at.require(mode == "zeros", f"padding_mode '{mode}' is not computed; only 'zeros' is")
 
 
 @rule(F.conv2d)
@@ -73,22 +63,21 @@ def _function_conv2d(
     dilation: Any = 1,
     groups: Any = 1,
 ) -> Value:
-    return _convolution(_weighted(at, weight, bias, groups), input, stride, padding, dilation)
+    return _convolution(weighted(at, weight, bias, groups), input, stride, padding, dilation)
 
 
 def _convolution(at: At, input: Value, stride: Any, padding: Any, dilation: Any) -> Value:
     layer, image = at.layer, at.image(input)
-    _require_weight(at, 4)
+    require_weight(at, 4)
     window = convolution_window(at, tuple(layer.weight.shape[2:]), stride, padding, dilation)
     image, window = with_border(at, image, window)
-    return convolve(at.builder, at.name, image, None, plain(layer), window, layer.groups)
+    return convolve(at, image, None, plain(layer), window, layer.groups)
 
 
 @rule(nn.ConvTranspose2d)
-def _transposed_conv2d(at: At, input: Value, output_size: Any = None) -> Value:
+def _transposed_conv2d(at: At, input: Value) -> Value:
     layer = at.layer
-    at.require(layer.padding_mode == "zeros", "only zero padding is computed")
-    at.require(output_size is None, "output_size is not computed; use output_padding")
+    _require_zeros(at)
     how = layer.stride, layer.padding, layer.output_padding, layer.groups, layer.dilation
     return transposed(at, at.image(input), *how)
 
@@ -106,46 +95,35 @@ def _function_transposed_conv2d(
     dilation: Any = 1,
 ) -> Value:
     how = stride, padding, output_padding, groups, dilation
-    return transposed(_weighted(at, weight, bias, groups), at.image(input), *how)
+    return transposed(weighted(at, weight, bias, groups), at.image(input), *how)
 
 
 @rule(F.linear, takes="any")
 def _function_linear(at: At, input: Tensor, weight: Any, bias: Any = None) -> Tensor:
-    return _linear(_weighted(at, weight, bias), input)
+    return _linear(weighted(at, weight, bias), input)
 
 
 @rule(nn.Linear, takes="any")
 def _linear(at: At, input: Tensor) -> Tensor:
-    _require_weight(at, 2)
+    require_weight(at, 2)
     shape = torch_shape(at.any_tensor(input))
     if len(shape) == 2:
-        return convolve(at.builder, at.name, at.plain(input), None, plain(at.layer), Window())
-    tensor, features = at.with_last(input, len(shape) - 1)
+        return convolve(at, at.plain(input), None, plain(at.layer), Window())
+    tensor, features = at.with_last(input, [len(shape) - 1])
     wanted = at.layer.weight.shape[1]
     at.require(wanted == features, f"it takes {wanted} features last, but gets a tensor of shape {shape}")
     count = math.prod(shape[1:-1])
     image = at.builder.view(tensor.value, (shape[0], 1, count, features))  # rows are pixels of an image
-    found = convolve(at.builder, at.name, image, None, plain(at.layer), Window())
+    found = convolve(at, image, None, plain(at.layer), Window())
     last = len(tensor.axes[-1])
     sizes = (*tensor.sizes[: len(tensor.sizes) - last], found.shape[-1])
-    return told(Arranged(found, sizes, (*tensor.axes[:-1], (len(sizes) - 1,))).simple())
+    return canonical(Arranged(found, sizes, (*tensor.axes[:-1], (len(sizes) - 1,))).simple())
 
 
 def _rows(at: At, value: Value) -> Value:
     rank = len(at.tensor(value).shape)
     at.require(rank == 2, "it takes rows of features, but gets images; flatten them first")
     return value
-
-
-def _require_weight(at: At, rank: int) -> None:
-    """Refuse weights and biases whose shapes are not a layer's: torch does, when it runs."""
-    layer = at.layer
-    shape, bias, groups = tuple(layer.weight.shape), layer.bias, getattr(layer, "groups", 1)
-    at.require(len(shape) == rank, f"its weight has the shape {shape}; {rank} numbers are needed")
-    at.require(min(shape) > 0, f"its weight of shape {shape} holds nothing")
-    at.require(groups > 0 and shape[0] % groups == 0, f"{groups} groups do not divide {shape[0]} channels")
-    fits = bias is None or tuple(bias.shape) == shape[:1]
-    at.require(fits, f"its bias does not have {shape[0]} numbers")
 
 
 @rule(nn.BatchNorm2d, nn.BatchNorm1d)

@@ -21,6 +21,7 @@ from runtime.kernels.weight_layouts import (
     weight_layouts,
 )
 from runtime.lowering.builder import GraphBuilder
+from runtime.lowering.rulebook import At
 from runtime.lowering.tensors import as_it_runs, in_float32, numbers
 from runtime.workload import (
     HIGHEST_BYTE,
@@ -38,7 +39,6 @@ from runtime.workload import (
     Window,
     Workload,
 )
-from search_spaces.errors import UnsupportedLayerError
 from search_spaces.weight_codes import CodeSet
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ class Outline:
 
 
 def convolve(
-    builder: GraphBuilder,
-    name: str,
+    at: At,
     value: Value,
     activation: "InputActivation | None",
     weights: Outline,
@@ -88,19 +87,17 @@ def convolve(
     """
     out_channels, depth, *_ = weights.shape
     in_channels = depth * groups
-    if value.shape[-1] != in_channels:
-        raise UnsupportedLayerError(
-            f"layer '{name}': it takes {in_channels} channels, but gets {value.shape[-1]}"
-        )
+    found = value.shape[-1]
+    at.require(found == in_channels, f"it takes {in_channels} channels, but gets {found}")
     is_depthwise = groups > 1 and in_channels == out_channels == groups
     code = _kernel_input(activation)
     coded = (
         value
         if activation is None
-        else activate(builder, name, value, activation, 1 if is_depthwise else groups)
+        else activate(at.builder, at.name, value, activation, 1 if is_depthwise else groups)
     )
-    layout = _layout(name, code, weights, depth * window.count)
-    workload = _workload(name, value, code, weights, layout, window, groups, is_depthwise)
+    layout = _layout(at, code, weights, depth * window.count)
+    workload = _workload(at, value, code, weights, layout, window, groups, is_depthwise)
 
     def constants() -> Constants:
         step = float(activation.scale) if activation is not None and activation.is_bytes else 1.0
@@ -112,7 +109,7 @@ def convolve(
 
     pixels = (workload.out_height, workload.out_width) if isinstance(workload, SpatialWorkload) else ()
     shape = (value.shape[0], *pixels, out_channels)
-    return builder.emit(name, workload, [coded], shape, constants, weights.layer)
+    return at.emit(workload, [coded], shape, constants, weights.layer)
 
 
 def activate(
@@ -168,26 +165,22 @@ def _thresholds(signs: SignPack, dither: str, plane: tuple[int, int]) -> Constan
     return {"threshold": np.ascontiguousarray(table)}
 
 
-def _layout(name: str, code: InputCode, weights: Outline, count: int) -> WeightLayout:
+def _layout(at: At, code: InputCode, weights: Outline, count: int) -> WeightLayout:
     """The layout of a layer's weights; sums have ``count`` products."""
     layout = weights.layout
     if layout is None:
-        raise UnsupportedLayerError(
-            f"layer '{name}': no kernel takes {weights.code} weights with {code} inputs; "
-            f"{ACCEPTED_CODES[code]}"
-        )
+        problem = f"no kernel takes {weights.code} weights with {code} inputs; {ACCEPTED_CODES[code]}"
+        raise at.refused(problem)
     highest = 0 if layout.quads is None else layout.quads.highest
     product = HIGHEST_BYTE.get(code, 0) * highest
     if count * product >= 1 << 31:
         most = (1 << 31) // product  # products that fit an int32 for certain
-        raise UnsupportedLayerError(
-            f"layer '{name}': a sum of {count} bytes may not fit 32 bits, of {most} it does"
-        )
+        raise at.refused(f"a sum of {count} bytes may not fit 32 bits, of {most} it does")
     return layout
 
 
 def _workload(
-    name: str,
+    at: At,
     value: Value,
     code: Any,
     weights: Outline,
@@ -203,9 +196,9 @@ def _workload(
             return BitserialDense(value.shape[0], depth, out_channels, layout.name, is_symmetric)
         return Dense(value.shape[0], depth, out_channels, layout.name, code)
     n, height, width, channels = value.shape
-    if min(window.outputs(height, width)) < 1:
-        rows, columns = window.extent
-        raise UnsupportedLayerError(f"layer '{name}': its {rows}x{columns} window is larger than the image")
+    rows, columns = window.extent
+    fits = min(window.outputs(height, width)) > 0
+    at.require(fits, f"its {rows}x{columns} window is larger than the image")
     spatial: dict[str, Any] = {"batch": n, "height": height, "width": width, **window.fields}
     if is_depthwise:
         return DepthwiseConv2d(**spatial, channels=channels, weight=layout.name, input=code)

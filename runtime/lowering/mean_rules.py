@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from runtime.graph import Value
 from runtime.lowering.arrangement import Arranged, Tensor, arranged
-from runtime.lowering.arranging_rules import axis_of, told
+from runtime.lowering.arranging_rules import axis_of, canonical
 from runtime.lowering.rulebook import At, rule, torch_shape
 from runtime.workload import AdaptiveAvgPool, AvgPool2d, GlobalAvgPool
 
@@ -38,8 +38,7 @@ def adaptive_mean(at: At, image: Value, sides: tuple[Any, ...]) -> Value:
     shape = (n, rows, columns, channels)
     if height % rows == 0 and width % columns == 0:
         window = height // rows, width // columns
-        kernel = window[0] if window[0] == window[1] else window
-        return at.emit(AvgPool2d(n, height, width, kernel, kernel, 0, channels), [image], shape)
+        return at.emit(AvgPool2d(n, height, width, window, window, 0, channels), [image], shape)
     return at.emit(AdaptiveAvgPool(n, height, width, rows, columns, channels), [image], shape)
 
 
@@ -63,7 +62,7 @@ def _mean(at: At, input: Tensor, dim: Any = None, keepdim: bool = False, dtype: 
     found = arranged(input)
     for axis in reversed(axes):  # the last one first: what is before it keeps its place
         found = _without(at, found, axis, keepdim)
-    return told(found.simple())
+    return canonical(found.simple())
 
 
 def _without(at: At, tensor: Arranged, axis: int, keepdim: bool) -> Arranged:

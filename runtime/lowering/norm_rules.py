@@ -12,10 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from runtime.graph import Constants, MakeConstants, Value
-from runtime.lowering.arrangement import Tensor, arranged
-from runtime.lowering.arranging_rules import axis_of, told
-from runtime.lowering.rulebook import At, HeldWeight, pixels, rule, torch_shape
+from runtime.lowering.arrangement import Tensor
+from runtime.lowering.arranging_rules import axis_of, canonical
+from runtime.lowering.rulebook import At, pixels, rule, torch_shape
 from runtime.lowering.tensors import as_it_runs, numbers
+from runtime.lowering.weights import require_held
 from runtime.workload import GroupNorm, LayerNorm, Softmax
 
 ReadWeights = Callable[[], tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]]
@@ -41,12 +42,12 @@ def _normed_rows(
     given = tuple(normalized_shape) if isinstance(normalized_shape, tuple | list) else (normalized_shape,)
     first = len(shape) - len(given)
     at.require(first > 0 and shape[first:] == given, f"it norms {given}, but gets a tensor of shape {shape}")
-    tensor, features = at.with_last(input, first)
+    tensor, features = at.with_last(input, range(first, len(shape)))
     batch, rows = shape[0], math.prod(shape[1:first])
     work = LayerNorm(batch, rows, features)
     constants = _norm_constants(features, eps, read)
     written = at.emit(work, [tensor.value], tensor.value.shape, constants, (same, eps))
-    return told(replace(tensor, value=written))
+    return canonical(replace(tensor, value=written))
 
 
 @rule(nn.GroupNorm, options=("num_groups", "eps"))
@@ -89,8 +90,7 @@ def _of_layer(at: At) -> ReadWeights:
 
 def _of_function(at: At, weight: Any, bias: Any) -> ReadWeights:
     """The weights that a function is given."""
-    known = all(each is None or isinstance(each, HeldWeight) for each in (weight, bias))
-    at.require(known, "its weights are not parameters that a module holds")
+    require_held(at, weight, bias)
 
     def read() -> Any:
         return tuple(each and numbers(each, each.tensor) for each in (weight, bias))
@@ -137,9 +137,6 @@ def _shares(at: At, input: Tensor, dim: Any, dtype: Any, log: bool) -> Tensor:
     at.require(dtype in (None, torch.float32), f"{dtype} is not computed; leave dtype out")
     axis = axis_of(at, dim, len(shape))
     at.require(axis > 0, "a softmax over the images of a batch is not computed; name another dimension")
-    tensor = arranged(input)
-    own = tensor.axes[axis]
-    tensor = at.moved(tensor, [*(i for i in range(len(tensor.sizes)) if i not in own), *own])
-    features = shape[axis]
+    tensor, features = at.with_last(input, [axis])
     work = Softmax(shape[0], math.prod(shape[1:]) // features, features, log)
-    return told(replace(tensor, value=at.emit(work, [tensor.value], tensor.value.shape)))
+    return canonical(replace(tensor, value=at.emit(work, [tensor.value], tensor.value.shape)))

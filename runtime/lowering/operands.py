@@ -8,20 +8,20 @@ import numpy as np
 
 from runtime.graph import Constants, Value
 from runtime.lowering.arrangement import Arranged, Tensor, arranged
-from runtime.lowering.arranging_rules import told
-from runtime.lowering.rulebook import At, HeldWeight, torch_shape
+from runtime.lowering.arranging_rules import canonical
+from runtime.lowering.rulebook import At, HeldWeight, pixels, torch_shape
 from runtime.lowering.tensors import numbers
 from runtime.workload import Affine
 
 
-def in_place_of(tensor: Tensor, change: Callable[[Value], Value]) -> Tensor:
+def elementwise(tensor: Tensor, change: Callable[[Value], Value]) -> Tensor:
     """A tensor whose numbers are changed one by one, arranged as it was."""
     if isinstance(tensor, Arranged):
         return replace(tensor, value=change(tensor.value))
     return change(tensor)
 
 
-def number_by_number(
+def elementwise_of_two(
     at: At, left: Tensor, right: Tensor, join: Callable[[At, Value, Value], Value]
 ) -> Tensor:
     """Two tensors of one shape joined number by number, moved in memory where they do not lie alike."""
@@ -30,7 +30,7 @@ def number_by_number(
     first, second = arranged(left), arranged(right)
     if (first.sizes, first.axes) != (second.sizes, second.axes):
         first, second = at.in_order(first), at.in_order(second)
-    return told(replace(first, value=join(at, first.value, second.value)))
+    return canonical(replace(first, value=join(at, first.value, second.value)))
 
 
 def by_parameter(at: At, tensor: Tensor, parameter: HeldWeight, role: str) -> Tensor:
@@ -48,7 +48,10 @@ def by_parameter(at: At, tensor: Tensor, parameter: HeldWeight, role: str) -> Te
     axis = wide[0] if wide else -1
     count = math.prod(own)
     at.require(not wide or (shape[axis] == count and len(shape) + axis > 0), problem)
-    found, channels = _with_last_axis(at, tensor, axis, count)
+    found = arranged(tensor)
+    channels = found.value.shape[-1]  # all the same for one number
+    if wide:
+        found, channels = at.with_last(found, [axis])
 
     def constants() -> Constants:
         given = numbers(parameter, parameter.tensor).reshape(-1)
@@ -56,17 +59,10 @@ def by_parameter(at: At, tensor: Tensor, parameter: HeldWeight, role: str) -> Te
         names = ("scale", "bias") if role == "scale" else ("bias", "scale")
         return dict(zip(names, (np.ascontiguousarray(np.broadcast_to(given, channels)), other), strict=True))
 
-    batch, total = found.sizes[0], math.prod(found.sizes)
-    work = Affine(batch, total // (batch * channels), channels)
-    written = at.emit(work, [found.value], found.value.shape, constants, (role, id(parameter.tensor)))
-    return told(replace(found, value=written))
-
-
-def _with_last_axis(at: At, tensor: Tensor, axis: int, count: int) -> tuple[Arranged, int]:
-    """The tensor with one of torch's axes last in memory, and how many numbers it has; all have one's own."""
-    found = arranged(tensor)
-    if count == 1:
-        return found, found.value.shape[-1]
-    own = found.axes[axis]
-    others = [each for each in range(len(found.sizes)) if each not in own]
-    return at.moved(found, [*others, *own]), count
+    image = found.value
+    if image.shape[-1] != channels:  # they are parts of the image's own channels
+        batch, total = found.sizes[0], math.prod(found.sizes)
+        image = at.builder.view(image, (batch, 1, total // (batch * channels), channels))
+    work = Affine(image.shape[0], pixels(image), channels)
+    written = at.emit(work, [image], image.shape, constants, (role, id(parameter.tensor)))
+    return canonical(replace(found, value=written))

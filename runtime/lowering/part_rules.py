@@ -9,7 +9,7 @@ import torch
 
 from runtime.graph import Value
 from runtime.lowering.arrangement import Arranged, Tensor, arranged
-from runtime.lowering.arranging_rules import axis_of, reshaped, told
+from runtime.lowering.arranging_rules import axis_of, canonical, reshaped
 from runtime.lowering.rulebook import At, rule, torch_shape
 from runtime.workload import Concat, Slice, Subsample
 
@@ -74,14 +74,14 @@ def part(at: At, value: Tensor, axis: int, start: int, count: int, name: str = "
     work = Slice(batch, before, size * behind, start * behind, count * behind)
     sizes = (*tensor.sizes[:own], count, *tensor.sizes[own + 1 :])
     written = at.emit(work, [tensor.value], (batch, math.prod(sizes[1:])), part=name)
-    return told(Arranged(written, sizes, tensor.axes).simple())
+    return canonical(Arranged(written, sizes, tensor.axes).simple())
 
 
 @rule(operator.getitem, view=True, takes="any")
 def _getitem(at: At, input: Any, index: Any) -> Any:
     if isinstance(input, tuple):  # of parts
         known = isinstance(index, slice) or (isinstance(index, int) and -len(input) <= index < len(input))
-        at.require(known, f"part {index!r} is not one of {len(input)}")
+        at.require(known, f"it asks for part {index!r} of {len(input)}, counted from 0")
         return input[index]
     shape = torch_shape(at.any_tensor(input))
     given = _completed(at, index if isinstance(index, tuple) else (index,), len(shape))
@@ -124,9 +124,10 @@ def _strided(
     whole = all(isinstance(each, slice) and each.start in (None, 0) and each.stop is None for each in given)
     fits = len(given) == len(steps) == 4 and steps[:2] == (1, 1) and steps[2] == steps[3] > 1 and whole
     at.require(fits, "only steps through rows and columns alike are computed: x[:, :, ::2, ::2]")
-    n, height, width, channels = at.image(at.plain(input)).shape
+    image = at.image(at.plain(input))
+    n, height, width, channels = image.shape
     work = Subsample(n, height, width, channels, steps[2], 0)
-    found = at.emit(work, [at.plain(input)], (n, work.out_height, work.out_width, channels), part="steps")
+    found = at.emit(work, [image], (n, work.out_height, work.out_width, channels), part="steps")
     return found, (slice(None),) * 4
 
 
@@ -168,4 +169,4 @@ def _joined(at: At, tensors: Any, axis: int) -> Tensor:
     sizes = tuple(each[axis] * behind for each in shapes)
     written = at.emit(Concat(n, before, sizes), values, (n, before * sum(sizes)))
     own = arranged(replace(written, layout="rows")).reshaped(shape)
-    return told(own)
+    return canonical(own)

@@ -11,9 +11,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from runtime.graph import Constants, Graph, MakeConstants, Node, Value
+from runtime.graph import Constants, Graph, MakeConstants, Node
 from runtime.kernels import packing
 from runtime.kernels.base import kernel_for
+from runtime.lowering.swapping import only_source, swap
 from runtime.workload import Affine, MaxPool2d, Quantize, Relu, Relu6, SignPack, Workload
 
 CanJoin = Callable[[Node, Node], bool]
@@ -36,8 +37,8 @@ def pool_normed_signs(graph: Graph, can_join: CanJoin) -> None:
     ``can_join`` is asked about the batch norm.
     """
     for sign in _nodes(graph, (SignPack,)):
-        affine = _only_source(graph, sign, Affine)
-        pool = affine and _only_source(graph, affine, MaxPool2d)
+        affine = only_source(graph, sign, Affine)
+        pool = affine and only_source(graph, affine, MaxPool2d)
         before = pool and graph.producer(pool.inputs[0])
         if not affine or not pool or not before or not _keeps_order(sign) or not can_join(before, affine):
             continue
@@ -49,7 +50,7 @@ def pool_normed_signs(graph: Graph, can_join: CanJoin) -> None:
 
 def _move(graph: Graph, kinds: tuple[type[Workload], ...], can_join: CanJoin) -> None:
     for step in _nodes(graph, kinds):
-        pool = _only_source(graph, step, MaxPool2d)
+        pool = only_source(graph, step, MaxPool2d)
         before = pool and graph.producer(pool.inputs[0])
         if pool and before and _keeps_order(step) and can_join(before, step):
             _change_places(graph, pool, step)
@@ -59,16 +60,6 @@ def _nodes(graph: Graph, kinds: tuple[type[Workload], ...]) -> list[Node]:
     return [node for node in graph.nodes if isinstance(node.workload, kinds)]
 
 
-def _only_source(graph: Graph, node: Node, kind: type[Workload]) -> Node | None:
-    """The node of that kind whose image ``node`` alone reads, channel by channel."""
-    source = graph.producer(node.inputs[0])
-    if source is None or not isinstance(source.workload, kind) or len(graph.readers(source.output)) > 1:
-        return None
-    # they differ for rows of flattened images: their features are not channels
-    has_channels = node.inputs[0].shape[-1] == source.output.shape[-1]
-    return source if has_channels and source.output.index != graph.output.index else None
-
-
 def _keeps_order(step: Node) -> bool:
     """Whether it does the same to every pixel of a channel."""
     return not isinstance(step.workload, SignPack) or step.workload.threshold in ("zero", "channel")
@@ -76,13 +67,8 @@ def _keeps_order(step: Node) -> bool:
 
 def _change_places(graph: Graph, pool: Node, step: Node) -> None:
     """Let ``step``, which reads the pool, run before it."""
-    source, result = pool.inputs[0], step.output
-    between = Value(pool.output.index, source.shape, result.layout)
-    step.inputs, step.outputs = [source], [between]
-    pool.inputs, pool.outputs = [between], [result]
+    swap(graph, pool, step)
     step.workload, pool.workload = _changed(step.workload, pool.workload)
-    first, second = graph.nodes.index(pool), graph.nodes.index(step)
-    graph.nodes[first], graph.nodes[second] = step, pool
 
 
 def _changed(step: Any, pool: Any) -> tuple[Workload, Workload]:

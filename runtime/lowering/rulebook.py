@@ -1,7 +1,7 @@
 """The register of rules: how a traced step, a layer, a function or a tensor's method, becomes kernels."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from inspect import BoundArguments, Signature, signature
 from typing import Any, TypeVar
@@ -15,22 +15,40 @@ from runtime.lowering.tensors import as_it_runs
 from runtime.workload import ChannelShuffle, Permute, ToNchw, Workload
 from search_spaces.errors import UnsupportedLayerError
 
+
+def place_of(name: str, within: str = "") -> str:
+    """How an error names a step: by its name, and the path of the module that calls a function."""
+    return f"layer '{name}' in '{within}'" if within else f"layer '{name}'"
+
+
 FLOAT_MAX = float(np.finfo(np.float32).max)
 """No number that tensors are computed with is larger."""
 
 
 @dataclass(frozen=True)
 class At:
-    """Where a rule works: the graph so far, the step's name, and the layer that it calls, if it calls one."""
+    """Where a rule works.
+
+    Attributes:
+        builder: the graph so far.
+        name: of the step: the layer's path in the model, or the function's name.
+        layer: that it calls, if it calls one.
+        within: the path of the module whose forward calls a function; empty for the model's own.
+    """
 
     builder: GraphBuilder
     name: str
     layer: Any = None
+    within: str = ""
 
     def require(self, condition: Any, problem: str) -> None:
         """Refuse the step unless the condition holds."""
         if not condition:
-            raise UnsupportedLayerError(f"layer '{self.name}': {problem}")
+            raise self.refused(problem)
+
+    def refused(self, problem: str) -> UnsupportedLayerError:
+        """The error that refuses the step."""
+        return UnsupportedLayerError(f"{place_of(self.name, self.within)}: {problem}")
 
     def any_tensor(self, value: Any) -> Value | Arranged:
         """The value, which must be a tensor, of any shape."""
@@ -39,8 +57,7 @@ class At:
 
     def image(self, value: Any) -> Value:
         """The value, which must be a batch of images."""
-        is_image = isinstance(value, Value) and len(value.shape) == 4
-        self.require(is_image, "it takes images, but gets rows of features")
+        self.require(len(self.tensor(value).shape) == 4, "it takes images, but gets rows of features")
         return value  # type: ignore[no-any-return]  # see above
 
     def tensor(self, value: Any) -> Value:
@@ -84,12 +101,12 @@ class At:
         found = self.moved(tensor, [*others[:place], *own, *others[place:]]).simple()
         return found, found.axes[axis][0]
 
-    def with_last(self, value: Value | Arranged, first: int) -> tuple[Arranged, int]:
-        """A tensor whose torch axes from ``first`` on lie last in memory, and how many numbers they have."""
-        tensor = arranged(value)
-        last = [own for axis in tensor.axes[first:] for own in axis]
+    def with_last(self, value: Value | Arranged, axes: Iterable[int]) -> tuple[Arranged, int]:
+        """A tensor with these of torch's axes last in memory, and how many numbers they have."""
+        tensor, wanted = arranged(value), list(axes)
+        last = [own for axis in wanted for own in tensor.axes[axis]]
         others = [own for own in range(len(tensor.sizes)) if own not in last]
-        return self.moved(tensor, [*others, *last]), math.prod(tensor.shape[first:])
+        return self.moved(tensor, [*others, *last]), math.prod(tensor.shape[axis] for axis in wanted)
 
     def emit(
         self,
@@ -161,8 +178,8 @@ class Rule:
     takes: str = "plain"
     takes_parameters: bool = False
 
-    def bind(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The arguments of a call by name.
+    def bind(self, place: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a call by name; ``place`` is that of ``place_of``.
 
         Raises:
             UnsupportedLayerError: there is one that the rule does not know.
@@ -171,7 +188,7 @@ class Rule:
             return self.parameters.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise UnsupportedLayerError(
-                f"layer '{name}': not all of its arguments are computed ({error}); leave them out"
+                f"{place}: not all of its arguments are computed ({error}); leave them out"
             ) from error
 
     def apply(self, at: At, given: dict[str, Any]) -> Any:

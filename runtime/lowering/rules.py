@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from inspect import signature
+from typing import Any
 
 from runtime.lowering import (
     activation_rules,
@@ -11,7 +12,7 @@ from runtime.lowering import (
     mean_rules,
     norm_rules,
     part_rules,
-    plane_rules,
+    resizing_rules,
     shape_rules,
     window_rules,
 )
@@ -28,11 +29,12 @@ __all__ = [
     "mean_rules",
     "norm_rules",
     "part_rules",
-    "plane_rules",
+    "resizing_rules",
     "rule_of",
     "rules",
     "shape_rules",
     "window_rules",
+    "without_kernel",
 ]
 
 
@@ -49,6 +51,17 @@ def kind_with_rule(kind: type) -> type | None:
 def rule_of(key: object) -> Rule | None:
     """The rule of a class of layers, a function, or a name of a tensor's method."""
     return rules.get(key) or _added(tuple(lowerings)).get(key)
+
+
+def without_kernel(key: Any) -> str:
+    """What an error says of a class of layers, a function or a method without a rule: what has one."""
+    if not isinstance(key, type):
+        name = getattr(key, "__name__", key)
+        return f"{name} has no kernel; choose among the functions and layers of docs/torch-models.md"
+    is_torchs = key.__module__.startswith("torch.nn.modules")
+    name = key.__name__ if is_torchs else f"{key.__module__}.{key.__name__}"
+    alike = sorted(k.__name__ for k in rules if isinstance(k, type) and k.__module__ == key.__module__)
+    return f"{name} has no kernel; choose among {', '.join(alike) or 'the layers of docs/torch-models.md'}"
 
 
 @lru_cache(1)

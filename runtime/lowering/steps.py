@@ -12,8 +12,8 @@ from runtime.graph import Value
 from runtime.lowering.arrangement import Arranged
 from runtime.lowering.builder import MAX_ELEMENTS, GraphBuilder
 from runtime.lowering.recording import ROOT, Recorder, changes_in_place, size_of
-from runtime.lowering.rulebook import At, HeldWeight, Rule, torch_shape
-from runtime.lowering.rules import kind_with_rule, rule_of
+from runtime.lowering.rulebook import At, HeldWeight, Rule, place_of, torch_shape
+from runtime.lowering.rules import kind_with_rule, rule_of, without_kernel
 from search_spaces.errors import UnsupportedLayerError
 
 
@@ -50,7 +50,7 @@ class Step:
         if self.rule is None:
             return self._weight() if self.layer is not None else self._number(values)
         given = {name: _resolved(argument, values) for name, argument in self.given.items()}
-        at = At(builder, self.name, self.layer)
+        at = At(builder, self.name, self.layer, _within(self.node))
         found = self.rule.apply(at, given)
         changed = next(iter(given.values()))
         is_same = not self.in_place or (
@@ -71,9 +71,8 @@ class Step:
         try:
             return size_of(self.node, args, _resolved(self.node.kwargs, values))
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise UnsupportedLayerError(
-                f"layer '{self.name}': {error}, for the shape that it is compiled for"
-            ) from error
+            problem = f"{_place(self.node)}: {error}, for the shape that it is compiled for"
+            raise UnsupportedLayerError(problem) from error
 
 
 def _resolved(argument: Any, values: Mapping[Node, Any]) -> Any:
@@ -106,29 +105,32 @@ def owner(node: Node) -> str:
 
 def _given(node: Node, rule: Rule, layer: nn.Module | None) -> dict[str, Any]:
     """The arguments of a step by the names that its rule has for them."""
-    kwargs, name = dict(node.kwargs), node.name if layer is None else str(node.target)
+    kwargs = dict(node.kwargs)
     if layer is None:
-        return rule.bind(name, node.args, kwargs)
+        return rule.bind(_place(node), node.args, kwargs)
     images = [*node.args, *(kwargs.pop(key) for key in ("input", "x") if key in kwargs)]
     if len(images) != 1 or kwargs:
-        raise UnsupportedLayerError(f"layer '{name}': it takes one tensor; pass nothing else")
+        more = f", and leave out {', '.join(kwargs)}" if kwargs else f", not {len(images)}"
+        raise UnsupportedLayerError(f"{_place(node)}: pass it one tensor{more}")
     return {"input": images[0]}
 
 
 def _find_rule(node: Node, layer: nn.Module | None) -> Rule:
     """The rule for a module's type, a function, or a tensor method's name."""
-    if layer is not None:
-        own = type(layer)
-        key: Any = kind_with_rule(own) or own
-        is_plain = own.__module__.startswith("torch.nn.modules")
-        what = own.__name__ if is_plain else f"{own.__module__}.{own.__name__}"
-        name = str(node.target)
-    else:
-        key, name = node.target, node.name
-        what = str(getattr(node.target, "__name__", node.target))
+    key: Any = node.target if layer is None else kind_with_rule(type(layer)) or type(layer)
     found = rule_of(key)
     if found is None:
-        raise UnsupportedLayerError(
-            f"layer '{name}': {what} has no kernel; replace it by a layer that has one"
-        )
+        raise UnsupportedLayerError(f"{_place(node)}: {without_kernel(key)}")
     return found
+
+
+def _place(node: Node) -> str:
+    """How an error names a step."""
+    is_layer = node.op == "call_module"
+    return place_of(str(node.target)) if is_layer else place_of(node.name, _within(node))
+
+
+def _within(node: Node) -> str:
+    """The path of the module whose forward calls a function; empty for the model's own, and for a layer."""
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    return str(stack[-1][0]) if stack and node.op != "call_module" else ""

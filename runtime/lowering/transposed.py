@@ -17,6 +17,7 @@ from runtime.kernels.weight_layouts import LayerWeights, weight_layouts
 from runtime.lowering.layers import Outline, convolve
 from runtime.lowering.rulebook import At
 from runtime.lowering.tensors import as_it_runs, numbers
+from runtime.lowering.weights import require_weight
 from runtime.lowering.windows import two_numbers
 from runtime.workload import Interleave, Window
 from search_spaces.weight_codes import CodeSet
@@ -81,7 +82,7 @@ def transposed(
     Raises:
         UnsupportedLayerError: options or weights do not fit.
     """
-    inputs, depth, *kernel = _shape(at, groups)
+    inputs, depth, *kernel = require_weight(at, 4, is_transposed=True)
     _, height, width, channels = image.shape
     at.require(channels == inputs, f"it takes {inputs} channels, but gets {channels}")
     steps, gaps = two_numbers(at, "stride", stride, 1), two_numbers(at, "dilation", dilation, 1)
@@ -109,19 +110,8 @@ def transposed(
     layout = weight_layouts.get("float")
     shape = (outputs * phases, inputs // groups, *window.taps)
     outline = Outline(at.layer, CodeSet(None), "float", layout, shape, read)
-    computed = convolve(at.builder, at.name, image, None, outline, window, groups)
+    computed = convolve(at, image, None, outline, window, groups)
     return _interleaved(at, computed, rows, columns, groups)
-
-
-def _shape(at: At, groups: Any) -> tuple[int, ...]:
-    """The shape of the weight, (C, O / groups, rows, columns)."""
-    shape, bias = tuple(at.layer.weight.shape), at.layer.bias
-    at.require(len(shape) == 4, f"its weight has the shape {shape}; 4 numbers are needed")
-    at.require(min(shape) > 0, f"its weight of shape {shape} holds nothing")
-    at.require(groups > 0 and shape[0] % groups == 0, f"{groups} groups do not divide {shape[0]} channels")
-    outputs = shape[1] * groups
-    at.require(bias is None or tuple(bias.shape) == (outputs,), f"its bias does not have {outputs} numbers")
-    return shape
 
 
 def of_phases(weight: NDArray[Any], rows: Axis, columns: Axis, groups: int) -> NDArray[Any]:

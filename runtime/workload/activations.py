@@ -3,43 +3,39 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from runtime.workload.base import Workload
+from runtime.workload.base import ElementwiseWorkload
 
 
 @dataclass(frozen=True)
-class Sigmoid(Workload):
+class Sigmoid(ElementwiseWorkload):
     """``1 / (1 + exp(-x))``."""
 
     family: ClassVar[str] = "sigmoid"
-    size: int
 
 
 @dataclass(frozen=True)
-class Silu(Workload):
+class Silu(ElementwiseWorkload):
     """``x / (1 + exp(-x))`` (Elfwing et al., *Sigmoid-weighted linear units*, 2017)."""
 
     family: ClassVar[str] = "silu"
-    size: int
 
 
 @dataclass(frozen=True)
-class Hardsigmoid(Workload):
+class Hardsigmoid(ElementwiseWorkload):
     """``min(max(x + 3, 0), 6) / 6`` (Howard et al., *Searching for MobileNetV3*, 2019)."""
 
     family: ClassVar[str] = "hardsigmoid"
-    size: int
 
 
 @dataclass(frozen=True)
-class Hardswish(Workload):
+class Hardswish(ElementwiseWorkload):
     """``x min(max(x + 3, 0), 6) / 6``, of the same paper."""
 
     family: ClassVar[str] = "hardswish"
-    size: int
 
 
 @dataclass(frozen=True)
-class Gelu(Workload):
+class Gelu(ElementwiseWorkload):
     """``x Phi(x)``, Phi the normal distribution (Hendrycks and Gimpel, *GELUs*, 2016).
 
     Attributes:
@@ -47,13 +43,11 @@ class Gelu(Workload):
     """
 
     family: ClassVar[str] = "gelu"
-    size: int
     tanh: bool = False
 
 
 @dataclass(frozen=True)
-class Elu(Workload):
+class Elu(ElementwiseWorkload):
     """``x`` above zero, ``alpha (exp(x) - 1)`` below, alpha being a constant (Clevert et al., 2016)."""
 
     family: ClassVar[str] = "elu"
-    size: int

@@ -3,7 +3,14 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from runtime.workload.base import UNLESS_DEFAULT, Arithmetic, ByteCode, ThresholdKind, Workload
+from runtime.workload.base import (
+    UNLESS_DEFAULT,
+    Arithmetic,
+    ByteCode,
+    ElementwiseWorkload,
+    ThresholdKind,
+    Workload,
+)
 
 
 @dataclass(frozen=True)
@@ -19,30 +26,27 @@ class SignPack(Workload):
 
 
 @dataclass(frozen=True)
-class Quantize(Workload):
+class Quantize(ElementwiseWorkload):
     """``round(x / step)``, of int8 plus a zero point, clamped to 0..255, or 0..2^N - 1 for uintN."""
 
     family: ClassVar[str] = "quantize"
-    size: int
     code: ByteCode
     arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
-class Relu(Workload):
+class Relu(ElementwiseWorkload):
     """``max(x, 0)`` where no kernel before it could take it in."""
 
     family: ClassVar[str] = "relu"
-    size: int
     arithmetic: Arithmetic = "float"
 
 
 @dataclass(frozen=True)
-class Relu6(Workload):
+class Relu6(ElementwiseWorkload):
     """``min(max(x, 0), 6)``."""
 
     family: ClassVar[str] = "relu6"
-    size: int
     arithmetic: Arithmetic = "float"
 
 
@@ -85,9 +89,8 @@ class ScaleChannels(Workload):
 
 
 @dataclass(frozen=True)
-class Add(Workload):
+class Add(ElementwiseWorkload):
     """The sum of two tensors of the same shape."""
 
     family: ClassVar[str] = "add"
-    size: int
     arithmetic: Arithmetic = "float"

@@ -10,8 +10,9 @@ import torch
 import runtime
 import search_spaces
 from benchmarks.proof.emulated import EMULATORS, emulated
+from runtime.cpu import ByteDot
 from runtime.kernels.half_sums import MOST_WORDS
-from runtime.target import BOARDS, ByteDot, board_of, cpu_of
+from runtime.target import BOARDS, board_of, cpu_of
 from search_spaces import BitnasError, InvalidInput, precisions
 from search_spaces.layers import QuantConv2d
 from tests.runtime.harness import trained

@@ -1,7 +1,5 @@
 """Layers, functions and methods of networks that people bring: as torch computes them, or refused by name."""
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -28,6 +26,7 @@ class Held(Applied):
         super().__init__(function)
         self.gain, self.wide = nn.Parameter(torch.randn(4, 1, 1)), nn.Parameter(torch.randn(8))
         self.one, self.norm = nn.Parameter(torch.randn(1)), nn.LayerNorm(4)
+        self.pair, self.plain = nn.Parameter(torch.randn(2, 1, 1)), torch.ones(4, 1, 1)
         nn.init.normal_(self.norm.weight)
         self.linear, self.back = nn.Linear(4, 6), nn.Linear(6, 4)
 
@@ -92,6 +91,7 @@ def halves(m, y):
         lambda m, y: y.transpose(1, 2).mean([2, 3]),
         lambda m, y: y * m.gain + m.gain,
         lambda m, y: m.gain * y.mul(m.one) + (m.one + y),
+        lambda m, y: (y.unflatten(1, (2, 2)) * m.pair).flatten(1, 2),
         lambda m, y: y * m.wide + y.permute(0, 2, 3, 1).permute(0, 3, 1, 2),
         lambda m, y: F.pad(y, (1, 0, 2, 3), value=0.5) * 2,
         lambda m, y: F.pad(y, (0, 0, 0, 0, 1, 2)),
@@ -242,11 +242,27 @@ def test_what_is_not_computed_says_what_is(function, named):
     refused(Held(function), named)
 
 
+@pytest.mark.parametrize(
+    ("layer", "named"),
+    [
+        (Held(lambda m, y: torch.tanh(y)), "layer 'tanh' in '1.0': tanh has no kernel; choose among"),
+        (Held(lambda m, y: F.pad(y, (1, 1), "circular")), "layer 'pad' in '1.0': mode 'circular'"),
+        (Held(lambda m, y: y.mul(2, out=y)), "layer 'mul' in '1.0': not all of its arguments"),
+        (Held(lambda m, y: y / m.gain), "layer 'truediv' in '1.0': it computes with the parameter"),
+        (Held(lambda m, y: y + m.plain), "layer 'add' in '1.0': it computes with a tensor of shape"),
+        (nn.ReflectionPad2d(1), "layer '1.0': ReflectionPad2d has no kernel; .*ConstantPad2d, ZeroPad2d"),
+        (nn.Conv2d(3, 3, 3, padding_mode="reflect"), "layer '1.0': padding_mode 'reflect' .* only 'zeros'"),
+        (nn.LSTM(8, 8), "layer '1.0': LSTM has no kernel; choose among the layers of docs"),
+    ],
+)
+def test_what_is_refused_is_told_by_its_path_and_with_what_is_computed(layer, named):
+    refused(nn.Sequential(nn.Identity(), nn.Sequential(layer)), named)
+
+
 def test_a_gate_of_every_kind_has_the_right_shape():
     for shape in ((4, 1, 1), (1, 4, 1, 1), (1,), (8,), (1, 1, 1, 8)):
         module = Held(lambda m, y: y * m.gain)
         module.gain = nn.Parameter(torch.randn(shape))
         check(module)
     module.gain = nn.Parameter(torch.randn(4, 8, 8))
-    assert math.prod(module.gain.shape) == 256
     refused(module, "the parameter 'gain' of shape \\(4, 8, 8\\) is not one number")

@@ -1,5 +1,7 @@
 """Kernels of activations, norms, borders, resizing and slices conform, against torch in double precision."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -43,7 +45,7 @@ class OfLayers(KernelConformance):
 class Activation(OfLayers):
     """An activation, with its constants."""
 
-    constants: dict = {}  # noqa: RUF012
+    constants: ClassVar = {}
 
     def case(self, random):
         x = 4 * normal(random, number(random, 1, 300))
@@ -73,7 +75,7 @@ class TestGeluByTanh(Activation):
 
 
 class TestElu(Activation):
-    constants = {"alpha": np.array([0.7], np.float32)}  # noqa: RUF012
+    constants: ClassVar = {"alpha": np.array([0.7], np.float32)}
     workload, function = staticmethod(lambda n: w.Elu(1, n)), staticmethod(lambda x: F.elu(x, 0.7))
 
 
@@ -224,6 +226,5 @@ def test_norms_of_many_numbers_far_from_zero():
         w.GroupNorm(1, 12544, 16, 1), data=x, scale=ones, bias=zeros, epsilon=np.array([1e-5], np.float32)
     )
     expected = (x - x.mean(dtype=np.float64)) / x.std(dtype=np.float64)
-    np.testing.assert_allclose(
-        found.reshape(x.shape), expected, atol=2e-4
-    )  # in float32, x has 4e-6 of itself
+    # in float32, x has 4e-6 of itself
+    np.testing.assert_allclose(found.reshape(x.shape), expected, atol=2e-4)

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 import runtime
 from benchmarks import torchvision, zoo
+from benchmarks.torchvision import TOLERANCE
 from runtime.lowering import lower
 from tests.runtime import interpreter
 
@@ -16,9 +17,6 @@ if importlib.util.find_spec("torchvision") is None:
     pytest.skip("torchvision is not installed: pip install -e '.[dev]'", allow_module_level=True)
 
 SIDE = 64
-TOLERANCE = 1e-4
-"""Of the largest output: sums of thousands of terms in another order than torch's differ."""
-
 COMPILED = ("mobilenet_v3_small",)
 INTERPRETED = ("convnext_tiny",)
 

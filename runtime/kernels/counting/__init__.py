@@ -3,12 +3,12 @@
 NEON's counts bytes: there words are summed in halves.
 """
 
+from runtime.cpu import BitCount, Cpu
 from runtime.kernels.counting.base import Counting, sums
 from runtime.kernels.counting.by_halves import HalfCounting
 from runtime.kernels.counting.by_lookups import LookupCounting
 from runtime.kernels.counting.by_words import WordCounting
 from runtime.kernels.half_sums import WAYS
-from runtime.target import BitCount, Cpu
 from runtime.workload import BitserialConv2d
 
 __all__ = ["Counting", "HalfCounting", "LookupCounting", "WordCounting", "counting_for", "sums"]

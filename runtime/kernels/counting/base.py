@@ -4,13 +4,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
+from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels.base import Buffer
 from runtime.kernels.covering import VECTOR, Grid
 from runtime.kernels.padding import Image
 from runtime.kernels.schedule import Tile
 from runtime.kernels.weight_layouts import planes_of
-from runtime.target import Cpu
 from runtime.tvm_types import Expr, Tensor, Tensors
 from runtime.workload import BitserialConv2d
 

@@ -30,36 +30,32 @@ class Pad2d(Workload):
 
 
 @dataclass(frozen=True)
-class TakePixels(Workload):
+class ResizingWorkload(Workload):
+    """An image of other sides."""
+
+    height: int
+    width: int
+    out_height: int
+    out_width: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class TakePixels(ResizingWorkload):
     """The pixels of an image in the rows and columns that two constants name: resizing to the nearest."""
 
     family: ClassVar[str] = "take_pixels"
-    height: int
-    width: int
-    out_height: int
-    out_width: int
-    channels: int
 
 
 @dataclass(frozen=True)
-class ResizeBilinear(Workload):
+class ResizeBilinear(ResizingWorkload):
     """Each pixel lies between four: constants name their rows and columns, and the share of the others."""
 
     family: ClassVar[str] = "resize_bilinear"
-    height: int
-    width: int
-    out_height: int
-    out_width: int
-    channels: int
 
 
 @dataclass(frozen=True)
-class AdaptiveAvgPool(Workload):
+class AdaptiveAvgPool(ResizingWorkload):
     """Means over windows that fill the image: of y, rows ``floor(y H / H')`` to ``ceil((y + 1) H / H')``."""
 
     family: ClassVar[str] = "adaptive_avg_pool"
-    height: int
-    width: int
-    out_height: int
-    out_width: int
-    channels: int

@@ -1,12 +1,12 @@
 """Kernels that give images other sides: borders, other resolutions, means over uneven windows."""
 
+from runtime.cpu import Cpu
 from runtime.kernels.base import Buffer, Kernel, kernels, lanes, te_placeholders
 from runtime.kernels.elementwise import ElementwiseKernel
 from runtime.kernels.fixed_point import REAL_DTYPES, zero_of
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
-from runtime.target import Cpu
 from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
-from runtime.workload import AdaptiveAvgPool, Pad2d, ResizeBilinear, TakePixels
+from runtime.workload import AdaptiveAvgPool, Pad2d, ResizeBilinear, ResizingWorkload, TakePixels
 
 
 class Pad2dKernel(ElementwiseKernel[Pad2d]):
@@ -137,7 +137,7 @@ class AdaptiveAvgPoolKernel(Kernel[AdaptiveAvgPool]):
         )
 
 
-def _images(workload: TakePixels | ResizeBilinear | AdaptiveAvgPool) -> tuple[Buffer, Buffer]:
+def _images(workload: ResizingWorkload) -> tuple[Buffer, Buffer]:
     """The image and the one of other sides, in vectors of channels."""
     w, width = workload, lanes(workload.channels)
     rest = (w.channels // width, width)
