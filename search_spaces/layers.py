@@ -15,13 +15,11 @@ from torch import Tensor, nn
 
 from search_spaces.activation import InputActivation
 from search_spaces.errors import InvalidInput
+from search_spaces.pairs import Pair, pair, short
 from search_spaces.plain_layers import check_positive
 from search_spaces.precision import Precision
 from search_spaces.weight_codes import WeightCode
 from search_spaces.weight_codes.base import StoredWeights, along_outputs
-
-Pair = int | tuple[int, int]
-"""Of rows and of columns; a number where both agree."""
 
 
 class _QuantLayer(nn.Module):
@@ -137,13 +135,13 @@ class QuantConv2d(_QuantLayer):
     ) -> None:
         check_positive(in_channels=in_channels, out_channels=out_channels, groups=groups)
         _check_groups(groups, in_channels, out_channels)
-        taps, gaps = _pair("kernel", kernel, 1), _pair("dilation", dilation, 1)
+        taps, gaps = pair("kernel", kernel, 1), pair("dilation", dilation, 1)
         half = ((taps[0] - 1) * gaps[0] + 1) // 2, ((taps[1] - 1) * gaps[1] + 1) // 2
         super().__init__((out_channels, in_channels // groups, *taps), precision, relu)
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
-        self.kernel, self.dilation = _short(taps), _short(gaps)
-        self.stride = _short(_pair("stride", stride, 1))
-        self.padding = _short(_pair("padding", half if padding is None else padding, 0))
+        self.kernel, self.dilation = short(taps), short(gaps)
+        self.stride = short(pair("stride", stride, 1))
+        self.padding = short(pair("padding", half if padding is None else padding, 0))
         self.bias = nn.Parameter(torch.zeros(out_channels)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -206,16 +204,3 @@ def _check_groups(groups: int, in_channels: int, out_channels: int) -> None:
         if channels % groups:
             problem = f"{groups} does not divide {name} = {channels}"
             raise InvalidInput("groups", problem, "choose a divisor of both channel counts")
-
-
-def _pair(name: str, given: Pair, least: int) -> tuple[int, int]:
-    """A number for rows and columns, or one for each."""
-    rows, columns = given if isinstance(given, tuple) and len(given) == 2 else (given, given)
-    if not isinstance(rows, int) or not isinstance(columns, int) or min(rows, columns) < least:
-        problem = f"{given!r} is not one or two whole numbers of {least} or more"
-        raise InvalidInput(name, problem, "give rows and columns, or one number for both")
-    return rows, columns
-
-
-def _short(pair: tuple[int, int]) -> Pair:
-    return pair[0] if pair[0] == pair[1] else pair

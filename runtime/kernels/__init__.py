@@ -9,8 +9,8 @@ from runtime.kernels import (
     elementwise,
     moves,
     norms,
-    planes,
     pooling,
+    resizing,
     sign_pack,
 )
 from runtime.kernels.base import Buffer, Kernel, kernel_for, kernels
@@ -28,7 +28,7 @@ __all__ = [
     "kernels",
     "moves",
     "norms",
-    "planes",
     "pooling",
+    "resizing",
     "sign_pack",
 ]

@@ -73,7 +73,7 @@ def reshaped(at: At, input: Tensor, shape: Any) -> Tensor:
     if len(wanted) == 2 and isinstance(input, Value):
         return at.builder.rows(at.name, input)
     found = arranged(input).reshaped(wanted) or at.in_order(input).flat().reshaped(wanted)
-    return at.plain(found) if len(wanted) == 2 else told(found)
+    return at.plain(found) if len(wanted) == 2 else canonical(found)
 
 
 def _completed(shape: tuple[int, ...], count: int) -> tuple[int, ...] | None:
@@ -86,8 +86,8 @@ def _completed(shape: tuple[int, ...], count: int) -> tuple[int, ...] | None:
     return tuple(count // known if d == -1 else d for d in shape) if known and count % known == 0 else None
 
 
-def told(found: Arranged | None) -> Tensor:
-    """Images or rows as such where a tensor has become such again."""
+def canonical(found: Arranged | None) -> Tensor:
+    """The tensor as an image, or as rows of features, where it lies in memory as one."""
     if found is None:
         raise TypeError("a tensor in order has every shape of its size")
     return found.plain() or found
@@ -120,7 +120,7 @@ def permuted(at: At, input: Tensor, dims: Any) -> Tensor:
     order = [axis_of(at, dim, rank) for dim in given]
     at.require(sorted(order) == list(range(rank)), f"{tuple(given)} is no order of {rank} dimensions")
     at.require(order[0] == 0, "the first dimension, that of images, must stay where it is")
-    return told(arranged(input).permuted(order).simple())
+    return canonical(arranged(input).permuted(order).simple())
 
 
 @rule(torch.unsqueeze, "unsqueeze", view=True, takes="any")

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from runtime.graph import Constants, Value
 from runtime.lowering.arrangement import Arranged, Tensor
-from runtime.lowering.arranging_rules import told
+from runtime.lowering.arranging_rules import canonical
 from runtime.lowering.folding import BatchNorm
 from runtime.lowering.layers import convolve, plain, quantized
 from runtime.lowering.rulebook import At, pixels, rule, torch_shape
@@ -117,7 +117,7 @@ def _linear(at: At, input: Tensor) -> Tensor:
     found = convolve(at, image, None, plain(at.layer), Window())
     last = len(tensor.axes[-1])
     sizes = (*tensor.sizes[: len(tensor.sizes) - last], found.shape[-1])
-    return told(Arranged(found, sizes, (*tensor.axes[:-1], (len(sizes) - 1,))).simple())
+    return canonical(Arranged(found, sizes, (*tensor.axes[:-1], (len(sizes) - 1,))).simple())
 
 
 def _rows(at: At, value: Value) -> Value:

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from runtime.graph import Value
 from runtime.lowering.arrangement import Arranged, Tensor, arranged
-from runtime.lowering.arranging_rules import axis_of, told
+from runtime.lowering.arranging_rules import axis_of, canonical
 from runtime.lowering.rulebook import At, rule, torch_shape
 from runtime.workload import AdaptiveAvgPool, AvgPool2d, GlobalAvgPool
 
@@ -62,7 +62,7 @@ def _mean(at: At, input: Tensor, dim: Any = None, keepdim: bool = False, dtype: 
     found = arranged(input)
     for axis in reversed(axes):  # the last one first: what is before it keeps its place
         found = _without(at, found, axis, keepdim)
-    return told(found.simple())
+    return canonical(found.simple())
 
 
 def _without(at: At, tensor: Arranged, axis: int, keepdim: bool) -> Arranged:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from runtime.graph import Constants, MakeConstants, Value
 from runtime.lowering.arrangement import Tensor
-from runtime.lowering.arranging_rules import axis_of, told
+from runtime.lowering.arranging_rules import axis_of, canonical
 from runtime.lowering.rulebook import At, pixels, rule, torch_shape
 from runtime.lowering.tensors import as_it_runs, numbers
 from runtime.lowering.weights import require_held
@@ -47,7 +47,7 @@ def _normed_rows(
     work = LayerNorm(batch, rows, features)
     constants = _norm_constants(features, eps, read)
     written = at.emit(work, [tensor.value], tensor.value.shape, constants, (same, eps))
-    return told(replace(tensor, value=written))
+    return canonical(replace(tensor, value=written))
 
 
 @rule(nn.GroupNorm, options=("num_groups", "eps"))
@@ -139,4 +139,4 @@ def _shares(at: At, input: Tensor, dim: Any, dtype: Any, log: bool) -> Tensor:
     at.require(axis > 0, "a softmax over the images of a batch is not computed; name another dimension")
     tensor, features = at.with_last(input, [axis])
     work = Softmax(shape[0], math.prod(shape[1:]) // features, features, log)
-    return told(replace(tensor, value=at.emit(work, [tensor.value], tensor.value.shape)))
+    return canonical(replace(tensor, value=at.emit(work, [tensor.value], tensor.value.shape)))

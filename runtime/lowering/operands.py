@@ -8,20 +8,20 @@ import numpy as np
 
 from runtime.graph import Constants, Value
 from runtime.lowering.arrangement import Arranged, Tensor, arranged
-from runtime.lowering.arranging_rules import told
+from runtime.lowering.arranging_rules import canonical
 from runtime.lowering.rulebook import At, HeldWeight, pixels, torch_shape
 from runtime.lowering.tensors import numbers
 from runtime.workload import Affine
 
 
-def in_place_of(tensor: Tensor, change: Callable[[Value], Value]) -> Tensor:
+def elementwise(tensor: Tensor, change: Callable[[Value], Value]) -> Tensor:
     """A tensor whose numbers are changed one by one, arranged as it was."""
     if isinstance(tensor, Arranged):
         return replace(tensor, value=change(tensor.value))
     return change(tensor)
 
 
-def number_by_number(
+def elementwise_of_two(
     at: At, left: Tensor, right: Tensor, join: Callable[[At, Value, Value], Value]
 ) -> Tensor:
     """Two tensors of one shape joined number by number, moved in memory where they do not lie alike."""
@@ -30,7 +30,7 @@ def number_by_number(
     first, second = arranged(left), arranged(right)
     if (first.sizes, first.axes) != (second.sizes, second.axes):
         first, second = at.in_order(first), at.in_order(second)
-    return told(replace(first, value=join(at, first.value, second.value)))
+    return canonical(replace(first, value=join(at, first.value, second.value)))
 
 
 def by_parameter(at: At, tensor: Tensor, parameter: HeldWeight, role: str) -> Tensor:
@@ -65,4 +65,4 @@ def by_parameter(at: At, tensor: Tensor, parameter: HeldWeight, role: str) -> Te
         image = at.builder.view(image, (batch, 1, total // (batch * channels), channels))
     work = Affine(image.shape[0], pixels(image), channels)
     written = at.emit(work, [image], image.shape, constants, (role, id(parameter.tensor)))
-    return told(replace(found, value=written))
+    return canonical(replace(found, value=written))

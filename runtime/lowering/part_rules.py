@@ -9,7 +9,7 @@ import torch
 
 from runtime.graph import Value
 from runtime.lowering.arrangement import Arranged, Tensor, arranged
-from runtime.lowering.arranging_rules import axis_of, reshaped, told
+from runtime.lowering.arranging_rules import axis_of, canonical, reshaped
 from runtime.lowering.rulebook import At, rule, torch_shape
 from runtime.workload import Concat, Slice, Subsample
 
@@ -74,7 +74,7 @@ def part(at: At, value: Tensor, axis: int, start: int, count: int, name: str = "
     work = Slice(batch, before, size * behind, start * behind, count * behind)
     sizes = (*tensor.sizes[:own], count, *tensor.sizes[own + 1 :])
     written = at.emit(work, [tensor.value], (batch, math.prod(sizes[1:])), part=name)
-    return told(Arranged(written, sizes, tensor.axes).simple())
+    return canonical(Arranged(written, sizes, tensor.axes).simple())
 
 
 @rule(operator.getitem, view=True, takes="any")
@@ -169,4 +169,4 @@ def _joined(at: At, tensors: Any, axis: int) -> Tensor:
     sizes = tuple(each[axis] * behind for each in shapes)
     written = at.emit(Concat(n, before, sizes), values, (n, before * sum(sizes)))
     own = arranged(replace(written, layout="rows")).reshaped(shape)
-    return told(own)
+    return canonical(own)

@@ -12,7 +12,7 @@ from runtime.lowering import (
     mean_rules,
     norm_rules,
     part_rules,
-    plane_rules,
+    resizing_rules,
     shape_rules,
     window_rules,
 )
@@ -29,7 +29,7 @@ __all__ = [
     "mean_rules",
     "norm_rules",
     "part_rules",
-    "plane_rules",
+    "resizing_rules",
     "rule_of",
     "rules",
     "shape_rules",

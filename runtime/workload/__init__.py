@@ -39,8 +39,8 @@ from runtime.workload.moves import (
     ToNhwc,
 )
 from runtime.workload.norms import GroupNorm, LayerNorm, Softmax
-from runtime.workload.planes import AdaptiveAvgPool, Pad2d, ResizeBilinear, ResizingWorkload, TakePixels
 from runtime.workload.pools import AvgPool2d, GlobalAvgPool, MaxPool2d
+from runtime.workload.resizing import AdaptiveAvgPool, Pad2d, ResizeBilinear, ResizingWorkload, TakePixels
 from runtime.workload.sums import BitserialConv2d, BitserialDense, Conv2d, Dense, DepthwiseConv2d, FusedOutput
 from runtime.workload.window import Window
 

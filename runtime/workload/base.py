@@ -10,8 +10,9 @@ import re
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import Any, ClassVar, Literal, get_args
 
-from runtime.workload.window import Pair, Sides, Window
+from runtime.workload.window import Sides, Window
 from search_spaces.errors import PLUGINS, InvalidInput, UnknownFamilyError
+from search_spaces.pairs import Pair
 from search_spaces.plugins import load_plugins
 
 Layout = str

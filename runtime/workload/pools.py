@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from runtime.workload.base import UNLESS_DEFAULT, Arithmetic, PooledCode, SpatialWorkload, Workload
-from runtime.workload.window import Sides, all_sides, short
+from runtime.workload.window import Sides, all_sides
+from search_spaces.pairs import short
 
 
 @dataclass(frozen=True)

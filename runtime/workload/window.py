@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search_spaces.errors import InvalidInput
-
-Pair = int | tuple[int, int]
-"""Of rows and of columns; a number where both agree."""
+from search_spaces.pairs import Pair, short
 
 Sides = int | tuple[int, int, int, int]
 """Top, left, bottom and right; a number where all agree."""
@@ -97,11 +95,6 @@ class Window:
             "dilation": (self.dilation_y, self.dilation_x),
         }
         return {name: short(given) for name, given in pairs.items()}
-
-
-def short(given: tuple[int, ...]) -> int | tuple[int, ...]:
-    """One number where all agree."""
-    return given[0] if len(set(given)) == 1 else given
 
 
 def both(given: Pair) -> tuple[int, int]:
