@@ -14,9 +14,8 @@ from runtime.kernels.amx_tiles import ROW_BYTES, TileShape
 from runtime.kernels.amx_weights import DecodedWeights, StoredWeights, weights_of
 from runtime.kernels.block_products import End
 from runtime.kernels.covering import vectors_of
-from runtime.kernels.loops import in_turn, loop
+from runtime.kernels.loops import in_turn, local_words, loop
 from runtime.kernels.padding import Image
-from runtime.kernels.stacked import Stacked, stacked
 from runtime.tvm_types import Expr, Stmt, TirBuffer
 from runtime.workload import Conv2d
 
@@ -55,9 +54,9 @@ class Products:
         return pixel_tiles(self.workload.window, self.image.shape[2], self.out)
 
     @cached_property
-    def sums(self) -> Stacked:
+    def sums(self) -> TirBuffer:
         """Where the sums of a block lie: (o, x, pixel, lane), flat."""
-        return stacked("sums", self.tile.o * self.tile.x * self.pixels.size * LANES)
+        return local_words("sums", self.tile.o * self.tile.x * self.pixels.size * LANES)
 
     def statement(self, data: TirBuffer, weight: TirBuffer, end: End) -> Stmt:
         """All blocks."""
@@ -88,7 +87,7 @@ class Products:
             return loop(count, lambda o: vectors(n, o), parallel)
 
         nest = loop(self.workload.batch, images, parallel)
-        before = [*self.sums.statements, *self.weights.before()]
+        before = [tirx.AllocBuffer(self.sums), *self.weights.before()]
         return tirx.SeqStmt([*before, amx_tiles.configured(self._shapes(), nest)])
 
     def _shapes(self) -> list[TileShape]:
@@ -130,9 +129,7 @@ class Products:
 
     def _stored(self) -> list[Stmt]:
         places = ((tile, tile * self.pixels.size * LANES) for tile in range(self.tile.x * self.tile.o))
-        return [
-            amx_tiles.store(tile, self.sums.buffer, [place], LANES * LANE_BYTES) for tile, place in places
-        ]
+        return [amx_tiles.store(tile, self.sums, [place], LANES * LANE_BYTES) for tile, place in places]
 
     def _step(
         self,

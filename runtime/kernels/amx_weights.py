@@ -13,9 +13,8 @@ from runtime.kernels import amx_tiles, packing
 from runtime.kernels.amx_forms import LANES, AmxTile, pixel_tiles, steps_of
 from runtime.kernels.amx_tiles import ROW_BYTES
 from runtime.kernels.covering import vectors_of
-from runtime.kernels.loops import by_every_thread, in_turn, loop
+from runtime.kernels.loops import by_every_thread, in_turn, local_words, loop
 from runtime.kernels.padding import Image
-from runtime.kernels.stacked import Stacked, stacked
 from runtime.kernels.weight_layouts import quads_of
 from runtime.tvm_types import Expr, Stmt, TirBuffer
 from runtime.workload import Conv2d
@@ -148,9 +147,9 @@ class DecodedWeights(StoredWeights):
     """Weights that each thread decodes into a ring for the vectors of two blocks, on its stack."""
 
     @cached_property
-    def ring(self) -> Stacked:
+    def ring(self) -> TirBuffer:
         """(o, line, lane), flat."""
-        return stacked("ring", 2 * self.shares.wanted * LANES)
+        return local_words("ring", 2 * self.shares.wanted * LANES)
 
     @cached_property
     def ready(self) -> TirBuffer:
@@ -169,7 +168,7 @@ class DecodedWeights(StoredWeights):
         from tvm import tirx
 
         none = tirx.BufferStore(self.ready, tirx.const(-1, "int32"), [0])
-        return [*self.ring.statements, tirx.AllocBuffer(self.ready), by_every_thread(none)]
+        return [tirx.AllocBuffer(self.ring), tirx.AllocBuffer(self.ready), by_every_thread(none)]
 
     def around(self, weight: TirBuffer, o: Expr, body: Stmt) -> Stmt:
         """Decode all of what was not decoded ahead, as a thread's first vectors were not."""
@@ -197,7 +196,7 @@ class DecodedWeights(StoredWeights):
         steps, (ky, kx, quad) = steps_of(self.workload), tap
         line = (ky * steps.taps + kx) * steps.run + quad
         return amx_tiles.load(
-            register, self.ring.buffer, [self._place(first, i * self.shares.lines + line)], ROW_BYTES
+            register, self.ring, [self._place(first, i * self.shares.lines + line)], ROW_BYTES
         )
 
     def _decode(self, weight: TirBuffer, first: Expr, line: Expr) -> Stmt:
@@ -210,7 +209,7 @@ class DecodedWeights(StoredWeights):
             o, own = first + tirx.floordiv(line, lines), tirx.floormod(line, lines)
 
         def lane(i: Expr) -> Stmt:
-            return tirx.BufferStore(self.ring.buffer, word(weight, o, own, i), [place + i])
+            return tirx.BufferStore(self.ring, word(weight, o, own, i), [place + i])
 
         return loop(LANES, lane, tirx.ForKind.VECTORIZED)
 

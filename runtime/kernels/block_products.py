@@ -15,7 +15,6 @@ from runtime.kernels.epilogue import finish, scaled
 from runtime.kernels.hand_written import HandWritten
 from runtime.kernels.padding import Image
 from runtime.kernels.schedule import schedule_elementwise
-from runtime.kernels.stacked import Stacked
 from runtime.kernels.weight_layouts import quads_of
 from runtime.tvm_types import Expr, PrimFunc, Stmt, Tensor, Tensors, TirBuffer
 from runtime.workload import Conv2d
@@ -33,7 +32,7 @@ class BlockProducts(Protocol):
         """Whether it takes weights as they are packed, and decodes them."""
 
     @property
-    def sums(self) -> Stacked:
+    def sums(self) -> TirBuffer:
         """Where the sums of a block lie."""
 
     def statement(self, data: TirBuffer, weight: TirBuffer, end: End) -> Stmt:
@@ -67,7 +66,7 @@ def block_function(
         of = dict(zip(sources, ins, strict=True))
         given, made = ({k: of[t] for k, t in tensors.items()} for tensors in (args, scratch))
         outputs = {b.name: out for b, out in zip(results, outs, strict=True)}
-        sums = products.sums.buffer
+        sums = products.sums
 
         def end(n: Expr, y: Expr, x: Expr, o: Expr, place: Expr) -> Stmt:
             def value(*index: Expr) -> Expr:

@@ -14,9 +14,8 @@ from runtime.kernels.block_products import LANES, End
 from runtime.kernels.byte_dots import EVEN_BYTES
 from runtime.kernels.covering import Cover, vectors_of
 from runtime.kernels.intrinsics import pair_added
-from runtime.kernels.loops import in_turn, loop
+from runtime.kernels.loops import in_turn, local_words, loop
 from runtime.kernels.padding import Image
-from runtime.kernels.stacked import Stacked, stacked
 from runtime.kernels.winograd_forms import OUT, POSITIONS, SIDE, WinogradTile, tile_count
 from runtime.tvm_types import Expr, Stmt, TirBuffer
 from runtime.workload import Conv2d
@@ -48,9 +47,9 @@ class WinogradProducts:
         return False
 
     @cached_property
-    def sums(self) -> Stacked:
+    def sums(self) -> TirBuffer:
         """Where the sums of a block lie: (x, position, lane), and then (x, pixel, lane)."""
-        return stacked("sums", self.tile.x * POSITIONS * LANES)
+        return local_words("sums", self.tile.x * POSITIONS * LANES)
 
     @property
     def steps(self) -> int:
@@ -75,8 +74,8 @@ class WinogradProducts:
         from tvm import tirx
 
         parallel, tile, count = tirx.ForKind.PARALLEL, self.tile, tile_count(self.out)
-        weights = stacked("transformed_weights", tile.o * POSITIONS * self.weight_row)
-        pixels = stacked("transformed", tile.x * POSITIONS * self.row)
+        weights = local_words("transformed_weights", tile.o * POSITIONS * self.weight_row)
+        pixels = local_words("transformed", tile.x * POSITIONS * self.row)
         groups = Cover(count, tile.x)
         bands = max(1, count // BAND)
 
@@ -104,9 +103,11 @@ class WinogradProducts:
             return loop(vectors_of(self.workload).count // tile.o, lambda o: vectors(n, o), parallel)
 
         nest = loop(self.workload.batch, images, parallel)
-        return tirx.SeqStmt([*self.sums.statements, *weights.statements, *pixels.statements, nest])
+        return tirx.SeqStmt(
+            [tirx.AllocBuffer(self.sums), tirx.AllocBuffer(weights), tirx.AllocBuffer(pixels), nest]
+        )
 
-    def _transform_pixels(self, data: TirBuffer, found: Stacked, n: Expr, tile: Expr, place: Expr) -> Stmt:
+    def _transform_pixels(self, data: TirBuffer, found: TirBuffer, n: Expr, tile: Expr, place: Expr) -> Stmt:
         """``found`` (x, position, pair) at x: B^T d B of the input under a tile."""
         _, height, width, _, depth = self.image.shape
         y, x = self._pixel(tile)
@@ -119,13 +120,13 @@ class WinogradProducts:
 
             def store(half: int, position: int, value: Expr) -> Stmt:
                 index = (place * POSITIONS + position) * self.row + half * depth + number * lanes
-                return _store(found.buffer, index, value)
+                return _store(found, index, value)
 
             return _transformed(read, _pixel_halves, SIDE, _of_pixels, store)
 
         return loop(depth // lanes, words)
 
-    def _transform_weights(self, weight: TirBuffer, found: Stacked, first: Expr) -> Stmt:
+    def _transform_weights(self, weight: TirBuffer, found: TirBuffer, first: Expr) -> Stmt:
         """``found`` (o, position, pair, lane): twice G w, times twice G^T, of vectors from ``first`` on."""
         depth, lanes = self.image.shape[-1], self.tile.kind.lanes
 
@@ -135,7 +136,7 @@ class WinogradProducts:
 
             def store(half: int, position: int, value: Expr) -> Stmt:
                 index = (o * POSITIONS + position) * self.weight_row + (half * depth + quad) * LANES
-                return _store(found.buffer, index + piece * lanes, value)
+                return _store(found, index + piece * lanes, value)
 
             return _transformed(read, _weight_halves, 3, _of_weights, store)
 
@@ -144,7 +145,7 @@ class WinogradProducts:
 
         return loop(self.tile.o, quads)
 
-    def _multiply(self, pixels: Stacked, weights: Stacked, o: Expr) -> Stmt:
+    def _multiply(self, pixels: TirBuffer, weights: TirBuffer, o: Expr) -> Stmt:
         """``sums`` (x, position, lane) of a vector of output channels."""
         from tvm import tirx
 
@@ -158,9 +159,9 @@ class WinogradProducts:
         def position(p: Expr) -> Stmt:
             def step(k: Expr) -> Stmt:
                 def add(x: int, lane: Expr) -> Stmt:
-                    pixel = pixels.buffer[(x * POSITIONS + p) * self.row + k]
+                    pixel = pixels[(x * POSITIONS + p) * self.row + k]
                     vector = (o * POSITIONS + p) * self.weight_row + k * LANES
-                    weight = weights.buffer[vector + lane]
+                    weight = weights[vector + lane]
                     total = pair_added(tile.kind, held[x * LANES + lane], pixel, weight)
                     return tirx.BufferStore(held, total, [x * LANES + lane])
 
@@ -171,7 +172,7 @@ class WinogradProducts:
 
             def keep(x: int, lane: Expr) -> Stmt:
                 place = (x * POSITIONS + p) * LANES + lane
-                return tirx.BufferStore(self.sums.buffer, held[x * LANES + lane], [place])
+                return tirx.BufferStore(self.sums, held[x * LANES + lane], [place])
 
             return in_turn([*vectors(clear), loop(self.steps, step), *vectors(keep)])
 
@@ -210,15 +211,12 @@ class WinogradProducts:
             place = start + number * lanes
             columns = []
             for j in range(SIDE):
-                m = [
-                    bound(_load(self.sums.buffer, [place + (i * SIDE + j) * LANES], lanes))
-                    for i in range(SIDE)
-                ]
+                m = [bound(_load(self.sums, [place + (i * SIDE + j) * LANES], lanes)) for i in range(SIDE)]
                 columns.append([*map(bound, _of_sums(m))])
             two = tirx.Broadcast(tirx.const(2, "int32"), lanes)
             for i in range(OUT):
                 for j, total in enumerate(_of_sums([column[i] for column in columns])):
-                    parts.append(_store(self.sums.buffer, place + (i * OUT + j) * LANES, total >> two))
+                    parts.append(_store(self.sums, place + (i * OUT + j) * LANES, total >> two))
             return in_turn(list(parts))
 
         return loop(LANES // lanes, piece)
