@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.codegen.layout import Constant, Layout, lay_out
+from runtime.cpu import ANY_CPU
 from runtime.folders import new_folder
 from runtime.formats.c_source import PRELUDE, TYPES, float_literal, kernel_source
 from runtime.graph import Graph
@@ -82,7 +83,7 @@ def _source(graph: Graph, layout: Layout) -> str:
         parts.append(f"static u8 workspace[{layout.workspace_bytes}] ALIGNED;\n")
     calls = []
     for node, places in zip(graph.nodes, layout.places, strict=True):
-        buffers = kernel_for(node.workload).buffers(node.workload)
+        buffers = kernel_for(node.workload).arguments(node.workload, ANY_CPU)
         arguments = [_argument(b, *places[b.name], constants) for b in buffers]
         calls.append(f"  {names[node.workload]}({', '.join(arguments)}); /* {node.name} */\n")
     parts.append(f"void bitnas_network(const float *input, float *output) {{\n{''.join(calls)}}}\n")

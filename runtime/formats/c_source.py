@@ -118,7 +118,7 @@ static inline float bits_float(int32_t bits) {
 def kernel_source(workload: Workload, name: str) -> str:
     """A static C function that computes a workload; its parameters are pointers to the kernel's buffers."""
     function = _lowered(workload)
-    buffers = kernel_for(workload).buffers(workload)
+    buffers = kernel_for(workload).arguments(workload, ANY_CPU)
     names: dict[Var, str] = {}
     parameters = []
     for variable, buffer in zip(function.params, buffers, strict=True):

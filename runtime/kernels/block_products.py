@@ -68,7 +68,7 @@ def block_function(
             def value(*index: Expr) -> Expr:
                 lane = index[-1]
                 total = all_products(workload, cpu, grid, sums[place + lane], given, made, index)
-                return scaled(workload, total, given, *index[-2:])
+                return scaled(workload, cpu, total, given, *index[-2:])
 
             stages = HandWritten(outputs)
             found = finish(workload, cpu, grid, given, value, stages.compute)

@@ -104,10 +104,22 @@ def all_products(
     n, y, x, o, i = index
     if quads_of(workload).is_odd:
         total = 2 * total + scratch["windows"][n, y, grid.columns.at(x), grid.group(o, i)]
-    kind = byte_dot_for(workload, cpu)
-    excess = tirx.const(-BYTE_OFFSET if kind is not None and kind.is_signed else 0, "int32")
+    if "offset" not in args:  # it is in the bias
+        return total
+    excess = tirx.const(_loss(workload, cpu), "int32")
     excess = excess + args["zero_point"][0] if is_affine(workload.input) else excess
     return total + args["offset"][o, i] * excess
+
+
+def excess_of(workload: Conv2d, cpu: Cpu, constants: Constants) -> int:
+    """What stored bytes are more than what they stand for, as dot products take them."""
+    zero = int(constants["zero_point"].item()) if is_affine(workload.input) else 0
+    return zero + _loss(workload, cpu)
+
+
+def _loss(workload: Conv2d, cpu: Cpu) -> int:
+    kind = byte_dot_for(workload, cpu)
+    return -BYTE_OFFSET if kind is not None and kind.is_signed else 0
 
 
 def _by_fours(

@@ -12,21 +12,25 @@ from runtime.kernels.byte_products import (
     all_products,
     arranged,
     byte_dot_for,
+    excess_of,
     window_buffers,
 )
 from runtime.kernels.byte_sums import Sums
 from runtime.kernels.covering import Cover, Grid, reuses_rows, vectors_of
 from runtime.kernels.epilogue import (
+    arranged_scales,
     epilogue_constants,
     epilogue_inputs,
     epilogue_outputs,
     finish,
+    scale_arguments,
     scaled,
     scales,
 )
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.reading import reader
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
+from runtime.kernels.streaming import stream_weights
 from runtime.kernels.weight_layouts import quads_of, taps_of
 from runtime.kernels.winograd import WinogradProducts
 from runtime.kernels.winograd_forms import WinogradTile, winograd_forms
@@ -66,8 +70,16 @@ def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int,
 def grid_of(workload: Conv2d | BitserialConv2d, tile: Tile | None = None) -> Grid:
     """The output as the kernel goes through it, in tiles of ``tile.x`` pixels."""
     rows, columns = image_shapes(workload)[1]
-    pixels = Cover(columns, 1 if tile is None else tile.x)
-    return Grid(workload.batch, rows, pixels, vectors_of(workload), workload.groups)
+    line, step = 0, 1 if tile is None else tile.x
+    if tile is not None and tile.is_flat:
+        rows, columns, line = 1, rows * columns, columns
+    return Grid(workload.batch, rows, Cover(columns, step), vectors_of(workload), workload.groups, line)
+
+
+def _comes_from_afar(workload: Conv2d, cpu: Cpu) -> bool:
+    """Whether weights may be asked for ahead: where it was measured, and where they are used as they come."""
+    is_float = workload.weight == "float" and not has_byte_inputs(workload)
+    return is_float and cpu.architecture == "x86_64" and not reuses_rows(workload)
 
 
 class Conv2dKernel(Kernel[Conv2d]):
@@ -100,15 +112,22 @@ class Conv2dKernel(Kernel[Conv2d]):
             found += taps_of(w).scratch(taps)
         return (*found, *epilogue_outputs(w, grid))
 
+    def arguments(self, workload: Conv2d, cpu: Cpu) -> tuple[Buffer, ...]:
+        """``buffers``, as the CPU scales sums."""
+        return scale_arguments(workload, cpu, self.buffers(workload))
+
     def arrange(self, workload: Conv2d, cpu: Cpu, constants: Constants) -> Constants:
-        """Weights in the order that the CPU takes bytes in."""
-        return arranged(workload, cpu, constants) if has_byte_inputs(workload) else constants
+        """Weights in the order that the CPU takes bytes in, and how it scales their sums."""
+        if not has_byte_inputs(workload):
+            return constants
+        found = arranged(workload, cpu, constants)
+        return arranged_scales(workload, cpu, found, excess_of(workload, cpu, constants))
 
     def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, decode, accumulate in registers, finish."""
         from tvm import te
 
-        buffers = {b.name: b for b in self.buffers(workload)}
+        buffers = {b.name: b for b in self.arguments(workload, cpu)}
         tile = tile or self.tiles(workload, cpu)[0]
         if isinstance(tile, AmxTile | WinogradTile):
             return self._by_blocks(workload, cpu, tile, buffers)
@@ -128,7 +147,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             total = sums.total[n, y, x, o, i]
             if has_byte_inputs(workload):
                 total = all_products(workload, cpu, grid, total, args, scratch, (n, y, x, o, i))
-            return scaled(workload, total, args, o, i)
+            return scaled(workload, cpu, total, args, o, i)
 
         stages = finish(workload, cpu, grid, args, value)
         arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
@@ -137,9 +156,18 @@ class Conv2dKernel(Kernel[Conv2d]):
         func = te.create_prim_func(arguments)
         reuses = reuses_rows(workload) and not sums.narrow
         scheduled = schedule_tiled(
-            func, tile, reductions, stages.tensors, vectorized, sums.narrow, sums.arrange, reuses
+            func,
+            tile,
+            reductions,
+            stages.tensors,
+            vectorized,
+            sums.narrow,
+            sums.arrange,
+            reuses,
+            stages.joined,
         )
-        return stages.place(scheduled)
+        placed = stages.place(scheduled)
+        return stream_weights(placed, tile) if _comes_from_afar(workload, cpu) else placed
 
     def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
@@ -148,10 +176,14 @@ class Conv2dKernel(Kernel[Conv2d]):
         kind = byte_dot_for(workload, cpu) if has_byte_inputs(workload) else None
         # weights that are widened cost more than a sum or two that leaves the registers
         kept = 0 if kind is not None and kind.takes_halves else 1
+        # elsewhere addresses that are computed take more than they save, as llvm-mca has it of a Cortex-A53
+        lines = 1 if has_byte_inputs(workload) or cpu.architecture != "x86_64" else grid.rows
+        steps = workload.in_channels // workload.groups
+        size = grid.columns.extent, grid.vectors.group.count, sums, kept, lines, steps
         return (
             amx_forms(workload, cpu, columns, grid.output[1:3])
             + winograd_forms(workload, cpu, kind)
-            + tiles(cpu, grid.columns.extent, grid.vectors.group.count, sums, weight_planes=kept)
+            + tiles(cpu, *size)
         )
 
     def _by_blocks(
@@ -192,7 +224,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         read = reader(grid, data, cpu)
 
         def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-            pixel = read((n, *window.pixel(y, grid.columns.at(x), ky, kx)), o, i, (c,))
+            pixel = read((n, *window.pixel(*grid.pixel(y, x), ky, kx)), o, i, (c,))
             return te.sum(pixel * weight[o, ky, kx, c, i], axis=[ky, kx, c])
 
         return image, Sums(te.compute(grid.shape, product, name="accumulate"))
@@ -218,6 +250,10 @@ class DenseKernel(Kernel[Dense]):
     def buffers(self, workload: Dense) -> tuple[Buffer, ...]:
         """Those of the convolution."""
         return Conv2dKernel().buffers(self.as_convolution(workload))
+
+    def arguments(self, workload: Dense, cpu: Cpu) -> tuple[Buffer, ...]:
+        """Those of the convolution."""
+        return Conv2dKernel().arguments(self.as_convolution(workload), cpu)
 
     def arrange(self, workload: Dense, cpu: Cpu, constants: Constants) -> Constants:
         """As the convolution does."""

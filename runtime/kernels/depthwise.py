@@ -21,10 +21,12 @@ from runtime.kernels.depthwise_words import (
     words_for,
 )
 from runtime.kernels.epilogue import (
+    arranged_scales,
     epilogue_constants,
     epilogue_inputs,
     epilogue_outputs,
     finish,
+    scale_arguments,
     scaled,
     scales,
     scales_by_integers,
@@ -63,12 +65,15 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
     def arguments(self, workload: DepthwiseConv2d, cpu: Cpu) -> tuple[Buffer, ...]:
         """``buffers``, or where taps are multiplied by words, these."""
         words, found = words_for(workload, cpu), self.buffers(workload)
-        return found if words is None else word_buffers(words, workload, found)
+        found = found if words is None else word_buffers(words, workload, found)
+        return scale_arguments(workload, cpu, found)
 
     def arrange(self, workload: DepthwiseConv2d, cpu: Cpu, constants: Constants) -> Constants:
-        """By words, where taps are multiplied so."""
+        """By words, where taps are multiplied so, and as the CPU scales sums."""
         words = words_for(workload, cpu)
-        return constants if words is None else arrange_words(words, workload, constants)
+        found = constants if words is None else arrange_words(words, workload, constants)
+        zero = int(constants["zero_point"].item()) if "offset" in found else 0
+        return arranged_scales(workload, cpu, found, zero)
 
     def prim_func(self, workload: DepthwiseConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad and decode, accumulate in registers, finish."""
@@ -103,12 +108,13 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             total = accumulated[n, y, x, o, i]
             if "offset" in args:
                 total = total + args["offset"][o, i] * args["zero_point"][0]
-            return scaled(workload, total, args, o, i)
+            return scaled(workload, cpu, total, args, o, i)
 
         stages = finish(workload, cpu, grid, args, value)
         func = te.create_prim_func([image.tensor, *args.values(), *scratch.values(), *stages.results])
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
-        return stages.place(schedule_tiled(func, tile, 2, stages.tensors, vectorized))
+        scheduled = schedule_tiled(func, tile, 2, stages.tensors, vectorized, joined=stages.joined)
+        return stages.place(scheduled)
 
     def tiles(self, workload: DepthwiseConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of channels."""

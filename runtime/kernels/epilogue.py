@@ -7,13 +7,17 @@ bytes meet bytes and all is done in integers.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from runtime.cpu import Cpu
+from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
-from runtime.kernels.covering import VECTOR, Grid, Vectors
+from runtime.kernels.covering import VECTOR, Grid, Vectors, vectors_of
 from runtime.kernels.curves import CURVES, rectified, rectified_to
 from runtime.kernels.fixed_point import (
     REAL_DTYPES,
@@ -21,15 +25,18 @@ from runtime.kernels.fixed_point import (
     UNIT,
     as_byte,
     as_code,
+    byte_within,
     code_buffers,
     from_float,
     rescaled,
     rescaled_in_32_bits,
     saturated,
+    saturated_sum,
     scale_buffers,
 )
 from runtime.kernels.intrinsics import lane_mask
 from runtime.kernels.placing import Placed, place_outputs
+from runtime.kernels.scaled_lanes import arranged, lanes_for, scaled_bytes, scaled_lanes
 from runtime.kernels.weight_layouts import taps_of
 from runtime.tvm_types import Compute, Expr, PrimFunc, Stmt, Tensor, Tensors, TirBuffer
 from runtime.workload import HIGHEST_BYTE, Activation, FusedOutput, is_affine
@@ -59,12 +66,14 @@ class Stages:
         results: those that the kernel writes.
         placed: where it writes them.
         lanes: how many of each vector it writes.
+        joined: the stage that is of all vectors of a pixel at once, if any.
     """
 
     tensors: Tensors
     results: tuple[Tensor, ...]
     placed: dict[str, Placed]
     lanes: int
+    joined: str = ""
 
     def place(self, scheduled: PrimFunc) -> PrimFunc:
         """The scheduled function of the stages, its stores where they belong."""
@@ -107,12 +116,43 @@ def scales(workload: Any, shape: tuple[int, ...]) -> list[Buffer]:
     return [Buffer(name, "constant", shape, "float32") for name in ("scale", "bias")]
 
 
-def scaled(workload: Any, total: Expr, args: Tensors, o: Expr, i: Expr) -> Expr:
+def scale_arguments(workload: Any, cpu: Cpu, buffers: tuple[Buffer, ...]) -> tuple[Buffer, ...]:
+    """The arguments of a kernel for a CPU: without what ``arranged_scales`` puts into the biases."""
+    if not scales_by_integers(workload):
+        return buffers
+    kept = (b for b in buffers if b.name != "offset")
+    if lanes_for(cpu, vectors_of(workload)) is None:
+        return tuple(kept)
+    return tuple(replace(b, dtype="int64") if b.name == "multiplier" else b for b in kept)
+
+
+def arranged_scales(workload: Any, cpu: Cpu, constants: Constants, excess: int) -> Constants:
+    """The constants of ``scale_arguments``; sums lack ``excess`` times the offset of their channel."""
+    if not scales_by_integers(workload):
+        return constants
+    found = {**constants}
+    if "offset" in found:
+        found["bias"] = _bias(constants, excess)
+    lanes = lanes_for(cpu, vectors_of(workload))
+    return found if lanes is None else arranged(lanes, found)
+
+
+def _bias(constants: Constants, excess: int) -> NDArray[np.int64]:
+    """The biases of sums, each with what its sum lacks: modulo 2^64, as the sums are."""
+    offset, multiplier = (np.asarray(constants[name]).astype(np.int64) for name in ("offset", "multiplier"))
+    bias: NDArray[np.int64] = np.asarray(constants["bias"]).astype(np.int64)
+    return bias + (excess * offset * multiplier.reshape(offset.shape)).reshape(bias.shape)
+
+
+def scaled(workload: Any, cpu: Cpu, total: Expr, args: Tensors, o: Expr, i: Expr) -> Expr:
     """The sum as a ``Value``."""
-    if scales_by_integers(workload):
-        whole = rescaled if has_real(workload) else rescaled_in_32_bits
-        return whole(total, args["multiplier"][o, i], args["bias"][o, i], args["shift"][0])
-    return total.astype("float32") * args["scale"][o, i] + args["bias"][o, i]
+    if not scales_by_integers(workload):
+        return total.astype("float32") * args["scale"][o, i] + args["bias"][o, i]
+    factors = args["multiplier"][o, i], args["bias"][o, i], args["shift"][0]
+    lanes = lanes_for(cpu, vectors_of(workload))
+    if lanes is None:
+        return (rescaled if has_real(workload) else rescaled_in_32_bits)(total, *factors)
+    return (scaled_lanes if has_real(workload) else scaled_bytes)(lanes, total, *factors)
 
 
 def epilogue_inputs(workload: FusedOutput, grid: Grid) -> list[Buffer]:
@@ -202,16 +242,23 @@ def finish(
     compute = compute or te.compute
     is_integer = workload.arithmetic == "integer"
     is_code = is_integer and not has_real(workload)  # the value is a byte already
+    lanes = lanes_for(cpu, grid.vectors) if scales_by_integers(workload) else None
 
     def complete(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
         found = value(n, y, x, o, i)
         if is_integer and not scales_by_integers(workload):
             found = from_float(found, args["unit"][0])
         if workload.residual:
-            found = found + args["residual"][grid.place(n, y, x, o, i)]
+            residual = args["residual"][grid.place(n, y, x, o, i)]
+            if is_integer and lanes is not None:
+                return ended(saturated_sum(found, residual))
+            found = found + residual
         if is_code:
             return found
         found = saturated(found) if is_integer else found
+        return ended(found)
+
+    def ended(found: Expr) -> Expr:
         found = rectified(found, workload.arithmetic) if workload.relu else found
         if is_integer and workload.activation == "relu6":
             return rectified_to(args["six"][0], found, workload.arithmetic)
@@ -221,10 +268,18 @@ def finish(
         if not is_integer:
             return quantized(final(*index), args, workload.output)
         if not is_code:
-            return as_code(final(*index), args, STEPS[workload.output])
+            return code_of(final(*index))
         lowest = args["output_zero"][0] if "output_zero" in args else None
         highest = args["output_most"][0] if "output_most" in args else STEPS[workload.output]
-        return as_byte(final(*index), lowest, highest)
+        within = as_byte if lanes is None else byte_within
+        return within(final(*index), lowest, highest)
+
+    def code_of(real: Expr) -> Expr:
+        if lanes is None:
+            return as_code(real, args, STEPS[workload.output])
+        multiplier, bias, shift = (args[b.name][0] for b in code_buffers())
+        found = scaled_bytes(lanes, real, multiplier.astype("int64"), bias, shift)
+        return byte_within(found, None, STEPS[workload.output])
 
     tensors: Tensors = {}
     final = complete
@@ -244,7 +299,14 @@ def finish(
             tensors,
             compute,
         )
-    return _stages(grid, tensors, Placed(grid.output, grid.place))
+    joins = workload.output in STEPS and lanes is not None and _lie_in_a_row(grid.vectors)
+    stages = _stages(grid, tensors, Placed(grid.output, grid.place))
+    return replace(stages, joined="codes") if joins else stages
+
+
+def _lie_in_a_row(vectors: Vectors) -> bool:
+    """Whether lanes of neighbouring vectors are neighbouring channels."""
+    return vectors.kept == vectors.width and vectors.group.padded == vectors.group.extent
 
 
 def _stages(grid: Grid, tensors: Tensors, codes: Placed) -> Stages:
@@ -308,7 +370,7 @@ def _place_of_bits(grid: Grid, shape: tuple[int, ...]) -> Placed:
     last = grid.vectors.count - 1
 
     def place(n: Expr, y: Expr, x: Expr, o: Expr) -> tuple[Expr, ...]:
-        return n, y, grid.columns.at(x), o
+        return n, *grid.pixel(y, x), o
 
     def fill(codes: TirBuffer, index: Sequence[Expr]) -> Stmt:
         n, y, x, o = index
@@ -326,6 +388,6 @@ def _threshold(
     if workload.threshold == "zero":
         return tirx.const(0, "float32")
     table = args["threshold"]
-    place = y, grid.columns.at(x), o, i
+    place = *grid.pixel(y, x), o, i
     index = [k if int(extent) > 1 else 0 for k, extent in zip(place, table.shape, strict=True)]
     return table[tuple(index)]

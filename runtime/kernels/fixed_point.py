@@ -17,6 +17,8 @@ LIMIT = (1 << 30) - 1
 """The largest real number that is kept as an int32: the sum of two fits one. What stands for 1, a power of
 two, is a constant, as it depends on what a network has learned."""
 
+HIGHEST_BYTE = 255
+
 COUNT_BITS = 13
 """Of numbers whose sum is divided by their count as it is."""
 
@@ -105,6 +107,25 @@ def as_byte(x: Expr, lowest: Expr, highest: Expr | int) -> Expr:
     low = tirx.const(0, "int32") if lowest is None else lowest
     high = tirx.const(highest, "int32") if isinstance(highest, int) else highest
     return tirx.max(tirx.min(x, high), low).astype("uint8")
+
+
+def byte_within(x: Expr, lowest: Expr | None, highest: Expr | int) -> Expr:
+    """A byte brought to within these two."""
+    from tvm import tirx
+
+    if not isinstance(highest, int):
+        x = tirx.min(x, highest.astype("uint8"))
+    elif highest < HIGHEST_BYTE:
+        x = tirx.min(x, tirx.const(highest, "uint8"))
+    return x if lowest is None else tirx.max(x, lowest.astype("uint8"))
+
+
+def saturated_sum(x: Expr, y: Expr) -> Expr:
+    """The sum of any int32 and of one within +-LIMIT, brought to within +-LIMIT."""
+    from tvm import tirx
+
+    limit = tirx.const(LIMIT, "int32")
+    return tirx.max(tirx.min(x, limit - y), -limit - y) + y
 
 
 def mean(total: Expr, count: Expr, most: int) -> Expr:

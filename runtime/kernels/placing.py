@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from runtime.kernels.covering import VECTOR
 from runtime.tvm_types import Expr, PrimFunc, Stmt, TirBuffer
 
 
@@ -50,7 +51,8 @@ def _moved(statement: Stmt, moves: Moves, lanes: int) -> Stmt:
         return tirx.SeqStmt([_moved(each, moves, lanes) for each in statement.seq])
     if isinstance(statement, tirx.For):
         body = _moved(statement.body, moves, lanes)
-        is_cut = statement.kind == tirx.ForKind.VECTORIZED and _is_stage(body)
+        is_vector = statement.kind == tirx.ForKind.VECTORIZED and _is_stage(body)
+        is_cut = is_vector and int(statement.extent) <= VECTOR  # more are several whole vectors
         extent = min(int(statement.extent), lanes) if is_cut else statement.extent
         loop = statement.loop_var, statement.min, extent, statement.kind
         return tirx.For(*loop, body, statement.thread_binding, statement.annotations, statement.step)

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from runtime.graph import Value
 from runtime.lowering.arrangement import Tensor
 from runtime.lowering.folding import SameForAll
-from runtime.lowering.operands import by_parameter, in_place_of, number_by_number
+from runtime.lowering.operands import by_parameter, elementwise, elementwise_of_two
 from runtime.lowering.rulebook import FLOAT_MAX, At, HeldWeight, finite_number, pixels, rule, torch_shape
 from runtime.workload import Add, Affine, Relu6, ScaleChannels
 
@@ -87,13 +87,13 @@ def _mul(at: At, input: Any, other: Any) -> Tensor:
     if isinstance(factor, HeldWeight):
         return by_parameter(at, tensor, factor, "scale")
     number = finite_number(at, factor)
-    return in_place_of(tensor, lambda value: _scaled(at, value, number, 0.0))
+    return elementwise(tensor, lambda value: _scaled(at, value, number, 0.0))
 
 
 def _product(at: At, left: Tensor, right: Tensor) -> Tensor:
     """The product of two tensors of one shape, or of an image and a number for each channel or each pixel."""
     if torch_shape(left) == torch_shape(right):
-        return number_by_number(at, left, right, _of_one_shape)
+        return elementwise_of_two(at, left, right, _of_one_shape)
     image, factor = sorted(map(at.plain, (left, right)), key=lambda v: -math.prod(v.shape))
     n, height, width, channels = at.image(image).shape
     if factor.shape == (n, 1, 1, channels):
@@ -142,15 +142,15 @@ def _add(at: At, input: Any, other: Any, alpha: Any = 1) -> Tensor:
         return by_parameter(at, at.any_tensor(input), other, "bias")
     if not isinstance(other, Tensor):
         number = factor * finite_number(at, other)
-        return in_place_of(at.any_tensor(input), lambda value: _scaled(at, value, 1.0, number))
+        return elementwise(at.any_tensor(input), lambda value: _scaled(at, value, 1.0, number))
     if factor != 1:
-        other = in_place_of(other, lambda value: _scaled(at, value, factor, 0.0, "alpha"))
+        other = elementwise(other, lambda value: _scaled(at, value, factor, 0.0, "alpha"))
     if not isinstance(input, Tensor):
         number = finite_number(at, input)
-        return in_place_of(other, lambda value: _scaled(at, value, 1.0, number, "number"))
+        return elementwise(other, lambda value: _scaled(at, value, 1.0, number, "number"))
     shapes = torch_shape(input), torch_shape(other)
     at.require(shapes[0] == shapes[1], f"shapes {shapes[0]} and {shapes[1]} differ")
-    return number_by_number(at, input, other, _sum)
+    return elementwise_of_two(at, input, other, _sum)
 
 
 def _sum(at: At, left: Value, right: Value) -> Value:

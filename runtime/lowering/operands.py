@@ -14,14 +14,14 @@ from runtime.lowering.tensors import numbers
 from runtime.workload import Affine
 
 
-def in_place_of(tensor: Tensor, change: Callable[[Value], Value]) -> Tensor:
+def elementwise(tensor: Tensor, change: Callable[[Value], Value]) -> Tensor:
     """A tensor whose numbers are changed one by one, arranged as it was."""
     if isinstance(tensor, Arranged):
         return replace(tensor, value=change(tensor.value))
     return change(tensor)
 
 
-def number_by_number(
+def elementwise_of_two(
     at: At, left: Tensor, right: Tensor, join: Callable[[At, Value, Value], Value]
 ) -> Tensor:
     """Two tensors of one shape joined number by number, moved in memory where they do not lie alike."""

@@ -9,7 +9,7 @@ import torch
 from torch import fx, nn
 
 from runtime.lowering.leaves import behind_wrapper, is_leaf, kind_of, require_plain
-from runtime.lowering.rulebook import rules, torch_shape
+from runtime.lowering.rulebook import place_of, rules, torch_shape
 from runtime.lowering.shape_rules import IDENTITIES
 from runtime.lowering.stand_in import IN_PLACE, Recorded
 from runtime.lowering.wording import (
@@ -74,6 +74,11 @@ class Recorder(fx.Tracer):
     def _model(self) -> nn.Module:
         return self.root.get_submodule(ROOT)
 
+    def _place(self, name: str) -> str:
+        """How an error names a step that is recorded now."""
+        paths = [path for path, _ in self.module_stack.values()]
+        return place_of(name, "" if not paths or name in paths else paths[-1])
+
     def refuse(self, problem: str) -> NoReturn:
         """Raise an error, and keep it."""
         self.refused = self.refused or UnsupportedLayerError(problem)
@@ -130,7 +135,7 @@ class Recorder(fx.Tracer):
         if type(a) is Recorded:
             return a.node
         if isinstance(a, torch.Tensor):
-            raise UnsupportedLayerError(tensor_outside(self._model, self._doing, a))
+            raise UnsupportedLayerError(tensor_outside(self._model, self._place(self._doing), a))
         return super().create_arg(a)
 
     @_remembered
@@ -142,9 +147,9 @@ class Recorder(fx.Tracer):
             return target(*args, **kwargs)  # traced into, whatever torch.fx.wrap() says of it
         self._doing = target if isinstance(target, str) else getattr(target, "__name__", str(target))
         if _autocasts() != self._autocasts:
-            raise UnsupportedLayerError(
-                f"layer '{self._doing}': torch.autocast within forward() is not computed; leave it out"
-            )
+            place = self._place(self._doing)
+            problem = f"{place}: torch.autocast within forward() is not computed; leave it out"
+            raise UnsupportedLayerError(problem)
         proxy = super().create_proxy(kind, target, args, kwargs, *rest, **more)
         self._require_in_layers(proxy.node)
         kind_of_number = self._number(proxy.node)
@@ -167,7 +172,7 @@ class Recorder(fx.Tracer):
         asked = str(node.args[1]) if node.target is getattr else None
         if node.op == "call_method" and node.target in SIZES:
             asked = str(node.target)
-        raise UnsupportedLayerError(weight_outside(self._model, node.name, name, asked))
+        raise UnsupportedLayerError(weight_outside(self._model, self._place(node.name), name, asked))
 
     def _number(self, node: fx.Node) -> type | None:
         """What a step gives that asks for sizes, or computes with them; None where it gives a tensor."""

@@ -57,30 +57,30 @@ def called_outside(module: nn.Module) -> str:
     )
 
 
-def weight_outside(model: nn.Module, doing: str, name: str, asked: str | None) -> str:
-    """Of a parameter that a step computes with, or asks an attribute of, where no layer does."""
+def weight_outside(model: nn.Module, place: str, name: str, asked: str | None) -> str:
+    """Of a parameter that the step at a place computes with, or asks an attribute of, where no layer does."""
     if asked is not None:
         return (
-            f"layer '{doing}': it asks for the '{asked}' of the parameter '{name}', which is not computed; "
+            f"{place}: it asks for the '{asked}' of the parameter '{name}', which is not computed; "
             "keep that in a plain attribute"
         )
     weight = dict(model.named_parameters(remove_duplicate=False))[name]
-    return _outside(doing, f"the parameter '{name}' of shape {tuple(weight.shape)}", weight)
+    return _outside(place, f"the parameter '{name}' of shape {tuple(weight.shape)}", weight)
 
 
-def tensor_outside(model: nn.Module, doing: str, tensor: torch.Tensor) -> str:
+def tensor_outside(model: nn.Module, place: str, tensor: torch.Tensor) -> str:
     """Of a buffer, or of any tensor that is not computed of the image."""
     held = (*model.named_parameters(), *model.named_buffers()) if tensor.layout == torch.strided else ()
     name = next((name for name, other in held if memory_of(other) == memory_of(tensor)), None)
     source = f"of '{name}', which the model holds," if name else "that is not computed of the image,"
-    return _outside(doing, f"a tensor of shape {tuple(tensor.shape)} {source}", tensor)
+    return _outside(place, f"a tensor of shape {tuple(tensor.shape)} {source}", tensor)
 
 
-def _outside(doing: str, which: str, tensor: torch.Tensor) -> str:
+def _outside(place: str, which: str, tensor: torch.Tensor) -> str:
     fix = "make it a plain number of Python"
     if tensor.numel() != 1:
         fix = "have a layer do it, as nn.BatchNorm2d or a 1x1 nn.Conv2d with groups=channels do by channel"
-    return f"layer '{doing}': it computes with {which} outside of a layer; {fix}"
+    return f"{place}: it computes with {which} outside of a layer; {fix}"
 
 
 def raised(error: Exception) -> str:

@@ -26,7 +26,7 @@ class Held(Applied):
         super().__init__(function)
         self.gain, self.wide = nn.Parameter(torch.randn(4, 1, 1)), nn.Parameter(torch.randn(8))
         self.one, self.norm = nn.Parameter(torch.randn(1)), nn.LayerNorm(4)
-        self.pair = nn.Parameter(torch.randn(2, 1, 1))
+        self.pair, self.plain = nn.Parameter(torch.randn(2, 1, 1)), torch.ones(4, 1, 1)
         nn.init.normal_(self.norm.weight)
         self.linear, self.back = nn.Linear(4, 6), nn.Linear(6, 4)
 
@@ -248,6 +248,8 @@ def test_what_is_not_computed_says_what_is(function, named):
         (Held(lambda m, y: torch.tanh(y)), "layer 'tanh' in '1.0': tanh has no kernel; choose among"),
         (Held(lambda m, y: F.pad(y, (1, 1), "circular")), "layer 'pad' in '1.0': mode 'circular'"),
         (Held(lambda m, y: y.mul(2, out=y)), "layer 'mul' in '1.0': not all of its arguments"),
+        (Held(lambda m, y: y / m.gain), "layer 'truediv' in '1.0': it computes with the parameter"),
+        (Held(lambda m, y: y + m.plain), "layer 'add' in '1.0': it computes with a tensor of shape"),
         (nn.ReflectionPad2d(1), "layer '1.0': ReflectionPad2d has no kernel; .*ConstantPad2d, ZeroPad2d"),
         (nn.Conv2d(3, 3, 3, padding_mode="reflect"), "layer '1.0': padding_mode 'reflect' .* only 'zeros'"),
         (nn.LSTM(8, 8), "layer '1.0': LSTM has no kernel; choose among the layers of docs"),
