@@ -152,7 +152,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         stages = finish(workload, cpu, grid, args, value)
         arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
         reductions = len(sums.total.op.reduce_axis)
-        vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
+        vectorized = tuple(name for name, tensor in scratch.items() if is_computed(tensor))
         func = te.create_prim_func(arguments)
         reuses = reuses_rows(workload) and not sums.narrow
         scheduled = schedule_tiled(
@@ -277,11 +277,11 @@ def affine_output(accumulated: Expr, scale: Expr, bias: Expr) -> Expr:
     return accumulated.astype("float32") * scale + bias
 
 
-def is_extern(tensor: Tensor) -> bool:
-    """Whether a tensor's loops were written by hand and have no schedule."""
+def is_computed(tensor: Tensor) -> bool:
+    """Whether a tensor's loops have a schedule: it is no argument, and they were not written by hand."""
     from tvm import te
 
-    return isinstance(tensor.op, te.ExternOp)
+    return isinstance(tensor.op, te.ComputeOp)
 
 
 kernels.add("conv2d", Conv2dKernel())

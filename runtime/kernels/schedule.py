@@ -104,6 +104,7 @@ def schedule_tiled(
     arrange: Arrange | None = None,
     unrolls_row: bool = False,
     joined: str = "",
+    by_rows: bool = False,
 ) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
 
@@ -114,7 +115,7 @@ def schedule_tiled(
     and ``narrow`` is the number of its own reductions. ``arrange`` moves what else comes before. With
     ``unrolls_row`` the second reduction, along a row of the window, is innermost and unrolled: what
     neighbouring pixels read alike is then made ready once. The stage ``joined`` does all vectors of a pixel
-    as one, so that their bytes are stored at once.
+    as one, so that their bytes are stored at once. ``by_rows``, all vectors of a tile come before the next.
     """
     from tvm.s_tir import Schedule
 
@@ -126,11 +127,12 @@ def schedule_tiled(
     n, y, x, o, lane = schedule.get_loops(first)
     x_outer, x_inner = schedule.split(x, [None, tile.x])
     o_outer, o_inner = schedule.split(o, [None, tile.o])
-    schedule.reorder(n, o_outer, y, x_outer, x_inner, o_inner, lane)
-    schedule.compute_at(accumulate, x_outer, preserve_unit_loops=True)
+    outermost = (n, y, x_outer, o_outer) if by_rows else (n, o_outer, y, x_outer)
+    schedule.reorder(*outermost, x_inner, o_inner, lane)
+    schedule.compute_at(accumulate, outermost[-1], preserve_unit_loops=True)
     schedule.set_scope(accumulate, 0, "local")
     for block in others:
-        schedule.reverse_compute_at(block, x_outer, preserve_unit_loops=True)
+        schedule.reverse_compute_at(block, outermost[-1], preserve_unit_loops=True)
     outer = schedule.get_loops(first)[:4]
     if tile.is_flat and int(schedule.get(outer[3]).extent) <= MOST_COPIES:
         schedule.unroll(outer.pop())
