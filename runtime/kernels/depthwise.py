@@ -16,7 +16,8 @@ from runtime.kernels.covering import Cover, Grid, Vectors
 from runtime.kernels.depthwise_words import (
     accumulate_words,
     arrange_words,
-    join_pixels,
+    join_rows,
+    joined_in_tiles,
     word_buffers,
     words_for,
 )
@@ -90,14 +91,14 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         zero, tile = args.get("zero_point"), tile or self.tiles(workload, cpu)[0]
         grid = grid_of(workload, tile)
         if words is not None:
-            data = join_pixels(words, workload, grid.vectors, image, zero)
+            data = join_rows(words, workload, grid.vectors, image, zero)
         elif workload.input != "float":
             is_binary = workload.input == "binary"
             decode = decode_signs if is_binary else partial(decode_bytes, zero=zero)
             data = decode(workload, grid.vectors, image)
         elif workload.window.is_padded:
             data = pad_rows(image, workload.window, 0)
-        if data is not image:
+        if data is not image and words is None:
             scratch["padded"] = data.tensor
         if words is not None:
             accumulated = accumulate_words(words, workload, grid, data, args)
@@ -113,7 +114,10 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         stages = finish(workload, cpu, grid, args, value)
         func = te.create_prim_func([image.tensor, *args.values(), *scratch.values(), *stages.results])
         vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
-        scheduled = schedule_tiled(func, tile, 2, stages.tensors, vectorized, joined=stages.joined)
+        arrange = None if words is None else joined_in_tiles
+        scheduled = schedule_tiled(
+            func, tile, 2, stages.tensors, vectorized, arrange=arrange, joined=stages.joined
+        )
         return stages.place(scheduled)
 
     def tiles(self, workload: DepthwiseConv2d, cpu: Cpu) -> list[Tile]:
