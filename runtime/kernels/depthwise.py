@@ -16,6 +16,7 @@ from runtime.kernels.covering import Cover, Grid, Vectors
 from runtime.kernels.depthwise_words import (
     accumulate_words,
     arrange_words,
+    by_word_cost,
     join_rows,
     joined_in_tiles,
     word_buffers,
@@ -122,7 +123,11 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
 
     def tiles(self, workload: DepthwiseConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of channels."""
-        return tiles(cpu, workload.out_width, Vectors(workload.channels).count)
+        words, found = (
+            words_for(workload, cpu),
+            tiles(cpu, workload.out_width, Vectors(workload.channels).count),
+        )
+        return found if words is None else by_word_cost(words, workload, cpu, found)
 
     def macs(self, workload: DepthwiseConv2d) -> int:
         """N * Ho * Wo * C * taps."""

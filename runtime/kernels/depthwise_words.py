@@ -16,14 +16,17 @@ from runtime.cpu import ByteDot, Cpu
 from runtime.graph import Constants
 from runtime.kernels.base import Buffer
 from runtime.kernels.byte_dots import MOST_IN_16_BITS
-from runtime.kernels.covering import Grid, Vectors, vectors_of
+from runtime.kernels.covering import Cover, Grid, Vectors, vectors_of
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum, pair_sum
 from runtime.kernels.padding import Image
+from runtime.kernels.schedule import Tile
 from runtime.kernels.weight_layouts import taps_of
 from runtime.tvm_types import Expr, IterVar, Loop, Schedule, Tensor, Tensors
 from runtime.workload import HIGHEST_BYTE, DepthwiseConv2d, is_affine
 
 JOINED = "joined"
+WORD_COST = 6  # instructions that make words of a vector of channels
+BYTES_COST = 4  # those that make bytes of a vector of sums, alone
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,24 @@ def joined_in_tiles(schedule: Schedule, loops: list[Loop]) -> None:
     schedule.unroll(group)
     schedule.unroll(vector)
     schedule.vectorize(lane)
+
+
+def by_word_cost(words: Words, workload: DepthwiseConv2d, cpu: Cpu, found: list[Tile]) -> list[Tile]:
+    """Tiles by what their words cost to make, those first whose words and sums the registers hold.
+
+    A sum or two may leave them: that costs less than to make words once more.
+    """
+    window = workload.window
+
+    def columns(tile: Tile) -> int:
+        return (tile.x - 1) * window.stride_x + (window.kernel_width - 1) * window.dilation_x + 1
+
+    def cost(tile: Tile) -> tuple[bool, float]:
+        held = tile.o * (tile.x + columns(tile) * words.groups(workload))
+        each = WORD_COST * columns(tile) / tile.x + BYTES_COST / min(tile.o, 2)
+        return 4 * held > 5 * cpu.registers, each * Cover(workload.out_width, tile.x).padded
+
+    return sorted(found, key=cost)
 
 
 def joined_of(words: Words, parts: list[Expr]) -> Expr:
