@@ -166,7 +166,7 @@ def more_bits(effort: Effort) -> Iterator[Row]:
     contenders = {f"{a}x{b}": _of_bits(binary, a, b, effort) for a, b in pairs}
     found = race(contenders, effort)
     for a, b in pairs[1:]:
-        name = f"{a} bits x {b} bit{'s' * (b > 1)} over 1 x 1, time"
+        name = f"{a} bit{'s' * (a > 1)} x {b} bit{'s' * (b > 1)} over 1 x 1, time"
         yield Row(name, found[f"{a}x{b}"] / found["1x1"], 1.05 * a * b, at_most=True, times=found)
 
 

@@ -164,7 +164,20 @@ def resolve_target(name: str) -> Target:
         raise InvalidInput("target", f"unknown CPU '{name}'", fix)
     if platform.machine() == "x86_64" and "64bit" not in _llvm_features({"mcpu": cpu}):
         raise InvalidInput("target", f"'{name}' is a CPU of 32 bits", "choose one of 64 bits")
-    return _target({"mcpu": cpu}, platform.machine())
+    more = {"mattr": _of_host(cpu)} if name == "native" else {}
+    return _target({"mcpu": cpu, **more}, platform.machine())
+
+
+def _of_host(cpu: str) -> list[str]:
+    """What to add to LLVM's CPU, and take from it, to have this one: a virtual machine may hide some.
+
+    Its model may be hidden as well, so that LLVM takes it for another.
+    """
+    if platform.machine() != "x86_64" or not host_flags():
+        return []
+    named = _llvm_features({"mcpu": cpu})
+    wrong = [f for f, flag in X86_FEATURES.items() if (f in named) != (flag in host_flags())]
+    return [f"{'-' if feature in named else '+'}{feature}" for feature in wrong]
 
 
 def _target(options: dict[str, Any], machine: str) -> Target:
@@ -197,9 +210,8 @@ def _amx_of(name: str) -> frozenset[str]:
     """AMX where a target has it, and, for code that may run in this process, where the system grants it."""
     if board_of(name) is not None:
         return frozenset()
-    has_here = host_flags() >= AMX and may_use_tiles()
-    if name == "native" and not has_here:
-        return frozenset()
+    if name == "native":
+        return AMX if host_flags() >= AMX and may_use_tiles() else frozenset()
     features = _llvm_features({"mcpu": cpu_name(name)})
     return AMX if {X86_FEATURES.get(feature) for feature in features} >= AMX else frozenset()
 

@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,16 @@ OF_DASHBOARDS = {"analysis", "figures", "ledger", "objectives"}
 HEAVY = {"torch", "tvm", "optuna", "sqlalchemy", "plotly", "dash", "sklearn", "ray", "pydantic"}
 
 
+@cache
+def nodes_of(path):
+    """The syntax of a file: imports alone, which is all that is asked for."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+
+
 def imported(path):
     """The top-level packages that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -59,7 +67,7 @@ def imported(path):
 def test_imports_are_absolute():
     """Relative ones would pass unseen by all that follows."""
     files = (path for room in MAY_IMPORT for path in (ROOT / room).rglob("*.py"))
-    trees = ((path, ast.walk(ast.parse(path.read_text(encoding="utf-8")))) for path in files)
+    trees = ((path, nodes_of(path)) for path in files)
     assert not {path for path, nodes in trees if any(getattr(node, "level", 0) for node in nodes)}
 
 
@@ -77,7 +85,7 @@ def test_arrows_go_one_way(room):
 
 def rooms_within(package, path):
     """The rooms of a package that a file imports, anywhere in it; what lies beside them has an empty name."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes_of(path):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             names = [f"{node.module}.{alias.name}" for alias in node.names]

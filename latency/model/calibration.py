@@ -212,7 +212,7 @@ def _unlike(source: "Iterator[Buildable]", known: list[NDArray[Any]], count: int
 
 def _place(architecture: "Buildable") -> NDArray[Any]:
     """Where an architecture lies among others: logarithms of what its kernels do, by family."""
-    from latency.model.features import amounts_of
+    from latency.model.effort import amounts_of
     from runtime.kernels.base import kernels
 
     sums = dict.fromkeys(sorted(kernels), 0.0)

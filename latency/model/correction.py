@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latency.model.features import amounts_of
+from latency.model.effort import amounts_of
 from latency.model.regressor import COVERAGE, Estimate, quantile
 
 if TYPE_CHECKING:

@@ -92,12 +92,15 @@ class KernelEstimates:
     def _fitted_regressor(self) -> "KernelRegressor":
         from latency.model.regressor import KernelRegressor
         from runtime import Workload
+        from runtime.target import cpu_of
 
         rows = self._kernels.rows()
         self._fitted_rows = max(len(rows), len(self._kernels))
         try:
             return KernelRegressor(
-                [Workload.from_key(key) for key in rows], [row.milliseconds for row in rows.values()]
+                [Workload.from_key(key) for key in rows],
+                [row.milliseconds for row in rows.values()],
+                cpu_of(self._kernels.device.target),
             )
         except ValueError as error:
             name = self._kernels.device.name

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from runtime import Workload
+    from runtime.cpu import Cpu
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,13 @@ class RegressorErrors:
 
 
 def judge_regressor(
-    times: "Mapping[Workload, float]", networks: "Iterable[Sequence[Workload]]"
+    times: "Mapping[Workload, float]", cpu: "Cpu", networks: "Iterable[Sequence[Workload]]"
 ) -> RegressorErrors:
     """Estimate kernels, in milliseconds, without those of their family in that size, and so networks.
 
     Each group of one family and one power of two of work is left out in turn, a tenth of the groups at once.
     """
-    from latency.model.features import amounts_of
+    from latency.model.effort import amounts_of
     from latency.model.regressor import estimates_unseen
 
     groups: dict[tuple[str, int], list[int]] = defaultdict(list)
@@ -120,7 +121,7 @@ def judge_regressor(
     folds: list[list[int]] = [[] for _ in range(min(10, len(groups)))]
     for number, key in enumerate(sorted(groups)):
         folds[number % len(folds)] += groups[key]
-    found = estimates_unseen(list(times), list(times.values()), folds)
+    found = estimates_unseen(list(times), list(times.values()), cpu, folds)
     estimates = dict(zip(times, found, strict=True))
     sums = [
         sum(estimates[w] for w in network) / sum(times[w] for w in network)

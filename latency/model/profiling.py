@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from latency.model.features import amounts_of, features
+from latency.model.effort import effort_of
+from latency.model.features import features
 from latency.model.regressor import MIN_KERNELS
 from search_spaces.errors import BitnasError
 from search_spaces.search_space import buildable
@@ -18,6 +19,7 @@ from search_spaces.search_space import buildable
 if TYPE_CHECKING:
     from latency.model.model import LatencyModel
     from runtime import Workload
+    from runtime.cpu import Cpu
     from search_spaces import Buildable
     from search_spaces.search_space import Candidate, SearchSpace
 
@@ -73,12 +75,14 @@ def profile(
     Raises:
         MeasurementError: the device gave no usable time.
     """
+    from runtime.target import cpu_of
+
     kernels = Counter(w for _, kernels in _lowered(space) for w in kernels)
     wanted = min(max(most, MIN_KERNELS), PROFILED_KERNELS, len(kernels))
     model.refresh()
     if len(kernels) - len(model.kernels.lacking(list(kernels))) >= wanted:
         return 0
-    chosen, count = representative(kernels, wanted), 0
+    chosen, count = representative(kernels, wanted, cpu_of(model.device.target)), 0
     for start in range(0, wanted, KERNELS_A_BATCH):
         with turns(f"kernels-{start}") as is_mine:
             if is_mine:
@@ -96,15 +100,16 @@ def profile(
     return count
 
 
-def representative(kernels: "Counter[Workload]", wanted: int) -> "list[Workload]":
+def representative(kernels: "Counter[Workload]", wanted: int, cpu: "Cpu") -> "list[Workload]":
     """Kernels that differ most from each other, and take much; the most common one is the first.
 
     The farthest one from all chosen so far is next (Gonzalez 1985, "Clustering to minimize the maximum
-    intercluster distance"), its distance weighed by how much the space's networks compute in it.
+    intercluster distance"), its distance weighed by how many instructions the space's networks take for it on
+    a CPU.
     """
     every = list(kernels)
-    places = _places(every)
-    weights = np.array([0.5 * np.log1p(kernels[w] * amounts_of(w)["macs"]) + 1 for w in every])
+    places = _places(every, cpu)
+    weights = np.array([0.5 * np.log1p(kernels[w] * effort_of(w, cpu).instructions) + 1 for w in every])
     chosen = [every.index(kernels.most_common(1)[0][0])]
     distances = np.linalg.norm(places - places[chosen[0]], axis=1)
     while len(chosen) < wanted:
@@ -113,9 +118,9 @@ def representative(kernels: "Counter[Workload]", wanted: int) -> "list[Workload]
     return [every[i] for i in chosen]
 
 
-def _places(kernels: "Sequence[Workload]") -> NDArray[np.float64]:
+def _places(kernels: "Sequence[Workload]", cpu: "Cpu") -> NDArray[np.float64]:
     """Features (n, features), each scaled by its spread."""
-    x = np.stack([features(w) for w in kernels])
+    x = np.stack([features(w, cpu) for w in kernels])
     spread = x.std(axis=0)
     return np.asarray((x - x.mean(axis=0)) / np.where(spread < 1e-6, 1.0, spread))
 

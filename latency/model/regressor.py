@@ -1,35 +1,41 @@
-"""Predicts kernels that were never measured, from those that were: a Gaussian process on logarithms.
+"""Predicts kernels that were never measured, from those that were: what the things that they do cost.
 
-A line through the features, and a Matern kernel on what the line leaves (Rasmussen and Williams 2006,
-chapters 2 and 4). It tells how the errors of kernels go together, so that a sum over a network's kernels has
-an interval, too. Intervals are widened until they hold what they promise on the measured kernels, each left
-out in turn (chapter 5.4.2, equations 5.10 to 5.12)."""
+What that leaves, as a logarithm, is a Gaussian process over features: a line, and a Matern kernel on what the
+line leaves (Rasmussen and Williams 2006, chapters 2 and 4). Networks are sums over kernels, and so are judged
+their intervals: they are widened until they hold what they promise of sums over measured kernels, each
+predicted by a fit that did not see it (Vovk 2015, "Cross-conformal predictors").
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from latency.model.costs import Costs, Things, things_of
+from latency.model.effort import effort_of
 from latency.model.features import features
 
 if TYPE_CHECKING:
     from runtime import Workload
+    from runtime.cpu import Cpu
 
 MIN_KERNELS = 20
 """Kernels that a fit needs."""
 MAX_KERNELS = 1000
 """Kernels that a fit uses, the last measured: its time grows with the cube."""
 TUNING_KERNELS = 250
-"""Kernels by which the process's own parameters are chosen, for the same reason."""
+"""Kernels by which the process's own parameters and intervals are chosen, for the same reason."""
 COVERAGE = 0.9
 """The share of measurements that an interval is to hold."""
-MIN_WIDENING = 1.75
-"""By how much intervals are wider than the process says, at least: kernels that were chosen to be measured
-lie better around each other than those to be predicted lie around them."""
 NORMAL_QUANTILE = 1.645
 """Standard deviations to each side that hold ``COVERAGE`` of a normal distribution."""
+FOLDS = 10
+SUMS, SUMMED_KERNELS = 200, 10
+"""Sums by which intervals are judged, and kernels of each: those of a network that are unlike each other."""
+MIN_WIDENING = 1.25
+"""By how much intervals are wider than the process says, at least: few kernels tell little of their ends."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +47,29 @@ class Estimate:
     high: float
 
 
-class KernelRegressor:
-    """Fitted on the rows of a latency table."""
+class Seen(NamedTuple):
+    """What a fit sees of kernels: what they do, their features (n, features), and how they compute (n,)."""
 
-    def __init__(self, workloads: Sequence["Workload"], milliseconds: Sequence[float]) -> None:
+    things: list[Things]
+    x: NDArray[np.float64]
+    ways: NDArray[np.str_]
+
+    @classmethod
+    def of(cls, workloads: "Sequence[Workload]", cpu: "Cpu") -> "Seen":
+        """All of it, for kernels that are made for a CPU."""
+        x = np.stack([features(w, cpu) for w in workloads])
+        ways = np.array([effort_of(w, cpu).way for w in workloads])
+        return cls([things_of(w, cpu) for w in workloads], x, ways)
+
+    def take(self, rows: NDArray[Any]) -> "Seen":
+        """Some of the kernels."""
+        return Seen([self.things[i] for i in rows], self.x[rows], self.ways[rows])
+
+
+class KernelRegressor:
+    """Fitted on the rows of a latency table, of kernels that are made for one CPU."""
+
+    def __init__(self, workloads: Sequence["Workload"], milliseconds: Sequence[float], cpu: "Cpu") -> None:
         """Fit.
 
         Raises:
@@ -52,19 +77,22 @@ class KernelRegressor:
         """
         if len(workloads) < MIN_KERNELS:
             raise ValueError(f"{len(workloads)} kernels are too few to learn from, {MIN_KERNELS} are needed")
-        x = np.stack([features(w) for w in workloads[-MAX_KERNELS:]])
-        y = np.log(np.asarray(milliseconds[-MAX_KERNELS:], np.float64))
-        self._process = Process(x, y)
+        self._cpu = cpu
+        seen = Seen.of(workloads[-MAX_KERNELS:], cpu)
+        times = np.asarray(milliseconds[-MAX_KERNELS:], np.float64)
+        self._fit = Fit(seen, times)
+        some = _some(len(times))
+        self._widening, self._widening_alone = _widenings(seen.take(some), times[some], self._fit.kernel)
 
     def predict(self, workloads: Sequence["Workload"]) -> list[Estimate]:
         """An estimate for each kernel."""
         if not workloads:
             return []
-        logs, covariance = self._process.predict(np.stack([features(w) for w in workloads]))
-        factors = np.exp(NORMAL_QUANTILE * np.sqrt(np.diag(covariance)))
+        times, deviations = self._fit.predict(Seen.of(workloads, self._cpu))
+        factors = np.exp(NORMAL_QUANTILE * self._widening_alone * deviations)
         return [
             Estimate(float(ms), float(ms / factor), float(ms * factor))
-            for ms, factor in zip(np.exp(logs), factors, strict=True)
+            for ms, factor in zip(times, factors, strict=True)
         ]
 
     def doubt(self, workloads: Sequence["Workload"]) -> float:
@@ -72,41 +100,66 @@ class KernelRegressor:
         there."""
         if not workloads:
             return 0.0
-        logs, covariance = self._process.predict(np.stack([features(w) for w in workloads]))
-        times = np.exp(logs)
-        return float(np.sqrt(max(0.0, times @ covariance @ times)))
+        seen = Seen.of(workloads, self._cpu)
+        return self._widening * _doubt(*self._fit.predict(seen), seen.ways)
 
 
-class Process:
-    """A Gaussian process of logarithms over features, with errors that are as large as those on unseen
-    rows."""
+class Fit:
+    """What things cost, and a Gaussian process of what they leave."""
 
-    def __init__(self, x: NDArray[Any], y: NDArray[Any]) -> None:
+    def __init__(self, seen: Seen, milliseconds: NDArray[Any], kernel: Any = None) -> None:
+        """``kernel`` is that of the process, by default the likeliest one."""
         from sklearn.gaussian_process import GaussianProcessRegressor
         from threadpoolctl import threadpool_limits
 
-        self._mean, deviation = x.mean(axis=0), x.std(axis=0)
-        self._scale = np.where(deviation < 1e-6, 1.0, deviation) * np.sqrt(x.shape[1])
-        scaled = self._scaled(x)
+        self._mean, deviation = seen.x.mean(axis=0), seen.x.std(axis=0)
+        self._scale = np.where(deviation < 1e-6, 1.0, deviation) * np.sqrt(seen.x.shape[1])
+        scaled = self._scaled(seen.x)
         with threadpool_limits(1):  # matrices are small, and threads that wait spin beside other workers
-            kernel = _tuned(scaled, y)
-            self._fitted = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True).fit(scaled, y)
-            self._widening = self._widened(scaled, y)
+            self._costs = Costs(seen.things, milliseconds)
+            left = np.log(milliseconds / self._costs.milliseconds(seen.things))
+            self.kernel = _tuned(scaled, left) if kernel is None else kernel
+            process = GaussianProcessRegressor(self.kernel, optimizer=None, normalize_y=True)
+            self._process = process.fit(scaled, left)
 
-    def predict(self, x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The logarithms of rows (n, features) -> (n,), and the covariance (n, n) of their errors."""
-        logs, covariance = self._fitted.predict(self._scaled(x), return_cov=True)
-        return logs, covariance * self._widening**2
+    def predict(self, seen: Seen) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Milliseconds of kernels (n,), and the standard deviations of their logarithms (n,)."""
+        left, deviations = self._process.predict(self._scaled(seen.x), return_std=True)
+        return self._costs.milliseconds(seen.things) * np.exp(left), deviations
 
     def _scaled(self, x: NDArray[Any]) -> NDArray[Any]:
         return np.asarray((x - self._mean) / self._scale)
 
-    def _widened(self, x: NDArray[Any], y: NDArray[Any]) -> float:
-        """By how much intervals must be wider to hold what they promise on rows that are left out."""
-        inverse = np.linalg.inv(self._fitted.kernel_(x) + self._fitted.alpha * np.eye(len(x)))
-        centred = (y - y.mean()) / (y.std() or 1.0)
-        errors = np.abs(inverse @ centred) / np.sqrt(np.diag(inverse))  # in standard deviations
-        return max(MIN_WIDENING, quantile(errors, COVERAGE) / NORMAL_QUANTILE)
+
+def _doubt(times: NDArray[Any], deviations: NDArray[Any], ways: NDArray[Any]) -> float:
+    """The standard deviation of a sum: kernels of one way err alike, those of others do not."""
+    _, numbers = np.unique(ways, return_inverse=True)
+    return float(np.sqrt((np.bincount(numbers, times * deviations) ** 2).sum()))
+
+
+def _widenings(seen: Seen, milliseconds: NDArray[Any], kernel: Any) -> tuple[float, float]:
+    """By how much intervals of sums, and those of kernels alone, must be wider to hold what they promise."""
+    count = len(milliseconds)
+    order = np.random.default_rng(0).permutation(count)
+    times, deviations = np.empty(count), np.empty(count)
+    for held in (order[fold::FOLDS] for fold in range(FOLDS)):
+        kept = np.setdiff1d(order, held)
+        times[held], deviations[held] = Fit(seen.take(kept), milliseconds[kept], kernel).predict(
+            seen.take(held)
+        )
+    draws = np.random.default_rng(1)
+    sums = [draws.permutation(count)[:SUMMED_KERNELS] for _ in range(SUMS)]
+    errors = [
+        abs(times[s].sum() - milliseconds[s].sum()) / _doubt(times[s], deviations[s], seen.ways[s])
+        for s in sums
+    ]
+    widening = max(MIN_WIDENING, quantile(np.array(errors), COVERAGE) / NORMAL_QUANTILE)
+    alone = np.abs(np.log(times / milliseconds)) / deviations
+    return widening, max(widening, quantile(alone, COVERAGE) / NORMAL_QUANTILE)
+
+
+def _some(count: int) -> NDArray[np.int64]:
+    return np.random.default_rng(0).permutation(count)[:TUNING_KERNELS]
 
 
 def _tuned(x: NDArray[Any], y: NDArray[Any]) -> Any:
@@ -114,7 +167,7 @@ def _tuned(x: NDArray[Any], y: NDArray[Any]) -> Any:
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern, WhiteKernel
 
-    some = np.random.default_rng(0).permutation(len(y))[:TUNING_KERNELS]
+    some = _some(len(y))
     line = ConstantKernel(1.0, (1e-3, 1e3)) * DotProduct(1.0, (1e-3, 1e3))
     rest = ConstantKernel(1.0, (1e-3, 1e3)) * Matern(1.0, (0.05, 20.0), nu=1.5)
     kernel = line + rest + WhiteKernel(1e-2, (1e-4, 1.0))
@@ -132,16 +185,18 @@ def _bounds_may_be_met() -> Any:
 
 
 def estimates_unseen(
-    workloads: Sequence["Workload"], milliseconds: Sequence[float], folds: Sequence[Sequence[int]]
+    workloads: Sequence["Workload"],
+    milliseconds: Sequence[float],
+    cpu: "Cpu",
+    folds: Sequence[Sequence[int]],
 ) -> NDArray[np.float64]:
     """What each kernel is estimated to take by a fit that saw nothing of its fold, in milliseconds."""
-    x = np.stack([features(w) for w in workloads])
-    y = np.log(np.asarray(milliseconds, np.float64))
-    found = np.empty(len(y))
+    seen, times = Seen.of(workloads, cpu), np.asarray(milliseconds, np.float64)
+    found = np.empty(len(times))
     for held in map(np.asarray, folds):
-        kept = np.setdiff1d(np.arange(len(y)), held)[-MAX_KERNELS:]
-        found[held] = Process(x[kept], y[kept]).predict(x[held])[0]
-    return np.asarray(np.exp(found))
+        kept = np.setdiff1d(np.arange(len(times)), held)[-MAX_KERNELS:]
+        found[held], _ = Fit(seen.take(kept), times[kept]).predict(seen.take(held))
+    return found
 
 
 def quantile(errors: NDArray[Any], coverage: float) -> float:

@@ -232,13 +232,15 @@ def _unseen(model: "LatencyModel", space: "SearchSpace", count: int, seed: int) 
     from latency.model.regressor import MIN_KERNELS
     from latency.model.workloads import workloads_of
     from runtime import Workload
+    from runtime.target import cpu_of
     from runtime.workload.base import is_known
 
     rows = model.table.rows(model.device.identity)
     if len(rows) < 3 * MIN_KERNELS:
         return None
     times = {Workload.from_key(key): row.milliseconds for key, row in rows.items() if is_known(key)}
-    return judge_regressor(times, map(workloads_of, islice(architectures(space, seed), count)))
+    cpu = cpu_of(model.device.target)
+    return judge_regressor(times, cpu, map(workloads_of, islice(architectures(space, seed), count)))
 
 
 def _member(member: "Checked") -> list[str]:

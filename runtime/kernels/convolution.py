@@ -30,6 +30,7 @@ from runtime.kernels.epilogue import (
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.reading import reader
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
+from runtime.kernels.streaming import stream_weights
 from runtime.kernels.weight_layouts import quads_of, taps_of
 from runtime.kernels.winograd import WinogradProducts
 from runtime.kernels.winograd_forms import WinogradTile, winograd_forms
@@ -69,8 +70,16 @@ def image_shapes(workload: SpatialWorkload) -> tuple[tuple[int, int], tuple[int,
 def grid_of(workload: Conv2d | BitserialConv2d, tile: Tile | None = None) -> Grid:
     """The output as the kernel goes through it, in tiles of ``tile.x`` pixels."""
     rows, columns = image_shapes(workload)[1]
-    pixels = Cover(columns, 1 if tile is None else tile.x)
-    return Grid(workload.batch, rows, pixels, vectors_of(workload), workload.groups)
+    line, step = 0, 1 if tile is None else tile.x
+    if tile is not None and tile.is_flat:
+        rows, columns, line = 1, rows * columns, columns
+    return Grid(workload.batch, rows, Cover(columns, step), vectors_of(workload), workload.groups, line)
+
+
+def _comes_from_afar(workload: Conv2d, cpu: Cpu) -> bool:
+    """Whether weights may be asked for ahead: where it was measured, and where they are used as they come."""
+    is_float = workload.weight == "float" and not has_byte_inputs(workload)
+    return is_float and cpu.architecture == "x86_64" and not reuses_rows(workload)
 
 
 class Conv2dKernel(Kernel[Conv2d]):
@@ -143,7 +152,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         stages = finish(workload, cpu, grid, args, value)
         arguments = [image.tensor, *args.values(), *scratch.values(), *stages.results]
         reductions = len(sums.total.op.reduce_axis)
-        vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
+        vectorized = tuple(name for name, tensor in scratch.items() if is_computed(tensor))
         func = te.create_prim_func(arguments)
         reuses = reuses_rows(workload) and not sums.narrow
         scheduled = schedule_tiled(
@@ -157,7 +166,8 @@ class Conv2dKernel(Kernel[Conv2d]):
             reuses,
             stages.joined,
         )
-        return stages.place(scheduled)
+        placed = stages.place(scheduled)
+        return stream_weights(placed, tile) if _comes_from_afar(workload, cpu) else placed
 
     def tiles(self, workload: Conv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of output channels."""
@@ -166,10 +176,14 @@ class Conv2dKernel(Kernel[Conv2d]):
         kind = byte_dot_for(workload, cpu) if has_byte_inputs(workload) else None
         # weights that are widened cost more than a sum or two that leaves the registers
         kept = 0 if kind is not None and kind.takes_halves else 1
+        # elsewhere addresses that are computed take more than they save, as llvm-mca has it of a Cortex-A53
+        lines = 1 if has_byte_inputs(workload) or cpu.architecture != "x86_64" else grid.rows
+        steps = workload.in_channels // workload.groups
+        size = grid.columns.extent, grid.vectors.group.count, sums, kept, lines, steps
         return (
             amx_forms(workload, cpu, columns, grid.output[1:3])
             + winograd_forms(workload, cpu, kind)
-            + tiles(cpu, grid.columns.extent, grid.vectors.group.count, sums, weight_planes=kept)
+            + tiles(cpu, *size)
         )
 
     def _by_blocks(
@@ -210,7 +224,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         read = reader(grid, data, cpu)
 
         def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-            pixel = read((n, *window.pixel(y, grid.columns.at(x), ky, kx)), o, i, (c,))
+            pixel = read((n, *window.pixel(*grid.pixel(y, x), ky, kx)), o, i, (c,))
             return te.sum(pixel * weight[o, ky, kx, c, i], axis=[ky, kx, c])
 
         return image, Sums(te.compute(grid.shape, product, name="accumulate"))
@@ -263,11 +277,11 @@ def affine_output(accumulated: Expr, scale: Expr, bias: Expr) -> Expr:
     return accumulated.astype("float32") * scale + bias
 
 
-def is_extern(tensor: Tensor) -> bool:
-    """Whether a tensor's loops were written by hand and have no schedule."""
+def is_computed(tensor: Tensor) -> bool:
+    """Whether a tensor's loops have a schedule: it is no argument, and they were not written by hand."""
     from tvm import te
 
-    return isinstance(tensor.op, te.ExternOp)
+    return isinstance(tensor.op, te.ComputeOp)
 
 
 kernels.add("conv2d", Conv2dKernel())

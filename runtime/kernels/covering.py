@@ -135,13 +135,17 @@ def units_of(workload: Any) -> int:
 
 @dataclass(frozen=True)
 class Grid:
-    """An output (N, rows, columns, channels) as a kernel goes through it."""
+    """An output (N, rows, columns, channels) as a kernel goes through it.
+
+    Where ``line`` is not 0, the only row is all rows of the output one after the other, of so many pixels.
+    """
 
     batch: int
     rows: int
     columns: Cover
     vectors: Vectors
     groups: int = 1
+    line: int = 0
 
     @property
     def shape(self) -> tuple[int, int, int, int, int]:
@@ -151,7 +155,10 @@ class Grid:
     @property
     def output(self) -> tuple[int, int, int, int]:
         """(N, rows, columns, channels)."""
-        return self.batch, self.rows, self.columns.extent, self.vectors.channels
+        rows, columns = self.rows, self.columns.extent
+        if self.line:
+            rows, columns = columns // self.line, self.line
+        return self.batch, rows, columns, self.vectors.channels
 
     @property
     def spans_groups(self) -> bool:
@@ -166,4 +173,9 @@ class Grid:
 
     def place(self, n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> tuple[Expr, Expr, Expr, Expr]:
         """Where in the output one of ``shape`` lies."""
-        return n, y, self.columns.at(x), self.vectors.first(o) + i
+        return n, *self.pixel(y, x), self.vectors.first(o) + i
+
+    def pixel(self, y: Expr, x: Expr) -> tuple[Expr, Expr]:
+        """The row and column of the output that one of ``shape`` is of."""
+        at = self.columns.at(x)
+        return (at // self.line, at % self.line) if self.line else (y, at)

@@ -6,12 +6,13 @@ nothing but integers is wanted. On x86, bytes are joined instead, see ``depthwis
 """
 
 from functools import partial
+from math import prod
 
 from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels
-from runtime.kernels.convolution import DTYPES, ZERO_POINT, is_extern
+from runtime.kernels.convolution import DTYPES, ZERO_POINT, is_computed
 from runtime.kernels.covering import Cover, Grid, Vectors
 from runtime.kernels.depthwise_words import (
     accumulate_words,
@@ -22,6 +23,7 @@ from runtime.kernels.depthwise_words import (
     word_buffers,
     words_for,
 )
+from runtime.kernels.edges import Border, without_border
 from runtime.kernels.epilogue import (
     arranged_scales,
     epilogue_constants,
@@ -38,6 +40,9 @@ from runtime.kernels.schedule import Tile, schedule_tiled, tiles
 from runtime.kernels.weight_layouts import taps_of
 from runtime.tvm_types import Expr, PrimFunc, Tensor, Tensors
 from runtime.workload import DepthwiseConv2d, is_affine
+
+MOST_SUMS = 8
+"""Vectors of sums of a tile that reads an image as it is: enough for none to wait for the one before."""
 
 
 class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
@@ -91,20 +96,24 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         scratch: Tensors = {}
         zero, tile = args.get("zero_point"), tile or self.tiles(workload, cpu)[0]
         grid = grid_of(workload, tile)
+        border = Border(workload.window, workload.height, workload.width, grid.columns)
+        is_direct = _may_be_direct(workload, cpu) and border.is_served
         if words is not None:
             data = join_rows(words, workload, grid.vectors, image, zero)
         elif workload.input != "float":
             is_binary = workload.input == "binary"
             decode = decode_signs if is_binary else partial(decode_bytes, zero=zero)
             data = decode(workload, grid.vectors, image)
-        elif workload.window.is_padded:
+        elif workload.window.is_padded and not is_direct:
             data = pad_rows(image, workload.window, 0)
+        if "padded" in buffers and data is image:  # not used, as it is on other CPUs
+            scratch["padded"] = te.placeholder((prod(buffers["padded"].shape),), "float32", name="padded")
         if data is not image and words is None:
             scratch["padded"] = data.tensor
         if words is not None:
             accumulated = accumulate_words(words, workload, grid, data, args)
         else:
-            accumulated = _accumulate_taps(workload, grid, data, args, scratch)
+            accumulated = _accumulate_taps(workload, grid, data, args, scratch, is_direct)
 
         def value(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
             total = accumulated[n, y, x, o, i]
@@ -114,25 +123,44 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
 
         stages = finish(workload, cpu, grid, args, value)
         func = te.create_prim_func([image.tensor, *args.values(), *scratch.values(), *stages.results])
-        vectorized = tuple(name for name, tensor in scratch.items() if not is_extern(tensor))
-        arrange = None if words is None else joined_in_tiles
+        vectorized = tuple(name for name, tensor in scratch.items() if is_computed(tensor))
         scheduled = schedule_tiled(
-            func, tile, 2, stages.tensors, vectorized, arrange=arrange, joined=stages.joined
+            func,
+            tile,
+            2,
+            stages.tensors,
+            vectorized,
+            arrange=None if words is None else joined_in_tiles,
+            joined=stages.joined,
+            by_rows=is_direct,
         )
-        return stages.place(scheduled)
+        placed = stages.place(scheduled)
+        return without_border(placed, border) if is_direct else placed
 
     def tiles(self, workload: DepthwiseConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of channels."""
-        words, found = (
-            words_for(workload, cpu),
-            tiles(cpu, workload.out_width, Vectors(workload.channels).count),
-        )
-        return found if words is None else by_word_cost(words, workload, cpu, found)
+        width, words = workload.out_width, words_for(workload, cpu)
+        found = tiles(cpu, width, Vectors(workload.channels).count)
+        if words is not None:
+            return by_word_cost(words, workload, cpu, found)
+        if not _may_be_direct(workload, cpu):
+            return found
+        most = min(cpu.registers // 2, MOST_SUMS)
+
+        def cost(tile: Tile) -> tuple[bool, float]:
+            return tile.x * tile.o > most, Cover(width, tile.x).padded / tile.reuse(weight_cost=1)
+
+        return sorted(found, key=cost)
 
     def macs(self, workload: DepthwiseConv2d) -> int:
         """N * Ho * Wo * C * taps."""
         w = workload
         return w.batch * w.out_height * w.out_width * w.channels * w.window.count
+
+
+def _may_be_direct(workload: DepthwiseConv2d, cpu: Cpu) -> bool:
+    """Whether an image is not copied for its border: where it was measured, and where it is read as it is."""
+    return cpu.architecture == "x86_64" and workload.input == "float"
 
 
 def _accumulate_taps(
@@ -141,6 +169,7 @@ def _accumulate_taps(
     data: Image,
     args: Tensors,
     scratch: Tensors,
+    is_direct: bool = False,
 ) -> Tensor:
     """The sums of what pixels stand for times decoded weights."""
     from tvm import te
@@ -152,7 +181,8 @@ def _accumulate_taps(
     def product(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
         tap = layout.meant(weight[o, ky, kx, 0, i].astype(summed_in(workload)))
         channel = (grid.vectors.first(o) + i,) if workload.input == "float" else (o, i)
-        pixel = n, *window.pixel(y, grid.columns.at(x), ky, kx)
+        row, column = window.pixel(y, grid.columns.at(x), ky, kx)
+        pixel = (n, row - window.top, column - window.left) if is_direct else (n, row, column)
         return te.sum(data[(*pixel, *channel)] * tap, axis=[ky, kx])
 
     return te.compute(grid.shape, product, name="accumulate")

@@ -370,7 +370,7 @@ def _place_of_bits(grid: Grid, shape: tuple[int, ...]) -> Placed:
     last = grid.vectors.count - 1
 
     def place(n: Expr, y: Expr, x: Expr, o: Expr) -> tuple[Expr, ...]:
-        return n, y, grid.columns.at(x), o
+        return n, *grid.pixel(y, x), o
 
     def fill(codes: TirBuffer, index: Sequence[Expr]) -> Stmt:
         n, y, x, o = index
@@ -388,6 +388,6 @@ def _threshold(
     if workload.threshold == "zero":
         return tirx.const(0, "float32")
     table = args["threshold"]
-    place = y, grid.columns.at(x), o, i
+    place = *grid.pixel(y, x), o, i
     index = [k if int(extent) > 1 else 0 for k, extent in zip(place, table.shape, strict=True)]
     return table[tuple(index)]

@@ -1,7 +1,7 @@
 """Schedules shared by the kernels: a register tile with vector lanes over channels, and plain vectorizing."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from runtime.cpu import Cpu
@@ -15,6 +15,12 @@ IN_REGISTERS = ("real", "mask", "bits")  # stages that are read by later ones, a
 WIDEST_TILE = 28
 MOST_VECTORS = 8
 MOST_JOINED = 4  # vectors whose bytes are stored at once: they fill a register
+MOST_PLACES = 8
+"""Pixels whose addresses registers hold."""
+MOST_COPIES = 4
+"""Tiles of an image that have code of their own, so that places are constants."""
+PLACES_COST = 4
+"""Of computing these addresses, in steps."""
 WEIGHT_COST = 3
 """Of a vector of weights, in pixels: it comes from a farther cache."""
 
@@ -27,31 +33,42 @@ Arrange = Callable[[Schedule, list[Loop]], None]
 class Tile:
     """Accumulators held in registers: ``x`` pixels times ``o`` vectors of output channels.
 
+    The pixels lie side by side; those of a flat tile go on in the next line where one ends.
     ``flags`` are instruction sets that it needs beyond what all code for a target may use.
     """
 
     flags: ClassVar[frozenset[str]] = frozenset()
     x: int
     o: int
+    is_flat: bool = field(default=False, kw_only=True)
 
     def reuse(self, weight_cost: int = WEIGHT_COST) -> float:
         """Operations for what is loaded."""
         return self.x * self.o / (self.x + weight_cost * self.o)
 
     def __str__(self) -> str:
-        return f"{self.x}x{self.o}"
+        return f"{self.x}x{self.o}" + "flat" * self.is_flat
 
 
-def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: int = 1) -> list[Tile]:
+def tiles(
+    cpu: Cpu,
+    width: int,
+    vectors: int,
+    planes: int = 1,
+    weight_planes: int = 1,
+    lines: int = 1,
+    steps: int = 1,
+) -> list[Tile]:
     """The tiles that fit the registers, the most promising first; their vectors divide ``vectors``.
 
     Those that do not divide the row are among them where they are better than all that do. ``planes`` sums
     stand for one output, ``weight_planes`` vectors for one of weights. The registers hold all sums and
-    weights of a step, and a pixel.
+    weights of a step, and a pixel. Flat tiles, over all ``lines``, come first where they are better than all
+    others: their addresses are computed every so many ``steps``.
     """
-    found = [
+    fitting = [
         Tile(x, o)
-        for x in range(1, min(width, WIDEST_TILE) + 1)
+        for x in range(1, min(width * lines, WIDEST_TILE) + 1)
         for o in range(1, min(vectors, MOST_VECTORS) + 1)
         if vectors % o == 0 and x * o * planes + o * weight_planes < cpu.registers
     ]
@@ -59,9 +76,17 @@ def tiles(cpu: Cpu, width: int, vectors: int, planes: int = 1, weight_planes: in
     weight_cost = 1 if "asimddp" in cpu.flags else WEIGHT_COST
 
     def cost(tile: Tile) -> float:
-        return Cover(width, tile.x).padded / tile.reuse(weight_cost)
+        rows, more = (lines, 1 + PLACES_COST / steps) if tile.is_flat else (1, 1)
+        return Cover(width * rows, tile.x).padded / rows * more / tile.reuse(weight_cost)
 
-    return worthwhile(found or [Tile(1, 1)], width, cost)
+    found = worthwhile([t for t in fitting if t.x <= width] or [Tile(1, 1)], width, cost)
+    flat = [Tile(t.x, t.o, is_flat=True) for t in fitting if lines > 1 and _can_be_flat(t, width * lines)]
+    return sorted((t for t in flat if cost(t) < cost(found[0])), key=cost) + found
+
+
+def _can_be_flat(tile: Tile, pixels: int) -> bool:
+    """Whether registers hold where a tile's pixels lie, or tiles are so few that each has its own code."""
+    return tile.x <= MOST_PLACES or Cover(pixels, tile.x).count <= MOST_COPIES
 
 
 def worthwhile(found: list[Tile], width: int, cost: Callable[[Tile], float]) -> list[Tile]:
@@ -80,6 +105,7 @@ def schedule_tiled(
     arrange: Arrange | None = None,
     unrolls_row: bool = False,
     joined: str = "",
+    by_rows: bool = False,
 ) -> PrimFunc:
     """Schedule ``accumulate`` and the ``stages`` that follow it as a register tile.
 
@@ -90,7 +116,7 @@ def schedule_tiled(
     and ``narrow`` is the number of its own reductions. ``arrange`` moves what else comes before. With
     ``unrolls_row`` the second reduction, along a row of the window, is innermost and unrolled: what
     neighbouring pixels read alike is then made ready once. The stage ``joined`` does all vectors of a pixel
-    as one, so that their bytes are stored at once.
+    as one, so that their bytes are stored at once. ``by_rows``, all vectors of a tile come before the next.
     """
     from tvm.s_tir import Schedule
 
@@ -102,12 +128,16 @@ def schedule_tiled(
     n, y, x, o, lane = schedule.get_loops(first)
     x_outer, x_inner = schedule.split(x, [None, tile.x])
     o_outer, o_inner = schedule.split(o, [None, tile.o])
-    schedule.reorder(n, o_outer, y, x_outer, x_inner, o_inner, lane)
-    schedule.compute_at(accumulate, x_outer, preserve_unit_loops=True)
+    outermost = (n, y, x_outer, o_outer) if by_rows else (n, o_outer, y, x_outer)
+    schedule.reorder(*outermost, x_inner, o_inner, lane)
+    schedule.compute_at(accumulate, outermost[-1], preserve_unit_loops=True)
     schedule.set_scope(accumulate, 0, "local")
     for block in others:
-        schedule.reverse_compute_at(block, x_outer, preserve_unit_loops=True)
-    _share(schedule, schedule.get_loops(first)[:4])
+        schedule.reverse_compute_at(block, outermost[-1], preserve_unit_loops=True)
+    outer = schedule.get_loops(first)[:4]
+    if tile.is_flat and int(schedule.get(outer[3]).extent) <= MOST_COPIES:
+        schedule.unroll(outer.pop())
+    _share(schedule, outer)
     for name, block in zip(stages, (first, *others), strict=True):
         if name in IN_REGISTERS:
             schedule.set_scope(block, 0, "local")

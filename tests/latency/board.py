@@ -5,7 +5,12 @@ from dataclasses import replace
 from unittest.mock import patch
 
 from latency import Conditions, Device, DeviceRecord, Measurement, devices
-from latency.model.features import amounts_of, effort_of
+from latency.model.effort import amounts_of
+from runtime.kernels import kernel_for
+from runtime.kernels.convolution import image_shapes
+from runtime.kernels.covering import Cover, vectors_of
+from runtime.target import cpu_of
+from runtime.workload import HIGHEST_BYTE, SpatialWorkload
 
 
 def milliseconds(workload):
@@ -15,12 +20,24 @@ def milliseconds(workload):
     return 1e-5 + amounts["macs"] / 5e7 + moved / 2e7
 
 
-def milliseconds_of_lanes(workload):
-    """So much for each step of each lane, those that no channel fills too, each byte and each call."""
-    amounts, effort = amounts_of(workload), effort_of(workload)
-    steps = effort.lanes * effort.vectors * effort.steps if amounts["macs"] else 0
+def milliseconds_of_vectors(workload):
+    """So much for each step of whole vectors and tiles, though less is written, each byte and each call."""
+    amounts = amounts_of(workload)
     moved = amounts["input"] + amounts["constant"] + amounts["output"]
-    return 1e-5 + steps / 2e7 + moved / 2e7
+    return 1e-5 + _lane_steps(workload, amounts["macs"]) / 2e7 + moved / 2e7
+
+
+def _lane_steps(workload, macs):
+    """Products in words, by what tiles and vectors are larger than the output."""
+    if not macs:
+        return 0
+    vectors, kernel = vectors_of(workload), kernel_for(workload)
+    columns = image_shapes(workload)[1][1] if isinstance(workload, SpatialWorkload) else workload.batch
+    tile = min(kernel.tiles(workload, cpu_of("native"))[0].x, columns)
+    is_bytewise = getattr(workload, "input", "") in HIGHEST_BYTE and workload.family != "depthwise_conv2d"
+    in_a_word = 32 if workload.family.startswith("bitserial") else 4 if is_bytewise else 1
+    outside = Cover(columns, tile).padded / columns * vectors.count * vectors.width / vectors.channels
+    return macs * outside / in_a_word
 
 
 def measurement(ms, **conditions):

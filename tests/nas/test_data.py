@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nas.data import DataSet, Scaling, Source, Split, load
+from nas.data import DataSet, Scaling, Source, Split, digits, load
 from nas.testing.data_sets import DataSetConformance
 from search_spaces.errors import InvalidInput
 
@@ -64,6 +64,14 @@ def test_digits_are_real_and_in_range() -> None:
         assert split.images.min() == 0
         assert split.images.max() == 1
         assert set(split.labels) == set(range(data.classes))
+
+
+def test_digits_are_those_that_scikit_learn_gives() -> None:
+    from sklearn.datasets import load_digits
+
+    told, expected = digits._read().train, load_digits()
+    np.testing.assert_array_equal(told.pixels[..., 0], expected.images)
+    np.testing.assert_array_equal(told.labels, expected.target)
 
 
 def test_the_splits_share_no_image_and_lose_none() -> None:

@@ -156,8 +156,10 @@ def test_a_process_a_node_and_the_driver_die_and_nothing_is_lost(
     cluster: TwoNodes, marks: Path, tmp_path: Path
 ) -> None:
     job, told = made(tmp_path, replace(CONFIG, trials=12, epochs=STEPS)), list[Progress]()
+    (marks / "kills").touch()
     with ThreadPoolExecutor() as pool:
         killer = pool.submit(kill_all_kinds, cluster, marks, job)
+        killer.add_done_callback(lambda _: (marks / "kills").unlink())  # nothing waits for one that gave up
         settings = {"ray_address": cluster.address}
         run(job, 2, on_progress=lambda _, now: told.append(now), executor="ray", settings=settings)
         killer.result()
@@ -177,19 +179,19 @@ def kill_all_kinds(cluster: TwoNodes, marks: Path, job: Job) -> None:
     until((marks / "killed").exists, "a trial that kills its process")
     until(lambda: is_at_work(cluster.second_id, marks), "a trial on the second node")
     cluster.kill_second()
+    (marks / "node").touch()
     before = count(job, TrialState.COMPLETE)
     until(lambda: count(job, TrialState.COMPLETE) > before + 1, "results of the first node")
     until(lambda: count(job, TrialState.RUNNING), "a trial that runs")
     worker = next(t.worker for t in trials_of(job) if t.state is TrialState.RUNNING)
     os.kill(int(str(worker).rpartition(":")[2]), signal.SIGKILL)
+    (marks / "driver").touch()
 
 
 def is_at_work(node: str, marks: Path) -> bool:
-    """Whether a node has begun a trial since the one that killed its process, and not ended it."""
-    since = (marks / "killed").stat().st_mtime
-    begun = [mark for mark in marks.glob("*-1") if mark.stat().st_mtime > since]
-    numbers = [mark.name.removesuffix("-1") for mark in begun if mark.read_text().startswith(node)]
-    return any((marks / f"{n}-2").exists() and not (marks / f"{n}-{STEPS - 1}").exists() for n in numbers)
+    """Whether a node is at the step of a trial in which it waits."""
+    begun = [mark for mark in marks.glob("*-3") if mark.read_text().startswith(node)]
+    return any(not mark.with_name(mark.name.replace("-3", "-4")).exists() for mark in begun)
 
 
 def count(job: Job, state: TrialState) -> int:

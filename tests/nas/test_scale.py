@@ -163,7 +163,7 @@ def test_the_command_lists_what_the_device_would_take(storage: str) -> None:
     assert shown["proposals"][1]["depth"] == pytest.approx(step["depth"] ** 2)
     assert Architecture.from_json(json.dumps(shown["proposals"][0]["architecture"])).input_shape == (1, 8, 8)
 
-    limit = str((second + third) / 2)  # of estimates, which measuring changes
+    limit = str(1.05 * second)  # of an estimate, which measuring changes; three steps have cheaper ways, too
     told = run(storage, "0", "--compound", "1..3", "--max-latency-ms", limit, "--measure")
     rows = told.stdout.splitlines()[1:]
     assert [row.split()[0] for row in rows] == ["1", "2"]

@@ -16,13 +16,13 @@ from tests.nas.postgres import why_absent
 @pytest.mark.parametrize(
     "options",
     [
-        "--database sqlite --kills 50 --workers 2 --trials 100",
+        "--database sqlite --kills 15 --workers 2 --trials 60",
         pytest.param(
-            "--database postgresql --kills 20 --server-kills 5 --workers 2 --trials 100",
+            "--database postgresql --kills 8 --server-kills 2 --workers 2 --trials 60",
             marks=pytest.mark.skipif(why_absent() is not None, reason=why_absent() or "it is there"),
         ),
         pytest.param(
-            "--database ray --kills 5 --workers 2 --trials 12 --seed 6",
+            "--database ray --kills 2 --workers 2 --trials 12 --seed 6",
             marks=pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
         ),
     ],

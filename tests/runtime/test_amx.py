@@ -166,7 +166,6 @@ def test_only_code_with_tiles_needs_them():
 
 
 @needs_amx
-@pytest.mark.skipif(not target.cpu_of("native").has_amx, reason="LLVM takes this CPU for one without AMX")
 def test_what_the_system_refuses_is_not_used_and_told_once(tmp_path, refuse, caplog):
     shape = (2, 64, 8, 8)
     module = trained(nn.Sequential(QuantConv2d(64, 32, 3, precisions.get("int8"))), shape)

@@ -15,6 +15,7 @@ from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.plain_layers import ChannelShift, ChannelShuffle, OutputScale, ShiftedPReLU
 from search_spaces.precision import Precision
 from tests.runtime.harness import TARGETS
+from tests.thinning import each_nth
 
 EVERY_PRECISION = sorted(precisions)
 
@@ -61,8 +62,7 @@ def trained(module, shape):
     return module.eval()
 
 
-@pytest.mark.parametrize("precision", EVERY_PRECISION)
-@pytest.mark.parametrize("shape", [(1, 3, 8, 8), (3, 3, 9, 13)])
+@pytest.mark.parametrize(("precision", "shape"), each_nth(3, EVERY_PRECISION, [(1, 3, 8, 8), (3, 3, 9, 13)]))
 def test_compiled_models_compute_what_torch_computes(precision, shape):
     module = trained(Everything(precision), shape)
     images = torch.randn(6, *shape[1:])

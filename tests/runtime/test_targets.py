@@ -71,3 +71,15 @@ def test_every_flag_of_a_family_is_known_by_one_name():
     assert len(set(target.X86_FEATURES.values())) == len(target.X86_FEATURES)
     assert AMX <= target.INSTRUCTION_SETS
     assert not set(target.required_flags("native")) & AMX
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="LLVM's names of x86 CPUs")
+def test_native_is_what_the_system_tells_whatever_llvm_calls_it(monkeypatch):
+    """A virtual machine may hide the model of its CPU, or a part of what that has."""
+    shown = frozenset({"ssse3", "sse4_2", "avx", "avx2", "fma", "avx_vnni", "popcnt"})
+    with monkeypatch.context() as patch:
+        patch.setattr(target, "host_flags", lambda: shown)
+        target.resolve_target.cache_clear()
+        features = target._llvm_features(dict(target.resolve_target("native").attrs))
+    target.resolve_target.cache_clear()
+    assert {flag for name, flag in target.X86_FEATURES.items() if name in features} == shown

@@ -17,6 +17,7 @@ from search_spaces.networks.parts import InvertedResidual, SqueezeExcitation
 from search_spaces.plain_layers import OutputScale
 from search_spaces.plan import plan
 from search_spaces.sizing import layers
+from tests.thinning import each_nth
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
 
@@ -133,8 +134,10 @@ def test_every_network_is_documented():
     assert DOCUMENTED.count(" M | ") == len(DEVIATIONS)
 
 
-@pytest.mark.parametrize("precision", ["float", "int8", "ternary", "binary", "dithered", "ternary-1x1"])
-@pytest.mark.parametrize("name", sorted(networks))
+LOWERED = ["float", "int8", "ternary", "binary", "dithered", "ternary-1x1"]
+
+
+@pytest.mark.parametrize(("name", "precision"), each_nth(5, sorted(networks), LOWERED))
 def test_every_network_lowers_in_every_precision(name, precision):
     if name == "alexnet" and precision != "binary":
         pytest.skip("its 60 million weights take long, and its layers are those of others")
@@ -177,7 +180,7 @@ WITH_EVERY_BLOCK = ["mnasnet-a1", "resnet18", "resnet20-react", "shufflenet-g3",
     ("name", "precision"),
     [
         *((name, code) for name in ("resnet20-dw", "bcnn-half") for code in TRAINED_CODES),
-        *((name, code) for name in WITH_EVERY_BLOCK for code in ("binary", "ternary-int8", "int8")),
+        *each_nth(2, WITH_EVERY_BLOCK, ("binary", "ternary-int8", "int8")),
         *(("pooled-resnet12", code) for code in ("binaryconnect", "dorefa2", "dithered-binary-3d")),
     ],
 )
