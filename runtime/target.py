@@ -42,6 +42,7 @@ X86_FEATURES = {name: name for name in _SAME.split()} | {
 """LLVM's names of what x86 CPUs have and compiled code may use, and the system's names in /proc/cpuinfo."""
 INSTRUCTION_SETS = frozenset({*X86_FEATURES.values(), "asimd", "asimddp", "i8mm", "sve", "neon", "vfpv4"})
 """The CPU flags, by the names of /proc/cpuinfo, that decide whether compiled code runs."""
+FIRST_WITH_AMX = "sapphirerapids"
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def resolve_target(name: str) -> Target:
             options["mfloat-abi"] = "hard"
         return _target(options, board.machine)
     name = cpu or ("native" if name in BOARDS else name)
-    cpu = codegen.llvm_get_system_cpu() if name == "native" else name
+    cpu = _system_cpu() if name == "native" else name
     if name != "native" and not codegen.llvm_is_valid_cpu(cpu, codegen.llvm_get_system_triple()):
         fix = f"choose 'native', {' or '.join(BOARDS)}, or a CPU that LLVM knows for {platform.machine()}"
         raise InvalidInput("target", f"unknown CPU '{name}'", fix)
@@ -168,11 +169,18 @@ def resolve_target(name: str) -> Target:
     return _target({"mcpu": cpu, **more}, platform.machine())
 
 
-def _of_host(cpu: str) -> list[str]:
-    """What to add to LLVM's CPU, and take from it, to have this one: a virtual machine may hide some.
+def _system_cpu() -> str:
+    """LLVM's name of this CPU: by its model, which a virtual machine may hide, so that AMX tells more."""
+    from tvm.target import codegen
 
-    Its model may be hidden as well, so that LLVM takes it for another.
-    """
+    cpu = str(codegen.llvm_get_system_cpu())
+    if host_flags() >= AMX and "amx-int8" not in _llvm_features({"mcpu": cpu}):
+        return FIRST_WITH_AMX
+    return cpu
+
+
+def _of_host(cpu: str) -> list[str]:
+    """What to add to LLVM's CPU, and take from it, to have this one: a virtual machine may hide some."""
     if platform.machine() != "x86_64" or not host_flags():
         return []
     named = _llvm_features({"mcpu": cpu})
