@@ -61,6 +61,7 @@ def test_boards_compute_what_this_machine_computes(board, precision, threads, tm
     [
         ("aarch64/cortex-a53", ByteDot.SMULL, "smull"),
         ("aarch64/cortex-a76", ByteDot.SDOT, "sdot"),
+        ("aarch64/cortex-a510", ByteDot.SDOT, "usmmla"),
         ("armv7", ByteDot.VMULL, "vmull.s8"),
     ],
 )
@@ -70,8 +71,8 @@ def test_dot_products_of_bytes(target, way, instruction, precision, tmp_path):
     needs(board, EMULATORS[board][0])
     assert cpu_of(target).byte_dot == way
     shape = (1, 5, 9, 7)
-    layers = [QuantConv2d(5, 16, 3, p, relu=True), QuantConv2d(16, 8, 3, p, stride=2)]
-    module = trained(torch.nn.Sequential(*layers, QuantConv2d(8, 20, 1, p, relu=True)), shape)
+    layers = [QuantConv2d(5, 16, 3, p, relu=True), QuantConv2d(16, 40, 3, p, stride=2, groups=2)]
+    module = trained(torch.nn.Sequential(*layers, QuantConv2d(40, 20, 1, p, relu=True)), shape)
     with torch.no_grad():  # the greatest weights, which meet inputs of zero: products of bytes at their ends
         module[1].weight.copy_(module[1].weight.sign())
     image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)

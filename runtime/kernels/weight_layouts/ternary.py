@@ -32,7 +32,7 @@ VALUES = frozenset({-1, 0, 1})
 class TernaryQuads(Quads):
     """Sixteen weights in a word, decoded to bytes once a call."""
 
-    highest, is_bytewise = 1, True
+    highest, is_bytewise, per_word = 1, True, packing.QUAD
 
     def buffer(self, shape: Shape) -> Buffer:
         """(O / lanes, words, lanes)."""
