@@ -51,6 +51,10 @@ ZERO_POINT = Buffer("zero_point", "constant", (1,), "int32")
 """What stands for zero in an affine input; in any other input 0 does."""
 
 
+NEAREST = 24 << 10
+"""Bytes of weights that stay in the first cache, beside the pixels of a tile."""
+
+
 def is_pointwise(workload: SpatialWorkload) -> bool:
     """Whether each output pixel reads just its own input pixel, so that an image is one long row."""
     return workload.window.is_pointwise
@@ -82,6 +86,13 @@ def _comes_from_afar(workload: Conv2d, cpu: Cpu) -> bool:
     """Whether weights may be asked for ahead: where it was measured, and where they are used as they come."""
     is_float = workload.weight == "float" and not has_byte_inputs(workload)
     return is_float and cpu.architecture == "x86_64" and not reuses_rows(workload)
+
+
+def _goes_by_rows(workload: Conv2d, cpu: Cpu, tile: Tile) -> bool:
+    """Whether all weights stay in the first cache, so that pixels need not come and go for each vector."""
+    w, is_float = workload, workload.weight == "float" and not has_byte_inputs(workload)
+    nbytes = 4 * w.window.count * w.in_channels // w.groups * w.out_channels
+    return is_float and cpu.architecture == "x86_64" and not tile.is_flat and nbytes <= NEAREST
 
 
 class Conv2dKernel(Kernel[Conv2d]):
@@ -167,6 +178,7 @@ class Conv2dKernel(Kernel[Conv2d]):
             sums.arrange,
             reuses,
             stages.joined,
+            _goes_by_rows(workload, cpu, tile),
         )
         placed = stages.place(scheduled)
         return stream_weights(placed, tile) if _comes_from_afar(workload, cpu) else placed

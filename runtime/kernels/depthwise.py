@@ -17,7 +17,9 @@ from runtime.kernels.covering import Cover, Grid, Vectors
 from runtime.kernels.depthwise_words import (
     accumulate_words,
     arrange_words,
-    join_pixels,
+    by_word_cost,
+    join_rows,
+    joined_in_tiles,
     word_buffers,
     words_for,
 )
@@ -97,7 +99,7 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         border = Border(workload.window, workload.height, workload.width, grid.columns)
         is_direct = _may_be_direct(workload, cpu) and border.is_served
         if words is not None:
-            data = join_pixels(words, workload, grid.vectors, image, zero)
+            data = join_rows(words, workload, grid.vectors, image, zero)
         elif workload.input != "float":
             is_binary = workload.input == "binary"
             decode = decode_signs if is_binary else partial(decode_bytes, zero=zero)
@@ -106,7 +108,7 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
             data = pad_rows(image, workload.window, 0)
         if "padded" in buffers and data is image:  # not used, as it is on other CPUs
             scratch["padded"] = te.placeholder((prod(buffers["padded"].shape),), "float32", name="padded")
-        if data is not image:
+        if data is not image and words is None:
             scratch["padded"] = data.tensor
         if words is not None:
             accumulated = accumulate_words(words, workload, grid, data, args)
@@ -123,15 +125,24 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         func = te.create_prim_func([image.tensor, *args.values(), *scratch.values(), *stages.results])
         vectorized = tuple(name for name, tensor in scratch.items() if is_computed(tensor))
         scheduled = schedule_tiled(
-            func, tile, 2, stages.tensors, vectorized, joined=stages.joined, by_rows=is_direct
+            func,
+            tile,
+            2,
+            stages.tensors,
+            vectorized,
+            arrange=None if words is None else joined_in_tiles,
+            joined=stages.joined,
+            by_rows=is_direct,
         )
         placed = stages.place(scheduled)
         return without_border(placed, border) if is_direct else placed
 
     def tiles(self, workload: DepthwiseConv2d, cpu: Cpu) -> list[Tile]:
         """Pixels of a row times vectors of channels."""
-        width = workload.out_width
+        width, words = workload.out_width, words_for(workload, cpu)
         found = tiles(cpu, width, Vectors(workload.channels).count)
+        if words is not None:
+            return by_word_cost(words, workload, cpu, found)
         if not _may_be_direct(workload, cpu):
             return found
         most = min(cpu.registers // 2, MOST_SUMS)

@@ -1,8 +1,9 @@
-"""Neighbouring pixels of a channel in one word: depthwise kernels of bytes multiply several taps at once.
+"""Rows of a channel in one word: depthwise kernels of bytes multiply several taps at once.
 
-While the image is padded, each place gets its own byte and those to the right that the next taps of a window
-read: four of them for dot products of bytes, or two in 16 bits for pmaddwd. The weights of a row of taps lie
-likewise, those that are missing at its end being zero.
+A place gets its own byte and those below it that a window reads: four of them for dot products of bytes, or
+two in 16 bits for pmaddwd. The weights of a column of taps lie likewise, those that are missing at its end
+being zero. Words are made of the image itself, for each row of a tile of outputs, where all columns of the
+window read them: no padded image is kept.
 """
 
 from dataclasses import dataclass
@@ -15,12 +16,17 @@ from runtime.cpu import ByteDot, Cpu
 from runtime.graph import Constants
 from runtime.kernels.base import Buffer
 from runtime.kernels.byte_dots import MOST_IN_16_BITS
-from runtime.kernels.covering import Grid, Vectors, vectors_of
+from runtime.kernels.covering import Cover, Grid, Vectors, vectors_of
 from runtime.kernels.intrinsics import DOT_LANES, byte_dot_sum, pair_sum
-from runtime.kernels.padding import Image, is_inside
+from runtime.kernels.padding import Image
+from runtime.kernels.schedule import Tile
 from runtime.kernels.weight_layouts import taps_of
-from runtime.tvm_types import Expr, IterVar, Tensor, Tensors
+from runtime.tvm_types import Expr, IterVar, Loop, Schedule, Tensor, Tensors
 from runtime.workload import HIGHEST_BYTE, DepthwiseConv2d, is_affine
+
+JOINED = "joined"
+WORD_COST = 6  # instructions that make words of a vector of channels
+BYTES_COST = 4  # those that make bytes of a vector of sums, alone
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,8 @@ class Words:
         return 32 // self.count
 
     def groups(self, workload: DepthwiseConv2d) -> int:
-        """Words of a row of taps."""
-        return -(-workload.window.kernel_width // self.count)
+        """Words of a column of taps."""
+        return -(-workload.window.kernel_height // self.count)
 
     def sum(self, data: Expr, weight: Expr, axis: list[IterVar]) -> Expr:
         """The sum over ``axis`` of the products of two words."""
@@ -49,7 +55,7 @@ class Words:
 def words_for(workload: DepthwiseConv2d, cpu: Cpu) -> Words | None:
     """The way of a kernel of bytes on a CPU; None where it multiplies tap by tap."""
     taps, highest = taps_of(workload), HIGHEST_BYTE.get(workload.input)
-    if taps.lowest is None or highest is None or workload.window.kernel_width == 1:
+    if taps.lowest is None or highest is None or workload.window.count == 1:
         return None
     if vectors_of(workload).width not in DOT_LANES or cpu.architecture != "x86_64":
         return None
@@ -63,14 +69,12 @@ def word_buffers(words: Words, workload: DepthwiseConv2d, buffers: tuple[Buffer,
     found = []
     for buffer in buffers:
         if buffer.name == "weight":
-            vectors, rows, *_, width = buffer.shape
-            shape = (vectors, rows, words.groups(workload), width, words.count)
+            vectors, _, columns, _, width = buffer.shape
+            shape = (vectors, columns, words.groups(workload), width, words.count)
             found.append(Buffer("weight", "constant", shape, f"int{words.bits}"))
             if is_affine(workload.input):
                 found.append(Buffer("offset", "constant", (vectors, width), "int32"))
-        elif buffer.name == "padded":
-            found.append(Buffer("padded", "scratch", buffer.shape, "int32"))
-        else:
+        elif buffer.name != "padded":
             found.append(buffer)
     return tuple(found)
 
@@ -79,39 +83,76 @@ def arrange_words(words: Words, workload: DepthwiseConv2d, constants: Constants)
     """The constants of ``word_buffers``."""
     weight = constants["weight"].astype(f"int{words.bits}")  # (vectors, rows, columns, 1, lanes)
     vectors, rows, columns, _, width = weight.shape
-    filled = np.zeros((vectors, rows, words.groups(workload) * words.count, width), weight.dtype)
-    filled[:, :, :columns] = weight[:, :, :, 0]
-    grouped = filled.reshape(vectors, rows, -1, words.count, width).swapaxes(-1, -2)
+    filled = np.zeros((vectors, words.groups(workload) * words.count, columns, width), weight.dtype)
+    filled[:, :rows] = weight[:, :, :, 0]
+    grouped = filled.reshape(vectors, -1, words.count, columns, width).transpose(0, 3, 1, 4, 2)
     found = {**constants, "weight": np.ascontiguousarray(grouped)}
     if is_affine(workload.input):
         found["offset"] = -weight.astype(np.int32).sum(axis=(1, 2, 3))
     return found
 
 
-def join_pixels(
+def join_rows(
     words: Words, workload: DepthwiseConv2d, vectors: Vectors, image: Image, zero: Tensor | None
 ) -> Image:
-    """Bytes (N, H, W, C) -> int32 words of the padded image (N, ..., C/lanes, lanes).
+    """Bytes (N, H, W, C) -> int32 words (N, Ho, padded columns, groups, C/lanes, lanes).
 
     ``zero`` is a tensor (1,) of what stands for zero; None for 0.
     """
     from tvm import te, tirx
 
     window, height, width = workload.window, workload.height, workload.width
+    groups, (_, columns) = words.groups(workload), window.padded(height, width)
+    fill = tirx.const(0, "uint32") if zero is None else zero[0].astype("uint32")
 
-    def word(n: Expr, y: Expr, x: Expr, v: Expr, i: Expr) -> Expr:
-        columns = [x + k * window.dilation_x for k in range(words.count)]
-        channel = vectors.first(v) + i
-        inside = [is_inside(window, height, width, y, column) for column in columns]
-        stored = [image[n, y - window.top, c - window.left, channel].astype("uint32") for c in columns]
-        fill = tirx.const(0, "uint32") if zero is None else zero[0].astype("uint32")
+    def word_of(taps: int, n: Expr, y: Expr, x: Expr, g: Expr, v: Expr, i: Expr) -> Expr:
+        first = y * window.stride_y + g * (words.count * window.dilation_y) - window.top
+        rows = [first + k * window.dilation_y for k in range(taps)]
+        column, channel = x - window.left, vectors.first(v) + i
+        across = tirx.all(column >= 0, column < width)
+        inside = [tirx.all(row >= 0, row < height) for row in rows]
+        stored = [image[n, row, column, channel].astype("uint32") for row in rows]
         some = [tirx.if_then_else(each, byte, fill) for each, byte in zip(inside, stored, strict=True)]
-        joined = [joined_of(words, each) for each in (stored, some, [fill] * words.count)]
-        at_borders = tirx.if_then_else(tirx.any(*inside), joined[1], joined[2])
-        return tirx.reinterpret("int32", tirx.if_then_else(tirx.all(*inside), joined[0], at_borders))
+        whole, partly, none = (joined_of(words, each) for each in (stored, some, [fill] * taps))
+        at_borders = tirx.if_then_else(across, partly, none)
+        return tirx.reinterpret("int32", tirx.if_then_else(tirx.all(across, *inside), whole, at_borders))
 
-    shape = (workload.batch, *window.padded(height, width), *vectors.shape)
-    return Image(te.compute(shape, word, name="padded"), shape, is_flat=False)
+    def word(*index: Expr) -> Expr:
+        last = word_of(window.kernel_height - (groups - 1) * words.count, *index)
+        return tirx.if_then_else(index[3] == groups - 1, last, word_of(words.count, *index))
+
+    shape = (workload.batch, workload.out_height, columns, groups, *vectors.shape)
+    return Image(te.compute(shape, word, name=JOINED), shape, is_flat=False)
+
+
+def joined_in_tiles(schedule: Schedule, loops: list[Loop]) -> None:
+    """Let words be made for a tile at a time: all of a column, one column after the other."""
+    block = schedule.get_sblock(JOINED)
+    tile = schedule.get_loops(schedule.get_sblock("accumulate"))[3]
+    schedule.compute_at(block, tile, preserve_unit_loops=True)
+    schedule.set_scope(block, 0, "local")
+    *_, group, vector, lane = schedule.get_loops(block)
+    schedule.unroll(group)
+    schedule.unroll(vector)
+    schedule.vectorize(lane)
+
+
+def by_word_cost(words: Words, workload: DepthwiseConv2d, cpu: Cpu, found: list[Tile]) -> list[Tile]:
+    """Tiles by what their words cost to make, those first whose words and sums the registers hold.
+
+    A sum or two may leave them: that costs less than to make words once more.
+    """
+    window = workload.window
+
+    def columns(tile: Tile) -> int:
+        return (tile.x - 1) * window.stride_x + (window.kernel_width - 1) * window.dilation_x + 1
+
+    def cost(tile: Tile) -> tuple[bool, float]:
+        held = tile.o * (tile.x + columns(tile) * words.groups(workload))
+        each = WORD_COST * columns(tile) / tile.x + BYTES_COST / min(tile.o, 2)
+        return 4 * held > 5 * cpu.registers, each * Cover(workload.out_width, tile.x).padded
+
+    return sorted(found, key=cost)
 
 
 def joined_of(words: Words, parts: list[Expr]) -> Expr:
@@ -129,12 +170,12 @@ def accumulate_words(
 
     window = workload.window
     vectors, width = grid.vectors.shape
-    rows, groups = window.kernel_height, words.groups(workload)
-    weight = args["weight"] = te.placeholder((vectors, rows, groups, width), "int32", name="weight")
-    ky, group = (te.reduce_axis((0, extent), name) for extent, name in ((rows, "ky"), (groups, "group")))
+    columns, groups = window.kernel_width, words.groups(workload)
+    weight = args["weight"] = te.placeholder((vectors, columns, groups, width), "int32", name="weight")
+    kx, group = (te.reduce_axis((0, extent), name) for extent, name in ((columns, "kx"), (groups, "group")))
 
     def products(n: Expr, y: Expr, x: Expr, o: Expr, i: Expr) -> Expr:
-        pixel = window.pixel(y, grid.columns.at(x), ky, group * words.count)
-        return words.sum(data[n, *pixel, o, i], weight[o, ky, group, i], [ky, group])
+        _, column = window.pixel(y, grid.columns.at(x), 0, kx)
+        return words.sum(data[n, y, column, group, o, i], weight[o, kx, group, i], [kx, group])
 
     return te.compute(grid.shape, products, name="accumulate")

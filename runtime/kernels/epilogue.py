@@ -31,12 +31,11 @@ from runtime.kernels.fixed_point import (
     rescaled,
     rescaled_in_32_bits,
     saturated,
-    saturated_sum,
     scale_buffers,
 )
 from runtime.kernels.intrinsics import lane_mask
 from runtime.kernels.placing import Placed, place_outputs
-from runtime.kernels.scaled_lanes import arranged, lanes_for, scaled_bytes, scaled_lanes
+from runtime.kernels.scaled_lanes import arranged, lanes_for, saturated_sum, scaled_bytes, scaled_lanes
 from runtime.kernels.weight_layouts import taps_of
 from runtime.tvm_types import Compute, Expr, PrimFunc, Stmt, Tensor, Tensors, TirBuffer
 from runtime.workload import HIGHEST_BYTE, Activation, FusedOutput, is_affine

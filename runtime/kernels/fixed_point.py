@@ -120,14 +120,6 @@ def byte_within(x: Expr, lowest: Expr | None, highest: Expr | int) -> Expr:
     return x if lowest is None else tirx.max(x, lowest.astype("uint8"))
 
 
-def saturated_sum(x: Expr, y: Expr) -> Expr:
-    """The sum of any int32 and of one within +-LIMIT, brought to within +-LIMIT."""
-    from tvm import tirx
-
-    limit = tirx.const(LIMIT, "int32")
-    return tirx.max(tirx.min(x, limit - y), -limit - y) + y
-
-
 def mean(total: Expr, count: Expr, most: int) -> Expr:
     """The mean of ``count`` fixed-point numbers, from their sum as an int64; there are ``most`` at most.
 

@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels.covering import Vectors
+from runtime.kernels.fixed_point import LIMIT
 from runtime.kernels.intrinsics import DOT_LANES
 from runtime.kernels.operators import called, register_operator
 from runtime.tvm_types import Expr
 
 SCALED, SCALED_BYTES = "tirx.bitnas_scaled_{}", "tirx.bitnas_scaled_bytes_{}"
+SATURATED_SUM = "tirx.bitnas_saturated_sum"
 HALF = 32  # bits of a product's upper half
 PACKS = {
     4: ("llvm.x86.sse2.packssdw.128", "llvm.x86.sse2.packuswb.128"),
@@ -61,6 +63,15 @@ def scaled_bytes(lanes: int, total: Expr, multiplier: Expr, bias: Expr, shift: E
     return _call(SCALED_BYTES, lanes, "uint8", total, multiplier, bias, shift)
 
 
+def saturated_sum(x: Expr, y: Expr) -> Expr:
+    """The sum of any int32 and of one within +-LIMIT, brought to within +-LIMIT.
+
+    It is an operator since TVM would simplify the expression to one that overflows.
+    """
+    _register()
+    return called(SATURATED_SUM, "int32", x, y)
+
+
 def _call(name: str, lanes: int, dtype: str, *args: Expr) -> Expr:
     _register()
     return called(name.format(lanes), dtype, *args)
@@ -68,6 +79,7 @@ def _call(name: str, lanes: int, dtype: str, *args: Expr) -> Expr:
 
 @lru_cache
 def _register() -> None:
+    register_operator(SATURATED_SUM, _lower_saturated_sum)
     for lanes in PACKS:
         register_operator(SCALED.format(lanes), partial(_lower_scaled, lanes))
         register_operator(SCALED_BYTES.format(lanes), partial(_lower_scaled_bytes, lanes))
@@ -81,6 +93,15 @@ def _lower_scaled_bytes(lanes: int, call: Expr) -> Expr:
     """Four registers at a time; where there are fewer, some of them again."""
     found = _registers(lanes, call)
     return _joined([_packed(lanes, found[first : first + 4]) for first in range(0, len(found), 4)])
+
+
+def _lower_saturated_sum(call: Expr) -> Expr:
+    from tvm import tirx
+
+    x, y = call.args
+    limit = tirx.Broadcast(tirx.const(LIMIT, "int32"), _lanes(x))
+    least = tirx.Broadcast(tirx.const(-LIMIT, "int32"), _lanes(x))
+    return tirx.max(tirx.min(x, limit - y), least - y) + y
 
 
 def _joined(vectors: list[Expr]) -> Expr:

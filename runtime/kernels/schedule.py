@@ -14,6 +14,7 @@ IN_REGISTERS = ("real", "mask", "bits")  # stages that are read by later ones, a
 
 WIDEST_TILE = 28
 MOST_VECTORS = 8
+MOST_JOINED = 4  # vectors whose bytes are stored at once: they fill a register
 MOST_PLACES = 8
 """Pixels whose addresses registers hold."""
 MOST_COPIES = 4
@@ -187,8 +188,11 @@ def _unroll(schedule: Schedule, block: Block, has_lanes: bool, joins: bool = Fal
     """Unroll a stage's loops within the tile (four loops lie outside), the lanes as a vector."""
     loops = list(schedule.get_loops(block)[4:])
     if joins:
-        vector, lanes = loops[-2:]
-        loops[-2:] = [schedule.fuse(vector, lanes)]
+        *loops, vector, lanes = loops
+        extent = int(schedule.get(vector).extent)
+        several = next(n for n in range(MOST_JOINED, 0, -1) if extent % n == 0)
+        vectors, vector = schedule.split(vector, [None, several])
+        loops += [vectors, schedule.fuse(vector, lanes)]
     if has_lanes:
         schedule.vectorize(loops.pop())
     for loop in loops:

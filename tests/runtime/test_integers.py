@@ -101,9 +101,15 @@ def values_of(values, code, kind, image, window):
 
 
 def drawn_window(values):
-    """A window of 3x3, or one of any shape."""
+    """A window of 3x3 or 5x5, or one of any shape."""
     if values.integers(2):
-        return {"kernel": (3, 3), "stride": int(values.integers(1, 3)), "padding": 1, "dilation": 1}
+        size = int(values.choice([3, 5]))
+        return {
+            "kernel": (size, size),
+            "stride": int(values.integers(1, 3)),
+            "padding": size // 2,
+            "dilation": 1,
+        }
 
     def several(count, low, high):
         return tuple(int(n) for n in values.integers(low, high + 1, count))

@@ -52,6 +52,17 @@ def test_few_weights_and_other_cpus_ask_for_nothing():
         assert "prefetch" not in str(kernel_for(work).prim_func(work, cpu))
 
 
+def test_few_weights_serve_a_tile_before_the_next_comes():
+    def goes_by_rows(work, architecture="x86_64"):
+        code = str(kernel_for(work).prim_func(work, Cpu(architecture, frozenset({"avx2"}))))
+        return code.index("for x_0") < code.index("for o_0")
+
+    few = Conv2d(1, 9, 8, 1, 1, 0, 16, 96, 1, "float", "float")
+    assert goes_by_rows(few)
+    assert not goes_by_rows(few, "aarch64")
+    assert not goes_by_rows(AT_ONCE)
+
+
 def test_flat_tiles_come_first_where_they_compute_less_twice():
     assert str(tiles(AVX2, 7, 4, lines=7, steps=512)[0]) == "5x1flat"  # 50 pixels for 49, not 56
     assert str(tiles(AVX2, 12, 4, lines=12, steps=512)[0]) == "6x1"
