@@ -183,10 +183,7 @@ def ternary_bytes(effort: Effort) -> Iterator[Row]:
         works = {"int8": int8, "ternary": replace(int8, weight="ternary")}
         found = race({name: ours.kernel(work, effort.target) for name, work in works.items()}, effort)
         ratios.append(found["int8"] / found["ternary"])
-    has_products = {"avx512_vnni", "avx_vnni"} & cpu_of(effort.target).flags  # of weights of any size
-    yield Row(
-        "ternary weights x int8, our int8 kernel", geometric_mean(ratios), 0.95 if has_products else 1.5
-    )
+    yield Row("ternary weights x int8, our int8 kernel", geometric_mean(ratios), 0.95)
 
 
 @group("float and int8")

@@ -12,6 +12,7 @@ from runtime.kernels import kernel_for
 from runtime.kernels.amx_forms import AmxTile
 from runtime.kernels.byte_products import byte_dot_for
 from runtime.kernels.depthwise_words import words_for
+from runtime.kernels.winograd_forms import WinogradTile
 from runtime.target import cpu_of, missing_flags, required_flags
 from runtime.workload import Conv2d, DepthwiseConv2d
 
@@ -31,11 +32,15 @@ DEPTHWISE_ONES = {"float": DEPTHWISE, "int8": replace(DEPTHWISE, weight="int8", 
 
 @click.command()
 @click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="Turns of each.")
-def main(rounds: int) -> None:
+@click.option(
+    "--least", is_flag=True, help="Tell the least times, of short turns: for a machine with other work."
+)
+def main(rounds: int, least: bool) -> None:
     """Time 3x3 convolutions of 128 channels on 28x28 pixels in turns, on one thread; ratios to float.
 
     The most promising schedule of each is timed. Depthwise ones of bytes write bytes.
     """
+    effort = Effort(rounds, sample_ms=1, least=True) if least else Effort(rounds)
     for target in ("native", *OLDER):
         if missing_flags(required_flags(target)):
             print(f"{target}: skipped, this CPU lacks some of its instructions")
@@ -43,7 +48,7 @@ def main(rounds: int) -> None:
         told = []
         for kind, works in (("dense", CONVOLUTIONS), ("depthwise", DEPTHWISE_ONES)):
             runs = {name: kernel_for_target(work, target) for name, work in works.items()}
-            found = race(runs, Effort(rounds=rounds))
+            found = race(runs, effort)
             told += [
                 f"{kind} {name} {1e3 * found[name]:.1f} us ({found[name] / found['float']:.2f}"
                 f"{way(works[name], cpu_of(target))})"
@@ -56,8 +61,11 @@ def way(work: Conv2d | DepthwiseConv2d, cpu: Cpu) -> str:
     """How a kernel multiplies bytes on a CPU, if it has any."""
     if work.input == "float":
         return ""
-    if isinstance(kernel_for(work).tiles(work, cpu)[0], AmxTile):
+    tile = kernel_for(work).tiles(work, cpu)[0]
+    if isinstance(tile, AmxTile):
         return "; amx"
+    if isinstance(tile, WinogradTile):
+        return f"; winograd, {tile.kind.name.lower()}"
     if isinstance(work, Conv2d):
         kind = byte_dot_for(work, cpu)
     else:

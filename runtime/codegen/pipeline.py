@@ -6,6 +6,7 @@ TVM takes every allocation of 1024 bytes or more from a workspace pool of its ru
 must run where that runtime is not installed, and its accumulators are meant to become registers.
 """
 
+import math
 from collections.abc import Callable
 
 from runtime.codegen.direct import take_addresses
@@ -13,6 +14,9 @@ from runtime.codegen.sharing import share_loops
 from runtime.tvm_types import IRModule, Pass, PrimFunc, Stmt
 
 PIPELINE = "bitnas"
+WORDS = 16  # of a line of the cache
+LEAST_LINES = 8  # fewer are meant to be registers
+LOCAL = "local"
 KERNEL = "bitnas.kernel"  # the attribute of kernels, which check no arguments
 
 
@@ -71,9 +75,7 @@ def _rewrite(statement: Stmt) -> Stmt:
     from tvm import tirx
 
     if isinstance(statement, tirx.AllocBuffer):
-        return tirx.AllocBuffer(
-            statement.buffer, {**statement.annotations, "disable_lower_builtin": tirx.IntImm("int32", 1)}
-        )
+        return _on_stack(statement)
     if isinstance(statement, tirx.SeqStmt):
         return tirx.SeqStmt([_rewrite(s) for s in statement.seq])
     if isinstance(statement, tirx.For):
@@ -97,3 +99,19 @@ def _rewrite(statement: Stmt) -> Stmt:
             None if otherwise is None else _rewrite(otherwise),
         )
     return statement
+
+
+def _on_stack(statement: Stmt) -> Stmt:
+    """An allocation that codegen makes; along lines of the cache where it has several.
+
+    TVM aligns to 16 bytes at most, LLVM vectors to their size, so lines are vectors.
+    """
+    from tvm import tirx
+
+    own, buffer = {"disable_lower_builtin": tirx.IntImm("int32", 1)}, statement.buffer
+    count, rest = divmod(math.prod(int(extent) for extent in buffer.shape), WORDS)
+    if str(buffer.dtype) not in ("int32", "float32") or rest or count < LEAST_LINES:
+        return tirx.AllocBuffer(buffer, {**statement.annotations, **own})
+    lines = tirx.decl_buffer((count,), f"{buffer.dtype}x{WORDS}", f"{buffer.name}_lines", scope=LOCAL)
+    allocated = tirx.AllocBuffer(lines, {**statement.annotations, **own})
+    return tirx.SeqStmt([allocated, tirx.DeclBuffer(buffer, data=lines.data)])

@@ -4,14 +4,17 @@ Weights lie as dot products of four take them, (O/16, K, K, quads, 16, 4): 16 qu
 what a tile register takes. Pixels of an image (N, H, W, C) are rows of the other tile.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 from runtime.kernels import amx_tiles, packing
 from runtime.kernels.amx_forms import LANES, AmxTile, PixelTiles, pixel_tiles, steps_of
 from runtime.kernels.amx_tiles import ROW_BYTES, TileShape
+from runtime.kernels.amx_weights import DecodedWeights, StoredWeights, weights_of
 from runtime.kernels.block_products import End
 from runtime.kernels.covering import vectors_of
-from runtime.kernels.loops import loop
+from runtime.kernels.loops import in_turn, local_words, loop
 from runtime.kernels.padding import Image
 from runtime.tvm_types import Expr, Stmt, TirBuffer
 from runtime.workload import Conv2d
@@ -35,19 +38,27 @@ class Products:
     image: Image
     out: tuple[int, int]
 
+    @cached_property
+    def weights(self) -> StoredWeights:
+        """How they come into tiles."""
+        return weights_of(self.workload, self.tile, self.image, self.out)
+
+    @property
+    def decodes(self) -> bool:
+        """Whether it takes weights as they are packed."""
+        return isinstance(self.weights, DecodedWeights)
+
     @property
     def pixels(self) -> PixelTiles:
         """The tiles of an image."""
         return pixel_tiles(self.workload.window, self.image.shape[2], self.out)
 
-    def sums_buffer(self) -> TirBuffer:
-        """Where the sums of a block lie, on the stack: (o, x, pixel, lane), flat."""
-        from tvm import tirx
+    @cached_property
+    def sums(self) -> TirBuffer:
+        """Where the sums of a block lie: (o, x, pixel, lane), flat."""
+        return local_words("sums", self.tile.o * self.tile.x * self.pixels.size * LANES)
 
-        count = self.tile.o * self.tile.x * self.pixels.size * LANES
-        return tirx.decl_buffer((count,), "int32", "sums", scope="local", data_alignment=64)
-
-    def statement(self, data: TirBuffer, weight: TirBuffer, sums: TirBuffer, end: End) -> Stmt:
+    def statement(self, data: TirBuffer, weight: TirBuffer, end: End) -> Stmt:
         """All blocks."""
         from tvm import tirx
 
@@ -56,18 +67,28 @@ class Products:
 
         def block(n: Expr, o: Expr, number: Expr) -> Stmt:
             first = tirx.min(number * tile.x, pixels.count - tile.x)
-            summed = self._sum(data, weight, sums, n, o * tile.o, first)
-            return tirx.SeqStmt([*summed, self._end(end, n, o * tile.o, first)])
+            place = (n, o * tile.o, first)
+            summed = self._sum(data, weight, place)
+            if self.weights.reads_ahead:
+                ahead = partial(self.weights.ahead, weight, o * tile.o, number)
+                both = self._sum(data, weight, place, ahead), summed
+                summed = tirx.IfThenElse(self.weights.is_ahead(o * tile.o, number), *both)
+            begun = [amx_tiles.zero(i) for i in range(tile.x * tile.o)]
+            return tirx.SeqStmt([*begun, summed, *self._stored(), self._end(end, n, o * tile.o, first)])
 
         def vectors(n: Expr, o: Expr) -> Stmt:
-            return loop(blocks, lambda number: block(n, o, number), parallel)
+            every = loop(
+                blocks, lambda number: block(n, o, number), tirx.ForKind.SERIAL if self.decodes else parallel
+            )
+            return self.weights.around(weight, o * tile.o, every)
 
         def images(n: Expr) -> Stmt:
             count = vectors_of(self.workload).count // tile.o
             return loop(count, lambda o: vectors(n, o), parallel)
 
         nest = loop(self.workload.batch, images, parallel)
-        return tirx.SeqStmt([tirx.AllocBuffer(sums), amx_tiles.configured(self._shapes(), nest)])
+        before = [tirx.AllocBuffer(self.sums), *self.weights.before()]
+        return tirx.SeqStmt([*before, amx_tiles.configured(self._shapes(), nest)])
 
     def _shapes(self) -> list[TileShape]:
         """Of all registers: sums, then those that are held of the operand that has fewer, then the others."""
@@ -85,22 +106,30 @@ class Products:
         return self.tile.o <= self.tile.x
 
     def _sum(
-        self, data: TirBuffer, weight: TirBuffer, sums: TirBuffer, n: Expr, o: Expr, first: Expr
-    ) -> list[Stmt]:
-        """Sum the products of a block, whose first vector is ``o`` and whose first tile ``first``."""
-        steps, size = steps_of(self.workload), self.pixels.size
-        tiles = range(self.tile.x * self.tile.o)
+        self,
+        data: TirBuffer,
+        weight: TirBuffer,
+        block: tuple[Expr, Expr, Expr],
+        ahead: Callable[[Expr], Stmt] | None = None,
+    ) -> Stmt:
+        """Sum the products of a block (image, first vector, first tile); each step does ``ahead`` beside."""
+        steps = steps_of(self.workload)
 
         def step(ky: Expr, kx: Expr, number: Expr) -> Stmt:
-            return self._step(data, weight, (n, o, first), (ky, kx, number * steps.quads))
+            order = (ky * steps.taps + kx) * (steps.run // steps.quads) + number
+            multiplied = self._step(data, weight, block, (ky, kx, number * steps.quads))
+            return multiplied if ahead is None else in_turn([ahead(order), multiplied])
 
         def taps(ky: Expr) -> Stmt:
             return loop(
                 steps.taps, lambda kx: loop(steps.run // steps.quads, lambda number: step(ky, kx, number))
             )
 
-        stored = [amx_tiles.store(tile, sums, [tile * size * LANES], LANES * LANE_BYTES) for tile in tiles]
-        return [*map(amx_tiles.zero, tiles), loop(self.workload.window.kernel_height, taps), *stored]
+        return loop(self.workload.window.kernel_height, taps)
+
+    def _stored(self) -> list[Stmt]:
+        places = ((tile, tile * self.pixels.size * LANES) for tile in range(self.tile.x * self.tile.o))
+        return [amx_tiles.store(tile, self.sums, [place], LANES * LANE_BYTES) for tile, place in places]
 
     def _step(
         self,
@@ -120,7 +149,7 @@ class Products:
             return self._load_pixels(register, data, (n, o, first + x), tap)
 
         def weights(register: int, i: int) -> Stmt:
-            return self._load_weights(register, weight, o + i, tap)
+            return self.weights.load(register, weight, o, i, tap)
 
         hold, stream = (weights, pixels) if self._holds_weights else (pixels, weights)
         found = [hold(count + i, i) for i in range(kept)]
@@ -147,14 +176,6 @@ class Products:
         flat = (pixel * groups + group) * depth + quad
         stride = window.stride_x * groups * depth * packing.QUAD
         return amx_tiles.load(register, data, self.image.place(flat), stride)
-
-    def _load_weights(self, register: int, weight: TirBuffer, o: Expr, tap: tuple[Expr, Expr, Expr]) -> Stmt:
-        from tvm import tirx
-
-        ky, kx, quad = tap
-        depth = self.image.shape[-1]
-        index = [o, ky, kx + tirx.floordiv(quad, depth), tirx.floormod(quad, depth), 0]
-        return amx_tiles.load(register, weight, index, ROW_BYTES)
 
     def _end(self, end: End, n: Expr, o: Expr, first: Expr) -> Stmt:
         """End each pixel of a block, one vector of channels after the other."""

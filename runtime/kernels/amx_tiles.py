@@ -73,6 +73,15 @@ def add_products(sums: int, unsigned: int, signed: int) -> Stmt:
     return _call("tdpbusd", _number(sums), _number(unsigned), _number(signed))
 
 
+def fetch(memory: TirBuffer, index: list[Expr]) -> Stmt:
+    """Fetch the line that holds an element of ``memory`` into the second cache."""
+    from tvm import tirx
+
+    address = tirx.address_of(tirx.BufferLoad(memory, index))
+    how = [tirx.const(each, "int32") for each in (0, 2, 1)]  # to be read, from the second cache, data
+    return tirx.Evaluate(tirx.call_llvm_intrin("void", "llvm.prefetch.p0", address, *how))
+
+
 def _move(name: str, tile: int, memory: TirBuffer, index: list[Expr], stride: int) -> Stmt:
     from tvm import tirx
 

@@ -14,7 +14,7 @@ from runtime.tvm_types import PrimFunc, Tensors
 from runtime.workload import Workload
 from search_spaces.registry import Registry
 
-GENERATION = 17
+GENERATION = 18
 """Raised when kernels or schedules change: what was measured of older ones is measured again."""
 
 W = TypeVar("W", bound=Workload)
@@ -66,7 +66,8 @@ class Kernel(ABC, Generic[W]):
         """The arguments of the function for a CPU, in order: ``buffers(workload)`` unless it has its own way.
 
         Inputs, outputs and scratch take the same bytes on every CPU, so that activations fit any network and
-        its memory is known before its device is. Constants may be others: see ``arrange``.
+        its memory is known before its device is. Scratch that a CPU does not need
+        may be left out. Constants may be others: see ``arrange``.
         """
         return self.buffers(workload)
 

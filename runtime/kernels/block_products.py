@@ -16,7 +16,7 @@ from runtime.kernels.hand_written import HandWritten
 from runtime.kernels.padding import Image
 from runtime.kernels.schedule import schedule_elementwise
 from runtime.kernels.weight_layouts import quads_of
-from runtime.tvm_types import Expr, PrimFunc, Stmt, Tensors, TirBuffer
+from runtime.tvm_types import Expr, PrimFunc, Stmt, Tensor, Tensors, TirBuffer
 from runtime.workload import Conv2d
 
 LANES = VECTOR
@@ -27,10 +27,15 @@ End = Callable[..., Stmt]
 class BlockProducts(Protocol):
     """How blocks are multiplied and summed."""
 
-    def sums_buffer(self) -> TirBuffer:
-        """Where the sums of a block lie, flat."""
+    @property
+    def decodes(self) -> bool:
+        """Whether it takes weights as they are packed, and decodes them."""
 
-    def statement(self, data: TirBuffer, weight: TirBuffer, sums: TirBuffer, end: End) -> Stmt:
+    @property
+    def sums(self) -> TirBuffer:
+        """Where the sums of a block lie."""
+
+    def statement(self, data: TirBuffer, weight: TirBuffer, end: End) -> Stmt:
         """All blocks of an image and of weights, both of words, unsigned bytes by signed ones."""
 
 
@@ -51,10 +56,9 @@ def block_function(
     }
     scratch: Tensors = {}
     image, data = words_of_image(workload, buffers, args, scratch)
-    quads = (grid.vectors.count, *workload.window.taps, data.shape[-1], LANES, packing.QUAD)
-    weight = quads_of(workload).words(args, scratch, quads)
-    add_windows(workload, ByteDot.VPDPBUSD_512, buffers, data, scratch)
     products = products_of(data)
+    weight = _weight(workload, grid, data, products.decodes, args, scratch)
+    add_windows(workload, ByteDot.VPDPBUSD_512, buffers, data, scratch)
     sources = list(dict.fromkeys([data.tensor, weight, *args.values(), *scratch.values()]))
     results = [b for b in buffers.values() if b.role == "output"]
 
@@ -62,7 +66,7 @@ def block_function(
         of = dict(zip(sources, ins, strict=True))
         given, made = ({k: of[t] for k, t in tensors.items()} for tensors in (args, scratch))
         outputs = {b.name: out for b, out in zip(results, outs, strict=True)}
-        sums = products.sums_buffer()
+        sums = products.sums
 
         def end(n: Expr, y: Expr, x: Expr, o: Expr, place: Expr) -> Stmt:
             def value(*index: Expr) -> Expr:
@@ -74,7 +78,7 @@ def block_function(
             found = finish(workload, cpu, grid, given, value, stages.compute)
             return stages.statement(found.placed, n, y, x, o)
 
-        return products.statement(of[data.tensor], of[weight], sums, end)
+        return products.statement(of[data.tensor], of[weight], end)
 
     found = te.extern(
         [b.shape for b in results],
@@ -87,5 +91,20 @@ def block_function(
     )
     outputs = found if len(results) > 1 else [found]
     func = te.create_prim_func([image.tensor, *args.values(), *scratch.values(), *outputs])
-    written = (name for name, tensor in scratch.items() if not isinstance(tensor.op, te.ExternOp))
+    written = (name for name, tensor in scratch.items() if isinstance(tensor.op, te.ComputeOp))
     return schedule_elementwise(func, *written)
+
+
+def _weight(
+    workload: Conv2d, grid: Grid, data: Image, is_packed: bool, args: Tensors, scratch: Tensors
+) -> Tensor:
+    """Weights as words of four, or as they are packed: then nothing is done with the scratch for them."""
+    from tvm import te
+
+    layout = quads_of(workload)
+    shape = (grid.vectors.count, *workload.window.taps, data.shape[-1], LANES, packing.QUAD)
+    if not is_packed:
+        return layout.words(args, scratch, shape)
+    for buffer in layout.scratch(shape):
+        scratch[buffer.name] = te.placeholder(buffer.shape, buffer.dtype, name=buffer.name)
+    return args["weight"]

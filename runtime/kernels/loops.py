@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from runtime.tvm_types import Expr, Stmt
+from runtime.tvm_types import Expr, Stmt, TirBuffer
 
 EVERY_THREAD = "bitnas.every_thread"
 """The attribute of statements that each of a network's threads runs for itself."""
@@ -16,6 +16,13 @@ def loop(extent: int, body: Callable[[Expr], Stmt], kind: object = None) -> Stmt
         return body(0)
     variable = tirx.Var("i", "int32")
     return tirx.For(variable, 0, extent, tirx.ForKind.SERIAL if kind is None else kind, body(variable))
+
+
+def local_words(name: str, count: int) -> TirBuffer:
+    """Memory on the stack for ``count`` int32, flat."""
+    from tvm import tirx
+
+    return tirx.decl_buffer((count,), "int32", name, scope="local", data_alignment=64)
 
 
 def in_turn(statements: list[Stmt]) -> Stmt:

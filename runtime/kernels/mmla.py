@@ -5,11 +5,12 @@ made neighbours. A register of sums is [pixel 0, pixel 1] x [channel 0, channel 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from runtime.kernels.amx_forms import steps_of
 from runtime.kernels.block_products import LANES, End
 from runtime.kernels.covering import Cover, vectors_of
-from runtime.kernels.loops import in_turn, loop
+from runtime.kernels.loops import in_turn, local_words, loop
 from runtime.kernels.mmla_forms import MmlaTile
 from runtime.kernels.padding import Image
 from runtime.tvm_types import Expr, Stmt, TirBuffer
@@ -40,22 +41,28 @@ class MmlaProducts:
     image: Image
     out: tuple[int, int]
 
-    def sums_buffer(self) -> TirBuffer:
-        """Where the sums of a tile lie, on the stack: (pixel, lane)."""
-        return _local("sums", self.tile.x * LANES)
+    @property
+    def decodes(self) -> bool:
+        """It takes bytes."""
+        return False
 
-    def statement(self, data: TirBuffer, weight: TirBuffer, sums: TirBuffer, end: End) -> Stmt:
+    @cached_property
+    def sums(self) -> TirBuffer:
+        """Where the sums of a tile lie: (pixel, lane)."""
+        return local_words("sums", self.tile.x * LANES)
+
+    def statement(self, data: TirBuffer, weight: TirBuffer, end: End) -> Stmt:
         """All tiles."""
         from tvm import tirx
 
         parallel, (rows, width) = tirx.ForKind.PARALLEL, self.out
         columns = Cover(width, self.tile.x)
-        held = _local("held", self.tile.x // 2 * PAIRS * WORDS)
+        held = local_words("held", self.tile.x // 2 * PAIRS * WORDS)
 
         def tile(n: Expr, o: Expr, y: Expr, x: Expr) -> Stmt:
             summed = self._sum(data, weight, held, (n, y, x, o))
             ended = [end(n, y, x + i, o, i * LANES) for i in range(self.tile.x)]
-            return in_turn([*summed, *self._sort(held, sums), *ended])
+            return in_turn([*summed, *self._sort(held), *ended])
 
         def row(n: Expr, o: Expr, y: Expr) -> Stmt:
             return loop(columns.count, lambda number: tile(n, o, y, columns.start(number)), parallel)
@@ -67,7 +74,7 @@ class MmlaProducts:
             return loop(vectors_of(self.workload).count, lambda o: vector(n, o), parallel)
 
         nest = loop(self.workload.batch, images, parallel)
-        return tirx.SeqStmt([tirx.AllocBuffer(sums), tirx.AllocBuffer(held), nest])
+        return tirx.SeqStmt([tirx.AllocBuffer(self.sums), tirx.AllocBuffer(held), nest])
 
     def _sum(self, data: TirBuffer, weight: TirBuffer, held: TirBuffer, place: Place) -> list[Stmt]:
         """``held`` (pair of pixels, pair of channels, 2 x 2) of a tile."""
@@ -139,7 +146,7 @@ class MmlaProducts:
         column = kx + tirx.floordiv(quad, depth)
         return _bytes(_load(weight, [o, ky, column, tirx.floormod(quad, depth), lane], WORDS))
 
-    def _sort(self, held: TirBuffer, sums: TirBuffer) -> list[Stmt]:
+    def _sort(self, held: TirBuffer) -> list[Stmt]:
         """``sums`` from ``held``."""
         from tvm import tirx
 
@@ -149,7 +156,7 @@ class MmlaProducts:
                 two = [_load(held, [(i * PAIRS + j + k) * WORDS], WORDS) for k in range(2)]
                 for pixel, lanes in enumerate(([0, 1, 4, 5], [2, 3, 6, 7])):
                     at = (2 * i + pixel) * LANES + 2 * j
-                    found.append(_store(sums, at, tirx.Shuffle(two, lanes)))
+                    found.append(_store(self.sums, at, tirx.Shuffle(two, lanes)))
         return found
 
 
@@ -170,9 +177,3 @@ def _store(buffer: TirBuffer, first: int, value: Expr) -> Stmt:
     from tvm import tirx
 
     return tirx.BufferStore(buffer, value, [tirx.Ramp(first, tirx.const(1, "int32"), WORDS)])
-
-
-def _local(name: str, count: int) -> TirBuffer:
-    from tvm import tirx
-
-    return tirx.decl_buffer((count,), "int32", name, scope="local", data_alignment=64)

@@ -8,13 +8,13 @@ bits, which pmaddwd multiplies; it is two for each word of four bytes, the even 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from runtime.kernels.block_products import LANES, End
 from runtime.kernels.byte_dots import EVEN_BYTES
 from runtime.kernels.covering import Cover, vectors_of
 from runtime.kernels.intrinsics import pair_added
-from runtime.kernels.loops import in_turn, loop
+from runtime.kernels.loops import in_turn, local_words, loop
 from runtime.kernels.padding import Image
 from runtime.kernels.winograd_forms import OUT, POSITIONS, SIDE, WinogradTile, tile_count
 from runtime.tvm_types import Expr, Stmt, TirBuffer
@@ -41,9 +41,15 @@ class WinogradProducts:
     image: Image
     out: tuple[int, int]
 
-    def sums_buffer(self) -> TirBuffer:
-        """Where the sums of a block lie, on the stack: (x, position, lane), and then (x, pixel, lane)."""
-        return _local("sums", self.tile.x * POSITIONS * LANES, "int32")
+    @property
+    def decodes(self) -> bool:
+        """It takes bytes."""
+        return False
+
+    @cached_property
+    def sums(self) -> TirBuffer:
+        """Where the sums of a block lie: (x, position, lane), and then (x, pixel, lane)."""
+        return local_words("sums", self.tile.x * POSITIONS * LANES)
 
     @property
     def steps(self) -> int:
@@ -63,13 +69,13 @@ class WinogradProducts:
         """As ``row``, of weights."""
         return self.steps * LANES + LINE
 
-    def statement(self, data: TirBuffer, weight: TirBuffer, sums: TirBuffer, end: End) -> Stmt:
+    def statement(self, data: TirBuffer, weight: TirBuffer, end: End) -> Stmt:
         """All tiles."""
         from tvm import tirx
 
         parallel, tile, count = tirx.ForKind.PARALLEL, self.tile, tile_count(self.out)
-        weights = _local("transformed_weights", tile.o * POSITIONS * self.weight_row, "int32")
-        pixels = _local("transformed", tile.x * POSITIONS * self.row, "int32")
+        weights = local_words("transformed_weights", tile.o * POSITIONS * self.weight_row)
+        pixels = local_words("transformed", tile.x * POSITIONS * self.row)
         groups = Cover(count, tile.x)
         bands = max(1, count // BAND)
 
@@ -78,8 +84,8 @@ class WinogradProducts:
             made = loop(tile.x, lambda x: self._transform_pixels(data, pixels, n, first + x, x))
 
             def vector(i: Expr) -> Stmt:
-                multiplied = self._multiply(pixels, weights, sums, i)
-                return in_turn([multiplied, self._end(sums, end, n, o + i, first)])
+                multiplied = self._multiply(pixels, weights, i)
+                return in_turn([multiplied, self._end(end, n, o + i, first)])
 
             return in_turn([made, loop(tile.o, vector)])
 
@@ -97,7 +103,9 @@ class WinogradProducts:
             return loop(vectors_of(self.workload).count // tile.o, lambda o: vectors(n, o), parallel)
 
         nest = loop(self.workload.batch, images, parallel)
-        return tirx.SeqStmt([*map(tirx.AllocBuffer, (sums, weights, pixels)), nest])
+        return tirx.SeqStmt(
+            [tirx.AllocBuffer(self.sums), tirx.AllocBuffer(weights), tirx.AllocBuffer(pixels), nest]
+        )
 
     def _transform_pixels(self, data: TirBuffer, found: TirBuffer, n: Expr, tile: Expr, place: Expr) -> Stmt:
         """``found`` (x, position, pair) at x: B^T d B of the input under a tile."""
@@ -137,12 +145,12 @@ class WinogradProducts:
 
         return loop(self.tile.o, quads)
 
-    def _multiply(self, pixels: TirBuffer, weights: TirBuffer, sums: TirBuffer, o: Expr) -> Stmt:
+    def _multiply(self, pixels: TirBuffer, weights: TirBuffer, o: Expr) -> Stmt:
         """``sums`` (x, position, lane) of a vector of output channels."""
         from tvm import tirx
 
         tile = self.tile
-        held = _local("held", tile.x * LANES, "int32")
+        held = tirx.decl_buffer((tile.x * LANES,), "int32", "held", scope="local")
 
         def vectors(store: Callable[[int, Expr], Stmt]) -> list[Stmt]:
             """A vector of each tile, by its number and that of a lane."""
@@ -152,7 +160,8 @@ class WinogradProducts:
             def step(k: Expr) -> Stmt:
                 def add(x: int, lane: Expr) -> Stmt:
                     pixel = pixels[(x * POSITIONS + p) * self.row + k]
-                    weight = weights[(o * POSITIONS + p) * self.weight_row + k * LANES + lane]
+                    vector = (o * POSITIONS + p) * self.weight_row + k * LANES
+                    weight = weights[vector + lane]
                     total = pair_added(tile.kind, held[x * LANES + lane], pixel, weight)
                     return tirx.BufferStore(held, total, [x * LANES + lane])
 
@@ -163,13 +172,13 @@ class WinogradProducts:
 
             def keep(x: int, lane: Expr) -> Stmt:
                 place = (x * POSITIONS + p) * LANES + lane
-                return tirx.BufferStore(sums, held[x * LANES + lane], [place])
+                return tirx.BufferStore(self.sums, held[x * LANES + lane], [place])
 
             return in_turn([*vectors(clear), loop(self.steps, step), *vectors(keep)])
 
         return in_turn([tirx.AllocBuffer(held), loop(POSITIONS, position)])
 
-    def _end(self, sums: TirBuffer, end: End, n: Expr, o: Expr, first: Expr) -> Stmt:
+    def _end(self, end: End, n: Expr, o: Expr, first: Expr) -> Stmt:
         """End each pixel of the tiles from ``first`` on."""
         from tvm import tirx
 
@@ -180,11 +189,11 @@ class WinogradProducts:
                 y, more = tirx.floordiv(number, OUT), tirx.floormod(number, OUT)
                 return end(n, row + y, column + more, o, start + number * LANES)
 
-            return in_turn([self._add_up(sums, start), loop(OUT * OUT, pixel)])
+            return in_turn([self._add_up(start), loop(OUT * OUT, pixel)])
 
         return loop(self.tile.x, tile)
 
-    def _add_up(self, sums: TirBuffer, start: Expr) -> Stmt:
+    def _add_up(self, start: Expr) -> Stmt:
         """A^T m A / 4 of the sums of a tile, its first four vectors of sums then."""
         from tvm import tirx
 
@@ -202,12 +211,12 @@ class WinogradProducts:
             place = start + number * lanes
             columns = []
             for j in range(SIDE):
-                m = [bound(_load(sums, [place + (i * SIDE + j) * LANES], lanes)) for i in range(SIDE)]
+                m = [bound(_load(self.sums, [place + (i * SIDE + j) * LANES], lanes)) for i in range(SIDE)]
                 columns.append([*map(bound, _of_sums(m))])
             two = tirx.Broadcast(tirx.const(2, "int32"), lanes)
             for i in range(OUT):
                 for j, total in enumerate(_of_sums([column[i] for column in columns])):
-                    parts.append(_store(sums, place + (i * OUT + j) * LANES, total >> two))
+                    parts.append(_store(self.sums, place + (i * OUT + j) * LANES, total >> two))
             return in_turn(list(parts))
 
         return loop(LANES // lanes, piece)
@@ -312,9 +321,3 @@ def _lanes_from(first: Expr, lanes: int) -> Expr:
     from tvm import tirx
 
     return tirx.Ramp(first, tirx.const(1, "int32"), lanes) if lanes > 1 else first
-
-
-def _local(name: str, count: int, dtype: str) -> TirBuffer:
-    from tvm import tirx
-
-    return tirx.decl_buffer((count,), dtype, name, scope="local", data_alignment=64)

@@ -28,6 +28,8 @@ HELD = {16: 16, 8: 6, 4: 2}
 """Vectors of 16 sums that registers of so many lanes hold, beside weights and a pixel."""
 MOST_WEIGHTS = 1 << 18
 """Bytes of transformed weights on the stack, and in the second cache."""
+MOST_PIXELS = 1 << 17
+"""As many of transformed pixels."""
 MOST_FORMS = 3
 """Of those that fit. A device times five ways, and some are to be without."""
 
@@ -60,7 +62,8 @@ def winograd_forms(workload: Conv2d, cpu: Cpu, kind: ByteDot | None) -> list[Win
     shared = next(
         o for o in (2, 1) if vectors % o == 0 and (o == 1 or _weight_bytes(depth, o) <= MOST_WEIGHTS)
     )
-    found = [WinogradTile(x, shared, kind) for x in range(1, min(count, HELD[kind.lanes]) + 1)]
+    most = max(1, min(count, HELD[kind.lanes], MOST_PIXELS // (POSITIONS * depth * 2)))
+    found = [WinogradTile(x, shared, kind) for x in range(1, most + 1)]
     return sorted(found, key=lambda tile: Cover(count, tile.x).padded / Tile(tile.x, 1).reuse())[:MOST_FORMS]
 
 

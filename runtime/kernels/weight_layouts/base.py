@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer
-from runtime.tvm_types import Expr, Tensor, Tensors
+from runtime.tvm_types import Expr, Tensor, Tensors, TirBuffer
 from runtime.workload import BitserialConv2d, BitserialDense
 from search_spaces.errors import InvalidInput
 from search_spaces.registry import Registry
@@ -99,6 +99,9 @@ class Quads(ABC):
     """Quads in such a word, one after the other, each in as many bits of every byte, the lowest first: then a
     CPU may mix the lanes of two. 0 where they lie otherwise."""
 
+    is_decoded: ClassVar[bool] = False
+    """Whether ``word`` gives one word after the other of what is packed."""
+
     @abstractmethod
     def buffer(self, shape: Shape) -> Buffer:
         """The constant ``weight``."""
@@ -106,6 +109,10 @@ class Quads(ABC):
     def scratch(self, shape: Shape) -> list[Buffer]:
         """Memory for decoded weights."""
         return []
+
+    def word(self, packed: Tensor | TirBuffer, o: Expr, position: Expr, lane: Expr) -> Expr:
+        """Four weights as an int32, of those packed; positions go through (K, K, quads)."""
+        raise NotImplementedError
 
     @abstractmethod
     def words(self, args: Args, scratch: Args, shape: Shape) -> Tensor:

@@ -22,7 +22,7 @@ from runtime.kernels.weight_layouts.base import (
 )
 from runtime.kernels.weight_layouts.int8 import byte_offset
 from runtime.kernels.weight_layouts.packed_taps import PackedTaps
-from runtime.tvm_types import Expr, Tensor
+from runtime.tvm_types import Expr, Tensor, TirBuffer
 from runtime.workload import BitserialConv2d, BitserialDense
 from search_spaces.weight_codes import CodeSet, Inputs
 
@@ -32,7 +32,7 @@ VALUES = frozenset({-1, 0, 1})
 class TernaryQuads(Quads):
     """Sixteen weights in a word, decoded to bytes once a call."""
 
-    highest, is_bytewise, per_word = 1, True, packing.QUAD
+    highest, is_bytewise, is_decoded, per_word = 1, True, True, packing.QUAD
 
     def buffer(self, shape: Shape) -> Buffer:
         """(O / lanes, words, lanes)."""
@@ -44,9 +44,27 @@ class TernaryQuads(Quads):
         """The bytes."""
         return [Buffer("decoded", "scratch", shape, "int8")]
 
+    def word(self, packed: Tensor | TirBuffer, o: Expr, position: Expr, lane: Expr) -> Expr:
+        """Two bits of each of its bytes, as a byte."""
+        from tvm import tirx
+
+        shift = (position % QUAD * 2).astype("uint32")
+        codes = (packed[o, position // QUAD, lane] >> shift) & tirx.const(0x03030303, "uint32")
+        # 3 stands for -1: its second bit fills the six above
+        signs = codes & tirx.const(0x02020202, "uint32")
+        above = (signs << tirx.const(7, "uint32")) - (signs << tirx.const(1, "uint32"))
+        return tirx.reinterpret("int32", codes | above)
+
     def words(self, args: Args, scratch: Args, shape: Shape) -> Tensor:
         """Decoded a word at a time."""
-        scratch["decoded"] = decode_ternary_words(args["weight"], shape[:-1])
+        from tvm import te
+
+        _, _, columns, depth, _, _ = shape
+
+        def decoded(o: Expr, ky: Expr, kx: Expr, q: Expr, i: Expr) -> Expr:
+            return self.word(args["weight"], o, (ky * columns + kx) * depth + q, i)
+
+        scratch["decoded"] = te.compute(shape[:-1], decoded, name="decoded")
         return scratch["decoded"]
 
     def bytes(self, args: Args, scratch: Args, shape: Shape) -> Tensor:
@@ -148,25 +166,8 @@ class Ternary(WeightLayout):
         return inputs != "bytes" or (0 in codes.values and not codes.has_two_scales)
 
 
-def decode_ternary_words(packed: Tensor, taps: Shape) -> Tensor:
-    """Packed codes (O/lanes, words, lanes) -> words of four weights (O/lanes, K, K, quads, lanes)."""
-    from tvm import te, tirx
-
-    _, _, columns, depth, _ = taps
-
-    def decoded(o: Expr, ky: Expr, kx: Expr, q: Expr, i: Expr) -> Expr:
-        position = (ky * columns + kx) * depth + q
-        shift = (position % QUAD * 2).astype("uint32")
-        codes = (packed[o, position // QUAD, i] >> shift) & tirx.const(0x03030303, "uint32")
-        # 3 stands for -1: its second bit fills the six above
-        signs = (codes & tirx.const(0x02020202, "uint32")) * tirx.const(0x7E, "uint32")
-        return tirx.reinterpret("int32", codes | signs)
-
-    return te.compute(taps, decoded, name="decoded")
-
-
 def decode_ternary_bytes(packed: Tensor, taps: Shape) -> Tensor:
-    """As ``decode_ternary_words``, byte by byte: (O/lanes, K, K, quads, lanes, 4)."""
+    """Packed codes (O/lanes, words, lanes) -> bytes (O/lanes, K, K, quads, lanes, 4)."""
     from tvm import te, tirx
 
     _, _, columns, depth, _, _ = taps
