@@ -210,8 +210,9 @@ def _amx_of(name: str) -> frozenset[str]:
     """AMX where a target has it, and, for code that may run in this process, where the system grants it."""
     if board_of(name) is not None:
         return frozenset()
+    has_here = host_flags() >= AMX and may_use_tiles()  # asked for, whatever the name: the code may run here
     if name == "native":
-        return AMX if host_flags() >= AMX and may_use_tiles() else frozenset()
+        return AMX if has_here else frozenset()
     features = _llvm_features({"mcpu": cpu_name(name)})
     return AMX if {X86_FEATURES.get(feature) for feature in features} >= AMX else frozenset()
 
