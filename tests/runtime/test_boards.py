@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ import torch
 import runtime
 import search_spaces
 from benchmarks.proof.emulated import EMULATORS, emulated
-from runtime.cpu import ByteDot
+from runtime.cpu import ByteDot, Cpu
+from runtime.kernels import kernel_for
+from runtime.kernels.byte_products import byte_dot_for
 from runtime.kernels.half_sums import MOST_WORDS
 from runtime.target import BOARDS, board_of, cpu_of
+from runtime.workload import Conv2d
 from search_spaces import BitnasError, InvalidInput, precisions
 from search_spaces.layers import QuantConv2d
 from tests.runtime.harness import trained
@@ -82,6 +86,26 @@ def test_dot_products_of_bytes(target, way, instruction, precision, tmp_path):
     objdump = BOARDS[board].linker.removesuffix("gcc") + "objdump"
     code = subprocess.run([objdump, "-d", network.library], check=True, capture_output=True, text=True).stdout
     assert f"\t{instruction}" in code
+
+
+@pytest.mark.parametrize(
+    ("changed", "schedules"),
+    [
+        ({}, ["i8mm4x1", "i8mm2x1", "i8mm6x1"]),
+        ({"width": 3}, ["i8mm2x1"]),
+        ({"width": 1}, None),  # there is no pair of pixels
+        ({"width": 1, "kernel": 1, "padding": 0}, ["i8mm4x1", "i8mm2x1", "i8mm6x1"]),  # rows are one
+        ({"in_channels": 20}, None),
+        ({"groups": 2}, None),  # of 8 output channels
+        ({"weight": "ternary"}, ["i8mm4x1", "i8mm2x1", "i8mm6x1"]),
+    ],
+)
+def test_pairs_are_multiplied_where_they_fit(changed, schedules):
+    work = replace(Conv2d(1, 8, 8, 3, 1, 1, 16, 16, 1, "int8", "uint8"), **changed)
+    cpu, plain = (Cpu("aarch64", frozenset({"asimd", "asimddp", *more})) for more in (["i8mm"], []))
+    found, otherwise = ([str(t) for t in kernel_for(work).tiles(work, of)] for of in (cpu, plain))
+    assert found == (otherwise if schedules is None else schedules)
+    assert byte_dot_for(work, cpu) is (ByteDot.SDOT if schedules is None else ByteDot.USMMLA)
 
 
 @pytest.mark.parametrize("board", BOARDS)
