@@ -30,6 +30,7 @@ class ByteDot(Enum):
     PADDW_256 = "pmaddubsw and paddw, AVX2", 8, False, False, True, True
     PADDW_128 = "pmaddubsw and paddw, SSSE3", 4, False, False, True, True
     SDOT = "sdot", 4, True
+    USMMLA = "usmmla", 4, False  # where kernels/mmla_forms.py has convolutions fit
     SMULL = "smull", 4, True  # for weights above -128
     SMULL_WIDE = "smull, widened at once", 4, True
     VMULL = "vmull", 4, True  # of 32-bit ARM, for weights above -128

@@ -31,7 +31,9 @@ ARM = (
     "aarch64/cortex-a53",
     "aarch64/cortex-a72",
     "aarch64/cortex-a76",
+    "aarch64/cortex-a510",
     "aarch64/neoverse-n2+i8mm",
+    "aarch64/neoverse-v1",
     "armv7/cortex-a57",
 )
 X86 = ("haswell", "znver3", "skylake-avx512", "sapphirerapids") if platform.machine() == "x86_64" else ()

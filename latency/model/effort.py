@@ -99,6 +99,7 @@ def _effort(way: str, grid: Any, tile: "Tile", cpu: "Cpu", steps: float, lanes: 
 
 
 def _of_products(work: "Conv2d", cpu: "Cpu", tile: "Tile") -> Effort:
+    from runtime.cpu import ByteDot
     from runtime.kernels import packing
     from runtime.kernels.amx_forms import AmxTile
     from runtime.kernels.byte_products import byte_dot_for
@@ -116,7 +117,8 @@ def _of_products(work: "Conv2d", cpu: "Cpu", tile: "Tile") -> Effort:
     kind, quads = byte_dot_for(work, cpu), packing.quads(depth)
     if kind is None:
         return _effort("products of bytes", grid, tile, cpu, taps * quads * packing.QUAD)
-    return _effort(kind.name, grid, tile, cpu, taps * quads, kind.lanes)
+    steps = quads / 2 if kind is ByteDot.USMMLA else quads
+    return _effort(kind.name, grid, tile, cpu, taps * steps, kind.lanes)
 
 
 def _of_amx(work: "Conv2d", tile: "Tile") -> Effort:

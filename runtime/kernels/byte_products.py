@@ -10,6 +10,7 @@ from runtime.kernels.byte_dots import PAIRED, paired
 from runtime.kernels.byte_sums import Products, Sums, sum_by_fours, takes
 from runtime.kernels.covering import Grid, vectors_of
 from runtime.kernels.intrinsics import DOT_LANES
+from runtime.kernels.mmla_forms import by_steps, multiplies_pairs
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.quads import fill_quads, join_quads
 from runtime.kernels.reading import reader
@@ -27,6 +28,8 @@ def byte_dot_for(workload: Conv2d, cpu: Cpu) -> ByteDot | None:
     """The way to multiply four bytes at a time, if there is one."""
     if vectors_of(workload).width not in DOT_LANES:
         return None
+    if multiplies_pairs(workload, cpu):
+        return ByteDot.USMMLA
     wide = {ByteDot.SMULL: ByteDot.SMULL_WIDE, ByteDot.VMULL: ByteDot.VMULL_WIDE}
     quads = quads_of(workload)
     if cpu.byte_dot in wide and (quads.is_odd or not quads.is_bytewise):  # odd bytes may be -128
@@ -46,11 +49,13 @@ def _highest_pair(workload: Conv2d) -> int:
 
 def arranged(workload: Conv2d, cpu: Cpu, constants: Constants) -> Constants:
     """The constants with weights in the order that the CPU takes them in."""
-    if byte_dot_for(workload, cpu) not in PAIRED:
+    kind = byte_dot_for(workload, cpu)
+    if kind not in (*PAIRED, ByteDot.USMMLA):
         return constants
     weight = np.ascontiguousarray(constants["weight"])
     words = weight.view(np.uint32).reshape(-1, vectors_of(workload).width)
-    return {**constants, "weight": paired(words).view(weight.dtype).reshape(weight.shape)}
+    words = by_steps(words, quads_of(workload).per_word) if kind is ByteDot.USMMLA else paired(words)
+    return {**constants, "weight": words.view(weight.dtype).reshape(weight.shape)}
 
 
 def window_buffers(workload: Conv2d, image: tuple[int, int], out: tuple[int, int]) -> list[Buffer]:

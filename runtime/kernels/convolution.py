@@ -1,6 +1,6 @@
 """Convolution and dense kernels over floats and bytes, with weights of floats, bytes, two bits or one."""
 
-from runtime.cpu import Cpu
+from runtime.cpu import ByteDot, Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.amx import Products
@@ -27,6 +27,8 @@ from runtime.kernels.epilogue import (
     scaled,
     scales,
 )
+from runtime.kernels.mmla import MmlaProducts
+from runtime.kernels.mmla_forms import MmlaTile, mmla_forms
 from runtime.kernels.padding import Image, flat_placeholder, pad_rows, tap_axes
 from runtime.kernels.reading import reader
 from runtime.kernels.schedule import Tile, schedule_tiled, tiles
@@ -140,7 +142,7 @@ class Conv2dKernel(Kernel[Conv2d]):
 
         buffers = {b.name: b for b in self.arguments(workload, cpu)}
         tile = tile or self.tiles(workload, cpu)[0]
-        if isinstance(tile, AmxTile | WinogradTile):
+        if isinstance(tile, AmxTile | MmlaTile | WinogradTile):
             return self._by_blocks(workload, cpu, tile, buffers)
         grid = grid_of(workload, tile)
         args: Tensors = {
@@ -186,6 +188,8 @@ class Conv2dKernel(Kernel[Conv2d]):
         grid, sums = grid_of(workload), 2 if reuses_rows(workload) else 1
         columns = workload.window.padded(*image_shapes(workload)[0])[1]
         kind = byte_dot_for(workload, cpu) if has_byte_inputs(workload) else None
+        if kind is ByteDot.USMMLA:
+            return [*mmla_forms(workload)]
         # weights that are widened cost more than a sum or two that leaves the registers
         kept = 0 if kind is not None and kind.takes_halves else 1
         # elsewhere addresses that are computed take more than they save, as llvm-mca has it of a Cortex-A53
@@ -199,7 +203,7 @@ class Conv2dKernel(Kernel[Conv2d]):
         )
 
     def _by_blocks(
-        self, workload: Conv2d, cpu: Cpu, tile: AmxTile | WinogradTile, buffers: dict[str, Buffer]
+        self, workload: Conv2d, cpu: Cpu, tile: AmxTile | MmlaTile | WinogradTile, buffers: dict[str, Buffer]
     ) -> PrimFunc:
         grid = grid_of(workload)
         out = grid.output[1:3]
@@ -207,6 +211,8 @@ class Conv2dKernel(Kernel[Conv2d]):
         def products(image: Image) -> BlockProducts:
             if isinstance(tile, AmxTile):
                 return Products(workload, tile, image, out)
+            if isinstance(tile, MmlaTile):
+                return MmlaProducts(workload, tile, image, out)
             return WinogradProducts(workload, tile, image, out)
 
         return block_function(workload, cpu, grid, buffers, products)

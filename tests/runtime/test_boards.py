@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +11,12 @@ import torch
 import runtime
 import search_spaces
 from benchmarks.proof.emulated import EMULATORS, emulated
-from runtime.cpu import ByteDot
+from runtime.cpu import ByteDot, Cpu
+from runtime.kernels import kernel_for
+from runtime.kernels.byte_products import byte_dot_for
 from runtime.kernels.half_sums import MOST_WORDS
 from runtime.target import BOARDS, board_of, cpu_of
+from runtime.workload import Conv2d
 from search_spaces import BitnasError, InvalidInput, precisions
 from search_spaces.layers import QuantConv2d
 from tests.runtime.harness import trained
@@ -61,6 +65,7 @@ def test_boards_compute_what_this_machine_computes(board, precision, threads, tm
     [
         ("aarch64/cortex-a53", ByteDot.SMULL, "smull"),
         ("aarch64/cortex-a76", ByteDot.SDOT, "sdot"),
+        ("aarch64/cortex-a510", ByteDot.SDOT, "usmmla"),
         ("armv7", ByteDot.VMULL, "vmull.s8"),
     ],
 )
@@ -70,8 +75,8 @@ def test_dot_products_of_bytes(target, way, instruction, precision, tmp_path):
     needs(board, EMULATORS[board][0])
     assert cpu_of(target).byte_dot == way
     shape = (1, 5, 9, 7)
-    layers = [QuantConv2d(5, 16, 3, p, relu=True), QuantConv2d(16, 8, 3, p, stride=2)]
-    module = trained(torch.nn.Sequential(*layers, QuantConv2d(8, 20, 1, p, relu=True)), shape)
+    layers = [QuantConv2d(5, 16, 3, p, relu=True), QuantConv2d(16, 40, 3, p, stride=2, groups=2)]
+    module = trained(torch.nn.Sequential(*layers, QuantConv2d(40, 20, 1, p, relu=True)), shape)
     with torch.no_grad():  # the greatest weights, which meet inputs of zero: products of bytes at their ends
         module[1].weight.copy_(module[1].weight.sign())
     image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
@@ -81,6 +86,26 @@ def test_dot_products_of_bytes(target, way, instruction, precision, tmp_path):
     objdump = BOARDS[board].linker.removesuffix("gcc") + "objdump"
     code = subprocess.run([objdump, "-d", network.library], check=True, capture_output=True, text=True).stdout
     assert f"\t{instruction}" in code
+
+
+@pytest.mark.parametrize(
+    ("changed", "schedules"),
+    [
+        ({}, ["i8mm4x1", "i8mm2x1", "i8mm6x1"]),
+        ({"width": 3}, ["i8mm2x1"]),
+        ({"width": 1}, None),  # there is no pair of pixels
+        ({"width": 1, "kernel": 1, "padding": 0}, ["i8mm4x1", "i8mm2x1", "i8mm6x1"]),  # rows are one
+        ({"in_channels": 20}, None),
+        ({"groups": 2}, None),  # of 8 output channels
+        ({"weight": "ternary"}, ["i8mm4x1", "i8mm2x1", "i8mm6x1"]),
+    ],
+)
+def test_pairs_are_multiplied_where_they_fit(changed, schedules):
+    work = replace(Conv2d(1, 8, 8, 3, 1, 1, 16, 16, 1, "int8", "uint8"), **changed)
+    cpu, plain = (Cpu("aarch64", frozenset({"asimd", "asimddp", *more})) for more in (["i8mm"], []))
+    found, otherwise = ([str(t) for t in kernel_for(work).tiles(work, of)] for of in (cpu, plain))
+    assert found == (otherwise if schedules is None else schedules)
+    assert byte_dot_for(work, cpu) is (ByteDot.SDOT if schedules is None else ByteDot.USMMLA)
 
 
 @pytest.mark.parametrize("board", BOARDS)

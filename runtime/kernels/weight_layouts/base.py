@@ -95,6 +95,10 @@ class Quads(ABC):
     """Whether the constant's last axes are words of lanes, of which each byte alone makes the bytes in its
     place of the weights: then a CPU may have them in another order."""
 
+    per_word: ClassVar[int] = 0
+    """Quads in such a word, one after the other, each in as many bits of every byte, the lowest first: then a
+    CPU may mix the lanes of two. 0 where they lie otherwise."""
+
     is_decoded: ClassVar[bool] = False
     """Whether ``word`` gives one word after the other of what is packed."""
 

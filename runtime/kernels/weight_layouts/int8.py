@@ -47,7 +47,7 @@ class ByteTaps(Taps):
 class ByteQuads(Quads):
     """Four bytes of neighbouring channels in a word."""
 
-    is_bytewise = True
+    is_bytewise, per_word = True, 1
 
     def buffer(self, shape: Shape) -> Buffer:
         """Of ``shape``."""

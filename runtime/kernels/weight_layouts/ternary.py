@@ -32,7 +32,7 @@ VALUES = frozenset({-1, 0, 1})
 class TernaryQuads(Quads):
     """Sixteen weights in a word, decoded to bytes once a call."""
 
-    highest, is_bytewise, is_decoded = 1, True, True
+    highest, is_bytewise, is_decoded, per_word = 1, True, True, packing.QUAD
 
     def buffer(self, shape: Shape) -> Buffer:
         """(O / lanes, words, lanes)."""
