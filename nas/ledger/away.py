@@ -117,16 +117,21 @@ class Patience:
         Raises:
             DatabaseAwayError: it was away for too long.
         """
+        is_first = True
         while True:
+            began = time.monotonic()
             try:
                 found = call()
             except DatabaseAwayError as error:
-                self._pause(error)
+                # the first connection may be of before the database was away; a new one tells
+                if not (is_first and self._seconds):
+                    self._pause(error)
+                is_first = False
             except StaleClaimError:  # by an answer
-                self._note_back()
+                self._note_back(began)
                 raise
             else:
-                self._note_back()
+                self._note_back(began)
                 return found
 
     def _pause(self, error: DatabaseAwayError) -> None:
@@ -145,13 +150,16 @@ class Patience:
         pause = min(LONGEST_S, max(SHORTEST_S, now - since))
         time.sleep(min(left, pause * random.uniform(0.5, 1.0)))  # noqa: S311 - not a secret
 
-    def _note_back(self) -> None:
+    def _note_back(self, began: float) -> None:
+        """A call worked: the database is back if the call began after it went away."""
         if self._away_since is None:
             return
         with self._lock:
             since, told = self._away_since, self._told
+            if since is None or began < since:
+                return
             self._away_since, self._told = None, ""
-        if since is not None and told:
+        if told:
             self._tell(f"{told} answers again, after {lasting(time.monotonic() - since)}")
 
 

@@ -99,6 +99,7 @@ def slow(number: Number, budget: int, report: nas.Report) -> Mapping[str, float]
         if step == 2 and len(list(MARKS.glob("*-1"))) > 2 and mark("killed"):
             os.kill(os.getpid(), signal.SIGKILL)
         while step == 3 and is_held():
+            report.check()  # measurements on this machine would wait for it
             time.sleep(0.05)
     return {"accuracy": curve(number.value, budget)}
 
