@@ -79,3 +79,23 @@ def test_an_image_at_an_edge_may_fall_to_either_side(pixel):
         expected = module(images).numpy()
     found = judging.compared(Drawn("at an edge", module, (1, 3, 2, 2)), images, -expected)
     assert (found["flipped"], bool(found["failure"])) == ((1, False) if pixel == 1 else (0, True))
+
+
+def test_a_float_network_may_be_as_coarse_as_torch():
+    """A small difference of great numbers: float32 keeps four digits of it."""
+    module = nn.Conv2d(64, 1, 1, bias=False).eval()
+    nn.init.ones_(module.weight)
+    images = 3e4 * torch.randn(2, 64, 1, 1, generator=torch.Generator().manual_seed(0))
+    images[:, 0] = 2.0 - images[:, 1:].sum(1)
+    network = Drawn("coarse", module, (1, 64, 1, 1))
+    with torch.no_grad():
+        expected = module(images).numpy()
+    own = judging.own_errors(module, images, expected)
+    assert (own > judging.CLOSE).all(), own
+    exact = module.double()(images.double()).detach().numpy()
+    module.float()
+    as_coarse = (exact + 1.5 * (exact - expected)).astype(np.float32)
+    found = judging.compared(network, images, as_coarse)
+    assert (found["coarse"], found["worst"], found["failure"]) == (2, 0, "")
+    coarser = (exact + 2.5 * (exact - expected)).astype(np.float32)
+    assert judging.compared(network, images, coarser)["failure"].startswith("2 of 2")

@@ -117,8 +117,8 @@ def line(outcome: Outcome) -> str:
 def table(found: list[Outcome], targets: Iterable[str], reasons: dict[str, str]) -> str:
     """A line a target, as Markdown."""
     lines = [
-        "| target | networks | fail | greatest error | images | of these at an edge |",
-        "| --- | ---: | ---: | ---: | ---: | ---: |",
+        "| target | networks | fail | greatest error | images | of these at an edge | of these coarse |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for target in targets:
         own = [each for each in found if each.target == target]
@@ -128,9 +128,10 @@ def table(found: list[Outcome], targets: Iterable[str], reasons: dict[str, str])
             f"{max((each.worst for each in own), default=0.0):.1e}",
             sum(each.images for each in own),
             sum(each.flipped for each in own),
+            sum(each.coarse for each in own),
         )
         lines.append(f"| `{target}` | {' | '.join(map(str, cells))} |")
-    lines += [f"| `{target}` | not run: {told} | | | | |" for target, told in reasons.items()]
+    lines += [f"| `{target}` | not run: {told} | | | | | |" for target, told in reasons.items()]
     return "\n".join(lines)
 
 
