@@ -23,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from runtime.codegen.sharing import MAX_THREADS
+from runtime.formats.packed import Packed
 from runtime.target import missing_flags
 from search_spaces.errors import BitnasError
 
@@ -34,7 +35,8 @@ MANIFEST, LIBRARY, CONSTANTS, SAMPLE, PREDICT = (
     "predict.py",
 )
 PICTURES = "pictures.py"  # not in every artifact: older ones classify arrays alone
-FORMAT: Literal[2] = 2
+FORMAT: Literal[3] = 3
+"""Of what is written; in artifacts of format 2 constants are stored as kernels take them."""
 MAX_BYTES = 1 << 32
 MAX_EXTENT = 1 << 16
 
@@ -43,18 +45,19 @@ Extent = Annotated[int, Field(ge=1, le=MAX_EXTENT)]
 
 
 class ConstantPlace(BaseModel):
-    """Where a constant lies in the block of constants."""
+    """Where a constant lies in the block of constants, and how it is stored; as it lies there without."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     offset: int = Field(ge=0, le=MAX_BYTES)
+    packed: Packed | None = None
 
 
 class Manifest(BaseModel):
     """The manifest of an artifact, as it is read: unknown fields and absurd sizes are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    format: Literal[2]
+    format: Literal[2, 3]
     architecture: str
     target: str
     flags: tuple[str, ...]
@@ -118,7 +121,7 @@ def manifest_of(content: bytes, path: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise BitnasError(f"{path}: {where}: {first['msg'].lower()}; export it again") from error
-    if own_digest(manifest.model_dump(mode="json")) != manifest.digest:
+    if own_digest(json.loads(content)) != manifest.digest:
         raise BitnasError(f"{path}: its digest is wrong, it was changed; export it again")
     return manifest
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import save as serialized
 from safetensors.numpy import save_file
 
 from runtime.codegen.layout import Constant
@@ -25,6 +26,7 @@ from runtime.formats.artifact import (
     checksum,
     own_digest,
 )
+from runtime.formats.packed import pack
 from runtime.network_info import NetworkInfo
 
 
@@ -52,7 +54,8 @@ def save(
     """
     with new_folder(directory) as folder:
         shutil.copyfile(library, folder / LIBRARY)
-        save_file({c.name: c.array for c in constants}, folder / CONSTANTS)
+        content, places = constants_file(constants)
+        (folder / CONSTANTS).write_bytes(content)
         save_file(dict(sample), folder / SAMPLE)
         for name in (PREDICT, PICTURES):
             shutil.copyfile(Path(__file__).with_name(name), folder / name)
@@ -60,12 +63,19 @@ def save(
             (folder / name).write_bytes(content)
         for path in folder.iterdir():
             path.chmod(0o644)  # safetensors makes files for their owner alone
-        fields = _manifest(info, constants, folder).model_dump(mode="json")
+        fields = _manifest(info, places, folder).model_dump(mode="json")
         text = json.dumps(fields | {"digest": own_digest(fields)}, indent=1, sort_keys=True)
         (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 
-def _manifest(info: NetworkInfo, constants: Sequence[Constant], folder: Path) -> Manifest:
+def constants_file(constants: Sequence[Constant]) -> tuple[bytes, tuple[ConstantPlace, ...]]:
+    """The safetensors file of a network's constants, and what the manifest says of each."""
+    stored = {c.name: pack(c.array, c.find_units()) for c in constants}
+    places = tuple(ConstantPlace(name=c.name, offset=c.offset, packed=stored[c.name][1]) for c in constants)
+    return serialized({name: array for name, (array, _) in stored.items()}), places
+
+
+def _manifest(info: NetworkInfo, places: tuple[ConstantPlace, ...], folder: Path) -> Manifest:
     """What is told of a network and of the files that were written of it, without a digest."""
     return Manifest(
         format=FORMAT,
@@ -79,7 +89,7 @@ def _manifest(info: NetworkInfo, constants: Sequence[Constant], folder: Path) ->
         workspace_bytes=info.workspace_bytes,
         live_bytes=info.live_bytes,
         threads=info.threads,
-        constants=tuple(ConstantPlace(name=c.name, offset=c.offset) for c in constants),
+        constants=places,
         workloads=tuple(w.to_json() for w in info.workloads),
         files={path.name: checksum(path) for path in sorted(folder.iterdir())},
         digest="",
