@@ -124,7 +124,7 @@ KINDS = {
         (NUMBER, "max_latency_ms max_latency_share max_size_kb max_memory_kb max_macs learning_rate minutes"),
         (NUMBER, "cpus_per_trial gpus_per_trial"),
         (FLAG, "progress verbose"),
-        (NAMES, "objectives warm_start"),
+        (NAMES, "objectives warm_start formats"),
         (PATHS, "plugins first"),
         (OPTIONS, "fix"),
         (OPTION_LISTS, "only"),
