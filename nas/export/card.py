@@ -281,8 +281,8 @@ class Card(BaseModel):
 
 
 def artifact_kilobytes(network: "CompiledNetwork") -> float:
-    """What a device must hold to run a network: its library and its constants, in kB of 1000 bytes."""
-    return (network.library.stat().st_size + sum(c.array.nbytes for c in network.constants)) / 1000
+    """What is stored to run a network: its library and the file of its constants, in kB of 1000 bytes."""
+    return (network.library.stat().st_size + network.stored_bytes) / 1000
 
 
 def read_card(folder: Path) -> Card:

@@ -58,7 +58,7 @@ def write_artifact(
     from safetensors.numpy import save
 
     from nas.training.loop import predict
-    from runtime.formats.saving import write_manifest
+    from runtime.formats.saving import vouch_again, write_manifest
 
     forms = chosen(forms)
     info, constants = finished.network.info, finished.network.constants
@@ -75,7 +75,7 @@ def write_artifact(
         (folder / EXPECTED).write_bytes(save({"classes": classes[TORCH].astype(np.int64)}))
         (folder / CARD).write_text(card.to_json(), encoding="utf-8")
         (folder / CARD_TEXT).write_text(card.to_markdown(), encoding="utf-8")
-        write_manifest(folder, info, constants, forms)
+        vouch_again(folder)
     return card
 
 

@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from runtime.codegen.sharing import MAX_THREADS
+from runtime.formats.packed import Packed
 from runtime.target import missing_flags
 from search_spaces.errors import BitnasError
 
@@ -38,6 +39,8 @@ MANIFEST, LIBRARY, CONSTANTS, SAMPLE, PREDICT = (
 )
 PICTURES = "pictures.py"  # not in every artifact: older ones classify arrays alone
 FORMAT: Literal[3] = 3
+"""Of what is written; in artifacts of format 2 constants are stored as kernels take them, and all hold a
+library and no other form."""
 COMPILED = "tvm"
 """What the form is called that is a compiled library and its constants."""
 MAX_BYTES = 1 << 32
@@ -48,11 +51,12 @@ Extent = Annotated[int, Field(ge=1, le=MAX_EXTENT)]
 
 
 class ConstantPlace(BaseModel):
-    """Where a constant lies in the block of constants."""
+    """Where a constant lies in the block of constants, and how it is stored; as it lies there without."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     name: str
     offset: int = Field(ge=0, le=MAX_BYTES)
+    packed: Packed | None = None
 
 
 class Manifest(BaseModel):
