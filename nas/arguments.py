@@ -119,7 +119,7 @@ KINDS = {
             "space evaluator device sampler pruner when_away measure name storage executor state ray_address",
         ),
         (TEXT, "of by"),
-        (PATH, "data folder c_source"),
+        (PATH, "data folder c_source pretrained"),
         (WHOLE, "trials epochs repeats audit seed image_size batch_size workers more trial number"),
         (NUMBER, "max_latency_ms max_latency_share max_size_kb max_memory_kb max_macs learning_rate minutes"),
         (NUMBER, "cpus_per_trial gpus_per_trial"),
