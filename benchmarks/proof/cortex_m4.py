@@ -19,7 +19,7 @@ FLOATS: dict[Floats, tuple[str, ...]] = {
     "hard": ("-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
     "soft": ("-mfloat-abi=soft",),
 }
-"""With the floating-point unit, which rounds a product and a sum once, and by a library, which rounds twice."""
+"""With the floating-point unit, which rounds a product and a sum once; by a library, which rounds twice."""
 FUSED = ("-mfma",) if platform.machine() == "x86_64" else ()
 """What makes this machine round as the unit of a Cortex-M4 does; ARM's 64-bit machines do so untold."""
 LINKED = ("-nostartfiles", "-specs=nano.specs", "-specs=rdimon.specs", "-T", str(BOARD / "mps2.ld"))

@@ -98,7 +98,7 @@ def _convert(shape: tuple[int, ...]) -> str:
 
 
 def _string(text: str) -> str:
-    """A text on one line as C has it: other bytes than plain ones in octal, so that no compiler reads more."""
+    """A text as C has it, on one line: bytes that are not plain in octal."""
     return f'"{"".join(map(_byte, shown(text).encode()))}"'
 
 

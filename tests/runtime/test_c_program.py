@@ -1,4 +1,4 @@
-"""The program around a network in C: it scales image files as in training, and needs no mathematical library."""
+"""The program around a network in C: it scales image files as in training, and needs no libm."""
 
 import ctypes
 import re
@@ -15,8 +15,9 @@ from torch import nn
 
 import runtime
 import runtime.formats
+from runtime.formats.c_sizes import layout_of
 from runtime.formats.pictures import open_picture, to_pixels
-from search_spaces import InvalidInput
+from search_spaces import BitnasError, InvalidInput
 from tests.runtime.test_c import STRICT, numbers
 
 PRELUDE = Path(runtime.formats.__file__).with_name("prelude.h")
@@ -28,7 +29,7 @@ def functions(tmp_path_factory):
     """The prelude's own functions of arrays of float32."""
     folder = tmp_path_factory.mktemp("functions")
     rows = "".join(
-        f"void {name}s(const float *x, float *y, int n) {{ for (int i = 0; i < n; ++i) y[i] = {name}(x[i]); }}\n"
+        f"void {name}s(const float *x, float *y, int n) {{ for (; n--; ++x, ++y) *y = {name}(*x); }}\n"
         for name in ("square_root", "logarithm")
     )
     (folder / "functions.c").write_text(f'#include "{PRELUDE}"\n{rows}')
@@ -83,7 +84,7 @@ class Normed(nn.Module):
 
 
 def test_a_network_without_the_mathematical_library(tmp_path):
-    """It links though nothing may be left open; not optimized, so that nothing is inlined that could be a call."""
+    """It links though nothing may be left open, and though calls are not replaced by instructions (-O0)."""
     images = numbers((2, 8, 5, 4))
     runtime.write_c(Normed().eval(), (1, 8, 5, 4), tmp_path / "c")
     source, library = tmp_path / "c" / "network.c", tmp_path / "network.so"
@@ -194,6 +195,20 @@ def test_a_dark_image_is_told_of(tmp_path):
     (tmp_path / "c" / "dark.pgm").write_bytes(b"P5\n7 5\n255\n" + bytes([16] * 35))
     told = classified(tmp_path / "c", "dark.pgm")
     assert "Warning: dark.pgm: its brightest pixel is 16 of 255" in told.stderr and told.returncode == 0
+
+
+def test_the_header_states_what_is_there(tmp_path):
+    """Bytes of the arena and of constants, as the source has them."""
+    runtime.write_c(Normed().eval(), (1, 8, 5, 4), tmp_path / "c")
+    source = (tmp_path / "c" / "network.c").read_text()
+    constants = re.findall(r"^static const f32 \w+\[(\d+)\]", source, re.MULTILINE)
+    found = layout_of(tmp_path / "c" / "network.h")
+    assert (found.constants, found.arrays) == (4 * sum(map(int, constants)), 4 * (160 + 160))
+    arenas = re.findall(r"^static (?!const)\S+ \w+\[(\w+)\]", source, re.MULTILINE)
+    assert arenas == ["BITNAS_ARENA_SIZE"] and found.arena >= 2 * 4 * 160, "all memory is one arena"
+    (tmp_path / "c" / "network.h").write_text("")
+    with pytest.raises(BitnasError, match=r"network.h: it does not state its sizes; write it again"):
+        layout_of(tmp_path / "c" / "network.h")
 
 
 @pytest.mark.parametrize(

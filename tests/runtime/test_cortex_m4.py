@@ -1,4 +1,4 @@
-"""Networks in C on an emulated Cortex-M4: to the bit what the same C computes here, and no library's mathematics."""
+"""Networks in C on an emulated Cortex-M4 compute to the bit what the same C computes here."""
 
 import shutil
 import subprocess
@@ -12,6 +12,8 @@ import runtime
 import search_spaces
 from benchmarks.proof.cortex_m4 import BOARD, here, missing, on_board
 from benchmarks.proof.drawn import drawn, trained
+from runtime.formats.c_sizes import layout_of, on_cortex_m4
+from search_spaces import BitnasError
 from tests.runtime.test_c import numbers
 from tests.runtime.test_c_program import Normed
 
@@ -46,6 +48,17 @@ def test_square_roots_and_logarithms(tmp_path):
     with torch.no_grad():
         expected = Normed()(torch.from_numpy(numbers((2, 8, 5, 4)))).numpy()
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_flash_and_ram_by_the_compiler(tmp_path):
+    """Constants stay in flash, and all memory is the arena."""
+    runtime.write_c(Normed().eval(), (1, 8, 5, 4), tmp_path / "c")
+    stated, found = layout_of(tmp_path / "c" / "network.h"), on_cortex_m4(tmp_path / "c" / "network.c")
+    assert stated.constants <= found.constants <= stated.constants + 512, "padding, and what code has"
+    assert found.ram == stated.arena and 0 < found.stack < 1024 < found.code < 16384
+    (tmp_path / "c" / "network.c").write_text("int x = y;")
+    with pytest.raises(BitnasError, match=r"it does not compile for a Cortex-M4 \(.*; export it again"):
+        on_cortex_m4(tmp_path / "c" / "network.c")
 
 
 @pytest.mark.slow
