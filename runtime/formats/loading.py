@@ -16,10 +16,10 @@ from runtime.formats.artifact import (
     LIBRARY,
     MANIFEST,
     ConstantPlace,
-    Manifest,
+    LibraryManifest,
     check_files,
     check_target,
-    read_manifest,
+    library_manifest,
     read_sample,
     read_tensors,
 )
@@ -39,7 +39,7 @@ def load(directory: str | Path) -> CompiledNetwork:
     if not isinstance(directory, str | Path) or "\0" in str(directory):
         raise InvalidInput("directory", f"{directory!r} is no path", "pass a folder that `nas export` wrote")
     folder = Path(directory)
-    manifest = read_manifest(folder)
+    manifest = library_manifest(folder)
     check_files(folder, manifest)
     check_target(manifest)
     # A copy of its own: a library that was loaded from this path before would be given again, changed or not.
@@ -64,7 +64,7 @@ def load(directory: str | Path) -> CompiledNetwork:
     return network
 
 
-def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
+def _info(folder: Path, manifest: LibraryManifest) -> NetworkInfo:
     try:
         workloads = tuple(Workload.from_json(text) for text in manifest.workloads)
     except UnknownFamilyError as error:
@@ -86,7 +86,7 @@ def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
     )
 
 
-def _constants(folder: Path, manifest: Manifest) -> tuple[Constant, ...]:
+def _constants(folder: Path, manifest: LibraryManifest) -> tuple[Constant, ...]:
     arrays = read_tensors(folder / CONSTANTS, *(c.name for c in manifest.constants))
     pairs = list(zip(manifest.constants, arrays, strict=True))
     for place, stored in pairs:  # before they are laid out: what does not fit may be large
