@@ -102,9 +102,9 @@ def export(
     if card.disturbed:
         say(f"Do not rely on its latency: the machine was disturbed ({card.disturbed})")
     if c_source is not None:
-        say(
-            f"Wrote it as C to {c_source}; build it with: cc -std=c99 -O3 -c {quoted(c_source / 'network.c')}"
-        )
+        has_program = (c_source / "Makefile").exists()
+        build = f"make -C {quoted(c_source)}" if has_program else f"cc -c {quoted(c_source / 'network.c')}"
+        say(f"Wrote it as C to {c_source}; build it with: {build}")
     say(f"Next: {command('verify', output, storage=None if is_training(search) else storage)}")
 
 
