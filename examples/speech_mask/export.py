@@ -1,6 +1,6 @@
 """Compiles the best network of a search, writes it as C, too, and compares both with torch.
 
-python examples/speech_mask/export.py mask -o winner [--storage sqlite:///nas.db] [--trial N]
+python examples/speech_mask/export.py mask -o winner [--storage sqlite:///nas.db] [--trial N] [--board]
 """
 
 import argparse
@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from in_c import run_here
-from mask_data import frames
+from in_c import run_here, run_on_board
+from mask_data import Frames, frames
 from mask_networks import MaskSpace
-from mask_training import estimate, images, mask_error, with_masks
+from mask_training import images, mask_error, masks_of, with_masks
 from numpy.typing import NDArray
 from torch import nn
 
@@ -22,9 +22,13 @@ from latency import LocalDevice
 from nas.ledger import Ledger
 from nas.training.loop import load_weights
 from search_spaces import BitnasError, InvalidInput, add_plugin_file, build, read_architecture, space
+from search_spaces.errors import DisagreementError
 
 IN_C = 16
 """Frames that C is run on: an emulated board takes its time."""
+
+CLOSE = 1e-4
+"""Masks so near are the same. Others may be further: a sum that is rounded otherwise can turn a sign."""
 
 
 def main() -> int:
@@ -34,40 +38,56 @@ def main() -> int:
     asked.add_argument("--storage", default="sqlite:///nas.db", help="the database")
     asked.add_argument("--trial", type=int, help="this one, not the one with the least error")
     asked.add_argument("--max-latency-ms", type=float, help="the one with the least error within this")
-    asked.add_argument(
-        "-o", "--output", type=Path, required=True, help="a new folder; the C goes into its c/"
-    )
+    asked.add_argument("--board", action="store_true", help="run the C on an emulated Cortex-M4, too")
+    asked.add_argument("-o", "--output", type=Path, required=True, help="a new folder; C goes into its c/")
     given = asked.parse_args()
     torch.set_num_threads(1)
     try:
         add_plugin_file(Path(__file__).with_name("plugin.py"))
-        export(given.search, given.storage, given.trial, given.max_latency_ms, given.output)
+        number, network, channels = chosen(given.search, given.storage, given.trial, given.max_latency_ms)
+        export(f"trial {number}", with_masks(network), frames("test", channels), given.output, given.board)
     except BitnasError as error:
         sys.stderr.write(f"Error: {error}\n")
         return 2 if isinstance(error, InvalidInput) else 1
     return 0
 
 
-def export(search: str, storage: str, trial: int | None, max_latency_ms: float | None, output: Path) -> None:
-    """Write the folder; say what the network is worth, and how far its forms are from torch's.
+def export(name: str, module: nn.Module, test: Frames, output: Path, board: bool) -> None:
+    """Write the folder; say what the network is worth, and how far its forms are apart.
 
     Raises:
-        InvalidInput: there is no such search or trial, or the folder is taken.
-        BitnasError: nothing is within the limit, or the forms differ.
+        InvalidInput: the folder is taken.
+        BitnasError: its forms differ, or cannot be run.
     """
-    number, network, channels = chosen(search, storage, trial, max_latency_ms)
-    test = frames("test", channels)
-    inputs, module = images(test).numpy(), with_masks(network)
+    inputs = images(test).numpy()  # (N, F, 1, 1)
     shape = (1, *inputs.shape[1:])
     compiled = runtime.compile(module, shape)
     compiled.save(output)
     runtime.write_c(module, shape, output / "c")
-    expected, found = estimate(network, test), compiled.run(inputs)
-    in_c = run_here(output / "c", inputs[:IN_C], found.shape[1])
+    expected, masks = masks_of(module, test), compiled.run(inputs)
     latency = 1000 * LocalDevice().measure_network(compiled).milliseconds
-    say(f"trial {number}: test error {mask_error(found, test.masks):.2f} %, {latency:.1f} us a frame")
-    say(f"compiled, from torch: {difference(found, expected)}")
-    say(f"in C, from compiled: {difference(in_c, found[:IN_C])}")
+    say(f"{name}: test error {mask_error(masks, test.masks):.2f} %, {latency:.1f} us a frame")
+    compare("compiled, beside torch", masks, expected)
+    few, outputs = inputs[:IN_C], masks.shape[1]
+    compare("C, beside compiled", run_here(output / "c", few, outputs), masks[:IN_C])
+    if board:
+        there, here, thousands = run_on_board(output / "c", few, outputs)
+        compare("Cortex-M4, beside the same C here", there, here)
+        say(f"Cortex-M4: {thousands} thousand instructions a frame")
+
+
+def compare(name: str, found: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+    """Say how far masks are apart.
+
+    Raises:
+        DisagreementError: more than one number in a hundred by more than ``CLOSE``.
+    """
+    apart = np.abs(found - expected)
+    say(f"{name}: at most {apart.max():.1e} apart; {np.mean(apart > 0):.2%} of the numbers differ")
+    if np.mean(apart > CLOSE) > 0.01:
+        raise DisagreementError(
+            f"{name}: {np.mean(apart > CLOSE):.0%} of the numbers differ by over {CLOSE:g}"
+        )
 
 
 def chosen(
@@ -88,12 +108,6 @@ def chosen(
     network = build(read_architecture(found.architecture))
     load_weights(network, weights)
     return found.number, network.eval(), trained_on.channels
-
-
-def difference(found: NDArray[np.float32], expected: NDArray[np.float32]) -> str:
-    """How far masks are apart at most, and how many numbers differ at all."""
-    apart = np.abs(found - expected)
-    return f"at most {apart.max():.1e}, {np.mean(apart > 0):.2%} of the numbers differ"
 
 
 def say(line: str) -> None:

@@ -31,11 +31,16 @@ def with_masks(network: nn.Module) -> nn.Sequential:
     return nn.Sequential(network, nn.Sigmoid())
 
 
-@torch.inference_mode()
 def estimate(network: nn.Module, frames: Frames) -> NDArray[np.float32]:
-    """The masks (N, 513) that ``with_masks(network)`` gives; leaves the network in eval mode."""
-    masks = with_masks(network.eval())
-    return np.concatenate([masks(part).numpy() for part in images(frames).split(512)])
+    """The masks (N, 513) that a network gives; leaves it in eval mode."""
+    return masks_of(with_masks(network), frames)
+
+
+@torch.inference_mode()
+def masks_of(module: nn.Module, frames: Frames) -> NDArray[np.float32]:
+    """The outputs (N, 513) of what ``with_masks`` made; leaves it in eval mode."""
+    module.eval()
+    return np.concatenate([module(part).numpy() for part in images(frames).split(512)])
 
 
 def images(frames: Frames) -> Tensor:

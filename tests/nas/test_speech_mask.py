@@ -168,7 +168,7 @@ def test_a_search_finds_networks_that_are_exported(tmp_path):
     assert found["counts"]["complete"] == 2
     assert all(0 < trial["costs"]["mask_error"]["value"] < 100 for trial in found["front"])
     told = run(str(EXAMPLE / "export.py"), "mask", "--trial", "0", "-o", "winner")
-    assert "in C, from compiled: at most" in told
+    assert "C, beside compiled: at most" in told
     assert (tmp_path / "winner" / "manifest.json").is_file() and (
         tmp_path / "winner" / "c" / "network.c"
     ).is_file()
