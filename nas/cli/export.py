@@ -61,7 +61,7 @@ _OF_TRIALS = {
     type=NamesType(),
     default="tvm",
     show_default=True,
-    help="The forms to write into the folder: tvm, c, safetensors, or several, such as tvm,c.",
+    help="The forms to write into the folder: tvm, onnx, c, safetensors, or several, such as tvm,onnx.",
 )
 @storage_option
 @json_option
