@@ -130,7 +130,6 @@ _BUILT_IN: dict[str, tuple[str, ActivationCode, Dither | None, Scale]] = {
     "dorefa4-8": ("dorefa4", "dorefa8", None, "learned"),
     # LQ-Net: n bits with learned levels for both, more bits for inputs, or for weights or inputs alone
     **{name: (name, name, None, "learned") for name in LEARNED_BITS},
-    "lq1-2": ("lq1", "lq2", None, "learned"),
     "lq2-3": ("lq2", "lq3", None, "learned"),
     **{f"{name}-float": (name, "float", None, "learned") for name in LEARNED_BITS},
     **{f"float-{name}": ("float", name, None, "learned") for name in LEARNED_BITS},

@@ -63,7 +63,6 @@ OTHERS = {  # numbers beside the weights of a convolution from 8 to 16 channels
     **{f"lq{n}": 16 * n + n for n in (1, 2, 3)},
     **{f"lq{n}-float": 16 * n for n in (1, 2, 3)},
     **{f"float-lq{n}": n for n in (1, 2, 3)},
-    "lq1-2": 16 + 2,
     "lq2-3": 32 + 3,
 }
 

@@ -1,4 +1,4 @@
-"""What a quantized layer does to its input: a ReLU, a rounding to bytes, a sign behind a mask."""
+"""What a quantized layer does to its input: a ReLU, a rounding to bytes or levels, a sign behind a mask."""
 
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
@@ -40,12 +40,37 @@ def coded(at: At, input: Tensor, activation: "InputActivation") -> Coded:
         return Coded(at.op("Relu", input) if activation.relu else input.name, "real")
     if activation.code == "binary":
         return Coded(_signs(at.graph, input, activation), "signs", zero=ZERO)
+    if activation.has_basis:
+        return Coded(_levels(at, input, activation), "real")
+    if activation.is_wide:
+        return Coded(_steps(at, input, activation), "real")
     step, zero = np.float32(float(activation.scale)), np.uint8(int(activation.zero_point))
     most = STEPS[activation.code]
     rounded = at.op("QuantizeLinear", input, step, zero)  # to 0..255
     if most < np.iinfo(np.uint8).max:
         rounded = at.op("Clip", rounded, "", np.uint8(most))
     return Coded(rounded, "bytes", step, zero)
+
+
+def _levels(at: At, input: Tensor, activation: "InputActivation") -> str:
+    """The level above the last threshold that is reached."""
+    from search_spaces.learned_levels import levels_of
+
+    levels = levels_of(activation.basis.detach().cpu().float(), 0)
+    values, thresholds = levels.values.numpy(), levels.thresholds.numpy()
+    x = at.op("Relu", input) if activation.relu else input.name
+    found: str | np.float32 = values[0]
+    for value, threshold in zip(values[1:], thresholds, strict=True):
+        found = at.op("Where", at.op("GreaterOrEqual", x, threshold), value, found)
+    return str(found)
+
+
+def _steps(at: At, input: Tensor, activation: "InputActivation") -> str:
+    """Rounded to steps that no byte counts."""
+    step = np.float32(float(activation.scale))
+    steps = at.op("Mul", input, np.float32(1) / step)
+    most = np.float32(activation.highest)
+    return at.op("Mul", at.op("Clip", at.op("Round", steps), np.float32(0), most), step)
 
 
 def _signs(graph: OnnxGraph, input: Tensor, activation: "InputActivation") -> str:
