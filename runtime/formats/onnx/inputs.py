@@ -1,4 +1,4 @@
-"""What a quantized layer does to its input: a ReLU, a rounding to bytes or levels, a sign behind a mask."""
+"""What a quantized layer does to its input: a ReLU, a rounding to bytes, a sign behind a mask."""
 
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,6 +9,7 @@ from runtime.formats.onnx.graph import OnnxGraph, Tensor
 from runtime.formats.onnx.masks import thresholds
 from runtime.formats.onnx.rulebook import At
 from search_spaces.activation import STEPS
+from search_spaces.learned_levels import levels_of
 from search_spaces.weight_codes import Inputs
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ def coded(at: At, input: Tensor, activation: "InputActivation") -> Coded:
     if activation.code == "binary":
         return Coded(_signs(at.graph, input, activation), "signs", zero=ZERO)
     if activation.has_basis:
-        return Coded(_levels(at, input, activation), "real")
+        rectified = at.op("Relu", input) if activation.relu else input.name
+        return Coded(_levels(at.graph, rectified, activation), "real")
     if activation.is_wide:
-        return Coded(_steps(at, input, activation), "real")
+        return Coded(_steps(at.graph, input, activation), "real")
     step, zero = np.float32(float(activation.scale)), np.uint8(int(activation.zero_point))
     most = STEPS[activation.code]
     rounded = at.op("QuantizeLinear", input, step, zero)  # to 0..255
@@ -52,25 +54,22 @@ def coded(at: At, input: Tensor, activation: "InputActivation") -> Coded:
     return Coded(rounded, "bytes", step, zero)
 
 
-def _levels(at: At, input: Tensor, activation: "InputActivation") -> str:
-    """The level above the last threshold that is reached."""
-    from search_spaces.learned_levels import levels_of
-
+def _levels(graph: OnnxGraph, x: str, activation: "InputActivation") -> str:
+    """The nearest of a few levels, as ``search_spaces.learned_levels.quantize_all`` finds it."""
     levels = levels_of(activation.basis.detach().cpu().float(), 0)
-    values, thresholds = levels.values.numpy(), levels.thresholds.numpy()
-    x = at.op("Relu", input) if activation.relu else input.name
+    values, thresholds = (each.numpy() for each in levels[:2])
     found: str | np.float32 = values[0]
     for value, threshold in zip(values[1:], thresholds, strict=True):
-        found = at.op("Where", at.op("GreaterOrEqual", x, threshold), value, found)
+        found = graph.op("Where", graph.op("GreaterOrEqual", x, threshold), value, found)
     return str(found)
 
 
-def _steps(at: At, input: Tensor, activation: "InputActivation") -> str:
+def _steps(graph: OnnxGraph, input: Tensor, activation: "InputActivation") -> str:
     """Rounded to steps that no byte counts."""
     step = np.float32(float(activation.scale))
-    steps = at.op("Mul", input, np.float32(1) / step)
-    most = np.float32(activation.highest)
-    return at.op("Mul", at.op("Clip", at.op("Round", steps), np.float32(0), most), step)
+    steps = graph.op("Round", graph.op("Mul", input, np.float32(1) / step))
+    within = graph.op("Clip", steps, np.float32(0), np.float32(activation.highest))
+    return graph.op("Mul", within, step)
 
 
 def _signs(graph: OnnxGraph, input: Tensor, activation: "InputActivation") -> str:

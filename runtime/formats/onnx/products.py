@@ -5,7 +5,6 @@ scale into them, so that a sum of zero stays zero for the next sign.
 """
 
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +13,6 @@ from numpy.typing import NDArray
 from runtime.formats.onnx.codes import MIDDLE, Bytes, onnx_type
 from runtime.formats.onnx.inputs import Coded
 from runtime.formats.onnx.rulebook import At
-from runtime.kernels.packing import level_planes
 from runtime.lowering.tensors import as_it_runs, in_float32, numbers
 from search_spaces.weight_codes.base import StoredWeights
 
@@ -162,16 +160,13 @@ def _real_weights(at: At, weights: Weights) -> str | NDArray[np.float32]:
     """Weights (O, ...) that are real numbers in the graph."""
     stored, rank = weights.stored, weights.stored.values.ndim
     positive, negative = stored.positive, stored.negative
+    if stored.basis is not None:
+        return at.codes.sums(stored.values, (stored.basis * weights.scale[:, None]).astype(np.float32))
     if stored.values.dtype in (np.float32, np.int32):  # the latter are more numbers than bytes tell apart
         scaled: NDArray[np.float32] = (stored.values * spread(positive * weights.scale, rank)).astype(
             np.float32
         )
         return scaled
-    if stored.basis is not None:
-        planes = level_planes(stored.values, stored.basis.shape[1]).astype(np.int8)
-        factors = stored.basis.T * weights.scale
-        parts = [_times(at, at.codes.reals(p), f, rank) for p, f in zip(planes, factors, strict=True)]
-        return reduce(lambda one, other: at.op("Add", one, other), parts)
     if weights.is_symmetric:
         return _times(at, at.codes.reals(stored.values), positive * weights.scale, rank)
     if (positive == positive[0]).all() and (negative == negative[0]).all():
