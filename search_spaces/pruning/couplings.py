@@ -204,7 +204,9 @@ def _bundles(
     keys = list(cells)
     joined.make("", len(keys))
     for number in range(len(even)):
-        members = [i for i, key in enumerate(keys) if any(p[0] == number for p in key if isinstance(p, tuple))]
+        members = [
+            i for i, key in enumerate(keys) if any(p[0] == number for p in key if isinstance(p, tuple))
+        ]
         for other in members[1:]:
             joined.join([members[0]], [other])
     bundles: dict[int, list[list[int]]] = defaultdict(list)
@@ -213,9 +215,7 @@ def _bundles(
     return bundles.values()
 
 
-def _blocks(
-    tracer: Tracer, modules: Mapping[str, nn.Module], behind: Mapping[str, str]
-) -> Iterable[Block]:
+def _blocks(tracer: Tracer, modules: Mapping[str, nn.Module], behind: Mapping[str, str]) -> Iterable[Block]:
     complete = {last: name for name, last in behind.items()}
     for name, (first, last) in tracer.spans.items():
         if name in complete or name not in modules or not list(modules[name].children()):
@@ -232,7 +232,11 @@ def _added(first: fx.Node, last: fx.Node, modules: Mapping[str, nn.Module]) -> f
         if _kind(_through(first, modules), modules) not in _RELUS:
             return None  # what comes in may be negative, and would not go out as it is
         through = _through(through.all_input_nodes[0], modules)
-    if through.op == "placeholder" or _kind(through, modules) not in _ADDS or len(through.all_input_nodes) != 2:
+    if (
+        through.op == "placeholder"
+        or _kind(through, modules) not in _ADDS
+        or len(through.all_input_nodes) != 2
+    ):
         return None
     one, other = through.all_input_nodes
     for here, there in ((one, other), (other, one)):

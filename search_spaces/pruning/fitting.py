@@ -26,7 +26,9 @@ def fit(network: nn.Module, architecture: Buildable) -> None:
         made = makes(network.get_submodule(_known(network, name, "widths")))
         if made is None or width > made:
             problem = f"'{name}' makes {'no channels' if made is None else f'only {made}'}"
-            raise InvalidInput("architecture.widths", problem, "name a layer that makes more, or leave it out")
+            raise InvalidInput(
+                "architecture.widths", problem, "name a layer that makes more, or leave it out"
+            )
     _pass(network, architecture)
 
 
@@ -56,16 +58,16 @@ def _pass(network: nn.Module, architecture: Buildable) -> None:
         raise error.of("architecture.widths") from error
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
-        raise InvalidInput("architecture.widths", f"layers do not fit ({reason})", "prune it again") from error
+        raise InvalidInput(
+            "architecture.widths", f"layers do not fit ({reason})", "prune it again"
+        ) from error
     finally:
         for layer in leaves.values():
             del layer.forward
         network.train(was_training)
 
 
-def _fitting(
-    network: nn.Module, name: str, layer: nn.Module, width: int | None
-) -> Callable[..., Any]:
+def _fitting(network: nn.Module, name: str, layer: nn.Module, width: int | None) -> Callable[..., Any]:
     forward: Callable[[Tensor], Tensor] = layer.forward
 
     def fitted(x: Tensor) -> Tensor:

@@ -11,7 +11,14 @@ from torch import Tensor, fx, nn
 
 from search_spaces.errors import InvalidInput
 from search_spaces.plain_layers import ChannelShuffle, Subsample
-from search_spaces.pruning.layers import BY_CHANNEL, CONVOLUTIONS, DENSE, LEAVES, WITHOUT_CHANNELS, is_depthwise
+from search_spaces.pruning.layers import (
+    BY_CHANNEL,
+    CONVOLUTIONS,
+    DENSE,
+    LEAVES,
+    WITHOUT_CHANNELS,
+    is_depthwise,
+)
 
 Ids = list[int]
 """The channels of a tensor (N, C, ...) in order, each by its number."""
@@ -63,7 +70,9 @@ def traced(network: nn.Module) -> tuple[fx.Graph, Tracer]:
     except Exception as error:  # whatever its forward pass does with what is no tensor
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         problem = f"its forward pass cannot be traced ({reason})"
-        raise InvalidInput("network", problem, "prune one of bitnas's blocks, or of torch's layers") from error
+        raise InvalidInput(
+            "network", problem, "prune one of bitnas's blocks, or of torch's layers"
+        ) from error
 
 
 @dataclass
@@ -227,7 +236,11 @@ def _lists(found: Any) -> list[Ids]:
     """All lists of channels in what a step gave."""
     if not isinstance(found, list):
         return []
-    return [found] if all(isinstance(each, int) for each in found) else [i for part in found for i in _lists(part)]
+    return (
+        [found]
+        if all(isinstance(each, int) for each in found)
+        else [i for part in found for i in _lists(part)]
+    )
 
 
 def shuffled(ids: Ids, groups: int) -> Ids:

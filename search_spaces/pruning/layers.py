@@ -11,6 +11,7 @@ from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.plain_layers import ChannelShift, ChannelShuffle, OutputScale, Subsample
 
 CONVOLUTIONS, DENSE = (QuantConv2d, nn.Conv2d), (QuantLinear, nn.Linear)
+WEIGHTED = (*CONVOLUTIONS, *DENSE)
 NORMS = nn.BatchNorm1d, nn.BatchNorm2d
 BY_CHANNEL = (*NORMS, nn.PReLU, ChannelShift, OutputScale)
 """Layers with numbers of their own for each channel, which goes out as it came in."""

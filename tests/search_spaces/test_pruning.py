@@ -97,7 +97,10 @@ def check(architecture: Buildable, random: Random) -> Buildable:
             expected = zeroed(network, found, gone, without)(images)
             torch.testing.assert_close(pruned(images), expected, rtol=1e-9, atol=1e-9)
         assert read_architecture(left.to_json()) == left
-        assert search_spaces.size(left).bits_by_code.items() != search_spaces.size(architecture).bits_by_code.items()
+        assert (
+            search_spaces.size(left).bits_by_code.items()
+            != search_spaces.size(architecture).bits_by_code.items()
+        )
         network, architecture = pruned, left
     return architecture
 
@@ -106,4 +109,6 @@ def check(architecture: Buildable, random: Random) -> Buildable:
 def test_random_networks_of_every_space(name: str, seed: int) -> None:
     architecture = search_spaces.space(name).sample(seed)
     assert isinstance(architecture, Architecture)
-    check(architecture.model_copy(update={"input_shape": (architecture.input_shape[0], 16, 16)}), Random(seed))
+    check(
+        architecture.model_copy(update={"input_shape": (architecture.input_shape[0], 16, 16)}), Random(seed)
+    )
