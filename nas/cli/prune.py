@@ -1,7 +1,6 @@
 """``nas prune``: a trained network made faster: fewer channels and blocks, then trained on."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,7 @@ from search_spaces.errors import InvalidInput
 if TYPE_CHECKING:
     from latency import LatencyModel
     from nas.ledger import Ledger
-    from nas.pruning.run import Pruned, Request
+    from nas.pruning.run import Pruned
     from nas.pruning.source import Source
     from nas.training.loop import Epoch
 
@@ -69,8 +68,9 @@ def prune(context: click.Context, /, run: str, **options: Any) -> None:
     """Make the network of RUN faster by taking out channels and blocks, and train what is left.
 
     RUN is the folder of a finished training, or a search. Which channels, and how many, is chosen by the
-    measured time of the kernels that are left. Each result is a trial whose parent is what it was pruned from.
+    measured time of the kernels that are left. What comes out is a trial whose parent is what was pruned.
     """
+    from nas.cli.latency_model import open_model
     from nas.export.trainings import is_training
     from nas.ledger import Ledger
     from nas.pruning.run import Request, prune
@@ -86,9 +86,9 @@ def prune(context: click.Context, /, run: str, **options: Any) -> None:
             source = of_training(Path(run), options["device"] or "local")
         else:
             name, source = run, of_trial(ledger, run, options["number"])
-        with _opened(storage, source) as model, _shown(request) as on_epoch:
+        with open_model(storage, source.config.device, brief=True) as model:
             kept = _Kept(ledger, name, source, model)
-            found = prune(source, request, model, kept.add, say, on_epoch)
+            found = prune(source, request, model, kept.add, say, lambda epoch: _tell(epoch, request.epochs))
     if options["as_json"]:
         print_json(kept.to_dict(found))
         return
@@ -110,25 +110,9 @@ def _check_new(ledger: "Ledger", name: str) -> None:
     check_new_name(ledger, name)
 
 
-@contextmanager
-def _opened(storage: str, source: "Source") -> "Iterator[LatencyModel]":
-    from nas.cli.latency_model import open_model
-
-    with open_model(storage, source.config.device, brief=True) as model:
-        yield model
-
-
-@contextmanager
-def _shown(request: "Request") -> Iterator[Any]:
-    """A line for each epoch on a terminal, a bar nowhere."""
-
-    def on_epoch(epoch: "Epoch") -> None:
-        right = "" if epoch.accuracy is None else f"  accuracy {epoch.accuracy:.4f}"
-        say(
-            f"epoch {epoch.epoch} of {request.epochs}  loss {epoch.train_loss:.4f}{right}  {epoch.seconds:.1f} s"
-        )
-
-    yield on_epoch
+def _tell(epoch: "Epoch", of: int) -> None:
+    right = "" if epoch.accuracy is None else f"  accuracy {epoch.accuracy:.4f}"
+    say(f"epoch {epoch.epoch} of {of}  loss {epoch.train_loss:.4f}{right}  {epoch.seconds:.1f} s")
 
 
 class _Kept:

@@ -102,7 +102,7 @@ class Chooser:
         return True
 
     def _best(self, steps: Sequence[_Step]) -> Cut | None:
-        """The cut after the best step. Rates of earlier steps are a guess: only what leads is looked at anew."""
+        """The cut after the best step. Earlier rates are a guess: only what leads is looked at anew."""
         waiting = sorted(steps, key=lambda step: step.rate)
         self._look([step for step in waiting if step.rate < 0])
         while waiting:
@@ -136,7 +136,7 @@ class Chooser:
                 step.rate = (cut.lost - self.cut.lost) / saved
 
     def _after(self, step: _Step) -> Cut | None:
-        """What is left after a step, in a time yet unknown; None where a layer would have too few channels."""
+        """What is left after a step, in a time yet unknown; None where too little of a layer would be."""
         now, take = self.cut, step.take
         gone, without = now.gone, now.without
         if isinstance(take, Block):
@@ -176,7 +176,7 @@ class Chooser:
         return found
 
     def _lost(self, gone: frozenset[int], without: Sequence[str]) -> float:
-        """The importance of channels that are gone, and of those that blocks have added which are left out."""
+        """The importance of channels that are gone, and of what blocks that are left out have added."""
         importance = self._importance(without)
         adds = {block.name: block.adds for block in self._couplings.blocks}
         blocks = 0.0
@@ -211,7 +211,7 @@ class Chooser:
         return sorted(found - {0}) or [n for n in (left.units // 8,) if 0 < n <= left.most]
 
     def _is_even(self, left: Dimension, units: int, multiple: int) -> bool:
-        """Whether all layers with channels of a dimension have a multiple of them once so many units are gone."""
+        """Whether all layers with channels of a dimension have a multiple once so many units are gone."""
         mine = {one for cell in left.cells for one in cell}
         gone = self.cut.gone.union(left.chosen(units, dict.fromkeys(mine, 0.0)))
         left_out = _inside(self.cut.without)

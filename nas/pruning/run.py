@@ -132,10 +132,7 @@ def prune(
     right = accuracy(source.module, source.data.validation)
     found = [Pruned(source.architecture, source.module, measured, right, now)]
     before, goals = measured.milliseconds, _goals(request, measured.milliseconds)
-    say(
-        f"{source.title}: {milliseconds(before)} ms, accuracy {right:.2%}; wanted {milliseconds(goals[-1])} ms"
-    )
-    on_pruned(found[0])
+    say(f"{source.title}: {milliseconds(before)} ms, accuracy {right:.2%}; want {milliseconds(goals[-1])} ms")
     for number, goal in enumerate(goals, start=1):
         now = datetime.now(UTC)
         title = f"round {number} of {len(goals)}"
@@ -146,7 +143,8 @@ def prune(
         training = _trained(module, source, request, number, on_epoch)
         right = training.history[-1].accuracy or 0.0
         found.append(Pruned(last.architecture, module, measured, right, now, left, training, last.without))
-        on_pruned(found[-1])
+        for each in found if number == 1 else found[-1:]:  # nothing is told of what comes to nothing
+            on_pruned(each)
     return found
 
 

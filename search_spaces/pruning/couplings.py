@@ -51,8 +51,8 @@ class Dimension:
 
     @property
     def most(self) -> int:
-        """How many of its units may be taken out: one channel that is left alone, or alone in its group, would
-        make another kind of layer."""
+        """How many of its units may be taken out: a channel alone, or alone in its group, would make another
+        kind of layer."""
         return max(0, self.units - 2)
 
     def chosen(self, units: int, importance: Mapping[int, float]) -> list[int]:
@@ -176,7 +176,7 @@ def _only_user(node: fx.Node, modules: Mapping[str, nn.Module]) -> fx.Node | Non
 
 
 def _dimensions(made: Mapping[str, Ids], unions: _Unions) -> Iterable[Dimension]:
-    """Coupled sets of the same layers and groups are of one cell; cells in groups of one layer go together."""
+    """Coupled sets of the same layers and groups are of one cell; cells in groups of a layer go together."""
     even = [(unions.found(ids), groups) for ids, groups in unions.even]
     kept = set(unions.found(sorted(unions.kept)))
     places: dict[int, set[Any]] = defaultdict(set)

@@ -90,7 +90,7 @@ def _places(was: Ids, now: Ids) -> list[int]:
         places[one, seen[one]] = place
         seen[one] += 1
     turns: Counter[int] = Counter()
-    found = []
+    found: list[int] = []
     for one in now:
         found.append(places.get((one, turns[one]), len(found)) if one < 0 else places[one, turns[one]])
         turns[one] += 1

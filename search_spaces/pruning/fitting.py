@@ -50,7 +50,7 @@ def _pass(network: nn.Module, architecture: Buildable) -> None:
     leaves = {name: part for name, part in network.named_modules() if isinstance(part, LEAVES)}
     was_training, device = network.training, next((p.device for p in network.parameters()), None)
     for name, layer in leaves.items():
-        layer.forward = _fitting(network, name, layer, architecture.widths.get(name))
+        layer.__dict__["forward"] = _fitting(network, name, layer, architecture.widths.get(name))
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(1, *architecture.input_shape, device=device))
@@ -63,7 +63,7 @@ def _pass(network: nn.Module, architecture: Buildable) -> None:
         ) from error
     finally:
         for layer in leaves.values():
-            del layer.forward
+            del layer.__dict__["forward"]
         network.train(was_training)
 
 

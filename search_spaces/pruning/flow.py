@@ -142,7 +142,7 @@ class Flow(fx.Interpreter):
 
     def _by_layer(self, n: fx.Node, value: Tensor) -> Ids | None:
         name, layer = str(n.target), self.fetch_attr(str(n.target))
-        into = self._ids.get(n.args[0]) if len(n.args) == 1 else None  # type: ignore[call-overload]  # a node
+        into = self._ids.get(n.all_input_nodes[0]) if len(n.args) == 1 else None
         if not isinstance(into, list):
             return None
         found = self._through(name, layer, into, value)
@@ -191,7 +191,7 @@ class Flow(fx.Interpreter):
             return given[0] if spatial else None
         return given[0] if name in _SAME else None
 
-    def _joined(self, n: fx.Node, given: Sequence[Ids]) -> Ids | None:
+    def _joined(self, n: fx.Node, given: Sequence[Any]) -> Ids | None:
         one, other = given
         same = len(given) == 2 and len(one) == len(other) and len(n.all_input_nodes) == 2
         return self._channels.join(one, other) if same else None
@@ -214,7 +214,7 @@ class Flow(fx.Interpreter):
             return [given[at : at + size] for at in range(0, len(given), size)]
         index = n.args[1]
         is_part = n.target is operator.getitem and isinstance(index, int)
-        part = given[index] if is_part else None  # type: ignore[index]  # a whole number
+        part = given[index] if is_part else None
         return part if isinstance(part, list) else None
 
     def _unknown(self, n: fx.Node, value: Any) -> Ids | None:

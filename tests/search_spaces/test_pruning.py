@@ -11,6 +11,7 @@ from torch import nn
 import search_spaces
 from search_spaces import Architecture, NamedNetwork, build
 from search_spaces.architecture import Block, Buildable, Head, Stem, read_architecture
+from search_spaces.block import blocks
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.pruning.couplings import Couplings, couplings
@@ -105,10 +106,162 @@ def check(architecture: Buildable, random: Random) -> Buildable:
     return architecture
 
 
-@pytest.mark.parametrize(("name", "seed"), each_nth(7, ("tiny", "cifar", "mobile"), range(20)))
+@pytest.mark.parametrize(("name", "seed"), each_nth(11, ("tiny", "cifar", "mobile"), range(20)))
 def test_random_networks_of_every_space(name: str, seed: int) -> None:
     architecture = search_spaces.space(name).sample(seed)
     assert isinstance(architecture, Architecture)
     check(
         architecture.model_copy(update={"input_shape": (architecture.input_shape[0], 16, 16)}), Random(seed)
     )
+
+
+PUBLISHED = [
+    ("resnet20", "ternary", 16),  # shortcuts that subsample and pad channels
+    ("resnet20-dw", "int8", 16),
+    ("resnet20-react", "binary", 16),  # shifts and PReLUs behind the sum
+    ("resnet20", "binary-case4", 32),  # scales by channel, row and column
+    ("bcnn-quarter", "binary", 32),  # images flattened to features
+    ("squeezenet1.0-bypass", "float", 64),  # concatenations that are added to
+    ("shufflenet-g2", "int8", 64),
+    ("mnasnet-a1", "float", 64),  # gates
+    ("resnet18", "float", 64),
+    ("mobilenetv2", "int8", 64),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "side"),
+    [
+        pytest.param(*case, marks=[] if i in (0, 3, 4) else pytest.mark.slow)
+        for i, case in enumerate(PUBLISHED)
+    ],
+)
+def test_published_networks(name: str, precision: str, side: int) -> None:
+    network = NamedNetwork(network=name, precision=precision, input_shape=(3, side, side), classes=10)
+    left = check(network, Random(3))
+    assert isinstance(left, NamedNetwork)
+    assert left.title == f"{name} in {precision}, pruned"
+    assert not {**left.pruned({}).model_dump(), "without": []}.keys() & {"widths"}
+
+
+def small(*layers: Block, stem: int = 16) -> Architecture:
+    return Architecture(
+        space="mine",
+        input_shape=(3, 8, 8),
+        classes=4,
+        stem=Stem(width=stem, kernel=3, stride=1, precision="float"),
+        blocks=layers,
+        head=Head(precision="float"),
+    )
+
+
+def block(kind: str, width: int, precision: str, stride: int = 1, **more: Any) -> Block:
+    roles = dict.fromkeys(blocks.get(kind).roles, precision)
+    return Block(kind=kind, width=width, kernel=3, stride=stride, precisions=roles, **more)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (block("conv", 32, "float", groups=4), block("conv", 32, "binary", skip=True)),
+        (block("residual", 32, "int8", 2), block("residual", 32, "binary")),
+        (block("separable", 32, "ternary", 2, pool=True), block("separable", 32, "int8", skip=True)),
+        (
+            block("inverted", 24, "float", 2, expansion=3),
+            block("inverted", 24, "int8", expansion=2, squeeze=0.5, skip=True),
+        ),
+        (block("shuffle", 64, "dithered", 2, groups=2), block("shuffle", 64, "binary", groups=2)),
+        (block("fire", 32, "binary", 2), block("fire", 32, "float", skip=True)),
+    ],
+)
+def test_every_kind_of_block_can_be_cut_and_left_out(one: Block, other: Block) -> None:
+    architecture = small(one, other)
+    network = build(architecture).eval()
+    found = couplings(network, architecture.input_shape)
+    assert [each.name for each in found.blocks] == ["block1"]
+    inside = [d.name for d in found.dimensions if d.name.startswith("block")]
+    assert {name.split(".")[0] for name in inside} == {"block0", "block1"} or one.kind in (
+        "conv",
+        "separable",
+    )
+    for seed in range(3):
+        check(architecture, Random(seed))
+
+
+class Halves(nn.Module):
+    """Two halves of what comes in, one of which gates the other, and a step that nobody knows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 16, 3)
+        self.second = nn.Conv2d(8, 12, 3)
+        self.third = nn.Conv2d(12, 6, 1)
+        self.last = nn.Linear(6, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        one, other = self.first(x).chunk(2, dim=1)
+        x = self.second(one * torch.sigmoid(other))
+        x = self.third(x.roll(1, dims=1))
+        return self.last(x.mean((2, 3)))  # type: ignore[no-any-return]  # torch's
+
+
+def test_halves_go_together_and_what_nobody_knows_stays() -> None:
+    found = couplings(Halves(), (3, 8, 8))
+    assert [(d.name, d.units) for d in found.dimensions] == [("first", 8), ("third", 6)]
+    gone = set(found.dimensions[0].chosen(3, dict.fromkeys(range(100), 0.0)))
+    assert found.widths(gone) == {"first": 10}
+    assert found.blocks == ()
+
+
+def test_what_a_relu_would_change_is_not_left_out() -> None:
+    class Adding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(8, 8, 3, padding=1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.relu(x + self.conv(x))
+
+    stem = nn.Conv2d(3, 8, 3)
+    assert couplings(nn.Sequential(stem, Adding()), (3, 8, 8)).blocks == ()
+    assert [b.name for b in couplings(nn.Sequential(stem, nn.ReLU(), Adding()), (3, 8, 8)).blocks] == ["2"]
+
+
+def test_the_data_of_a_pruned_network_is_canonical_and_checked() -> None:
+    whole = NamedNetwork(network="resnet20", input_shape=(3, 32, 32), classes=10)
+    assert "widths" not in whole.to_json() and "without" not in whole.to_json()
+    left = whole.pruned({"blocks.0.conv1.0": 8}, ["blocks.1"])
+    assert left == whole.pruned({"blocks.0.conv1.0": 8}, ["blocks.1", "blocks.1"])
+    assert left.digest != whole.digest
+    assert read_architecture(left.to_json()) == left
+    assert hash(left) != hash(whole)
+    built = build(left)
+    assert built.get_submodule("blocks.0.conv1.0").out_channels == 8
+    assert built.get_submodule("blocks.0.conv2.0").in_channels == 8
+    for widths, without, told in (
+        ({"blocks.0.conv9": 8}, [], r"^architecture\.widths: the network has no part 'blocks\.0\.conv9'"),
+        ({"blocks.0.conv1.0": 17}, [], r"^architecture\.widths: 'blocks\.0\.conv1\.0' makes only 16;"),
+        ({"blocks.0.conv1.1": 7}, [], r"^architecture\.widths: 'blocks\.0\.conv1\.1' makes no channels;"),
+        ({"blocks.0.conv2.0": 7}, [], r"^architecture\.widths: layers do not fit \("),
+        ({}, ["blocks.77"], r"^architecture\.without: the network has no part 'blocks\.77'"),
+    ):
+        with pytest.raises(InvalidInput, match=told):
+            build(whole.pruned(widths, without))
+    with pytest.raises(InvalidInput, match=r"^architecture\.widths"):
+        whole.pruned({"../x": 3})
+    with pytest.raises(InvalidInput, match=r"^architecture\.widths"):
+        whole.pruned({"stem.0": -1})
+
+
+def test_a_pruned_network_is_predicted_as_it_is_compiled() -> None:
+    from latency.model.workloads import checked, workloads_of
+
+    architecture = small(block("shuffle", 64, "float", groups=2), block("residual", 64, "binary"), stem=32)
+    found = couplings(build(architecture), architecture.input_shape)
+    gone, without = drawn(found, Random(1), share=1.0)
+    left = architecture.pruned(found.widths(gone, without), without)
+    before = workloads_of(architecture)
+    checked(left)  # which raises where its kernels are others
+    assert workloads_of(left) != before
+    assert workloads_of(architecture) == before, "what is shared among architectures has not changed"
+    checked(architecture)
