@@ -28,7 +28,7 @@ from search_spaces.errors import InvalidInput
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the table here, too.")
 @click.option("--record", is_flag=True, help="Keep the rows in the table of this CPU and target.")
 @click.option("--remark", help="With --record: what a reader should know of this CPU's figures.")
-@click.option("--docs", is_flag=True, help="Measure nothing; write the tables into docs/performance.md.")
+@click.option("--docs", is_flag=True, help="Measure nothing; write the tables into the pages of docs/.")
 def main(
     only: str,
     quick: bool,
@@ -45,7 +45,7 @@ def main(
     Wrong results end it with exit code 1; a ratio that is not reached does not.
     """
     if docs:
-        page.write(page.PAGE, recorded.tables())
+        page.write(page.DOCS, recorded.tables())
         return
     chosen = {name: rows for name, rows in groups.items() if only in name}
     if not chosen:

@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md, made of all recorded ones: a column a CPU, a table of engines a CPU."""
+"""The tables of docs/performance.md and docs/benchmarks.md, made of all recorded ones."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -8,7 +8,14 @@ from benchmarks.engine_rows import ENGINES
 from benchmarks.recorded import Recorded, Table
 from benchmarks.rows import Row, groups
 
-PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGES = {
+    "networks": "performance.md",
+    "best": "performance.md",
+    "rows": "benchmarks.md",
+    "rivals": "benchmarks.md",
+}
+"""Where each block is."""
 TITLES = {"resnet20": "ResNet-20", "resnet18": "ResNet-18", "mobilenetv2": "MobileNetV2"}
 NAMES = {
     "bitnas": "bitnas",
@@ -22,14 +29,19 @@ UNKNOWN = "-"
 
 
 def blocks(tables: Sequence[Table]) -> dict[str, str]:
-    """What is between the page's marks, by their names."""
-    return {"networks": networks(tables), "rows": all_rows(tables), "rivals": rivals(tables)}
+    """What is between the pages' marks, by their names."""
+    return {
+        "networks": networks(tables),
+        "best": best_rivals(tables),
+        "rows": all_rows(tables),
+        "rivals": rivals(tables),
+    }
 
 
-def write(page: Path, tables: Sequence[Table]) -> None:
-    """Put the tables into the page."""
+def write(folder: Path, tables: Sequence[Table]) -> None:
+    """Put the tables into the pages of a folder."""
     for name, text in blocks(tables).items():
-        write_block(page, name, text)
+        write_block(folder / PAGES[name], name, text)
 
 
 def networks(tables: Sequence[Table]) -> str:
@@ -68,6 +80,20 @@ def about(table: Table) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
     parts = [f"{machine.cpu} ({machine.llvm_cpu})", when, versions]
     return f"{'; '.join(part for part in parts if part)}. {table.remark}".strip()
+
+
+def best_rivals(tables: Sequence[Table]) -> str:
+    """Milliseconds of ours beside the best engine's, a line a network and CPU."""
+    lines = _head(["CPU", "network", *PRECISIONS], 2)
+    for table in tables:
+        for name in _rows_of_engines(table):
+            found = [table.find(f"{name} {told}") for told in _TOLD]
+            cells = [
+                UNKNOWN if each is None else f"{_ms(each.row.times.get(precision))} ({_figure(each)})"
+                for precision, each in zip(PRECISIONS, found, strict=True)
+            ]
+            lines.append(_line([table.name, TITLES[name], *cells]))
+    return "\n".join(lines)
 
 
 def rivals(tables: Sequence[Table]) -> str:

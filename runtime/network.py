@@ -38,6 +38,7 @@ class CompiledNetwork:
         constants: tuple[Constant, ...],
         library: Path,
         twin: "CompiledNetwork | None" = None,
+        stored_bytes: int | None = None,
     ) -> None:
         import tvm_ffi
 
@@ -45,6 +46,7 @@ class CompiledNetwork:
         self.constants = constants
         self.library = library
         self.twin = twin
+        self._stored_bytes = stored_bytes
         self._constants = self._place_constants()
         self._of_thread = threading.local()
         self._lacking = missing_flags(info.flags)
@@ -64,6 +66,15 @@ class CompiledNetwork:
             self._of_thread.arguments = self._allocate()
         found: tuple[NDArray[Any], ...] = self._of_thread.arguments
         return found
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes of the file that holds the constants of a saved network."""
+        if self._stored_bytes is None:
+            from runtime.formats.saving import constants_file
+
+            self._stored_bytes = len(constants_file(self.constants)[0])
+        return self._stored_bytes
 
     @property
     def entry(self) -> Any:
@@ -131,9 +142,12 @@ class CompiledNetwork:
         """
         from runtime.formats.saving import save
 
+        save(self.info, self.constants, self.library, self.sample(), Path(directory), extra or {})
+
+    def sample(self) -> dict[str, NDArray[np.float32]]:
+        """An ``input`` and the ``output`` for it, by which another machine checks what it computes."""
         image = np.random.default_rng(0).random(self.info.input_shape, np.float32)
-        sample = {"input": image, "output": (self.twin or self).run(image)}
-        save(self.info, self.constants, self.library, sample, Path(directory), extra or {})
+        return {"input": image, "output": (self.twin or self).run(image)}
 
     def _place_constants(self) -> NDArray[np.uint8]:
         block = aligned_array((max(1, self.info.constant_bytes),), np.uint8)

@@ -15,10 +15,10 @@ XEON = Machine("Some Xeon", "sapphirerapids", flags=("avx2", "avx512f"), version
 FAST, SLOW = Row("resnet20 float, onnxruntime float", 1.5, 1), Row("resnet20 x, most", 1.2, 1.1, at_most=True)
 
 
-@pytest.mark.parametrize("name", ["networks", "rows", "rivals"])
-def test_the_page_shows_what_the_files_hold(name):
+@pytest.mark.parametrize("name", page.PAGES)
+def test_a_page_shows_what_the_files_hold(name):
     """If not: ``python -m benchmarks --docs``."""
-    assert read_block(page.PAGE, name) == page.blocks(recorded.tables())[name]
+    assert read_block(page.DOCS / page.PAGES[name], name) == page.blocks(recorded.tables())[name]
 
 
 def test_a_run_leaves_tables_of_other_cpus_alone(tmp_path):
@@ -79,6 +79,8 @@ def test_engines_as_they_are_shown(tmp_path):
     assert "| best rival over bitnas | 2.00 | - | - |" in shown
     assert "litert int8 was not run: no file." in shown
     assert "ncnn 1.0" in shown.splitlines()[0]
+    best = page.blocks(recorded.tables(tmp_path))["best"]
+    assert "| Some sapphirerapids | ResNet-18 | 1 (2.00) | - | - |" in best
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """Where all of a network lies in memory: constants in one block, activations and scratch in another."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,15 +12,21 @@ from runtime.codegen.planning import Lifetime, aligned, largest_live_set, plan
 from runtime.cpu import ANY_CPU, Cpu
 from runtime.graph import Graph, Node, Value
 from runtime.kernels.base import Buffer, kernel_for
+from runtime.kernels.channel_units import ChannelUnits, channel_units
 
 
 @dataclass(frozen=True)
 class Constant:
-    """A packed tensor and its place in the constants' block, in bytes."""
+    """A packed tensor and its place in the constants' block, in bytes.
+
+    Attributes:
+        find_units: tells how it lies by output channel; None where nothing is known of it.
+    """
 
     name: str
     array: NDArray[Any]
     offset: int
+    find_units: Callable[[], ChannelUnits | None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -71,16 +78,20 @@ def _place_constants(layout: Layout, node: Node, places: dict[str, tuple[str, in
         if buffer.role == "constant":
             array = np.ascontiguousarray(constants[buffer.name], dtype=buffer.dtype)
             array = array if array.shape == buffer.shape else array.reshape(buffer.shape)
-            places[buffer.name] = "constants", _add_constant(layout, f"{node.name}.{buffer.name}", array)
+            units = partial(channel_units, node.workload, cpu, buffer.name, buffer.shape)
+            offset = _add_constant(layout, f"{node.name}.{buffer.name}", array, units)
+            places[buffer.name] = "constants", offset
 
 
-def _add_constant(layout: Layout, name: str, array: NDArray[Any]) -> int:
+def _add_constant(
+    layout: Layout, name: str, array: NDArray[Any], units: Callable[[], ChannelUnits | None]
+) -> int:
     """The place of a constant; an array that several kernels have, such as a table, lies there once."""
     known = next((each for each in layout.constants if each.array is array), None)
     if known is not None:
         return known.offset
     offset = layout.constant_bytes
-    layout.constants.append(Constant(name, array, offset))
+    layout.constants.append(Constant(name, array, offset, units))
     layout.constant_bytes += aligned(array.nbytes)
     return offset
 

@@ -4,21 +4,26 @@ import shutil
 import tempfile
 import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.codegen.layout import Constant
 from runtime.formats.artifact import (
     CONSTANTS,
+    FORMAT,
     LIBRARY,
     MANIFEST,
-    Manifest,
+    ConstantPlace,
+    LibraryManifest,
     check_files,
     check_target,
-    read_manifest,
+    library_manifest,
     read_sample,
     read_tensors,
 )
+from runtime.formats.predict import laid_out
 from runtime.network import CompiledNetwork
 from runtime.network_info import NetworkInfo
 from runtime.workload import Workload
@@ -34,14 +39,17 @@ def load(directory: str | Path) -> CompiledNetwork:
     if not isinstance(directory, str | Path) or "\0" in str(directory):
         raise InvalidInput("directory", f"{directory!r} is no path", "pass a folder that `nas export` wrote")
     folder = Path(directory)
-    manifest = read_manifest(folder)
+    manifest = library_manifest(folder)
     check_files(folder, manifest)
     check_target(manifest)
     # A copy of its own: a library that was loaded from this path before would be given again, changed or not.
     private = Path(tempfile.mkdtemp(prefix="bitnas-"))
     try:
         library = Path(shutil.copy(folder / LIBRARY, private))
-        network = CompiledNetwork(_info(folder, manifest), _constants(folder, manifest), library)
+        constants = _constants(folder, manifest)
+        is_older = manifest.format != FORMAT  # whose cards count what kernels take
+        stored = sum(c.array.nbytes for c in constants) if is_older else (folder / CONSTANTS).stat().st_size
+        network = CompiledNetwork(_info(folder, manifest), constants, library, stored_bytes=stored)
     except BaseException:
         shutil.rmtree(private, ignore_errors=True)
         raise
@@ -56,7 +64,7 @@ def load(directory: str | Path) -> CompiledNetwork:
     return network
 
 
-def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
+def _info(folder: Path, manifest: LibraryManifest) -> NetworkInfo:
     try:
         workloads = tuple(Workload.from_json(text) for text in manifest.workloads)
     except UnknownFamilyError as error:
@@ -78,13 +86,23 @@ def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
     )
 
 
-def _constants(folder: Path, manifest: Manifest) -> tuple[Constant, ...]:
+def _constants(folder: Path, manifest: LibraryManifest) -> tuple[Constant, ...]:
     arrays = read_tensors(folder / CONSTANTS, *(c.name for c in manifest.constants))
-    pairs = zip(manifest.constants, arrays, strict=True)
-    constants = tuple(Constant(c.name, array, c.offset) for c, array in pairs)
-    if any(c.offset + c.array.nbytes > manifest.constant_bytes for c in constants):
-        raise _misfit(folder, "constants")
-    return constants
+    pairs = list(zip(manifest.constants, arrays, strict=True))
+    for place, stored in pairs:  # before they are laid out: what does not fit may be large
+        nbytes = stored.nbytes if place.packed is None else place.packed.nbytes
+        fits = place.packed is None or place.packed.fits(stored)
+        if not fits or place.offset + nbytes > manifest.constant_bytes:
+            raise _misfit(folder, "constants")
+    return tuple(Constant(place.name, _laid_out(place, stored), place.offset) for place, stored in pairs)
+
+
+def _laid_out(place: ConstantPlace, stored: NDArray[Any]) -> NDArray[Any]:
+    """A constant as kernels take it."""
+    if place.packed is None:
+        return stored
+    found: NDArray[Any] = laid_out(stored, place.packed.model_dump())
+    return found
 
 
 def _misfit(folder: Path, what: str) -> BitnasError:

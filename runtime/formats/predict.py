@@ -29,7 +29,16 @@ CHUNK = 256
 RANGE_TOLERANCE = 0.1
 """By what share of their range numbers may be outside of it, as those of resampled images are."""
 
-DTYPES = {"F32": "<f4", "U32": "<u4", "I32": "<i4", "I64": "<i8", "I8": "i1", "U8": "u1"}
+DTYPES = {
+    "F32": "<f4",
+    "U32": "<u4",
+    "I32": "<i4",
+    "I64": "<i8",
+    "I8": "i1",
+    "U8": "u1",
+    "I16": "<i2",
+    "F16": "<f2",
+}
 
 AMX = {"amx_tile", "amx_int8"}
 ASK_FOR_TILES = 158, 0x1023, 18
@@ -47,6 +56,35 @@ def read_safetensors(path: Path) -> dict[str, Any]:
         start, end = entry["data_offsets"]
         arrays[name] = np.frombuffer(body[start:end], DTYPES[entry["dtype"]]).reshape(entry["shape"])
     return arrays
+
+
+def laid_out(stored: Any, packed: dict[str, Any]) -> Any:
+    """What a file holds of a constant, (output channels, units), as kernels take it: see docs/artifacts.md.
+
+    ``packed`` is what the manifest says of it. Units are bits or elements. They are spread to all lanes of
+    vectors, with zeros between those that are used, and moved to their places in memory.
+    """
+    axes, channels, rows = packed["axes"], list(packed["channels"]), packed["rows"]
+    inner = [axis for axis in range(len(axes)) if axis not in channels]
+    lanes, units = (int(np.prod([axes[axis] for axis in part])) for part in (channels, inner))
+    turns = packed["used"] or [units]
+    used = np.tile(np.repeat(np.arange(len(turns)) % 2 == 0, turns), units // sum(turns))
+    held = rows * int(used.sum())
+    values = stored
+    if packed["bits"] or packed["levels"]:
+        each = max(1, (len(packed["levels"]) - 1).bit_length())
+        values = np.unpackbits(stored, count=held * each, bitorder="little")
+    if packed["levels"]:
+        which = values.reshape(-1, each) @ (1 << np.arange(each, dtype=np.uint8))
+        values = np.resize(np.array(packed["levels"], packed["dtype"]), 1 << each)[which]
+    whole = np.zeros((rows, units), values.dtype)
+    whole[:, used] = values.reshape(rows, -1)
+    order = np.concatenate([first + np.arange(count) for first, count in packed["order"] or [(0, rows)]])
+    spread = whole[order if rows > 1 else np.zeros(lanes, int)].reshape([axes[a] for a in channels + inner])
+    placed = spread.transpose(np.argsort(channels + inner)).reshape(-1)
+    if packed["bits"]:
+        return np.packbits(placed, bitorder="little").view(packed["dtype"])
+    return placed.astype(packed["dtype"])
 
 
 def aligned(nbytes: int) -> Any:
@@ -93,7 +131,9 @@ class Network:
         self.workspace = aligned(max(1, self.manifest["workspace_bytes"]))
         arrays = read_safetensors(folder / "constants.safetensors")
         for place in self.manifest["constants"]:
-            raw = arrays[place["name"]].reshape(-1).view(np.uint8)
+            array = arrays[place["name"]]
+            array = laid_out(array, place["packed"]) if place.get("packed") else array
+            raw = array.reshape(-1).view(np.uint8)
             self.constants[place["offset"] : place["offset"] + raw.size] = raw
 
     def _check(self, folder: Path) -> None:

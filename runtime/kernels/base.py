@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.cpu import Cpu
 from runtime.graph import Constants
@@ -34,6 +35,21 @@ class Buffer:
     def nbytes(self) -> int:
         """Bytes that the buffer takes."""
         return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True)
+class ByChannel:
+    """Which of a constant's units are of which output channel; all channels have as many, in one order.
+
+    Attributes:
+        axes: extents in the order of memory, of units.
+        channels: the axes that count lanes, in their order: what the others count is each lane's own.
+        of_bits: whether units are bits, the lowest of each byte first, or elements.
+    """
+
+    axes: tuple[int, ...]
+    channels: tuple[int, ...]
+    of_bits: bool = False
 
 
 class Kernel(ABC, Generic[W]):
@@ -74,6 +90,17 @@ class Kernel(ABC, Generic[W]):
     def arrange(self, workload: W, cpu: Cpu, constants: Constants) -> Constants:
         """The constants in ``arguments(workload, cpu)``, made of those in ``buffers(workload)``, by name."""
         return constants
+
+    def arrange_weight(self, workload: W, cpu: Cpu, weight: NDArray[Any]) -> NDArray[Any]:
+        """The constant ``weight`` as ``arrange`` gives it."""
+        return weight
+
+    def by_channel(self, workload: W, cpu: Cpu) -> ByChannel | None:
+        """How ``weight`` of ``arguments(workload, cpu)`` lies, so that it is stored as its codes alone.
+
+        None where it has no such order: it is stored as it lies.
+        """
+        return None
 
     @abstractmethod
     def prim_func(self, workload: W, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:

@@ -11,10 +11,14 @@ Codes of n bits are planes of signs, s_0 + 2 s_1 + 4 s_2 + ...: all evenly space
 step, plus a shift that goes into the bias. Each pair of planes is a binary convolution of its own.
 """
 
+from typing import Any
+
+from numpy.typing import NDArray
+
 from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, Kernel, kernels, te_placeholders
+from runtime.kernels.base import Buffer, ByChannel, Kernel, kernels, te_placeholders
 from runtime.kernels.convolution import grid_of, image_shapes
 from runtime.kernels.counting import counting_for, sums
 from runtime.kernels.covering import Grid, reuses_rows
@@ -83,6 +87,16 @@ class BitserialConv2dKernel(Kernel[BitserialConv2d]):
     def arrange(self, workload: BitserialConv2d, cpu: Cpu, constants: Constants) -> Constants:
         """As the CPU's way of counting takes them."""
         return counting_for(workload, cpu).arrange(workload, constants)
+
+    def arrange_weight(self, workload: BitserialConv2d, cpu: Cpu, weight: NDArray[Any]) -> NDArray[Any]:
+        """As the CPU's way of counting takes them."""
+        found: NDArray[Any] = counting_for(workload, cpu).arrange(workload, {"weight": weight})["weight"]
+        return found
+
+    def by_channel(self, workload: BitserialConv2d, cpu: Cpu) -> ByChannel:
+        """As the CPU's way of counting takes them."""
+        (weight,) = (b for b in self.buffers(workload) if b.name == "weight")
+        return counting_for(workload, cpu).by_channel(workload, weight)
 
     def prim_func(self, workload: BitserialConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, count in registers, compare or scale."""
@@ -166,6 +180,14 @@ class BitserialDenseKernel(Kernel[BitserialDense]):
     def tiles(self, workload: BitserialDense, cpu: Cpu) -> list[Tile]:
         """Those of the convolution."""
         return BitserialConv2dKernel().tiles(self.as_convolution(workload), cpu)
+
+    def arrange_weight(self, workload: BitserialDense, cpu: Cpu, weight: NDArray[Any]) -> NDArray[Any]:
+        """As the convolution does."""
+        return BitserialConv2dKernel().arrange_weight(self.as_convolution(workload), cpu, weight)
+
+    def by_channel(self, workload: BitserialDense, cpu: Cpu) -> ByChannel:
+        """As the convolution's lie."""
+        return BitserialConv2dKernel().by_channel(self.as_convolution(workload), cpu)
 
     def macs(self, workload: BitserialDense) -> int:
         """N * in * out."""

@@ -5,7 +5,7 @@ import numpy as np
 from runtime.cpu import ByteDot, Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer
+from runtime.kernels.base import Buffer, ByChannel
 from runtime.kernels.byte_dots import PAIRED, paired
 from runtime.kernels.byte_sums import Products, Sums, sum_by_fours, takes
 from runtime.kernels.covering import Grid, vectors_of
@@ -56,6 +56,26 @@ def arranged(workload: Conv2d, cpu: Cpu, constants: Constants) -> Constants:
     words = weight.view(np.uint32).reshape(-1, vectors_of(workload).width)
     words = by_steps(words, quads_of(workload).per_word) if kind is ByteDot.USMMLA else paired(words)
     return {**constants, "weight": words.view(weight.dtype).reshape(weight.shape)}
+
+
+def quads_by_channel(workload: Conv2d, cpu: Cpu) -> ByChannel:
+    """How these weights lie: bytes of (..., lanes, 4), or bits where several quads are in a word.
+
+    ``paired`` has the halves of four words beside each other, ``by_steps`` two quads of a lane.
+    """
+    kind, quads = byte_dot_for(workload, cpu), quads_of(workload)
+    (vectors, lanes), window = vectors_of(workload).shape, workload.window
+    steps = window.count * packing.quads(_depth(workload))  # quads of a channel
+    of_bits = quads.per_word > 1
+    rows = packing.quads(steps) if of_bits else steps
+    word = packing.WORD if of_bits else QUAD
+    if kind in PAIRED:
+        return ByChannel((vectors, rows, lanes // 4, 2, 4, word // 2), (0, 2, 4), of_bits)
+    if kind is not ByteDot.USMMLA:
+        return ByChannel((vectors, rows, lanes, word), (0, 2), of_bits)
+    if not of_bits:
+        return ByChannel((vectors, rows // 2, lanes, 2, word), (0, 2))
+    return ByChannel((vectors, rows, lanes // 2, 2, QUAD, 2, 2, 2), (0, 6, 2), of_bits)
 
 
 def window_buffers(workload: Conv2d, image: tuple[int, int], out: tuple[int, int]) -> list[Buffer]:

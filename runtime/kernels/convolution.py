@@ -1,11 +1,15 @@
 """Convolution and dense kernels over floats and bytes, with weights of floats, bytes, two bits or one."""
 
+from typing import Any
+
+from numpy.typing import NDArray
+
 from runtime.cpu import ByteDot, Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
 from runtime.kernels.amx import Products
 from runtime.kernels.amx_forms import AmxTile, amx_forms
-from runtime.kernels.base import Buffer, Kernel, kernels
+from runtime.kernels.base import Buffer, ByChannel, Kernel, kernels
 from runtime.kernels.block_products import BlockProducts, block_function
 from runtime.kernels.byte_products import (
     accumulate_bytes,
@@ -13,6 +17,7 @@ from runtime.kernels.byte_products import (
     arranged,
     byte_dot_for,
     excess_of,
+    quads_by_channel,
     window_buffers,
 )
 from runtime.kernels.byte_sums import Sums
@@ -135,6 +140,20 @@ class Conv2dKernel(Kernel[Conv2d]):
             return constants
         found = arranged(workload, cpu, constants)
         return arranged_scales(workload, cpu, found, excess_of(workload, cpu, constants))
+
+    def arrange_weight(self, workload: Conv2d, cpu: Cpu, weight: NDArray[Any]) -> NDArray[Any]:
+        """In the order that the CPU takes bytes in."""
+        if not has_byte_inputs(workload):
+            return weight
+        found: NDArray[Any] = arranged(workload, cpu, {"weight": weight})["weight"]
+        return found
+
+    def by_channel(self, workload: Conv2d, cpu: Cpu) -> ByChannel:
+        """As taps lie, or quads of them in the CPU's order."""
+        (vectors, width), depth = vectors_of(workload).shape, workload.in_channels // workload.groups
+        if not has_byte_inputs(workload):
+            return taps_of(workload).by_channel((vectors, *workload.window.taps, depth, width))
+        return quads_by_channel(workload, cpu)
 
     def prim_func(self, workload: Conv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad, decode, accumulate in registers, finish."""
@@ -276,6 +295,14 @@ class DenseKernel(Kernel[Dense]):
     def arrange(self, workload: Dense, cpu: Cpu, constants: Constants) -> Constants:
         """As the convolution does."""
         return Conv2dKernel().arrange(self.as_convolution(workload), cpu, constants)
+
+    def arrange_weight(self, workload: Dense, cpu: Cpu, weight: NDArray[Any]) -> NDArray[Any]:
+        """As the convolution does."""
+        return Conv2dKernel().arrange_weight(self.as_convolution(workload), cpu, weight)
+
+    def by_channel(self, workload: Dense, cpu: Cpu) -> ByChannel:
+        """As the convolution's lie."""
+        return Conv2dKernel().by_channel(self.as_convolution(workload), cpu)
 
     def prim_func(self, workload: Dense, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """That of the convolution."""

@@ -7,13 +7,16 @@ nothing but integers is wanted. On x86, bytes are joined instead, see ``depthwis
 
 from functools import partial
 from math import prod
+from typing import Any
+
+from numpy.typing import NDArray
 
 from runtime.cpu import Cpu
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, Kernel, kernels
+from runtime.kernels.base import Buffer, ByChannel, Kernel, kernels
 from runtime.kernels.convolution import DTYPES, ZERO_POINT, is_computed
-from runtime.kernels.covering import Cover, Grid, Vectors
+from runtime.kernels.covering import Cover, Grid, Vectors, vectors_of
 from runtime.kernels.depthwise_words import (
     accumulate_words,
     arrange_words,
@@ -81,6 +84,23 @@ class DepthwiseConv2dKernel(Kernel[DepthwiseConv2d]):
         found = constants if words is None else arrange_words(words, workload, constants)
         zero = int(constants["zero_point"].item()) if "offset" in found else 0
         return arranged_scales(workload, cpu, found, zero)
+
+    def arrange_weight(self, workload: DepthwiseConv2d, cpu: Cpu, weight: NDArray[Any]) -> NDArray[Any]:
+        """By words, where taps are multiplied so."""
+        words = words_for(workload, cpu)
+        found: NDArray[Any] = (
+            weight if words is None else arrange_words(words, workload, {"weight": weight})["weight"]
+        )
+        return found
+
+    def by_channel(self, workload: DepthwiseConv2d, cpu: Cpu) -> ByChannel:
+        """As taps lie, or words of them."""
+        vectors, width = vectors_of(workload).shape
+        words = words_for(workload, cpu)
+        if words is None:
+            return taps_of(workload).by_channel((vectors, *workload.window.taps, 1, width))
+        columns = workload.window.kernel_width
+        return ByChannel((vectors, columns * words.groups(workload), width, words.count), (0, 2))
 
     def prim_func(self, workload: DepthwiseConv2d, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
         """Pad and decode, accumulate in registers, finish."""

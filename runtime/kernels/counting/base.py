@@ -1,12 +1,14 @@
 """What a way of counting is: how it takes weights, and the sums that it makes of an image and of them."""
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
 from runtime.cpu import Cpu
 from runtime.graph import Constants
-from runtime.kernels.base import Buffer
+from runtime.kernels import packing
+from runtime.kernels.base import Buffer, ByChannel
 from runtime.kernels.covering import VECTOR, Grid
 from runtime.kernels.padding import Image
 from runtime.kernels.schedule import Tile
@@ -56,6 +58,11 @@ class Counting(ABC):
     def arrange(self, workload: BitserialConv2d, constants: Constants) -> Constants:
         """Constants for ``constants``."""
         return constants
+
+    def by_channel(self, workload: BitserialConv2d, weight: Buffer) -> ByChannel:
+        """How the constant in place of ``weight`` lies."""
+        vectors, *inner, lanes = weight.shape
+        return ByChannel((vectors, math.prod(inner), lanes, packing.WORD), (0, 2), of_bits=True)
 
     @abstractmethod
     def tiles(self, workload: BitserialConv2d, columns: int, vectors: int) -> list[Tile]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer
+from runtime.kernels.base import Buffer, ByChannel
 from runtime.kernels.counting.base import LANES, Counting, Counts, sums
 from runtime.kernels.covering import Cover, Grid, spans_groups, vectors_of
 from runtime.kernels.lookups import NIBBLE, ROW, looked_up, lookup_table
@@ -81,6 +81,15 @@ class LookupCounting(Counting):
         changed = self._without_totals(workload, words, constants)
         weight, table = np.ascontiguousarray(found), _tables(_kinds(workload))
         return {**constants, **changed, "weight": weight, "table": table}
+
+    def by_channel(self, workload: BitserialConv2d, weight: Buffer) -> ByChannel:
+        """Vectors of channels side by side, or the low and the high halves of one."""
+        vectors, height, width, _, planes, _ = weight.shape
+        together = self._channels(workload) // LANES
+        inner = height * width * self._bytes(workload) * planes
+        if self._is_halved(workload):
+            return ByChannel((vectors, inner, 2, LANES, BYTE), (0, 3), of_bits=True)
+        return ByChannel((vectors // together, inner, together * LANES, BYTE), (0, 2), of_bits=True)
 
     @staticmethod
     def _without_totals(workload: BitserialConv2d, words: NDArray[Any], constants: Constants) -> Constants:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer
+from runtime.kernels.base import Buffer, ByChannel
 from runtime.tvm_types import Expr, Tensor, Tensors, TirBuffer
 from runtime.workload import BitserialConv2d, BitserialDense
 from search_spaces.errors import InvalidInput
@@ -75,6 +75,10 @@ class Taps(ABC):
     def meant(self, tap: Expr) -> Expr:
         """What a weight of that tensor stands for, but for its scale."""
         return tap
+
+    def by_channel(self, shape: Shape) -> ByChannel:
+        """How ``weight`` lies: as elements, lanes last, unless the class says otherwise."""
+        return ByChannel(shape, (0, len(shape) - 1))
 
     @abstractmethod
     def pack(self, weights: LayerWeights, width: int, step: float) -> Constants:

@@ -4,7 +4,7 @@ import numpy as np
 
 from runtime.graph import Constants
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer
+from runtime.kernels.base import Buffer, ByChannel
 from runtime.kernels.weight_layouts.base import Args, LayerWeights, Shape, Taps
 from runtime.tvm_types import Expr, Tensor
 
@@ -34,6 +34,12 @@ class PackedTaps(Taps):
         found = decode_codes(args["weight"], args["positive"], args["negative"], self.bits, shape)
         scratch["decoded"] = found
         return found
+
+    def by_channel(self, shape: Shape) -> ByChannel:
+        """As bits of words."""
+        vectors, rows, columns, depth, width = shape
+        words = packing.words(rows * columns * depth, self.bits)
+        return ByChannel((vectors, words, width, packing.WORD), (0, 2), of_bits=True)
 
     def pack(self, weights: LayerWeights, width: int, step: float) -> Constants:
         """Codes in words; only the inputs' step is left to scale by."""
