@@ -73,19 +73,19 @@ def prune(context: click.Context, /, run: str, **options: Any) -> None:
     from nas.cli.latency_model import open_model
     from nas.export.trainings import is_training
     from nas.ledger import Ledger
+    from nas.ledger.changing import check_new_name
     from nas.pruning.run import Request, prune
-    from nas.pruning.source import of_training, of_trial
+    from nas.pruning.source import of_trial
 
     request = Request(**{name: options[name] for name in _FIELDS})
     storage, is_folder = options["storage"], is_training(run)
     _refuse(context, run, is_folder)
+    name = options["name"] or f"{Path(run).resolve().name}-pruned" if is_folder else run
+    trained = _of_training(run, options["device"]) if is_folder else None  # before a ledger is made
     with Ledger.open(storage, create=is_folder) as ledger:
         if is_folder:
-            name = options["name"] or f"{Path(run).resolve().name}-pruned"
-            _check_new(ledger, name)
-            source = of_training(Path(run), options["device"] or "local")
-        else:
-            name, source = run, of_trial(ledger, run, options["number"])
+            check_new_name(ledger, name)
+        source = trained or of_trial(ledger, run, options["number"])
         with open_model(storage, source.config.device, brief=True) as model:
             kept = _Kept(ledger, name, source, model)
             found = prune(source, request, model, kept.add, say, lambda epoch: _tell(epoch, request.epochs))
@@ -104,10 +104,15 @@ def _refuse(context: click.Context, run: str, is_folder: bool) -> None:
             raise InvalidInput(name, f"'{run}' is {told}, which has none to choose", "leave it out")
 
 
-def _check_new(ledger: "Ledger", name: str) -> None:
-    from nas.ledger.changing import check_new_name
+def _of_training(run: str, device: str | None) -> "Source":
+    from nas.pruning.source import of_training
 
-    check_new_name(ledger, name)
+    try:
+        return of_training(Path(run), device or "local")
+    except InvalidInput as error:
+        if error.parameter != "search":
+            raise
+        raise error.of("run") from error
 
 
 def _tell(epoch: "Epoch", of: int) -> None:
