@@ -1,5 +1,6 @@
 """Structured pruning: how much channels matter, and the choice by latency."""
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,25 @@ from nas.data.batches import tensor
 from nas.pruning.choosing import LEAST, Chooser
 from nas.pruning.importance import criteria
 from nas.pruning.run import Request
-from search_spaces import NamedNetwork, build
-from search_spaces.architecture import Buildable
+from search_spaces import build
+from search_spaces.architecture import Architecture, Block, Buildable, Head, Stem
 from search_spaces.errors import InvalidInput
 from search_spaces.pruning.couplings import Couplings, couplings
 from search_spaces.pruning.cutting import cut
 from search_spaces.sizing import layers
 
-RESNET = NamedNetwork(network="resnet20", input_shape=(3, 16, 16), classes=10)
+FLOAT = {"conv1": "float", "conv2": "float"}
+RESNET = Architecture(
+    space="mine",
+    input_shape=(3, 8, 8),
+    classes=4,
+    stem=Stem(width=32, kernel=3, stride=1, precision="float"),
+    blocks=tuple(
+        Block(kind="residual", width=width, kernel=3, stride=stride, precisions=FLOAT)
+        for width, stride in ((32, 1), (64, 2), (64, 1))
+    ),
+    head=Head(precision="float"),
+)
 
 
 def digits_network() -> nn.Module:
@@ -102,25 +114,18 @@ def check(network: nn.Module, channels: Couplings, left: Buildable, gone: frozen
 def test_a_latency_is_reached_by_steps_that_are_faster_and_cost_least() -> None:
     network = build(RESNET).eval()
     channels = couplings(network, RESNET.input_shape)
-    # all matter but the second half of each layer, and what the second block adds
-    scores = {name: torch.linspace(1.0, 0.0, len(ids)).round() + 0.01 for name, ids in channels.made.items()}
-    scores["blocks.1.conv2.0"] *= 1e-3
+    # the first half of each layer matters, and what the first block adds hardly does
+    scores = {name: (torch.arange(len(ids)) < len(ids) // 2) + 0.01 for name, ids in channels.made.items()}
+    scores["block0.conv2.0"] *= 1e-3
     chooser = Chosen(network, channels, scores)
     before = chooser.cut.milliseconds
-    assert chooser.down_to(0.7 * before)
-    assert chooser.cut.milliseconds <= 0.7 * before
+    assert chooser.down_to(0.6 * before)
+    assert chooser.cut.milliseconds <= 0.6 * before
     assert chooser.cut.milliseconds == pytest.approx(milliseconds(chooser.cut.architecture))
-    assert all(later < earlier for earlier, later in zip(chooser.seen, chooser.seen[1:], strict=False))
-    assert "blocks.1" in chooser.cut.without
-    importance = {one: 0.0 for ids in channels.made.values() for one in ids}
-    for name, ids in channels.made.items():
-        for one, score in zip(ids, scores[name].tolist(), strict=True):
-            importance[one] = max(importance[one], score)
-    inner = {one for name, ids in channels.made.items() if "conv1" in name for one in ids}
-    lost = [
-        importance[one] for one in chooser.cut.gone & inner if one not in channels.made["blocks.1.conv1.0"]
-    ]
-    assert lost and max(lost) < 0.1, "the halves that do not matter are enough"
+    assert all(later < earlier for earlier, later in pairwise(chooser.seen))
+    assert chooser.cut.without == ("block0",)
+    mattering = {one for name, ids in channels.made.items() for one in ids[: len(ids) // 2]}
+    assert not mattering & chooser.cut.gone - set(channels.made["block0.conv1.0"])
     assert not chooser.down_to(0.0), "something is always left"
     widths = chooser.cut.architecture.widths
     assert min(width for name, width in widths.items() if "shortcut" not in name) >= LEAST
