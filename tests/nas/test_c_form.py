@@ -1,4 +1,4 @@
-"""The exported form c: its program gives image files the classes that torch gives, and the card states sizes."""
+"""The exported form c: its program gives images the classes that torch gives; the card states sizes."""
 
 import shutil
 import subprocess
