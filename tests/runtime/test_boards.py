@@ -34,7 +34,7 @@ def needs(name, *programs):
 @pytest.mark.parametrize("board", BOARDS)
 @pytest.mark.parametrize(
     ("precision", "threads"),
-    [("float", 1), ("int8", 1), ("ternary", 1), ("binary", 1), ("dithered", 1), ("binary", 2)],
+    [("float", 1), ("int8", 1), ("ternary", 1), ("binary", 1), ("dithered", 1), ("lq2-3", 1), ("binary", 2)],
 )
 def test_boards_compute_what_this_machine_computes(board, precision, threads, tmp_path):
     needs(board, EMULATORS[board][0])
