@@ -87,7 +87,7 @@ def export(
     from nas.data import load
 
     config = ledger.search(search).config
-    _check_trained_here(search, config)
+    check_trained_here(search, config)
     check_limits(limits)
     _check_epochs(epochs)
     check_outputs(output, c_source)
@@ -106,7 +106,7 @@ def export(
     raise NothingFitsError(nothing_fits(ledger, search, limits, number))
 
 
-def _check_trained_here(search: str, config: SearchConfig) -> None:
+def check_trained_here(search: str, config: SearchConfig) -> None:
     if config.evaluator != TRAINING:
         problem = f"'{search}' was evaluated by '{config.evaluator}', so bitnas has no trained network of it"
         raise InvalidInput("search", problem, "export a search that bitnas has trained")

@@ -112,7 +112,8 @@ def _bits_of(symbols: Symbols, lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
     own = lengths[symbols]
     places = np.arange(own.sum()) - np.repeat(np.cumsum(own) - own, own)
     codes = np.repeat(canonical_codes(lengths)[symbols], own)
-    return (codes >> (np.repeat(own, own) - 1 - places) & 1).astype(np.uint8)
+    found: NDArray[np.uint8] = (codes >> (np.repeat(own, own) - 1 - places) & 1).astype(np.uint8)
+    return found
 
 
 def _sparse(symbols: Symbols, part: Part) -> list[tuple[Symbols, int]]:
