@@ -204,5 +204,16 @@ def _content(data: bytes, start: int, header: Header, module: "nn.Module") -> Co
     return outline.filled(symbols, reals, np.frombuffer(data[middle:end], "<f4"))
 
 
+def codes_bytes(data: bytes) -> int:
+    """How many bytes of a file the codes of its weights take, with their tables.
+
+    Raises:
+        CodingError: it is no such file.
+    """
+    _, start = _header(data)
+    _, start = read_with_length(data, start)
+    return len(read_with_length(data, start)[0])
+
+
 def _digest(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=DIGEST_BYTES).digest()
