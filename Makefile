@@ -96,7 +96,7 @@ reproduce: $(STAMP)
 networks: $(STAMP)
 	$(BIN)/python -m benchmarks.networks
 
-# Fewer: make proof-networks PROOF='--networks 50 --target aarch64'
+# Fewer: make proof-networks PROOF='--networks 50 --target aarch64', and only ONNX files: PROOF='--target onnx'
 PROOF ?=
 proof-networks: $(STAMP)
 	$(BIN)/python -m benchmarks.proof $(PROOF)

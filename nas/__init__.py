@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from nas.api import join, load, resume, search
     from nas.evaluators.base import PrunedError, Report
     from nas.evaluators.function import evaluator
+    from nas.export.formats.weights import load_network
     from nas.objectives.reported import Reported as Objective
     from nas.result import Result
 
@@ -19,11 +20,23 @@ _EXPORTS = {
     "evaluator": "evaluators.function:evaluator",
     "join": "api:join",
     "load": "api:load",
+    "load_network": "export.formats.weights:load_network",
     "resume": "api:resume",
     "search": "api:search",
 }
 
-__all__ = ["Objective", "PrunedError", "Report", "Result", "evaluator", "join", "load", "resume", "search"]
+__all__ = [
+    "Objective",
+    "PrunedError",
+    "Report",
+    "Result",
+    "evaluator",
+    "join",
+    "load",
+    "load_network",
+    "resume",
+    "search",
+]
 
 
 def __getattr__(name: str) -> Any:

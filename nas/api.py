@@ -51,6 +51,7 @@ def search(
     measure: str = "front",
     batch_size: int | None = None,
     learning_rate: float | None = None,
+    pretrained: str | Path = "",
     fix: Mapping[str, str | int] = NO_OPTIONS,
     only: Mapping[str, Sequence[str | int]] = NO_OPTIONS,
     name: str | None = None,
@@ -108,6 +109,8 @@ def search(
         measure: measure the kernels of what may be on the ``front``, or of ``all`` trials.
         batch_size: images a step; None chooses by the number of images.
         learning_rate: the highest rate of a training; None chooses by the data.
+        pretrained: weights that trainings start from, wherever names and shapes agree: a safetensors file
+            that ``nas train`` or ``nas export`` wrote, or of any network in float.
         fix: the one option that choices of the space are to have, by their names, whole or in part, such as
             ``{"stage1.block": "separable"}``.
         only: the options that they may have, such as ``{"precision": ["int8", "binary"]}``.

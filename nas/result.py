@@ -148,6 +148,7 @@ class Result:
         *,
         epochs: int = 0,
         c_source: str | Path | None = None,
+        formats: Sequence[str] = ("tvm",),
         **limits: Unpack[LimitSettings],
     ) -> Path:
         """Write a trial as a compiled, tested network, and give the folder that holds it.
@@ -157,6 +158,7 @@ class Result:
             trial: which; None for the most accurate that keeps the limits when it is measured.
             epochs: how many more epochs to train it first.
             c_source: a folder for the same network as C, new or empty.
+            formats: the forms to write into the folder, such as ``["tvm", "c", "safetensors"]``.
             limits: as of ``best``.
 
         Raises:
@@ -166,7 +168,13 @@ class Result:
         """
         from nas.export.trials import export, limits_of
 
-        named = {"folder": folder, "trial": trial, "epochs": epochs, "c_source": c_source}
+        named = {
+            "folder": folder,
+            "trial": trial,
+            "epochs": epochs,
+            "c_source": c_source,
+            "formats": formats,
+        }
         given, wanted = checked(named), _by_name(limits)
         output, c_folder = Path(given["folder"]), None if c_source is None else Path(given["c_source"])
         with self._ledger(output="folder", number="trial") as ledger:
@@ -179,6 +187,7 @@ class Result:
                 number=given["trial"],
                 epochs=given["epochs"],
                 c_source=c_folder,
+                forms=given["formats"],
             )
         return output
 

@@ -8,6 +8,7 @@ from search_spaces.errors import UnsupportedLayerError
 if TYPE_CHECKING:
     from runtime.formats.c_network import c_source, write_c
     from runtime.formats.loading import load
+    from runtime.formats.onnx.write import onnx_model, write_onnx
     from runtime.lowering import workloads
     from runtime.network import CompiledNetwork, compile
     from runtime.workload import Workload
@@ -19,8 +20,10 @@ __all__ = [
     "c_source",
     "compile",
     "load",
+    "onnx_model",
     "workloads",
     "write_c",
+    "write_onnx",
 ]
 
 _HOMES = {
@@ -29,8 +32,10 @@ _HOMES = {
     "c_source": "runtime.formats.c_network",
     "compile": "runtime.network",
     "load": "runtime.formats.loading",
+    "onnx_model": "runtime.formats.onnx.write",
     "workloads": "runtime.lowering",
     "write_c": "runtime.formats.c_network",
+    "write_onnx": "runtime.formats.onnx.write",
 }
 
 

@@ -142,9 +142,12 @@ class CompiledNetwork:
         """
         from runtime.formats.saving import save
 
+        save(self.info, self.constants, self.library, self.sample(), Path(directory), extra or {})
+
+    def sample(self) -> dict[str, NDArray[np.float32]]:
+        """An ``input`` and the ``output`` for it, by which another machine checks what it computes."""
         image = np.random.default_rng(0).random(self.info.input_shape, np.float32)
-        sample = {"input": image, "output": (self.twin or self).run(image)}
-        save(self.info, self.constants, self.library, sample, Path(directory), extra or {})
+        return {"input": image, "output": (self.twin or self).run(image)}
 
     def _place_constants(self) -> NDArray[np.uint8]:
         block = aligned_array((max(1, self.info.constant_bytes),), np.uint8)

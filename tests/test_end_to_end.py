@@ -61,7 +61,8 @@ def winner(home, tmp_path):
 
 
 def test_a_network_that_disagrees_with_torch_is_never_exported():
-    from nas.export.finished import DisagreementError, check_agreement
+    from nas.export.agreement import check_agreement
+    from search_spaces.errors import DisagreementError
 
     check_agreement(np.array([1, 2, 3]), np.array([1, 2, 3]))
     with pytest.raises(DisagreementError, match=r"1 of 3 images .* the first is image 1"):

@@ -1,5 +1,7 @@
 """``make proof-networks``: random networks of every space and precision agree with torch on every target.
 
+The target ``onnx`` is the network as an ONNX file, run by onnxruntime.
+
 Every outcome is a line of the log. A run that was interrupted goes on there; after a change of the code that
 is judged, all networks are judged again.
 """
@@ -20,12 +22,13 @@ from rich.progress import track
 from benchmarks.command import Command
 from benchmarks.proof.emulated import EMULATORS, missing
 from benchmarks.proof.judging import Outcome
+from benchmarks.proof.onnx_form import ONNX, absent_packages
 from benchmarks.proof.workers import outcomes
 from runtime.target import board_of, missing_flags, required_flags
 from search_spaces.errors import InvalidInput
 
 FAMILY = ("x86-64-v2", "x86-64-v3", "alderlake", "x86-64-v4") if platform.machine() == "x86_64" else ()
-TARGETS = ("native", *FAMILY, *EMULATORS)
+TARGETS = ("native", *FAMILY, *EMULATORS, ONNX)
 ROOT = Path(__file__).parents[2]
 JUDGED = ("runtime", "search_spaces", "benchmarks/proof")
 """The folders whose code the outcomes are of."""
@@ -79,6 +82,9 @@ def main(networks: int, first: int, targets: tuple[str, ...], workers: int, log:
 
 def why_not(target: str) -> str:
     """Why networks for a target cannot be run here; empty if they can."""
+    if target == ONNX:
+        lacking = absent_packages()
+        return f"not installed: {', '.join(lacking)}" if lacking else ""
     if board_of(target) is None:
         lacking = missing_flags(required_flags(target))
         return f"this CPU lacks {', '.join(lacking)}" if lacking else ""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import runtime
 from benchmarks.proof.drawn import Drawn, drawn
 from benchmarks.proof.emulated import EMULATORS, emulated
+from benchmarks.proof.onnx_form import ONNX, by_onnxruntime
 from nas.export.rounding import rounded_otherwise
 
 if TYPE_CHECKING:
@@ -56,15 +57,18 @@ class Outcome:
 
 
 def judged(number: int, targets: Iterable[str]) -> Iterator[Outcome]:
-    """Draw a network, then compile it for each target, run it and compare it with torch."""
+    """Draw a network, then compile or write it for each target, run it and compare it with torch."""
     network = drawn(number)
     for target in targets:
         least = IMAGES_EMULATED if target in EMULATORS else IMAGES
         batch = network.shape[0]
         generator = torch.Generator().manual_seed(number)
         images = torch.randn(-(-least // batch) * batch, *network.shape[1:], generator=generator)
-        compiled = runtime.compile(network.module, network.shape, target=target)
-        found = _run(compiled, images.numpy(), target)
+        if target == ONNX:
+            found = by_onnxruntime(network, images)
+        else:
+            compiled = runtime.compile(network.module, network.shape, target=target)
+            found = _run(compiled, images.numpy(), target)
         yield Outcome(number, target, network.told, **compared(network, images, found))
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from nas.cli.options import Kilobytes, LimitType, Milliseconds, json_option, storage_option
+from nas.cli.options import Kilobytes, LimitType, Milliseconds, NamesType, json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, quoted, say
 from nas.hints import command
 from search_spaces.errors import AbsentLedgerError, BitnasError, InvalidInput
@@ -55,6 +55,14 @@ _OF_TRIALS = {
 @click.option(
     "--c-source", type=click.Path(path_type=Path), help="Also write the network as C into this folder."
 )
+@click.option(
+    "--format",
+    "formats",
+    type=NamesType(),
+    default="tvm",
+    show_default=True,
+    help="The forms to write into the folder: tvm, c, safetensors, or several, such as tvm,c.",
+)
 @storage_option
 @json_option
 @click.pass_context
@@ -67,6 +75,7 @@ def export(
     number: int | None,
     epochs: int,
     c_source: Path | None,
+    formats: tuple[str, ...],
     storage: str,
     as_json: bool,
     **named_limits: float | None,
@@ -81,10 +90,10 @@ def export(
 
     if is_training(search):
         _refuse_options_of_trials(context, search)
-        card = export_trained(Path(search), output, c_source=c_source, say=say)
+        card = export_trained(Path(search), output, c_source=c_source, forms=formats, say=say)
     else:
         given = {**named_limits, **dict(limits)}
-        card = _export_trial(storage, search, output, given, number, epochs, c_source)
+        card = _export_trial(storage, search, output, given, number, epochs, c_source, formats)
     if as_json:
         print_json(card.model_dump())
     else:
@@ -107,6 +116,7 @@ def _export_trial(
     number: int | None,
     epochs: int,
     c_source: Path | None,
+    forms: tuple[str, ...],
 ) -> "Card":
     """Export from a search; a limit that is not given is the search's own."""
     from nas.export.trials import export as run
@@ -117,7 +127,15 @@ def _export_trial(
         config = ledger.search(search).config
         wanted = limits_of(config, limits)
         return run(
-            ledger, search, output, limits=wanted, number=number, epochs=epochs, c_source=c_source, say=say
+            ledger,
+            search,
+            output,
+            limits=wanted,
+            number=number,
+            epochs=epochs,
+            c_source=c_source,
+            forms=forms,
+            say=say,
         )
 
 

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     _Limit = click.ParamType["Limit"]
     _Named = click.ParamType[tuple[str, float]]
     _NamedLimit = click.ParamType[tuple[str, "Limit"]]
+    _Names = click.ParamType[tuple[str, ...]]
     _Choice = click.ParamType[tuple[str, str]]
     _Choices = click.ParamType[tuple[str, tuple[str, ...]]]
 else:  # which older versions do not subscript
-    _Base = _Limit = _Named = _NamedLimit = _Choice = _Choices = click.ParamType
+    _Base = _Limit = _Named = _NamedLimit = _Names = _Choice = _Choices = click.ParamType
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -172,6 +173,19 @@ def _named_limit(
     except InvalidInput as error:
         raise error.of("limits") from error
     return found.name, found.unit, text.strip()
+
+
+class NamesType(_Names):
+    """Reads ``NAME,NAME``: names, of which what they are of tells whether there are such."""
+
+    name = "name,name"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """The names in their order."""
+        names = value if isinstance(value, tuple) else str(value).split(",")
+        return tuple(stripped for name in names if (stripped := str(name).strip()))
 
 
 class ChoiceType(_Choice):

@@ -85,6 +85,12 @@ what_to_try: Decorator = all_of(
     ),
     click.option("--learning-rate", type=float, help="The highest rate of a training."),
     click.option(
+        "--pretrained",
+        default="",
+        metavar="FILE",
+        help="Start trainings from these weights, wherever names and shapes agree.",
+    ),
+    click.option(
         "--sampler",
         default="auto",
         show_default=True,

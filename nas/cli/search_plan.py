@@ -45,6 +45,9 @@ def _facts(plan: "Plan", trials: int, workers: int, seconds: float | None) -> li
         ("sampler", f"{config.sampler}, seed {config.seed}"),
         ("pruner", config.pruner),
     ]
+    if plan.pretrained_share is not None:
+        told = f"{plan.pretrained_share:.0%} of the weights of an architecture (median)"
+        facts.append(("pretrained", f"{config.pretrained}: {told}"))
     return [*facts, ("time", _time(plan, seconds))]
 
 
@@ -111,6 +114,7 @@ def _plain(plan: "Plan", trials: int, seconds: float | None) -> dict[str, Any]:
         "latency_ms": by_share(plan.latencies_ms),
         "size_kb": by_share(plan.sizes_kb),
         "share_within": plan.share_within,
+        "pretrained_share": plan.pretrained_share,
         "trials": trials,
         "seconds": seconds,
         "seconds_by": plan.told_by if seconds is not None else None,

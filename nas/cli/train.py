@@ -139,7 +139,7 @@ def train(context: click.Context, /, **options: Any) -> None:
 
 
 def _folder(output: Path | None) -> Path:
-    from nas.export.finished import check_output
+    from nas.export.outputs import check_output
     from nas.training.run import halves_in
 
     if output is None:

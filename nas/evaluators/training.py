@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.algorithms.pruners import pruners
@@ -13,6 +15,7 @@ from search_spaces.errors import InvalidInput
 from search_spaces.search_space import Candidate, buildable
 
 if TYPE_CHECKING:
+    from nas.training.pretrained import Pretrained
     from nas.training.recipe import Recipe
 
 
@@ -22,6 +25,13 @@ class TrainingEvaluator(Evaluator):
     def __init__(self, config: SearchConfig, data: DataSet) -> None:
         self._config, self._data = config, data
 
+    @cached_property
+    def _pretrained(self) -> "Pretrained":
+        """Read once for all trials of a worker."""
+        from nas.training.pretrained import read_pretrained
+
+        return read_pretrained(Path(self._config.pretrained))
+
     def evaluate(self, architecture: Candidate, budget: int, report: Report) -> Mapping[str, float]:
         """Train for ``budget`` epochs; reports each, and keeps the weights and what they get wrong."""
         from nas.training import checkpoint
@@ -29,7 +39,10 @@ class TrainingEvaluator(Evaluator):
         from nas.training.mistakes import counted
 
         network, recipe = buildable(architecture), self._recipe(budget)
-        training = training_of(network, self._data, epochs=budget, seed=report.seed, recipe=recipe)
+        start = self._pretrained.start if self._config.pretrained else None
+        training = training_of(
+            network, self._data, epochs=budget, seed=report.seed, recipe=recipe, start=start
+        )
         if report.checkpoint is not None:
             checkpoint.resume(training, checkpoint.from_bytes(report.checkpoint))
         report.keep(lambda: checkpoint.to_bytes(training, {}))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nas.formatting import interval, milliseconds, spread
+from runtime.formats.artifact import COMPILED
 from runtime.formats.pictures import shown
 from search_spaces.errors import BitnasError
 
@@ -22,6 +23,31 @@ MAX_CLASS_NAMES = 20
 BOTH_OR_NONE = ([True, True], [False, False])
 
 
+class FormFigures(BaseModel):
+    """One form of the network in the folder.
+
+    Attributes:
+        name: as the registry of forms has it.
+        files: of the folder, that only this form has.
+        holds_code: whether there is code among them.
+        kilobytes: of the files, in kB of 1000 bytes.
+        right: how many test images it gave their class; None where it could not be run when it was exported.
+        differing: how many test images it puts into another class than torch does, and than each other form.
+        not_run: why it could not be run.
+        figures: rows of its own: a figure, its value, how it was come by.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    name: str
+    files: list[str]
+    holds_code: bool
+    kilobytes: float = Field(ge=0)
+    right: int | None = Field(None, ge=0)
+    differing: dict[str, int] = {}
+    not_run: str = ""
+    figures: list[tuple[str, str, str]] = []
+
+
 class Card(BaseModel):
     """What an artifact states about itself; ``nas verify`` checks the figures.
 
@@ -29,7 +55,8 @@ class Card(BaseModel):
     ``input_shape`` is (C, H, W), ``largest`` the greatest value that a pixel of the data can have; ``mean``
     and ``deviation`` are what pixels are scaled by, channel by channel, in 0..``largest``.
     ``size_kb`` counts the parameters, each at the bits of its code, ``artifact_kb`` the library and the
-    constants, ``memory_kb`` the workspace of activations, ``macs`` the multiply-accumulates for one image.
+    constants where the folder has them, ``memory_kb`` the workspace of activations, ``macs`` the
+    multiply-accumulates for one image. ``forms`` tells of each form of the network in the folder.
     ``measured_low_ms`` and ``measured_high_ms`` are the interval that the device's own repeats give, at the
     speed at which its reference takes ``measured_reference_ms``; ``measured_disturbed`` is what made the time
     worthless. ``measured_drift`` is the share by which the device was slower than usual, if for long.
@@ -66,7 +93,8 @@ class Card(BaseModel):
     size_kb: float = Field(gt=0)
     memory_kb: float | None = Field(None, ge=0)
     macs: int | None = Field(None, ge=0)
-    artifact_kb: float = Field(gt=0)
+    artifact_kb: float | None = Field(None, gt=0)
+    forms: list[FormFigures] = []
     predicted_ms: float = Field(gt=0)
     predicted_elsewhere_ms: dict[str, float] = {}
     measured_ms: float = Field(gt=0)
@@ -88,6 +116,11 @@ class Card(BaseModel):
         if of_trial not in BOTH_OR_NONE or of_network not in BOTH_OR_NONE or not any(given):
             raise ValueError("it names neither a search's trial nor a published network")
         return self
+
+    @property
+    def judged(self) -> str:
+        """The form that the accuracy is of: the first that could be run, of an older card the library."""
+        return next((form.name for form in self.forms if form.right is not None), COMPILED)
 
     @property
     def title(self) -> str:
@@ -170,8 +203,29 @@ class Card(BaseModel):
             ),
             ("size", f"{self.size_kb:.3f} kB", "parameters, each at the bits of its code"),
             *self._costs(),
-            ("artifact", f"{self.artifact_kb:.1f} kB", "library and constants"),
+            *self._stored(),
         ]
+
+    def _stored(self) -> list[tuple[str, str, str]]:
+        """What each form takes in the folder, and how it differs from the others."""
+        library = []
+        if self.artifact_kb is not None:
+            library = [("artifact", f"{self.artifact_kb:.1f} kB", "library and constants")]
+        forms = [
+            (
+                f"form {form.name}",
+                f"{form.kilobytes:.1f} kB",
+                f"{', '.join(form.files)}; {self._compared(form)}",
+            )
+            for form in self.forms
+        ]
+        return [*library, *forms]
+
+    def _compared(self, form: FormFigures) -> str:
+        if form.right is None:
+            return f"not compared: {form.not_run}"
+        told = [f"{count} otherwise than {other}" for other, count in form.differing.items() if count]
+        return f"classes {', '.join(told) or 'all images as ' + ' and '.join(form.differing)}"
 
     def _repeated(self) -> list[tuple[str, str, str]]:
         """How much the accuracy depends on the seed, where the search has told."""

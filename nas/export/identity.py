@@ -2,13 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from search_spaces.architecture import read_architecture
 from search_spaces.errors import PLUGINS, BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from search_spaces import Buildable
 
 ARCHITECTURE, PUBLISHED = "architecture.json", "network.json"
 
@@ -43,10 +50,19 @@ class PublishedNetwork(BaseModel):
         import search_spaces
 
         with torch.device("meta"):  # shapes without memory
-            module = search_spaces.network(
-                self.network, self.precision, self.classes, self.classifier, self.channels
-            )
-        return search_spaces.size(module).kilobytes
+            return search_spaces.size(self.build()).kilobytes
+
+    def build(self) -> "nn.Module":
+        """The network, with random weights.
+
+        Raises:
+            InvalidInput: there is no network or precision of that name.
+        """
+        import search_spaces
+
+        return search_spaces.network(
+            self.network, self.precision, self.classes, self.classifier, self.channels
+        )
 
 
 def digest_and_kilobytes(path: Path) -> tuple[str, float]:
@@ -57,13 +73,40 @@ def digest_and_kilobytes(path: Path) -> tuple[str, float]:
     """
     import search_spaces
 
+    with _told_of(path):
+        found = _read(path)
+        if isinstance(found, PublishedNetwork):
+            return found.digest, found.kilobytes()
+        return found.digest, search_spaces.size(found).kilobytes
+
+
+def module_of(path: Path) -> "nn.Module":
+    """The network that an ``ARCHITECTURE`` or ``PUBLISHED`` file tells of, with random weights.
+
+    Raises:
+        BitnasError: it is missing or malformed, or nothing of that name is known.
+    """
+    import search_spaces
+
+    with _told_of(path):
+        found = _read(path)
+        return found.build() if isinstance(found, PublishedNetwork) else search_spaces.build(found)
+
+
+def _read(path: Path) -> "PublishedNetwork | Buildable":
+    text = path.read_text(encoding="utf-8")
+    if path.name == PUBLISHED:
+        return PublishedNetwork.model_validate_json(text)
+    return read_architecture(text)
+
+
+@contextmanager
+def _told_of(path: Path) -> Iterator[None]:
+    """Have errors about what a file tells of name the file."""
     try:
-        text = path.read_text(encoding="utf-8")
-        if path.name == ARCHITECTURE:
-            architecture = read_architecture(text)
-            return architecture.digest, search_spaces.size(architecture).kilobytes
-        published = PublishedNetwork.model_validate_json(text)
-        return published.digest, published.kilobytes()
+        yield
+    except OSError as error:
+        raise BitnasError(f"{path}: it cannot be read ({error.strerror}); export it again") from error
     except InvalidInput as error:
         fix = "export it again, or, if a plug-in brings it, give it by "
         raise BitnasError(f"{path}: {error.parameter}: {error.problem}; {fix}", PLUGINS) from error

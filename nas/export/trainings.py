@@ -1,12 +1,15 @@
 """Export of what ``nas train`` wrote: a published network with its weights, compiled, timed and tested."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.export.card import Card
-from nas.export.finished import check_outputs, finish, write_artifact
+from nas.export.finished import finish
+from nas.export.formats.base import DEFAULT, chosen
 from nas.export.identity import PUBLISHED, PublishedNetwork
+from nas.export.outputs import check_outputs
+from nas.export.writing import write_artifact
 from nas.hints import command
 from nas.training.job import CHECKPOINT, RESULT, WEIGHTS, TrainJob, data_of, images_digest, job_of
 from nas.training.weights import network_of
@@ -25,7 +28,12 @@ def is_training(name: str) -> bool:
 
 
 def export_trained(
-    folder: Path, output: Path, *, c_source: Path | None = None, say: Say = lambda _: None
+    folder: Path,
+    output: Path,
+    *,
+    c_source: Path | None = None,
+    forms: Sequence[str] = DEFAULT,
+    say: Say = lambda _: None,
 ) -> Card:
     """Write the network of a training for this machine, with its time on ``local``.
 
@@ -33,6 +41,7 @@ def export_trained(
         folder: what ``nas train`` wrote.
         output: the folder to write, new or empty.
         c_source: a folder for the same network as C, new or empty.
+        forms: the names of the forms to write into the output.
         say: is told what is being done.
 
     Raises:
@@ -44,6 +53,7 @@ def export_trained(
     from latency import LatencyModel, MemoryTable, device
     from nas.training import checkpoint
 
+    forms = chosen(forms)
     weights = weights_in(folder)
     check_outputs(output, c_source)
     loaded = checkpoint.read(weights)
@@ -64,6 +74,8 @@ def export_trained(
         finished,
         output,
         (PUBLISHED, identity.to_json()),
+        forms=forms,
+        say=say,
         network=job.network,
         precision=job.precision,
         digest=identity.digest,

@@ -1,13 +1,17 @@
 """Export: the most accurate trial within the limits, trained, compiled whole, timed, tested and written."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.export.card import Card
-from nas.export.finished import Finished, check_outputs, finish, write_artifact
+from nas.export.finished import Finished, finish
+from nas.export.formats.base import DEFAULT as DEFAULT_FORMS
+from nas.export.formats.base import chosen
 from nas.export.identity import ARCHITECTURE
+from nas.export.outputs import check_outputs
+from nas.export.writing import write_artifact
 from nas.formatting import milliseconds
 from nas.hints import command
 from nas.ledger import Ledger, SearchConfig, TrialRecord, TrialState
@@ -64,6 +68,7 @@ def export(
     number: int | None = None,
     epochs: int = 0,
     c_source: Path | None = None,
+    forms: Sequence[str] = DEFAULT_FORMS,
     say: Say = lambda _: None,
 ) -> Card:
     """Write the best network of a search that keeps the limits when it is measured.
@@ -76,10 +81,11 @@ def export(
         number: this trial and no other.
         epochs: how many more epochs to train, on top of the trial's own.
         c_source: a folder for the same network as C, new or empty.
+        forms: the names of the forms to write into the folder.
         say: is told what is being done.
 
     Raises:
-        InvalidInput: there is no such search or trial, ``epochs`` is negative, or the folder is taken.
+        InvalidInput: there is no such search, trial or form, ``epochs`` is negative, or the folder is taken.
         NothingFitsError: no complete trial keeps the limits.
         DisagreementError: the compiled network does not compute what torch does.
     """
@@ -90,6 +96,7 @@ def export(
     check_trained_here(search, config)
     check_limits(limits)
     _check_epochs(epochs)
+    forms = chosen(forms)
     check_outputs(output, c_source)
     device, data = open_device(ledger, config.device), load(config.data, config.image_size)
     for trial in candidates(ledger, search, limits, number):
@@ -97,7 +104,7 @@ def export(
         say(f"trial {trial.number}: {more}compiling, measuring")
         candidate = prepare(ledger, trial, config, data, device, epochs)
         if within(limits, candidate):
-            card = _write(ledger, candidate, config, output)
+            card = _write(ledger, candidate, config, output, forms, say)
             if c_source is not None:
                 finished = candidate.finished
                 runtime.write_c(finished.module, finished.network.info.input_shape, c_source)
@@ -196,14 +203,23 @@ def prepare(
     return Candidate(trial, architecture, finish(model, module, data), config.epochs + epochs)
 
 
-def _write(ledger: Ledger, candidate: Candidate, config: SearchConfig, output: Path) -> Card:
-    from runtime.formats.artifact import MANIFEST, checksum
+def _write(
+    ledger: Ledger,
+    candidate: Candidate,
+    config: SearchConfig,
+    output: Path,
+    forms: Sequence[str],
+    say: Say,
+) -> Card:
+    from runtime.formats.artifact import COMPILED, MANIFEST, checksum
 
     trial, architecture = candidate.trial, candidate.architecture
     card = write_artifact(
         candidate.finished,
         output,
         (ARCHITECTURE, architecture.to_json()),
+        forms=forms,
+        say=say,
         search=trial.search,
         trial=trial.number,
         **_name(architecture),
@@ -223,7 +239,7 @@ def _write(ledger: Ledger, candidate: Candidate, config: SearchConfig, output: P
         trial.search,
         trial.number,
         path=str(output.resolve()),
-        target=candidate.finished.network.info.target,
+        target=candidate.finished.network.info.target if COMPILED in forms else ", ".join(forms),
         digest=checksum(output / MANIFEST),
     )
     return card

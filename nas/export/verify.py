@@ -6,21 +6,36 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from latency.timing.patience import affordable
-from nas.export.card import CARD, Card, artifact_kilobytes, read_card
-from nas.export.finished import EXPECTED, classes_of, data_digest
+from nas.export.agreement import TORCH, classes_of
+from nas.export.card import CARD, Card, FormFigures, artifact_kilobytes, read_card
+from nas.export.finished import data_digest
+from nas.export.formats.base import known
 from nas.export.identity import ARCHITECTURE, PUBLISHED, digest_and_kilobytes
+from nas.export.writing import EXPECTED
 from nas.formatting import interval, milliseconds
+from runtime.formats.artifact import (
+    COMPILED,
+    MANIFEST,
+    Manifest,
+    check_files,
+    checksum,
+    read_manifest,
+    read_tensors,
+)
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from latency import Measurement
     from nas.data import Split
+    from nas.export.formats.base import ExportFormat
     from nas.ledger import Ledger
     from nas.ledger.entries import ArtifactRecord
     from runtime import CompiledNetwork
@@ -59,18 +74,35 @@ def verify(folder: Path, latency_tolerance: float | None = None) -> list[Check]:
             the one of the card.
     """
     import runtime
-    from nas.data import load
 
     if latency_tolerance is not None and not (math.isfinite(latency_tolerance) and latency_tolerance >= 0):
         raise InvalidInput(
             "latency_tolerance", f"{latency_tolerance} is not a share", "give a number from 0 up, such as 0.5"
         )
 
-    network = runtime.load(folder)
+    manifest = read_manifest(folder)
+    check_files(folder, manifest)
+    forms = known(manifest.formats, folder)
+    network = runtime.load(folder) if COMPILED in manifest.formats else None
     _check_listed(folder, CARD)
     card = read_card(folder)
     identity = PUBLISHED if card.search is None else ARCHITECTURE
     _check_listed(folder, identity, EXPECTED)
+    test = _test_split(card, manifest)
+    checks = [_sample(folder, network)] if network else []
+    checks += _predictions(folder, forms, network, card, test)
+    checks += _sizes(folder / identity, network, card)
+    return [*checks, _latency(network, card, latency_tolerance)] if network else checks
+
+
+def _test_split(card: Card, manifest: Manifest) -> "Split":
+    """The images that a card's figures are of.
+
+    Raises:
+        BitnasError: they are gone, or are others.
+    """
+    from nas.data import load
+
     try:
         test = load(card.data, card.image_size).test
     except InvalidInput as error:
@@ -80,26 +112,23 @@ def verify(folder: Path, latency_tolerance: float | None = None) -> list[Check]:
         raise BitnasError(
             f"data: '{card.data}' is not the data of the card; use the version it was exported with"
         )
-    return [
-        _sample(folder, network),
-        *_predictions(folder, network, card, test),
-        *_sizes(folder / identity, network, card),
-        _latency(network, card, latency_tolerance),
-    ]
+    height, width, channels = test.pixels.shape[1:]
+    if (channels, height, width) != manifest.input_shape[1:]:
+        raise BitnasError(
+            f"data: '{card.data}' has images of another shape than the network; export it again"
+        )
+    return test
 
 
 def note(ledger: "Ledger", folder: Path) -> "list[ArtifactRecord]":
     """Note in a ledger that an artifact holds now, where it was exported from that; those that are noted."""
     from nas.ledger.artifacts import note_verified
-    from runtime.formats.artifact import MANIFEST, checksum
 
     return note_verified(ledger, str(folder.resolve()), checksum(folder / MANIFEST))
 
 
 def _check_listed(folder: Path, *names: str) -> None:
     """Refuse an artifact whose manifest vouches for less than ``nas export`` wrote."""
-    from runtime.formats.artifact import MANIFEST, read_manifest
-
     for name in names:
         if name not in read_manifest(folder).files:
             raise BitnasError(f"{folder / MANIFEST}: it lists no {name}; export it again")
@@ -113,39 +142,73 @@ def _sample(folder: Path, network: "CompiledNetwork") -> Check:
     return Check("sample output", "to the bit", "the same" if same else "differs", same)
 
 
-def _predictions(folder: Path, network: "CompiledNetwork", card: Card, test: "Split") -> list[Check]:
-    from runtime.formats.artifact import read_tensors
-
+def _predictions(
+    folder: Path, forms: "list[ExportFormat]", network: "CompiledNetwork | None", card: Card, test: "Split"
+) -> list[Check]:
+    """Each form against the classes that torch gave, against the other forms, and against its accuracy."""
     (expected,) = read_tensors(folder / EXPECTED, "classes")
-    height, width, channels = test.pixels.shape[1:]
-    if (channels, height, width) != network.info.input_shape[1:]:
-        raise BitnasError(
-            f"data: '{card.data}' has images of another shape than the network; export it again"
-        )
-    classes = classes_of(network, test)
-    if expected.shape != classes.shape:
+    if expected.shape != (len(test),):
         raise BitnasError(f"{folder / EXPECTED}: it holds another number of images; export it again")
-    agree, accuracy = int((classes == expected).sum()), float((classes == test.labels).mean())
-    total = len(test)
-    stated = total if card.same_class is None else card.same_class
-    return [
-        Check("same class as torch", f"{stated} of {total}", f"{agree} of {total}", agree == stated),
-        Check(
-            "test accuracy", f"{card.test_accuracy:.2%}", f"{accuracy:.2%}", accuracy == card.test_accuracy
-        ),
-    ]
+    classes, checks = {TORCH: expected}, []
+    for form in forms:
+        run = network.run if network and form.name == COMPILED else form.opened(folder)
+        if run is None:
+            missing = form.missing(folder)
+            checks.append(Check(f"{form.name}: classes", "those of the card", "not run", None, missing))
+        else:
+            classes[form.name] = classes_of(run, test)
+            checks += _judged(form.name, classes, card, test)
+    return checks
 
 
-def _sizes(identity: Path, network: "CompiledNetwork", card: Card) -> list[Check]:
+def _judged(name: str, classes: "dict[str, NDArray[Any]]", card: Card, test: "Split") -> list[Check]:
+    """What a card states of one form, in the words of the card where its own figures are of this form."""
+    total, stated = len(test), _stated(name, card)
+    of = "" if name == card.judged else f"{name}: "
+    checks = []
+    for other, differing in stated.differing.items():
+        if other in classes:
+            agree = int((classes[name] == classes[other]).sum())
+            told = f"{total - differing} of {total}", f"{agree} of {total}"
+            same = agree == total - differing and (of or other != TORCH or card.same_class in (None, agree))
+            checks.append(Check(f"{of}same class as {other}", *told, bool(same)))
+    if stated.right is not None:
+        accuracy = float((classes[name] == test.labels).mean())
+        claimed = stated.right / total if of else card.test_accuracy
+        told = f"{claimed:.2%}", f"{accuracy:.2%}"
+        checks.append(Check(f"{of}test accuracy", *told, accuracy == claimed == stated.right / total))
+    return checks
+
+
+def _stated(name: str, card: Card) -> FormFigures:
+    """The figures of a form."""
+    for form in card.forms:
+        if form.name == name:
+            return form
+    same = card.test_images if card.same_class is None else card.same_class
+    return FormFigures(
+        name=name,
+        files=[],
+        holds_code=True,
+        kilobytes=0,
+        right=round(card.test_accuracy * card.test_images),
+        differing={TORCH: card.test_images - same},
+    )
+
+
+def _sizes(identity: Path, network: "CompiledNetwork | None", card: Card) -> list[Check]:
     digest, kilobytes = digest_and_kilobytes(identity)
-    stored = artifact_kilobytes(network)
-    return [
+    checks = [
         Check("architecture", card.digest[:12], digest[:12], digest == card.digest),
         Check(
             "size", f"{card.size_kb:.3f} kB", f"{kilobytes:.3f} kB", bool(np.isclose(kilobytes, card.size_kb))
         ),
-        Check("artifact", f"{card.artifact_kb:.1f} kB", f"{stored:.1f} kB", stored == card.artifact_kb),
     ]
+    if network and card.artifact_kb is not None:
+        stored = artifact_kilobytes(network)
+        told = f"{card.artifact_kb:.1f} kB", f"{stored:.1f} kB"
+        checks.append(Check("artifact", *told, stored == card.artifact_kb))
+    return checks
 
 
 def _latency(network: "CompiledNetwork", card: Card, tolerance: float | None) -> Check:

@@ -12,12 +12,14 @@ class Origin:
     Attributes:
         versions: of bitnas and of what results depend on, by the names of the distributions.
         data: a digest of the files that its data were read from; empty where they are built in.
+        pretrained: a digest of the weights that its trainings start from; empty where they start anew.
         devices: the key in the latency table of each device, by name: of the first worker that found it.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
     data: str = ""
     devices: Mapping[str, str] = field(default_factory=dict)
+    pretrained: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""

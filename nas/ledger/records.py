@@ -109,7 +109,8 @@ class SearchConfig(RelativeLimits):
     are then empty. ``fix`` and ``only`` leave one option or some, by the names of choices
     (``search_spaces.restricted``). ``repeats`` is how often each architecture is trained, with other seeds;
     the first ``audit`` trials are trained to the end, at least twice.
-    ``first`` are architectures to begin with, each as its JSON.
+    ``first`` are architectures to begin with, each as its JSON. ``pretrained`` is a file of weights from
+    which trainings start wherever names and shapes agree; empty for none.
 
     Raises:
         InvalidInput: a number is outside its range, or an objective is not known.
@@ -144,6 +145,7 @@ class SearchConfig(RelativeLimits):
     medians: Mapping[str, float] = field(default_factory=dict)
     fix: Mapping[str, str] = field(default_factory=dict)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    pretrained: str = ""
 
     def __post_init__(self) -> None:
         _check_choice("measure", self.measure, (FRONT, ALL))

@@ -14,7 +14,7 @@ from search_spaces.errors import InvalidInput
 
 SAME = ("space", "data", "image_size", "evaluator", "device", "fix", "only")
 """Settings that two searches share, or the one's trials say nothing in the other."""
-TRAINED_ALIKE = ("epochs", "batch_size", "learning_rate", "repeats")
+TRAINED_ALIKE = ("epochs", "batch_size", "learning_rate", "repeats", "pretrained")
 """Settings without which results do not compare: trials then inform the search, but are not on its front."""
 Schedule = Callable[[SearchConfig], object]
 """The schedule of the trainings of a search: where it differs, results do not compare either."""

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -91,10 +92,12 @@ def _is_buildable(space: "SearchSpace") -> bool:
 
 
 def with_whole_path(config: SearchConfig) -> SearchConfig:
-    """The config with a path to data that is absolute."""
+    """The config with paths to data and to weights that are absolute."""
     from nas.data.opening import canonical
 
-    return replace(config, data=canonical(config.data)) if config.data else config
+    pretrained = str(Path(config.pretrained).resolve()) if config.pretrained else ""
+    data = canonical(config.data) if config.data else config.data
+    return replace(config, data=data, pretrained=pretrained)
 
 
 def check_evaluator(config: SearchConfig, space: "SearchSpace") -> None:

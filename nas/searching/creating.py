@@ -24,6 +24,7 @@ from nas.searching.checking import (
 )
 from nas.searching.differences import refuse_taken
 from nas.searching.needs import check_plugins
+from nas.searching.pretrained import check_weights, fit_of
 from nas.versions import versions
 from search_spaces.errors import InvalidInput
 
@@ -65,9 +66,10 @@ def create(
     if len(config.first) > config.trials:
         problem = f"{len(config.first)} architectures are more than the {config.trials} trials"
         raise InvalidInput("first", problem, "ask for more trials")
+    weights = fit_of(config, space).digest
     with _ledger(storage, is_there=bool(warm_start)) as ledger:
         devices = check_sources(ledger, warm_start, config)
-        origin = Origin(versions(), "" if data is None else data.digest, devices)
+        origin = Origin(versions(), "" if data is None else data.digest, devices, weights)
         if name is not None:
             if name in _names(ledger):
                 refuse_taken(ledger.search(name), config, storage)
@@ -135,7 +137,8 @@ def join(storage: str, name: str) -> SearchRecord:
         record = ledger.search(name)
     config, its = record.config, record.origin.data
     check_plugins(record)
-    _, data = checked_config(config)
+    space, data = checked_config(config)
+    check_weights(record, space)
     check_devices(storage, config)
     if its and data is not None and data.digest != its:
         problem = f"'{config.data}' of this machine is not what '{name}' was made with"
@@ -148,6 +151,6 @@ def resume(storage: str, name: str, more: int = 0) -> SearchRecord:
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
         check_plugins(record)
-        check_config(record.config)
+        check_weights(record, check_config(record.config))
         check_devices(storage, record.config)
         return add_trials(ledger, name, more) if more else record

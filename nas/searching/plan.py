@@ -1,7 +1,7 @@
 """What a search would do: how many architectures there are, what they take, and how long it would last."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from nas.data import DataSet
     from search_spaces.search_space import SearchSpace
 
-ALIKE = ("space", "data", "image_size", "evaluator", "epochs", "repeats", "batch_size", "fix", "only")
+ALIKE = (
+    "space",
+    "data",
+    "image_size",
+    "evaluator",
+    "epochs",
+    "repeats",
+    "batch_size",
+    "pretrained",
+    "fix",
+    "only",
+)
 """Settings of searches whose trials take as long."""
 MOST_TRIALS = 200
 """Recorded trials that an estimate of the time is made of."""
@@ -40,6 +51,8 @@ class Plan:
         share_within: the share of the sample within the limits; None where some limit cannot be told yet.
         trial_s: seconds that one trial takes; None where nothing tells.
         told_by: what tells the seconds, in words.
+        pretrained_share: of an architecture's weights that it starts with, 0..1, the median of the space;
+            None where trainings start anew.
     """
 
     config: SearchConfig
@@ -49,6 +62,7 @@ class Plan:
     share_within: float | None
     trial_s: float | None
     told_by: str
+    pretrained_share: float | None = None
 
     def seconds(self, trials: int, workers: int) -> float | None:
         """How long so many trials last, so many at once; measuring comes on top."""
@@ -77,6 +91,7 @@ def plan_of(
     """
     from nas.searching.checking import check_config, check_devices, with_defaults, with_whole_path
     from nas.searching.creating import first_of
+    from nas.searching.pretrained import fit_of
 
     config = with_defaults(config)
     check_config(config)
@@ -84,19 +99,25 @@ def plan_of(
     config = with_whole_path(config)
     data = data_of(config)
     space = space_of(config, data)
-    first_of(storage, first, config, space)
+    config = replace(config, first=first_of(storage, first, config, space))
+    fit = fit_of(config, space)
     try:
         with Ledger.open(storage) as ledger:
             check_sources(ledger, warm_start, config)
-            return _plan(ledger, config, space, data, show)
+            return _plan(ledger, config, space, data, show, fit.share)
     except AbsentLedgerError:
         if warm_start:
             raise
-        return _plan(None, config, space, data, show)
+        return _plan(None, config, space, data, show, fit.share)
 
 
 def _plan(
-    ledger: Ledger | None, config: SearchConfig, space: "SearchSpace", data: "DataSet | None", show: Show
+    ledger: Ledger | None,
+    config: SearchConfig,
+    space: "SearchSpace",
+    data: "DataSet | None",
+    show: Show,
+    pretrained_share: float | None,
 ) -> Plan:
     from runtime.lowering.replay import one_thread
 
@@ -119,6 +140,7 @@ def _plan(
         _share_within(config, costs),
         seconds,
         told_by,
+        pretrained_share,
     )
 
 

@@ -116,20 +116,29 @@ def read(path: Path) -> Loaded:
     Raises:
         BitnasError: it is missing or damaged.
     """
+    tensors, meta = tensors_and_note(path)
+    if not isinstance(meta, dict):
+        raise BitnasError(f"{path}: it is no file of `nas train`; name one")
+    return Loaded(path, tensors, meta)
+
+
+def tensors_and_note(path: Path) -> tuple[dict[str, Tensor], Any]:
+    """The tensors of any safetensors file, and the note that bitnas writes with its own; None elsewhere.
+
+    Raises:
+        BitnasError: it is missing or damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
-            meta = json.loads((file.metadata() or {}).get("bitnas", "null"))
+            return tensors, json.loads((file.metadata() or {}).get("bitnas", "null"))
     except (OSError, SafetensorError, json.JSONDecodeError) as error:
         reason = " ".join(str(error).split())
         raise BitnasError(
             f"{path}: it cannot be read ({reason}); name a file that `nas train` wrote"
         ) from error
-    if not isinstance(meta, dict):
-        raise BitnasError(f"{path}: it is no file of `nas train`; name one")
-    return Loaded(path, tensors, meta)
 
 
 def from_bytes(data: bytes) -> Loaded:

@@ -3,7 +3,7 @@
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -79,17 +79,26 @@ def train_architecture(
 
 
 def training_of(
-    architecture: Buildable, data: DataSet, *, epochs: int, seed: int, recipe: Recipe
+    architecture: Buildable,
+    data: DataSet,
+    *,
+    epochs: int,
+    seed: int,
+    recipe: Recipe,
+    start: Callable[[nn.Module], Collection[str]] | None = None,
 ) -> "Training":
     """A training to begin, or to bring to where a checkpoint was.
 
-    The same arguments give the same weights on the same machine.
+    The same arguments give the same weights on the same machine. ``start`` gives the network weights that
+    were trained before, and tells which of its parameters are to go on at a tenth of the rate.
 
     Raises:
         InvalidInput: the architecture does not build.
     """
     torch.manual_seed(seed)
-    return Training(build(architecture), data, epochs, seed, recipe)
+    module = build(architecture)
+    trained_before = () if start is None else start(module)
+    return Training(module, data, epochs, seed, recipe, trained_before=trained_before)
 
 
 def train(
@@ -141,6 +150,7 @@ class Training:
         seed: int,
         recipe: Recipe,
         teacher: nn.Module | None = None,
+        trained_before: Collection[str] = (),
     ) -> None:
         self.module, self.data, self.epochs, self.seed, self.recipe = module, data, epochs, seed, recipe
         self.history: list[Epoch] = []
@@ -148,7 +158,9 @@ class Training:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         module.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's types know no layout
         self.teacher = None if teacher is None else teacher.to(self.device).eval()
-        self.optimizer = optimizers.get(recipe.optimizer)(parameter_groups(module, recipe), recipe)
+        self.optimizer = optimizers.get(recipe.optimizer)(
+            parameter_groups(module, recipe, trained_before), recipe
+        )
         steps = epochs * batch_count(len(data.train), recipe.batch_size)
         paced = replace(recipe, rungs=recipe.rungs or rungs(epochs))  # a schedule is told of steps alone
         self.schedule = schedules.get(recipe.schedule)(self.optimizer, paced, steps)

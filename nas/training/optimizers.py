@@ -1,6 +1,9 @@
 """Optimizers and schedules of the learning rate, by name, and which parameters decay."""
 
 import math
+from collections.abc import Collection
+from itertools import product
+from typing import Any
 
 import torch
 from torch import nn
@@ -33,7 +36,8 @@ def _one_cycle(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> 
 
     Its last step would have no rate: it is one after the end, so that a training of one step learns.
     """
-    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=recipe.peak_rate, total_steps=steps + 1)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    return torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=rates, total_steps=steps + 1)
 
 
 @schedules.register("cosine")
@@ -83,14 +87,28 @@ class Cycles(LRScheduler):
         return (1 + math.cos(math.pi * (place - RISE) / (1 - RISE))) / 2
 
 
-def parameter_groups(module: nn.Module, recipe: Recipe) -> Groups:
-    """What decays, and what does not: scales, biases and norms, and latent weights whose code forbids it."""
+TRAINED_RATE = 0.1
+"""Of the highest rate, for what was trained before: the full one would first undo what it learned."""
+
+
+def parameter_groups(module: nn.Module, recipe: Recipe, trained_before: Collection[str] = ()) -> Groups:
+    """What decays, and what does not: scales, biases and norms, and latent weights whose code forbids it.
+
+    Args:
+        module: what is trained.
+        recipe: tells the decay and the rate.
+        trained_before: the names of parameters that go on at a tenth of the rate.
+    """
     layers = [m for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear)]
     exempt = {id(layer.weight) for layer in layers if not layer.weight_code.decays}
     exempt |= {id(p) for m in module.modules() if isinstance(m, OutputScale) for p in m.parameters()}
-    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    decaying = [p for p in trained if p.ndim > 1 and id(p) not in exempt]
-    others = [p for p in trained if p.ndim <= 1 or id(p) in exempt]
-    groups: Groups = [{"params": decaying, "weight_decay": recipe.weight_decay}]
-    groups.append({"params": others, "weight_decay": 0.0})
-    return [group for group in groups if group["params"]]
+    groups: dict[tuple[float, float], Any] = {}
+    for is_trained, decays in product((False, True), (True, False)):
+        rate = recipe.peak_rate * (TRAINED_RATE if is_trained else 1.0)
+        decay = recipe.weight_decay if decays else 0.0
+        groups[is_trained, decays] = {"params": [], "weight_decay": decay, "lr": rate}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            decays = parameter.ndim > 1 and id(parameter) not in exempt
+            groups[name in trained_before, decays]["params"].append(parameter)
+    return [group for group in groups.values() if group["params"]]

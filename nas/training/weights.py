@@ -9,7 +9,7 @@ from search_spaces.errors import PLUGINS, BitnasError, InvalidInput
 from search_spaces.weight_codes import WeightCode, weight_codes
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from nas.training.checkpoint import Loaded
 
@@ -74,7 +74,6 @@ def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
         InvalidInput: they are of another network.
     """
     from nas.training import checkpoint
-    from search_spaces.layers import QuantConv2d, QuantLinear
 
     loaded = checkpoint.read(path)
     if job_of(loaded).network != network:
@@ -82,11 +81,23 @@ def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
         raise InvalidInput("start", problem, "name weights of the same network")
     given = {name.removeprefix("module."): t for name, t in loaded.tensors.items()}
     own = module.state_dict()
-    fitting = {n: t for n, t in given.items() if n in own and own[n].shape == t.shape}
-    if not any(name.endswith("weight") and t.ndim > 1 for name, t in fitting.items()):
+    if not any(name.endswith("weight") and own[name].ndim > 1 for name in _fitting(own, given)):
         raise BitnasError(f"{path}: none of its tensors fits this network; name weights of the same one")
-    was = _codes_of_job(job_of(loaded))
-    recoded, stale = _changes(was, _codes(module))
+    return sorted(set(own) - take_over(module, given, codes_of_job(job_of(loaded))))
+
+
+def take_over(module: "nn.Module", given: "dict[str, Tensor]", was: "dict[str, LayerCodes]") -> set[str]:
+    """Take over all tensors that fit by name and shape; gives the names of those that it took.
+
+    Args:
+        module: the network that takes them.
+        given: parameters and buffers of another.
+        was: what the layers of the other coded, by name; one that is not there was in float.
+    """
+    from search_spaces.layers import QuantConv2d, QuantLinear
+
+    fitting = _fitting(module.state_dict(), given)
+    recoded, stale = _changes(was, codes_of(module))
     fitting = {name: t for name, t in fitting.items() if name not in stale}
     # what latent weights stand for: those that started small have stayed so
     starts = {name: was.get(name, _FLOAT).weight.start for name in recoded}
@@ -96,11 +107,15 @@ def transfer(module: "nn.Module", path: Path, network: str) -> list[str]:
         layer = module.get_submodule(name)
         if isinstance(layer, QuantConv2d | QuantLinear):
             layer.start_from(weight)
-    return sorted(set(own) - set(fitting))
+    return set(fitting)
+
+
+def _fitting(own: "dict[str, Tensor]", given: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    return {name: t for name, t in given.items() if name in own and own[name].shape == t.shape}
 
 
 @dataclass(frozen=True)
-class _Codes:
+class LayerCodes:
     """What a layer's learned numbers are about.
 
     Attributes:
@@ -114,10 +129,10 @@ class _Codes:
     activation: tuple[str, bool] | tuple[()] = ()
 
 
-_FLOAT = _Codes(weight_codes.get_early("float"))
+_FLOAT = LayerCodes(weight_codes.get_early("float"))
 
 
-def _changes(was: dict[str, _Codes], now: dict[str, _Codes]) -> tuple[list[str], set[str]]:
+def _changes(was: dict[str, LayerCodes], now: dict[str, LayerCodes]) -> tuple[list[str], set[str]]:
     """Layers whose weights have another code, and the tensors of scales and ranges that were another's."""
     recoded = [name for name, codes in now.items() if was.get(name, _FLOAT).weight is not codes.weight]
     reranged = [name for name, codes in now.items() if was.get(name, _FLOAT).activation != codes.activation]
@@ -126,7 +141,7 @@ def _changes(was: dict[str, _Codes], now: dict[str, _Codes]) -> tuple[list[str],
     return recoded, stale
 
 
-def _codes(module: "nn.Module") -> dict[str, _Codes]:
+def codes_of(module: "nn.Module") -> dict[str, LayerCodes]:
     """Of every layer by name; torch's own are in float, where other plans may have one of ours."""
     from torch import nn
 
@@ -136,20 +151,20 @@ def _codes(module: "nn.Module") -> dict[str, _Codes]:
     for name, layer in module.named_modules():
         if isinstance(layer, QuantConv2d | QuantLinear):
             activation = layer.activation.code, layer.activation.is_fixed
-            found[name] = _Codes(layer.weight_code, layer.scale_names, activation)
+            found[name] = LayerCodes(layer.weight_code, layer.scale_names, activation)
         elif isinstance(layer, nn.Conv2d | nn.Linear):
             found[name] = _FLOAT
     return found
 
 
-def _codes_of_job(job: TrainJob) -> dict[str, _Codes]:
+def codes_of_job(job: TrainJob) -> dict[str, LayerCodes]:
     import torch
 
     import search_spaces
 
     try:
         with torch.device("meta"):
-            return _codes(search_spaces.network(job.network, job.precision, None, job.classifier))
+            return codes_of(search_spaces.network(job.network, job.precision, None, job.classifier))
     except InvalidInput as error:
         problem = f"the weights are in '{job.precision}', and {error.problem}"
         raise InvalidInput("start", problem, ("if a plug-in brings it, give it by ", PLUGINS)) from error

@@ -1,12 +1,15 @@
-"""The artifact: a folder that holds a compiled network and all that is needed to run and to check it.
+"""The artifact: a folder that holds a network, in one form or several, and all that is needed to check it.
 
-manifest.json            format, target, block sizes, constants' places, and a sha256 of every other file
+manifest.json            the forms, the shapes, and a sha256 of every other file; for a compiled library also
+                         its target, block sizes and constants' places
 network.so               the machine code; its one entry is ``network``
 constants.safetensors    the packed weights, scales, biases and thresholds
 sample.safetensors       an input and the output that this network gave for it
 predict.py               runs the network with numpy and apache-tvm-ffi alone
 pictures.py              reads image files for it, by Pillow
-...                      whatever the exporter adds: the architecture, the card
+...                      whatever the exporter adds: other forms, the architecture, the card
+
+Only ``manifest.json`` is in every artifact: one that was exported in other forms has no library, and no code.
 """
 
 import hashlib
@@ -36,7 +39,10 @@ MANIFEST, LIBRARY, CONSTANTS, SAMPLE, PREDICT = (
 )
 PICTURES = "pictures.py"  # not in every artifact: older ones classify arrays alone
 FORMAT: Literal[3] = 3
-"""Of what is written; in artifacts of format 2 constants are stored as kernels take them."""
+"""Of what is written; in artifacts of format 2 constants are stored as kernels take them, and all hold a
+library and no other form."""
+COMPILED = "tvm"
+"""What the form is called that is a compiled library and its constants."""
 MAX_BYTES = 1 << 32
 MAX_EXTENT = 1 << 16
 
@@ -54,22 +60,22 @@ class ConstantPlace(BaseModel):
 
 
 class Manifest(BaseModel):
-    """The manifest of an artifact, as it is read: unknown fields and absurd sizes are refused."""
+    """What every manifest has, as it is read: unknown fields and absurd sizes are refused.
+
+    Attributes:
+        format: of the manifest; 2 is that of older artifacts, which all hold a library and nothing else.
+        formats: the forms that the network is in, by their names.
+        input_shape: torch's, (N, C, H, W).
+        output_shape: torch's.
+        files: the sha256 of every other file, by its name.
+        digest: the sha256 of all that is above.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     format: Literal[2, 3]
-    architecture: str
-    target: str
-    flags: tuple[str, ...]
-    tvm: str
+    formats: tuple[str, ...] = (COMPILED,)
     input_shape: tuple[Extent, Extent, Extent, Extent]
     output_shape: tuple[Extent, ...] = Field(max_length=4)
-    constant_bytes: int = Field(ge=0, le=MAX_BYTES)
-    workspace_bytes: int = Field(ge=0, le=MAX_BYTES)
-    live_bytes: int = Field(ge=0, le=MAX_BYTES)
-    threads: int = Field(ge=1, le=MAX_THREADS)
-    constants: tuple[ConstantPlace, ...]
-    workloads: tuple[str, ...]
     files: dict[str, str]
     digest: str
 
@@ -79,6 +85,21 @@ class Manifest(BaseModel):
         if 4 * math.prod(shape) > MAX_BYTES:
             raise ValueError("the shape is too large")
         return shape
+
+
+class LibraryManifest(Manifest):
+    """The manifest of an artifact that holds a compiled library; the fields are ``NetworkInfo``'s."""
+
+    architecture: str
+    target: str
+    flags: tuple[str, ...]
+    tvm: str
+    constant_bytes: int = Field(ge=0, le=MAX_BYTES)
+    workspace_bytes: int = Field(ge=0, le=MAX_BYTES)
+    live_bytes: int = Field(ge=0, le=MAX_BYTES)
+    threads: int = Field(ge=1, le=MAX_THREADS)
+    constants: tuple[ConstantPlace, ...]
+    workloads: tuple[str, ...]
 
 
 def read_tensors(path: Path, *names: str) -> tuple[NDArray[Any], ...]:
@@ -107,6 +128,15 @@ def read_manifest(folder: Path) -> Manifest:
         raise BitnasError(f"{path}: it cannot be read ({error}); check the file") from error
 
 
+def library_manifest(folder: Path) -> LibraryManifest:
+    """Read and validate ``manifest.json`` of an artifact that must hold a compiled library."""
+    manifest = read_manifest(folder)
+    if not isinstance(manifest, LibraryManifest):
+        forms = ", ".join(manifest.formats)
+        raise BitnasError(f"{folder}: it holds no compiled library but {forms}; export it as {COMPILED}, too")
+    return manifest
+
+
 def manifest_of(content: bytes, path: Path) -> Manifest:
     """Validate what ``manifest.json`` at a path holds.
 
@@ -114,21 +144,39 @@ def manifest_of(content: bytes, path: Path) -> Manifest:
         BitnasError: it is malformed, or was changed.
     """
     try:
-        manifest = Manifest.model_validate_json(content.decode("utf-8"))
-    except UnicodeDecodeError as error:
+        fields = json.loads(content.decode("utf-8"), object_pairs_hook=_once)
+        manifest = _kind_of(fields).model_validate_json(content)
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, _TwiceError) as error:
         raise BitnasError(f"{path}: it cannot be read ({error}); check the file") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise BitnasError(f"{path}: {where}: {first['msg'].lower()}; export it again") from error
-    if own_digest(json.loads(content)) != manifest.digest:
+    if own_digest(fields) != manifest.digest:
         raise BitnasError(f"{path}: its digest is wrong, it was changed; export it again")
     return manifest
 
 
+def _kind_of(fields: Any) -> type[Manifest]:
+    """Which manifest it is: those of before there were other forms are all of libraries."""
+    forms = fields.get("formats", (COMPILED,)) if isinstance(fields, dict) else ()
+    return LibraryManifest if isinstance(forms, list | tuple) and COMPILED in forms else Manifest
+
+
+class _TwiceError(ValueError):
+    """A key is in an object twice: two readers could take either."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _TwiceError("a key is there twice")
+    return found
+
+
 def check_files(folder: Path, manifest: Manifest) -> None:
     """Refuse an artifact with a missing, changed or outside file."""
-    for name in (LIBRARY, CONSTANTS, SAMPLE, PREDICT):
+    for name in (LIBRARY, CONSTANTS, SAMPLE, PREDICT) if isinstance(manifest, LibraryManifest) else ():
         if name not in manifest.files:
             raise BitnasError(f"{folder / MANIFEST}: it lists no {name}; export it again")
     for name, expected in manifest.files.items():
@@ -141,7 +189,7 @@ def check_files(folder: Path, manifest: Manifest) -> None:
             raise BitnasError(f"{path}: its checksum is wrong, the file was changed; export it again")
 
 
-def check_target(manifest: Manifest) -> None:
+def check_target(manifest: LibraryManifest) -> None:
     """Refuse code for another architecture or for instructions that this CPU lacks."""
     if manifest.architecture != platform.machine():
         raise BitnasError(

@@ -16,10 +16,10 @@ from runtime.formats.artifact import (
     LIBRARY,
     MANIFEST,
     ConstantPlace,
-    Manifest,
+    LibraryManifest,
     check_files,
     check_target,
-    read_manifest,
+    library_manifest,
     read_sample,
     read_tensors,
 )
@@ -45,7 +45,7 @@ def load(directory: str | Path) -> CompiledNetwork:
     if folder.suffix == SUFFIX:
         bnz = read_bnz(folder)
         return compile(bnz.module, (1, *bnz.architecture.input_shape))
-    manifest = read_manifest(folder)
+    manifest = library_manifest(folder)
     check_files(folder, manifest)
     check_target(manifest)
     # A copy of its own: a library that was loaded from this path before would be given again, changed or not.
@@ -70,7 +70,7 @@ def load(directory: str | Path) -> CompiledNetwork:
     return network
 
 
-def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
+def _info(folder: Path, manifest: LibraryManifest) -> NetworkInfo:
     try:
         workloads = tuple(Workload.from_json(text) for text in manifest.workloads)
     except UnknownFamilyError as error:
@@ -92,7 +92,7 @@ def _info(folder: Path, manifest: Manifest) -> NetworkInfo:
     )
 
 
-def _constants(folder: Path, manifest: Manifest) -> tuple[Constant, ...]:
+def _constants(folder: Path, manifest: LibraryManifest) -> tuple[Constant, ...]:
     arrays = read_tensors(folder / CONSTANTS, *(c.name for c in manifest.constants))
     pairs = list(zip(manifest.constants, arrays, strict=True))
     for place, stored in pairs:  # before they are laid out: what does not fit may be large

@@ -13,6 +13,8 @@ from runtime.lowering.rulebook import place_of, rules, torch_shape
 from runtime.lowering.shape_rules import IDENTITIES
 from runtime.lowering.stand_in import IN_PLACE, Recorded
 from runtime.lowering.wording import (
+    UNTOLD_PARTS,
+    asked_for_length,
     branched,
     called_outside,
     iterated,
@@ -92,8 +94,16 @@ class Recorder(fx.Tracer):
         """The parts of a tensor, where their number is told; refuse any other loop."""
         count = _parts(obj.node)
         if count is None:
-            self.refuse(iterated(self.kinds.get(obj.node)))
+            self.refuse(UNTOLD_PARTS if _is_divided(obj.node) else iterated(self.kinds.get(obj.node)))
         return iter([obj[i] for i in range(count)])
+
+    def length(self, obj: fx.Proxy) -> int:
+        """The number of parts of a tensor, where it is told; refuse any other ``len()``, but keep nothing."""
+        count = _parts(obj.node)
+        if count is None:
+            kind = self.kinds.get(obj.node)
+            raise UnsupportedLayerError(UNTOLD_PARTS if _is_divided(obj.node) else asked_for_length(kind))
+        return count
 
     def keys(self, obj: fx.Proxy) -> NoReturn:
         """Refuse ``**``."""
@@ -201,14 +211,29 @@ def _takes_weights(node: fx.Node) -> bool:
 
 
 def _parts(node: fx.Node) -> int | None:
-    """How many parts a chunk or a split gives; None where that depends on a shape, or it is neither."""
-    if node.target not in ("chunk", "split", torch.chunk, torch.split):
+    """How many parts a chunk or a split gives; None where that depends on a shape, or it is neither.
+
+    A chunk of few channels gives fewer than it is asked for. Then a part that is not there is refused later.
+    """
+    if node.target is operator.getitem:
+        given, index = node.args
+        if not isinstance(given, fx.Node) or not isinstance(index, slice):
+            return None
+        whole = _parts(given)
+        is_told = all(each is None or isinstance(each, int) for each in (index.start, index.stop, index.step))
+        return len(range(whole)[index]) if whole is not None and is_told else None
+    if not _is_divided(node):
         return None
     given = [*node.args[1:2], *(node.kwargs.get(name) for name in PARTS_ARGUMENTS)]
     told = next((each for each in given if each is not None), None)
     if isinstance(told, list | tuple):
         return len(told)
     return told if node.target in ("chunk", torch.chunk) and isinstance(told, int) else None
+
+
+def _is_divided(node: fx.Node) -> bool:
+    """Whether a step gives the parts of a tensor."""
+    return node.target in ("chunk", "split", torch.chunk, torch.split)
 
 
 def _is_leaf_of_fx(function: Any) -> bool:

@@ -39,16 +39,16 @@ def require_same(module: nn.Module, traced: Trace, graph: Graph) -> None:
     Raises:
         UnsupportedLayerError: there is a difference in shape, in value, or in what is computed.
     """
-    with _as_it_is(module), no_random_numbers(), one_thread():
+    with as_it_is(module), no_random_numbers(), one_thread():
         with KeepsTensors(module):  # to ask for a weight's shape may be to make it
-            images = list(_images(module, traced, _affordable(traced, graph)))
+            images = list(sample_images(module, traced, _affordable(traced, graph)))
         runs = [(_in_torch(module, image), _in_steps(module, traced, image)) for image in images]
     for own, steps in runs:
         _compare(own, steps)
 
 
 @contextmanager
-def _as_it_is(module: nn.Module) -> Iterator[None]:
+def as_it_is(module: nn.Module) -> Iterator[None]:
     """The module in evaluation mode, without gradients; one that compiles or distributes another calls it."""
     attributes = Attributes(module)
     try:
@@ -104,14 +104,15 @@ def _replayed(traced: Trace, image: torch.Tensor) -> Any:
     values: dict[Any, Any] = {traced.input: image}
     last_reader = {node: step for step in traced.steps for node in step.node.all_input_nodes}
     for step in traced.steps:
-        values[step.node] = _performed(step, values)
+        values[step.node] = performed(step, values)
         for node in step.node.all_input_nodes:
             if last_reader[node] is step and node is not traced.output:
                 values.pop(node)  # as torch does, or all images of a large model would be held at once
     return values[traced.output]
 
 
-def _performed(step: Step, values: Mapping[Any, Any]) -> Any:
+def performed(step: Step, values: Mapping[Any, Any]) -> Any:
+    """What a step gives in torch, for the values of the steps before it."""
     node = step.node
     if node.op == "get_attr":
         return getattr(step.layer, str(node.target).rpartition(".")[2])
@@ -156,7 +157,7 @@ def _other_result(found: Any, traced: torch.Tensor) -> str:
     return "" if torch.allclose(a, b, TOLERANCE, TOLERANCE * largest, equal_nan=True) else "other numbers"
 
 
-def _images(module: nn.Module, traced: Trace, shape: tuple[int, ...]) -> Iterator[torch.Tensor]:
+def sample_images(module: nn.Module, traced: Trace, shape: tuple[int, ...]) -> Iterator[torch.Tensor]:
     """Noise, and a ramp of larger numbers, of the weights' type and where they are; no generator moves."""
     like = next(_weights(module, traced), torch.empty((), dtype=torch.float32, device="cpu"))
     generator = torch.Generator("cpu").manual_seed(0)

@@ -79,19 +79,17 @@ def _resize(
     at.require(whole, f"an image of {height}x{width} cannot be resized to {sides}")
     if mode == "area":
         return adaptive_mean(at, input, sides)
-    kept = scales is not None and not recompute_scale_factor
-    ratios = [
-        np.float32(1 / scale) if kept else np.float32(own) / np.float32(side)
-        for own, side, scale in zip((height, width), sides, scales or (1, 1), strict=True)
-    ]
+    ratios = ratios_of((height, width), sides, scales, recompute_scale_factor)
     shape, work = (n, *sides, channels), (n, height, width, *sides, channels)
     made_of = (mode, align_corners, *map(float, ratios))
     if mode != "bilinear":
         half = np.float32(0.5 if mode == "nearest-exact" else 0)
-        places = [_nearest(*each, half) for each in zip((height, width), sides, ratios, strict=True)]
+        places = [nearest_lines(*each, half) for each in zip((height, width), sides, ratios, strict=True)]
         tables: Constants = {"row": places[0], "column": places[1]}
         return at.emit(TakePixels(*work), [input], shape, lambda: tables, made_of)
-    between = [_between(*each, align_corners) for each in zip((height, width), sides, ratios, strict=True)]
+    between = [
+        lines_between(*each, align_corners) for each in zip((height, width), sides, ratios, strict=True)
+    ]
     names = ("row", "row_below", "row_share"), ("column", "column_behind", "column_share")
     found = {name: t for own, ts in zip(names, between, strict=True) for name, t in zip(own, ts, strict=True)}
     return at.emit(ResizeBilinear(*work), [input], shape, lambda: found, made_of)
@@ -105,7 +103,19 @@ def _pair(at: At, option: str, given: Any) -> tuple[Any, Any]:
     return pair[0], pair[1]
 
 
-def _nearest(own: int, side: int, ratio: np.float32, half: np.float32) -> NDArray[np.int32]:
+def ratios_of(
+    own: tuple[int, ...], sides: tuple[int, ...], scale_factor: Any, recompute_scale_factor: bool | None
+) -> list[np.float32]:
+    """How many rows and columns of an image one of the resized image stands for, in float32 as in torch."""
+    kept = scale_factor is not None and not recompute_scale_factor
+    given = scale_factor if isinstance(scale_factor, tuple | list) else (scale_factor, scale_factor)
+    return [
+        np.float32(1 / scale) if kept else np.float32(size) / np.float32(side)
+        for size, side, scale in zip(own, sides, given, strict=True)
+    ]
+
+
+def nearest_lines(own: int, side: int, ratio: np.float32, half: np.float32) -> NDArray[np.int32]:
     """Which of ``own`` rows stands at each of ``side`` places, in float32 as torch reckons.
 
     Unless asked to be exact, torch forgets a scale that gives as many rows, or twice as many.
@@ -117,7 +127,9 @@ def _nearest(own: int, side: int, ratio: np.float32, half: np.float32) -> NDArra
     return found
 
 
-def _between(own: int, side: int, ratio: np.float32, align_corners: bool | None) -> tuple[NDArray[Any], ...]:
+def lines_between(
+    own: int, side: int, ratio: np.float32, align_corners: bool | None
+) -> tuple[NDArray[Any], ...]:
     """The rows before and behind each of ``side`` places, and the share of the one behind, as torch does."""
     steps, half = np.arange(side, dtype=np.float32), np.float32(0.5)
     if own == side:

@@ -11,9 +11,6 @@ from typing import Any
 import torch
 from torch import fx
 
-from runtime.lowering.wording import asked_for_length
-from search_spaces.errors import UnsupportedLayerError
-
 IN_PLACE = {
     f"__{name}__": getattr(operator, name)
     for name in (
@@ -77,7 +74,7 @@ class Recorded(fx.Proxy):
         return self.__reduce_ex__(memo)
 
     def __len__(self) -> int:  # which C++ asks of anything, and goes on; so it is not kept
-        raise UnsupportedLayerError(asked_for_length(self.tracer.kinds.get(self.node)))
+        return int(self.tracer.length(self))
 
     def __delitem__(self, index: Any) -> None:
         self.tracer.create_proxy("call_function", operator.delitem, (self, index), {})

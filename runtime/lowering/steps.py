@@ -48,9 +48,9 @@ class Step:
     def run(self, builder: GraphBuilder, values: Mapping[Node, Any]) -> Any:
         """Lower it; what it gives is a value of the graph, or a number."""
         if self.rule is None:
-            return self._weight() if self.layer is not None else self._number(values)
-        given = {name: _resolved(argument, values) for name, argument in self.given.items()}
-        at = At(builder, self.name, self.layer, _within(self.node))
+            return self.weight() if self.layer is not None else self._number(values)
+        given = {name: resolved(argument, values) for name, argument in self.given.items()}
+        at = At(builder, self.name, self.layer, within(self.node))
         found = self.rule.apply(at, given)
         changed = next(iter(given.values()))
         is_same = not self.in_place or (
@@ -62,20 +62,21 @@ class Step:
             at.require(fits, f"its output of shape {each.shape} is too large for a kernel")
         return found
 
-    def _weight(self) -> HeldWeight:
+    def weight(self) -> HeldWeight:
+        """The parameter that it takes, where it is no more than that."""
         name = str(self.node.target)
         return HeldWeight(name.removeprefix(f"{ROOT}."), getattr(self.layer, name.rpartition(".")[2]))
 
     def _number(self, values: Mapping[Node, Any]) -> Any:
-        args = _resolved(self.node.args, values)
+        args = resolved(self.node.args, values)
         try:
-            return size_of(self.node, args, _resolved(self.node.kwargs, values))
+            return size_of(self.node, args, resolved(self.node.kwargs, values))
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:
             problem = f"{_place(self.node)}: {error}, for the shape that it is compiled for"
             raise UnsupportedLayerError(problem) from error
 
 
-def _resolved(argument: Any, values: Mapping[Node, Any]) -> Any:
+def resolved(argument: Any, values: Mapping[Node, Any]) -> Any:
     """An argument with values in place of nodes."""
     return values[argument] if isinstance(argument, Node) else map_arg(argument, lambda n: values[n])
 
@@ -127,10 +128,10 @@ def _find_rule(node: Node, layer: nn.Module | None) -> Rule:
 def _place(node: Node) -> str:
     """How an error names a step."""
     is_layer = node.op == "call_module"
-    return place_of(str(node.target)) if is_layer else place_of(node.name, _within(node))
+    return place_of(str(node.target)) if is_layer else place_of(node.name, within(node))
 
 
-def _within(node: Node) -> str:
+def within(node: Node) -> str:
     """The path of the module whose forward calls a function; empty for the model's own, and for a layer."""
     stack = list(node.meta.get("nn_module_stack", {}).values())
     return str(stack[-1][0]) if stack and node.op != "call_module" else ""

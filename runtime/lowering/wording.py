@@ -15,6 +15,11 @@ NO_NUMBER = (
     "range() and an index do, which is not computed; compute with the tensor or the size itself"
 )
 
+UNTOLD_PARTS = (
+    "model: its forward() counts or goes through the parts of a split(), whose number no trace knows; "
+    "use chunk(), split() with a list of sizes, or name the parts, as in a, b = x.split(8, 1)"
+)
+
 
 def asked_for_length(kind: type | None) -> str:
     """Of ``len(x)``; ``kind`` is that of a number or a shape, None that of a tensor."""

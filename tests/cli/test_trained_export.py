@@ -12,10 +12,11 @@ import pytest
 from click.testing import CliRunner
 
 from nas.cli.main import cli
+from nas.export.agreement import check_agreement
 from nas.export.card import Card
-from nas.export.finished import DisagreementError, check_agreement
 from nas.export.identity import digest_and_kilobytes
 from search_spaces import BitnasError, network, size
+from search_spaces.errors import DisagreementError
 from tests.cli.small_network import environment
 from tests.runtime.harness import edit_manifest
 

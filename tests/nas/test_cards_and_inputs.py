@@ -22,7 +22,7 @@ from torch import nn
 import latency
 import runtime
 from nas.data import DataSet, load
-from nas.export import finished
+from nas.export import finished, writing
 from nas.export.card import Card, read_card
 from nas.training.loop import predict, train
 from search_spaces import precisions
@@ -114,7 +114,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Export
         time = latency.Measurement(0.1, 0.0, 12, "2026-01-01T00:00:00+00:00", "0")
         some = finished.Finished(module, network, time, latency.device("local"), data, 0.1, None)
         out = home / f"{kind}-out"
-        finished.write_artifact(some, out, ("network.json", "{}"), data=kind, **ORIGIN)
+        writing.write_artifact(some, out, ("network.json", "{}"), data=kind, **ORIGIN)
         return Exported(out, data, predict(module, data.test), read_card(out))
 
     def get(kind: str) -> Exported:

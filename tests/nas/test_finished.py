@@ -11,9 +11,10 @@ from torch import nn
 import latency
 import runtime
 from nas.data import load
-from nas.export import finished
+from nas.export import finished, writing
 from nas.training.loop import predict
 from search_spaces import precisions
+from search_spaces.errors import DisagreementError
 from search_spaces.layers import QuantLinear
 
 ORIGIN = {"network": "a", "precision": "float", "digest": "0", "data": "digits", "epochs": 0, "seed": 0}
@@ -34,11 +35,11 @@ def test_torch_is_asked_how_far_it_agrees_with_itself(
 ) -> None:
     expected = predict(some.module, some.data.test)
     wrong = np.where(np.arange(len(expected)) < 5, (expected + 1) % 10, expected)
-    monkeypatch.setattr(finished, "classes_of", lambda network, split: wrong)
+    monkeypatch.setattr(writing, "classes_of", lambda run, split: wrong)
     written: dict[str, Any] = {"output": tmp_path / "out", "identity": ("network.json", "{}"), **ORIGIN}
-    with pytest.raises(finished.DisagreementError, match=r"5 of 360 .* classes 0 otherwise than itself"):
-        finished.write_artifact(some, **written)
+    with pytest.raises(DisagreementError, match=r"5 of 360 .* classes 0 otherwise than itself"):
+        writing.write_artifact(some, **written)
     assert not (tmp_path / "out").exists()
     monkeypatch.setattr("nas.export.rounding.ROUNDING", 0.05)  # a network for which the last bits matter
-    assert finished.write_artifact(some, **written).same_class == 355
+    assert writing.write_artifact(some, **written).same_class == 355
     assert (tmp_path / "out" / "card.json").exists()

@@ -58,6 +58,13 @@ def halves(m, y):
     return torch.cat([second, torch.relu(first)], 1)
 
 
+def appended(m, y):
+    """The channels of a block of YOLOv8."""
+    parts = list(y.chunk(2, 1))
+    parts.extend(torch.relu(parts[-1]) for _ in range(len(parts)))
+    return torch.cat(parts, 1)
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -70,6 +77,8 @@ def halves(m, y):
         channels_last,
         tokens,
         halves,
+        appended,
+        lambda m, y: torch.cat([y, *y.split([1, 2, 1], 1), *reversed(y.chunk(4, 1)[1:])], 1),
         shuffled,
         lambda m, y: y.reshape(2, 2, 2, 8, 8).permute(0, 2, 1, 3, 4).reshape(2, 4, 8, 8) + y,
         lambda m, y: y.transpose(2, 3) * y + y.permute((0, 1, 3, 2)),
@@ -232,6 +241,7 @@ def test_what_moves_numbers_between_bytes_stays_in_integers():
         (lambda m, y: y[:1], "images of a batch"),
         (lambda m, y: y[:, ::2], "only steps through rows and columns alike"),
         (lambda m, y: torch.cat([y, y], 0), "images of batches"),
+        (lambda m, y: torch.cat(list(y.chunk(3, 1)), 1), "asks for part 2 of 2"),
         (lambda m, y: y * m.wide[0], "with the parameter .wide. of shape"),
         (lambda m, y: F.conv2d(y.flatten(2), m.convolution.weight), "gets a tensor of shape \\(2, 4, 64\\)"),
         (lambda m, y: F.layer_norm(y, (4,)), "it norms \\(4,\\), but gets"),

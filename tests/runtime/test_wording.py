@@ -143,6 +143,11 @@ TENSORS = "iterates over a tensor"
         (looping, TENSORS),
         (lambda y: sum(y), TENSORS),
         (lambda y: next(iter(y)), TENSORS),
+        (
+            lambda y: sum(y.split(1, 1)),
+            "counts or goes through the parts of a split(), whose number no trace",
+        ),
+        (lambda y: y * len(y.split(1, 1)), "counts or goes through the parts of a split(), whose number"),
         (lambda y: dict(**y), "unpacks a tensor by **"),
         (branching, "branches on the numbers of a tensor (if, "),
         (lambda y: y * bool(y.sum()), "branches on the numbers of a tensor"),

@@ -1,0 +1,131 @@
+"""Trained weights that the candidates of a search start from, wherever names and shapes agree."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.training.job import TrainJob, job_of
+from nas.training.weights import LayerCodes, codes_of, codes_of_job, take_over
+from search_spaces.errors import BitnasError, InvalidInput
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+ARCHITECTURE, PUBLISHED = "architecture.json", "network.json"
+"""Beside exported weights, one of them says what the layers' numbers are about."""
+MODEL = "model.safetensors"
+
+
+ENOUGH = 7
+"""Bits of weights with which a network computes nearly what it did in float."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """The tensors of a trained network, by torch's names.
+
+    Attributes:
+        path: where they were read.
+        tensors: parameters and buffers.
+        codes: of the layers that they are of, by name; a layer that is not there is in float.
+    """
+
+    path: Path
+    tensors: "dict[str, Tensor]"
+    codes: dict[str, LayerCodes]
+
+    def start(self, module: "nn.Module") -> set[str]:
+        """Let a network start from these weights; gives the names of parameters that have little to learn.
+
+        These are all that it took over, but for blocks with a layer that had more bits here.
+
+        A layer whose weights have another code than here starts at the real weights, with the scales that fit
+        them best. What agrees in name but not in shape stays as it is.
+        """
+        taken = take_over(module, self.tensors, self.codes)
+        now = codes_of(module)
+        fewer = {
+            _block(name) for name, codes in now.items() if codes.weight.bits < min(self._bits(name), ENOUGH)
+        }
+        return {name for name, _ in module.named_parameters() if name in taken and _block(name) not in fewer}
+
+    def _bits(self, name: str) -> float:
+        return self.codes[name].weight.bits if name in self.codes else 32
+
+    def share(self, module: "nn.Module") -> float:
+        """The share of a network's weights, 0..1, that agree with these in name and shape."""
+        own = {name: p for name, p in module.named_parameters() if p.ndim > 1}
+        shapes = {name: t.shape for name, t in self.tensors.items()}
+        taken = sum(p.numel() for name, p in own.items() if shapes.get(name) == p.shape)
+        return taken / max(1, sum(p.numel() for p in own.values()))
+
+
+def _block(name: str) -> str:
+    """The part of a network that a layer or a parameter belongs to, such as ``blocks.3``."""
+    return ".".join(name.split(".")[:2])
+
+
+def read_pretrained(path: Path) -> Pretrained:
+    """What ``nas train`` or ``nas export`` wrote, or any safetensors file of a network in float.
+
+    Raises:
+        InvalidInput: it is not there, or no safetensors file.
+        BitnasError: what is beside exported weights does not say what they are.
+    """
+    path = path / MODEL if path.is_dir() else path
+    if not path.is_file():
+        raise InvalidInput("pretrained", f"there is no file '{path}'", "name a safetensors file of weights")
+    from nas.training.checkpoint import tensors_and_note
+
+    try:
+        tensors, note = tensors_and_note(path)
+    except BitnasError as error:
+        problem = f"'{path}' is no safetensors file"
+        raise InvalidInput("pretrained", problem, "give one of `nas train` or `nas export`") from error
+    given = {name.removeprefix("module."): t for name, t in tensors.items()}  # a checkpoint's have a prefix
+    return Pretrained(path, given, _codes(path, note))
+
+
+def digest_of(path: Path) -> str:
+    """The sha256 of a file of weights, by which a search knows it again.
+
+    Raises:
+        InvalidInput: it cannot be read.
+    """
+    import hashlib
+
+    path = path / MODEL if path.is_dir() else path
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InvalidInput("pretrained", f"'{path}' cannot be read ({reason})", "put it there") from error
+
+
+def _codes(path: Path, note: object) -> dict[str, LayerCodes]:
+    """What the numbers of layers are about, by what was written with them."""
+    if isinstance(note, dict):
+        from nas.training.checkpoint import Loaded
+
+        return codes_of_job(job_of(Loaded(path, {}, note)))
+    try:
+        if (file := path.with_name(ARCHITECTURE)).is_file():
+            return _codes_of_architecture(file.read_text(encoding="utf-8"))
+        if (file := path.with_name(PUBLISHED)).is_file():
+            known = json.loads(file.read_text(encoding="utf-8"))
+            names = ("network", "precision", "classifier")
+            return codes_of_job(TrainJob(data="", epochs=1, **{name: known[name] for name in names}))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BitnasError(f"{file}: it does not say what the weights are; export them again") from error
+    return {}
+
+
+def _codes_of_architecture(text: str) -> dict[str, LayerCodes]:
+    import torch
+
+    import search_spaces
+
+    with torch.device("meta"):  # names and codes, without memory
+        return codes_of(search_spaces.build(search_spaces.read_architecture(text)))
