@@ -70,4 +70,5 @@ def _in_deviations(weight: Tensor, kept: Tensor) -> Tensor:
     """Sizes of weights, in standard deviations of those of their layer that are left; 0 of the others."""
     held: Any = weight[kept]
     deviation = held.std(correction=0) if held.numel() > 1 else held.abs().sum()
-    return weight.abs() / deviation.clamp_min(1e-12) * kept
+    found: Tensor = weight.abs() / deviation.clamp_min(1e-12) * kept
+    return found

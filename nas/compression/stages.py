@@ -136,7 +136,7 @@ def compress(source: Source, output: Path, settings: Settings, say: Say = lambda
         TrainingError: the loss is not finite.
     """
     from nas.compression.layers import prunable, shareable
-    from nas.export.finished import check_output
+    from nas.export.outputs import check_output
     from runtime.folders import new_folder
     from runtime.formats.bnz import NAME
 

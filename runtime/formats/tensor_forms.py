@@ -109,13 +109,15 @@ def taken(module: "nn.Module", architecture: "Buildable", dtype: str) -> Content
     fold_norms(own)
     layers, defaults = _layers(own), fresh.state_dict()
     tensors, reals = list[Plain | Other](), list[Reals]()
-    for name, tensor in own.state_dict().items():
+    found = own.state_dict()
+    for name, default in defaults.items():  # in their order, which a module that was changed may have lost
+        tensor = found[name]
         if name in layers:
             weights = plain(layers[name])
             tensors.append(weights)
             reals.append(weights.reals)
             continue
-        other, numbers = _other(name, tensor, defaults[name])
+        other, numbers = _other(name, tensor, default)
         tensors.append(other)
         reals.append(numbers)
     kept = [each.kept for each in tensors if isinstance(each, Plain)]

@@ -130,6 +130,18 @@ def test_floats_are_stored_as_what_they_are():
     np.testing.assert_array_equal(shared.weights(), layer.weight.detach().numpy())
 
 
+def test_a_layer_whose_tensors_have_changed_places_is_stored_as_well():
+    architecture = resnet("float")
+    module = trained(architecture)
+    for layer in (
+        m for m in module.modules() if getattr(m, "bias", None) is not None and hasattr(m, "scale_names")
+    ):
+        weight = layer.weight
+        del layer.weight
+        layer.weight = weight
+    assert_same_network(architecture, module)
+
+
 def test_folded_norms_compute_the_same():
     torch.manual_seed(0)
     norm = nn.BatchNorm2d(6, eps=1e-3).double().eval()
