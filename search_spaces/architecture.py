@@ -53,6 +53,8 @@ def _odd(value: int) -> int:
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Channels = Annotated[int, Field(ge=1, le=4096)]
+Inputs = Annotated[int, Field(ge=1, le=65_536)]
+"""Channels of an image, or the features of what is no image, which is one pixel then."""
 Kernel = Annotated[int, Field(ge=1, le=11), AfterValidator(_odd)]
 Stride = Annotated[int, Field(ge=1, le=4)]
 Pixels = Annotated[int, Field(ge=1, le=4096)]
@@ -123,7 +125,7 @@ class Buildable(_Data):
         classes: number of classes.
     """
 
-    input_shape: tuple[Channels, Pixels, Pixels]
+    input_shape: tuple[Inputs, Pixels, Pixels]
     classes: Annotated[int, Field(ge=2, le=100_000)]
 
     def to_json(self) -> str:
