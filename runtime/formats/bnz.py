@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from runtime.formats.coding import CodingError, coders
+from runtime.formats.coding import coders
 from runtime.formats.coding.bits import read_with_length, with_length
 from runtime.formats.tensor_forms import Content, described, part_of, put_back, taken, undescribed
-from search_spaces.errors import PLUGINS, BitnasError, InvalidInput
+from search_spaces.errors import PLUGINS, BitnasError, CodingError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.formats.coding import CodingError, Part
+from runtime.formats.coding import Part
 from runtime.formats.coding.bits import BitReader, BitWriter
 from runtime.formats.plain_weights import (
     BENT,
@@ -27,7 +27,7 @@ from runtime.formats.plain_weights import (
     plain,
     zero_of,
 )
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import CodingError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

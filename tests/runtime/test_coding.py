@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.formats.coding import CodingError, Part, coders, entropy_bits
+from runtime.formats.coding import Part, coders, entropy_bits
 from runtime.formats.coding.bits import BitReader, BitWriter, read_varint, varint
 from runtime.formats.coding.huffman import canonical_codes, code_lengths
+from search_spaces.errors import CodingError
 
 CODINGS = ("range", "huffman")
 

@@ -8,14 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces.errors import BitnasError
 from search_spaces.registry import Registry
 
 Symbols = NDArray[np.int64]
-
-
-class CodingError(BitnasError):
-    """Bytes that no coder wrote."""
 
 
 @dataclass(frozen=True)

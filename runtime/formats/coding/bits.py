@@ -1,6 +1,6 @@
 """Bits one after the other, the highest of each number first; for the tables of codes, not for the codes."""
 
-from runtime.formats.coding.base import CodingError
+from search_spaces.errors import CodingError
 
 MOST_BITS = 63
 """Of a number that is read."""

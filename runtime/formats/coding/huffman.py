@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.formats.coding.base import Coder, CodingError, Part, Symbols, coders
+from runtime.formats.coding.base import Coder, Part, Symbols, coders
 from runtime.formats.coding.bits import BitReader, BitWriter, read_with_length, with_length
+from search_spaces.errors import CodingError
 
 LONGEST = 15
 """Bits of a code: all of them are decoded by one table of 2^15 entries."""

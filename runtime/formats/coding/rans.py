@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.formats.coding.base import Coder, CodingError, Part, Symbols, coders
+from runtime.formats.coding.base import Coder, Part, Symbols, coders
 from runtime.formats.coding.bits import BitReader, BitWriter, read_with_length, with_length
+from search_spaces.errors import CodingError
 
 LOW = 1 << 16
 """The least that a state is; it gives off 16 bits at a time."""
