@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from nas.compression.layers import prunable
 
@@ -46,10 +47,10 @@ class Masks:
 
     @torch.no_grad()
     def apply(self) -> None:
-        """Set to zero what is not left."""
+        """Set to zero what is not left; of shared weights nothing else has a number."""
         for name, layer in self._layers.items():
-            weight = layer.weight
-            weight.masked_fill_(~self.kept[name].to(weight.device), 0)
+            if not parametrize.is_parametrized(layer, "weight"):
+                layer.weight.masked_fill_(~self.kept[name].to(layer.weight.device), 0)
 
     @contextmanager
     def held(self, optimizer: torch.optim.Optimizer) -> Iterator[None]:

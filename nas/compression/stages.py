@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
+    from nas.compression.pruning import Masks
     from runtime.formats.bnz import Reals
 
 REPORT = "compression.json"
@@ -136,6 +137,7 @@ def compress(source: Source, output: Path, settings: Settings, say: Say = lambda
         TrainingError: the loss is not finite.
     """
     from nas.compression.layers import prunable, shareable
+    from nas.compression.pruning import Masks
     from nas.export.outputs import check_output
     from runtime.folders import new_folder
     from runtime.formats.bnz import NAME
@@ -150,11 +152,12 @@ def compress(source: Source, output: Path, settings: Settings, say: Say = lambda
         raise InvalidInput("cluster", problem, "leave it out")
     say(f"{source.title}: judging")
     stages = [_stage("trained", source)]
+    masks = Masks(module)
     if settings.sparsity is not None:
-        _prune(source, settings.sparsity, settings, say)
+        _prune(source, masks, settings.sparsity, settings, say)
         stages.append(_stage("pruned", source))
     if settings.cluster is not None:
-        _share(source, settings.cluster, settings, say)
+        _share(source, masks, settings.cluster, settings, say)
         stages.append(_stage("shared", source))
     say("coding")
     data, reals, changed = _coded(source, settings)
@@ -169,10 +172,9 @@ def compress(source: Source, output: Path, settings: Settings, say: Say = lambda
     return report
 
 
-def _prune(source: Source, sparsity: float, settings: Settings, say: Say) -> None:
-    from nas.compression.pruning import Masks, steps_to
+def _prune(source: Source, masks: "Masks", sparsity: float, settings: Settings, say: Say) -> None:
+    from nas.compression.pruning import steps_to
 
-    masks = Masks(source.module)
     for step, share in enumerate(steps_to(sparsity, settings.steps), 1):
         say(f"pruning, step {step} of {settings.steps}: {share:.1%} of the weights")
         masks.prune(share)
@@ -180,8 +182,11 @@ def _prune(source: Source, sparsity: float, settings: Settings, say: Say) -> Non
     masks.apply()  # an average of weights, where one is kept, is of masked ones, but for what loading rounds
 
 
-def _share(source: Source, bits: int, settings: Settings, say: Say) -> None:
-    """Share weights and train them; where that made the validation split's accuracy less, it is undone."""
+def _share(source: Source, masks: "Masks", bits: int, settings: Settings, say: Say) -> None:
+    """Share weights and train them; where that made the validation split's accuracy less, it is undone.
+
+    What was pruned stays so in layers that share nothing, too.
+    """
     from nas.compression.layers import shareable
     from nas.compression.sharing import shared
 
@@ -189,7 +194,8 @@ def _share(source: Source, bits: int, settings: Settings, say: Say) -> None:
     with shared(shareable(source.module), bits):
         before = {name: tensor.clone() for name, tensor in source.module.state_dict().items()}
         was = _validation(source)
-        _train(source, settings, settings.steps + 1)
+        held = _nothing if settings.sparsity is None else masks.held
+        _train(source, settings, settings.steps + 1, held)
         now = _validation(source)
         if was is not None and now is not None and now < was:
             source.module.load_state_dict(before)

@@ -141,7 +141,7 @@ def source_of(architecture, data):
 
 
 def test_the_file_is_the_network_of_the_last_stage(digits, tmp_path):
-    source = source_of(search_spaces.space("tiny").sample(6), digits)
+    source = source_of(search_spaces.space("tiny").sample(2), digits)
     settings = Settings(sparsity=0.7, steps=2, cluster=4, epochs=1, float16_scales=True)
     said = []
     report = compress(source, tmp_path / "small", settings, said.append)
