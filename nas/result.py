@@ -158,7 +158,7 @@ class Result:
             trial: which; None for the most accurate that keeps the limits when it is measured.
             epochs: how many more epochs to train it first.
             c_source: a folder for the same network as C, new or empty.
-            formats: the forms to write into the folder, such as ``["tvm", "c", "safetensors"]``.
+            formats: the forms to write into the folder, such as ``["tvm", "onnx", "safetensors"]``.
             limits: as of ``best``.
 
         Raises:

@@ -7,6 +7,7 @@ from search_spaces.errors import UnsupportedLayerError
 
 if TYPE_CHECKING:
     from runtime.formats.c_network import c_source, write_c
+    from runtime.formats.c_program import ImageInput
     from runtime.formats.loading import load
     from runtime.formats.onnx.write import onnx_model, write_onnx
     from runtime.lowering import workloads
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CompiledNetwork",
+    "ImageInput",
     "UnsupportedLayerError",
     "Workload",
     "c_source",
@@ -28,6 +30,7 @@ __all__ = [
 
 _HOMES = {
     "CompiledNetwork": "runtime.network",
+    "ImageInput": "runtime.formats.c_program",
     "Workload": "runtime.workload",
     "c_source": "runtime.formats.c_network",
     "compile": "runtime.network",

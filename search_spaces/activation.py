@@ -1,10 +1,11 @@
-"""What a quantized layer does to its input: a ReLU, a range of bytes that follows it, a sign, a mask."""
+"""What a quantized layer does to its input: a ReLU, bytes or levels that follow its range, a sign, a mask."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from search_spaces.precision import LEVEL_BITS, Precision
+from search_spaces.learned_levels import first_basis, quantize_all, refit
+from search_spaces.precision import LEARNED_BITS, LEVEL_BITS, Precision
 from search_spaces.quantizers import dithered, fake_quantize, in_memory_order, sign
 from search_spaces.weight_codes import Inputs
 
@@ -25,12 +26,14 @@ class InputActivation(nn.Module):
 
     Attributes:
         code: ``float``, ``uint8`` (behind a ReLU), ``int8`` (of both signs), ``uint7`` and ``int7`` (the same
-            in 7 bits), ``binary``, or for DoReFa's codes ``uint2`` to ``uint8``.
+            in 7 bits), ``binary``, for DoReFa's codes ``uint2`` to ``uint8``, or ``lq1`` to ``lq3``.
         relu: whether negative inputs become 0; a binary input keeps its sign, so there it is ignored.
         dither: the mask added before the sign: None, ``2d`` or ``3d``.
         plane: rows and columns of the images that rows of features are of, where a mask is added to these.
         scale: 0-dim, the integer codes' step; follows the range of inputs while training, but that of
             DoReFa's codes is fixed: 0 to 1 is what they cover. Always positive.
+        basis: (n,) of LQ-Net's codes: levels are sums of some of these numbers, and 0 is one of them. It
+            follows the inputs while training by quantization error minimization.
         lowest: 0-dim, the lower end of an ``int8`` or ``int7`` range, at most 0; the code is affine (Jacob et
             al., *Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only
             Inference*, equation 1): x = scale (q - zero point), q in 0..255 or 0..127.
@@ -38,6 +41,7 @@ class InputActivation(nn.Module):
 
     scale: Tensor
     lowest: Tensor
+    basis: Tensor
     batches: Tensor
 
     def __init__(self, precision: Precision, relu: bool, plane: tuple[int, int] = (1, 1)) -> None:
@@ -51,11 +55,19 @@ class InputActivation(nn.Module):
         self.register_buffer("batches", torch.tensor(0))
         if self.is_affine:
             self.register_buffer("lowest", torch.tensor(-0.5))
+        if self.is_learned:
+            bits = LEARNED_BITS[self.code]
+            self.register_buffer("basis", 2.0 ** torch.arange(bits) * 1.5 / 2**bits)
 
     @property
     def is_bytes(self) -> bool:
         """Whether the input is an integer."""
         return self.code in STEPS
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the input is one of a few learned levels."""
+        return self.code in LEARNED_BITS
 
     @property
     def inputs(self) -> Inputs:
@@ -85,6 +97,8 @@ class InputActivation(nn.Module):
             x = x.float()  # bfloat16 has 8 bits for a number, and so have steps
         if self.training and not self.is_fixed:
             self._observe(x.detach())
+        if self.is_learned:
+            return quantize_all(F.relu(x) if self.relu else x, self.basis)
         if not self.is_affine:
             return fake_quantize(x, self.scale, 0, STEPS[self.code])
         zero = self.zero_point
@@ -94,16 +108,27 @@ class InputActivation(nn.Module):
     def _observe(self, x: Tensor) -> None:
         """Move the range towards this batch's: the mean over the first ten, then a moving one.
 
-        It holds 0, so that padding is exact (Jacob et al., section 2.1).
+        It holds 0, so that padding is exact (Jacob et al., section 2.1). So do LQ-Net's levels, which move
+        alike: a tenth of the way to those that fit the batch.
         """
+        self.batches += 1
+        share = (1.0 / self.batches).clamp_min(RANGE_MOMENTUM)
+        if self.is_learned:
+            self._refit(F.relu(x) if self.relu else x, share)
+            return
         lowest, highest = (end.float() for end in torch.aminmax(in_memory_order(x)))
         lowest = lowest.clamp_max(0) if self.is_affine else torch.zeros_like(lowest)
         step = (highest.clamp_min(0) - lowest).clamp_min(1e-5) / STEPS[self.code]
-        self.batches += 1
-        share = (1.0 / self.batches).clamp_min(RANGE_MOMENTUM)
         self.scale.lerp_(step, share)
         if self.is_affine:
             self.lowest.lerp_(lowest, share)
+
+    def _refit(self, x: Tensor, share: Tensor) -> None:
+        row = in_memory_order(x)[None].float()
+        if self.batches == 1:
+            self.basis.copy_(first_basis(row, len(self.basis), 0)[0])
+        else:
+            self.basis.lerp_(refit(row, self.basis[None], 0)[0], share)
 
 
 def _input_code(activation: str, relu: bool) -> str:

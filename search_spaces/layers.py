@@ -37,7 +37,10 @@ class _QuantLayer(nn.Module):
         scales = self.weight_code.scales(self.weight.detach())
         self.scale_names = tuple(scales)
         for name, scale in scales.items():
-            self.register_parameter(name, nn.Parameter(scale))
+            if self.weight_code.is_fitted:
+                self.register_buffer(name, scale)
+            else:
+                self.register_parameter(name, nn.Parameter(scale))
 
     @property
     def weight_code(self) -> WeightCode:
@@ -46,7 +49,7 @@ class _QuantLayer(nn.Module):
 
     @property
     def scales(self) -> dict[str, Tensor]:
-        """The learned scales of the weights, by name."""
+        """The learned or fitted scales of the weights, by name."""
         return {name: getattr(self, name) for name in self.scale_names}
 
     @torch.no_grad()
@@ -67,11 +70,19 @@ class _QuantLayer(nn.Module):
 
     def convolved(self, x: Tensor, convolve: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
         """``convolve(x, weight)`` of a coded input: (N, O, ...), as the sum of the code's terms."""
+        if self.training and self.weight_code.is_fitted:
+            self._refit()
         terms = self.weight_code.terms(self.weight, self.scales, self.activation.inputs, self.training)
         first, *others = (_times(convolve(x, term.weight), term.factor) for term in terms)
         for y in others:
             first = first + y
         return first
+
+    @torch.no_grad()
+    def _refit(self) -> None:
+        """Let scales that are no parameters follow the latent weights."""
+        for name, scale in self.weight_code.refitted(self.weight, self.scales).items():
+            getattr(self, name).copy_(scale)
 
     @torch.no_grad()
     def stored_weights(self) -> StoredWeights:
@@ -86,8 +97,10 @@ class _QuantLayer(nn.Module):
         _require_held(code, found)
         # copies, so that going on training does not change what was handed out
         values = found.astype(code.storage, copy=True)
-        scales = (np.broadcast_to(f, len(values)).astype(np.float32) for f in factors)
-        return StoredWeights(code.name, values, *scales)
+        positive, negative = (np.broadcast_to(f, len(values)).astype(np.float32) for f in factors)
+        basis = code.basis(self.scales)
+        sums = None if basis is None else basis.detach().cpu().numpy().astype(np.float32)
+        return StoredWeights(code.name, values, positive, negative, sums)
 
 
 def _require_held(code: WeightCode, values: NDArray[Any]) -> None:

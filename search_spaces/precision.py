@@ -9,17 +9,20 @@ from search_spaces.weight_codes import WeightCode, weight_codes
 from search_spaces.weight_codes.base import Scale
 
 ActivationCode = str
-"""``float``, ``int8``, ``int7``, ``binary``, or ``dorefa2`` to ``dorefa8``."""
+"""``float``, ``int8``, ``int7``, ``binary``, ``dorefa2`` to ``dorefa8``, or ``lq1`` to ``lq3``."""
 
 Dither = Literal["2d", "3d"]
 
 LEVEL_BITS = {f"dorefa{bits}": bits for bits in range(2, 9)}
 """Bits of DoReFa's activation codes, whose levels are evenly spaced."""
 
+LEARNED_BITS = {f"lq{bits}": bits for bits in range(1, 4)}
+"""Bits of LQ-Net's codes, whose levels are learned."""
+
 BYTE_CODES = ("int8", "int7")
 """Activation codes that follow the range of a layer's inputs, in 8 bits or 7."""
 
-ACTIVATION_CODES = ("float", *BYTE_CODES, "binary", *LEVEL_BITS)
+ACTIVATION_CODES = ("float", *BYTE_CODES, "binary", *LEVEL_BITS, *LEARNED_BITS)
 DITHERS = (None, "2d", "3d")
 SCALES: tuple[Scale, ...] = ("learned", "analytic", "none")
 
@@ -31,9 +34,9 @@ class Precision:
     Attributes:
         name: what users call it.
         weight: the name of a weight code: ``float``, ``int8`` (one scale per output channel), ``ternary``,
-            ``binary``, ``dorefa2`` to ``dorefa8``, or one that a plug-in brings.
+            ``binary``, ``dorefa2`` to ``dorefa8``, ``lq1`` to ``lq3``, or one that a plug-in brings.
         activation: the code of the layer's input: ``float``, ``int8``, ``int7`` (in 7 bits), ``binary``, or
-            one of DoReFa's.
+            one of DoReFa's or LQ-Net's.
         dither: the mask added before a binary activation's sign: None, ``2d`` or ``3d``.
         scale: where the scales of ternary and binary weights come from. ``learned``: two for a layer (TTQ),
             one per output channel (XNOR-Net++, case 1). ``analytic``: those that fit the latent weights best,
@@ -124,6 +127,12 @@ _BUILT_IN: dict[str, tuple[str, ActivationCode, Dither | None, Scale]] = {
     **{name: (name, name, None, "learned") for name in LEVEL_BITS},
     "dorefa2-4": ("dorefa2", "dorefa4", None, "learned"),
     "dorefa4-8": ("dorefa4", "dorefa8", None, "learned"),
+    # LQ-Net: n bits with learned levels for both, more bits for inputs, or for weights or inputs alone
+    **{name: (name, name, None, "learned") for name in LEARNED_BITS},
+    "lq1-2": ("lq1", "lq2", None, "learned"),
+    "lq2-3": ("lq2", "lq3", None, "learned"),
+    **{f"{name}-float": (name, "float", None, "learned") for name in LEARNED_BITS},
+    **{f"float-{name}": ("float", name, None, "learned") for name in LEARNED_BITS},
 }
 for _name, _codes in _BUILT_IN.items():
     precisions.add(_name, Precision(_name, *_codes))

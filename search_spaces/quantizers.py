@@ -32,7 +32,7 @@ class _Sign(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return _passed(grads[0], ctx.saved_tensors[0], -1, 1)
+        return passed(grads[0], ctx.saved_tensors[0], -1, 1)
 
 
 def _signs(x: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def _signs(x: Tensor) -> Tensor:
     return torch.lt(x, 0, out=torch.empty_like(x)).mul_(-2).add_(1)
 
 
-def _passed(grad: Tensor, x: Tensor, low: "Bound", high: "Bound") -> Tensor:
+def passed(grad: Tensor, x: Tensor, low: "Bound", high: "Bound") -> Tensor:
     """``grad`` where low <= x <= high, else 0, for bounds that are no denormals; of any shape."""
     if isinstance(low, Tensor) and not x.is_cpu:  # a number would have to be waited for
         return grad * ((x >= low) & (x <= high))
@@ -192,8 +192,8 @@ class _BinarizeAnalytically(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         weight, scales = ctx.saved_tensors
-        passed: Tensor = 1 / weight[0].numel() + scales * (weight.abs() <= 1)
-        return grads[0] * passed
+        share: Tensor = 1 / weight[0].numel() + scales * (weight.abs() <= 1)
+        return grads[0] * share
 
 
 def binarize_analytically(weight: Tensor) -> Tensor:
@@ -252,7 +252,7 @@ class _FakeQuantize(Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
         x, per_scale = ctx.saved_tensors
-        return _passed(grads[0], x * per_scale, *ctx.ends), None, None, None
+        return passed(grads[0], x * per_scale, *ctx.ends), None, None, None
 
 
 def fake_quantize(x: Tensor, scale: Tensor, low: Bound, high: Bound) -> Tensor:

@@ -22,11 +22,23 @@ NUMBER_FIELDS = (
     "output_groups",
     "input_bits",
     "weight_bits",
+    "bits",
 )
-FLAG_FIELDS = ("relu", "residual", "also_float", "symmetric", "dither", "mixed", "log", "tanh", "is_zero")
+FLAG_FIELDS = (
+    "relu",
+    "residual",
+    "also_float",
+    "symmetric",
+    "dither",
+    "mixed",
+    "log",
+    "tanh",
+    "is_zero",
+    "digits",
+)
 CODE_FIELDS = ("weight", "input", "output", "code", "threshold", "arithmetic")
 CODE_NAMES = (
-    *("float", "uint8", "uint7", "int8", "int7", "ternary", "binary", "byte", "dorefa8"),
+    *("float", "uint8", "uint7", "int8", "int7", "ternary", "binary", "byte", "dorefa8", "lq2", "lq3"),
     *("zero", "channel", "position", "element", "integer"),
 )
 INPUT_FIELDS = ("channels", "in_channels", "features")

@@ -62,7 +62,7 @@ _OF_TRIALS = {
     type=NamesType(),
     default="tvm",
     show_default=True,
-    help="The forms to write into the folder: tvm, c, safetensors, or several, such as tvm,c.",
+    help="The forms to write into the folder: tvm, onnx, c, safetensors, or several, such as tvm,onnx.",
 )
 @storage_option
 @json_option
@@ -103,9 +103,9 @@ def export(
     if card.disturbed:
         say(f"Do not rely on its latency: the machine was disturbed ({card.disturbed})")
     if c_source is not None:
-        say(
-            f"Wrote it as C to {c_source}; build it with: cc -std=c99 -O3 -c {quoted(c_source / 'network.c')}"
-        )
+        has_program = (c_source / "Makefile").exists()
+        build = f"make -C {quoted(c_source)}" if has_program else f"cc -c {quoted(c_source / 'network.c')}"
+        say(f"Wrote it as C to {c_source}; build it with: {build}")
     say(f"Next: {command('verify', output, storage=None if is_training(search) else storage)}")
 
 

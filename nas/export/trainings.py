@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nas.export.card import Card
 from nas.export.finished import finish
 from nas.export.formats.base import DEFAULT, chosen
+from nas.export.formats.c_form import images_of
 from nas.export.identity import PUBLISHED, PublishedNetwork
 from nas.export.outputs import check_outputs
 from nas.export.writing import write_artifact
@@ -85,7 +86,7 @@ def export_trained(
         seed=job.seed,
     )
     if c_source is not None:
-        runtime.write_c(module, finished.network.info.input_shape, c_source)
+        runtime.write_c(module, finished.network.info.input_shape, c_source, images_of(finished))
     return card
 
 

@@ -9,6 +9,7 @@ from nas.export.card import Card
 from nas.export.finished import Finished, finish
 from nas.export.formats.base import DEFAULT as DEFAULT_FORMS
 from nas.export.formats.base import chosen
+from nas.export.formats.c_form import images_of
 from nas.export.identity import ARCHITECTURE
 from nas.export.outputs import check_outputs
 from nas.export.writing import write_artifact
@@ -107,7 +108,8 @@ def export(
             card = _write(ledger, candidate, config, output, forms, say)
             if c_source is not None:
                 finished = candidate.finished
-                runtime.write_c(finished.module, finished.network.info.input_shape, c_source)
+                shape = finished.network.info.input_shape
+                runtime.write_c(finished.module, shape, c_source, images_of(finished))
             return card
         say(f"trial {trial.number}: measured {_told(candidate.finished.measurement)}, over the limit")
     raise NothingFitsError(nothing_fits(ledger, search, limits, number))

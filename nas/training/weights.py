@@ -137,7 +137,9 @@ def _changes(was: dict[str, LayerCodes], now: dict[str, LayerCodes]) -> tuple[li
     recoded = [name for name, codes in now.items() if was.get(name, _FLOAT).weight is not codes.weight]
     reranged = [name for name, codes in now.items() if was.get(name, _FLOAT).activation != codes.activation]
     stale = {f"{name}.{part}" for name in recoded for part in now[name].scales}
-    stale |= {f"{name}.activation.{part}" for name in reranged for part in ("scale", "lowest", "batches")}
+    stale |= {
+        f"{name}.activation.{part}" for name in reranged for part in ("scale", "lowest", "basis", "batches")
+    }
     return recoded, stale
 
 

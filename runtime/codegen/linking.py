@@ -43,13 +43,13 @@ def link(
     with tempfile.TemporaryDirectory(prefix="bitnas-") as name:
         folder = Path(name)
         options = [*_visible(entries, folder), *_threads(entries, threads, folder), *_c_code(source, folder)]
-        options += [] if has_symbols else ["-s"]
+        options += ["-Wl,--as-needed", *([] if has_symbols else ["-s"])]
         objects = []
         for part in parts:
             on_part()
             objects.append(str(object_file(part, target, folder)))
         try:
-            create_shared(str(library), objects, options=options, cc=linker)
+            create_shared(str(library), [*objects, "-lm"], options=options, cc=linker)  # behind what needs it
         except RuntimeError as error:
             last = (str(error).strip().splitlines() or ["no message"])[-1]
             raise BitnasError(f"target: code for '{target}' cannot be linked ({last})") from error

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from runtime.cpu import ANY_CPU
 from runtime.kernels.base import kernel_for
@@ -37,7 +38,7 @@ INFIX_OPERATORS = {
     "LShift": "<<",
     "RShift": ">>",
 }
-FUNCTIONS = {"popcount": "popcount", "sqrt": "sqrtf", "log": "logf"}
+FUNCTIONS = {"popcount": "popcount", "sqrt": "square_root", "log": "logarithm"}
 REINTERPRETED = {("float32", "int32"): "float_bits", ("int32", "float32"): "bits_float"}
 CALLS = {"FloorDiv": "floor_div", "FloorMod": "floor_mod"}
 BITWISE_OPERATORS = {
@@ -48,71 +49,8 @@ BITWISE_OPERATORS = {
     "shift_right": ">>",
 }
 
-PRELUDE = """\
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-
-#if defined(__GNUC__)
-#define ALIAS __attribute__((may_alias))
-#define ALIGNED __attribute__((aligned(64)))
-#else
-#define ALIAS
-#define ALIGNED
-#endif
-/* GCC 12 puts addresses of static memory into a copy of a kernel, and vectorizes its loops wrongly there. */
-#if defined(__GNUC__) && !defined(__clang__)
-#define SEPARATE __attribute__((noinline, noclone))
-#else
-#define SEPARATE
-#endif
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "packed bits are read in the order of a little-endian machine"
-#endif
-
-/* Memory is used again under other types, bits are written as 16 and read as 32. */
-typedef float ALIAS f32;
-typedef int8_t ALIAS i8;
-typedef uint8_t ALIAS u8;
-typedef uint16_t ALIAS u16;
-typedef int32_t ALIAS i32;
-typedef uint32_t ALIAS u32;
-typedef int64_t ALIAS i64;
-
-#if defined(__GNUC__) && (defined(__POPCNT__) || defined(__ARM_NEON))
-#define popcount(x) ((u32)__builtin_popcount(x))
-#else
-static inline uint32_t popcount(uint32_t x) {
-  x -= (x >> 1) & 0x55555555u;
-  x = (x & 0x33333333u) + ((x >> 2) & 0x33333333u);
-  return (((x + (x >> 4)) & 0x0F0F0F0Fu) * 0x01010101u) >> 24;
-}
-#endif
-
-/* One rounding where the machine does it in one instruction, as compiled networks do. */
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-#define multiply_add(a, b, c) fmaf(a, b, c)
-#else
-#define multiply_add(a, b, c) ((a) * (b) + (c))
-#endif
-
-static inline int32_t floor_div(int32_t a, int32_t b) {
-  return a / b - ((a % b != 0) && ((a < 0) != (b < 0)));
-}
-static inline int32_t floor_mod(int32_t a, int32_t b) {
-  return a - floor_div(a, b) * b;
-}
-static inline int32_t float_bits(float x) {
-  int32_t bits;
-  memcpy(&bits, &x, 4);
-  return bits;
-}
-static inline float bits_float(int32_t bits) {
-  float x;
-  memcpy(&x, &bits, 4);
-  return x;
-}
-"""
+PRELUDE = Path(__file__).with_name("prelude.h").read_text(encoding="utf-8")
+"""What kernels call, and the types by which they know memory; it opens ``network.c``."""
 
 
 def kernel_source(workload: Workload, name: str) -> str:
@@ -294,4 +232,5 @@ def float_literal(value: float) -> str:
         return "NAN"
     if math.isinf(value):
         return "INFINITY" if value > 0 else "(-INFINITY)"
-    return f"({value.hex()}f)"
+    digits, exponent = value.hex().split("p")
+    return f"({digits.rstrip('0').rstrip('.')}p{exponent}f)"

@@ -9,6 +9,10 @@ times (W^p - W^n) / 2. So equal scales give whole numbers times one scale, and n
 
 Codes of n bits are planes of signs, s_0 + 2 s_1 + 4 s_2 + ...: all evenly spaced levels are that, times a
 step, plus a shift that goes into the bias. Each pair of planes is a binary convolution of its own.
+
+LQ-Net's weights are v_0 s_0 + v_1 s_1 + ..., and its inputs u_0 a_0 + u_1 a_1 + ... with each a 0 or 1. For
+a plane a of these and a plane of signs s, a . s = popcount(a ^ s) - popcount(s), where a set bit is a 1 of a
+and a -1 of s. As ``2 popcount(s) - 2 popcount(a ^ s)`` times ``-u v / 2`` it is the same code; padding is 0.
 """
 
 from typing import Any
@@ -41,7 +45,8 @@ def compares_counts(workload: BitserialConv2d) -> bool:
     """Whether a count of differing bits alone decides each output bit, so that nothing is scaled."""
     w = workload
     is_plain = w.threshold in ("zero", "channel") and not w.residual and not w.also_float
-    return w.output == "binary" and is_plain and sums(w) == 1 and w.activation == "none"
+    is_single = sums(w) == 1 and not w.digits
+    return w.output == "binary" and is_plain and is_single and w.activation == "none"
 
 
 class BitserialConv2dKernel(Kernel[BitserialConv2d]):
@@ -158,8 +163,8 @@ class BitserialDenseKernel(Kernel[BitserialDense]):
         """The convolution that computes the same."""
         w = workload
         spatial = (1, 1, w.batch, 1, 1, 0)
-        sums = *spatial, w.in_features, w.out_features, 1, w.weight, w.symmetric
-        return BitserialConv2d(*sums, relu=w.relu, activation=w.activation)
+        sums = *spatial, w.in_features, w.out_features, 1, w.weight, w.symmetric, w.input_bits, w.weight_bits
+        return BitserialConv2d(*sums, relu=w.relu, activation=w.activation, digits=w.digits)
 
     def buffers(self, workload: BitserialDense) -> tuple[Buffer, ...]:
         """Those of the convolution."""

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from runtime.graph import Value
 from runtime.lowering.arrangement import Tensor
 from runtime.lowering.folding import SameForAll
-from runtime.lowering.operands import by_parameter, elementwise, elementwise_of_two
+from runtime.lowering.operands import along_pixels, by_parameter, elementwise, elementwise_of_two
 from runtime.lowering.rulebook import FLOAT_MAX, At, HeldWeight, finite_number, pixels, rule, torch_shape
 from runtime.workload import Add, Affine, Relu6, ScaleChannels
 
@@ -91,18 +91,18 @@ def _mul(at: At, input: Any, other: Any) -> Tensor:
 
 
 def _product(at: At, left: Tensor, right: Tensor) -> Tensor:
-    """The product of two tensors of one shape, or of an image and a number for each channel or each pixel."""
+    """The product of two tensors of one shape, or of images of which one is broadcast, as a gate is."""
     if torch_shape(left) == torch_shape(right):
         return elementwise_of_two(at, left, right, _of_one_shape)
     image, factor = sorted(map(at.plain, (left, right)), key=lambda v: -math.prod(v.shape))
     n, height, width, channels = at.image(image).shape
     if factor.shape == (n, 1, 1, channels):
         return at.emit(ScaleChannels(n, height * width, channels), [image, factor], image.shape)
-    shape = torch_shape(factor)
-    at.require(
-        shape == (n, 1, height, width),
-        f"only a number for each channel or each pixel multiplies an image, not a tensor of shape {shape}",
-    )
+    image, factor = along_pixels(at, image, factor)
+    n, height, width, channels = image.shape
+    if factor.shape[-1] == channels:
+        return _of_one_shape(at, image, factor)
+    at.require(factor.shape[-1] == 1, f"shapes {torch_shape(left)} and {torch_shape(right)} do not broadcast")
     return at.emit(ScaleChannels(n * height * width, channels, 1), [image, factor], image.shape)
 
 
@@ -148,9 +148,12 @@ def _add(at: At, input: Any, other: Any, alpha: Any = 1) -> Tensor:
     if not isinstance(input, Tensor):
         number = finite_number(at, input)
         return elementwise(other, lambda value: _scaled(at, value, 1.0, number, "number"))
+    if torch_shape(input) == torch_shape(other):
+        return elementwise_of_two(at, input, other, _sum)
+    left, right = along_pixels(at, at.plain(input), at.plain(other))
     shapes = torch_shape(input), torch_shape(other)
-    at.require(shapes[0] == shapes[1], f"shapes {shapes[0]} and {shapes[1]} differ")
-    return elementwise_of_two(at, input, other, _sum)
+    at.require(left.shape == right.shape, f"shapes {shapes[0]} and {shapes[1]} differ in their channels")
+    return _sum(at, left, right)
 
 
 def _sum(at: At, left: Value, right: Value) -> Value:

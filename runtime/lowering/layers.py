@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from runtime.kernels.weight_layouts import (
     weight_layouts,
 )
 from runtime.lowering.builder import GraphBuilder
+from runtime.lowering.learned import of_digits, pack_levels, write_levels
 from runtime.lowering.rulebook import At
 from runtime.lowering.tensors import as_it_runs, in_float32, numbers
 from runtime.workload import (
@@ -90,18 +91,19 @@ def convolve(
     found = value.shape[-1]
     at.require(found == in_channels, f"it takes {in_channels} channels, but gets {found}")
     is_depthwise = groups > 1 and in_channels == out_channels == groups
-    code = _kernel_input(activation)
-    coded = (
-        value
-        if activation is None
-        else activate(at.builder, at.name, value, activation, 1 if is_depthwise else groups)
-    )
+    code = _kernel_input(activation, None if is_depthwise else weights.layout)
+    coded = value
+    if activation is not None:
+        coded = activate(at.builder, at.name, value, activation, 1 if is_depthwise else groups, code)
     layout = _layout(at, code, weights, depth * window.count)
-    workload = _workload(at, value, code, weights, layout, window, groups, is_depthwise)
+    bits = len(activation.basis) if activation is not None and code == "digits" else 0
+    workload = _workload(at, value, code, weights, layout, window, groups, is_depthwise, bits)
 
     def constants() -> Constants:
         step = float(activation.scale) if activation is not None and activation.is_bytes else 1.0
         found = _constants(workload, layout, weights.read(weights.layer), step)
+        if activation is not None and code == "digits":
+            found = of_digits(found, activation)
         if activation is not None and activation.is_affine:
             found["zero_point"] = _zero_point(activation)
         expected = [b for b in kernel_for(workload).buffers(workload) if b.role == "constant"]
@@ -113,9 +115,13 @@ def convolve(
 
 
 def activate(
-    builder: GraphBuilder, name: str, value: Value, activation: "InputActivation", groups: int
+    builder: GraphBuilder, name: str, value: Value, activation: "InputActivation", groups: int, code: str
 ) -> Value:
-    """Emit what a layer does to its input: nothing, a ReLU, a quantization, or a sign."""
+    """Emit what a layer does to its input, for a kernel that reads ``code``: nothing, a ReLU, or its code."""
+    if activation.is_learned and code == "digits":
+        return pack_levels(builder, name, value, activation, groups)
+    if activation.is_learned:
+        return write_levels(builder, name, value, activation)
     if activation.code == "float":
         return builder.relu(name, value) if activation.relu else value
     if activation.code == "binary":
@@ -165,7 +171,7 @@ def _thresholds(signs: SignPack, dither: str, plane: tuple[int, int]) -> Constan
     return {"threshold": np.ascontiguousarray(table)}
 
 
-def _layout(at: At, code: InputCode, weights: Outline, count: int) -> WeightLayout:
+def _layout(at: At, code: str, weights: Outline, count: int) -> WeightLayout:
     """The layout of a layer's weights; sums have ``count`` products."""
     layout = weights.layout
     if layout is None:
@@ -188,12 +194,21 @@ def _workload(
     window: Window,
     groups: int,
     is_depthwise: bool,
+    input_bits: int,
 ) -> Workload:
+    """``input_bits`` are the digits of learned levels, 0 for all other inputs."""
     out_channels, depth, *_ = weights.shape
-    is_symmetric = layout.planes is not None and layout.planes.is_symmetric(weights.codes)
+    planes: dict[str, Any] = {}
+    if layout.planes is not None and not is_depthwise and code in ("binary", "digits"):
+        planes = {
+            "symmetric": layout.planes.is_symmetric(weights.codes),
+            "input_bits": input_bits or 1,
+            "weight_bits": layout.planes.of_signs or 1,
+            "digits": code == "digits",
+        }
     if len(value.shape) == 2:
-        if code == "binary":
-            return BitserialDense(value.shape[0], depth, out_channels, layout.name, is_symmetric)
+        if planes:
+            return BitserialDense(value.shape[0], depth, out_channels, layout.name, **planes)
         return Dense(value.shape[0], depth, out_channels, layout.name, code)
     n, height, width, channels = value.shape
     rows, columns = window.extent
@@ -203,8 +218,8 @@ def _workload(
     if is_depthwise:
         return DepthwiseConv2d(**spatial, channels=channels, weight=layout.name, input=code)
     spatial |= {"in_channels": channels, "out_channels": out_channels, "groups": groups}
-    if code == "binary":
-        return BitserialConv2d(**spatial, weight=layout.name, symmetric=is_symmetric)
+    if planes:
+        return BitserialConv2d(**spatial, weight=layout.name, **planes)
     return Conv2d(**spatial, weight=layout.name, input=code)
 
 
@@ -219,10 +234,18 @@ def _constants(workload: Any, layout: WeightLayout, weights: LayerWeights, step:
     return quads_of(workload).pack(weights, width, step)
 
 
-def _kernel_input(activation: "InputActivation | None") -> InputCode:
-    """What kernels read: DoReFa's bytes are the same to them however many steps they have."""
+def _kernel_input(
+    activation: "InputActivation | None", layout: WeightLayout | None
+) -> InputCode | Literal["digits"]:
+    """What kernels read: DoReFa's bytes are the same to them however many steps they have.
+
+    Learned levels are planes of digits where ``layout``, the weights', has planes of signs, else floats.
+    """
     if activation is None:
         return "float"
+    if activation.is_learned:
+        has_signs = layout is not None and layout.planes is not None and layout.planes.of_signs > 0
+        return "digits" if has_signs else "float"
     return "uint8" if activation.is_bytes and activation.is_fixed else cast(InputCode, activation.code)
 
 
@@ -250,7 +273,8 @@ def _window_shape(layer: Any) -> tuple[int, int, int, int]:
 def _stored_weights(layer: Any) -> LayerWeights:
     with as_it_runs(layer) as own:
         stored = in_float32(own).stored_weights()
-        return LayerWeights(_windows(stored.values), stored.positive, stored.negative, _bias(own))
+        scales = stored.positive, stored.negative
+        return LayerWeights(_windows(stored.values), *scales, _bias(own), stored.basis)
 
 
 def _real_weights(layer: Any) -> LayerWeights:

@@ -1,7 +1,7 @@
 """Steps of two operands: tensors that lie alike in memory, parameters that are a number a channel."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from runtime.lowering.arrangement import Arranged, Tensor, arranged
 from runtime.lowering.arranging_rules import canonical
 from runtime.lowering.rulebook import At, HeldWeight, pixels, torch_shape
 from runtime.lowering.tensors import numbers
-from runtime.workload import Affine
+from runtime.workload import Affine, TakePixels
 
 
 def elementwise(tensor: Tensor, change: Callable[[Value], Value]) -> Tensor:
@@ -31,6 +31,38 @@ def elementwise_of_two(
     if (first.sizes, first.axes) != (second.sizes, second.axes):
         first, second = at.in_order(first), at.in_order(second)
     return canonical(replace(first, value=join(at, first.value, second.value)))
+
+
+def along_pixels(at: At, *images: Value) -> list[Value]:
+    """Images of one batch, each brought to the rows and columns of all by repeating the one that it has.
+
+    Raises:
+        UnsupportedLayerError: they do not broadcast.
+    """
+    shapes = [at.image(image).shape for image in images]
+    batch, *sides = (max(extents) for extents in zip(*(shape[:3] for shape in shapes), strict=True))
+    fits = all(
+        shape[0] == batch and shape[1] in (1, sides[0]) and shape[2] in (1, sides[1]) for shape in shapes
+    )
+    at.require(fits, f"shapes {' and '.join(map(str, map(torch_shape, images)))} do not broadcast")
+    return [_repeated(at, image, sides, f"operand{i}") for i, image in enumerate(images)]
+
+
+def _repeated(at: At, image: Value, sides: Sequence[int], part: str) -> Value:
+    """Rows or columns of which there is one, as often as they are wanted."""
+    n, height, width, channels = image.shape
+    rows, columns = sides
+    if (height, width) == (rows, columns):
+        return image
+    lines = [
+        np.zeros(side, np.int32) if own == 1 else np.arange(side, dtype=np.int32)
+        for own, side in zip((height, width), sides, strict=True)
+    ]
+    tables: Constants = {"row": lines[0], "column": lines[1]}
+    work = TakePixels(n, height, width, rows, columns, channels)
+    return at.emit(
+        work, [image], (n, rows, columns, channels), lambda: tables, ("repeated", rows, columns), part
+    )
 
 
 def by_parameter(at: At, tensor: Tensor, parameter: HeldWeight, role: str) -> Tensor:

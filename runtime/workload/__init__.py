@@ -17,6 +17,7 @@ from runtime.workload.base import (
     Workload,
     is_affine,
 )
+from runtime.workload.levels import LevelPack, Levels
 from runtime.workload.maps import (
     Add,
     Affine,
@@ -74,6 +75,8 @@ __all__ = [
     "Interleave",
     "LayerNorm",
     "Layout",
+    "LevelPack",
+    "Levels",
     "MaxPool2d",
     "OutputCode",
     "Pad2d",

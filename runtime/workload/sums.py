@@ -58,8 +58,10 @@ class BitserialConv2d(FusedOutput, SpatialWorkload):
 
     Attributes:
         symmetric: ternary weights are +-1 times one scale, so that one sum serves both signs.
-        input_bits: planes of signs that make one input: s_0 + 2 s_1 + 4 s_2 + ..., each s in {-1, +1}.
-        weight_bits: the same of a weight whose code is ``binary``.
+        input_bits: planes of signs that make one input, such as s_0 + 2 s_1 + 4 s_2, each s in {-1, +1}. Each
+            pair of planes is a sum with a scale of its own.
+        weight_bits: the same of a weight.
+        digits: planes of the inputs stand for 0 and 1: a set bit is a 1. Totals and scales make up for it.
     """
 
     family: ClassVar[str] = "bitserial_conv2d"
@@ -70,6 +72,7 @@ class BitserialConv2d(FusedOutput, SpatialWorkload):
     symmetric: bool = False
     input_bits: int = 1
     weight_bits: int = 1
+    digits: bool = field(default=False, kw_only=True, metadata=UNLESS_DEFAULT)
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,10 @@ class Dense(Workload):
 
 @dataclass(frozen=True)
 class BitserialDense(Workload):
-    """Matrix product of packed signs with binary or ternary weights by popcount, then scale and bias."""
+    """Matrix product of packed codes with binary, ternary or n-bit weights by popcount, then scale and bias.
+
+    ``input_bits``, ``weight_bits`` and ``digits`` are those of ``BitserialConv2d``.
+    """
 
     family: ClassVar[str] = "bitserial_dense"
     in_features: int
@@ -107,3 +113,6 @@ class BitserialDense(Workload):
     symmetric: bool = False
     relu: bool = False
     activation: Activation = field(default="none", kw_only=True, metadata=UNLESS_DEFAULT)
+    input_bits: int = field(default=1, kw_only=True, metadata=UNLESS_DEFAULT)
+    weight_bits: int = field(default=1, kw_only=True, metadata=UNLESS_DEFAULT)
+    digits: bool = field(default=False, kw_only=True, metadata=UNLESS_DEFAULT)

@@ -3,6 +3,7 @@
 from search_spaces.networks import (  # noqa: F401 - each registers its own
     alexnet,
     bcnn,
+    densenet,
     mnasnet,
     mobilenet,
     pooled_resnet,

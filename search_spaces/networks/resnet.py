@@ -184,6 +184,13 @@ def resnet20(plan: Plan, classes: int) -> nn.Module:
     return _cifar(plan, classes, partial(BasicBlock, conv=plain_conv, shortcut=padded_shortcut))
 
 
+@published("resnet32", CIFAR, PAPER)
+def resnet32(plan: Plan, classes: int) -> nn.Module:
+    """ResNet-32 (section 4.2)."""
+    block = partial(BasicBlock, conv=plain_conv, shortcut=padded_shortcut)
+    return _cifar(plan, classes, block, depths=(5, 5, 5))
+
+
 @published("resnet18-cifar", CIFAR, OURS)
 def resnet18_cifar(plan: Plan, classes: int) -> nn.Module:
     """ResNet-20 without its last block: with weights of +-1 and all else in float it takes 30.6 kB."""

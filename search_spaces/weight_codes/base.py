@@ -32,10 +32,13 @@ class CodeSet(NamedTuple):
     Attributes:
         values: whole numbers; None where they are real.
         has_two_scales: whether negative numbers have a scale of their own.
+        basis: how many numbers of each output channel make its weights, as sums of them with signs; 0 where
+            weights are codes times a scale. What is stored are then the signs: see ``WeightCode.basis``.
     """
 
     values: frozenset[int] | None
     has_two_scales: bool = False
+    basis: int = 0
 
 
 class Coded(NamedTuple):
@@ -76,12 +79,14 @@ class StoredWeights:
         values: shape of the weight, in the code's ``storage``.
         positive: (O,) float32.
         negative: (O,) float32.
+        basis: (O, n) float32 where weights are sums of it: see ``WeightCode.basis``; else None.
     """
 
     code: str
     values: "NDArray[Any]"
     positive: "NDArray[np.float32]"
     negative: "NDArray[np.float32]"
+    basis: "NDArray[np.float32] | None" = None
 
 
 class WeightCode(ABC):
@@ -112,6 +117,8 @@ class WeightCode(ABC):
         bits: that one stored weight takes, for the size of networks.
         start: factor on the random weights that a layer starts from.
         decays: whether weight decay is good for the latent weights.
+        is_fitted: whether its scales are no parameters, but fitted to the latent weights by ``refitted``,
+            before each forward pass of a training.
         storage: the numpy type that holds ``CodeSet.values``.
     """
 
@@ -119,6 +126,7 @@ class WeightCode(ABC):
     bits: int
     start: ClassVar[float] = 1.0
     decays: ClassVar[bool] = True
+    is_fitted: ClassVar[bool] = False
     storage: str = "int8"
 
     def under(self, scale: Scale) -> "WeightCode | None":
@@ -133,6 +141,10 @@ class WeightCode(ABC):
     def fitted(self, weight: "Tensor") -> dict[str, "Tensor"]:
         """The learned scales that fit real weights (O, ...) best, by the names of ``scales``."""
         return self.scales(weight)
+
+    def refitted(self, weight: "Tensor", scales: Scales) -> dict[str, "Tensor"]:
+        """The scales of one that ``is_fitted``, a step closer to what fits latent weights (O, ...) best."""
+        return dict(scales)
 
     @abstractmethod
     def quantize(self, weight: "Tensor", scales: Scales, inputs: Inputs) -> "Tensor":
@@ -155,6 +167,13 @@ class WeightCode(ABC):
     @abstractmethod
     def stored(self, weight: "Tensor", scales: Scales, inputs: Inputs) -> Coded:
         """The weights as they are stored; they stand for what ``quantize`` gives."""
+
+    def basis(self, scales: Scales) -> "Tensor | None":
+        """The numbers v (O, n) of which weights are ``v_0 s_0 + v_1 s_1 + ...``; None where they are none.
+
+        The stored values are then ``s_0 + 2 s_1 + ...`` of the signs s, odd numbers, and the scales are 1.
+        """
+        return None
 
     @abstractmethod
     def code_set(self, inputs: Inputs) -> CodeSet:

@@ -17,6 +17,7 @@ TARGETS = ["native", *(name for name in FAMILY if set(required_flags(name)) <= h
 DISTINCT = (
     *("float", "int8", "ternary", "ternary-int8", "twn-int8", "twn-binary"),
     *("binary", "bwn", "dithered", "dithered-3d", "dorefa2", "dorefa4-8", "dorefa8"),
+    *("lq1", "lq2-3", "lq3-float", "float-lq2"),
 )
 """Those whose kernels differ from one another in more than the numbers in them."""
 

@@ -61,6 +61,8 @@ def words_of(work, bits):
 
 def decoded(work, given, depth):
     """The real weights (O, C, K, K) of a kernel that takes real numbers."""
+    if work.weight.startswith("lq"):
+        return sum_of_basis(work, given, depth)
     if work.weight not in ("ternary", "binary"):
         return of_lanes(work, given["weight"]).astype(np.float64)
     bits = {"ternary": 2, "binary": 1}[work.weight]
@@ -74,6 +76,16 @@ def decoded(work, given, depth):
     is_positive = codes == (1 if work.weight == "ternary" else 0)
     real = is_positive * positive.astype(np.float64) - is_negative * negative.astype(np.float64)
     return of_lanes(work, np.moveaxis(real, 1, -1))
+
+
+def sum_of_basis(work, given, depth):
+    """Real weights (O, C, K, K) that are numbers of their channel, each with a sign."""
+    vectors, planes, words, lanes = given["weight"].shape
+    bits = unpacked(given["weight"].transpose(0, 1, 3, 2), words * packing.WORD)  # (V, planes, lanes, bits)
+    rows, columns = references.both(work.kernel)
+    signs = 1.0 - 2 * bits.reshape(vectors, planes, lanes, -1)[..., : rows * columns * depth]
+    real = (signs * given["basis"][..., None].astype(np.float64)).sum(axis=1)  # (V, lanes, K K C)
+    return of_lanes(work, np.moveaxis(real.reshape(vectors, lanes, rows, columns, depth), 1, -1))
 
 
 def finished(work, given, found):
@@ -142,6 +154,8 @@ def bitserial(work, given):
     """Sums of signs times signs or ternary codes, by multiplication."""
     groups = work.groups
     depth = work.in_channels // groups
+    if work.input_bits * work.weight_bits > 1 or work.digits:
+        return of_planes(work, given, depth)
     words = given["data"][..., 0]  # (N, H, W, G, words)
     x = references.unpack_signs(words, groups, depth)
     planes = [
@@ -167,6 +181,36 @@ def bitserial(work, given):
     return finished(work, given, found + by_channel(work, given["bias"]))
 
 
+def of_planes(work, given, depth):
+    """Sums of planes of signs, or of 0 and 1, times planes of signs, each pair with its factor."""
+    how = {**sliding(work), "groups": work.groups, "pad_value": 0 if work.digits else 1}
+    found = by_channel(work, given["bias"]).astype(np.float64)
+    for plane in range(work.input_bits * work.weight_bits):
+        own, other = divmod(plane, work.weight_bits)
+        x = references.unpack_signs(given["data"][..., own], work.groups, depth)
+        x = (1 - x) // 2 if work.digits else x
+        packed = np.moveaxis(given["weight"][..., other, :], 3, -1)
+        weight = 1 - 2 * of_lanes(work, np.moveaxis(unpacked(packed, depth), -1, 3))
+        scale = by_channel(work, given["scale"][:, plane]).astype(np.float64)
+        # a plane of 0 and 1 is counted as minus twice its product
+        found = found + references.conv2d(x, weight, **how) * scale * (-2 if work.digits else 1)
+    return finished(work, given, found)
+
+
+def levels(work, given):
+    """Each number as a level."""
+    which = (given["data"][..., None] >= given["threshold"]).sum(axis=-1)
+    return [given["level"][which]]
+
+
+def level_pack(work, given):
+    """The digits of each number's level."""
+    shape = work.batch, work.height, work.width, work.groups, work.channels // work.groups
+    which = (given["data"].reshape(shape)[..., None] >= given["threshold"]).sum(axis=-1)
+    digits = np.bitwise_xor.accumulate(given["flip"], axis=1) != 0  # (bits, 2^bits)
+    return [np.stack([packing.pack_codes(own[which], 1) for own in digits], axis=-1)]
+
+
 def bitserial_dense(work, given):
     """A convolution of one pixel."""
     return bitserial(AsImage(work), given)
@@ -188,4 +232,6 @@ KERNELS = {
     "bitserial_conv2d": bitserial,
     "bitserial_dense": bitserial_dense,
     "sign_pack": sign_pack,
+    "levels": levels,
+    "level_pack": level_pack,
 }

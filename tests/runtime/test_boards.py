@@ -109,6 +109,16 @@ def test_pairs_are_multiplied_where_they_fit(changed, schedules):
 
 
 @pytest.mark.parametrize("board", BOARDS)
+def test_a_library_names_the_mathematics_that_it_needs(board, tmp_path):
+    """Not every program on a board has loaded the logarithm."""
+    needs(board, EMULATORS[board][0])
+    shape, module = (1, 5, 3, 3), torch.nn.LogSoftmax(1).eval()
+    image = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    found = emulated(runtime.compile(module, shape, target=board), image, board, tmp_path)
+    np.testing.assert_allclose(found, module(torch.from_numpy(image)).numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("board", BOARDS)
 @pytest.mark.parametrize("size", [(15, 15), (15, 17)])
 def test_outputs_of_odd_sizes(board, size, tmp_path):
     """LLVM's load and store optimization for 32-bit ARM writes addresses instead of values here."""

@@ -276,3 +276,28 @@ def test_a_gate_of_every_kind_has_the_right_shape():
         check(module)
     module.gain = nn.Parameter(torch.randn(4, 8, 8))
     refused(module, "the parameter 'gain' of shape \\(4, 8, 8\\) is not one number")
+
+
+@pytest.mark.parametrize("axes", [(2,), (3,), (1,), (1, 2), (1, 2, 3)])
+def test_a_gate_is_broadcast_over_any_axes(axes):
+    """Such as those of coordinate attention, a number for each row or for each column of a channel."""
+
+    def gated(m, y):
+        gate = torch.sigmoid(y[:, :, 1:, 2:])
+        for axis in axes:
+            gate = gate.mean(axis, keepdim=True)
+        whole = y[:, :, 1:, 2:]
+        if 1 in axes:
+            return gate * whole
+        return whole * gate + gate - gate * whole
+
+    check(Held(gated))
+
+
+def test_rows_times_columns_are_an_image():
+    check(Held(lambda m, y: y.mean(2, keepdim=True) * y.mean(3, keepdim=True)))
+
+
+def test_what_does_not_broadcast_is_refused():
+    refused(Held(lambda m, y: y * y[:, :, 2:]), "do not broadcast")
+    refused(Held(lambda m, y: y + y.mean(1, keepdim=True)), "differ in their channels")

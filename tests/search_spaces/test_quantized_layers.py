@@ -20,6 +20,7 @@ CODES = {
     "binary": (np.int8, {-1, 1}),
     **{f"dorefa{n}": (np.int8, range(1 - 2**n, 2**n, 2)) for n in range(2, 8)},
     "dorefa8": (np.int16, range(-255, 256, 2)),
+    **{f"lq{n}": (np.int8, range(1 - 2**n, 2**n, 2)) for n in range(1, 4)},
 }
 
 
@@ -29,6 +30,16 @@ def activate(x, activation):
         return np.where(x + mask(x, activation.dither) >= 0, 1.0, -1.0).astype(np.float32)
     if activation.code == "float":
         return np.maximum(x, 0) if activation.relu else x
+    if activation.code.startswith("lq"):
+        basis = activation.basis.numpy()
+        found = np.array(
+            [
+                sum(v for v, b in zip(basis, np.binary_repr(k, 8)[::-1], strict=False) if b == "1")
+                for k in range(2 ** len(basis))
+            ]
+        )
+        x = np.maximum(x, 0) if activation.relu else x
+        return found[np.abs(x[..., None] - found).argmin(axis=-1)].astype(np.float32)
     step = activation.scale.numpy()
     is_affine = activation.code.startswith("int")
     highest = 2 ** int(activation.code.removeprefix("u").removeprefix("int")) - 1
@@ -45,6 +56,11 @@ def mask(x, dither):
 
 
 def real_weight(codes):
+    if codes.basis is not None:  # an odd number is a sum of powers of two with signs
+        raised = (codes.values.astype(int) + 2 ** codes.basis.shape[1] - 1) // 2
+        signs = [(raised >> plane) % 2 * 2 - 1 for plane in range(codes.basis.shape[1])]
+        spread = codes.basis.T.reshape(len(signs), -1, *[1] * (codes.values.ndim - 1))
+        return sum(v * s for v, s in zip(spread.astype(np.float64), signs, strict=True))
     shape = (-1, *[1] * (codes.values.ndim - 1))
     positive, negative = codes.positive.reshape(shape), codes.negative.reshape(shape)
     return np.where(codes.values > 0, codes.values * positive, codes.values * negative).astype(np.float64)

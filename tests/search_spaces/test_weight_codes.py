@@ -80,11 +80,26 @@ class TestDoReFa2(TestDoReFa4):
     precision = precisions.get("dorefa2")
 
 
+class TestLearnedLevels1(WeightCodeConformance):
+    precision = precisions.get("lq1-float")
+
+
+class TestLearnedLevels2(WeightCodeConformance):
+    precision = precisions.get("lq2")
+
+
+class TestLearnedLevels3(WeightCodeConformance):
+    precision = precisions.get("lq3")
+
+
 class TestDoReFa8(TestDoReFa4):
     precision = precisions.get("dorefa8")
 
 
 SUITES = (
+    TestLearnedLevels1,
+    TestLearnedLevels2,
+    TestLearnedLevels3,
     *(TestFloat, TestInt8, TestLearnedTernary, TestAnalyticTernary),
     *(TestUnscaledBinary, TestLearnedBinary, TestAnalyticBinary, TestDoReFa2, TestDoReFa4, TestDoReFa8),
 )

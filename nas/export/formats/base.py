@@ -93,7 +93,12 @@ class ExportFormat(ABC):
         return None if run is None else run(images)
 
 
-_HOMES = ("nas.export.formats.compiled", "nas.export.formats.c_form", "nas.export.formats.weights")
+_HOMES = (
+    "nas.export.formats.compiled",
+    "nas.export.formats.onnx_form",
+    "nas.export.formats.c_form",
+    "nas.export.formats.weights",
+)
 
 formats: Registry[ExportFormat] = Registry("format", "formats", _HOMES)
 

@@ -16,14 +16,24 @@ if TYPE_CHECKING:
 WIDTHS = (1, 2, 4)
 """Bits of a code, of which a byte holds a whole number."""
 
+MIDDLE = 128
+"""The zero point of bytes that are not unpacked."""
+
 Codes = NDArray[np.uint8]
 
 
-class _Part(NamedTuple):
-    """The codes of one layer."""
+class Bytes(NamedTuple):
+    """Whole numbers as a tensor of unsigned bytes with a zero point."""
 
     name: str
-    codes: Codes
+    zero: int
+
+
+class _Group(NamedTuple):
+    """Which codes are unpacked together: by their bits, and by what they are multiplied with."""
+
+    bits: int
+    step: int
 
 
 def width_for(count: int) -> int | None:
@@ -52,50 +62,82 @@ def coded_levels(values: NDArray[Any]) -> tuple[NDArray[Any], Codes]:
 
 
 class PackedCodes:
-    """The codes of a graph's layers, by their number of bits."""
+    """The codes of a graph's layers, in groups that are unpacked together."""
 
     def __init__(self, graph: OnnxGraph) -> None:
         self._graph = graph
-        self._parts: dict[int, list[_Part]] = {bits: [] for bits in WIDTHS}
+        self._groups: dict[_Group, list[tuple[str, Codes]]] = {}
 
-    def places(self, values: NDArray[Any]) -> tuple[NDArray[Any], str] | None:
-        """The different numbers of an array, and for each number its place among these as an int32 tensor.
-
-        None where the places need eight bits.
-        """
+    def bytes(self, values: NDArray[Any]) -> Bytes:
+        """Whole numbers of -128 to 127 in the shape that they have."""
         levels, codes = coded_levels(values)
-        bits = width_for(levels.size)
+        lowest, bits = min(int(levels[0]), 0), width_for(levels.size)
+        step = 1 if ((levels.astype(int) - lowest) % 2).any() else 2
+        even = width_for((int(levels[-1]) - lowest) // step + 1)
         if bits is None:
-            return None
-        name = self._graph.new_name()
-        self._parts[bits].append(_Part(name, codes.reshape(-1)))
-        shaped = self._graph.op("Reshape", name, np.array(values.shape, np.int64))
-        return levels, self._graph.op("Cast", shaped, to=onnx_type(np.int32))
+            return Bytes(self._graph.constant((values.astype(np.int16) + MIDDLE).astype(np.uint8)), MIDDLE)
+        if even is not None and even <= bits:
+            places = (values.astype(np.int16) - lowest) // step
+            return Bytes(self._added(_Group(even, step), places.astype(np.uint8)), -lowest)
+        numbers = (levels.astype(np.int16) + MIDDLE).astype(np.uint8)
+        return Bytes(self._taken(numbers, self._added(_Group(bits, 1), codes)), MIDDLE)
+
+    def reals(self, values: NDArray[Any]) -> str:
+        """Whole numbers as float32, in the shape that they have."""
+        if np.abs(values).max() > np.iinfo(np.int8).max:
+            levels, codes = coded_levels(values)
+            return self._taken(levels.astype(np.float32), self._graph.constant(codes))
+        found = self.bytes(values)
+        real = self._graph.op("Cast", found.name, to=onnx_type(np.float32))
+        return self._graph.op("Sub", real, np.float32(found.zero)) if found.zero else real
+
+    def scaled(self, values: NDArray[Any], positive: np.float32, negative: np.float32) -> str:
+        """Whole numbers of -128 to 127 as float32, those of each sign times a factor."""
+        found = self.bytes(values)
+        whole = np.arange(-found.zero, int(values.max()) + 1)  # what bytes from 0 on stand for
+        return self._taken(np.where(whole > 0, positive, negative) * whole.astype(np.float32), found.name)
+
+    def _taken(self, numbers: NDArray[Any], places: str) -> str:
+        """The numbers at places that are bytes."""
+        return self._graph.op("Gather", numbers, self._graph.op("Cast", places, to=onnx_type(np.int32)))
 
     def nodes(self) -> "list[NodeProto]":
         """The operators that give every layer its codes; they come before all others."""
-        return [node for bits, parts in self._parts.items() if parts for node in self._unpacked(bits, parts)]
+        return [node for group, parts in self._groups.items() for node in self._unpacked(group, parts)]
 
-    def _unpacked(self, bits: int, parts: list[_Part]) -> "list[NodeProto]":
+    def _added(self, group: _Group, codes: Codes) -> str:
+        """The codes of a layer, times the group's step, in the shape that they have."""
+        name = self._graph.new_name()
+        self._groups.setdefault(group, []).append((name, codes.reshape(-1)))
+        return self._graph.op("Reshape", name, np.array(codes.shape, np.int64))
+
+    def _unpacked(self, group: _Group, parts: list[tuple[str, Codes]]) -> "list[NodeProto]":
         from onnx import helper
 
-        codes = np.concatenate([part.codes for part in parts])
-        rows = packed(codes, bits)
-        shifts = np.arange(0, 8, bits, dtype=np.uint8)
-        sizes = [part.codes.size for part in parts]
+        constant, (bits, step) = self._graph.constant, group
+        codes = np.concatenate([each for _, each in parts])
+        rows, shifts = packed(codes, bits), np.arange(0, 8, bits, dtype=np.uint8)
+        sizes, names = [each.size for _, each in parts], [name for name, _ in parts]
         left = rows.size * shifts.size - codes.size
-        outputs = [part.name for part in parts] + [self._graph.new_name()] * (left > 0)
-        shifted, masked, flat = (self._graph.new_name() for _ in range(3))
-        constant = self._graph.constant
-        given = [constant(rows[:, None]), constant(shifts)]
-        return [
-            helper.make_node("BitShift", given, [shifted], direction="RIGHT"),
-            helper.make_node("BitwiseAnd", [shifted, constant(np.uint8((1 << bits) - 1))], [masked]),
-            helper.make_node("Reshape", [masked, constant(np.array([-1], np.int64))], [flat]),
-            helper.make_node(
-                "Split", [flat, constant(np.array(sizes + [left] * (left > 0), np.int64))], outputs
-            ),
+        if left:
+            sizes, names = [*sizes, left], [*names, self._graph.new_name()]
+        made = [constant(rows[:, None])]
+
+        def add(kind: str, other: NDArray[Any] | np.generic, outputs: list[str], **how: Any) -> "NodeProto":
+            node = helper.make_node(kind, [made[-1], constant(other)], outputs, **how)
+            made.append(outputs[0])
+            return node
+
+        def new() -> list[str]:
+            return [self._graph.new_name()]
+
+        nodes = [
+            add("BitShift", shifts, new(), direction="RIGHT"),
+            add("BitwiseAnd", np.uint8((1 << bits) - 1), new()),
         ]
+        nodes += [add("BitShift", np.uint8(1), new(), direction="LEFT")] if step > 1 else []
+        nodes.append(add("Reshape", np.array([-1], np.int64), new()))
+        return [*nodes, add("Split", np.array(sizes, np.int64), names)]
 
 
 def onnx_type(kind: Any) -> int:

@@ -2,28 +2,29 @@
 
 import numpy as np
 
+from runtime.formats.onnx.codes import onnx_type
 from runtime.formats.onnx.graph import OnnxGraph
 from search_spaces.quantizers import DitherMode
 
+COLUMN, ROW, CHANNEL = (np.int64(each * 119 % 256) for each in (1, 236, 67))
+"""What an index adds to a level, which counts modulo 256."""
+
 
 def thresholds(graph: OnnxGraph, channels: int, height: int, width: int, mode: DitherMode) -> str:
-    """-m of ``search_spaces.quantizers.dither_mask``, to the bit: (C, H, W), or (1, H, W) of mode ``2d``.
+    """-m of ``search_spaces.quantizers.dither_mask``, to the bit: (C, H, W), or (H, W) of mode ``2d``.
 
-    In integers up to the division, which is in float64, as there.
+    In integers up to the division, which is in float64, as there: -m = 1 - level / 127.5.
     """
-    from onnx import TensorProto
-
-    rows = graph.op("Mul", _along(graph, height, (-1, 1)), np.int64(236))
-    places = graph.op("Add", rows, _along(graph, width, (1, -1)))
-    planes = _along(graph, channels, (-1, 1, 1)) if mode == "3d" else np.ones((1, 1, 1), np.int64)
-    places = graph.op("Add", places, graph.op("Mul", planes, np.int64(67)))
-    level = graph.op("Mod", graph.op("Mul", places, np.int64(119)), np.int64(256))
-    share = graph.op("Div", graph.op("Cast", level, to=TensorProto.DOUBLE), np.float64(255))
-    mask = graph.op("Sub", graph.op("Mul", share, np.float64(2)), np.float64(1))
-    return graph.op("Neg", graph.op("Cast", mask, to=TensorProto.FLOAT))
+    rows = graph.op("Mul", _along(graph, height, (-1, 1)), ROW)
+    columns = graph.op("Mul", _along(graph, width, (-1,)), COLUMN)
+    channel = graph.op("Mul", _along(graph, channels, (-1, 1, 1)), CHANNEL) if mode == "3d" else CHANNEL
+    sums = graph.op("Add", graph.op("Add", rows, columns), channel)
+    level = graph.op("Cast", graph.op("Mod", sums, np.int64(256)), to=onnx_type(np.float64))
+    exact = graph.op("Sub", np.float64(1), graph.op("Div", level, np.float64(127.5)))
+    return graph.op("Cast", exact, to=onnx_type(np.float32))
 
 
 def _along(graph: OnnxGraph, count: int, shape: tuple[int, ...]) -> str:
     """0, 1, ... along one axis."""
     numbers = graph.op("Range", np.int64(0), np.int64(count), np.int64(1))
-    return graph.op("Reshape", numbers, np.array(shape, np.int64))
+    return numbers if len(shape) == 1 else graph.op("Reshape", numbers, np.array(shape, np.int64))

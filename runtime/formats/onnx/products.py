@@ -10,16 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.formats.onnx.codes import coded_levels, onnx_type
-from runtime.formats.onnx.graph import Operand
+from runtime.formats.onnx.codes import MIDDLE, Bytes, onnx_type
 from runtime.formats.onnx.inputs import Coded
 from runtime.formats.onnx.rulebook import At
 from runtime.lowering.tensors import as_it_runs, in_float32, numbers
 from search_spaces.weight_codes.base import StoredWeights
-
-MIDDLE = 128
-"""The zero point of weights as unsigned bytes. onnxruntime adds products of these in 32 bits on all
-processors; with signed ones it is slow, or adds two of them in 16 bits, where they may not fit."""
 
 Floats = NDArray[np.float64]
 
@@ -41,24 +36,6 @@ class Weights(NamedTuple):
     def is_symmetric(self) -> bool:
         """Whether negative codes have the scale of positive ones."""
         return bool(np.array_equal(self.stored.positive, self.stored.negative))
-
-
-class Bytes(NamedTuple):
-    """Whole numbers of -128 to 127, as bytes around ``MIDDLE``.
-
-    Attributes:
-        numbers: all of them, or the different ones.
-        places: the tensor that tells which of these stands where; None where ``numbers`` are all.
-        zero: the zero point, ``MIDDLE`` but for numbers that are greater by one.
-    """
-
-    numbers: NDArray[Any]
-    places: str | None = None
-    zero: int = MIDDLE
-
-    def without_signs(self) -> "Bytes":
-        """Their absolute values."""
-        return self._replace(numbers=np.abs(self.numbers))
 
 
 @dataclass(frozen=True)
@@ -113,44 +90,56 @@ class Products:
 
     def _whole(self, x: Coded, weights: Weights) -> str:
         """Bytes or signs times whole numbers, then the scales."""
+        values = weights.stored.values if self.window is not None else weights.stored.values.T
         positive, negative = weights.stored.positive, weights.stored.negative
-        codes = self._bytes(weights.stored.values if self.window is not None else weights.stored.values.T)
-        steps = weights.scale * np.float64(x.step)
+        offset, steps = weights.offset.astype(np.float32), weights.scale * np.float64(x.step)
         if weights.is_symmetric:
-            found = self._scaled(self._sums(x, codes), positive * steps)
-        else:  # with signs t, x . w = (p + n) / 2 x . t + (p - n) / 2 x . |t|
-            first = self._scaled(self._sums(x, codes), (positive + negative) / 2 * steps)
-            sizes = [code.without_signs() for code in codes]
-            found = self.at.op(
-                "Add", first, self._scaled(self._sums(x, sizes), (positive - negative) / 2 * steps)
-            )
-        offset = weights.offset.astype(np.float32)
+            found = self._scaled(self._sums(x, values), positive * steps)
+        else:
+            found = self._of_two_scales(x, self.at.codes.bytes(values), positive, negative)
+            scale = weights.scale.astype(np.float32)
+            found = found if (scale == 1).all() else self.at.op("Mul", found, self._along(scale))
         return self.at.op("Add", found, self._along(offset)) if offset.any() else found
 
-    def _bytes(self, values: NDArray[Any]) -> "list[Bytes]":
-        """Whole numbers as bytes; odd ones of nine bits as the sum of two that are the same bytes."""
-        if np.abs(values).max() > np.iinfo(np.int8).max:  # 2 b - 255 = (b - 128) + (b - 127)
-            self.at.require((values % 2).all(), "weights of nine bits are computed if all are odd")
-            halves = (values + 2 * MIDDLE - 1) // 2 - MIDDLE
-            return [Bytes(halves), Bytes(halves, zero=MIDDLE - 1)]
-        return [Bytes(*(self.at.codes.places(values) or (values, None)))]
+    def _of_two_scales(
+        self, x: Coded, signs: Bytes, positive: NDArray[np.float32], negative: NDArray[np.float32]
+    ) -> str:
+        """With signs t, x . w = (p + n) / 2 x . t + (p - n) / 2 x . |t|, as torch computes it.
 
-    def _sums(self, x: Coded, codes: "list[Bytes]") -> str:
-        """The sums as int32."""
-        parts = [self._multiplied(x, code) for code in codes]
-        return parts[0] if len(parts) == 1 else self.at.op("Add", *parts)
+        The last bit of a byte tells whether it stands for a zero: less an odd zero point it is -|t|.
+        """
+        first = self._scaled(self._multiplied(x, signs), (positive + negative) / 2)
+        last_bits = signs._replace(name=self.at.op("BitwiseAnd", signs.name, np.uint8(1)))
+        sign = np.float32(-1 if signs.zero % 2 else 1)
+        second = self._scaled(self._multiplied(x, last_bits), sign * (positive - negative) / 2)
+        return self.at.op("Add", first, second)
 
-    def _multiplied(self, x: Coded, code: "Bytes") -> str:
-        numbers = (code.numbers.astype(np.int16) + MIDDLE).astype(np.uint8)
-        weights: Operand = numbers if code.places is None else self.at.op("Gather", numbers, code.places)
-        zeros = x.zero, np.uint8(code.zero)
+    def _sums(self, x: Coded, values: NDArray[Any]) -> str:
+        """The sums as int32; odd numbers of nine bits are sums of two that are the same bytes."""
+        if np.abs(values).max() <= np.iinfo(np.int8).max:
+            return self._multiplied(x, self.at.codes.bytes(values))
+        self.at.require((values % 2).all(), "weights of nine bits are computed if all are odd")
+        halves = self.at.graph.constant(((values + 2 * MIDDLE - 1) // 2).astype(np.uint8))
+        parts = [Bytes(halves, MIDDLE), Bytes(halves, MIDDLE - 1)]  # 2 b - 255 = (b - 128) + (b - 127)
+        return self.at.op("Add", *(self._multiplied(x, part) for part in parts))
+
+    def _multiplied(self, x: Coded, weights: Bytes) -> str:
+        """Sums of products of unsigned bytes.
+
+        Of signed weights onnxruntime adds two products in 16 bits on some processors, where they may not fit,
+        and is slow on others.
+        """
+        zeros = x.zero, np.uint8(weights.zero)
         if self.window is None:
-            return self.at.main("MatMulInteger", x.name, weights, *zeros)
-        return self.at.main("ConvInteger", x.name, weights, *zeros, **self.window)
+            return self.at.main("MatMulInteger", x.name, weights.name, *zeros)
+        return self.at.main("ConvInteger", x.name, weights.name, *zeros, **self.window)
 
-    def _scaled(self, sums: str, factors: Floats) -> str:
-        real, factor = self.at.op("Cast", sums, to=onnx_type(np.float32)), factors.astype(np.float32)
-        return real if (factor == 1).all() else self.at.op("Mul", real, self._along(factor))
+    def _scaled(self, sums: str, factors: NDArray[Any]) -> str:
+        """Integer sums as real numbers, times a factor for each output."""
+        factor = spread(factors.astype(np.float32), 1)
+        if (factor == 1).all():
+            return self.at.op("Cast", sums, to=onnx_type(np.float32))
+        return self.at.op("DequantizeLinear", sums, factor)
 
     def _along(self, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
         """Numbers (O,) as they go with the output."""
@@ -170,31 +159,28 @@ def read(at: At) -> Weights:
 def _real_weights(at: At, weights: Weights) -> str | NDArray[np.float32]:
     """Weights (O, ...) that are real numbers in the graph."""
     stored, rank = weights.stored, weights.stored.values.ndim
+    positive, negative = stored.positive, stored.negative
     if stored.values.dtype == np.float32:
-        scaled: NDArray[np.float32] = (stored.values * spread(stored.positive * weights.scale, rank)).astype(
+        scaled: NDArray[np.float32] = (stored.values * spread(positive * weights.scale, rank)).astype(
             np.float32
         )
         return scaled
-    whole = _whole_numbers(at, stored.values)
-    positive, negative = (
-        spread((scale * weights.scale).astype(np.float32), rank)
-        for scale in (stored.positive, stored.negative)
-    )
     if weights.is_symmetric:
-        return whole if (positive == 1).all() else at.op("Mul", whole, positive)
-    is_negative = at.op("Less", whole, np.float32(0))
-    return at.op("Mul", whole, at.op("Where", is_negative, negative, positive))
+        return _times(at, at.codes.reals(stored.values), positive * weights.scale, rank)
+    if (positive == positive[0]).all() and (negative == negative[0]).all():
+        found = at.codes.scaled(stored.values, positive[0], negative[0])
+    else:
+        found = at.codes.reals(stored.values)
+        is_negative = at.op("Less", found, np.float32(0))
+        own = at.op("Where", is_negative, spread(negative, rank), spread(positive, rank))
+        found = at.op("Mul", found, own)
+    return _times(at, found, weights.scale, rank)
 
 
-def _whole_numbers(at: At, values: NDArray[Any]) -> str:
-    """Whole numbers as a float32 tensor."""
-    places = at.codes.places(values)
-    if places is not None:
-        return at.op("Gather", places[0].astype(np.float32), places[1])
-    if values.dtype == np.int8:
-        return at.op("Cast", values, to=onnx_type(np.float32))
-    levels, codes = coded_levels(values)
-    return at.op("Gather", levels.astype(np.float32), at.op("Cast", codes, to=onnx_type(np.int32)))
+def _times(at: At, weights: str, scale: NDArray[Any], rank: int) -> str:
+    """Weights (O, ...) times a scale (O,)."""
+    factor = scale.astype(np.float32)
+    return weights if (factor == 1).all() else at.op("Mul", weights, spread(factor, rank))
 
 
 def spread(numbers: NDArray[Any], rank: int) -> NDArray[Any]:

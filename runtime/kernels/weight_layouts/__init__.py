@@ -1,6 +1,6 @@
 """How kernels take weights, one module a layout; importing this package registers them all."""
 
-from runtime.kernels.weight_layouts import binary, dorefa8, float32, int8, ternary
+from runtime.kernels.weight_layouts import basis, binary, dorefa8, float32, int8, ternary
 from runtime.kernels.weight_layouts.base import (
     LayerWeights,
     Lookup,
@@ -16,6 +16,7 @@ __all__ = [
     "LayerWeights",
     "Lookup",
     "WeightLayout",
+    "basis",
     "binary",
     "dorefa8",
     "float32",

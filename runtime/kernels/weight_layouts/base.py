@@ -24,17 +24,23 @@ Args = Tensors
 
 @dataclass(frozen=True)
 class LayerWeights:
-    """A layer's weights: codes (O, C/G, K, K), scales of positive and of negative codes (O,), bias (O,)."""
+    """A layer's weights: codes (O, C/G, K, K), scales of positive and of negative codes (O,), bias (O,).
+
+    With a basis (O, n), codes are odd numbers whose signs it is multiplied by: see ``WeightCode.basis``.
+    """
 
     values: NDArray[Any]
     positive: NDArray[np.float32]
     negative: NDArray[np.float32]
     bias: NDArray[np.float32]
+    basis: NDArray[np.float32] | None = None
 
     def of(self, channels: NDArray[np.int64]) -> "LayerWeights":
         """Those of output channels in another order, some of them more than once."""
         arrays = (self.values, self.positive, self.negative, self.bias)
-        return LayerWeights(*(array[channels] for array in arrays))
+        basis = None if self.basis is None else self.basis[channels]
+        values, positive, negative, bias = (array[channels] for array in arrays)
+        return LayerWeights(values, positive, negative, bias, basis)
 
     def vectors(self, width: int) -> Constants:
         """Scales and bias as (O / lanes, lanes)."""
@@ -150,7 +156,14 @@ class Lookup:
 
 
 class Planes(ABC):
-    """Weights as planes of bits, for kernels that count those that differ from the inputs' signs."""
+    """Weights as planes of bits, for kernels that count those that differ from the inputs' signs.
+
+    Attributes:
+        of_signs: planes of signs that make a weight, each with a factor; 0 where planes mean something else.
+            Such weights may meet inputs of several planes, too.
+    """
+
+    of_signs: int = 0
 
     def is_symmetric(self, codes: CodeSet) -> bool:
         """What ``symmetric`` is in the workload of such weights."""

@@ -18,7 +18,9 @@ SIGNS = frozenset({-1, 1})
 
 
 class BinaryPlanes(Planes):
-    """One plane of signs, or several for evenly spaced levels: each pair with the inputs' is a sum."""
+    """One plane of signs, or several for levels: each pair with the inputs' is a sum."""
+
+    of_signs = 1
 
     def stored(self, workload: BitserialConv2d) -> int:
         """As the workload says."""

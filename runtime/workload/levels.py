@@ -1,0 +1,26 @@
+"""Workloads of learned levels, sums of a few numbers: as their value, or as a bit for each number."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from runtime.workload.base import ElementwiseWorkload, Workload
+
+
+@dataclass(frozen=True)
+class Levels(ElementwiseWorkload):
+    """The nearest of 2^bits levels, as a float."""
+
+    family: ClassVar[str] = "levels"
+    bits: int
+
+
+@dataclass(frozen=True)
+class LevelPack(Workload):
+    """The digits of the nearest of 2^bits levels, packed into uint32 words along the channels of a group."""
+
+    family: ClassVar[str] = "level_pack"
+    height: int
+    width: int
+    channels: int
+    groups: int
+    bits: int
