@@ -10,15 +10,14 @@ import numpy as np
 
 from nas.export.inspection import inspect
 from nas.export.predicting import runnable
-from nas.measuring.machine_lock import MachineLock
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROUND_SECONDS = 0.01
-"""What the calls of a form take in one round, about: long beside the clock's steps, short beside most
-disturbances, which then fall into few rounds."""
+"""What the calls of a form take in one round, mostly half to all of it: long beside the clock's steps, short
+beside most disturbances, which then fall into few rounds."""
 MOST_ROUNDS = 10_000
 QUARTILES = (25, 50, 75)
 
@@ -66,8 +65,7 @@ def benchmark(folder: Path, seconds: float = 5.0) -> Timed:
     inspected = inspect(folder)
     calls = {form.name: form.timed_call(folder) for form in runnable(inspected)}
     missing = {form.name: form.missing(folder) for form in inspected.forms if form.name not in calls}
-    with MachineLock.of_this_machine(lambda: None).exclusive():
-        rounds = in_turns({name: call for name, call in calls.items() if call}, seconds)
+    rounds = in_turns({name: call for name, call in calls.items() if call}, seconds)
     first = next(iter(rounds.values()))
     return Timed(tuple(_time(name, times, first) for name, times in rounds.items()), missing)
 
@@ -89,9 +87,9 @@ def _calls_a_round(call: Callable[[], object]) -> int:
     """How many calls make a round; the first ones, which warm caches up, count for nothing."""
     _seconds(call, 3)
     count = 1
-    while (taken := _seconds(call, count)) < ROUND_SECONDS / 4:
+    while count * _seconds(call, count) < ROUND_SECONDS / 2:
         count *= 2
-    return max(1, round(count * ROUND_SECONDS / taken))
+    return count
 
 
 def _seconds(call: Callable[[], object], count: int) -> float:
