@@ -3,8 +3,8 @@
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Self
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -22,15 +22,17 @@ from search_spaces.errors import InvalidInput
 MAX_JSON = 1_000_000
 """Characters of JSON that are read at all; the largest architecture allowed takes far less."""
 
+V = TypeVar("V")
 
-class _Precisions(Mapping[str, str]):
-    """A mapping of layer role to precision that can be hashed and not be changed."""
 
-    def __init__(self, items: Mapping[str, str]) -> None:
+class _Frozen(Mapping[str, V]):
+    """A mapping by name that can be hashed and not be changed."""
+
+    def __init__(self, items: Mapping[str, V]) -> None:
         self._items = dict(sorted(items.items()))
 
-    def __getitem__(self, role: str) -> str:
-        return self._items[role]
+    def __getitem__(self, name: str) -> V:
+        return self._items[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
@@ -51,14 +53,28 @@ def _odd(value: int) -> int:
     return value
 
 
+def _in_order(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))
+
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Channels = Annotated[int, Field(ge=1, le=4096)]
+Inputs = Annotated[int, Field(ge=1, le=65_536)]
+"""Channels of an image, or the features of what is no image, which is one pixel then."""
 Kernel = Annotated[int, Field(ge=1, le=11), AfterValidator(_odd)]
 Stride = Annotated[int, Field(ge=1, le=4)]
 Pixels = Annotated[int, Field(ge=1, le=4096)]
 LayerPrecisions = Annotated[
-    Mapping[Name, Name], Field(max_length=16), AfterValidator(_Precisions), PlainSerializer(dict)
+    Mapping[Name, Name], Field(max_length=16), AfterValidator(_Frozen), PlainSerializer(dict)
 ]
+PartName = Annotated[str, Field(pattern=r"^\w+(\.\w+)*$", max_length=200)]
+Widths = Annotated[
+    Mapping[PartName, Annotated[int, Field(ge=0, le=65_536)]],
+    Field(max_length=4096),
+    AfterValidator(_Frozen),
+    PlainSerializer(dict),
+]
+PartNames = Annotated[tuple[PartName, ...], Field(max_length=1024), AfterValidator(_in_order)]
 
 
 class _Data(BaseModel):
@@ -121,10 +137,30 @@ class Buildable(_Data):
     Attributes:
         input_shape: (C, H, W) of one image.
         classes: number of classes.
+        widths: how many channels layers make, by the layer's name in the network, where pruning has left
+            fewer than the network has without it (``search_spaces.pruning``).
+        without: the blocks that pruning has left out, by name: what comes in goes out.
     """
 
-    input_shape: tuple[Channels, Pixels, Pixels]
+    input_shape: tuple[Inputs, Pixels, Pixels]
     classes: Annotated[int, Field(ge=2, le=100_000)]
+    widths: Widths = _Frozen[int]({})
+    without: PartNames = ()
+
+    @model_serializer(mode="wrap")
+    def _without_pruning(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What was not pruned says nothing of it, so that digests of older architectures stay."""
+        return {k: v for k, v in write(self).items() if v or k not in ("widths", "without")}
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether layers make fewer channels than they did, or blocks are left out."""
+        return bool(self.widths or self.without)
+
+    def pruned(self, widths: Mapping[str, int], without: Iterable[str] = ()) -> Self:
+        """The same with these widths, and without these blocks and those that are left out already."""
+        fields = {**json.loads(self.to_json()), "widths": dict(widths)}
+        return self.from_json(json.dumps({**fields, "without": [*self.without, *without]}))
 
     def to_json(self) -> str:
         """Canonical JSON: every field, keys sorted, no spaces, ASCII."""
@@ -197,7 +233,7 @@ class NamedNetwork(Buildable):
     def title(self) -> str:
         """Such as ``resnet20 in int8``."""
         last = "" if self.classifier is None else f", classifier in {self.classifier}"
-        return f"{self.network} in {self.precision}{last}"
+        return f"{self.network} in {self.precision}{last}{', pruned' if self.is_pruned else ''}"
 
 
 def read_architecture(text: str) -> Architecture | NamedNetwork:

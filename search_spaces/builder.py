@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -18,6 +19,9 @@ from search_spaces.registry import Registry
 
 T = TypeVar("T")
 
+WHOLE = "network"
+"""The name of a part that is all of a network."""
+
 
 def build(architecture: Buildable) -> nn.Module:
     """The network, freshly initialized from torch's random generator; (N, C, H, W) -> logits (N, classes).
@@ -29,12 +33,21 @@ def build(architecture: Buildable) -> nn.Module:
         InvalidInput: an unknown block, network or precision, a missing or unknown layer role, or a shape that
             a block cannot have; the message starts with the path of the field.
     """
+    network = _whole(architecture)
+    network.input_shape = architecture.input_shape  # type: ignore[assignment]  # plain data beside the parts
+    return network
+
+
+def _whole(architecture: Buildable) -> nn.Module:
     network: nn.Module
     if isinstance(architecture, NamedNetwork):
         network = _named_network(architecture)
     else:
-        network = nn.Sequential(OrderedDict((part.name, part.build()) for part in parts(architecture)))
-    network.input_shape = architecture.input_shape  # type: ignore[assignment]  # plain data beside the parts
+        network = nn.Sequential(OrderedDict((part.name, part.build()) for part in _parts(architecture)))
+    if architecture.is_pruned:
+        from search_spaces.pruning.fitting import fit  # here, as few architectures are pruned
+
+        fit(network, architecture)
     return network
 
 
@@ -51,7 +64,7 @@ class Part:
 
     name: str = field(compare=False)
     channels: int
-    data: Stem | Block | Head | NamedNetwork
+    data: Stem | Block | Head | Buildable
     classes: int
 
     def outline(self) -> nn.Module:
@@ -60,7 +73,9 @@ class Part:
         Raises:
             InvalidInput: as ``build`` says.
         """
-        with torch.random.fork_rng(devices=[]), shared_layers():  # the caller's random numbers stay
+        is_pruned = isinstance(self.data, Buildable) and self.data.is_pruned
+        sharing = nullcontext() if is_pruned else shared_layers()  # pruning would change what others share
+        with torch.random.fork_rng(devices=[]), sharing:  # the caller's random numbers stay
             return _hollow(self.build())
 
     def build(self) -> nn.Module:
@@ -69,8 +84,8 @@ class Part:
         Raises:
             InvalidInput: as ``build`` says.
         """
-        if isinstance(self.data, NamedNetwork):
-            return _named_network(self.data)
+        if isinstance(self.data, Buildable):
+            return _whole(self.data)
         if isinstance(self.data, Stem):
             return _stem(self.channels, self.data)
         if isinstance(self.data, Head):
@@ -87,10 +102,15 @@ def _hollow(module: nn.Module) -> nn.Module:
 
 
 def parts(architecture: Buildable) -> Iterator[Part]:
-    """Stem, blocks and head of an architecture's network, in order; a published network is one part."""
-    if isinstance(architecture, NamedNetwork):
-        yield Part("network", architecture.input_shape[0], architecture, architecture.classes)
-        return
+    """Stem, blocks and head of an architecture's network, in order; a published network, or one that was
+    pruned, is one part."""
+    if isinstance(architecture, NamedNetwork) or architecture.is_pruned:
+        yield Part(WHOLE, architecture.input_shape[0], architecture, architecture.classes)
+    else:
+        yield from _parts(architecture)
+
+
+def _parts(architecture: Buildable) -> Iterator[Part]:
     if not isinstance(architecture, Architecture):
         raise TypeError(f"{type(architecture).__name__} has no parts")
     classes, channels = architecture.classes, architecture.stem.width

@@ -20,7 +20,7 @@ MAY_IMPORT = {
 LAYERS = {
     "nas": (
         {"cli", "testing"},
-        {"searching"},
+        {"searching", "pruning"},
         {"executors", "analysis"},
         {"trials", "export"},
         {"evaluators"},

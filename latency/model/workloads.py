@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from search_spaces.architecture import Buildable, NamedNetwork, read_architecture
+from search_spaces.architecture import Buildable, read_architecture
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -66,10 +66,10 @@ def activation_bytes(architecture: Buildable) -> int:
 def graph_of(architecture: Buildable, input_shape: tuple[int, ...] | None = None) -> "Graph":
     """What the compiled network computes, each node named as the network names its layer; nothing is kept."""
     from runtime.lowering import lower_parts
-    from search_spaces.builder import parts
+    from search_spaces.builder import WHOLE, parts
 
     found = list(parts(architecture))
-    names = ["" if isinstance(architecture, NamedNetwork) else part.name for part in found]
+    names = ["" if part.name == WHOLE else part.name for part in found]
     traces = (_trace_of(part) for part in found)
     return lower_parts(traces, input_shape or (1, *architecture.input_shape), names)
 

@@ -55,8 +55,8 @@ def benchmark(folder: Path, seconds: float, as_json: bool) -> None:
         print_json(asdict(found))
     else:
         columns = [
-            Column("format"), Column("one image", right=True), Column("half of the rounds"),
-            Column(f"times {first}", right=True), Column("half of the rounds"),
+            Column("format"), Column("one image", right=True), Column("quartiles"),
+            Column(f"times {first}", right=True), Column("quartiles"),
         ]  # fmt: skip
         print_table(columns, [_row(each) for each in found.times])
     for name, why in found.missing.items():

@@ -55,11 +55,11 @@ def export_trained(
     from nas.training import checkpoint
 
     forms = chosen(forms)
-    weights = _weights(folder)
+    weights = weights_in(folder)
     check_outputs(output, c_source)
     loaded = checkpoint.read(weights)
     job, module = job_of(loaded), network_of(loaded)
-    data = _data(loaded, job)
+    data = known_data(loaded, job)
     say(f"{job.network}: compiling, measuring")
     model = LatencyModel(device("local"), MemoryTable())
     finished = finish(model, module, data)
@@ -90,7 +90,7 @@ def export_trained(
     return card
 
 
-def _weights(folder: Path) -> Path:
+def weights_in(folder: Path) -> Path:
     """The weights of a training that is done."""
     if (folder / WEIGHTS).is_file():
         return folder / WEIGHTS
@@ -105,7 +105,7 @@ def _weights(folder: Path) -> Path:
     )
 
 
-def _data(loaded: "Loaded", job: TrainJob) -> "DataSet":
+def known_data(loaded: "Loaded", job: TrainJob) -> "DataSet":
     """What the weights were trained on.
 
     Raises:

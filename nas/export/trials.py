@@ -94,7 +94,7 @@ def export(
     from nas.data import load
 
     config = ledger.search(search).config
-    _check_trained_here(search, config)
+    check_trained_here(search, config)
     check_limits(limits)
     _check_epochs(epochs)
     forms = chosen(forms)
@@ -115,7 +115,7 @@ def export(
     raise NothingFitsError(nothing_fits(ledger, search, limits, number))
 
 
-def _check_trained_here(search: str, config: SearchConfig) -> None:
+def check_trained_here(search: str, config: SearchConfig) -> None:
     if config.evaluator != TRAINING:
         problem = f"'{search}' was evaluated by '{config.evaluator}', so bitnas has no trained network of it"
         raise InvalidInput("search", problem, "export a search that bitnas has trained")

@@ -8,7 +8,7 @@ from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
     from nas.ledger import TrialRecord
-    from search_spaces.architecture import NamedNetwork
+    from search_spaces.architecture import Architecture, NamedNetwork
 
 
 class LayerRow(NamedTuple):
@@ -26,7 +26,8 @@ class LayerRow(NamedTuple):
 def layer_rows(architecture_json: str) -> list[LayerRow]:
     """The stem, blocks and head of an architecture; BitnasError when the text is none.
 
-    A published network is one row: ``nas size`` lists its layers.
+    A published network is one row: ``nas size`` lists its layers. Widths are those before pruning; the kind
+    says where layers were pruned, or a block left out.
     """
     from search_spaces.architecture import NamedNetwork, read_architecture
 
@@ -37,18 +38,27 @@ def layer_rows(architecture_json: str) -> list[LayerRow]:
     rows = [
         LayerRow("stem", "conv", stem.width, stem.kernel, stem.stride, 1, (("conv", stem.precision),)),
     ]
-    for index, block in enumerate(network.blocks, start=1):
+    for index, block in enumerate(network.blocks):
         layers = tuple(dict(block.precisions).items())
         shape = (block.width, block.kernel, block.stride, block.groups)
-        rows.append(LayerRow(f"block {index}", block.kind, *shape, layers))
+        kind = block.kind + _pruned(network, f"block{index}")
+        rows.append(LayerRow(f"block {index + 1}", kind, *shape, layers))
     classifier = (("classifier", head.precision),)
     return [*rows, LayerRow("head", "pool, linear", network.classes, None, None, None, classifier)]
+
+
+def _pruned(network: "Architecture", part: str) -> str:
+    """What pruning has done to a part of an architecture's network, to be put behind its kind."""
+    if part in network.without:
+        return ", left out"
+    return ", pruned" if any(name.startswith(f"{part}.") for name in network.widths) else ""
 
 
 def _named_row(network: "NamedNetwork") -> LayerRow:
     layers = [("layers", network.precision)]
     layers += [] if network.classifier is None else [("classifier", network.classifier)]
-    return LayerRow("network", network.network, None, None, None, None, tuple(layers))
+    kind = network.network + (", pruned" if network.is_pruned else "")
+    return LayerRow("network", kind, None, None, None, None, tuple(layers))
 
 
 def published_name(trial: "TrialRecord") -> str:

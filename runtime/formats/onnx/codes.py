@@ -97,6 +97,22 @@ class PackedCodes:
         whole = np.arange(-found.zero, int(values.max()) + 1)  # what bytes from 0 on stand for
         return self._taken(np.where(whole > 0, positive, negative) * whole.astype(np.float32), found.name)
 
+    def sums(self, values: NDArray[Any], basis: NDArray[np.float32]) -> str:
+        """Sums of n numbers of each output with signs, float32 (O, ...).
+
+        Args:
+            values: the signs as odd numbers ``s_0 + 2 s_1 + ...``, (O, ...).
+            basis: the numbers, (O, n).
+        """
+        outputs, bits = basis.shape
+        places = ((values.astype(np.int16) + (1 << bits) - 1) // 2).astype(np.uint8).reshape(outputs, -1)
+        codes = self._added(_Group(width_for(1 << bits) or 4, 1), places)
+        signs = (np.arange(1 << bits) >> np.arange(bits)[:, None] & 1) * 2 - 1  # (n, 2^n)
+        levels = self._graph.op("MatMul", basis, signs.astype(np.float32))
+        where = self._graph.op("Cast", codes, to=onnx_type(np.int32))
+        found = self._graph.op("GatherElements", levels, where, axis=1)
+        return self._graph.op("Reshape", found, np.array(values.shape, np.int64))
+
     def _taken(self, numbers: NDArray[Any], places: str) -> str:
         """The numbers at places that are bytes."""
         return self._graph.op("Gather", numbers, self._graph.op("Cast", places, to=onnx_type(np.int32)))

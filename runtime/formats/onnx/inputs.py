@@ -9,6 +9,7 @@ from runtime.formats.onnx.graph import OnnxGraph, Tensor
 from runtime.formats.onnx.masks import thresholds
 from runtime.formats.onnx.rulebook import At
 from search_spaces.activation import STEPS
+from search_spaces.learned_levels import levels_of
 from search_spaces.weight_codes import Inputs
 
 if TYPE_CHECKING:
@@ -40,12 +41,25 @@ def coded(at: At, input: Tensor, activation: "InputActivation") -> Coded:
         return Coded(at.op("Relu", input) if activation.relu else input.name, "real")
     if activation.code == "binary":
         return Coded(_signs(at.graph, input, activation), "signs", zero=ZERO)
+    if activation.is_learned:
+        rectified = at.op("Relu", input) if activation.relu else input.name
+        return Coded(_learned(at.graph, rectified, activation), "real")
     step, zero = np.float32(float(activation.scale)), np.uint8(int(activation.zero_point))
     most = STEPS[activation.code]
     rounded = at.op("QuantizeLinear", input, step, zero)  # to 0..255
     if most < np.iinfo(np.uint8).max:
         rounded = at.op("Clip", rounded, "", np.uint8(most))
     return Coded(rounded, "bytes", step, zero)
+
+
+def _learned(graph: OnnxGraph, x: str, activation: "InputActivation") -> str:
+    """The nearest of a few learned levels, as ``search_spaces.learned_levels.quantize_all`` finds it."""
+    levels = levels_of(activation.basis.detach().cpu().float(), 0)
+    values, thresholds = (each.numpy() for each in levels[:2])
+    found: str | np.float32 = values[0]
+    for value, threshold in zip(values[1:], thresholds, strict=True):
+        found = graph.op("Where", graph.op("GreaterOrEqual", x, threshold), value, found)
+    return str(found)
 
 
 def _signs(graph: OnnxGraph, input: Tensor, activation: "InputActivation") -> str:

@@ -160,6 +160,8 @@ def _real_weights(at: At, weights: Weights) -> str | NDArray[np.float32]:
     """Weights (O, ...) that are real numbers in the graph."""
     stored, rank = weights.stored, weights.stored.values.ndim
     positive, negative = stored.positive, stored.negative
+    if stored.basis is not None:
+        return at.codes.sums(stored.values, (stored.basis * weights.scale[:, None]).astype(np.float32))
     if stored.values.dtype == np.float32:
         scaled: NDArray[np.float32] = (stored.values * spread(positive * weights.scale, rank)).astype(
             np.float32
