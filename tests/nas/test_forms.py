@@ -255,7 +255,7 @@ def test_the_predict_command(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (("absent.png",), 2, "IMAGE...: there is no "),
+        (("absent.png",), 2, "IMAGES: there is no "),
         (("text.txt",), 2, "is of no format that is read"),
         (("broken.png",), 2, "cannot be read (it is a broken image"),
         (("empty",), 2, "holds no image file"),
