@@ -83,13 +83,18 @@ def export(
 ) -> None:
     """Write the most accurate trial of SEARCH within the limits as a compiled, tested network.
 
-    SEARCH may also be the folder of a finished training; then its network is written. A limit that you do not
-    give is the search's own. The folder holds machine code, packed weights, a card with the figures, and
-    predict.py, which needs only numpy and apache-tvm-ffi.
+    SEARCH may also be the folder of a finished training, or of `nas compress`; then its network is written. A
+    limit that you do not give is the search's own. The folder holds machine code, packed weights, a card with
+    the figures, and predict.py, which needs only numpy and apache-tvm-ffi.
     """
+    from nas.export.compressed import export_compressed, file_of
     from nas.export.trainings import export_trained, is_training
 
-    if is_training(search):
+    compressed = file_of(search)
+    if compressed is not None:
+        _refuse_options_of_trials(context, search)
+        card = export_compressed(compressed, output, c_source=c_source, forms=formats, say=say)
+    elif is_training(search):
         _refuse_options_of_trials(context, search)
         card = export_trained(Path(search), output, c_source=c_source, forms=formats, say=say)
     else:
@@ -106,7 +111,7 @@ def export(
         has_program = (c_source / "Makefile").exists()
         build = f"make -C {quoted(c_source)}" if has_program else f"cc -c {quoted(c_source / 'network.c')}"
         say(f"Wrote it as C to {c_source}; build it with: {build}")
-    say(f"Next: {command('verify', output, storage=None if is_training(search) else storage)}")
+    say(f"Next: {command('verify', output, storage=None if compressed or is_training(search) else storage)}")
 
 
 def _export_trial(
@@ -144,7 +149,7 @@ def _refuse_options_of_trials(context: click.Context, folder: str) -> None:
     for parameter in context.command.params:
         name = str(parameter.name)
         if name in _OF_TRIALS and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            problem = f"it is about the trials of a search, and '{folder}' is a training"
+            problem = f"it is about the trials of a search, and '{folder}' is none"
             raise InvalidInput(name, problem, "leave it out")
 
 

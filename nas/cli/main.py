@@ -49,6 +49,7 @@ COMMANDS: dict[str, LazyCommand] = {
         "nas.cli.export_runs:export_runs", "Write a search's trials as runs of MLflow or TensorBoard."
     ),
     "scale": LazyCommand("nas.cli.scale:scale", "Propose larger versions of a trial, and train them."),
+    "compress": LazyCommand("nas.cli.compress:compress", "Write a trained network as one small file."),
     "prune": LazyCommand("nas.cli.prune:prune", "Make a trained network faster: fewer channels and blocks."),
     "export": LazyCommand("nas.cli.export:export", "Compile and write the network of a trial or a training."),
     "verify": LazyCommand("nas.cli.export:verify", "Check an exported network against its card."),

@@ -24,8 +24,9 @@ from runtime.formats.artifact import (
     read_sample,
     read_tensors,
 )
+from runtime.formats.bnz import SUFFIX, read_bnz
 from runtime.formats.predict import laid_out
-from runtime.network import CompiledNetwork
+from runtime.network import CompiledNetwork, compile
 from runtime.network_info import NetworkInfo
 from runtime.workload import Workload
 from search_spaces.errors import PLUGINS, BitnasError, InvalidInput, UnknownFamilyError
@@ -34,12 +35,17 @@ from search_spaces.errors import PLUGINS, BitnasError, InvalidInput, UnknownFami
 def load(directory: str | Path) -> CompiledNetwork:
     """Load an artifact, after checking every file's checksum and that its code runs on this CPU.
 
+    A ``network.bnz`` holds no code: its network is compiled for this machine.
+
     Raises:
         BitnasError: a file is missing or changed, or the artifact is for another machine.
     """
     if not isinstance(directory, str | Path) or "\0" in str(directory):
         raise InvalidInput("directory", f"{directory!r} is no path", "pass a folder that `nas export` wrote")
     folder = Path(directory)
+    if folder.suffix == SUFFIX:
+        bnz = read_bnz(folder)
+        return compile(bnz.module, (1, *bnz.architecture.input_shape))
     manifest = library_manifest(folder)
     check_files(folder, manifest)
     check_target(manifest)
