@@ -19,6 +19,15 @@ SHORT = ("--epochs", "6", "--crop", "0", "--no-flip")
 AUGMENTED = ("--epochs", "24")
 """With the usual augmentation of colour images: shifted and mirrored."""
 
+BITS = ("float", *(f"dorefa{bits}" for bits in (16, 8, 4, 2, 1)))
+"""Of figure 3 of Roth et al., *Resource-Efficient Neural Networks for Embedded Systems*."""
+
+LEARNED = (
+    "float",
+    *(code for n in (1, 2, 3) for code in (f"lq{n}", f"lq{n}-float", f"float-lq{n}")),
+)
+"""LQ-Net's rows of its figure 4: of both, of weights alone, of inputs alone. The paper has CIFAR-100."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -80,6 +89,8 @@ ROWS = (
     Row("bcnn-quarter-dithered", "bcnn-quarter", "dithered-binary", SHORT),
     Row("bcnn-half-binary", "bcnn-half", "binary", PLAIN),
     Row("bcnn-half-dithered", "bcnn-half", "dithered-binary", PLAIN),
+    *(Row(f"resnet32-{code}", "resnet32", code, AUGMENTED) for code in BITS),
+    *(Row(f"densenet-bc-100-{code}", "densenet-bc-100", code, AUGMENTED) for code in LEARNED),
 )
 
 

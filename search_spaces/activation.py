@@ -17,6 +17,13 @@ STEPS = {"int8": 255, "int7": 127, **{f"uint{n}": 2**n - 1 for n in range(2, 9)}
 as, is 0 for all but ``int8`` and ``int7``, which learn it."""
 
 
+WIDE = {"uint16": 2**16 - 1}
+"""The same of codes that no byte holds, which kernels keep as floats."""
+
+BASIS_BITS = {**LEARNED_BITS, "uint1": 1}
+"""Bits of codes whose levels are sums of a basis; that of DoReFa's one bit is fixed: 0 and 1."""
+
+
 UNSIGNED = {"int8": "uint8", "int7": "uint7"}
 """What the affine codes are behind a ReLU, where nothing lies below zero."""
 
@@ -26,7 +33,8 @@ class InputActivation(nn.Module):
 
     Attributes:
         code: ``float``, ``uint8`` (behind a ReLU), ``int8`` (of both signs), ``uint7`` and ``int7`` (the same
-            in 7 bits), ``binary``, for DoReFa's codes ``uint2`` to ``uint8``, or ``lq1`` to ``lq3``.
+            in 7 bits), ``binary``, for DoReFa's codes ``uint1`` to ``uint8`` and ``uint16``, or
+            ``lq1`` to ``lq3``.
         relu: whether negative inputs become 0; a binary input keeps its sign, so there it is ignored.
         dither: the mask added before the sign: None, ``2d`` or ``3d``.
         plane: rows and columns of the images that rows of features are of, where a mask is added to these.
@@ -51,13 +59,14 @@ class InputActivation(nn.Module):
         self.relu = relu
         self.dither = precision.dither
         self.plane = plane
-        self.register_buffer("scale", torch.tensor(1.0 / STEPS.get(self.code, 1)))
+        self.register_buffer("scale", torch.tensor(1.0 / self.highest))
         self.register_buffer("batches", torch.tensor(0))
         if self.is_affine:
             self.register_buffer("lowest", torch.tensor(-0.5))
-        if self.is_learned:
-            bits = LEARNED_BITS[self.code]
-            self.register_buffer("basis", 2.0 ** torch.arange(bits) * 1.5 / 2**bits)
+        if self.has_basis:
+            bits = BASIS_BITS[self.code]
+            spaced = 2.0 ** torch.arange(bits) * (1.0 if self.is_fixed else 1.5 / 2**bits)
+            self.register_buffer("basis", spaced)
 
     @property
     def is_bytes(self) -> bool:
@@ -65,9 +74,20 @@ class InputActivation(nn.Module):
         return self.code in STEPS
 
     @property
-    def is_learned(self) -> bool:
-        """Whether the input is one of a few learned levels."""
-        return self.code in LEARNED_BITS
+    def highest(self) -> int:
+        """The highest step of codes that count steps; 1 for others."""
+        highest: int = (STEPS | WIDE).get(self.code, 1)
+        return highest
+
+    @property
+    def has_basis(self) -> bool:
+        """Whether the input is one of a few levels that are sums of ``basis``."""
+        return self.code in BASIS_BITS
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the input is one of so many steps that no byte counts them."""
+        return self.code in WIDE
 
     @property
     def inputs(self) -> Inputs:
@@ -97,10 +117,10 @@ class InputActivation(nn.Module):
             x = x.float()  # bfloat16 has 8 bits for a number, and so have steps
         if self.training and not self.is_fixed:
             self._observe(x.detach())
-        if self.is_learned:
+        if self.has_basis:
             return quantize_all(F.relu(x) if self.relu else x, self.basis)
         if not self.is_affine:
-            return fake_quantize(x, self.scale, 0, STEPS[self.code])
+            return fake_quantize(x, self.scale, 0, self.highest)
         zero = self.zero_point
         return fake_quantize(x, self.scale, -zero, STEPS[self.code] - zero)
 
@@ -113,7 +133,7 @@ class InputActivation(nn.Module):
         """
         self.batches += 1
         share = (1.0 / self.batches).clamp_min(RANGE_MOMENTUM)
-        if self.is_learned:
+        if self.has_basis:
             self._refit(F.relu(x) if self.relu else x, share)
             return
         lowest, highest = (end.float() for end in torch.aminmax(in_memory_order(x)))

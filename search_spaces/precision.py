@@ -9,11 +9,11 @@ from search_spaces.weight_codes import WeightCode, weight_codes
 from search_spaces.weight_codes.base import Scale
 
 ActivationCode = str
-"""``float``, ``int8``, ``int7``, ``binary``, ``dorefa2`` to ``dorefa8``, or ``lq1`` to ``lq3``."""
+"""``float``, ``int8``, ``int7``, ``binary``, ``dorefa1`` to ``8`` and ``16``, or ``lq1`` to ``lq3``."""
 
 Dither = Literal["2d", "3d"]
 
-LEVEL_BITS = {f"dorefa{bits}": bits for bits in range(2, 9)}
+LEVEL_BITS = {f"dorefa{bits}": bits for bits in (*range(1, 9), 16)}
 """Bits of DoReFa's activation codes, whose levels are evenly spaced."""
 
 LEARNED_BITS = {f"lq{bits}": bits for bits in range(1, 4)}
@@ -34,7 +34,8 @@ class Precision:
     Attributes:
         name: what users call it.
         weight: the name of a weight code: ``float``, ``int8`` (one scale per output channel), ``ternary``,
-            ``binary``, ``dorefa2`` to ``dorefa8``, ``lq1`` to ``lq3``, or one that a plug-in brings.
+            ``binary``, ``dorefa1`` to ``dorefa8``, ``dorefa16``, ``lq1`` to ``lq3``, or one that a plug-in
+            brings.
         activation: the code of the layer's input: ``float``, ``int8``, ``int7`` (in 7 bits), ``binary``, or
             one of DoReFa's or LQ-Net's.
         dither: the mask added before a binary activation's sign: None, ``2d`` or ``3d``.
@@ -129,7 +130,6 @@ _BUILT_IN: dict[str, tuple[str, ActivationCode, Dither | None, Scale]] = {
     "dorefa4-8": ("dorefa4", "dorefa8", None, "learned"),
     # LQ-Net: n bits with learned levels for both, more bits for inputs, or for weights or inputs alone
     **{name: (name, name, None, "learned") for name in LEARNED_BITS},
-    "lq1-2": ("lq1", "lq2", None, "learned"),
     "lq2-3": ("lq2", "lq3", None, "learned"),
     **{f"{name}-float": (name, "float", None, "learned") for name in LEARNED_BITS},
     **{f"float-{name}": ("float", name, None, "learned") for name in LEARNED_BITS},

@@ -204,6 +204,24 @@ def binarize_analytically(weight: Tensor) -> Tensor:
     return cast(Tensor, _BinarizeAnalytically.apply(weight))  # type: ignore[no-untyped-call]  # torch's
 
 
+class _MeanSigns(Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor) -> Tensor:
+        return _signs(weight) * weight.abs().mean()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return grads[0]
+
+
+def dorefa_signs(weight: Tensor) -> Tensor:
+    """sign(w) times the mean of |w| over the layer ([DoReFa] equation 8); any shape.
+
+    Gradient: straight through.
+    """
+    return cast(Tensor, _MeanSigns.apply(weight))  # type: ignore[no-untyped-call]  # torch's
+
+
 def dorefa_weight(weight: Tensor, bits: int) -> Tensor:
     """2 q(tanh w / (2 max|tanh w|) + 1/2) - 1 ([DoReFa] equation 9), q rounding to 2^bits levels in 0..1.
 

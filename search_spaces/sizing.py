@@ -115,8 +115,8 @@ def _parameters(module: nn.Module) -> int:
 def _unlearned_scales(layer: QuantConv2d | QuantLinear) -> int:
     """Scales and zero points that codes need and that are no parameters: int8's, analytic and fitted ones."""
     weight, inputs = layer.weight_code.computed_scales(len(layer.weight)), layer.activation
-    if inputs.is_learned:
-        return weight + len(inputs.basis)
+    if inputs.has_basis:
+        return weight + (0 if inputs.is_fixed else len(inputs.basis))
     return weight + int(layer.precision.activation in BYTE_CODES) + int(inputs.is_affine)
 
 

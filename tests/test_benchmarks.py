@@ -17,6 +17,8 @@ from benchmarks import (
     ledger,
     networks,
     predictions,
+    products,
+    quantized,
     reproduce,
     rivals,
     rows,
@@ -179,6 +181,26 @@ def test_rows_of_the_reproduction_are_trainings(tmp_path):
     (tmp_path / "checkpoint.safetensors").touch()
     assert reproduce.command(first, tmp_path, "digits") == ["--resume", str(tmp_path)]
     assert "not run" in reproduce.line(first, tmp_path / "result.json")
+
+
+def test_products_of_matrices_are_timed():
+    ran = CliRunner().invoke(products.main, ["--size", "16", "--size", "33", "--rounds", "1"])
+    assert ran.exit_code == 0, ran.output
+    assert [line.split("|")[1].strip() for line in ran.stdout.splitlines()[2:]] == ["16", "33"]
+
+
+def test_networks_of_the_figures_are_there():
+    for figure in quantized.FIGURES.values():
+        for precision in figure.precisions:
+            with torch.device("meta"):
+                search_spaces.network(figure.network, precision, figure.classes)
+
+
+@pytest.mark.slow
+def test_networks_are_told_by_their_bits():
+    ran = CliRunner().invoke(quantized.main, ["--precision", "dorefa1", "--rounds", "1"])
+    assert ran.exit_code == 0, ran.output
+    assert "| `dorefa1` | 59.7 | " in ran.stdout
 
 
 def test_results_tell_of_every_row():

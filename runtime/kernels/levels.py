@@ -4,15 +4,17 @@
 those that change where threshold i is reached. So levels may lie in any order of their digits.
 """
 
+import numpy as np
+
 from runtime.cpu import Cpu
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels, te_placeholders
 from runtime.kernels.elementwise import ElementwiseKernel
-from runtime.kernels.epilogue import LANES, fills_words
+from runtime.kernels.epilogue import LANES, ROUNDING, ROUNDING_BITS, fills_words
 from runtime.kernels.intrinsics import lane_mask
 from runtime.kernels.schedule import Tile, schedule_level_masks, schedule_packed
 from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
-from runtime.workload import LevelPack, Levels
+from runtime.workload import LevelPack, Levels, Steps
 
 
 class LevelsKernel(ElementwiseKernel[Levels]):
@@ -40,6 +42,35 @@ class LevelsKernel(ElementwiseKernel[Levels]):
             return found
 
         return level
+
+
+class StepsKernel(ElementwiseKernel[Steps]):
+    """Data (size,) -> (size,), both float32; half goes to even, as in torch."""
+
+    def buffers(self, workload: Steps) -> tuple[Buffer, ...]:
+        """Data, output."""
+        shape = (workload.size,)
+        return Buffer("data", "input", shape, "float32"), Buffer("output", "output", shape, "float32")
+
+    def expression(self, workload: Steps, args: Tensors) -> Compute:
+        """Multiplied, clamped, rounded, multiplied again, by the numbers that training multiplies by."""
+        from tvm import tirx
+
+        def step(i: Expr) -> Expr:
+            scale = np.float32(1) / np.float32(workload.highest)
+            zero, most = tirx.const(0.0, "float32"), tirx.const(float(workload.highest), "float32")
+            steps = args["data"][i] * tirx.const(float(np.float32(1) / scale), "float32")
+            return rounded(tirx.max(tirx.min(steps, most), zero)) * tirx.const(float(scale), "float32")
+
+        return step
+
+
+def rounded(value: Expr) -> Expr:
+    """A float32 below 2^22 as the nearest whole one; TVM does not vectorize its own rounding."""
+    from tvm import tirx
+
+    shifted = tirx.reinterpret("int32", value + tirx.const(ROUNDING, "float32"))
+    return (shifted - tirx.const(ROUNDING_BITS, "int32")).astype("float32")
 
 
 class LevelPackKernel(Kernel[LevelPack]):
@@ -126,4 +157,5 @@ def digit(args: Tensors, bit: Expr | int, value: Expr) -> Expr:
 
 
 kernels.add("levels", LevelsKernel())
+kernels.add("steps", StepsKernel())
 kernels.add("level_pack", LevelPackKernel())

@@ -21,7 +21,7 @@ from runtime.kernels.weight_layouts import (
     weight_layouts,
 )
 from runtime.lowering.builder import GraphBuilder
-from runtime.lowering.learned import of_digits, pack_levels, write_levels
+from runtime.lowering.learned import of_digits, pack_levels, write_levels, write_steps
 from runtime.lowering.rulebook import At
 from runtime.lowering.tensors import as_it_runs, in_float32, numbers
 from runtime.workload import (
@@ -118,10 +118,12 @@ def activate(
     builder: GraphBuilder, name: str, value: Value, activation: "InputActivation", groups: int, code: str
 ) -> Value:
     """Emit what a layer does to its input, for a kernel that reads ``code``: nothing, a ReLU, or its code."""
-    if activation.is_learned and code == "digits":
+    if activation.has_basis and code == "digits":
         return pack_levels(builder, name, value, activation, groups)
-    if activation.is_learned:
+    if activation.has_basis:
         return write_levels(builder, name, value, activation)
+    if activation.is_wide:
+        return write_steps(builder, name, value, activation)
     if activation.code == "float":
         return builder.relu(name, value) if activation.relu else value
     if activation.code == "binary":
@@ -243,7 +245,9 @@ def _kernel_input(
     """
     if activation is None:
         return "float"
-    if activation.is_learned:
+    if activation.is_wide:
+        return "float"
+    if activation.has_basis:
         has_signs = layout is not None and layout.planes is not None and layout.planes.of_signs > 0
         return "digits" if has_signs else "float"
     return "uint8" if activation.is_bytes and activation.is_fixed else cast(InputCode, activation.code)

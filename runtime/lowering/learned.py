@@ -1,4 +1,4 @@
-"""LQ-Net's learned levels as constants of kernels: thresholds as in training, digits, factors of planes."""
+"""Levels that are sums of a basis, as constants of kernels: thresholds as in training, digits, factors."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from runtime.graph import Constants, Value
 from runtime.lowering.builder import GraphBuilder
-from runtime.workload import LevelPack, Levels
+from runtime.workload import LevelPack, Levels, Steps
 
 if TYPE_CHECKING:
     from search_spaces.activation import InputActivation
@@ -26,6 +26,12 @@ def write_levels(builder: GraphBuilder, name: str, value: Value, activation: "In
         return {"threshold": thresholds, "level": levels}
 
     return builder.emit(f"{name}.levels", workload, [value], value.shape, constants, _told(activation))
+
+
+def write_steps(builder: GraphBuilder, name: str, value: Value, activation: "InputActivation") -> Value:
+    """Emit the rounding to steps that no byte counts, as floats."""
+    workload = Steps(builder.batch, math.prod(value.shape), activation.highest)
+    return builder.emit(f"{name}.steps", workload, [value], value.shape, dict, activation.code)
 
 
 def pack_levels(

@@ -17,7 +17,7 @@ from runtime.workload.base import (
     Workload,
     is_affine,
 )
-from runtime.workload.levels import LevelPack, Levels
+from runtime.workload.levels import LevelPack, Levels, Steps
 from runtime.workload.maps import (
     Add,
     Affine,
@@ -95,6 +95,7 @@ __all__ = [
     "Slice",
     "Softmax",
     "SpatialWorkload",
+    "Steps",
     "Subsample",
     "TakePixels",
     "ThresholdKind",

@@ -1,4 +1,4 @@
-"""Workloads of learned levels, sums of a few numbers: as their value, or as a bit for each number."""
+"""Workloads of levels: as their value, or, where they are sums of a few numbers, as a bit for each number."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -12,6 +12,14 @@ class Levels(ElementwiseWorkload):
 
     family: ClassVar[str] = "levels"
     bits: int
+
+
+@dataclass(frozen=True)
+class Steps(ElementwiseWorkload):
+    """``round(x highest) / highest`` of a number clamped to 0..1, as a float."""
+
+    family: ClassVar[str] = "steps"
+    highest: int
 
 
 @dataclass(frozen=True)

@@ -203,6 +203,11 @@ def levels(work, given):
     return [given["level"][which]]
 
 
+def steps(work, given):
+    """Each number as a multiple of a step."""
+    return [np.round(np.clip(given["data"], 0, 1) * work.highest) / work.highest]
+
+
 def level_pack(work, given):
     """The digits of each number's level."""
     shape = work.batch, work.height, work.width, work.groups, work.channels // work.groups
@@ -233,5 +238,6 @@ KERNELS = {
     "bitserial_dense": bitserial_dense,
     "sign_pack": sign_pack,
     "levels": levels,
+    "steps": steps,
     "level_pack": level_pack,
 }

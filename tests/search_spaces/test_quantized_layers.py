@@ -19,7 +19,9 @@ CODES = {
     "ternary": (np.int8, {-1, 0, 1}),
     "binary": (np.int8, {-1, 1}),
     **{f"dorefa{n}": (np.int8, range(1 - 2**n, 2**n, 2)) for n in range(2, 8)},
+    "dorefa1": (np.int8, {-1, 1}),
     "dorefa8": (np.int16, range(-255, 256, 2)),
+    "dorefa16": (np.int32, range(-65535, 65536, 2)),
     **{f"lq{n}": (np.int8, range(1 - 2**n, 2**n, 2)) for n in range(1, 4)},
 }
 
@@ -30,7 +32,7 @@ def activate(x, activation):
         return np.where(x + mask(x, activation.dither) >= 0, 1.0, -1.0).astype(np.float32)
     if activation.code == "float":
         return np.maximum(x, 0) if activation.relu else x
-    if activation.code.startswith("lq"):
+    if activation.has_basis:
         basis = activation.basis.numpy()
         found = np.array(
             [

@@ -58,11 +58,11 @@ OTHERS = {  # numbers beside the weights of a convolution from 8 to 16 channels
     "xnor": 16,
     "bwn": 16,
     "bwn-int8": 16 + 1,
+    "dorefa1": 1,  # of the layer
     # a basis for each output channel, and one for the input
     **{f"lq{n}": 16 * n + n for n in (1, 2, 3)},
     **{f"lq{n}-float": 16 * n for n in (1, 2, 3)},
     **{f"float-lq{n}": n for n in (1, 2, 3)},
-    "lq1-2": 16 + 2,
     "lq2-3": 32 + 3,
 }
 

@@ -80,6 +80,14 @@ class TestDoReFa2(TestDoReFa4):
     precision = precisions.get("dorefa2")
 
 
+class TestDoReFa1(WeightCodeConformance):
+    precision = precisions.get("dorefa1")
+
+
+class TestDoReFa16(TestDoReFa4):
+    precision = precisions.get("dorefa16")
+
+
 class TestLearnedLevels1(WeightCodeConformance):
     precision = precisions.get("lq1-float")
 
@@ -97,6 +105,8 @@ class TestDoReFa8(TestDoReFa4):
 
 
 SUITES = (
+    TestDoReFa1,
+    TestDoReFa16,
     TestLearnedLevels1,
     TestLearnedLevels2,
     TestLearnedLevels3,

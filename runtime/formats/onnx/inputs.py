@@ -41,9 +41,11 @@ def coded(at: At, input: Tensor, activation: "InputActivation") -> Coded:
         return Coded(at.op("Relu", input) if activation.relu else input.name, "real")
     if activation.code == "binary":
         return Coded(_signs(at.graph, input, activation), "signs", zero=ZERO)
-    if activation.is_learned:
+    if activation.has_basis:
         rectified = at.op("Relu", input) if activation.relu else input.name
-        return Coded(_learned(at.graph, rectified, activation), "real")
+        return Coded(_levels(at.graph, rectified, activation), "real")
+    if activation.is_wide:
+        return Coded(_steps(at.graph, input, activation), "real")
     step, zero = np.float32(float(activation.scale)), np.uint8(int(activation.zero_point))
     most = STEPS[activation.code]
     rounded = at.op("QuantizeLinear", input, step, zero)  # to 0..255
@@ -52,14 +54,22 @@ def coded(at: At, input: Tensor, activation: "InputActivation") -> Coded:
     return Coded(rounded, "bytes", step, zero)
 
 
-def _learned(graph: OnnxGraph, x: str, activation: "InputActivation") -> str:
-    """The nearest of a few learned levels, as ``search_spaces.learned_levels.quantize_all`` finds it."""
+def _levels(graph: OnnxGraph, x: str, activation: "InputActivation") -> str:
+    """The nearest of a few levels, as ``search_spaces.learned_levels.quantize_all`` finds it."""
     levels = levels_of(activation.basis.detach().cpu().float(), 0)
     values, thresholds = (each.numpy() for each in levels[:2])
     found: str | np.float32 = values[0]
     for value, threshold in zip(values[1:], thresholds, strict=True):
         found = graph.op("Where", graph.op("GreaterOrEqual", x, threshold), value, found)
     return str(found)
+
+
+def _steps(graph: OnnxGraph, input: Tensor, activation: "InputActivation") -> str:
+    """Rounded to steps that no byte counts."""
+    step = np.float32(float(activation.scale))
+    steps = graph.op("Round", graph.op("Mul", input, np.float32(1) / step))
+    within = graph.op("Clip", steps, np.float32(0), np.float32(activation.highest))
+    return graph.op("Mul", within, step)
 
 
 def _signs(graph: OnnxGraph, input: Tensor, activation: "InputActivation") -> str:

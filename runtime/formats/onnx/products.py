@@ -162,7 +162,7 @@ def _real_weights(at: At, weights: Weights) -> str | NDArray[np.float32]:
     positive, negative = stored.positive, stored.negative
     if stored.basis is not None:
         return at.codes.sums(stored.values, (stored.basis * weights.scale[:, None]).astype(np.float32))
-    if stored.values.dtype == np.float32:
+    if stored.values.dtype in (np.float32, np.int32):  # the latter are more numbers than bytes tell apart
         scaled: NDArray[np.float32] = (stored.values * spread(positive * weights.scale, rank)).astype(
             np.float32
         )
