@@ -14,6 +14,7 @@ BitnasError                  the machine, a file or the storage is not as it sho
 ├── StaleClaimError          another worker has claimed a trial since
 ├── ExhaustedError           a space has no architecture left that a search could try
 ├── NothingFitsError         no trial of a search is within the limits
+├── CodingError              bytes are no codes: a compressed file is damaged
 └── DisagreementError        compiled code and torch put images into different classes
 
 In Python a message names parameters (``max_latency_ms: ...``). The command line gives them the names that the
@@ -169,6 +170,10 @@ class NothingFitsError(BitnasError):
 
 class ExhaustedError(BitnasError):
     """Every architecture of the space was proposed; the search ends."""
+
+
+class CodingError(BitnasError):
+    """Bytes hold no codes that were written, or others than they should."""
 
 
 class DisagreementError(BitnasError):

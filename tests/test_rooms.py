@@ -21,7 +21,7 @@ LAYERS = {
     "nas": (
         {"cli", "testing"},
         {"searching", "pruning"},
-        {"executors", "analysis"},
+        {"executors", "analysis", "compression"},
         {"trials", "export"},
         {"evaluators"},
         {"algorithms", "measuring", "training", "figures"},

@@ -49,9 +49,12 @@ COMMANDS: dict[str, LazyCommand] = {
         "nas.cli.export_runs:export_runs", "Write a search's trials as runs of MLflow or TensorBoard."
     ),
     "scale": LazyCommand("nas.cli.scale:scale", "Propose larger versions of a trial, and train them."),
+    "compress": LazyCommand("nas.cli.compress:compress", "Write a trained network as one small file."),
     "prune": LazyCommand("nas.cli.prune:prune", "Make a trained network faster: fewer channels and blocks."),
     "export": LazyCommand("nas.cli.export:export", "Compile and write the network of a trial or a training."),
     "verify": LazyCommand("nas.cli.export:verify", "Check an exported network against its card."),
+    "predict": LazyCommand("nas.cli.exported:predict", "Classify image files with an exported network."),
+    "benchmark": LazyCommand("nas.cli.exported:benchmark", "Time an exported network beside onnxruntime."),
     "space": LazyCommand("nas.cli.space:space", "Show the latency and size of a space's architectures."),
     "networks": LazyCommand("nas.cli.networks:networks", "List the published networks."),
     "size": LazyCommand("nas.cli.networks:size", "Show the size and MACs of a published network."),

@@ -15,8 +15,14 @@ from search_spaces.errors import InvalidInput
 from search_spaces.search_space import Candidate, buildable
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from nas.training.pretrained import Pretrained
     from nas.training.recipe import Recipe
+    from search_spaces import Buildable
+
+
+SIZE_ON_DISK = "size_on_disk"
 
 
 class TrainingEvaluator(Evaluator):
@@ -47,12 +53,22 @@ class TrainingEvaluator(Evaluator):
             checkpoint.resume(training, checkpoint.from_bytes(report.checkpoint))
         report.keep(lambda: checkpoint.to_bytes(training, {}))
         for epoch in training.run(report.check):
-            report(epoch.epoch, {"accuracy": epoch.accuracy or 0.0, "train_loss": epoch.train_loss})
+            told = {"accuracy": epoch.accuracy or 0.0, "train_loss": epoch.train_loss}
+            report(epoch.epoch, {**told, **self._size_on_disk(training.judged, network)})
         report.weights = save_weights(training.module)
         if training.predictions is not None:
             labels = self._data.validation.labels
             report.predictions = counted(training.predictions, labels, self._data.classes)
-        return {"accuracy": training.history[-1].accuracy or 0.0}
+        accuracy = training.history[-1].accuracy or 0.0
+        return {"accuracy": accuracy, **self._size_on_disk(training.module, network)}
+
+    def _size_on_disk(self, module: "nn.Module", network: "Buildable") -> dict[str, float]:
+        """What the network's file takes, where that counts in the search: coding it takes a moment."""
+        from runtime.formats.bnz import to_bytes
+
+        if SIZE_ON_DISK not in self._config.watched:
+            return {}
+        return {SIZE_ON_DISK: len(to_bytes(module, network)) / 1000}
 
     def _recipe(self, budget: int) -> "Recipe":
         """As the data asks for; the rate comes down at each rung where trials are compared and paused."""

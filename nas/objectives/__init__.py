@@ -10,6 +10,7 @@ from nas.objectives.macs import Macs
 from nas.objectives.memory import Memory
 from nas.objectives.reward import REWARDS, Reward
 from nas.objectives.size import Size
+from nas.objectives.size_on_disk import SizeOnDisk
 from search_spaces.errors import InvalidInput
 from search_spaces.registry import Registry
 
@@ -17,7 +18,7 @@ DEFAULT = ("accuracy", "latency", "size")
 """What a search trades off unless told."""
 
 objectives: Registry[Objective] = Registry("objective", "objectives")
-_BUILT_IN = {own.name: own for own in (Accuracy(), Latency(), Size(), Memory(), Macs())}
+_BUILT_IN = {own.name: own for own in (Accuracy(), Latency(), Size(), SizeOnDisk(), Memory(), Macs())}
 for _name, _own in _BUILT_IN.items():
     objectives.add(_name, _own)
 
@@ -27,7 +28,12 @@ _OF_PARAMETERS: dict[str, Callable[[str], Objective]] = {
 }
 """Objectives whose names hold their parameters, by how such a name begins."""
 
-_WITH_UNIT = {"latency_ms": "latency", "size_kb": "size", "memory_kb": "memory"}
+_WITH_UNIT = {
+    "latency_ms": "latency",
+    "size_kb": "size",
+    "size_on_disk_kb": "size_on_disk",
+    "memory_kb": "memory",
+}
 
 
 def objective(name: str) -> Objective:

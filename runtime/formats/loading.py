@@ -19,12 +19,14 @@ from runtime.formats.artifact import (
     LibraryManifest,
     check_files,
     check_target,
+    checksum,
     library_manifest,
     read_sample,
     read_tensors,
 )
+from runtime.formats.bnz import SUFFIX, read_bnz
 from runtime.formats.predict import laid_out
-from runtime.network import CompiledNetwork
+from runtime.network import CompiledNetwork, compile
 from runtime.network_info import NetworkInfo
 from runtime.workload import Workload
 from search_spaces.errors import PLUGINS, BitnasError, InvalidInput, UnknownFamilyError
@@ -33,12 +35,17 @@ from search_spaces.errors import PLUGINS, BitnasError, InvalidInput, UnknownFami
 def load(directory: str | Path) -> CompiledNetwork:
     """Load an artifact, after checking every file's checksum and that its code runs on this CPU.
 
+    A ``network.bnz`` holds no code: its network is compiled for this machine.
+
     Raises:
         BitnasError: a file is missing or changed, or the artifact is for another machine.
     """
     if not isinstance(directory, str | Path) or "\0" in str(directory):
         raise InvalidInput("directory", f"{directory!r} is no path", "pass a folder that `nas export` wrote")
     folder = Path(directory)
+    if folder.suffix == SUFFIX:
+        bnz = read_bnz(folder)
+        return compile(bnz.module, (1, *bnz.architecture.input_shape))
     manifest = library_manifest(folder)
     check_files(folder, manifest)
     check_target(manifest)
@@ -46,6 +53,8 @@ def load(directory: str | Path) -> CompiledNetwork:
     private = Path(tempfile.mkdtemp(prefix="bitnas-"))
     try:
         library = Path(shutil.copy(folder / LIBRARY, private))
+        if checksum(library) != manifest.files[LIBRARY]:  # of what is loaded, whatever became of the other
+            raise _misfit(folder, "library")
         constants = _constants(folder, manifest)
         is_older = manifest.format != FORMAT  # whose cards count what kernels take
         stored = sum(c.array.nbytes for c in constants) if is_older else (folder / CONSTANTS).stat().st_size

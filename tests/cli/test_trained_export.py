@@ -58,7 +58,7 @@ def test_the_card_is_about_the_training(home: Path) -> None:
     assert card.precisions == {"int8": 1, "ternary": 1}
     assert card.device["name"] == "local"
     assert card.measured_ms > 0
-    assert (home / "winner" / "card.md").read_text().startswith("# small in ternary\n")
+    assert "\n# small in ternary\n" in (home / "winner" / "README.md").read_text()
     files = {path.name for path in (home / "winner").iterdir()}
     assert {"network.so", "constants.safetensors", "predict.py", "network.json"} <= files
     assert not list(home.glob("*.db")), "no ledger is needed"
@@ -192,7 +192,7 @@ def test_a_training_that_does_not_serve_is_one_line(
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        (("--trial", "3"), "--trial: it is about the trials of a search, and 'small' is a training"),
+        (("--trial", "3"), "--trial: it is about the trials of a search, and 'small' is none"),
         (("--max-latency-ms", "1"), "--max-latency-ms: it is about the trials of a search"),
         (("--max-size-kb", "1"), "--max-size-kb: it is about the trials of a search"),
         (("--epochs", "0"), "--epochs: it is about the trials of a search"),
@@ -229,3 +229,21 @@ def test_a_code_that_was_rounded_otherwise_now_and_then_is_stated(home: Path) ->
     assert rows["same class"] == "358 of 360"
     everywhere = card.model_copy(update={"same_class": 360, "validation_accuracy": None})
     assert {"same class", "validation accuracy"}.isdisjoint(name for name, _, _ in everywhere.rows())
+
+
+def test_a_compressed_training_is_exported_as_well(home: Path) -> None:
+    given = ("--sparsity", 0.5, "--steps", 1, "--epochs", 1, "--coding", "huffman")
+    made = nas("compress", "small", "-o", "tiny", *given, cwd=home)
+    assert made.returncode == 0, made.stderr
+    assert [line.split()[0] for line in made.stdout.splitlines()] == ["stage", "trained", "pruned", "coded"]
+    assert made.stderr.endswith("Next: nas export tiny -o tiny-winner\n")
+    exported = nas("export", "tiny", "-o", "tiny-winner", "--json", cwd=home)
+    assert exported.returncode == 0, exported.stderr
+    report = json.loads((home / "tiny" / "compression.json").read_text())
+    card = json.loads(exported.stdout)
+    assert (card["network"], card["epochs"]) == ("small", 2)
+    assert card["test_accuracy"] == pytest.approx(report["stages"][-1]["test_accuracy"], abs=0.01)
+    (home / "tiny" / "network.bnz").write_bytes(b"bnz1")
+    refused = nas("export", "tiny", "-o", "another", cwd=home)
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "it is damaged" in refused.stderr
