@@ -52,7 +52,7 @@ demo: $(STAMP)
 	@echo 'Done. Next:'
 	@echo '  $(BIN)/nas dashboard --storage sqlite:///$(DEMO)/nas.db    the search in your browser'
 	@echo '  $(BIN)/nas trials demo --storage sqlite:///$(DEMO)/nas.db  every trial'
-	@echo '  $(DEMO)/pareto.html, $(DEMO)/winner/card.md                     the front and the winner'
+	@echo '  $(DEMO)/pareto.html, $(DEMO)/winner/README.md                   the front and the winner'
 
 # Needs chromium, the system's or playwright's.
 pictures: $(STAMP)

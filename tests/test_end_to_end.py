@@ -135,7 +135,7 @@ def test_predict_scales_bytes_as_the_card_tells(home):
     assert found[0] == found[1]
     card = json.loads((home / "winner" / "card.json").read_text())
     assert np.mean([int(c) for c in found[0]] == test.labels) == card["test_accuracy"]
-    assert "mean 0, deviation 16" in (home / "winner" / "card.md").read_text()
+    assert "mean 0, deviation 16" in (home / "winner" / "README.md").read_text()
     for name in ("bytes.npy", "floats.npy"):
         (home / name).unlink()
 

@@ -14,6 +14,7 @@ from search_spaces.errors import AbsentLedgerError, BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from nas.export.card import Card
+    from nas.export.inspection import Inspected
     from nas.export.verify import Check
 
 _OF_TRIALS = {
@@ -159,20 +160,33 @@ def _refuse_options_of_trials(context: click.Context, folder: str) -> None:
     type=float,
     help="The share by which the latency may exceed the card's, instead of the card's interval.",
 )
+@click.option("--files-only", is_flag=True, help="Check the files alone, and run nothing of them.")
 @storage_option
 @json_option
 @click.pass_context
 def verify(
-    context: click.Context, folder: Path, latency_tolerance: float | None, storage: str, as_json: bool
+    context: click.Context,
+    folder: Path,
+    latency_tolerance: float | None,
+    files_only: bool,
+    storage: str,
+    as_json: bool,
 ) -> None:
-    """Check an exported network in FOLDER: checksums, target, classes, accuracy, size and latency.
+    """Check an exported network in FOLDER: its files, then classes, accuracy, size and latency.
+
+    The files are checked before anything in them runs. Compiled code then runs as you: have it run only if
+    you trust who made it. A folder of the forms onnx and safetensors alone holds no code.
 
     A latency above the card's fails only if nothing disturbs the machine; otherwise it is not judged. When
     all of it holds, the ledger that it was exported from keeps the date.
     """
+    from nas.export.inspection import inspect
     from nas.export.verify import verify as run
 
-    checks = run(folder, latency_tolerance)
+    if files_only:
+        _tell_files(inspect(folder), as_json)
+        return
+    checks = run(folder, latency_tolerance, _tell_code)
     if as_json:
         print_json([asdict(check) for check in checks])
     else:
@@ -186,11 +200,34 @@ def verify(
             ", ".join(f"{check.name} ({check.note})" for check in unjudged),
             command("verify", folder, storage=storage),
         )
-        say(f"Verified, except what a disturbed machine cannot judge: {told}; when it is quiet: {again}")
+        say(f"Verified, except what could not be judged now: {told}; again: {again}")
     else:
         say("Verified.")
         _note(storage, folder)
-    say(f"Next: python {quoted(folder / 'predict.py')}")
+    say(f"Next: {command('predict', folder, 'photo.png')}")
+
+
+def _tell_files(found: "Inspected", as_json: bool) -> None:
+    """What a folder holds, of which nothing was run."""
+    rows = [(name, "code" if name in found.code else "data") for name in sorted(found.manifest.files)]
+    if as_json:
+        forms = [form.name for form in found.forms]
+        print_json({"forms": forms, "files": dict(rows), "code": [*found.code]})
+    else:
+        print_table([Column("file"), Column("holds")], rows)
+    say("The files are those of the manifest, and nothing of them was run.")
+    _tell_code(found)
+
+
+def _tell_code(found: "Inspected") -> None:
+    """Whether a folder holds code, before it runs."""
+    if found.code:
+        say(
+            f"It holds code ({', '.join(found.code)}), which can do all that you can: run it only if you "
+            "trust who made it. A folder exported with --format onnx,safetensors holds none."
+        )
+    else:
+        say("It holds no code.")
 
 
 def _note(storage: str, folder: Path) -> None:

@@ -53,6 +53,8 @@ COMMANDS: dict[str, LazyCommand] = {
     "prune": LazyCommand("nas.cli.prune:prune", "Make a trained network faster: fewer channels and blocks."),
     "export": LazyCommand("nas.cli.export:export", "Compile and write the network of a trial or a training."),
     "verify": LazyCommand("nas.cli.export:verify", "Check an exported network against its card."),
+    "predict": LazyCommand("nas.cli.exported:predict", "Classify image files with an exported network."),
+    "benchmark": LazyCommand("nas.cli.exported:benchmark", "Time an exported network beside onnxruntime."),
     "space": LazyCommand("nas.cli.space:space", "Show the latency and size of a space's architectures."),
     "networks": LazyCommand("nas.cli.networks:networks", "List the published networks."),
     "size": LazyCommand("nas.cli.networks:size", "Show the size and MACs of a published network."),

@@ -1,6 +1,7 @@
 """The card of an exported network: what it is and what it does, each figure with how it was come by."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -8,16 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from nas.formatting import interval, milliseconds, spread
 from runtime.formats.artifact import COMPILED
-from runtime.formats.pictures import shown
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
     from runtime import CompiledNetwork
 
 CARD = "card.json"
-CARD_TEXT = "card.md"
-MAX_CLASS_NAMES = 20
-"""Of classes, on the card for people."""
+CARD_TEXT = "README.md"
+"""The card for people, which ``nas.export.readme`` writes; older artifacts have ``card.md``."""
 
 
 BOTH_OR_NONE = ([True, True], [False, False])
@@ -60,7 +59,9 @@ class Card(BaseModel):
     ``measured_low_ms`` and ``measured_high_ms`` are the interval that the device's own repeats give, at the
     speed at which its reference takes ``measured_reference_ms``; ``measured_disturbed`` is what made the time
     worthless. ``measured_drift`` is the share by which the device was slower than usual, if for long.
-    ``same_class`` is how many test images torch puts into the same class; None is all of them.
+    ``same_class`` is how many test images torch puts into the same class; None is all of them. Of the images
+    of each class there are ``class_images``, and ``class_right`` of them get it, in the order of the classes.
+    ``kb_by_code`` are the kB of the layers' weights by their code; what is left of ``size_kb`` is all else.
 
     ``repeated_accuracies`` are those on the validation split of a search's trainings with other seeds, the
     network's own first. ``predicted_elsewhere_ms`` is what further devices of the search would take, by name.
@@ -90,7 +91,10 @@ class Card(BaseModel):
     test_accuracy: float = Field(ge=0, le=1)
     test_images: int = Field(gt=0)
     same_class: int | None = Field(None, ge=0)
+    class_right: list[int] = []
+    class_images: list[int] = []
     size_kb: float = Field(gt=0)
+    kb_by_code: dict[str, float] = {}
     memory_kb: float | None = Field(None, ge=0)
     macs: int | None = Field(None, ge=0)
     artifact_kb: float | None = Field(None, gt=0)
@@ -108,6 +112,9 @@ class Card(BaseModel):
     batch: int = Field(gt=0)
     device: dict[str, Any]
     precisions: dict[str, int]
+    space: str | None = None
+    exported_at: str | None = None
+    versions: dict[str, str] = {}
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> Self:
@@ -116,6 +123,11 @@ class Card(BaseModel):
         if of_trial not in BOTH_OR_NONE or of_network not in BOTH_OR_NONE or not any(given):
             raise ValueError("it names neither a search's trial nor a published network")
         return self
+
+    @property
+    def right(self) -> int:
+        """How many test images get their class."""
+        return round(self.test_accuracy * self.test_images)
 
     @property
     def judged(self) -> str:
@@ -134,64 +146,18 @@ class Card(BaseModel):
         """The card for machines."""
         return json.dumps(self.model_dump(), indent=1, sort_keys=True) + "\n"
 
-    def to_markdown(self) -> str:
-        """The card for people."""
-        lines = [
-            f"# {self.title}",
-            "",
-            "| figure | value | how |",
-            "|---|---|---|",
-        ]
-        lines += [f"| {figure} | {value} | {how} |" for figure, value, how in self.rows()]
-        layers = ", ".join(f"{count} {name}" for name, count in self.precisions.items())
-        where = ", ".join(
-            f"{key} {value}" for key, value in self.device.items() if key not in ("features", "record")
-        )
-        lines += ["", *self._usage(), ""]
-        lines += [f"Layers: {layers}.", "", f"Device: {where}.", "", f"Architecture: `{self.digest}`", ""]
-        lines += ["`nas verify` on this folder checks these figures.", ""]
-        return "\n".join(lines)
-
-    def _usage(self) -> list[str]:
-        """How to classify images with the network: what to give, and how it is scaled."""
-        if not self.mean or len(self.input_shape) != 3:
-            return ["`python predict.py` runs the network."]
-        channels, height, width = self.input_shape
-        mean, deviation, black, white = (", ".join(f"{x:.6g}" for x in row) for row in self._scaling())
-        colours = "grey" if channels == 1 else "colour"
-        range_ = f"0 to {self.largest}"
-        becomes = "" if self.largest == 255 else f" (white, 255, becomes {self.largest})"
-        return [
-            f"Input: {colours} images of {width}x{height}, pixels {range_}, by channel "
-            f"(pixel - mean) / deviation, mean {mean}, deviation {deviation}: {black} to {white}.",
-            "",
-            "- `python predict.py photo.png folder/`: image files, by Pillow, are brought to "
-            f"{width}x{height} and scaled so{becomes}.",
-            f"- `python predict.py images.npy`: pixels in uint8 (n, {height}, {width}, {channels}), {range_}"
-            f", are scaled so; float32 (n, {channels}, {height}, {width}) must be already.",
-            "- `python predict.py`: the sample.",
-            *self._classes(),
-        ]
-
-    def _scaling(self) -> list[list[float]]:
-        """By channel: the mean, the deviation, and what the least and the greatest pixel become."""
-        by_channel = list(zip(self.mean, self.deviation, strict=True))
-        scaled = [[round((x - mean) / by, 3) for mean, by in by_channel] for x in (0, self.largest)]
-        return [self.mean, self.deviation, *scaled]
-
-    def _classes(self) -> list[str]:
-        if not self.class_names:
-            return []
-        names = ", ".join(shown(name) for name in self.class_names[:MAX_CLASS_NAMES])
-        more = "" if len(self.class_names) <= MAX_CLASS_NAMES else ", ... (card.json has all)"
-        return ["", f"Classes: {names}{more}."]
-
     def rows(self) -> list[tuple[str, str, str]]:
         """Figure, value, and how it was come by."""
-        compiled = f"compiled code on the {self.test_images} test images of {self.data}"
+        by = "compiled code" if self.judged == COMPILED else f"form {self.judged}"
+        compiled = f"{by} on the {self.test_images} test images of {self.data}"
+        between = "{:.1%} to {:.1%}".format(*wilson(self.right, self.test_images))
         measured, predicted = milliseconds(self.measured_ms), milliseconds(self.predicted_ms)
         return [
-            ("test accuracy", f"{self.test_accuracy:.2%}", compiled),
+            (
+                "test accuracy",
+                f"{self.test_accuracy:.2%}",
+                f"{compiled}, 95 % interval {between}",
+            ),
             *self._agreement(),
             *self._validation(),
             *self._repeated(),
@@ -211,6 +177,8 @@ class Card(BaseModel):
         library = []
         if self.artifact_kb is not None:
             library = [("artifact", f"{self.artifact_kb:.1f} kB", "library and constants")]
+            if len(self.forms) == 1:
+                return library  # its agreement with torch is told above
         forms = [
             (
                 f"form {form.name}",
@@ -225,7 +193,7 @@ class Card(BaseModel):
         if form.right is None:
             return f"not compared: {form.not_run}"
         told = [f"{count} otherwise than {other}" for other, count in form.differing.items() if count]
-        return f"classes {', '.join(told) or 'all images as ' + ' and '.join(form.differing)}"
+        return f"classes {', '.join(told) or 'all images as ' + ', '.join(form.differing)}"
 
     def _repeated(self) -> list[tuple[str, str, str]]:
         """How much the accuracy depends on the seed, where the search has told."""
@@ -278,6 +246,17 @@ class Card(BaseModel):
                 f"torch, after {self.epochs} epoch{'' if self.epochs == 1 else 's'}",
             )
         ]
+
+
+def wilson(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:
+    """The interval of a share ``right / total`` by Wilson's score (1927), of 95 % unless ``z`` is another.
+
+    Unlike that of the normal approximation it stays within 0..1, and is of use where nothing is wrong.
+    """
+    share, spread_ = right / total, z * z / total
+    middle = (share + spread_ / 2) / (1 + spread_)
+    half = z / (1 + spread_) * math.sqrt(share * (1 - share) / total + spread_ / (4 * total))
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def artifact_kilobytes(network: "CompiledNetwork") -> float:

@@ -224,6 +224,7 @@ def _write(
         say=say,
         search=trial.search,
         trial=trial.number,
+        space=config.space,
         **_name(architecture),
         digest=architecture.digest,
         data=config.data,

@@ -13,21 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from latency.timing.patience import affordable
 from nas.export.agreement import TORCH, classes_of
-from nas.export.card import CARD, Card, FormFigures, artifact_kilobytes, read_card
+from nas.export.card import Card, FormFigures, artifact_kilobytes
 from nas.export.finished import data_digest
-from nas.export.formats.base import known
-from nas.export.identity import ARCHITECTURE, PUBLISHED, digest_and_kilobytes
+from nas.export.identity import digest_and_kilobytes
+from nas.export.inspection import Inspected, inspect
 from nas.export.writing import EXPECTED
 from nas.formatting import interval, milliseconds
-from runtime.formats.artifact import (
-    COMPILED,
-    MANIFEST,
-    Manifest,
-    check_files,
-    checksum,
-    read_manifest,
-    read_tensors,
-)
+from runtime.formats.artifact import COMPILED, MANIFEST, Manifest, checksum, read_tensors
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -35,7 +27,6 @@ if TYPE_CHECKING:
 
     from latency import Measurement
     from nas.data import Split
-    from nas.export.formats.base import ExportFormat
     from nas.ledger import Ledger
     from nas.ledger.entries import ArtifactRecord
     from runtime import CompiledNetwork
@@ -60,18 +51,23 @@ class Check:
     note: str = ""
 
 
-def verify(folder: Path, latency_tolerance: float | None = None) -> list[Check]:
+def verify(
+    folder: Path,
+    latency_tolerance: float | None = None,
+    on_inspected: Callable[[Inspected], None] = lambda _: None,
+) -> list[Check]:
     """Check an artifact on the machine it was made for.
 
     Args:
         folder: what ``nas export`` wrote.
         latency_tolerance: by what share the latency measured now may be above the stated one; None: it may be
             as high as its interval.
+        on_inspected: is told what the folder holds, before any code in it runs.
 
     Raises:
         InvalidInput: the tolerance is negative or not finite.
-        BitnasError: a file is missing or changed, the code is for another target, or the data set is not
-            the one of the card.
+        BitnasError: the folder is not what was exported (``nas.export.inspection``), the code is for another
+            target, or the data set is not the one of the card.
     """
     import runtime
 
@@ -79,19 +75,14 @@ def verify(folder: Path, latency_tolerance: float | None = None) -> list[Check]:
         raise InvalidInput(
             "latency_tolerance", f"{latency_tolerance} is not a share", "give a number from 0 up, such as 0.5"
         )
-
-    manifest = read_manifest(folder)
-    check_files(folder, manifest)
-    forms = known(manifest.formats, folder)
+    inspected = inspect(folder)
+    on_inspected(inspected)
+    card, manifest = inspected.card, inspected.manifest
     network = runtime.load(folder) if COMPILED in manifest.formats else None
-    _check_listed(folder, CARD)
-    card = read_card(folder)
-    identity = PUBLISHED if card.search is None else ARCHITECTURE
-    _check_listed(folder, identity, EXPECTED)
     test = _test_split(card, manifest)
     checks = [_sample(folder, network)] if network else []
-    checks += _predictions(folder, forms, network, card, test)
-    checks += _sizes(folder / identity, network, card)
+    checks += _predictions(inspected, network, test)
+    checks += _sizes(folder / inspected.identity, network, card)
     return [*checks, _latency(network, card, latency_tolerance)] if network else checks
 
 
@@ -127,13 +118,6 @@ def note(ledger: "Ledger", folder: Path) -> "list[ArtifactRecord]":
     return note_verified(ledger, str(folder.resolve()), checksum(folder / MANIFEST))
 
 
-def _check_listed(folder: Path, *names: str) -> None:
-    """Refuse an artifact whose manifest vouches for less than ``nas export`` wrote."""
-    for name in names:
-        if name not in read_manifest(folder).files:
-            raise BitnasError(f"{folder / MANIFEST}: it lists no {name}; export it again")
-
-
 def _sample(folder: Path, network: "CompiledNetwork") -> Check:
     from runtime.formats.artifact import read_sample
 
@@ -142,15 +126,14 @@ def _sample(folder: Path, network: "CompiledNetwork") -> Check:
     return Check("sample output", "to the bit", "the same" if same else "differs", same)
 
 
-def _predictions(
-    folder: Path, forms: "list[ExportFormat]", network: "CompiledNetwork | None", card: Card, test: "Split"
-) -> list[Check]:
+def _predictions(inspected: Inspected, network: "CompiledNetwork | None", test: "Split") -> list[Check]:
     """Each form against the classes that torch gave, against the other forms, and against its accuracy."""
+    folder, card = inspected.folder, inspected.card
     (expected,) = read_tensors(folder / EXPECTED, "classes")
     if expected.shape != (len(test),):
         raise BitnasError(f"{folder / EXPECTED}: it holds another number of images; export it again")
     classes, checks = {TORCH: expected}, []
-    for form in forms:
+    for form in inspected.forms:
         run = network.run if network and form.name == COMPILED else form.opened(folder)
         if run is None:
             missing = form.missing(folder)
@@ -191,7 +174,7 @@ def _stated(name: str, card: Card) -> FormFigures:
         files=[],
         holds_code=True,
         kilobytes=0,
-        right=round(card.test_accuracy * card.test_images),
+        right=card.right,
         differing={TORCH: card.test_images - same},
     )
 

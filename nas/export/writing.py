@@ -1,8 +1,10 @@
 """Writes an exported folder: each form is compared with torch and the others, and a card describes all."""
 
+import platform
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +21,8 @@ from nas.export.agreement import (
 from nas.export.card import CARD, CARD_TEXT, Card, FormFigures, artifact_kilobytes
 from nas.export.finished import Finished, data_digest
 from nas.export.formats.base import DEFAULT, chosen, formats
+from nas.export.readme import readme
+from nas.versions import versions
 from runtime.folders import new_folder
 from runtime.formats.artifact import COMPILED
 
@@ -74,7 +78,7 @@ def write_artifact(
         card = _card(finished, figures, classes, origin)
         (folder / EXPECTED).write_bytes(save({"classes": classes[TORCH].astype(np.int64)}))
         (folder / CARD).write_text(card.to_json(), encoding="utf-8")
-        (folder / CARD_TEXT).write_text(card.to_markdown(), encoding="utf-8")
+        (folder / CARD_TEXT).write_text(readme(card), encoding="utf-8")
         vouch_again(folder)
     return card
 
@@ -98,7 +102,7 @@ def _judge(finished: Finished, folder: Path, form: str, classes: Classes, say: C
     check_agreement(found, classes[TORCH], own, "network" if form == COMPILED else form)
     classes[form] = found
     told = [f"{count} otherwise than {other}" for other, count in differing(classes, form).items() if count]
-    say(f"{form}: classes {', '.join(told) or 'all as ' + ' and '.join(n for n in classes if n != form)}"
+    say(f"{form}: classes {', '.join(told) or 'all as ' + ', '.join(n for n in classes if n != form)}"
         f" ({len(test):,} test images)")  # fmt: skip
 
 
@@ -128,6 +132,7 @@ def _card(
     from search_spaces.sizing import layers
 
     data, network, device = finished.data, finished.network, finished.device
+    labels, size = data.test.labels, search_spaces.size(finished.module)
     judged = next((form.name for form in figures if form.name in classes), None)
     found = classes[judged] if judged else _by_twin(finished)
     has_library = any(form.name == COMPILED for form in figures)
@@ -140,10 +145,13 @@ def _card(
         deviation=list(data.test.scaling.deviation),
         class_names=list(data.class_names),
         validation_accuracy=finished.validation_accuracy,
-        test_accuracy=float((found == data.test.labels).mean()),
+        test_accuracy=float((found == labels).mean()),
         test_images=len(data.test),
         same_class=int((found == classes[TORCH]).sum()),
-        size_kb=search_spaces.size(finished.module).kilobytes,
+        class_right=np.bincount(labels[found == labels], minlength=data.classes).tolist(),
+        class_images=np.bincount(labels, minlength=data.classes).tolist(),
+        size_kb=size.kilobytes,
+        kb_by_code={code: bits / 8000 for code, bits in sorted(size.bits_by_code.items())},
         memory_kb=network.info.workspace_bytes / 1000,
         macs=sum(layer.macs for layer in layers(finished.module, network.info.input_shape[1:])),
         artifact_kb=artifact_kilobytes(network) if has_library else None,
@@ -160,6 +168,8 @@ def _card(
         batch=network.info.input_shape[0],
         device={"name": device.name, "record": asdict(device.record), **device.describe()},
         precisions=dict(sorted(precision_counts(finished.module).items())),
+        exported_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions={"python": platform.python_version(), **versions()},
     )
 
 

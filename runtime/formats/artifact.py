@@ -15,6 +15,7 @@ Only ``manifest.json`` is in every artifact: one that was exported in other form
 import hashlib
 import json
 import math
+import os
 import platform
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from runtime.codegen.sharing import MAX_THREADS
+from runtime.formats.guard import MAX_BYTES, check_name, check_regular, check_tensors, strict_json
 from runtime.formats.packed import Packed
 from runtime.target import missing_flags
 from search_spaces.errors import BitnasError
@@ -37,13 +39,13 @@ MANIFEST, LIBRARY, CONSTANTS, SAMPLE, PREDICT = (
     "sample.safetensors",
     "predict.py",
 )
+TENSORS = ".safetensors"
 PICTURES = "pictures.py"  # not in every artifact: older ones classify arrays alone
 FORMAT: Literal[3] = 3
 """Of what is written; in artifacts of format 2 constants are stored as kernels take them, and all hold a
 library and no other form."""
 COMPILED = "tvm"
 """What the form is called that is a compiled library and its constants."""
-MAX_BYTES = 1 << 32
 MAX_EXTENT = 1 << 16
 
 
@@ -118,6 +120,8 @@ def read_tensors(path: Path, *names: str) -> tuple[NDArray[Any], ...]:
 def read_manifest(folder: Path) -> Manifest:
     """Read and validate ``manifest.json``."""
     path = folder / MANIFEST
+    if os.path.lexists(path):
+        check_regular(path)  # before it is opened: a pipe would have one wait for ever
     try:
         return manifest_of(path.read_bytes(), path)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -144,10 +148,11 @@ def manifest_of(content: bytes, path: Path) -> Manifest:
         BitnasError: it is malformed, or was changed.
     """
     try:
-        fields = json.loads(content.decode("utf-8"), object_pairs_hook=_once)
-        manifest = _kind_of(fields).model_validate_json(content)
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError, _TwiceError) as error:
+        fields = strict_json(content)
+    except ValueError as error:
         raise BitnasError(f"{path}: it cannot be read ({error}); check the file") from error
+    try:
+        manifest = _kind_of(fields).model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
@@ -163,30 +168,41 @@ def _kind_of(fields: Any) -> type[Manifest]:
     return LibraryManifest if isinstance(forms, list | tuple) and COMPILED in forms else Manifest
 
 
-class _TwiceError(ValueError):
-    """A key is in an object twice: two readers could take either."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _TwiceError("a key is there twice")
-    return found
-
-
 def check_files(folder: Path, manifest: Manifest) -> None:
-    """Refuse an artifact with a missing, changed or outside file."""
+    """Refuse an artifact with a missing, changed or outside file, a link, or tensors that are none.
+
+    Nothing is loaded, and no file is opened before it is known to be one.
+
+    Raises:
+        BitnasError: it has one; the message names the first.
+    """
     for name in (LIBRARY, CONSTANTS, SAMPLE, PREDICT) if isinstance(manifest, LibraryManifest) else ():
         if name not in manifest.files:
             raise BitnasError(f"{folder / MANIFEST}: it lists no {name}; export it again")
+    for name in manifest.files:
+        check_name(name, folder / MANIFEST)
+    for name in manifest.files:
+        check_regular(folder / name)
     for name, expected in manifest.files.items():
-        path = folder / name
-        if Path(name).name != name:
-            raise BitnasError(f"{folder / MANIFEST}: '{name}' lies outside the artifact; export it again")
-        if not path.is_file():
-            raise BitnasError(f"{path}: the file is missing; export it again")
-        if checksum(path) != expected:
-            raise BitnasError(f"{path}: its checksum is wrong, the file was changed; export it again")
+        if checksum(folder / name) != expected:
+            raise BitnasError(
+                f"{folder / name}: its checksum is wrong, the file was changed; export it again"
+            )
+    for name in manifest.files:
+        if name.endswith(TENSORS):
+            check_tensors(folder / name)
+
+
+def check_listed(folder: Path, manifest: Manifest) -> None:
+    """Refuse a folder with more than its manifest lists: Python would import what lies beside a program.
+
+    Raises:
+        BitnasError: it does; the message names the first.
+    """
+    for name in sorted(path.name for path in folder.iterdir()):
+        if name not in manifest.files and name != MANIFEST:
+            problem = f"the manifest does not list {name!r}, so nobody vouches for it"
+            raise BitnasError(f"{folder}: {problem}; remove it, or export again")
 
 
 def check_target(manifest: LibraryManifest) -> None:

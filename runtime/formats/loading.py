@@ -19,6 +19,7 @@ from runtime.formats.artifact import (
     LibraryManifest,
     check_files,
     check_target,
+    checksum,
     library_manifest,
     read_sample,
     read_tensors,
@@ -52,6 +53,8 @@ def load(directory: str | Path) -> CompiledNetwork:
     private = Path(tempfile.mkdtemp(prefix="bitnas-"))
     try:
         library = Path(shutil.copy(folder / LIBRARY, private))
+        if checksum(library) != manifest.files[LIBRARY]:  # of what is loaded, whatever became of the other
+            raise _misfit(folder, "library")
         constants = _constants(folder, manifest)
         is_older = manifest.format != FORMAT  # whose cards count what kernels take
         stored = sum(c.array.nbytes for c in constants) if is_older else (folder / CONSTANTS).stat().st_size

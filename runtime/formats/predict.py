@@ -4,7 +4,7 @@
     python predict.py photo.png more/   image files and folders of them, brought to the size and scaled as in
                                         training; this needs Pillow, too
     python predict.py images.npy        an array: pixels in uint8 (n, H, W, C), scaled here, or float32
-                                        (n, C, H, W), scaled as card.md tells
+                                        (n, C, H, W), scaled as README.md tells
 
 It prints a class a line, behind its path that of a file. As a module: ``Network(folder).run(images)`` returns
 the network's output for scaled images.
@@ -254,7 +254,7 @@ def of_array(network: Network, card: Card, path: Path) -> Iterator[str]:
             raise SystemExit(f"Error: {path}: it holds NaN or infinity; give finite numbers")
         if doubt := card.doubt(array):
             sys.stderr.write(
-                f"Warning: {path}: {doubt}; scale it as card.md tells, or give pixels in uint8\n"
+                f"Warning: {path}: {doubt}; scale it as README.md tells, or give pixels in uint8\n"
             )
     for start in range(0, len(array), CHUNK):
         part = array[start : start + CHUNK]
@@ -299,7 +299,11 @@ def _pictures() -> Any:
     if spec is None or spec.loader is None:
         raise SystemExit("Error: pictures.py beside predict.py cannot be loaded; export it again")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # nothing that the manifest does not list
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.dont_write_bytecode = writes
     return module
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from nas.export.card import CARD, CARD_TEXT, Card
+from nas.export.readme import readme
 from nas.ledger import Ledger
 from nas.ledger.artifacts import every_artifact
 from runtime.formats.artifact import MANIFEST, checksum, own_digest
@@ -26,7 +27,7 @@ def write(folder: Path) -> Path:
     library = folder.parent / "library.so"
     library.write_bytes(b"machine code" * 100)
     sample = {"input": np.zeros((1, 1, 8, 8), np.float32), "output": np.zeros((1, 10), np.float32)}
-    card = {CARD: FIGURES.to_json().encode(), CARD_TEXT: FIGURES.to_markdown().encode()}
+    card = {CARD: FIGURES.to_json().encode(), CARD_TEXT: readme(FIGURES).encode()}
     save(INFO, (), library, sample, folder, card)
     return folder
 

@@ -24,6 +24,7 @@ import runtime
 from nas.data import DataSet, load
 from nas.export import finished, writing
 from nas.export.card import Card, read_card
+from nas.export.readme import readme
 from nas.training.loop import predict, train
 from search_spaces import precisions
 from search_spaces.layers import QuantLinear
@@ -185,7 +186,7 @@ def test_what_the_card_says_of_its_input_is_enough(
     for given in (tmp_path / "pixels.npy", tmp_path / "scaled.npy", pictures):
         assert lines(run(made.folder, given)) == made.names(), given.name
 
-    text = (made.folder / "card.md").read_text()
+    text = (made.folder / "README.md").read_text()
     assert f"pixels 0 to {card['largest']}, by channel" in text
     channels, height, width = made.data.input_shape
     assert f"uint8 (n, {height}, {width}, {channels}), 0 to {card['largest']}, are scaled so" in text
@@ -195,7 +196,7 @@ def test_what_the_card_says_of_its_input_is_enough(
 def test_digits_say_that_their_pixels_end_at_16(exported: Callable[[str], Exported], tmp_path: Path) -> None:
     made = exported("digits")
     assert made.card.largest == 16
-    text = made.card.to_markdown()
+    text = readme(made.card)
     assert "pixels 0 to 16, by channel (pixel - mean) / deviation, mean 0, deviation 16: 0 to 1." in text
     assert "scaled so (white, 255, becomes 16)" in text
 

@@ -77,12 +77,12 @@ def test_a_network_that_is_slower_than_a_worthless_time_is_slower():
 @pytest.mark.parametrize(
     ("found", "code", "column", "says"),
     [
-        (timed(2.0), 0, "yes", "Verified.\nNext: python w/predict.py\n"),
+        (timed(2.0), 0, "yes", "Verified.\nNext: nas predict w photo.png\n"),
         (
             disturbed(4.85),
             0,
             "not judged",
-            "they differ by 70%); when it is quiet: nas verify w\nNext: python",
+            "they differ by 70%); again: nas verify w\nNext: nas predict w",
         ),
         (timed(4.85), 1, "NO, slower than the card states", "though nothing disturbs the machine"),
         (timed(1.0), 0, "yes, faster than the card states", "Verified.\n"),
@@ -90,7 +90,7 @@ def test_a_network_that_is_slower_than_a_worthless_time_is_slower():
 )
 def test_what_verify_prints_and_exits_with(monkeypatch, found, code, column, says):
     monkeypatch.setattr(
-        "nas.export.verify.verify", lambda folder, tolerance: [judge_latency(CARD, found, tolerance)]
+        "nas.export.verify.verify", lambda folder, tolerance, tell: [judge_latency(CARD, found, tolerance)]
     )
     result = CliRunner().invoke(cli, ["verify", "w"])
     assert (result.exit_code, result.stdout.rstrip().endswith(column)) == (code, True), result.stdout

@@ -34,7 +34,7 @@ def needs(name, *programs):
 @pytest.mark.parametrize("board", BOARDS)
 @pytest.mark.parametrize(
     ("precision", "threads"),
-    [("float", 1), ("int8", 1), ("ternary", 1), ("binary", 1), ("dithered", 1), ("binary", 2)],
+    [("float", 1), ("int8", 1), ("ternary", 1), ("binary", 1), ("dithered", 1), ("lq2-3", 1), ("binary", 2)],
 )
 def test_boards_compute_what_this_machine_computes(board, precision, threads, tmp_path):
     needs(board, EMULATORS[board][0])
@@ -54,7 +54,7 @@ def test_boards_compute_what_this_machine_computes(board, precision, threads, tm
     network = runtime.compile(module, shape, target=board, threads=threads)
     expected = runtime.compile(module, shape).run(image)
     found = emulated(network, image, board, tmp_path)
-    if board == "armv7" and p.activation == "float":  # it rounds a product before it adds
+    if board == "armv7" and p.activation in ("float", "lq3"):  # it rounds a product before it adds
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     else:
         np.testing.assert_array_equal(found, expected)

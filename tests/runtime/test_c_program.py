@@ -116,6 +116,7 @@ void bitnas_network(const float *input, float *output) {
 }
 """
 """A network that writes down what it is given; the greatest output is the third, and as great the fourth."""
+SIDES = 61, 67  # so many pixels that a wrong last digit of a colour's share shows
 NAMES = ("cat", "dog", 'a "grey\\ ?\u00e9?/\n"', "none")
 
 
@@ -141,19 +142,19 @@ def classified(folder, *files):
 @pytest.mark.parametrize(("channels", "largest"), [(1, 16), (3, 255), (3, 16), (1, 255)])
 def test_images_are_scaled_as_in_training(channels, largest, tmp_path):
     """To the bit: plain and packed, grey and colour files, with a greatest value of their own."""
-    images = program(tmp_path / "c", channels, largest)
+    images = program(tmp_path / "c", channels, largest, SIDES)
     pick = np.random.default_rng(0)
     for kind in (b"P2", b"P3", b"P5", b"P6"):
         greatest = 255 if kind == b"P6" else 170
-        pixels = pick.integers(0, greatest + 1, (5, 7, 3 if kind in (b"P3", b"P6") else 1), np.uint8)
+        pixels = pick.integers(0, greatest + 1, (*SIDES, 3 if kind in (b"P3", b"P6") else 1), np.uint8)
         body = pixels.tobytes() if kind in (b"P5", b"P6") else " ".join(map(str, pixels.ravel())).encode()
-        data = kind + b"\n# a comment\n7 5\n%d\n" % greatest + body
+        data = kind + b"\n# a comment\n%d %d\n%d\n" % (*SIDES[::-1], greatest) + body
         (tmp_path / "c" / "image.ppm").write_bytes(data)
         told = classified(tmp_path / "c", "image.ppm")
         assert (told.returncode, told.stderr) == (0, "")
         assert told.stdout == 'image.ppm\ta "grey\\ ?\u00e9?/\\n"\n'
-        seen = np.fromfile(tmp_path / "c" / "seen", np.float32).reshape(channels, 5, 7)
-        read = to_pixels(open_picture(data), channels, (7, 5))
+        seen = np.fromfile(tmp_path / "c" / "seen", np.float32).reshape(channels, *SIDES)
+        read = to_pixels(open_picture(data), channels, SIDES[::-1])
         trained_on = np.rint(read * (largest / 255)).astype(np.float32)
         mean, deviation = np.array(images.mean, np.float32), np.array(images.deviation, np.float32)
         np.testing.assert_array_equal(seen, ((trained_on - mean) / deviation).transpose(2, 0, 1))

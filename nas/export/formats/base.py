@@ -65,6 +65,16 @@ class ExportFormat(ABC):
             BitnasError: the files are not what ``write`` wrote.
         """
 
+    def timed_call(self, folder: Path) -> Callable[[], object] | None:
+        """One run of one image on one thread, with as little around it as can be; None as of ``opened``."""
+        import numpy as np
+
+        from runtime.formats.artifact import read_manifest
+
+        run = self.opened(folder)
+        image = np.zeros((1, *read_manifest(folder).input_shape[1:]), np.float32)
+        return None if run is None else lambda: run(image)
+
     def missing(self, folder: Path) -> str:
         """Why the form cannot be run here, such as ``onnxruntime is not installed``; empty where it can."""
         return ""

@@ -1,6 +1,7 @@
 """The compiled library with its constants, and the program that runs it without bitnas."""
 
 import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,16 @@ class Compiled(ExportFormat):
         import runtime
 
         return None if self.missing(folder) else runtime.load(folder).run
+
+    def timed_call(self, folder: Path) -> Callable[[], object] | None:
+        """The library's entry, without copies of images and outputs."""
+        import runtime
+
+        if self.missing(folder):
+            return None
+        network = runtime.load(folder)
+        entry, arguments = network.entry, network.arguments
+        return lambda: (network, entry(*arguments))  # which keeps the library loaded
 
     def missing(self, folder: Path) -> str:
         """Another CPU, or instructions that this one lacks."""

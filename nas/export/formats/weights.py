@@ -1,5 +1,6 @@
 """The trained weights as one safetensors file, which bitnas loads into torch; the folder holds no code."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,15 @@ class Weights(ExportFormat):
             return logits
 
         return run
+
+    def timed_call(self, folder: Path) -> Callable[[], object]:
+        """Torch on one thread."""
+        import torch
+
+        torch.set_num_threads(1)
+        call = super().timed_call(folder)
+        assert call is not None  # noqa: S101 - for the type alone: torch is there
+        return call
 
     def usage(self, card: "Card") -> str:
         """The call that loads it."""
