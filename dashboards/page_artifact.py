@@ -1,8 +1,6 @@
 """The page of one artifact: whether it can be trusted, its card, its files, a download, what to type."""
 
-import shlex
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
@@ -119,7 +117,7 @@ def _file_table(looked: Looked) -> Any:
 
 
 def _commands(record: "ArtifactRecord", storage: str | None) -> Any:
-    predict = shlex.join(["python", str(Path(record.path) / "predict.py"), "photo.png"])
+    predict = command("predict", record.path, "photo.png")
     explain = command("latency", "explain", f"{record.search}:{record.number}", storage=storage)
     again = command("export", record.search, trial=record.number, output="again/", storage=storage)
     rows = [

@@ -204,7 +204,7 @@ def verify(
     else:
         say("Verified.")
         _note(storage, folder)
-    say(f"Next: {command('predict', folder)} photo.png")
+    say(f"Next: {command('predict', folder, 'photo.png')}")
 
 
 def _tell_files(found: "Inspected", as_json: bool) -> None:

@@ -177,6 +177,8 @@ class Card(BaseModel):
         library = []
         if self.artifact_kb is not None:
             library = [("artifact", f"{self.artifact_kb:.1f} kB", "library and constants")]
+            if len(self.forms) == 1:
+                return library  # its agreement with torch is told above
         forms = [
             (
                 f"form {form.name}",

@@ -15,7 +15,7 @@ from search_spaces.errors import InvalidInput
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-ROUND_SECONDS = 0.01
+ROUND_SECONDS = 0.002
 """What the calls of a form take in one round, mostly half to all of it: long beside the clock's steps, short
 beside most disturbances, which then fall into few rounds."""
 MOST_ROUNDS = 10_000
@@ -50,7 +50,7 @@ class Timed:
 def benchmark(folder: Path, seconds: float = 5.0) -> Timed:
     """Time every form of an exported network that runs here, one image a call, on one thread.
 
-    The forms take turns of some milliseconds each, so that what slows the machine slows all of them.
+    The forms take turns of a millisecond or two, so that what slows the machine slows all of them.
 
     Args:
         folder: what ``nas export`` wrote.
