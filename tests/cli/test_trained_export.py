@@ -15,6 +15,7 @@ from nas.cli.main import cli
 from nas.export.agreement import check_agreement
 from nas.export.card import Card
 from nas.export.identity import digest_and_kilobytes
+from nas.export.readme import readme
 from search_spaces import BitnasError, network, size
 from search_spaces.errors import DisagreementError
 from tests.cli.small_network import environment
@@ -127,18 +128,16 @@ def test_a_card_names_one_origin(home: Path) -> None:
 
 def test_a_card_says_that_the_machine_was_disturbed(home: Path) -> None:
     fields = {**card_of(home).model_dump(), "measured_drift": None, "measured_disturbed": None}
-    assert "disturbed" not in Card(**fields).to_markdown()
+    assert "disturbed" not in readme(Card(**fields))
     for noise in ({"measured_drift": 0.38}, {"measured_disturbed": "it was 38% slower than usual"}):
         told = "do not rely on it, the machine was disturbed: it was 38% slower than usual |"
-        assert told in Card(**{**fields, **noise}).to_markdown()
+        assert told in readme(Card(**{**fields, **noise}))
 
 
 def test_a_card_states_the_interval_of_its_latency(home: Path) -> None:
     fields = card_of(home).model_dump()
     stated = {"measured_ms": 2.0, "measured_low_ms": 1.9, "measured_high_ms": 2.1}
-    assert (
-        "| 2.00 ms | whole network, 1.90 to 2.10 by repeats, " in Card(**{**fields, **stated}).to_markdown()
-    )
+    assert "| 2.00 ms | whole network, 1.90 to 2.10 by repeats, " in readme(Card(**{**fields, **stated}))
     older = {"measured_ms": 2.0, "measured_iqr_ms": 0.5, "measured_low_ms": None}
     assert Card(**{**fields, **older}).interval == (1.5, 2.5)
 

