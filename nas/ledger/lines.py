@@ -16,7 +16,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from typing_extensions import TypedDict  # of 3.12, which pydantic needs
+from typing_extensions import NotRequired, TypedDict  # of 3.12, which pydantic needs
 
 from nas.ledger.mistakes import Predictions
 from nas.ledger.records import SearchConfig, TrialState, config_from_dict
@@ -64,6 +64,7 @@ class OriginOf(TypedDict):
     versions: dict[str, str]
     data: str
     devices: dict[str, str]
+    pretrained: NotRequired[str]  # files of before have none
 
 
 class SearchLine(_Line):
