@@ -3,7 +3,7 @@
 import base64
 import json
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NotRequired, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -16,7 +16,7 @@ from pydantic import (
     TypeAdapter,
     ValidationError,
 )
-from typing_extensions import NotRequired, TypedDict  # of 3.12, which pydantic needs
+from typing_extensions import TypedDict  # of 3.12, which pydantic needs
 
 from nas.ledger.mistakes import Predictions
 from nas.ledger.records import SearchConfig, TrialState, config_from_dict
