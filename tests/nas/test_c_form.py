@@ -44,7 +44,7 @@ def test_image_files_get_the_classes_of_torch(tmp_path: Path, monkeypatch: pytes
     assert sizes["flash without code"] == f"{layout.constants / 1000:.1f} kB"
     assert sizes["RAM without stack"] == f"{(layout.arena + 4 * (64 + 10)) / 1000:.1f} kB"
 
-    subprocess.run(["make", "-s", "-C", tmp_path / "out"], check=True)
+    subprocess.run(["make", "-s", "--no-print-directory", "-C", tmp_path / "out"], check=True)
     pixels = data.test.pixels[data.test.chosen[:IMAGES], :, :, 0]
     paths = [tmp_path / f"{i}.pgm" for i in range(IMAGES)]
     for path, image in zip(paths, pixels, strict=True):

@@ -129,7 +129,8 @@ def program(folder, channels, largest, sides=(5, 7)):
     runtime.write_c(model, (1, channels, *sides), folder, images)
     (folder / "network.c").write_text(NETWORK)
     told = subprocess.run(
-        ["make", "-s", "-C", folder, "CFLAGS=-O1 -Wall -Wextra -Werror", "NO_LIBM=1"], capture_output=True
+        ["make", "-s", "--no-print-directory", "-C", folder, "CFLAGS=-O1 -Wall -Wextra -Werror", "NO_LIBM=1"],
+        capture_output=True,
     )
     assert told.returncode == 0, told.stderr.decode()
     return images

@@ -78,8 +78,8 @@ def test_the_example_classifies_an_image(tmp_path):
     pixels = numbers((9, 9, 3)) * 64 + 128
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / "x.ppm")
     shutil.copytree(BOARD, tmp_path / "example")
-    subprocess.run(["make", "-s", "-C", tmp_path / "winner"], check=True)
+    subprocess.run(["make", "-s", "--no-print-directory", "-C", tmp_path / "winner"], check=True)
     expected = subprocess.check_output([tmp_path / "winner" / "classify", tmp_path / "x.ppm"])
     given = [f"NETWORK={tmp_path}/winner", "run", f"IMAGE={tmp_path}/x.ppm {tmp_path}/x.ppm"]
-    told = subprocess.check_output(["make", "-s", "-C", tmp_path / "example", *given])
+    told = subprocess.check_output(["make", "-s", "--no-print-directory", "-C", tmp_path / "example", *given])
     assert told.endswith(expected * 2), told
