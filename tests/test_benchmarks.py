@@ -161,12 +161,16 @@ def test_what_is_asked_is_compared():
     assert QUICK.rounds == 1
 
 
-def test_rows_of_the_reproduction_are_trainings(tmp_path):
-    names = [row.name for row in reproduce.ROWS]
-    assert len(set(names)) == len(names)
+@pytest.mark.slow
+def test_networks_of_the_reproduction_are_there():
     for row in reproduce.ROWS:
         with torch.device("meta"):
             search_spaces.network(row.network, row.precision)
+
+
+def test_rows_of_the_reproduction_are_trainings(tmp_path):
+    names = [row.name for row in reproduce.ROWS]
+    assert len(set(names)) == len(names)
     first = reproduce.ROWS[0]
     begun = reproduce.command(first, tmp_path / "new", "digits")
     assert begun[:3] == [first.network, "--precision", first.precision]
@@ -189,6 +193,7 @@ def test_products_of_matrices_are_timed():
     assert [line.split("|")[1].strip() for line in ran.stdout.splitlines()[2:]] == ["16", "33"]
 
 
+@pytest.mark.slow
 def test_networks_of_the_figures_are_there():
     for figure in quantized.FIGURES.values():
         for precision in figure.precisions:
