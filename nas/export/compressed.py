@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from nas.export.card import Card
 from nas.export.finished import finish
 from nas.export.formats.base import DEFAULT, chosen
-from nas.export.identity import ARCHITECTURE, PUBLISHED, PublishedNetwork
+from nas.export.identity import PublishedNetwork
 from nas.export.outputs import check_outputs
 from nas.export.writing import write_artifact
+from nas.training.job import ARCHITECTURE, PUBLISHED
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from nas.training.job import PUBLISHED
 from search_spaces.architecture import read_architecture
 from search_spaces.errors import PLUGINS, BitnasError, InvalidInput
 
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from search_spaces import Buildable
-
-ARCHITECTURE, PUBLISHED = "architecture.json", "network.json"
 
 
 class PublishedNetwork(BaseModel):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from nas.export.card import CARD, Card, read_card
 from nas.export.formats.base import known
-from nas.export.identity import ARCHITECTURE, PUBLISHED
 from nas.export.writing import EXPECTED
+from nas.training.job import ARCHITECTURE, PUBLISHED
 from runtime.formats.artifact import MANIFEST, Manifest, check_files, check_listed, read_manifest
 from search_spaces.errors import BitnasError
 

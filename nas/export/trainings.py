@@ -8,11 +8,11 @@ from nas.export.card import Card
 from nas.export.finished import finish
 from nas.export.formats.base import DEFAULT, chosen
 from nas.export.formats.c_form import images_of
-from nas.export.identity import PUBLISHED, PublishedNetwork
+from nas.export.identity import PublishedNetwork
 from nas.export.outputs import check_outputs
 from nas.export.writing import write_artifact
 from nas.hints import command
-from nas.training.job import CHECKPOINT, RESULT, WEIGHTS, TrainJob, data_of, images_digest, job_of
+from nas.training.job import CHECKPOINT, PUBLISHED, RESULT, WEIGHTS, TrainJob, data_of, images_digest, job_of
 from nas.training.weights import network_of
 from search_spaces.errors import BitnasError, InvalidInput
 

@@ -10,7 +10,6 @@ from nas.export.finished import Finished, finish
 from nas.export.formats.base import DEFAULT as DEFAULT_FORMS
 from nas.export.formats.base import chosen
 from nas.export.formats.c_form import images_of
-from nas.export.identity import ARCHITECTURE
 from nas.export.outputs import check_outputs
 from nas.export.writing import write_artifact
 from nas.formatting import milliseconds
@@ -20,6 +19,7 @@ from nas.ledger.needs import check_objectives
 from nas.ledger.records import TRAINING, check_limits
 from nas.measuring.devices import open_device
 from nas.objectives import DEFAULT, LATENCY_AT, Objective, is_known, limits_by_name, objective, objectives
+from nas.training.job import ARCHITECTURE
 from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError
 
 if TYPE_CHECKING:

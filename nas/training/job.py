@@ -21,6 +21,8 @@ DIGESTED_BYTES = 1 << 28
 """Of the pixels of a split: all of CIFAR's, in about a second."""
 
 CHECKPOINT, WEIGHTS, RESULT = "checkpoint.safetensors", "weights.safetensors", "result.json"
+MODEL, ARCHITECTURE, PUBLISHED = "model.safetensors", "architecture.json", "network.json"
+"""Exported weights, and what says of which network they are: one of the last two."""
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.training.job import TrainJob, job_of
+from nas.training.job import ARCHITECTURE, MODEL, PUBLISHED, TrainJob, job_of
 from nas.training.weights import LayerCodes, codes_of, codes_of_job, take_over
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-ARCHITECTURE, PUBLISHED = "architecture.json", "network.json"
-"""Beside exported weights, one of them says what the layers' numbers are about."""
-MODEL = "model.safetensors"
 
 
 ENOUGH = 7

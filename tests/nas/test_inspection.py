@@ -16,8 +16,8 @@ from safetensors.numpy import load, save
 
 from nas.export import inspection
 from nas.export.card import CARD, Card, FormFigures
-from nas.export.identity import ARCHITECTURE
 from nas.export.writing import EXPECTED
+from nas.training.job import ARCHITECTURE
 from runtime.formats.artifact import MANIFEST, check_files, checksum, own_digest, read_manifest
 from runtime.formats.guard import check_tensors
 from runtime.formats.saving import vouch_again, write_library, write_manifest

@@ -16,10 +16,10 @@ from nas.ledger import Ledger, SearchConfig
 from nas.searching.creating import create, join
 from nas.searching.pretrained import fit_of
 from nas.training.checkpoint import write_tensors
-from nas.training.job import TrainJob
+from nas.training.job import ARCHITECTURE, MODEL, TrainJob
 from nas.training.loop import save_weights, train_architecture
 from nas.training.optimizers import parameter_groups
-from nas.training.pretrained import ARCHITECTURE, MODEL, read_pretrained
+from nas.training.pretrained import read_pretrained
 from nas.training.recipe import Recipe, schedules
 from nas.trials.evaluating import Evaluation, Halt, Step, evaluate
 from search_spaces import Architecture

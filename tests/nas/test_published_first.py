@@ -16,7 +16,7 @@ import search_spaces
 from latency.model.workloads import workloads_of
 from nas.cli.main import cli
 from nas.export.card import Card
-from nas.export.identity import ARCHITECTURE, digest_and_kilobytes
+from nas.export.identity import digest_and_kilobytes
 from nas.export.trials import export
 from nas.figures.data import notes
 from nas.figures.layers import count_precisions
@@ -24,6 +24,7 @@ from nas.ledger import Ledger, SearchConfig, TrialState
 from nas.measuring.bench import Predicted
 from nas.searching.creating import create
 from nas.searching.scaling import scalable
+from nas.training.job import ARCHITECTURE
 from nas.training.loop import load_weights, predict
 from nas.trials.first import first_of
 from nas.trials.job import Job

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.export.formats.base import ExportFormat, Run, formats
-from nas.export.identity import ARCHITECTURE, PUBLISHED, module_of
+from nas.export.identity import module_of
+from nas.training.job import ARCHITECTURE, MODEL, PUBLISHED
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 
     from nas.export.card import Card
     from nas.export.finished import Finished
-
-MODEL = "model.safetensors"
 
 
 class Weights(ExportFormat):
