@@ -68,6 +68,9 @@ class _Left(Channels):
             raise InvalidInput("widths", "channels that are added are no longer the same", "cut others")
         return one
 
+    def keep(self, ids: Ids) -> None:
+        """What is cut was chosen before."""
+
 
 def _fill(layer: Any, before: Any, was: tuple[Ids, Ids], now: tuple[Ids, Ids], name: str) -> None:
     """Give a layer what is left of the numbers of the layer before."""

@@ -2,6 +2,7 @@
 
 import math
 import operator
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,7 +77,7 @@ def traced(network: nn.Module) -> tuple[fx.Graph, Tracer]:
 
 
 @dataclass
-class Channels:
+class Channels(ABC):
     """Where channels come from and what becomes of them; numbers them, and is told what belongs together.
 
     Attributes:
@@ -89,14 +90,15 @@ class Channels:
     out: dict[str, Ids] = field(default_factory=dict)
     even: list[tuple[Ids, int]] = field(default_factory=list)
 
+    @abstractmethod
     def make(self, name: str, count: int) -> Ids:
         """The channels that begin at the step called ``name``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def join(self, one: Ids, other: Ids) -> Ids:
         """Of two tensors that are added, or multiplied: what goes out."""
-        raise NotImplementedError
 
+    @abstractmethod
     def keep(self, ids: Ids) -> None:
         """These can never be taken out: what they are used for is not known here, or goes out."""
 
