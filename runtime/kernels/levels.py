@@ -1,7 +1,7 @@
 """Codes of learned levels: each value is compared with thresholds, halfway between neighbouring levels.
 
-``flip`` (bits, 2^bits) holds all ones or none: in column 0 the digits of the lowest level, in column i + 1
-those that change where threshold i is reached. So levels may lie in any order of their digits.
+``digit`` (bits, 16) holds all ones or none: in column i the digits of the i-th level from below. So levels
+may lie in any order of their digits. Columns without a level hold none.
 """
 
 from math import prod
@@ -12,8 +12,8 @@ from runtime.cpu import Cpu
 from runtime.kernels import packing
 from runtime.kernels.base import Buffer, Kernel, kernels
 from runtime.kernels.elementwise import ElementwiseKernel
-from runtime.kernels.epilogue import LANES, ROUNDING, ROUNDING_BITS
-from runtime.kernels.level_words import LevelWords
+from runtime.kernels.epilogue import ROUNDING, ROUNDING_BITS
+from runtime.kernels.level_words import LANES, TABLE, LevelWords
 from runtime.kernels.loops import loop
 from runtime.kernels.schedule import Tile
 from runtime.tvm_types import Compute, Expr, PrimFunc, Stmt, Tensors, TirBuffer
@@ -80,45 +80,46 @@ class LevelPackKernel(Kernel[LevelPack]):
     """Input (N, H, W, G, C/G) in float -> (N, H, W, G, words, bits) in uint32."""
 
     def buffers(self, workload: LevelPack) -> tuple[Buffer, ...]:
-        """Data, thresholds, digits, packed output."""
+        """Data, thresholds, digits, perhaps scale and bias (G, C/G), packed output."""
         w = workload
         depth = w.channels // w.groups
         shape = (w.batch, w.height, w.width, w.groups, packing.words(depth), w.bits)
+        affine = ("scale", "bias") if w.affine else ()
         return (
             Buffer("data", "input", (w.batch, w.height, w.width, w.groups, depth), "float32"),
-            *level_buffers(w.bits),
+            Buffer("threshold", "constant", ((1 << w.bits) - 1,), "float32"),
+            Buffer("digit", "constant", (w.bits, TABLE), "uint8"),
+            *(Buffer(name, "constant", (w.groups, depth), "float32") for name in affine),
             Buffer("output", "output", shape, "uint32"),
         )
 
     def prim_func(self, workload: LevelPack, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
-        """By masks of 16 lanes where the CPU has them and channels fill one, else bit by bit."""
+        """By look-ups where the CPU has them and channels fill a vector, else bit by bit."""
         from tvm import te, tirx
 
+        *inputs, output = self.buffers(workload)
         depth = workload.channels // workload.groups
-        data, *_, output = (prod(b.shape) for b in self.buffers(workload))
-        *inputs, _ = self.buffers(workload)
+        rows, size = prod(inputs[0].shape) // depth, prod(output.shape)
         sources = [te.placeholder((prod(b.shape),), b.dtype, name=b.name) for b in inputs]
 
         def statement(ins: list[TirBuffer], outs: list[TirBuffer]) -> Stmt:
-            numbers, threshold, flip = ins
-            words = LevelWords(depth, workload.bits, numbers, threshold, flip, outs[0])
-            is_masked = cpu.has_lane_mask and depth >= LANES
-            return loop(data // depth, words.by_masks if is_masked else words.by_bits, tirx.ForKind.PARALLEL)
+            data, threshold, digit, *affine = ins
+            shape = depth, workload.groups, workload.bits
+            words = LevelWords(*shape, data, threshold, digit, outs[0], tuple(affine))
+            row = words.by_lookups if packs_by_lookups(depth, cpu) else words.by_bits
+            return loop(rows, row, tirx.ForKind.PARALLEL)
 
         declared = {  # of offset zero, which TVM would else keep as an unknown
             "in_buffers": [tirx.decl_buffer(s.shape, s.dtype, s.op.name) for s in sources],
-            "out_buffers": [tirx.decl_buffer((output,), "uint32", "packed")],
+            "out_buffers": [tirx.decl_buffer((size,), output.dtype, "packed")],
         }
-        packed = te.extern((output,), sources, statement, name="output", dtype="uint32", **declared)
+        packed = te.extern((size,), sources, statement, name="output", dtype=output.dtype, **declared)
         return te.create_prim_func([*sources, packed])
 
 
-def level_buffers(bits: int) -> list[Buffer]:
-    """Thresholds and digits of levels."""
-    return [
-        Buffer("threshold", "constant", ((1 << bits) - 1,), "float32"),
-        Buffer("flip", "constant", (bits, 1 << bits), "int8"),
-    ]
+def packs_by_lookups(depth: int, cpu: Cpu) -> bool:
+    """Whether levels of ``depth`` channels of a group become bits by vectors."""
+    return cpu.has_lane_mask and cpu.has_byte_lookups and depth >= LANES
 
 
 kernels.add("levels", LevelsKernel())
