@@ -56,6 +56,8 @@ class Chooser(Greedy[Cut, Take]):
         scores: Scores,
         costs_of: CostsOf,
         check: Check,
+        gone: frozenset[int] = frozenset(),
+        without: tuple[str, ...] = (),
     ) -> None:
         """Of a network.
 
@@ -65,12 +67,14 @@ class Chooser(Greedy[Cut, Take]):
             scores: how much they matter.
             costs_of: what architectures cost.
             check: whether one can be cut out.
+            gone: coupled sets of channels that are taken out already.
+            without: blocks that are left out already.
         """
         self._architecture, self._couplings, self._scores = architecture, couplings, scores
         self._check = check
         scored = {one for name, ids in couplings.made.items() if name in scores for one in ids}
         self._dimensions = [d for d in couplings.dimensions if all(i in scored for c in d.cells for i in c)]
-        super().__init__(Cut(architecture), costs_of)
+        super().__init__(self._cut(gone, without), costs_of)
 
     def is_possible(self, left: Cut) -> bool:
         """Whether the channels can be cut out."""
@@ -92,7 +96,11 @@ class Chooser(Greedy[Cut, Take]):
         widths = self._couplings.widths(gone, without)
         if any(self._is_too_few(name, width) for name, width in widths.items()):
             return None
-        every = {**self._architecture.widths, **widths}
+        return self._cut(gone, without)
+
+    def _cut(self, gone: frozenset[int], without: tuple[str, ...]) -> Cut:
+        """What is left without these channels and blocks."""
+        every = {**self._architecture.widths, **self._couplings.widths(gone, without)}
         kept = {name: width for name, width in every.items() if not name.startswith(_inside(without))}
         architecture = self._architecture.pruned(kept, without)
         return Cut(architecture, lost=self._lost(gone, without), gone=gone, without=without)
