@@ -192,16 +192,16 @@ def _smaller(
         lambda some: latencies(model, some),
         lambda left, gone: _check(module, channels, left, gone),
     )
-    wanted = goal * chooser.cut.milliseconds / network.milliseconds
+    wanted = goal * chooser.now.cost / network.milliseconds
     for _ in range(TRIES):
         is_enough = chooser.down_to(wanted)
-        left = cut(module, channels, chooser.cut.architecture, chooser.cut.gone)
-        time = measured(model, left, chooser.cut.architecture)
+        left = cut(module, channels, chooser.now.architecture, chooser.now.gone)
+        time = measured(model, left, chooser.now.architecture)
         if time.milliseconds <= goal:
-            return chooser.cut, left, time
+            return chooser.now, left, time
         if not is_enough:
             break
-        wanted = min(wanted, chooser.cut.milliseconds) * min(MARGIN, goal / time.milliseconds)
+        wanted = min(wanted, chooser.now.cost) * min(MARGIN, goal / time.milliseconds)
     least = f"{milliseconds(time.milliseconds)} ms, over the {milliseconds(goal)} ms that are wanted"
     raise NothingFitsError(
         Parameter(request.target), f": the least that pruning leaves takes {least}; give more"

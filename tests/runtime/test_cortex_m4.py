@@ -14,6 +14,7 @@ from benchmarks.proof.cortex_m4 import BOARD, here, missing, on_board
 from benchmarks.proof.drawn import drawn, trained
 from runtime.formats.c_sizes import layout_of, on_cortex_m4
 from search_spaces import BitnasError
+from tests.environment import make
 from tests.runtime.test_c import numbers
 from tests.runtime.test_c_program import Normed
 
@@ -78,8 +79,8 @@ def test_the_example_classifies_an_image(tmp_path):
     pixels = numbers((9, 9, 3)) * 64 + 128
     Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / "x.ppm")
     shutil.copytree(BOARD, tmp_path / "example")
-    subprocess.run(["make", "-s", "--no-print-directory", "-C", tmp_path / "winner"], check=True)
+    make(tmp_path / "winner")
     expected = subprocess.check_output([tmp_path / "winner" / "classify", tmp_path / "x.ppm"])
     given = [f"NETWORK={tmp_path}/winner", "run", f"IMAGE={tmp_path}/x.ppm {tmp_path}/x.ppm"]
-    told = subprocess.check_output(["make", "-s", "--no-print-directory", "-C", tmp_path / "example", *given])
+    told = make(tmp_path / "example", *given)
     assert told.endswith(expected * 2), told
