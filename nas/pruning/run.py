@@ -181,16 +181,16 @@ def _smaller(
         lambda some: latencies(model, some),
         lambda left, gone: _check(module, channels, left, gone),
     )
-    wanted = goal * chooser.cut.milliseconds / network.measured.milliseconds
+    wanted = goal * chooser.now.cost / network.measured.milliseconds
     for _ in range(TRIES):
         is_enough = chooser.down_to(wanted)
-        left = cut(module, channels, chooser.cut.architecture, chooser.cut.gone)
-        measured = _measured(model, left, chooser.cut.architecture)
+        left = cut(module, channels, chooser.now.architecture, chooser.now.gone)
+        measured = _measured(model, left, chooser.now.architecture)
         if measured.milliseconds <= goal:
-            return chooser.cut, left, measured
+            return chooser.now, left, measured
         if not is_enough:
             break
-        wanted = min(wanted, chooser.cut.milliseconds) * min(MARGIN, goal / measured.milliseconds)
+        wanted = min(wanted, chooser.now.cost) * min(MARGIN, goal / measured.milliseconds)
     least = f"{milliseconds(measured.milliseconds)} ms, over the {milliseconds(goal)} ms that are wanted"
     raise NothingFitsError(
         Parameter(request.target), f": the least that pruning leaves takes {least}; give more"

@@ -21,7 +21,7 @@ from tests.thinning import each_nth
 
 DOCUMENTED = (Path(__file__).parents[2] / "docs" / "networks.md").read_text(encoding="utf-8")
 
-SMALL = {"alexnet": 227, "squeezenet1.0": 64, "squeezenet1.0-bypass": 64, "squeezenet1.1": 64}
+SMALL = {"alexnet": 227, **{name: 64 for name in networks if name.startswith("squeezenet")}}
 """Sides of small images that each network takes; 32 where nothing is said."""
 
 
