@@ -21,7 +21,7 @@ LAYERS = {
     "nas": (
         {"cli", "testing"},
         {"searching", "pruning"},
-        {"executors", "analysis", "compression"},
+        {"executors", "analysis", "compression", "steps"},
         {"trials", "export"},
         {"evaluators"},
         {"algorithms", "measuring", "training", "figures"},
