@@ -9,12 +9,14 @@ import torch
 from nas.adapting.budget import Budget
 from nas.adapting.precisions import precisions_within
 from nas.adapting.sensitivity import Sensitivities
+from nas.formatting import kilobytes, milliseconds
 from nas.pruning.choosing import Chooser, Cut
 from nas.pruning.greedy import CostsOf
 from nas.pruning.importance import Scores
+from nas.steps.steps import InfeasibleStepError
 from search_spaces.architecture import Buildable
-from search_spaces.errors import NothingFitsError, Parameter
 from search_spaces.pruning.cutting import cut as cut_out
+from search_spaces.sizing import size
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,7 +74,7 @@ def compress(
     """Compress a network in one of the ``SHARES``, until, measured whole, it is within the budget.
 
     Raises:
-        NothingFitsError: nothing that is left is.
+        InfeasibleStepError: nothing that is left is.
         MeasurementError: the device gave no usable time.
     """
     wanted = budget
@@ -86,24 +88,8 @@ def compress(
         if not found.is_enough:
             break
         wanted = wanted.tighter(measured.milliseconds, MARGIN)
-    from nas.formatting import kilobytes, milliseconds
-    from search_spaces.sizing import size
-
     least = f"{milliseconds(measured.milliseconds)} ms and {kilobytes(size(found.architecture).kilobytes)} kB"
-    name = "max_latency_ms" if budget.max_latency_ms is not None else "max_size_kb"
-    raise NothingFitsError(
-        Parameter(name), f": the least that is left takes {least}, where {budget} are wanted; give more"
-    )
-
-
-def measure(model: "LatencyModel", module: "nn.Module", architecture: Buildable) -> "Measurement":
-    """The time of the whole network, one image at a time.
-
-    Raises:
-        MeasurementError: the device gave no usable time.
-    """
-    network = model.compile(module, (1, *architecture.input_shape))
-    return model.networks.measure([network])[0]
+    raise InfeasibleStepError(f"the least that is left takes {least}, where {budget} are wanted")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Adapts a trained network: its head is trained, then all of it, then what is left of it within a budget."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
@@ -10,11 +10,12 @@ import torch
 
 from nas.adapting.budget import Budget
 from nas.adapting.compressing import SHARES, Known, compress
+from nas.adapting.sensitivity import calibrate, sensitivities
 from nas.adapting.source import Given
 from nas.formatting import kilobytes, milliseconds
 from nas.seeds import training_seed
 from nas.steps.networks import Decided, Step, cost_of, measured
-from nas.steps.steps import OnEpoch, Steps
+from nas.steps.steps import InfeasibleStepError, OnEpoch, Steps
 from nas.training.loop import Training, accuracy
 from nas.training.recipe import Recipe
 from search_spaces.architecture import Buildable
@@ -162,33 +163,34 @@ class Adapting:
 
     def _tried(self, whole: Step) -> list[tuple[str, Step]]:
         """A network within the budget by each way, trained for a while."""
-        known, tried, problem = _Known(self, whole), list[tuple[str, Step]](), None
+        known, tried = _Known(self, whole), list[tuple[str, Step]]()
         for number, way in enumerate(SHARES, start=FIRST_WAY):
             digests = {step.architecture.digest: step.number for _, step in tried}
             decide = partial(self._compressed, known, way, digests)
             begin = partial(self._begin_taught, whole, number, self.request.part(TRIAL_SHARE))
             try:
                 tried.append((way, self.steps.run(number, decide, begin, self.on_epoch)))
-            except NothingFitsError as error:
+            except InfeasibleStepError as error:
                 self.say(f"{way}: {error}")
-                problem = error
-        if not tried and problem is not None:
+        if not tried:
             self.steps.end("nothing is within the budget")
-            raise problem
+            name = "max_latency_ms" if self.request.budget.max_latency_ms is not None else "max_size_kb"
+            problem = f": nothing that is left of the network is within {self.request.budget}; give more"
+            raise NothingFitsError(Parameter(name), problem)
         return tried
 
     def _compressed(self, known: "_Known", way: str, digests: dict[str, int]) -> Decided:
         """What one way leads to.
 
         Raises:
-            NothingFitsError: nothing within the budget, or what another way has led to.
+            InfeasibleStepError: to nothing within the budget, or to what another way has led to.
         """
         self.say(f"{way}: choosing for {self.request.budget}")
         found = compress(known.found, way, self.request.budget, self.model, self.say)
         digest = found.architecture.digest
         if digest in digests:
-            name = Parameter("max_latency_ms")
-            raise NothingFitsError(name, f": it leads to the network of trial {digests[digest]}")
+            raise InfeasibleStepError(f"it leads to the network of trial {digests[digest]}")
+        calibrate(found.module, self.data.train)
         right = accuracy(found.module, self.data.validation)
         self.say(
             f"{way}: {milliseconds(found.measured.milliseconds)} ms, "
@@ -238,6 +240,12 @@ class Adapting:
         return training_seed(self.request.seed, number)
 
 
+def best(done: Sequence[tuple[str, Step]], budget: Budget) -> Step:
+    """The most accurate step within the budget, the later one of two; training on may not have helped."""
+    within = [step for _, step in done if budget.holds(step.milliseconds, step.architecture)]
+    return max(within, key=lambda step: (step.accuracy, step.number))
+
+
 @dataclass
 class _Known:
     """What ways into the budget go by, found when the first of them asks."""
@@ -248,7 +256,6 @@ class _Known:
     @cached_property
     def found(self) -> Known:
         from nas.adapting.precisions import starts
-        from nas.adapting.sensitivity import sensitivities
         from nas.pruning.importance import criteria
         from search_spaces.pruning.couplings import couplings
         from search_spaces.sizing import layers

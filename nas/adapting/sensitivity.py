@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nas.data.batches import tensor
+from search_spaces.activation import InputActivation
 from search_spaces.errors import InvalidInput
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.precision import precisions
@@ -67,6 +68,18 @@ def sensitivities(
                         found[name, precision] = _divergence(network, parts, expected)
             on_layer(done, len(layers))
     return found
+
+
+def calibrate(network: nn.Module, images: "Split") -> None:
+    """Let a network's codes of inputs find their ranges, with all else as it is in evaluation mode."""
+    network.eval()
+    activations = [part for part in network.modules() if isinstance(part, InputActivation)]
+    for part in activations:
+        part.train()
+    with torch.no_grad():
+        for images_of_part in _parts(images, min(len(images), RANGE_BATCHES * BATCH)):
+            network(images_of_part.to(_device(network)))
+    network.eval()
 
 
 def _device(network: nn.Module) -> torch.device:

@@ -75,14 +75,18 @@ class Given:
         return {name: p.name for name, p in named.items() if p is not None and p.name not in ("", FLOAT)}
 
     def start(self, module: "nn.Module") -> set[str]:
-        """Let a network start from the weights; gives the names of its parameters that were taken over.
+        """Let a network start from the weights, but for its last layer; gives the names of its parameters
+        that were taken over.
 
         Raises:
             InvalidInput: none of its layers was.
         """
         from nas.training.weights import take_over
+        from search_spaces.recoding import recodable
 
-        taken = take_over(module, self.weights.tensors, self.weights.codes)
+        *_, head = recodable(module)
+        body = {name: t for name, t in self.weights.tensors.items() if not name.startswith(f"{head}.")}
+        taken = take_over(module, body, self.weights.codes)
         shapes = {name: p.ndim for name, p in module.named_parameters()}
         if not any(shapes.get(name, 0) > 1 for name in taken):
             problem = f"no layer of {self.title} is in '{self.weights.path}'"
@@ -124,7 +128,10 @@ def read_given(path: Path, network: str | None = None) -> Given:
     from nas.training.pretrained import read_pretrained
 
     file = _file(path)
-    weights = read_pretrained(file)
+    try:
+        weights = read_pretrained(file)
+    except InvalidInput as error:
+        raise error.of("weights") from error
     found, size = _architecture(file, network)
     title = found.title if isinstance(found, NamedNetwork) else f"{found.origin} {found.digest[:12]}"
     return Given(title, weights, found, size)

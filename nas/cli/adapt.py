@@ -78,7 +78,7 @@ def adapt(context: click.Context, /, weights: Path, **options: Any) -> None:
     one search. A command that was interrupted goes on when it is typed again.
     """
     from nas.adapting.budget import Budget
-    from nas.adapting.run import Request
+    from nas.adapting.run import Request, best
     from nas.cli.again import goes_on
 
     budget = Budget(options["max_latency_ms"], options["max_size_kb"])
@@ -90,7 +90,7 @@ def adapt(context: click.Context, /, weights: Path, **options: Any) -> None:
         return
     print_table(COLUMNS, list(_rows(done)))
     words = ("export", name, "-o", "adapted")
-    say(f"Next: {command(*words, trial=done[-1][1].number, storage=options['storage'])}")
+    say(f"Next: {command(*words, trial=best(done, budget).number, storage=options['storage'])}")
 
 
 def _adapted(weights: Path, request: "Request", options: dict[str, Any]) -> "tuple[str, Done]":
