@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from nas.training.job import ARCHITECTURE, MODEL, PUBLISHED, WEIGHTS, TrainJob, job_of
-from search_spaces.architecture import Architecture, Buildable, NamedNetwork
+from search_spaces.architecture import Architecture, Buildable, NamedNetwork, read_architecture
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from nas.ledger import Ledger
     from nas.training.pretrained import Pretrained
 
 FLOAT, SAFETENSORS = "float", ".safetensors"
@@ -64,8 +67,6 @@ class Given:
 
     def own_precisions(self) -> dict[str, str]:
         """The precision of each layer as it was trained, by name, where that is not float."""
-        import torch
-
         import search_spaces
         from search_spaces.recoding import recodable
 
@@ -135,6 +136,29 @@ def read_given(path: Path, network: str | None = None) -> Given:
     found, size = _architecture(file, network)
     title = found.title if isinstance(found, NamedNetwork) else f"{found.origin} {found.digest[:12]}"
     return Given(title, weights, found, size)
+
+
+def given_of_trial(ledger: "Ledger", search: str, number: int) -> Given:
+    """The trained weights of a trial.
+
+    Raises:
+        InvalidInput: there is no such trial, or it was never trained.
+    """
+    from safetensors.torch import load
+
+    import search_spaces
+    from nas.training.pretrained import Pretrained
+    from nas.training.weights import codes_of
+
+    trial, tensors = ledger.trial(search, number), ledger.weights(search, number)
+    title = f"trial {number} of search {search}"
+    if tensors is None or trial.architecture is None:
+        raise InvalidInput("weights", f"{title} has no weights", "name one that is complete")
+    found = read_architecture(trial.architecture)
+    with torch.device("meta"):  # names and codes, without memory
+        codes = codes_of(search_spaces.build(found))
+    weights = Pretrained(Path(f"{search}/{number}"), load(tensors), codes)
+    return Given(title, weights, found, _side(found))
 
 
 def _file(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """``nas adapt``: a trained network becomes one for your own images, within a budget."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ SPACE = "cifar"
 
 
 @click.command()
-@click.argument("weights", type=click.Path(path_type=Path))
+@click.argument("weights")
 @click.option(
     "--data", required=True, metavar="NAME_OR_PATH", help="Your images: a folder with one for each class."
 )
@@ -69,13 +70,13 @@ SPACE = "cifar"
 @storage_option
 @json_option
 @click.pass_context
-def adapt(context: click.Context, /, weights: Path, **options: Any) -> None:
+def adapt(context: click.Context, /, weights: str, **options: Any) -> None:
     """Make a trained network one for your images that is fast and small enough.
 
-    WEIGHTS is a folder of `nas train` or `nas export`, or a file of torchvision or timm. The network gets a
-    new head, which is trained, then all of it. Then channels are pruned and precisions lowered, layer by
-    layer, until it is within the budget; the float network teaches what is left. Each of these is a trial of
-    one search. A command that was interrupted goes on when it is typed again.
+    WEIGHTS is a folder of `nas train` or `nas export`, a trial as SEARCH/NUMBER, or a file of torchvision or
+    timm. The network gets a new head, which is trained, then all of it. Then channels are pruned and
+    precisions lowered, layer by layer, until it is within the budget; the float network teaches what is left.
+    Each of these is a trial of one search. A command that was interrupted goes on when it is typed again.
     """
     from nas.adapting.budget import Budget
     from nas.adapting.run import Request, best
@@ -93,24 +94,25 @@ def adapt(context: click.Context, /, weights: Path, **options: Any) -> None:
     say(f"Next: {command(*words, trial=best(done, budget).number, storage=options['storage'])}")
 
 
-def _adapted(weights: Path, request: "Request", options: dict[str, Any]) -> "tuple[str, Done]":
+def _adapted(weights: str, request: "Request", options: dict[str, Any]) -> "tuple[str, Done]":
     """The name of the search, and its steps."""
     from nas.adapting.run import Adapting
-    from nas.adapting.source import read_given
     from nas.cli.latency_model import open_model
     from nas.data import load
     from nas.ledger import Ledger
+    from nas.ledger.records import check_search_name
     from nas.steps.beginning import begin
     from nas.steps.steps import Steps
     from nas.training.presets import recipe_for
 
-    given = read_given(weights, options["network"])
+    given = _given(weights, options)
     size = options["image_size"]
     with decoding() as on_data:
         data = load(options["data"], size or given.size_for(options["data"]), on_data)
     given.form_for(data.input_shape, data.classes)  # refuses other images before a ledger is made
     recipe = recipe_for(data)
-    storage, name = options["storage"], options["name"] or f"{Path(data.name).name}-adapted"
+    storage = options["storage"]
+    name = check_search_name(options["name"] or _usual_name(data))
     with (
         Ledger.open(storage, create=True) as ledger,
         open_model(storage, options["device"], brief=True) as model,
@@ -120,6 +122,23 @@ def _adapted(weights: Path, request: "Request", options: dict[str, Any]) -> "tup
         steps = Steps(ledger, name, data, say)
         done = Adapting(given, data, recipe, request, model, steps, say, _tell).run()
     return name, done
+
+
+def _usual_name(data: "DataSet") -> str:
+    """Of the search that is made: what is no name of a search becomes one."""
+    found = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data.name).name).strip("._-")[:40]
+    return f"{found or 'images'}-adapted"
+
+
+def _given(weights: str, options: dict[str, Any]) -> "Given":
+    from nas.adapting.source import given_of_trial, read_given
+    from nas.ledger import Ledger
+
+    search, _, number = weights.rpartition("/")
+    if Path(weights).exists() or not (search and number.isdecimal()):
+        return read_given(Path(weights), options["network"])
+    with Ledger.open(options["storage"], read_only=True) as ledger:
+        return given_of_trial(ledger, search, int(number))
 
 
 def _config(given: "Given", data: "DataSet", request: "Request", options: dict[str, Any]) -> "SearchConfig":
