@@ -13,8 +13,8 @@ from nas.formatting import kilobytes, milliseconds
 from nas.pruning.choosing import Chooser, Cut
 from nas.pruning.greedy import CostsOf
 from nas.pruning.importance import Scores
-from nas.steps.steps import InfeasibleStepError
 from search_spaces.architecture import Buildable
+from search_spaces.errors import InfeasibleStepError
 from search_spaces.pruning.cutting import cut as cut_out
 from search_spaces.sizing import size
 

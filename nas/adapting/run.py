@@ -15,12 +15,12 @@ from nas.adapting.source import Given
 from nas.formatting import kilobytes, milliseconds
 from nas.seeds import training_seed
 from nas.steps.networks import Decided, Step, cost_of, measured
-from nas.steps.steps import InfeasibleStepError, OnEpoch, Steps
+from nas.steps.steps import OnEpoch, Steps
 from nas.training.loop import Training, accuracy
 from nas.training.recipe import Recipe
 from search_spaces.architecture import Buildable
 from search_spaces.builder import build
-from search_spaces.errors import InvalidInput, NothingFitsError, Parameter
+from search_spaces.errors import InfeasibleStepError, InvalidInput, NothingFitsError, Parameter
 from search_spaces.precision import precisions
 from search_spaces.sizing import size
 

@@ -17,7 +17,13 @@ from nas.steps.networks import BEFORE_TRAINING, Decided, Step, network_of
 from nas.trials.failures import one_line
 from nas.trials.heartbeat import Heartbeat
 from search_spaces.architecture import read_architecture
-from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError, StorageError, TrainingError
+from search_spaces.errors import (
+    InfeasibleStepError,
+    InvalidInput,
+    NothingFitsError,
+    StorageError,
+    TrainingError,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,10 +36,6 @@ Decide = Callable[[], Decided]
 Begin = Callable[["nn.Module"], "Training"]
 """Makes the training of a network; the same one each time, whatever weights the network has."""
 OnEpoch = Callable[["Epoch"], None]
-
-
-class InfeasibleStepError(BitnasError):
-    """A step cannot be made, and others may: ``decide`` raises it, and its trial is infeasible then."""
 
 
 @dataclass
