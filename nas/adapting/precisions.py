@@ -6,9 +6,11 @@ from typing import NamedTuple
 from nas.adapting.sensitivity import Sensitivities
 from nas.pruning.greedy import Changed, CostsOf, Greedy
 from search_spaces.architecture import Buildable
-from search_spaces.errors import BitnasError
+from search_spaces.errors import InvalidInput, UnsupportedLayerError
 
 FLOAT = "float"
+NEARLY = 1.05
+"""How many times as much as the cheapest network another may cost that loses less."""
 
 
 class Recode(NamedTuple):
@@ -68,18 +70,21 @@ def precisions_within(
     """The precisions that lose least at no more than ``target``, among those that greedy steps lead to.
 
     Each beginning is brought down by itself: a single layer in 8 bits between layers in float may save
-    nothing, where all layers in 8 bits save much. Where none comes to the target, the cheapest is given.
+    nothing, where all layers in 8 bits save much. Where none comes to the target, what loses least of all
+    that was met and costs hardly more than the cheapest: the rest is left to pruning.
     """
-    reached = []
+    reached, met = list[Changed](), list[Changed]()
     for begin in begins:
         try:
             chooser = PrecisionChooser(float_form, begin, found, costs_of)
-        except BitnasError as error:  # no kernel computes it, or the device does not take it
+        except (UnsupportedLayerError, InvalidInput) as error:  # no kernel computes it
             tell(str(error))
             continue
         chooser.down_to(target)
         reached.append(chooser.now)
+        met += [*chooser.before, chooser.now]
     within = [each for each in reached if each.cost <= target]
     if within:
         return min(within, key=lambda each: (each.lost, each.cost))
-    return min(reached, key=lambda each: each.cost)
+    cheap = NEARLY * min(each.cost for each in met)
+    return min((each for each in met if each.cost <= cheap), key=lambda each: (each.lost, each.cost))

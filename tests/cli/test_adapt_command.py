@@ -85,6 +85,9 @@ def test_a_network_within_the_budget_is_not_compressed_and_too_small_a_one_is_to
         assert wide.exit_code == 0, wide.stderr
         assert "the float network is within 1.00 ms" in wide.stderr
         assert [line.split()[1] for line in wide.stdout.splitlines()[1:]] == ["head", "float"]
+        again = run("adapt", "digits-adapted/1", *common, "--max-size-kb", "1000", "--name", "again")
+        assert again.exit_code == 0, again.stderr
+        assert "trial 1 of search digits-adapted: measuring it in float" in again.stderr
         narrow = run("adapt", str(tmp_path / "out"), *common, "--max-latency-ms", "1e-6", "--name", "narrow")
         assert narrow.exit_code == 1
         last = narrow.stderr.splitlines()[-1]

@@ -263,7 +263,7 @@ def test_a_step_that_cannot_be_made_is_infeasible_and_others_follow(demo: Ledger
         raise InfeasibleStepError("nothing is left")
 
     for _ in range(2):
-        with pytest.raises(InfeasibleStepError, match="^nothing is left$"):
+        with pytest.raises(InfeasibleStepError, match=r"^nothing is left$"):
             steps.run(0, decide)
     assert len(asked) == 1, "it is told again, not decided again"
     assert (demo.trial("demo", 0).state, demo.trial("demo", 0).error) == (
