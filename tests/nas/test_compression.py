@@ -10,10 +10,11 @@ from torch import nn
 import search_spaces
 from nas.compression.layers import prunable, shareable
 from nas.compression.pruning import Masks, steps_to
+from nas.compression.settings import Settings
 from nas.compression.sharing import k_means, shared
 from nas.compression.sizes import uncoded_bits
 from nas.compression.source import Source
-from nas.compression.stages import REPORT, Settings, compress
+from nas.compression.stages import REPORT, compress
 from nas.data import load
 from nas.evaluators.training import TrainingEvaluator
 from nas.ledger import SearchConfig, TrialRecord, TrialState
