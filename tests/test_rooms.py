@@ -20,6 +20,7 @@ MAY_IMPORT = {
 LAYERS = {
     "nas": (
         {"cli", "testing"},
+        {"adapting"},
         {"searching", "pruning"},
         {"executors", "analysis", "compression", "steps"},
         {"trials", "export"},

@@ -27,7 +27,8 @@ def _words(context: click.Context, option: click.Parameter) -> Iterator[str]:
         yield typed(option) if value else option.secondary_opts[0]
     else:
         for each in value if option.multiple and value else (value,):
-            yield from (typed(option), str(each))
+            names = ",".join(each) if isinstance(each, tuple) else each  # which options take with commas
+            yield from (typed(option), str(names))
 
 
 @contextmanager

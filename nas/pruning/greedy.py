@@ -59,10 +59,12 @@ class Greedy(ABC, Generic[C, K]):
 
     Attributes:
         now: what the network has become so far.
+        before: what it was before each step.
     """
 
     def __init__(self, first: C, costs_of: CostsOf) -> None:
         self.now: C = replace(first, cost=costs_of([first.architecture])[0])
+        self.before: list[C] = []
         self._costs_of = costs_of
 
     @abstractmethod
@@ -85,6 +87,7 @@ class Greedy(ABC, Generic[C, K]):
             found = self._best(waiting)
             if found is None:
                 return False
+            self.before.append(self.now)
             self.now = found
             waiting = self._waiting({step.key: step.rate for step in waiting})
         return True

@@ -17,7 +17,13 @@ from nas.steps.networks import BEFORE_TRAINING, Decided, Step, network_of
 from nas.trials.failures import one_line
 from nas.trials.heartbeat import Heartbeat
 from search_spaces.architecture import read_architecture
-from search_spaces.errors import InvalidInput, NothingFitsError, StorageError, TrainingError
+from search_spaces.errors import (
+    InfeasibleStepError,
+    InvalidInput,
+    NothingFitsError,
+    StorageError,
+    TrainingError,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,7 +82,10 @@ class Steps:
             BitnasError: another process is at it, or it has failed, or what ``decide`` and trainings raise.
                 After InvalidInput or NothingFitsError of ``decide``, and a loss that is not finite, no step
                 comes any more; a search in which none was trained is gone then.
+            InfeasibleStepError: ``decide`` has raised it, now or before.
         """
+        if (why := self._infeasible(number)) is not None:
+            raise InfeasibleStepError(why)
         if (claim := self._claims.claim_step(number)) is not None:
             with self._held(claim) as held:
                 if begin is None:
@@ -84,6 +93,13 @@ class Steps:
                 else:
                     self._train(self._decided(claim, decide, begin), begin, on_epoch, held.check)
         return network_of(self.ledger, self.search, number)
+
+    def _infeasible(self, number: int) -> str | None:
+        """Why a step could not be made; None of one that could, or was not tried yet."""
+        found = self.ledger.outlines(self.search, TrialState.INFEASIBLE)
+        if all(trial.number != number for trial in found):
+            return None
+        return self.ledger.trial(self.search, number).error or ""
 
     def end(self, why: str) -> None:
         """No more steps come; those that were not begun are gone. ``why`` is kept with the search."""
@@ -99,6 +115,9 @@ class Steps:
         except TrainingError as error:  # the same weights and batches would come there again
             self._claims.finish(claim, TrialState.FAILED, error=one_line(error))
             self.end(f"trial {claim.trial.number} has failed")
+            raise
+        except InfeasibleStepError as error:
+            self._claims.finish(claim, TrialState.INFEASIBLE, error=one_line(error))
             raise
         except (InvalidInput, NothingFitsError) as error:  # it would be refused again
             self._claims.release(claim, one_line(error))

@@ -24,7 +24,14 @@ from nas.training.loop import Epoch, Training
 from nas.training.recipe import Recipe
 from search_spaces import build
 from search_spaces.architecture import Architecture, Block, Head, Stem
-from search_spaces.errors import BitnasError, InvalidInput, NothingFitsError, StaleClaimError, TrainingError
+from search_spaces.errors import (
+    BitnasError,
+    InfeasibleStepError,
+    InvalidInput,
+    NothingFitsError,
+    StaleClaimError,
+    TrainingError,
+)
 from tests.latency.board import measurement
 
 CONFIG = SearchConfig("tiny", "digits", "local", trials=2, epochs=3)
@@ -246,3 +253,21 @@ def test_a_training_that_fails_is_seen_in_the_ledger(steps: Callable[[str], Step
         BitnasError, match=r"^name: trial 0 of 'fails' has failed: the loss became nan; choose"
     ):
         fails.run(0, as_it_was, train(digits))
+
+
+def test_a_step_that_cannot_be_made_is_infeasible_and_others_follow(demo: Ledger) -> None:
+    steps, asked = Steps(demo, "demo", load("digits")), []
+
+    def decide() -> Decided:
+        asked.append(1)
+        raise InfeasibleStepError("nothing is left")
+
+    for _ in range(2):
+        with pytest.raises(InfeasibleStepError, match=r"^nothing is left$"):
+            steps.run(0, decide)
+    assert len(asked) == 1, "it is told again, not decided again"
+    assert (demo.trial("demo", 0).state, demo.trial("demo", 0).error) == (
+        TrialState.INFEASIBLE,
+        "nothing is left",
+    )
+    assert taken(claims_of(demo).claim_step(1)).trial.number == 1
