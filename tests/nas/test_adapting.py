@@ -67,7 +67,7 @@ def test_what_a_precision_costs_is_how_far_the_outputs_go(
     made = recoded(changed.get_submodule(name), precisions.get("ternary"))
     made.start_from(changed.get_submodule(name).weight.detach())  # type: ignore[arg-type]  # a parameter
     changed.get_submodule("block1.conv1")[0] = made  # type: ignore[operator]  # a sequence
-    chosen = torch.linspace(0, len(digits.train) - 1, 512).round().long().numpy()
+    chosen = torch.linspace(0, len(digits.train) - 1, 256).round().long().numpy()
     images = torch.from_numpy(digits.train.at(chosen).images)
     with torch.no_grad():
         target, outputs = (F.log_softmax(each.eval()(images), 1) for each in (network, changed))
