@@ -27,7 +27,7 @@ OnLayer = Callable[[int, int], None]
 
 MOST_IMAGES, LEAST_IMAGES, BATCH = 256, 32, 64
 MOST_PRODUCTS = 5e11
-"""Multiplications for all layers and precisions together: half a minute on one core, more in depthwise layers."""
+"""Multiplications for all layers and precisions together: about half a minute on one core."""
 RANGE_BATCHES = 4
 """Batches by which ranges of inputs are found; ten would not change them much."""
 
