@@ -11,11 +11,10 @@ import pytest
 
 from nas.ledger import Ledger, TrialState
 from search_spaces.errors import BitnasError
-from tests.cli.small_network import environment, run, trained
+from tests.cli.small_network import MOST_S, environment, killed_after_a_checkpoint, run, trained
 from tests.latency.board import Board, plugged_in
 
 PLUGIN = Path(__file__).parent / "board_plugin.py"
-MOST_S = 300
 OPTIONS = ("--device", "board", "--target-share", "0.6", "--rounds", "2", "--epochs", "4", "--name", "it")
 
 
@@ -78,3 +77,19 @@ def test_a_killed_pruning_ends_with_the_same_bits(tmp_path: Path) -> None:
     expected = outcome(tmp_path, "whole")
     assert len(expected) == 3
     assert outcome(tmp_path, "parts") == expected
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("small_network")
+def test_a_killed_compression_ends_with_the_same_file(tmp_path: Path) -> None:
+    trained(tmp_path / "out", "--precision", "ternary", "--classifier", "float", "--average", "0.99")
+    options = ["compress", str(tmp_path / "out"), "--sparsity", "0.5", "--steps", "2", "--cluster", "3", "-o"]
+    assert run(*options, str(tmp_path / "whole")).exit_code == 0
+    parts = [*options, str(tmp_path / "parts")]
+    killed_after_a_checkpoint(tmp_path / "parts", [sys.executable, "-m", "nas.cli.main", *parts], tmp_path)
+    again = run(*parts)
+    assert again.exit_code == 0, again.stderr
+    assert "going on after epoch" in again.stderr
+    assert {path.name for path in (tmp_path / "parts").iterdir()} == {"compression.json", "network.bnz"}
+    files = [(tmp_path / name / "network.bnz").read_bytes() for name in ("whole", "parts")]
+    assert files[0] == files[1]
