@@ -96,7 +96,8 @@ reproduce: $(STAMP)
 networks: $(STAMP)
 	$(BIN)/python -m benchmarks.networks
 
-# Fewer: make proof-networks PROOF='--networks 50 --target aarch64', and only ONNX files: PROOF='--target onnx'
+# Fewer: make proof-networks PROOF='--networks 50 --target aarch64', only ONNX files: PROOF='--target onnx', in C on
+# an emulated microcontroller: PROOF='--networks 100 --target cortex-m4', of one precision: PROOF='--precision lq2'
 PROOF ?=
 proof-networks: $(STAMP)
 	$(BIN)/python -m benchmarks.proof $(PROOF)

@@ -19,7 +19,7 @@ from search_spaces import precisions
 from search_spaces.networks import networks
 from search_spaces.plan import SCALE_CASES
 
-SIDES = {"alexnet": 227, "squeezenet1.0": 64, "squeezenet1.0-bypass": 64, "squeezenet1.1": 64}
+SIDES = {"alexnet": 227, **{name: 64 for name in networks if name.startswith("squeezenet")}}
 """Sides of small images that networks take; 32 where nothing is said. Their layers are the same."""
 
 CLASSES, IMAGES, STEPS = 10, 32, 2

@@ -38,7 +38,7 @@ def page(ledger: Ledger, route: Route) -> Any:
         crumbs(("Artifacts", "/artifacts"), (name, "")),
         heading(name, badge, _verified_badge(exported)),
         card("Can I trust it?", _trust(exported, looked, storage)),
-        _card(looked.card).show(),
+        _card(looked).show(),
         _files(exported, looked).show(),
         card(
             "What to do with it", _commands(record, storage), "Type these on the machine where the folder is."
@@ -75,21 +75,22 @@ def _trust(exported: Exported, looked: Looked, storage: str | None) -> Any:
     return dmc.Stack([notice(files, failed=failed), dmc.Text(told, size="sm")], gap="sm")
 
 
-def _card(found: Any) -> View[Any]:
+def _card(looked: Looked) -> View[Looked]:
     return View(
         "Card",
-        lambda: found,
-        lambda found: None if found else "It has no card that can be trusted.",
+        lambda: looked,
+        lambda looked: None if looked.card else "It has no card that can be trusted.",
         _draw_card,
         note="What the network states of itself, and how each figure was come by.",
     )
 
 
-def _draw_card(found: Any) -> Any:
+def _draw_card(looked: Looked) -> Any:
+    found: Any = looked.card
     layers = ", ".join(f"{count} {name}" for name, count in found.precisions.items()) or MISSING
     where = ", ".join(f"{k} {v}" for k, v in found.device.items() if k not in DEVICE_LEFT_OUT) or MISSING
     facts = [("Layers", layers), ("Device", where), ("Architecture", dmc.Code(found.digest))]
-    return dmc.Stack([_table(("Figure", "Value", "How"), found.rows()), _facts(facts)])
+    return dmc.Stack([_table(("Figure", "Value", "How"), looked.figures()), _facts(facts)])
 
 
 def _files(exported: Exported, looked: Looked) -> View[Looked]:

@@ -110,7 +110,8 @@ def search(
         batch_size: images a step; None chooses by the number of images.
         learning_rate: the highest rate of a training; None chooses by the data.
         pretrained: weights that trainings start from, wherever names and shapes agree: a safetensors file
-            that ``nas train`` or ``nas export`` wrote, or of any network in float.
+            that ``nas train`` or ``nas export`` wrote, or of any network in float; or torchvision's or
+            timm's weights, as ``.pth`` or ``.safetensors``.
         fix: the one option that choices of the space are to have, by their names, whole or in part, such as
             ``{"stage1.block": "separable"}``.
         only: the options that they may have, such as ``{"precision": ["int8", "binary"]}``.

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
+from typing import Any
 
 MISSING = "—"  # a figure that is not there; the trial's state says why
 
@@ -51,3 +52,14 @@ def numbered(noun: str, numbers: Iterable[int]) -> str:
     """Such as ``trial 0`` and ``trials 0, 3``."""
     told = [str(number) for number in numbers]
     return f"{noun} {told[0]}" if len(told) == 1 else f"{noun}s {', '.join(told)}"
+
+
+def told_setting(value: Any) -> str:
+    """A setting as it is typed, more or less."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={told_setting(option)}" for name, option in value.items()) or "none"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value)) or "none"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "none" if value in (None, "") else str(value)

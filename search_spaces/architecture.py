@@ -74,6 +74,9 @@ Widths = Annotated[
     AfterValidator(_Frozen),
     PlainSerializer(dict),
 ]
+PartPrecisions = Annotated[
+    Mapping[PartName, Name], Field(max_length=4096), AfterValidator(_Frozen), PlainSerializer(dict)
+]
 PartNames = Annotated[tuple[PartName, ...], Field(max_length=1024), AfterValidator(_in_order)]
 
 
@@ -140,27 +143,41 @@ class Buildable(_Data):
         widths: how many channels layers make, by the layer's name in the network, where pruning has left
             fewer than the network has without it (``search_spaces.pruning``).
         without: the blocks that pruning has left out, by name: what comes in goes out.
+        layer_precisions: of single layers, by the layer's name in the network, where they have another than
+            the network says (``search_spaces.recoding``).
     """
 
     input_shape: tuple[Inputs, Pixels, Pixels]
     classes: Annotated[int, Field(ge=2, le=100_000)]
     widths: Widths = _Frozen[int]({})
     without: PartNames = ()
+    layer_precisions: PartPrecisions = _Frozen[str]({})
 
     @model_serializer(mode="wrap")
-    def _without_pruning(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """What was not pruned says nothing of it, so that digests of older architectures stay."""
-        return {k: v for k, v in write(self).items() if v or k not in ("widths", "without")}
+    def _without_changes(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What was not changed says nothing of it, so that digests of older architectures stay."""
+        changes = "widths", "without", "layer_precisions"
+        return {k: v for k, v in write(self).items() if v or k not in changes}
 
     @property
     def is_pruned(self) -> bool:
         """Whether layers make fewer channels than they did, or blocks are left out."""
         return bool(self.widths or self.without)
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether it was pruned, or single layers have precisions of their own."""
+        return self.is_pruned or bool(self.layer_precisions)
+
     def pruned(self, widths: Mapping[str, int], without: Iterable[str] = ()) -> Self:
         """The same with these widths, and without these blocks and those that are left out already."""
         fields = {**json.loads(self.to_json()), "widths": dict(widths)}
         return self.from_json(json.dumps({**fields, "without": [*self.without, *without]}))
+
+    def recoded(self, layer_precisions: Mapping[str, str]) -> Self:
+        """The same with these precisions of single layers, and no others."""
+        fields = {**json.loads(self.to_json()), "layer_precisions": dict(layer_precisions)}
+        return self.from_json(json.dumps(fields))
 
     def to_json(self) -> str:
         """Canonical JSON: every field, keys sorted, no spaces, ASCII."""
@@ -233,7 +250,8 @@ class NamedNetwork(Buildable):
     def title(self) -> str:
         """Such as ``resnet20 in int8``."""
         last = "" if self.classifier is None else f", classifier in {self.classifier}"
-        return f"{self.network} in {self.precision}{last}{', pruned' if self.is_pruned else ''}"
+        mixed = ", precisions by layer" if self.layer_precisions else ""
+        return f"{self.network} in {self.precision}{last}{mixed}{', pruned' if self.is_pruned else ''}"
 
 
 def read_architecture(text: str) -> Architecture | NamedNetwork:

@@ -44,8 +44,12 @@ def _whole(architecture: Buildable) -> nn.Module:
         network = _named_network(architecture)
     else:
         network = nn.Sequential(OrderedDict((part.name, part.build()) for part in _parts(architecture)))
+    if architecture.layer_precisions:
+        from search_spaces.recoding import recode  # here, as few architectures are changed
+
+        recode(network, architecture)
     if architecture.is_pruned:
-        from search_spaces.pruning.fitting import fit  # here, as few architectures are pruned
+        from search_spaces.pruning.fitting import fit
 
         fit(network, architecture)
     return network
@@ -73,8 +77,8 @@ class Part:
         Raises:
             InvalidInput: as ``build`` says.
         """
-        is_pruned = isinstance(self.data, Buildable) and self.data.is_pruned
-        sharing = nullcontext() if is_pruned else shared_layers()  # pruning would change what others share
+        is_changed = isinstance(self.data, Buildable) and self.data.is_changed
+        sharing = nullcontext() if is_changed else shared_layers()  # what others share is not changed
         with torch.random.fork_rng(devices=[]), sharing:  # the caller's random numbers stay
             return _hollow(self.build())
 
@@ -103,8 +107,8 @@ def _hollow(module: nn.Module) -> nn.Module:
 
 def parts(architecture: Buildable) -> Iterator[Part]:
     """Stem, blocks and head of an architecture's network, in order; a published network, or one that was
-    pruned, is one part."""
-    if isinstance(architecture, NamedNetwork) or architecture.is_pruned:
+    pruned or has precisions by layer, is one part."""
+    if isinstance(architecture, NamedNetwork) or architecture.is_changed:
         yield Part(WHOLE, architecture.input_shape[0], architecture, architecture.classes)
     else:
         yield from _parts(architecture)

@@ -14,6 +14,7 @@ BitnasError                  the machine, a file or the storage is not as it sho
 ├── StaleClaimError          another worker has claimed a trial since
 ├── ExhaustedError           a space has no architecture left that a search could try
 ├── NothingFitsError         no trial of a search is within the limits
+├── InfeasibleStepError      one way to go on leads nowhere; its trial is infeasible, and others may be tried
 ├── CodingError              bytes are no codes: a compressed file is damaged
 └── DisagreementError        compiled code and torch put images into different classes
 
@@ -166,6 +167,10 @@ class StaleClaimError(BitnasError):
 
 class NothingFitsError(BitnasError):
     """No trial of the search is within the limits."""
+
+
+class InfeasibleStepError(BitnasError):
+    """One of several ways to go on leads nowhere: its trial is infeasible, and others may be tried."""
 
 
 class ExhaustedError(BitnasError):

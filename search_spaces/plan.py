@@ -57,6 +57,16 @@ class Plan:
         return self.pointwise if self.pointwise.suits_all_layers else precisions.get("float")
 
     @property
+    def hidden(self) -> Precision:
+        """Of a dense layer between the means over an image and the classifier: no batch norm follows it."""
+        return precisions.get("float") if self.is_binary else _for_last(self.pointwise)
+
+    @property
+    def classifies_signs(self) -> bool:
+        """Whether the last layer takes signs, as it does only where that was asked for."""
+        return self.has_own_classifier and self.classifier.activation == "binary"
+
+    @property
     def before(self) -> "Plan":
         """The plan with masks before the first half of a depthwise-separable convolution, not within it."""
         return replace(self, pointwise=_plain(self.pointwise))

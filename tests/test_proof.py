@@ -1,5 +1,7 @@
 """The proof by random networks: what fails, what is at an edge, what dies, and that outcomes are kept."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -42,6 +44,20 @@ def test_a_failure_tells_how_to_see_it_again(tmp_path, monkeypatch):
     told = CliRunner().invoke(proof.main, given)
     assert told.exit_code == 1
     assert "--networks 1 --first 7 --target native" in told.stdout
+
+
+def test_networks_of_a_precision_have_it_in_every_layer(tmp_path, monkeypatch):
+    def judged(jobs, _):
+        return (judging.Outcome(number, target, "") for number, targets in jobs for target in targets)
+
+    monkeypatch.setattr(proof, "outcomes", judged)
+    given = ["--precision", "lq2", "--networks", "7", "--target", "native", "--log", str(tmp_path / "log")]
+    assert CliRunner().invoke(proof.main, given).exit_code == 0
+    numbers = [json.loads(line)["number"] for line in (tmp_path / "log").read_text().splitlines()]
+    found = [drawn(number) for number in numbers]
+    assert len(found) == 7 and {each.told.split()[0] for each in found} > {"stack"}
+    own = [m for each in found for m in each.module.modules() if isinstance(m, QuantConv2d)]
+    assert {m.precision.name for m in own} == {"float", "lq2"}  # the first layer of a stack is of floats
 
 
 def test_every_kind_and_precision_is_drawn():

@@ -20,8 +20,9 @@ MAY_IMPORT = {
 LAYERS = {
     "nas": (
         {"cli", "testing"},
+        {"adapting"},
         {"searching", "pruning"},
-        {"executors", "analysis", "compression"},
+        {"executors", "analysis", "compression", "steps"},
         {"trials", "export"},
         {"evaluators"},
         {"algorithms", "measuring", "training", "figures"},

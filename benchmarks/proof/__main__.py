@@ -1,6 +1,8 @@
 """``make proof-networks``: random networks of every space and precision agree with torch on every target.
 
-The target ``onnx`` is the network as an ONNX file, run by onnxruntime.
+The target ``onnx`` is the network as an ONNX file, run by onnxruntime. The targets ``cortex-m4`` and
+``cortex-m4-soft`` are the network in C, on an emulated board with and without a floating-point unit; it must
+also be to the bit what the same C gives here.
 
 Every outcome is a line of the log. A run that was interrupted goes on there; after a change of the code that
 is judged, all networks are judged again.
@@ -14,21 +16,26 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import count, islice
 from pathlib import Path
 
 import click
 from rich.progress import track
 
 from benchmarks.command import Command
+from benchmarks.proof import cortex_m4
+from benchmarks.proof.drawn import mixes, named
 from benchmarks.proof.emulated import EMULATORS, missing
 from benchmarks.proof.judging import Outcome
 from benchmarks.proof.onnx_form import ONNX, absent_packages
 from benchmarks.proof.workers import outcomes
 from runtime.target import board_of, missing_flags, required_flags
+from search_spaces import precisions
 from search_spaces.errors import InvalidInput
 
 FAMILY = ("x86-64-v2", "x86-64-v3", "alderlake", "x86-64-v4") if platform.machine() == "x86_64" else ()
 TARGETS = ("native", *FAMILY, *EMULATORS, ONNX)
+"""Those of a run that names none; ``cortex_m4.CORTEX_M4`` has the others."""
 ROOT = Path(__file__).parents[2]
 JUDGED = ("runtime", "search_spaces", "benchmarks/proof")
 """The folders whose code the outcomes are of."""
@@ -40,7 +47,17 @@ JUDGED = ("runtime", "search_spaces", "benchmarks/proof")
     "--first", type=click.IntRange(0), default=0, show_default=True, help="The number of the first."
 )
 @click.option(
-    "--target", "targets", multiple=True, help="May be given again. All that run here if not given."
+    "--target",
+    "targets",
+    multiple=True,
+    help="May be given again. All that run here if not given, but for cortex-m4 and cortex-m4-soft.",
+)
+@click.option(
+    "--precision",
+    "names",
+    multiple=True,
+    type=click.Choice(tuple(precisions)),
+    help="Only networks that have it in every layer; may be given again.",
 )
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Networks at once.")
 @click.option(
@@ -50,7 +67,9 @@ JUDGED = ("runtime", "search_spaces", "benchmarks/proof")
     show_default=True,
     help="Where outcomes are kept.",
 )
-def main(networks: int, first: int, targets: tuple[str, ...], workers: int, log: Path) -> None:
+def main(
+    networks: int, first: int, targets: tuple[str, ...], names: tuple[str, ...], workers: int, log: Path
+) -> None:
     """Compile and run random networks beside torch; exit code 1 where one differs."""
     chosen = targets or TARGETS
     reasons = {target: told for target in chosen if (told := why_not(target))}
@@ -58,7 +77,8 @@ def main(networks: int, first: int, targets: tuple[str, ...], workers: int, log:
         target, told = next(iter(reasons.items()))
         raise InvalidInput("target", f"'{target}' does not run here: {told}", "leave it out")
     wanted = {target: None for target in chosen if target not in reasons}
-    numbers, code = range(first, first + networks), digest()
+    ours = (n for n in count(first) if not names or (named(n)[1] in names and not mixes(n)))
+    numbers, code = tuple(islice(ours, networks)), digest()
     known = {(each.number, each.target) for each in kept(log, code)}
     left = [(n, tuple(t for t in wanted if (n, t) not in known)) for n in numbers]
     jobs = [job for job in left if job[1]]
@@ -85,6 +105,8 @@ def why_not(target: str) -> str:
     if target == ONNX:
         lacking = absent_packages()
         return f"not installed: {', '.join(lacking)}" if lacking else ""
+    if target in cortex_m4.CORTEX_M4:
+        return cortex_m4.missing()
     if board_of(target) is None:
         lacking = missing_flags(required_flags(target))
         return f"this CPU lacks {', '.join(lacking)}" if lacking else ""

@@ -13,6 +13,7 @@ COMPILER, EMULATOR = "arm-none-eabi-gcc", "qemu-system-arm"
 PROGRAM = Path(__file__).with_name("on_bytes.c")
 BOARD = Path(__file__).parents[2] / "examples" / "cortex_m4"
 EXACT = ("-std=c99", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror", "-O2")
+NO_LIBM = "-DBITNAS_NO_LIBM"
 M4 = ("-mcpu=cortex-m4", "-mthumb")
 Floats = Literal["hard", "soft"]
 FLOATS: dict[Floats, tuple[str, ...]] = {
@@ -34,7 +35,13 @@ BOARD_OPTIONS = (
     "-icount",
     "shift=0",
 )
+CORTEX_M4: dict[str, Floats] = {"cortex-m4": "hard", "cortex-m4-soft": "soft"}
+"""Targets of the proof, by what computes floats."""
 MOST_SECONDS = 300
+
+
+class DiffersFromHereError(Exception):
+    """The board computes something else than the same C built for this machine."""
 
 
 def missing() -> str:
@@ -85,6 +92,22 @@ def here(
     built = ["gcc", *EXACT, *fused, *options, "-I", source, *files, "-o", program, "-lm"]
     subprocess.run(built, check=True)
     return _run([program, source / "input", source / "output"], source, images, outputs)[0]
+
+
+def proven(source: Path, images: NDArray[np.float32], outputs: int, floats: Floats) -> NDArray[np.float32]:
+    """What both give, to the bit and without the mathematical library; arguments as of ``on_board``.
+
+    Raises:
+        DiffersFromHereError: they give different outputs.
+        subprocess.SubprocessError: it does not compile, it crashes, or it takes too long.
+    """
+    found, _ = on_board(source, images, outputs, floats, NO_LIBM)
+    expected = here(source, images, outputs, floats, NO_LIBM)
+    differing = (found.view(np.uint32) != expected.view(np.uint32)) & ~(np.isnan(found) & np.isnan(expected))
+    if differing.any():
+        calls = int(differing.any(axis=1).sum())
+        raise DiffersFromHereError(f"{calls} of {len(images)} calls give other bits than the same C here")
+    return found
 
 
 def _run(

@@ -51,6 +51,11 @@ def named(number: int) -> tuple[str, str]:
     return kind, names[of_its_kind % len(names)]
 
 
+def mixes(number: int) -> bool:
+    """Whether each layer of the network has a precision of its own, of all that there are."""
+    return named(number)[0] != "stack" and bool(np.random.default_rng(number).integers(2))
+
+
 def drawn(number: int) -> Drawn:
     """The network of a number; the same on every machine with the same versions of torch and numpy."""
     kind, own = named(number)
@@ -62,7 +67,7 @@ def drawn(number: int) -> Drawn:
         return Drawn(f"stack {own}", trained(Stack(precisions.get(own), pick), shape[1:]), shape)
     space = search_spaces.space(kind)
     assert isinstance(space, Staged | Hierarchical)
-    is_mixed = bool(pick.integers(2))
+    is_mixed = mixes(number)
     space = replace(
         space, input_shape=SMALL, classes=CLASSES, precisions=tuple(precisions) if is_mixed else (own,)
     )

@@ -1,6 +1,7 @@
 """Whether a compiled network computes what torch does, image by image."""
 
 import copy
+import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 import runtime
+from benchmarks.proof.cortex_m4 import CORTEX_M4, DiffersFromHereError, Floats, proven
 from benchmarks.proof.drawn import Drawn, drawn
 from benchmarks.proof.emulated import EMULATORS, emulated
 from benchmarks.proof.onnx_form import ONNX, by_onnxruntime
@@ -60,16 +62,16 @@ def judged(number: int, targets: Iterable[str]) -> Iterator[Outcome]:
     """Draw a network, then compile or write it for each target, run it and compare it with torch."""
     network = drawn(number)
     for target in targets:
-        least = IMAGES_EMULATED if target in EMULATORS else IMAGES
+        least = IMAGES_EMULATED if target in (*EMULATORS, *CORTEX_M4) else IMAGES
         batch = network.shape[0]
         generator = torch.Generator().manual_seed(number)
         images = torch.randn(-(-least // batch) * batch, *network.shape[1:], generator=generator)
-        if target == ONNX:
-            found = by_onnxruntime(network, images)
+        try:
+            found = _outputs(network, images, target)
+        except (DiffersFromHereError, subprocess.SubprocessError) as error:
+            yield Outcome(number, target, network.told, failure=" ".join(str(error).split()))
         else:
-            compiled = runtime.compile(network.module, network.shape, target=target)
-            found = _run(compiled, images.numpy(), target)
-        yield Outcome(number, target, network.told, **compared(network, images, found))
+            yield Outcome(number, target, network.told, **compared(network, images, found))
 
 
 def compared(network: Drawn, images: torch.Tensor, found: Images) -> dict[str, Any]:
@@ -120,9 +122,34 @@ def own_errors(module: "nn.Module", images: torch.Tensor, expected: Images) -> N
     return image_errors(expected, exact)
 
 
-def _run(network: runtime.CompiledNetwork, images: Images, target: str) -> Images:
+def _outputs(network: Drawn, images: torch.Tensor, target: str) -> Images:
+    """What the network gives for images (n, C, H, W) in the form of a target.
+
+    Raises:
+        DiffersFromHereError: a Cortex-M4 computes something else than the same C here.
+        subprocess.SubprocessError: the emulated program crashes, or takes too long.
+    """
+    if target == ONNX:
+        return by_onnxruntime(network, images)
+    if target in CORTEX_M4:
+        return _in_c(network, images.numpy(), CORTEX_M4[target])
+    compiled = runtime.compile(network.module, network.shape, target=target)
     if target not in EMULATORS:
-        return network.run(images)
+        return compiled.run(images.numpy())
+    return _emulated(compiled, images.numpy(), target)
+
+
+def _in_c(network: Drawn, images: Images, floats: Floats) -> Images:
+    with torch.no_grad():
+        shape = network.module(torch.zeros(network.shape)).shape
+    calls = images.reshape(-1, *network.shape)
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "c"
+        runtime.write_c(network.module, network.shape, source)
+        return proven(source, calls, shape.numel(), floats).reshape(-1, *shape[1:])
+
+
+def _emulated(network: runtime.CompiledNetwork, images: Images, target: str) -> Images:
     batch = network.info.input_shape[0]
     with tempfile.TemporaryDirectory() as folder:
         parts = [

@@ -14,7 +14,8 @@ from nas.analysis.artifact_files import (
     take_file,
     vouched_manifest,
 )
-from nas.export.card import CARD, Card, card_of
+from nas.export.card import CARD, Card, Row, card_of
+from nas.export.card_rows import card_rows
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ class Looked:
     files: tuple[FileFound, ...] = ()
     manifest: "Manifest | None" = None
     card: Card | None = None
+
+    def figures(self) -> list[Row]:
+        """Those of the card: each with its value and how it was come by."""
+        return [] if self.card is None else card_rows(self.card)
 
 
 def look_at(exported: "Exported", effort: Effort) -> Looked:

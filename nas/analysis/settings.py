@@ -1,8 +1,8 @@
 """The settings of searches as people read them, and the limits that were asked for."""
 
 from dataclasses import fields
-from typing import Any
 
+from nas.formatting import told_setting
 from nas.ledger.records import SearchConfig
 
 LIMITS = {
@@ -18,17 +18,6 @@ def limits_asked(config: SearchConfig) -> dict[str, float | str]:
     """The limits that were asked for, by objective: numbers, and shares such as ``0.5x``."""
     shares = {name: f"{share!r}x" for name, share in config.shares.items()}
     return {**config.without_medians().limited, **shares}
-
-
-def told_setting(value: Any) -> str:
-    """A setting as it is typed, more or less."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name}={told_setting(option)}" for name, option in value.items()) or "none"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value)) or "none"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return "none" if value in (None, "") else str(value)
 
 
 def told_settings(config: SearchConfig) -> dict[str, str]:

@@ -49,9 +49,11 @@ def compress(
     """Write the trained network of SOURCE as one small file, network.bnz.
 
     SOURCE is a search, whose most accurate trial within its limits is taken, or the folder of a training.
-    Weights are pruned and shared if you say so, and trained on; their codes are entropy coded.
+    Weights are pruned and shared if you say so, and trained on; their codes are entropy coded. A command that
+    was interrupted goes on when it is typed again.
     """
-    from nas.compression.stages import Settings
+    from nas.cli.again import goes_on
+    from nas.compression.settings import Settings
     from nas.compression.stages import compress as run
     from runtime.formats.coding import coders
 
@@ -59,7 +61,8 @@ def compress(
     storage, as_json = options.pop("storage"), options.pop("as_json")
     settings = Settings(**options)
     found = _source(storage, source, number)
-    report = run(found, output, settings, say)
+    with goes_on(context):
+        report = run(found, output, settings, say)
     if as_json:
         print_json(report.to_dict())
     else:

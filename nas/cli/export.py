@@ -87,6 +87,7 @@ def export(
     limit that you do not give is the search's own. The folder holds machine code, packed weights, a card with
     the figures, and predict.py, which needs only numpy and apache-tvm-ffi.
     """
+    from nas.export.card_rows import card_rows
     from nas.export.compressed import export_compressed, file_of
     from nas.export.trainings import export_trained, is_training
 
@@ -103,7 +104,7 @@ def export(
     if as_json:
         print_json(card.model_dump())
     else:
-        print_table([Column("figure"), Column("value", right=True), Column("how")], card.rows())
+        print_table([Column("figure"), Column("value", right=True), Column("how")], card_rows(card))
     say(f"{card.title} is in {output}")
     if card.disturbed:
         say(f"Do not rely on its latency: the machine was disturbed ({card.disturbed})")

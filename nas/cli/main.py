@@ -50,6 +50,7 @@ COMMANDS: dict[str, LazyCommand] = {
     ),
     "scale": LazyCommand("nas.cli.scale:scale", "Propose larger versions of a trial, and train them."),
     "compress": LazyCommand("nas.cli.compress:compress", "Write a trained network as one small file."),
+    "adapt": LazyCommand("nas.cli.adapt:adapt", "Make a trained network one for your own images and budget."),
     "prune": LazyCommand("nas.cli.prune:prune", "Make a trained network faster: fewer channels and blocks."),
     "export": LazyCommand("nas.cli.export:export", "Compile and write the network of a trial or a training."),
     "verify": LazyCommand("nas.cli.export:verify", "Check an exported network against its card."),

@@ -1,6 +1,7 @@
 """``nas prune``: a trained network made faster: fewer channels and blocks, then trained on."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,10 @@ from nas.hints import command
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from latency import LatencyModel
-    from nas.ledger import Ledger
-    from nas.pruning.run import Pruned
+    from nas.pruning.run import Request
     from nas.pruning.source import Source
+    from nas.steps.beginning import Command
+    from nas.steps.networks import Step
     from nas.training.loop import Epoch
 
 _FIELDS = (
@@ -46,7 +47,7 @@ _FIELDS = (
     "--rounds", type=int, default=1, show_default=True, help="In how many steps, with a training after each."
 )
 @click.option("--epochs", type=int, default=10, show_default=True, help="How many epochs each trains.")
-@click.option("--rate", type=float, help="Their highest learning rate. [default: a third of the network's]")
+@click.option("--rate", type=float, help="Their highest learning rate. [default: the network's]")
 @click.option(
     "--distillation",
     type=float,
@@ -58,7 +59,7 @@ _FIELDS = (
 @click.option(
     "--name",
     metavar="NAME",
-    help="Of a training: the search that is made. [default: its folder's name-pruned]",
+    help="The search that is made. [default: RUN-pruned, of a search RUN-NUMBER-pruned]",
 )
 @click.option("--device", metavar="NAME", help="Of a training: what it is to be fast on. [default: local]")
 @storage_option
@@ -68,37 +69,66 @@ def prune(context: click.Context, /, run: str, **options: Any) -> None:
     """Make the network of RUN faster by taking out channels and blocks, and train what is left.
 
     RUN is the folder of a finished training, or a search. Which channels, and how many, is chosen by the
-    measured time of the kernels that are left. What comes out is a trial whose parent is what was pruned.
+    measured time of the kernels that are left. What comes out is a search: trial 0 is the network as it was,
+    each round one more. A command that was interrupted goes on when it is typed again.
     """
+    from nas.cli.again import goes_on
+    from nas.export.trainings import is_training
+    from nas.pruning.run import Request
+
+    request = Request(**{name: options[name] for name in _FIELDS})
+    _refuse(context, run, is_training(run))
+    with goes_on(context):
+        name, found = _pruned(run, request, options)
+    if options["as_json"]:
+        print_json(_to_dict(name, found))
+        return
+    print_table(COLUMNS, list(_rows(found)))
+    words = ("export", name, "-o", "pruned")
+    say(f"Next: {command(*words, trial=found[-1].number, storage=options['storage'])}")
+
+
+def _pruned(run: str, request: "Request", options: dict[str, Any]) -> "tuple[str, list[Step]]":
+    """The name of the search, and its steps."""
     from nas.cli.latency_model import open_model
     from nas.export.trainings import is_training
     from nas.ledger import Ledger
-    from nas.ledger.changing import check_new_name
-    from nas.pruning.run import Request, prune
+    from nas.pruning.run import prune
     from nas.pruning.source import of_trial
+    from nas.steps.beginning import begin
+    from nas.steps.steps import Steps
 
-    request = Request(**{name: options[name] for name in _FIELDS})
     storage, is_folder = options["storage"], is_training(run)
-    _refuse(context, run, is_folder)
-    name = options["name"] or f"{Path(run).resolve().name}-pruned" if is_folder else run
     trained = _of_training(run, options["device"]) if is_folder else None  # before a ledger is made
     with Ledger.open(storage, create=is_folder) as ledger:
-        if is_folder:
-            check_new_name(ledger, name)
         source = trained or of_trial(ledger, run, options["number"])
+        name = options["name"] or _usual_name(run, source)
         with open_model(storage, source.config.device, brief=True) as model:
-            kept = _Kept(ledger, name, source, model)
-            found = prune(source, request, model, kept.add, say, lambda epoch: _tell(epoch, request.epochs))
-    if options["as_json"]:
-        print_json(kept.to_dict(found))
-        return
-    print_table(COLUMNS, list(kept.rows(found)))
-    say(f"Next: {command('export', name, '-o', 'pruned', trial=kept.numbers[-1], storage=storage)}")
+            config = replace(
+                source.config, trials=1 + request.rounds, epochs=request.epochs, seed=request.seed
+            )
+            begin(ledger, name, config, _command(run, request, source))
+            steps = Steps(ledger, name, source.data, say)
+            found = prune(source, request, model, steps, say, lambda e: _tell(e, request.epochs))
+    return name, found
+
+
+def _usual_name(run: str, source: "Source") -> str:
+    """Of the search that is made."""
+    return f"{(source.same_as or Path(run).resolve().name).replace('/', '-')}-pruned"
+
+
+def _command(run: str, request: "Request", source: "Source") -> "Command":
+    from nas.steps.beginning import Command
+
+    which = source.same_as or str(Path(run).resolve())
+    settings = {"run": which, "device": source.config.device, **request.settings(source)}
+    return Command("prune", settings, source.digest, source.data.digest)
 
 
 def _refuse(context: click.Context, run: str, is_folder: bool) -> None:
     """Refuse options that are about the other kind of RUN."""
-    of_other, told = (("number",), "a training") if is_folder else (("name", "device"), "a search")
+    of_other, told = (("number",), "a training") if is_folder else (("device",), "a search")
     for name in of_other:
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise InvalidInput(name, f"'{run}' is {told}, which has none to choose", "leave it out")
@@ -120,71 +150,40 @@ def _tell(epoch: "Epoch", of: int) -> None:
     say(f"epoch {epoch.epoch} of {of}  loss {epoch.train_loss:.4f}{right}  {epoch.seconds:.1f} s")
 
 
-class _Kept:
-    """Records networks in the ledger as they are done.
+def _rows(found: "list[Step]") -> Iterator[list[str]]:
+    from search_spaces.sizing import size
 
-    Attributes:
-        numbers: of their trials.
-    """
+    before = found[0].milliseconds
+    for each in found:
+        left = each.before_training
+        yield [
+            str(each.number),
+            milliseconds(each.milliseconds) + (" (disturbed)" if each.trial.measured_disturbed else ""),
+            f"x{before / each.milliseconds:.2f}",
+            "" if left is None else f"{left:.2%}",
+            f"{each.accuracy:.2%}",
+            kilobytes(size(each.architecture).kilobytes),
+            counted(len(each.architecture.without), "block"),
+            each.architecture.digest[:12],
+        ]
 
-    def __init__(self, ledger: "Ledger", search: str, source: "Source", model: "LatencyModel") -> None:
-        self.numbers: list[int] = []
-        self._ledger, self._search, self._source, self._model = ledger, search, source, model
 
-    def add(self, pruned: "Pruned") -> None:
-        from nas.ledger.adding import add_trained
-        from nas.pruning.run import trained
-
-        trial = self._source.trial
-        if not self.numbers and trial is not None:
-            self.numbers.append(trial.number)  # it is there already
-            return
-        if not self.numbers:
-            self._create()
-        parents = tuple(self.numbers[-1:])
-        record = trained(pruned, self._source, self._model, parents)
-        self.numbers.append(add_trained(self._ledger, self._search, record))
-
-    def _create(self) -> None:
-        from nas.ledger.origin import Origin
-        from nas.versions import versions
-
-        origin = Origin(versions(), self._source.data.digest, {})
-        self._ledger.create_search(self._search, self._source.config, origin=origin, queues=False)
-
-    def rows(self, found: "list[Pruned]") -> Iterator[list[str]]:
-        from search_spaces.sizing import size
-
-        before = found[0].measured.milliseconds
-        for number, each in zip(self.numbers, found, strict=True):
-            taken, left = each.measured, each.before_training
-            yield [
-                str(number),
-                milliseconds(taken.milliseconds) + (" (disturbed)" if taken.disturbed else ""),
-                f"x{before / taken.milliseconds:.2f}",
-                "" if left is None else f"{left:.2%}",
-                f"{each.accuracy:.2%}",
-                kilobytes(size(each.architecture).kilobytes),
-                counted(len(each.architecture.without), "block"),
-                each.architecture.digest[:12],
-            ]
-
-    def to_dict(self, found: "list[Pruned]") -> dict[str, Any]:
-        return {
-            "search": self._search,
-            "trials": [
-                {
-                    "number": number,
-                    "measured_latency_ms": each.measured.milliseconds,
-                    "disturbed": each.measured.disturbed,
-                    "accuracy": each.accuracy,
-                    "accuracy_before_training": each.before_training,
-                    "digest": each.architecture.digest,
-                    "architecture": each.architecture.model_dump(mode="json"),
-                }
-                for number, each in zip(self.numbers, found, strict=True)
-            ],
-        }
+def _to_dict(search: str, found: "list[Step]") -> dict[str, Any]:
+    return {
+        "search": search,
+        "trials": [
+            {
+                "number": each.number,
+                "measured_latency_ms": each.milliseconds,
+                "disturbed": each.trial.measured_disturbed,
+                "accuracy": each.accuracy,
+                "accuracy_before_training": each.before_training,
+                "digest": each.architecture.digest,
+                "architecture": each.architecture.model_dump(mode="json"),
+            }
+            for each in found
+        ],
+    }
 
 
 COLUMNS = (

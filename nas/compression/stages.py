@@ -1,71 +1,25 @@
 """The three stages one after the other, each judged, and the folder that they end in."""
 
 import json
+import os
 import platform
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.compression.settings import Settings
 from nas.compression.source import Source
+from nas.compression.trainings import Say, Trainings, halves_in, nothing_held
 from search_spaces.errors import InvalidInput
 
 if TYPE_CHECKING:
     from torch import nn
-    from torch.optim import Optimizer
 
-    from nas.compression.pruning import Masks
     from runtime.formats.bnz import Reals
 
 REPORT = "compression.json"
-RATE_SHARE = 10
-"""A trained network goes on at a tenth of the rate: the full one would first undo what it has learned."""
-MOST_CLUSTER_BITS = 8
-
-Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What is done to a network.
-
-    Attributes:
-        sparsity: the share of prunable weights that become zero; None: none are pruned.
-        steps: of pruning, each followed by training.
-        cluster: bits that tell a layer's shared weights apart; None: none are shared.
-        epochs: of training after each step of pruning, and of the shared weights.
-        rate: the highest learning rate of these; None: a tenth of what the network was trained with.
-        seed: of the batches.
-        coding: of the file, in the registry ``coders``.
-        float16_scales: whether scales, biases and norms are stored in 16 bits where no test image changes
-            its class by it.
-    """
-
-    sparsity: float | None = None
-    steps: int = 3
-    cluster: int | None = None
-    epochs: int = 3
-    rate: float | None = None
-    seed: int = 0
-    coding: str = "range"
-    float16_scales: bool = False
-
-    def __post_init__(self) -> None:
-        if self.sparsity is not None and not 0 < self.sparsity < 1:
-            raise InvalidInput("sparsity", f"{self.sparsity:g} is out of range", "give a share, such as 0.9")
-        for name, value, low, high in (
-            ("steps", self.steps, 1, 100),
-            ("cluster", self.cluster or 1, 1, MOST_CLUSTER_BITS),
-            ("epochs", self.epochs, 0, 100_000),
-            ("seed", self.seed, 0, 2**32 - 1),
-        ):
-            if not low <= value <= high:
-                raise InvalidInput(name, f"{value} is out of range", f"give a whole number in {low}..{high}")
-        if self.rate is not None and not 1e-9 <= self.rate <= 1e3:
-            raise InvalidInput("rate", f"{self.rate:g} is out of range", "give 1e-09 to 1000")
 
 
 @dataclass(frozen=True)
@@ -128,36 +82,42 @@ def compress(source: Source, output: Path, settings: Settings, say: Say = lambda
 
     Args:
         source: the network; its module is changed.
-        output: the folder, new or empty.
+        output: the folder, new or empty, or what an interrupted compression of this network has left.
         settings: what to do.
         say: is told what is being done.
 
     Raises:
-        InvalidInput: the folder holds something, or no layer can be pruned, or share its weights.
+        InvalidInput: the folder holds something else, or was begun with other settings, or no layer can be
+            pruned, or share its weights.
         TrainingError: the loss is not finite.
+        BitnasError: what is in the folder is damaged, or of another network.
     """
+    import torch
+
     from nas.compression.layers import prunable, shareable
     from nas.compression.pruning import Masks
     from nas.export.outputs import check_output
-    from runtime.folders import new_folder
+    from nas.training.checkpoint import write_bytes
     from runtime.formats.bnz import NAME
 
-    check_output("output", output)
+    check_output("output", output, halves_in(output, REPORT, NAME))
     module = source.module
+    torch.set_num_threads(source.recipe.threads or os.cpu_count() or 1)  # as in trainings: sums depend on it
     if settings.sparsity is not None and not prunable(module):
         problem = "no layer has weights that can be zero: all are signs or odd numbers"
         raise InvalidInput("sparsity", problem, "leave it out")
     if settings.cluster is not None and not shareable(module):
         problem = "no layer has real weights: all have codes of few bits, which they share as it is"
         raise InvalidInput("cluster", problem, "leave it out")
+    trainings = Trainings(source, Masks(module), settings, output, say)
     say(f"{source.title}: judging")
     stages = [_stage("trained", source)]
-    masks = Masks(module)
+    trainings.go_back()
     if settings.sparsity is not None:
-        _prune(source, masks, settings.sparsity, settings, say)
+        _prune(trainings, settings.sparsity, say)
         stages.append(_stage("pruned", source))
     if settings.cluster is not None:
-        _share(source, masks, settings.cluster, settings, say)
+        _share(trainings, settings.cluster, say)
         stages.append(_stage("shared", source))
     say("coding")
     data, reals, changed = _coded(source, settings)
@@ -165,24 +125,29 @@ def compress(source: Source, output: Path, settings: Settings, say: Say = lambda
     report = Report(
         source.title, [*stages, last], entropy_kb, codes_kb, reals, changed, settings, source.about
     )
-    with new_folder(output) as folder:
-        (folder / NAME).write_bytes(data)
-        text = json.dumps(report.to_dict(), indent=1, allow_nan=False)
-        (folder / REPORT).write_text(text + "\n", encoding="utf-8")
+    output.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(report.to_dict(), indent=1, allow_nan=False)
+    write_bytes(output / REPORT, f"{text}\n".encode())
+    write_bytes(output / NAME, data)
+    trainings.end()
     return report
 
 
-def _prune(source: Source, masks: "Masks", sparsity: float, settings: Settings, say: Say) -> None:
+def _prune(trainings: Trainings, sparsity: float, say: Say) -> None:
     from nas.compression.pruning import steps_to
 
-    for step, share in enumerate(steps_to(sparsity, settings.steps), 1):
-        say(f"pruning, step {step} of {settings.steps}: {share:.1%} of the weights")
+    masks, steps = trainings.masks, trainings.settings.steps
+    for step, share in enumerate(steps_to(sparsity, steps), 1):
+        if trainings.is_done(step):
+            continue
+        say(f"pruning, step {step} of {steps}: {share:.1%} of the weights")
+        trainings.begin()
         masks.prune(share)
-        _train(source, settings, step, masks.held)
+        trainings.run(step, masks.held)
     masks.apply()  # an average of weights, where one is kept, is of masked ones, but for what loading rounds
 
 
-def _share(source: Source, masks: "Masks", bits: int, settings: Settings, say: Say) -> None:
+def _share(trainings: Trainings, bits: int, say: Say) -> None:
     """Share weights and train them; where that made the validation split's accuracy less, it is undone.
 
     What was pruned stays so in layers that share nothing, too.
@@ -190,36 +155,17 @@ def _share(source: Source, masks: "Masks", bits: int, settings: Settings, say: S
     from nas.compression.layers import shareable
     from nas.compression.sharing import shared
 
+    source, settings = trainings.source, trainings.settings
     say(f"sharing weights: {1 << bits} for each layer")
+    trainings.begin()
     with shared(shareable(source.module), bits):
         before = {name: tensor.clone() for name, tensor in source.module.state_dict().items()}
         was = _validation(source)
-        held = _nothing if settings.sparsity is None else masks.held
-        _train(source, settings, settings.steps + 1, held)
+        held = nothing_held if settings.sparsity is None else trainings.masks.held
+        trainings.run(settings.steps + 1, held)
         now = _validation(source)
         if was is not None and now is not None and now < was:
             source.module.load_state_dict(before)
-
-
-@contextmanager
-def _nothing(_optimizer: "Optimizer") -> Iterator[None]:
-    yield
-
-
-def _train(source: Source, settings: Settings, part: int, held: Any = _nothing) -> None:
-    from nas.seeds import derive
-    from nas.training.loop import Training
-
-    if settings.epochs == 0:
-        return
-    rate = settings.rate if settings.rate is not None else source.recipe.peak_rate / RATE_SHARE
-    recipe = replace(source.recipe, peak_rate=rate, rungs=())
-    seed = derive(settings.seed, part)
-    training = Training(source.module, source.data, settings.epochs, seed, recipe)
-    with held(training.optimizer):
-        for _ in training.run():
-            pass
-    source.module.cpu()
 
 
 def _validation(source: Source) -> float | None:

@@ -1,24 +1,20 @@
-"""The card of an exported network: what it is and what it does, each figure with how it was come by."""
+"""The card of an exported network: what it states of itself, and the file that holds it."""
 
 import json
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from nas.formatting import interval, milliseconds, spread
 from runtime.formats.artifact import COMPILED
 from search_spaces.errors import BitnasError
-
-if TYPE_CHECKING:
-    from runtime import CompiledNetwork
 
 CARD = "card.json"
 CARD_TEXT = "README.md"
 """The card for people, which ``nas.export.readme`` writes; older artifacts have ``card.md``."""
 
-
+Row = tuple[str, str, str]
+"""A figure, its value, and how it was come by."""
 BOTH_OR_NONE = ([True, True], [False, False])
 
 
@@ -44,7 +40,7 @@ class FormFigures(BaseModel):
     right: int | None = Field(None, ge=0)
     differing: dict[str, int] = {}
     not_run: str = ""
-    figures: list[tuple[str, str, str]] = []
+    figures: list[Row] = []
 
 
 class Card(BaseModel):
@@ -146,70 +142,6 @@ class Card(BaseModel):
         """The card for machines."""
         return json.dumps(self.model_dump(), indent=1, sort_keys=True) + "\n"
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Figure, value, and how it was come by."""
-        by = "compiled code" if self.judged == COMPILED else f"form {self.judged}"
-        compiled = f"{by} on the {self.test_images} test images of {self.data}"
-        between = "{:.1%} to {:.1%}".format(*wilson(self.right, self.test_images))
-        measured, predicted = milliseconds(self.measured_ms), milliseconds(self.predicted_ms)
-        return [
-            (
-                "test accuracy",
-                f"{self.test_accuracy:.2%}",
-                f"{compiled}, 95 % interval {between}",
-            ),
-            *self._agreement(),
-            *self._validation(),
-            *self._repeated(),
-            ("latency, measured", f"{measured} ms", self._measured()),
-            ("latency, predicted", f"{predicted} ms", "sum over its kernels"),
-            *(
-                (f"latency on {device}", f"{milliseconds(ms)} ms", "predicted, sum over its kernels there")
-                for device, ms in self.predicted_elsewhere_ms.items()
-            ),
-            ("size", f"{self.size_kb:.3f} kB", "parameters, each at the bits of its code"),
-            *self._costs(),
-            *self._stored(),
-        ]
-
-    def _stored(self) -> list[tuple[str, str, str]]:
-        """What each form takes in the folder, and how it differs from the others."""
-        library = []
-        if self.artifact_kb is not None:
-            library = [("artifact", f"{self.artifact_kb:.1f} kB", "library and constants")]
-            if len(self.forms) == 1:
-                return library  # its agreement with torch is told above
-        forms = [
-            (
-                f"form {form.name}",
-                f"{form.kilobytes:.1f} kB",
-                f"{', '.join(form.files)}; {self._compared(form)}",
-            )
-            for form in self.forms
-        ]
-        return [*library, *forms]
-
-    def _compared(self, form: FormFigures) -> str:
-        if form.right is None:
-            return f"not compared: {form.not_run}"
-        told = [f"{count} otherwise than {other}" for other, count in form.differing.items() if count]
-        return f"classes {', '.join(told) or 'all images as ' + ', '.join(form.differing)}"
-
-    def _repeated(self) -> list[tuple[str, str, str]]:
-        """How much the accuracy depends on the seed, where the search has told."""
-        if len(self.repeated_accuracies) < 2:
-            return []
-        return [("accuracy over seeds", spread(self.repeated_accuracies), "validation, by the search")]
-
-    def _costs(self) -> list[tuple[str, str, str]]:
-        """Memory and arithmetic; cards of before these were stated have none."""
-        found = []
-        if self.memory_kb is not None:
-            found.append(("memory", f"{self.memory_kb:.2f} kB", "workspace of the compiled network"))
-        if self.macs is not None:
-            found.append(("MACs", f"{self.macs:,}", "multiply-accumulates for one image"))
-        return found
-
     @property
     def interval(self) -> tuple[float, float]:
         """Low and high end of the latency; by the samples alone in a card of before intervals were stated."""
@@ -223,45 +155,6 @@ class Card(BaseModel):
         if self.measured_disturbed is None and self.measured_drift is not None:
             return f"it was {self.measured_drift:.0%} slower than usual"
         return self.measured_disturbed
-
-    def _measured(self) -> str:
-        """How the latency was come by, and what it is worth."""
-        worth = f"; do not rely on it, the machine was disturbed: {self.disturbed}" if self.disturbed else ""
-        return f"whole network, {interval(*self.interval)} by repeats, {self.measured_at}{worth}"
-
-    def _agreement(self) -> list[tuple[str, str, str]]:
-        if self.same_class in (None, self.test_images):
-            return []
-        how = "by the compiled code and by torch, which adds in another order"
-        return [("same class", f"{self.same_class} of {self.test_images}", how)]
-
-    def _validation(self) -> list[tuple[str, str, str]]:
-        if self.validation_accuracy is None:
-            return []
-        value = f"{self.validation_accuracy:.2%}"
-        return [
-            (
-                "validation accuracy",
-                value,
-                f"torch, after {self.epochs} epoch{'' if self.epochs == 1 else 's'}",
-            )
-        ]
-
-
-def wilson(right: int, total: int, z: float = 1.959964) -> tuple[float, float]:
-    """The interval of a share ``right / total`` by Wilson's score (1927), of 95 % unless ``z`` is another.
-
-    Unlike that of the normal approximation it stays within 0..1, and is of use where nothing is wrong.
-    """
-    share, spread_ = right / total, z * z / total
-    middle = (share + spread_ / 2) / (1 + spread_)
-    half = z / (1 + spread_) * math.sqrt(share * (1 - share) / total + spread_ / (4 * total))
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def artifact_kilobytes(network: "CompiledNetwork") -> float:
-    """What is stored to run a network: its library and the file of its constants, in kB of 1000 bytes."""
-    return (network.library.stat().st_size + network.stored_bytes) / 1000
 
 
 def read_card(folder: Path) -> Card:

@@ -92,6 +92,16 @@ def module_of(path: Path) -> "nn.Module":
         return found.build() if isinstance(found, PublishedNetwork) else search_spaces.build(found)
 
 
+def read_told(path: Path) -> "PublishedNetwork | Buildable":
+    """What an ``ARCHITECTURE`` or ``PUBLISHED`` file tells of.
+
+    Raises:
+        BitnasError: it is missing or malformed.
+    """
+    with _told_of(path):
+        return _read(path)
+
+
 def _read(path: Path) -> "PublishedNetwork | Buildable":
     text = path.read_text(encoding="utf-8")
     if path.name == PUBLISHED:

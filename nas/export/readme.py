@@ -5,8 +5,10 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
-from nas.export.card import Card, FormFigures, wilson
+from nas.export.card import Card, FormFigures
+from nas.export.card_rows import agreement_rows, cost_rows, latency_rows
 from nas.export.formats.base import formats
+from nas.export.wilson import wilson
 from nas.formatting import counted
 from runtime.formats.artifact import COMPILED
 from runtime.formats.pictures import shown
@@ -90,9 +92,7 @@ def _accuracy(card: Card) -> str:
         f"{card.test_accuracy:.2%} of {card.test_images:,} test images of `{_code(card.data)}`, "
         f"95 % interval {low:.1%} to {high:.1%} (Wilson). Nothing was chosen by these images."
     )
-    rows = [
-        row for row in card.rows() if row[0] in ("same class", "validation accuracy", "accuracy over seeds")
-    ]
+    rows = agreement_rows(card)
     parts = ["## Accuracy", text, *([_table(("Figure", "Value", "How"), rows)] if rows else [])]
     if card.class_images:
         parts.append(_table(("Class", "Images", "Right", "Accuracy", "95 % interval"), _class_rows(card)))
@@ -136,7 +136,7 @@ def _share(kilobytes: float, card: Card) -> str:
 
 def _speed(card: Card) -> str:
     """Latency with its spread, memory, arithmetic."""
-    rows = [row for row in card.rows() if row[0].startswith(("latency", "memory", "MACs"))]
+    rows = [*latency_rows(card), *cost_rows(card)]
     where = ", ".join(f"{key} {value}" for key, value in card.device.items() if key not in DEVICE_LEFT_OUT)
     absent = "" if COMPILED in _names(card) else " The compiled library that was timed is not in this folder."
     text = f"{counted(card.batch, 'image')} a call. Device: {_plain(where)}.{absent}"

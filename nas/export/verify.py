@@ -13,8 +13,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from latency.timing.patience import affordable
 from nas.export.agreement import TORCH, classes_of
-from nas.export.card import Card, FormFigures, artifact_kilobytes
+from nas.export.card import Card, FormFigures
 from nas.export.finished import data_digest
+from nas.export.formats.compiled import artifact_kilobytes
 from nas.export.identity import digest_and_kilobytes
 from nas.export.inspection import Inspected, inspect
 from nas.export.writing import EXPECTED

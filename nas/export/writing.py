@@ -18,9 +18,10 @@ from nas.export.agreement import (
     differing,
     own_disagreement,
 )
-from nas.export.card import CARD, CARD_TEXT, Card, FormFigures, artifact_kilobytes
+from nas.export.card import CARD, CARD_TEXT, Card, FormFigures
 from nas.export.finished import Finished, data_digest
 from nas.export.formats.base import DEFAULT, chosen, formats
+from nas.export.formats.compiled import artifact_kilobytes
 from nas.export.readme import readme
 from nas.versions import versions
 from runtime.folders import new_folder

@@ -36,15 +36,24 @@ def layer_rows(architecture_json: str) -> list[LayerRow]:
         return [_named_row(network)]
     stem, head = network.stem, network.head
     rows = [
-        LayerRow("stem", "conv", stem.width, stem.kernel, stem.stride, 1, (("conv", stem.precision),)),
+        LayerRow(
+            *("stem", "conv", stem.width, stem.kernel, stem.stride, 1),
+            (("conv", stem.precision), *_own(network, "stem.")),
+        ),
     ]
     for index, block in enumerate(network.blocks):
-        layers = tuple(dict(block.precisions).items())
+        layers = (*block.precisions.items(), *_own(network, f"block{index}."))
         shape = (block.width, block.kernel, block.stride, block.groups)
         kind = block.kind + _pruned(network, f"block{index}")
         rows.append(LayerRow(f"block {index + 1}", kind, *shape, layers))
-    classifier = (("classifier", head.precision),)
+    classifier = (("classifier", head.precision), *_own(network, "head."))
     return [*rows, LayerRow("head", "pool, linear", network.classes, None, None, None, classifier)]
+
+
+def _own(network: "Architecture | NamedNetwork", part: str) -> tuple[tuple[str, str], ...]:
+    """The layers of a part that have precisions of their own, and which; all of the network's without one."""
+    mine = (name for name in network.layer_precisions if name.startswith(part))
+    return tuple((name.removeprefix(part), network.layer_precisions[name]) for name in mine)
 
 
 def _pruned(network: "Architecture", part: str) -> str:
@@ -57,6 +66,7 @@ def _pruned(network: "Architecture", part: str) -> str:
 def _named_row(network: "NamedNetwork") -> LayerRow:
     layers = [("layers", network.precision)]
     layers += [] if network.classifier is None else [("classifier", network.classifier)]
+    layers += _own(network, "")
     kind = network.network + (", pruned" if network.is_pruned else "")
     return LayerRow("network", kind, None, None, None, None, tuple(layers))
 

@@ -67,7 +67,7 @@ class Claims(Leases):
         values["parents"] = list(parents) or None
         passed = {"passed_over": passed_over, "passed_samples": list(passed_samples) or None}
         chosen = None if choices is None else dict(choices)
-        costs = {} if cost is None else _cost_columns(cost, claim.trial)
+        costs = {} if cost is None else cost_columns(cost, claim.trial)
         with self._ledger.writing() as session:
             revision = next_revision(session, self._search_id)  # so that one at a time looks
             if self._has_other(session, claim, digest, budget):
@@ -87,7 +87,7 @@ class Claims(Leases):
         The seconds of measuring are added to those that the trial had.
         """
         with self._ledger.writing() as session:
-            self._write(session, claim, **_cost_columns(cost, claim.trial))
+            self._write(session, claim, **cost_columns(cost, claim.trial))
 
     @patient
     def record_epoch(self, claim: Claim, epoch: EpochRecord) -> None:
@@ -210,7 +210,7 @@ class Claims(Leases):
             self._write(session, claim, **result, **free)
 
 
-def _cost_columns(cost: Cost, trial: TrialRecord) -> dict[str, Any]:
+def cost_columns(cost: Cost, trial: TrialRecord) -> dict[str, Any]:
     """The columns that hold a cost; the seconds of measuring are added to those that the trial had."""
     seconds = (trial.measuring_s or 0.0) + cost.measuring_s
     return {**vars(cost), "measuring_s": seconds, "costs": _plain(cost.costs)}

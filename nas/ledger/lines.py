@@ -65,6 +65,7 @@ class OriginOf(TypedDict):
     data: str
     devices: dict[str, str]
     pretrained: NotRequired[str]  # files of before have none
+    steps: NotRequired[dict[str, JsonValue]]
 
 
 class SearchLine(_Line):
@@ -175,6 +176,16 @@ class TrialLine(_Line):
         proposed = {"choices", "parents", "architecture", "digest", "budget"}
         kept = {"number", *proposed, "passed_over", "passed_samples"}
         return TrialLine(**{name: getattr(self, name) for name in kept}, state=TrialState.QUEUED)
+
+    def left(self) -> "TrialLine":
+        """The same trial as if whoever runs it had left it: paused where its checkpoint is."""
+        if self.state is not TrialState.RUNNING or self.checkpoint is None:
+            return self
+        epochs = [epoch for epoch in self.epochs if epoch.epoch <= self.checkpoint.epoch]
+        done = self.checkpoint.epoch
+        return self.model_copy(
+            update={"state": TrialState.PAUSED, "owner": None, "epochs": epochs, "epochs_done": done}
+        )
 
 
 def read_search(text: str | bytes) -> tuple[SearchLine, SearchConfig]:

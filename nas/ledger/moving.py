@@ -49,8 +49,8 @@ def search_line(ledger: Ledger, name: str) -> SearchLine:
 def trial_lines(ledger: Ledger, name: str, weights: bool) -> Iterator[TrialLine]:
     """The trials of a search as lines, by number.
 
-    One that runs becomes a queued one, which keeps its architecture; so does a paused one without ``weights``
-    (trained tensors and checkpoints).
+    One that runs becomes a queued one, which keeps its architecture, or a paused one, where it has a
+    checkpoint; without ``weights`` (trained tensors and checkpoints) a paused one becomes a queued one, too.
     """
     last = -1
     while True:
@@ -113,8 +113,9 @@ def _line(
         if paused is None
         else CheckpointLine.model_construct(epoch=paused.epoch, tensors=paused.tensors),
     )
-    is_kept = found.state.finished or found.checkpoint is not None
-    return found if is_kept else found.again()
+    if found.state.finished:
+        return found
+    return found.again() if found.checkpoint is None else found.left()
 
 
 def read_file(

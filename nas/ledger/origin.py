@@ -14,12 +14,15 @@ class Origin:
         data: a digest of the files that its data were read from; empty where they are built in.
         pretrained: a digest of the weights that its trainings start from; empty where they start anew.
         devices: the key in the latency table of each device, by name: of the first worker that found it.
+        steps: what was asked for, where one command makes its trials one after the other (``nas.steps``);
+            empty where workers claim them.
     """
 
     versions: Mapping[str, str] = field(default_factory=dict)
     data: str = ""
     devices: Mapping[str, str] = field(default_factory=dict)
     pretrained: str = ""
+    steps: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""

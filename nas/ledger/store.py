@@ -164,12 +164,10 @@ class Ledger:
         config: SearchConfig,
         add_first: AddTrials | None = None,
         origin: Origin | None = None,
-        queues: bool = True,
     ) -> SearchRecord:
         """Add a search with its trials, all queued, in one transaction.
 
-        ``add_first`` adds trials that come before these, and are not counted (``nas.ledger.warm``). Without
-        ``queues`` it has none yet: they come when they are done (``nas.ledger.adding``).
+        ``add_first`` adds trials that come before these, and are not counted (``nas.ledger.warm``).
 
         Raises:
             InvalidInput: the name is malformed or taken.
@@ -186,7 +184,7 @@ class Ledger:
             first = 0 if add_first is None else add_first(session, search.id, config)
             rows = [
                 {"search_id": search.id, "number": first + n, "state": TrialState.QUEUED}
-                for n in range(config.trials if queues else 0)
+                for n in range(config.trials)
             ]
             if rows:
                 session.execute(insert(Trial), rows)

@@ -1,9 +1,9 @@
-"""Chooses what to take out: step by step what costs least importance for each millisecond that it saves."""
+"""Chooses which channels and blocks to take out, by their importance and by what that saves."""
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from nas.pruning.greedy import Changed, CostsOf, Greedy
 from nas.pruning.importance import Scores
 from search_spaces.architecture import Buildable
 from search_spaces.errors import InvalidInput
@@ -13,66 +13,51 @@ MULTIPLES = (32, 16, 8, 4)
 """Widths that kernels may like: whole vectors of numbers, and words of bits. Which they do is measured."""
 LEAST = 4
 """Channels that are left of a layer, or all that it had."""
-AT_ONCE = 8
-"""So many leading steps are looked at anew together."""
-LEAST_SAVED = 2e-3
-"""The share of the latency that a step saves at least; less is noise."""
 
-LatenciesOf = Callable[[Sequence[Buildable]], list[float]]
-"""What architectures take by their measured kernels, in milliseconds; those of all are measured in one go."""
 Check = Callable[[Buildable, frozenset[int]], None]
 """Raises InvalidInput where an architecture cannot be cut out of the network without these channels."""
 
 
 @dataclass(frozen=True)
-class Cut:
-    """What is left of a network.
+class Cut(Changed):
+    """What is left of a network; what is lost is the importance of all that is gone.
 
     Attributes:
-        architecture: of what is left.
-        milliseconds: that it takes by its kernels.
         gone: the coupled sets of channels that are taken out.
         without: the blocks that are left out, by name.
-        lost: the importance of all that is gone.
     """
 
-    architecture: Buildable
-    milliseconds: float
     gone: frozenset[int] = frozenset()
     without: tuple[str, ...] = ()
-    lost: float = 0.0
 
 
-@dataclass
-class _Step:
-    """Something that may be taken out, and what that loses for each millisecond.
+@dataclass(frozen=True)
+class Take:
+    """Something that may be taken out: so many units of a dimension, or a block.
 
     Attributes:
-        take: what.
+        name: of it.
         units: of a dimension.
-        rate: when it was last looked at; below 0 where it never was, infinite where nothing was saved.
-        is_seen: whether it was looked at since the last step.
-        cut: what it then led to.
+        what: that is taken out, as it is now.
     """
 
-    take: Dimension | Block
+    name: str
     units: int
-    rate: float = -1.0
-    is_seen: bool = False
-    cut: Cut | None = field(default=None, repr=False)
+    what: Dimension | Block = field(compare=False)
 
 
-class Chooser:
-    """Cuts a network down to a latency, greedily (Yang et al., *NetAdapt*, 2018, with importances for its
-    short trainings). A step that is not faster by its measured kernels is never taken."""
+class Chooser(Greedy[Cut, Take]):
+    """Cuts a network down to a latency, or another cost."""
 
     def __init__(
         self,
         architecture: Buildable,
         couplings: Couplings,
         scores: Scores,
-        latencies_of: LatenciesOf,
+        costs_of: CostsOf,
         check: Check,
+        gone: frozenset[int] = frozenset(),
+        without: tuple[str, ...] = (),
     ) -> None:
         """Of a network.
 
@@ -80,64 +65,28 @@ class Chooser:
             architecture: of it.
             couplings: its channels.
             scores: how much they matter.
-            latencies_of: what architectures take.
+            costs_of: what architectures cost.
             check: whether one can be cut out.
+            gone: coupled sets of channels that are taken out already.
+            without: blocks that are left out already.
         """
         self._architecture, self._couplings, self._scores = architecture, couplings, scores
-        self._latencies_of, self._check = latencies_of, check
+        self._check = check
         scored = {one for name, ids in couplings.made.items() if name in scores for one in ids}
         self._dimensions = [d for d in couplings.dimensions if all(i in scored for c in d.cells for i in c)]
-        self.cut = Cut(architecture, latencies_of([architecture])[0])
+        super().__init__(self._cut(gone, without), costs_of)
 
-    def down_to(self, target: float) -> bool:
-        """Cut until what is left takes no more than ``target`` milliseconds by its kernels; False where it
-        does not come there: nothing that could be taken out makes it faster."""
-        waiting = self._steps()
-        while self.cut.milliseconds > target:
-            found = self._best(waiting)
-            if found is None:
-                return False
-            self.cut = found
-            waiting = self._steps(waiting)
-        return True
-
-    def _best(self, steps: Sequence[_Step]) -> Cut | None:
-        """The cut after the best step. Earlier rates are a guess: only what leads is looked at anew."""
-        waiting = sorted(steps, key=lambda step: step.rate)
-        self._look([step for step in waiting if step.rate < 0])
-        while waiting:
-            waiting.sort(key=lambda step: step.rate)
-            first = waiting[0]
-            if first.cut is None and not first.is_seen:
-                self._look([step for step in waiting if not step.is_seen][:AT_ONCE])
-            elif first.cut is not None and self._is_possible(first.cut):
-                return first.cut
-            else:
-                waiting.remove(first)
-        return None
-
-    def _is_possible(self, cut: Cut) -> bool:
+    def is_possible(self, left: Cut) -> bool:
+        """Whether the channels can be cut out."""
         try:
-            self._check(cut.architecture, cut.gone)
+            self._check(left.architecture, left.gone)
         except InvalidInput:
             return False
         return True
 
-    def _look(self, steps: Sequence[_Step]) -> None:
-        """Find out what steps lead to, and which make the network faster."""
-        found = [(step, cut) for step in steps if (cut := self._after(step)) is not None]
-        for step in steps:
-            step.is_seen, step.rate = True, math.inf
-        latencies = self._latencies_of([cut.architecture for _, cut in found])
-        for (step, cut), taken in zip(found, latencies, strict=True):
-            saved = self.cut.milliseconds - taken
-            if saved >= self.cut.milliseconds * LEAST_SAVED:
-                step.cut = replace(cut, milliseconds=taken)
-                step.rate = (cut.lost - self.cut.lost) / saved
-
-    def _after(self, step: _Step) -> Cut | None:
-        """What is left after a step, in a time yet unknown; None where too little of a layer would be."""
-        now, take = self.cut, step.take
+    def after(self, step: Take) -> Cut | None:
+        """What is left after a step; None where too little of a layer would be."""
+        now, take = self.now, step.what
         gone, without = now.gone, now.without
         if isinstance(take, Block):
             without = (*without, take.name)
@@ -147,10 +96,14 @@ class Chooser:
         widths = self._couplings.widths(gone, without)
         if any(self._is_too_few(name, width) for name, width in widths.items()):
             return None
-        every = {**self._architecture.widths, **widths}
+        return self._cut(gone, without)
+
+    def _cut(self, gone: frozenset[int], without: tuple[str, ...]) -> Cut:
+        """What is left without these channels and blocks."""
+        every = {**self._architecture.widths, **self._couplings.widths(gone, without)}
         kept = {name: width for name, width in every.items() if not name.startswith(_inside(without))}
         architecture = self._architecture.pruned(kept, without)
-        return Cut(architecture, math.nan, gone, without, self._lost(gone, without))
+        return Cut(architecture, lost=self._lost(gone, without), gone=gone, without=without)
 
     def _is_too_few(self, name: str, width: int) -> bool:
         return name in self._scores and width < min(LEAST, len(self._couplings.made[name]))
@@ -186,21 +139,20 @@ class Chooser:
                 blocks += 0.0 if scores is None else float(scores.sum())
         return blocks + sum(importance[one] for one in gone)
 
-    def _steps(self, before: Sequence[_Step] = ()) -> list[_Step]:
-        """What may be taken out next, with the rates that such steps had before."""
-        known = {(step.take.name, step.units): step.rate for step in before}
-        without = self.cut.without
+    def steps(self) -> list[Take]:
+        """What may be taken out next."""
+        without = self.now.without
         found = [
-            _Step(block, 0)
+            Take(block.name, 0, block)
             for block in self._couplings.blocks
             if block.name not in without
             and not block.name.startswith(_inside(without))
             and self._scores.keys() >= set(block.adds)
         ]
         for dimension in self._dimensions:
-            left = _left(dimension, self.cut.gone)
-            found += [_Step(left, units) for units in self._amounts(left)]
-        return [replace(step, rate=known.get((step.take.name, step.units), -1.0)) for step in found]
+            left = _left(dimension, self.now.gone)
+            found += [Take(left.name, units, left) for units in self._amounts(left)]
+        return found
 
     def _amounts(self, left: Dimension) -> list[int]:
         """By how many units the layers come to the next multiples of what kernels may like."""
@@ -213,8 +165,8 @@ class Chooser:
     def _is_even(self, left: Dimension, units: int, multiple: int) -> bool:
         """Whether all layers with channels of a dimension have a multiple once so many units are gone."""
         mine = {one for cell in left.cells for one in cell}
-        gone = self.cut.gone.union(left.chosen(units, dict.fromkeys(mine, 0.0)))
-        left_out = _inside(self.cut.without)
+        gone = self.now.gone.union(left.chosen(units, dict.fromkeys(mine, 0.0)))
+        left_out = _inside(self.now.without)
         widths = (
             sum(one not in gone for one in ids)
             for name, ids in self._couplings.made.items()

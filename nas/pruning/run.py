@@ -1,17 +1,18 @@
 """Prunes a trained network in rounds: what is taken out is chosen, then what is left is trained on."""
 
 import copy
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from nas.formatting import milliseconds
-from nas.ledger.adding import Trained
-from nas.ledger.entries import Cost, EpochRecord
 from nas.pruning.choosing import Chooser, Cut
 from nas.pruning.importance import criteria
 from nas.pruning.source import Source
+from nas.steps.networks import Decided, Step, cost_of, measured
+from nas.steps.steps import Steps
 from search_spaces.architecture import Buildable
 from search_spaces.errors import InvalidInput, NothingFitsError, Parameter
 
@@ -79,34 +80,15 @@ class Request:
         """The name of the target that is given."""
         return "target_share" if self.target_latency_ms is None else "target_latency_ms"
 
+    def settings(self, source: Source) -> dict[str, Any]:
+        """The fields as JSON-able values, what follows from the network filled in."""
+        return {**asdict(self), "rate": self.rate_for(source)}
 
-@dataclass(frozen=True)
-class Pruned:
-    """A network on the way: the first is the one that is pruned, as it was.
-
-    Attributes:
-        architecture: of it.
-        module: with its weights, in evaluation mode.
-        measured: the time of the whole network.
-        accuracy: on the validation split, 0..1.
-        before_training: the accuracy before it was trained on, None where it was not.
-        training: it was trained by, if it was.
-        without: the blocks that were left out in this round.
-        started_at: when work on it began.
-    """
-
-    architecture: Buildable
-    module: "nn.Module"
-    measured: "Measurement"
-    accuracy: float
-    started_at: datetime
-    before_training: float | None = None
-    training: "Training | None" = None
-    without: tuple[str, ...] = ()
+    def rate_for(self, source: Source) -> float:
+        """The highest learning rate of the trainings."""
+        return source.recipe.peak_rate if self.rate is None else self.rate
 
 
-OnPruned = Callable[[Pruned], None]
-"""Is told of each network when it is done: the one that is pruned, then those of the rounds."""
 OnEpoch = Callable[["Epoch"], None]
 
 
@@ -114,38 +96,67 @@ def prune(
     source: Source,
     request: Request,
     model: "LatencyModel",
-    on_pruned: OnPruned,
+    steps: Steps,
     say: Say = lambda _: None,
     on_epoch: OnEpoch = lambda _: None,
-) -> list[Pruned]:
+) -> list[Step]:
     """Prune a network to a latency on a model's device; nothing that is slower than before comes out.
+
+    The first of the ``steps`` is the network as it was, each further one a round. Those that are complete are
+    not made again.
 
     Raises:
         InvalidInput: it is as fast as is wanted, or cannot be pruned.
         NothingFitsError: what pruning leaves is never as fast.
+        BitnasError: what ``steps`` raise.
     """
+    import torch
+
+    torch.set_num_threads(source.recipe.threads or os.cpu_count() or 1)  # as in trainings: sums depend on it
+    found = [steps.run(0, partial(_as_it_was, source, request, model, say))]
+    goals = _goals(request, found[0].milliseconds)
+    for number, goal in enumerate(goals, start=1):
+        title = f"round {number} of {len(goals)}"
+        decide = partial(_pruned, found[-1], source, request, model, goal, title, say)
+        found.append(steps.run(number, decide, partial(_training, source, request, number), on_epoch))
+    return found
+
+
+def _as_it_was(source: Source, request: Request, model: "LatencyModel", say: Say) -> Decided:
+    """The network that is pruned; InvalidInput where it is as fast as is wanted."""
+    from nas.training.loop import judge
+    from nas.training.mistakes import counted
+
+    say(f"{source.title}: measuring")
+    time, split = measured(model, source.module, source.architecture), source.data.validation
+    judged = judge(source.module, split)
+    right = float((judged.classes == split.labels).mean())
+    before, goal = time.milliseconds, _goals(request, time.milliseconds)[-1]
+    say(f"{source.title}: {milliseconds(before)} ms, accuracy {right:.2%}; want {milliseconds(goal)} ms")
+    return Decided(
+        source.architecture,
+        source.module,
+        right,
+        cost_of(model, source.architecture),
+        time,
+        epochs=source.epochs,
+        same_as=source.same_as,
+        predictions=counted(judged, split.labels, source.data.classes),
+    )
+
+
+def _pruned(
+    last: Step, source: Source, request: Request, model: "LatencyModel", goal: float, title: str, say: Say
+) -> Decided:
+    """What a round leaves of the last network, as it is before it is trained."""
     from nas.training.loop import accuracy
 
-    now = datetime.now(UTC)
-    say(f"{source.title}: measuring")
-    measured = _measured(model, source.module, source.architecture)
-    right = accuracy(source.module, source.data.validation)
-    found = [Pruned(source.architecture, source.module, measured, right, now)]
-    before, goals = measured.milliseconds, _goals(request, measured.milliseconds)
-    say(f"{source.title}: {milliseconds(before)} ms, accuracy {right:.2%}; want {milliseconds(goals[-1])} ms")
-    for number, goal in enumerate(goals, start=1):
-        now = datetime.now(UTC)
-        title = f"round {number} of {len(goals)}"
-        say(f"{title}: choosing channels and blocks for {milliseconds(goal)} ms")
-        last, module, measured = _smaller(found[-1], source, request, model, goal)
-        left = accuracy(module, source.data.validation)
-        say(f"{title}: {milliseconds(measured.milliseconds)} ms, accuracy {left:.2%}; training")
-        training = _trained(module, source, request, number, on_epoch)
-        right = training.history[-1].accuracy or 0.0
-        found.append(Pruned(last.architecture, module, measured, right, now, left, training, last.without))
-        for each in found if number == 1 else found[-1:]:  # nothing is told of what comes to nothing
-            on_pruned(each)
-    return found
+    say(f"{title}: choosing channels and blocks for {milliseconds(goal)} ms")
+    left, module, time = _smaller(last, source, request, model, goal)
+    right = accuracy(module, source.data.validation)
+    say(f"{title}: {milliseconds(time.milliseconds)} ms, accuracy {right:.2%}; training")
+    cost = cost_of(model, left.architecture)
+    return Decided(left.architecture, module, right, cost, time, parents=(last.number,))
 
 
 def _goals(request: Request, before: float) -> list[float]:
@@ -162,7 +173,7 @@ def _goals(request: Request, before: float) -> list[float]:
 
 
 def _smaller(
-    network: Pruned, source: Source, request: Request, model: "LatencyModel", goal: float
+    network: Step, source: Source, request: Request, model: "LatencyModel", goal: float
 ) -> "tuple[Cut, nn.Module, Measurement]":
     """What is left of a network that takes no more than a goal, measured whole; not trained yet."""
     from search_spaces.pruning.couplings import couplings
@@ -181,17 +192,17 @@ def _smaller(
         lambda some: latencies(model, some),
         lambda left, gone: _check(module, channels, left, gone),
     )
-    wanted = goal * chooser.cut.milliseconds / network.measured.milliseconds
+    wanted = goal * chooser.now.cost / network.milliseconds
     for _ in range(TRIES):
         is_enough = chooser.down_to(wanted)
-        left = cut(module, channels, chooser.cut.architecture, chooser.cut.gone)
-        measured = _measured(model, left, chooser.cut.architecture)
-        if measured.milliseconds <= goal:
-            return chooser.cut, left, measured
+        left = cut(module, channels, chooser.now.architecture, chooser.now.gone)
+        time = measured(model, left, chooser.now.architecture)
+        if time.milliseconds <= goal:
+            return chooser.now, left, time
         if not is_enough:
             break
-        wanted = min(wanted, chooser.cut.milliseconds) * min(MARGIN, goal / measured.milliseconds)
-    least = f"{milliseconds(measured.milliseconds)} ms, over the {milliseconds(goal)} ms that are wanted"
+        wanted = min(wanted, chooser.now.cost) * min(MARGIN, goal / time.milliseconds)
+    least = f"{milliseconds(time.milliseconds)} ms, over the {milliseconds(goal)} ms that are wanted"
     raise NothingFitsError(
         Parameter(request.target), f": the least that pruning leaves takes {least}; give more"
     )
@@ -204,68 +215,32 @@ def _check(module: "nn.Module", channels: "Couplings", left: Buildable, gone: fr
     cut(module, channels, left, gone)
 
 
-def latencies(model: "LatencyModel", architectures: Sequence[Buildable]) -> list[float]:
+MANY = 16
+"""Kernels whose measuring takes so long that it is told."""
+
+
+def latencies(
+    model: "LatencyModel", architectures: Sequence[Buildable], say: Say = lambda _: None
+) -> list[float]:
     """What architectures take by their kernels, in milliseconds; kernels not known are measured in one go."""
     from latency.model.workloads import workloads_of
 
-    model.kernels.fill([work for each in architectures for work in workloads_of(each)])
+    def tell(done: int, of: int) -> None:
+        if of >= MANY and not done:
+            say(f"measuring {of} kernels")
+
+    model.kernels.fill([work for each in architectures for work in workloads_of(each)], tell)
     return [model.predict(each).milliseconds for each in architectures]
 
 
-def _measured(model: "LatencyModel", module: "nn.Module", architecture: Buildable) -> "Measurement":
-    network = model.compile(module, (1, *architecture.input_shape))
-    return model.networks.measure([network])[0]
-
-
-def _trained(
-    module: "nn.Module", source: Source, request: Request, number: int, on_epoch: OnEpoch
-) -> "Training":
-    """Train what is left, taught by the network that was pruned; ``module`` has the weights in the end."""
+def _training(source: Source, request: Request, number: int, module: "nn.Module") -> "Training":
+    """The training of what a round leaves, taught by the network that is pruned."""
     from nas.seeds import training_seed
     from nas.training.loop import Training
 
-    usual = source.recipe
-    rate = usual.peak_rate / 3 if request.rate is None else request.rate
-    recipe = replace(usual, peak_rate=rate, distillation=request.distillation)
+    recipe = replace(
+        source.recipe, peak_rate=request.rate_for(source), distillation=request.distillation, rungs=()
+    )
     teacher = copy.deepcopy(source.module) if request.distillation else None
     seed = training_seed(request.seed, number)
-    training = Training(module, source.data, request.epochs, seed, recipe, teacher)
-    for epoch in training.run():
-        on_epoch(epoch)
-    module.to("cpu")
-    return training
-
-
-def trained(pruned: Pruned, source: Source, model: "LatencyModel", parents: tuple[int, ...]) -> Trained:
-    """A network as the ledger records it."""
-    from nas.measuring.bench import predicted
-    from nas.training.loop import save_weights
-    from nas.training.mistakes import counted
-    from nas.trials.costing import costs_of
-    from search_spaces.sizing import size
-
-    found = predicted(model.predict(pruned.architecture))
-    cost = Cost(
-        latency_ms=found.milliseconds,
-        size_kb=size(pruned.architecture).kilobytes,
-        latency_by_workload=found.by_workload,
-        estimated=list(found.estimated),
-        latency_low_ms=found.low,
-        latency_high_ms=found.high,
-        costs=costs_of(pruned.architecture),
-    )
-    training, data = pruned.training, source.data
-    judged = None if training is None else training.predictions
-    return Trained(
-        pruned.architecture.to_json(),
-        pruned.architecture.digest,
-        pruned.accuracy,
-        cost,
-        pruned.measured,
-        save_weights(pruned.module),
-        [] if training is None else [EpochRecord(**epoch.to_dict()) for epoch in training.history],
-        source.epochs,
-        None if judged is None else counted(judged, data.validation.labels, data.classes),
-        parents,
-        pruned.started_at,
-    )
+    return Training(module, source.data, request.epochs, seed, recipe, teacher)

@@ -1,10 +1,11 @@
 """What is pruned: the network of a training's folder, or that of a search's trial."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.ledger.records import SearchConfig, TrialRecord
+from nas.ledger.records import SearchConfig
 from search_spaces.architecture import Buildable, NamedNetwork, read_architecture
 from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
@@ -30,8 +31,8 @@ class Source:
         data: what it was trained on.
         recipe: how.
         epochs: for how long.
-        config: of the search whose trials it and what comes of it are.
-        trial: the one it is; None where the search is yet to be made.
+        config: of the search that it and what comes of it are to be the trials of.
+        same_as: the trial, as SEARCH/NUMBER, that it is; None for that of a training.
     """
 
     title: str
@@ -41,7 +42,14 @@ class Source:
     recipe: "Recipe"
     epochs: int
     config: SearchConfig
-    trial: TrialRecord | None = None
+    same_as: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of its weights."""
+        from nas.training.loop import save_weights
+
+        return hashlib.sha256(save_weights(self.module)).hexdigest()
 
 
 def of_training(folder: Path, device: str) -> Source:
@@ -82,6 +90,7 @@ def of_trial(ledger: "Ledger", search: str, number: int | None) -> Source:
         InvalidInput: there is no such trial, it is not complete, or bitnas has not trained it.
         BitnasError: the ledger has no weights of it.
     """
+    from nas.algorithms.pruners import NONE
     from nas.data import load
     from nas.export.trials import candidates, check_trained_here
     from nas.training.loop import load_weights
@@ -104,4 +113,6 @@ def of_trial(ledger: "Ledger", search: str, number: int | None) -> Source:
     recipe = recipe_for(data, batch_size=config.batch_size, learning_rate=config.learning_rate)
     epochs = trial.epochs_done or config.epochs
     title = f"trial {trial.number} of search {search}"
-    return Source(title, architecture, module.eval(), data, recipe, epochs, config, trial)
+    config = replace(config, first=(), repeats=1, audit=0, pruner=NONE)  # nothing of that is to be done again
+    same_as = f"{search}/{trial.number}"
+    return Source(title, architecture, module.eval(), data, recipe, epochs, config, same_as)

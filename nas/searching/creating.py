@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nas.hints import command, typed_again
 from nas.ledger.changing import add_trials
 from nas.ledger.origin import Origin
 from nas.ledger.records import TRAINING, SearchConfig, SearchRecord, check_search_name
@@ -135,6 +136,7 @@ def join(storage: str, name: str) -> SearchRecord:
     """
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
+    _refuse_steps(record)
     config, its = record.config, record.origin.data
     check_plugins(record)
     space, data = checked_config(config)
@@ -150,7 +152,16 @@ def resume(storage: str, name: str, more: int = 0) -> SearchRecord:
     """The search ``name``, checked to be one that can go on here, with so many ``more`` trials."""
     with Ledger.open(storage) as ledger:
         record = ledger.search(name)
+        _refuse_steps(record)
         check_plugins(record)
         check_weights(record, check_config(record.config))
         check_devices(storage, record.config)
         return add_trials(ledger, name, more) if more else record
+
+
+def _refuse_steps(record: SearchRecord) -> None:
+    """InvalidInput where the trials of a search are one command's, which no worker can make."""
+    if record.origin.steps:
+        name = record.origin.steps["command"]
+        problem = f"'{record.name}' is what {command(name)} makes, step by step"
+        raise InvalidInput("search", problem, typed_again(name))

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from nas.analysis.settings import LIMITS, limits_asked, told_setting
+from nas.analysis.settings import LIMITS, limits_asked
+from nas.formatting import told_setting
 from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord
 from nas.objectives import is_known, objective

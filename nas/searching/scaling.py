@@ -91,9 +91,9 @@ def scalable(config: SearchConfig, trial: TrialRecord) -> Architecture:
     except InvalidInput as error:
         problem = f"the architecture of trial {trial.number} is none of bitnas's"
         raise InvalidInput("number", problem, "scale a trial of a space of bitnas's") from error
-    if found.is_pruned:
-        problem = f"trial {trial.number} was pruned, and has no widths that could be scaled evenly"
-        raise InvalidInput("number", problem, "scale the trial that it was pruned from")
+    if found.is_changed:
+        problem = f"trial {trial.number} was pruned or recoded layer by layer, and cannot be scaled evenly"
+        raise InvalidInput("number", problem, "scale the trial that it was made of")
     if isinstance(found, Architecture):
         return found
     problem = f"trial {trial.number} is the published network '{found.network}', which has no blocks"

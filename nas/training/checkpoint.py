@@ -2,8 +2,10 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -13,6 +15,9 @@ from nas.training.loop import Epoch, Training
 from search_spaces.errors import BitnasError, Parameter
 
 FORMAT = "bitnas-checkpoint-1"
+_FURTHER = "further."
+Tensors = Mapping[str, Tensor]
+NONE: Tensors = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -23,19 +28,25 @@ class Loaded:
     tensors: dict[str, Tensor]
     about: dict[str, Any]
 
+    @property
+    def further(self) -> dict[str, Tensor]:
+        """Those that were given beside a training."""
+        return _part(self, _FURTHER)
 
-def save(path: Path, training: Training, about: dict[str, Any]) -> None:
+
+def save(path: Path, training: Training, about: dict[str, Any], further: Tensors = NONE) -> None:
     """Write a training as it is now; the file is whole or the old one.
 
-    ``about`` is JSON that the caller wants back.
+    ``about`` is JSON that the caller wants back, ``further`` are tensors.
     """
-    write_bytes(path, to_bytes(training, about))
+    write_bytes(path, to_bytes(training, about, further))
 
 
-def to_bytes(training: Training, about: dict[str, Any]) -> bytes:
+def to_bytes(training: Training, about: dict[str, Any], further: Tensors = NONE) -> bytes:
     """What ``save`` writes."""
     optimizer = training.optimizer.state_dict()
-    tensors = {f"module.{name}": t for name, t in training.module.state_dict().items()}
+    tensors = {f"{_FURTHER}{name}": t for name, t in further.items()}
+    tensors |= {f"module.{name}": t for name, t in training.module.state_dict().items()}
     if training.average is not None:
         tensors |= {f"average.{name}": t for name, t in training.average.state_dict().items()}
     numbers: dict[str, dict[str, Any]] = {}

@@ -65,22 +65,56 @@ def _block(name: str) -> str:
 def read_pretrained(path: Path) -> Pretrained:
     """What ``nas train`` or ``nas export`` wrote, or any safetensors file of a network in float.
 
+    Weights of torchvision and timm, also in files of torch's, get our names (``nas.training.foreign``).
+
     Raises:
-        InvalidInput: it is not there, or no safetensors file.
+        InvalidInput: it is not there, no safetensors file, or one of torch's of a network that is not known.
         BitnasError: what is beside exported weights does not say what they are.
     """
     path = path / MODEL if path.is_dir() else path
     if not path.is_file():
-        raise InvalidInput("pretrained", f"there is no file '{path}'", "name a safetensors file of weights")
+        raise InvalidInput("pretrained", f"there is no file '{path}'", "name a file of weights")
     from nas.training.checkpoint import tensors_and_note
 
+    if _is_torchs(path):
+        return _of_another_library(path)
     try:
         tensors, note = tensors_and_note(path)
     except BitnasError as error:
         problem = f"'{path}' is no safetensors file"
         raise InvalidInput("pretrained", problem, "give one of `nas train` or `nas export`") from error
     given = {name.removeprefix("module."): t for name, t in tensors.items()}  # a checkpoint's have a prefix
-    return Pretrained(path, given, _codes(path, note))
+    codes = _codes(path, note)
+    return Pretrained(path, given if note or codes else _with_our_names(path, given), codes)
+
+
+def _is_torchs(path: Path) -> bool:
+    from nas.training.foreign.files import is_torchs
+
+    try:
+        return is_torchs(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _of_another_library(path: Path) -> Pretrained:
+    from nas.training.foreign import read
+
+    try:
+        return Pretrained(path, read(path).tensors, {})
+    except InvalidInput as error:
+        raise error.of("pretrained") from error
+
+
+def _with_our_names(path: Path, tensors: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    """Those of torchvision and timm under our names, and theirs, which networks of plug-ins may have."""
+    from nas.training.foreign import translated
+
+    try:
+        found = translated(path, tensors)
+    except InvalidInput as error:
+        raise error.of("pretrained") from error
+    return tensors if found is None else {**tensors, **found.tensors}
 
 
 def digest_of(path: Path) -> str:
@@ -96,8 +130,12 @@ def digest_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise InvalidInput("pretrained", f"'{path}' cannot be read ({reason})", "put it there") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> InvalidInput:
+    reason = error.strerror or str(error)
+    return InvalidInput("pretrained", f"'{path}' cannot be read ({reason})", "put it there")
 
 
 def _codes(path: Path, note: object) -> dict[str, LayerCodes]:

@@ -77,7 +77,8 @@ def constants_file(constants: Sequence[Constant]) -> tuple[bytes, tuple[Constant
     """The safetensors file of a network's constants, and what the manifest says of each."""
     stored = {c.name: pack(c.array, c.find_units()) for c in constants}
     places = tuple(ConstantPlace(name=c.name, offset=c.offset, packed=stored[c.name][1]) for c in constants)
-    return serialized({name: array for name, (array, _) in stored.items()}), places
+    in_order = {name: np.asarray(array, order="C") for name, (array, _) in stored.items()}
+    return serialized(in_order), places  # which writes memory as it lies
 
 
 def write_manifest(

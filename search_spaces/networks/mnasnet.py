@@ -1,13 +1,16 @@
-"""MnasNet-A1 (Tan et al., *MnasNet*, 2019, figure 7)."""
+"""MnasNet-A1 and -B1 (Tan et al., *MnasNet*, 2019, figure 7 and table 1)."""
+
+from functools import partial
 
 from torch import Tensor, nn
 
+from search_spaces.mobile import rounded
 from search_spaces.networks.parts import InvertedResidual, classifier, normed, stem
 from search_spaces.networks.published import IMAGENET, published
 from search_spaces.plan import Plan
 
 PAPER = "Tan et al., MnasNet, 2019"
-STAGES = (
+A1 = (
     (1, 3, 0.0, 16, 1, 1),
     (6, 3, 0.0, 24, 2, 2),
     (3, 5, 0.25, 40, 3, 2),
@@ -18,22 +21,39 @@ STAGES = (
 )
 """Expansion, kernel, squeeze ratio, output channels, repeats and first stride."""
 
+B1 = (
+    (1, 3, 0.0, 16, 1, 1),
+    (3, 3, 0.0, 24, 3, 2),
+    (3, 5, 0.0, 40, 3, 2),
+    (6, 5, 0.0, 80, 3, 2),
+    (6, 3, 0.0, 96, 2, 1),
+    (6, 5, 0.0, 192, 4, 2),
+    (6, 3, 0.0, 320, 1, 1),
+)
+"""The same without squeeze-and-excitation."""
+
+Stages = tuple[tuple[int, int, float, int, int, int], ...]
+
 
 class MnasNet(nn.Module):
-    """A convolution, seven stages of inverted residuals, a 1x1 convolution, a mean, a dense layer."""
+    """A convolution, seven stages of inverted residuals, a 1x1 convolution, a mean, a dense layer.
 
-    def __init__(self, plan: Plan, classes: int) -> None:
+    ``multiplier`` is of all channels but the last 1280.
+    """
+
+    def __init__(self, stages: Stages, multiplier: float, plan: Plan, classes: int) -> None:
         super().__init__()
-        channels = 32
+        channels = rounded(32 * multiplier)
         layers: list[nn.Module] = [stem(channels, plan)]
-        for expansion, kernel, ratio, width, repeats, first_stride in STAGES:
+        for expansion, kernel, ratio, width, repeats, first_stride in stages:
+            wider = rounded(width * multiplier)
             for repeat in range(repeats):
                 stride = first_stride if repeat == 0 else 1
                 part = plan if stride == 2 or expansion == 1 else plan.undithered
                 layers.append(
-                    InvertedResidual(channels, width, expansion, kernel, stride, part, squeeze_ratio=ratio)
+                    InvertedResidual(channels, wider, expansion, kernel, stride, part, squeeze_ratio=ratio)
                 )
-                channels = width
+                channels = wider
         layers.append(normed(channels, 1280, 1, plan.pointwise, relu=False))
         self.features = nn.Sequential(*layers)
         self.relu = nn.Identity() if plan.is_binary else nn.ReLU()
@@ -45,7 +65,5 @@ class MnasNet(nn.Module):
         return self.classifier(x)  # type: ignore[no-any-return]  # (N, classes)
 
 
-@published("mnasnet-a1", IMAGENET, PAPER)
-def mnasnet_a1(plan: Plan, classes: int) -> nn.Module:
-    """The network that the search of the paper found."""
-    return MnasNet(plan, classes)
+for _name, _stages, _multiplier in (("a1", A1, 1.0), ("b1", B1, 1.0), ("b1-0.5", B1, 0.5)):
+    published(f"mnasnet-{_name}", IMAGENET, PAPER)(partial(MnasNet, _stages, _multiplier))

@@ -1,6 +1,5 @@
 """Parts that several published networks are made of."""
 
-import torch
 from torch import Tensor, nn
 
 from search_spaces.layers import QuantConv2d, QuantLinear
@@ -28,14 +27,16 @@ def pooled(pool: nn.MaxPool2d, channels: int, plan: Plan) -> list[nn.Module]:
     return [pool, nn.BatchNorm2d(channels)] if plan.is_binary else [pool]
 
 
-def first_conv(channels: int, kernel: int, plan: Plan, *, stride: int = 1, padding: int = 0) -> nn.Module:
+def first_conv(
+    channels: int, kernel: int, plan: Plan, *, stride: int = 1, padding: int = 0, bias: bool = False
+) -> nn.Module:
     """The convolution that sees the image, of three colours."""
     if plan.first.name == "float":
-        return nn.Conv2d(3, channels, kernel, stride, padding, bias=False)
-    return QuantConv2d(3, channels, kernel, plan.first, stride=stride, padding=padding, relu=False)
+        return nn.Conv2d(3, channels, kernel, stride, padding, bias=bias)
+    return QuantConv2d(3, channels, kernel, plan.first, stride=stride, padding=padding, relu=False, bias=bias)
 
 
-def stem(channels: int, plan: Plan) -> nn.Module:
+def stem(channels: int, plan: Plan) -> nn.Sequential:
     """The first convolution, 3x3 at stride 2, and its batch norm; its ReLU is the next layer's."""
     conv = first_conv(channels, 3, plan, stride=2, padding=1)
     return nn.Sequential(conv, nn.BatchNorm2d(channels))
@@ -43,10 +44,22 @@ def stem(channels: int, plan: Plan) -> nn.Module:
 
 def classifier(features: int, classes: int, plan: Plan) -> nn.Module:
     """The last layer, on means over an image, which hardly change their sign: on signs only if asked for."""
-    is_on_signs = plan.classifier.activation == "binary" and not plan.has_own_classifier
-    if is_on_signs or plan.classifier.name == "float":
+    would_take_signs = plan.classifier.activation == "binary" and not plan.classifies_signs
+    if would_take_signs or plan.classifier.name == "float":
         return nn.Linear(features, classes)
     return QuantLinear(features, classes, plan.classifier)
+
+
+def hidden(features: int, units: int, plan: Plan) -> nn.Module:
+    """A dense layer between the means over an image and the classifier; where inputs are signs, in float."""
+    if plan.hidden.name == "float":
+        return nn.Linear(features, units)
+    return QuantLinear(features, units, plan.hidden)
+
+
+def dropout(share: float, plan: Plan) -> nn.Module:
+    """Drops features before the classifier in training; none where it takes signs, which have no zero."""
+    return nn.Identity() if plan.classifies_signs else nn.Dropout(share)
 
 
 class SqueezeExcitation(nn.Module):
@@ -54,16 +67,34 @@ class SqueezeExcitation(nn.Module):
 
     (N, C, H, W) -> the same; the mean over the image, two layers with ``squeezed`` numbers between them, and
     a sigmoid tell the number.
+
+    Args:
+        channels: C.
+        squeezed: how many numbers there are between the two layers.
+        precision: of both.
+        activation: between them: ReLU, or EfficientNet's SiLU.
+        gate: the sigmoid, or MobileNetV3's piecewise linear one (Howard et al., 2019, section 5.3).
     """
 
-    def __init__(self, channels: int, squeezed: int, precision: Precision) -> None:
+    def __init__(
+        self,
+        channels: int,
+        squeezed: int,
+        precision: Precision,
+        activation: type[nn.Module] = nn.ReLU,
+        gate: type[nn.Module] = nn.Sigmoid,
+    ) -> None:
         super().__init__()
+        is_relu = activation is nn.ReLU  # the second layer's own
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.squeeze = QuantConv2d(channels, squeezed, 1, precision, relu=False, bias=True)
-        self.excite = QuantConv2d(squeezed, channels, 1, precision, bias=True)
+        self.activation = nn.Identity() if is_relu else activation()
+        self.excite = QuantConv2d(squeezed, channels, 1, precision, relu=is_relu, bias=True)
+        self.gate = gate()
 
     def forward(self, x: Tensor) -> Tensor:
-        share = torch.sigmoid(self.excite(self.squeeze(self.pool(x))))  # (N, C, 1, 1)
+        squeezed = self.activation(self.squeeze(self.pool(x)))  # (N, squeezed, 1, 1)
+        share: Tensor = self.gate(self.excite(squeezed))  # (N, C, 1, 1)
         return x * share  # (N, C, H, W)
 
 

@@ -133,6 +133,7 @@ def _take_channels(module: nn.Module, channels: int) -> None:
             stride=first.stride,
             padding=first.padding,
             relu=relu,
+            bias=first.bias is not None,
         )
     else:
         window: Any = first.kernel_size

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from search_spaces.layers import QuantConv2d
-from search_spaces.networks.parts import classifier, first_conv, pooled
+from search_spaces.networks.parts import classifier, first_conv, normed, pooled
 from search_spaces.networks.published import CIFAR, IMAGENET, published
 from search_spaces.plain_layers import ChannelShift, ShiftedPReLU, Subsample
 from search_spaces.plan import Plan
@@ -61,6 +61,30 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv2(self.conv1(x)) + self.shortcut(x)  # (N, channels, H / stride, W / stride)
+        return F.relu(y) if self.has_relu else y
+
+
+class Bottleneck(nn.Module):
+    """A 1x1, a 3x3 and a 1x1 convolution and a shortcut (figure 5).
+
+    (N, in, H, W) -> (N, channels, H / stride, W / stride); the inner ones have a quarter of the channels. The
+    stride is the 3x3 convolution's, where the paper has it at the first 1x1: that reads all pixels, and is
+    known as ResNet v1.5. With binary inputs there are no ReLUs.
+    """
+
+    def __init__(self, in_channels: int, channels: int, stride: int, plans: tuple[Plan, Plan]) -> None:
+        super().__init__()
+        first, last = plans
+        inner, plain = channels // 4, first.undithered
+        self.has_relu = not first.is_binary
+        self.conv1 = normed(in_channels, inner, 1, first.pointwise)
+        self.conv2 = normed(inner, inner, 3, plain.spatial, stride=stride)
+        self.conv3 = normed(inner, channels, 1, last.pointwise)
+        self.shortcut = projected_shortcut(in_channels, channels, stride, plain)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv3(self.conv2(self.conv1(x)))  # (N, channels, H / stride, W / stride)
+        y = y + self.shortcut(x)
         return F.relu(y) if self.has_relu else y
 
 
@@ -119,7 +143,8 @@ class ResNet(nn.Module):
     """A stem, stages of blocks that halve the image and double the channels, and a classifier.
 
     Masks of a dithered plan are where the paper on them has them: after the first layer, after each
-    subsampling, and before the last layer that sees more than a pixel.
+    subsampling, and before the last layer that sees more than a pixel. The stem gives ``incoming`` channels,
+    which are ``width`` where not given.
     """
 
     def __init__(
@@ -131,18 +156,21 @@ class ResNet(nn.Module):
         classes: int,
         block: MakeBlock,
         separable: bool = False,
+        incoming: int | None = None,
     ) -> None:
         super().__init__()
         self.stem = stem
         blocks: list[nn.Module] = []
-        channels = width
+        channels = width if incoming is None else incoming
         places = [(stage, index) for stage, depth in enumerate(depths) for index in range(depth)]
         for stage, index in places:
             wider = width << stage
             stride = 2 if stage and index == 0 else 1
             # what subsamples is the first convolution, or, of a separable one, its first half
             inside, behind = (stride == 2 and halves for halves in (separable, not separable))
-            first = plan.before if (stage, index) == (0, 0) else plan.behind if inside else plan.undithered
+            first = plan.behind if inside else plan.undithered
+            if (stage, index) == (0, 0):
+                first = plan.before if separable else plan
             second = plan.behind if (stage, index) == places[-1] or behind else plan.undithered
             blocks.append(block(channels, wider, stride, (first, second)))
             channels = wider
@@ -167,11 +195,17 @@ def _cifar(
     return ResNet(nn.Sequential(*layers), 16, depths, plan, classes, block, separable)
 
 
-def _imagenet(plan: Plan, classes: int, block: MakeBlock) -> nn.Module:
-    """64 to 512 channels, two blocks each, for images of 224 pixels."""
+def _imagenet(
+    plan: Plan,
+    classes: int,
+    block: MakeBlock,
+    depths: tuple[int, ...] = (2, 2, 2, 2),
+    width: int = 64,
+) -> nn.Module:
+    """``width`` to 8 times as many channels, ``depths`` blocks each, for images of 224 pixels."""
     layers = [first_conv(64, 7, plan, stride=2, padding=3), nn.BatchNorm2d(64), *_relu(plan)]
     stem = nn.Sequential(*layers, *pooled(nn.MaxPool2d(3, 2, padding=1), 64, plan))
-    return ResNet(stem, 64, (2, 2, 2, 2), plan, classes, block)
+    return ResNet(stem, width, depths, plan, classes, block, incoming=64)
 
 
 def _relu(plan: Plan) -> list[nn.Module]:
@@ -221,6 +255,12 @@ def resnet20_react(plan: Plan, classes: int) -> nn.Module:
 def resnet18(plan: Plan, classes: int) -> nn.Module:
     """ResNet-18 (table 1)."""
     return _imagenet(plan, classes, partial(BasicBlock, conv=plain_conv, shortcut=projected_shortcut))
+
+
+@published("resnet50", IMAGENET, PAPER)
+def resnet50(plan: Plan, classes: int) -> nn.Module:
+    """ResNet-50 (table 1), with its strides at the 3x3 convolutions (v1.5)."""
+    return _imagenet(plan, classes, Bottleneck, (3, 4, 6, 3), 256)
 
 
 @published("bireal18", IMAGENET, BIREAL_PAPER)

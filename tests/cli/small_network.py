@@ -1,6 +1,9 @@
 """A network for the digits that trains in a second, how ``nas`` comes to know it, and trainings of it."""
 
 import json
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 from click.testing import CliRunner, Result
@@ -13,6 +16,8 @@ from tests.environment import clean_environment, own_cache
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = Path(__file__).parent / "small_plugin.py"
+MOST_S = 300
+"""That a command in a process of its own may take."""
 
 
 def small(plan: Plan, classes: int) -> nn.Module:
@@ -45,3 +50,17 @@ def trained(folder: Path, *more: str) -> dict[str, object]:
     assert done.exit_code == 0, done.stderr
     result: dict[str, object] = json.loads(done.stdout)
     return result
+
+
+def killed_after_a_checkpoint(folder: Path, arguments: list[str], home: Path) -> None:
+    """Run a command until a checkpoint lies in ``folder``, and end it then and there."""
+    with subprocess.Popen(
+        arguments, env=environment(home / "cache"), cwd=home, stderr=subprocess.PIPE, text=True
+    ) as process:
+        latest = time.monotonic() + MOST_S
+        while not (folder / "checkpoint.safetensors").exists():
+            assert process.poll() is None, process.communicate()[1]
+            assert time.monotonic() < latest
+            time.sleep(0.001)  # a file has no event to wait for
+        process.kill()
+        assert process.wait() == -signal.SIGKILL

@@ -1,37 +1,20 @@
 """A training that is killed goes on with ``nas train --resume`` to the very bits of one that was not."""
 
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tests.cli.small_network import environment
+from tests.cli.small_network import MOST_S, environment, killed_after_a_checkpoint
 
 SETTINGS = ("--precision", "ternary", "--average", "0.9999", "--crop", "1", "--flip", "--epochs", "8")
 """What a resumed training could get wrong: scales, an average, random shifts, a rate that changes."""
 CHECKPOINT, WEIGHTS, RESULT = "checkpoint.safetensors", "weights.safetensors", "result.json"
-MOST_S = 300
 
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "nas.cli.main", "train", *arguments]
-
-
-def killed_after_a_checkpoint(folder: Path, arguments: list[str], home: Path) -> None:
-    """Run a command until a checkpoint lies in ``folder``, and end it then and there."""
-    with subprocess.Popen(
-        arguments, env=environment(home / "cache"), cwd=home, stderr=subprocess.PIPE, text=True
-    ) as process:
-        latest = time.monotonic() + MOST_S
-        while not (folder / CHECKPOINT).exists():
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < latest
-            time.sleep(0.001)  # a file has no event to wait for
-        process.kill()
-        assert process.wait() == -signal.SIGKILL
 
 
 @pytest.mark.slow

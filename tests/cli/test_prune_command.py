@@ -11,43 +11,62 @@ from tests.latency.board import Board, plugged_in
 
 
 @pytest.mark.usefixtures("small_network")
-def test_a_training_becomes_a_search_whose_trials_can_be_pruned_again(tmp_path: Path) -> None:
+def test_a_training_becomes_a_search_whose_trials_can_be_pruned_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trained(tmp_path / "out", "--precision", "ternary", "--classifier", "float")
     storage = f"sqlite:///{tmp_path}/nas.db"
     common = ("--storage", storage, "--json")
+    few = ("--target-share", "0.7", "--epochs", "2", "--device", "board")
     with plugged_in(Board()):
-        few = ("--target-share", "0.7", "--epochs", "2", "--device", "board", *common)
-        done = run("prune", str(tmp_path / "out"), *few)
+        with monkeypatch.context() as patched:
+            patched.setattr("nas.cli.prune._tell", interrupt)
+            left = run("prune", str(tmp_path / "out"), *few, *common)
+        assert left.exit_code == 130
+        again = f"nas prune {tmp_path}/out {' '.join(few)} --storage {storage} --json"
+        assert left.stderr.splitlines()[-2:] == [f"Go on with: {again}", "Stopped."]
+        done = run(*again.split()[1:])
         assert done.exit_code == 0, done.stderr
+        assert "trial 1: going on after epoch 1" in done.stderr
         found = json.loads(done.stdout)
         first, second = found["trials"]
         assert found["search"] == "out-pruned"
         assert second["measured_latency_ms"] <= 0.7 * first["measured_latency_ms"]
         assert second["accuracy"] > 0.5 < first["accuracy"]
-        again = run("prune", "out-pruned", "--trial", "1", "--target-share", "0.9", "--epochs", "1", *common)
-        assert again.exit_code == 0, again.stderr
-        assert [trial["number"] for trial in json.loads(again.stdout)["trials"]] == [1, 2]
-        less = run("prune", "out-pruned", "--target-latency-ms", "1e-6", *common)
+        assert second["accuracy_before_training"] < second["accuracy"]
+        same = run(*again.split()[1:])
+        assert json.loads(same.stdout) == found and "epoch" not in same.stderr, "nothing is trained twice"
+        other = run("prune", str(tmp_path / "out"), *few[:3], "3", *few[4:], *common)
+        assert (other.exit_code, other.stderr) == (
+            2,
+            "Error: --epochs: 'out-pruned' was begun with 2; give that to go on with it, or another --name\n",
+        )
+        further = ("prune", "out-pruned", "--trial", "1", "--epochs", "1", *common)
+        further_done = run(*further, "--target-share", "0.9")
+        assert further_done.exit_code == 0, further_done.stderr
+        assert json.loads(further_done.stdout)["search"] == "out-pruned-1-pruned"
+        less = run(*further, "--target-latency-ms", "1e-6", "--name", "less")
         assert less.exit_code == 1
         assert less.stderr.splitlines()[-1].startswith(
             "Error: --target-latency-ms: the least that pruning leaves takes"
         )
-        taken = run("prune", str(tmp_path / "out"), *few)
-        assert (taken.exit_code, taken.stderr) == (
-            2,
-            "Error: --name: 'out-pruned' is taken; choose another name\n",
-        )
     with Ledger.open(storage) as ledger:
+        assert [search.name for search in ledger.searches()] == ["out-pruned", "out-pruned-1-pruned"]
         trials = ledger.trials("out-pruned")
         assert [(t.number, t.state, t.parents) for t in trials] == [
             (0, TrialState.COMPLETE, ()),
             (1, TrialState.COMPLETE, (0,)),
-            (2, TrialState.COMPLETE, (1,)),
         ]
         assert len(ledger.epochs("out-pruned", 1)) == 2
         sizes = [trial.size_kb or 0.0 for trial in trials]
         assert sizes == sorted(sizes, reverse=True) and ledger.search("out-pruned").finished
-        assert ledger.search("out-pruned").config.trials == 3
+        taken_over = ledger.trial("out-pruned-1-pruned", 0)
+        assert (taken_over.same_as, taken_over.digest) == ("out-pruned/1", trials[1].digest)
+
+
+def interrupt(*_: object) -> None:
+    """Ctrl-C after the first epoch."""
+    raise KeyboardInterrupt
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from nas.cli.main import cli
 from nas.export.agreement import check_agreement
 from nas.export.card import Card
+from nas.export.card_rows import card_rows
 from nas.export.identity import digest_and_kilobytes
 from nas.export.readme import readme
 from search_spaces import BitnasError, network, size
@@ -224,10 +225,10 @@ def test_a_code_that_was_rounded_otherwise_now_and_then_is_stated(home: Path) ->
     with pytest.raises(DisagreementError, match=r"7 of 200 .* classes 4 otherwise than itself"):
         check_agreement(np.where(np.arange(200) < 7, 1, 0), expected, own=lambda: 4)
     card = card_of(home)
-    rows = {name: value for name, value, _ in card.model_copy(update={"same_class": 358}).rows()}
+    rows = {name: value for name, value, _ in card_rows(card.model_copy(update={"same_class": 358}))}
     assert rows["same class"] == "358 of 360"
     everywhere = card.model_copy(update={"same_class": 360, "validation_accuracy": None})
-    assert {"same class", "validation accuracy"}.isdisjoint(name for name, _, _ in everywhere.rows())
+    assert {"same class", "validation accuracy"}.isdisjoint(name for name, _, _ in card_rows(everywhere))
 
 
 def test_a_compressed_training_is_exported_as_well(home: Path) -> None:

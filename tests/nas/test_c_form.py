@@ -18,6 +18,7 @@ from nas.training.loop import predict
 from runtime.formats import c_sizes
 from search_spaces import precisions
 from search_spaces.layers import QuantConv2d
+from tests.environment import make
 
 if shutil.which("gcc") is None:
     pytest.skip("gcc is not installed: nothing compiles the C form here", allow_module_level=True)
@@ -44,7 +45,7 @@ def test_image_files_get_the_classes_of_torch(tmp_path: Path, monkeypatch: pytes
     assert sizes["flash without code"] == f"{layout.constants / 1000:.1f} kB"
     assert sizes["RAM without stack"] == f"{(layout.arena + 4 * (64 + 10)) / 1000:.1f} kB"
 
-    subprocess.run(["make", "-s", "--no-print-directory", "-C", tmp_path / "out"], check=True)
+    make(tmp_path / "out")
     pixels = data.test.pixels[data.test.chosen[:IMAGES], :, :, 0]
     paths = [tmp_path / f"{i}.pgm" for i in range(IMAGES)]
     for path, image in zip(paths, pixels, strict=True):

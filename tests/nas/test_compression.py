@@ -1,6 +1,8 @@
 """Deep Compression: pruned weights stay zero, shared ones are trained together, the file is the network."""
 
 import json
+from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,20 +12,25 @@ from torch import nn
 import search_spaces
 from nas.compression.layers import prunable, shareable
 from nas.compression.pruning import Masks, steps_to
+from nas.compression.settings import Settings
 from nas.compression.sharing import k_means, shared
 from nas.compression.sizes import uncoded_bits
 from nas.compression.source import Source
-from nas.compression.stages import REPORT, Settings, compress
+from nas.compression.stages import REPORT, compress
+from nas.compression.trainings import CHECKPOINT
 from nas.data import load
 from nas.evaluators.training import TrainingEvaluator
 from nas.ledger import SearchConfig, TrialRecord, TrialState
 from nas.objectives import objective
-from nas.training.loop import accuracy, load_weights, train
+from nas.training import checkpoint
+from nas.training.loop import Training, accuracy, load_weights, train
 from nas.training.recipe import Recipe
 from nas.trials.reporting import further
 from runtime.formats.bnz import read_bnz, to_bytes
 from runtime.formats.plain_weights import LEVELS, Plain, plain
 from search_spaces import InvalidInput
+from search_spaces.architecture import Architecture, Block, Head, Stem
+from search_spaces.errors import BitnasError
 from search_spaces.layers import QuantLinear
 from search_spaces.precision import precisions
 
@@ -229,3 +236,71 @@ def test_what_cannot_be_done_is_refused_before_anything_is(digits, tmp_path):
 def test_settings_out_of_range_are_refused(bad):
     with pytest.raises(InvalidInput, match=rf"^{next(iter(bad))}: .* is out of range"):
         Settings(**bad)
+
+
+MIXED = Architecture(
+    space="mine",
+    input_shape=(1, 8, 8),
+    classes=10,
+    stem=Stem(width=8, kernel=3, stride=2, precision="float"),
+    blocks=(
+        Block(
+            kind="residual", width=8, kernel=3, stride=2, precisions={"conv1": "ternary", "conv2": "float"}
+        ),
+    ),
+    head=Head(precision="float"),
+)
+
+
+class Interrupting:
+    """Writes checkpoints, and interrupts after every second one."""
+
+    def __init__(self, save):
+        self.save, self.count = save, 0
+
+    def __call__(self, *arguments):
+        self.save(*arguments)
+        self.count += 1
+        if self.count % 2 == 0:
+            raise KeyboardInterrupt
+
+
+def test_one_that_is_interrupted_again_and_again_ends_with_the_same_file(digits, tmp_path, monkeypatch):
+    trained = source_of(MIXED, digits)
+
+    def source():
+        return replace(trained, module=deepcopy(trained.module))
+
+    settings = Settings(sparsity=0.7, steps=2, cluster=4, epochs=3)
+    compress(source(), tmp_path / "whole", settings)
+    folder = tmp_path / "parts"
+    monkeypatch.setattr(checkpoint, "save", Interrupting(checkpoint.save))
+    said = []
+    for _ in range(4):
+        with pytest.raises(KeyboardInterrupt):
+            compress(source(), folder, settings, said.append)
+        checkpoint.aside(folder / CHECKPOINT).write_bytes(b"half a che")
+    for other, told in (
+        (replace(settings, sparsity=0.8), r"^sparsity: '.*parts' was begun with 0\.7; give that to go on"),
+        (replace(settings, cluster=None), r"^cluster: .* was begun with 4; "),
+    ):
+        with pytest.raises(InvalidInput, match=told):
+            compress(source(), folder, other)
+    with pytest.raises(BitnasError, match=r"^output: '.*parts' was begun with another network than"):
+        compress(replace(trained, module=search_spaces.build(MIXED)), folder, settings)
+    report = compress(source(), folder, settings, said.append)
+    assert [told for told in said if told.startswith("going on")] == [
+        f"going on after epoch {epoch} of 3" for epoch in (2, 1, 3, 2)
+    ]
+    assert sorted(path.name for path in folder.iterdir()) == [REPORT, "network.bnz"]
+    assert (folder / "network.bnz").read_bytes() == (tmp_path / "whole" / "network.bnz").read_bytes()
+    assert json.loads((tmp_path / "whole" / REPORT).read_text())["stages"] == [
+        vars(stage) for stage in report.stages
+    ]
+
+
+def test_a_training_is_not_gone_on_with(digits, tmp_path):
+    source = Source("it", search_spaces.build(MIXED), MIXED, digits, RECIPE, {})
+    checkpoint.save(tmp_path / CHECKPOINT, Training(source.module, digits, 1, 0, RECIPE), {"job": {}})
+    with pytest.raises(InvalidInput, match=r"^output: .* holds the checkpoint of a training; name another"):
+        compress(source, tmp_path, Settings())

@@ -19,12 +19,13 @@ import search_spaces
 from nas.cli.main import cli
 from nas.data import load
 from nas.export import finished, timing, writing
-from nas.export.card import Card, read_card, wilson
+from nas.export.card import Card, read_card
 from nas.export.formats import base
 from nas.export.inspection import inspect
 from nas.export.predicting import predict
 from nas.export.readme import readme
 from nas.export.verify import verify
+from nas.export.wilson import wilson
 from nas.training.loop import train
 from runtime.formats.artifact import MANIFEST
 from search_spaces.errors import BitnasError, DisagreementError, InvalidInput

@@ -103,7 +103,7 @@ class Chosen(Chooser):
         )
 
     def _best(self, steps: Any) -> Any:
-        self.seen.append(self.cut.milliseconds)
+        self.seen.append(self.now.cost)
         return super()._best(steps)
 
 
@@ -118,16 +118,16 @@ def test_a_latency_is_reached_by_steps_that_are_faster_and_cost_least() -> None:
     scores = {name: (torch.arange(len(ids)) < len(ids) // 2) + 0.01 for name, ids in channels.made.items()}
     scores["block0.conv2.0"] *= 1e-3
     chooser = Chosen(network, channels, scores)
-    before = chooser.cut.milliseconds
+    before = chooser.now.cost
     assert chooser.down_to(0.6 * before)
-    assert chooser.cut.milliseconds <= 0.6 * before
-    assert chooser.cut.milliseconds == pytest.approx(milliseconds(chooser.cut.architecture))
+    assert chooser.now.cost <= 0.6 * before
+    assert chooser.now.cost == pytest.approx(milliseconds(chooser.now.architecture))
     assert all(later < earlier for earlier, later in pairwise(chooser.seen))
-    assert chooser.cut.without == ("block0",)
+    assert chooser.now.without == ("block0",)
     mattering = {one for name, ids in channels.made.items() for one in ids[: len(ids) // 2]}
-    assert not mattering & chooser.cut.gone - set(channels.made["block0.conv1.0"])
+    assert not mattering & chooser.now.gone - set(channels.made["block0.conv1.0"])
     assert not chooser.down_to(0.0), "something is always left"
-    widths = chooser.cut.architecture.widths
+    widths = chooser.now.architecture.widths
     assert min(width for name, width in widths.items() if "shortcut" not in name) >= LEAST
 
 

@@ -18,6 +18,7 @@ import runtime.formats
 from runtime.formats.c_sizes import layout_of
 from runtime.formats.pictures import open_picture, to_pixels
 from search_spaces import BitnasError, InvalidInput
+from tests.environment import make
 from tests.runtime.test_c import STRICT, numbers
 
 PRELUDE = Path(runtime.formats.__file__).with_name("prelude.h")
@@ -128,11 +129,7 @@ def program(folder, channels, largest, sides=(5, 7)):
     images = runtime.ImageInput(mean, deviation, largest, NAMES)
     runtime.write_c(model, (1, channels, *sides), folder, images)
     (folder / "network.c").write_text(NETWORK)
-    told = subprocess.run(
-        ["make", "-s", "--no-print-directory", "-C", folder, "CFLAGS=-O1 -Wall -Wextra -Werror", "NO_LIBM=1"],
-        capture_output=True,
-    )
-    assert told.returncode == 0, told.stderr.decode()
+    make(folder, "CFLAGS=-O1 -Wall -Wextra -Werror", "NO_LIBM=1")
     return images
 
 

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load, load_file, save_file
 from torch import nn
 
 import runtime
 import search_spaces
 from runtime.codegen.layout import lay_out
 from runtime.formats.artifact import checksum
-from runtime.formats.packed import Packed, narrowed, pack
+from runtime.formats.packed import Packed, narrowed
 from runtime.formats.predict import Network, laid_out
+from runtime.formats.saving import constants_file
 from runtime.lowering import lower
 from runtime.target import cpu_of
 from search_spaces import BitnasError
@@ -41,16 +42,16 @@ def constants_of(module, shape, target):
 
 
 def weights_stored(constants):
-    """Bytes of all weights in a file; each constant comes back to the bit."""
-    total = 0
-    for constant in constants:
-        stored, packed = pack(constant.array, constant.find_units())
-        if packed is not None:
-            assert packed.fits(stored)
-            again = laid_out(stored, packed.model_dump())
-            assert again.tobytes() == constant.array.tobytes()
-        total += stored.nbytes if constant.name.endswith(".weight") else 0
-    return total
+    """Bytes of all weights in a file; each constant comes back from it to the bit."""
+    content, places = constants_file(constants)
+    arrays = load(content)
+    for constant, place in zip(constants, places, strict=True):
+        again = stored = arrays[constant.name]
+        if place.packed is not None:
+            assert place.packed.fits(stored)
+            again = laid_out(stored, place.packed.model_dump())
+        assert again.tobytes() == constant.array.tobytes(), constant.name
+    return sum(array.nbytes for name, array in arrays.items() if name.endswith(".weight"))
 
 
 @pytest.mark.parametrize(("seed", "space"), each_nth(7, range(21), ("tiny", "cifar", "mobile")))

@@ -12,6 +12,7 @@ from runtime.target import missing_flags
 if TYPE_CHECKING:
     from nas.export.card import Card
     from nas.export.finished import Finished
+    from runtime import CompiledNetwork
 
 
 class Compiled(ExportFormat):
@@ -63,6 +64,11 @@ class Compiled(ExportFormat):
                 "From Python, with bitnas: `runtime.load(folder).run(images)`.",
             ]
         )
+
+
+def artifact_kilobytes(network: "CompiledNetwork") -> float:
+    """What is stored to run a network: its library and the file of its constants, in kB of 1000 bytes."""
+    return (network.library.stat().st_size + network.stored_bytes) / 1000
 
 
 formats.add(COMPILED, Compiled())

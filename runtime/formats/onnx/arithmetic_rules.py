@@ -22,22 +22,22 @@ def _operand(value: Any) -> Operand:
 
 
 @exporter(nn.ReLU)
-def _relu(at: At, input: Tensor, inplace: bool = False) -> str:
+def _relu(at: At, input: Tensor) -> str:
     return at.op("Relu", input)
 
 
 @exporter(F.relu6)
-def _relu6(at: At, input: Tensor, inplace: bool = False) -> str:
+def _relu6(at: At, input: Tensor) -> str:
     return at.op("Clip", input, np.float32(0), np.float32(6))
 
 
 @exporter(nn.ReLU6, nn.Hardtanh)
-def _hardtanh(at: At, input: Tensor, min_val: float = -1, max_val: float = 1, inplace: bool = False) -> str:
+def _hardtanh(at: At, input: Tensor, min_val: float, max_val: float) -> str:
     return _clamp(at, input, min_val, max_val)
 
 
 @exporter(torch.clamp)
-def _clamp(at: At, input: Tensor, min: Any = None, max: Any = None) -> str:
+def _clamp(at: At, input: Tensor, min: Any, max: Any) -> str:
     if min == 0 and max is None:
         return at.op("Relu", input)
     ends = ["" if end is None else np.float32(end) for end in (min, max)]
@@ -46,7 +46,7 @@ def _clamp(at: At, input: Tensor, min: Any = None, max: Any = None) -> str:
 
 @exporter(torch.clamp_min)
 def _clamp_min(at: At, input: Tensor, min: Any) -> str:
-    return _clamp(at, input, min)
+    return _clamp(at, input, min, None)
 
 
 @exporter(torch.mul)
@@ -65,12 +65,12 @@ def _neg(at: At, input: Tensor) -> str:
 
 
 @exporter(torch.add)
-def _add(at: At, input: Any, other: Any, alpha: Any = 1) -> str:
+def _add(at: At, input: Any, other: Any, alpha: Any) -> str:
     return at.op("Add", _operand(input), _times(at, other, alpha))
 
 
 @exporter(torch.sub)
-def _sub(at: At, input: Any, other: Any, alpha: Any = 1) -> str:
+def _sub(at: At, input: Any, other: Any, alpha: Any) -> str:
     return at.op("Sub", _operand(input), _times(at, other, alpha))
 
 
@@ -88,30 +88,30 @@ def _sigmoid(at: At, input: Tensor) -> str:
 
 
 @exporter(nn.SiLU)
-def _silu(at: At, input: Tensor, inplace: bool = False) -> str:
+def _silu(at: At, input: Tensor) -> str:
     return at.op("Mul", input, at.op("Sigmoid", input))
 
 
 @exporter(nn.Hardsigmoid)
-def _hardsigmoid(at: At, input: Tensor, inplace: bool = False) -> str:
+def _hardsigmoid(at: At, input: Tensor) -> str:
     return at.op("HardSigmoid", input, alpha=1 / 6, beta=0.5)
 
 
 @exporter(nn.Hardswish)
-def _hardswish(at: At, input: Tensor, inplace: bool = False) -> str:
+def _hardswish(at: At, input: Tensor) -> str:
     return at.op("HardSwish", input)
 
 
 @exporter(nn.GELU)
-def _gelu(at: At, input: Tensor, approximate: str = "none") -> str:
+def _gelu(at: At, input: Tensor, approximate: str) -> str:
     return at.op("Gelu", input, approximate=None if approximate == "none" else approximate)
 
 
 @exporter(nn.ELU)
-def _elu(at: At, input: Tensor, alpha: float = 1.0, inplace: bool = False) -> str:
+def _elu(at: At, input: Tensor, alpha: float) -> str:
     return at.op("Elu", input, alpha=float(alpha))
 
 
 @exporter(nn.LeakyReLU)
-def _leaky_relu(at: At, input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> str:
+def _leaky_relu(at: At, input: Tensor, negative_slope: float) -> str:
     return at.op("LeakyRelu", input, alpha=float(negative_slope))

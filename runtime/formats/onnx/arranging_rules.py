@@ -15,29 +15,20 @@ from search_spaces import plain_layers
 
 
 @exporter(nn.Identity, "contiguous", torch.clone, F.dropout)
-def _unchanged(at: At, input: Tensor, *_: Any, **__: Any) -> str:
+def _unchanged(at: At, input: Tensor) -> str:
     return input.name
 
 
 @exporter(nn.Flatten, nn.Unflatten, "unflatten", "view", torch.reshape, is_view=True)
 @exporter("unsqueeze", "squeeze", is_view=True)
-def _reshape(at: At, input: Tensor, *_: Any, **__: Any) -> str:
-    return _as(at, input)
-
-
-def _as(at: At, input: Tensor) -> str:
+def _reshape(at: At, input: Tensor) -> str:
     """The tensor in the shape that torch gives it."""
     return input.name if at.shape == input.shape else at.reshaped(input, *at.shape[1:])
 
 
-@exporter("permute")
-def _permute(at: At, input: Tensor, *dims: Any) -> str:
+@exporter("permute", torch.permute)
+def _permute(at: At, input: Tensor, dims: Any) -> str:
     return _permuted(at, input, dims[0] if len(dims) == 1 else dims)
-
-
-@exporter(torch.permute)
-def _permute_function(at: At, input: Tensor, dims: Any) -> str:
-    return _permuted(at, input, dims)
 
 
 @exporter("transpose", torch.transpose)
@@ -61,12 +52,12 @@ def _channel_shuffle(at: At, input: Tensor, groups: int) -> str:
 
 
 @exporter(torch.chunk)
-def _chunk(at: At, input: Tensor, chunks: int, dim: int = 0) -> tuple[str, ...]:
+def _chunk(at: At, input: Tensor, dim: int) -> tuple[str, ...]:
     return _parts(at, input, dim)
 
 
 @exporter(torch.split)
-def _split(at: At, tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[str, ...]:
+def _split(at: At, tensor: Tensor, dim: int) -> tuple[str, ...]:
     return _parts(at, tensor, dim)
 
 
@@ -119,5 +110,5 @@ def _sliced(at: At, input: Tensor, taken: dict[int, slice]) -> str:
 
 
 @exporter(torch.cat)
-def _concat(at: At, tensors: Any, dim: int = 0) -> str:
+def _concat(at: At, tensors: Any, dim: int) -> str:
     return at.op("Concat", *tensors, axis=dim % len(tensors[0].shape))

@@ -68,11 +68,11 @@ def _function_conv2d(
     at: At,
     input: Tensor,
     weight: HeldWeight,
-    bias: HeldWeight | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
+    bias: HeldWeight | None,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
 ) -> str:
     return _convolution(at, input, *_given(weight, bias), stride, padding, dilation, groups)
 
@@ -103,12 +103,12 @@ def _function_transposed_conv2d(
     at: At,
     input: Tensor,
     weight: HeldWeight,
-    bias: HeldWeight | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
-    groups: int = 1,
-    dilation: Any = 1,
+    bias: HeldWeight | None,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    groups: int,
+    dilation: Any,
 ) -> str:
     return _transposed(at, input, *_given(weight, bias), stride, padding, output_padding, groups, dilation)
 
@@ -136,7 +136,7 @@ def _linear(at: At, input: Tensor) -> str:
 
 
 @exporter(F.linear, folds=True)
-def _function_linear(at: At, input: Tensor, weight: HeldWeight, bias: HeldWeight | None = None) -> str:
+def _function_linear(at: At, input: Tensor, weight: HeldWeight, bias: HeldWeight | None) -> str:
     return _dense(at, input, *_given(weight, bias))
 
 

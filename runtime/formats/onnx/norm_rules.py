@@ -39,9 +39,9 @@ def _function_layer_norm(
     at: At,
     input: Tensor,
     normalized_shape: Any,
-    weight: HeldWeight | None = None,
-    bias: HeldWeight | None = None,
-    eps: float = 1e-5,
+    weight: HeldWeight | None,
+    bias: HeldWeight | None,
+    eps: float,
 ) -> str:
     return _normed_rows(at, input, normalized_shape, *_given(weight, bias), eps)
 
@@ -62,13 +62,7 @@ def _group_norm(at: At, input: Tensor, num_groups: int, eps: float) -> str:
 
 @exporter(F.group_norm)
 def _function_group_norm(
-    at: At,
-    input: Tensor,
-    num_groups: int,
-    weight: HeldWeight | None = None,
-    bias: HeldWeight | None = None,
-    eps: float = 1e-5,
-    cudnn_enabled: bool = True,
+    at: At, input: Tensor, num_groups: int, weight: HeldWeight | None, bias: HeldWeight | None, eps: float
 ) -> str:
     return _normed_groups(at, input, num_groups, *_given(weight, bias), eps)
 
@@ -86,12 +80,12 @@ def _normed_groups(at: At, input: Tensor, groups: int, weight: Floats, bias: Flo
 
 
 @exporter(nn.Softmax)
-def _softmax(at: At, input: Tensor, dim: Any = None, _stacklevel: int = 3, dtype: Any = None) -> str:
+def _softmax(at: At, input: Tensor, dim: int) -> str:
     return at.op("Softmax", input, axis=dim)
 
 
 @exporter(nn.LogSoftmax)
-def _log_softmax(at: At, input: Tensor, dim: Any = None, _stacklevel: int = 3, dtype: Any = None) -> str:
+def _log_softmax(at: At, input: Tensor, dim: int) -> str:
     return at.op("LogSoftmax", input, axis=dim)
 
 

@@ -16,16 +16,7 @@ Sides = tuple[int, int, int, int]
 
 
 @exporter(nn.MaxPool2d, F.max_pool2d)
-def _max_pool(
-    at: At,
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> str:
+def _max_pool(at: At, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> str:
     kernel, gaps = two(kernel_size), two(dilation)
     steps = two(stride or kernel)
     image, pads = _within(
@@ -39,11 +30,10 @@ def _avg_pool(
     at: At,
     input: Tensor,
     kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    ceil_mode: bool = False,
-    count_include_pad: bool = True,
-    divisor_override: int | None = None,
+    stride: Any,
+    padding: Any,
+    count_include_pad: bool,
+    divisor_override: int | None,
 ) -> str:
     kernel = two(kernel_size)
     steps = two(stride or kernel)
@@ -88,7 +78,7 @@ def _within(
 
 
 @exporter(nn.AdaptiveAvgPool2d)
-def _adaptive_pool(at: At, input: Tensor, output_size: Any) -> str:
+def _adaptive_pool(at: At, input: Tensor) -> str:
     return adaptive_mean(at, input)
 
 
@@ -116,7 +106,7 @@ def _shares(size: int, count: int) -> NDArray[np.float32]:
 
 
 @exporter("mean")
-def _mean(at: At, input: Tensor, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> str:
+def _mean(at: At, input: Tensor, dim: Any, keepdim: bool) -> str:
     rank = len(input.shape)
     given = dim if isinstance(dim, tuple | list) else (dim,)
     axes = sorted({each % rank for each in given} or range(rank))

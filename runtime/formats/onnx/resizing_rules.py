@@ -15,16 +15,16 @@ from runtime.lowering.resizing_rules import lines_between, nearest_lines, ratios
 
 @exporter(nn.ZeroPad2d)
 def _zero_pad(at: At, input: Tensor, padding: Any) -> str:
-    return _pad(at, input, padding)
+    return _pad(at, input, padding, 0)
 
 
 @exporter(nn.ConstantPad2d)
 def _constant_pad(at: At, input: Tensor, padding: Any, value: Any) -> str:
-    return _pad(at, input, padding, "constant", value)
+    return _pad(at, input, padding, value)
 
 
 @exporter(F.pad)
-def _pad(at: At, input: Tensor, pad: Any, mode: str = "constant", value: Any = None) -> str:
+def _pad(at: At, input: Tensor, pad: Any, value: Any) -> str:
     left, right, top, bottom, before, behind = (*pad, *[0] * 6)[:6]
     if not any(pad):
         return input.name
@@ -36,12 +36,10 @@ def _pad(at: At, input: Tensor, pad: Any, mode: str = "constant", value: Any = N
 def _resize(
     at: At,
     input: Tensor,
-    size: Any = None,
-    scale_factor: Any = None,
-    mode: str = "nearest",
-    align_corners: bool | None = None,
-    recompute_scale_factor: bool | None = None,
-    antialias: bool = False,
+    scale_factor: Any,
+    mode: str,
+    align_corners: bool | None,
+    recompute_scale_factor: bool | None,
 ) -> str:
     """Rows and columns are taken by their places as torch reckons these, which ``Resize`` does otherwise."""
     if mode == "area":
@@ -61,12 +59,7 @@ def _resize(
 
 
 def _between(
-    at: At,
-    image: str,
-    axis: int,
-    near: NDArray[Any],
-    behind: NDArray[Any],
-    share: NDArray[Any],
+    at: At, image: str, axis: int, near: NDArray[Any], behind: NDArray[Any], share: NDArray[Any]
 ) -> str:
     """Each line as its shares of two lines."""
     first, second = (at.op("Gather", image, each.astype(np.int64), axis=axis) for each in (near, behind))

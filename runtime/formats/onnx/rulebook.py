@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import BoundArguments
+from inspect import BoundArguments, signature
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
@@ -79,7 +79,8 @@ class Exporter:
     """How one kind of step is written.
 
     Attributes:
-        function: of ``At`` and the step's arguments, named as the lowering's rule names them.
+        function: of ``At``, the step's first argument, and those others that it names as the lowering's rule
+            does; what a call leaves out has the default of that rule.
         folds: whether it computes a batch norm that follows.
         is_view: whether an argument may depend on the number of images, as that of ``view`` does.
     """
@@ -90,11 +91,13 @@ class Exporter:
 
     def apply(self, at: At, rule: "Rule", given: dict[str, Any]) -> Any:
         """Write a step whose arguments are those by name, and whose options are its layer's."""
-        if at.layer is not None and rule.options:
-            options = {option: getattr(at.layer, option) for option in rule.options}
-            return self.function(at, *given.values(), **options)
-        bound = BoundArguments(rule.parameters, given)
-        return self.function(at, *bound.args, **bound.kwargs)
+        options = {} if at.layer is None else {each: getattr(at.layer, each) for each in rule.options}
+        bound = BoundArguments(rule.parameters, {**given, **options})
+        bound.apply_defaults()
+        named = [*signature(self.function).parameters][2:]
+        return self.function(
+            at, next(iter(given.values())), **{name: bound.arguments[name] for name in named}
+        )
 
 
 exporters: dict[Callable[..., Any], Exporter] = {}

@@ -1,0 +1,124 @@
+"""Changes a network step by step: what loses least for each unit of cost that it saves comes first."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
+
+from search_spaces.architecture import Buildable
+
+AT_ONCE = 8
+"""So many leading steps are looked at anew together."""
+LEAST_SAVED = 2e-3
+"""The share of the cost that a step saves at least; less is noise."""
+
+CostsOf = Callable[[Sequence[Buildable]], list[float]]
+"""What architectures cost, such as milliseconds by their measured kernels, all found in one go."""
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What a network has become.
+
+    Attributes:
+        architecture: of it.
+        cost: of it, by ``CostsOf``; not a number where it is not known yet.
+        lost: what all changes lose, by an estimate that grows with each.
+    """
+
+    architecture: Buildable
+    cost: float = math.nan
+    lost: float = 0.0
+
+
+C = TypeVar("C", bound=Changed)
+K = TypeVar("K", bound=Hashable)
+
+
+@dataclass
+class _Step(Generic[C, K]):
+    """Something that may be done, and what that loses for each unit of cost.
+
+    Attributes:
+        key: what.
+        rate: when it was last looked at; below 0 where it never was, infinite where nothing was saved.
+        is_seen: whether it was looked at since the last step.
+        left: what it then led to.
+    """
+
+    key: K
+    rate: float = -1.0
+    is_seen: bool = False
+    left: C | None = field(default=None, repr=False)
+
+
+class Greedy(ABC, Generic[C, K]):
+    """Brings a network down to a cost, greedily (Yang et al., *NetAdapt*, 2018, with estimates of what is
+    lost for its short trainings). A step that does not save anything is never taken.
+
+    Attributes:
+        now: what the network has become so far.
+        before: what it was before each step.
+    """
+
+    def __init__(self, first: C, costs_of: CostsOf) -> None:
+        self.now: C = replace(first, cost=costs_of([first.architecture])[0])
+        self.before: list[C] = []
+        self._costs_of = costs_of
+
+    @abstractmethod
+    def steps(self) -> list[K]:
+        """What may be done next; equal keys are the same step, whenever it is taken."""
+
+    @abstractmethod
+    def after(self, step: K) -> C | None:
+        """What a step leads to, at a cost yet unknown; None where it is not possible."""
+
+    def is_possible(self, left: C) -> bool:
+        """Whether what leads can be made: asked of the best step alone."""
+        return True
+
+    def down_to(self, target: float) -> bool:
+        """Take steps until the cost is no more than ``target``; False where it does not come there, as
+        nothing that could be done saves any more."""
+        waiting = self._waiting({})
+        while self.now.cost > target:
+            found = self._best(waiting)
+            if found is None:
+                return False
+            self.before.append(self.now)
+            self.now = found
+            waiting = self._waiting({step.key: step.rate for step in waiting})
+        return True
+
+    def _waiting(self, rates: dict[K, float]) -> list[_Step[C, K]]:
+        """The next steps, with the rates that they had before."""
+        return [_Step(key, rates.get(key, -1.0)) for key in self.steps()]
+
+    def _best(self, steps: Sequence[_Step[C, K]]) -> C | None:
+        """What the best step leads to. Earlier rates are a guess: only what leads is looked at anew."""
+        waiting = sorted(steps, key=lambda step: step.rate)
+        self._look([step for step in waiting if step.rate < 0])
+        while waiting:
+            waiting.sort(key=lambda step: step.rate)
+            first = waiting[0]
+            if first.left is None and not first.is_seen:
+                self._look([step for step in waiting if not step.is_seen][:AT_ONCE])
+            elif first.left is not None and self.is_possible(first.left):
+                return first.left
+            else:
+                waiting.remove(first)
+        return None
+
+    def _look(self, steps: Sequence[_Step[C, K]]) -> None:
+        """Find out what steps lead to, and which save something."""
+        found = [(step, left) for step in steps if (left := self.after(step.key)) is not None]
+        for step in steps:
+            step.is_seen, step.rate = True, math.inf
+        costs = self._costs_of([left.architecture for _, left in found])
+        for (step, left), cost in zip(found, costs, strict=True):
+            saved = self.now.cost - cost
+            if saved >= self.now.cost * LEAST_SAVED:
+                step.left = replace(left, cost=cost)
+                step.rate = (left.lost - self.now.lost) / saved

@@ -1,0 +1,118 @@
+"""``nas adapt`` as it is typed, and what the ledger then holds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.ledger import Ledger, TrialState
+from tests.cli.small_network import run, trained
+from tests.latency.board import Board, plugged_in
+
+
+def interrupt(*_: object) -> None:
+    """Ctrl-C after the first epoch."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.usefixtures("small_network")
+def test_trained_weights_become_a_network_within_a_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(tmp_path / "out")
+    storage = f"sqlite:///{tmp_path}/nas.db"
+    # on the board a product of bytes takes as long as one of floats: only pruning makes it faster
+    words = f"adapt {tmp_path}/out --data digits --max-latency-ms 0.0026 --max-size-kb 6.0 --device board"
+    words += f" --precisions int8,ternary --epochs 3 --storage {storage} --json"
+    with plugged_in(Board()):
+        with monkeypatch.context() as patched:
+            patched.setattr("nas.cli.adapt._tell", interrupt)
+            left = run(*words.split())
+        assert left.exit_code == 130, left.stderr
+        assert left.stderr.splitlines()[-2:] == [f"Go on with: nas {words}", "Stopped."]
+        done = run(*words.split())
+        assert done.exit_code == 0, done.stderr
+        found = json.loads(done.stdout)
+        assert "trial 0: going on after epoch 1" in done.stderr or "epoch" in done.stderr
+        again = run(*words.split())
+        assert json.loads(again.stdout) == found and "epoch" not in again.stderr, "nothing is trained twice"
+    head, whole, *tried, last = found["trials"]
+    assert (head["what"], whole["what"]) == ("head", "float")
+    assert head["architecture"] == whole["architecture"]
+    assert head["epochs"] == 1 and whole["epochs"] == last["epochs"] == 3
+    for trial in (*tried, last):
+        assert trial["measured_latency_ms"] <= 0.0026 and trial["size_kb"] <= 6, trial["what"]
+    assert whole["size_kb"] > 6
+    assert last["digest"] == max(tried, key=lambda t: (t["accuracy"], -t["measured_latency_ms"]))["digest"]
+    assert last["architecture"].get("layer_precisions") or last["architecture"].get("widths")
+    assert last["accuracy"] > 0.8
+    _check_ledger(storage, found["trials"])
+
+
+def _check_ledger(storage: str, found: list[dict[str, Any]]) -> None:
+    with Ledger.open(storage) as ledger:
+        (record,) = ledger.searches()
+        assert record.name == "digits-adapted" and record.finished
+        assert (record.config.max_latency_ms, record.config.max_size_kb) == (0.0026, 6)
+        trials = {trial.number: trial for trial in ledger.trials("digits-adapted")}
+        for told in found:
+            trial = trials[told["number"]]
+            assert (trial.state, trial.digest) == (TrialState.COMPLETE, told["digest"])
+        parents = [trials[told["number"]].parents for told in found]
+        assert parents[:2] == [(), (0,)] and set(parents[2:-1]) == {(1,)}
+        best = max(found[2:-1], key=lambda t: (t["accuracy"], -t["measured_latency_ms"]))
+        assert parents[-1] == (best["number"],)
+        others = [trial for trial in trials.values() if trial.state is not TrialState.COMPLETE]
+        assert all(trial.state is TrialState.INFEASIBLE and trial.error for trial in others)
+
+
+@pytest.mark.usefixtures("small_network")
+def test_a_network_within_the_budget_is_not_compressed_and_too_small_a_one_is_told(tmp_path: Path) -> None:
+    trained(tmp_path / "out")
+    common = (
+        "--data",
+        "digits",
+        "--epochs",
+        "1",
+        "--device",
+        "board",
+        "--storage",
+        f"sqlite:///{tmp_path}/n.db",
+    )
+    with plugged_in(Board()):
+        wide = run("adapt", str(tmp_path / "out"), *common, "--max-latency-ms", "1")
+        assert wide.exit_code == 0, wide.stderr
+        assert "the float network is within 1.00 ms" in wide.stderr
+        assert [line.split()[1] for line in wide.stdout.splitlines()[1:]] == ["head", "float"]
+        again = run("adapt", "digits-adapted/1", *common, "--max-size-kb", "1000", "--name", "again")
+        assert again.exit_code == 0, again.stderr
+        assert "trial 1 of search digits-adapted: measuring it in float" in again.stderr
+        narrow = run("adapt", str(tmp_path / "out"), *common, "--max-latency-ms", "1e-6", "--name", "narrow")
+        assert narrow.exit_code == 1
+        last = narrow.stderr.splitlines()[-1]
+        assert last.startswith("Error: --max-latency-ms: nothing that is left of the network is within"), last
+
+
+@pytest.mark.usefixtures("small_network")
+def test_what_is_wrong_is_told_in_one_line(tmp_path: Path) -> None:
+    trained(tmp_path / "out")
+    folder, limit = str(tmp_path / "out"), ("--max-latency-ms", "1")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "x.pth").write_bytes(b"no weights")
+    for given, told in (
+        ((folder, "--data", "digits"), "--max-latency-ms: there is no budget; give it, or --max-size-kb"),
+        ((folder, "--data", "digits", "--max-latency-ms", "-1"), "--max-latency-ms: -1 is not a limit"),
+        ((folder, "--data", "digits", *limit, "--precisions", "int9"), "--precisions: unknown name 'int9'"),
+        ((folder, "--data", "digits", *limit, "--epochs", "0"), "--epochs: 0 is out of range"),
+        ((folder, "--data", "digits", *limit, "--name", "a/b"), "--name: 'a/b' is not a search name"),
+        ((folder, "--data", f"{tmp_path}/none", *limit), "--data: "),
+        ((f"{tmp_path}/none", "--data", "digits", *limit), "WEIGHTS: there is no file"),
+        ((f"{tmp_path}/empty", "--data", "digits", *limit), "WEIGHTS: there is neither"),
+        ((f"{tmp_path}/x.pth", "--data", "digits", *limit), "WEIGHTS: "),
+    ):
+        found = run("adapt", *given, "--storage", f"sqlite:///{tmp_path}/n.db")
+        assert found.exit_code == 2, (given, found.stderr)
+        assert len(found.stderr.splitlines()) == 1, found.stderr
+        assert found.stderr.startswith(f"Error: {told}"), (given, found.stderr)
+    assert not (tmp_path / "n.db").exists()
