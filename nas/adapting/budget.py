@@ -1,7 +1,7 @@
 """What a network may cost, and what architectures cost beside that."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ class Budget:
         """The cost of what is within the budget: 1 for each limit."""
         return float((self.max_latency_ms is not None) + (self.max_size_kb is not None))
 
-    def costs_of(self, model: "LatencyModel") -> CostsOf:
+    def costs_of(self, model: "LatencyModel", say: Callable[[str], None] = lambda _: None) -> CostsOf:
         """How architectures cost: for each limit how many times it is reached, but at least 1, summed up.
 
         Latencies are those of the measured kernels; what is within a limit gains nothing by being smaller.
@@ -54,7 +54,7 @@ class Budget:
             found = [0.0] * len(some)
             if self.max_latency_ms is not None:
                 limit = self.max_latency_ms
-                shares = (max(1.0, taken / limit) for taken in latencies(model, some))
+                shares = (max(1.0, taken / limit) for taken in latencies(model, some, say))
                 found = [cost + share for cost, share in zip(found, shares, strict=True)]
             if self.max_size_kb is not None:
                 limit = self.max_size_kb

@@ -105,7 +105,7 @@ def _by_kernels(
     known: Known, share: float, budget: Budget, model: "LatencyModel", say: Callable[[str], None]
 ) -> _ByKernels:
     """Prune for a share of the way, lower precisions, and prune again if that did not suffice."""
-    costs_of, target = budget.costs_of(model), budget.target
+    costs_of, target = budget.costs_of(model, say), budget.target
     cut = Cut(known.architecture, costs_of([known.architecture])[0])
     if share:
         cut = _pruned(known, cut, {}, costs_of, cut.cost * (target / cut.cost) ** share)

@@ -7,6 +7,7 @@ from nas.adapting.sensitivity import Sensitivities
 from nas.pruning.greedy import Changed, CostsOf, Greedy
 from search_spaces.architecture import Buildable
 from search_spaces.errors import InvalidInput, UnsupportedLayerError
+from search_spaces.precision import precisions
 
 FLOAT = "float"
 NEARLY = 1.05
@@ -39,9 +40,9 @@ class PrecisionChooser(Greedy[Changed, Recode]):
         super().__init__(self._changed(first), costs_of)
 
     def steps(self) -> list[Recode]:
-        """Every layer in every other precision."""
+        """Every layer in every other precision of as many bits or fewer."""
         now = self.now.architecture.layer_precisions
-        return [Recode(*key) for key in self._found if now.get(key[0], FLOAT) != key[1]]
+        return [Recode(*key) for key in self._found if _is_further(now.get(key[0], FLOAT), key[1])]
 
     def after(self, step: Recode) -> Changed:
         """What the network is with the layer in its new precision."""
@@ -52,11 +53,14 @@ class PrecisionChooser(Greedy[Changed, Recode]):
         return Changed(architecture, lost=sum(self._found[key] for key in chosen.items()))
 
 
+def _is_further(now: str, other: str) -> bool:
+    return now != other and precisions.get(other).weight_bits <= precisions.get(now).weight_bits
+
+
 def starts(found: Sensitivities, names: Sequence[str]) -> list[dict[str, str]]:
-    """What to begin with: all layers in float, then all that can be in each precision."""
+    """What to begin with beside float: all layers that can be in each precision."""
     layers = dict.fromkeys(layer for layer, _ in found)
-    even = [{layer: name for layer in layers if (layer, name) in found} for name in names]
-    return [{}, *even]
+    return [{layer: name for layer in layers if (layer, name) in found} for name in names]
 
 
 def precisions_within(
@@ -67,24 +71,42 @@ def precisions_within(
     target: float,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Changed:
-    """The precisions that lose least at no more than ``target``, among those that greedy steps lead to.
+    """The precisions that lose least at no more than ``target``, among those that are met.
 
-    Each beginning is brought down by itself: a single layer in 8 bits between layers in float may save
-    nothing, where all layers in 8 bits save much. Where none comes to the target, what loses least of all
-    that was met and costs hardly more than the cheapest: the rest is left to pruning.
+    Where a beginning is within it, that is enough: layer by layer not much accuracy would be won back, and
+    hundreds of kernels be measured. Else each beginning that is cheaper than float is brought down by itself:
+    a single layer in 8 bits between layers in float may save nothing, where all layers in 8 bits save much.
+    Where none comes to the target, what loses least of all that was met and costs hardly more than the
+    cheapest: the rest is left to pruning.
     """
-    reached, met = list[Changed](), list[Changed]()
+    plain, *choosers = _choosers(float_form, begins, found, costs_of, tell)
+    if within := [each.now for each in (plain, *choosers) if each.now.cost <= target]:
+        return min(within, key=_by_loss)
+    choosers = [each for each in choosers if each.now.cost < plain.now.cost] or [plain]
+    reached = [each.now for each in choosers if each.down_to(target)]
+    if reached:
+        return min(reached, key=_by_loss)
+    met = [state for each in choosers for state in (*each.before, each.now)]
+    cheap = NEARLY * min(state.cost for state in met)
+    return min((state for state in met if state.cost <= cheap), key=_by_loss)
+
+
+def _choosers(
+    float_form: Buildable,
+    begins: Sequence[Mapping[str, str]],
+    found: Sensitivities,
+    costs_of: CostsOf,
+    tell: Callable[[str], None],
+) -> list[PrecisionChooser]:
+    """Of the float form, then of each beginning that the device has kernels for."""
+    choosers = [PrecisionChooser(float_form, {}, found, costs_of)]
     for begin in begins:
         try:
-            chooser = PrecisionChooser(float_form, begin, found, costs_of)
-        except (UnsupportedLayerError, InvalidInput) as error:  # no kernel computes it
+            choosers.append(PrecisionChooser(float_form, begin, found, costs_of))
+        except (UnsupportedLayerError, InvalidInput) as error:
             tell(str(error))
-            continue
-        chooser.down_to(target)
-        reached.append(chooser.now)
-        met += [*chooser.before, chooser.now]
-    within = [each for each in reached if each.cost <= target]
-    if within:
-        return min(within, key=lambda each: (each.lost, each.cost))
-    cheap = NEARLY * min(each.cost for each in met)
-    return min((each for each in met if each.cost <= cheap), key=lambda each: (each.lost, each.cost))
+    return choosers
+
+
+def _by_loss(state: Changed) -> tuple[float, float]:
+    return state.lost, state.cost

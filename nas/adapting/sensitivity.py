@@ -25,9 +25,9 @@ Sensitivities = Mapping[tuple[str, str], float]
 OnLayer = Callable[[int, int], None]
 """Is told how many layers are done, and of how many."""
 
-MOST_IMAGES, LEAST_IMAGES, BATCH = 512, 32, 64
-MOST_PRODUCTS = 1e12
-"""Multiplications for all layers and precisions together: about a minute on one core."""
+MOST_IMAGES, LEAST_IMAGES, BATCH = 256, 32, 64
+MOST_PRODUCTS = 5e11
+"""Multiplications for all layers and precisions together: about half a minute on one core."""
 RANGE_BATCHES = 4
 """Batches by which ranges of inputs are found; ten would not change them much."""
 

@@ -202,7 +202,9 @@ def prepare(
         recipe = replace(usual, peak_rate=usual.peak_rate / 10)
         train(module, data, epochs=epochs, seed=training_seed(config.seed, trial.number), recipe=recipe)
     model = LatencyModel(device, SqlLatencyTable(ledger))
-    return Candidate(trial, architecture, finish(model, module, data), config.epochs + epochs)
+    return Candidate(
+        trial, architecture, finish(model, module, data), (trial.epochs_done or config.epochs) + epochs
+    )
 
 
 def _write(

@@ -215,11 +215,21 @@ def _check(module: "nn.Module", channels: "Couplings", left: Buildable, gone: fr
     cut(module, channels, left, gone)
 
 
-def latencies(model: "LatencyModel", architectures: Sequence[Buildable]) -> list[float]:
+MANY = 16
+"""Kernels whose measuring takes so long that it is told."""
+
+
+def latencies(
+    model: "LatencyModel", architectures: Sequence[Buildable], say: Say = lambda _: None
+) -> list[float]:
     """What architectures take by their kernels, in milliseconds; kernels not known are measured in one go."""
     from latency.model.workloads import workloads_of
 
-    model.kernels.fill([work for each in architectures for work in workloads_of(each)])
+    def tell(done: int, of: int) -> None:
+        if of >= MANY and not done:
+            say(f"measuring {of} kernels")
+
+    model.kernels.fill([work for each in architectures for work in workloads_of(each)], tell)
     return [model.predict(each).milliseconds for each in architectures]
 
 
