@@ -75,9 +75,8 @@ def read_pretrained(path: Path) -> Pretrained:
     if not path.is_file():
         raise InvalidInput("pretrained", f"there is no file '{path}'", "name a file of weights")
     from nas.training.checkpoint import tensors_and_note
-    from nas.training.foreign.files import is_torchs
 
-    if is_torchs(path):
+    if _is_torchs(path):
         return _of_another_library(path)
     try:
         tensors, note = tensors_and_note(path)
@@ -87,6 +86,15 @@ def read_pretrained(path: Path) -> Pretrained:
     given = {name.removeprefix("module."): t for name, t in tensors.items()}  # a checkpoint's have a prefix
     codes = _codes(path, note)
     return Pretrained(path, given if note or codes else _with_our_names(path, given), codes)
+
+
+def _is_torchs(path: Path) -> bool:
+    from nas.training.foreign.files import is_torchs
+
+    try:
+        return is_torchs(path)
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 def _of_another_library(path: Path) -> Pretrained:
@@ -122,8 +130,12 @@ def digest_of(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise InvalidInput("pretrained", f"'{path}' cannot be read ({reason})", "put it there") from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> InvalidInput:
+    reason = error.strerror or str(error)
+    return InvalidInput("pretrained", f"'{path}' cannot be read ({reason})", "put it there")
 
 
 def _codes(path: Path, note: object) -> dict[str, LayerCodes]:

@@ -16,17 +16,20 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import runtime
 import search_spaces
 from benchmarks import zoo
 from nas.training.foreign import Foreign, read
 from nas.training.foreign.family import Family, families
 from nas.training.pretrained import read_pretrained
 from search_spaces.errors import InvalidInput
+from search_spaces.sizing import layers
 
 if importlib.util.find_spec("torchvision") is None:
     pytest.skip("torchvision is not installed: pip install -e '.[dev]'", allow_module_level=True)
 
-SIDE = 64
+SIDE = 70
+"""Not even all the way down, so that paddings and poolings at the edges count."""
 NAMES = {
     "resnet18": "resnet18",
     "resnet50": "resnet50",
@@ -88,10 +91,10 @@ def drawn(module: nn.Module) -> nn.Module:
 
 
 def agrees(found: Foreign, theirs: nn.Module) -> None:
-    """Our network with these weights gives their logits."""
-    images = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1))
+    """Our network with these weights gives their logits; in doubles, as random weights enlarge roundings."""
+    images = torch.randn(2, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(1)).double()
     with torch.inference_mode():
-        expected, logits = theirs.eval()(images), found.module()(images)
+        expected, logits = (module.double().eval()(images) for module in (theirs, found.module()))
     size = expected.abs().max()
     assert (expected[0] - expected[1]).abs().max() > 0.01 * size, "it does not depend on the image"
     assert (logits - expected).abs().max() <= 1e-4 * size
@@ -105,6 +108,31 @@ def test_torchvisions_weights_give_its_logits(name: str, tmp_path: Path) -> None
     assert (found.family, found.network) == (f"torchvision/{name}", NAMES[name])
     assert (found.classes, found.side) == (1000, 224)
     agrees(found, theirs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_counts_are_torchvisions(name: str) -> None:
+    with torch.device("meta"):
+        both = search_spaces.network(NAMES[name]), getattr(zoo.torchvision_models(), name)(weights=None)
+    ours, theirs = (
+        (
+            sum(p.numel() for p in module.parameters()),
+            sum(layer.macs for layer in layers(module, (3, 224, 224))),
+        )
+        for module in both
+    )
+    assert ours == theirs
+
+
+@pytest.mark.slow
+def test_the_compiled_network_gives_their_logits(tmp_path: Path) -> None:
+    theirs = drawn(zoo.network("mobilenet_v3_small", SIDE))
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    images = torch.randn(2, 3, SIDE, SIDE)
+    with torch.inference_mode():
+        expected = theirs(images).numpy()
+    found = runtime.compile(read(tmp_path / "w.pth").module(), images.shape).run(images.numpy())
+    assert abs(found - expected).max() <= 1e-4 * abs(expected).max()
 
 
 def timm_layers(name: str) -> Iterator[str]:
@@ -335,8 +363,8 @@ def test_every_family_names_all_layers_of_a_network_of_ours() -> None:
         assert isinstance(family, Family)
         with torch.device("meta"):
             module = search_spaces.network(family.network)
-        layers = {n for n, m in module.named_modules() if dict(m.named_parameters(recurse=False))}
-        assert set(family.layers.values()) == layers, name
+        named = {n for n, m in module.named_modules() if dict(m.named_parameters(recurse=False))}
+        assert set(family.layers.values()) == named, name
 
 
 @pytest.mark.parametrize("kind", ["w.pth", "w.safetensors"])

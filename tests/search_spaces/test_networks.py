@@ -13,6 +13,7 @@ import search_spaces
 from search_spaces import InvalidInput, precisions, size
 from search_spaces.layers import QuantConv2d, QuantLinear
 from search_spaces.networks import networks
+from search_spaces.networks.mbconv import MBConv, MBShape
 from search_spaces.networks.parts import InvertedResidual, SqueezeExcitation
 from search_spaces.plain_layers import OutputScale
 from search_spaces.plan import plan
@@ -78,6 +79,11 @@ COUNTS = [
     ("shufflenet-g8", "2.435", "138.4"),
     ("squeezenet1.0", "1.2504", "832.7"),
     ("alexnet", "60.975", "724.4"),
+    ("squeezenet1.0-original", "1.248424", "818.9"),
+    ("mobilenetv3-large", "5.483", "216.6"),
+    ("mobilenetv3-small", "2.5", "56.5"),
+    ("efficientnet-b0", "5.3", "386"),
+    ("resnet50", "25.557", "4089.2"),
     ("resnet18", "11.690", "1814.1"),
     ("resnet20", "0.27", "40.6"),
     ("resnet32", "0.46", "68.9"),
@@ -91,6 +97,10 @@ DEVIATIONS = [
     ("mobilenetv2", "300.8 M multiply-accumulates", "300 M"),
     ("alexnet", "60.975 M parameters", "60 M"),
     ("squeezenet1.0", "1.2504 M parameters", "1.248424 M"),
+    ("mobilenetv3-large", "5.483 M parameters", "5.4 M"),
+    ("mobilenetv3-large", "216.6 M multiply-accumulates", "219 M"),
+    ("mobilenetv3-small", "56.5 M multiply-accumulates", "56 M"),
+    ("resnet50", "4089.2 M multiply-accumulates", "3800 M"),
     ("shufflenet-g2", "140.8 M multiply-accumulates", "140 M"),
     ("shufflenet-g4", "134.3 M multiply-accumulates", "133 M"),
     ("shufflenet-g8", "138.4 M multiply-accumulates", "137 M"),
@@ -268,6 +278,11 @@ def test_what_has_no_mask_has_the_same_codes():
                 for i in ("1.depthwise", "2.project", "4.project", "7.project", "14.project", "18")
             ],
         ),
+        ("resnet50", [f"blocks.{i}.0" for i in ("0.conv1", "3.conv3", "7.conv3", "13.conv3", "15.conv3")]),
+        (
+            "mobilenetv3-small",
+            [f"features.{i}.0" for i in ("1.project", "2.project", "4.project", "9.project", "12")],
+        ),
         (
             "shufflenet-g3",
             [f"features.{i}.0" for i in ("4.reduce", "4.expand", "8.expand", "16.expand", "19.expand")],
@@ -351,6 +366,31 @@ def test_inverted_residuals_compile(precision, options, tmp_path):
     block = InvertedResidual(16, 16, plan=plan(precision), **chosen)
     module = settled(nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), block), 3, 11, 11)
     agrees(module, (2, 3, 11, 11), 1e-4 if precision == "float" else 0.05)
+
+
+@pytest.mark.parametrize(
+    ("activation", "gate", "precision"),
+    [
+        (nn.Hardswish, nn.Hardsigmoid, "float"),
+        (nn.SiLU, nn.Sigmoid, "int8"),
+        pytest.param(nn.Hardswish, nn.Hardsigmoid, "int8", marks=pytest.mark.slow),
+        pytest.param(nn.SiLU, nn.Sigmoid, "ternary", marks=pytest.mark.slow),
+        pytest.param(nn.ReLU, nn.Hardsigmoid, "binary", marks=pytest.mark.slow),
+    ],
+)
+def test_inverted_bottlenecks_compile(activation, gate, precision):
+    block = MBConv(16, MBShape(5, 40, 16, 8, 1), plan(precision), activation, nn.SiLU, gate)
+    module = settled(nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), block), 3, 11, 11)
+    agrees(module, (2, 3, 11, 11), 1e-4 if precision == "float" else 0.05)
+
+
+@pytest.mark.parametrize("precision", ["float", "int8", "ternary", "binary"])
+def test_the_original_squeezenets_have_biases_where_layers_compute_with_numbers(precision):
+    module = untrained("squeezenet1.1-original", precision)
+    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+    biased = [m for m in module.modules() if getattr(m, "bias", None) is not None and m not in norms]
+    assert (len(norms), len(biased)) == ((0, 26) if precision in ("float", "int8") else (len(norms), 1))
+    assert precision in ("float", "int8") or len(norms) >= 25
 
 
 def test_squeeze_and_excitation_scales_channels():

@@ -126,13 +126,17 @@ PUBLISHED = [
     ("mnasnet-a1", "float", 64),  # gates
     ("resnet18", "float", 64),
     ("mobilenetv2", "int8", 64),
+    ("mobilenetv3-small", "float", 64),  # hard swish and hard gates, and a dense layer before the classifier
+    ("efficientnet-b0", "int8", 64),  # SiLU
+    ("resnet50", "float", 64),
+    ("squeezenet1.1-original", "int8", 64),  # biases
 ]
 
 
 @pytest.mark.parametrize(
     ("name", "precision", "side"),
     [
-        pytest.param(*case, marks=[] if i in (0, 3, 4) else pytest.mark.slow)
+        pytest.param(*case, marks=[] if i in (0, 3, 4, 10) else pytest.mark.slow)
         for i, case in enumerate(PUBLISHED)
     ],
 )
