@@ -86,7 +86,7 @@ class Request:
 
     def rate_for(self, source: Source) -> float:
         """The highest learning rate of the trainings."""
-        return source.recipe.peak_rate / 3 if self.rate is None else self.rate
+        return source.recipe.peak_rate if self.rate is None else self.rate
 
 
 OnEpoch = Callable[["Epoch"], None]

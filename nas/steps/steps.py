@@ -10,6 +10,7 @@ from nas.ledger.checkpoints import tensors_of
 from nas.ledger.entries import EpochRecord
 from nas.ledger.leases import LEASE_S, Claim
 from nas.ledger.records import TrialRecord, TrialState
+from nas.ledger.roster import Roster
 from nas.ledger.steps import Decision, StepClaims
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
@@ -17,6 +18,8 @@ from nas.measuring.machine_lock import MachineLock
 from nas.steps.networks import BEFORE_TRAINING, Decided, Step, network_of
 from nas.trials.failures import one_line
 from nas.trials.heartbeat import Heartbeat
+from nas.trials.job import Told
+from nas.trials.presence import Presence
 from search_spaces.architecture import read_architecture
 from search_spaces.errors import (
     InfeasibleStepError,
@@ -62,7 +65,8 @@ class Steps:
 
     def __post_init__(self) -> None:
         self._lock = MachineLock.of_this_machine(lambda: None, self._tell_wait)
-        self._claims = StepClaims(self.ledger, self.search, Worker.this_process(), self.lease_s)
+        self._worker = Worker.this_process()
+        self._claims = StepClaims(self.ledger, self.search, self._worker, self.lease_s)
 
     def complete(self, number: int) -> TrialRecord | None:
         """The trial of a step that is complete; None of one that is not, or not there yet."""
@@ -89,7 +93,8 @@ class Steps:
         if (why := self._infeasible(number)) is not None:
             raise InfeasibleStepError(why)
         if (claim := self._claims.claim_step(number)) is not None:
-            with self._held(claim) as held:
+            with self._present() as present, self._held(claim) as held:
+                present.tell(Told(stage=""))  # it is at its trial
                 if begin is None:
                     self._keep(claim, decide())
                 else:
@@ -106,6 +111,11 @@ class Steps:
     def end(self, why: str) -> None:
         """No more steps come; those that were not begun are gone. ``why`` is kept with the search."""
         self._claims.end_search(why)
+
+    def _present(self) -> Presence:
+        """Have this process listed among the workers of the search."""
+        roster = Roster(self.ledger, self.search)
+        return Presence(roster, self._worker, lambda _: None, self.lease_s)
 
     @contextmanager
     def _held(self, claim: Claim) -> Iterator[Heartbeat]:
