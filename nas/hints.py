@@ -43,6 +43,11 @@ def _typed(options: Iterable[tuple[str, object]]) -> list[str]:
     return found
 
 
+def typed_again(name: str) -> str:
+    """How to go on with a search whose trials the command of that name makes, step by step."""
+    return f"to go on with it, type that {command(name)} again"
+
+
 def without_password(storage: str) -> str | None:
     """A ledger's URL as a page may show it in a command; None, for that of NAS_STORAGE, where it has one."""
     return None if urlsplit(storage).password else storage

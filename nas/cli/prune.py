@@ -47,7 +47,7 @@ _FIELDS = (
     "--rounds", type=int, default=1, show_default=True, help="In how many steps, with a training after each."
 )
 @click.option("--epochs", type=int, default=10, show_default=True, help="How many epochs each trains.")
-@click.option("--rate", type=float, help="Their highest learning rate. [default: a third of the network's]")
+@click.option("--rate", type=float, help="Their highest learning rate. [default: the network's]")
 @click.option(
     "--distillation",
     type=float,

@@ -8,7 +8,7 @@ from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say
 from nas.cli.reading import opened
 from nas.formatting import MISSING, lasting
-from nas.hints import command
+from nas.hints import command, typed_again
 
 if TYPE_CHECKING:
     from nas.ledger.records import SearchRecord
@@ -45,6 +45,8 @@ def workers(search: str, is_all: bool, storage: str, as_json: bool) -> None:
         print_table(COLUMNS, [_row(worker) for worker in found])
     elif record.finished:
         say(f"Nobody works on '{search}': it is finished. Next: {command('pareto', search, storage=storage)}")
+    elif record.origin.steps:
+        say(f"Nobody works on '{search}'; {typed_again(record.origin.steps['command'])}.")
     else:
         say(f"Nobody works on '{search}'. Next: {_to_join(record, storage)}")
 

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.hints import command
+from nas.hints import command, typed_again
 from nas.ledger.changing import add_trials
 from nas.ledger.origin import Origin
 from nas.ledger.records import TRAINING, SearchConfig, SearchRecord, check_search_name
@@ -162,6 +162,6 @@ def resume(storage: str, name: str, more: int = 0) -> SearchRecord:
 def _refuse_steps(record: SearchRecord) -> None:
     """InvalidInput where the trials of a search are one command's, which no worker can make."""
     if record.origin.steps:
-        made = command(record.origin.steps["command"])
-        fix = f"to go on with it, type that {made} again"
-        raise InvalidInput("search", f"'{record.name}' is what {made} makes, step by step", fix)
+        name = record.origin.steps["command"]
+        problem = f"'{record.name}' is what {command(name)} makes, step by step"
+        raise InvalidInput("search", problem, typed_again(name))

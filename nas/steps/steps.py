@@ -10,12 +10,16 @@ from nas.ledger.checkpoints import tensors_of
 from nas.ledger.entries import EpochRecord
 from nas.ledger.leases import LEASE_S, Claim
 from nas.ledger.records import TrialRecord, TrialState
+from nas.ledger.roster import Roster
 from nas.ledger.steps import Decision, StepClaims
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
+from nas.measuring.machine_lock import MachineLock
 from nas.steps.networks import BEFORE_TRAINING, Decided, Step, network_of
 from nas.trials.failures import one_line
 from nas.trials.heartbeat import Heartbeat
+from nas.trials.job import Told
+from nas.trials.presence import Presence
 from search_spaces.architecture import read_architecture
 from search_spaces.errors import (
     InfeasibleStepError,
@@ -60,7 +64,9 @@ class Steps:
     lease_s: float = LEASE_S
 
     def __post_init__(self) -> None:
-        self._claims = StepClaims(self.ledger, self.search, Worker.this_process(), self.lease_s)
+        self._lock = MachineLock.of_this_machine(lambda: None, self._tell_wait)
+        self._worker = Worker.this_process()
+        self._claims = StepClaims(self.ledger, self.search, self._worker, self.lease_s)
 
     def complete(self, number: int) -> TrialRecord | None:
         """The trial of a step that is complete; None of one that is not, or not there yet."""
@@ -87,7 +93,8 @@ class Steps:
         if (why := self._infeasible(number)) is not None:
             raise InfeasibleStepError(why)
         if (claim := self._claims.claim_step(number)) is not None:
-            with self._held(claim) as held:
+            with self._present() as present, self._held(claim) as held:
+                present.tell(Told(stage=""))  # it is at its trial
                 if begin is None:
                     self._keep(claim, decide())
                 else:
@@ -104,6 +111,11 @@ class Steps:
     def end(self, why: str) -> None:
         """No more steps come; those that were not begun are gone. ``why`` is kept with the search."""
         self._claims.end_search(why)
+
+    def _present(self) -> Presence:
+        """Have this process listed among the workers of the search."""
+        roster = Roster(self.ledger, self.search)
+        return Presence(roster, self._worker, lambda _: None, self.lease_s)
 
     @contextmanager
     def _held(self, claim: Claim) -> Iterator[Heartbeat]:
@@ -177,7 +189,7 @@ class Steps:
         about = loaded.about["about"]
         training = begin(build(architecture))
         resume(training, loaded)
-        for epoch in training.run(check):
+        for epoch in self._epochs(training, check):
             reported = about if epoch.epoch == 1 else {}
             record = EpochRecord(**epoch.to_dict(), reported=reported)
             self._claims.record_step_epoch(claim, record, to_bytes(training, about))
@@ -191,6 +203,20 @@ class Steps:
             weights=save_weights(module),
             predictions=counted(judged, split.labels, self.data.classes),
         )
+
+    def _epochs(self, training: "Training", check: Callable[[], None]) -> "Iterator[Epoch]":
+        """Train, but not while something is timed on this machine."""
+        with self._lock.shared() as give_way:
+
+            def on_batch() -> None:
+                check()
+                give_way()
+
+            yield from training.run(on_batch)
+
+    def _tell_wait(self, who: str) -> None:
+        if who:
+            self.say(f"waiting for another bitnas process on this machine ({who})")
 
 
 def _decision(decided: Decided) -> Decision:

@@ -15,6 +15,7 @@ from nas.ledger.entries import Cost
 from nas.ledger.leases import Claim
 from nas.ledger.moving import search_line, trial_lines, write
 from nas.ledger.predictions import predictions_of
+from nas.ledger.roster import Roster, WorkerState
 from nas.ledger.steps import Decision, StepClaims
 from nas.searching.creating import join, resume
 from nas.steps.beginning import Command, begin
@@ -210,6 +211,7 @@ def test_a_step_that_was_interrupted_ends_with_the_same_bits(
         parts.run(1, lambda: changed(decisions), train(digits), Interrupted(1, KeyboardInterrupt()))
     with pytest.raises(ZeroDivisionError):
         parts.run(1, lambda: changed(decisions), train(digits), Interrupted(3, ZeroDivisionError("it")))
+    assert [worker.state for worker in Roster(parts.ledger, "parts").workers()] == [WorkerState.LEFT]
     left = parts.ledger.trial("parts", 1)
     assert (left.state, left.epochs_done, left.error) == (TrialState.PAUSED, 3, "ZeroDivisionError: it")
     assert parts.complete(0) is not None and parts.complete(1) is None and parts.complete(2) is None
