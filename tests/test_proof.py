@@ -51,11 +51,11 @@ def test_networks_of_a_precision_have_it_in_every_layer(tmp_path, monkeypatch):
         return (judging.Outcome(number, target, "") for number, targets in jobs for target in targets)
 
     monkeypatch.setattr(proof, "outcomes", judged)
-    given = ["--precision", "lq2", "--networks", "7", "--target", "native", "--log", str(tmp_path / "log")]
+    given = ["--precision", "lq2", "--networks", "8", "--target", "native", "--log", str(tmp_path / "log")]
     assert CliRunner().invoke(proof.main, given).exit_code == 0
     numbers = [json.loads(line)["number"] for line in (tmp_path / "log").read_text().splitlines()]
     found = [drawn(number) for number in numbers]
-    assert len(found) == 7 and {each.told.split()[0] for each in found} > {"stack"}
+    assert len(found) == 8 and {each.told.split()[0] for each in found} > {"stack"}
     own = [m for each in found for m in each.module.modules() if isinstance(m, QuantConv2d)]
     assert {m.precision.name for m in own} == {"float", "lq2"}  # the first layer of a stack is of floats
 

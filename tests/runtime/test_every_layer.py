@@ -133,7 +133,7 @@ def test_layers_are_computed():
 SIDES = st.integers(1, 9)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(
     own=st.tuples(SIDES, SIDES),
     size=st.tuples(st.integers(1, 20), st.integers(1, 20)),
