@@ -165,8 +165,9 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
+# Many tests wait: three at once keep two cores busy. The slowest are listed at the end.
 unit: $(STAMP)
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not slow'  # many tests wait: three keep two cores busy
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not slow' --durations=40 --durations-min=2
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n 2 -m slow
