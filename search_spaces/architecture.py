@@ -249,9 +249,14 @@ class NamedNetwork(Buildable):
     @property
     def title(self) -> str:
         """Such as ``resnet20 in int8``."""
+        return f"{self.network} in {self.told_precision}"
+
+    @property
+    def told_precision(self) -> str:
+        """That of its layers, and whether some have another or channels were pruned."""
         last = "" if self.classifier is None else f", classifier in {self.classifier}"
         mixed = ", precisions by layer" if self.layer_precisions else ""
-        return f"{self.network} in {self.precision}{last}{mixed}{', pruned' if self.is_pruned else ''}"
+        return f"{self.precision}{last}{mixed}{', pruned' if self.is_pruned else ''}"
 
 
 def read_architecture(text: str) -> Architecture | NamedNetwork:

@@ -79,6 +79,13 @@ class Request:
             if value is not None and not low <= value <= high:  # NaN is in no range
                 raise InvalidInput(name, f"{value:g} is out of range", f"give {low:g} to {high:g}")
 
+    def check(self, given: Given) -> None:
+        """InvalidInput where layers of the network that is adapted cannot have one of the precisions."""
+        for name in self.precisions:
+            if not given.takes(name):
+                problem = f"'{name}' takes signs, which are all +1 behind the ReLUs of {given.title}"
+                raise InvalidInput("precisions", problem, "choose others")
+
     def part(self, share: float) -> int:
         """A share of the epochs, at least one."""
         return max(1, round(self.epochs * share))

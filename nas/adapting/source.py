@@ -10,7 +10,8 @@ import torch
 
 from nas.training.job import ARCHITECTURE, MODEL, PUBLISHED, WEIGHTS, TrainJob, job_of
 from search_spaces.architecture import Architecture, Buildable, NamedNetwork, read_architecture
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput, Parameter
+from search_spaces.precision import precisions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -63,17 +64,26 @@ class Given:
             raise InvalidInput("data", problem, "give images like those that the network has seen")
         found = float_form(self.architecture)
         fields = {**json.loads(found.to_json()), "input_shape": list(input_shape), "classes": classes}
-        return type(found).from_json(json.dumps(fields))
+        form = type(found).from_json(json.dumps(fields))
+        _check_images(self.title, form)
+        return form
 
     def own_precisions(self) -> dict[str, str]:
-        """The precision of each layer as it was trained, by name, where that is not float."""
+        """The precision of each layer as it was trained, by name, where that is not float, nor of signs in a
+        published network: its float form has ReLUs, behind which signs are all +1."""
         import search_spaces
         from search_spaces.recoding import recodable
 
         with torch.device("meta"):  # names and precisions, without memory
             layers = recodable(search_spaces.build(self.architecture))
         named = {name: getattr(layer, "precision", None) for name, layer in layers.items()}
-        return {name: p.name for name, p in named.items() if p is not None and p.name not in ("", FLOAT)}
+        known = {name: p.name for name, p in named.items() if p is not None and p.name not in ("", FLOAT)}
+        return {name: p for name, p in known.items() if self.takes(p)}
+
+    def takes(self, precision: str) -> bool:
+        """Whether layers of the float form can be given a precision."""
+        takes_signs = precisions.get(precision).activation == "binary"
+        return not (takes_signs and isinstance(self.architecture, NamedNetwork))
 
     def start(self, module: "nn.Module") -> set[str]:
         """Let a network start from the weights, but for its last layer; gives the names of its parameters
@@ -93,6 +103,19 @@ class Given:
             problem = f"no layer of {self.title} is in '{self.weights.path}'"
             raise InvalidInput("weights", problem, "give the weights of that network")
         return taken & shapes.keys()
+
+
+def _check_images(title: str, form: Buildable) -> None:
+    import search_spaces
+    from search_spaces.outputs import outputs
+
+    try:
+        with torch.device("meta"):  # shapes without memory
+            outputs(search_spaces.build(form), form.input_shape, ())
+    except RuntimeError as error:
+        _, rows, columns = form.input_shape
+        fix = (Parameter("image_size"), " brings images to a size")
+        raise InvalidInput("data", f"{title} does not take {columns}x{rows} images", fix) from error
 
 
 def float_form(architecture: Buildable) -> Buildable:
@@ -150,7 +173,10 @@ def given_of_trial(ledger: "Ledger", search: str, number: int) -> Given:
     from nas.training.pretrained import Pretrained
     from nas.training.weights import codes_of
 
-    trial, tensors = ledger.trial(search, number), ledger.weights(search, number)
+    try:
+        trial, tensors = ledger.trial(search, number), ledger.weights(search, number)
+    except InvalidInput as error:
+        raise error.of("weights") from error
     title = f"trial {number} of search {search}"
     if tensors is None or trial.architecture is None:
         raise InvalidInput("weights", f"{title} has no weights", "name one that is complete")
@@ -182,9 +208,11 @@ def _architecture(file: Path, network: str | None) -> tuple[Buildable, int | Non
     if isinstance(note, dict):
         about = checkpoint.Loaded(file, {}, note).about
         job = job_of(checkpoint.Loaded(file, {}, note))
+        _refuse_other(network, job.network)
         return _of_job(job, about.get("classes"), about.get("channels"))
     if beside:
         told = read_told(file.with_name(beside[0]))
+        _refuse_other(network, told.origin if isinstance(told, Buildable) else told.network)
         if isinstance(told, Buildable):
             return told, _side(told)
         job = TrainJob(told.network, "", 1, told.precision, told.classifier)
@@ -194,14 +222,17 @@ def _architecture(file: Path, network: str | None) -> tuple[Buildable, int | Non
     return NamedNetwork(network=found.network, input_shape=shape, classes=found.classes), found.side
 
 
+def _refuse_other(network: str | None, known: str) -> None:
+    if network not in (None, known):
+        raise InvalidInput("network", f"the weights are of '{known}'", "leave it out")
+
+
 def _of_job(job: TrainJob, classes: object, channels: object) -> tuple[NamedNetwork, int | None]:
     from search_spaces.networks import networks
 
     if not isinstance(classes, int):
         raise BitnasError(f"weights: they are a checkpoint's; name the {WEIGHTS} of a training that is done")
-    published = networks.get(job.network)
-    inside, *outside = published.input_shape
-    rows, columns = (job.image_size,) * 2 if job.image_size else outside
+    inside, rows, columns = _seen(job) or networks.get(job.network).input_shape
     found = NamedNetwork(
         network=job.network,
         precision=job.precision,
@@ -210,6 +241,16 @@ def _of_job(job: TrainJob, classes: object, channels: object) -> tuple[NamedNetw
         classes=classes,
     )
     return found, _side(found)
+
+
+def _seen(job: TrainJob) -> tuple[int, int, int] | None:
+    """The shape of the images that were trained on; None where they are gone."""
+    from nas.training.job import data_of
+
+    try:
+        return data_of(job).input_shape if job.data else None
+    except InvalidInput:
+        return None
 
 
 def _side(found: Buildable) -> int | None:

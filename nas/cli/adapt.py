@@ -107,9 +107,9 @@ def _adapted(weights: str, request: "Request", options: dict[str, Any]) -> "tupl
     from nas.training.presets import recipe_for
 
     given = _given(weights, options)
-    size = options["image_size"]
+    request.check(given)
     with decoding() as on_data:
-        data = load(options["data"], size or given.size_for(options["data"]), on_data)
+        data = load(options["data"], _size(given, options), on_data)
     given.form_for(data.input_shape, data.classes)  # refuses other images before a ledger is made
     recipe = recipe_for(data)
     storage = options["storage"]
@@ -125,6 +125,12 @@ def _adapted(weights: str, request: "Request", options: dict[str, Any]) -> "tupl
     return name, done, len(data.validation)
 
 
+def _size(given: "Given", options: dict[str, Any]) -> int | None:
+    """The side that images are brought to."""
+    size: int | None = options["image_size"]
+    return given.size_for(options["data"]) if size is None else size
+
+
 def _usual_name(data: "DataSet") -> str:
     """Of the search that is made: what is no name of a search becomes one."""
     found = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data.name).name).strip("._-")[:40]
@@ -134,8 +140,11 @@ def _usual_name(data: "DataSet") -> str:
 def _given(weights: str, options: dict[str, Any]) -> "Given":
     from nas.adapting.source import given_of_trial, read_given
     from nas.ledger import Ledger
+    from search_spaces.networks import networks
 
     search, _, number = weights.rpartition("/")
+    if options["network"] is not None:
+        networks.get(options["network"])
     if Path(weights).exists() or not (search and number.isdecimal()):
         return read_given(Path(weights), options["network"])
     with Ledger.open(options["storage"], read_only=True) as ledger:
@@ -156,7 +165,7 @@ def _config(given: "Given", data: "DataSet", request: "Request", options: dict[s
         seed=request.seed,
         max_latency_ms=budget.max_latency_ms,
         max_size_kb=budget.max_size_kb,
-        image_size=options["image_size"] or given.size_for(options["data"]),
+        image_size=_size(given, options),
     )
 
 

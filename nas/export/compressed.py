@@ -97,7 +97,7 @@ def _identity(architecture: "Buildable", origin: Origin) -> tuple[tuple[str, str
 
     if not isinstance(architecture, NamedNetwork):
         return (ARCHITECTURE, architecture.to_json()), {"digest": architecture.digest}
-    named = {"network": architecture.network, "precision": architecture.precision}
+    named = {"network": architecture.network, "precision": architecture.told_precision}
     if origin.search is not None:
         return (ARCHITECTURE, architecture.to_json()), {"digest": architecture.digest, **named}
     published = PublishedNetwork(

@@ -256,7 +256,7 @@ def _name(architecture: "Buildable") -> dict[str, str]:
 
     if not isinstance(architecture, NamedNetwork):
         return {}
-    return {"network": architecture.network, "precision": architecture.precision}
+    return {"network": architecture.network, "precision": architecture.told_precision}
 
 
 def _told(measured: "Measurement") -> str:

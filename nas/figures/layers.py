@@ -1,6 +1,7 @@
 """What an architecture is made of, as a person reads it: its parts, its precisions, its name."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from nas.figures.labels import TIMES
@@ -9,6 +10,10 @@ from search_spaces.errors import BitnasError
 if TYPE_CHECKING:
     from nas.ledger import TrialRecord
     from search_spaces.architecture import Architecture, NamedNetwork
+
+
+Layers = tuple[tuple[str, str], ...]
+"""Names of layers and their precisions."""
 
 
 class LayerRow(NamedTuple):
@@ -38,22 +43,36 @@ def layer_rows(architecture_json: str) -> list[LayerRow]:
     rows = [
         LayerRow(
             *("stem", "conv", stem.width, stem.kernel, stem.stride, 1),
-            (("conv", stem.precision), *_own(network, "stem.")),
+            _only("conv", stem.precision, _own(network, "stem.")),
         ),
     ]
     for index, block in enumerate(network.blocks):
-        layers = (*block.precisions.items(), *_own(network, f"block{index}."))
+        layers = _with_own(block.precisions, _own(network, f"block{index}."))
         shape = (block.width, block.kernel, block.stride, block.groups)
         kind = block.kind + _pruned(network, f"block{index}")
         rows.append(LayerRow(f"block {index + 1}", kind, *shape, layers))
-    classifier = (("classifier", head.precision), *_own(network, "head."))
+    classifier = _only("classifier", head.precision, _own(network, "head."))
     return [*rows, LayerRow("head", "pool, linear", network.classes, None, None, None, classifier)]
 
 
-def _own(network: "Architecture | NamedNetwork", part: str) -> tuple[tuple[str, str], ...]:
+def _own(network: "Architecture | NamedNetwork", part: str) -> Layers:
     """The layers of a part that have precisions of their own, and which; all of the network's without one."""
     mine = (name for name in network.layer_precisions if name.startswith(part))
     return tuple((name.removeprefix(part), network.layer_precisions[name]) for name in mine)
+
+
+def _with_own(roles: Mapping[str, str], own: Layers) -> Layers:
+    """The layers of a block with their precisions; a layer's own one is in place of that of its role."""
+    found = dict(roles)
+    for name, precision in own:
+        role = name.partition(".")[0]
+        found[role if role in roles else name] = precision
+    return tuple(found.items())
+
+
+def _only(role: str, precision: str, own: Layers) -> Layers:
+    """The same of a part with one layer."""
+    return ((role, own[0][1] if own else precision),)
 
 
 def _pruned(network: "Architecture", part: str) -> str:

@@ -105,7 +105,9 @@ def of_trial(ledger: "Ledger", search: str, number: int | None) -> Source:
     trial = ledger.trial(search, found[0].number)
     weights = ledger.weights(search, trial.number)
     if weights is None:
-        raise BitnasError(f"trial {trial.number}: the ledger has no weights of it; run the search again")
+        raise BitnasError(
+            f"trial {trial.number}: the ledger has no weights of it; train it again, or import it with them"
+        )
     architecture = read_architecture(trial.architecture or "")
     module = build(architecture)
     load_weights(module, weights)

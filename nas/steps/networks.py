@@ -96,7 +96,9 @@ def network_of(ledger: "Ledger", search: str, number: int) -> Step:
 
     trial, weights = ledger.trial(search, number), ledger.weights(search, number)
     if weights is None or trial.architecture is None:
-        raise BitnasError(f"trial {number} of '{search}': the ledger has no weights of it")
+        raise BitnasError(
+            f"trial {number} of '{search}': the ledger has no weights of it; import it with them"
+        )
     architecture = read_architecture(trial.architecture)
     module = build(architecture)
     load_weights(module, weights)

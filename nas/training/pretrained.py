@@ -82,7 +82,9 @@ def read_pretrained(path: Path) -> Pretrained:
         tensors, note = tensors_and_note(path)
     except BitnasError as error:
         problem = f"'{path}' is no safetensors file"
-        raise InvalidInput("pretrained", problem, "give one of `nas train` or `nas export`") from error
+        raise InvalidInput(
+            "pretrained", problem, "give one of `nas train`, `nas export`, torchvision or timm"
+        ) from error
     given = {name.removeprefix("module."): t for name, t in tensors.items()}  # a checkpoint's have a prefix
     codes = _codes(path, note)
     return Pretrained(path, given if note or codes else _with_our_names(path, given), codes)

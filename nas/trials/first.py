@@ -91,7 +91,22 @@ def _fitting(name: str, found: Buildable, space: SearchSpace) -> str:
         raise InvalidInput("first", problem, f"name one for {ours[0]} and {ours[1]}")
     if isinstance(found, NamedNetwork):
         check_network(found)
+    else:
+        _check_layers(name, found)
     return found.to_json()
+
+
+def _check_layers(name: str, found: Buildable) -> None:
+    """Refuse an architecture whose blocks, layers or precisions are not there; nothing is computed."""
+    import torch
+
+    from search_spaces.builder import build
+
+    try:
+        with torch.device("meta"):  # shapes without memory
+            build(found)
+    except InvalidInput as error:
+        raise InvalidInput("first", f"'{name}' cannot be built ({error})", f"name {KINDS}") from error
 
 
 def _checked_choices(name: str, space: SearchSpace, choices: object) -> str:
@@ -106,7 +121,10 @@ def _text(name: str, ledger: "Ledger | None") -> str | None:
     if name.startswith("{"):  # as a search's settings are shown
         return name
     if (path := Path(name)).is_file():
-        return path.read_text(encoding="utf-8")
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidInput("first", f"'{name}' holds no text", f"name {KINDS}") from error
     search, _, number = name.rpartition("/")
     if not search or not number.isdecimal() or ledger is None:
         return None
