@@ -6,7 +6,7 @@ Systems*. Nothing is trained: weights are random, and inputs have been seen once
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import click
@@ -75,14 +75,18 @@ def memory(network: CompiledNetwork) -> int:
 
 @click.command(cls=Command)
 @click.option("--figure", type=click.Choice(list(FIGURES)), default="3", show_default=True, help="Which.")
+@click.option("--network", help="Another one than the figure's, in its precisions and classes.")
 @click.option("--precision", "chosen", multiple=True, help="May be given again. All if not given.")
 @click.option("--rounds", type=click.IntRange(1), default=31, show_default=True, help="Turns of each.")
 @click.option("--target", default="native", show_default=True, help="What networks are compiled for.")
 @click.option("--least", is_flag=True, help="The least of turns in place of medians, where other work runs.")
-def main(figure: str, chosen: tuple[str, ...], rounds: int, target: str, least: bool) -> None:
+def main(
+    figure: str, network: str | None, chosen: tuple[str, ...], rounds: int, target: str, least: bool
+) -> None:
     """Print what a network takes in each precision; latencies are medians of turns."""
     require_runs(target)
-    for line in lines(FIGURES[figure], Effort(rounds, target=target, least=least), chosen):
+    shown = replace(FIGURES[figure], network=network or FIGURES[figure].network)
+    for line in lines(shown, Effort(rounds, target=target, least=least), chosen):
         print(line, flush=True)
 
 

@@ -139,15 +139,19 @@ class Cpu:
     @property
     def bit_count(self) -> BitCount:
         """The fastest way to count bits."""
-        has_lookups = self.architecture == "x86_64" and "ssse3" in self.flags
         if "avx512_vpopcntdq" in self.flags or "asimddp" in self.flags:  # where udot sums bytes in words
             return BitCount.WORDS
         ways = (
-            (BitCount.LOOKUPS, has_lookups),
+            (BitCount.LOOKUPS, self.has_byte_lookups),
             (BitCount.UADALP, "asimd" in self.flags),
             (BitCount.VPADAL, "neon" in self.flags),
         )
         return next((way for way, is_there in ways if is_there), BitCount.WORDS)
+
+    @property
+    def has_byte_lookups(self) -> bool:
+        """Whether an instruction looks 16 bytes up in a table of 16: vpshufb."""
+        return self.architecture == "x86_64" and "ssse3" in self.flags
 
     @property
     def has_lane_mask(self) -> bool:

@@ -67,7 +67,7 @@ def effort_of(workload: "Workload", cpu: "Cpu") -> Effort:
     """As the kernel does it that is made for this CPU first."""
     from runtime.kernels import kernel_for
     from runtime.kernels.schedule import Tile
-    from runtime.workload import BitserialConv2d, Conv2d, DepthwiseConv2d, SignPack
+    from runtime.workload import BitserialConv2d, Conv2d, DepthwiseConv2d, LevelPack, SignPack
 
     kernel = kernel_for(workload)
     like_convolution = getattr(kernel, "as_convolution", None)
@@ -79,6 +79,8 @@ def effort_of(workload: "Workload", cpu: "Cpu") -> Effort:
         return _of_bits(work, cpu, tile)
     if isinstance(work, Conv2d):
         return _of_products(work, cpu, tile)
+    if isinstance(work, LevelPack):
+        return _of_levels(work, cpu)
     return _of_packing(work, cpu) if isinstance(work, SignPack) else _of_others(work, cpu)
 
 
@@ -192,6 +194,21 @@ def _of_packing(work: Any, cpu: "Cpu") -> Effort:
         return Effort("signs by masks", LANES, vectors, 1.0, vectors, vectors)
     words, bits = pixels * math.ceil(depth / WORD), min(depth, WORD)
     return Effort("signs by bits", 1, words, float(bits), words * bits, words)
+
+
+def _of_levels(work: Any, cpu: "Cpu") -> Effort:
+    """By look-ups where the CPU has them and channels fill a vector, else bit by bit."""
+    from runtime.kernels.level_words import LANES
+    from runtime.kernels.levels import packs_by_lookups
+    from runtime.kernels.packing import WORD
+
+    depth, thresholds = work.channels // work.groups, (1 << work.bits) - 1
+    pixels = work.batch * work.height * work.width * work.groups
+    if packs_by_lookups(depth, cpu):
+        vectors = pixels * math.ceil(depth / LANES)
+        return Effort("levels by look-ups", LANES, vectors, float(thresholds + work.bits), vectors, vectors)
+    words, bits = pixels * math.ceil(depth / WORD), min(depth, WORD)
+    return Effort("levels by bits", 1, words, float(bits * thresholds), words * bits, words)
 
 
 def _of_others(work: Any, cpu: "Cpu") -> Effort:

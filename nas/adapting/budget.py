@@ -48,13 +48,23 @@ class Budget:
         Latencies are those of the measured kernels; what is within a limit gains nothing by being smaller.
         """
         from nas.pruning.run import latencies
+
+        return self._costs(lambda some: latencies(model, some, say))
+
+    def guesses_of(self, model: "LatencyModel") -> CostsOf:
+        """The same by kernels that are known, and estimates of others."""
+        from nas.pruning.run import guessed_latencies
+
+        return self._costs(lambda some: guessed_latencies(model, some))
+
+    def _costs(self, latencies: CostsOf) -> CostsOf:
         from search_spaces.sizing import size
 
         def costs(some: Sequence[Buildable]) -> list[float]:
             found = [0.0] * len(some)
             if self.max_latency_ms is not None:
                 limit = self.max_latency_ms
-                shares = (max(1.0, taken / limit) for taken in latencies(model, some, say))
+                shares = (max(1.0, taken / limit) for taken in latencies(some))
                 found = [cost + share for cost, share in zip(found, shares, strict=True)]
             if self.max_size_kb is not None:
                 limit = self.max_size_kb

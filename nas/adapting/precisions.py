@@ -26,7 +26,12 @@ class PrecisionChooser(Greedy[Changed, Recode]):
     measured kernels, or not taken; what is lost is the sum of the layers' sensitivities."""
 
     def __init__(
-        self, float_form: Buildable, first: Mapping[str, str], found: Sensitivities, costs_of: CostsOf
+        self,
+        float_form: Buildable,
+        first: Mapping[str, str],
+        found: Sensitivities,
+        costs_of: CostsOf,
+        guesses_of: CostsOf | None = None,
     ) -> None:
         """Of a network.
 
@@ -35,9 +40,10 @@ class PrecisionChooser(Greedy[Changed, Recode]):
             first: the precisions that layers begin with, by name, where these are not float.
             found: how much each change of a layer matters.
             costs_of: what architectures cost.
+            guesses_of: the same, sooner known.
         """
         self._float_form, self._found = float_form, found
-        super().__init__(self._changed(first), costs_of)
+        super().__init__(self._changed(first), costs_of, guesses_of)
 
     def steps(self) -> list[Recode]:
         """Every layer in every other precision of as many bits or fewer."""
@@ -69,6 +75,7 @@ def precisions_within(
     found: Sensitivities,
     costs_of: CostsOf,
     target: float,
+    guesses_of: CostsOf | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Changed:
     """The precisions that lose least at no more than ``target``, among those that are met.
@@ -79,7 +86,7 @@ def precisions_within(
     Where none comes to the target, what loses least of all that was met and costs hardly more than the
     cheapest: the rest is left to pruning.
     """
-    plain, *choosers = _choosers(float_form, begins, found, costs_of, tell)
+    plain, *choosers = _choosers(float_form, begins, found, (costs_of, guesses_of), tell)
     if within := [each.now for each in (plain, *choosers) if each.now.cost <= target]:
         return min(within, key=_by_loss)
     choosers = [each for each in choosers if each.now.cost < plain.now.cost] or [plain]
@@ -95,14 +102,14 @@ def _choosers(
     float_form: Buildable,
     begins: Sequence[Mapping[str, str]],
     found: Sensitivities,
-    costs_of: CostsOf,
+    costs: tuple[CostsOf, CostsOf | None],
     tell: Callable[[str], None],
 ) -> list[PrecisionChooser]:
     """Of the float form, then of each beginning that the device has kernels for."""
-    choosers = [PrecisionChooser(float_form, {}, found, costs_of)]
+    choosers = [PrecisionChooser(float_form, {}, found, *costs)]
     for begin in begins:
         try:
-            choosers.append(PrecisionChooser(float_form, begin, found, costs_of))
+            choosers.append(PrecisionChooser(float_form, begin, found, *costs))
         except (UnsupportedLayerError, InvalidInput) as error:
             tell(str(error))
     return choosers

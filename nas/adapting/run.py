@@ -1,6 +1,7 @@
 """Adapts a trained network: its head is trained, then all of it, then what is left of it within a budget."""
 
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -240,10 +241,21 @@ class Adapting:
         return training_seed(self.request.seed, number)
 
 
-def best(done: Sequence[tuple[str, Step]], budget: Budget) -> Step:
-    """The most accurate step within the budget, the later one of two; training on may not have helped."""
+def best(done: Sequence[tuple[str, Step]], budget: Budget, images: int) -> Step:
+    """The step to export: the latest within the budget that is not clearly worse than another.
+
+    Clearly is by more than one standard error of the best accuracy (Breiman et al., *Classification and
+    Regression Trees*, 1984, section 3.4.3), as few validation images say little; training on rarely harms.
+
+    Args:
+        done: all steps.
+        budget: what they may take.
+        images: of the validation split.
+    """
     within = [step for _, step in done if budget.holds(step.milliseconds, step.architecture)]
-    return max(within, key=lambda step: (step.accuracy, step.number))
+    highest = max(step.accuracy for step in within)
+    error = math.sqrt(highest * (1 - highest) / max(1, images))
+    return [step for step in within if step.accuracy >= highest - error][-1]
 
 
 @dataclass

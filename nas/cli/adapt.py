@@ -85,17 +85,18 @@ def adapt(context: click.Context, /, weights: str, **options: Any) -> None:
     budget = Budget(options["max_latency_ms"], options["max_size_kb"])
     request = Request(budget, **{name: options[name] for name in _FIELDS})
     with goes_on(context):
-        name, done = _adapted(weights, request, options)
+        name, done, images = _adapted(weights, request, options)
+    chosen = best(done, budget, images).number
     if options["as_json"]:
-        print_json(_to_dict(name, done))
+        print_json(_to_dict(name, done, chosen))
         return
     print_table(COLUMNS, list(_rows(done)))
     words = ("export", name, "-o", "adapted")
-    say(f"Next: {command(*words, trial=best(done, budget).number, storage=options['storage'])}")
+    say(f"Next: {command(*words, trial=chosen, storage=options['storage'])}")
 
 
-def _adapted(weights: str, request: "Request", options: dict[str, Any]) -> "tuple[str, Done]":
-    """The name of the search, and its steps."""
+def _adapted(weights: str, request: "Request", options: dict[str, Any]) -> "tuple[str, Done, int]":
+    """The name of the search, its steps, and how many images judge them."""
     from nas.adapting.run import Adapting
     from nas.cli.latency_model import open_model
     from nas.data import load
@@ -121,7 +122,7 @@ def _adapted(weights: str, request: "Request", options: dict[str, Any]) -> "tupl
         begin(ledger, name, config, _command(given, data, request, options))
         steps = Steps(ledger, name, data, say)
         done = Adapting(given, data, recipe, request, model, steps, say, _tell).run()
-    return name, done
+    return name, done, len(data.validation)
 
 
 def _usual_name(data: "DataSet") -> str:
@@ -197,9 +198,10 @@ def _rows(done: "Done") -> Iterator[list[str]]:
         ]
 
 
-def _to_dict(name: str, done: "Done") -> dict[str, Any]:
+def _to_dict(name: str, done: "Done", chosen: int) -> dict[str, Any]:
     return {
         "search": name,
+        "best": chosen,
         "trials": [
             {
                 "number": step.number,

@@ -58,6 +58,7 @@ class Chooser(Greedy[Cut, Take]):
         check: Check,
         gone: frozenset[int] = frozenset(),
         without: tuple[str, ...] = (),
+        guesses_of: CostsOf | None = None,
     ) -> None:
         """Of a network.
 
@@ -69,12 +70,13 @@ class Chooser(Greedy[Cut, Take]):
             check: whether one can be cut out.
             gone: coupled sets of channels that are taken out already.
             without: blocks that are left out already.
+            guesses_of: what architectures cost, sooner known.
         """
         self._architecture, self._couplings, self._scores = architecture, couplings, scores
         self._check = check
         scored = {one for name, ids in couplings.made.items() if name in scores for one in ids}
         self._dimensions = [d for d in couplings.dimensions if all(i in scored for c in d.cells for i in c)]
-        super().__init__(self._cut(gone, without), costs_of)
+        super().__init__(self._cut(gone, without), costs_of, guesses_of)
 
     def is_possible(self, left: Cut) -> bool:
         """Whether the channels can be cut out."""

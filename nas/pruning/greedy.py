@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
@@ -62,10 +62,18 @@ class Greedy(ABC, Generic[C, K]):
         before: what it was before each step.
     """
 
-    def __init__(self, first: C, costs_of: CostsOf) -> None:
+    def __init__(self, first: C, costs_of: CostsOf, guesses_of: CostsOf | None = None) -> None:
+        """From a network.
+
+        Args:
+            first: what it is.
+            costs_of: what architectures cost.
+            guesses_of: the same, but sooner known and not as well: by these it is chosen which steps are
+                looked at. A step that saves nothing by them is not taken.
+        """
         self.now: C = replace(first, cost=costs_of([first.architecture])[0])
         self.before: list[C] = []
-        self._costs_of = costs_of
+        self._costs_of, self._guesses_of = costs_of, guesses_of
 
     @abstractmethod
     def steps(self) -> list[K]:
@@ -99,7 +107,12 @@ class Greedy(ABC, Generic[C, K]):
     def _best(self, steps: Sequence[_Step[C, K]]) -> C | None:
         """What the best step leads to. Earlier rates are a guess: only what leads is looked at anew."""
         waiting = sorted(steps, key=lambda step: step.rate)
-        self._look([step for step in waiting if step.rate < 0])
+        unknown = [step for step in waiting if step.rate < 0]
+        if self._guesses_of is None:
+            self._look(unknown)
+        else:
+            self._guess(unknown, self._guesses_of)
+            waiting = [step for step in waiting if step.rate < math.inf]
         while waiting:
             waiting.sort(key=lambda step: step.rate)
             first = waiting[0]
@@ -113,12 +126,26 @@ class Greedy(ABC, Generic[C, K]):
 
     def _look(self, steps: Sequence[_Step[C, K]]) -> None:
         """Find out what steps lead to, and which save something."""
-        found = [(step, left) for step in steps if (left := self.after(step.key)) is not None]
         for step in steps:
             step.is_seen, step.rate = True, math.inf
-        costs = self._costs_of([left.architecture for _, left in found])
+        for step, left in self._saving(steps, self._costs_of):
+            step.left, step.rate = left, self._rate(left)
+
+    def _guess(self, steps: Sequence[_Step[C, K]], guesses_of: CostsOf) -> None:
+        """Find out which steps seem to save something."""
+        for step in steps:
+            step.rate = math.inf
+        for step, left in self._saving(steps, guesses_of):
+            step.rate = self._rate(left)
+
+    def _saving(self, steps: Sequence[_Step[C, K]], costs_of: CostsOf) -> Iterator[tuple[_Step[C, K], C]]:
+        """The steps that save something, and what each leads to."""
+        found = [(step, left) for step in steps if (left := self.after(step.key)) is not None]
+        costs = costs_of([left.architecture for _, left in found])
         for (step, left), cost in zip(found, costs, strict=True):
-            saved = self.now.cost - cost
-            if saved >= self.now.cost * LEAST_SAVED:
-                step.left = replace(left, cost=cost)
-                step.rate = (left.lost - self.now.lost) / saved
+            if self.now.cost - cost >= self.now.cost * LEAST_SAVED:
+                yield step, replace(left, cost=cost)
+
+    def _rate(self, left: C) -> float:
+        """What is lost for each unit of cost that is saved."""
+        return (left.lost - self.now.lost) / (self.now.cost - left.cost)

@@ -14,7 +14,7 @@ from nas.pruning.source import Source
 from nas.steps.networks import Decided, Step, cost_of, measured
 from nas.steps.steps import Steps
 from search_spaces.architecture import Buildable
-from search_spaces.errors import InvalidInput, NothingFitsError, Parameter
+from search_spaces.errors import InvalidInput, MeasurementError, NothingFitsError, Parameter
 
 if TYPE_CHECKING:
     from torch import nn
@@ -231,6 +231,14 @@ def latencies(
 
     model.kernels.fill([work for each in architectures for work in workloads_of(each)], tell)
     return [model.predict(each).milliseconds for each in architectures]
+
+
+def guessed_latencies(model: "LatencyModel", architectures: Sequence[Buildable]) -> list[float]:
+    """The same, where kernels not known are estimated from those that are; measured if these are too few."""
+    try:
+        return [model.estimate(each).milliseconds for each in architectures]
+    except MeasurementError:
+        return latencies(model, architectures)
 
 
 def _training(source: Source, request: Request, number: int, module: "nn.Module") -> "Training":

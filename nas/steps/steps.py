@@ -14,6 +14,7 @@ from nas.ledger.roster import Roster
 from nas.ledger.steps import Decision, StepClaims
 from nas.ledger.store import Ledger
 from nas.ledger.workers import Worker
+from nas.measuring.machine_lock import MachineLock
 from nas.steps.networks import BEFORE_TRAINING, Decided, Step, network_of
 from nas.trials.failures import one_line
 from nas.trials.heartbeat import Heartbeat
@@ -63,6 +64,7 @@ class Steps:
     lease_s: float = LEASE_S
 
     def __post_init__(self) -> None:
+        self._lock = MachineLock.of_this_machine(lambda: None, self._tell_wait)
         self._worker = Worker.this_process()
         self._claims = StepClaims(self.ledger, self.search, self._worker, self.lease_s)
 
@@ -187,7 +189,7 @@ class Steps:
         about = loaded.about["about"]
         training = begin(build(architecture))
         resume(training, loaded)
-        for epoch in training.run(check):
+        for epoch in self._epochs(training, check):
             reported = about if epoch.epoch == 1 else {}
             record = EpochRecord(**epoch.to_dict(), reported=reported)
             self._claims.record_step_epoch(claim, record, to_bytes(training, about))
@@ -201,6 +203,20 @@ class Steps:
             weights=save_weights(module),
             predictions=counted(judged, split.labels, self.data.classes),
         )
+
+    def _epochs(self, training: "Training", check: Callable[[], None]) -> "Iterator[Epoch]":
+        """Train, but not while something is timed on this machine."""
+        with self._lock.shared() as give_way:
+
+            def on_batch() -> None:
+                check()
+                give_way()
+
+            yield from training.run(on_batch)
+
+    def _tell_wait(self, who: str) -> None:
+        if who:
+            self.say(f"waiting for another bitnas process on this machine ({who})")
 
 
 def _decision(decided: Decided) -> Decision:

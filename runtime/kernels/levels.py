@@ -1,19 +1,22 @@
 """Codes of learned levels: each value is compared with thresholds, halfway between neighbouring levels.
 
-``flip`` (bits, 2^bits) holds all ones or none: in column 0 the digits of the lowest level, in column i + 1
-those that change where threshold i is reached. So levels may lie in any order of their digits.
+``digit`` (bits, 16) holds all ones or none: in column i the digits of the i-th level from below. So levels
+may lie in any order of their digits. Columns without a level hold none.
 """
+
+from math import prod
 
 import numpy as np
 
 from runtime.cpu import Cpu
 from runtime.kernels import packing
-from runtime.kernels.base import Buffer, Kernel, kernels, te_placeholders
+from runtime.kernels.base import Buffer, Kernel, kernels
 from runtime.kernels.elementwise import ElementwiseKernel
-from runtime.kernels.epilogue import LANES, ROUNDING, ROUNDING_BITS, fills_words
-from runtime.kernels.intrinsics import lane_mask
-from runtime.kernels.schedule import Tile, schedule_level_masks, schedule_packed
-from runtime.tvm_types import Compute, Expr, PrimFunc, Tensors
+from runtime.kernels.epilogue import ROUNDING, ROUNDING_BITS
+from runtime.kernels.level_words import LANES, TABLE, LevelWords
+from runtime.kernels.loops import loop
+from runtime.kernels.schedule import Tile
+from runtime.tvm_types import Compute, Expr, PrimFunc, Stmt, Tensors, TirBuffer
 from runtime.workload import LevelPack, Levels, Steps
 
 
@@ -77,83 +80,46 @@ class LevelPackKernel(Kernel[LevelPack]):
     """Input (N, H, W, G, C/G) in float -> (N, H, W, G, words, bits) in uint32."""
 
     def buffers(self, workload: LevelPack) -> tuple[Buffer, ...]:
-        """Data, thresholds, digits, packed output."""
+        """Data, thresholds, digits, perhaps scale and bias (G, C/G), packed output."""
         w = workload
         depth = w.channels // w.groups
         shape = (w.batch, w.height, w.width, w.groups, packing.words(depth), w.bits)
+        affine = ("scale", "bias") if w.affine else ()
         return (
             Buffer("data", "input", (w.batch, w.height, w.width, w.groups, depth), "float32"),
-            *level_buffers(w.bits),
+            Buffer("threshold", "constant", ((1 << w.bits) - 1,), "float32"),
+            Buffer("digit", "constant", (w.bits, TABLE), "uint8"),
+            *(Buffer(name, "constant", (w.groups, depth), "float32") for name in affine),
             Buffer("output", "output", shape, "uint32"),
         )
 
     def prim_func(self, workload: LevelPack, cpu: Cpu, tile: Tile | None = None) -> PrimFunc:
-        """By masks of 16 lanes where the CPU has them and they fill the words, else bit by bit."""
-        if cpu.has_lane_mask and fills_words(workload.channels, workload.groups):
-            return self._by_masks(workload)
-        return self._by_bits(workload)
-
-    def _by_masks(self, workload: LevelPack) -> PrimFunc:
-        """For each 16 channels the comparisons, and a mask for each digit."""
-        from tvm import te
-
-        buffers = self.buffers(workload)
-        args = te_placeholders(buffers)
-        *outer, words, bits = buffers[-1].shape
-        vectors = workload.channels // workload.groups // LANES
-        halves = -(-vectors // words)  # masks of a word
-
-        def digits(n: Expr, y: Expr, x: Expr, g: Expr, v: Expr, b: Expr, i: Expr) -> Expr:
-            return digit(args, b, args["data"][n, y, x, g, v * LANES + i])
-
-        mask = te.compute((*outer, vectors, bits, LANES), digits, name="mask")
-        dtype = "uint32" if halves == 1 else "uint16"
-
-        def packed(n: Expr, y: Expr, x: Expr, g: Expr, w: Expr, b: Expr, half: Expr) -> Expr:
-            return lane_mask(mask[n, y, x, g, w * halves + half, b, 0]).astype(dtype)
-
-        result = te.compute((*outer, words, bits, halves), packed, name="output")
-        return schedule_level_masks(te.create_prim_func([*args.values(), result]), halves)
-
-    def _by_bits(self, workload: LevelPack) -> PrimFunc:
-        """One word at a time: the bits of its channels are summed."""
+        """By look-ups where the CPU has them and channels fill a vector, else bit by bit."""
         from tvm import te, tirx
 
-        buffers = self.buffers(workload)
-        args, output = te_placeholders(buffers), buffers[-1]
+        *inputs, output = self.buffers(workload)
         depth = workload.channels // workload.groups
-        bit = te.reduce_axis((0, min(packing.WORD, depth)), "bit")
-        zero, one = tirx.const(0, "uint32"), tirx.const(1, "uint32")
+        rows, size = prod(inputs[0].shape) // depth, prod(output.shape)
+        sources = [te.placeholder((prod(b.shape),), b.dtype, name=b.name) for b in inputs]
 
-        def packed(n: Expr, y: Expr, x: Expr, g: Expr, w: Expr, b: Expr) -> Expr:
-            c = w * packing.WORD + bit
-            own = digit(args, b, args["data"][n, y, x, g, c]).astype("uint32") & one
-            value = own << bit.var.astype("uint32")
-            is_ragged = depth > packing.WORD and depth % packing.WORD
-            return te.sum(tirx.if_then_else(c < depth, value, zero) if is_ragged else value, axis=bit)
+        def statement(ins: list[TirBuffer], outs: list[TirBuffer]) -> Stmt:
+            data, threshold, digit, *affine = ins
+            shape = depth, workload.groups, workload.bits
+            words = LevelWords(*shape, data, threshold, digit, outs[0], tuple(affine))
+            row = words.by_lookups if packs_by_lookups(depth, cpu) else words.by_bits
+            return loop(rows, row, tirx.ForKind.PARALLEL)
 
-        result = te.compute(output.shape, packed, name="output")
-        return schedule_packed(te.create_prim_func([*args.values(), result]))
-
-
-def level_buffers(bits: int) -> list[Buffer]:
-    """Thresholds and digits of levels."""
-    return [
-        Buffer("threshold", "constant", ((1 << bits) - 1,), "float32"),
-        Buffer("flip", "constant", (bits, 1 << bits), "int8"),
-    ]
+        declared = {  # of offset zero, which TVM would else keep as an unknown
+            "in_buffers": [tirx.decl_buffer(s.shape, s.dtype, s.op.name) for s in sources],
+            "out_buffers": [tirx.decl_buffer((size,), output.dtype, "packed")],
+        }
+        packed = te.extern((size,), sources, statement, name="output", dtype=output.dtype, **declared)
+        return te.create_prim_func([*sources, packed])
 
 
-def digit(args: Tensors, bit: Expr | int, value: Expr) -> Expr:
-    """A digit of a value's level as an int8: all ones, or none."""
-    from tvm import tirx
-
-    zero = tirx.const(0, "int8")
-    found = args["flip"][bit, 0]
-    for step in range(int(args["threshold"].shape[0])):
-        is_reached = value >= args["threshold"][step]
-        found = found ^ tirx.Select(is_reached, args["flip"][bit, step + 1], zero)
-    return found
+def packs_by_lookups(depth: int, cpu: Cpu) -> bool:
+    """Whether levels of ``depth`` channels of a group become bits by vectors."""
+    return cpu.has_lane_mask and cpu.has_byte_lookups and depth >= LANES
 
 
 kernels.add("levels", LevelsKernel())

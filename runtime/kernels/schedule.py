@@ -259,24 +259,3 @@ def schedule_masks(func: PrimFunc) -> PrimFunc:
     schedule.vectorize(lane)
     _share(schedule, [words])
     return schedule.mod["main"]
-
-
-def schedule_level_masks(func: PrimFunc, halves: int) -> PrimFunc:
-    """Schedule ``mask``, a byte a lane, in registers below ``output``: masks of 16 lanes of each digit.
-
-    ``halves`` of them make a word.
-    """
-    from tvm.s_tir import Schedule
-
-    schedule = Schedule(func)
-    mask, output = schedule.get_sblock("mask"), schedule.get_sblock("output")
-    *outer, vector, digit, lane = schedule.get_loops(mask)
-    word, half = schedule.split(vector, [None, halves])
-    words = schedule.fuse(*outer, word)
-    schedule.reverse_compute_at(output, words, preserve_unit_loops=True)
-    schedule.set_scope(mask, 0, "local")
-    schedule.vectorize(lane)
-    for loop in (half, digit, *schedule.get_loops(output)[1:]):
-        schedule.unroll(loop)
-    _share(schedule, [words])
-    return schedule.mod["main"]

@@ -16,6 +16,7 @@ from runtime.kernels.epilogue import can_write_bits
 from runtime.lowering.folding import BatchNorm, keep_roundings
 from runtime.lowering.integers import use_integers
 from runtime.lowering.interleaving import steps_before_interleaving
+from runtime.lowering.learned import norm_before_levels
 from runtime.lowering.pools import pool_codes, pool_normed_signs, pool_rectified
 from runtime.lowering.thresholds import count_limits
 from runtime.workload import (
@@ -44,6 +45,7 @@ def fuse(graph: Graph) -> Graph:
     steps_before_interleaving(graph)
     pool_normed_signs(graph, lambda producer, affine: _can_scale(graph, producer, affine))
     _fuse_affines(graph)
+    norm_before_levels(graph)
     _fuse_residuals(graph)
     pool_rectified(graph, lambda producer, relu: _is_affine_for_one(graph, producer))
     _fuse_activations(graph)

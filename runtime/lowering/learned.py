@@ -1,14 +1,18 @@
 """Levels that are sums of a basis, as constants of kernels: thresholds as in training, digits, factors."""
 
 import math
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.graph import Constants, Value
+from runtime.graph import Constants, Graph, MakeConstants, Value
+from runtime.kernels.level_words import TABLE
 from runtime.lowering.builder import GraphBuilder
-from runtime.workload import LevelPack, Levels, Steps
+from runtime.lowering.swapping import only_source
+from runtime.workload import Affine, LevelPack, Levels, Steps
 
 if TYPE_CHECKING:
     from search_spaces.activation import InputActivation
@@ -44,8 +48,9 @@ def pack_levels(
 
     def constants() -> Constants:
         _, thresholds, digits = _table(activation)
-        changes = np.concatenate([digits[:1], digits[1:] ^ digits[:-1]])  # (2^n, n)
-        return {"threshold": thresholds, "flip": np.ascontiguousarray(-changes.T)}
+        table = np.zeros((digits.shape[1], TABLE), np.uint8)
+        table[:, : len(digits)] = 255 * digits.T
+        return {"threshold": thresholds, "digit": table}
 
     return builder.emit(
         f"{name}.levels", workload, [value], value.shape, constants, _told(activation), "codes"
@@ -54,7 +59,7 @@ def pack_levels(
 
 def _table(
     activation: "InputActivation",
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int8]]:
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
     """Levels (2^n,), thresholds (2^n - 1,) and digits (2^n, n) of 0 and 1.
 
     A ReLU before them is a part of the thresholds: those that zero reaches are reached by all that is below.
@@ -65,7 +70,7 @@ def _table(
     thresholds = levels.thresholds.numpy()
     if activation.relu:
         thresholds = np.where(thresholds <= 0, NEVER_MISSED, thresholds)
-    return levels.values.numpy(), thresholds.astype(np.float32), levels.digits.numpy().astype(np.int8)
+    return levels.values.numpy(), thresholds.astype(np.float32), levels.digits.numpy().astype(np.uint8)
 
 
 def _told(activation: "InputActivation") -> tuple[Any, ...]:
@@ -85,3 +90,20 @@ def of_digits(constants: Constants, activation: "InputActivation") -> Constants:
         "total": np.concatenate([2 * negative] * len(basis), axis=1),
         "scale": np.concatenate(scales, axis=1).astype(np.float32),
     }
+
+
+def norm_before_levels(graph: Graph) -> None:
+    """Let each packing of levels do the batch norm before it that nothing else reads."""
+    for pack in [node for node in graph.nodes if isinstance(node.workload, LevelPack)]:
+        norm = only_source(graph, pack, Affine)
+        if norm is None or norm.keeps_rounding:
+            continue
+        pack.workload = replace(pack.workload, affine=True)  # type: ignore[call-arg]  # a LevelPack, see above
+        pack.inputs = norm.inputs
+        pack.change_constants(partial(_normed, norm.make_constants))
+        graph.nodes.remove(norm)
+
+
+def _normed(make_norm: MakeConstants, constants: Constants) -> Constants:
+    """Constants of a packing with those of the batch norm before it."""
+    return {**constants, **{name: array.astype(np.float32) for name, array in make_norm().items()}}

@@ -1,9 +1,9 @@
 """Workloads of levels: as their value, or, where they are sums of a few numbers, as a bit for each number."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from runtime.workload.base import ElementwiseWorkload, Workload
+from runtime.workload.base import UNLESS_DEFAULT, ElementwiseWorkload, Workload
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,11 @@ class Steps(ElementwiseWorkload):
 
 @dataclass(frozen=True)
 class LevelPack(Workload):
-    """The digits of the nearest of 2^bits levels, packed into uint32 words along the channels of a group."""
+    """The digits of the nearest of 2^bits levels, packed into uint32 words along the channels of a group.
+
+    Attributes:
+        affine: each channel is scaled and shifted first: a batch norm that follows no convolution.
+    """
 
     family: ClassVar[str] = "level_pack"
     height: int
@@ -32,3 +36,4 @@ class LevelPack(Workload):
     channels: int
     groups: int
     bits: int
+    affine: bool = field(default=False, kw_only=True, metadata=UNLESS_DEFAULT)

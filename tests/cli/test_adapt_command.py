@@ -47,6 +47,7 @@ def test_trained_weights_become_a_network_within_a_budget(
     assert last["digest"] == max(tried, key=lambda t: (t["accuracy"], -t["measured_latency_ms"]))["digest"]
     assert last["architecture"].get("layer_precisions") or last["architecture"].get("widths")
     assert last["accuracy"] > 0.8
+    assert found["best"] in {trial["number"] for trial in (*tried, last)}
     _check_ledger(storage, found["trials"])
 
 

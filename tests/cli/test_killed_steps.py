@@ -15,7 +15,7 @@ from tests.cli.small_network import MOST_S, environment, killed_after_a_checkpoi
 from tests.latency.board import Board, plugged_in
 
 PLUGIN = Path(__file__).parent / "board_plugin.py"
-OPTIONS = ("--device", "board", "--target-share", "0.6", "--rounds", "2", "--epochs", "4", "--name", "it")
+OPTIONS = ("--device", "board", "--target-share", "0.6", "--rounds", "2", "--epochs", "3", "--name", "it")
 
 
 def prune(folder: Path, ledger: str) -> list[str]:
@@ -27,11 +27,7 @@ def kill_in_the_second_epoch(folder: Path, ledger: str) -> None:
     command = [sys.executable, "-m", "nas.cli.main", *prune(folder, ledger)]
     env = environment(folder / "cache") | {"NAS_PLUGINS": str(PLUGIN)}
     with subprocess.Popen(command, env=env, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
-        latest = time.monotonic() + MOST_S
-        while not _epochs(folder, ledger):
-            assert process.poll() is None, process.communicate()[1]
-            assert time.monotonic() < latest
-            time.sleep(0.001)  # a row of a database has no event to wait for
+        wait_for_an_epoch(f"sqlite:///{folder}/{ledger}.db", process)
         process.send_signal(signal.SIGSTOP)  # so that it is still there
         refused = run(*prune(folder, ledger))
         process.kill()
@@ -40,13 +36,20 @@ def kill_in_the_second_epoch(folder: Path, ledger: str) -> None:
     assert refused.stderr.splitlines()[-1].startswith("Error: --name: another process (")
 
 
-def _epochs(folder: Path, ledger: str) -> int:
-    """Epochs of the first round; none before there is one."""
-    try:
-        with Ledger.open(f"sqlite:///{folder}/{ledger}.db", read_only=True) as opened:
-            return len(opened.epochs("it", 1))
-    except BitnasError:
-        return 0
+def wait_for_an_epoch(storage: str, process: "subprocess.Popen[str]") -> None:
+    """Until the first round of a process has ended one."""
+    latest = time.monotonic() + MOST_S
+    while time.monotonic() < latest:
+        assert process.poll() is None, process.communicate()[1]
+        try:
+            with Ledger.open(storage, read_only=True) as opened:
+                while not opened.epochs("it", 1):
+                    assert process.poll() is None, process.communicate()[1]
+                    time.sleep(0.001)  # a row of a database has no event to wait for
+                return
+        except BitnasError:  # there is no ledger yet, or no search in it
+            time.sleep(0.01)
+    raise AssertionError("it has trained nothing")
 
 
 def outcome(folder: Path, ledger: str) -> list[Any]:
@@ -62,6 +65,7 @@ def outcome(folder: Path, ledger: str) -> list[Any]:
         ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_network")
 def test_a_killed_pruning_ends_with_the_same_bits(tmp_path: Path) -> None:
     trained(tmp_path / "out", "--precision", "ternary", "--average", "0.99", "--crop", "1", "--flip")

@@ -1,6 +1,7 @@
 """What ``nas adapt`` is made of: what precisions cost, how they are chosen, and what is taken over."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from latency import LatencyModel, MemoryTable
 from nas.adapting.budget import Budget
 from nas.adapting.compressing import SHARES, Known, compress
 from nas.adapting.precisions import precisions_within, starts
+from nas.adapting.run import best
 from nas.adapting.sensitivity import calibrate, sensitivities
 from nas.adapting.source import Given, float_form, read_given
 from nas.data import DataSet, load
@@ -182,3 +184,14 @@ def test_weights_that_do_not_say_what_they_are_are_refused(tmp_path: Path) -> No
 def test_a_budget_is_a_number(limits: dict[str, float]) -> None:
     with pytest.raises(InvalidInput, match=r"^max_"):
         Budget(**limits)
+
+
+def test_the_latest_that_is_not_clearly_worse_is_to_be_exported() -> None:
+    def steps(*given: tuple[float, float]) -> Any:
+        trials = (SimpleNamespace(accuracy=a, milliseconds=ms, architecture=FLOAT) for a, ms in given)
+        return [("", trial) for trial in trials]
+
+    budget, given = Budget(max_latency_ms=1.0), steps((0.99, 2.0), (0.875, 0.9), (0.825, 0.8), (0.5, 0.7))
+    assert best(given, budget, 40).accuracy == 0.825  # a standard error is 5.2 points
+    assert best(given, budget, 400).accuracy == 0.875  # 1.7 points
+    assert best(steps((1.0, 0.5), (1.0, 0.4)), budget, 10).milliseconds == 0.4

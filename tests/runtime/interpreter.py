@@ -211,9 +211,12 @@ def steps(work, given):
 def level_pack(work, given):
     """The digits of each number's level."""
     shape = work.batch, work.height, work.width, work.groups, work.channels // work.groups
-    which = (given["data"].reshape(shape)[..., None] >= given["threshold"]).sum(axis=-1)
-    digits = np.bitwise_xor.accumulate(given["flip"], axis=1) != 0  # (bits, 2^bits)
-    return [np.stack([packing.pack_codes(own[which], 1) for own in digits], axis=-1)]
+    x = given["data"].reshape(shape)
+    if work.affine:
+        by_group = shape[-2:]
+        x = x * given["scale"].reshape(by_group) + given["bias"].reshape(by_group)
+    which = (x[..., None] >= given["threshold"]).sum(axis=-1)
+    return [np.stack([packing.pack_codes(own[which] != 0, 1) for own in given["digit"]], axis=-1)]
 
 
 def bitserial_dense(work, given):

@@ -228,12 +228,18 @@ class TestLevelPack(KernelConformance):
         batch, height, width, depth = image(random)
         thresholds, tied = drawn_levels(random, bits)
         x = tied(normal(random, batch, height, width, depth * groups)).astype(np.float32)
+        given, is_affine = {"data": x, "threshold": thresholds}, bool(random.integers(2))
+        if is_affine:  # powers of two, so that ties stay ties, and no bias rounds
+            scale = 2.0 ** random.integers(-2, 3, depth * groups) * random.choice([-1, 1], depth * groups)
+            bias = np.where(random.random(depth * groups) < 0.5, 0, 4.0)
+            given |= {"data": ((x - bias) / scale).astype(np.float32), "scale": scale, "bias": bias}
+            x = (given["data"] * scale + bias).astype(np.float32)
         digits = random.integers(0, 2, (1 << bits, bits))  # of each level
-        flip = np.concatenate([digits[:1], digits[1:] ^ digits[:-1]]).T
         found = digits[(x[..., None] >= thresholds).sum(axis=-1)]  # (N, H, W, C, bits)
         planes = [pack_images(1 - 2 * found[..., bit], groups) for bit in range(bits)]
-        given = {"data": x, "threshold": thresholds, "flip": -flip}
-        return Case(w.LevelPack(*x.shape, groups, bits), given, np.stack(planes, axis=-1))
+        given["digit"] = np.pad(255 * digits.T, ((0, 0), (0, 16 - len(digits))))
+        work = w.LevelPack(*x.shape, groups, bits, affine=is_affine)
+        return Case(work, given, np.stack(planes, axis=-1))
 
 
 class Pool(KernelConformance):

@@ -119,6 +119,27 @@ class Branches(nn.Module):
         return torch.relu(x) + self.norm(x) + torch.relu(x)
 
 
+def test_a_batch_norm_joins_the_packing_of_levels():
+    torch.manual_seed(0)
+    shape, lq2 = (1, 24, 5, 4), precisions.get("lq2")
+    layers = [nn.BatchNorm2d(24), QuantConv2d(24, 12, 3, lq2, padding=1)]
+    module = nn.Sequential(*layers, nn.ReLU(), nn.BatchNorm2d(12), QuantConv2d(12, 20, 1, lq2))
+    module.train()
+    with torch.no_grad():
+        for batch in torch.randn(3, 8, *shape[1:]):
+            module(2 * batch + 1)
+    module.eval()
+    families = [node.workload.family for node in lower(module, shape).nodes]
+    pair = ["level_pack", "bitserial_conv2d"]
+    assert families == ["to_nhwc", *pair, *pair, "to_nchw"]
+    image = torch.randn(shape)
+    with torch.no_grad():
+        expected = module(image).numpy()
+    np.testing.assert_allclose(
+        runtime.compile(module, shape).run(image.numpy()), expected, rtol=1e-4, atol=1e-4
+    )
+
+
 def test_nothing_is_fused_that_something_else_reads():
     module = trained(Branches(), (2, 1, 5, 5))
     assert families(module, (2, 1, 5, 5)) == ["conv2d", "relu", "affine", "add", "add", "to_nchw"]

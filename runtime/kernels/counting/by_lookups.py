@@ -42,10 +42,10 @@ class LookupCounting(Counting):
     image_dtype = "uint8"
 
     def fits(self, workload: BitserialConv2d) -> bool:
-        """Whether channels fill vectors of lanes, and a count fits 16 bits."""
+        """Whether channels need whole vectors of lanes, and a count fits 16 bits."""
         w = workload
         depth = w.in_channels // w.groups
-        is_whole = vectors_of(w).kept == LANES and not spans_groups(w)
+        is_whole = vectors_of(w).width == LANES and not spans_groups(w)
         has_lookups = bool(_lookups(w))
         return is_whole and has_lookups and depth * w.window.count <= MOST_COUNT
 
@@ -162,7 +162,7 @@ class LookupCounting(Counting):
         from tvm import tirx
 
         w, (n, y, x, o, p, i), (ky, kx, byte) = workload, index, tap
-        group = o // (vectors_of(w).group.padded // self._channels(w))
+        group = o // (_lanes_of_group(w) // self._channels(w))
         kinds, low = _kinds(w), tirx.const(NIBBLE - 1, "uint8")
         total = tirx.const(0, "uint8")
         for lookup in planes_of(w).lookups(w, p):
@@ -199,7 +199,7 @@ class LookupCounting(Counting):
 
     def _channels(self, workload: BitserialConv2d) -> int:
         """Output channels of a vector of lanes."""
-        channels = vectors_of(workload).group.padded
+        channels = _lanes_of_group(workload)
         return next(n for n in (self._widest, ROW, LANES) if n <= self._widest and channels % n == 0)
 
     def _lanes(self, workload: BitserialConv2d) -> int:
@@ -213,6 +213,11 @@ class LookupCounting(Counting):
     def _widest(self) -> int:
         """Bytes of the CPU's widest vector that it can shuffle."""
         return 64 if "avx512bw" in self.cpu.flags else 32 if "avx2" in self.cpu.flags else 16
+
+
+def _lanes_of_group(workload: BitserialConv2d) -> int:
+    """Output channels of a group, with those that fill its vectors."""
+    return vectors_of(workload).group.count * LANES
 
 
 def _kinds(workload: BitserialConv2d) -> tuple[str, ...]:
