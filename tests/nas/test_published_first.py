@@ -142,7 +142,10 @@ def test_it_moves_with_its_search(searched: Ledger, tmp_path: Path) -> None:
 def test_it_is_exported_by_its_name(searched: Ledger, tmp_path: Path) -> None:
     trial = searched.trial("demo", 1)
     card = export(searched, "demo", tmp_path / "winner", limits={}, number=1)
-    assert (card.title, card.digest) == ("small in int8, trial 1 of search demo", trial.digest)
+    assert (card.title, card.digest) == (
+        "small in int8, classifier in float, trial 1 of search demo",
+        trial.digest,
+    )
     assert digest_and_kilobytes(tmp_path / "winner" / ARCHITECTURE) == (trial.digest, trial.size_kb)
     read = Card.model_validate_json((tmp_path / "winner" / "card.json").read_text())
     assert read == card
