@@ -93,8 +93,8 @@ def test_bytes_are_timed_beside_floats_for_every_target():
     assert told.exit_code == 0, told.output
     lines = told.stdout.splitlines()
     assert [line.partition(":")[0] for line in lines] == ["native", *targets.OLDER]
-    dense = [rf"dense {name} [\d.]+ us \([\d.]+[\w; ]*\)" for name in targets.CONVOLUTIONS]
-    depthwise = [rf"depthwise {name} [\d.]+ us \([\d.]+[\w; ]*\)" for name in targets.DEPTHWISE_ONES]
+    dense = [rf"dense {name} [\d.]+ us \([\d.]+[\w;, ]*\)" for name in targets.CONVOLUTIONS]
+    depthwise = [rf"depthwise {name} [\d.]+ us \([\d.]+[\w;, ]*\)" for name in targets.DEPTHWISE_ONES]
     assert re.fullmatch("native: " + ", ".join([*dense, *depthwise]), lines[0])
 
 
