@@ -47,7 +47,7 @@ def test_vectors_stay_within_their_group(size, groups):
 
 
 def test_rows_that_nothing_divides_are_tiled_all_the_same():
-    cpu = cpu_of("native")
+    cpu = cpu_of("x86-64-v4")  # others have too few registers for tiles that divide 56
     assert tiles(cpu, 53, 4)[0].x > 1
     assert all(56 % tile.x == 0 for tile in tiles(cpu, 56, 4)[:3])  # where tiles divide, they stay
 
