@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from rich.table import Table
 from benchmarks import page, recorded
 from benchmarks.command import Command, require_runs
 from benchmarks.engine_rows import ENGINES
+from benchmarks.engines.keeping import run_kept
 from benchmarks.race import Effort
 from benchmarks.rivals import WrongResultError
 from benchmarks.rows import Row, Rows, groups
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput
 
 
 @click.command(cls=Command)
@@ -63,7 +65,8 @@ def main(
         path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     console = Console(width=None if Console().is_terminal else 120)
     versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
-    console.print(f"{machine.cpu}, {machine.llvm_cpu}, compiled for {machine.target}, {versions}")
+    kept = ", rivals kept to it" if machine.is_kept else ""
+    console.print(f"{machine.cpu}, {machine.llvm_cpu}, compiled for {machine.target}{kept}, {versions}")
     console.print(table(found))
 
 
@@ -96,5 +99,15 @@ def table(rows: list[Row]) -> Table:
     return shown
 
 
+def run_again(arguments: list[str]) -> None:
+    """For an older target, run in a process whose rivals see no newer instructions, and exit as it does."""
+    given = main.make_context("benchmarks", list(arguments), resilient_parsing=True).params
+    with suppress(BitnasError):  # which ``main`` tells
+        code = run_kept(given["target"], [sys.executable, "-m", "benchmarks", *arguments])
+        if code is not None:
+            sys.exit(code)
+
+
 if __name__ == "__main__":
+    run_again(sys.argv[1:])
     main()

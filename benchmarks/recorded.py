@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.engines.keeping import is_kept
 from benchmarks.rows import Row
 from latency import device
 from runtime.target import host_flags
@@ -44,6 +45,7 @@ class Machine:
         target: what our kernels were compiled for.
         flags: the CPU's instruction sets; empty where they are not known.
         versions: of the packages that were compared, and of Python.
+        is_kept: whether rivals saw no more instructions than the target has.
     """
 
     cpu: str
@@ -51,13 +53,14 @@ class Machine:
     target: str = "native"
     flags: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    is_kept: bool = False
 
     @property
     def key(self) -> str:
-        """Names the table: another model, other flags or another target have a table of their own."""
+        """Names the table: another model, flags, target or way to keep rivals have a table of their own."""
         words = re.findall(r"[a-z0-9]+", f"{self.cpu} {self.llvm_cpu}".lower())
         flags = hashlib.sha256(" ".join(self.flags).encode()).hexdigest()[:6]
-        target = "" if self.target == "native" else f"-{self.target}"
+        target = "" if self.target == "native" else f"-{self.target}{'-kept' * self.is_kept}"
         return f"{'-'.join(word for word in words if word not in ('r', 'tm'))}-{flags}{target}"
 
 
@@ -96,7 +99,8 @@ def this_machine(target: str = "native") -> Machine:
     """The machine that this runs on."""
     known = device("local").describe()
     versions = {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
-    return Machine(str(known["cpu"]), str(known["llvm_cpu"]), target, tuple(sorted(host_flags())), versions)
+    flags = tuple(sorted(host_flags()))
+    return Machine(str(known["cpu"]), str(known["llvm_cpu"]), target, flags, versions, is_kept())
 
 
 def record(
@@ -144,5 +148,6 @@ def _head(machine: Machine, folder: Path) -> str:
     name = f"{machine.cpu.split()[0].partition('(')[0]} {machine.llvm_cpu}"
     if machine.target == "native":
         return name
-    own = folder / f"{replace(machine, target='native').key}.json"
-    return f"{read(own).name if own.exists() else name}, compiled for {machine.target}"
+    own = folder / f"{replace(machine, target='native', is_kept=False).key}.json"
+    how = "all kept to" if machine.is_kept else "compiled for"
+    return f"{read(own).name if own.exists() else name}, {how} {machine.target}"

@@ -14,6 +14,7 @@ from benchmarks.engines.files import calibration
 from benchmarks.engines.onnx_form import onnx_of, quantized
 from benchmarks.engines.plain import plain
 from benchmarks.race import Effort, Run, race
+from runtime.kernels.byte_products import byte_dot_for
 from runtime.target import cpu_of
 from runtime.workload import BitserialConv2d, BitserialDense, Conv2d, Workload
 
@@ -177,13 +178,18 @@ def _of_bits(binary: BitserialConv2d, a: int, b: int, effort: Effort) -> Run:
 @group("ternary bytes")
 def ternary_bytes(effort: Effort) -> Iterator[Row]:
     """Ternary weights under bytes by our int8 kernel's speed."""
-    ratios = []
-    for channels, size, kernel in SHAPES[:4]:
-        int8 = Conv2d(1, size, size, kernel, 1, kernel // 2, channels, channels, 1, "int8", "uint8")
-        works = {"int8": int8, "ternary": replace(int8, weight="ternary")}
-        found = race({name: ours.kernel(work, effort.target) for name, work in works.items()}, effort)
-        ratios.append(found["int8"] / found["ternary"])
-    yield Row("ternary weights x int8, our int8 kernel", geometric_mean(ratios), 0.95)
+    cpu = cpu_of(effort.target)
+    for kernel, name in ((3, ""), (1, " 1x1")):
+        ratios, least = [], 0.95
+        for channels, size, _ in SHAPES[:4]:
+            int8 = Conv2d(1, size, size, kernel, 1, kernel // 2, channels, channels, 1, "int8", "uint8")
+            works = {"int8": int8, "ternary": replace(int8, weight="ternary")}
+            found = race({name: ours.kernel(work, effort.target) for name, work in works.items()}, effort)
+            ratios.append(found["int8"] / found["ternary"])
+            way = byte_dot_for(works["ternary"], cpu)
+            if kernel == 1 and way is not None and way.is_narrow:  # 3x3 int8 goes by Winograd's tiles there
+                least = 1.5
+        yield Row(f"ternary weights x int8{name}, our int8 kernel", geometric_mean(ratios), least)
 
 
 @group("float and int8")
@@ -191,18 +197,29 @@ def float_and_int8(effort: Effort) -> Iterator[Row]:
     """3x3, 1x1 and depthwise convolutions against onnxruntime's."""
     kinds = {"3x3": (256, 14, 3, 1), "1x1": (256, 14, 1, 1), "depthwise 3x3": (128, 28, 3, 128)}
     for precision in ("float", "int8"):
-        for name, (channels, size, kernel, count) in kinds.items():
-            rival = rivals.float_convolutions if precision == "float" else rivals.int8_convolutions
-            contenders = {
-                "ours": ours.kernel(chained(channels, size, kernel, precision, count), effort.target),
-                "onnxruntime": rival(channels, size, kernel, count),
-            }
-            if precision == "float":
-                contenders["torch"] = rivals.torch_convolution(channels, size, kernel, count)
-            found = race(contenders, effort)
-            ratio = found["onnxruntime"] / found["ours"]
-            least = 0.95 if precision == "float" and count == 1 else 1.0
-            yield Row(f"{precision} convolution {name}, onnxruntime {precision}", ratio, least, times=found)
+        for name, shape in kinds.items():
+            yield _beside_onnxruntime(f"{precision} convolution {name}", shape, precision, effort)
+    narrow = chained(*kinds["1x1"][:3], "int8-7")
+    assert isinstance(narrow, Conv2d)
+    way = byte_dot_for(narrow, cpu_of(effort.target))
+    if way is not None and way.sums_pairs:  # elsewhere it is int8's; and 3x3 goes by the same tiles
+        yield _beside_onnxruntime("int8-7 convolution 1x1", kinds["1x1"], "int8-7", effort)
+
+
+def _beside_onnxruntime(name: str, shape: tuple[int, int, int, int], precision: str, effort: Effort) -> Row:
+    channels, size, kernel, count = shape
+    own = chained(channels, size, kernel, precision, count)
+    if precision == "float":
+        rival = {
+            "onnxruntime": rivals.float_convolutions(*shape),
+            "torch": rivals.torch_convolution(*shape),
+        }
+    else:
+        rival = {"onnxruntime": rivals.int8_convolutions(*shape)}
+    found = race({"ours": ours.kernel(own, effort.target), **rival}, effort)
+    least = 0.95 if precision == "float" and count == 1 else 1.0
+    of = "float" if precision == "float" else "int8"
+    return Row(f"{name}, onnxruntime {of}", found["onnxruntime"] / found["ours"], least, times=found)
 
 
 @group("resnet20")

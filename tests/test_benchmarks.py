@@ -98,6 +98,27 @@ def test_bytes_are_timed_beside_floats_for_every_target():
     assert re.fullmatch("native: " + ", ".join([*dense, *depthwise]), lines[0])
 
 
+@pytest.mark.skipif(not targets.OLDER, reason="targets of x86")
+@pytest.mark.parametrize(("target", "multiplies_bytes"), [("x86-64-v3", False), ("alderlake", True)])
+def test_rows_of_bytes_are_those_of_a_targets_instructions(target, multiplies_bytes, monkeypatch):
+    works = []
+    monkeypatch.setattr(rows.ours, "kernel", lambda work, target: works.append(work))
+    for rival in ("float_convolutions", "int8_convolutions", "torch_convolution"):
+        monkeypatch.setattr(rows.rivals, rival, lambda *shape: None)
+    monkeypatch.setattr(rows, "race", lambda contenders, effort: dict.fromkeys(contenders, 1.0))
+    wanted = replace(QUICK, target=target)
+    asked = {row.name: row.required for row in rows.ternary_bytes(wanted)}
+    assert asked == {
+        "ternary weights x int8, our int8 kernel": 0.95,
+        "ternary weights x int8 1x1, our int8 kernel": 0.95 if multiplies_bytes else 1.5,
+    }
+    assert {(work.window.taps[0], work.weight) for work in works[8:]} == {(1, "int8"), (1, "ternary")}
+    found = {row.name: row.required for row in rows.float_and_int8(wanted)}
+    assert found["int8 convolution 1x1, onnxruntime int8"] == 1
+    assert found.get("int8-7 convolution 1x1, onnxruntime int8") == (None if multiplies_bytes else 1)
+    assert (works[-1].input == "uint7") is not multiplies_bytes
+
+
 def test_a_wrong_result_ends_it(monkeypatch):
     def wrong(*arguments, **options):
         raise rivals.WrongResultError("our binary resnet20: 3.0% of the numbers agree, not 100%")

@@ -2,6 +2,8 @@
 
 import io
 import json
+import signal
+import subprocess
 import sys
 from collections import Counter
 
@@ -13,9 +15,9 @@ import tvm
 from torch import nn
 
 import search_spaces
-from benchmarks import registers
+from benchmarks import recorded, registers
 from benchmarks.engine_rows import settings
-from benchmarks.engines import child, ncnn_form, process
+from benchmarks.engines import child, keeping, ncnn_form, process
 from benchmarks.engines.files import calibration
 from benchmarks.engines.onnx_form import onnx_of, quantized
 from benchmarks.engines.plain import plain, steps
@@ -123,7 +125,47 @@ def test_openvino_is_kept_to_the_instructions_of_a_target():
     assert settings("openvino", "native") == settings("ncnn", "x86-64-v3") == {}
     if "x86-64-v3" in TARGETS:
         assert settings("openvino", "x86-64-v3") == {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+        assert settings("openvino", "alderlake") == {"ONEDNN_MAX_CPU_ISA": "AVX2_VNNI"}
         assert settings("openvino", "x86-64-v2") == {"ONEDNN_MAX_CPU_ISA": "SSE41"}
+
+
+@pytest.mark.skipif("x86-64-v3" not in TARGETS, reason="sets of x86")
+def test_what_a_target_lacks_is_hidden(monkeypatch):
+    flags = {"amx_tile", "amx_int8", "avx512f", "avx512_vnni", "avx_vnni", "avx2", "avx"}
+    monkeypatch.setattr(keeping, "host_flags", lambda: frozenset(flags))
+    assert keeping.hidden("x86-64-v4") == ("amx", "avx512_vnni", "avx_vnni")
+    assert keeping.hidden("alderlake") == ("amx", "avx512", "avx512_vnni")
+    assert keeping.hidden("x86-64-v3") == ("amx", "avx512", "avx512_vnni", "avx_vnni")
+    monkeypatch.setattr(keeping, "host_flags", lambda: frozenset({"avx2", "avx"}))
+    assert keeping.hidden("x86-64-v3") == ()
+
+
+@pytest.mark.skipif("x86-64-v3" not in TARGETS, reason="needs AVX2")
+def test_a_kept_process_does_not_see_what_is_hidden(tmp_path, capfd):
+    names = ("sse4.2", "avx", "avx2", "avx512f", "avx512vnni")
+    asks = "".join(f'printf("%d", !!__builtin_cpu_supports("{name}"));' for name in names)
+    program = tmp_path / "asks"
+    (tmp_path / "asks.c").write_text(f"#include <stdio.h>\nint main(void) {{ {asks} }}")
+    subprocess.run(["gcc", str(program) + ".c", "-o", str(program)], check=True)
+    if not keeping.environment(["avx2"], tmp_path):
+        pytest.skip("this system hides no instructions")
+    assert keeping.run_kept("x86-64-v2", [str(program)]) == 0
+    assert keeping.run_kept("x86-64-v2", ["sh", "-c", "kill -SEGV $$"]) == -signal.SIGSEGV
+    assert keeping.run_kept("native", [str(program)]) is None
+    assert capfd.readouterr().out == "10000"
+
+
+def test_where_nothing_can_be_hidden_rivals_have_all(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(keeping, "hidden", lambda target: ("avx2",))
+    monkeypatch.setattr(keeping, "SOURCE", tmp_path / "no_such.c")
+    assert keeping.run_kept("x86-64-v2", ["false"]) is None
+    assert capsys.readouterr().err == (
+        "rivals are not kept to x86-64-v2: this system hides no instructions\n"
+    )
+    assert not keeping.is_kept()
+    monkeypatch.setenv(keeping.HIDE, "avx2")
+    assert keeping.is_kept()
+    assert recorded.this_machine("x86-64-v2").is_kept
 
 
 @pytest.mark.parametrize(

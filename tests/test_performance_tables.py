@@ -22,19 +22,21 @@ def test_a_page_shows_what_the_files_hold(name):
 
 
 def test_a_run_leaves_tables_of_other_cpus_alone(tmp_path):
-    others = replace(XEON, cpu="AMD"), replace(XEON, flags=("avx2",)), replace(XEON, target="x86-64-v3")
+    older = replace(XEON, target="x86-64-v3")
+    others = replace(XEON, cpu="AMD"), replace(XEON, flags=("avx2",)), older, replace(older, is_kept=True)
     paths = [recorded.record(machine, "resnet20", [FAST], folder=tmp_path) for machine in others]
     before = [path.read_bytes() for path in paths]
     own = recorded.record(
         XEON, "resnet20", [replace(FAST, found=2 / 3, times={"float": 1.23456789})], folder=tmp_path
     )
-    assert len({*paths, own}) == 4
+    assert len({*paths, own}) == 5
     assert [path.read_bytes() for path in paths] == before
     (found,) = recorded.read(own).rows
     assert (found.row.found, found.row.times, found.date) == (0.66667, {"float": 1.2346}, recorded.today())
     assert {table.name for table in recorded.tables(tmp_path)} >= {
         "Some sapphirerapids",
         "Some sapphirerapids, compiled for x86-64-v3",
+        "Some sapphirerapids, all kept to x86-64-v3",
     }
 
 
