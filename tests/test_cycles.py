@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.cycles import mca
+from benchmarks.cycles.__main__ import X86 as X86_CPUS
 from benchmarks.cycles.__main__ import main
 from benchmarks.cycles.loops import hottest_loop
 from search_spaces import BitnasError
@@ -41,6 +42,12 @@ X86 = """
 	vfmadd231ps	(%rax){1to16}, %zmm1, %zmm2
 	jmp	.LBB0_2
 """
+VEX = """
+.LBB0_1:
+	vmovdqa	(%rax), %ymm1
+	{vex}	vpdpbusd	%ymm0, %ymm1, %ymm2
+	jne	.LBB0_1
+"""
 TILES = """
 .LBB0_1:
 	tdpbusd	%tmm2, %tmm1, %tmm0
@@ -56,6 +63,7 @@ TILES = """
         (X86, "bytes", 4, 64 + 16),  # vpmaddwd only sums there
         (X86, "bits", 3, 32 * 4),
         (X86, "floats", 3, 16),
+        (VEX, "bytes", 3, 32),
         (TILES, "bytes", 2, 16 * 16 * 64),
     ],
 )
@@ -82,6 +90,21 @@ def test_cycles_are_told(tmp_path):
     assert f"{row['cycles']:.2f} ({row['schedule']})" in told.stdout
     assert row["products"] % 128 == 0
     assert row["cycles"] * row["products"] / 128 > row["instructions"] / 2  # the core starts two a cycle
+
+
+def test_bytes_below_128_and_ternary_weights_take_fewer_cycles(tmp_path):
+    path = tmp_path / "cycles.json"
+    try:
+        mca.command()
+    except BitnasError as error:
+        pytest.skip(str(error))
+    if "znver3" not in X86_CPUS:
+        pytest.skip("it compiles for no x86 here")
+    asked = ["--target", "znver3", "--only", "int8", "--window", "1", "--json", str(path)]
+    told = CliRunner().invoke(main, asked)
+    assert told.exit_code == 0, told.output
+    found = {row["work"]: row["cycles"] for row in json.loads(path.read_text())["rows"]}
+    assert found["ternary x int8"] < found["int8-7"] < found["int8"]
 
 
 def test_a_missing_model_or_program_is_one_line(monkeypatch):

@@ -37,7 +37,7 @@ ARM = (
     "armv7/cortex-a57",
 )
 X86 = ("haswell", "znver3", "skylake-avx512", "sapphirerapids") if platform.machine() == "x86_64" else ()
-WORKS = ("binary", "ternary", "ternary, two scales", "int8", "float")
+WORKS = ("binary", "ternary", "ternary, two scales", "int8", "int8-7", "ternary x int8", "float")
 
 
 @dataclass(frozen=True)
@@ -61,25 +61,27 @@ class Row:
     cycles: float
 
 
-def workloads(channels: int) -> dict[str, tuple[BitserialConv2d | Conv2d, Kind]]:
-    """3x3 convolutions on 28x28 pixels, and what each multiplies."""
-    shape = (1, 28, 28, 3, 1, 1, channels, channels, 1)
+def workloads(channels: int, window: int) -> dict[str, tuple[BitserialConv2d | Conv2d, Kind]]:
+    """Convolutions on 28x28 pixels, and what each multiplies."""
+    shape = (1, 28, 28, window, 1, window // 2, channels, channels, 1)
     return {
         "binary": (BitserialConv2d(*shape, "binary"), "bits"),
         "ternary": (BitserialConv2d(*shape, "ternary", symmetric=True), "bits"),
         "ternary, two scales": (BitserialConv2d(*shape, "ternary"), "bits"),
         "int8": (Conv2d(*shape, "int8", "uint8"), "bytes"),
+        "int8-7": (Conv2d(*shape, "int8", "uint7"), "bytes"),
+        "ternary x int8": (Conv2d(*shape, "ternary", "uint8"), "bytes"),
         "float": (Conv2d(*shape, "float", "float"), "floats"),
     }
 
 
-def rows(target: str, channels: int, most: int, only: str = "") -> Iterator[Row]:
+def rows(target: str, channels: int, window: int, most: int, only: str = "") -> Iterator[Row]:
     """The fastest of the ``most`` promising schedules of each kernel for a target.
 
     Raises:
         BitnasError: a kernel has no loop that multiplies.
     """
-    for work, (workload, kind) in workloads(channels).items():
+    for work, (workload, kind) in workloads(channels, window).items():
         if only not in work:
             continue
         counts = _counts(workload, target) if isinstance(workload, BitserialConv2d) else 1
@@ -113,12 +115,15 @@ def _loop(workload: BitserialConv2d | Conv2d, target: str, schedule: str, kind: 
 )
 @click.option("--only", default="", help=f"Kernels whose name holds this: {'; '.join(WORKS)}.")
 @click.option("--channels", type=click.IntRange(1), default=128, show_default=True, help="In and out.")
+@click.option("--window", type=click.IntRange(1), default=3, show_default=True, help="Its side, in pixels.")
 @click.option(
     "--schedules", type=click.IntRange(1), default=1, show_default=True, help="Take the best of so many."
 )
 @click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures here, too.")
-def main(targets: tuple[str, ...], only: str, channels: int, schedules: int, path: Path | None) -> None:
-    """Cycles per 128 products of the inner loops of 3x3 convolutions on 28x28 pixels.
+def main(
+    targets: tuple[str, ...], only: str, channels: int, window: int, schedules: int, path: Path | None
+) -> None:
+    """Cycles per 128 products of the inner loops of convolutions on 28x28 pixels.
 
     Nothing is run: a loop is taken from the code that is compiled for a CPU, and llvm-mca predicts its time
     there, as if all memory were in the first cache. What is outside of the loop, such as the widening of
@@ -129,8 +134,10 @@ def main(targets: tuple[str, ...], only: str, channels: int, schedules: int, pat
             f"no kernel holds '{only}'; choose from {'; '.join(WORKS)}", param_hint="--only"
         )
     version = mca.version()
-    found = [row for target in targets or (*ARM, *X86) for row in rows(target, channels, schedules, only)]
-    about = {"llvm-mca": version, "date": datetime.now(UTC).date().isoformat(), "channels": channels}
+    of_each = (rows(target, channels, window, schedules, only) for target in targets or (*ARM, *X86))
+    found = [row for own in of_each for row in own]
+    today = datetime.now(UTC).date().isoformat()
+    about = {"llvm-mca": version, "date": today, "channels": channels, "window": window}
     if path is not None:
         told = {**about, "rows": [asdict(row) for row in found]}
         path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -11,6 +11,8 @@ REGISTERS = {"tmm": 16 * 16 * 64 * 8, "zmm": 512, "ymm": 256, "xmm": 128}
 """Bits; of a tile of AMX, as many as vectors would have that make its 16 x 16 sums of 64 products."""
 ARM_SHAPES = {"16b": 128, "8b": 64, "4s": 128, "2s": 64, "8h": 128}
 LABEL = re.compile(r"(\.L\w+):")
+FORM = r"\{vex\}\s+"
+"""Before an instruction that is written so for AVX-VNNI."""
 BRANCH = re.compile(r"\s+(?:j\w+|b|b[.]?\w\w|cbn?z|tbn?z)\s+(?:.*,\s*)?(\.L\w+)\s*$")
 
 WAYS: dict[Kind, tuple[tuple[re.Pattern[str], float], ...]] = {
@@ -66,13 +68,14 @@ def innermost(assembly: str) -> Iterator[tuple[str, ...]]:
 
 def is_instruction(line: str) -> bool:
     """Whether a line is neither a label nor a directive nor a comment."""
-    return re.match(r"\s+[a-z]", line) is not None
+    return re.match(rf"\s+(?:{FORM})?[a-z]", line) is not None
 
 
 def products(instructions: tuple[str, ...], kind: Kind) -> int:
     """Products of single numbers that instructions make."""
+    plain = [re.sub(FORM, "", each) for each in instructions]
     for name, per_bit in WAYS[kind]:
-        found = sum(_bits(each) for each in instructions if name.fullmatch(each.split()[0]))
+        found = sum(_bits(each) for each in plain if name.fullmatch(each.split()[0]))
         if found:
             return round(found * per_bit)
     return 0
