@@ -16,7 +16,7 @@ from runtime.kernels.lookups import lookup_table
 from runtime.kernels.narrow_sums import split_steps
 from runtime.kernels.weight_layouts import LayerWeights, planes_of
 from runtime.lowering.thresholds import count_limits
-from runtime.workload import BitserialConv2d, Conv2d, LevelPack
+from runtime.workload import HIGHEST_BYTE, BitserialConv2d, Conv2d, LevelPack
 from tests.runtime import references
 from tests.runtime.harness import TARGETS, lane_constants, pack_images, run_kernel
 
@@ -131,6 +131,33 @@ def test_ternary_weights_under_bytes_are_exact(code, depth, channels, groups, wi
     )
     meant = x - zero.get("zero_point", 0)
     expected = references.conv2d(meant, weight, stride=stride, padding=padding, groups=groups)
+    np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("layout", "code", "greatest"),
+    [("ternary", "uint8", 1), ("int8", "uint7", 127)],
+    ids=["ternary", "int8-7"],
+)
+def test_the_largest_sums_that_16_bits_hold_are_exact(layout, code, greatest, target):
+    depth, channels = 520, 16  # 130 quads: 65 of them are one too many for 16 bits
+    x = np.full((1, 2, 2, depth), HIGHEST_BYTE[code])
+    x[0, 1, 1, ::3] = 0
+    signs = np.where(np.arange(channels) % 2, -1, 1)
+    weight = np.tile((greatest * signs)[:, None, None, None], (1, depth, 1, 1))
+    workload = Conv2d(1, 2, 2, 1, 1, 0, depth, channels, 1, layout, code)
+    vectors = vectors_of(workload)
+    pack = packing.pack_ternary_quads if layout == "ternary" else packing.pack_quads
+    found = run_kernel(
+        workload,
+        target,
+        data=x,
+        weight=pack(weight[vectors.order()], vectors.width),
+        offset=-weight[vectors.order()].sum(axis=(1, 2, 3)),
+        **lane_constants(vectors, scale=np.ones(channels), bias=np.zeros(channels)),
+    )
+    expected = references.conv2d(x, weight, stride=1, padding=0)
     np.testing.assert_array_equal(found.reshape(expected.shape), expected)
 
 
