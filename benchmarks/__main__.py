@@ -24,6 +24,9 @@ from search_spaces.errors import BitnasError, InvalidInput
 @click.command(cls=Command)
 @click.option("--only", default="", help="Measure only the groups of rows whose name holds this.")
 @click.option("--quick", is_flag=True, help="A single short round: checks results, its times mean little.")
+@click.option(
+    "--least", is_flag=True, help="The least of short turns in place of medians, where other work runs."
+)
 @click.option("--target", default="native", show_default=True, help="What our kernels are compiled for.")
 @click.option("--engines", default=sys.executable, metavar="PYTHON", help=f"Has {', '.join(ENGINES)}.")
 @click.option("--litert-torch", default=sys.executable, metavar="PYTHON", help="Has litert-torch.")
@@ -34,6 +37,7 @@ from search_spaces.errors import BitnasError, InvalidInput
 def main(
     only: str,
     quick: bool,
+    least: bool,
     target: str,
     engines: str,
     litert_torch: str,
@@ -56,6 +60,8 @@ def main(
         raise InvalidInput("record", "times of --quick mean little", "leave one of the two out")
     require_runs(target)
     usual = Effort(target=target, engines=engines, litert_torch=litert_torch)
+    if least:
+        usual = replace(usual, rounds=60, sample_ms=1, least=True)
     effort = replace(usual, rounds=1, sample_ms=0.5) if quick else usual
     machine = recorded.this_machine(target)
     found = list(_measured(chosen, effort, machine if record else None, remark))

@@ -128,7 +128,7 @@ def all_products(
 
     n, y, x, o, i = index
     if quads_of(workload).is_odd:
-        total = 2 * total + scratch["windows"][n, y, grid.columns.at(x), grid.group(o, i)]
+        total = 2 * total + scratch["windows"][n, *grid.pixel(y, x), grid.group(o, i)]
     if "offset" not in args:  # it is in the bias
         return total
     excess = tirx.const(_loss(workload, cpu), "int32")
@@ -158,7 +158,7 @@ def _by_fours(
     read = reader(grid, data, cpu)
 
     def pixel(n: Expr, y: Expr, x: Expr, ky: Expr, kx: Expr) -> tuple[Expr, Expr, Expr]:
-        return n, *w.window.pixel(y, grid.columns.at(x), ky, kx)
+        return n, *w.window.pixel(*grid.pixel(y, x), ky, kx)
 
     products = Products(
         window=w.window.taps,

@@ -56,6 +56,8 @@ ZERO_POINT = Buffer("zero_point", "constant", (1,), "int32")
 """What stands for zero in an affine input; in any other input 0 does."""
 
 
+FLAT_LANES = 8
+"""Of ways to multiply bytes whose tiles may be flat: registers hold too few pixels for rows of 7 or 14."""
 NEAREST = 24 << 10
 """Bytes of weights that stay in the first cache, beside the pixels of a tile."""
 
@@ -212,7 +214,10 @@ class Conv2dKernel(Kernel[Conv2d]):
         # weights that are widened cost more than a sum or two that leaves the registers
         kept = 0 if kind is not None and kind.takes_halves else 1
         # elsewhere addresses that are computed take more than they save, as llvm-mca has it of a Cortex-A53
-        lines = 1 if has_byte_inputs(workload) or cpu.architecture != "x86_64" else grid.rows
+        can_be_flat = not has_byte_inputs(workload) or (
+            kind is not None and kind.lanes == FLAT_LANES and not kind.takes_halves
+        )
+        lines = grid.rows if can_be_flat and cpu.architecture == "x86_64" else 1
         steps = workload.in_channels // workload.groups
         size = grid.columns.extent, grid.vectors.group.count, sums, kept, lines, steps
         return (

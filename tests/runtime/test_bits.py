@@ -8,14 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime import testing
 from runtime.kernels import packing
 from runtime.kernels.bitserial import sums
+from runtime.kernels.convolution import Conv2dKernel
 from runtime.kernels.covering import Vectors, vectors_of
 from runtime.kernels.epilogue import can_write_bits
 from runtime.kernels.lookups import lookup_table
 from runtime.kernels.narrow_sums import split_steps
 from runtime.kernels.weight_layouts import LayerWeights, planes_of
 from runtime.lowering.thresholds import count_limits
+from runtime.target import cpu_of
 from runtime.workload import HIGHEST_BYTE, BitserialConv2d, Conv2d, LevelPack
 from tests.runtime import references
 from tests.runtime.harness import TARGETS, lane_constants, pack_images, run_kernel
@@ -159,6 +162,32 @@ def test_the_largest_sums_that_16_bits_hold_are_exact(layout, code, greatest, ta
     )
     expected = references.conv2d(x, weight, stride=1, padding=0)
     np.testing.assert_array_equal(found.reshape(expected.shape), expected)
+
+
+@pytest.mark.parametrize("target", [name for name in ("x86-64-v3", "alderlake") if name in TARGETS])
+@pytest.mark.parametrize(("layout", "side"), [("ternary", 7), ("dorefa8", 7), ("int8", 14)])
+def test_tiles_of_bytes_go_on_in_the_next_row(layout, side, target):
+    workload = Conv2d(1, side, side, 3, 1, 1, 64, 16, 1, layout, "uint8")
+    tile = next((t for t in Conv2dKernel().tiles(workload, cpu_of(target)) if t.is_flat), None)
+    if layout != "ternary" and target == "x86-64-v3":
+        assert tile is None  # bytes are widened by rows there
+        return
+    values = np.random.default_rng(side)
+    x = values.integers(0, 256, (1, side, side, 64))
+    stored = values.integers(-1, 2, (16, 64, 3, 3))
+    weight = 2 * stored + 1 if layout == "dorefa8" else stored
+    pack = packing.pack_ternary_quads if layout == "ternary" else packing.pack_quads
+    vectors = vectors_of(workload)
+    given = {
+        "data": x,
+        "weight": pack(stored[vectors.order()], vectors.width),
+        "offset": -weight.sum(axis=(1, 2, 3)),
+        **lane_constants(vectors, scale=np.ones(16), bias=np.zeros(16)),
+    }
+    expected = references.conv2d(x, weight, stride=1, padding=1)
+    for threads in (1, 2):
+        (found,) = testing.run_kernel(workload, given, target, threads, str(tile))
+        np.testing.assert_array_equal(found.reshape(expected.shape), expected)
 
 
 @pytest.mark.parametrize("count", [1, 4, 5, 16, 33])
