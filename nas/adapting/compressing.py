@@ -11,7 +11,7 @@ from nas.adapting.precisions import precisions_within
 from nas.adapting.sensitivity import Sensitivities
 from nas.formatting import kilobytes, milliseconds
 from nas.pruning.choosing import Chooser, Cut
-from nas.pruning.greedy import CostsOf
+from nas.pruning.greedy import Costs
 from nas.pruning.importance import Scores
 from search_spaces.architecture import Buildable
 from search_spaces.errors import InfeasibleStepError
@@ -105,14 +105,13 @@ def _by_kernels(
     known: Known, share: float, budget: Budget, model: "LatencyModel", say: Callable[[str], None]
 ) -> _ByKernels:
     """Prune for a share of the way, lower precisions, and prune again if that did not suffice."""
-    costs = costs_of, guesses_of = budget.costs_of(model, say), budget.guesses_of(model)
-    target = budget.target
-    cut = Cut(known.architecture, costs_of([known.architecture])[0])
+    costs, target = budget.costs(model, say), budget.target
+    cut = Cut(known.architecture, costs.known([known.architecture])[0])
     if share:
         cut = _pruned(known, cut, {}, costs, cut.cost * (target / cut.cost) ** share)
     left = {key: value for key, value in known.sensitivities.items() if not _is_gone(key[0], cut.without)}
     begins = [{name: p for name, p in begin.items() if (name, p) in left} for begin in known.begins]
-    found = precisions_within(cut.architecture, begins, left, costs_of, target, guesses_of, say)
+    found = precisions_within(cut.architecture, begins, left, costs, target, say)
     chosen = found.architecture.layer_precisions
     cut = replace(cut, architecture=found.architecture, cost=found.cost)
     if found.cost > target:
@@ -122,16 +121,14 @@ def _by_kernels(
     return _ByKernels(architecture, _module(known, cut, architecture), cut.cost <= target)
 
 
-def _pruned(
-    known: Known, cut: Cut, chosen: Mapping[str, str], costs: tuple[CostsOf, CostsOf], target: float
-) -> Cut:
+def _pruned(known: Known, cut: Cut, chosen: Mapping[str, str], costs: Costs, target: float) -> Cut:
     """What is left once more was taken out of a network in some precisions."""
 
     def check(left: Buildable, gone: frozenset[int]) -> None:
         cut_out(known.module, known.channels, left.recoded({}), gone)
 
     base = known.architecture.recoded(chosen)
-    chooser = Chooser(base, known.channels, known.scores, costs[0], check, cut.gone, cut.without, costs[1])
+    chooser = Chooser(base, known.channels, known.scores, costs, check, cut.gone, cut.without)
     chooser.down_to(target)
     return chooser.now
 

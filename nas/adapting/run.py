@@ -14,6 +14,7 @@ from nas.adapting.compressing import SHARES, Known, compress
 from nas.adapting.sensitivity import calibrate, sensitivities
 from nas.adapting.source import Given
 from nas.formatting import kilobytes, milliseconds
+from nas.ranges import TRAINING, check_ranges
 from nas.seeds import training_seed
 from nas.steps.networks import Decided, Step, cost_of, measured
 from nas.steps.steps import OnEpoch, Steps
@@ -52,6 +53,7 @@ class Request:
         rate: the highest learning rate of a new head; None for what is usual with the data.
         distillation: the share of the loss that the float network teaches the one within the budget.
         seed: of the trainings.
+        validation: the share of the images that is held back to judge by; None for what is usual for so many.
 
     Raises:
         InvalidInput: a number is out of range, or there is no such precision.
@@ -63,6 +65,7 @@ class Request:
     rate: float | None = None
     distillation: float = 0.5
     seed: int = 0
+    validation: float | None = None
 
     def __post_init__(self) -> None:
         for name in self.precisions:
@@ -70,14 +73,7 @@ class Request:
                 precisions.get(name)
             except InvalidInput as error:
                 raise error.of("precisions") from error
-        for name, value, low, high in (
-            ("epochs", self.epochs, 1, 100_000),
-            ("rate", self.rate, 1e-9, 1e3),
-            ("distillation", self.distillation, 0, 1),
-            ("seed", self.seed, 0, 2**32 - 1),
-        ):
-            if value is not None and not low <= value <= high:  # NaN is in no range
-                raise InvalidInput(name, f"{value:g} is out of range", f"give {low:g} to {high:g}")
+        check_ranges(self, validation=(0.01, 0.9), **TRAINING)
 
     def check(self, given: Given) -> None:
         """InvalidInput where layers of the network that is adapted cannot have one of the precisions."""
@@ -113,7 +109,7 @@ class Adapting:
     model: "LatencyModel"
     steps: Steps
     say: Callable[[str], None] = lambda _: None
-    on_epoch: OnEpoch = field(default=lambda _: None)
+    on_epoch: OnEpoch = field(default=lambda *_: None)
 
     def run(self) -> list[tuple[str, Step]]:
         """All steps, each with what it is, in order; the last is within the budget.
@@ -133,7 +129,6 @@ class Adapting:
         way, best = max(tried, key=lambda one: (one[1].accuracy, -one[1].milliseconds))
         self.say(f"{way}: the most accurate, training on")
         last = self._last(best, whole, FIRST_WAY + len(SHARES))
-        self.steps.end("it is done")
         return [*done, *tried, (f"{way}, trained on", last)]
 
     def _head(self) -> Step:

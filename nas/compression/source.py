@@ -59,7 +59,7 @@ def of_training(folder: Path) -> Source:
         precision=job.precision,
         classifier=job.classifier,
     )
-    about = {"data": job.data, "image_size": job.image_size, "epochs": job.epochs, "seed": job.seed}
+    about = {name: getattr(job, name) for name in ("data", "image_size", "validation", "epochs", "seed")}
     return Source(f"{job.network} of {folder}", module, architecture, data, job.recipe, about)
 
 
@@ -89,10 +89,11 @@ def of_search(ledger: "Ledger", search: str, number: int | None) -> Source:
     architecture = read_architecture(trial.architecture or "")
     module = build(architecture)
     load_weights(module, weights)
-    data = load(config.data, config.image_size)
+    data = load(config.data, config.image_size, validation=config.validation)
     about = {
         "data": config.data,
         "image_size": config.image_size,
+        "validation": config.validation,
         "epochs": config.epochs,
         "seed": config.seed,
         "search": search,

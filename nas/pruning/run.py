@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from nas.formatting import milliseconds
 from nas.pruning.choosing import Chooser, Cut
+from nas.pruning.greedy import Costs
 from nas.pruning.importance import criteria
 from nas.pruning.source import Source
+from nas.ranges import TRAINING, check_ranges
 from nas.steps.networks import Decided, Step, cost_of, measured
-from nas.steps.steps import Steps
+from nas.steps.steps import OnEpoch, Steps
 from search_spaces.architecture import Buildable
 from search_spaces.errors import InvalidInput, MeasurementError, NothingFitsError, Parameter
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from latency import LatencyModel, Measurement
-    from nas.training.loop import Epoch, Training
+    from nas.training.loop import Training
     from search_spaces.pruning.couplings import Couplings
 
 Say = Callable[[str], None]
@@ -63,17 +65,9 @@ class Request:
             problem = "neither it nor " if self.target_share is None else "it is given beside "
             fix = "give one of them, such as a share of 0.5"
             raise InvalidInput("target_share", (problem, Parameter("target_latency_ms")), fix)
-        for name, value, low, high in (
-            ("target_latency_ms", self.target_latency_ms, 1e-9, 1e9),
-            ("target_share", self.target_share, 0.01, 0.99),
-            ("rounds", self.rounds, 1, 20),
-            ("epochs", self.epochs, 1, 100_000),
-            ("rate", self.rate, 1e-9, 1e3),
-            ("distillation", self.distillation, 0, 1),
-            ("seed", self.seed, 0, 2**32 - 1),
-        ):
-            if value is not None and not low <= value <= high:  # NaN is in no range
-                raise InvalidInput(name, f"{value:g} is out of range", f"give {low:g} to {high:g}")
+        check_ranges(
+            self, target_latency_ms=(1e-9, 1e9), target_share=(0.01, 0.99), rounds=(1, 20), **TRAINING
+        )
 
     @property
     def target(self) -> str:
@@ -89,16 +83,13 @@ class Request:
         return source.recipe.peak_rate if self.rate is None else self.rate
 
 
-OnEpoch = Callable[["Epoch"], None]
-
-
 def prune(
     source: Source,
     request: Request,
     model: "LatencyModel",
     steps: Steps,
     say: Say = lambda _: None,
-    on_epoch: OnEpoch = lambda _: None,
+    on_epoch: OnEpoch = lambda *_: None,
 ) -> list[Step]:
     """Prune a network to a latency on a model's device; nothing that is slower than before comes out.
 
@@ -189,7 +180,7 @@ def _smaller(
         architecture,
         channels,
         scores,
-        lambda some: latencies(model, some),
+        Costs(lambda some: latencies(model, some)),
         lambda left, gone: _check(module, channels, left, gone),
     )
     wanted = goal * chooser.now.cost / network.milliseconds

@@ -78,7 +78,14 @@ def of_training(folder: Path, device: str) -> Source:
         classes=data.classes,
     )
     config = SearchConfig(
-        SPACE, job.data, device, trials=1, epochs=job.epochs, seed=job.seed, image_size=job.image_size
+        SPACE,
+        job.data,
+        device,
+        trials=1,
+        epochs=job.epochs,
+        seed=job.seed,
+        image_size=job.image_size,
+        validation=job.validation,
     )
     return Source(architecture.title, architecture, module, data, job.recipe, job.epochs, config)
 
@@ -111,7 +118,7 @@ def of_trial(ledger: "Ledger", search: str, number: int | None) -> Source:
     architecture = read_architecture(trial.architecture or "")
     module = build(architecture)
     load_weights(module, weights)
-    data = load(config.data, config.image_size)
+    data = load(config.data, config.image_size, validation=config.validation)
     recipe = recipe_for(data, batch_size=config.batch_size, learning_rate=config.learning_rate)
     epochs = trial.epochs_done or config.epochs
     title = f"trial {trial.number} of search {search}"
