@@ -1,10 +1,11 @@
 """What a network may cost, and what architectures cost beside that."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nas.bars import Show
 from nas.formatting import kilobytes, milliseconds
 from nas.pruning.greedy import Costs, CostsOf
 from search_spaces.architecture import Buildable
@@ -42,7 +43,7 @@ class Budget:
         """The cost of what is within the budget: 1 for each limit."""
         return float((self.max_latency_ms is not None) + (self.max_size_kb is not None))
 
-    def costs(self, model: "LatencyModel", say: Callable[[str], None] = lambda _: None) -> Costs:
+    def costs(self, model: "LatencyModel", show: Show = lambda *_: None) -> Costs:
         """What architectures cost: for each limit how many times it is reached, but at least 1, summed up.
 
         Latencies are those of the measured kernels, and guesses by estimates of those that are not; what is
@@ -51,7 +52,7 @@ class Budget:
         from nas.pruning.run import guessed_latencies, latencies
 
         return Costs(
-            self._by(lambda some: latencies(model, some, say)),
+            self._by(lambda some: latencies(model, some, show)),
             self._by(lambda some: guessed_latencies(model, some)),
         )
 

@@ -13,7 +13,9 @@ from nas.adapting.budget import Budget
 from nas.adapting.compressing import SHARES, Known, compress
 from nas.adapting.sensitivity import calibrate, sensitivities
 from nas.adapting.source import Given
+from nas.bars import Showing, show_nothing
 from nas.formatting import kilobytes, milliseconds
+from nas.pruning.run import latencies
 from nas.ranges import TRAINING, check_ranges
 from nas.seeds import training_seed
 from nas.steps.networks import Decided, Step, cost_of, measured
@@ -100,6 +102,7 @@ class Adapting:
         steps: where they are kept.
         say: is told what is being done.
         on_epoch: is told of each epoch.
+        showing: shows what takes long beside that.
     """
 
     given: Given
@@ -110,6 +113,7 @@ class Adapting:
     steps: Steps
     say: Callable[[str], None] = lambda _: None
     on_epoch: OnEpoch = field(default=lambda *_: None)
+    showing: Showing = field(default=show_nothing)
 
     def run(self) -> list[tuple[str, Step]]:
         """All steps, each with what it is, in order; the last is within the budget.
@@ -189,7 +193,9 @@ class Adapting:
             InfeasibleStepError: to nothing within the budget, or to what another way has led to.
         """
         self.say(f"{way}: choosing for {self.request.budget}")
-        found = compress(known.found, way, self.request.budget, self.model, self.say)
+        network = known.found
+        with self.showing() as show:
+            found = compress(network, way, self.request.budget, self.model, self.say, show)
         digest = found.architecture.digest
         if digest in digests:
             raise InfeasibleStepError(f"it leads to the network of trial {digests[digest]}")
@@ -220,6 +226,8 @@ class Adapting:
 
     def _decided(self, architecture: Buildable, module: "nn.Module", before: Step | None = None) -> Decided:
         """A network that is trained on as it is."""
+        with self.showing() as show:
+            latencies(self.model, [architecture], show)
         return Decided(
             architecture,
             module,
@@ -282,6 +290,7 @@ class _Known:
         own = adapting.given.own_precisions()
         names = tuple(dict.fromkeys((*adapting.request.precisions, *own.values())))
         macs = sum(layer.macs for layer in layers(module, architecture.input_shape))
-        found = sensitivities(module, names, train, macs)
+        with adapting.showing() as show:
+            found = sensitivities(module, names, train, macs, partial(show, "precisions of layers"))
         begins = [*starts(found, adapting.request.precisions), *([own] if own else [])]
         return Known(architecture, module, channels, scores, found, begins)

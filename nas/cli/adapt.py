@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas.bars import decoding
+from nas.bars import decoding, show_progress
 from nas.cli.options import Kilobytes, Milliseconds, NamesType, json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say, tell_epoch
 from nas.formatting import kilobytes, milliseconds
@@ -129,7 +129,7 @@ def _adapted(weights: str, request: "Request", options: dict[str, Any]) -> "tupl
         begin(ledger, name, config, _command(weights, given, data, request, options))
         say(f"training on {len(data.train):,} images, judging by {len(data.validation):,}")
         steps = Steps(ledger, name, data, say)
-        done = Adapting(given, data, recipe, request, model, steps, say, tell_epoch).run()
+        done = Adapting(given, data, recipe, request, model, steps, say, tell_epoch, show_progress).run()
     return name, done, len(data.validation)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from nas.bars import show_progress
 from nas.cli.options import Milliseconds, json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, say, tell_epoch
 from nas.formatting import counted, kilobytes, milliseconds
@@ -108,7 +109,7 @@ def _pruned(run: str, request: "Request", options: dict[str, Any]) -> "tuple[str
             )
             begin(ledger, name, config, _command(run, request, source))
             steps = Steps(ledger, name, source.data, say)
-            found = prune(source, request, model, steps, say, tell_epoch)
+            found = prune(source, request, model, steps, say, tell_epoch, show_progress)
     return name, found
 
 

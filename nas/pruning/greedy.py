@@ -8,8 +8,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from search_spaces.architecture import Buildable
 
-AT_ONCE = 8
-"""So many leading steps are looked at anew together."""
+AT_ONCE = 3
+"""So many leading steps are looked at anew together; with more, more kernels are measured than are needed."""
 LEAST_SAVED = 2e-3
 """The share of the cost that a step saves at least; less is noise."""
 
@@ -28,6 +28,10 @@ class Costs(NamedTuple):
 
     known: CostsOf
     guessed: CostsOf | None = None
+
+
+OnWay = Callable[[float], None]
+"""Is told which share of the way to a cost is done, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +97,12 @@ class Greedy(ABC, Generic[C, K]):
         """Whether what leads can be made: asked of the best step alone."""
         return True
 
-    def down_to(self, target: float) -> bool:
+    def down_to(self, target: float, on_way: OnWay = lambda _: None) -> bool:
         """Take steps until the cost is no more than ``target``; False where it does not come there, as
-        nothing that could be done saves any more."""
-        waiting = self._waiting({})
+        nothing that could be done saves any more. ``on_way`` is told before each how far it has come."""
+        waiting, first = self._waiting({}), self.now.cost
         while self.now.cost > target:
+            on_way((first - self.now.cost) / (first - target))
             found = self._best(waiting)
             if found is None:
                 return False

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.ledger.records import SearchConfig
-from search_spaces.architecture import Buildable, NamedNetwork, read_architecture
+from search_spaces.architecture import Buildable, read_architecture
 from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
 if TYPE_CHECKING:
@@ -70,13 +70,7 @@ def of_training(folder: Path, device: str) -> Source:
     if not len(data.validation):
         problem = f"the training in '{folder}' held back no images, by which what is pruned could be judged"
         raise InvalidInput("run", problem, ("train with a share for ", Parameter("validation")))
-    architecture = NamedNetwork(
-        network=job.network,
-        precision=job.precision,
-        classifier=job.classifier,
-        input_shape=data.input_shape,
-        classes=data.classes,
-    )
+    architecture = job.architecture(data.input_shape, data.classes)
     config = SearchConfig(
         SPACE,
         job.data,

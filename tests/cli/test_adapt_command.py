@@ -35,6 +35,8 @@ def test_trained_weights_become_a_network_within_a_budget(
         assert done.exit_code == 0, done.stderr
         found = json.loads(done.stdout)
         assert "trial 0: going on after epoch 1" in done.stderr or "epoch" in done.stderr
+        assert "measuring kernels: 0 of " in left.stderr and "precisions of layers: 1 of 3" in done.stderr
+        assert "pruning, % of the way: 0 of 100" in done.stderr
         again = run(*words.split())
         assert json.loads(again.stdout) == found and "epoch" not in again.stderr, "nothing is trained twice"
         assert "training on 1,077 images, judging by 360" in again.stderr

@@ -119,6 +119,21 @@ def test_precisions_are_chosen_by_what_they_cost_and_save(found: Any) -> None:
     )
 
 
+def test_no_more_is_measured_than_what_loses_least_within_the_target(found: Any) -> None:
+    costs, seen = macs_in({"float": 1.0, "int8": 0.5, "ternary": 0.4, "dorefa1": 0.1}), []
+
+    def known(some: Any) -> list[float]:
+        seen.extend({*each.layer_precisions.values()} for each in some)
+        return costs.known(some)
+
+    for target, expected in ((9.0, [set()]), (0.9, [set(), {"int8"}])):
+        seen.clear()
+        within = target * len(list(recodable(build(FLOAT))))
+        chosen = precisions_within(FLOAT, starts(found, NAMES[::-1]), found, Costs(known), within)
+        assert seen == expected
+        assert {*chosen.architecture.layer_precisions.values()} == expected[-1]
+
+
 def costs_of_all(precision: str) -> float:
     return {"int8": 0.5, "ternary": 0.4, "dorefa1": 0.1}[precision]
 
