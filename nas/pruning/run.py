@@ -226,8 +226,11 @@ def latencies(
     """What architectures take by their kernels, in milliseconds; kernels not known are measured in one go."""
     from latency.model.workloads import workloads_of
 
-    works = [work for each in architectures for work in workloads_of(each)]
-    model.kernels.fill(works, partial(show, "measuring kernels"))
+    def tell(done: int, of: int) -> None:
+        if of:
+            show("measuring kernels", done, of)
+
+    model.kernels.fill([work for each in architectures for work in workloads_of(each)], tell)
     return [model.predict(each).milliseconds for each in architectures]
 
 
