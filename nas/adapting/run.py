@@ -41,7 +41,10 @@ HEAD_SHARE, TRIAL_SHARE = 0.2, 0.3
 PRECISIONS = ("int8", "ternary-int8")
 """What layers are tried in: those that suit networks with ReLUs."""
 FINE_RATE = 1 / 3
-"""Of the data's usual learning rate: what is trained on from weights that are nearly right."""
+"""Of the data's usual learning rate: what is trained on from weights that are nearly right.
+
+A tenth taught ResNet-20 less: 88.9 % of 2,000 other images, where a third gave 89.8 % (docs/adapting.md).
+"""
 
 
 @dataclass(frozen=True)
