@@ -46,11 +46,11 @@ def is_live(ledger: Ledger, route: Route) -> bool:
 def _settings(search: SearchRecord) -> list[Any]:
     config = search.config
     told = [
-        config.space,
+        search.drawn_from,
         "" if config.evaluator == TRAINING else config.evaluator,
         config.data,
         config.device,
-        config.sampler,
+        search.drawn_by,
         f"{config.epochs} epoch{'s' if config.epochs > 1 else ''}",
         f"seed {config.seed}",
     ]

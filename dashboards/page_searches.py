@@ -13,7 +13,7 @@ from nas.analysis.searches_compared import FEWEST, MOST
 from nas.analysis.searches_data import RECENT, SearchesData, SearchRow, SearchState, goes_on
 from nas.figures.style import STATE_COLOURS
 from nas.formatting import MISSING
-from nas.hints import command, without_password
+from nas.hints import command, typed_again, without_password
 from nas.ledger import Ledger
 from nas.ledger.needs import unknown_objectives
 
@@ -178,7 +178,7 @@ def _draw(rows: Sequence[SearchRow], storage: str | None) -> Any:
     bar = dmc.Box(compare_button(()), id="compare", mih=30)
     go_on = command("search", resume="SEARCH", storage=storage)
     how = dmc.Text(["To go on with one that has stopped: ", dmc.Code(go_on)], size="sm", c="dimmed")
-    is_any_left = any(row.state in LEFT_OVER for row in rows)
+    is_any_left = any(row.state in LEFT_OVER and not row.record.origin.steps for row in rows)
     return dmc.Stack(
         [*([bar] if len(rows) >= FEWEST else []), table, *([how] if is_any_left else [])], gap="sm"
     )
@@ -187,7 +187,7 @@ def _draw(rows: Sequence[SearchRow], storage: str | None) -> Any:
 def _told(row: SearchRow) -> dict[str, Any]:
     """A search as plain data: what cells show (``assets/searches.js``), and what they are sorted by."""
     record, config, best = row.record, row.record.config, row.best
-    settings = [config.space, config.data, config.device, config.sampler]
+    settings = [record.drawn_from, config.data, config.device, record.drawn_by]
     names = [f"{worker.label}{_held(worker.trials)}" for worker in row.workers]
     return {
         "id": record.name,
@@ -225,7 +225,11 @@ def _why(row: SearchRow) -> str:
         return row.stages
     if row.state is SearchState.ENDED_EARLY:
         return row.record.ended or ""
-    return f"{row.record.trials - row.finished} left" if row.state in LEFT_OVER else ""
+    if row.state not in LEFT_OVER:
+        return ""
+    if steps := row.record.origin.steps:
+        return typed_again(steps["command"])
+    return f"{row.record.trials - row.finished} left"
 
 
 def _held(trials: Sequence[Any]) -> str:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 LINE_EVERY_S = 15.0
@@ -11,6 +11,14 @@ LINE_EVERY_S = 15.0
 
 Show = Callable[[str, int, int], None]
 """Is told what is being done, how much of it is done, and of how much."""
+Showing = Callable[[], AbstractContextManager[Show]]
+"""Shows progress as long as it is entered."""
+
+
+@contextmanager
+def show_nothing() -> Iterator[Show]:
+    """Progress that nobody is told."""
+    yield lambda *_: None
 
 
 @contextmanager
@@ -29,7 +37,7 @@ def show_progress() -> Iterator[Show]:
         def show(what: str, done: int, count: int) -> None:
             if what not in tasks:
                 tasks[what] = bar.add_task(what, total=count)
-            bar.update(tasks[what], completed=done)
+            bar.update(tasks[what], completed=done, total=count)
 
         yield show
 
@@ -46,13 +54,12 @@ def show_on_terminal() -> Iterator[Show]:
 
 def _lines() -> Show:
     """Says what is done when something begins, and now and then when it goes on for long."""
-    last: tuple[str, float] = ("", 0.0)
+    last: dict[str, float] = {}
 
     def show(what: str, done: int, count: int) -> None:
-        nonlocal last
         now = time.monotonic()
-        if count > done and (what != last[0] or now - last[1] >= LINE_EVERY_S):
-            last = what, now
+        if count > done and now - last.get(what, -LINE_EVERY_S) >= LINE_EVERY_S:
+            last[what] = now
             sys.stderr.write(f"{what}: {done} of {count}\n")
 
     return show

@@ -249,7 +249,7 @@ class Result:
         record = self.record
         config = record.config
         where = ", ".join(filter(None, (config.data or config.evaluator, config.device)))
-        what = f"{config.space} on {where}"
+        what = f"{record.drawn_from} on {where}"
         return f"Search {self.name} ({what}): {describe_counts(record)}, {len(self.front)} on the front"
 
     @contextmanager

@@ -34,7 +34,7 @@ LAYERS = {
 }
 """The rooms within a room, the highest first: each may import those of lower layers, and what lies beside."""
 BESIDE = {
-    "nas": {"__init__", "arguments", "bars", "formatting", "hints", "rungs", "seeds", "versions"},
+    "nas": {"__init__", "arguments", "bars", "formatting", "hints", "ranges", "rungs", "seeds", "versions"},
     "latency": {"__init__", "record", "testing"},
     "runtime": {
         *("__init__", "cpu", "folders", "graph", "light_tvm", "network_info", "parent", "processes"),

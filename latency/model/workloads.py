@@ -81,10 +81,10 @@ def _of_architecture(text: str, input_shape: tuple[int, ...]) -> "tuple[Workload
 @lru_cache(CACHE_SIZE)
 def _planned(text: str, input_shape: tuple[int, ...]) -> "tuple[tuple[Workload, ...], int]":
     """An architecture's kernels, and the bytes of workspace that they need."""
-    from runtime.codegen.layout import lay_out
+    from runtime.codegen.layout import workspace_bytes
 
     graph = graph_of(read_architecture(text), input_shape)
-    return tuple(graph.workloads), lay_out(graph).workspace_bytes
+    return tuple(graph.workloads), workspace_bytes(graph)
 
 
 def forget_networks(blocks: bool, traces: bool = False) -> None:

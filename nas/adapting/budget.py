@@ -1,12 +1,13 @@
 """What a network may cost, and what architectures cost beside that."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from nas.bars import Show
 from nas.formatting import kilobytes, milliseconds
-from nas.pruning.greedy import CostsOf
+from nas.pruning.greedy import Costs, CostsOf
 from search_spaces.architecture import Buildable
 from search_spaces.errors import InvalidInput, Parameter
 
@@ -42,22 +43,21 @@ class Budget:
         """The cost of what is within the budget: 1 for each limit."""
         return float((self.max_latency_ms is not None) + (self.max_size_kb is not None))
 
-    def costs_of(self, model: "LatencyModel", say: Callable[[str], None] = lambda _: None) -> CostsOf:
-        """How architectures cost: for each limit how many times it is reached, but at least 1, summed up.
+    def costs(self, model: "LatencyModel", show: Show = lambda *_: None) -> Costs:
+        """What architectures cost: for each limit how many times it is reached, but at least 1, summed up.
 
-        Latencies are those of the measured kernels; what is within a limit gains nothing by being smaller.
+        Latencies are those of the measured kernels, and guesses by estimates of those that are not; what is
+        within a limit gains nothing by being smaller.
         """
-        from nas.pruning.run import latencies
+        from nas.pruning.run import guessed_latencies, latencies
 
-        return self._costs(lambda some: latencies(model, some, say))
+        return Costs(
+            self._by(lambda some: latencies(model, some, show)),
+            self._by(lambda some: guessed_latencies(model, some)),
+        )
 
-    def guesses_of(self, model: "LatencyModel") -> CostsOf:
-        """The same by kernels that are known, and estimates of others."""
-        from nas.pruning.run import guessed_latencies
-
-        return self._costs(lambda some: guessed_latencies(model, some))
-
-    def _costs(self, latencies: CostsOf) -> CostsOf:
+    def _by(self, latencies: CostsOf) -> CostsOf:
+        """What architectures cost by their latencies, in milliseconds."""
         from search_spaces.sizing import size
 
         def costs(some: Sequence[Buildable]) -> list[float]:

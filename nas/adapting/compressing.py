@@ -9,10 +9,12 @@ import torch
 from nas.adapting.budget import Budget
 from nas.adapting.precisions import precisions_within
 from nas.adapting.sensitivity import Sensitivities
+from nas.bars import Show
 from nas.formatting import kilobytes, milliseconds
 from nas.pruning.choosing import Chooser, Cut
-from nas.pruning.greedy import CostsOf
+from nas.pruning.greedy import Costs, OnWay
 from nas.pruning.importance import Scores
+from nas.pruning.run import on_way
 from search_spaces.architecture import Buildable
 from search_spaces.errors import InfeasibleStepError
 from search_spaces.pruning.cutting import cut as cut_out
@@ -69,9 +71,16 @@ class Known:
 
 
 def compress(
-    known: Known, way: str, budget: Budget, model: "LatencyModel", say: Callable[[str], None]
+    known: Known,
+    way: str,
+    budget: Budget,
+    model: "LatencyModel",
+    say: Callable[[str], None] = lambda _: None,
+    show: Show = lambda *_: None,
 ) -> Compressed:
     """Compress a network in one of the ``SHARES``, until, measured whole, it is within the budget.
+
+    ``say`` is told of precisions that the device has no kernels for, and ``show`` how far it has come.
 
     Raises:
         InfeasibleStepError: nothing that is left is.
@@ -79,7 +88,7 @@ def compress(
     """
     wanted = budget
     for _ in range(TRIES):
-        found = _by_kernels(known, SHARES[way], wanted, model, say)
+        found = _by_kernels(known, SHARES[way], wanted, model, say, show)
         measured = model.networks.measure(
             [model.compile(found.module, (1, *found.architecture.input_shape))]
         )[0]
@@ -102,28 +111,33 @@ class _ByKernels:
 
 
 def _by_kernels(
-    known: Known, share: float, budget: Budget, model: "LatencyModel", say: Callable[[str], None]
+    known: Known,
+    share: float,
+    budget: Budget,
+    model: "LatencyModel",
+    say: Callable[[str], None],
+    show: Show,
 ) -> _ByKernels:
     """Prune for a share of the way, lower precisions, and prune again if that did not suffice."""
-    costs = costs_of, guesses_of = budget.costs_of(model, say), budget.guesses_of(model)
-    target = budget.target
-    cut = Cut(known.architecture, costs_of([known.architecture])[0])
+    costs, target = budget.costs(model, show), budget.target
+    pruning, lowering = on_way(show, "pruning"), on_way(show, "lowering precisions")
+    cut = Cut(known.architecture, costs.known([known.architecture])[0])
     if share:
-        cut = _pruned(known, cut, {}, costs, cut.cost * (target / cut.cost) ** share)
+        cut = _pruned(known, cut, {}, costs, cut.cost * (target / cut.cost) ** share, pruning)
     left = {key: value for key, value in known.sensitivities.items() if not _is_gone(key[0], cut.without)}
     begins = [{name: p for name, p in begin.items() if (name, p) in left} for begin in known.begins]
-    found = precisions_within(cut.architecture, begins, left, costs_of, target, guesses_of, say)
+    found = precisions_within(cut.architecture, begins, left, costs, target, say, lowering)
     chosen = found.architecture.layer_precisions
     cut = replace(cut, architecture=found.architecture, cost=found.cost)
     if found.cost > target:
-        cut = _pruned(known, cut, chosen, costs, target)
+        cut = _pruned(known, cut, chosen, costs, target, pruning)
         chosen = {name: p for name, p in chosen.items() if not _is_gone(name, cut.without)}
     architecture = cut.architecture.recoded(chosen)
     return _ByKernels(architecture, _module(known, cut, architecture), cut.cost <= target)
 
 
 def _pruned(
-    known: Known, cut: Cut, chosen: Mapping[str, str], costs: tuple[CostsOf, CostsOf], target: float
+    known: Known, cut: Cut, chosen: Mapping[str, str], costs: Costs, target: float, tell: OnWay
 ) -> Cut:
     """What is left once more was taken out of a network in some precisions."""
 
@@ -131,8 +145,8 @@ def _pruned(
         cut_out(known.module, known.channels, left.recoded({}), gone)
 
     base = known.architecture.recoded(chosen)
-    chooser = Chooser(base, known.channels, known.scores, costs[0], check, cut.gone, cut.without, costs[1])
-    chooser.down_to(target)
+    chooser = Chooser(base, known.channels, known.scores, costs, check, cut.gone, cut.without)
+    chooser.down_to(target, tell)
     return chooser.now
 
 

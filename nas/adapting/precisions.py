@@ -1,10 +1,10 @@
 """Chooses a precision for each layer: what changes the outputs least for each unit of cost that it saves."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from nas.adapting.sensitivity import Sensitivities
-from nas.pruning.greedy import Changed, CostsOf, Greedy
+from nas.pruning.greedy import Changed, Costs, Greedy, OnWay
 from search_spaces.architecture import Buildable
 from search_spaces.errors import InvalidInput, UnsupportedLayerError
 from search_spaces.precision import precisions
@@ -30,8 +30,7 @@ class PrecisionChooser(Greedy[Changed, Recode]):
         float_form: Buildable,
         first: Mapping[str, str],
         found: Sensitivities,
-        costs_of: CostsOf,
-        guesses_of: CostsOf | None = None,
+        costs: Costs,
     ) -> None:
         """Of a network.
 
@@ -39,11 +38,10 @@ class PrecisionChooser(Greedy[Changed, Recode]):
             float_form: of it.
             first: the precisions that layers begin with, by name, where these are not float.
             found: how much each change of a layer matters.
-            costs_of: what architectures cost.
-            guesses_of: the same, sooner known.
+            costs: what architectures cost.
         """
         self._float_form, self._found = float_form, found
-        super().__init__(self._changed(first), costs_of, guesses_of)
+        super().__init__(self._changed(first), costs)
 
     def steps(self) -> list[Recode]:
         """Every layer in every other precision of as many bits or fewer."""
@@ -73,24 +71,28 @@ def precisions_within(
     float_form: Buildable,
     begins: Sequence[Mapping[str, str]],
     found: Sensitivities,
-    costs_of: CostsOf,
+    costs: Costs,
     target: float,
-    guesses_of: CostsOf | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    on_way: OnWay = lambda _: None,
 ) -> Changed:
     """The precisions that lose least at no more than ``target``, among those that are met.
 
     Where a beginning is within it, that is enough: layer by layer not much accuracy would be won back, and
-    hundreds of kernels be measured. Else each beginning that is cheaper than float is brought down by itself:
-    a single layer in 8 bits between layers in float may save nothing, where all layers in 8 bits save much.
-    Where none comes to the target, what loses least of all that was met and costs hardly more than the
-    cheapest: the rest is left to pruning.
+    hundreds of kernels be measured. Those that lose less come first, and kernels of the others are not
+    measured then. Else each beginning that is cheaper than float is brought down by itself: a single layer in
+    8 bits between layers in float may save nothing, where all layers in 8 bits save much. Where none comes to
+    the target, what loses least of all that was met and costs hardly more than the cheapest: the rest is left
+    to pruning.
     """
-    plain, *choosers = _choosers(float_form, begins, found, (costs_of, guesses_of), tell)
-    if within := [each.now for each in (plain, *choosers) if each.now.cost <= target]:
-        return min(within, key=_by_loss)
-    choosers = [each for each in choosers if each.now.cost < plain.now.cost] or [plain]
-    reached = [each.now for each in choosers if each.down_to(target)]
+    begun = []
+    for each in _choosers(float_form, begins, found, costs, tell):
+        if each.now.cost <= target:
+            return each.now
+        begun.append(each)
+    plain, *others = begun
+    choosers = [each for each in others if each.now.cost < plain.now.cost] or [plain]
+    reached = [each.now for each in choosers if each.down_to(target, on_way)]
     if reached:
         return min(reached, key=_by_loss)
     met = [state for each in choosers for state in (*each.before, each.now)]
@@ -102,17 +104,19 @@ def _choosers(
     float_form: Buildable,
     begins: Sequence[Mapping[str, str]],
     found: Sensitivities,
-    costs: tuple[CostsOf, CostsOf | None],
+    costs: Costs,
     tell: Callable[[str], None],
-) -> list[PrecisionChooser]:
-    """Of the float form, then of each beginning that the device has kernels for."""
-    choosers = [PrecisionChooser(float_form, {}, found, *costs)]
-    for begin in begins:
+) -> Iterator[PrecisionChooser]:
+    """Of the float form, then of each beginning that the device has kernels for, by what it loses; each is
+    measured when it is asked for."""
+    yield PrecisionChooser(float_form, {}, found, costs)
+    for begin in sorted(begins, key=lambda begin: sum(found[key] for key in begin.items())):
         try:
-            choosers.append(PrecisionChooser(float_form, begin, found, *costs))
+            chooser = PrecisionChooser(float_form, begin, found, costs)
         except (UnsupportedLayerError, InvalidInput) as error:
             tell(str(error))
-    return choosers
+        else:
+            yield chooser
 
 
 def _by_loss(state: Changed) -> tuple[float, float]:

@@ -233,13 +233,8 @@ def _of_job(job: TrainJob, classes: object, channels: object) -> tuple[NamedNetw
     if not isinstance(classes, int):
         raise BitnasError(f"weights: they are a checkpoint's; name the {WEIGHTS} of a training that is done")
     inside, rows, columns = _seen(job) or networks.get(job.network).input_shape
-    found = NamedNetwork(
-        network=job.network,
-        precision=job.precision,
-        classifier=job.classifier,
-        input_shape=(channels if isinstance(channels, int) else inside, rows, columns),
-        classes=classes,
-    )
+    shape = channels if isinstance(channels, int) else inside, rows, columns
+    found = job.architecture(shape, classes)
     return found, _side(found)
 
 

@@ -219,7 +219,7 @@ def device_details(ledger: Ledger, name: str) -> DeviceDetails:
         measured_whole(ledger, summary.searches),
         list(summed(networks, times)),
         family_errors(trials, good),
-        [coverage_of(search, trials, times, storage) for search in reversed(searches)],
+        [coverage_of(s, trials, times, storage) for s in reversed(searches) if not s.origin.steps],
         tuple(_shortened(summary, rows, networks, trials)),
     )
 

@@ -55,15 +55,15 @@ def png_of(search: SearchRecord, mistake: Mistake) -> bytes:
 
 def _data_of(search: SearchRecord) -> "DataSet":
     config = search.config
-    return _opened(config.data, search.origin.data, config.image_size)
+    return _opened(config.data, search.origin.data, config.image_size, config.validation)
 
 
 @lru_cache(_MOST_OPEN)
-def _opened(name: str, digest: str, image_size: int | None) -> "DataSet":
+def _opened(name: str, digest: str, image_size: int | None, validation: float | None) -> "DataSet":
     """The data set; InvalidInput, which is not kept, where it is not here."""
     from nas.data.opening import decoded
 
-    if (found := decoded(name, digest, image_size)) is not None:
+    if (found := decoded(name, digest, image_size, validation)) is not None:
         return found
     if digest:
         raise InvalidInput("data", f"'{name}' is not on this machine", "show the search where it ran")

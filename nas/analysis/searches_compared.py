@@ -9,7 +9,7 @@ import numpy as np
 from nas.algorithms.hypervolume import hypervolume_history, non_dominated
 from nas.analysis.kept_search import Best, Ended, KeptSearch
 from nas.analysis.pareto import Floats, beyond
-from nas.analysis.settings import told_settings
+from nas.analysis.settings import TITLES, told_settings
 from nas.figures.data import axes_of
 from nas.ledger import SearchRecord
 from nas.ledger.needs import check_objectives
@@ -249,11 +249,18 @@ def _epochs_by(search: KeptSearch) -> dict[int, int]:
 
 
 def _settings_that_differ(searches: Sequence[ComparedSearch]) -> Iterator[tuple[str, Sequence[str]]]:
-    told = [{**told_settings(s.record.config), "workers": str(s.workers)} for s in searches]
+    told = [
+        {**told_settings(s.record.config), **_drawn(s.record), "workers": str(s.workers)} for s in searches
+    ]
     for name in told[0]:
         values = [each[name] for each in told]
         if len(set(values)) > 1:
             yield name, values
+
+
+def _drawn(record: SearchRecord) -> dict[str, str]:
+    """Where its trials come from, as settings."""
+    return {"space": record.drawn_from, TITLES["sampler"]: record.drawn_by or "none"}
 
 
 def _warnings(searches: Sequence[KeptSearch], shared: Sequence[str]) -> Iterator[str]:
@@ -269,7 +276,7 @@ def _warnings(searches: Sequence[KeptSearch], shared: Sequence[str]) -> Iterator
         keys = {key for s in searches if (key := s.record.origin.devices.get(device)) is not None}
         if len(keys) > 1:
             yield f"'{device}' was not the same machine in all of them: its latencies do not compare."
-    if len({(config.data, config.image_size) for config in configs}) > 1:
+    if len({(config.data, config.image_size, config.validation) for config in configs}) > 1:
         yield "They were trained on different data: accuracies do not compare."
     if len({(config.evaluator, config.epochs) for config in configs}) > 1:
         yield "They were not trained for equally long, or not in the same way: accuracies tell of both."

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas.bars import decoding
+from nas.bars import decoding, show_progress
 from nas.cli.options import Kilobytes, Milliseconds, NamesType, json_option, storage_option
-from nas.cli.output import Column, print_json, print_table, say
+from nas.cli.output import Column, print_json, print_table, say, tell_epoch
 from nas.formatting import kilobytes, milliseconds
 from nas.hints import command
 
@@ -20,11 +20,10 @@ if TYPE_CHECKING:
     from nas.ledger.records import SearchConfig
     from nas.steps.beginning import Command
     from nas.steps.networks import Step
-    from nas.training.loop import Epoch
 
     Done = list[tuple[str, Step]]
 
-_FIELDS = "epochs", "precisions", "rate", "distillation", "seed"
+_FIELDS = "epochs", "precisions", "rate", "distillation", "seed", "validation"
 SPACE = "cifar"
 """The space that the search names; its trials come from none."""
 
@@ -66,6 +65,12 @@ SPACE = "cifar"
     help="The share of the loss that the float network teaches; 0: none.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes the trainings repeatable.")
+@click.option(
+    "--validation",
+    type=float,
+    metavar="SHARE",
+    help="The share of your images held back to judge each epoch by. [default: 200 images, 0.1 to 0.25]",
+)
 @click.option("--name", metavar="NAME", help="Of the search that is made. [default: the data's name-adapted]")
 @storage_option
 @json_option
@@ -97,6 +102,7 @@ def adapt(context: click.Context, /, weights: str, **options: Any) -> None:
 
 def _adapted(weights: str, request: "Request", options: dict[str, Any]) -> "tuple[str, Done, int]":
     """The name of the search, its steps, and how many images judge them."""
+    from nas.adapting.holding import held_back
     from nas.adapting.run import Adapting
     from nas.cli.latency_model import open_model
     from nas.data import load
@@ -111,6 +117,7 @@ def _adapted(weights: str, request: "Request", options: dict[str, Any]) -> "tupl
     with decoding() as on_data:
         data = load(options["data"], _size(given, options), on_data)
     given.form_for(data.input_shape, data.classes)  # refuses other images before a ledger is made
+    data = held_back(data, request.validation)
     recipe = recipe_for(data)
     storage = options["storage"]
     name = check_search_name(options["name"] or _usual_name(data))
@@ -119,9 +126,10 @@ def _adapted(weights: str, request: "Request", options: dict[str, Any]) -> "tupl
         open_model(storage, options["device"], brief=True) as model,
     ):
         config = _config(given, data, request, options)
-        begin(ledger, name, config, _command(given, data, request, options))
+        begin(ledger, name, config, _command(weights, given, data, request, options))
+        say(f"training on {len(data.train):,} images, judging by {len(data.validation):,}")
         steps = Steps(ledger, name, data, say)
-        done = Adapting(given, data, recipe, request, model, steps, say, _tell).run()
+        done = Adapting(given, data, recipe, request, model, steps, say, tell_epoch, show_progress).run()
     return name, done, len(data.validation)
 
 
@@ -129,6 +137,11 @@ def _size(given: "Given", options: dict[str, Any]) -> int | None:
     """The side that images are brought to."""
     size: int | None = options["image_size"]
     return given.size_for(options["data"]) if size is None else size
+
+
+def _share(data: "DataSet") -> float | None:
+    """The share of the images that is held back; None where they come with a validation split."""
+    return None if data.has_validation else data.validation_share
 
 
 def _usual_name(data: "DataSet") -> str:
@@ -166,23 +179,22 @@ def _config(given: "Given", data: "DataSet", request: "Request", options: dict[s
         max_latency_ms=budget.max_latency_ms,
         max_size_kb=budget.max_size_kb,
         image_size=_size(given, options),
+        validation=_share(data),
     )
 
 
-def _command(given: "Given", data: "DataSet", request: "Request", options: dict[str, Any]) -> "Command":
+def _command(
+    weights: str, given: "Given", data: "DataSet", request: "Request", options: dict[str, Any]
+) -> "Command":
     from dataclasses import asdict
 
     from nas.steps.beginning import Command
 
     settings = {name: getattr(request, name) for name in _FIELDS}
-    settings |= {"precisions": list(request.precisions), **asdict(request.budget)}
+    settings |= {"precisions": list(request.precisions), "validation": _share(data), **asdict(request.budget)}
     settings |= {name: options[name] for name in ("network", "device", "image_size")}
-    return Command("adapt", settings, given.digest, data.digest)
-
-
-def _tell(epoch: "Epoch") -> None:
-    right = "" if epoch.accuracy is None else f"  accuracy {epoch.accuracy:.4f}"
-    say(f"epoch {epoch.epoch:>3}  loss {epoch.train_loss:.4f}{right}  {epoch.seconds:.1f} s")
+    of = Path(weights).resolve().name if Path(weights).exists() else weights
+    return Command("adapt", settings, given.digest, data.digest, of)
 
 
 COLUMNS = (

@@ -6,9 +6,12 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+
+if TYPE_CHECKING:
+    from nas.training.loop import Epoch
 
 STATE_STYLES = {
     "complete": "green",
@@ -45,6 +48,13 @@ def print_json(value: Any) -> None:
 def say(message: str) -> None:
     """Tell the user something that is not data, on stderr."""
     click.echo(message, err=True)
+
+
+def tell_epoch(epoch: "Epoch", of: int) -> None:
+    """Tell of an epoch of a training, and of how many."""
+    right = "" if epoch.accuracy is None else f"  accuracy {epoch.accuracy:.4f}"
+    number = f"{epoch.epoch:>{len(str(of))}} of {of}"
+    say(f"epoch {number}  loss {epoch.train_loss:.4f}{right}  {epoch.seconds:.1f} s")
 
 
 def quoted(path: object) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from nas.bars import show_progress
 from nas.cli.options import Milliseconds, json_option, storage_option
-from nas.cli.output import Column, print_json, print_table, say
+from nas.cli.output import Column, print_json, print_table, say, tell_epoch
 from nas.formatting import counted, kilobytes, milliseconds
 from nas.hints import command
 from search_spaces.errors import InvalidInput
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from nas.pruning.source import Source
     from nas.steps.beginning import Command
     from nas.steps.networks import Step
-    from nas.training.loop import Epoch
 
 _FIELDS = (
     "by",
@@ -109,13 +109,18 @@ def _pruned(run: str, request: "Request", options: dict[str, Any]) -> "tuple[str
             )
             begin(ledger, name, config, _command(run, request, source))
             steps = Steps(ledger, name, source.data, say)
-            found = prune(source, request, model, steps, say, lambda e: _tell(e, request.epochs))
+            found = prune(source, request, model, steps, say, tell_epoch, show_progress)
     return name, found
 
 
 def _usual_name(run: str, source: "Source") -> str:
     """Of the search that is made."""
-    return f"{(source.same_as or Path(run).resolve().name).replace('/', '-')}-pruned"
+    return f"{_of(run, source).replace('/', '-')}-pruned"
+
+
+def _of(run: str, source: "Source") -> str:
+    """What users call the network."""
+    return source.same_as or Path(run).resolve().name
 
 
 def _command(run: str, request: "Request", source: "Source") -> "Command":
@@ -123,7 +128,7 @@ def _command(run: str, request: "Request", source: "Source") -> "Command":
 
     which = source.same_as or str(Path(run).resolve())
     settings = {"run": which, "device": source.config.device, **request.settings(source)}
-    return Command("prune", settings, source.digest, source.data.digest)
+    return Command("prune", settings, source.digest, source.data.digest, _of(run, source))
 
 
 def _refuse(context: click.Context, run: str, is_folder: bool) -> None:
@@ -143,11 +148,6 @@ def _of_training(run: str, device: str | None) -> "Source":
         if error.parameter != "search":
             raise
         raise error.of("run") from error
-
-
-def _tell(epoch: "Epoch", of: int) -> None:
-    right = "" if epoch.accuracy is None else f"  accuracy {epoch.accuracy:.4f}"
-    say(f"epoch {epoch.epoch} of {of}  loss {epoch.train_loss:.4f}{right}  {epoch.seconds:.1f} s")
 
 
 def _rows(found: "list[Step]") -> Iterator[list[str]]:

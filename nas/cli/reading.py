@@ -125,7 +125,7 @@ def search_row(row: "SearchRow") -> list[str]:
     """A search within a list: its settings, how it stands, and how many trials are in which state."""
     search, config = row.record, row.record.config
     counts = {str(state): count for state, count in search.counts.items()}
-    names = [search.name, config.space, config.data, config.device, config.sampler]
+    names = [search.name, search.drawn_from, config.data, config.device, search.drawn_by or MISSING]
     names += [str(row.state), row.told_left]
     numbers = [row.told_best, str(sum(counts.values())), *(str(counts.get(state, 0)) for state in STATES)]
     return [*names, *numbers, f"{search.created_at:%Y-%m-%d %H:%M}"]

@@ -47,7 +47,7 @@ def report(search: str, output: Path, storage: str) -> None:
             "drawings": data.drawings(),
         }
     config = record.config
-    settings = [config.space, config.data, config.device, config.sampler, f"seed {config.seed}"]
+    settings = [record.drawn_from, config.data, config.device, record.drawn_by, f"seed {config.seed}"]
     about = f"{', '.join(filter(None, settings))}: {describe_counts(record)}."
     about += f" Written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC."
     write_text("output", output, report_html(search, about, kinds))

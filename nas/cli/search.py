@@ -6,6 +6,7 @@ import click
 
 from nas.cli.config_file import typed_wins
 from nas.cli.groups import Group, refuse_before
+from nas.cli.naming import called
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import print_json, print_pairs, say
 from nas.cli.search_options import goals, how_to_run, what_to_try, which_search
@@ -116,7 +117,8 @@ def _resumed(context: click.Context, options: dict[str, Any]) -> SearchRecord:
     if options["more"] == 0:
         raise InvalidInput("more", "0 is out of range", "give a whole number above 0")
     record = _stored(context, options)
-    return resume(options["storage"], record.name, options["more"] or 0)
+    with called(search="resume"):
+        return resume(options["storage"], record.name, options["more"] or 0)
 
 
 def _stored(context: click.Context, options: dict[str, Any]) -> SearchRecord:
@@ -126,7 +128,7 @@ def _stored(context: click.Context, options: dict[str, Any]) -> SearchRecord:
     from nas.searching.differences import refuse_changes
     from nas.searching.needs import check_plugins
 
-    with Ledger.open(options["storage"]) as ledger:
+    with called(search="resume"), Ledger.open(options["storage"]) as ledger:
         record = ledger.search(options["resume"])
     check_plugins(record, "resume")
     if names := given_settings(context) - EACH_TIME:

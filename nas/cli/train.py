@@ -165,9 +165,7 @@ def _job(options: dict[str, Any]) -> "TrainJob":
     networks.get(options["network"])
     with decoding() as on_data:
         data = load(options["data"], options["image_size"], on_data)
-    if options["validation"] is not None and data.has_validation:
-        problem = f"'{options['data']}' has a validation split of its own, by which each epoch is judged"
-        raise InvalidInput("validation", problem, "leave it out")
+    data.check_share(options["validation"])
     fields = ("network", "precision", "classifier", "image_size", "epochs", "seed", "validation")
     given = {name: options[name] for name in fields if options[name] is not None}
     job = TrainJob(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from nas.ranges import TRAINING, check_ranges
 from search_spaces.errors import InvalidInput
 
 MOST_CLUSTER_BITS = 8
@@ -43,5 +44,4 @@ class Settings:
         ):
             if not low <= value <= high:
                 raise InvalidInput(name, f"{value} is out of range", f"give a whole number in {low}..{high}")
-        if self.rate is not None and not 1e-9 <= self.rate <= 1e3:
-            raise InvalidInput("rate", f"{self.rate:g} is out of range", "give 1e-09 to 1000")
+        check_ranges(self, rate=TRAINING["rate"])

@@ -47,19 +47,12 @@ def of_training(folder: Path) -> Source:
     from nas.training import checkpoint
     from nas.training.job import job_of
     from nas.training.weights import network_of
-    from search_spaces import NamedNetwork
 
     loaded = checkpoint.read(weights_in(folder))
     job, module = job_of(loaded), network_of(loaded)
     data = known_data(loaded, job)
-    architecture = NamedNetwork(
-        input_shape=data.input_shape,
-        classes=data.classes,
-        network=job.network,
-        precision=job.precision,
-        classifier=job.classifier,
-    )
-    about = {"data": job.data, "image_size": job.image_size, "epochs": job.epochs, "seed": job.seed}
+    architecture = job.architecture(data.input_shape, data.classes)
+    about = {name: getattr(job, name) for name in ("data", "image_size", "validation", "epochs", "seed")}
     return Source(f"{job.network} of {folder}", module, architecture, data, job.recipe, about)
 
 
@@ -89,10 +82,11 @@ def of_search(ledger: "Ledger", search: str, number: int | None) -> Source:
     architecture = read_architecture(trial.architecture or "")
     module = build(architecture)
     load_weights(module, weights)
-    data = load(config.data, config.image_size)
+    data = load(config.data, config.image_size, validation=config.validation)
     about = {
         "data": config.data,
         "image_size": config.image_size,
+        "validation": config.validation,
         "epochs": config.epochs,
         "seed": config.seed,
         "search": search,

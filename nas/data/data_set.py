@@ -132,6 +132,12 @@ class DataSet:
         """Whether it brings validation images of its own, so that ``validation_share`` is of no use."""
         return self.read().validation is not None
 
+    def check_share(self, share: float | None) -> None:
+        """InvalidInput where a ``validation_share`` is given that is of no use."""
+        if share is not None and self.has_validation:
+            problem = f"'{self.name}' has a validation split of its own, by which each epoch is judged"
+            raise InvalidInput("validation", problem, "leave it out")
+
     @property
     def train(self) -> Split:
         """What networks are fitted to."""

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +25,12 @@ def _silent(done: int, of: int) -> None:
     """Progress that nobody is told."""
 
 
-def load(name: str, image_size: int | None = None, progress: cache.Progress = _silent) -> DataSet:
+def load(
+    name: str,
+    image_size: int | None = None,
+    progress: cache.Progress = _silent,
+    validation: float | None = None,
+) -> DataSet:
     """A data set by its name here, by a path, or by its name on the hub (OWNER/NAME).
 
     Args:
@@ -32,10 +38,22 @@ def load(name: str, image_size: int | None = None, progress: cache.Progress = _s
             images for each class; a parquet file; a name on the hub.
         image_size: the side of the square that each image is brought to; None leaves them as they are.
         progress: is told how many images are decoded, the first time.
+        validation: the share of the images that is held back to judge by (``DataSet.validation_share``);
+            None for the data's own.
 
     Raises:
         InvalidInput: there is none of that name, or it cannot be read; one line says why.
     """
+    return _split(_found(name, image_size, progress), validation)
+
+
+def _split(found: DataSet, validation: float | None) -> DataSet:
+    """A data set with a share for validation, if one is given."""
+    return found if validation is None else replace(found, validation_share=validation)
+
+
+def _found(name: str, image_size: int | None, progress: cache.Progress) -> DataSet:
+    """A data set with a share for validation of its own."""
     if image_size is not None and not 1 <= image_size <= MAX_IMAGE_SIZE:
         raise InvalidInput("image_size", f"{image_size} is out of range", f"give 1..{MAX_IMAGE_SIZE}")
     if not name:
@@ -56,7 +74,9 @@ def load(name: str, image_size: int | None = None, progress: cache.Progress = _s
     raise InvalidInput("data", problem, "give one of these, or OWNER/NAME on the hub")
 
 
-def decoded(name: str, digest: str, image_size: int | None = None) -> DataSet | None:
+def decoded(
+    name: str, digest: str, image_size: int | None = None, validation: float | None = None
+) -> DataSet | None:
     """A data set whose images this machine holds already, to look at them; nothing is fetched or decoded.
 
     Args:
@@ -64,12 +84,13 @@ def decoded(name: str, digest: str, image_size: int | None = None) -> DataSet | 
         digest: of the data set (``DataSet.digest``), by which its decoded images are found; where that is
             empty, only what comes with bitnas can be found.
         image_size: as ``load`` takes it.
+        validation: likewise.
     """
     if name == DIGITS:
-        return data_sets.get(name)
+        return _split(data_sets.get(name), validation)
     folder = cache.entry(cache.key_of(digest, image_size))
     found = cache.about(folder) if digest else None
-    return None if found is None else _data_set(Path(name).name, folder, found, digest)
+    return None if found is None else _split(_data_set(Path(name).name, folder, found, digest), validation)
 
 
 def canonical(name: str) -> str:

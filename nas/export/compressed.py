@@ -33,6 +33,7 @@ class Origin(BaseModel):
     seed: int = Field(ge=0)
     search: str | None = None
     trial: int | None = None
+    validation: float | None = None
 
 
 def file_of(name: str) -> Path | None:
@@ -78,13 +79,14 @@ def export_compressed(
     except ValidationError as error:
         raise BitnasError(f"{path}: it does not say what its network was trained on; compress it") from error
     try:
-        data = load(origin.data, origin.image_size)
+        data = load(origin.data, origin.image_size, validation=origin.validation)
     except InvalidInput as error:
         raise BitnasError(f"data: what the network was trained on cannot be read ({error})") from error
     say(f"{path}: compiling, measuring")
     finished = finish(LatencyModel(device("local"), MemoryTable()), bnz.module, data)
     identity, named = _identity(bnz.architecture, origin)
-    fields = {**named, **origin.model_dump(exclude={"search", "trial"} if origin.search is None else set())}
+    unknown = {"search", "trial"} if origin.search is None else set()
+    fields = {**named, **origin.model_dump(exclude={"validation", *unknown})}
     card = write_artifact(finished, output, identity, forms=forms, say=say, **fields)
     if c_source is not None:
         runtime.write_c(bnz.module, finished.network.info.input_shape, c_source)

@@ -99,7 +99,8 @@ def export(
     _check_epochs(epochs)
     forms = chosen(forms)
     check_outputs(output, c_source)
-    device, data = open_device(ledger, config.device), load(config.data, config.image_size)
+    device = open_device(ledger, config.device)
+    data = load(config.data, config.image_size, validation=config.validation)
     for trial in candidates(ledger, search, limits, number):
         more = f"training {epochs} more epochs, " if epochs else ""
         say(f"trial {trial.number}: {more}compiling, measuring")
@@ -226,7 +227,7 @@ def _write(
         say=say,
         search=trial.search,
         trial=trial.number,
-        space=config.space,
+        space=None if ledger.search(trial.search).origin.steps else config.space,
         **_name(architecture),
         digest=architecture.digest,
         data=config.data,

@@ -24,6 +24,14 @@ class Origin:
     pretrained: str = ""
     steps: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def made_by(self) -> str:
+        """What makes its trials one after the other, such as ``adapt of base``; empty where workers do."""
+        if not self.steps:
+            return ""
+        of = self.steps.get("of")
+        return f"{self.steps['command']} of {of}" if of else str(self.steps["command"])
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
         return asdict(self)

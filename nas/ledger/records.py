@@ -110,7 +110,8 @@ class SearchConfig(RelativeLimits):
     (``search_spaces.restricted``). ``repeats`` is how often each architecture is trained, with other seeds;
     the first ``audit`` trials are trained to the end, at least twice.
     ``first`` are architectures to begin with, each as its JSON. ``pretrained`` is a file of weights from
-    which trainings start wherever names and shapes agree; empty for none.
+    which trainings start wherever names and shapes agree; empty for none. ``validation`` is the share of the
+    images that is held back to judge by; None for the data's own.
 
     Raises:
         InvalidInput: a number is outside its range, or an objective is not known.
@@ -146,6 +147,7 @@ class SearchConfig(RelativeLimits):
     fix: Mapping[str, str] = field(default_factory=dict)
     only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     pretrained: str = ""
+    validation: float | None = None
 
     def __post_init__(self) -> None:
         _check_choice("measure", self.measure, (FRONT, ALL))
@@ -241,6 +243,16 @@ class SearchRecord:
     def finished(self) -> bool:
         """Whether every trial has reached a final state."""
         return not any(count for state, count in self.counts.items() if not state.finished)
+
+    @property
+    def drawn_from(self) -> str:
+        """What its trials come from: a space, or what a command made them of, such as ``adapt of base``."""
+        return self.origin.made_by or self.config.space
+
+    @property
+    def drawn_by(self) -> str:
+        """The name of its sampler; empty where a command made its trials, one of another."""
+        return "" if self.origin.made_by else self.config.sampler
 
     def told_versions(self, here: Mapping[str, str]) -> list[str]:
         """In a line, or none, which versions ``here`` are not those that it was made with."""

@@ -12,7 +12,7 @@ from nas.ledger.store import AddTrials, Ledger
 from nas.ledger.tables import Epoch, PredictionsRow, Trial, Weights
 from search_spaces.errors import InvalidInput
 
-SAME = ("space", "data", "image_size", "evaluator", "device", "fix", "only")
+SAME = ("space", "data", "image_size", "validation", "evaluator", "device", "fix", "only")
 """Settings that two searches share, or the one's trials say nothing in the other."""
 TRAINED_ALIKE = ("epochs", "batch_size", "learning_rate", "repeats", "pretrained")
 """Settings without which results do not compare: trials then inform the search, but are not on its front."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from nas.pruning.greedy import Changed, CostsOf, Greedy
+from nas.pruning.greedy import Changed, Costs, Greedy
 from nas.pruning.importance import Scores
 from search_spaces.architecture import Buildable
 from search_spaces.errors import InvalidInput
@@ -54,11 +54,10 @@ class Chooser(Greedy[Cut, Take]):
         architecture: Buildable,
         couplings: Couplings,
         scores: Scores,
-        costs_of: CostsOf,
+        costs: Costs,
         check: Check,
         gone: frozenset[int] = frozenset(),
         without: tuple[str, ...] = (),
-        guesses_of: CostsOf | None = None,
     ) -> None:
         """Of a network.
 
@@ -66,17 +65,16 @@ class Chooser(Greedy[Cut, Take]):
             architecture: of it.
             couplings: its channels.
             scores: how much they matter.
-            costs_of: what architectures cost.
+            costs: what architectures cost.
             check: whether one can be cut out.
             gone: coupled sets of channels that are taken out already.
             without: blocks that are left out already.
-            guesses_of: what architectures cost, sooner known.
         """
         self._architecture, self._couplings, self._scores = architecture, couplings, scores
         self._check = check
         scored = {one for name, ids in couplings.made.items() if name in scores for one in ids}
         self._dimensions = [d for d in couplings.dimensions if all(i in scored for c in d.cells for i in c)]
-        super().__init__(self._cut(gone, without), costs_of, guesses_of)
+        super().__init__(self._cut(gone, without), costs)
 
     def is_possible(self, left: Cut) -> bool:
         """Whether the channels can be cut out."""

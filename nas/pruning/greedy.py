@@ -4,17 +4,34 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from search_spaces.architecture import Buildable
 
-AT_ONCE = 8
-"""So many leading steps are looked at anew together."""
+AT_ONCE = 3
+"""So many leading steps are looked at anew together; with more, more kernels are measured than are needed."""
 LEAST_SAVED = 2e-3
 """The share of the cost that a step saves at least; less is noise."""
 
 CostsOf = Callable[[Sequence[Buildable]], list[float]]
 """What architectures cost, such as milliseconds by their measured kernels, all found in one go."""
+
+
+class Costs(NamedTuple):
+    """What architectures cost.
+
+    Attributes:
+        known: by measuring what is not known yet.
+        guessed: the same, but sooner and not as well: by these it is chosen which steps are looked at. A step
+            that saves nothing by them is not taken. None to look at all.
+    """
+
+    known: CostsOf
+    guessed: CostsOf | None = None
+
+
+OnWay = Callable[[float], None]
+"""Is told which share of the way to a cost is done, 0..1."""
 
 
 @dataclass(frozen=True)
@@ -62,18 +79,11 @@ class Greedy(ABC, Generic[C, K]):
         before: what it was before each step.
     """
 
-    def __init__(self, first: C, costs_of: CostsOf, guesses_of: CostsOf | None = None) -> None:
-        """From a network.
-
-        Args:
-            first: what it is.
-            costs_of: what architectures cost.
-            guesses_of: the same, but sooner known and not as well: by these it is chosen which steps are
-                looked at. A step that saves nothing by them is not taken.
-        """
-        self.now: C = replace(first, cost=costs_of([first.architecture])[0])
+    def __init__(self, first: C, costs: Costs) -> None:
+        """From a network, and what architectures cost."""
+        self.now: C = replace(first, cost=costs.known([first.architecture])[0])
         self.before: list[C] = []
-        self._costs_of, self._guesses_of = costs_of, guesses_of
+        self._costs = costs
 
     @abstractmethod
     def steps(self) -> list[K]:
@@ -87,11 +97,12 @@ class Greedy(ABC, Generic[C, K]):
         """Whether what leads can be made: asked of the best step alone."""
         return True
 
-    def down_to(self, target: float) -> bool:
+    def down_to(self, target: float, on_way: OnWay = lambda _: None) -> bool:
         """Take steps until the cost is no more than ``target``; False where it does not come there, as
-        nothing that could be done saves any more."""
-        waiting = self._waiting({})
+        nothing that could be done saves any more. ``on_way`` is told before each how far it has come."""
+        waiting, first = self._waiting({}), self.now.cost
         while self.now.cost > target:
+            on_way((first - self.now.cost) / (first - target))
             found = self._best(waiting)
             if found is None:
                 return False
@@ -108,10 +119,10 @@ class Greedy(ABC, Generic[C, K]):
         """What the best step leads to. Earlier rates are a guess: only what leads is looked at anew."""
         waiting = sorted(steps, key=lambda step: step.rate)
         unknown = [step for step in waiting if step.rate < 0]
-        if self._guesses_of is None:
+        if self._costs.guessed is None:
             self._look(unknown)
         else:
-            self._guess(unknown, self._guesses_of)
+            self._guess(unknown, self._costs.guessed)
             waiting = [step for step in waiting if step.rate < math.inf]
         while waiting:
             waiting.sort(key=lambda step: step.rate)
@@ -128,7 +139,7 @@ class Greedy(ABC, Generic[C, K]):
         """Find out what steps lead to, and which save something."""
         for step in steps:
             step.is_seen, step.rate = True, math.inf
-        for step, left in self._saving(steps, self._costs_of):
+        for step, left in self._saving(steps, self._costs.known):
             step.left, step.rate = left, self._rate(left)
 
     def _guess(self, steps: Sequence[_Step[C, K]], guesses_of: CostsOf) -> None:

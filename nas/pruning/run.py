@@ -7,12 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from nas.bars import Show, Showing, show_nothing
 from nas.formatting import milliseconds
 from nas.pruning.choosing import Chooser, Cut
+from nas.pruning.greedy import Costs, OnWay
 from nas.pruning.importance import criteria
 from nas.pruning.source import Source
+from nas.ranges import TRAINING, check_ranges
 from nas.steps.networks import Decided, Step, cost_of, measured
-from nas.steps.steps import Steps
+from nas.steps.steps import OnEpoch, Steps
 from search_spaces.architecture import Buildable
 from search_spaces.errors import InvalidInput, MeasurementError, NothingFitsError, Parameter
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from latency import LatencyModel, Measurement
-    from nas.training.loop import Epoch, Training
+    from nas.training.loop import Training
     from search_spaces.pruning.couplings import Couplings
 
 Say = Callable[[str], None]
@@ -63,17 +66,9 @@ class Request:
             problem = "neither it nor " if self.target_share is None else "it is given beside "
             fix = "give one of them, such as a share of 0.5"
             raise InvalidInput("target_share", (problem, Parameter("target_latency_ms")), fix)
-        for name, value, low, high in (
-            ("target_latency_ms", self.target_latency_ms, 1e-9, 1e9),
-            ("target_share", self.target_share, 0.01, 0.99),
-            ("rounds", self.rounds, 1, 20),
-            ("epochs", self.epochs, 1, 100_000),
-            ("rate", self.rate, 1e-9, 1e3),
-            ("distillation", self.distillation, 0, 1),
-            ("seed", self.seed, 0, 2**32 - 1),
-        ):
-            if value is not None and not low <= value <= high:  # NaN is in no range
-                raise InvalidInput(name, f"{value:g} is out of range", f"give {low:g} to {high:g}")
+        check_ranges(
+            self, target_latency_ms=(1e-9, 1e9), target_share=(0.01, 0.99), rounds=(1, 20), **TRAINING
+        )
 
     @property
     def target(self) -> str:
@@ -89,16 +84,14 @@ class Request:
         return source.recipe.peak_rate if self.rate is None else self.rate
 
 
-OnEpoch = Callable[["Epoch"], None]
-
-
 def prune(
     source: Source,
     request: Request,
     model: "LatencyModel",
     steps: Steps,
     say: Say = lambda _: None,
-    on_epoch: OnEpoch = lambda _: None,
+    on_epoch: OnEpoch = lambda *_: None,
+    showing: Showing = show_nothing,
 ) -> list[Step]:
     """Prune a network to a latency on a model's device; nothing that is slower than before comes out.
 
@@ -113,21 +106,25 @@ def prune(
     import torch
 
     torch.set_num_threads(source.recipe.threads or os.cpu_count() or 1)  # as in trainings: sums depend on it
-    found = [steps.run(0, partial(_as_it_was, source, request, model, say))]
+    found = [steps.run(0, partial(_as_it_was, source, request, model, say, showing))]
     goals = _goals(request, found[0].milliseconds)
     for number, goal in enumerate(goals, start=1):
         title = f"round {number} of {len(goals)}"
-        decide = partial(_pruned, found[-1], source, request, model, goal, title, say)
+        decide = partial(_pruned, found[-1], source, request, model, goal, title, say, showing)
         found.append(steps.run(number, decide, partial(_training, source, request, number), on_epoch))
     return found
 
 
-def _as_it_was(source: Source, request: Request, model: "LatencyModel", say: Say) -> Decided:
+def _as_it_was(
+    source: Source, request: Request, model: "LatencyModel", say: Say, showing: Showing
+) -> Decided:
     """The network that is pruned; InvalidInput where it is as fast as is wanted."""
     from nas.training.loop import judge
     from nas.training.mistakes import counted
 
     say(f"{source.title}: measuring")
+    with showing() as show:
+        latencies(model, [source.architecture], show)
     time, split = measured(model, source.module, source.architecture), source.data.validation
     judged = judge(source.module, split)
     right = float((judged.classes == split.labels).mean())
@@ -146,13 +143,21 @@ def _as_it_was(source: Source, request: Request, model: "LatencyModel", say: Say
 
 
 def _pruned(
-    last: Step, source: Source, request: Request, model: "LatencyModel", goal: float, title: str, say: Say
+    last: Step,
+    source: Source,
+    request: Request,
+    model: "LatencyModel",
+    goal: float,
+    title: str,
+    say: Say,
+    showing: Showing,
 ) -> Decided:
     """What a round leaves of the last network, as it is before it is trained."""
     from nas.training.loop import accuracy
 
     say(f"{title}: choosing channels and blocks for {milliseconds(goal)} ms")
-    left, module, time = _smaller(last, source, request, model, goal)
+    with showing() as show:
+        left, module, time = _smaller(last, source, request, model, goal, show)
     right = accuracy(module, source.data.validation)
     say(f"{title}: {milliseconds(time.milliseconds)} ms, accuracy {right:.2%}; training")
     cost = cost_of(model, left.architecture)
@@ -173,7 +178,7 @@ def _goals(request: Request, before: float) -> list[float]:
 
 
 def _smaller(
-    network: Step, source: Source, request: Request, model: "LatencyModel", goal: float
+    network: Step, source: Source, request: Request, model: "LatencyModel", goal: float, show: Show
 ) -> "tuple[Cut, nn.Module, Measurement]":
     """What is left of a network that takes no more than a goal, measured whole; not trained yet."""
     from search_spaces.pruning.couplings import couplings
@@ -189,12 +194,12 @@ def _smaller(
         architecture,
         channels,
         scores,
-        lambda some: latencies(model, some),
+        Costs(lambda some: latencies(model, some, show)),
         lambda left, gone: _check(module, channels, left, gone),
     )
     wanted = goal * chooser.now.cost / network.milliseconds
     for _ in range(TRIES):
-        is_enough = chooser.down_to(wanted)
+        is_enough = chooser.down_to(wanted, on_way(show, "pruning"))
         left = cut(module, channels, chooser.now.architecture, chooser.now.gone)
         time = measured(model, left, chooser.now.architecture)
         if time.milliseconds <= goal:
@@ -215,22 +220,23 @@ def _check(module: "nn.Module", channels: "Couplings", left: Buildable, gone: fr
     cut(module, channels, left, gone)
 
 
-MANY = 16
-"""Kernels whose measuring takes so long that it is told."""
-
-
 def latencies(
-    model: "LatencyModel", architectures: Sequence[Buildable], say: Say = lambda _: None
+    model: "LatencyModel", architectures: Sequence[Buildable], show: Show = lambda *_: None
 ) -> list[float]:
     """What architectures take by their kernels, in milliseconds; kernels not known are measured in one go."""
     from latency.model.workloads import workloads_of
 
     def tell(done: int, of: int) -> None:
-        if of >= MANY and not done:
-            say(f"measuring {of} kernels")
+        if of:
+            show("measuring kernels", done, of)
 
     model.kernels.fill([work for each in architectures for work in workloads_of(each)], tell)
     return [model.predict(each).milliseconds for each in architectures]
+
+
+def on_way(show: Show, what: str) -> OnWay:
+    """Shows in hundredths how far something has come."""
+    return lambda share: show(f"{what}, % of the way", round(100 * share), 100)
 
 
 def guessed_latencies(model: "LatencyModel", architectures: Sequence[Buildable]) -> list[float]:

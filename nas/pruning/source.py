@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.ledger.records import SearchConfig
-from search_spaces.architecture import Buildable, NamedNetwork, read_architecture
+from search_spaces.architecture import Buildable, read_architecture
 from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
 if TYPE_CHECKING:
@@ -70,15 +70,16 @@ def of_training(folder: Path, device: str) -> Source:
     if not len(data.validation):
         problem = f"the training in '{folder}' held back no images, by which what is pruned could be judged"
         raise InvalidInput("run", problem, ("train with a share for ", Parameter("validation")))
-    architecture = NamedNetwork(
-        network=job.network,
-        precision=job.precision,
-        classifier=job.classifier,
-        input_shape=data.input_shape,
-        classes=data.classes,
-    )
+    architecture = job.architecture(data.input_shape, data.classes)
     config = SearchConfig(
-        SPACE, job.data, device, trials=1, epochs=job.epochs, seed=job.seed, image_size=job.image_size
+        SPACE,
+        job.data,
+        device,
+        trials=1,
+        epochs=job.epochs,
+        seed=job.seed,
+        image_size=job.image_size,
+        validation=job.validation,
     )
     return Source(architecture.title, architecture, module, data, job.recipe, job.epochs, config)
 
@@ -111,7 +112,7 @@ def of_trial(ledger: "Ledger", search: str, number: int | None) -> Source:
     architecture = read_architecture(trial.architecture or "")
     module = build(architecture)
     load_weights(module, weights)
-    data = load(config.data, config.image_size)
+    data = load(config.data, config.image_size, validation=config.validation)
     recipe = recipe_for(data, batch_size=config.batch_size, learning_rate=config.learning_rate)
     epochs = trial.epochs_done or config.epochs
     title = f"trial {trial.number} of search {search}"

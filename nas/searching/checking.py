@@ -53,7 +53,7 @@ def checked_config(
     space = restricted(spaces.get(config.space), config.fix, config.only)
     check_sampler(config.sampler)
     pruners.get(config.pruner)
-    data = load(config.data, config.image_size, on_images) if config.data else None
+    data = load(config.data, config.image_size, on_images, config.validation) if config.data else None
     if data is not None:
         space = space.fitted(data.input_shape, data.classes)
     check_evaluator(config, space)

@@ -5,7 +5,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from nas.analysis.settings import LIMITS, limits_asked
-from nas.formatting import told_setting
+from nas.formatting import counted, told_setting
 from nas.hints import command
 from nas.ledger.records import SearchConfig, SearchRecord
 from nas.objectives import is_known, objective
@@ -63,6 +63,9 @@ def refuse_changes(record: SearchRecord, given: SearchConfig, names: Collection[
 
 def refuse_taken(record: SearchRecord, given: SearchConfig, storage: str) -> None:
     """InvalidInput: a new search was to have the name of this one; the message tells how they differ."""
+    if record.origin.steps:
+        by = command(record.origin.steps["command"])
+        raise InvalidInput("name", f"'{record.name}' is taken by a search of {by}", "choose another name")
     go_on = command("search", resume=record.name, storage=storage)
     everything = {f.name for f in fields(SearchConfig)}
     found = [
@@ -72,7 +75,7 @@ def refuse_taken(record: SearchRecord, given: SearchConfig, storage: str) -> Non
     if found:
         told: list[str | Parameter] = [f"'{record.name}' is taken by a search "]
         for index, (name, stored, now) in enumerate(found[:MOST]):
-            told += [" and " if index else "with ", name, f" {told_setting(stored)}, not {told_setting(now)}"]
+            told += [" and " if index else "with ", name, _how(name.name, stored, now)]
         told += [f" and {len(found) - MOST} more that differ"] if len(found) > MOST else []
         fix = f"choose another name, or go on with it as it is: {go_on}"
         raise InvalidInput("name", tuple(told), fix)
@@ -83,6 +86,15 @@ def refuse_taken(record: SearchRecord, given: SearchConfig, storage: str) -> Non
         raise InvalidInput("name", problem, f"see it: {see}, or try more: {more}")
     problem = f"'{record.name}' is taken: it has these settings, and is not finished"
     raise InvalidInput("name", problem, f"go on with it: {go_on}")
+
+
+def _how(name: str, stored: Any, now: Any) -> str:
+    """How two values of a setting differ; whole architectures are too long to be told."""
+    if name != "first":
+        return f" {told_setting(stored)}, not {told_setting(now)}"
+    if len(stored) == len(now):
+        return " of other networks"
+    return f" of {counted(len(stored), 'network')}, not {len(now)}"
 
 
 def _with(value: Any) -> str:

@@ -12,7 +12,7 @@ from nas.ledger.store import Ledger
 from nas.versions import versions
 from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
-_COMMAND, _NETWORK = "command", "network_digest"
+_COMMAND, _NETWORK, _OF = "command", "network_digest", "of"
 """What ``Origin.steps`` holds beside settings."""
 
 
@@ -25,16 +25,18 @@ class Command:
         settings: JSON-able values by the names of parameters, defaults filled in, paths absolute.
         network: a digest of the network that the steps begin with.
         data: a digest of the data set.
+        of: what users call the network: a trial as SEARCH/NUMBER, or the name of a file or folder.
     """
 
     name: str
     settings: Mapping[str, Any]
     network: str
     data: str
+    of: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """As ``Origin.steps`` has it."""
-        return {**self.settings, _COMMAND: self.name, _NETWORK: self.network}
+        return {**self.settings, _COMMAND: self.name, _NETWORK: self.network, _OF: self.of}
 
 
 def begin(ledger: Ledger, search: str, config: SearchConfig, command: Command) -> SearchRecord:
@@ -68,16 +70,17 @@ def _check_same(record: SearchRecord, command: Command) -> None:
     if before.get(_COMMAND) != command.name:
         by = f" by a search of {typed(before[_COMMAND])}" if before else ""
         raise InvalidInput("name", f"'{record.name}' is taken{by}", "choose another name")
+    if record.origin.data != command.data:  # settings may follow from it
+        raise _begun_with("other data", record)
     for name in command.settings:
         if (was := before.get(name)) != now[name]:
             begun = "without it" if was is None else f"with {told_setting(was)}"
             fix = "give that to go on with it, or another ", Parameter("name")
             raise InvalidInput(name, f"'{record.name}' was begun {begun}", fix)
-    digests = {
-        "another network": (before[_NETWORK], command.network),
-        "other data": (record.origin.data, command.data),
-    }
-    for what, (was, given) in digests.items():
-        if was != given:
-            told = f": '{record.name}' was begun with {what} than there is now; choose another name"
-            raise BitnasError(Parameter("name"), told)
+    if before[_NETWORK] != command.network:
+        raise _begun_with("another network", record)
+
+
+def _begun_with(what: str, record: SearchRecord) -> BitnasError:
+    told = f": '{record.name}' was begun with {what} than there is now; choose another name"
+    return BitnasError(Parameter("name"), told)

@@ -39,7 +39,8 @@ Decide = Callable[[], Decided]
 """Decides what a step is; called once, and again only where it was killed before that was recorded."""
 Begin = Callable[["nn.Module"], "Training"]
 """Makes the training of a network; the same one each time, whatever weights the network has."""
-OnEpoch = Callable[["Epoch"], None]
+OnEpoch = Callable[["Epoch", int], None]
+"""Is told of an epoch, and of how many."""
 
 
 @dataclass
@@ -74,7 +75,7 @@ class Steps:
         return next((trial for trial in done if trial.number == number), None)
 
     def run(
-        self, number: int, decide: Decide, begin: Begin | None = None, on_epoch: OnEpoch = lambda _: None
+        self, number: int, decide: Decide, begin: Begin | None = None, on_epoch: OnEpoch = lambda *_: None
     ) -> Step:
         """A step, which is made where it is not complete.
 
@@ -193,7 +194,7 @@ class Steps:
             reported = about if epoch.epoch == 1 else {}
             record = EpochRecord(**epoch.to_dict(), reported=reported)
             self._claims.record_step_epoch(claim, record, to_bytes(training, about))
-            on_epoch(epoch)
+            on_epoch(epoch, training.epochs)
         module, split = training.module.to("cpu"), self.data.validation
         judged = training.predictions or judge(module, split)
         self._claims.finish(

@@ -11,6 +11,7 @@ import numpy as np
 
 from nas.data.data_set import PART_IMAGES
 from nas.training.recipe import Recipe
+from search_spaces.architecture import NamedNetwork
 from search_spaces.errors import BitnasError, InvalidInput
 
 if TYPE_CHECKING:
@@ -64,6 +65,16 @@ class TrainJob:
                 raise InvalidInput(name, f"{value} is out of range", f"give a whole number in {low}..{high}")
         if not 0 <= self.validation <= 0.9:
             raise InvalidInput("validation", f"{self.validation:g} is out of range", "give 0 to 0.9")
+
+    def architecture(self, input_shape: tuple[int, int, int], classes: int) -> NamedNetwork:
+        """Its network, for images (C, H, W) of so many classes."""
+        return NamedNetwork(
+            network=self.network,
+            precision=self.precision,
+            classifier=self.classifier,
+            input_shape=input_shape,
+            classes=classes,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from nas.data.batches import Augmentation
+from nas.ranges import check_ranges
 from search_spaces.errors import InvalidInput
 from search_spaces.registry import Registry
 
@@ -55,18 +56,17 @@ class Recipe:
     def __post_init__(self) -> None:
         optimizers.get_early(self.optimizer)  # presets are made as they are imported
         schedules.get_early(self.schedule)
-        for name, value, low, high in (
-            ("batch_size", self.batch_size, 2, 65_536),
-            ("peak_rate", self.peak_rate, 1e-9, 1e3),
-            ("weight_decay", self.weight_decay, 0, 10),
-            ("label_smoothing", self.label_smoothing, 0, 0.99),
-            ("average", self.average, 0, 0.999999),
-            ("threads", self.threads, 0, 1024),
-            ("distillation", self.distillation, 0, 1),
-            ("temperature", self.temperature, 0.01, 1000),
-        ):
-            if not low <= value <= high:  # NaN is in no range
-                raise InvalidInput(name, f"{value:g} is out of range", f"give {low:g} to {high:g}")
+        check_ranges(
+            self,
+            batch_size=(2, 65_536),
+            peak_rate=(1e-9, 1e3),
+            weight_decay=(0, 10),
+            label_smoothing=(0, 0.99),
+            average=(0, 0.999999),
+            threads=(0, 1024),
+            distillation=(0, 1),
+            temperature=(0.01, 1000),
+        )
         if any(later <= rung for rung, later in pairwise((0, *self.rungs))):
             raise InvalidInput("rungs", f"{self.rungs} do not grow", "give epochs in ascending order")
 

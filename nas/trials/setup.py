@@ -19,7 +19,9 @@ from search_spaces.search_space import SearchSpace, space
 
 def data_of(config: SearchConfig) -> DataSet | None:
     """The data of a search; None where its evaluator goes without."""
-    return load(config.data, config.image_size) if config.data else None
+    if not config.data:
+        return None
+    return load(config.data, config.image_size, validation=config.validation)
 
 
 def space_of(config: SearchConfig, data: DataSet | None) -> SearchSpace:

@@ -60,7 +60,7 @@ def lay_out(graph: Graph, cpu: Cpu = ANY_CPU) -> Layout:
     layout = Layout([{} for _ in graph.nodes], [])
     for node, places in zip(graph.nodes, layout.places, strict=True):
         _place_constants(layout, node, places, cpu)
-    activations = _activations(graph, layout)
+    activations = _activations(graph, layout.places)
     lifetimes = [activation.lifetime for activation in activations]
     offsets, layout.workspace_bytes = plan(lifetimes)
     layout.live_bytes = largest_live_set(lifetimes)
@@ -69,6 +69,12 @@ def lay_out(graph: Graph, cpu: Cpu = ANY_CPU) -> Layout:
         for step, name in activation.users:
             layout.places[step][name] = "workspace", offset
     return layout
+
+
+def workspace_bytes(graph: Graph) -> int:
+    """What ``lay_out`` says of the workspace, much sooner: constants are not looked at."""
+    activations = _activations(graph, [{} for _ in graph.nodes])
+    return plan([activation.lifetime for activation in activations])[1]
 
 
 def _place_constants(layout: Layout, node: Node, places: dict[str, tuple[str, int]], cpu: Cpu) -> None:
@@ -96,7 +102,7 @@ def _add_constant(
     return offset
 
 
-def _activations(graph: Graph, layout: Layout) -> list[Activation]:
+def _activations(graph: Graph, places: list[dict[str, tuple[str, int]]]) -> list[Activation]:
     """What goes into the workspace; the graph's own input and output get their places at once."""
     outside = {graph.input.index: "input", graph.output.index: "output"}
     found: list[Activation] = []
@@ -104,7 +110,7 @@ def _activations(graph: Graph, layout: Layout) -> list[Activation]:
     for step, node in enumerate(graph.nodes):
         for buffer, value in _with_values(node):
             if value is not None and value.index in outside:
-                layout.places[step][buffer.name] = outside[value.index], 0
+                places[step][buffer.name] = outside[value.index], 0
             elif value is not None and buffer.role == "input":
                 written[value.index].users.append((step, buffer.name))
             else:

@@ -27,7 +27,7 @@ def test_trained_weights_become_a_network_within_a_budget(
     words += f" --precisions int8,ternary --epochs 3 --storage {storage} --json"
     with plugged_in(Board()):
         with monkeypatch.context() as patched:
-            patched.setattr("nas.cli.adapt._tell", interrupt)
+            patched.setattr("nas.cli.adapt.tell_epoch", interrupt)
             left = run(*words.split())
         assert left.exit_code == 130, left.stderr
         assert left.stderr.splitlines()[-2:] == [f"Go on with: nas {words}", "Stopped."]
@@ -35,8 +35,17 @@ def test_trained_weights_become_a_network_within_a_budget(
         assert done.exit_code == 0, done.stderr
         found = json.loads(done.stdout)
         assert "trial 0: going on after epoch 1" in done.stderr or "epoch" in done.stderr
+        assert "measuring kernels: 0 of " in left.stderr and "precisions of layers: 1 of 3" in done.stderr
+        assert "pruning, % of the way: 0 of 100" in done.stderr
         again = run(*words.split())
         assert json.loads(again.stdout) == found and "epoch" not in again.stderr, "nothing is trained twice"
+        assert "training on 1,077 images, judging by 360" in again.stderr
+        other = run(*words.split(), "--validation", "0.3")
+        assert other.exit_code == 2
+        assert other.stderr.splitlines()[-1] == (
+            "Error: --validation: 'digits-adapted' was begun with 0.2; "
+            "give that to go on with it, or another --name"
+        )
     head, whole, *tried, last = found["trials"]
     assert (head["what"], whole["what"]) == ("head", "float")
     assert head["architecture"] == whole["architecture"]
@@ -49,6 +58,11 @@ def test_trained_weights_become_a_network_within_a_budget(
     assert last["accuracy"] > 0.8
     assert found["best"] in {trial["number"] for trial in (*tried, last)}
     _check_ledger(storage, found["trials"])
+    for name, told in (("digits-adapted", "'digits-adapted' is what nas adapt"), ("x", "there is no search")):
+        refused = run("search", "--resume", name, "--storage", storage)
+        assert refused.exit_code == 2 and refused.stderr.startswith(f"Error: --resume: {told}"), (
+            refused.stderr
+        )
 
 
 def _check_ledger(storage: str, found: list[dict[str, Any]]) -> None:
@@ -56,6 +70,7 @@ def _check_ledger(storage: str, found: list[dict[str, Any]]) -> None:
         (record,) = ledger.searches()
         assert record.name == "digits-adapted" and record.finished
         assert (record.config.max_latency_ms, record.config.max_size_kb) == (0.0026, 6)
+        assert (record.drawn_from, record.drawn_by, record.ended) == ("adapt of out", "", None)
         trials = {trial.number: trial for trial in ledger.trials("digits-adapted")}
         for told in found:
             trial = trials[told["number"]]
@@ -106,6 +121,8 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path: Path) -> None:
         ((folder, "--data", "digits", "--max-latency-ms", "-1"), "--max-latency-ms: -1 is not a limit"),
         ((folder, "--data", "digits", *limit, "--precisions", "int9"), "--precisions: unknown name 'int9'"),
         ((folder, "--data", "digits", *limit, "--epochs", "0"), "--epochs: 0 is out of range"),
+        ((folder, "--data", "digits", *limit, "--validation", "0"), "--validation: 0 is out of range; give"),
+        ((folder, "--data", "digits", *limit, "--validation", "0.85"), "--validation: 0.85 beside the test"),
         ((folder, "--data", "digits", *limit, "--name", "a/b"), "--name: 'a/b' is not a search name"),
         ((folder, "--data", f"{tmp_path}/none", *limit), "--data: "),
         ((f"{tmp_path}/none", "--data", "digits", *limit), "WEIGHTS: there is no file"),

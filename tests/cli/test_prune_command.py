@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from nas.analysis.images import png_of
 from nas.ledger import Ledger, TrialState
+from nas.ledger.predictions import predictions_of
+from nas.pruning.source import of_trial
 from tests.cli.small_network import run, trained
 from tests.latency.board import Board, plugged_in
 
@@ -20,7 +23,7 @@ def test_a_training_becomes_a_search_whose_trials_can_be_pruned_again(
     few = ("--target-share", "0.7", "--epochs", "2", "--device", "board")
     with plugged_in(Board()):
         with monkeypatch.context() as patched:
-            patched.setattr("nas.cli.prune._tell", interrupt)
+            patched.setattr("nas.cli.prune.tell_epoch", interrupt)
             left = run("prune", str(tmp_path / "out"), *few, *common)
         assert left.exit_code == 130
         again = f"nas prune {tmp_path}/out {' '.join(few)} --storage {storage} --json"
@@ -58,10 +61,22 @@ def test_a_training_becomes_a_search_whose_trials_can_be_pruned_again(
             (1, TrialState.COMPLETE, (0,)),
         ]
         assert len(ledger.epochs("out-pruned", 1)) == 2
+        _check_images(ledger, "out-pruned")
         sizes = [trial.size_kb or 0.0 for trial in trials]
         assert sizes == sorted(sizes, reverse=True) and ledger.search("out-pruned").finished
         taken_over = ledger.trial("out-pruned-1-pruned", 0)
         assert (taken_over.same_as, taken_over.digest) == ("out-pruned/1", trials[1].digest)
+
+
+def _check_images(ledger: Ledger, name: str) -> None:
+    """What is pruned again, shown and told is judged by the images that the training held back."""
+    search, predictions = ledger.search(name), predictions_of(ledger, name, 1)
+    assert predictions is not None and predictions.worst
+    held_back = len(of_trial(ledger, name, 1).data.validation)
+    assert predictions.images == held_back == 180, "a tenth, where that of digits is a fifth"
+    assert all(png_of(search, mistake) for mistake in predictions.worst)
+    assert (search.drawn_from, search.drawn_by) == ("prune of out", "")
+    assert ledger.search("out-pruned-1-pruned").drawn_from == "prune of out-pruned/1"
 
 
 def interrupt(*_: object) -> None:

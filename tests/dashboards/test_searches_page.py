@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from plotly.utils import PlotlyJSONEncoder
 
 from dashboards.app import render
@@ -19,6 +20,7 @@ from dashboards.routes import searches_compared_path
 from nas.analysis.pareto import pareto_of
 from nas.analysis.searches_compared import Comparison
 from nas.analysis.searches_data import SearchesData, SearchRow, SearchState
+from nas.cli.main import cli
 from nas.figures.searches import MOST_POINTS, thinned
 from nas.hints import command
 from nas.ledger import EpochRecord, Ledger, TrialRecord, TrialState, Worker
@@ -26,6 +28,8 @@ from nas.ledger.claims import Claims
 from nas.ledger.roster import Roster
 from nas.objectives import objectives
 from nas.objectives.macs import Macs
+from nas.result import Result
+from nas.steps.beginning import Command, begin
 from search_spaces.errors import InvalidInput
 from tests.cli.filled_ledger import CONFIG, FRONT, propose
 from tests.dashboards.conftest import Serve
@@ -142,6 +146,25 @@ def test_what_changes_is_taken_in_and_nothing_else_is_read(
     assert read == ["demo", "empty"]
     assert rows["empty"].front == 1 and rows["empty"].finished == 1
     assert rows["empty"] == {found.record.name: found for found in SearchesData().rows(ledger)}["empty"]
+
+
+def test_a_search_that_a_command_makes_is_told_by_that_command(tmp_path: Path) -> None:
+    """It has a space and a sampler in its settings, and its trials come from neither."""
+    storage, file = f"sqlite:///{tmp_path}/nas.db", tmp_path / "report.html"
+    with Ledger.open(storage, create=True) as opened:
+        begin(opened, "photos", replace(CONFIG, sampler="auto"), Command("adapt", {}, "ab", "", "base"))
+        (found,) = data_of(opened).rows(opened)
+        assert found.record.drawn_from in repr(Result(storage, "photos"))
+    listed, page = text(storage, "/"), text(storage, "/search/photos")
+    assert "adapt of base, digits, local; " in listed
+    assert "to go on with it, type that nas adapt again" in listed and "--resume" not in listed
+    cells = CliRunner().invoke(cli, ["searches", "--storage", storage]).stdout.splitlines()[1].split("  ")
+    assert [cell.strip() for cell in cells if cell][:5] == ["photos", "adapt of base", "digits", "local", "—"]
+    assert CliRunner().invoke(cli, ["report", "photos", "-o", str(file), "--storage", storage]).exit_code == 0
+    assert "adapt of base, digits, local, seed " in file.read_text()
+    assert '"adapt of base"' in page
+    for told in (listed, page):
+        assert CONFIG.space not in told and '"auto"' not in told and "auto;" not in told
 
 
 def test_a_search_of_the_name_of_one_that_is_gone_begins_anew(ledger: Ledger) -> None:

@@ -1,9 +1,11 @@
 """What ``nas adapt`` is made of: what precisions cost, how they are chosen, and what is taken over."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,11 +13,13 @@ import torch.nn.functional as F
 from latency import LatencyModel, MemoryTable
 from nas.adapting.budget import Budget
 from nas.adapting.compressing import SHARES, Known, compress
+from nas.adapting.holding import held_back, usual_share
 from nas.adapting.precisions import precisions_within, starts
 from nas.adapting.run import best
 from nas.adapting.sensitivity import calibrate, sensitivities
 from nas.adapting.source import Given, float_form, read_given
-from nas.data import DataSet, load
+from nas.data import DataSet, Source, load
+from nas.pruning.greedy import Costs
 from nas.pruning.importance import criteria
 from nas.training.loop import save_weights, train_architecture
 from nas.training.pretrained import Pretrained
@@ -87,14 +91,14 @@ def test_fewer_bits_cost_more_and_the_network_stays_as_it_was(
     assert save_weights(network) == before
 
 
-def macs_in(cheap: dict[str, float]) -> Any:
+def macs_in(cheap: dict[str, float]) -> Costs:
     """Costs that are a sum over layers: 1 of each in float, less in precisions."""
 
     def costs(some: Any) -> list[float]:
         names = list(recodable(build(FLOAT)))
         return [sum(cheap[each.layer_precisions.get(n, "float")] for n in names) for each in some]
 
-    return costs
+    return Costs(costs)
 
 
 def test_precisions_are_chosen_by_what_they_cost_and_save(found: Any) -> None:
@@ -103,7 +107,7 @@ def test_precisions_are_chosen_by_what_they_cost_and_save(found: Any) -> None:
     for target in (0.9, 0.5, 0.3):
         chosen = precisions_within(FLOAT, starts(found, NAMES), found, costs, target * len(layers))
         assert chosen.cost <= target * len(layers)
-        assert chosen.cost == pytest.approx(costs([chosen.architecture])[0])
+        assert chosen.cost == pytest.approx(costs.known([chosen.architecture])[0])
         assert chosen.lost == pytest.approx(
             sum(found[k] for k in chosen.architecture.layer_precisions.items())
         )
@@ -113,6 +117,21 @@ def test_precisions_are_chosen_by_what_they_cost_and_save(found: Any) -> None:
     assert set(least.architecture.layer_precisions.values()) == {"dorefa1"}, (
         "the cheapest, where none suffices"
     )
+
+
+def test_no_more_is_measured_than_what_loses_least_within_the_target(found: Any) -> None:
+    costs, seen = macs_in({"float": 1.0, "int8": 0.5, "ternary": 0.4, "dorefa1": 0.1}), []
+
+    def known(some: Any) -> list[float]:
+        seen.extend({*each.layer_precisions.values()} for each in some)
+        return costs.known(some)
+
+    for target, expected in ((9.0, [set()]), (0.9, [set(), {"int8"}])):
+        seen.clear()
+        within = target * len(list(recodable(build(FLOAT))))
+        chosen = precisions_within(FLOAT, starts(found, NAMES[::-1]), found, Costs(known), within)
+        assert seen == expected
+        assert {*chosen.architecture.layer_precisions.values()} == expected[-1]
 
 
 def costs_of_all(precision: str) -> float:
@@ -178,6 +197,27 @@ def test_weights_that_do_not_say_what_they_are_are_refused(tmp_path: Path) -> No
         read_given(tmp_path / "x.safetensors")
     with pytest.raises(InvalidInput, match=r"^weights: there is neither"):
         read_given(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("images", "share"), [(0, 0.25), (40, 0.25), (400, 0.25), (1000, 0.2), (1797, 0.11), (50_000, 0.1)]
+)
+def test_two_hundred_images_are_held_back_but_a_quarter_at_most(images: int, share: float) -> None:
+    assert usual_share(images, 0.1) == share
+
+
+def test_what_is_held_back_is_of_all_images_and_those_of_a_split_stay(digits: DataSet) -> None:
+    few = np.arange(400)
+    source = digits.read()
+    small = replace(digits, validation_share=0.1, read=lambda: Source(source.train.at(few)))
+    found = held_back(small)
+    assert [len(split) for split in (found.train, found.validation, found.test)] == [220, 100, 80]
+    assert [len(held_back(small, 0.5).validation), held_back(digits).validation_share] == [200, 0.2]
+    assert (found.test.chosen == small.test.chosen).all(), "exports are judged by the same images"
+    own = replace(small, read=lambda: Source(source.train.at(few), source.train.at(few[:30])))
+    assert len(held_back(own).validation) == 30
+    with pytest.raises(InvalidInput, match=r"^validation: 'digits' has a validation split of its own"):
+        held_back(own, 0.2)
 
 
 @pytest.mark.parametrize("limits", [{}, {"max_latency_ms": 0.0}, {"max_size_kb": float("nan")}])

@@ -48,8 +48,8 @@ CONFIG = SearchConfig(
     only={"pointwise.precision": ("float", "ternary")},
 )
 PLAIN = replace(CONFIG, limits={})
-NOT_OPTIONS = {"median_latency_ms", "medians", "max_latency_share", "limit_shares"}
-"""Of what is stored, what is derived, or typed otherwise."""
+NOT_OPTIONS = {"median_latency_ms", "medians", "max_latency_share", "limit_shares", "validation"}
+"""Of what is stored, what is derived, typed otherwise, or of other commands that make searches."""
 
 
 @pytest.fixture
@@ -177,6 +177,8 @@ def test_a_name_that_is_taken_says_by_what(storage: str) -> None:
     )
     told = _refused(*again, "--epochs", "3", "--seed", "4", *stored)
     assert "--name: 'demo' is taken by a search with --epochs 1, not 3 and --seed 0, not 4; choose" in told
+    told = _refused(*again, "--epochs", "1", *stored, "--first", "resnet20")
+    assert "'demo' is taken by a search with --first of 0 networks, not 1; choose another name" in told
     _finish(storage)
     told = _refused(*again, "--epochs", "1", *stored)
     assert "and is finished; see it: nas pareto demo" in told

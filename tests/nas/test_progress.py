@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 from rich.console import Console
 
+from nas.bars import show_progress
 from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
@@ -23,6 +24,15 @@ ENDS = (
     (Cost(0.003, 14.0, [("conv", 0.003)]), TrialState.COMPLETE, 0.9),
 )
 """The cost, the state and the accuracy of each trial."""
+
+
+def test_what_takes_turns_is_told_now_and_then(capsys: pytest.CaptureFixture[str]) -> None:
+    with show_progress() as show:
+        for done in range(3):
+            show("pruning", done, 3)
+            show("measuring kernels", 0, 4 + done)
+            show("measuring kernels", 4, 4)
+    assert capsys.readouterr().err.splitlines() == ["pruning: 0 of 3", "measuring kernels: 0 of 4"]
 
 
 def test_a_line_for_each_trial_and_each_stage(ledger: Ledger, config: SearchConfig) -> None:

@@ -18,6 +18,7 @@ from nas.ledger.predictions import predictions_of
 from nas.ledger.roster import Roster, WorkerState
 from nas.ledger.steps import Decision, StepClaims
 from nas.searching.creating import join, resume
+from nas.searching.differences import refuse_taken
 from nas.steps.beginning import Command, begin
 from nas.steps.networks import Decided
 from nas.steps.steps import Steps
@@ -127,6 +128,11 @@ def test_only_the_same_command_goes_on(demo: Ledger) -> None:
         ("demo", replace(COMMAND, name="adapt"), r"^name: 'demo' is taken by a search of nas prune; choose"),
         ("demo", replace(COMMAND, network="xy"), r"^name: 'demo' was begun with another network than"),
         ("demo", replace(COMMAND, data="xy"), r"^name: 'demo' was begun with other data than"),
+        (
+            "demo",
+            replace(COMMAND, data="xy", settings={**COMMAND.settings, "rounds": 2}),
+            r"^name: 'demo' was begun with other data than",  # from which a setting may follow
+        ),
         ("other", COMMAND, r"^name: 'other' is taken; choose another name"),
         ("of two", COMMAND, r"^name: 'of two' is not a search name"),
     ):
@@ -135,6 +141,8 @@ def test_only_the_same_command_goes_on(demo: Ledger) -> None:
     for go_on in (join, resume):
         with pytest.raises(InvalidInput, match=r"^search: 'demo' is what nas prune makes, step by"):
             go_on(demo.url, "demo")
+    with pytest.raises(InvalidInput, match=r"^name: 'demo' is taken by a search of nas prune; choose"):
+        refuse_taken(demo.search("demo"), CONFIG, demo.url)
 
 
 def test_a_copy_of_a_running_step_is_paused_at_its_checkpoint(demo: Ledger) -> None:
@@ -157,7 +165,7 @@ class Interrupted:
     def __init__(self, after: int, error: BaseException) -> None:
         self.after, self.error = after, error
 
-    def __call__(self, epoch: Epoch) -> None:
+    def __call__(self, epoch: Epoch, of: int) -> None:
         if epoch.epoch == self.after:
             raise self.error
 
@@ -203,9 +211,11 @@ def test_a_step_that_was_interrupted_ends_with_the_same_bits(
     whole, parts = steps("whole"), steps("parts")
     first = whole.run(0, as_it_was)
     assert (first.trial.same_as, first.trial.epochs_done, first.before_training) == ("a/3", 7, None)
-    expected = whole.run(1, lambda: changed([]), train(digits))
+    every: list[tuple[int, int]] = []
+    expected = whole.run(1, lambda: changed([]), train(digits), lambda e, of: every.append((e.epoch, of)))
+    assert every == [(1, 3), (2, 3), (3, 3)]
     decisions: list[int] = []
-    told: list[int] = []
+    told: list[tuple[int, int]] = []
     parts.run(0, as_it_was)
     with pytest.raises(KeyboardInterrupt):
         parts.run(1, lambda: changed(decisions), train(digits), Interrupted(1, KeyboardInterrupt()))
@@ -215,7 +225,7 @@ def test_a_step_that_was_interrupted_ends_with_the_same_bits(
     left = parts.ledger.trial("parts", 1)
     assert (left.state, left.epochs_done, left.error) == (TrialState.PAUSED, 3, "ZeroDivisionError: it")
     assert parts.complete(0) is not None and parts.complete(1) is None and parts.complete(2) is None
-    found = parts.run(1, lambda: changed(decisions), train(digits), lambda e: told.append(e.epoch))
+    found = parts.run(1, lambda: changed(decisions), train(digits), lambda e, of: told.append((e.epoch, of)))
     assert (len(decisions), told) == (1, []), "it was decided once, and every epoch was there"
     assert whole.ledger.weights("parts", 1) == whole.ledger.weights("whole", 1)
     assert [e.accuracy for e in found.history] == [e.accuracy for e in expected.history]

@@ -12,6 +12,7 @@ from torch import nn
 from nas.data import load
 from nas.data.batches import tensor
 from nas.pruning.choosing import LEAST, Chooser
+from nas.pruning.greedy import Costs
 from nas.pruning.importance import criteria
 from nas.pruning.run import Request
 from search_spaces import build
@@ -98,8 +99,9 @@ class Chosen(Chooser):
         def latencies_of(some: Any) -> list[float]:
             return [milliseconds(each) for each in some]
 
+        costs = Costs(latencies_of)
         super().__init__(
-            RESNET, channels, scores, latencies_of, lambda left, gone: check(network, channels, left, gone)
+            RESNET, channels, scores, costs, lambda left, gone: check(network, channels, left, gone)
         )
 
     def _best(self, steps: Any) -> Any:
@@ -118,8 +120,9 @@ def test_a_latency_is_reached_by_steps_that_are_faster_and_cost_least() -> None:
     scores = {name: (torch.arange(len(ids)) < len(ids) // 2) + 0.01 for name, ids in channels.made.items()}
     scores["block0.conv2.0"] *= 1e-3
     chooser = Chosen(network, channels, scores)
-    before = chooser.now.cost
-    assert chooser.down_to(0.6 * before)
+    before, way = chooser.now.cost, list[float]()
+    assert chooser.down_to(0.6 * before, way.append)
+    assert way[0] == 0 and way == sorted(way) and way[-1] < 1 and len(way) == len(chooser.before) > 1
     assert chooser.now.cost <= 0.6 * before
     assert chooser.now.cost == pytest.approx(milliseconds(chooser.now.architecture))
     assert all(later < earlier for earlier, later in pairwise(chooser.seen))
