@@ -181,7 +181,15 @@ def _by_twin(finished: Finished) -> "NDArray[Any]":
 
 
 def precision_counts(module: "nn.Module") -> Counter[str]:
-    """How many layers of a network have each precision."""
+    """How many layers of a network have each precision; those that are never coded count as float."""
+    from torch import nn
+
     from search_spaces.layers import QuantConv2d, QuantLinear
 
-    return Counter(m.precision.name for m in module.modules() if isinstance(m, QuantConv2d | QuantLinear))
+    found = Counter[str]()
+    for layer in module.modules():
+        if isinstance(layer, QuantConv2d | QuantLinear):
+            found[layer.precision.name] += 1
+        elif isinstance(layer, nn.Conv2d | nn.Linear):
+            found["float"] += 1
+    return found

@@ -57,7 +57,7 @@ def test_the_card_is_about_the_training(home: Path) -> None:
     assert card.size_kb == result["size_kb"]
     assert card.validation_accuracy == result["validation_accuracy"]
     assert card.test_accuracy == pytest.approx(result["test_accuracy"], abs=0.01)
-    assert card.precisions == {"int8": 1, "ternary": 1}
+    assert card.precisions == {"float": 1, "int8": 1, "ternary": 1}, "the first layer is never coded"
     assert card.device["name"] == "local"
     assert card.measured_ms > 0
     assert "\n# small in ternary\n" in (home / "winner" / "README.md").read_text()
