@@ -58,7 +58,7 @@ def told_setting(value: Any) -> str:
     """A setting as it is typed, more or less."""
     if isinstance(value, dict):
         return ", ".join(f"{name}={told_setting(option)}" for name, option in value.items()) or "none"
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return ",".join(map(str, value)) or "none"
     if isinstance(value, float):
         return f"{value:g}"

@@ -19,4 +19,4 @@ def check_ranges(settings: object, **ranges: Range) -> None:
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
         if value is not None and not low <= value <= high:  # NaN is in no range
-            raise InvalidInput(name, f"{value:g} is out of range", f"give {low:g} to {high:g}")
+            raise InvalidInput(name, f"{value:g} is out of range", f"give {low:.10g} to {high:.10g}")

@@ -10,8 +10,9 @@ import pytest
 from tests.environment import PATIENCE
 
 LONGEST = (
-    *("test_rpc", "test_ray", "test_random_networks", "test_end_to_end", "test_prediction"),
-    *("test_benchmarks", "test_search_loop", "test_plugin_option", "test_trained_export"),
+    *("test_explorer", "test_rpc", "test_soak", "test_search_loop", "test_ray", "test_end_to_end"),
+    *("test_trained_export", "test_random_networks", "test_networks", "test_browser", "test_lowering"),
+    *("test_boards", "test_integers", "test_plugin_option", "test_away", "test_machines", "test_schemas"),
 )
 """Files that take minutes come first, so that no worker is left with one when the others are done."""
 

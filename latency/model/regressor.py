@@ -6,6 +6,7 @@ their intervals: they are widened until they hold what they promise of sums over
 predicted by a fit that did not see it (Vovk 2015, "Cross-conformal predictors").
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -66,6 +67,10 @@ class Seen(NamedTuple):
         return Seen([self.things[i] for i in rows], self.x[rows], self.ways[rows])
 
 
+MOST_SPREAD = math.log(1e6)
+"""Of a time's logarithm, to either side. Such an estimate says nothing, and a larger one would overflow."""
+
+
 class KernelRegressor:
     """Fitted on the rows of a latency table, of kernels that are made for one CPU."""
 
@@ -89,7 +94,8 @@ class KernelRegressor:
         if not workloads:
             return []
         times, deviations = self._fit.predict(Seen.of(workloads, self._cpu))
-        factors = np.exp(NORMAL_QUANTILE * self._widening_alone * deviations)
+        spreads = NORMAL_QUANTILE * self._widening_alone * deviations
+        factors = np.exp(np.minimum(spreads, MOST_SPREAD))
         return [
             Estimate(float(ms), float(ms / factor), float(ms * factor))
             for ms, factor in zip(times, factors, strict=True)

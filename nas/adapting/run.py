@@ -73,6 +73,8 @@ class Request:
     validation: float | None = None
 
     def __post_init__(self) -> None:
+        if not self.precisions:
+            raise InvalidInput("precisions", "there is none", "give one or more, such as int8")
         for name in self.precisions:
             try:
                 precisions.get(name)

@@ -108,10 +108,12 @@ def _adapted(weights: str, request: "Request", options: dict[str, Any]) -> "tupl
     from nas.data import load
     from nas.ledger import Ledger
     from nas.ledger.records import check_search_name
-    from nas.steps.beginning import begin
+    from nas.steps.beginning import begin, check_name
     from nas.steps.steps import Steps
     from nas.training.presets import recipe_for
 
+    if options["name"] is not None:
+        check_search_name(options["name"])
     given = _given(weights, options)
     request.check(given)
     with decoding() as on_data:
@@ -121,15 +123,14 @@ def _adapted(weights: str, request: "Request", options: dict[str, Any]) -> "tupl
     recipe = recipe_for(data)
     storage = options["storage"]
     name = check_search_name(options["name"] or _usual_name(data))
-    with (
-        Ledger.open(storage, create=True) as ledger,
-        open_model(storage, options["device"], brief=True) as model,
-    ):
-        config = _config(given, data, request, options)
-        begin(ledger, name, config, _command(weights, given, data, request, options))
-        say(f"training on {len(data.train):,} images, judging by {len(data.validation):,}")
-        steps = Steps(ledger, name, data, say)
-        done = Adapting(given, data, recipe, request, model, steps, say, tell_epoch, show_progress).run()
+    this = _command(weights, given, data, request, options)
+    with Ledger.open(storage, create=True) as ledger:
+        check_name(ledger, name, this)
+        with open_model(storage, options["device"], brief=True) as model:
+            begin(ledger, name, _config(given, data, request, options), this)
+            say(f"training on {len(data.train):,} images, judging by {len(data.validation):,}")
+            steps = Steps(ledger, name, data, say)
+            done = Adapting(given, data, recipe, request, model, steps, say, tell_epoch, show_progress).run()
     return name, done, len(data.validation)
 
 

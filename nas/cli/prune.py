@@ -95,7 +95,7 @@ def _pruned(run: str, request: "Request", options: dict[str, Any]) -> "tuple[str
     from nas.ledger import Ledger
     from nas.pruning.run import prune
     from nas.pruning.source import of_trial
-    from nas.steps.beginning import begin
+    from nas.steps.beginning import begin, check_name
     from nas.steps.steps import Steps
 
     storage, is_folder = options["storage"], is_training(run)
@@ -103,11 +103,13 @@ def _pruned(run: str, request: "Request", options: dict[str, Any]) -> "tuple[str
     with Ledger.open(storage, create=is_folder) as ledger:
         source = trained or of_trial(ledger, run, options["number"])
         name = options["name"] or _usual_name(run, source)
+        this = _command(run, request, source)
+        check_name(ledger, name, this)
         with open_model(storage, source.config.device, brief=True) as model:
             config = replace(
                 source.config, trials=1 + request.rounds, epochs=request.epochs, seed=request.seed
             )
-            begin(ledger, name, config, _command(run, request, source))
+            begin(ledger, name, config, this)
             steps = Steps(ledger, name, source.data, say)
             found = prune(source, request, model, steps, say, tell_epoch, show_progress)
     return name, found

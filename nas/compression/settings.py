@@ -38,7 +38,7 @@ class Settings:
             raise InvalidInput("sparsity", f"{self.sparsity:g} is out of range", "give a share, such as 0.9")
         for name, value, low, high in (
             ("steps", self.steps, 1, 100),
-            ("cluster", self.cluster or 1, 1, MOST_CLUSTER_BITS),
+            ("cluster", 1 if self.cluster is None else self.cluster, 1, MOST_CLUSTER_BITS),
             ("epochs", self.epochs, 0, 100_000),
             ("seed", self.seed, 0, 2**32 - 1),
         ):

@@ -1,6 +1,7 @@
 """The card of an exported network: what it states of itself, and the file that holds it."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,6 +42,10 @@ class FormFigures(BaseModel):
     differing: dict[str, int] = {}
     not_run: str = ""
     figures: list[Row] = []
+
+
+MOST_NUMBERS = 1 << 26
+"""In one image. The card may be somebody else's, and images are brought to the size that it tells."""
 
 
 class Card(BaseModel):
@@ -111,6 +116,20 @@ class Card(BaseModel):
     space: str | None = None
     exported_at: str | None = None
     versions: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _describes_images(self) -> Self:
+        if min(self.input_shape, default=1) < 1 or math.prod(self.input_shape) > MOST_NUMBERS:
+            raise ValueError("input_shape is not that of an image")
+        if any(deviation <= 0 for deviation in self.deviation):
+            raise ValueError("a deviation is not above 0")
+        if self.mean and self.input_shape and len(self.mean) != self.input_shape[0]:
+            raise ValueError("it has not one mean for each channel")
+        if len(self.mean) != len(self.deviation):
+            raise ValueError("it has not one deviation for each mean")
+        if self.class_names and self.class_images and len(self.class_names) != len(self.class_images):
+            raise ValueError("it has not one name for each class")
+        return self
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> Self:

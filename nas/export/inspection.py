@@ -59,6 +59,8 @@ def inspect(folder: Path) -> Inspected:
     card = read_card(folder)
     identity = PUBLISHED if card.search is None else ARCHITECTURE
     _require(folder, manifest, identity, EXPECTED)
+    if card.input_shape and card.input_shape != [*manifest.input_shape[1:]]:
+        raise BitnasError(f"{folder / CARD}: it tells of other images than {MANIFEST}; export it again")
     if card.forms and [form.name for form in card.forms] != [*manifest.formats]:
         raise BitnasError(f"{folder / CARD}: it tells of other forms than {MANIFEST}; export it again")
     return Inspected(folder, manifest, tuple(forms), card, identity, code)

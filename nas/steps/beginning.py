@@ -60,6 +60,16 @@ def begin(ledger: Ledger, search: str, config: SearchConfig, command: Command) -
     return record
 
 
+def check_name(ledger: Ledger, search: str, command: Command) -> None:
+    """Refuse what ``begin`` will refuse, before a device is opened.
+
+    Raises:
+        As ``begin``.
+    """
+    if _is_there(ledger, check_search_name(search)):
+        _check_same(ledger.search(search), command)
+
+
 def _is_there(ledger: Ledger, search: str) -> bool:
     return any(record.name == search for record in ledger.searches())
 

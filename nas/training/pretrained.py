@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.training.job import ARCHITECTURE, MODEL, PUBLISHED, TrainJob, job_of
+from nas.training.job import ARCHITECTURE, MODEL, PUBLISHED, WEIGHTS, TrainJob, job_of
 from nas.training.weights import LayerCodes, codes_of, codes_of_job, take_over
 from search_spaces.errors import BitnasError, InvalidInput
 
@@ -62,6 +62,13 @@ def _block(name: str) -> str:
     return ".".join(name.split(".")[:2])
 
 
+def _file_of(path: Path) -> Path:
+    """The weights in the folder of an export or of a training; a file as it is."""
+    if not path.is_dir():
+        return path
+    return next((path / name for name in (MODEL, WEIGHTS) if (path / name).is_file()), path / MODEL)
+
+
 def read_pretrained(path: Path) -> Pretrained:
     """What ``nas train`` or ``nas export`` wrote, or any safetensors file of a network in float.
 
@@ -71,7 +78,7 @@ def read_pretrained(path: Path) -> Pretrained:
         InvalidInput: it is not there, no safetensors file, or one of torch's of a network that is not known.
         BitnasError: what is beside exported weights does not say what they are.
     """
-    path = path / MODEL if path.is_dir() else path
+    path = _file_of(path)
     if not path.is_file():
         raise InvalidInput("pretrained", f"there is no file '{path}'", "name a file of weights")
     from nas.training.checkpoint import tensors_and_note
@@ -127,7 +134,7 @@ def digest_of(path: Path) -> str:
     """
     import hashlib
 
-    path = path / MODEL if path.is_dir() else path
+    path = _file_of(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

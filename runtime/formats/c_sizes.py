@@ -96,6 +96,12 @@ def _deepest(frames: list[str]) -> int:
 def _told(command: list[str], source: Path) -> str:
     found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own
     if found.returncode != 0:
-        last = (found.stderr.strip().splitlines() or ["no message"])[-1]
-        raise BitnasError(f"{source}: it does not compile for a Cortex-M4 ({last}); export it again")
+        reason = first_error(found.stderr)
+        raise BitnasError(f"{source}: it does not compile for a Cortex-M4 ({reason}); export it again")
     return found.stdout
+
+
+def first_error(told: str) -> str:
+    """What a compiler says is wrong, in a line; what follows is the place."""
+    lines = told.strip().splitlines()
+    return next((line.strip() for line in lines if "error" in line), lines[-1] if lines else "no message")

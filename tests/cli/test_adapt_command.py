@@ -120,6 +120,7 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path: Path) -> None:
         ((folder, "--data", "digits"), "--max-latency-ms: there is no budget; give it, or --max-size-kb"),
         ((folder, "--data", "digits", "--max-latency-ms", "-1"), "--max-latency-ms: -1 is not a limit"),
         ((folder, "--data", "digits", *limit, "--precisions", "int9"), "--precisions: unknown name 'int9'"),
+        ((folder, "--data", "digits", *limit, "--precisions", ""), "--precisions: there is none; give one"),
         ((folder, "--data", "digits", *limit, "--epochs", "0"), "--epochs: 0 is out of range"),
         ((folder, "--data", "digits", *limit, "--validation", "0"), "--validation: 0 is out of range; give"),
         ((folder, "--data", "digits", *limit, "--validation", "0.85"), "--validation: 0.85 beside the test"),

@@ -107,6 +107,15 @@ def test_kernels_are_estimated_from_others():
         KernelRegressor(found[:5], [1.0] * 5, CPU)
 
 
+def test_an_estimate_that_says_nothing_has_ends_all_the_same() -> None:
+    """Warnings are errors here: a factor that overflows would be told to users."""
+    known = kernels(60)[:24]
+    regressor = KernelRegressor(known, [milliseconds(w) for w in known], CPU)
+    regressor._widening_alone = 1e9
+    for estimate in regressor.predict(known):
+        assert 0 < estimate.low < estimate.milliseconds < estimate.high < float("inf")
+
+
 def test_a_correction_finds_what_the_sum_misses():
     code = np.random.default_rng(1)
     networks = [

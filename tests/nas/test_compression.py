@@ -229,6 +229,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is(digits, tmp_path):
         {"sparsity": float("nan")},
         {"steps": 0},
         {"cluster": 9},
+        {"cluster": 0},
         {"epochs": -1},
         {"rate": 0.0},
     ],

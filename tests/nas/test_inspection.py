@@ -53,6 +53,11 @@ def card_of(*forms: str) -> str:
     return Card(**FIGURES, forms=told).to_json()
 
 
+def card(**changes: object) -> bytes:
+    """Of somebody who may write anything."""
+    return json.dumps({**FIGURES, **changes}).encode()
+
+
 def write(folder: Path, *forms: str) -> Path:
     """A folder whose library is none: nothing here may come so far as to load it."""
     folder.mkdir()
@@ -153,6 +158,24 @@ EVIL: dict[str, tuple[Callable[[Path], None], str]] = {
     "an unknown key of the card": (
         lambda f: put(f, CARD, json.dumps({**FIGURES, "run": "rm"}).encode()),
         r"card\.json: run: extra inputs are not permitted",
+    ),
+    "images of no size": (lambda f: put(f, CARD, card(input_shape=[3, -1, 32])), "not that of an image"),
+    "images of any size": (
+        lambda f: put(f, CARD, card(input_shape=[3, 10**6, 10**6])),
+        "not that of an image",
+    ),
+    "other images than the manifest's": (
+        lambda f: put(f, CARD, card(input_shape=[1, 64, 64])),
+        "it tells of other images than",
+    ),
+    "a deviation of nothing": (lambda f: put(f, CARD, card(mean=[0], deviation=[0])), "not above 0"),
+    "fewer means than channels": (
+        lambda f: put(f, CARD, card(input_shape=[3, 8, 8], mean=[0], deviation=[1])),
+        "not one mean for each channel",
+    ),
+    "fewer names than classes": (
+        lambda f: put(f, CARD, card(class_names=["a"], class_images=[5, 5], class_right=[5, 4])),
+        "not one name for each class",
     ),
     "other forms than the card's": (
         lambda f: put(f, CARD, card_of("c").encode()),

@@ -12,14 +12,20 @@ from nas.ledger import Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from tests.nas.postgres import why_absent
 
+HAS_POSTGRESQL = pytest.mark.skipif(why_absent() is not None, reason=why_absent() or "it is there")
+
 
 @pytest.mark.parametrize(
     "options",
     [
-        "--database sqlite --kills 15 --workers 2 --trials 60",
+        "--database sqlite --kills 4 --workers 2 --trials 16",
+        pytest.param("--database sqlite --kills 15 --workers 2 --trials 60", marks=pytest.mark.slow),
+        pytest.param(
+            "--database postgresql --kills 3 --server-kills 1 --workers 2 --trials 20", marks=HAS_POSTGRESQL
+        ),
         pytest.param(
             "--database postgresql --kills 8 --server-kills 2 --workers 2 --trials 60",
-            marks=pytest.mark.skipif(why_absent() is not None, reason=why_absent() or "it is there"),
+            marks=[HAS_POSTGRESQL, pytest.mark.slow],
         ),
         pytest.param(
             "--database ray --kills 2 --workers 2 --trials 12 --seed 6",

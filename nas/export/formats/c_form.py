@@ -11,6 +11,7 @@ import numpy as np
 
 from nas.export.formats.base import ExportFormat, Rows, Run, formats
 from runtime.formats.artifact import read_manifest
+from runtime.formats.c_sizes import first_error
 from search_spaces.errors import BitnasError
 
 if TYPE_CHECKING:
@@ -124,8 +125,7 @@ def _built(source: Path) -> Any:
         command = ["cc", *BUILT_WITH, str(source), "-o", str(library), "-lm"]
         found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own
         if found.returncode != 0:
-            last = (found.stderr.strip().splitlines() or ["no message"])[-1]
-            raise BitnasError(f"{source}: it does not compile ({last}); export it again")
+            raise BitnasError(f"{source}: it does not compile ({first_error(found.stderr)}); export it again")
         entry = ctypes.CDLL(str(library)).bitnas_network  # stays loaded when the file is gone
     pointer = np.ctypeslib.ndpointer(np.float32, flags="C_CONTIGUOUS")
     entry.argtypes, entry.restype = (pointer, pointer), None
