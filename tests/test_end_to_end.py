@@ -206,7 +206,7 @@ def unlist(folder, name):
     ("spoil", "says"),
     [
         (lambda folder: edit_manifest(folder, workspace_bytes=64), "does not fit the library"),
-        (lambda folder: edit_manifest(folder, input_shape=[1, 1, 9, 9]), "it tells of other images than manifest.json"),
+        (lambda folder: edit_manifest(folder, input_shape=[1, 1, 9, 9]), "it tells of other images than"),
         (lambda folder: edit_manifest(folder, output_shape=[]), "does not fit the library"),
         (lambda folder: edit_manifest(folder, workloads=["{}"]), "does not fit the workloads"),
         (lambda folder: edit_manifest(folder, constant_bytes=64), "does not fit the constants"),
