@@ -43,7 +43,7 @@ PRECISIONS = ("int8", "ternary-int8")
 FINE_RATE = 1 / 3
 """Of the data's usual learning rate: what is trained on from weights that are nearly right.
 
-A tenth taught ResNet-20 less: 88.9 % of 2,000 other images, where a third gave 89.8 % (docs/adapting.md).
+A tenth taught ResNet-20 less, judged by images that it had not seen.
 """
 
 
