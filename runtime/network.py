@@ -55,9 +55,8 @@ class CompiledNetwork:
         try:
             self._module = tvm_ffi.load_module(str(library), keep_module_alive=False)
         except (RuntimeError, OSError) as error:
-            raise BitnasError(
-                f"{library.name}: it is not a library that loads here; compile it again"
-            ) from error
+            problem = "it is not a library that this system loads; export or compile the network again here"
+            raise BitnasError(f"{library.name}: {problem}") from error
 
     @property
     def arguments(self) -> tuple[NDArray[Any], ...]:

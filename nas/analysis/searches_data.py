@@ -211,7 +211,13 @@ def _state(record: SearchRecord, workers: Sequence[WorkerRecord]) -> SearchState
         return SearchState.STOPPED if is_begun else SearchState.NOT_BEGUN
     if workers:
         return SearchState.MEASURING
-    return SearchState.ENDED_EARLY if record.ended else SearchState.FINISHED
+    return SearchState.ENDED_EARLY if _is_early(record) else SearchState.FINISHED
+
+
+def _is_early(record: SearchRecord) -> bool:
+    """Whether there would have been more trials; a command that makes them ends when it has enough."""
+    is_enough = record.origin.made_by and not record.counts[TrialState.FAILED]
+    return record.ended is not None and not is_enough
 
 
 def _rate(search: KeptSearch, joined: datetime, now: datetime) -> float | None:

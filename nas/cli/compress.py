@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from nas.compression.source import Source
     from nas.compression.stages import Report, Stage
 
+NEAR = 0.001
+"""By what share of the weights fewer may be zero than was asked for, and nothing is said."""
+
 
 @click.command()
 @click.argument("source")
@@ -90,9 +93,13 @@ def _source(storage: str, source: str, number: int | None) -> "Source":
 
 def _print(report: "Report") -> None:
     titles = ("stage", "weights kept", "bits per weight", "size", "of the first", "validation", "test")
-    first = report.stages[0].size_kb
+    first, wanted = report.stages[0].size_kb, report.settings.sparsity
     rows = [_row(stage, first) for stage in report.stages]
     print_table([Column(title, right=i > 0) for i, title in enumerate(titles)], rows)
+    pruned = next((stage.kept for stage in report.stages if stage.name == "pruned"), None)
+    if wanted is not None and pruned is not None and pruned - (1 - wanted) > NEAR:
+        told = "weights that are signs or odd numbers cannot be zero, and every layer keeps one"
+        say(f"{percent(pruned)} of the weights are left, not {percent(1 - wanted)}: {told}.")
     if report.entropy_kb > 0:
         over = report.codes_kb / report.entropy_kb - 1
         say(f"Codes take {report.codes_kb:.2f} kB, {over:.1%} more than their entropy.")

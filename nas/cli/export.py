@@ -185,6 +185,9 @@ def verify(
     from nas.export.verify import verify as run
 
     if files_only:
+        if latency_tolerance is not None:
+            problem = "nothing is timed where files alone are checked"
+            raise InvalidInput("latency_tolerance", problem, "leave out one of the two options")
         _tell_files(inspect(folder), as_json)
         return
     checks = run(folder, latency_tolerance, _tell_code)

@@ -36,6 +36,8 @@ def predict(folder: Path, images: tuple[Path, ...], form: str | None, as_json: b
     else:
         columns = [Column("path"), Column("class"), Column("probability", right=True)]
         print_table(columns, [(each.path, each.name, f"{each.probability:.1%}") for each in found])
+        if form is None:
+            say(f"Run in the form {found[0].form}.")
 
 
 @click.command()

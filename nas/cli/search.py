@@ -10,7 +10,7 @@ from nas.cli.naming import called
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import print_json, print_pairs, say
 from nas.cli.search_options import goals, how_to_run, what_to_try, which_search
-from nas.cli.settings import config_of, given_settings, settings_of, to_toml
+from nas.cli.settings import command_settings, config_of, given_settings, settings_of, to_toml
 from nas.hints import command
 from nas.ledger.records import SearchRecord
 from search_spaces.errors import InvalidInput, Parameter
@@ -82,7 +82,12 @@ def show(context: click.Context, name: str, as_toml: bool, storage: str, as_json
             "as_toml", ("it and ", Parameter("as_json"), " are two forms"), "give one of the two"
         )
     with Ledger.open(storage) as ledger:
-        settings = settings_of(ledger.search(name), search.params)
+        record = ledger.search(name)
+    made_by = record.origin.made_by
+    if made_by and as_toml:
+        problem = f"'{name}' was made by a command ({made_by}), whose settings no file holds"
+        raise InvalidInput("as_toml", problem, "leave it out to see them")
+    settings = command_settings(record) if made_by else settings_of(record, search.params)
     if as_json:
         print_json(settings)
     elif as_toml:

@@ -55,6 +55,16 @@ def settings_of(record: SearchRecord, options: Iterable[click.Parameter]) -> dic
     return {key: value for key, value in found if value not in (None, "", [], {}, ())}
 
 
+def command_settings(record: SearchRecord) -> dict[str, Any]:
+    """What a command that made a search's trials was given, by the names of its options."""
+    hidden = ("command", "of", "run", "network_digest")
+    steps = {name: value for name, value in record.origin.steps.items() if name not in hidden}
+    found = {"name": record.name, "made by": record.origin.made_by, "data": record.config.data, **steps}
+    return {
+        name.replace("_", "-"): value for name, value in found.items() if value not in (None, "", [], {}, ())
+    }
+
+
 def _limits(config: SearchConfig) -> dict[str, Any]:
     """The limits that were asked for, by the parameters of options."""
     from nas.analysis.settings import limits_asked

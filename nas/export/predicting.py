@@ -28,12 +28,14 @@ class Prediction:
 
     Attributes:
         path: of the file.
+        form: of the network, which was run.
         label: the number of the class.
         name: of the class; its number where nobody has named it.
         probability: that the network gives the class, 0..1, by the softmax of its logits.
     """
 
     path: str
+    form: str
     label: int
     name: str
     probability: float
@@ -51,7 +53,7 @@ def predict(
         folder: what ``nas export`` wrote.
         images: files, and folders of them, of which all image files below count but hidden ones.
         form: which form to run; the first that runs here if not given.
-        warn: is told of images that seem to be scaled otherwise.
+        warn: is told of images that seem to be scaled otherwise, and of forms that should run and do not.
 
     Raises:
         InvalidInput: the folder has no such form, or a file is no image that can be read.
@@ -62,12 +64,12 @@ def predict(
     card = inspected.card
     if not card.mean or card.input_shape[0] not in (1, 3):
         raise BitnasError(f"{folder}: its card does not tell how to scale image files; give it arrays")
-    run = _opened(inspected, form)
+    name, run = _opened(inspected, form, warn)
     for start in range(0, len(files), PART):
         part = files[start : start + PART]
         pixels = np.stack([_pixels(path, card, warn) for path in part])
         logits = run(Scaling(tuple(card.mean), tuple(card.deviation)).floats(pixels))
-        yield from (_prediction(path, row, card) for path, row in zip(part, logits, strict=True))
+        yield from (_prediction(path, name, row, card) for path, row in zip(part, logits, strict=True))
 
 
 def runnable(inspected: Inspected) -> "list[ExportFormat]":
@@ -84,18 +86,35 @@ def runnable(inspected: Inspected) -> "list[ExportFormat]":
     return found
 
 
-def _opened(inspected: Inspected, name: str | None) -> "Run":
-    """The form of that name, or the first that runs here."""
+def _opened(inspected: Inspected, name: str | None, warn: Callable[[str], None]) -> "tuple[str, Run]":
+    """The form of that name, or the first that runs here, and what runs it."""
+    if name is None:
+        return _first_that_opens(inspected, warn)
     forms = {form.name: form for form in inspected.forms}
-    if name is not None and name not in forms:
+    if name not in forms:
         problem = f"'{inspected.folder}' has no form '{name}'"
         raise InvalidInput("form", problem, f"choose one of {', '.join(forms)}, or export it so")
-    form = runnable(inspected)[0] if name is None else forms[name]
-    run = form.opened(inspected.folder)
+    run = forms[name].opened(inspected.folder)
     if run is None:
-        problem = f"'{form.name}' cannot be run here: {form.missing(inspected.folder)}"
+        problem = f"'{name}' cannot be run here: {forms[name].missing(inspected.folder)}"
         raise InvalidInput("form", problem, "choose another form, or add what is missing")
-    return run
+    return name, run
+
+
+def _first_that_opens(inspected: Inspected, warn: Callable[[str], None]) -> "tuple[str, Run]":
+    """The first form that runs here; one that should and does not is told, and the next one is tried."""
+    found = runnable(inspected)
+    for form, after in zip(found, [*found[1:], None], strict=True):
+        try:
+            run = form.opened(inspected.folder)
+        except BitnasError as error:
+            if after is None:
+                raise
+            warn(f"{form.name} does not run here, so {after.name} is tried: {error}")
+            continue
+        if run is not None:
+            return form.name, run
+    raise BitnasError(f"{inspected.folder}: no form of it runs here")
 
 
 def _files_of(given: Path) -> list[Path]:
@@ -133,9 +152,9 @@ def _pixels(path: Path, card: "Card", warn: Callable[[str], None]) -> "NDArray[n
     return found
 
 
-def _prediction(path: Path, logits: "NDArray[Any]", card: "Card") -> Prediction:
-    """The class of the greatest of the logits (classes,), and its softmax."""
+def _prediction(path: Path, form: str, logits: "NDArray[Any]", card: "Card") -> Prediction:
+    """The class of the greatest of a form's logits (classes,), and its softmax."""
     label = int(logits.argmax())
     shares = np.exp(logits.astype(np.float64) - logits.max())
     name = card.class_names[label] if label < len(card.class_names) else str(label)
-    return Prediction(str(path), label, name, float(shares[label] / shares.sum()))
+    return Prediction(str(path), form, label, name, float(shares[label] / shares.sum()))

@@ -83,6 +83,17 @@ def _check_ledger(storage: str, found: list[dict[str, Any]]) -> None:
         assert all(trial.state is TrialState.INFEASIBLE and trial.error for trial in others)
 
 
+def _check_lists(*storage: str) -> None:
+    """It has ended with all it needs, and what it was given is what is shown of it."""
+    listed = run("searches", *storage).stdout.splitlines()[1]
+    assert "adapt of out" in listed and " finished " in listed, listed
+    shown = run("search", "show", "digits-adapted", *storage).stdout
+    assert "made by         adapt of out\n" in shown and "max-latency-ms  1.0\n" in shown, shown
+    assert "space" not in shown and "sampler" not in shown
+    refused = run("search", "show", "digits-adapted", "--toml", *storage)
+    assert refused.exit_code == 2 and refused.stderr.startswith("Error: --toml: 'digits-adapted' was made by")
+
+
 @pytest.mark.usefixtures("small_network")
 def test_a_network_within_the_budget_is_not_compressed_and_too_small_a_one_is_told(tmp_path: Path) -> None:
     trained(tmp_path / "out")
@@ -101,6 +112,7 @@ def test_a_network_within_the_budget_is_not_compressed_and_too_small_a_one_is_to
         assert wide.exit_code == 0, wide.stderr
         assert "the float network is within 1.00 ms" in wide.stderr
         assert [line.split()[1] for line in wide.stdout.splitlines()[1:]] == ["head", "float"]
+        _check_lists(*common[-2:])
         again = run("adapt", "digits-adapted/1", *common, "--max-size-kb", "1000", "--name", "again")
         assert again.exit_code == 0, again.stderr
         assert "trial 1 of search digits-adapted: measuring it in float" in again.stderr

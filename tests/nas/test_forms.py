@@ -28,6 +28,7 @@ from nas.export.verify import verify
 from nas.export.wilson import wilson
 from nas.training.loop import train
 from runtime.formats.artifact import MANIFEST
+from runtime.formats.saving import vouch_again
 from search_spaces.errors import BitnasError, DisagreementError, InvalidInput
 
 FORMS = ("tvm", "c", "safetensors") if shutil.which("cc") else ("tvm", "safetensors")
@@ -245,10 +246,20 @@ def test_the_predict_command(folder: Path, tmp_path: Path) -> None:
     found = run("predict", folder, images / "00.png", "--json")
     assert found.exit_code == 0, found.stderr
     (each,) = json.loads(found.stdout)
-    assert set(each) == {"path", "label", "name", "probability"}
+    assert set(each) == {"path", "form", "label", "name", "probability"}
     table = run("predict", folder, images)
     assert table.stdout.splitlines()[0].split() == ["path", "class", "probability"]
     assert len(table.stdout.splitlines()) == 13
+    assert table.stderr == "Run in the form tvm.\n"
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    (damaged / "network.so").write_bytes(b"no library")
+    vouch_again(damaged)
+    told = run("predict", damaged, images / "00.png")
+    assert told.stdout.splitlines()[1].split()[1:] == table.stdout.splitlines()[1].split()[1:]
+    assert told.stderr.startswith(f"Warning: tvm does not run here, so {FORMS[1]} is tried: network.so: it")
+    assert told.stderr.endswith(f"\nRun in the form {FORMS[1]}.\n")
+    alone = run("predict", damaged, images / "00.png", "--format", "tvm")
+    assert alone.exit_code == 1 and alone.stderr.startswith("Error: network.so: it is not a library")
     (images / "dark.png").write_bytes(png(np.full((8, 8), 9, np.uint8)))
     assert "its brightest pixel is 9 of 255" in run("predict", folder, images / "dark.png").stderr
 
@@ -308,6 +319,11 @@ def test_ratios_are_of_the_same_round() -> None:
 
 
 def test_verify_says_what_is_code_before_it_runs(folder: Path, tmp_path: Path) -> None:
+    both = run("verify", folder, "--files-only", "--latency-tolerance", "0.5")
+    assert (both.exit_code, both.stdout) == (2, "")
+    assert both.stderr.startswith(
+        "Error: --latency-tolerance: nothing is timed where files alone are checked"
+    )
     found = run("verify", folder, "--files-only")
     assert found.exit_code == 0
     assert "nothing of them was run" in found.stderr
