@@ -172,6 +172,8 @@ def test_contenders_take_turns():
     times = race({"a": contender("a", 1e-3), "b": contender("b", 2e-3)}, Effort(rounds=3))
     assert times == {"a": 1.0, "b": 2.0}
     assert order[-6:] == ["a", "b"] * 3
+    taken = iter([0.0, 0.0, 5e-3, 1e-3, 2e-3])  # two to warm up
+    assert race({"a": lambda repeats: next(taken)}, Effort(rounds=3, least=True)) == {"a": 1.0}
 
 
 def test_what_is_asked_is_compared():
