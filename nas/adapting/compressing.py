@@ -146,8 +146,7 @@ def _pruned(
 
     base = known.architecture.recoded(chosen)
     chooser = Chooser(base, known.channels, known.scores, costs, check, cut.gone, cut.without)
-    chooser.down_to(target, tell)
-    return chooser.now
+    return chooser.fuller(target) if chooser.down_to(target, tell) else chooser.now
 
 
 def _is_gone(layer: str, without: Sequence[str]) -> bool:

@@ -76,6 +76,44 @@ class Chooser(Greedy[Cut, Take]):
         self._dimensions = [d for d in couplings.dimensions if all(i in scored for c in d.cells for i in c)]
         super().__init__(self._cut(gone, without), costs)
 
+    def fuller(self, target: float) -> Cut:
+        """What is left if steps are undone that the cost ``target`` does not need.
+
+        The last step often goes beyond a target, and steps before it may then be spared. What mattered most
+        comes back first. The chooser itself stays as it is.
+        """
+        found, taken = self.now, self._taken()
+        while (put_back := self._put_back(found, taken, target)) is not None:
+            found = put_back
+        return found
+
+    def _taken(self) -> list[Cut]:
+        """For each step, a cut of what it took out alone."""
+        after = [*self.before[1:], self.now]
+        return [
+            replace(
+                new,
+                gone=new.gone - old.gone,
+                without=tuple(name for name in new.without if name not in old.without),
+            )
+            for old, new in zip(self.before, after, strict=True)
+        ]
+
+    def _put_back(self, now: Cut, taken: Sequence[Cut], target: float) -> Cut | None:
+        """What is left with one step undone, the one that lost most; None where none can be."""
+        found = []
+        for step in taken:
+            without = tuple(name for name in now.without if name not in step.without)
+            inside = {one for name in without for one in self._within(name)}
+            left = self._cut((now.gone - step.gone) | inside, without)
+            if left.lost < now.lost:
+                found.append(left)
+        for left in sorted(found, key=lambda left: left.lost):
+            cost = self._costs.known([left.architecture])[0]
+            if cost <= target and self.is_possible(left):
+                return replace(left, cost=cost)
+        return None
+
     def is_possible(self, left: Cut) -> bool:
         """Whether the channels can be cut out."""
         try:

@@ -203,7 +203,8 @@ def _smaller(
         left = cut(module, channels, chooser.now.architecture, chooser.now.gone)
         time = measured(model, left, chooser.now.architecture)
         if time.milliseconds <= goal:
-            return chooser.now, left, time
+            cut_out = partial(cut, module, channels)
+            return _fuller(chooser, left, time, goal, model, cut_out)
         if not is_enough:
             break
         wanted = min(wanted, chooser.now.cost) * min(MARGIN, goal / time.milliseconds)
@@ -211,6 +212,24 @@ def _smaller(
     raise NothingFitsError(
         Parameter(request.target), f": the least that pruning leaves takes {least}; give more"
     )
+
+
+def _fuller(
+    chooser: Chooser,
+    left: "nn.Module",
+    time: "Measurement",
+    goal: float,
+    model: "LatencyModel",
+    cut_out: "Callable[[Buildable, frozenset[int]], nn.Module]",
+) -> "tuple[Cut, nn.Module, Measurement]":
+    """What is left with all put back that the goal does not need, if it keeps to the goal when measured."""
+    now = chooser.now
+    fuller = chooser.fuller(now.cost * goal / time.milliseconds)
+    if fuller == now:
+        return now, left, time
+    module = cut_out(fuller.architecture, fuller.gone)
+    again = measured(model, module, fuller.architecture)
+    return (fuller, module, again) if again.milliseconds <= goal else (now, left, time)
 
 
 def _check(module: "nn.Module", channels: "Couplings", left: Buildable, gone: frozenset[int]) -> None:

@@ -129,6 +129,13 @@ def test_a_latency_is_reached_by_steps_that_are_faster_and_cost_least() -> None:
     assert chooser.now.without == ("block0",)
     mattering = {one for name, ids in channels.made.items() for one in ids[: len(ids) // 2]}
     assert not mattering & chooser.now.gone - set(channels.made["block0.conv1.0"])
+    assert chooser.fuller(chooser.now.cost) == chooser.now, "nothing can be put back"
+    fuller = chooser.fuller(before)
+    assert (fuller.gone, fuller.without, fuller.lost) == (frozenset(), (), 0.0)
+    limit = (chooser.now.cost + before) / 2
+    between = chooser.fuller(limit)
+    assert chooser.now.lost > between.lost > 0 and between.gone < chooser.now.gone
+    assert between.cost == pytest.approx(milliseconds(between.architecture)) and between.cost <= limit
     assert not chooser.down_to(0.0), "something is always left"
     widths = chooser.now.architecture.widths
     assert min(width for name, width in widths.items() if "shortcut" not in name) >= LEAST
