@@ -92,6 +92,12 @@ def _mul(at: At, input: Any, other: Any) -> Tensor:
 
 def _product(at: At, left: Tensor, right: Tensor) -> Tensor:
     """The product of two tensors of one shape, or of images of which one is broadcast, as a gate is."""
+    repeated = at.builder.repeated
+    if isinstance(left, Value) and isinstance(right, Value) and left.shape == right.shape:
+        if right.index in repeated:
+            right = repeated[right.index]
+        elif left.index in repeated:
+            left = repeated[left.index]
     if torch_shape(left) == torch_shape(right):
         return elementwise_of_two(at, left, right, _of_one_shape)
     image, factor = sorted(map(at.plain, (left, right)), key=lambda v: -math.prod(v.shape))

@@ -26,6 +26,8 @@ class GraphBuilder:
         """What comes before the names of its steps, such as ``block0``."""
         self.batch, self.channels, self.height, self.width = input_shape
         self.nodes: list[Node] = []
+        self.repeated: dict[int, Value] = {}
+        """Of values that repeat the rows, columns or channels of an image: the image, by their index."""
         self._seen: dict[Any, Value] = {}
         self._input = Value(0, (self.batch, self.height, self.width, self.channels), "nchw")
         self._count = 1

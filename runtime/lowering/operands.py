@@ -48,6 +48,22 @@ def along_pixels(at: At, *images: Value) -> list[Value]:
     return [_repeated(at, image, sides, f"operand{i}") for i, image in enumerate(images)]
 
 
+def expanded(at: At, image: Value, shape: tuple[int, ...]) -> Value:
+    """An image (N, H, W, C) repeated to a shape wherever it has 1; a product then reads the image itself."""
+    found = _repeated(at, image, shape[1:3], "pixels")
+    n, height, width, channels = shape
+    if found.shape[-1] != channels:
+        size = height * width  # pixels become rows, and the only channel their only column
+        tables: Constants = {
+            "row": np.arange(size, dtype=np.int32), "column": np.zeros(channels, np.int32)
+        }  # fmt: skip
+        work = TakePixels(n, size, 1, size, channels, 1)
+        found = at.emit(work, [found], shape, lambda: tables, ("repeated", size, channels), "channels")
+    if found.index != image.index:
+        at.builder.repeated[found.index] = image
+    return found
+
+
 def _repeated(at: At, image: Value, sides: Sequence[int], part: str) -> Value:
     """Rows or columns of which there is one, as often as they are wanted."""
     n, height, width, channels = image.shape

@@ -43,9 +43,10 @@ def _split(at: At, tensor: Tensor, split_size_or_sections: Any, dim: Any = 0) ->
 @rule(torch.narrow, "narrow", view=True, takes="any")
 def _narrow(at: At, input: Tensor, dim: Any, start: Any, length: Any) -> Tensor:
     axis, size = _axis(at, input, dim)
-    fits = isinstance(start, int) and isinstance(length, int) and 0 <= start < start + length <= size
-    at.require(fits, f"{length} from {start} on are not in {size}")
-    return part(at, input, axis, start, length)
+    whole = isinstance(start, int) and isinstance(length, int)
+    first = start + size if whole and start < 0 else start
+    at.require(whole and 0 <= first < first + length <= size, f"{length} from {start} on are not in {size}")
+    return part(at, input, axis, first, length)
 
 
 def _split_evenly(at: At, tensor: Tensor, each: int, axis: int, size: int) -> Parts:

@@ -42,6 +42,8 @@ def pool_normed_signs(graph: Graph, can_join: CanJoin) -> None:
         before = pool and graph.producer(pool.inputs[0])
         if not affine or not pool or not before or not _keeps_order(sign) or not can_join(before, affine):
             continue
+        if not _is_of_channels(pool, affine) or not _is_of_channels(pool, sign):
+            continue
         _change_places(graph, pool, affine)
         _change_places(graph, pool, sign)
         pool.workload = replace(pool.workload, mixed=True)  # type: ignore[call-arg]  # a MaxPool2d, see above
@@ -52,7 +54,7 @@ def _move(graph: Graph, kinds: tuple[type[Workload], ...], can_join: CanJoin) ->
     for step in _nodes(graph, kinds):
         pool = only_source(graph, step, MaxPool2d)
         before = pool and graph.producer(pool.inputs[0])
-        if pool and before and _keeps_order(step) and can_join(before, step):
+        if pool and before and _keeps_order(step) and _is_of_channels(pool, step) and can_join(before, step):
             _change_places(graph, pool, step)
 
 
@@ -63,6 +65,16 @@ def _nodes(graph: Graph, kinds: tuple[type[Workload], ...]) -> list[Node]:
 def _keeps_order(step: Node) -> bool:
     """Whether it does the same to every pixel of a channel."""
     return not isinstance(step.workload, SignPack) or step.workload.threshold in ("zero", "channel")
+
+
+def _is_of_channels(pool: Node, step: Node) -> bool:
+    """Whether a step that knows channels knows those of the pool, which may go along any axis of a tensor."""
+    work: Any = step.workload
+    over: Any = pool.workload
+    return not isinstance(work, SignPack | Affine) or (work.batch, work.channels) == (
+        over.batch,
+        over.channels,
+    )
 
 
 def _change_places(graph: Graph, pool: Node, step: Node) -> None:

@@ -1,4 +1,4 @@
-"""Rules for steps that change the sides of an image: borders, resizing."""
+"""Rules for steps that change the sides of an image: borders, resizing, repeating."""
 
 import math
 from typing import Any
@@ -9,8 +9,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from runtime.graph import Constants, Value
+from runtime.lowering.arrangement import Tensor
 from runtime.lowering.mean_rules import adaptive_mean
-from runtime.lowering.rulebook import At, finite_number, rule
+from runtime.lowering.operands import expanded
+from runtime.lowering.rulebook import At, finite_number, rule, torch_shape
 from runtime.workload import Pad2d, ResizeBilinear, TakePixels
 
 PADDED = 3  # axes of torch's that a border may have: columns, rows, channels
@@ -93,6 +95,27 @@ def _resize(
     names = ("row", "row_below", "row_share"), ("column", "column_behind", "column_share")
     found = {name: t for own, ts in zip(names, between, strict=True) for name, t in zip(own, ts, strict=True)}
     return at.emit(ResizeBilinear(*work), [input], shape, lambda: found, made_of)
+
+
+@rule("expand", view=True, takes="any")
+def _expand(at: At, input: Tensor, *size: Any) -> Tensor:
+    given = size[0] if len(size) == 1 and isinstance(size[0], tuple | list) else size
+    own = torch_shape(at.any_tensor(input))
+    at.require(all(isinstance(side, int) for side in given), f"{given} is not a shape")
+    at.require(len(given) == len(own), f"a tensor of shape {own} is not expanded to {tuple(given)}")
+    shape = tuple(before if side == -1 else side for before, side in zip(own, given, strict=True))
+    if shape == own:
+        return input
+    fits = all(side == before or before == 1 for before, side in zip(own, shape, strict=True))
+    at.require(fits and shape[0] == own[0], f"a tensor of shape {own} is not expanded to {tuple(given)}")
+    image = at.image(at.plain(input))
+    n, channels, height, width = shape
+    return expanded(at, image, (n, height, width, channels))
+
+
+@rule("expand_as", view=True, takes="any")
+def _expand_as(at: At, input: Tensor, other: Any) -> Tensor:
+    return _expand(at, input, torch_shape(at.any_tensor(other)))
 
 
 def _pair(at: At, option: str, given: Any) -> tuple[Any, Any]:

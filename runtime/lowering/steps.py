@@ -57,7 +57,8 @@ class Step:
             isinstance(changed, Value | Arranged) and torch_shape(found) == torch_shape(changed)
         )
         at.require(is_same, "it changes a tensor in place by one of another shape, which torch refuses too")
-        for each in found if isinstance(found, tuple) else (found,):
+        parts = found if isinstance(found, tuple) else (found,)
+        for each in (part for part in parts if isinstance(part, Value | Arranged)):
             fits = prod(each.shape) <= MAX_ELEMENTS
             at.require(fits, f"its output of shape {each.shape} is too large for a kernel")
         return found

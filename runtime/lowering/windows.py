@@ -41,6 +41,17 @@ def convolution_window(at: At, kernel: tuple[int, ...], stride: Any, padding: An
     return Window.of(kernel, steps, (top, left, top, left), gaps)
 
 
+def adaptive_sides(at: At, image: Value, output_size: Any) -> tuple[int, int]:
+    """The rows and columns that an adaptive pool makes of an image; None leaves the image's own."""
+    size = tuple(output_size) if isinstance(output_size, tuple | list) else (output_size, output_size)
+    at.require(len(size) == 2, f"output_size {output_size} is not one or two numbers")
+    wanted = [own if given is None else given for given, own in zip(size, image.shape[1:3], strict=True)]
+    whole = all(isinstance(side, int) and side > 0 for side in wanted)
+    at.require(whole, f"output_size {output_size} is not one or two whole numbers above 0")
+    rows, columns = wanted
+    return rows, columns
+
+
 def ceiled(window: Window, height: int, width: int) -> Window:
     """The window with so much padding more that their number is rounded up, as torch does it."""
     rows, columns = window.extent

@@ -100,6 +100,15 @@ def function(pick, shape):
         "first row": lambda x: x[:, :, 0],
         "mean of rows": lambda x: x.mean(2, keepdim=True),
         "mean of channels": lambda x: x * x.mean(1, True),
+        "max of all": lambda x: x.amax((2, 3), keepdim=True),
+        "max of channels": lambda x: x * x.max(1, keepdim=True)[0],
+        "max of rows": lambda x: torch.max(x, dim=2).values,
+        "adaptive max": lambda x: F.adaptive_max_pool2d(x, (2, 3)),
+        "narrow": lambda x: x.narrow(1, -1, 1),
+        "gate expanded": lambda x: x * torch.sigmoid(x.mean((2, 3), keepdim=True)).expand_as(x),
+        "expanded": lambda x: (
+            x[:, :1].expand(-1, 5, -1, -1) - x.mean((1, 2, 3), True).expand(-1, 5, *x.size()[2:])
+        ),
         "interpolate": lambda x: F.interpolate(x, (5, 7), mode="bilinear", align_corners=True),
         "cat of rows": lambda x: torch.cat([x, x[:, :, :1]], 2),
         "reviewed": lambda x: x.view(n, -1, x.shape[3], x.shape[2]),

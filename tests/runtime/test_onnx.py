@@ -328,6 +328,15 @@ def test_whatever_is_lowered_has_a_form():
     assert written_rules and not missing
 
 
+@pytest.mark.parametrize(
+    "pool", [nn.MaxPool2d(2, ceil_mode=True), nn.MaxPool2d(3, 2, 1), nn.AdaptiveMaxPool2d(3)]
+)
+def test_zeros_around_an_image_are_not_taken_into_a_pool(pool):
+    """onnxruntime would, as if they were less than all numbers."""
+    model, images = nn.Sequential(nn.ZeroPad2d((1, 0, 1, 0)), pool), -torch.rand(2, 3, 8, 8)
+    np.testing.assert_array_equal(through_onnx(model, images.numpy()), model(images).numpy())
+
+
 def through_onnx(model, images):
     return ran(runtime.onnx_model(model, images.shape), images)
 

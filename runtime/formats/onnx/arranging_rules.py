@@ -71,13 +71,17 @@ def _parts(at: At, input: Tensor, dim: int) -> tuple[str, ...]:
 
 @exporter(torch.narrow)
 def _narrow(at: At, input: Tensor, dim: int, start: int, length: int) -> str:
-    return _sliced(at, input, {dim % len(input.shape): slice(start, start + length)})
+    axis = dim % len(input.shape)
+    first = start % input.shape[axis] if start < 0 else start
+    return _sliced(at, input, {axis: slice(first, first + length)})
 
 
 @exporter(operator.getitem)
 def _getitem(at: At, input: Any, index: Any) -> Any:
     if isinstance(input, tuple):  # of parts
         found = input[index]
+        parts = (found,) if isinstance(found, Tensor) else found
+        at.require(all(each.name for each in parts), "the indices of a maximum are not computed")
         return found.name if isinstance(found, Tensor) else tuple(each.name for each in found)
     given = index if isinstance(index, tuple) else (index,)
     named = sum(each is not None and each is not ... for each in given)

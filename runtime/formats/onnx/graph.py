@@ -81,6 +81,10 @@ class OnnxGraph:
             self._known[same] = found
         return self._known[same]
 
+    def kind_of(self, name: str) -> str:
+        """The operator that gives a tensor; empty for the network's input."""
+        return next((node.op_type for node in self.nodes if name in node.output), "")
+
     def constant(self, array: NDArray[Any] | np.generic) -> str:
         """The name of a constant."""
         from onnx import numpy_helper

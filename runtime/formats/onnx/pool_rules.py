@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from runtime.formats.onnx.graph import Tensor
 from runtime.formats.onnx.rulebook import At, exporter
-from runtime.formats.onnx.windows import bordered, two, window
+from runtime.formats.onnx.windows import apart, bordered, two, window
 
 Sides = tuple[int, int, int, int]
 
@@ -19,6 +19,7 @@ Sides = tuple[int, int, int, int]
 def _max_pool(at: At, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> str:
     kernel, gaps = two(kernel_size), two(dilation)
     steps = two(stride or kernel)
+    input = apart(at, input)
     image, pads = _within(
         at, input, kernel, _sides(at, input, kernel, steps, padding, gaps), np.float32(-np.inf)
     )

@@ -1,4 +1,4 @@
-"""Rules for steps that change the sides of an image: borders, resizing."""
+"""Rules for steps that change the sides of an image: borders, resizing, repeating."""
 
 from typing import Any
 
@@ -30,6 +30,16 @@ def _pad(at: At, input: Tensor, pad: Any, value: Any) -> str:
         return input.name
     pads = np.array([0, before, top, left, 0, behind, bottom, right], np.int64)
     return at.op("Pad", input, pads, *([np.float32(value)] if value else []))
+
+
+@exporter("expand")
+def _expand(at: At, input: Tensor) -> str:
+    return at.op("Expand", input, np.array([1, *at.shape[1:]], np.int64))
+
+
+@exporter("expand_as")
+def _expand_as(at: At, input: Tensor) -> str:
+    return _expand(at, input)
 
 
 @exporter(nn.Upsample, nn.UpsamplingNearest2d, F.interpolate)

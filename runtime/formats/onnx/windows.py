@@ -1,10 +1,11 @@
 """What torch's options of windows are in ONNX."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from runtime.formats.onnx.graph import Operand
+from runtime.formats.onnx.graph import Operand, Tensor
 from runtime.formats.onnx.rulebook import At
 
 
@@ -34,6 +35,13 @@ def window(
         "dilations": None if gaps == (1, 1) else gaps,
         "group": None if groups == 1 else groups,
     }
+
+
+def apart(at: At, input: Tensor) -> Tensor:
+    """What a max pool reads: onnxruntime (1.31) would take a border of zeros into it, as one of -inf."""
+    if at.graph.kind_of(input.name) != "Pad":
+        return input
+    return replace(input, name=at.op("Max", input, np.finfo(np.float32).min))
 
 
 def bordered(at: At, image: Operand, pads: tuple[int, ...], value: Any) -> str:
