@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import page, recorded
-from benchmarks.command import Command, require_runs
+from benchmarks.command import Command, NewFile, require_runs
 from benchmarks.engine_rows import ENGINES
 from benchmarks.engines.keeping import run_kept
 from benchmarks.race import Effort
@@ -30,7 +30,7 @@ from search_spaces.errors import BitnasError, InvalidInput
 @click.option("--target", default="native", show_default=True, help="What our kernels are compiled for.")
 @click.option("--engines", default=sys.executable, metavar="PYTHON", help=f"Has {', '.join(ENGINES)}.")
 @click.option("--litert-torch", default=sys.executable, metavar="PYTHON", help="Has litert-torch.")
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the table here, too.")
+@click.option("--json", "path", type=NewFile(), help="Write the table here, too.")
 @click.option("--record", is_flag=True, help="Keep the rows in the table of this CPU and target.")
 @click.option("--remark", help="With --record: what a reader should know of this CPU's figures.")
 @click.option("--docs", is_flag=True, help="Measure nothing; write the tables into the pages of docs/.")
@@ -58,6 +58,8 @@ def main(
         raise InvalidInput("only", f"no group holds '{only}'", f"choose from {', '.join(groups)}")
     if quick and record:
         raise InvalidInput("record", "times of --quick mean little", "leave one of the two out")
+    if remark is not None and not record:
+        raise InvalidInput("remark", "it is kept with the rows of a table", "give --record, too")
     require_runs(target)
     usual = Effort(target=target, engines=engines, litert_torch=litert_torch)
     if least:

@@ -82,12 +82,23 @@ def group_speeds(code: str, time_all: Callable[..., dict[Workload, float]], side
     return {size: speed[work] / speed[dense] for size, work in grouped.items()}
 
 
+PARTS = ("counts", "rows", "groups")
+
+
 @click.command(cls=Command)
 @click.option("--target", "targets", multiple=True, default=("native", "x86-64-v3"), show_default=True)
 @click.option("--side", type=click.IntRange(4), default=28, show_default=True, help="Pixels, but for rows.")
 @click.option("--schedules", type=click.IntRange(1), default=4, show_default=True, help="Compiled of each.")
 @click.option("--rounds", type=click.IntRange(1), default=9, show_default=True, help="Turns of each.")
-@click.option("--part", "parts", multiple=True, default=("counts", "rows", "groups"), show_default=True)
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(PARTS),
+    default=PARTS,
+    show_default=True,
+    help="What to time.",
+)
 def main(targets: tuple[str, ...], side: int, schedules: int, rounds: int, parts: tuple[str, ...]) -> None:
     """Time 3x3 convolutions in turns, on one thread: by output channels, in rows of 53 pixels, in groups."""
     for target in targets:

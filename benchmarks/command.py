@@ -1,5 +1,6 @@
 """A command of a benchmark, which says in one line what it was given wrongly, as ``nas`` does."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -7,6 +8,20 @@ import click
 from nas.cli.naming import NamingContext
 from runtime.target import missing_flags, required_flags
 from search_spaces.errors import BitnasError, InvalidInput
+
+
+class NewFile(click.Path):
+    """A file to be written; its folder must be there before anything is measured."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """As click does."""
+        path = Path(value)
+        if not path.absolute().parent.is_dir():
+            self.fail(f"There is no folder '{path.parent}'; make it, or name another file.", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def require_runs(target: str) -> None:

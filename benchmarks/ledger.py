@@ -18,7 +18,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from benchmarks.command import Command
+from benchmarks.command import Command, NewFile
 from nas.ledger import EpochRecord, Ledger, SearchConfig, TrialState, Worker
 from nas.ledger.claims import Claims
 from nas.ledger.entries import Cost
@@ -127,7 +127,7 @@ def summary(found: list[Work], seconds: float, complete: int) -> dict[str, Any]:
 @click.option(
     "--each", type=click.IntRange(1), default=500, show_default=True, help="Trials for each process."
 )
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures here, too.")
+@click.option("--json", "path", type=NewFile(), help="Write the figures here, too.")
 def main(storage: str | None, processes: int, each: int, path: Path | None) -> None:
     """How many trials a second a ledger takes, from claim to end, and how evenly processes get them.
 

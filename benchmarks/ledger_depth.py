@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import insert, select, update
 
+from benchmarks.command import NewFile
 from benchmarks.ledger import Work, run_one
 from nas.analysis.standing import Standing
 from nas.ledger import Ledger, SearchConfig, TrialState, Worker
@@ -96,7 +97,7 @@ def _seconds(call: Callable[[], object]) -> float:
 
 @click.command()
 @click.option("--trials", type=click.IntRange(2), multiple=True, default=(1_000, 10_000), show_default=True)
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures here, too.")
+@click.option("--json", "path", type=NewFile(), help="Write the figures here, too.")
 def main(trials: tuple[int, ...], path: Path | None) -> None:
     """What a trial takes of a SQLite ledger with so many trials, and what its lists take."""
     found = {}

@@ -73,9 +73,19 @@ def measured(name: str, side: int, effort: Effort, tuned: bool) -> Row:
     return Row(name, len(compiled.info.workloads), error, times["ours"], times["onnxruntime"])
 
 
+LEAST_SIDE = 64
+"""Pixels that each of the networks leaves something of."""
+
+
 @click.command(cls=Command)
 @click.option("--only", multiple=True, type=click.Choice(zoo.MODELS), help="A network; may be given again.")
-@click.option("--side", default=224, show_default=True, help="Of the images, in pixels.")
+@click.option(
+    "--side",
+    type=click.IntRange(LEAST_SIDE),
+    default=224,
+    show_default=True,
+    help="Of the images, in pixels.",
+)
 @click.option("--quick", is_flag=True, help="A single short round: checks results, its times mean little.")
 @click.option("--tuned", is_flag=True, help="Measure the schedules of each kernel first; minutes a network.")
 def main(only: tuple[str, ...], side: int, quick: bool, tuned: bool) -> None:

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.command import Command
+from benchmarks.command import Command, NewFile
 from nas.data import DataSet, Source, Split
 from nas.data.data_set import Scaling
 from nas.training.loop import Training
@@ -172,7 +172,7 @@ def compared(name: str, width: int, precision: str, kernel: int, rounds: int) ->
 @click.option("--precision", multiple=True, help="Likewise. [default: the users' five]")
 @click.option("--kernel", type=int, default=3, show_default=True, help="Of the blocks.")
 @click.option("--rounds", type=click.IntRange(1), default=4, show_default=True, help="Steps of each.")
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Write what was found.")
+@click.option("--json", "path", type=NewFile(), help="Write what was found.")
 def main(
     only: tuple[str, ...],
     width: tuple[int, ...],

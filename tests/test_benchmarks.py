@@ -13,6 +13,7 @@ from click.testing import CliRunner
 import search_spaces
 from benchmarks import (
     augmentation,
+    channels,
     integers,
     ledger,
     networks,
@@ -23,6 +24,7 @@ from benchmarks import (
     rivals,
     rows,
     targets,
+    torchvision,
     training,
 )
 from benchmarks.__main__ import main
@@ -141,6 +143,22 @@ def test_an_unknown_group_is_one_line():
     result = CliRunner().invoke(main, ["--only", "abacus"])
     assert result.exit_code == 2
     assert "no group holds 'abacus'; choose from binary convolution" in result.output
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "told"),
+    [
+        (main, ["--json", "/absent/a.json"], "'--json': There is no folder '/absent'; make it, or"),
+        (ledger.main, ["--json", "/absent/a.json"], "'--json': There is no folder '/absent'; make it, or"),
+        (main, ["--remark", "quiet"], "--remark: it is kept with the rows of a table; give --record, too"),
+        (channels.main, ["--part", "count"], "'--part': 'count' is not one of 'counts', 'rows', 'groups'"),
+        (torchvision.main, ["--side", "8"], "'--side': 8 is not in the range x>=64"),
+    ],
+)
+def test_nothing_is_measured_for_what_is_given_wrongly(command, given, told):
+    found = CliRunner().invoke(command, given)
+    assert (found.exit_code, found.stdout) == (2, "")
+    assert told in " ".join(found.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.command import Command
+from benchmarks.command import Command, NewFile
 from benchmarks.cycles import mca
 from benchmarks.cycles.loops import Kind, Loop, hottest_loop
 from runtime.codegen.kernel_functions import direct_kernel
@@ -119,7 +119,7 @@ def _loop(workload: BitserialConv2d | Conv2d, target: str, schedule: str, kind: 
 @click.option(
     "--schedules", type=click.IntRange(1), default=1, show_default=True, help="Take the best of so many."
 )
-@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures here, too.")
+@click.option("--json", "path", type=NewFile(), help="Write the figures here, too.")
 def main(
     targets: tuple[str, ...], only: str, channels: int, window: int, schedules: int, path: Path | None
 ) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 import click
 from rich.progress import track
 
-from benchmarks.command import Command
+from benchmarks.command import Command, NewFile
 from benchmarks.proof import cortex_m4
 from benchmarks.proof.drawn import mixes, named
 from benchmarks.proof.emulated import EMULATORS, missing
@@ -62,7 +62,7 @@ JUDGED = ("runtime", "search_spaces", "benchmarks/proof")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Networks at once.")
 @click.option(
     "--log",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NewFile(),
     default="proof-networks.jsonl",
     show_default=True,
     help="Where outcomes are kept.",

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from benchmarks.blocks import write_block
+from benchmarks.command import NewFile
 from benchmarks.search import page
 from benchmarks.search.contenders import Contender, contenders
 from benchmarks.search.runs import Run, grouped, keep, kept, run
@@ -28,7 +29,7 @@ KEPT_EVERY = 10
 @click.option("--workers", default=1, help="That search at once; Optuna's has one always.")
 @click.option("--again", is_flag=True, help="Also what is in --runs already.")
 @click.option("--runs", type=click.Path(dir_okay=False, path_type=Path), default="search-runs.jsonl")
-@click.option("--json", "output", type=click.Path(dir_okay=False, path_type=Path), help="Where results go.")
+@click.option("--json", "output", type=NewFile(), help="Where results go.")
 @click.option(
     "--docs", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="The page to mend."
 )

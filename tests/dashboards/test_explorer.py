@@ -281,8 +281,9 @@ def test_a_report_opens_without_a_network(reader: Reader, storage: str, tmp_path
     assert page.locator(".bitnas-compare").is_hidden(), "a file has no page that compares"
     page.locator(BEST).get_by_role("link", name="trial 4").click()
     page.locator("dialog svg.bitnas-architecture").wait_for()
+    page.get_by_role("button", name="Close").click()
+    page.locator("dialog").wait_for(state="hidden")
     with page.expect_download() as waited:
-        page.get_by_role("button", name="Close").click()
         page.get_by_role("button", name="Download JSON").click()
     rows = json.loads(Path(waited.value.path()).read_text())
     assert len(rows) == 8 and all(row["size"] <= 10 for row in rows)

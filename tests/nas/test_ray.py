@@ -119,7 +119,9 @@ ODD = {"trials": 12, "evaluator": "odd", "repeats": 2, "limits": {"load": 10.0}}
 
 
 @pytest.mark.usefixtures("marks")
-@pytest.mark.parametrize("fields", [HALVING | TWO, ODD], ids=["halving", "odd"])
+@pytest.mark.parametrize(
+    "fields", [HALVING | TWO, pytest.param(ODD, marks=pytest.mark.slow)], ids=["halving", "odd"]
+)
 def test_trials_end_as_they_do_locally(cluster: TwoNodes, tmp_path: Path, fields: dict[str, Any]) -> None:
     config = replace(CONFIG, **fields)
     local, remote = (made(tmp_path / name, config) for name in ("local", "ray"))
@@ -144,6 +146,7 @@ def ends_of(job: Job) -> list[tuple[object, ...]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("marks")
 def test_an_evaluator_that_exits_is_the_trials_own_doing(cluster: TwoNodes, tmp_path: Path) -> None:
     job = made(tmp_path, replace(CONFIG, trials=2, evaluator="exits"))

@@ -29,7 +29,10 @@ HAS_POSTGRESQL = pytest.mark.skipif(why_absent() is not None, reason=why_absent(
         ),
         pytest.param(
             "--database ray --kills 2 --workers 2 --trials 12 --seed 6",
-            marks=pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
+            marks=[
+                pytest.mark.slow,  # test_ray has parts of a cluster die once
+                pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed"),
+            ],
         ),
     ],
 )
