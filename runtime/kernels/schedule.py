@@ -58,19 +58,20 @@ def tiles(
     weight_planes: int = 1,
     lines: int = 1,
     steps: int = 1,
+    scratch: int = 0,
 ) -> list[Tile]:
     """The tiles that fit the registers, the most promising first; their vectors divide ``vectors``.
 
     Those that do not divide the row are among them where they are better than all that do. ``planes`` sums
     stand for one output, ``weight_planes`` vectors for one of weights. The registers hold all sums and
-    weights of a step, and a pixel. Flat tiles, over all ``lines``, come first where they are better than all
-    others: their addresses are computed every so many ``steps``.
+    weights of a step, a pixel, and ``scratch`` vectors more. Flat tiles, over all ``lines``, come first where
+    they are better than all others: their addresses are computed every so many ``steps``.
     """
     fitting = [
         Tile(x, o)
         for x in range(1, min(width * lines, WIDEST_TILE) + 1)
         for o in range(1, min(vectors, MOST_VECTORS) + 1)
-        if vectors % o == 0 and x * o * planes + o * weight_planes < cpu.registers
+        if vectors % o == 0 and x * o * planes + o * weight_planes + scratch < cpu.registers
     ]
     # with sdot, a pixel takes as many instructions, to be loaded and broadcast, as a vector of weights
     weight_cost = 1 if "asimddp" in cpu.flags else WEIGHT_COST
