@@ -1,6 +1,7 @@
 """``python -m benchmarks``: measures every row, prints the table, and keeps it in this machine's own file."""
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -60,6 +61,9 @@ def main(
         raise InvalidInput("record", "times of --quick mean little", "leave one of the two out")
     if remark is not None and not record:
         raise InvalidInput("remark", "it is kept with the rows of a table", "give --record, too")
+    for name, python in (("engines", engines), ("litert_torch", litert_torch)):
+        if shutil.which(python) is None:
+            raise InvalidInput(name, f"there is no program '{python}'", "name the Python of an environment")
     require_runs(target)
     usual = Effort(target=target, engines=engines, litert_torch=litert_torch)
     if least:
@@ -67,15 +71,17 @@ def main(
     effort = replace(usual, rounds=1, sample_ms=0.5) if quick else usual
     machine = recorded.this_machine(target)
     found = list(_measured(chosen, effort, machine if record else None, remark))
-    if path is not None:
-        rows_json = [asdict(row) | {"is_met": row.is_met} for row in found]
-        told = {"date": recorded.today(), "machine": asdict(machine), "rows": rows_json}
-        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     console = Console(width=None if Console().is_terminal else 120)
     versions = ", ".join(f"{name} {number}" for name, number in machine.versions.items())
     kept = ", rivals kept to it" if machine.is_kept else ""
     console.print(f"{machine.cpu}, {machine.llvm_cpu}, compiled for {machine.target}{kept}, {versions}")
     console.print(table(found))
+    for name, why in {name: why for row in found for name, why in row.notes.items()}.items():
+        click.echo(f"{name} was not run: {why}", err=True)
+    if path is not None:
+        rows_json = [asdict(row) | {"is_met": row.is_met} for row in found]
+        told = {"date": recorded.today(), "machine": asdict(machine), "rows": rows_json}
+        path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def _measured(

@@ -151,6 +151,7 @@ def test_an_unknown_group_is_one_line():
         (main, ["--json", "/absent/a.json"], "'--json': There is no folder '/absent'; make it, or"),
         (ledger.main, ["--json", "/absent/a.json"], "'--json': There is no folder '/absent'; make it, or"),
         (main, ["--remark", "quiet"], "--remark: it is kept with the rows of a table; give --record, too"),
+        (main, ["--engines", "/absent/python"], "--engines: there is no program '/absent/python'; name the"),
         (channels.main, ["--part", "count"], "'--part': 'count' is not one of 'counts', 'rows', 'groups'"),
         (torchvision.main, ["--side", "8"], "'--side': 8 is not in the range x>=64"),
     ],

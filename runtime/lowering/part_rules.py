@@ -82,7 +82,8 @@ def part(at: At, value: Tensor, axis: int, start: int, count: int, name: str = "
 def _getitem(at: At, input: Any, index: Any) -> Any:
     if isinstance(input, tuple):  # of parts
         known = isinstance(index, slice) or (isinstance(index, int) and -len(input) <= index < len(input))
-        at.require(known, f"it asks for part {index!r} of {len(input)}, counted from 0")
+        fewer = "a chunk that does not divide evenly gives fewer parts than it names; name those"
+        at.require(known, f"it asks for part {index!r} of {len(input)}, counted from 0; {fewer}")
         return input[index]
     shape = torch_shape(at.any_tensor(input))
     given = _completed(at, index if isinstance(index, tuple) else (index,), len(shape))

@@ -32,6 +32,7 @@ PARTS_ARGUMENTS = ("chunks", "split_size", "split_size_or_sections")
 """Names that torch has for the number or the sizes of parts."""
 
 ROOT = "model"
+OF_MODEL = "model: "
 
 
 class Called(nn.Module):
@@ -82,7 +83,10 @@ class Recorder(fx.Tracer):
         return place_of(name, "" if not paths or name in paths else paths[-1])
 
     def refuse(self, problem: str) -> NoReturn:
-        """Raise an error, and keep it."""
+        """Raise an error, and keep it; a problem of the model's is that of the module whose forward runs."""
+        path = next((path for path, _ in reversed(self.module_stack.values()) if path), "")
+        if path and problem.startswith(OF_MODEL):
+            problem = f"module '{path}': {problem.removeprefix(OF_MODEL)}"
         self.refused = self.refused or UnsupportedLayerError(problem)
         raise self.refused
 

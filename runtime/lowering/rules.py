@@ -21,6 +21,9 @@ from runtime.lowering.base import kind_served, lowerings
 from runtime.lowering.rulebook import Rule, rules
 from search_spaces.errors import InvalidInput
 
+OPERATORS = {"iadd", "imul", "isub", "itruediv", "truediv", "getitem", "getattr"}
+"""Functions of Python's that nobody calls by name."""
+
 __all__ = [
     "activation_rules",
     "arithmetic_rules",
@@ -59,11 +62,17 @@ def without_kernel(key: Any) -> str:
     """What an error says of a class of layers, a function or a method without a rule: what has one."""
     if not isinstance(key, type):
         name = getattr(key, "__name__", key)
-        return f"{name} has no kernel; choose among the functions and layers of docs/torch-models.md"
+        return f"{name} has no kernel; choose among {', '.join(_functions())}, or a layer that does it"
     is_torchs = key.__module__.startswith("torch.nn.modules")
     name = key.__name__ if is_torchs else f"{key.__module__}.{key.__name__}"
     alike = sorted(k.__name__ for k in rules if isinstance(k, type) and k.__module__ == key.__module__)
     return f"{name} has no kernel; choose among {', '.join(alike) or 'the layers of docs/torch-models.md'}"
+
+
+def _functions() -> list[str]:
+    """Functions and methods that have a rule, by the names that they have beside those in place."""
+    names = {str(getattr(key, "__name__", key)) for key in rules if not isinstance(key, type)}
+    return sorted(name for name in names if not name.endswith("_") and name not in OPERATORS)
 
 
 @lru_cache(1)

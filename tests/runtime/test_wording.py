@@ -168,6 +168,32 @@ def test_what_python_asks_of_a_tensor_or_a_size(function, says):
     refused(lambda m, y: function(y), f"model: its forward() {says}")
 
 
+class Branching(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+class Erf(nn.Module):
+    def forward(self, x):
+        return torch.erf(x)
+
+
+def test_the_module_whose_forward_it_is_is_named():
+    model = nn.Sequential(nn.ReLU(), nn.Sequential(nn.ReLU(), Branching()))
+    with pytest.raises(
+        UnsupportedLayerError, match=r"^module '1\.1': its forward\(\) branches on the numbers"
+    ):
+        lower(model.eval(), SHAPE)
+
+
+def test_functions_without_a_kernel_are_told_those_with_one():
+    with pytest.raises(UnsupportedLayerError) as told:
+        lower(Erf(), SHAPE)
+    message = str(told.value)
+    assert message.startswith("layer 'erf': erf has no kernel; choose among adaptive_avg_pool2d, ")
+    assert ", expand_as, " in message and "relu_" not in message and message.endswith("layer that does it")
+
+
 def failing(error):
     def function(m, y):
         raise error

@@ -149,7 +149,7 @@ def test_every_network_is_documented():
 LOWERED = ["float", "int8", "ternary", "binary", "dithered", "ternary-1x1"]
 
 
-@pytest.mark.parametrize(("name", "precision"), each_nth(5, sorted(networks), LOWERED))
+@pytest.mark.parametrize(("name", "precision"), each_nth(7, sorted(networks), LOWERED))
 def test_every_network_lowers_in_every_precision(name, precision):
     if name == "alexnet" and precision != "binary":
         pytest.skip("its 60 million weights take long, and its layers are those of others")
