@@ -199,10 +199,11 @@ class DecodedWeights(StoredWeights):
             register, self.ring, [self._place(first, i * self.shares.lines + line)], ROW_BYTES
         )
 
-    def _decode(self, weight: TirBuffer, first: Expr, line: Expr) -> Stmt:
-        """Decode a line of the vectors from ``first`` on."""
+    def _decode(self, weight: TirBuffer, first: Expr, line: Expr | int) -> Stmt:
+        """Decode a line of the vectors from ``first`` on; it is a plain number where there is one alone."""
         from tvm import tirx
 
+        line = tirx.const(line, "int32") if isinstance(line, int) else line
         word, lines = quads_of(self.workload).word, self.shares.lines
         o, place, own = first, self._place(first, line), line
         if self.tile.o > 1:

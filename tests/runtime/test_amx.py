@@ -67,7 +67,7 @@ def workloads(draw):
     def one_of(*choices):
         return draw(st.sampled_from(choices))
 
-    image = draw(st.integers(1, 2)), draw(st.integers(9, 40)), draw(st.integers(9, 40))
+    image = draw(st.integers(1, 2)), draw(st.integers(4, 40)), draw(st.integers(4, 40))
     window = one_of(1, 2, 3, 5, (1, 3), (3, 2)), one_of(1, 1, 2, 3, (1, 2)), one_of(0, 1, 2, (0, 1, 2, 0))
     groups, depth = one_of(1, 1, 2), one_of(32, 36, 40, 61, 64, 96, 128)
     channels = groups * depth, groups * 16 * draw(st.integers(1, 4)), groups
@@ -116,7 +116,20 @@ def test_tiles_give_the_bits_of_vectors(workload, data):
         np.testing.assert_array_equal(own, other)
 
 
-@pytest.mark.parametrize("workload", [Conv2d(1, 7, 7, 3, 1, 1, 64, 32, 1, "int8", "int8")])
+AT_ONCE = Conv2d(1, 8, 8, 1, 1, 0, 32, 32, 1, "ternary", "uint8")
+"""All of its weights are decoded in one step of one block."""
+
+
+@needs_amx
+def test_weights_that_are_decoded_at_once():
+    with_amx, without = schedules(AT_ONCE)
+    numbers = arguments(AT_ONCE)
+    expected = run_kernel(AT_ONCE, numbers, NAMED, schedule=without[0])
+    for schedule in with_amx:
+        np.testing.assert_array_equal(run_kernel(AT_ONCE, numbers, NAMED, schedule=schedule), expected)
+
+
+@pytest.mark.parametrize("workload", [Conv2d(1, 7, 7, 3, 1, 1, 64, 32, 1, "int8", "int8"), AT_ONCE])
 def test_code_multiplies_tiles_and_gives_them_back(workload):
     (first, *_), (other, *_) = schedules(workload)
     for schedule, has_tiles in ((first, True), (other, False)):
