@@ -210,7 +210,7 @@ def unlist(folder, name):
         (lambda folder: edit_manifest(folder, output_shape=[]), "does not fit the library"),
         (lambda folder: edit_manifest(folder, workloads=["{}"]), "does not fit the workloads"),
         (lambda folder: edit_manifest(folder, constant_bytes=64), "does not fit the constants"),
-        (lambda folder: forge(folder, "network.so", b"junk"), "not a library that loads"),
+        (lambda folder: forge(folder, "network.so", b"junk"), "not a library that this system loads"),
         (lambda folder: forge(folder, "constants.safetensors", b"junk"), "does not hold its tensors"),
         (lambda folder: forge(folder, "expected.safetensors", b"junk"), "does not hold its tensors"),
         (lambda folder: forge(folder, "architecture.json", b"[]"), "architecture: input should be an object"),
