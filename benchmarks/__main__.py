@@ -67,7 +67,7 @@ def main(
     require_runs(target)
     usual = Effort(target=target, engines=engines, litert_torch=litert_torch)
     if least:
-        usual = replace(usual, rounds=60, sample_ms=1, least=True)
+        usual = usual.undisturbed
     effort = replace(usual, rounds=1, sample_ms=0.5) if quick else usual
     machine = recorded.this_machine(target)
     found = list(_measured(chosen, effort, machine if record else None, remark))

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 SAMPLE_MS = 10.0
@@ -31,6 +31,11 @@ class Effort:
     engines: str = sys.executable
     litert_torch: str = sys.executable
     least: bool = False
+
+    @property
+    def undisturbed(self) -> "Effort":
+        """The same with many short turns, of which the least counts."""
+        return replace(self, rounds=4 * self.rounds, sample_ms=self.sample_ms / 10, least=True)
 
 
 def race(contenders: dict[str, Run], effort: Effort, cores: int = 1) -> dict[str, float]:
