@@ -14,7 +14,7 @@ from nas.export.writing import write_artifact
 from nas.hints import command
 from nas.training.job import CHECKPOINT, PUBLISHED, RESULT, WEIGHTS, TrainJob, data_of, images_digest, job_of
 from nas.training.weights import network_of
-from search_spaces.errors import BitnasError, InvalidInput
+from search_spaces.errors import BitnasError, InvalidInput, Parameter
 
 if TYPE_CHECKING:
     from nas.data import DataSet
@@ -100,9 +100,12 @@ def weights_in(folder: Path) -> Path:
             f"the training in '{folder}' is not done",
             f"go on with: {command('train', resume=folder)}",
         )
-    raise InvalidInput(
-        "search", f"'{folder}' has no {WEIGHTS}", "name a search, or the folder of a training that is done"
-    )
+    problem, fix = f"'{folder}' has no {WEIGHTS}", "name a search, or the folder of a training that is done"
+    if folder.name.isdecimal():  # SEARCH/NUMBER, as `nas adapt` takes it
+        raise InvalidInput(
+            "search", problem, (f"{fix}; one trial of a search is named by ", Parameter("number"))
+        )
+    raise InvalidInput("search", problem, fix)
 
 
 def known_data(loaded: "Loaded", job: TrainJob) -> "DataSet":

@@ -157,11 +157,11 @@ def _pruned(
 
     say(f"{title}: choosing channels and blocks for {milliseconds(goal)} ms")
     with showing() as show:
-        left, module, time = _smaller(last, source, request, model, goal, show)
-    right = accuracy(module, source.data.validation)
-    say(f"{title}: {milliseconds(time.milliseconds)} ms, accuracy {right:.2%}; training")
+        left = _smaller(last, source, request, model, goal, show)
+    right = accuracy(left.module, source.data.validation)
+    say(f"{title}: {milliseconds(left.time.milliseconds)} ms, accuracy {right:.2%}; training")
     cost = cost_of(model, left.architecture)
-    return Decided(left.architecture, module, right, cost, time, parents=(last.number,))
+    return Decided(left.architecture, left.module, right, cost, left.time, parents=(last.number,))
 
 
 def _goals(request: Request, before: float) -> list[float]:
@@ -177,10 +177,19 @@ def _goals(request: Request, before: float) -> list[float]:
     return [before * (target / before) ** (step / request.rounds) for step in range(1, request.rounds + 1)]
 
 
+@dataclass(frozen=True)
+class _Left:
+    """What is left of a network, not trained yet, and its time, measured whole."""
+
+    architecture: Buildable
+    module: "nn.Module"
+    time: "Measurement"
+
+
 def _smaller(
     network: Step, source: Source, request: Request, model: "LatencyModel", goal: float, show: Show
-) -> "tuple[Cut, nn.Module, Measurement]":
-    """What is left of a network that takes no more than a goal, measured whole; not trained yet."""
+) -> _Left:
+    """What is left of a network that takes no more than a goal; what the goal does not need is put back."""
     from search_spaces.pruning.couplings import couplings
     from search_spaces.pruning.cutting import cut
 
@@ -197,39 +206,27 @@ def _smaller(
         Costs(lambda some: latencies(model, some, show)),
         lambda left, gone: _check(module, channels, left, gone),
     )
+
+    def made(now: Cut) -> _Left:
+        left = cut(module, channels, now.architecture, now.gone)
+        return _Left(now.architecture, left, measured(model, left, now.architecture))
+
     wanted = goal * chooser.now.cost / network.milliseconds
     for _ in range(TRIES):
         is_enough = chooser.down_to(wanted, on_way(show, "pruning"))
-        left = cut(module, channels, chooser.now.architecture, chooser.now.gone)
-        time = measured(model, left, chooser.now.architecture)
-        if time.milliseconds <= goal:
-            cut_out = partial(cut, module, channels)
-            return _fuller(chooser, left, time, goal, model, cut_out)
+        left = made(chooser.now)
+        took = left.time.milliseconds
+        if took <= goal:
+            fuller = chooser.fuller(chooser.now.cost * goal / took)
+            again = left if fuller == chooser.now else made(fuller)
+            return again if again.time.milliseconds <= goal else left
         if not is_enough:
             break
-        wanted = min(wanted, chooser.now.cost) * min(MARGIN, goal / time.milliseconds)
-    least = f"{milliseconds(time.milliseconds)} ms, over the {milliseconds(goal)} ms that are wanted"
+        wanted = min(wanted, chooser.now.cost) * min(MARGIN, goal / took)
+    least = f"{milliseconds(took)} ms, over the {milliseconds(goal)} ms that are wanted"
     raise NothingFitsError(
         Parameter(request.target), f": the least that pruning leaves takes {least}; give more"
     )
-
-
-def _fuller(
-    chooser: Chooser,
-    left: "nn.Module",
-    time: "Measurement",
-    goal: float,
-    model: "LatencyModel",
-    cut_out: "Callable[[Buildable, frozenset[int]], nn.Module]",
-) -> "tuple[Cut, nn.Module, Measurement]":
-    """What is left with all put back that the goal does not need, if it keeps to the goal when measured."""
-    now = chooser.now
-    fuller = chooser.fuller(now.cost * goal / time.milliseconds)
-    if fuller == now:
-        return now, left, time
-    module = cut_out(fuller.architecture, fuller.gone)
-    again = measured(model, module, fuller.architecture)
-    return (fuller, module, again) if again.milliseconds <= goal else (now, left, time)
 
 
 def _check(module: "nn.Module", channels: "Couplings", left: Buildable, gone: frozenset[int]) -> None:

@@ -89,6 +89,8 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
         "prune", f"{tmp_path}/nothing", "--target-share", "0.5", "--storage", f"sqlite:///{tmp_path}/n.db"
     )
     assert missing.exit_code == 2
-    assert "has no weights.safetensors" in missing.stderr
+    assert "has no weights.safetensors" in missing.stderr and "--trial" not in missing.stderr
+    trial = run("prune", "few-adapted/1", "--target-share", "0.5", "--storage", f"sqlite:///{tmp_path}/n.db")
+    assert trial.exit_code == 2 and "one trial of a search is named by --trial" in trial.stderr
     odd = run("prune", f"{tmp_path}/nothing", "--target-share", "0.5", "--trial", "3")
     assert odd.exit_code == 2 and odd.stderr.startswith("Error: --trial:")
