@@ -27,6 +27,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from runtime.codegen.sharing import MAX_THREADS
+from runtime.formats.c_program import MAKEFILE
 from runtime.formats.guard import MAX_BYTES, check_name, check_regular, check_tensors, strict_json
 from runtime.formats.packed import Packed
 from runtime.target import missing_flags
@@ -46,6 +47,8 @@ FORMAT: Literal[3] = 3
 library and no other form."""
 COMPILED = "tvm"
 """What the form is called that is a compiled library and its constants."""
+BUILT = frozenset({"classify", "network.o"})
+"""What an artifact's Makefile builds beside its files."""
 MAX_EXTENT = 1 << 16
 
 
@@ -196,11 +199,15 @@ def check_files(folder: Path, manifest: Manifest) -> None:
 def check_listed(folder: Path, manifest: Manifest) -> None:
     """Refuse a folder with more than its manifest lists: Python would import what lies beside a program.
 
+    What the folder's own Makefile builds is passed over: nothing imports or runs it here.
+
     Raises:
         BitnasError: it does; the message names the first.
     """
-    for name in sorted(path.name for path in folder.iterdir()):
-        if name not in manifest.files and name != MANIFEST:
+    built = BUILT if MAKEFILE in manifest.files else frozenset()
+    for path in sorted(folder.iterdir()):
+        name, is_built = path.name, path.name in built and path.is_file()
+        if name not in manifest.files and name != MANIFEST and not is_built:
             problem = f"the manifest does not list {name!r}, so nobody vouches for it"
             raise BitnasError(f"{folder}: {problem}; remove it, or export again")
 

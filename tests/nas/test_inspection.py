@@ -245,6 +245,25 @@ def test_an_evil_folder_is_one_line(folder: Path, name: str) -> None:
     assert str(error.value).isprintable()
 
 
+def test_what_the_makefile_builds_is_passed_over(folder: Path) -> None:
+    put(folder, "Makefile", b"classify: main.c")
+    (folder / "classify").write_bytes(b"a program")
+    inspection.inspect(folder)
+    forge(
+        folder, files={n: s for n, s in inspection.inspect(folder).manifest.files.items() if n != "Makefile"}
+    )
+    (folder / "Makefile").unlink()
+    with pytest.raises(BitnasError, match="does not list 'classify'"):
+        inspection.inspect(folder)
+
+
+def test_a_folder_is_nothing_that_a_makefile_builds(folder: Path) -> None:
+    put(folder, "Makefile", b"classify: main.c")
+    (folder / "classify").mkdir()
+    with pytest.raises(BitnasError, match="does not list 'classify'"):
+        inspection.inspect(folder)
+
+
 def test_what_holds_code_is_told(folder: Path, tmp_path: Path) -> None:
     assert inspection.inspect(folder).code == CODE
     plain = write(tmp_path / "plain", "safetensors")
