@@ -76,7 +76,8 @@ def _images(images: ImageInput, shape: tuple[int, ...], names: tuple[str, ...]) 
 #define BITNAS_HEIGHT {height}
 #define BITNAS_WIDTH {width}
 #define BITNAS_LARGEST {images.largest}
-/* Any image as in training, by Pillow: the middle of the network's shape, resampled (bicubic). */
+/* Any image of 8 bits a channel as in training, by Pillow: upright on white, the middle of the network's
+   shape, resampled (bicubic). */
 #define BITNAS_CONVERT {_string(_convert(shape))}
 
 static const float bitnas_mean[{channels}] = {{{mean}}};
@@ -92,9 +93,10 @@ def _convert(shape: tuple[int, ...]) -> str:
     """A command that brings ``photo.png`` to the network's size, as ``pictures.to_pixels`` does."""
     channels, height, width = shape
     mode = "L" if channels == 1 else "RGB"
-    picture = f"o.exif_transpose(i.open('photo.png')).convert('{mode}')"
-    fitted = f"o.fit({picture}, ({width}, {height}), i.BICUBIC)"
-    return f"python3 -c \"from PIL import Image as i, ImageOps as o; {fitted}.save('small.ppm')\""
+    seen = "p = o.exif_transpose(i.open('photo.png')).convert('RGBA')"
+    white = f"p = i.alpha_composite(i.new('RGBA', p.size, 'white'), p).convert('{mode}')"
+    fitted = f"o.fit(p, ({width}, {height}), i.BICUBIC).save('small.ppm')"
+    return f"python3 -c \"from PIL import Image as i, ImageOps as o; {seen}; {white}; {fitted}\""
 
 
 def _string(text: str) -> str:

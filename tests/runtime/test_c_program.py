@@ -180,7 +180,7 @@ def test_files_that_are_refused(tmp_path):
         assert told.stderr.startswith(f"Error: {name}: ") and problem in told.stderr, told.stderr
     assert "cannot be opened" in classified(tmp_path / "c", "nothing").stderr
     assert classified(tmp_path / "c").returncode == 2
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 3), np.uint8)
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30, 4), np.uint8)  # half transparent
     Image.fromarray(pixels).save(tmp_path / "c" / "photo.png")
     words = shlex.split(re.search(r"python3 .*", classified(tmp_path / "c", "size").stderr)[0])
     subprocess.run([sys.executable, *words[1:]], cwd=tmp_path / "c", check=True)
