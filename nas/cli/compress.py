@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from nas.cli.options import json_option, storage_option
 from nas.cli.output import Column, print_json, print_table, quoted, say
 from nas.formatting import percent
 from nas.hints import command
-from search_spaces.errors import InvalidInput
+from search_spaces.errors import InvalidInput, Parameter
 
 if TYPE_CHECKING:
+    from nas.compression.settings import Settings
     from nas.compression.source import Source
     from nas.compression.stages import Report, Stage
 
@@ -63,6 +65,7 @@ def compress(
     coders.get(options["coding"])
     storage, as_json = options.pop("storage"), options.pop("as_json")
     settings = Settings(**options)
+    _refuse_options_of_training(context, settings)
     found = _source(storage, source, number)
     with goes_on(context):
         report = run(found, output, settings, say)
@@ -75,6 +78,17 @@ def compress(
         say(f"Scales stay in 32 bits: 16 bits would change the class of {images}.")
     say(f"It is in {output / 'network.bnz'}: runtime.load() compiles it, and so does the next command.")
     say(f"Next: {command('export', output, '-o', quoted(f'{output}-winner'))}")
+
+
+def _refuse_options_of_training(context: click.Context, settings: "Settings") -> None:
+    """Refuse what is told of trainings where none is asked for."""
+    if settings.sparsity is not None or settings.cluster is not None:
+        return
+    for name in ("steps", "epochs", "rate"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            problem = "nothing is trained where weights are neither pruned nor shared"
+            fix = ("leave it out, or give ", Parameter("sparsity"), " or ", Parameter("cluster"))
+            raise InvalidInput(name, problem, fix)
 
 
 def _source(storage: str, source: str, number: int | None) -> "Source":

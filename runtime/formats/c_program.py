@@ -96,7 +96,7 @@ def _convert(shape: tuple[int, ...]) -> str:
     seen = "p = o.exif_transpose(i.open('photo.png')).convert('RGBA')"
     white = f"p = i.alpha_composite(i.new('RGBA', p.size, 'white'), p).convert('{mode}')"
     fitted = f"o.fit(p, ({width}, {height}), i.BICUBIC).save('small.ppm')"
-    return f"python3 -c \"from PIL import Image as i, ImageOps as o; {seen}; {white}; {fitted}\""
+    return f'python3 -c "from PIL import Image as i, ImageOps as o; {seen}; {white}; {fitted}"'
 
 
 def _string(text: str) -> str:

@@ -233,6 +233,9 @@ def test_a_code_that_was_rounded_otherwise_now_and_then_is_stated(home: Path) ->
 
 def test_a_compressed_training_is_exported_as_well(home: Path) -> None:
     given = ("--sparsity", 0.5, "--steps", 1, "--epochs", 1, "--coding", "huffman")
+    idle = nas("compress", "small", "-o", "tiny", "--epochs", 1, cwd=home)
+    assert idle.returncode == 2 and not (home / "tiny").exists()
+    assert idle.stderr.startswith("Error: --epochs: nothing is trained") and "--cluster" in idle.stderr
     made = nas("compress", "small", "-o", "tiny", *given, cwd=home)
     assert made.returncode == 0, made.stderr
     assert [line.split()[0] for line in made.stdout.splitlines()] == ["stage", "trained", "pruned", "coded"]
